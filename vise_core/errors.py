@@ -1,0 +1,29 @@
+"""The one tree of errors. Every message names what is wrong and says what to do."""
+
+
+class ViseError(Exception):
+    """Base of all errors that VisE Studio raises on purpose."""
+
+
+class BadInput(ViseError):
+    """Data, a file or a field given by the user cannot be used."""
+
+
+class BadImage(BadInput):
+    """An image cannot be used. ``reason`` is a stable slug that reports count by."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class BadCheckpoint(BadInput):
+    """A weights or checkpoint file is not what it claims to be."""
+
+
+class MissingInput(BadInput):
+    """A stage was started without an input that it needs."""
+
+
+class Stopped(ViseError):
+    """The stage was asked to stop, has saved its state and can be resumed."""

@@ -1,0 +1,84 @@
+"""How a stage tells whoever runs it what happens: curves, log lines, progress, artifacts, checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+log = logging.getLogger("vise")
+
+
+class Reporter(Protocol):
+    """What a stage may call. In a notebook it prints; in the worker it writes to the store."""
+
+    def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None:
+        """Points of curves. The same (name, step) told twice counts once, so a resumed stage may repeat."""
+
+    def log(self, message: str, *, level: str = "info") -> None:
+        """One line for the run's log; level is info, warning or error."""
+
+    def progress(self, done: float, total: float | None, unit: str, *, phase: str = "") -> None:
+        """How far the stage is; total is None where it is not known."""
+
+    def artifact(self, name: str, path: Path) -> None:
+        """Publish a finished file or folder under a name that the stage's entry lists."""
+
+    def checkpoint(self, path: Path) -> None:
+        """Keep a whole state folder to resume from; it replaces the one before.
+
+        After a crash the folder's content is back at ``workspace / "state"`` before ``run`` is called.
+        """
+
+    def should_stop(self) -> bool:
+        """True once someone cancelled: save the state, call checkpoint, raise ``errors.Stopped``."""
+
+
+@dataclass
+class LocalReporter:
+    """Keeps everything in memory and artifacts in a folder; logs to the ``vise`` logger.
+
+    For notebooks, the command line's ``--local`` and tests.
+
+    Attributes
+    ----------
+    folder: where artifacts are copied to, as ``folder / name``.
+    curves: {metric name: {step: value}}.
+    artifacts: {name: path of the copy}.
+    """
+
+    folder: Path
+    curves: dict[str, dict[int, float]] = field(default_factory=dict)
+    artifacts: dict[str, Path] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+    stop: bool = False
+
+    def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None:
+        for name, value in values.items():
+            self.curves.setdefault(name, {})[step] = float(value)
+
+    def log(self, message: str, *, level: str = "info") -> None:
+        self.messages.append(message)
+        log.log(logging.getLevelNamesMapping()[level.upper()], message)
+
+    def progress(self, done: float, total: float | None, unit: str, *, phase: str = "") -> None:
+        log.debug("%s %s/%s %s", phase, done, total, unit)
+
+    def artifact(self, name: str, path: Path) -> None:
+        target = self.folder / name
+        if path.is_dir():
+            shutil.copytree(path, target, dirs_exist_ok=True)
+        else:
+            target = target.with_suffix(path.suffix)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
+        self.artifacts[name] = target
+
+    def checkpoint(self, path: Path) -> None:
+        """The state folder stays where the stage wrote it: the workspace itself outlives the run."""
+
+    def should_stop(self) -> bool:
+        return self.stop

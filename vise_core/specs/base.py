@@ -1,0 +1,71 @@
+"""What every spec and result has in common. Nothing in ``specs`` imports torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Record(BaseModel):
+    """An immutable record that refuses unknown fields, so that a typo is never a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Spec(Record):
+    """What a stage is to do. Same spec, same inputs, same seed: same result."""
+
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of every random choice in this run.")
+
+
+class Compute(Record):
+    """How a stage uses the machine. Changes speed, never the meaning of a result."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where tensors live; auto takes the GPU when there is one."
+    )
+    amp: Literal["auto", "off", "bf16", "fp16"] = Field(
+        "auto", description="Mixed precision; auto is fp16 with loss scaling on a GPU, off on a CPU."
+    )
+    channels_last: bool = Field(
+        True,
+        description="NHWC memory format: faster for most ResNets, slower for ResNeXt-101 32x16d "
+        "on some cards; measure.",
+    )
+    compile: bool = Field(False, description="Run the model through torch.compile.")
+    loader_workers: int = Field(
+        0, ge=0, le=128, description="Extra processes that decode images; 0 decodes in the run's own process."
+    )
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes on this host: one per GPU for training, one per core for labelling.",
+    )
+
+
+class Provenance(Record):
+    """Where a result comes from; enough to run it again."""
+
+    stage: str
+    seed: int
+    started_at: str = Field(description="UTC time, ISO 8601.")
+    wall_seconds: float
+    peak_memory_bytes: int = Field(description="Peak resident memory of the run's process.")
+    device: str
+    git_commit: str | None = Field(description="Commit of the code, None outside a git checkout.")
+    packages: dict[str, str] = Field(description="Versions of the packages that matter.")
+    inputs: dict[str, str] = Field(description="SHA-256 of each input's content, by role.")
+    synthetic: bool = Field(False, description="True where any input is generated sample data.")
+
+
+class Result(Record):
+    """What a stage found. Metrics curves and files travel apart, through the reporter."""
+
+    provenance: Provenance | None = None
+    synthetic: bool = Field(False, description="True where the data behind it is generated, not real.")
+
+    def headline(self) -> dict[str, float]:
+        """The few numbers that a list of runs shows, by metric name."""
+        return {}

@@ -1,0 +1,97 @@
+"""Specs of clustering and labelling (Sec. 3.1, 3.2, App. C.1)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from .base import Compute, Record, Result, Spec
+from .posts import SubsetSpec
+
+
+class TfidfSpec(Record):
+    """Bag of words with TF-IDF weights, fitted on the cluster subset only and then frozen."""
+
+    kind: Literal["tfidf"] = "tfidf"
+    max_features: int = Field(50_000, ge=10, description="Vocabulary size: the most frequent words are kept.")
+    min_df: int = Field(2, ge=1, description="Words in fewer comments than this are left out.")
+    lowercase: bool = Field(True, description="Fold case before counting.")
+    sublinear_tf: bool = Field(False, description="Use 1 + log(tf) in place of tf.")
+
+
+class KMeansSpec(Record):
+    """k-means over one kind of engagement."""
+
+    algorithm: Literal["kmeans", "minibatch", "spherical"] = Field(
+        "kmeans", description="Lloyd's k-means, its mini-batch form, or k-means on the unit sphere."
+    )
+    k: int = Field(ge=2, le=100_000, description="Number of clusters.")
+    max_iter: int = Field(50, ge=1, le=10_000, description="Most passes over the data.")
+    tol: float = Field(1e-4, ge=0, description="Stop once the centroids move less than this, relative.")
+
+
+class CommentClusterSpec(Record):
+    """Comments to clusters: each comment is one document."""
+
+    max_comments: int = Field(100, ge=1, description="Comments sampled of one post (Sec. 3.2: 100).")
+    extractor: TfidfSpec = Field(default_factory=TfidfSpec)
+    kmeans: KMeansSpec = Field(default_factory=lambda: KMeansSpec(k=5000))
+
+
+class ReactionClusterSpec(Record):
+    """Reactions to clusters: the five counts, L2-normalised, one vector a post."""
+
+    kmeans: KMeansSpec = Field(default_factory=lambda: KMeansSpec(k=128))
+
+
+class ClusterSpec(Spec):
+    """Fit the comment and reaction clusterers on the cluster subset."""
+
+    subset: SubsetSpec = Field(default_factory=SubsetSpec)
+    comments: CommentClusterSpec | None = Field(default_factory=CommentClusterSpec)
+    reactions: ReactionClusterSpec | None = Field(default_factory=ReactionClusterSpec)
+
+    @model_validator(mode="after")
+    def _one_signal_at_least(self) -> ClusterSpec:
+        if self.comments is None and self.reactions is None:
+            raise ValueError("comments and reactions are both null: keep at least one of them")
+        return self
+
+
+class ClusterResult(Result):
+    """Artifacts: ``clusterer`` (folder), ``inspection`` (JSON: terms, sizes, examples, mean reactions)."""
+
+    posts: int = Field(description="Posts of the cluster subset.")
+    comments: int = Field(description="Sampled comments that had a known word.")
+    vocabulary: int
+    comment_clusters: int
+    reaction_clusters: int
+    comment_inertia: float | None
+    reaction_inertia: float | None
+
+    def headline(self) -> dict[str, float]:
+        return {"comment_clusters": self.comment_clusters, "reaction_clusters": self.reaction_clusters}
+
+
+class LabelSpec(Spec):
+    """Give each post of the pretrain subset its pseudo-labels."""
+
+    shuffle_engagement: bool = Field(
+        False,
+        description="Control: permute whole labels over posts, so that images and engagement no longer belong together.",
+    )
+    compute: Compute = Field(default_factory=Compute)
+
+
+class LabelResult(Result):
+    """Artifact: ``labels`` (folder with one Parquet file a shard)."""
+
+    posts: int = Field(description="Posts with a label of at least one kind.")
+    with_comments: int
+    with_reactions: int
+    unlabelled: int = Field(description="Posts left out: no comment and no reaction label.")
+    held_for_clusters: int = Field(description="Posts left out: they made the clusters.")
+
+    def headline(self) -> dict[str, float]:
+        return {"labelled": self.posts, "unlabelled": self.unlabelled}

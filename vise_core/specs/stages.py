@@ -1,0 +1,139 @@
+"""The registry of stages: spec, result, inputs and outputs of each, and the dotted path of its code.
+
+Adding a kind of run is one entry here and its ``run`` function in the room it belongs to.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from .base import Record, Result, Spec
+from .engagement import ClusterResult, ClusterSpec, LabelResult, LabelSpec
+from .evaluate import EvaluateResult, EvaluateSpec, ExplainResult, ExplainSpec
+from .posts import IngestResult, IngestSpec
+from .pretrain import PretrainResult, PretrainSpec
+
+Queue = Literal["cpu", "gpu"]
+
+
+class InputRole(Record):
+    """An input that a stage reads: always a folder or a file, checked before use."""
+
+    help: str
+    artifact: str = Field(description="Name of the artifact of another stage that fits.")
+    required: bool = True
+
+
+class StageEntry(Record):
+    """A stage: run(spec, inputs, workspace, reporter) -> result, found at ``runner``."""
+
+    title: str
+    help: str
+    runner: str
+    spec: type[Spec]
+    result: type[Result]
+    queue: Queue = Field(description="Where it runs when nobody says otherwise.")
+    inputs: dict[str, InputRole] = Field(default_factory=dict)
+    outputs: dict[str, str] = Field(default_factory=dict)
+
+
+STAGES: dict[str, StageEntry] = {
+    "ingest": StageEntry(
+        title="Ingest",
+        help="Read posts, check each, write shards.",
+        runner="vise_core.posts.ingest:run",
+        spec=IngestSpec,
+        result=IngestResult,
+        queue="cpu",
+        inputs={
+            "source": InputRole(
+                help="Folder in the source's layout; none for sample data.", artifact="source", required=False
+            )
+        },
+        outputs={
+            "posts": "Tar shards of checked posts.",
+            "report": "What was refused or repaired, and why.",
+            "evaluation_set": "Sample data only: six-emotion images, with masks.",
+        },
+    ),
+    "cluster": StageEntry(
+        title="Cluster",
+        help="Fit the comment and reaction clusterers on the cluster subset.",
+        runner="vise_core.engagement.cluster:run",
+        spec=ClusterSpec,
+        result=ClusterResult,
+        queue="cpu",
+        inputs={"posts": InputRole(help="Shards made by ingest.", artifact="posts")},
+        outputs={"clusterer": "Vocabulary, idf and centroids.", "inspection": "Terms, sizes and examples."},
+    ),
+    "label": StageEntry(
+        title="Label",
+        help="Give each post of the pretrain subset its pseudo-labels.",
+        runner="vise_core.engagement.label:run",
+        spec=LabelSpec,
+        result=LabelResult,
+        queue="cpu",
+        inputs={
+            "posts": InputRole(help="Shards made by ingest.", artifact="posts"),
+            "clusterer": InputRole(help="Made by cluster.", artifact="clusterer"),
+        },
+        outputs={"labels": "One Parquet file a shard."},
+    ),
+    "pretrain": StageEntry(
+        title="Pretrain",
+        help="Train a backbone to predict the pseudo-labels.",
+        runner="vise_core.pretrain.stage:run",
+        spec=PretrainSpec,
+        result=PretrainResult,
+        queue="gpu",
+        inputs={
+            "posts": InputRole(help="Shards made by ingest.", artifact="posts"),
+            "labels": InputRole(help="Made by label.", artifact="labels"),
+        },
+        outputs={"checkpoint": "Backbone and heads."},
+    ),
+    "evaluate": StageEntry(
+        title="Evaluate",
+        help="Judge a backbone on a downstream task.",
+        runner="vise_core.evaluate.stage:run",
+        spec=EvaluateSpec,
+        result=EvaluateResult,
+        queue="gpu",
+        inputs={
+            "dataset": InputRole(help="Folder of labelled images.", artifact="evaluation_set"),
+            "checkpoint": InputRole(
+                help="Made by pretrain; needed when weights.kind is pretrained.",
+                artifact="checkpoint",
+                required=False,
+            ),
+        },
+        outputs={
+            "result": "The full result.",
+            "predictions": "Scores of every test image.",
+            "predictor": "A classifier ready to answer.",
+        },
+    ),
+    "explain": StageEntry(
+        title="Explain",
+        help="Draw and score class activation maps.",
+        runner="vise_core.explain.stage:run",
+        spec=ExplainSpec,
+        result=ExplainResult,
+        queue="gpu",
+        inputs={
+            "predictor": InputRole(help="Made by evaluate.", artifact="predictor"),
+            "dataset": InputRole(help="Folder of labelled images.", artifact="evaluation_set"),
+        },
+        outputs={"overlays": "PNG pictures.", "explanations": "What each picture shows."},
+    ),
+}
+
+
+def validate_spec(stage: str, spec: dict[str, Any]) -> Spec:
+    """The stage's spec from plain data, every default filled in.
+
+    Raises pydantic.ValidationError, which names the field; KeyError for an unknown stage.
+    """
+    return STAGES[stage].spec.model_validate(spec)

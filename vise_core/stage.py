@@ -1,0 +1,139 @@
+"""Run one stage and say where its result comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from .errors import BadInput, MissingInput
+from .reporter import Reporter
+from .specs.base import Provenance, Result, Spec
+from .specs.stages import STAGES
+
+PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "pillow", "pyarrow")
+
+
+def run_stage(
+    name: str,
+    spec: Spec,
+    inputs: Mapping[str, Path],
+    workspace: Path,
+    reporter: Reporter,
+    *,
+    input_hashes: Mapping[str, str] | None = None,
+) -> Result:
+    """Check the inputs, run the stage and return its result with provenance.
+
+    ``input_hashes`` are the SHA-256 of the inputs' content where the caller knows them already.
+    Raises MissingInput, BadInput, Stopped, or whatever the stage raises.
+    """
+    entry = STAGES[name]
+    for role, wanted in entry.inputs.items():
+        if wanted.required and role not in inputs:
+            raise MissingInput(f"{entry.title} needs the input {role!r}: {wanted.help}")
+    for role, path in inputs.items():
+        if role not in entry.inputs:
+            raise BadInput(
+                f"{entry.title} takes no input {role!r}; it takes {', '.join(entry.inputs) or 'none'}"
+            )
+        if not path.exists():
+            raise MissingInput(f"input {role!r} of {entry.title}: {path} does not exist")
+    workspace.mkdir(parents=True, exist_ok=True)
+    module, function = entry.runner.split(":")
+    started, clock = datetime.now(UTC), time.perf_counter()
+    result: Result = getattr(importlib.import_module(module), function)(
+        spec, dict(inputs), workspace, reporter
+    )
+    hashes = dict(input_hashes or {})
+    hashes.update({role: tree_sha256(path) for role, path in inputs.items() if role not in hashes})
+    provenance = Provenance(
+        stage=name,
+        seed=spec.seed,
+        started_at=started.isoformat(timespec="seconds"),
+        wall_seconds=round(time.perf_counter() - clock, 3),
+        peak_memory_bytes=_peak_memory(),
+        device=_device_name(),
+        git_commit=git_commit(),
+        packages=_versions(),
+        inputs=hashes,
+        synthetic=result.synthetic,
+    )
+    return result.model_copy(update={"provenance": provenance})
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tree_manifest(path: Path) -> list[dict[str, Any]]:
+    """[{path, sha256, size}] of every file below a folder, sorted by path; one row for a file."""
+    if path.is_file():
+        return [{"path": path.name, "sha256": file_sha256(path), "size": path.stat().st_size}]
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    return [
+        {"path": p.relative_to(path).as_posix(), "sha256": file_sha256(p), "size": p.stat().st_size}
+        for p in files
+    ]
+
+
+def manifest_sha256(manifest: list[dict[str, Any]]) -> str:
+    """SHA-256 of a manifest: the identity of a folder's content, whatever its place or dates."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def tree_sha256(path: Path) -> str:
+    """Identity of the content of a file (its SHA-256) or a folder (that of its manifest)."""
+    return file_sha256(path) if path.is_file() else manifest_sha256(tree_manifest(path))
+
+
+@cache
+def git_commit() -> str | None:
+    """The commit that this code was checked out at, or None outside a checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _peak_memory() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _device_name() -> str:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return str(torch.cuda.get_device_name(0))
+    return f"cpu ({platform.processor() or platform.machine()})"
