@@ -1,0 +1,31 @@
+"""Which posts make clusters, and nested random subsets of the rest (method 1, Sec. 3.2).
+
+Both rest on a hash of the post id and a seed alone: adding or re-ordering posts moves none of the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from vise_core.specs.posts import SubsetSpec
+
+_SPAN = 2**64
+
+
+def in_cluster_subset(post_id: str, spec: SubsetSpec) -> bool:
+    """True for posts that only make clusters and are never pretrained on."""
+    return _hash64("cluster", spec.seed, post_id) < spec.cluster_fraction * _SPAN
+
+
+def pretrain_rank(post_id: str, seed: int) -> int:
+    """A number in [0, 2**64), uniform and fixed for (id, seed).
+
+    The n posts of lowest rank are a random subset of size n, and lie within that of any larger n.
+    """
+    # Another purpose than the cluster split, so that rank does not depend on having escaped it.
+    return _hash64("pretrain", seed, post_id)
+
+
+def _hash64(purpose: str, seed: int, post_id: str) -> int:
+    digest = hashlib.blake2b(post_id.encode(), digest_size=8, key=f"{purpose}:{seed}".encode())
+    return int.from_bytes(digest.digest(), "big")
