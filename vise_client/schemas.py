@@ -1,0 +1,345 @@
+"""The wire format: what the API answers and takes. The server writes these, the client reads them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vise_core.specs.evaluate import CamMethod
+from vise_core.specs.recipes import InputRef, RecipeSpec, SweepSpec
+
+
+class Wire(BaseModel):
+    """A record on the wire. Unknown fields are ignored when read, so that old clients meet new servers."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Request(BaseModel):
+    """A record sent by a client. Unknown fields are refused: a typo is never a silent default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Role(StrEnum):
+    """Who may do what: viewer reads, editor launches and predicts, admin manages users and data."""
+
+    viewer = "viewer"
+    editor = "editor"
+    admin = "admin"
+
+
+class RunState(StrEnum):
+    """waiting (on other runs), queued → running → succeeded | failed | cancelled, and cancelling."""
+
+    waiting = "waiting"
+    queued = "queued"
+    running = "running"
+    cancelling = "cancelling"
+    succeeded = "succeeded"
+    failed = "failed"
+    cancelled = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in (RunState.succeeded, RunState.failed, RunState.cancelled)
+
+
+RunKind = Literal["stage", "recipe", "sweep"]
+
+
+class Problem(Wire):
+    """RFC 9457 problem details. ``errors`` lists what is wrong with which field."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str = ""
+    instance: str | None = None
+    errors: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class Health(Wire):
+    status: Literal["ok", "degraded"]
+    version: str
+    database: bool
+    broker: bool
+    workers: int = Field(0, description="Workers whose heartbeat is fresh.")
+
+
+class Page[T](Wire):
+    """One page of a list; ask again with ``cursor=next_cursor`` until it is null."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+class UserView(Wire):
+    id: UUID
+    email: str
+    role: Role
+    active: bool
+    created_at: datetime
+
+
+class UserCreate(Request):
+    email: str = Field(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")
+    password: str = Field(min_length=12, max_length=1024)
+    role: Role = Role.viewer
+
+
+class Login(Request):
+    email: str
+    password: str = Field(max_length=1024)
+
+
+class LoginCode(Request):
+    """The one-time code of the link that ``vise up`` prints."""
+
+    code: str = Field(max_length=200)
+
+
+class Session(Wire):
+    """A bearer token for a browser session or a script; shown once."""
+
+    token: str
+    expires_at: datetime | None
+    user: UserView
+
+
+class TokenCreate(Request):
+    name: str = Field(min_length=1, max_length=80)
+    role: Role | None = Field(None, description="At most the owner's own role; null: the owner's.")
+    expires_days: int | None = Field(None, ge=1, le=3650)
+
+
+class TokenView(Wire):
+    id: UUID
+    name: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+class TokenCreated(TokenView):
+    token: str = Field(description="Shown once; only its hash is kept.")
+
+
+class DatasetCreate(Request):
+    """Register a folder below the server's data root."""
+
+    name: str = Field(min_length=1, max_length=120)
+    kind: Literal["posts", "images"] = Field(
+        description="posts: to ingest. images: labelled, to evaluate on."
+    )
+    folder: str = Field(min_length=1, max_length=1000, description="Relative to the server's data root.")
+    description: str = Field("", max_length=2000)
+
+
+class DatasetView(Wire):
+    id: UUID
+    name: str
+    kind: str
+    folder: str
+    description: str
+    synthetic: bool
+    created_at: datetime
+
+
+class RunCreate(Request):
+    """One stage with its spec and inputs."""
+
+    stage: str
+    name: str = Field("", max_length=200)
+    spec: dict[str, Any] = Field(default_factory=dict)
+    inputs: dict[str, InputRef] = Field(default_factory=dict)
+    tags: list[str] = Field(default_factory=list, max_length=50)
+
+
+class RecipeCreate(Request):
+    """A recipe by name (from the catalogue) or given whole."""
+
+    recipe: str | None = None
+    spec: RecipeSpec | None = None
+    name: str = Field("", max_length=200)
+    tags: list[str] = Field(default_factory=list, max_length=50)
+
+
+class SweepCreate(Request):
+    spec: SweepSpec
+    name: str = Field("", max_length=200)
+    tags: list[str] = Field(default_factory=list, max_length=50)
+
+
+class RunClone(Request):
+    """What to change in the copy; what is null stays as it was."""
+
+    name: str | None = Field(None, max_length=200)
+    spec: dict[str, Any] | None = None
+    inputs: dict[str, InputRef] | None = None
+
+
+class Progress(Wire):
+    done: float
+    total: float | None
+    unit: str
+    phase: str = ""
+
+
+class RunSummary(Wire):
+    """A row of the list: nothing that needs a join over metric points."""
+
+    id: UUID
+    kind: RunKind
+    stage: str | None = Field(description="Null for a recipe or a sweep.")
+    name: str
+    state: RunState
+    reason: str | None = Field(description="Why it failed, waits or was cancelled; one sentence.")
+    parent_id: UUID | None
+    step: str | None = Field(description="Its name within the parent.")
+    tags: list[str]
+    synthetic: bool
+    attempt: int
+    queue: str
+    created_by: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    heartbeat_at: datetime | None
+    worker: str | None
+    progress: Progress | None
+    headline: dict[str, float] = Field(description="The few numbers of its result.")
+
+
+class ArtifactView(Wire):
+    id: UUID
+    run_id: UUID
+    name: str
+    sha256: str
+    size: int
+    files: int = Field(description="1 for a file; the number of files of a folder.")
+    folder: bool
+    created_at: datetime
+
+
+class ArtifactFile(Wire):
+    path: str
+    sha256: str
+    size: int
+
+
+class RunView(RunSummary):
+    """One run, whole."""
+
+    spec: dict[str, Any]
+    inputs: dict[str, InputRef]
+    result: dict[str, Any] | None
+    error: str | None = Field(description="End of the traceback of a failed run.")
+    artifacts: list[ArtifactView]
+    latest: dict[str, float] = Field(description="Latest value of each metric.")
+    children: list[RunSummary] = Field(description="Of a recipe or sweep, in order; at most 1000.")
+
+
+class EventView(Wire):
+    at: datetime
+    from_state: str | None
+    to_state: str
+    detail: str
+
+
+class LogLine(Wire):
+    id: int
+    at: datetime
+    level: str
+    message: str
+
+
+class MetricQuery(Request):
+    """Curves of several runs at once."""
+
+    run_ids: list[UUID] = Field(min_length=1, max_length=100)
+    keys: list[str] | None = Field(None, max_length=200, description="Null: every metric.")
+    points: int = Field(500, ge=2, le=5000, description="At most this many points a curve.")
+
+
+class Curve(Wire):
+    """One metric of one run, down-sampled so that minima and maxima stay; the same call, the same points."""
+
+    run_id: UUID
+    key: str
+    total: int = Field(description="Points before down-sampling.")
+    steps: list[int]
+    values: list[float | None] = Field(description="Null where the value was not a finite number.")
+    epochs: list[float | None]
+    times: list[datetime]
+
+
+class ModelCreate(Request):
+    """Make a predictor out of a succeeded evaluate run."""
+
+    run_id: UUID
+    name: str = Field(min_length=1, max_length=120)
+    default: bool = False
+
+
+class ModelView(Wire):
+    id: UUID
+    name: str
+    run_id: UUID
+    artifact_id: UUID
+    method: str
+    task: str
+    backbone: str
+    classes: list[str]
+    headline: dict[str, float]
+    synthetic: bool
+    default: bool
+    created_at: datetime
+
+
+class PredictionView(Wire):
+    """Answer for one image; ``state`` is queued until a prediction worker has answered."""
+
+    id: UUID
+    state: Literal["queued", "succeeded", "failed"]
+    model: ModelView
+    method: CamMethod
+    predicted: str | None = None
+    target: str | None = Field(None, description="The class whose map is drawn.")
+    probabilities: dict[str, float] = Field(default_factory=dict)
+    overlay_png: str | None = Field(None, description="Base64 of the PNG picture.")
+    error: str | None = None
+    milliseconds: float | None = None
+    created_at: datetime
+
+
+class RecipeView(Wire):
+    name: str
+    spec: RecipeSpec
+
+
+class StageView(Wire):
+    """A stage as forms need it: JSON schemas made from the one spec model."""
+
+    name: str
+    title: str
+    help: str
+    queue: str
+    spec_schema: dict[str, Any]
+    inputs: dict[str, dict[str, Any]]
+    outputs: dict[str, str]
+    presets: dict[str, dict[str, Any]] = Field(description="Preset name → spec.")
+
+
+class WorkerView(Wire):
+    name: str
+    queues: list[str]
+    device: str
+    heartbeat_at: datetime
+    run_id: UUID | None
+    alive: bool

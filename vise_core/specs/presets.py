@@ -1,0 +1,157 @@
+"""The paper's settings by name, and the recipes that ship with the product."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .recipes import RecipeSpec
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "ingest": {"Sample data (synthetic)": {"source": {"kind": "sample"}}},
+    "cluster": {"Paper: 5000 comment and 128 reaction clusters": {}},
+    "label": {"Paper": {}, "Control: shuffled engagement": {"shuffle_engagement": True}},
+    "pretrain": {
+        # App. C.1: batch 1920 (ResNet) and 1536 (ResNeXt); ImageNet steps for 1.23M posts.
+        "VisE-1.2M, ResNet-50": {"posts_limit": 1_230_000},
+        "VisE-1.2M-C (comments only), ResNet-50": {"posts_limit": 1_230_000, "signals": ["comments"]},
+        "VisE-R (reactions only), ResNet-50": {"posts_limit": 1_230_000, "signals": ["reactions"]},
+        "VisE-1.2M, ResNet-101": {"posts_limit": 1_230_000, "backbone": "resnet101"},
+        "VisE-1.2M, ResNeXt-101 32x16d": {
+            "posts_limit": 1_230_000,
+            "backbone": "resnext101_32x16d",
+            "batch": 1536,
+        },
+        # App. C.1: the rate is halved ten times over about 10 epochs.
+        "VisE-250M, ResNet-50": {
+            "posts_limit": 250_000_000,
+            "epochs": 10,
+            "decay": {"kind": "even", "times": 10, "gamma": 0.5},
+        },
+        "VisE-250M, ResNeXt-101 32x16d": {
+            "posts_limit": 250_000_000,
+            "backbone": "resnext101_32x16d",
+            "batch": 1536,
+            "epochs": 10,
+            "decay": {"kind": "even", "times": 10, "gamma": 0.5},
+        },
+        "VisE-123k, ResNet-50": {"posts_limit": 123_000},
+        "VisE-308k, ResNet-50": {"posts_limit": 308_000},
+        "VisE-615k, ResNet-50": {"posts_limit": 615_000},
+    },
+    "evaluate": {
+        "UnbiasedEmotion, linear": {"task": {"kind": "folder", "name": "UnbiasedEmotion"}},
+        "UnbiasedEmotion, fine-tuned": {
+            "task": {"kind": "folder", "name": "UnbiasedEmotion"},
+            "protocol": "fine-tuned",
+        },
+        "UnbiasedEmotion, linear, features kept (fast)": {
+            "task": {"kind": "folder", "name": "UnbiasedEmotion"},
+            "augment": False,
+        },
+        # App. C.3, Table 11: 25 epochs, x0.1 at 10 and 20, batch 192.
+        "Politics, linear": {
+            "task": {"kind": "csv", "name": "Politics"},
+            "splits": {"count": 1},
+            "epochs": 25,
+            "milestones": [10, 20],
+            "batch": 192,
+        },
+        "Politics, fine-tuned": {
+            "task": {"kind": "csv", "name": "Politics"},
+            "protocol": "fine-tuned",
+            "splits": {"count": 1},
+            "epochs": 25,
+            "milestones": [10, 20],
+            "batch": 192,
+        },
+    },
+    "explain": {"CAM of the predicted class": {}},
+}
+"""Stage → preset's name → what differs from the spec's defaults."""
+
+
+def _sample_evaluation(method: str, weights: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    spec = {
+        "method": method,
+        "weights": weights,
+        "task": {"kind": "folder", "name": "Sample emotion (synthetic)"},
+        "augment": False,
+        "image_size": 64,
+    }
+    return spec | changes
+
+
+def _sample_recipe() -> RecipeSpec:
+    posts = {"step": "posts", "artifact": "posts"}
+    images = {"dataset": {"step": "posts", "artifact": "evaluation_set"}}
+    return RecipeSpec.model_validate(
+        {
+            "title": "Try it with sample data",
+            "description": "Generates synthetic posts, clusters their engagement, pretrains a small backbone on "
+            "the pseudo-labels and compares it with random and ImageNet features on six emotions.",
+            "synthetic": True,
+            "steps": {
+                "posts": {
+                    "stage": "ingest",
+                    "title": "Generate sample posts",
+                    "spec": {"source": {"kind": "sample", "posts": 6000, "evaluation_images": 600}},
+                },
+                "cluster": {
+                    "stage": "cluster",
+                    "title": "Cluster engagement",
+                    "spec": {
+                        "subset": {"cluster_fraction": 0.15},
+                        "comments": {"kmeans": {"k": 64}},
+                        "reactions": {"kmeans": {"k": 16}},
+                    },
+                    "inputs": {"posts": posts},
+                },
+                "label": {
+                    "stage": "label",
+                    "title": "Create pseudo-labels",
+                    "inputs": {"posts": posts, "clusterer": {"step": "cluster", "artifact": "clusterer"}},
+                },
+                "random": {
+                    "stage": "evaluate",
+                    "title": "Evaluate Random Init",
+                    "spec": _sample_evaluation("Random Init", {"kind": "random", "backbone": "resnet18"}),
+                    "inputs": images,
+                },
+                "imagenet": {
+                    "stage": "evaluate",
+                    "title": "Evaluate IN-Sup",
+                    "spec": _sample_evaluation(
+                        "IN-Sup",
+                        {"kind": "catalogue", "backbone": "efficientnet_lite0", "name": "in-sup"},
+                        image_size=128,
+                    ),
+                    "inputs": images,
+                },
+                "pretrain": {
+                    "stage": "pretrain",
+                    "title": "Pretrain VisE",
+                    "spec": {
+                        "backbone": "resnet18",
+                        "epochs": 8,
+                        "batch": 64,
+                        "image_size": 48,
+                        "min_crop": 0.35,
+                        "log_every": 5,
+                        "checkpoint_seconds": 20,
+                    },
+                    "inputs": {"posts": posts, "labels": {"step": "label", "artifact": "labels"}},
+                },
+                "vise": {
+                    "stage": "evaluate",
+                    "title": "Evaluate VisE",
+                    "spec": _sample_evaluation("VisE", {"kind": "pretrained"}),
+                    "inputs": {**images, "checkpoint": {"step": "pretrain", "artifact": "checkpoint"}},
+                },
+            },
+            "register_best": {"among": ["random", "imagenet", "vise"], "name": "sample emotion"},
+        }
+    )
+
+
+RECIPES: dict[str, RecipeSpec] = {"sample": _sample_recipe()}
+"""Recipes by name. Adding one is an entry here."""
