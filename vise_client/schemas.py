@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from vise_core.specs.evaluate import CamMethod
 from vise_core.specs.recipes import InputRef, RecipeSpec, SweepSpec
+
+T = TypeVar("T")
 
 
 class Wire(BaseModel):
@@ -71,7 +73,7 @@ class Health(Wire):
     workers: int = Field(0, description="Workers whose heartbeat is fresh.")
 
 
-class Page[T](Wire):
+class Page(Wire, Generic[T]):
     """One page of a list; ask again with ``cursor=next_cursor`` until it is null."""
 
     items: list[T]
