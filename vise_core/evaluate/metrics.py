@@ -1,0 +1,52 @@
+"""Metrics of the downstream tasks. Accuracies are in percent, ROC AUC lies in [0, 1] as the paper prints it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import roc_auc_score
+
+from vise_core.errors import BadInput
+
+Labels = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.floating]
+
+
+def accuracy(scores: Scores, labels: Labels) -> float:
+    """Share of images whose highest score is that of their class, percent.
+
+    ``scores`` (n, classes), ``labels`` (n,). Of equal scores the first class counts, as in argmax.
+    Raises BadInput for no images.
+    """
+    _require_images(labels)
+    return float(100 * (scores.argmax(axis=1) == labels).mean())
+
+
+def top_k_accuracy(scores: Scores, labels: Labels, k: int) -> float:
+    """Share of images whose class is among the k highest scores, percent; ties go to the first class."""
+    _require_images(labels)
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return float(100 * (best == labels[:, None]).any(axis=1).mean())
+
+
+def macro_roc_auc(scores: Scores, labels: Labels) -> float:
+    """Area under the ROC curve, one class against the rest, the plain mean over classes.
+
+    ``scores`` (n, classes) are scores, never decisions: an argmax has thrown the order away.
+    Raises BadInput where a class has no image in this split: then there is no curve, and 0.5 would be a lie
+    (method 7, trap 7).
+    """
+    _require_images(labels)
+    classes = scores.shape[1]
+    missing = sorted(set(range(classes)) - set(np.unique(labels).tolist()))
+    if missing:
+        raise BadInput(
+            f"ROC AUC is not defined here: of {classes} classes, {', '.join(map(str, missing))} has no image "
+            "in this split; use another split or metric"
+        )
+    return float(np.mean([roc_auc_score(labels == c, scores[:, c]) for c in range(classes)]))
+
+
+def _require_images(labels: Labels) -> None:
+    if not len(labels):
+        raise BadInput("no images to score: the split is empty")
