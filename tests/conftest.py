@@ -1,0 +1,64 @@
+"""The real servers that tests run against, started once a session and stopped at its end."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from vise_client.local.servers import start_postgres, start_valkey
+
+
+@pytest.fixture(scope="session")
+def servers_folder() -> Iterator[Path]:
+    """Not pytest's own temporary folder: pytest closes that to other accounts, and as root PostgreSQL runs as one."""
+    folder = Path(tempfile.mkdtemp(prefix="vise-test-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(servers_folder: Path) -> Iterator[str]:
+    """SQLAlchemy URL of an embedded PostgreSQL's database `postgres`."""
+    # Nothing here outlives the session, so nothing has to reach the disk.
+    settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    server = start_postgres(servers_folder / "postgres", database="postgres", settings=settings)
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def database_url(postgres_server: str) -> Iterator[str]:
+    """SQLAlchemy URL of a fresh, empty database, dropped after the test."""
+    name = f"test_{uuid.uuid4().hex}"
+    plain = postgres_server.replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    yield postgres_server.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def broker_url(servers_folder: Path) -> Iterator[str]:
+    """URL of an embedded Valkey, with its password."""
+    server = start_valkey(servers_folder / "valkey")
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The Chromium that browser tests drive. `make test` installs it; its absence fails, it does not skip."""
+    named = os.environ.get("VISE_CHROMIUM")
+    found = named if named else shutil.which("chromium") or shutil.which("chromium-browser")
+    if not found or not Path(found).exists():
+        pytest.fail(
+            f"no Chromium at {found or 'chromium'}: install it (make test says how) or set VISE_CHROMIUM"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""What `vise up` starts on one machine."""
