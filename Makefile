@@ -1,0 +1,68 @@
+# The commands of this project; `make help` lists them. Needs Python 3.11 or newer and make, nothing else.
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# The browser tests drive this program; `make test` installs it where it may.
+export VISE_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser)
+
+.DEFAULT_GOAL := help
+.PHONY: help up dev test lint format bench images-check constraints clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: .venv/local.stamp ## install what is missing and run everything on 127.0.0.1
+	@exec $(BIN)/vise up
+
+dev: .venv/dev.stamp ## install the tools for work on the code
+
+test: .venv/dev.stamp chromium lint ## lint, then every test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/dev.stamp ## style, types and import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/Dockerfile
+
+format: .venv/dev.stamp ## put the code in the project's form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/dev.stamp ## print the table of what pretraining on engagement is worth
+	$(BIN)/python -m benchmarks.science $(BENCH_ARGS)
+
+images-check: .venv/dev.stamp ## build every container image and look inside (root, Debian); IMAGES="api ui" for some
+	docker/check_images.sh $(IMAGES)
+
+constraints: | .venv/bin/python ## write the installed versions to constraints.txt
+	@{ echo '# Versions that are tested together. `make constraints` writes this file from .venv.'; \
+	   $(PIP) freeze --exclude-editable --exclude vise-studio | grep -E '^[A-Za-z0-9._-]+==' | LC_ALL=C sort -f; \
+	 } > constraints.new && mv constraints.new constraints.txt
+
+clean: ## remove .venv and caches; .vise, where runs and models live, stays
+	rm -rf .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis artifacts
+
+# A stamp is written only when the installation before it went well; the next call then starts at once.
+.venv/bin/python:
+	@if [ -z '$(PYTHON)' ]; then echo 'make: no python3 on the PATH; install Python 3.11 or newer' >&2; exit 1; fi
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'make: $(PYTHON) is too old, Python 3.11 or newer is needed; name another with make PYTHON=…' >&2; exit 1; }
+	@'$(PYTHON)' -m venv .venv || \
+	  { rm -rf .venv; echo 'make: $(PYTHON) has no venv module (Debian: apt-get install python3-venv)' >&2; exit 1; }
+
+.venv/local.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo 'installing into .venv; the first time this takes some minutes'
+	@$(PIP) install --constraint constraints.txt --editable '.[local]'
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo 'installing the test tools into .venv; the first time this takes some minutes'
+	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $@ .venv/local.stamp
+
+.PHONY: chromium
+chromium:
+	@[ -n '$(VISE_CHROMIUM)' ] || .ci/install_chromium
