@@ -1,0 +1,145 @@
+"""A fitted clusterer: from the engagement of a post to its pseudo-labels, and to disk and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from vise_core.errors import BadCheckpoint
+from vise_core.posts.records import Post
+from vise_core.specs.engagement import ClusterSpec
+from vise_core.specs.posts import REACTIONS
+
+from .kmeans import Centroids, nearest_centroid
+from .reactions import reaction_vectors
+from .sampling import sample_comments
+from .tfidf import TfidfExtractor
+
+FORMAT = "vise-clusterer-1"
+
+
+@dataclass(frozen=True)
+class PostLabels:
+    """Pseudo-labels of some posts, in their order.
+
+    Attributes
+    ----------
+    comments: one list a post: a cluster id for each sampled comment with a known word, ascending.
+    reactions: one cluster id a post, or None where nobody reacted.
+    """
+
+    comments: list[list[int]]
+    reactions: list[int | None]
+
+
+@dataclass(frozen=True)
+class Clusterer:
+    """Frozen features and centroids.
+
+    Attributes
+    ----------
+    spec: what it was fitted with; its ``subset`` says which posts must never be pretrained on.
+    extractor: comment features, or None where comments were not clustered.
+    comment_centroids: (k, n_terms) float32.
+    reaction_centroids: (k, 5) float32, or None.
+    synthetic: True where it was fitted on generated posts.
+    """
+
+    spec: ClusterSpec
+    extractor: TfidfExtractor | None
+    comment_centroids: Centroids | None
+    reaction_centroids: Centroids | None
+    synthetic: bool
+
+    @property
+    def comment_clusters(self) -> int:
+        return 0 if self.comment_centroids is None else len(self.comment_centroids)
+
+    @property
+    def reaction_clusters(self) -> int:
+        return 0 if self.reaction_centroids is None else len(self.reaction_centroids)
+
+    def label(self, posts: Sequence[Post]) -> PostLabels:
+        """Pseudo-labels of the posts (Sec. 3.1, step 2). A post's labels depend on that post only."""
+        return PostLabels(self._comment_labels(posts), self._reaction_labels(posts))
+
+    def _comment_labels(self, posts: Sequence[Post]) -> list[list[int]]:
+        labels: list[list[int]] = [[] for _ in posts]
+        if self.extractor is None or self.comment_centroids is None or self.spec.comments is None:
+            return labels
+        documents: list[str] = []
+        owners: list[int] = []
+        for i, post in enumerate(posts):
+            sampled = sample_comments(post.id, post.comments, self.spec.comments.max_comments, self.spec.seed)
+            documents += sampled
+            owners += [i] * len(sampled)
+        features = self.extractor.transform(documents)
+        known = np.flatnonzero(np.diff(features.indptr))
+        clusters, _ = nearest_centroid(features[known], self.comment_centroids)
+        for row, cluster in zip(known.tolist(), clusters.tolist(), strict=True):
+            labels[owners[row]].append(cluster)
+        return [sorted(row) for row in labels]
+
+    def _reaction_labels(self, posts: Sequence[Post]) -> list[int | None]:
+        if self.reaction_centroids is None:
+            return [None] * len(posts)
+        vectors = reaction_vectors(np.array([post.reactions for post in posts]).reshape(-1, len(REACTIONS)))
+        clusters, _ = nearest_centroid(vectors, self.reaction_centroids)
+        reacted: npt.NDArray[np.bool_] = np.asarray(vectors.any(axis=1))
+        return [int(c) if r else None for c, r in zip(clusters.tolist(), reacted.tolist(), strict=True)]
+
+    def save(self, folder: Path) -> None:
+        """Write the ``clusterer`` artifact into an empty folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.extractor is not None and self.comment_centroids is not None:
+            self.extractor.save(folder)
+            sparse.save_npz(folder / "comment_centroids.npz", sparse.csr_matrix(self.comment_centroids))
+        if self.reaction_centroids is not None:
+            np.save(folder / "reaction_centroids.npy", self.reaction_centroids)
+        facts = {
+            "format": FORMAT,
+            "spec": self.spec.model_dump(mode="json"),
+            "comment_clusters": self.comment_clusters,
+            "reaction_clusters": self.reaction_clusters,
+            "synthetic": self.synthetic,
+        }
+        (folder / "clusterer.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Clusterer:
+        """Raises BadCheckpoint where a file is missing, damaged or does not fit the others."""
+        path = folder / "clusterer.json"
+        try:
+            facts = json.loads(path.read_bytes())
+            if facts["format"] != FORMAT:
+                raise BadCheckpoint(
+                    f"{path}: format is {facts['format']!r}, expected {FORMAT!r}: cluster again"
+                )
+            spec = ClusterSpec.model_validate(facts["spec"])
+            extractor = comments = reactions = None
+            if spec.comments is not None:
+                extractor = TfidfExtractor.load(folder, spec.comments.extractor)
+                comments = sparse.load_npz(folder / "comment_centroids.npz").toarray().astype(np.float32)
+                shape = (facts["comment_clusters"], len(extractor.terms))
+                _check_shape(folder / "comment_centroids.npz", comments, shape)
+            if spec.reactions is not None:
+                reactions = np.load(folder / "reaction_centroids.npy", allow_pickle=False).astype(np.float32)
+                _check_shape(
+                    folder / "reaction_centroids.npy", reactions, (facts["reaction_clusters"], len(REACTIONS))
+                )
+            return cls(spec, extractor, comments, reactions, bool(facts["synthetic"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadCheckpoint(f"{folder}: not a whole clusterer ({error}): cluster again") from error
+
+
+def _check_shape(path: Path, array: npt.NDArray[np.float32], shape: tuple[int, int]) -> None:
+    if array.shape != shape:
+        raise BadCheckpoint(f"{path}: centroids of shape {array.shape}, expected {shape}: cluster again")
+    if not np.isfinite(array).all():
+        raise BadCheckpoint(f"{path}: centroids are not finite numbers: cluster again")

@@ -1,0 +1,63 @@
+"""What a cluster is about: its size, its top terms, its nearest comments, its mean reactions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vise_core.specs.posts import REACTIONS
+
+from .kmeans import Centroids, Clustering, Rows
+from .tokenize import redact
+
+TOP_TERMS = 10
+NEAREST_COMMENTS = 8
+
+
+def inspect_comments(
+    clustering: Clustering, rows: Rows, comments: Sequence[str], terms: Sequence[str]
+) -> list[dict[str, Any]]:
+    """One record a cluster: id, size, [term, weight] pairs, and the distinct comments nearest to its centroid."""
+    order = np.argsort(clustering.labels, kind="stable")
+    ends = np.cumsum(np.bincount(clustering.labels, minlength=len(clustering.centroids)))
+    records = []
+    for cluster, centroid in enumerate(clustering.centroids):
+        members = order[ends[cluster - 1] if cluster else 0 : ends[cluster]]
+        similarity = np.asarray(rows[members] @ centroid).ravel()
+        nearest: dict[str, None] = {}
+        for i in members[np.argsort(-similarity, kind="stable")].tolist():
+            nearest.setdefault(redact(comments[i])[:200])
+            if len(nearest) == NEAREST_COMMENTS:
+                break
+        top = np.argsort(-centroid, kind="stable")[:TOP_TERMS]
+        records.append(
+            {
+                "cluster": cluster,
+                "size": len(members),
+                "terms": [[terms[i], round(float(centroid[i]), 4)] for i in top.tolist() if centroid[i] > 0],
+                "comments": list(nearest),
+            }
+        )
+    return records
+
+
+def inspect_reactions(
+    labels: npt.NDArray[np.int32], centroids: Centroids, vectors: Rows
+) -> list[dict[str, Any]]:
+    """One record a cluster: id, size and the mean share of each reaction among its posts (sums to 1)."""
+    shares = vectors / np.maximum(vectors.sum(axis=1, keepdims=True), 1e-12)
+    records = []
+    for cluster in range(len(centroids)):
+        members = shares[labels == cluster]
+        mean = members.mean(axis=0) if len(members) else np.zeros(len(REACTIONS))
+        records.append(
+            {
+                "cluster": cluster,
+                "size": len(members),
+                "reactions": {name: round(float(v), 4) for name, v in zip(REACTIONS, mean, strict=True)},
+            }
+        )
+    return records

@@ -1,0 +1,207 @@
+"""The stage ``label``: each post of the pretrain subset gets its pseudo-labels (Sec. 3.1, step 2).
+
+One Parquet file a shard, made by a process that knows nothing of the other shards: the same bytes whatever the
+order of shards or the number of processes, and what was finished before a kill is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import partial
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
+
+from vise_core.errors import BadInput, Stopped
+from vise_core.posts.records import Post
+from vise_core.posts.shards import ShardIndex
+from vise_core.posts.subsets import in_cluster_subset
+from vise_core.reporter import Reporter
+from vise_core.specs.engagement import LabelResult, LabelSpec
+
+from .clusterer import Clusterer
+
+FORMAT = "vise-labels-1"
+SCHEMA = pa.schema(
+    [
+        ("post_id", pa.string()),
+        ("key", pa.string()),
+        ("comment_labels", pa.list_(pa.int32())),
+        ("reaction_label", pa.int32()),
+    ]
+)
+_BATCH = 2000
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many posts of a shard went where; adds up over shards."""
+
+    posts: int = 0
+    with_comments: int = 0
+    with_reactions: int = 0
+    unlabelled: int = 0
+    held_for_clusters: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> LabelResult:
+    """Artifact: ``labels``. Resumes: shards labelled before are not labelled again."""
+    index, clusterer = ShardIndex.open(inputs["posts"]), Clusterer.load(inputs["clusterer"])
+    state = workspace / "state"
+    state.mkdir(parents=True, exist_ok=True)
+    todo = [number for number in range(len(index.shards)) if not _counts_file(state, number).exists()]
+    done = len(index.shards) - len(todo)
+    if done:
+        reporter.log(f"{done} shards were labelled before; going on with {len(todo)}.")
+    label = partial(label_shard, inputs["posts"], inputs["clusterer"], state)
+    with _labeller(label, spec.compute.processes) as finished:
+        for _ in finished(todo):
+            done += 1
+            reporter.progress(done, len(index.shards), "shards", phase="labelling")
+            if reporter.should_stop():
+                reporter.checkpoint(state)
+                raise Stopped(f"labelling was stopped after {done} of {len(index.shards)} shards")
+    counts = sum(
+        (Counts(**json.loads(_counts_file(state, n).read_bytes())) for n in range(len(index.shards))),
+        Counts(),
+    )
+    if counts.posts == 0:
+        raise BadInput(
+            "posts: not one post got a label; cluster on more posts, or check that posts have comments"
+        )
+    folder = workspace / "labels"
+    folder.mkdir(exist_ok=True)
+    tables = [pq.read_table(_label_file(state, n), schema=SCHEMA) for n in range(len(index.shards))]
+    if spec.shuffle_engagement:
+        tables = shuffle_labels(tables, spec.seed)
+        reporter.log(
+            "Control: labels were permuted over posts; images and engagement no longer belong together."
+        )
+    for number, table in enumerate(tables):
+        pq.write_table(table, _label_file(folder, number))
+    synthetic = index.synthetic or clusterer.synthetic
+    facts = {
+        "format": FORMAT,
+        "comment_clusters": clusterer.comment_clusters,
+        "reaction_clusters": clusterer.reaction_clusters,
+        "posts": counts.posts,
+        "synthetic": synthetic,
+        "shuffled": spec.shuffle_engagement,
+    }
+    (folder / "labels.json").write_text(json.dumps(facts, indent=1) + "\n")
+    reporter.artifact("labels", folder)
+    return LabelResult(synthetic=synthetic, **{f.name: getattr(counts, f.name) for f in fields(counts)})
+
+
+def label_shard(posts: Path, clusterer_folder: Path, state: Path, number: int) -> int:
+    """Label one shard into ``state``; the counts file is written last and marks it as whole."""
+    clusterer = _clusterer(clusterer_folder)
+    counts, batches = Counts(), []
+    with threadpool_limits(limits=1):
+        for held, batch in _batches(ShardIndex.open(posts), number, clusterer):
+            labels = clusterer.label(batch)
+            rows = [
+                {"post_id": post.id, "key": post.key, "comment_labels": c, "reaction_label": r}
+                for post, c, r in zip(batch, labels.comments, labels.reactions, strict=True)
+                if c or r is not None
+            ]
+            batches.append(pa.Table.from_pylist(rows, schema=SCHEMA))
+            counts += Counts(
+                posts=len(rows),
+                with_comments=sum(bool(row["comment_labels"]) for row in rows),
+                with_reactions=sum(row["reaction_label"] is not None for row in rows),
+                unlabelled=len(batch) - len(rows),
+                held_for_clusters=held,
+            )
+    table = pa.concat_tables(batches) if batches else SCHEMA.empty_table()
+    pq.write_table(table, _label_file(state, number))
+    part = _counts_file(state, number).with_suffix(".part")
+    part.write_text(json.dumps({f.name: getattr(counts, f.name) for f in fields(counts)}))
+    part.replace(_counts_file(state, number))
+    return number
+
+
+def shuffle_labels(tables: list[pa.Table], seed: int) -> list[pa.Table]:
+    """Permute whole rows of labels over all posts; which posts have a row, and in which file, stays.
+
+    The permutation is drawn over posts ordered by id, so that it does not depend on shards.
+    """
+    whole = pa.concat_tables(tables)
+    by_id = np.argsort(np.array(whole["post_id"].to_pylist(), dtype=object), kind="stable")
+    source = np.empty(len(by_id), dtype=np.int64)
+    source[by_id] = by_id[np.random.default_rng(seed).permutation(len(by_id))]
+    moved = whole.take(pa.array(source))
+    shuffled = pa.table(
+        [whole["post_id"], whole["key"], moved["comment_labels"], moved["reaction_label"]], schema=SCHEMA
+    ).combine_chunks()
+    starts = np.cumsum([0, *(len(t) for t in tables)])
+    return [shuffled.slice(start, len(t)) for start, t in zip(starts[:-1].tolist(), tables, strict=True)]
+
+
+def _batches(index: ShardIndex, number: int, clusterer: Clusterer) -> Iterator[tuple[int, list[Post]]]:
+    """(posts held back for the clusters, posts to label), a bounded number at a time."""
+    stream = index.iterate_posts(number)
+    while batch := list(islice(stream, _BATCH)):
+        free = [post for post in batch if not in_cluster_subset(post.id, clusterer.spec.subset)]
+        yield len(batch) - len(free), free
+
+
+@contextmanager
+def _labeller(label: partial[int], processes: int) -> Iterator[Callable[[list[int]], Iterator[int]]]:
+    """A function that labels shard numbers and yields each as it is finished."""
+    if processes == 1:
+        yield lambda numbers: map(label, numbers)
+        return
+    # spawn, not fork: the caller may hold threads and database connections.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        try:
+            yield lambda numbers: _as_finished(pool, label, numbers, processes)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _as_finished(
+    pool: ProcessPoolExecutor, label: partial[int], numbers: list[int], processes: int
+) -> Iterator[int]:
+    waiting: set[Future[int]] = set()
+    queue = iter(numbers)
+    while True:
+        for number in islice(queue, 2 * processes - len(waiting)):
+            waiting.add(pool.submit(label, number))
+        if not waiting:
+            return
+        finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        for future in finished:
+            yield future.result()
+
+
+_LOADED: dict[tuple[Path, int], Clusterer] = {}
+
+
+def _clusterer(folder: Path) -> Clusterer:
+    """The clusterer, loaded once a process; a folder that was written anew is loaded anew."""
+    key = (folder, (folder / "clusterer.json").stat().st_mtime_ns)
+    if key not in _LOADED:
+        _LOADED.clear()
+        _LOADED[key] = Clusterer.load(folder)
+    return _LOADED[key]
+
+
+def _label_file(folder: Path, number: int) -> Path:
+    return folder / f"shard-{number:06d}.parquet"
+
+
+def _counts_file(folder: Path, number: int) -> Path:
+    return folder / f"shard-{number:06d}.json"

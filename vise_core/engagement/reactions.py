@@ -1,0 +1,27 @@
+"""Reactions to vectors: a distribution over five buttons, free of how popular the post is (Sec. 3.2)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vise_core.errors import BadInput
+from vise_core.specs.posts import REACTIONS
+
+
+def reaction_vectors(counts: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """L2-normalised rows of the (n_posts, 5) counts, as float32; a row of zeros stays zeros (no label).
+
+    Raises BadInput for another shape or negative counts.
+    """
+    array = (
+        np.asarray(counts, dtype=np.float64).reshape(-1, len(REACTIONS))
+        if np.size(counts)
+        else np.zeros((0, 5))
+    )
+    if np.ndim(counts) == 2 and np.shape(counts)[1] != len(REACTIONS):
+        raise BadInput(f"reaction counts have {np.shape(counts)[1]} columns, expected {len(REACTIONS)}")
+    if (array < 0).any():
+        raise BadInput(f"reaction counts of row {int(np.argwhere(array < 0)[0, 0])} are negative")
+    norms = np.linalg.norm(array, axis=1, keepdims=True)
+    return np.divide(array, norms, out=np.zeros_like(array), where=norms > 0).astype(np.float32)

@@ -1,0 +1,88 @@
+"""Bag of words with TF-IDF weights: the comment feature extractor of the paper (Sec. 3.2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+
+from vise_core.errors import BadCheckpoint, BadInput
+from vise_core.specs.engagement import TfidfSpec
+
+from .tokenize import tokenize
+
+
+class TfidfExtractor:
+    """Vocabulary and idf, fitted once on the cluster subset and then frozen.
+
+    Attributes
+    ----------
+    terms: the vocabulary; column i of every matrix is terms[i].
+    idf: (n_terms,) float64, smooth idf as scikit-learn computes it.
+    """
+
+    def __init__(self, terms: Sequence[str], idf: npt.NDArray[np.float64], spec: TfidfSpec) -> None:
+        self.terms = list(terms)
+        self.idf = idf
+        self.spec = spec
+        self._counter = CountVectorizer(
+            analyzer=partial(tokenize, lowercase=spec.lowercase),
+            vocabulary={term: column for column, term in enumerate(self.terms)},
+            dtype=np.float64,
+        )
+
+    @classmethod
+    def fit(cls, comments: Iterable[str], spec: TfidfSpec) -> TfidfExtractor:
+        """Learn vocabulary and idf. Raises BadInput where no word is frequent enough to be kept."""
+        counter = CountVectorizer(
+            analyzer=partial(tokenize, lowercase=spec.lowercase),
+            max_features=spec.max_features,
+            min_df=spec.min_df,
+            dtype=np.float64,
+        )
+        try:
+            counts = counter.fit_transform(comments)
+        except ValueError as error:
+            raise BadInput(
+                f"comments: no word occurs in min_df={spec.min_df} comments of the cluster subset; "
+                "ingest more posts, raise subset.cluster_fraction or lower comments.extractor.min_df"
+            ) from error
+        idf = TfidfTransformer(sublinear_tf=spec.sublinear_tf).fit(counts).idf_
+        return cls(counter.get_feature_names_out().tolist(), np.asarray(idf, dtype=np.float64), spec)
+
+    def transform(self, comments: Iterable[str]) -> sparse.csr_matrix:
+        """(n_comments, n_terms) float32 CSR, rows of L2 norm 1; a comment with no known word is an empty row."""
+        counts = sparse.csr_matrix(self._counter.transform(comments))
+        if self.spec.sublinear_tf:
+            counts.data = np.log(counts.data) + 1
+        counts.data *= self.idf[counts.indices]
+        norms = np.sqrt(np.bincount(_rows(counts), weights=counts.data**2, minlength=counts.shape[0]))
+        norms[norms == 0] = 1
+        counts.data /= norms[_rows(counts)]
+        return counts.astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        (folder / "vocabulary.json").write_text(json.dumps(self.terms, ensure_ascii=False))
+        np.save(folder / "idf.npy", self.idf)
+
+    @classmethod
+    def load(cls, folder: Path, spec: TfidfSpec) -> TfidfExtractor:
+        """Raises BadCheckpoint where the two files do not belong together."""
+        try:
+            terms = json.loads((folder / "vocabulary.json").read_text())
+            idf = np.load(folder / "idf.npy", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise BadCheckpoint(f"{folder}: vocabulary.json or idf.npy cannot be read ({error})") from error
+        if idf.shape != (len(terms),) or not all(isinstance(term, str) for term in terms):
+            raise BadCheckpoint(f"{folder}: {len(terms)} terms, but idf of shape {idf.shape}")
+        return cls(terms, idf.astype(np.float64), spec)
+
+
+def _rows(matrix: sparse.csr_matrix) -> npt.NDArray[np.int64]:
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
