@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Twice quiet: errors are shown, and nothing else.
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # The browser tests drive this program; `make test` installs it where it may.
 export VISE_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser)
 

@@ -30,13 +30,27 @@ else
     folder=$(mktemp -d)
 fi
 scratch=$(mktemp -d)
+driver=vfs
 cleanup() {
+    store rm --all >/dev/null 2>&1 || true
+    umount "$folder/root/overlay" 2>/dev/null || true
     rm -rf --one-file-system "$scratch"
     [ -n "${VISE_IMAGES_FOLDER:-}" ] || rm -rf --one-file-system "$folder"
 }
 trap cleanup EXIT
 
-store() { buildah --root "$folder/root" --runroot "$folder/run" --storage-driver vfs "$@"; }
+store() { buildah --root "$folder/root" --runroot "$folder/run" --storage-driver "$driver" "$@"; }
+
+# vfs works everywhere but copies the whole file system for each layer; overlay does not, where the kernel lets us.
+choose_driver() {
+    mkdir -p "$scratch"/{lower,upper,work,merged}
+    if mount -t overlay overlay -o "lowerdir=$scratch/lower,upperdir=$scratch/upper,workdir=$scratch/work" \
+        "$scratch/merged" 2>/dev/null; then
+        umount "$scratch/merged"
+        driver=overlay
+    fi
+    echo "images-check: storage driver $driver"
+}
 
 make_base() {
     local container root mirror
@@ -140,6 +154,7 @@ for target in "${targets[@]}"; do
 done
 hadolint=$(dirname "$python")/hadolint
 if [ -x "$hadolint" ]; then "$hadolint" docker/Dockerfile; else die "no hadolint: make dev first"; fi
+choose_driver
 store inspect --type image "$base" >/dev/null 2>&1 || make_base
 pip_settings
 for target in "${targets[@]}"; do
