@@ -14,13 +14,11 @@ def reaction_vectors(counts: npt.ArrayLike) -> npt.NDArray[np.float32]:
 
     Raises BadInput for another shape or negative counts.
     """
-    array = (
-        np.asarray(counts, dtype=np.float64).reshape(-1, len(REACTIONS))
-        if np.size(counts)
-        else np.zeros((0, 5))
-    )
-    if np.ndim(counts) == 2 and np.shape(counts)[1] != len(REACTIONS):
-        raise BadInput(f"reaction counts have {np.shape(counts)[1]} columns, expected {len(REACTIONS)}")
+    array = np.asarray(counts, dtype=np.float64)
+    if array.size == 0:
+        array = array.reshape(0, len(REACTIONS))
+    if array.ndim != 2 or array.shape[1] != len(REACTIONS):
+        raise BadInput(f"reaction counts have shape {array.shape}, expected {len(REACTIONS)} columns")
     if (array < 0).any():
         raise BadInput(f"reaction counts of row {int(np.argwhere(array < 0)[0, 0])} are negative")
     norms = np.linalg.norm(array, axis=1, keepdims=True)

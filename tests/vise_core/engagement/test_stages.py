@@ -1,0 +1,176 @@
+"""Cluster and label over real shards: what the labels are, and that nothing but the posts decides them."""
+
+import json
+import multiprocessing
+import random
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vise_core.engagement.clusterer import Clusterer
+from vise_core.engagement.label import label_shard, shuffle_labels
+from vise_core.errors import BadCheckpoint, BadInput, Stopped
+from vise_core.posts.subsets import in_cluster_subset
+from vise_core.reporter import LocalReporter
+from vise_core.specs.engagement import ClusterSpec, LabelSpec
+from vise_core.stage import run_stage, tree_sha256
+
+SPEC = ClusterSpec.model_validate(
+    {"subset": {"cluster_fraction": 0.4}, "comments": {"kmeans": {"k": 8}}, "reactions": {"kmeans": {"k": 4}}}
+)
+
+
+def cluster(folder: Path, out: Path, spec: ClusterSpec = SPEC) -> LocalReporter:
+    reporter = LocalReporter(out / "artifacts")
+    run_stage("cluster", spec, {"posts": folder}, out / "work", reporter)
+    return reporter
+
+
+def label(folder: Path, clusterer: Path, out: Path, **spec: object) -> tuple[Path, dict[str, dict]]:
+    """(labels folder, {post id: row})."""
+    reporter = LocalReporter(out / "artifacts")
+    inputs = {"posts": folder, "clusterer": clusterer}
+    run_stage("label", LabelSpec.model_validate(spec), inputs, out / "work", reporter)
+    rows = [
+        r
+        for f in sorted(reporter.artifacts["labels"].glob("*.parquet"))
+        for r in pq.read_table(f).to_pylist()
+    ]
+    return reporter.artifacts["labels"], {row["post_id"]: row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def shards(posts, write_shards) -> Path:
+    return write_shards(posts, 50)
+
+
+@pytest.fixture(scope="module")
+def clusterer(shards, tmp_path_factory) -> Path:
+    return cluster(shards, tmp_path_factory.mktemp("cluster")).artifacts["clusterer"]
+
+
+def test_inspection_tells_what_clusters_are_about(shards, tmp_path) -> None:
+    reporter = cluster(shards, tmp_path)
+    inspection = json.loads(reporter.artifacts["inspection"].read_text())
+    assert inspection["synthetic"] is True
+    assert sum(c["size"] for c in inspection["comments"]) > 100
+    for record in inspection["comments"]:
+        words = {term for term, _ in record["terms"]}
+        assert any(words & set(comment.split()) for comment in record["comments"])
+    moods = {max(c["reactions"], key=c["reactions"].get) for c in inspection["reactions"]}
+    assert moods == {"love", "sorry", "angry", "haha"}
+    assert all(sum(c["reactions"].values()) == pytest.approx(1, abs=1e-3) for c in inspection["reactions"])
+
+
+def test_labels_follow_the_rules_of_the_method(posts, shards, clusterer, tmp_path) -> None:
+    _, rows = label(shards, clusterer, tmp_path)
+    fitted = Clusterer.load(clusterer)
+    for post in posts:
+        row = rows.get(post.id)
+        if in_cluster_subset(post.id, SPEC.subset) or not (post.comments or any(post.reactions)):
+            assert row is None, "posts of the cluster subset, and posts without engagement, get no row"
+            continue
+        assert row is not None
+        assert len(row["comment_labels"]) == len(post.comments)
+        assert (row["reaction_label"] is None) == (not any(post.reactions))
+        assert row["key"] == post.key
+        assert row["comment_labels"] == fitted.label([post]).comments[0], "a post's labels depend on it alone"
+    moods = {
+        n: {rows[p.id]["reaction_label"] for p in posts[n::4] if p.id in rows} - {None} for n in range(4)
+    }
+    assert [len(found) for found in moods.values()] == [1, 1, 1, 1], "each mood is one reaction cluster here"
+
+
+def test_same_seed_same_bytes_whatever_the_shard_order_and_processes(
+    posts, shards, clusterer, tmp_path, write_shards
+):
+    first, rows = label(shards, clusterer, tmp_path / "one")
+    two, _ = label(shards, clusterer, tmp_path / "two", compute={"processes": 2})
+    assert tree_sha256(first) == tree_sha256(two)
+
+    mixed = random.Random(1).sample(posts, len(posts))
+    other_shards = write_shards(mixed, 37)
+    again = cluster(other_shards, tmp_path / "three").artifacts["clusterer"]
+    assert tree_sha256(again) == tree_sha256(clusterer)
+    assert label(other_shards, again, tmp_path / "four")[1] == rows
+
+
+def test_labelling_goes_on_after_a_kill(shards, clusterer, tmp_path) -> None:
+    whole, _ = label(shards, clusterer, tmp_path / "whole")
+    state = tmp_path / "killed" / "work" / "state"
+    state.mkdir(parents=True)
+    child = multiprocessing.get_context("spawn").Process(
+        target=_label_two_and_die, args=(shards, clusterer, state)
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == -9
+    assert sorted(p.name for p in state.glob("*.json")) == ["shard-000000.json", "shard-000001.json"]
+
+    resumed, _ = label(shards, clusterer, tmp_path / "killed")
+
+    assert tree_sha256(resumed) == tree_sha256(whole)
+
+
+def _label_two_and_die(shards: Path, clusterer: Path, state: Path) -> None:
+    import os
+    import signal
+
+    for number in (0, 1):
+        label_shard(shards, clusterer, state, number)
+    (state / "shard-000002.parquet").write_bytes(b"half a fi")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_stopping_keeps_what_is_done(shards, clusterer, tmp_path) -> None:
+    reporter = LocalReporter(tmp_path / "artifacts", stop=True)
+    with pytest.raises(Stopped, match="1 of 5 shards"):
+        run_stage(
+            "label", LabelSpec(), {"posts": shards, "clusterer": clusterer}, tmp_path / "work", reporter
+        )
+    assert (tmp_path / "work" / "state" / "shard-000000.json").exists()
+
+
+def test_shuffled_engagement_keeps_every_label_and_moves_most(shards, clusterer, tmp_path) -> None:
+    _, rows = label(shards, clusterer, tmp_path / "a")
+    folder, shuffled = label(shards, clusterer, tmp_path / "b", shuffle_engagement=True)
+    assert shuffled.keys() == rows.keys()
+
+    def labels(table: dict) -> Counter:
+        return Counter((tuple(r["comment_labels"]), r["reaction_label"]) for r in table.values())
+
+    assert labels(shuffled) == labels(rows)
+    moved = sum(shuffled[p]["comment_labels"] != rows[p]["comment_labels"] for p in rows)
+    assert moved > 0.7 * len(rows)
+    assert json.loads((folder / "labels.json").read_text())["shuffled"] is True
+
+
+def test_the_shuffle_does_not_depend_on_shards() -> None:
+    rows = [
+        {"post_id": f"p{n}", "key": str(n), "comment_labels": [n], "reaction_label": None} for n in range(20)
+    ]
+    whole = shuffle_labels([pa.Table.from_pylist(rows)], seed=4)[0].to_pylist()
+    parts = shuffle_labels([pa.Table.from_pylist(rows[12:]), pa.Table.from_pylist(rows[:12])], seed=4)
+    assert sorted((r for p in parts for r in p.to_pylist()), key=str) == sorted(whole, key=str)
+
+
+def test_too_small_a_subset_is_explained(posts, write_shards, tmp_path) -> None:
+    few = write_shards(posts[:6], 10)
+    with pytest.raises(BadInput, match="cluster_fraction"):
+        cluster(
+            few,
+            tmp_path,
+            SPEC.model_copy(update={"subset": SPEC.subset.model_copy(update={"cluster_fraction": 1e-9})}),
+        )
+
+
+def test_a_damaged_clusterer_is_refused(clusterer, tmp_path) -> None:
+    import shutil
+
+    broken = shutil.copytree(clusterer, tmp_path / "clusterer")
+    (broken / "comment_centroids.npz").write_bytes(b"PK not really")
+    with pytest.raises(BadCheckpoint, match="cluster again"):
+        Clusterer.load(broken)
