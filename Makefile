@@ -38,7 +38,7 @@ bench: .venv/dev.stamp ## print the table of what pretraining on engagement is w
 images-check: .venv/dev.stamp ## build every container image and look inside (root, Debian); IMAGES="api ui" for some
 	docker/check_images.sh $(IMAGES)
 
-constraints: | .venv/bin/python ## write the installed versions to constraints.txt
+constraints: | .venv/bin/pip ## write the installed versions to constraints.txt
 	@{ echo '# Versions that are tested together. `make constraints` writes this file from .venv.'; \
 	   $(PIP) freeze --exclude-editable --exclude vise-studio | grep -E '^[A-Za-z0-9._-]+==' | LC_ALL=C sort -f; \
 	 } > constraints.new && mv constraints.new constraints.txt
@@ -46,20 +46,20 @@ constraints: | .venv/bin/python ## write the installed versions to constraints.t
 clean: ## remove .venv and caches; .vise, where runs and models live, stays
 	rm -rf .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis artifacts
 
-# A stamp is written only when the installation before it went well; the next call then starts at once.
-.venv/bin/python:
+# pip is the last thing that venv writes. A stamp is written only when the installation before it went well; the next call then starts at once.
+.venv/bin/pip:
 	@if [ -z '$(PYTHON)' ]; then echo 'make: no python3 on the PATH; install Python 3.11 or newer' >&2; exit 1; fi
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo 'make: $(PYTHON) is too old, Python 3.11 or newer is needed; name another with make PYTHON=…' >&2; exit 1; }
+	  { echo 'make: $(PYTHON) is not Python 3.11 or newer; name another with make PYTHON=…' >&2; exit 1; }
 	@'$(PYTHON)' -m venv .venv || \
 	  { rm -rf .venv; echo 'make: $(PYTHON) has no venv module (Debian: apt-get install python3-venv)' >&2; exit 1; }
 
-.venv/local.stamp: pyproject.toml constraints.txt | .venv/bin/python
+.venv/local.stamp: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo 'installing into .venv; the first time this takes some minutes'
 	@$(PIP) install --constraint constraints.txt --editable '.[local]'
 	@touch $@
 
-.venv/dev.stamp: pyproject.toml constraints.txt | .venv/bin/python
+.venv/dev.stamp: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo 'installing the test tools into .venv; the first time this takes some minutes'
 	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $@ .venv/local.stamp
