@@ -1,0 +1,1 @@
+"""The store: tables, queries, and the state machine of runs, on PostgreSQL."""

@@ -1,0 +1,299 @@
+"""The tables. Ids are UUIDv7: their order is the order of creation, so lists page by id."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """Types and names that all tables share."""
+
+    type_annotation_map = {
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        dict[str, float]: JSONB,
+        list[Any]: JSONB,
+        str: Text,
+    }
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def _id() -> Mapped[UUID]:
+    return mapped_column(primary_key=True, server_default=text("uuidv7()"))
+
+
+def _now() -> Mapped[datetime]:
+    return mapped_column(server_default=func.now())
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    id: Mapped[UUID] = _id()
+    email: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str | None] = mapped_column(comment="argon2; null: no password login")
+    role: Mapped[str] = mapped_column(String(16))
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime] = _now()
+
+    __table_args__ = (CheckConstraint("role IN ('viewer', 'editor', 'admin')", name="role"),)
+
+
+class Token(Base):
+    """A bearer token or a one-time login code; only its SHA-256 is kept."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[UUID] = _id()
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(server_default="")
+    role: Mapped[str] = mapped_column(String(16))
+    sha256: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = _now()
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+    __table_args__ = (CheckConstraint("kind IN ('session', 'api', 'login-code')", name="kind"),)
+
+
+class LoginAttempt(Base):
+    """Failed logins, for the rate limit."""
+
+    __tablename__ = "login_attempts"
+
+    id: Mapped[UUID] = _id()
+    email: Mapped[str]
+    address: Mapped[str]
+    at: Mapped[datetime] = _now()
+
+    __table_args__ = (Index(None, "email", "at"), Index(None, "address", "at"))
+
+
+class Dataset(Base):
+    __tablename__ = "datasets"
+
+    id: Mapped[UUID] = _id()
+    name: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    folder: Mapped[str] = mapped_column(comment="relative to the data root")
+    description: Mapped[str] = mapped_column(server_default="")
+    synthetic: Mapped[bool] = mapped_column(server_default=text("false"))
+    created_at: Mapped[datetime] = _now()
+
+
+class Run(Base):
+    """One stage, or the parent of a recipe or sweep."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[UUID] = _id()
+    kind: Mapped[str] = mapped_column(String(16))
+    stage: Mapped[str | None] = mapped_column(String(64))
+    name: Mapped[str]
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None]
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    step: Mapped[str | None]
+    position: Mapped[int] = mapped_column(server_default=text("0"), comment="order among siblings")
+    depends_on: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
+    tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    synthetic: Mapped[bool] = mapped_column(server_default=text("false"))
+    queue: Mapped[str] = mapped_column(String(32))
+    spec: Mapped[dict[str, Any]]
+    inputs: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    result: Mapped[dict[str, Any] | None]
+    headline: Mapped[dict[str, float]] = mapped_column(server_default=text("'{}'"))
+    error: Mapped[str | None]
+    progress: Mapped[dict[str, Any] | None]
+    checkpoint: Mapped[str | None] = mapped_column(comment="manifest digest of the state to resume from")
+    token: Mapped[int] = mapped_column(BigInteger, server_default=text("0"), comment="fencing token")
+    attempt: Mapped[int] = mapped_column(server_default=text("0"))
+    worker: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    heartbeat_at: Mapped[datetime | None]
+    created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime] = _now()
+    queued_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('waiting','queued','running','cancelling','succeeded','failed','cancelled')",
+            name="state",
+        ),
+        CheckConstraint("kind IN ('stage', 'recipe', 'sweep')", name="kind"),
+        Index(None, "parent_id", "position"),
+        Index("ix_runs_top", "id", postgresql_where=text("parent_id IS NULL")),
+        Index(
+            "ix_runs_live",
+            "state",
+            postgresql_where=text("state IN ('waiting','queued','running','cancelling')"),
+        ),
+        Index("ix_runs_depends_on", "depends_on", postgresql_using="gin"),
+        Index("ix_runs_tags", "tags", postgresql_using="gin"),
+    )
+
+
+class RunEvent(Base):
+    __tablename__ = "run_events"
+
+    id: Mapped[UUID] = _id()
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime] = _now()
+    from_state: Mapped[str | None] = mapped_column(String(16))
+    to_state: Mapped[str] = mapped_column(String(16))
+    detail: Mapped[str] = mapped_column(server_default="")
+
+
+class RunLog(Base):
+    __tablename__ = "run_logs"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    at: Mapped[datetime] = _now()
+    level: Mapped[str] = mapped_column(String(16))
+    message: Mapped[str]
+
+    __table_args__ = (Index(None, "run_id", "id"),)
+
+
+class MetricPoint(Base):
+    """History: one value of one curve. The key makes a repeated write harmless."""
+
+    __tablename__ = "metric_points"
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    value: Mapped[float] = mapped_column(Double)
+    epoch: Mapped[float | None] = mapped_column(Double)
+    at: Mapped[datetime] = _now()
+
+
+class MetricLatest(Base):
+    """The value of the highest step of each curve, so that lists never read the history."""
+
+    __tablename__ = "metric_latest"
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(BigInteger)
+    value: Mapped[float] = mapped_column(Double)
+
+
+class Artifact(Base):
+    """A whole file or folder; its bytes lie in storage under their SHA-256."""
+
+    __tablename__ = "artifacts"
+
+    id: Mapped[UUID] = _id()
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    sha256: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    files: Mapped[int]
+    folder: Mapped[bool]
+    manifest: Mapped[list[Any]] = mapped_column(deferred=True)
+    created_at: Mapped[datetime] = _now()
+
+    __table_args__ = (UniqueConstraint("run_id", "name"),)
+
+
+class Outbox(Base):
+    """Messages to announce to Celery, written in the transaction that queues a run."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    task: Mapped[str]
+    argument: Mapped[UUID]
+    queue: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[datetime] = _now()
+
+
+class Model(Base):
+    """A predictor people may use."""
+
+    __tablename__ = "models"
+
+    id: Mapped[UUID] = _id()
+    name: Mapped[str] = mapped_column(unique=True)
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="RESTRICT"))
+    artifact_id: Mapped[UUID] = mapped_column(ForeignKey("artifacts.id", ondelete="RESTRICT"))
+    method: Mapped[str]
+    task: Mapped[str]
+    backbone: Mapped[str]
+    classes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    headline: Mapped[dict[str, float]]
+    synthetic: Mapped[bool]
+    default: Mapped[bool] = mapped_column(server_default=text("false"))
+    created_at: Mapped[datetime] = _now()
+
+    __table_args__ = (
+        Index("uq_models_one_default", "default", unique=True, postgresql_where=text('"default"')),
+    )
+
+
+class Prediction(Base):
+    __tablename__ = "predictions"
+
+    id: Mapped[UUID] = _id()
+    model_id: Mapped[UUID] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), index=True)
+    created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    state: Mapped[str] = mapped_column(String(16))
+    options: Mapped[dict[str, Any]]
+    image: Mapped[bytes | None] = mapped_column(deferred=True, comment="the upload, until it is answered")
+    predicted: Mapped[str | None]
+    target: Mapped[str | None]
+    probabilities: Mapped[dict[str, float]] = mapped_column(server_default=text("'{}'"))
+    overlay: Mapped[bytes | None] = mapped_column(deferred=True, comment="PNG")
+    error: Mapped[str | None]
+    milliseconds: Mapped[float | None] = mapped_column(Double)
+    created_at: Mapped[datetime] = _now()
+
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'succeeded', 'failed')", name="state"),
+        Index("ix_predictions_queued", "created_at", postgresql_where=text("state = 'queued'")),
+    )
+
+
+class Worker(Base):
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    queues: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    device: Mapped[str]
+    started_at: Mapped[datetime] = _now()
+    heartbeat_at: Mapped[datetime] = _now()
+    run_id: Mapped[UUID | None]
