@@ -1,0 +1,81 @@
+"""What pretraining hands on: ``backbone.safetensors``, ``heads.safetensors``, ``checkpoint.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .backbones import Backbone, empty_backbone
+from .card import CheckpointCard, apply_card, read_card
+from .tensors import fill, read_tensors, write_tensors
+
+
+def save_checkpoint(
+    folder: Path,
+    backbone: Backbone,
+    heads: Mapping[str, nn.Linear],
+    *,
+    image_size: int,
+    spec: Mapping[str, Any] | None = None,
+    synthetic: bool = False,
+) -> None:
+    """Write a checkpoint folder.
+
+    The backbone's keys are those of its definition (torchvision, timm) without a prefix, so that other
+    programs can read them. ``image_size`` is the side of the crops that it was trained on.
+    """
+    card = CheckpointCard(
+        backbone=backbone.name,
+        image_size=image_size,
+        resize=resize_for(backbone, image_size),
+        mean=backbone.mean,
+        std=backbone.std,
+        synthetic=synthetic,
+        heads={name: head.out_features for name, head in heads.items()},
+        spec=dict(spec or {}),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / "backbone.safetensors", backbone.trunk.state_dict())
+    write_tensors(
+        folder / "heads.safetensors",
+        {f"{name}.{key}": t for name, head in heads.items() for key, t in head.state_dict().items()},
+    )
+    (folder / "checkpoint.json").write_text(card.model_dump_json(indent=1) + "\n")
+
+
+def load_card(folder: Path) -> CheckpointCard:
+    """What checkpoint.json says. Raises BadCheckpoint."""
+    return read_card(folder / "checkpoint.json", CheckpointCard)
+
+
+def load_backbone(folder: Path) -> Backbone:
+    """The backbone of a checkpoint, on the CPU, in training mode; ``image_size`` is that of its training.
+
+    Raises BadCheckpoint for anything that ``save_checkpoint`` would not write.
+    """
+    card = load_card(folder)
+    backbone = empty_backbone(card.backbone)
+    path = folder / "backbone.safetensors"
+    fill(backbone.trunk, read_tensors(path), path.name)
+    apply_card(backbone, card)
+    return backbone
+
+
+def load_heads(folder: Path) -> dict[str, nn.Linear]:
+    """The pretraining heads of a checkpoint, by name. Raises BadCheckpoint."""
+    card = load_card(folder)
+    features = empty_backbone(card.backbone).feature_dim
+    with torch.device("meta"):
+        heads = nn.ModuleDict({name: nn.Linear(features, classes) for name, classes in card.heads.items()})
+    path = folder / "heads.safetensors"
+    fill(heads, read_tensors(path), path.name)
+    return {name: head for name, head in heads.items() if isinstance(head, nn.Linear)}
+
+
+def resize_for(backbone: Backbone, image_size: int) -> int:
+    """Shorter side before a centre crop of ``image_size``, in the proportion of 256 to 224 (Sec. 4.2)."""
+    return round(image_size * backbone.resize / backbone.image_size)

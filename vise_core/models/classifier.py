@@ -1,0 +1,97 @@
+"""A backbone with a classifier on top, and the folder that it travels in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from vise_core.errors import BadCheckpoint
+
+from .backbones import Backbone, empty_backbone
+from .card import PredictorCard, apply_card, read_card
+from .checkpoint import resize_for
+from .tensors import fill, read_tensors, write_tensors
+
+CARD_FIELDS = ("method", "task", "synthetic")
+
+
+class ImageClassifier(nn.Module):
+    """Images to logits over named classes.
+
+    Attributes
+    ----------
+    backbone, head: the network. The head is linear on the pooled feature, so CAM applies as it is.
+    classes: name of each logit.
+    image_size, resize, mean, std: what ``transforms.eval_transform`` needs for an image.
+    metadata: what ``save_classifier`` was given: method, task, synthetic and anything else.
+    """
+
+    def __init__(
+        self, backbone: Backbone, head: nn.Linear, classes: Sequence[str], *, image_size: int | None = None
+    ) -> None:
+        """``image_size`` None takes the backbone's own. Raises ValueError where sizes do not fit."""
+        super().__init__()
+        if head.out_features != len(classes) or head.in_features != backbone.feature_dim:
+            raise ValueError(
+                f"a head of {head.in_features} → {head.out_features} does not fit "
+                f"{backbone.feature_dim} features and {len(classes)} classes"
+            )
+        self.backbone = backbone
+        self.head = head
+        self.classes = tuple(classes)
+        self.image_size = image_size or backbone.image_size
+        self.resize = resize_for(backbone, self.image_size)
+        self.mean, self.std = backbone.mean, backbone.std
+        self.metadata: dict[str, Any] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 3, image_size, image_size), normalised → (n, classes) logits."""
+        return cast(Tensor, self.head(self.backbone(x)))
+
+
+def save_classifier(folder: Path, classifier: ImageClassifier, metadata: Mapping[str, Any]) -> None:
+    """Write ``model.safetensors`` and ``predictor.json``.
+
+    ``metadata`` may hold method, task and synthetic, which get fields of their own, and any other JSON.
+    """
+    card = PredictorCard(
+        backbone=classifier.backbone.name,
+        classes=classifier.classes,
+        image_size=classifier.image_size,
+        resize=classifier.resize,
+        mean=classifier.mean,
+        std=classifier.std,
+        **{name: metadata[name] for name in CARD_FIELDS if name in metadata},
+        metadata={name: value for name, value in metadata.items() if name not in CARD_FIELDS},
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"backbone.{name}": t for name, t in classifier.backbone.trunk.state_dict().items()}
+    tensors |= {f"head.{name}": t for name, t in classifier.head.state_dict().items()}
+    write_tensors(folder / "model.safetensors", tensors)
+    (folder / "predictor.json").write_text(card.model_dump_json(indent=1) + "\n")
+
+
+def load_classifier(folder: Path) -> ImageClassifier:
+    """The classifier of a folder, on the CPU, in evaluation mode.
+
+    Raises BadCheckpoint for anything that ``save_classifier`` would not write.
+    """
+    card = read_card(folder / "predictor.json", PredictorCard)
+    if len(set(card.classes)) != len(card.classes):
+        raise BadCheckpoint("predictor.json: classes names one twice")
+    backbone = empty_backbone(card.backbone)
+    with torch.device("meta"):
+        head = nn.Linear(backbone.feature_dim, len(card.classes))
+    path = folder / "model.safetensors"
+    parts = nn.ModuleDict({"backbone": backbone.trunk, "head": head})
+    fill(parts, read_tensors(path), path.name)
+    apply_card(backbone, card)
+    classifier = ImageClassifier(backbone, head, card.classes)
+    # The card's own value, where it was not the usual proportion.
+    classifier.resize = card.resize
+    classifier.metadata = {**card.metadata, **{name: getattr(card, name) for name in CARD_FIELDS}}
+    return classifier.eval()

@@ -1,0 +1,96 @@
+"""Images to tensors: the paper's augmentation and its evaluation crop (Sec. 4.2, App. C.1).
+
+Randomness comes from a generator that belongs to one sample, never from global state, so that the same
+(seed, epoch, sample) gives the same crop in whatever process it is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+
+import torch
+from PIL import Image
+from torch import Generator, Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as F
+
+from .backbones import RGB
+
+ASPECT = (3 / 4, 4 / 3)
+TrainTransform = Callable[[Image.Image, Generator], Tensor]
+EvalTransform = Callable[[Image.Image], Tensor]
+
+
+def sample_generator(seed: int, epoch: int, index: int) -> Generator:
+    """The random source of one sample in one epoch."""
+    digest = hashlib.blake2b(f"{seed}:{epoch}:{index}".encode(), digest_size=8).digest()
+    # torch takes seeds below 2**63 as they are.
+    return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+
+
+def train_transform(image_size: int, *, min_crop: float = 0.08, mean: RGB, std: RGB) -> TrainTransform:
+    """Random resized crop, horizontal flip, normalise (App. C.1: nothing else).
+
+    The function made takes an RGB image and a generator and returns (3, image_size, image_size) float32.
+    """
+
+    def transform(image: Image.Image, generator: Generator) -> Tensor:
+        left, top, width, height = crop_box(image.size, (min_crop, 1.0), generator)
+        size = [image_size, image_size]
+        image = F.resized_crop(image, top, left, height, width, size, InterpolationMode.BILINEAR)
+        if _uniform(generator) < 0.5:
+            image = F.hflip(image)
+        return normalise(image, mean, std)
+
+    return transform
+
+
+def eval_transform(image_size: int, *, mean: RGB, std: RGB, resize: int | None = None) -> EvalTransform:
+    """Resize the shorter side, crop the centre, normalise.
+
+    ``resize`` None is 256 for a crop of 224, and in that proportion for others. The function made takes
+    an RGB image and returns (3, image_size, image_size) float32.
+    """
+    side = resize or round(image_size * 256 / 224)
+
+    def transform(image: Image.Image) -> Tensor:
+        image = F.resize(image, [side], InterpolationMode.BILINEAR)
+        return normalise(F.center_crop(image, [image_size, image_size]), mean, std)
+
+    return transform
+
+
+def crop_box(
+    size: tuple[int, int], scale: tuple[float, float], generator: Generator
+) -> tuple[int, int, int, int]:
+    """(left, top, width, height) of a random crop: torchvision's RandomResizedCrop, on its own generator.
+
+    ``size`` is (width, height); ``scale`` is the share of the area that is kept, least and most.
+    """
+    width, height = size
+    low, high = math.log(ASPECT[0]), math.log(ASPECT[1])
+    for _ in range(10):
+        area = width * height * (scale[0] + (scale[1] - scale[0]) * _uniform(generator))
+        aspect = math.exp(low + (high - low) * _uniform(generator))
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            top = int(torch.randint(height - h + 1, (), generator=generator))
+            left = int(torch.randint(width - w + 1, (), generator=generator))
+            return left, top, w, h
+    # No crop of such a shape fits: the largest centred one that does.
+    ratio = min(max(width / height, ASPECT[0]), ASPECT[1])
+    w, h = min(width, round(height * ratio)), min(height, round(width / ratio))
+    return (width - w) // 2, (height - h) // 2, w, h
+
+
+def normalise(image: Image.Image, mean: RGB, std: RGB) -> Tensor:
+    """An RGB image as (3, h, w) float32, (x / 255 - mean) / std."""
+    pixels = F.pil_to_tensor(image).float().div_(255)
+    shape = (3, 1, 1)
+    return pixels.sub_(torch.tensor(mean).view(shape)).div_(torch.tensor(std).view(shape))
+
+
+def _uniform(generator: Generator) -> float:
+    return float(torch.rand((), generator=generator))
