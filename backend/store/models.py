@@ -1,0 +1,106 @@
+"""The registry of models: evaluated predictors that people may use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from vise_client.schemas import ModelCreate, ModelView, RunState
+from vise_core.specs.recipes import RecipeSpec
+
+from .errors import Conflict, Invalid, NotFound
+from .tables import Artifact, Model, Run
+
+
+def register(db: Session, request: ModelCreate) -> Model:
+    """Make a model of a succeeded evaluate run. Raises Invalid or Conflict."""
+    run = db.get(Run, request.run_id)
+    if run is None or run.stage != "evaluate" or run.state != RunState.succeeded.value or run.result is None:
+        raise Invalid("run_id", "give a succeeded evaluate run")
+    artifact = db.scalar(select(Artifact).where(Artifact.run_id == run.id, Artifact.name == "predictor"))
+    if artifact is None:
+        raise Invalid("run_id", "this run has no artifact named predictor")
+    model = Model(
+        name=request.name,
+        run_id=run.id,
+        artifact_id=artifact.id,
+        method=run.result["method"],
+        task=run.result["task"],
+        backbone=run.result["backbone"],
+        classes=run.result["classes"],
+        headline=run.headline,
+        synthetic=run.synthetic,
+        default=False,
+    )
+    try:
+        with db.begin_nested():
+            db.add(model)
+    except IntegrityError as error:
+        raise Conflict(f"there is a model named {request.name!r} already; choose another name") from error
+    if request.default:
+        set_default(db, model.id)
+    return model
+
+
+def register_best(db: Session, parent: Run, children: Sequence[Run]) -> None:
+    """When a recipe asks for it: the evaluation that is best on val becomes the default predictor."""
+    if parent.kind != "recipe":
+        return
+    wish = RecipeSpec.model_validate(parent.spec).register_best
+    if wish is None:
+        return
+    candidates = [c for c in children if c.step in wish.among and c.result is not None]
+    best = max(candidates, key=lambda c: c.result["val_mean"] if c.result else float("-inf"))
+    names = set(db.scalars(select(Model.name).where(Model.name.startswith(wish.name, autoescape=True))))
+    name, number = wish.name, 1
+    while name in names:
+        number += 1
+        name = f"{wish.name} {number}"
+    register(db, ModelCreate(run_id=best.id, name=name, default=True))
+
+
+def set_default(db: Session, model_id: UUID) -> None:
+    """Make it the one model that answers when none is named."""
+    # One at a time: two requests at once must not both clear and both set.
+    db.execute(text("SELECT pg_advisory_xact_lock(8447302)"))
+    db.execute(update(Model).where(Model.default).values(default=False))
+    db.execute(update(Model).where(Model.id == model_id).values(default=True))
+    db.flush()
+
+
+def get(db: Session, model_id: UUID | None) -> Model:
+    """The model, or the default one. Raises NotFound, or Conflict where there is no default."""
+    if model_id is not None:
+        model = db.get(Model, model_id)
+        if model is None:
+            raise NotFound(f"there is no model {model_id}")
+        return model
+    model = db.scalar(select(Model).where(Model.default))
+    if model is None:
+        raise Conflict(
+            "there is no default model yet: run the sample recipe, or register a succeeded evaluate run as a model"
+        )
+    return model
+
+
+def list_models(db: Session) -> list[Model]:
+    return list(db.scalars(select(Model).order_by(Model.default.desc(), Model.id.desc()).limit(1000)))
+
+
+def delete(db: Session, model_id: UUID) -> None:
+    db.delete(get(db, model_id))
+
+
+def rename(db: Session, model_id: UUID, name: str) -> None:
+    taken = db.scalar(select(func.count()).where(Model.name == name, Model.id != model_id))
+    if taken:
+        raise Conflict(f"there is a model named {name!r} already; choose another name")
+    get(db, model_id).name = name
+
+
+def view(model: Model) -> ModelView:
+    return ModelView.model_validate(model)

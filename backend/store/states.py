@@ -1,0 +1,332 @@
+"""The state machine of runs. Every change is a compare-and-set with an event, in the caller's transaction.
+
+waiting → queued → running → succeeded | failed | cancelled, with cancelling between running and cancelled.
+A claim raises the run's fencing token; whatever a worker writes carries it, and a stale one is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
+
+from vise_client.schemas import Progress, RunState
+
+from . import models as registry
+from .errors import Conflict, NotFound, StaleToken
+from .tables import Outbox, Run, RunEvent
+
+LIVE = (RunState.waiting, RunState.queued, RunState.running, RunState.cancelling)
+HELD = (RunState.running, RunState.cancelling)
+CHANNEL = "vise_outbox"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a worker holds while it runs a stage."""
+
+    run_id: UUID
+    stage: str
+    spec: dict[str, Any]
+    inputs: dict[str, Any]
+    token: int
+    attempt: int
+    checkpoint: str | None
+    synthetic: bool
+
+
+def change(
+    db: Session,
+    run_id: UUID,
+    from_states: Iterable[RunState],
+    to: RunState,
+    detail: str = "",
+    *,
+    token: int | None = None,
+    values: dict[str, Any] | None = None,
+) -> Run | None:
+    """Move the run if it is in one of the states (and the token still holds it); None where it is not."""
+    condition = [Run.id == run_id, Run.state.in_([s.value for s in from_states])]
+    if token is not None:
+        condition.append(Run.token == token)
+    before = db.execute(select(Run.state).where(*condition).with_for_update()).scalar_one_or_none()
+    if before is None:
+        return None
+    run = db.execute(
+        update(Run).where(Run.id == run_id).values(state=to.value, **(values or {})).returning(Run)
+    ).scalar_one()
+    db.refresh(run)
+    db.add(RunEvent(run_id=run_id, from_state=before, to_state=to.value, detail=detail))
+    if to.final:
+        _tell_relatives(db, run)
+    elif to is RunState.running and run.parent_id is not None:
+        change(db, run.parent_id, [RunState.queued], RunState.running, values={"started_at": func.now()})
+    return run
+
+
+def announce(db: Session, run: Run) -> None:
+    """Write the message that makes a worker take up the run, and wake the dispatcher at commit."""
+    db.add(Outbox(task="worker.execute_run", argument=run.id, queue=run.queue))
+    db.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def queue(
+    db: Session, run_id: UUID, from_states: Iterable[RunState], detail: str, values: dict[str, Any]
+) -> Run | None:
+    """Put the run in line for a worker."""
+    cleared = {"worker": None, "lease_until": None, "queued_at": func.now(), "reason": None} | values
+    run = change(db, run_id, from_states, RunState.queued, detail, values=cleared)
+    if run is not None and run.kind == "stage":
+        announce(db, run)
+    return run
+
+
+def claim(db: Session, run_id: UUID, worker: str, lease_seconds: float) -> Claim | None:
+    """Take a queued run; None where another has it, or it is over: a message may come twice or late."""
+    run = change(
+        db,
+        run_id,
+        [RunState.queued],
+        RunState.running,
+        f"taken up by {worker}",
+        values={
+            "worker": worker,
+            "token": Run.token + 1,
+            "attempt": Run.attempt + 1,
+            "lease_until": func.now() + timedelta(seconds=lease_seconds),
+            "heartbeat_at": func.now(),
+            "started_at": func.coalesce(Run.started_at, func.now()),
+            "reason": None,
+            "error": None,
+        },
+    )
+    if run is None:
+        return None
+    return Claim(
+        run.id, run.stage or "", run.spec, run.inputs, run.token, run.attempt, run.checkpoint, run.synthetic
+    )
+
+
+def renew(db: Session, run_id: UUID, token: int, lease_seconds: float) -> RunState | None:
+    """Keep the lease; says running or cancelling, or None where the run is another's now."""
+    state = db.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.token == token, Run.state.in_([s.value for s in HELD]))
+        .values(lease_until=func.now() + timedelta(seconds=lease_seconds), heartbeat_at=func.now())
+        .returning(Run.state)
+    ).scalar_one_or_none()
+    return None if state is None else RunState(state)
+
+
+def check_token(db: Session, run_id: UUID, token: int) -> None:
+    """Hold the run for the rest of the transaction. Raises StaleToken where it is another's now."""
+    held = db.execute(
+        select(Run.id)
+        .where(Run.id == run_id, Run.token == token, Run.state.in_([s.value for s in HELD]))
+        .with_for_update(read=True)
+    ).scalar_one_or_none()
+    if held is None:
+        raise StaleToken(f"run {run_id} is no longer held with token {token}")
+
+
+def set_progress(db: Session, run_id: UUID, token: int, progress: Progress) -> None:
+    done = db.execute(
+        update(Run).where(Run.id == run_id, Run.token == token).values(progress=progress.model_dump())
+    )
+    if done.rowcount == 0:  # type: ignore[attr-defined]
+        raise StaleToken(f"run {run_id} is no longer held with token {token}")
+
+
+def set_checkpoint(db: Session, run_id: UUID, token: int, key: str) -> str | None:
+    """Name the state to resume from; returns the one before."""
+    check_token(db, run_id, token)
+    before = db.execute(select(Run.checkpoint).where(Run.id == run_id)).scalar_one()
+    db.execute(update(Run).where(Run.id == run_id).values(checkpoint=key))
+    return before
+
+
+def finish(
+    db: Session,
+    run_id: UUID,
+    token: int,
+    state: RunState,
+    *,
+    result: dict[str, Any] | None = None,
+    headline: dict[str, float] | None = None,
+    synthetic: bool = False,
+    reason: str | None = None,
+    error: str | None = None,
+) -> None:
+    """End a run that is held. Raises StaleToken where it is another's now."""
+    values: dict[str, Any] = {
+        "finished_at": func.now(),
+        "lease_until": None,
+        "reason": reason,
+        "error": error,
+    }
+    if state is RunState.succeeded:
+        values |= {"result": result, "headline": headline or {}, "synthetic": Run.synthetic | synthetic}
+    if change(db, run_id, HELD, state, reason or "", token=token, values=values) is None:
+        raise StaleToken(f"run {run_id} is no longer held with token {token}")
+
+
+def release(db: Session, run_id: UUID, token: int, detail: str) -> None:
+    """Hand a run back unfinished, its state saved: a worker that shuts down loses nothing, and no attempt."""
+    if queue_held(db, run_id, token, detail, {"attempt": Run.attempt - 1}) is None:
+        raise StaleToken(f"run {run_id} is no longer held with token {token}")
+
+
+def queue_held(
+    db: Session, run_id: UUID, token: int, detail: str, values: dict[str, Any] | None = None
+) -> Run | None:
+    """From running back to queued; from cancelling to cancelled, since nobody runs it any more."""
+    if change(
+        db,
+        run_id,
+        [RunState.cancelling],
+        RunState.cancelled,
+        detail,
+        token=token,
+        values={"finished_at": func.now(), "lease_until": None, "reason": "cancelled on request"},
+    ):
+        return db.get(Run, run_id)
+    held = db.execute(select(Run.id).where(Run.id == run_id, Run.token == token)).scalar_one_or_none()
+    # The token rises, so that whatever the former holder still sends is refused from here on.
+    if held is None:
+        return None
+    return queue(db, run_id, [RunState.running], detail, {"token": Run.token + 1} | (values or {}))
+
+
+def request_cancel(db: Session, run_id: UUID) -> Run:
+    """Cancel a run and, for a parent, its children. Raises Conflict where it is over already."""
+    run = db.get(Run, run_id)
+    if run is None:
+        raise NotFound(f"there is no run {run_id}")
+    if RunState(run.state).final:
+        raise Conflict(f"the run has {run.state} already")
+    reason = "cancelled on request"
+    _lock_children(db, run_id)
+    for child in _children(db, run_id):
+        if not RunState(child.state).final:
+            request_cancel(db, child.id)
+    if run.kind != "stage" and any(not RunState(c.state).final for c in _children(db, run_id)):
+        change(db, run_id, (RunState.queued, RunState.running), RunState.cancelling, reason)
+    elif not change(
+        db,
+        run_id,
+        (RunState.waiting, RunState.queued) if run.kind == "stage" else LIVE,
+        RunState.cancelled,
+        reason,
+        values={"reason": reason, "finished_at": func.now()},
+    ):
+        change(db, run_id, [RunState.running], RunState.cancelling, reason)
+    db.refresh(run)
+    return run
+
+
+def retry(db: Session, run_id: UUID) -> Run:
+    """Take a failed or cancelled run up again from its last checkpoint; of a parent, the children that ended so."""
+    run = db.get(Run, run_id)
+    if run is None:
+        raise NotFound(f"there is no run {run_id}")
+    over = (RunState.failed, RunState.cancelled)
+    if RunState(run.state) not in over:
+        raise Conflict(f"the run is {run.state}; only a failed or cancelled run can be retried")
+    fresh = {"attempt": 0, "finished_at": None, "reason": None, "error": None, "progress": None}
+    reopened = {"finished_at": None, "reason": None}
+    _lock_children(db, run.parent_id or run_id)
+    if run.parent_id is not None:
+        parent = db.get_one(Run, run.parent_id)
+        change(db, parent.id, over, RunState.running, f"{run.step} is retried", values=reopened)
+    if run.kind == "stage":
+        _wait_or_queue(db, run, over, "retried", fresh)
+    else:
+        change(db, run_id, over, RunState.running, "retried", values=reopened)
+        for child in _children(db, run_id):
+            if RunState(child.state) in over:
+                _wait_or_queue(db, child, over, "retried", fresh)
+    db.refresh(run)
+    return run
+
+
+def start(db: Session, run: Run) -> None:
+    """First state of a new run: queued, or waiting where a run that it reads from is not done."""
+    _wait_or_queue(db, run, [RunState.waiting], "created", {})
+
+
+def _wait_or_queue(
+    db: Session, run: Run, from_states: Sequence[RunState], detail: str, values: dict[str, Any]
+) -> None:
+    open_inputs = db.scalars(
+        select(Run.name).where(Run.id.in_(run.depends_on), Run.state != RunState.succeeded.value)
+    ).all()
+    if open_inputs:
+        reason = f"waits for {', '.join(open_inputs)}"
+        change(db, run.id, from_states, RunState.waiting, detail, values=values | {"reason": reason})
+    else:
+        queue(db, run.id, from_states, detail, values | {"reason": None})
+
+
+def _tell_relatives(db: Session, run: Run) -> None:
+    """What the end of a run means for those that wait for it, and for its parent."""
+    waiting = db.scalars(
+        select(Run)
+        .where(Run.depends_on.contains([run.id]), Run.state == RunState.waiting.value)
+        .order_by(Run.id)
+        .with_for_update()
+    ).all()
+    for dependant in waiting:
+        if run.state == RunState.succeeded.value:
+            _wait_or_queue(db, dependant, [RunState.waiting], f"{run.name} has succeeded", {})
+        else:
+            reason = f"{run.name!r}, which it reads from, has {run.state}".replace(
+                "has cancelled", "was cancelled"
+            )
+            change(
+                db,
+                dependant.id,
+                [RunState.waiting],
+                RunState.cancelled,
+                reason,
+                values={"reason": reason, "finished_at": func.now()},
+            )
+    if run.parent_id is not None:
+        _settle_parent(db, run.parent_id)
+
+
+def _settle_parent(db: Session, parent_id: UUID) -> None:
+    """A parent ends when its last child has; its lock makes one of two last children the last."""
+    parent = db.execute(
+        select(Run).where(Run.id == parent_id).with_for_update().execution_options(populate_existing=True)
+    ).scalar_one()
+    children = _children(db, parent_id)
+    states = [RunState(c.state) for c in children]
+    done = sum(s is RunState.succeeded for s in states)
+    parent.progress = Progress(done=done, total=len(states), unit="runs").model_dump()
+    parent.synthetic = parent.synthetic or any(c.synthetic for c in children)
+    if not all(s.final for s in states) or RunState(parent.state).final:
+        return
+    values: dict[str, Any] = {"finished_at": func.now()}
+    if all(s is RunState.succeeded for s in states):
+        registry.register_best(db, parent, children)
+        change(db, parent_id, LIVE, RunState.succeeded, "", values=values)
+        return
+    failed = [c.step or c.name for c in children if c.state == RunState.failed.value]
+    state = RunState.failed if failed else RunState.cancelled
+    reason = f"failed: {', '.join(failed)}" if failed else "cancelled"
+    change(db, parent_id, LIVE, state, reason, values=values | {"reason": reason})
+
+
+def _lock_children(db: Session, parent_id: UUID) -> None:
+    """Before many are changed: a worker that ends one of them holds it and then wants the parent."""
+    db.execute(select(Run.id).where(Run.parent_id == parent_id).order_by(Run.id).with_for_update())
+
+
+def _children(db: Session, parent_id: UUID) -> Sequence[Run]:
+    statement = select(Run).where(Run.parent_id == parent_id).order_by(Run.position)
+    return db.scalars(statement.execution_options(populate_existing=True)).all()
