@@ -1,0 +1,361 @@
+"""Runs: create, read, list, clone. How they change state is in ``states``."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+from sqlalchemy import or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from vise_client.schemas import (
+    ArtifactView,
+    EventView,
+    Page,
+    RecipeCreate,
+    RunClone,
+    RunCreate,
+    RunState,
+    RunSummary,
+    RunView,
+    SweepCreate,
+)
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.posts import IngestSpec
+from vise_core.specs.presets import RECIPES
+from vise_core.specs.recipes import InputRef, RecipeSpec
+from vise_core.specs.stages import STAGES, validate_spec
+
+from . import states
+from .errors import Conflict, Invalid, NotFound
+from .tables import Artifact, Dataset, MetricLatest, Model, Run, RunEvent, User
+
+MAX_CHILDREN = 1000
+SORTS = {"created": Run.id, "name": Run.name, "state": Run.state, "stage": Run.stage}
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Which runs to list; ``None`` means any."""
+
+    states: tuple[str, ...] = ()
+    stage: str | None = None
+    kind: str | None = None
+    parent: UUID | None = None
+    tag: str | None = None
+    search: str | None = None
+    nested: bool = False
+
+
+def create_run(db: Session, request: RunCreate, user: UUID | None) -> Run:
+    """One stage, queued or waiting for what it reads from. Raises Invalid with the field's path."""
+    spec = _checked_spec(request.stage, request.spec, "spec")
+    depends_on, synthetic = _checked_inputs(db, request.stage, spec, request.inputs, "inputs")
+    run = Run(
+        kind="stage",
+        stage=request.stage,
+        name=request.name or STAGES[request.stage].title,
+        state=RunState.waiting.value,
+        spec=spec,
+        inputs=_dump(request.inputs),
+        depends_on=depends_on,
+        tags=request.tags,
+        queue=STAGES[request.stage].queue,
+        synthetic=synthetic,
+        created_by=user,
+    )
+    db.add(run)
+    db.flush()
+    states.start(db, run)
+    return run
+
+
+def create_recipe(db: Session, request: RecipeCreate, user: UUID | None) -> Run:
+    """A parent and one run a step; steps without open inputs are queued at once."""
+    if (request.recipe is None) == (request.spec is None):
+        raise Invalid("recipe", "give either the name of a recipe or a spec")
+    if request.recipe is not None and request.recipe not in RECIPES:
+        raise Invalid("recipe", f"unknown recipe {request.recipe!r}; one of {', '.join(RECIPES)}")
+    spec = request.spec or RECIPES[str(request.recipe)]
+    parent = _parent(
+        db, "recipe", request.name or spec.title, spec.model_dump(mode="json"), request.tags, user
+    )
+    parent.synthetic = spec.synthetic
+    made: dict[str, Run] = {}
+    for position, (name, step) in enumerate(spec.steps.items()):
+        # A step's name becomes the id of the run that was made for it, just before.
+        inputs = {
+            role: InputRef(run=made[ref.step].id, artifact=ref.artifact) if ref.step else ref
+            for role, ref in step.inputs.items()
+        }
+        checked = _checked_spec(step.stage, step.spec, f"spec.steps.{name}.spec")
+        depends_on, synthetic = _checked_inputs(db, step.stage, checked, inputs, f"spec.steps.{name}.inputs")
+        made[name] = Run(
+            kind="stage",
+            stage=step.stage,
+            name=step.title or name,
+            state=RunState.waiting.value,
+            parent_id=parent.id,
+            step=name,
+            position=position,
+            spec=checked,
+            inputs=_dump(inputs),
+            depends_on=depends_on,
+            queue=STAGES[step.stage].queue,
+            synthetic=spec.synthetic or synthetic,
+            created_by=user,
+        )
+        db.add(made[name])
+        db.flush()
+    for run in made.values():
+        states.start(db, run)
+    return parent
+
+
+def create_sweep(db: Session, request: SweepCreate, user: UUID | None) -> Run:
+    """A parent and one run a point of the grid."""
+    sweep = request.spec
+    name = request.name or f"Sweep over {', '.join(sweep.grid)}"
+    parent = _parent(db, "sweep", name, sweep.model_dump(mode="json"), request.tags, user)
+    children = []
+    for position, point in enumerate(sweep.points()):
+        spec = _checked_spec(sweep.stage, point, "spec.base")
+        depends_on, synthetic = _checked_inputs(db, sweep.stage, spec, sweep.inputs, "spec.inputs")
+        parent.synthetic = parent.synthetic or synthetic
+        values = ", ".join(f"{path.split('.')[-1]} {_at(spec, path)}" for path in sweep.grid)
+        child = Run(
+            kind="stage",
+            stage=sweep.stage,
+            name=values,
+            state=RunState.waiting.value,
+            parent_id=parent.id,
+            step=values,
+            position=position,
+            spec=spec,
+            inputs=_dump(sweep.inputs),
+            depends_on=depends_on,
+            queue=STAGES[sweep.stage].queue,
+            synthetic=synthetic,
+            created_by=user,
+        )
+        db.add(child)
+        children.append(child)
+    db.flush()
+    for child in children:
+        states.start(db, child)
+    return parent
+
+
+def clone(db: Session, run_id: UUID, request: RunClone, user: UUID | None) -> Run:
+    """The same again, with changes. Of a recipe or sweep: the whole, with a new spec if one is given."""
+    run = get(db, run_id)
+    name = request.name or f"{run.name} (copy)"
+    if run.kind == "stage":
+        inputs = request.inputs or {role: InputRef.model_validate(ref) for role, ref in run.inputs.items()}
+        spec = run.spec if request.spec is None else request.spec
+        return create_run(
+            db, RunCreate(stage=run.stage or "", name=name, spec=spec, inputs=inputs, tags=run.tags), user
+        )
+    spec = run.spec if request.spec is None else request.spec
+    try:
+        if run.kind == "recipe":
+            return create_recipe(db, RecipeCreate(spec=RecipeSpec.model_validate(spec), name=name), user)
+        return create_sweep(db, SweepCreate.model_validate({"spec": spec, "name": name}), user)
+    except ValidationError as error:
+        raise invalid_from(error, "spec") from error
+
+
+def get(db: Session, run_id: UUID) -> Run:
+    run = db.get(Run, run_id)
+    if run is None:
+        raise NotFound(f"there is no run {run_id}")
+    return run
+
+
+def delete(db: Session, run_id: UUID) -> None:
+    """Forget a finished run, its curves and its artifacts' rows. Raises Conflict where something still needs it."""
+    run = get(db, run_id)
+    if not RunState(run.state).final:
+        raise Conflict(f"the run is {run.state}; cancel it first")
+    family = [run.id, *db.scalars(select(Run.id).where(Run.parent_id == run.id))]
+    user = db.scalar(select(Run.name).where(Run.depends_on.overlap(family), Run.id.notin_(family)).limit(1))
+    if user is not None:
+        raise Conflict(f"the run {user!r} reads from it; delete that one first")
+    model = db.scalar(select(Model.name).where(Model.run_id.in_(family)).limit(1))
+    if model is not None:
+        raise Conflict(f"the model {model!r} was made from it; delete that one first")
+    db.delete(run)
+
+
+def list_runs(
+    db: Session, wanted: RunFilter, *, sort: str = "-created", cursor: str | None = None, limit: int = 50
+) -> Page[RunSummary]:
+    """One page; keyset paging, so that page 1000 costs what page 1 does. ``sort`` is created, name, state, stage."""
+    descending, column = sort.startswith("-"), SORTS.get(sort.removeprefix("-"))
+    if column is None:
+        raise Invalid("sort", f"one of {', '.join(SORTS)}, with - in front for descending")
+    statement = select(Run, User.email).outerjoin(User, User.id == Run.created_by)
+    statement = _filtered(statement, wanted)
+    if cursor is not None:
+        value, last = _read_cursor(cursor)
+        keys = tuple_(column, Run.id) if column is not Run.id else tuple_(Run.id)
+        edge = tuple_(value, last) if column is not Run.id else tuple_(last)
+        statement = statement.where(keys < edge if descending else keys > edge)
+    order = [column, Run.id] if column is not Run.id else [Run.id]
+    statement = statement.order_by(*(c.desc() if descending else c.asc() for c in order)).limit(limit + 1)
+    rows = db.execute(statement).all()
+    following = None
+    if len(rows) > limit:
+        last_run = rows[limit - 1][0]
+        following = _write_cursor(getattr(last_run, column.key), last_run.id)
+    return Page[RunSummary](items=[summary(run, email) for run, email in rows[:limit]], next_cursor=following)
+
+
+def view(db: Session, run_id: UUID) -> RunView:
+    """One run, whole: with artifacts, latest metrics and children."""
+    run = get(db, run_id)
+    artifacts = db.scalars(select(Artifact).where(Artifact.run_id == run_id).order_by(Artifact.name))
+    latest = db.execute(select(MetricLatest.key, MetricLatest.value).where(MetricLatest.run_id == run_id))
+    children = db.scalars(
+        select(Run).where(Run.parent_id == run_id).order_by(Run.position).limit(MAX_CHILDREN)
+    )
+    user = db.get(User, run.created_by) if run.created_by else None
+    email = user.email if user else None
+    return RunView(
+        **summary(run, email).model_dump(),
+        spec=run.spec,
+        inputs={role: InputRef.model_validate(ref) for role, ref in run.inputs.items()},
+        result=run.result,
+        error=run.error,
+        artifacts=[ArtifactView.model_validate(a) for a in artifacts],
+        latest={key: value for key, value in latest if value == value and abs(value) != float("inf")},
+        children=[summary(child, email) for child in children],
+    )
+
+
+def events(db: Session, run_id: UUID) -> list[EventView]:
+    get(db, run_id)
+    rows = db.scalars(select(RunEvent).where(RunEvent.run_id == run_id).order_by(RunEvent.id).limit(10_000))
+    return [EventView.model_validate(row) for row in rows]
+
+
+def summary(run: Run, email: str | None) -> RunSummary:
+    fields = {name: getattr(run, name) for name in RunSummary.model_fields if name != "created_by"}
+    return RunSummary(**fields, created_by=email)
+
+
+def invalid_from(error: ValidationError, prefix: str) -> Invalid:
+    """The first thing that is wrong with a spec, by its dotted path."""
+    first = error.errors()[0]
+    path = ".".join([prefix, *(str(part) for part in first["loc"])])
+    return Invalid(path, str(first["msg"]).removeprefix("Value error, "))
+
+
+def _filtered(statement: Any, wanted: RunFilter) -> Any:
+    if wanted.parent is not None:
+        statement = statement.where(Run.parent_id == wanted.parent)
+    elif not wanted.nested:
+        statement = statement.where(Run.parent_id.is_(None))
+    if wanted.states:
+        statement = statement.where(Run.state.in_(wanted.states))
+    if wanted.stage is not None:
+        statement = statement.where(Run.stage == wanted.stage)
+    if wanted.kind is not None:
+        statement = statement.where(Run.kind == wanted.kind)
+    if wanted.tag is not None:
+        statement = statement.where(Run.tags.contains([wanted.tag]))
+    if wanted.search:
+        statement = statement.where(
+            or_(Run.name.icontains(wanted.search, autoescape=True), Run.tags.contains([wanted.search]))
+        )
+    return statement
+
+
+def _checked_spec(stage: str, spec: dict[str, Any], field: str) -> dict[str, Any]:
+    """The spec with every default written out, so that a run says all that it was made with."""
+    if stage not in STAGES:
+        raise Invalid("stage", f"unknown stage {stage!r}; one of {', '.join(STAGES)}")
+    try:
+        return validate_spec(stage, spec).model_dump(mode="json")
+    except ValidationError as error:
+        raise invalid_from(error, field) from error
+
+
+def _checked_inputs(
+    db: Session, stage: str, spec: dict[str, Any], inputs: Mapping[str, InputRef], field: str
+) -> tuple[list[UUID], bool]:
+    """(runs that it reads from, whether any input is synthetic). Raises Invalid."""
+    roles = STAGES[stage].inputs
+    for role in inputs:
+        if role not in roles:
+            raise Invalid(f"{field}.{role}", f"{stage} takes {', '.join(roles) or 'no inputs'}")
+    needed = {role for role, entry in roles.items() if entry.required}
+    parsed = validate_spec(stage, spec)
+    if isinstance(parsed, EvaluateSpec) and parsed.weights.kind == "pretrained":
+        needed.add("checkpoint")
+    if isinstance(parsed, IngestSpec) and parsed.source.kind != "sample":
+        needed.add("source")
+    for role in sorted(needed - inputs.keys()):
+        raise Invalid(f"{field}.{role}", f"is required: {roles[role].help}")
+    depends_on: dict[UUID, None] = {}
+    synthetic = False
+    for role, ref in inputs.items():
+        if ref.dataset is not None:
+            dataset = db.get(Dataset, ref.dataset)
+            if dataset is None:
+                raise Invalid(f"{field}.{role}.dataset", f"there is no data set {ref.dataset}")
+            synthetic |= dataset.synthetic
+            continue
+        source = db.get(Run, ref.run) if ref.run is not None else None
+        if source is None or source.kind != "stage":
+            raise Invalid(
+                f"{field}.{role}.run", f"there is no run of a stage with the id {ref.run or ref.step}"
+            )
+        if ref.artifact not in STAGES[source.stage or ""].outputs:
+            outputs = ", ".join(STAGES[source.stage or ""].outputs)
+            raise Invalid(f"{field}.{role}.artifact", f"{source.stage} makes {outputs}, not {ref.artifact}")
+        if source.state in (RunState.failed.value, RunState.cancelled.value):
+            raise Invalid(f"{field}.{role}.run", f"the run {source.name!r} has ended as {source.state}")
+        depends_on[source.id] = None
+        synthetic |= source.synthetic
+    return list(depends_on), synthetic
+
+
+def _parent(
+    db: Session, kind: str, name: str, spec: dict[str, Any], tags: list[str], user: UUID | None
+) -> Run:
+    parent = Run(
+        kind=kind, name=name, state=RunState.queued.value, spec=spec, tags=tags, queue="none", created_by=user
+    )
+    db.add(parent)
+    db.flush()
+    db.add(RunEvent(run_id=parent.id, to_state=parent.state, detail="created"))
+    return parent
+
+
+def _dump(inputs: Mapping[str, InputRef]) -> dict[str, Any]:
+    return {role: ref.model_dump(mode="json", exclude_none=True) for role, ref in inputs.items()}
+
+
+def _at(spec: dict[str, Any], path: str) -> Any:
+    node: Any = spec
+    for part in path.split("."):
+        node = node[part] if isinstance(node, dict) else None
+    return node
+
+
+def _write_cursor(value: Any, last: UUID) -> str:
+    return base64.urlsafe_b64encode(json.dumps([str(value), str(last)]).encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[str, UUID]:
+    try:
+        value, last = json.loads(base64.urlsafe_b64decode(cursor))
+        return str(value), UUID(last)
+    except (ValueError, TypeError) as error:
+        raise Invalid("cursor", "is not one that this API gave; start again without it") from error

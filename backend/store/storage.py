@@ -1,0 +1,91 @@
+"""Bytes by their SHA-256, over fsspec: a folder on this machine or a bucket."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from vise_core.errors import ViseError
+from vise_core.stage import file_sha256
+
+CHUNK = 2**20
+
+
+class StorageError(ViseError):
+    """The storage lacks an object, or holds another content than its name says."""
+
+
+class Storage:
+    """Content-addressed objects: ``objects/ab/<sha256>``. What is there is whole and never changes."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.fs: fsspec.AbstractFileSystem
+        self.fs, self.root = url_to_fs(url)
+        self.local = url.startswith("file://")
+
+    def put(self, source: Path, sha256: str) -> None:
+        """Store a file whose content has this digest. Storing it again does nothing."""
+        target = self._path(sha256)
+        if self.fs.exists(target):
+            return
+        self.fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+        part = f"{self.root}/incoming/{uuid.uuid4().hex}"
+        self.fs.makedirs(f"{self.root}/incoming", exist_ok=True)
+        if self.local:
+            with source.open("rb") as read, Path(part).open("wb") as write:
+                shutil.copyfileobj(read, write, CHUNK)
+                write.flush()
+                os.fsync(write.fileno())
+            Path(part).chmod(0o444)
+            Path(part).replace(target)
+        else:
+            self.fs.put_file(str(source), part)
+            self.fs.mv(part, target)
+
+    def get(self, sha256: str, target: Path) -> None:
+        """Place the object at ``target``, read-only: a hard link where it can be, else a checked copy."""
+        source = self._path(sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not self.fs.exists(source):
+            raise StorageError(f"the storage has no object {sha256}: restore it from a back-up")
+        if self.local:
+            try:
+                os.link(source, target)
+                return
+            except OSError:
+                pass  # Another file system, or one without links.
+        self.fs.get_file(source, str(target))
+        if file_sha256(target) != sha256:
+            target.unlink()
+            raise StorageError(f"the object {sha256} is damaged: its content has another digest")
+        target.chmod(0o444)
+
+    def open(self, sha256: str) -> BinaryIO:
+        path = self._path(sha256)
+        if not self.fs.exists(path):
+            raise StorageError(f"the storage has no object {sha256}: restore it from a back-up")
+        file: BinaryIO = self.fs.open(path, "rb")
+        return file
+
+    def stream(self, sha256: str) -> Iterator[bytes]:
+        with self.open(sha256) as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+    def delete(self, sha256: str) -> None:
+        """Forget an object. The caller knows that nothing names it any more."""
+        if self.fs.exists(self._path(sha256)):
+            self.fs.rm_file(self._path(sha256))
+
+    def _path(self, sha256: str) -> str:
+        if len(sha256) != 64 or not all(c in "0123456789abcdef" for c in sha256):
+            raise StorageError(f"{sha256!r} is not a SHA-256")
+        return f"{self.root}/objects/{sha256[:2]}/{sha256}"

@@ -1,0 +1,174 @@
+"""Users and tokens. Passwords are kept as argon2 hashes, tokens as SHA-256: what is stored opens nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Literal
+from uuid import UUID
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from vise_client.schemas import Role
+
+from .errors import Conflict, NotFound
+from .tables import LoginAttempt, Token, User
+
+TokenKind = Literal["session", "api", "login-code"]
+RANK = {Role.viewer: 0, Role.editor: 1, Role.admin: 2}
+_HASHER = PasswordHasher()
+
+LOGIN_WINDOW = timedelta(minutes=5)
+MAX_FAILED_LOGINS = 10
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who makes a request, and what that token may do."""
+
+    user_id: UUID
+    email: str
+    role: Role
+    token_id: UUID
+    kind: str
+
+
+def create_user(db: Session, email: str, password: str | None, role: Role) -> User:
+    """Raises Conflict where the address is taken. Without a password only a one-time code logs in."""
+    user = User(
+        email=email.strip().lower(),
+        password_hash=_HASHER.hash(password) if password else None,
+        role=role.value,
+        active=True,
+    )
+    try:
+        with db.begin_nested():
+            db.add(user)
+    except IntegrityError as error:
+        raise Conflict(f"there is a user {email} already") from error
+    return user
+
+
+def get_user(db: Session, user_id: UUID) -> User:
+    user = db.get(User, user_id)
+    if user is None:
+        raise NotFound(f"there is no user {user_id}")
+    return user
+
+
+def find_user(db: Session, email: str) -> User | None:
+    return db.scalar(select(User).where(User.email == email.strip().lower()))
+
+
+def list_users(db: Session) -> list[User]:
+    return list(db.scalars(select(User).order_by(User.email).limit(10_000)))
+
+
+def verify_password(db: Session, email: str, password: str) -> User | None:
+    """The user, or None. Takes as long for an unknown address as for a wrong password."""
+    user = find_user(db, email)
+    stored = user.password_hash if user and user.password_hash and user.active else _dummy_hash()
+    try:
+        _HASHER.verify(stored, password)
+    except (VerificationError, InvalidHashError):
+        return None
+    return user if user and user.password_hash and user.active else None
+
+
+def too_many_attempts(db: Session, email: str, address: str) -> bool:
+    since = func.now() - LOGIN_WINDOW
+    of_either = or_(LoginAttempt.email == email.strip().lower(), LoginAttempt.address == address)
+    count = db.scalar(
+        select(func.count()).select_from(LoginAttempt).where(of_either, LoginAttempt.at > since)
+    )
+    return (count or 0) >= MAX_FAILED_LOGINS
+
+
+def note_failed_attempt(db: Session, email: str, address: str) -> None:
+    db.add(LoginAttempt(email=email.strip().lower()[:254], address=address))
+
+
+def issue_token(
+    db: Session,
+    user: User,
+    kind: TokenKind,
+    *,
+    lifetime: timedelta | None,
+    role: Role | None = None,
+    name: str = "",
+) -> tuple[str, Token]:
+    """(the secret, shown once; its row). The role is at most the user's own."""
+    role = min(role or Role(user.role), Role(user.role), key=RANK.__getitem__)
+    secret = f"vise_{secrets.token_urlsafe(32)}"
+    token = Token(
+        user_id=user.id,
+        kind=kind,
+        name=name,
+        role=role.value,
+        sha256=_digest(secret),
+        expires_at=datetime.now(UTC) + lifetime if lifetime else None,
+    )
+    db.add(token)
+    db.flush()
+    return secret, token
+
+
+def find_identity(db: Session, secret: str) -> Identity | None:
+    """Who this token speaks for; None where it is unknown, expired, a login code, or its user is shut off."""
+    row = db.execute(
+        select(Token, User)
+        .join(User, User.id == Token.user_id)
+        .where(
+            Token.sha256 == _digest(secret),
+            Token.kind != "login-code",
+            User.active,
+            or_(Token.expires_at.is_(None), Token.expires_at > func.now()),
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    token, user = row
+    # Once a minute is exact enough, and keeps reads from being writes.
+    if token.last_used_at is None or token.last_used_at < datetime.now(UTC) - timedelta(minutes=1):
+        db.execute(update(Token).where(Token.id == token.id).values(last_used_at=func.now()))
+    role = min(Role(token.role), Role(user.role), key=RANK.__getitem__)
+    return Identity(user.id, user.email, role, token.id, token.kind)
+
+
+def redeem_code(db: Session, secret: str) -> User | None:
+    """Use up a one-time login code; of two requests with the same code one gets None."""
+    user_id = db.execute(
+        delete(Token)
+        .where(Token.sha256 == _digest(secret), Token.kind == "login-code", Token.expires_at > func.now())
+        .returning(Token.user_id)
+    ).scalar_one_or_none()
+    user = db.get(User, user_id) if user_id else None
+    return user if user and user.active else None
+
+
+def list_tokens(db: Session, user_id: UUID) -> list[Token]:
+    statement = select(Token).where(Token.user_id == user_id, Token.kind == "api").order_by(Token.id.desc())
+    return list(db.scalars(statement.limit(1000)))
+
+
+def revoke_token(db: Session, token_id: UUID, user_id: UUID) -> None:
+    """Raises NotFound for a token that is not that user's."""
+    done = db.execute(delete(Token).where(Token.id == token_id, Token.user_id == user_id).returning(Token.id))
+    if done.scalar_one_or_none() is None:
+        raise NotFound(f"you have no token {token_id}")
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+@cache
+def _dummy_hash() -> str:
+    return _HASHER.hash(secrets.token_hex())
