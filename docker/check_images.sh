@@ -129,6 +129,8 @@ check() {
             inside api python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is not None)' \
                 || die "torch is in the API image"
             inside api vise migrate --help >/dev/null || die "vise migrate is missing in the API image"
+            inside api python -c 'from backend.store.database import MIGRATIONS as m; assert any(m.glob("versions/*.py"))' \
+                || die "the API image has no migrations"
             ;;
         ui)
             inside ui python -c 'import frontend, streamlit, vise_client' || die "the UI image cannot import frontend"
