@@ -150,7 +150,7 @@ def children_of(pid: int) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="module")
-def stack(servers_folder: Path, postgres_server: str, broker_url: str, tmp_path_factory) -> Iterator[Stack]:
+def stack(postgres_server: str, broker_url: str, tmp_path_factory) -> Iterator[Stack]:
     import psycopg
 
     plain = postgres_server.replace("+psycopg", "")
