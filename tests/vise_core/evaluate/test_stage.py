@@ -1,0 +1,151 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from vise_core.errors import BadInput, MissingInput, Stopped
+from vise_core.evaluate.stage import run
+from vise_core.models.backbones import build_backbone
+from vise_core.models.checkpoint import save_checkpoint
+from vise_core.models.classifier import load_classifier
+from vise_core.models.heads import linear_head
+from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec, PretrainedWeights, RandomWeights, SplitSpec
+
+CACHED = EvaluateSpec(
+    weights=RandomWeights(backbone="resnet18"),
+    augment=False,
+    splits=SplitSpec(count=2, train=0.6, val=0.2),
+    base_lrs=(4.0, 0.0025),
+    weight_decays=(0.01, 0.0001),
+    epochs=40,
+    milestones=(30,),
+    batch=8,
+    image_size=32,
+)
+AUGMENTED = CACHED.model_copy(update={"augment": True, "epochs": 3})
+FINE_TUNED = CACHED.model_copy(
+    update={
+        "protocol": "fine-tuned",
+        "augment": True,
+        "epochs": 2,
+        "base_lrs": (0.3, 0.01),
+        "weight_decays": (0.001,),
+        "splits": SplitSpec(count=1, train=0.6, val=0.2),
+    }
+)
+
+
+def test_separable_classes_are_told_apart_from_cached_features(colours: Path, tmp_path: Path, reporter):
+    result = run(CACHED, {"dataset": colours}, tmp_path, reporter)
+    assert result.test_mean is not None
+    assert result.test_mean > 95
+    assert (result.features, result.method, result.weights) == ("cached", "Random init", "random")
+    assert [split.sizes for split in result.splits] == [(18, 6, 6)] * 2
+    tests = [split.chosen.test for split in result.splits]
+    assert result.test_std == pytest.approx(np.std(tests, ddof=1))
+    assert set(reporter.curves) == {
+        "train_loss",
+        "val_loss",
+        "val_accuracy",
+        "val_accuracy/split0",
+        "val_accuracy/split1",
+    }
+    assert len(reporter.curves["val_accuracy"]) == 40
+
+
+def test_artifacts_say_the_same_as_the_result(colours: Path, tmp_path: Path, reporter):
+    result = run(CACHED, {"dataset": colours}, tmp_path, reporter)
+    assert EvaluateResult.model_validate_json(reporter.artifacts["result"].read_text()) == result
+    rows = pq.read_table(reporter.artifacts["predictions"]).to_pylist()
+    assert len(rows) == 12
+    for split in (0, 1):
+        mine = [row for row in rows if row["split"] == split]
+        right = 100 * np.mean([row["label"] == row["predicted"] for row in mine])
+        assert right == pytest.approx(result.splits[split].chosen.test)
+    scores = [rows[0][f"score_{name}"] for name in result.classes]
+    assert sum(scores) == pytest.approx(1, abs=1e-5)
+    assert rows[0]["predicted"] == result.classes[int(np.argmax(scores))]
+    classifier = load_classifier(reporter.artifacts["predictor"])
+    assert classifier.classes == ("blue", "green", "red")
+    assert (classifier.image_size, classifier.resize) == (32, 37)
+
+
+@pytest.mark.parametrize("spec", [CACHED, AUGMENTED], ids=["cached", "augmented"])
+def test_linear_evaluation_leaves_the_backbone_as_it_was(spec, colours: Path, tmp_path: Path, reporter):
+    run(spec, {"dataset": colours}, tmp_path, reporter)
+    before = build_backbone("resnet18", seed=0).state_dict()
+    after = load_classifier(reporter.artifacts["predictor"]).backbone.state_dict()
+    # Batch-norm statistics and counters are part of it (method 7, trap 3).
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert any("running_mean" in name for name in before)
+
+
+def test_fine_tuning_moves_weights_and_batch_norm(colours: Path, tmp_path: Path, reporter):
+    result = run(FINE_TUNED, {"dataset": colours}, tmp_path, reporter)
+    before = build_backbone("resnet18", seed=0).state_dict()
+    after = load_classifier(reporter.artifacts["predictor"]).backbone.state_dict()
+    moved = [name for name in before if not torch.equal(before[name], after[name])]
+    assert len(moved) == len(before)
+    assert result.features == "augmented"
+    assert sorted(reporter.curves["train_loss"]) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("spec", "questions"),
+    [(CACHED, 20), (CACHED, 1), (AUGMENTED, 3), (FINE_TUNED, 7), (FINE_TUNED, 1)],
+    ids=["cached", "cached early", "augmented", "fine-tuned", "fine-tuned early"],
+)
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(
+    spec, questions: int, colours: Path, tmp_path: Path, reporter, stop_after
+):
+    whole = run(spec, {"dataset": colours}, tmp_path / "whole", reporter)
+    scores = pq.read_table(reporter.artifacts["predictions"])
+    stopped = stop_after(questions)
+    with pytest.raises(Stopped):
+        run(spec, {"dataset": colours}, tmp_path / "cut", stopped)
+    resumed = stop_after(10**9)
+    assert run(spec, {"dataset": colours}, tmp_path / "cut", resumed) == whole
+    assert pq.read_table(resumed.artifacts["predictions"]).equals(scores)
+    curves = stopped.curves.get("train_loss", {}) | resumed.curves["train_loss"]
+    assert curves == reporter.curves["train_loss"]
+
+
+def test_a_finished_fine_tuning_is_not_done_again(colours: Path, tmp_path: Path, reporter, stop_after):
+    first = stop_after(8)  # each training asks 6 times: 2 epochs of 3 batches
+    with pytest.raises(Stopped):
+        run(FINE_TUNED, {"dataset": colours}, tmp_path, first)
+    assert len(json.loads((tmp_path / "state/state.json").read_text())["facts"]["done"]) == 1
+    run(FINE_TUNED, {"dataset": colours}, tmp_path, reporter)
+    assert min(reporter.curves["train_loss"]) == 3
+
+
+def test_a_state_of_another_spec_is_not_used(colours: Path, tmp_path: Path, reporter):
+    run(AUGMENTED, {"dataset": colours}, tmp_path, reporter)
+    other = AUGMENTED.model_copy(update={"seed": 1})
+    again = run(other, {"dataset": colours}, tmp_path, reporter)
+    fresh = run(other, {"dataset": colours}, tmp_path / "fresh", reporter)
+    assert again == fresh
+    assert any("another spec" in message for message in reporter.messages)
+
+
+def test_a_pretrained_checkpoint_is_judged_and_named_by_its_signals(colours: Path, tmp_path: Path, reporter):
+    backbone = build_backbone("resnet18", seed=3)
+    heads = {"comments": linear_head(512, 7), "reactions": linear_head(512, 4)}
+    save_checkpoint(tmp_path / "ckpt", backbone, heads, image_size=32, synthetic=True)
+    spec = CACHED.model_copy(update={"weights": PretrainedWeights(), "image_size": None, "epochs": 2})
+    inputs = {"dataset": colours, "checkpoint": tmp_path / "ckpt"}
+    result = run(spec, inputs, tmp_path / "work", reporter)
+    assert (result.method, result.weights, result.synthetic) == ("VisE", "pretrained", True)
+    with pytest.raises(MissingInput, match="checkpoint"):
+        run(spec, {"dataset": colours}, tmp_path / "none", reporter)
+
+
+def test_an_unreadable_image_refuses_the_task_by_name(tmp_path: Path, colours: Path, reporter):
+    shutil.copytree(colours, tmp_path / "set")
+    (tmp_path / "set/red/broken.png").write_bytes(b"\x89PNG nothing")
+    with pytest.raises(BadInput, match=r"red/broken\.png"):
+        run(CACHED, {"dataset": tmp_path / "set"}, tmp_path / "work", reporter)

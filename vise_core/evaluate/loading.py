@@ -1,0 +1,90 @@
+"""Images of a task as batches of tensors, the same whatever process decodes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from vise_core.errors import BadImage, BadInput
+from vise_core.models.transforms import eval_transform, sample_generator, train_transform
+from vise_core.posts.images import open_image
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.tasks import LabelledImages
+from vise_core.tasks.labelled import MAX_IMAGE_PIXELS
+
+Indices = npt.NDArray[np.int64]
+Look = Callable[[Image.Image, int], Tensor]
+"""(RGB image, its index in the task) → (3, h, w) float32."""
+
+
+def plain_look(image_size: int, resize: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Look:
+    """The evaluation crop; the index plays no part."""
+    transform = eval_transform(image_size, mean=_rgb(mean), std=_rgb(std), resize=resize)
+    return lambda image, _index: transform(image)
+
+
+def augmented_look(
+    image_size: int, mean: tuple[float, ...], std: tuple[float, ...], seed: int, epoch: int
+) -> Look:
+    """Random resized crop and flip, drawn from (seed, epoch, index) alone."""
+    transform = train_transform(image_size, mean=_rgb(mean), std=_rgb(std))
+    return lambda image, index: transform(image, sample_generator(seed, epoch, index))
+
+
+def image_batches(
+    images: LabelledImages, batches: Sequence[Indices], look: Look, workers: int
+) -> Iterator[tuple[Indices, Tensor]]:
+    """(indices, (b, 3, h, w) float32) of each batch, in order. Raises BadInput that names a bad image."""
+    loader = DataLoader(
+        _Images(images, look),
+        batch_sampler=[batch.tolist() for batch in batches],
+        num_workers=workers,
+        multiprocessing_context="fork" if workers else None,
+    )
+    yield from zip(batches, loader, strict=True)
+
+
+def in_batches(order: Indices, size: int) -> list[Indices]:
+    """Consecutive pieces of ``size``; the last holds the rest."""
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def epoch_batches(train: Indices, spec: EvaluateSpec, split: int, epoch: int) -> list[Indices]:
+    """The shuffled batches of one epoch: every image once, the last batch smaller.
+
+    The order depends on (seed, split, epoch) only. So all points of a grid see the same data, and a run that
+    was cut off goes on as if it had not been.
+    """
+    rng = np.random.Generator(np.random.PCG64([spec.seed, split, epoch]))
+    return in_batches(rng.permutation(train), spec.batch)
+
+
+class _Images(Dataset[Tensor]):
+    def __init__(self, images: LabelledImages, look: Look) -> None:
+        self._images, self._look = images, look
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        try:
+            image = open_image(self._images.paths[index], max_pixels=MAX_IMAGE_PIXELS)
+        except BadImage as error:
+            raise BadInput(f"{self._images.relative_path(index)}: {error}") from None
+        return self._look(image, index)
+
+
+def _rgb(values: tuple[float, ...]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red, green, blue
+
+
+def as_tensor(rows: npt.NDArray[np.float32], device: torch.device) -> Tensor:
+    """A copy of some rows of features on the device."""
+    return torch.from_numpy(np.ascontiguousarray(rows)).to(device)

@@ -1,0 +1,72 @@
+"""The files that an evaluation leaves: result, predictions, predictor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vise_core.errors import BadInput
+from vise_core.models.classifier import ImageClassifier, save_classifier
+from vise_core.specs.evaluate import EvaluateResult
+
+from .job import Job, Outcome
+
+
+def write_predictions(job: Job, outcomes: list[Outcome], path: Path) -> None:
+    """One row for every reported image of every split, scored at the split's chosen point.
+
+    Columns: split int32, part ("test", or "val" where there is no test), path, label, predicted, and for each
+    class ``score_<class>`` float32, its probability.
+    """
+    classes = job.images.classes
+    writer: pq.ParquetWriter | None = None
+    for split, outcome in enumerate(outcomes):
+        indices = job.reported(split)
+        columns: dict[str, Any] = {
+            "split": pa.array(np.full(len(indices), split, np.int32)),
+            "part": ["test" if len(job.splits[split].test) else "val"] * len(indices),
+            "path": [job.images.relative_path(i) for i in indices],
+            "label": [classes[label] for label in job.images.labels[indices]],
+            "predicted": [classes[best] for best in outcome.scores.argmax(1)],
+        }
+        columns |= {f"score_{name}": outcome.scores[:, j] for j, name in enumerate(classes)}
+        table = pa.table(columns)
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer is None:
+        raise BadInput("no split was judged")
+    writer.close()
+
+
+def publish(job: Job, result: EvaluateResult, outcomes: list[Outcome], classifier: ImageClassifier) -> None:
+    """Write the three artifacts below the workspace and hand them to the reporter."""
+    result_path = job.workspace / "result.json"
+    result_path.write_text(result.model_dump_json(indent=1) + "\n")
+    job.reporter.artifact("result", result_path)
+    predictions = job.workspace / "predictions.parquet"
+    write_predictions(job, outcomes, predictions)
+    job.reporter.artifact("predictions", predictions)
+    folder, chosen = job.workspace / "predictor", result.splits[0].chosen
+    save_classifier(
+        folder,
+        classifier,
+        {
+            "method": result.method,
+            "task": result.task,
+            "synthetic": result.synthetic,
+            "protocol": result.protocol,
+            "features": result.features,
+            "weights": result.weights,
+            "split": 0,
+            "chosen": chosen.model_dump(),
+            "metric": result.metric,
+            "val_mean": result.val_mean,
+            "test_mean": result.test_mean,
+            "test_std": result.test_std,
+        },
+    )
+    job.reporter.artifact("predictor", folder)

@@ -1,0 +1,131 @@
+"""The evaluate stage: a backbone, a task, a protocol; mean and std of the metric over splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from vise_core.errors import MissingInput
+from vise_core.models import checkpoint, weights
+from vise_core.models.backbones import Backbone, build_backbone
+from vise_core.reporter import Reporter
+from vise_core.specs.evaluate import CatalogueWeights, EvaluateResult, EvaluateSpec, RandomWeights
+from vise_core.tasks import load_task, require_readable, task_splits
+
+from .device import pick_device, precision
+from .finetune import evaluate_finetuned
+from .grid import mean_and_std, split_result
+from .job import Job, Outcome
+from .linear import evaluate_linear
+from .outputs import publish
+from .state import State
+
+SIGNAL_ROWS = {("comments", "reactions"): "VisE", ("comments",): "VisE-C", ("reactions",): "VisE-R"}
+"""The paper's names of what a checkpoint was pretrained on, by its heads."""
+
+
+class Judged(NamedTuple):
+    """The backbone under judgement and how it is named."""
+
+    backbone: Backbone
+    row: str
+    weights: str
+    synthetic: bool
+
+
+def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> EvaluateResult:
+    """Train the grid on every split, choose on val, report test (Sec. 4.2, App. C.3).
+
+    Raises BadInput for a task or checkpoint that cannot be used, MissingInput, Stopped.
+    """
+    workspace.mkdir(parents=True, exist_ok=True)
+    device = pick_device(spec.compute)
+    precision(spec.compute, device)
+    judged = load_judged(spec, inputs, reporter)
+    images = load_task(spec.task, inputs["dataset"])
+    splits = task_splits(images, spec.splits)
+    state = State(workspace, spec, reporter)
+    if not state.facts:
+        reporter.log(
+            f"{images.name}: {len(images)} images of {len(images.classes)} classes; reading each once"
+        )
+        require_readable(images, workers=max(2, spec.compute.loader_workers))
+    for number, split in enumerate(splits):
+        unseen = set(range(len(images.classes))) - set(np.unique(images.labels[split.train]).tolist())
+        if unseen:
+            names = ", ".join(images.classes[c] for c in sorted(unseen))
+            reporter.log(f"split {number}: no training image of {names}", level="warning")
+    job = Job(
+        spec=spec,
+        images=images,
+        splits=splits,
+        backbone=judged.backbone,
+        image_size=spec.image_size or judged.backbone.image_size,
+        device=device,
+        workspace=workspace,
+        reporter=reporter,
+        state=state,
+    )
+    outcomes, classifier = (evaluate_linear if spec.protocol == "linear" else evaluate_finetuned)(job)
+    result = summarise(job, judged, outcomes)
+    publish(job, result, outcomes, classifier)
+    _tell(result, reporter, len(splits))
+    return result
+
+
+def load_judged(spec: EvaluateSpec, inputs: dict[str, Path], reporter: Reporter) -> Judged:
+    """The backbone that the spec names. Raises MissingInput where its checkpoint was not given, BadInput."""
+    chosen = spec.weights
+    if isinstance(chosen, RandomWeights):
+        return Judged(build_backbone(chosen.backbone, seed=spec.seed), "Random init", "random", False)
+    if isinstance(chosen, CatalogueWeights):
+        entry = weights.find(chosen.name, chosen.backbone)
+
+        def progress(done: int, total: int | None) -> None:
+            reporter.progress(done, total, "bytes", phase=f"downloading {chosen.name}")
+
+        backbone = weights.load(chosen.name, chosen.backbone, progress=progress)
+        return Judged(backbone, entry.row, chosen.name, False)
+    if "checkpoint" not in inputs:
+        raise MissingInput("weights.kind is pretrained: give the input 'checkpoint', made by pretrain")
+    card = checkpoint.load_card(inputs["checkpoint"])
+    row = SIGNAL_ROWS.get(tuple(sorted(card.heads)), "Pretrained")
+    return Judged(checkpoint.load_backbone(inputs["checkpoint"]), row, "pretrained", card.synthetic)
+
+
+def summarise(job: Job, judged: Judged, outcomes: list[Outcome]) -> EvaluateResult:
+    """The choice of each split, and mean ± sample std over splits."""
+    splits = [
+        split_result(number, outcome.points, job.splits[number].sizes)
+        for number, outcome in enumerate(outcomes)
+    ]
+    val_mean, val_std = mean_and_std([split.chosen.val for split in splits])
+    tests = [split.chosen.test for split in splits if split.chosen.test is not None]
+    test_mean, test_std = mean_and_std(tests) if tests else (None, None)
+    return EvaluateResult(
+        synthetic=job.images.synthetic or judged.synthetic,
+        method=job.spec.method or judged.row,
+        backbone=judged.backbone.name,
+        weights=judged.weights,
+        task=job.images.name,
+        classes=job.images.classes,
+        protocol=job.spec.protocol,
+        features="augmented" if job.spec.augment else "cached",
+        val_mean=val_mean,
+        val_std=val_std,
+        test_mean=test_mean,
+        test_std=test_std,
+        splits=tuple(splits),
+    )
+
+
+def _tell(result: EvaluateResult, reporter: Reporter, splits: int) -> None:
+    on, mean, std = (
+        ("val", result.val_mean, result.val_std)
+        if result.test_mean is None
+        else ("test", result.test_mean, result.test_std)
+    )
+    spread = "" if std is None else f" ± {std:.2f} (sample std)"
+    reporter.log(f"{result.method}: {on} accuracy {mean:.2f}{spread} % over {splits} split(s)")
