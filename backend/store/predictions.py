@@ -56,9 +56,11 @@ def work(db: Session, prediction_id: UUID) -> Work | None:
         .where(Prediction.id == prediction_id, Prediction.state == "queued")
         .options(undefer(Prediction.image), undefer(Artifact.manifest))
     ).one_or_none()
-    if row is None or row[0].image is None:
+    if row is None:
         return None
     prediction, artifact = row
+    if prediction.image is None:
+        return None
     options = PredictOptions.model_validate(prediction.options)
     return Work(prediction.image, options, artifact.sha256, artifact.manifest)
 

@@ -50,13 +50,16 @@ class Storage:
             self.fs.put_file(str(source), part)
             self.fs.mv(part, target)
 
-    def get(self, sha256: str, target: Path) -> None:
-        """Place the object at ``target``, read-only: a hard link where it can be, else a checked copy."""
+    def get(self, sha256: str, target: Path, *, link: bool = True) -> None:
+        """Place the object at ``target``: a read-only hard link where it can be, else a checked copy.
+
+        Without ``link`` it is always a copy, which may be written to.
+        """
         source = self._path(sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
         if not self.fs.exists(source):
             raise StorageError(f"the storage has no object {sha256}: restore it from a back-up")
-        if self.local:
+        if self.local and link:
             try:
                 os.link(source, target)
                 return
@@ -66,7 +69,7 @@ class Storage:
         if file_sha256(target) != sha256:
             target.unlink()
             raise StorageError(f"the object {sha256} is damaged: its content has another digest")
-        target.chmod(0o444)
+        target.chmod(0o444 if link else 0o644)
 
     def open(self, sha256: str) -> BinaryIO:
         path = self._path(sha256)

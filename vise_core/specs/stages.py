@@ -5,6 +5,8 @@ Adding a kind of run is one entry here and its ``run`` function in the room it b
 
 from __future__ import annotations
 
+import importlib
+import os
 from typing import Any, Literal
 
 from pydantic import Field
@@ -137,3 +139,12 @@ def validate_spec(stage: str, spec: dict[str, Any]) -> Spec:
     Raises pydantic.ValidationError, which names the field; KeyError for an unknown stage.
     """
     return STAGES[stage].spec.model_validate(spec)
+
+
+def load_plugins() -> None:
+    """Import the modules that ``VISE_STAGE_MODULES`` names (comma-separated): each may add entries to STAGES."""
+    for module in filter(None, os.environ.get("VISE_STAGE_MODULES", "").split(",")):
+        importlib.import_module(module)
+
+
+load_plugins()

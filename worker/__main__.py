@@ -1,0 +1,38 @@
+"""``python -m worker run --queues cpu,gpu`` or ``python -m worker dispatch``."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="take up runs and predictions from some queues")
+    run.add_argument("--queues", default="cpu,gpu")
+    run.add_argument("--concurrency", type=int, default=1)
+    commands.add_parser("dispatch", help="announce queued runs and take back lost ones")
+    options = parser.parse_args()
+    if options.command == "dispatch":
+        from . import dispatch
+
+        dispatch.main()
+        return
+    from .app import app
+
+    # Threads: the stage has a process of its own, and a thread can be told to let its run go.
+    app.worker_main(
+        [
+            "worker",
+            f"--queues={options.queues}",
+            "--pool=threads",
+            f"--concurrency={options.concurrency}",
+            "--loglevel=INFO",
+            "--without-gossip",
+            "--without-mingle",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

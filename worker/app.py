@@ -1,0 +1,66 @@
+"""The Celery app. A message carries an id only; what to do, and whether still, is asked of the store."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+from uuid import UUID
+
+from celery import Celery
+from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
+
+from backend.settings import settings
+from backend.store.predictions import TASK as PREDICT_TASK
+
+from .presence import Presence
+
+app = Celery("vise", broker=settings().broker_url)
+app.conf.update(
+    task_ignore_result=True,
+    task_serializer="json",
+    accept_content=["json"],
+    # Early acks: the lease in PostgreSQL, not the broker, decides who runs what (celery#5935).
+    task_acks_late=False,
+    # A worker takes a message only when it is free, so that an idle worker gets it instead.
+    worker_prefetch_multiplier=1,
+    worker_disable_prefetch=True,
+    worker_hijack_root_logger=False,
+    worker_send_task_events=False,
+    worker_enable_remote_control=False,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"socket_keepalive": True, "health_check_interval": 10},
+)
+
+stopping = threading.Event()
+"""Set once this worker was asked to end: runs save their state and go back in line."""
+
+presence = Presence()
+
+
+@app.task(name="worker.execute_run", max_retries=0)
+def execute_run(run_id: str) -> None:
+    from .execute import execute
+
+    execute(UUID(run_id), stopping, presence)
+
+
+@app.task(name=PREDICT_TASK, max_retries=0)
+def predict(prediction_id: str) -> None:
+    from .predict import answer
+
+    answer(UUID(prediction_id))
+
+
+@celeryd_after_setup.connect
+def _say_hello(instance: Any, **_: object) -> None:
+    presence.start(sorted(instance.app.amqp.queues.consume_from))
+
+
+@worker_shutting_down.connect
+def _hand_back(**_: object) -> None:
+    stopping.set()
+
+
+@worker_shutdown.connect
+def _say_goodbye(**_: object) -> None:
+    presence.stop()

@@ -1,0 +1,97 @@
+"""The child process of one run: ``python -m worker.child``, told what to do on standard input.
+
+A crash, an out-of-memory kill or a segfault here fails the run, never the worker. How it went is told by the
+exit code and ``outcome.json`` in the workspace; the worker writes the run's end.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from vise_core.errors import Stopped, ViseError
+from vise_core.specs.stages import validate_spec
+from vise_core.stage import run_stage
+
+from .context import context
+from .reporter import StoreReporter
+
+DONE, STOPPED, REFUSED, CRASHED = 0, 10, 11, 1
+OUTCOME = "outcome.json"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the child is to do."""
+
+    run_id: UUID
+    token: int
+    stage: str
+    spec: dict[str, Any]
+    inputs: dict[str, Path]
+    input_hashes: dict[str, str]
+    workspace: Path
+    parent: int
+
+
+ORDER = TypeAdapter(Order)
+
+
+def die_with_parent(parent: int) -> None:
+    """On Linux, be killed when the worker dies: a run must never have two processes."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(CRASHED)
+
+
+def main() -> int:
+    order = ORDER.validate_json(sys.stdin.buffer.read())
+    die_with_parent(order.parent)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    reporter = StoreReporter(context(), order.run_id, order.token)
+    signal.signal(signal.SIGTERM, lambda *_: reporter.stop.set())
+    # Ctrl-C reaches the whole terminal; the worker decides what it means for this run.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        spec = validate_spec(order.stage, order.spec)
+        result = run_stage(
+            order.stage, spec, order.inputs, order.workspace, reporter, input_hashes=order.input_hashes
+        )
+        outcome = {
+            "result": result.model_dump(mode="json"),
+            "headline": result.headline(),
+            "synthetic": result.synthetic,
+        }
+        code = DONE
+    except Stopped as error:
+        outcome, code = {"reason": str(error)}, STOPPED
+    except ViseError as error:
+        outcome, code = {"reason": str(error)}, REFUSED
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        outcome, code = {"reason": reason, "error": traceback.format_exc()[-8000:]}, CRASHED
+    if code != DONE:
+        reporter.log(
+            str(outcome.get("error") or outcome["reason"]), level="info" if code == STOPPED else "error"
+        )
+    reporter.close()
+    part = order.workspace / f"{OUTCOME}.part"
+    part.write_text(json.dumps(outcome))
+    part.replace(order.workspace / OUTCOME)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The dispatcher: what the outbox holds goes to Celery, and a sweep puts right what died. Several may run."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from uuid import UUID
+
+import psycopg
+from sqlalchemy.exc import SQLAlchemyError
+
+from backend.store import outbox
+from backend.store.reconcile import Swept, reconcile
+from backend.store.states import CHANNEL
+
+from .app import app
+from .context import Context, context
+
+log = logging.getLogger("vise.dispatch")
+
+
+def publish(task: str, argument: UUID, queue: str) -> None:
+    """One message to the broker; raises at once where it does not answer."""
+    app.send_task(task, args=[str(argument)], queue=queue, ignore_result=True, retry=False)
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    here = context()
+    log.info("dispatching; a sweep each %.0f s", here.settings.reconcile_seconds)
+    while not stop.is_set():
+        try:
+            _serve(here, stop)
+        except (psycopg.Error, SQLAlchemyError, OSError) as error:
+            log.warning("the database does not answer, trying again: %s", error)
+            stop.wait(1)
+
+
+def _serve(here: Context, stop: threading.Event) -> None:
+    """Until told to stop: wake at each NOTIFY, and in any case before the next sweep."""
+    url = here.settings.database_url.replace("postgresql+psycopg://", "postgresql://", 1)
+    sweep_at = 0.0
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        connection.execute(f"LISTEN {CHANNEL}")
+        while not stop.is_set():
+            if time.monotonic() >= sweep_at:
+                _sweep(here)
+                sweep_at = time.monotonic() + here.settings.reconcile_seconds
+            if not _publish(here):
+                stop.wait(1)
+            pause = min(1.0, max(0.0, sweep_at - time.monotonic()))
+            for _ in connection.notifies(timeout=pause, stop_after=1):
+                pass
+
+
+def _publish(here: Context) -> bool:
+    """Send all that waits; False where the broker does not answer."""
+    try:
+        while True:
+            with here.sessions.begin() as db:
+                if outbox.publish_due(db, publish) == 0:
+                    return True
+    except app.connection_for_write().connection_errors as error:
+        log.warning("the broker does not answer, messages wait: %s", error)
+        return False
+
+
+def _sweep(here: Context) -> None:
+    with here.sessions.begin() as db:
+        swept = reconcile(
+            db,
+            max_attempts=here.settings.max_attempts,
+            republish_seconds=here.settings.republish_seconds,
+            prediction_timeout_seconds=here.settings.prediction_timeout_seconds,
+        )
+    if swept != Swept():
+        log.info("swept: %s", swept)

@@ -1,0 +1,205 @@
+"""Take up a run: claim it, fetch its inputs, run the stage in a child process, keep the lease, write the end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+
+from backend.store import artifacts, datasets, states
+from backend.store.errors import StaleToken
+from backend.store.states import Claim
+from vise_client.schemas import RunState
+from vise_core.errors import ViseError
+from vise_core.specs.recipes import InputRef
+
+from .child import CRASHED, DONE, ORDER, OUTCOME, REFUSED, STOPPED, Order
+from .context import Context, context
+from .reporter import LOST
+
+log = logging.getLogger("vise.worker")
+POLL_SECONDS = 0.1
+
+
+class Busy(Protocol):
+    """Whoever wants to know which run this worker is at."""
+
+    run_id: UUID | None
+
+
+def execute(run_id: UUID, stopping: threading.Event, busy: Busy) -> None:
+    """Run it to its end, or until this worker is told to stop; nothing where it is not ours to run."""
+    here = context()
+    if stopping.is_set():
+        return
+    with here.sessions.begin() as db:
+        claim = states.claim(db, run_id, here.name, here.settings.lease_seconds)
+    if claim is None:
+        log.info("run %s is not queued any more; message dropped", run_id)
+        return
+    log.info("run %s: %s, attempt %d", run_id, claim.stage, claim.attempt)
+    busy.run_id = run_id
+    workspace = here.settings.workspaces.resolve() / f"{run_id}-{claim.token}"
+    try:
+        with _lease(here, claim) as lease:
+            _supervise(here, claim, workspace, stopping, lease)
+    except StaleToken as error:
+        log.warning("%s; another worker has it", error)
+    finally:
+        busy.run_id = None
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
+class Lease:
+    """What the lease thread knows: is the run still ours, and was it cancelled?"""
+
+    def __init__(self) -> None:
+        self.lost = threading.Event()
+        self.cancelled = threading.Event()
+
+
+@contextmanager
+def _lease(here: Context, claim: Claim) -> Iterator[Lease]:
+    """Renew the lease until the block ends: also while inputs are fetched."""
+    lease, done = Lease(), threading.Event()
+
+    def renew() -> None:
+        last = time.monotonic()
+        while not done.wait(here.settings.lease_seconds / 4):
+            try:
+                with here.sessions.begin() as db:
+                    state = states.renew(db, claim.run_id, claim.token, here.settings.lease_seconds)
+                last = time.monotonic()
+            except DBAPIError as error:
+                # While the database is away nobody else can claim the run either; go on, and ask again.
+                log.warning(
+                    "run %s: lease not renewed for %.0f s: %s", claim.run_id, time.monotonic() - last, error
+                )
+                continue
+            if state is None:
+                lease.lost.set()
+                return
+            if state is RunState.cancelling:
+                lease.cancelled.set()
+
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield lease
+    finally:
+        done.set()
+        thread.join()
+
+
+def _supervise(here: Context, claim: Claim, workspace: Path, stopping: threading.Event, lease: Lease) -> None:
+    try:
+        order = _prepare(here, claim, workspace)
+    except ViseError as error:
+        _end(here, claim, RunState.failed, reason=f"its inputs could not be fetched: {error}")
+        return
+    child = subprocess.Popen(
+        [sys.executable, "-m", "worker.child"],
+        stdin=subprocess.PIPE,
+        stderr=(workspace / "stderr.txt").open("wb"),
+        start_new_session=True,
+    )
+    assert child.stdin is not None
+    child.stdin.write(ORDER.dump_json(order))
+    child.stdin.close()
+    told_at: float | None = None
+    while child.poll() is None:
+        if lease.lost.is_set():
+            _kill(child)
+            raise StaleToken(f"run {claim.run_id}: the lease was lost")
+        if told_at is None and (stopping.is_set() or lease.cancelled.is_set()):
+            child.terminate()
+            told_at = time.monotonic()
+        if told_at is not None and time.monotonic() - told_at > here.settings.cancel_grace_seconds:
+            _kill(child)
+        time.sleep(POLL_SECONDS)
+    # Whatever the stage itself started (data loaders, trainers) goes with it.
+    _kill(child)
+    _write_end(here, claim, workspace, child.returncode, lease, stopped=stopping.is_set())
+
+
+def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
+    shutil.rmtree(workspace, ignore_errors=True)
+    workspace.mkdir(parents=True)
+    inputs, hashes = {}, {}
+    for role, raw in claim.inputs.items():
+        ref = InputRef.model_validate(raw)
+        with here.sessions() as db:
+            if ref.dataset is not None:
+                inputs[role] = datasets.resolve(here.settings.data_root, datasets.get(db, ref.dataset).folder)
+                continue
+            artifact = artifacts.of_run(db, UUID(str(ref.run)), str(ref.artifact))
+            manifest = artifact.manifest
+        place = workspace / "inputs" / role
+        inputs[role] = artifacts.materialise(here.storage, manifest, artifact.folder, place)
+        hashes[role] = artifact.sha256
+    if claim.checkpoint is not None:
+        storage = here.state_storage(claim.run_id)
+        with storage.open(claim.checkpoint) as file:
+            for row in json.load(file):
+                storage.get(row["sha256"], workspace / "state" / row["path"], link=False)
+    return Order(claim.run_id, claim.token, claim.stage, claim.spec, inputs, hashes, workspace, os.getpid())
+
+
+def _write_end(
+    here: Context, claim: Claim, workspace: Path, code: int, lease: Lease, *, stopped: bool
+) -> None:
+    outcome: dict[str, Any] = {}
+    if (workspace / OUTCOME).exists():
+        outcome = json.loads((workspace / OUTCOME).read_bytes())
+    if code == DONE:
+        _end(here, claim, RunState.succeeded, **outcome)
+    elif code == LOST:
+        raise StaleToken(f"run {claim.run_id}: its writes were refused")
+    elif lease.cancelled.is_set():
+        _end(here, claim, RunState.cancelled, reason="cancelled on request")
+    elif stopped:
+        with here.sessions.begin() as db:
+            states.release(db, claim.run_id, claim.token, f"{here.name} is shutting down")
+    elif code in (REFUSED, CRASHED, STOPPED) and outcome:
+        _end(here, claim, RunState.failed, reason=outcome["reason"], error=outcome.get("error"))
+    else:
+        tail = (workspace / "stderr.txt").read_text(errors="replace")[-4000:]
+        _end(here, claim, RunState.failed, reason=_death(code), error=tail or None)
+
+
+def _end(here: Context, claim: Claim, state: RunState, **values: Any) -> None:
+    with here.sessions.begin() as db:
+        states.finish(db, claim.run_id, claim.token, state, **values)
+    log.info("run %s: %s %s", claim.run_id, state, values.get("reason") or "")
+
+
+def _death(code: int) -> str:
+    """A sentence for an exit code that the stage did not choose."""
+    if code >= 0:
+        return f"its process ended with exit code {code} and said nothing more"
+    name = signal.Signals(-code).name
+    if name == "SIGKILL":
+        return "its process was killed (SIGKILL), most likely for want of memory: use a smaller batch or image size"
+    return f"its process was killed by {name}"
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to the child's whole session."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()

@@ -1,0 +1,62 @@
+"""The heartbeat of a worker: a row that says it is there, on which queues, with which device."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from backend.store import workers
+
+from .context import context
+
+BEAT_SECONDS = 5.0
+log = logging.getLogger("vise.worker")
+
+
+class Presence:
+    """Beats in a thread until stopped. ``run_id`` is what the worker is busy with."""
+
+    def __init__(self) -> None:
+        self.run_id: UUID | None = None
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, queues: Sequence[str]) -> None:
+        self._thread = threading.Thread(target=self._beat, args=(queues,), name="presence", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._done.set()
+        try:
+            with context().sessions.begin() as db:
+                workers.leave(db, context().name)
+        except SQLAlchemyError as error:
+            log.warning("could not say goodbye: %s", error)
+
+    def _beat(self, queues: Sequence[str]) -> None:
+        device = _device()
+        while not self._done.is_set():
+            try:
+                with context().sessions.begin() as db:
+                    workers.beat(db, context().name, queues, device, self.run_id)
+            except SQLAlchemyError as error:
+                log.warning("the database does not answer; beating on: %s", error)
+            self._done.wait(BEAT_SECONDS)
+
+
+def _device() -> str:
+    """The GPU's name, or the number of cores; torch is not imported for it in a worker's own process."""
+    import os
+    import shutil
+    import subprocess
+
+    if shutil.which("nvidia-smi"):
+        command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        if done.returncode == 0 and done.stdout.strip():
+            return done.stdout.strip().splitlines()[0]
+    return f"cpu, {os.cpu_count()} cores"

@@ -1,0 +1,145 @@
+"""The reporter of a stage in a worker: everything goes to the store, under the run's fencing token."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from backend.store import artifacts, logs, metrics, states
+from backend.store.errors import StaleToken
+from backend.store.metrics import Point
+from vise_client.schemas import Progress
+from vise_core.stage import file_sha256, tree_manifest
+
+from .context import Context
+
+FLUSH_SECONDS = 1.0
+LOST = 12
+"""Exit code of a child that lost its run to another worker."""
+log = logging.getLogger("vise.run")
+
+
+class StoreReporter:
+    """Buffers points and lines and writes them each second; keeps them while the database is away.
+
+    Everything said before ``checkpoint``, ``artifact`` or ``close`` returns is in the store by then.
+    """
+
+    def __init__(self, context: Context, run_id: UUID, token: int) -> None:
+        self.context, self.run_id, self.token = context, run_id, token
+        self.stop = threading.Event()
+        self._points: list[Point] = []
+        self._lines: list[tuple[datetime, str, str]] = []
+        self._progress: Progress | None = None
+        self._buffer = threading.Lock()
+        self._writing = threading.Lock()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._flush_often, name="reporter", daemon=True)
+        self._thread.start()
+
+    def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None:
+        now = datetime.now(UTC)
+        points = [Point(key, int(step), float(value), epoch, now) for key, value in values.items()]
+        with self._buffer:
+            self._points += points
+
+    def log(self, message: str, *, level: str = "info") -> None:
+        with self._buffer:
+            self._lines.append((datetime.now(UTC), level, message))
+
+    def progress(self, done: float, total: float | None, unit: str, *, phase: str = "") -> None:
+        self._progress = Progress(done=done, total=total, unit=unit, phase=phase)
+
+    def artifact(self, name: str, path: Path) -> None:
+        manifest, sha256 = artifacts.upload(self.context.storage, path)
+        self.flush()
+        folder = path.is_dir()
+        self._write(lambda db: artifacts.record(db, self.run_id, self.token, name, manifest, sha256, folder))
+
+    def checkpoint(self, path: Path) -> None:
+        """Upload the state, name it in the store, then delete what only the one before needed."""
+        storage = self.context.state_storage(self.run_id)
+        manifest = tree_manifest(path)
+        for row in manifest:
+            storage.put(path / row["path"], row["sha256"])
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(manifest, file)
+            file.flush()
+            key = file_sha256(Path(file.name))
+            storage.put(Path(file.name), key)
+        # The curves up to here must be in the store before anyone can resume from here.
+        self.flush()
+        before: list[str | None] = []
+        self._write(lambda db: before.append(states.set_checkpoint(db, self.run_id, self.token, key)))
+        old = before[-1]
+        if old is not None and old != key:
+            kept = {row["sha256"] for row in manifest} | {key}
+            with storage.open(old) as read:
+                outdated = [row["sha256"] for row in json.load(read)]
+            for sha256 in {*outdated, old} - kept:
+                storage.delete(sha256)
+
+    def should_stop(self) -> bool:
+        return self.stop.is_set()
+
+    def flush(self) -> None:
+        """Write all that is buffered; waits for the database as long as it takes."""
+        with self._writing:
+            with self._buffer:
+                points, self._points = self._points, []
+                lines, self._lines = self._lines, []
+                progress, self._progress = self._progress, None
+
+            def write(db: Session) -> None:
+                metrics.append(db, self.run_id, self.token, points)
+                if lines:
+                    logs.append(db, self.run_id, self.token, lines)
+                if progress is not None:
+                    states.set_progress(db, self.run_id, self.token, progress)
+
+            if points or lines or progress is not None:
+                self._write(write)
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join()
+        self.flush()
+
+    def _flush_often(self) -> None:
+        while not self._closed.wait(FLUSH_SECONDS):
+            self.flush()
+
+    def _write(self, write: Callable[[Session], object]) -> None:
+        """One transaction, again and again while the database is away; ends the process if the run is lost."""
+        pause = 0.2
+        while True:
+            try:
+                with self.context.sessions.begin() as db:
+                    write(db)
+                return
+            except StaleToken as error:
+                log.error("%s; another worker has it, so this one ends", error)
+                os._exit(LOST)
+            except DBAPIError as error:
+                if not (error.connection_invalidated or "deadlock" in str(error) or _is_outage(error)):
+                    raise
+                log.warning("the database does not answer, trying again in %.1f s: %s", pause, error)
+                time.sleep(pause)
+                pause = min(2 * pause, 10)
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
+    return isinstance(error, OperationalError | InterfaceError)
