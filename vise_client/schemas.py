@@ -94,6 +94,11 @@ class UserCreate(Request):
     role: Role = Role.viewer
 
 
+class UserUpdate(Request):
+    role: Role | None = None
+    active: bool | None = None
+
+
 class Login(Request):
     email: str
     password: str = Field(max_length=1024)
@@ -176,6 +181,11 @@ class SweepCreate(Request):
     spec: SweepSpec
     name: str = Field("", max_length=200)
     tags: list[str] = Field(default_factory=list, max_length=50)
+
+
+class RunUpdate(Request):
+    name: str | None = Field(None, min_length=1, max_length=200)
+    tags: list[str] | None = Field(None, max_length=50)
 
 
 class RunClone(Request):
@@ -287,6 +297,11 @@ class ModelCreate(Request):
     run_id: UUID
     name: str = Field(min_length=1, max_length=120)
     default: bool = False
+
+
+class ModelUpdate(Request):
+    name: str | None = Field(None, min_length=1, max_length=120)
+    default: bool | None = None
 
 
 class ModelView(Wire):

@@ -1,0 +1,59 @@
+"""The application: ``uvicorn backend.api.app:create_app --factory``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from backend.settings import Settings
+from backend.settings import settings as environment
+from backend.store.database import connect, session_factory
+from backend.store.storage import Storage
+
+from . import accounts, artifacts, catalogue, datasets, errors, health, models, predictions, runs
+from .dependencies import identify
+from .limits import RequestLimits
+
+PREFIX = "/api/v1"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The API for these settings; by default those of the environment."""
+    found = settings or environment()
+    engine = connect(found.database_url, pool_size=10)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        engine.dispose()
+
+    app = FastAPI(
+        title="VisE Studio",
+        version=version("vise-studio"),
+        description="Queue and follow runs, read metrics and artifacts, ask models. "
+        "Sign in with a token; errors are RFC 9457 problem details.",
+        docs_url=f"{PREFIX}/docs",
+        redoc_url=None,
+        openapi_url=f"{PREFIX}/openapi.json",
+        lifespan=lifespan,
+    )
+    app.state.settings = found
+    app.state.engine = engine
+    app.state.sessions = session_factory(engine)
+    app.state.storage = Storage(found.storage_url)
+    errors.install(app)
+    app.add_middleware(RequestLimits, max_body=found.max_upload_bytes + 2**20)
+
+    public = APIRouter(prefix=PREFIX)
+    public.include_router(health.router)
+    public.include_router(accounts.public)
+    # Deny by default: whatever is added below is closed to those without a token.
+    closed = APIRouter(prefix=PREFIX, dependencies=[Depends(identify)])
+    for room in (accounts, catalogue, datasets, runs, artifacts, models, predictions):
+        closed.include_router(room.router)
+    app.include_router(public)
+    app.include_router(closed)
+    return app

@@ -1,0 +1,42 @@
+"""Is the system up? The one route besides signing in that needs no token."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import redis
+from fastapi import APIRouter, Request, Response
+
+from backend.store import workers
+from backend.store.database import is_up
+from vise_client.schemas import Health
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health", response_model=Health)
+def health(request: Request, response: Response) -> Health:
+    """200 where database and broker answer, else 503."""
+    database = is_up(request.app.state.engine)
+    alive = 0
+    if database:
+        with request.app.state.sessions() as db:
+            alive = workers.count_alive(db)
+    broker = _broker_is_up(request.app.state.settings.broker_url)
+    well = database and broker
+    response.status_code = 200 if well else 503
+    return Health(
+        status="ok" if well else "degraded",
+        version=version("vise-studio"),
+        database=database,
+        broker=broker,
+        workers=alive,
+    )
+
+
+def _broker_is_up(url: str) -> bool:
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2) as client:
+            return bool(client.ping())
+    except (redis.RedisError, ValueError):
+        return False

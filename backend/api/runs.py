@@ -1,0 +1,149 @@
+"""Runs, recipes, sweeps, their metrics, logs and events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from backend.store import logs, metrics, runs, states
+from vise_client.schemas import (
+    ArtifactView,
+    Curve,
+    EventView,
+    LogLine,
+    MetricQuery,
+    Page,
+    RecipeCreate,
+    RunClone,
+    RunCreate,
+    RunKind,
+    RunState,
+    RunSummary,
+    RunUpdate,
+    RunView,
+    SweepCreate,
+)
+
+from .dependencies import Db, Who, editor
+
+router = APIRouter(tags=["runs"])
+
+
+@router.get("/runs", response_model=Page[RunSummary])
+def list_runs(
+    db: Db,
+    state: Annotated[list[RunState] | None, Query(description="Any of these.")] = None,
+    stage: str | None = None,
+    kind: RunKind | None = None,
+    parent: UUID | None = None,
+    tag: str | None = None,
+    search: Annotated[str | None, Query(max_length=200, description="Part of the name, or a tag.")] = None,
+    nested: Annotated[bool, Query(alias="all", description="Also the runs of recipes and sweeps.")] = False,
+    sort: Annotated[
+        str, Query(description="created, name, state or stage; - in front: descending.")
+    ] = "-created",
+    cursor: Annotated[str | None, Query(max_length=2000)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Page[RunSummary]:
+    """One page of runs, newest first; ask on with ``next_cursor``."""
+    wanted = runs.RunFilter(
+        states=tuple(s.value for s in state or ()),
+        stage=stage,
+        kind=kind,
+        parent=parent,
+        tag=tag,
+        search=search,
+        nested=nested,
+    )
+    return runs.list_runs(db, wanted, sort=sort, cursor=cursor, limit=limit)
+
+
+@router.post("/runs", response_model=RunView, status_code=201, dependencies=[editor])
+def create_run(body: RunCreate, db: Db, who: Who) -> RunView:
+    """Queue one stage; it waits where a run that it reads from is not done yet."""
+    return runs.view(db, runs.create_run(db, body, who.user_id).id)
+
+
+@router.post("/recipes/runs", response_model=RunView, status_code=201, dependencies=[editor])
+def create_recipe(body: RecipeCreate, db: Db, who: Who) -> RunView:
+    """Start a whole chain, by name or given whole."""
+    return runs.view(db, runs.create_recipe(db, body, who.user_id).id)
+
+
+@router.post("/sweeps", response_model=RunView, status_code=201, dependencies=[editor])
+def create_sweep(body: SweepCreate, db: Db, who: Who) -> RunView:
+    """Start one run for each point of a grid."""
+    return runs.view(db, runs.create_sweep(db, body, who.user_id).id)
+
+
+@router.get("/runs/{run_id}", response_model=RunView)
+def read_run(run_id: UUID, db: Db) -> RunView:
+    return runs.view(db, run_id)
+
+
+@router.patch("/runs/{run_id}", response_model=RunView, dependencies=[editor])
+def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
+    """Change the name or the tags."""
+    run = runs.get(db, run_id)
+    if body.name is not None:
+        run.name = body.name
+    if body.tags is not None:
+        run.tags = body.tags
+    db.flush()
+    return runs.view(db, run_id)
+
+
+@router.delete("/runs/{run_id}", status_code=204, dependencies=[editor])
+def delete_run(run_id: UUID, db: Db) -> Response:
+    """Forget a finished run with its curves and logs."""
+    runs.delete(db, run_id)
+    return Response(status_code=204)
+
+
+@router.post("/runs/{run_id}/cancel", response_model=RunView, dependencies=[editor])
+def cancel(run_id: UUID, db: Db) -> RunView:
+    """Ask a run to save its state and end; a queued one ends at once."""
+    states.request_cancel(db, run_id)
+    return runs.view(db, run_id)
+
+
+@router.post("/runs/{run_id}/retry", response_model=RunView, dependencies=[editor])
+def retry(run_id: UUID, db: Db) -> RunView:
+    """Take a failed or cancelled run up again, from its last checkpoint."""
+    states.retry(db, run_id)
+    return runs.view(db, run_id)
+
+
+@router.post("/runs/{run_id}/clone", response_model=RunView, status_code=201, dependencies=[editor])
+def clone(run_id: UUID, body: RunClone, db: Db, who: Who) -> RunView:
+    """The same again, with changes."""
+    return runs.view(db, runs.clone(db, run_id, body, who.user_id).id)
+
+
+@router.get("/runs/{run_id}/events", response_model=list[EventView])
+def events(run_id: UUID, db: Db) -> list[EventView]:
+    return runs.events(db, run_id)
+
+
+@router.get("/runs/{run_id}/logs", response_model=list[LogLine])
+def read_logs(
+    run_id: UUID,
+    db: Db,
+    after: Annotated[int, Query(description="Id of the last line you have; -1: the last lines.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 500,
+) -> list[LogLine]:
+    runs.get(db, run_id)
+    return logs.read(db, run_id, after=after, limit=limit)
+
+
+@router.get("/runs/{run_id}/artifacts", response_model=list[ArtifactView])
+def list_artifacts(run_id: UUID, db: Db) -> list[ArtifactView]:
+    return runs.view(db, run_id).artifacts
+
+
+@router.post("/metrics/query", response_model=list[Curve])
+def query_metrics(body: MetricQuery, db: Db) -> list[Curve]:
+    """Curves of up to 100 runs at once, down-sampled so that minima and maxima stay."""
+    return metrics.curves(db, body)
