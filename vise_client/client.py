@@ -1,0 +1,301 @@
+"""A typed client of the REST API.
+
+with ViseClient("http://127.0.0.1:8000", token) as vise:
+    run = vise.create_recipe(RecipeCreate(recipe="sample"))
+    vise.wait_for(run.id)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+from pydantic import BaseModel, TypeAdapter
+
+from .errors import ApiError, ClientError, NotSignedIn, Unreachable
+from .schemas import (
+    ArtifactFile,
+    ArtifactView,
+    Curve,
+    DatasetCreate,
+    DatasetView,
+    EventView,
+    Health,
+    LogLine,
+    MetricQuery,
+    ModelCreate,
+    ModelUpdate,
+    ModelView,
+    Page,
+    PredictionView,
+    Problem,
+    RecipeCreate,
+    RecipeView,
+    RunClone,
+    RunCreate,
+    RunSummary,
+    RunUpdate,
+    RunView,
+    Session,
+    StageView,
+    SweepCreate,
+    TokenCreate,
+    TokenCreated,
+    TokenView,
+    UserCreate,
+    UserUpdate,
+    UserView,
+    WorkerView,
+)
+
+T = TypeVar("T")
+
+
+class ViseClient:
+    """One method a route. Raises ApiError (with the server's problem) or Unreachable."""
+
+    def __init__(self, url: str, token: str | None = None, *, timeout: float = 60) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(
+            base_url=f"{self.url}/api/v1",
+            headers=headers,
+            timeout=timeout,
+            # Connecting anew is always safe: nothing was sent yet.
+            transport=httpx.HTTPTransport(retries=2),
+        )
+
+    def __enter__(self) -> ViseClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def health(self) -> Health:
+        response = self._send("GET", "/health", problems=False)
+        return Health.model_validate_json(response.content)
+
+    def login(self, email: str, password: str) -> Session:
+        return self._call(Session, "POST", "/auth/login", json={"email": email, "password": password})
+
+    def redeem_code(self, code: str) -> Session:
+        return self._call(Session, "POST", "/auth/code", json={"code": code})
+
+    def logout(self) -> None:
+        self._send("POST", "/auth/logout")
+
+    def me(self) -> UserView:
+        return self._call(UserView, "GET", "/auth/me")
+
+    def tokens(self) -> list[TokenView]:
+        return self._call(list[TokenView], "GET", "/tokens")
+
+    def create_token(self, body: TokenCreate) -> TokenCreated:
+        return self._call(TokenCreated, "POST", "/tokens", body)
+
+    def revoke_token(self, token_id: UUID) -> None:
+        self._send("DELETE", f"/tokens/{token_id}")
+
+    def users(self) -> list[UserView]:
+        return self._call(list[UserView], "GET", "/users")
+
+    def create_user(self, body: UserCreate) -> UserView:
+        return self._call(UserView, "POST", "/users", body)
+
+    def update_user(self, user_id: UUID, body: UserUpdate) -> UserView:
+        return self._call(UserView, "PATCH", f"/users/{user_id}", body)
+
+    def stages(self) -> list[StageView]:
+        return self._call(list[StageView], "GET", "/stages")
+
+    def recipes(self) -> list[RecipeView]:
+        return self._call(list[RecipeView], "GET", "/recipes")
+
+    def workers(self) -> list[WorkerView]:
+        return self._call(list[WorkerView], "GET", "/workers")
+
+    def datasets(self) -> list[DatasetView]:
+        return self._call(list[DatasetView], "GET", "/datasets")
+
+    def register_dataset(self, body: DatasetCreate) -> DatasetView:
+        return self._call(DatasetView, "POST", "/datasets", body)
+
+    def delete_dataset(self, dataset_id: UUID) -> None:
+        self._send("DELETE", f"/datasets/{dataset_id}")
+
+    def runs(self, **query: Any) -> Page[RunSummary]:
+        """One page; state, stage, kind, parent, tag, search, all, sort, cursor, limit as the API takes them."""
+        wanted = {key: value for key, value in query.items() if value not in (None, [], "")}
+        return self._call(Page[RunSummary], "GET", "/runs", params=wanted)
+
+    def iterate_runs(self, **query: Any) -> Iterator[RunSummary]:
+        """Every run, page after page."""
+        cursor: str | None = None
+        while True:
+            page = self.runs(**query, cursor=cursor)
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def run(self, run_id: UUID | str) -> RunView:
+        return self._call(RunView, "GET", f"/runs/{run_id}")
+
+    def create_run(self, body: RunCreate) -> RunView:
+        return self._call(RunView, "POST", "/runs", body)
+
+    def create_recipe(self, body: RecipeCreate) -> RunView:
+        return self._call(RunView, "POST", "/recipes/runs", body)
+
+    def create_sweep(self, body: SweepCreate) -> RunView:
+        return self._call(RunView, "POST", "/sweeps", body)
+
+    def update_run(self, run_id: UUID, body: RunUpdate) -> RunView:
+        return self._call(RunView, "PATCH", f"/runs/{run_id}", body)
+
+    def delete_run(self, run_id: UUID) -> None:
+        self._send("DELETE", f"/runs/{run_id}")
+
+    def cancel(self, run_id: UUID | str) -> RunView:
+        return self._call(RunView, "POST", f"/runs/{run_id}/cancel")
+
+    def retry(self, run_id: UUID | str) -> RunView:
+        return self._call(RunView, "POST", f"/runs/{run_id}/retry")
+
+    def clone(self, run_id: UUID | str, body: RunClone) -> RunView:
+        return self._call(RunView, "POST", f"/runs/{run_id}/clone", body)
+
+    def events(self, run_id: UUID | str) -> list[EventView]:
+        return self._call(list[EventView], "GET", f"/runs/{run_id}/events")
+
+    def logs(self, run_id: UUID | str, *, after: int = 0, limit: int = 500) -> list[LogLine]:
+        return self._call(
+            list[LogLine], "GET", f"/runs/{run_id}/logs", params={"after": after, "limit": limit}
+        )
+
+    def curves(self, body: MetricQuery) -> list[Curve]:
+        return self._call(list[Curve], "POST", "/metrics/query", body)
+
+    def wait_for(
+        self,
+        run_id: UUID | str,
+        *,
+        timeout: float | None = None,
+        tell: Callable[[RunView], None] | None = None,
+    ) -> RunView:
+        """Ask until the run is over; ``tell`` hears of each look. Raises ClientError after ``timeout`` seconds."""
+        until = time.monotonic() + timeout if timeout else None
+        while True:
+            run = self.run(run_id)
+            if tell:
+                tell(run)
+            if run.state.final:
+                return run
+            if until and time.monotonic() > until:
+                raise ClientError(f"the run {run_id} is still {run.state} after {timeout:g} s")
+            time.sleep(1)
+
+    def artifact(self, artifact_id: UUID | str) -> ArtifactView:
+        return self._call(ArtifactView, "GET", f"/artifacts/{artifact_id}")
+
+    def artifact_files(self, artifact_id: UUID | str) -> list[ArtifactFile]:
+        return self._call(list[ArtifactFile], "GET", f"/artifacts/{artifact_id}/files")
+
+    def artifact_content(self, artifact_id: UUID | str, file: str | None = None) -> bytes:
+        """A small artifact, or one file of a folder, as bytes."""
+        params = {"file": file} if file is not None else {}
+        return self._send("GET", f"/artifacts/{artifact_id}/content", params=params).content
+
+    def download(self, artifact_id: UUID | str, target: Path, file: str | None = None) -> None:
+        """Stream to a file; a whole folder comes as a tar. A file's SHA-256 is checked before it gets its name."""
+        params = {"file": file} if file is not None else {}
+        part = target.with_name(target.name + ".part")
+        digest = hashlib.sha256()
+        try:
+            with self._http.stream("GET", f"/artifacts/{artifact_id}/content", params=params) as response:
+                if response.is_error:
+                    response.read()
+                    raise _error(response)
+                with part.open("wb") as write:
+                    for chunk in response.iter_bytes():
+                        digest.update(chunk)
+                        write.write(chunk)
+                expected = response.headers.get("etag", "").strip('"')
+                is_tar = response.headers.get("content-type", "").startswith("application/x-tar")
+        except httpx.TransportError as error:
+            raise Unreachable(f"the download from {self.url} broke off: {error}") from error
+        if not is_tar and digest.hexdigest() != expected:
+            part.unlink()
+            raise ClientError(f"the download of {artifact_id} is damaged; try again")
+        part.replace(target)
+
+    def models(self) -> list[ModelView]:
+        return self._call(list[ModelView], "GET", "/models")
+
+    def register_model(self, body: ModelCreate) -> ModelView:
+        return self._call(ModelView, "POST", "/models", body)
+
+    def update_model(self, model_id: UUID, body: ModelUpdate) -> ModelView:
+        return self._call(ModelView, "PATCH", f"/models/{model_id}", body)
+
+    def delete_model(self, model_id: UUID) -> None:
+        self._send("DELETE", f"/models/{model_id}")
+
+    def predict(
+        self,
+        image: bytes,
+        *,
+        model_id: UUID | None = None,
+        method: str = "cam",
+        target_class: str | None = None,
+        strength: float = 0.5,
+        wait: float = 20,
+    ) -> PredictionView:
+        """Ask a model about an image; goes on asking where the server answered 202."""
+        form = {"method": method, "strength": str(strength), "wait": str(wait)}
+        if model_id is not None:
+            form["model_id"] = str(model_id)
+        if target_class is not None:
+            form["target_class"] = target_class
+        files = {"image": ("image", image, "application/octet-stream")}
+        return self._call(PredictionView, "POST", "/predictions", data=form, files=files)
+
+    def prediction(self, prediction_id: UUID) -> PredictionView:
+        return self._call(PredictionView, "GET", f"/predictions/{prediction_id}")
+
+    def _call(
+        self, kind: type[T], method: str, path: str, body: BaseModel | None = None, **options: Any
+    ) -> T:
+        if body is not None:
+            options["content"] = body.model_dump_json()
+            options["headers"] = {"Content-Type": "application/json"}
+        return TypeAdapter(kind).validate_json(self._send(method, path, **options).content)
+
+    def _send(self, method: str, path: str, *, problems: bool = True, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise Unreachable(
+                f"no server answers at {self.url}: start it with `vise up` ({error})"
+            ) from error
+        if problems and response.is_error:
+            raise _error(response)
+        return response
+
+
+def _error(response: httpx.Response) -> ApiError:
+    try:
+        problem = Problem.model_validate_json(response.content)
+    except ValueError:
+        problem = Problem(
+            title=response.reason_phrase, status=response.status_code, detail=response.text[:500]
+        )
+    return NotSignedIn(problem) if problem.status == 401 else ApiError(problem)
