@@ -71,18 +71,16 @@ def test_the_extras_that_the_docs_name_exist() -> None:
 
 def test_no_tracked_file_names_a_registry_host_or_a_path_of_a_machine() -> None:
     # Written in pieces, so that this file does not find itself.
+    # A path, not the end of a longer one such as $folder/root/.
+    start = r"(?<![\w.}~-])/"
     machine = [
-        "/" + "work/",
-        "/" + "root/",
-        "/" + "home/[a-z]+/",
-        "/" + "Users/",
-        "/opt/" + "pypi",
-        "/opt/" + "wheels",
+        start + name
+        for name in ("work/", "root/", "home/[a-z]+/", "Users/", "opt/" + "pypi", "opt/" + "wheels")
     ]
     hosts = [
         "files.python" + "hosted",
         "pypi" + r"\.org/(simple|packages)",
-        "download.py" + "torch",
+        "download.py" + r"torch\.org/whl",
         "registry.npm" + "js",
     ]
     forbidden = re.compile("|".join([*machine, *hosts]))
