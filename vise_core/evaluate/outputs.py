@@ -15,6 +15,8 @@ from vise_core.specs.evaluate import EvaluateResult
 
 from .job import Job, Outcome
 
+MAX_HELD_OUT = 10_000
+
 
 def write_predictions(job: Job, outcomes: list[Outcome], path: Path) -> None:
     """One row for every reported image of every split, scored at the split's chosen point.
@@ -42,6 +44,14 @@ def write_predictions(job: Job, outcomes: list[Outcome], path: Path) -> None:
     writer.close()
 
 
+def held_out(job: Job) -> list[str]:
+    """Images of the task that split 0's classifier neither learnt from nor was chosen on, by path.
+
+    At most ``MAX_HELD_OUT``: enough to explain and to check with.
+    """
+    return [job.images.relative_path(i) for i in np.sort(job.splits[0].test)[:MAX_HELD_OUT]]
+
+
 def publish(job: Job, result: EvaluateResult, outcomes: list[Outcome], classifier: ImageClassifier) -> None:
     """Write the three artifacts below the workspace and hand them to the reporter."""
     result_path = job.workspace / "result.json"
@@ -62,6 +72,7 @@ def publish(job: Job, result: EvaluateResult, outcomes: list[Outcome], classifie
             "features": result.features,
             "weights": result.weights,
             "split": 0,
+            "held_out": held_out(job),
             "chosen": chosen.model_dump(),
             "metric": result.metric,
             "val_mean": result.val_mean,

@@ -1,5 +1,8 @@
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from vise_core.models.backbones import build_backbone
 from vise_core.models.checkpoint import save_checkpoint
 from vise_core.models.classifier import load_classifier
 from vise_core.models.heads import linear_head
+from vise_core.reporter import LocalReporter
 from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec, PretrainedWeights, RandomWeights, SplitSpec
 
 CACHED = EvaluateSpec(
@@ -149,3 +153,42 @@ def test_an_unreadable_image_refuses_the_task_by_name(tmp_path: Path, colours: P
     (tmp_path / "set/red/broken.png").write_bytes(b"\x89PNG nothing")
     with pytest.raises(BadInput, match=r"red/broken\.png"):
         run(CACHED, {"dataset": tmp_path / "set"}, tmp_path / "work", reporter)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from vise_core.evaluate.stage import run
+from vise_core.reporter import LocalReporter
+from vise_core.specs.evaluate import EvaluateSpec
+
+class Doomed(LocalReporter):
+    left = 9  # a training asks 6 times, so the second of two is under way
+
+    def should_stop(self):
+        self.left -= 1
+        if self.left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+spec, dataset, work = sys.argv[1:]
+run(EvaluateSpec.model_validate_json(spec), {"dataset": Path(dataset)}, Path(work), Doomed(Path(work) / "out"))
+"""
+
+
+def test_a_run_that_was_killed_ends_as_one_that_was_not(colours: Path, tmp_path: Path, reporter):
+    command = [
+        sys.executable,
+        "-c",
+        KILLED,
+        FINE_TUNED.model_dump_json(),
+        str(colours),
+        str(tmp_path / "cut"),
+    ]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert (tmp_path / "cut/state/state.json").is_file()
+    whole = run(
+        FINE_TUNED, {"dataset": colours}, tmp_path / "whole", LocalReporter(tmp_path / "published-whole")
+    )
+    assert run(FINE_TUNED, {"dataset": colours}, tmp_path / "cut", reporter) == whole
+    assert min(reporter.curves["train_loss"]) == 3, "the finished training was kept"

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vise_core.explain import overlay
+from vise_core.explain.overlays import Box, colour, seen_region
+from vise_core.models.transforms import eval_transform
+
+GREY = Image.new("RGB", (40, 20), (100, 100, 100))
+HEAT = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)
+
+
+def test_strength_0_is_the_image_and_1_is_the_map():
+    assert np.array_equal(np.asarray(overlay(GREY, HEAT, 0.0)), np.asarray(GREY))
+    full = np.asarray(overlay(GREY, np.ones((4, 4)), 1.0))
+    assert (full == (0xFC, 0xFF, 0xA4)).all()
+
+
+def test_the_overlay_is_half_of_each_at_strength_one_half():
+    mixed = np.asarray(overlay(GREY, np.zeros((4, 4)), 0.5))
+    assert np.abs(mixed.astype(int) - np.array([100, 100, 104]) // 2).max() <= 1
+
+
+def test_what_the_network_did_not_see_is_not_tinted():
+    result = overlay(GREY, np.ones((4, 4)), 1.0, Box(10, 0, 30, 20))
+    assert result.size == GREY.size
+    changed = (np.asarray(result) != 100).any(-1)
+    assert changed[:, 10:30].all()
+    assert not changed[:, :10].any()
+    assert not changed[:, 30:].any()
+
+
+def test_lightness_of_the_colours_rises_evenly():
+    """Evenly in CIE L*, by scikit-image's independent conversion: heat reads without telling hues apart."""
+    from skimage.color import rgb2lab
+
+    lightness = rgb2lab(colour(np.linspace(0, 1, 65))[None])[0, :, 0]
+    steps = np.diff(lightness)
+    assert steps.min() > 0
+    assert steps.max() < 2.5 * steps.mean()
+
+
+@pytest.mark.parametrize(
+    ("size", "resize", "crop"), [((200, 100), 256, 224), ((97, 333), 73, 64), ((64, 64), 64, 64)]
+)
+def test_the_seen_region_is_what_the_transform_cuts_out(size, resize, crop):
+    """Of an image whose pixels hold their own place, the crop's corners tell where it was cut."""
+    width, height = size
+    x, y = np.meshgrid(np.arange(width) / width, np.arange(height) / height)
+    image = Image.fromarray((np.stack([x, y, x], -1) * 255).astype(np.uint8))
+    seen = eval_transform(crop, mean=(0, 0, 0), std=(1, 1, 1), resize=resize)(image)
+    box = seen_region(size, resize, crop)
+    found = [seen[0].min() * width, seen[1].min() * height, seen[0].max() * width, seen[1].max() * height]
+    tolerance = 0.012 * max(size) + 1.5
+    assert [float(torch.as_tensor(v)) for v in found] == pytest.approx(list(box), abs=tolerance)

@@ -1,0 +1,44 @@
+"""The pointing game: does the peak of a map lie where the class is to be seen? (Zhang et al. 2018)"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from vise_core.errors import BadInput
+from vise_core.posts.images import open_image
+from vise_core.tasks import LabelledImages
+from vise_core.tasks.records import inside
+
+Mask = npt.NDArray[np.bool_]
+
+
+def mask_path(images: LabelledImages, index: int) -> Path | None:
+    """``<root>/masks/<path of the image>.png``, None where there is none. Raises BadInput for a way out."""
+    relative = PurePosixPath("masks", images.relative_path(index)).with_suffix(".png").as_posix()
+    if not (images.root / relative).exists():
+        return None
+    return inside(images.root, relative, f"mask of {images.relative_path(index)}")
+
+
+def read_mask(path: Path, image_size: tuple[int, int], resize: int, crop: int) -> Mask:
+    """The mask as the network sees the image: the shorter side to ``resize``, then the central ``crop``.
+
+    White is the region. Returns (crop, crop) bool. Raises BadInput where mask and image differ in size.
+    """
+    mask = open_image(path).convert("L")
+    if mask.size != image_size:
+        raise BadInput(f"{path.name}: the mask is {mask.size}, its image {image_size}; they must be alike")
+    shorter = min(mask.size)
+    width, height = (int(resize * side / shorter) for side in mask.size)
+    grown = np.asarray(mask.resize((width, height), Image.Resampling.NEAREST)) > 127
+    left, top = int(round((width - crop) / 2.0)), int(round((height - crop) / 2.0))
+    return grown[top : top + crop, left : left + crop]
+
+
+def points_inside(heat: npt.NDArray[np.float32], mask: Mask) -> bool:
+    """Whether the peak lies in the mask, without any margin; of equal peaks the first; none is a miss."""
+    return bool(heat.max() > 0 and mask.reshape(-1)[heat.argmax()])
