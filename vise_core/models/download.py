@@ -13,7 +13,6 @@ import httpx
 from vise_core.errors import BadInput
 
 MAX_BYTES = 4 * 2**30
-_CHUNK = 1 << 20
 
 Progress = Callable[[int, int | None], None]
 
@@ -89,7 +88,8 @@ def _receive(url: str, part: Path, progress: Progress) -> None:
         length = response.headers.get("Content-Length")
         total = done + int(length) if length and length.isdecimal() else None
         with part.open("ab" if resumed else "wb") as file:
-            for chunk in response.iter_bytes(_CHUNK):
+            # Pieces as they come: a fixed chunk size would hold back, and on a break lose, the last one.
+            for chunk in response.iter_bytes():
                 done += len(chunk)
                 if done > MAX_BYTES:
                     raise httpx.RemoteProtocolError(f"more than {MAX_BYTES:,} bytes")
