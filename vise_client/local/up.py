@@ -1,0 +1,245 @@
+"""``vise up``: the whole stack on one machine, the same processes as in a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+
+from vise_client.errors import ClientError
+from vise_client.login import LOCAL, write_private
+
+from .servers import start_postgres, start_valkey
+
+log = logging.getLogger("vise.up")
+ADMIN = "admin@localhost"
+START_SECONDS = 120.0
+STOP_SECONDS = 30.0
+
+
+@dataclass
+class Process:
+    """One process of the stack, started again when it dies."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    popen: subprocess.Popen[bytes] | None = None
+    failures: int = 0
+    restart_at: float = 0.0
+
+
+def up(*, home: Path, port: int, api_port: int, browser: bool, tell: Callable[[str], None]) -> None:
+    """Run until Ctrl-C or SIGTERM. Raises ClientError where the home or a port is in use."""
+    home = home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_lock(home))
+        _check_port(api_port, "--api-port")
+        _check_port(port, "--port")
+        tell("Starting PostgreSQL and Valkey …")
+        postgres = start_postgres(home / "postgres")
+        stack.callback(postgres.stop)
+        valkey = start_valkey(home / "valkey")
+        stack.callback(valkey.stop)
+        settings = {
+            "VISE_HOME": str(home),
+            "VISE_DATABASE_URL": postgres.url,
+            "VISE_BROKER_URL": valkey.url,
+            "VISE_STORAGE_URL": f"file://{home / 'storage'}",
+            "VISE_DATA_ROOT": str(home / "data"),
+            "VISE_API_URL": f"http://127.0.0.1:{api_port}",
+            "VISE_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        }
+        (home / "data").mkdir(exist_ok=True)
+        shutil.rmtree(home / "work", ignore_errors=True)
+        os.environ.update(settings)
+        code = _prepare_store(postgres.url, home, api_port)
+        stack.callback((home / LOCAL).unlink, missing_ok=True)
+        processes = _processes(port, api_port)
+        (home / "logs").mkdir(exist_ok=True)
+        stack.callback(_stop, processes)
+        for process in processes:
+            _start(process, home / "logs")
+        _wait_until_up(processes, home, port, api_port, stop)
+        if not stop.is_set():
+            url = f"http://127.0.0.1:{port}"
+            tell(f"VisE Studio is up. Open  {url}/auth/login?code={code}")
+            tell(f"The link signs you in once. API: http://127.0.0.1:{api_port}/api/v1/docs  Stop: Ctrl-C")
+            if browser:
+                _open_browser(f"{url}/auth/login?code={code}")
+        while not stop.wait(0.3):
+            _restart_dead(processes, home / "logs", tell)
+        tell("Stopping; runs save their state and go on next time …")
+
+
+def _processes(port: int, api_port: int) -> list[Process]:
+    cores = os.cpu_count() or 1
+    python = [sys.executable, "-m"]
+    return [
+        Process(
+            "api",
+            [
+                *python,
+                "uvicorn",
+                "backend.api.app:create_app",
+                "--factory",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(api_port),
+                "--log-level",
+                "warning",
+            ],
+        ),
+        Process("dispatch", [*python, "worker", "dispatch"]),
+        Process(
+            "worker",
+            [*python, "worker", "run", "--queues", "cpu,gpu"],
+            {"VISE_WORKER_NAME": "local-runs", "OMP_NUM_THREADS": str(cores)},
+        ),
+        Process(
+            "predict",
+            [*python, "worker", "run", "--queues", "predict"],
+            {"VISE_WORKER_NAME": "local-predict", "OMP_NUM_THREADS": str(max(1, cores // 2))},
+        ),
+        Process("ui", [*python, "frontend.serve", "--host", "127.0.0.1", "--port", str(port)]),
+    ]
+
+
+def _prepare_store(url: str, home: Path, api_port: int) -> str:
+    """Migrate, make the local admin, leave a token for the command line; a one-time code for the browser."""
+    from backend.store import users
+    from backend.store.database import connect, migrate, session_factory
+    from vise_client.schemas import Role
+
+    migrate(url)
+    engine = connect(url, pool_size=1)
+    with session_factory(engine).begin() as db:
+        # Nobody knows a password: the link and the token are the only ways in.
+        user = users.find_user(db, ADMIN) or users.create_user(db, ADMIN, None, Role.admin)
+        db.flush()
+        code, _ = users.issue_token(db, user, "login-code", lifetime=timedelta(hours=1))
+        token, _ = users.issue_token(db, user, "session", lifetime=timedelta(days=30), name="vise up")
+    engine.dispose()
+    write_private(home / LOCAL, {"url": f"http://127.0.0.1:{api_port}", "token": token})
+    return code
+
+
+def _start(process: Process, logs: Path) -> None:
+    with (logs / f"{process.name}.log").open("ab") as out:
+        process.popen = subprocess.Popen(
+            process.command,
+            env=os.environ | process.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C in the terminal is for `vise up` alone; it stops the others in order.
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def _restart_dead(processes: list[Process], logs: Path, tell: Callable[[str], None]) -> None:
+    for process in processes:
+        if process.popen is None or process.popen.poll() is None:
+            continue
+        now = time.monotonic()
+        if process.restart_at == 0.0:
+            process.failures += 1
+            process.restart_at = now + min(30, 2 ** (process.failures - 1))
+            tell(
+                f"{process.name} ended with {process.popen.returncode}; starting it again. {_tail(logs, process)}"
+            )
+        elif now >= process.restart_at:
+            process.restart_at = 0.0
+            _start(process, logs)
+
+
+def _wait_until_up(
+    processes: list[Process], home: Path, port: int, api_port: int, stop: threading.Event
+) -> None:
+    wanted = [f"http://127.0.0.1:{api_port}/api/v1/health", f"http://127.0.0.1:{port}/_stcore/health"]
+    until = time.monotonic() + START_SECONDS
+    while wanted and not stop.wait(0.1):
+        for process in processes:
+            if process.popen is not None and process.popen.poll() is not None:
+                raise ClientError(f"{process.name} did not start. {_tail(home / 'logs', process)}")
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(wanted[0], timeout=5).status_code == 200:
+                wanted.pop(0)
+        if time.monotonic() > until:
+            raise ClientError(f"{wanted[0]} did not answer in {START_SECONDS:g} s; see {home / 'logs'}")
+
+
+def _stop(processes: list[Process]) -> None:
+    """Workers first: they save the state of their runs, for which they need the database."""
+    order = sorted(processes, key=lambda p: p.name not in ("worker", "predict"))
+    for process in order:
+        if process.popen is not None and process.popen.poll() is None:
+            process.popen.terminate()
+    until = time.monotonic() + STOP_SECONDS
+    for process in order:
+        if process.popen is None:
+            continue
+        try:
+            process.popen.wait(max(0.1, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.warning("%s did not stop in time and is killed", process.name)
+            process.popen.kill()
+            process.popen.wait()
+
+
+def _tail(logs: Path, process: Process) -> str:
+    text = (logs / f"{process.name}.log").read_text(errors="replace")
+    return f"The end of {process.name}.log:\n" + "\n".join(text.splitlines()[-15:])
+
+
+def _check_port(port: int, flag: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ClientError(f"port {port} is in use; choose another with {flag}") from error
+
+
+@contextlib.contextmanager
+def _lock(home: Path) -> Iterator[None]:
+    with (home / "up.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ClientError(
+                f"`vise up` is running already with {home}; stop that one, or name another --home"
+            ) from error
+        yield
+
+
+def _open_browser(url: str) -> None:
+    if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        import webbrowser
+
+        webbrowser.open(url)
