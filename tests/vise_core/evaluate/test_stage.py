@@ -192,3 +192,14 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(colours: Path, tmp_path:
     )
     assert run(FINE_TUNED, {"dataset": colours}, tmp_path / "cut", reporter) == whole
     assert min(reporter.curves["train_loss"]) == 3, "the finished training was kept"
+
+
+def test_augmented_images_do_not_depend_on_who_decodes_them(colours: Path, tmp_path: Path, reporter):
+    alone = run(AUGMENTED, {"dataset": colours}, tmp_path / "alone", reporter)
+    curve = dict(reporter.curves["train_loss"])
+    helped = AUGMENTED.model_copy(
+        update={"compute": AUGMENTED.compute.model_copy(update={"loader_workers": 2})}
+    )
+    assert run(helped, {"dataset": colours}, tmp_path / "helped", reporter) == alone
+    assert reporter.curves["train_loss"] == curve
+    assert alone.features == "augmented"
