@@ -224,7 +224,7 @@ def report(
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
 ) -> None:
     """The table of all succeeded evaluations: method by task, mean and standard deviation over splits."""
-    from vise_core.report import FORMATS, result_table
+    from vise_core.report import FORMATS, build_table, render_table
     from vise_core.specs.evaluate import EvaluateResult
 
     from .login import connect
@@ -237,7 +237,7 @@ def report(
             result = EvaluateResult.model_validate(vise.run(item.id).result)
             if task is None or result.task == task:
                 results.append(result)
-    _say(FORMATS[format](result_table(results)))
+    _say(render_table(build_table(results), format))
 
 
 @app.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from vise_core.errors import BadImage
 
@@ -111,7 +111,7 @@ def _decode(data: bytes, max_pixels: int) -> tuple[Image.Image, bool, tuple[str,
         opened = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise BadImage(f"the image has too many pixels: {error}", "too_large") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise BadImage(
             f"not an image, or one that is damaged at its start; {', '.join(FORMATS)} are read",
             "not_an_image",
