@@ -1,0 +1,1 @@
+"""The pages. They talk to the system only through ``vise_client``."""

@@ -1,0 +1,99 @@
+"""Serve the pages: Streamlit as an ASGI app, with routes that sign in and out by an HttpOnly cookie."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import uvicorn
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from vise_client.client import ViseClient
+from vise_client.errors import ApiError, ClientError
+
+COOKIE = "vise_session"
+FOLDER = Path(__file__).parent
+
+
+def api_url() -> str:
+    return os.environ.get("VISE_API_URL", "http://127.0.0.1:8000")
+
+
+async def login_with_code(request: Request) -> Response:
+    """The one-time link of ``vise up``."""
+    return await _sign_in(lambda vise: vise.redeem_code(request.query_params.get("code", "")[:200]).token)
+
+
+async def login_with_password(request: Request) -> Response:
+    """The form of the login page; only from our own pages, since a cookie is set."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return RedirectResponse("/?login=refused", 303)
+    form = await request.form()
+    email, password = str(form.get("email", ""))[:254], str(form.get("password", ""))[:1024]
+    return await _sign_in(lambda vise: vise.login(email, password).token)
+
+
+async def logout(request: Request) -> Response:
+    token = request.cookies.get(COOKIE)
+    if token:
+
+        def revoke() -> None:
+            with ViseClient(api_url(), token) as vise:
+                vise.logout()
+
+        with suppress(ClientError):  # The cookie goes in any case.
+            await run_in_threadpool(revoke)
+    response = RedirectResponse("/", 303)
+    response.delete_cookie(COOKIE)
+    return response
+
+
+async def _sign_in(ask) -> Response:  # type: ignore[no-untyped-def]
+    def token() -> str:
+        with ViseClient(api_url()) as vise:
+            return str(ask(vise))
+
+    try:
+        secret = await run_in_threadpool(token)
+    except ApiError as error:
+        return RedirectResponse("/?login=" + ("wait" if error.status == 429 else "failed"), 303)
+    except ClientError:
+        return RedirectResponse("/?login=unreachable", 303)
+    response = RedirectResponse("/", 303)
+    secure = os.environ.get("VISE_PUBLIC_URL", "").startswith("https://")
+    response.set_cookie(COOKIE, secret, max_age=14 * 86400, httponly=True, samesite="lax", secure=secure)
+    return response
+
+
+def create_app():  # type: ignore[no-untyped-def]
+    """The ASGI app: Streamlit's, and three routes of ours."""
+    os.chdir(FOLDER)  # Streamlit reads .streamlit/config.toml of the working folder.
+    from streamlit.starlette import App
+
+    return App(
+        FOLDER / "app.py",
+        routes=[
+            Route("/auth/login", login_with_code),
+            Route("/auth/password", login_with_password, methods=["POST"]),
+            Route("/auth/logout", logout),
+        ],
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m frontend.serve", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8501)
+    options = parser.parse_args()
+    # Checked by Streamlit when it judges where a web socket comes from.
+    os.environ.setdefault("STREAMLIT_SERVER_PORT", str(options.port))
+    uvicorn.run(create_app(), host=options.host, port=options.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Who is looking at the page, and the client that speaks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import streamlit as st
+
+from vise_client.client import ViseClient
+from vise_client.errors import ApiError, ClientError, NotSignedIn, Unreachable
+from vise_client.schemas import Role, StageView, UserView
+
+from .serve import COOKIE, api_url
+
+_SENTENCES = {
+    "failed": "That did not work: the address, the password or the link is wrong or was used already.",
+    "wait": "Too many attempts. Wait five minutes, then try again.",
+    "unreachable": "The API does not answer. Is it running? `vise up` starts it.",
+    "refused": "Sign in from this page.",
+}
+
+
+@st.cache_resource(show_spinner=False, max_entries=100)
+def _client(url: str, token: str) -> ViseClient:
+    """One connection pool for each token."""
+    return ViseClient(url, token)
+
+
+def client() -> ViseClient:
+    return _client(api_url(), st.context.cookies.get(COOKIE, ""))
+
+
+def signed_in() -> UserView | None:
+    """The user of this browser; None after showing the login page."""
+    if st.context.cookies.get(COOKIE):
+        try:
+            return client().me()
+        except NotSignedIn:
+            pass
+        except Unreachable:
+            st.error("The API does not answer. Its log is in the folder `logs` of the system's home.")
+            st.button("Try again", icon=":material/refresh:")
+            return None
+    _login_page()
+    return None
+
+
+@contextmanager
+def errors_as_sentences() -> Iterator[None]:
+    """Show what the API refuses, or that it is away, in place of a traceback."""
+    try:
+        yield
+    except NotSignedIn:
+        st.warning("Your session has ended. Load the page again to sign in.")
+    except ApiError as error:
+        st.error(_sentence(error))
+    except ClientError as error:
+        st.error(str(error))
+
+
+def may_edit(user: UserView) -> bool:
+    return user.role in (Role.editor, Role.admin)
+
+
+@st.cache_data(ttl=300, show_spinner=False)
+def _stages(_vise: ViseClient) -> list[StageView]:
+    return _vise.stages()
+
+
+def stages() -> dict[str, StageView]:
+    """Stages by name; they change only with the software."""
+    return {stage.name: stage for stage in _stages(client())}
+
+
+def query_id(name: str) -> UUID | None:
+    """An id of the page's address, or None."""
+    try:
+        return UUID(st.query_params.get(name, ""))
+    except ValueError:
+        return None
+
+
+def _sentence(error: ApiError) -> str:
+    if error.problem.errors:
+        return "  \n".join(f"**{e.get('field')}**: {e.get('message')}" for e in error.problem.errors)
+    return error.problem.detail or error.problem.title
+
+
+def _login_page() -> None:
+    st.title("VisE Studio")
+    said = st.query_params.get("login")
+    if said in _SENTENCES:
+        st.error(_SENTENCES[said])
+    st.write("Sign in, or open the link that `vise up` printed.")
+    # A plain form: the password goes to the server's route, which answers with a cookie scripts cannot read.
+    st.html(
+        """
+        <form action="/auth/password" method="post" class="vise-login">
+          <label>E-mail<input name="email" type="email" autocomplete="username" required></label>
+          <label>Password<input name="password" type="password" autocomplete="current-password" required></label>
+          <button type="submit">Sign in</button>
+        </form>
+        <style>
+          .vise-login { display: grid; gap: .8rem; max-width: 22rem; }
+          .vise-login label { display: grid; gap: .25rem; font-size: .9rem; }
+          .vise-login input, .vise-login button { font: inherit; padding: .5rem .7rem; border-radius: .5rem;
+            border: 1px solid #8884; background: transparent; color: inherit; }
+          .vise-login button { background: #9b2c5a; color: #fff; border: 0; cursor: pointer; }
+        </style>
+        """
+    )
