@@ -16,14 +16,14 @@ apply_style()
 st.logo(LOGO, size="large")
 
 pages = [
-    st.Page("pages/home.py", title="Home", icon=":material/home:", url_path="home", default=True),
-    st.Page("pages/launch.py", title="Launch", icon=":material/rocket_launch:", url_path="launch"),
-    st.Page("pages/runs.py", title="Runs", icon=":material/list:", url_path="runs"),
-    st.Page("pages/run.py", title="Run", icon=":material/monitoring:", url_path="run"),
-    st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"),
-    st.Page("pages/results.py", title="Results", icon=":material/table_chart:", url_path="results"),
-    st.Page("pages/predict.py", title="Predict", icon=":material/image_search:", url_path="predict"),
-    st.Page("pages/account.py", title="Account", icon=":material/person:", url_path="account"),
+    st.Page("views/home.py", title="Home", icon=":material/home:", url_path="home", default=True),
+    st.Page("views/launch.py", title="Launch", icon=":material/rocket_launch:", url_path="launch"),
+    st.Page("views/runs.py", title="Runs", icon=":material/list:", url_path="runs"),
+    st.Page("views/run.py", title="Run", icon=":material/monitoring:", url_path="run"),
+    st.Page("views/compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"),
+    st.Page("views/results.py", title="Results", icon=":material/table_chart:", url_path="results"),
+    st.Page("views/predict.py", title="Predict", icon=":material/image_search:", url_path="predict"),
+    st.Page("views/account.py", title="Account", icon=":material/person:", url_path="account"),
 ]
 page = st.navigation(pages)
 user = signed_in()

@@ -41,7 +41,7 @@ def sample_progress() -> None:
             run_rows(run.children, mark=False)
         elif run.state is RunState.succeeded:
             st.page_link(
-                "pages/predict.py", label="Ask the model about an image", icon=":material/image_search:"
+                "views/predict.py", label="Ask the model about an image", icon=":material/image_search:"
             )
 
 
@@ -65,7 +65,7 @@ with errors_as_sentences():
     latest = client().runs(limit=5).items
     if latest:
         run_rows(latest)
-        st.page_link("pages/runs.py", label="All runs", icon=":material/list:")
+        st.page_link("views/runs.py", label="All runs", icon=":material/list:")
     else:
         st.info(
             "Nothing has run yet. Start with the sample data above, or launch a stage on the page Launch."

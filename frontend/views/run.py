@@ -223,7 +223,7 @@ def artifacts(found: list[ArtifactView]) -> None:
 if run_id is None:
     st.title("Run")
     st.info("Choose a run on the page Runs.")
-    st.page_link("pages/runs.py", label="Runs", icon=":material/list:")
+    st.page_link("views/runs.py", label="Runs", icon=":material/list:")
 else:
     with errors_as_sentences():
         whole = client().run(run_id)

@@ -57,7 +57,7 @@ with errors_as_sentences():
         st.info(
             "No model is registered yet. Run the sample recipe, or register a succeeded evaluation as a model."
         )
-        st.page_link("pages/home.py", label="Try it with sample data", icon=":material/home:")
+        st.page_link("views/home.py", label="Try it with sample data", icon=":material/home:")
         st.stop()
     if not may_edit(st.session_state["user"]):
         st.info("Your role only reads. Ask an editor for a role that may predict.")
