@@ -9,9 +9,9 @@ import streamlit as st
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from frontend.session import signed_in
-from frontend.style import LOGO, apply_style
+from frontend.style import ICON, LOGO, apply_style
 
-st.set_page_config(page_title="VisE Studio", page_icon=":material/mood:", layout="wide")
+st.set_page_config(page_title="VisE Studio", page_icon=ICON, layout="wide")
 apply_style()
 st.logo(LOGO, size="large")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError
@@ -53,10 +55,10 @@ async def logout(request: Request) -> Response:
     return response
 
 
-async def _sign_in(ask) -> Response:  # type: ignore[no-untyped-def]
+async def _sign_in(ask: Callable[[ViseClient], str]) -> Response:
     def token() -> str:
         with ViseClient(api_url()) as vise:
-            return str(ask(vise))
+            return ask(vise)
 
     try:
         secret = await run_in_threadpool(token)
@@ -70,7 +72,7 @@ async def _sign_in(ask) -> Response:  # type: ignore[no-untyped-def]
     return response
 
 
-def create_app():  # type: ignore[no-untyped-def]
+def create_app() -> ASGIApp:
     """The ASGI app: Streamlit's, and three routes of ours."""
     os.chdir(FOLDER)  # Streamlit reads .streamlit/config.toml of the working folder.
     from streamlit.starlette import App

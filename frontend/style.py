@@ -10,6 +10,7 @@ import streamlit as st
 from vise_client.schemas import RunState, RunSummary
 
 LOGO = str(Path(__file__).parent / "static" / "logo.svg")
+ICON = str(Path(__file__).parent / "static" / "icon.svg")
 
 _STYLE = """
 <style>

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from .schemas import RunView
+
+TableFormat = Literal["markdown", "csv", "latex"]
 
 app = typer.Typer(
     help="Learn image representations from visual engagement, and judge them.",
@@ -220,17 +222,15 @@ def predict(
 
 @app.command()
 def report(
-    format: Annotated[str, typer.Option(help="markdown, csv or latex.")] = "markdown",
+    format: Annotated[TableFormat, typer.Option()] = "markdown",
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
 ) -> None:
     """The table of all succeeded evaluations: method by task, mean and standard deviation over splits."""
-    from vise_core.report import FORMATS, build_table, render_table
+    from vise_core.report import build_table, render_table
     from vise_core.specs.evaluate import EvaluateResult
 
     from .login import connect
 
-    if format not in FORMATS:
-        raise typer.BadParameter(f"one of {', '.join(FORMATS)}", param_hint="--format")
     results = []
     with connect() as vise:
         for item in vise.iterate_runs(stage="evaluate", state=["succeeded"], all=True):

@@ -56,7 +56,7 @@ class LocalReporter:
     messages: list[str] = field(default_factory=list)
     stop: bool = False
 
-    def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None:
+    def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None:  # noqa: ARG002 - part of the protocol
         for name, value in values.items():
             self.curves.setdefault(name, {})[step] = float(value)
 

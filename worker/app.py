@@ -37,30 +37,30 @@ stopping = threading.Event()
 presence = Presence()
 
 
-@app.task(name="worker.execute_run", max_retries=0)
+@app.task(name="worker.execute_run", max_retries=0)  # type: ignore[untyped-decorator]
 def execute_run(run_id: str) -> None:
     from .execute import execute
 
     execute(UUID(run_id), stopping, presence)
 
 
-@app.task(name=PREDICT_TASK, max_retries=0)
+@app.task(name=PREDICT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def predict(prediction_id: str) -> None:
     from .predict import answer
 
     answer(UUID(prediction_id))
 
 
-@celeryd_after_setup.connect
+@celeryd_after_setup.connect  # type: ignore[untyped-decorator]
 def _say_hello(instance: Any, **_: object) -> None:
     presence.start(sorted(instance.app.amqp.queues.consume_from))
 
 
-@worker_shutting_down.connect
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _hand_back(**_: object) -> None:
     stopping.set()
 
 
-@worker_shutdown.connect
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
 def _say_goodbye(**_: object) -> None:
     presence.stop()

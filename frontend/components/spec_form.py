@@ -59,7 +59,8 @@ def spec_form(schema: Schema, values: dict[str, Any], key: str) -> dict[str, Any
 
 def _group(schema: Schema, root: Schema, values: dict[str, Any], key: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
-    simple, nested = [], []
+    simple: list[str] = []
+    nested: list[str] = []
     for name, field in schema.get("properties", {}).items():
         (nested if _is_group(resolve(field, root), root) else simple).append(name)
     columns = st.columns(2) if len(simple) > 1 else [st.container()]

@@ -10,7 +10,7 @@ import streamlit as st
 from frontend.charts.curves import curve_figure
 from frontend.session import client, errors_as_sentences
 from frontend.style import number
-from vise_client.schemas import MetricQuery
+from vise_client.schemas import Curve, MetricQuery
 
 MOST = 20
 
@@ -73,7 +73,7 @@ with errors_as_sentences():
     log = st.toggle("Log scale")
     found = client().curves(MetricQuery(run_ids=[UUID(c) for c in chosen], points=300))
     label = dict(zip(chosen, names, strict=True))
-    by_key: dict[str, list] = {}
+    by_key: dict[str, list[tuple[str, Curve]]] = {}
     for curve in found:
         by_key.setdefault(curve.key, []).append((label[str(curve.run_id)], curve))
     columns = st.columns(2)

@@ -10,7 +10,8 @@ import yaml
 
 from frontend.components.spec_form import default_of, spec_form, without_defaults
 from frontend.session import client, errors_as_sentences, may_edit, stages
-from vise_client.schemas import InputRef, RecipeCreate, RunCreate, StageView
+from vise_client.schemas import RecipeCreate, RunCreate, StageView
+from vise_core.specs.recipes import InputRef
 
 
 def candidates(artifact: str) -> dict[str, InputRef]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from frontend.session import client, errors_as_sentences
-from vise_core.report import FORMATS, build_table, render_table
+from vise_core.report import build_table, render_table
 from vise_core.specs.evaluate import EvaluateResult
 
 st.title("Results")
@@ -23,9 +25,10 @@ with errors_as_sentences():
         st.info("Choose a task.")
         st.stop()
     st.markdown(render_table(table, "markdown"))
-    columns = st.columns(len(FORMATS))
+    columns = st.columns(3)
     endings = {"markdown": "md", "csv": "csv", "latex": "tex"}
-    for column, name in zip(columns, FORMATS, strict=True):
+    formats: tuple[Literal["markdown", "csv", "latex"], ...] = ("markdown", "csv", "latex")
+    for column, name in zip(columns, formats, strict=True):
         column.download_button(
             f"Export {name}", render_table(table, name), file_name=f"results.{endings[name]}"
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from functools import partial
+from typing import Any
 
 import streamlit as st
 import yaml
@@ -14,7 +16,8 @@ from frontend.session import client, errors_as_sentences, may_edit, query_id
 from frontend.style import badge, number, status_sentence, synthetic_badge
 from vise_client.schemas import ArtifactView, Curve, MetricQuery, ModelCreate, RunClone, RunState, RunView
 
-run_id = query_id("run")
+asked_id = query_id("run")
+run_id = str(asked_id)
 
 
 @st.fragment(run_every=2)
@@ -65,7 +68,7 @@ def curves() -> None:
     log = left.toggle("Log scale", key="log")
     smoothing = right.slider("Smoothing", 0.0, 0.98, 0.0, 0.02, key="smoothing")
     with errors_as_sentences():
-        found = client().curves(MetricQuery(run_ids=[run_id], points=400))
+        found = client().curves(MetricQuery(run_ids=[asked_id], points=400))
         show_curves([("", curve) for curve in found], log=log, smoothing=smoothing)
         if not found:
             st.info("No points yet.")
@@ -106,7 +109,7 @@ def result(run: RunView) -> None:
         st.json(run.result, expanded=1)
 
 
-def evaluation(values: dict) -> None:
+def evaluation(values: dict[str, Any]) -> None:
     kept = (
         "features computed once and kept"
         if values["features"] == "cached"
@@ -194,7 +197,7 @@ def gallery(run: RunView) -> None:
         columns[position % 4].image(client().artifact_content(overlays.id, file.path), caption=file.path)
 
 
-def refusals(counts: dict) -> None:
+def refusals(counts: dict[str, dict[str, int]]) -> None:
     rows = [{"what": kind, "reason": r, "posts": n} for kind in counts for r, n in counts[kind].items()]
     if rows:
         st.dataframe(rows, hide_index=True)
@@ -214,13 +217,13 @@ def artifacts(found: list[ArtifactView]) -> None:
         suffix = ".tar" if artifact.folder else ""
         action.download_button(
             "Download",
-            lambda a=artifact: client().artifact_content(a.id),
+            partial(client().artifact_content, artifact.id),
             file_name=f"{artifact.name}{suffix}",
             key=f"download-{artifact.id}",
         )
 
 
-if run_id is None:
+if asked_id is None:
     st.title("Run")
     st.info("Choose a run on the page Runs.")
     st.page_link("views/runs.py", label="Runs", icon=":material/list:")

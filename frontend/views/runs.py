@@ -28,7 +28,11 @@ filters = {
     "stage": None if stage == "all" else stage,
     "all": nested or None,
 }
-shown = {key: value for key, value in (filters | {"all": "true" if nested else None}).items() if value}
+shown: dict[str, str | list[str]] = {
+    key: value if isinstance(value, list) else str(value)
+    for key, value in (filters | {"all": "true" if nested else None}).items()
+    if value
+}
 if "cursor" in query:
     shown["cursor"] = query["cursor"]
 st.query_params.from_dict(shown)

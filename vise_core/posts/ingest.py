@@ -132,7 +132,8 @@ def _write_shards(
         tally.comments += len(record.post.comments)
         tally.reactions += sum(record.post.reactions)
         if writer.posts == spec.posts_per_shard:
-            writer = _close(writer, tally, state, seen)
+            _close(writer, tally, state, seen)
+            writer = None
     if writer is not None:
         _close(writer, tally, state, seen)
     seen.close()

@@ -114,7 +114,8 @@ def read_webdataset(folder: Path, _: WebDatasetSource) -> Iterator[RawPost]:
 
 
 def _samples(name: str, tar: tarfile.TarFile) -> Iterator[RawPost]:
-    key, parts = "", {}
+    key = ""
+    parts: dict[str, bytes] = {}
     for member in tar:
         if not member.isreg():
             continue

@@ -45,7 +45,30 @@ _EMOJI: dict[str, tuple[str, ...]] = {
     "surprise": ("astonished", "open mouth", "hushed", "flushed"),
 }
 _NEGATIVE = {"anger", "fear", "sadness"}
-_COMMON = ["the", "this", "that", "is", "so", "what", "a", "my", "your", "photo", "picture", "here", "just", "look", "who", "me", "and", "with", "for", "today", "one", "really"]
+_COMMON = [
+    "the",
+    "this",
+    "that",
+    "is",
+    "so",
+    "what",
+    "a",
+    "my",
+    "your",
+    "photo",
+    "picture",
+    "here",
+    "just",
+    "look",
+    "who",
+    "me",
+    "and",
+    "with",
+    "for",
+    "today",
+    "one",
+    "really",
+]
 _CHATTER = (
     "first",
     "check my page",
