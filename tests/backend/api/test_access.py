@@ -1,0 +1,113 @@
+"""Every route is closed until it is opened on purpose (MLflow's CVE-2026-0545 was a route that nobody closed)."""
+
+import re
+from uuid import uuid4
+
+import pytest
+from fastapi.testclient import TestClient
+
+from backend.api.app import PREFIX
+from vise_client.schemas import Role
+
+PUBLIC = {
+    ("GET", f"{PREFIX}/health"),
+    ("POST", f"{PREFIX}/auth/login"),
+    ("POST", f"{PREFIX}/auth/code"),
+}
+# What every signed-in person may do with what is their own, or ask without changing anything.
+FOR_VIEWERS = {
+    ("POST", f"{PREFIX}/auth/logout"),
+    ("POST", f"{PREFIX}/tokens"),
+    ("DELETE", f"{PREFIX}/tokens/{{token_id}}"),
+    ("POST", f"{PREFIX}/metrics/query"),
+}
+READING = {"GET", "HEAD"}
+
+
+def routes(api: TestClient) -> list[tuple[str, str]]:
+    """(method, path) of all that the application serves, its documentation pages aside."""
+    schema = api.get(f"{PREFIX}/openapi.json").json()
+    return [(method.upper(), path) for path, item in schema["paths"].items() for method in item]
+
+
+def ask(api: TestClient, method: str, path: str, token: str | None = None):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return api.request(method, re.sub(r"\{\w+\}", str(uuid4()), path), headers=headers)
+
+
+def test_the_walk_sees_every_route_that_the_application_has(api) -> None:
+    """Routes left out of the OpenAPI document would escape the walk."""
+
+    def paths(routes, prefix=""):
+        for route in routes:
+            inner = getattr(route, "original_router", None)
+            if inner is not None:
+                yield from paths(inner.routes, prefix + getattr(route.include_context, "prefix", ""))
+            elif hasattr(route, "methods"):
+                yield from ((method, prefix + route.path) for method in route.methods - {"HEAD", "OPTIONS"})
+
+    found = set(paths(api.app.routes))
+    documented = set(routes(api))
+    assert len(documented) > 35
+    extra = {path for method, path in found if path.startswith("/") and (method, path) not in documented}
+    assert {p for p in extra if "docs" not in p and "openapi" not in p} == set()
+
+
+def test_without_a_token_every_route_but_three_says_401(api, tokens) -> None:
+    for method, path in routes(api):
+        response = ask(api, method, path)
+        if (method, path) in PUBLIC:
+            assert response.status_code != 401 or path.endswith(("login", "code")), (method, path)
+        else:
+            assert response.status_code == 401, (method, path)
+            assert response.headers["content-type"] == "application/problem+json"
+            assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("token", ["", "vise_nonsense", "a" * 5000])
+def test_a_wrong_token_is_no_token(api, token) -> None:
+    assert api.get(f"{PREFIX}/runs", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+
+
+def test_a_viewer_changes_nothing(api, tokens) -> None:
+    for method, path in routes(api):
+        if method not in READING and (method, path) not in PUBLIC | FOR_VIEWERS:
+            assert ask(api, method, path, tokens[Role.viewer]).status_code == 403, (method, path)
+
+
+def test_an_editor_manages_neither_users_nor_data(api, tokens) -> None:
+    for method, path in routes(api):
+        managing = "/users" in path or ("/datasets" in path and method != "GET")
+        if managing:
+            assert ask(api, method, path, tokens[Role.editor]).status_code == 403, (method, path)
+
+
+def test_a_token_gives_no_more_than_the_one_that_made_it(api, tokens) -> None:
+    headers = {"Authorization": f"Bearer {tokens[Role.viewer]}"}
+    made = api.post(f"{PREFIX}/tokens", json={"name": "up", "role": "admin"}, headers=headers).json()
+    assert made["role"] == "viewer"
+    assert ask(api, "GET", f"{PREFIX}/users", made["token"]).status_code == 403
+
+
+def test_a_session_ends_with_logout_and_a_shut_off_user_is_out_at_once(api, tokens) -> None:
+    admin = {"Authorization": f"Bearer {tokens[Role.admin]}"}
+    session = api.post(
+        f"{PREFIX}/auth/login", json={"email": "editor@example.org", "password": "correct horse battery"}
+    )
+    token = {"Authorization": f"Bearer {session.json()['token']}"}
+    assert api.get(f"{PREFIX}/auth/me", headers=token).json()["email"] == "editor@example.org"
+    assert api.post(f"{PREFIX}/auth/logout", headers=token).status_code == 204
+    assert api.get(f"{PREFIX}/auth/me", headers=token).status_code == 401
+
+    user = next(u for u in api.get(f"{PREFIX}/users", headers=admin).json() if u["role"] == "editor")
+    assert api.patch(f"{PREFIX}/users/{user['id']}", json={"active": False}, headers=admin).status_code == 200
+    assert ask(api, "GET", f"{PREFIX}/runs", tokens[Role.editor]).status_code == 401
+
+
+def test_ten_wrong_passwords_close_the_door(api, tokens) -> None:
+    wrong = {"email": "admin@example.org", "password": "wrong"}
+    assert [api.post(f"{PREFIX}/auth/login", json=wrong).status_code for _ in range(10)] == [401] * 10
+    right = {"email": "admin@example.org", "password": "correct horse battery"}
+    closed = api.post(f"{PREFIX}/auth/login", json=right)
+    assert closed.status_code == 429
+    assert int(closed.headers["retry-after"]) > 0

@@ -1,0 +1,137 @@
+"""Creating, reading and listing runs over HTTP; errors are problem JSON that names the field."""
+
+import pytest
+
+from backend.api.app import PREFIX
+
+SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
+
+
+def create(api, **body):
+    return api.post(f"{PREFIX}/runs", json={"stage": "ingest", "spec": SAMPLE, **body})
+
+
+def test_a_run_says_all_that_it_was_made_with(editor) -> None:
+    made = create(editor, name="mine", tags=["a"])
+    assert made.status_code == 201
+    run = made.json()
+    assert (run["state"], run["queue"], run["tags"]) == ("queued", "cpu", ["a"])
+    assert run["spec"]["posts_per_shard"] == 1000, "defaults are written out"
+    assert editor.get(f"{PREFIX}/runs/{run['id']}").json() == run
+    events = editor.get(f"{PREFIX}/runs/{run['id']}/events").json()
+    assert [e["to_state"] for e in events] == ["queued"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"stage": "brew"}, "stage"),
+        ({"spec": {"seed": -1}}, "spec.seed"),
+        ({"spec": {"sede": 1}}, "spec.sede"),
+        ({"spec": {"source": {"kind": "sample", "posts": 3}}}, "spec.source.sample.posts"),
+        ({"spec": {}}, "inputs.source"),
+        ({"stage": "cluster", "spec": {}}, "inputs.posts"),
+        ({"inputs": {"soup": {"dataset": "00000000-0000-0000-0000-000000000000"}}}, "inputs.soup"),
+        (
+            {"inputs": {"source": {"dataset": "00000000-0000-0000-0000-000000000000"}}},
+            "inputs.source.dataset",
+        ),
+        ({"inputs": {"source": {}}}, "inputs.source"),
+        ({"color": "red"}, "color"),
+    ],
+)
+def test_what_is_wrong_is_named(editor, body, field) -> None:
+    response = create(editor, **body)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert [e["field"] for e in response.json()["errors"]] == [field]
+
+
+def test_a_run_waits_for_what_it_reads_from_and_falls_with_it(editor) -> None:
+    source = create(editor).json()
+    inputs = {"posts": {"run": source["id"], "artifact": "posts"}}
+    waiting = create(editor, stage="cluster", spec={}, inputs=inputs).json()
+    assert waiting["state"] == "waiting"
+    assert "Ingest" in waiting["reason"]
+    assert waiting["synthetic"] is source["synthetic"]
+    assert editor.post(f"{PREFIX}/runs/{source['id']}/cancel").json()["state"] == "cancelled"
+    fallen = editor.get(f"{PREFIX}/runs/{waiting['id']}").json()
+    assert (fallen["state"], "cancelled" in fallen["reason"]) == ("cancelled", True)
+    assert editor.post(f"{PREFIX}/runs/{source['id']}/cancel").status_code == 409
+
+
+def test_the_sample_recipe_is_a_parent_with_its_steps(editor) -> None:
+    recipe = editor.post(f"{PREFIX}/recipes/runs", json={"recipe": "sample"}).json()
+    states = {child["step"]: child["state"] for child in recipe["children"]}
+    assert list(states) == ["posts", "cluster", "label", "random", "imagenet", "pretrain", "vise"]
+    assert states.pop("posts") == "queued"
+    assert set(states.values()) == {"waiting"}
+    assert recipe["synthetic"] is True
+    assert [r["id"] for r in editor.get(f"{PREFIX}/runs").json()["items"]] == [recipe["id"]]
+    cancelled = editor.post(f"{PREFIX}/runs/{recipe['id']}/cancel").json()
+    assert {c["state"] for c in cancelled["children"]} == {"cancelled"}
+    assert cancelled["state"] == "cancelled"
+    retried = editor.post(f"{PREFIX}/runs/{recipe['id']}/retry").json()
+    assert {c["step"]: c["state"] for c in retried["children"]} == {**states, "posts": "queued"}
+
+
+def test_a_sweep_has_one_run_a_point(editor) -> None:
+    body = {
+        "spec": {"stage": "ingest", "base": SAMPLE, "grid": {"seed": [1, 2], "source.posts": [10, 30, 40]}}
+    }
+    sweep = editor.post(f"{PREFIX}/sweeps", json=body).json()
+    points = [(c["name"]) for c in sweep["children"]]
+    assert points[:2] == ["seed 1, posts 10", "seed 1, posts 30"]
+    assert len(points) == 6
+
+
+@pytest.mark.parametrize("sort", ["created", "-created", "name", "-name", "stage", "-state"])
+def test_pages_hold_every_run_once_in_order(editor, sort) -> None:
+    names = [f"run {n % 4}" for n in range(9)]
+    for name in names:
+        create(editor, name=name)
+    seen, cursor = [], None
+    while True:
+        query = {"sort": sort, "limit": 4} | ({"cursor": cursor} if cursor else {})
+        page = editor.get(f"{PREFIX}/runs", params=query).json()
+        seen += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert len({r["id"] for r in seen}) == len(seen) == 9
+    if sort.endswith("name"):
+        assert [r["name"] for r in seen] == sorted(names, reverse=sort.startswith("-"))
+
+
+def test_filters(editor) -> None:
+    create(editor, name="alpha", tags=["red"])
+    create(editor, name="beta 100%")
+
+    def found(**query) -> list[str]:
+        return [r["name"] for r in editor.get(f"{PREFIX}/runs", params=query).json()["items"]]
+
+    assert found(tag="red") == ["alpha"]
+    assert found(search="100%") == ["beta 100%"]
+    assert found(search="%") == ["beta 100%"]
+    assert found(state="failed") == []
+    assert found(stage="ingest") == ["beta 100%", "alpha"]
+    assert editor.get(f"{PREFIX}/runs", params={"sort": "colour"}).status_code == 422
+    assert editor.get(f"{PREFIX}/runs", params={"cursor": "xx"}).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["runs/nope", "models/nope"])
+def test_a_bad_id_is_a_problem_too(editor, path) -> None:
+    response = editor.get(f"{PREFIX}/{path}")
+    assert (response.status_code, response.json()["status"]) == (422, 422)
+
+
+def test_what_is_not_there_is_404(editor) -> None:
+    gone = "00000000-0000-0000-0000-000000000000"
+    for path in (f"runs/{gone}", f"artifacts/{gone}", f"models/{gone}", f"predictions/{gone}", "nowhere"):
+        response = editor.get(f"{PREFIX}/{path}")
+        assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_health(editor) -> None:
+    health = editor.get(f"{PREFIX}/health").json()
+    assert (health["status"], health["database"], health["broker"]) == ("ok", True, True)

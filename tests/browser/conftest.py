@@ -1,0 +1,101 @@
+"""The real stack, started as a user starts it, and a browser that is signed in to it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+# Streamlit looks for its health route below the page's path before it looks at the root.
+HARMLESS = re.compile(r"/_stcore/(health|host-config)")
+
+
+@dataclass(frozen=True)
+class Stack:
+    url: str
+    link: str
+    home: Path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """``vise up`` in a home of its own, stopped with Ctrl-C's signal at the end."""
+    home = tmp_path_factory.mktemp("home")
+    port = _free_port()
+    command = [str(Path(sys.executable).with_name("vise")), "up", "--no-browser", "--home", str(home)]
+    with (home / "up.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--port", str(port), "--api-port", str(_free_port())], stdout=log, stderr=log
+        )
+    try:
+        until = time.monotonic() + 120
+        while not (found := re.search(r"http\S+/auth/login\?code=\S+", (home / "up.log").read_text())):
+            assert process.poll() is None, (home / "up.log").read_text()
+            assert time.monotonic() < until, (home / "up.log").read_text()
+            time.sleep(0.2)
+        yield Stack(f"http://127.0.0.1:{port}", found.group(0), home)
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0, (home / "up.log").read_text()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path: object) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=str(chromium_path), args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="session")
+def signed_in(browser: Browser, stack: Stack) -> Iterator[BrowserContext]:
+    """A browser that followed the one-time link."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.goto(stack.link)
+    page.get_by_role("heading", name="VisE Studio").wait_for()
+    page.close()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(signed_in: BrowserContext) -> Iterator[Page]:
+    """A page; the test fails on an error in the console or on Streamlit's exception box."""
+    page = signed_in.new_page()
+    errors: list[str] = []
+    page.on(
+        "console",
+        lambda m: (
+            errors.append(f"{m.text} at {m.location}")
+            if m.type == "error" and not HARMLESS.search(str(m.location))
+            else None
+        ),
+    )
+    yield page
+    assert page.locator("[data-testid=stException]").count() == 0
+    page.close()
+    assert errors == []
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Path:
+    """Where screenshots are kept."""
+    folder = Path(os.environ.get("VISE_ARTIFACTS", "artifacts")) / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
