@@ -56,7 +56,8 @@ def append(db: Session, run_id: UUID, token: int, points: Sequence[Point]) -> No
 
 
 # Per curve, steps are cut into buckets of equal count; the rows of least and of greatest value of each bucket
-# stay, and so do the first and the last: peaks survive, and the same call gives the same points.
+# stay, and so do the first and the last: peaks survive, and the same call gives the same points. What is not a
+# finite number comes last in a bucket, so that it hides no peak.
 _SAMPLED = text(
     """
     WITH numbered AS (
@@ -66,14 +67,16 @@ _SAMPLED = text(
         WHERE run_id = ANY(:runs) AND (:every OR key = ANY(:keys))
         WINDOW curve AS (PARTITION BY run_id, key ORDER BY step)
     ), bucketed AS (
-        SELECT *, CASE WHEN total <= :points THEN n ELSE (n - 1) * :buckets / total END AS bucket FROM numbered
+        SELECT *, (n - 1) * :buckets / total AS bucket,
+               value IN ('NaN', 'Infinity', '-Infinity') AS odd
+        FROM numbered
     ), ranked AS (
-        SELECT *, row_number() OVER (PARTITION BY run_id, key, bucket ORDER BY value, step) AS low,
-               row_number() OVER (PARTITION BY run_id, key, bucket ORDER BY value DESC, step) AS high
+        SELECT *, row_number() OVER (PARTITION BY run_id, key, bucket ORDER BY odd, value, step) AS low,
+               row_number() OVER (PARTITION BY run_id, key, bucket ORDER BY odd, value DESC, step) AS high
         FROM bucketed
     )
     SELECT run_id, key, total, step, value, epoch, at FROM ranked
-    WHERE total <= :points OR low = 1 OR high = 1 OR n = 1 OR n = total
+    WHERE total <= :points OR n = 1 OR n = total OR (:points >= 4 AND (low = 1 OR high = 1))
     ORDER BY array_position(:runs, run_id), key, step
     """
 )

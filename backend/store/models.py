@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -54,7 +55,9 @@ def register_best(db: Session, parent: Run, children: Sequence[Run]) -> None:
     if wish is None:
         return
     candidates = [c for c in children if c.step in wish.among and c.result is not None]
-    best = max(candidates, key=lambda c: c.result["val_mean"] if c.result else float("-inf"))
+    best = max(candidates, key=_validation_score)
+    # One at a time, so that two recipes that end at once do not choose the same name.
+    _lock_registry(db)
     names = set(db.scalars(select(Model.name).where(Model.name.startswith(wish.name, autoescape=True))))
     name, number = wish.name, 1
     while name in names:
@@ -65,8 +68,8 @@ def register_best(db: Session, parent: Run, children: Sequence[Run]) -> None:
 
 def set_default(db: Session, model_id: UUID) -> None:
     """Make it the one model that answers when none is named."""
-    # One at a time: two requests at once must not both clear and both set.
-    db.execute(text("SELECT pg_advisory_xact_lock(8447302)"))
+    # Two requests at once must not both clear and both set.
+    _lock_registry(db)
     db.execute(update(Model).where(Model.default).values(default=False))
     db.execute(update(Model).where(Model.id == model_id).values(default=True))
     db.flush()
@@ -100,6 +103,15 @@ def rename(db: Session, model_id: UUID, name: str) -> None:
     if taken:
         raise Conflict(f"there is a model named {name!r} already; choose another name")
     get(db, model_id).name = name
+
+
+def _validation_score(run: Run) -> float:
+    score = float((run.result or {}).get("val_mean") or 0)
+    return score if math.isfinite(score) else float("-inf")
+
+
+def _lock_registry(db: Session) -> None:
+    db.execute(text("SELECT pg_advisory_xact_lock(8447302)"))
 
 
 def view(model: Model) -> ModelView:

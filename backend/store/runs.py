@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from vise_client.schemas import (
@@ -36,7 +36,13 @@ from .errors import Conflict, Invalid, NotFound
 from .tables import Artifact, Dataset, MetricLatest, Model, Run, RunEvent, User
 
 MAX_CHILDREN = 1000
-SORTS = {"created": Run.id, "name": Run.name, "state": Run.state, "stage": Run.stage}
+SORTS: dict[str, Any] = {
+    "created": None,
+    "name": Run.name,
+    "state": Run.state,
+    # A recipe has no stage; NULL would drop out of the comparison with the cursor.
+    "stage": func.coalesce(Run.stage, ""),
+}
 
 
 @dataclass(frozen=True)
@@ -196,24 +202,19 @@ def list_runs(
     db: Session, wanted: RunFilter, *, sort: str = "-created", cursor: str | None = None, limit: int = 50
 ) -> Page[RunSummary]:
     """One page; keyset paging, so that page 1000 costs what page 1 does. ``sort`` is created, name, state, stage."""
-    descending, column = sort.startswith("-"), SORTS.get(sort.removeprefix("-"))
-    if column is None:
+    descending, by = sort.startswith("-"), sort.removeprefix("-")
+    if by not in SORTS:
         raise Invalid("sort", f"one of {', '.join(SORTS)}, with - in front for descending")
-    statement = select(Run, User.email).outerjoin(User, User.id == Run.created_by)
+    columns = [Run.id] if SORTS[by] is None else [SORTS[by], Run.id]
+    statement = select(Run, User.email, *columns).outerjoin(User, User.id == Run.created_by)
     statement = _filtered(statement, wanted)
     if cursor is not None:
-        value, last = _read_cursor(cursor)
-        keys = tuple_(column, Run.id) if column is not Run.id else tuple_(Run.id)
-        edge = tuple_(value, last) if column is not Run.id else tuple_(last)
+        keys, edge = tuple_(*columns), tuple_(*_read_cursor(cursor, sort)[-len(columns) :])
         statement = statement.where(keys < edge if descending else keys > edge)
-    order = [column, Run.id] if column is not Run.id else [Run.id]
-    statement = statement.order_by(*(c.desc() if descending else c.asc() for c in order)).limit(limit + 1)
+    statement = statement.order_by(*(c.desc() if descending else c.asc() for c in columns)).limit(limit + 1)
     rows = db.execute(statement).all()
-    following = None
-    if len(rows) > limit:
-        last_run = rows[limit - 1][0]
-        following = _write_cursor(getattr(last_run, column.key), last_run.id)
-    return Page[RunSummary](items=[summary(run, email) for run, email in rows[:limit]], next_cursor=following)
+    following = _write_cursor(sort, rows[limit - 1][2], rows[limit - 1][-1]) if len(rows) > limit else None
+    return Page[RunSummary](items=[summary(row[0], row[1]) for row in rows[:limit]], next_cursor=following)
 
 
 def view(db: Session, run_id: UUID) -> RunView:
@@ -319,6 +320,8 @@ def _checked_inputs(
         if ref.artifact not in STAGES[source.stage or ""].outputs:
             outputs = ", ".join(STAGES[source.stage or ""].outputs)
             raise Invalid(f"{field}.{role}.artifact", f"{source.stage} makes {outputs}, not {ref.artifact}")
+        if roles[role].artifact not in ("source", ref.artifact):
+            raise Invalid(f"{field}.{role}.artifact", f"takes {roles[role].artifact}, not {ref.artifact}")
         if source.state in (RunState.failed.value, RunState.cancelled.value):
             raise Invalid(f"{field}.{role}.run", f"the run {source.name!r} has ended as {source.state}")
         depends_on[source.id] = None
@@ -349,13 +352,15 @@ def _at(spec: dict[str, Any], path: str) -> Any:
     return node
 
 
-def _write_cursor(value: Any, last: UUID) -> str:
-    return base64.urlsafe_b64encode(json.dumps([str(value), str(last)]).encode()).decode()
+def _write_cursor(sort: str, value: Any, last: UUID) -> str:
+    return base64.urlsafe_b64encode(json.dumps([sort, str(value), str(last)]).encode()).decode()
 
 
-def _read_cursor(cursor: str) -> tuple[str, UUID]:
+def _read_cursor(cursor: str, sort: str) -> tuple[str, UUID]:
     try:
-        value, last = json.loads(base64.urlsafe_b64decode(cursor))
-        return str(value), UUID(last)
-    except (ValueError, TypeError) as error:
-        raise Invalid("cursor", "is not one that this API gave; start again without it") from error
+        given, value, last = json.loads(base64.urlsafe_b64decode(cursor))
+        if given == sort and "\0" not in str(value):
+            return str(value), UUID(last)
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise Invalid("cursor", "is not one that this list gave; start again without it")

@@ -16,6 +16,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from vise_client.schemas import Progress, RunState
+from vise_core.errors import ViseError
 
 from . import models as registry
 from .errors import Conflict, NotFound, StaleToken
@@ -128,7 +129,8 @@ def check_token(db: Session, run_id: UUID, token: int) -> None:
     held = db.execute(
         select(Run.id)
         .where(Run.id == run_id, Run.token == token, Run.state.in_([s.value for s in HELD]))
-        .with_for_update(read=True)
+        # Not a shared lock: two writers of one run that both held one would wait for each other to change it.
+        .with_for_update(key_share=True)
     ).scalar_one_or_none()
     if held is None:
         raise StaleToken(f"run {run_id} is no longer held with token {token}")
@@ -211,6 +213,8 @@ def request_cancel(db: Session, run_id: UUID) -> Run:
         raise Conflict(f"the run has {run.state} already")
     reason = "cancelled on request"
     _lock_children(db, run_id)
+    # Held from here on: between two looks at its state a worker could take it up or give it back.
+    db.refresh(run, with_for_update=True)
     for child in _children(db, run_id):
         if not RunState(child.state).final:
             request_cancel(db, child.id)
@@ -239,23 +243,55 @@ def retry(db: Session, run_id: UUID) -> Run:
         raise Conflict(f"the run is {run.state}; only a failed or cancelled run can be retried")
     fresh = {"attempt": 0, "finished_at": None, "reason": None, "error": None, "progress": None}
     reopened = {"finished_at": None, "reason": None}
-    _lock_children(db, run.parent_id or run_id)
-    if run.parent_id is not None:
-        parent = db.get_one(Run, run.parent_id)
-        change(db, parent.id, over, RunState.running, f"{run.step} is retried", values=reopened)
-    if run.kind == "stage":
-        _wait_or_queue(db, run, over, "retried", fresh)
+    family = run_id if run.kind != "stage" else run.parent_id
+    again = [run]
+    if family is not None:
+        _lock_children(db, family)
+        children = _children(db, family)
+        again = [c for c in children if RunState(c.state) in over]
+        if family != run_id:
+            again = _with_dependants(run, again)
+        change(db, family, over, RunState.running, "retried", values=reopened)
     else:
-        change(db, run_id, over, RunState.running, "retried", values=reopened)
-        for child in _children(db, run_id):
-            if RunState(child.state) in over:
-                _wait_or_queue(db, child, over, "retried", fresh)
+        db.refresh(run, with_for_update=True)
+    _refuse_dead_inputs(db, again)
+    for each in again:
+        _hold_inputs(db, each)
+        _wait_or_queue(db, each, over, "retried", fresh)
     db.refresh(run)
     return run
 
 
+def _with_dependants(run: Run, ended: Sequence[Run]) -> list[Run]:
+    """The run, and those of its siblings that were cancelled because it, or one of these, did not succeed."""
+    again = {run.id: run}
+    for sibling in ended:  # In order of position: what a step reads from comes before it.
+        if sibling.state == RunState.cancelled.value and again.keys() & set(sibling.depends_on):
+            again[sibling.id] = sibling
+    return list(again.values())
+
+
+def _refuse_dead_inputs(db: Session, again: Sequence[Run]) -> None:
+    """Raises Conflict where a run would wait for ever, for one that has ended without success."""
+    ids = {run.id for run in again}
+    needed = {source for run in again for source in run.depends_on} - ids
+    dead = db.scalar(
+        select(Run.name)
+        .where(Run.id.in_(needed), Run.state.in_([RunState.failed.value, RunState.cancelled.value]))
+        .limit(1)
+    )
+    if dead is not None:
+        raise Conflict(f"it reads from {dead!r}, which did not succeed: retry that one first")
+
+
+def _hold_inputs(db: Session, run: Run) -> None:
+    """Lock what it reads from, so that none ends unseen between our look at it and our commit."""
+    db.execute(select(Run.id).where(Run.id.in_(run.depends_on)).order_by(Run.id).with_for_update(read=True))
+
+
 def start(db: Session, run: Run) -> None:
     """First state of a new run: queued, or waiting where a run that it reads from is not done."""
+    _hold_inputs(db, run)
     _wait_or_queue(db, run, [RunState.waiting], "created", {})
 
 
@@ -284,9 +320,8 @@ def _tell_relatives(db: Session, run: Run) -> None:
         if run.state == RunState.succeeded.value:
             _wait_or_queue(db, dependant, [RunState.waiting], f"{run.name} has succeeded", {})
         else:
-            reason = f"{run.name!r}, which it reads from, has {run.state}".replace(
-                "has cancelled", "was cancelled"
-            )
+            ended = "was cancelled" if run.state == RunState.cancelled.value else "has failed"
+            reason = f"{run.name!r}, which it reads from, {ended}"
             change(
                 db,
                 dependant.id,
@@ -313,7 +348,13 @@ def _settle_parent(db: Session, parent_id: UUID) -> None:
         return
     values: dict[str, Any] = {"finished_at": func.now()}
     if all(s is RunState.succeeded for s in states):
-        registry.register_best(db, parent, children)
+        try:
+            registry.register_best(db, parent, children)
+        except ViseError as error:
+            # Must not undo the end of the child that was the last one.
+            reason = f"its steps succeeded, but no model could be registered: {error}"
+            change(db, parent_id, LIVE, RunState.failed, reason, values=values | {"reason": reason})
+            return
         change(db, parent_id, LIVE, RunState.succeeded, "", values=values)
         return
     failed = [c.step or c.name for c in children if c.state == RunState.failed.value]

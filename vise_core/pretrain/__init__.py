@@ -1,0 +1,1 @@
+"""Pretraining on pseudo-labels (Sec. 3.3): data, objective, schedule, training loop, exact resume."""

@@ -1,0 +1,149 @@
+"""Images of a run in an order that depends on the seed and the epoch only (method 7, traps 2 and 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from vise_core.errors import BadImage, BadInput
+from vise_core.models.transforms import TrainTransform, sample_generator
+from vise_core.posts.images import open_image
+from vise_core.posts.shards import ShardIndex
+
+from .labels import Ints
+
+Sample = tuple[int, int]
+"""(epoch, row of the label table)."""
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Which posts each iteration takes, and how they are shared out.
+
+    An epoch is a permutation of all posts, cut into batches of exactly ``batch``; what is left over at its
+    end is dropped (other posts each epoch, since the permutation changes), so that the learning-rate rule
+    holds. A batch is cut into ``accumulate`` parts and each part over ``world`` processes: every process
+    does ``accumulate`` backward passes an iteration, and the union is the batch, whatever the cut.
+    """
+
+    posts: int
+    batch: int
+    seed: int
+    accumulate: int = 1
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        if self.posts < self.batch:
+            raise BadInput(
+                f"batch: {self.batch} is more than the {self.posts} posts to train on; take a smaller batch"
+            )
+        if self.batch < self.accumulate * self.world:
+            raise BadInput(
+                f"batch: {self.batch} cannot be cut into {self.accumulate} accumulation steps "
+                f"on {self.world} processes"
+            )
+
+    @property
+    def per_epoch(self) -> int:
+        """Iterations of one epoch."""
+        return self.posts // self.batch
+
+    def order(self, epoch: int) -> Ints:
+        """The permutation of all rows, (posts,) int64."""
+        return np.random.default_rng([self.seed, epoch]).permutation(self.posts)
+
+    def batches(self, start: int, stop: int) -> Iterator[tuple[int, Ints]]:
+        """(epoch, (batch,) rows) of iterations start … stop - 1."""
+        order, at = np.empty(0, dtype=np.int64), -1
+        for iteration in range(start, stop):
+            epoch, step = divmod(iteration, self.per_epoch)
+            if epoch != at:
+                order, at = self.order(epoch), epoch
+            yield epoch, order[step * self.batch : (step + 1) * self.batch]
+
+    def parts(self, rows: Ints, rank: int = 0) -> list[Ints]:
+        """What ``rank`` takes of a batch: one array for each accumulation step, none of them empty."""
+        return [np.array_split(part, self.world)[rank] for part in np.array_split(rows, self.accumulate)]
+
+
+@dataclass
+class PostImages(Dataset[tuple[Tensor, Ints]]):
+    """Decoded, augmented images of posts by (epoch, row).
+
+    ``images[row]`` is the post's place in ``posts``. The crop of a sample depends on (seed, epoch, that
+    place) alone, so it is the same in whatever process it is made.
+    """
+
+    posts: ShardIndex
+    images: Ints
+    transform: TrainTransform | Any
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, sample: Sample) -> tuple[Tensor, Ints]:
+        """One image, (3, size, size) float32, and its row. Raises BadInput, naming the post."""
+        return self.__getitems__([sample])
+
+    def __getitems__(self, samples: list[Sample]) -> tuple[Tensor, Ints]:
+        """(n, 3, size, size) float32 and the (n,) rows."""
+        views = [self.view(epoch, row) for epoch, row in samples]
+        return torch.stack(views), np.array([row for _, row in samples], dtype=np.int64)
+
+    def view(self, epoch: int, row: int) -> Tensor:
+        """The augmented image of one post in one epoch."""
+        place = int(self.images[row])
+        try:
+            image = open_image(self.posts.read_image(place))
+        except BadImage as error:
+            # Ingest refuses what cannot be decoded, so these shards were damaged since.
+            post = self.posts.read_post(place).id
+            raise BadInput(
+                f"post {post!r}: its image no longer decodes ({error}); copy the shards again, or ingest again"
+            ) from error
+        return self.transform(image, sample_generator(self.seed, epoch, place))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Batch sampler: the parts of one process, from one iteration to another, across epochs."""
+
+    plan: BatchPlan
+    start: int
+    stop: int
+    rank: int
+
+    def __iter__(self) -> Iterator[list[Sample]]:
+        for epoch, rows in self.plan.batches(self.start, self.stop):
+            for part in self.plan.parts(rows, self.rank):
+                yield [(epoch, int(row)) for row in part]
+
+    def __len__(self) -> int:
+        return (self.stop - self.start) * self.plan.accumulate
+
+
+def image_loader(
+    dataset: PostImages, samples: Samples, *, workers: int, pin: bool
+) -> DataLoader[tuple[Tensor, Ints]]:
+    """Batches in the order of ``samples``, made by ``workers`` extra processes or by this one."""
+    return DataLoader(
+        dataset,
+        batch_sampler=samples,  # type: ignore[arg-type]
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        pin_memory=pin,
+        # Not fork: this process has threads (torch, a reporter), and a fork can copy their locks held.
+        multiprocessing_context="forkserver" if workers else None,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

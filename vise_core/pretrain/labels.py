@@ -1,0 +1,166 @@
+"""Pseudo-labels of all posts to train on, compact in memory and checked against the posts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from vise_core.errors import BadInput
+from vise_core.posts.shards import ShardIndex
+from vise_core.posts.subsets import pretrain_rank
+from vise_core.specs.pretrain import Signal
+
+from .objective import NO_LABEL, comment_targets
+
+FORMAT = "vise-labels-1"
+SCHEMA = pa.schema(
+    [
+        ("post_id", pa.string()),
+        ("key", pa.string()),
+        ("comment_labels", pa.list_(pa.int32())),
+        ("reaction_label", pa.int32()),
+    ]
+)
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Labels of n posts: 12 bytes a post and 4 a comment.
+
+    Attributes
+    ----------
+    images: (n,) int64, the post's place in the ShardIndex.
+    comment_ids: int32, comment labels of all posts, one after the other.
+    comment_starts: (n + 1,) int64, where each post's labels begin.
+    reactions: (n,) int32, NO_LABEL where there is none.
+    clusters: number of clusters of each signal.
+    synthetic: whether posts or labels come from sample data.
+    """
+
+    images: Ints
+    comment_ids: npt.NDArray[np.int32]
+    comment_starts: Ints
+    reactions: npt.NDArray[np.int32]
+    clusters: dict[Signal, int]
+    synthetic: bool
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def labelled(self, rows: Ints) -> dict[str, int]:
+        """How many of these rows have a label, for each signal."""
+        return {
+            "comments": int((self.comment_starts[rows + 1] > self.comment_starts[rows]).sum()),
+            "reactions": int((self.reactions[rows] != NO_LABEL).sum()),
+        }
+
+    def targets(
+        self, rows: Ints, signals: Sequence[Signal], mode: Literal["frequency", "unique"]
+    ) -> dict[str, Tensor]:
+        """Dense targets of a batch: comments (n, k) float32, reactions (n,) int64."""
+        found: dict[str, Tensor] = {}
+        if "comments" in signals:
+            ids = [
+                self.comment_ids[self.comment_starts[r] : self.comment_starts[r + 1]].tolist() for r in rows
+            ]
+            found["comments"] = comment_targets(ids, self.clusters["comments"], mode)
+        if "reactions" in signals:
+            found["reactions"] = torch.from_numpy(self.reactions[rows].astype(np.int64))
+        return found
+
+
+def read_labels(
+    folder: Path, posts: ShardIndex, signals: Sequence[Signal], *, limit: int | None = None, seed: int = 0
+) -> LabelTable:
+    """The labels of a ``labels`` artifact, in the order of the shards.
+
+    Posts without a label of any of ``signals`` are left out: they could teach nothing. With ``limit`` the
+    posts of lowest ``pretrain_rank`` stay, so that a smaller subset lies within a larger one of that seed.
+    Raises BadInput, naming the file and the post.
+    """
+    facts = _facts(folder)
+    clusters: dict[Signal, int] = {
+        "comments": facts["comment_clusters"],
+        "reactions": facts["reaction_clusters"],
+    }
+    for signal in signals:
+        if clusters[signal] < 1:
+            raise BadInput(f"signals: {signal} were not clustered; cluster and label them, or leave it out")
+    parts: list[tuple[Ints, npt.NDArray[np.int32], Ints, npt.NDArray[np.int32], Ints]] = []
+    for number in range(len(posts.shards)):
+        parts.append(_read_shard(folder, posts, number, clusters, seed if limit is not None else None))
+    images, ids, lengths, reactions, ranks = (np.concatenate(column) for column in zip(*parts, strict=True))
+    usable = np.zeros(len(images), dtype=bool)
+    if "comments" in signals:
+        usable |= lengths > 0
+    if "reactions" in signals:
+        usable |= reactions != NO_LABEL
+    kept = np.flatnonzero(usable)
+    if limit is not None:
+        kept = np.sort(kept[np.argsort(ranks[kept], kind="stable")[:limit]])
+    stays = np.zeros(len(images), dtype=bool)
+    stays[kept] = True
+    return LabelTable(
+        images=images[kept],
+        comment_ids=ids[np.repeat(stays, lengths)],
+        comment_starts=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[kept])]),
+        reactions=reactions[kept],
+        clusters=clusters,
+        synthetic=posts.synthetic or bool(facts["synthetic"]),
+    )
+
+
+def _facts(folder: Path) -> dict[str, int]:
+    path = folder / "labels.json"
+    try:
+        facts = json.loads(path.read_bytes())
+        if facts["format"] != FORMAT:
+            raise BadInput(f"{path}: format is {facts['format']!r}, expected {FORMAT!r}: label again")
+        return {name: int(facts[name]) for name in ("comment_clusters", "reaction_clusters", "synthetic")}
+    except FileNotFoundError as error:
+        raise BadInput(f"{folder}: no labels.json; give a folder made by label") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path}: not as label writes it ({error!r}): label again") from error
+
+
+def _read_shard(
+    folder: Path, posts: ShardIndex, number: int, clusters: dict[Signal, int], rank_seed: int | None
+) -> tuple[Ints, npt.NDArray[np.int32], Ints, npt.NDArray[np.int32], Ints]:
+    """(images, comment ids, labels a post, reactions, ranks) of one shard."""
+    path = folder / Path(posts.shards[number].name).with_suffix(".parquet").name
+    try:
+        table = pq.ParquetFile(path).read(SCHEMA.names).select(SCHEMA.names).cast(SCHEMA)
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: missing; these labels are of other posts, or not whole") from error
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise BadInput(f"{path}: not a Parquet file of labels ({error}): label again") from error
+    place = {key: i for i, key in enumerate(posts.keys(number))}
+    keys = table["key"].to_pylist()
+    for key, post_id in zip(keys, table["post_id"].to_pylist(), strict=True):
+        if key not in place:
+            raise BadInput(f"{path}: post {post_id!r} is not in {posts.shards[number].name}: label again")
+    images = np.array([place[key] for key in keys], dtype=np.int64) + int(posts.starts[number])
+    lists = table["comment_labels"].combine_chunks()
+    lengths = np.asarray(lists.value_lengths().fill_null(0), dtype=np.int64)
+    ids = np.asarray(lists.flatten(), dtype=np.int32)
+    reactions = np.asarray(table["reaction_label"].combine_chunks().fill_null(NO_LABEL), dtype=np.int32)
+    if len(ids) and not 0 <= ids.min() <= ids.max() < clusters["comments"]:
+        raise BadInput(f"{path}: a comment label is not below {clusters['comments']}: label again")
+    if len(reactions) and not NO_LABEL <= reactions.min() <= reactions.max() < clusters["reactions"]:
+        raise BadInput(f"{path}: a reaction label is not below {clusters['reactions']}: label again")
+    ranks: npt.NDArray = np.zeros(len(keys), dtype=np.uint64)
+    if rank_seed is not None:
+        ranks = np.array([pretrain_rank(p, rank_seed) for p in table["post_id"].to_pylist()], dtype=np.uint64)
+    return images, ids, lengths, reactions, ranks

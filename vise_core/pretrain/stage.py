@@ -1,0 +1,90 @@
+"""The stage ``pretrain``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from torch import nn
+
+from vise_core.models.checkpoint import save_checkpoint
+from vise_core.posts.shards import ShardIndex
+from vise_core.reporter import Reporter
+from vise_core.specs.pretrain import PretrainResult, PretrainSpec
+
+from .distributed import Group, process_group
+from .labels import LabelTable, read_labels
+from .trainer import Trained, build_network, train
+
+
+def run(spec: PretrainSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> PretrainResult:
+    """Artifact: ``checkpoint``. Resumes exactly from ``workspace/state``."""
+    posts, labels = _read(spec, inputs)
+    with process_group(spec.compute, _follow, spec, inputs, workspace) as group:
+        if group.leads:
+            reporter.log(
+                f"{len(labels)} of {len(posts)} posts have a label to learn from; "
+                f"{len(labels) // spec.batch} iterations an epoch on {group.world} x {group.device.type}"
+            )
+        trained = _train(spec, posts, labels, group, workspace, reporter if group.leads else Silent())
+    network = trained.network
+    if group.leads:
+        folder = workspace / "checkpoint"
+        save_checkpoint(
+            folder,
+            network.backbone,
+            {name: cast(nn.Linear, head) for name, head in network.heads.items()},
+            image_size=spec.image_size,
+            spec=spec.model_dump(mode="json"),
+            synthetic=labels.synthetic,
+        )
+        reporter.artifact("checkpoint", folder)
+    return PretrainResult(
+        synthetic=labels.synthetic,
+        backbone=spec.backbone,
+        posts=len(labels),
+        iterations=trained.iterations,
+        final_loss=sum(trained.losses.values()),
+        final_losses=trained.losses,
+        images_per_second=trained.images_per_second,
+    )
+
+
+class Silent:
+    """The reporter of all processes but the first."""
+
+    def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None: ...
+
+    def log(self, message: str, *, level: str = "info") -> None: ...
+
+    def progress(self, done: float, total: float | None, unit: str, *, phase: str = "") -> None: ...
+
+    def artifact(self, name: str, path: Path) -> None: ...
+
+    def checkpoint(self, path: Path) -> None: ...
+
+    def should_stop(self) -> bool:
+        return False
+
+
+def _read(spec: PretrainSpec, inputs: dict[str, Path]) -> tuple[ShardIndex, LabelTable]:
+    posts = ShardIndex.open(inputs["posts"])
+    return posts, read_labels(inputs["labels"], posts, spec.signals, limit=spec.posts_limit, seed=spec.seed)
+
+
+def _train(
+    spec: PretrainSpec,
+    posts: ShardIndex,
+    labels: LabelTable,
+    group: Group,
+    workspace: Path,
+    reporter: Reporter,
+) -> Trained:
+    network = build_network(spec, labels.clusters)
+    return train(spec, network, posts, labels, group, workspace, reporter)
+
+
+def _follow(group: Group, spec: PretrainSpec, inputs: dict[str, Path], workspace: Path) -> None:
+    """What every process but the first does."""
+    _train(spec, *_read(spec, inputs), group, workspace, Silent())
