@@ -1,0 +1,112 @@
+"""Real workers: processes of their own, over a real database and a real broker."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from backend.store import runs
+from backend.store.database import Sessions, connect, migrate, session_factory
+from vise_client.schemas import RunCreate, RunView
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+
+@dataclass
+class Cluster:
+    """A dispatcher and workers that a test starts and kills."""
+
+    environment: dict[str, str]
+    sessions: Sessions
+    folder: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, *arguments: str, name: str = "worker") -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "worker", *arguments],
+                env=self.environment | {"VISE_WORKER_NAME": name},
+                stdout=log,
+                stderr=log,
+            )
+        self.processes.append(process)
+        return process
+
+    def worker(self, name: str) -> subprocess.Popen[bytes]:
+        return self.start("run", "--queues", "cpu", name=name)
+
+    def create(self, stage: str = "count", **body: object) -> UUID:
+        with self.sessions.begin() as db:
+            return runs.create_run(db, RunCreate.model_validate({"stage": stage, **body}), None).id
+
+    def view(self, run_id: UUID) -> RunView:
+        with self.sessions() as db:
+            return runs.view(db, run_id)
+
+    def wait(self, run_id: UUID, until: Callable[[RunView], bool], seconds: float = 60) -> RunView:
+        end = time.monotonic() + seconds
+        while not until(view := self.view(run_id)):
+            if time.monotonic() > end:
+                logs = {p.name: p.read_text()[-2000:] for p in self.folder.glob("*.log")}
+                raise AssertionError(f"still {view.state} after {seconds:g} s: {view.reason} {logs}")
+            time.sleep(0.05)
+        return view
+
+    def wait_final(self, run_id: UUID, seconds: float = 60) -> RunView:
+        return self.wait(run_id, lambda run: run.state.final, seconds)
+
+    def points(self, run_id: UUID) -> list[tuple[str, int, float]]:
+        query = text("SELECT key, step, value FROM metric_points WHERE run_id = :run ORDER BY key, step")
+        with self.sessions() as db:
+            return [tuple(row) for row in db.execute(query, {"run": run_id})]
+
+
+@pytest.fixture
+def cluster(
+    database_url: str, broker_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
+    import stages  # noqa: F401 - registers the stage in this process too
+
+    migrate(database_url)
+    engine = connect(database_url)
+    environment = os.environ | {
+        "VISE_DATABASE_URL": database_url,
+        "VISE_BROKER_URL": broker_url,
+        "VISE_STORAGE_URL": f"file://{tmp_path / 'storage'}",
+        "VISE_HOME": str(tmp_path),
+        "VISE_LEASE_SECONDS": "2",
+        "VISE_RECONCILE_SECONDS": "0.5",
+        "VISE_REPUBLISH_SECONDS": "3",
+        "VISE_CANCEL_GRACE_SECONDS": "10",
+        "VISE_STAGE_MODULES": "stages",
+        "PYTHONPATH": str(HERE),
+    }
+    made = Cluster(environment, session_factory(engine), tmp_path)
+    yield made
+    for process in made.processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    for process in made.processes:
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    engine.dispose()
+
+
+@pytest.fixture
+def running(cluster: Cluster) -> Cluster:
+    """With a dispatcher and one worker, named first."""
+    cluster.start("dispatch", name="dispatch")
+    cluster.worker("first")
+    return cluster

@@ -1,0 +1,121 @@
+"""Runs through real Celery workers, and what becomes of them when processes are killed."""
+
+import signal
+import time
+
+import redis
+
+from backend.store import states
+from vise_client.schemas import RunState
+
+EXPECTED = sorted(
+    [("count", n, float(n)) for n in range(40)] + [("square", n, float(n * n)) for n in range(40)]
+)
+LONG = {"steps": 40, "pause": 0.15}
+
+
+def test_a_run_goes_through(running) -> None:
+    run = running.wait_final(running.create(spec={"steps": 7, "pause": 0}))
+    assert run.state is RunState.succeeded, (run.reason, run.error)
+    assert run.headline == {"counted": 7}
+    assert run.latest == {"count": 6, "square": 36}
+    assert [a.name for a in run.artifacts] == ["counted"]
+    assert run.result["provenance"]["stage"] == "count"
+    assert run.progress.done == 7
+
+
+def test_a_worker_killed_in_mid_run_is_replaced_without_help_and_nothing_is_lost_or_doubled(cluster) -> None:
+    cluster.start("dispatch", name="dispatch")
+    first = cluster.worker("first")
+    run_id = cluster.create(spec=LONG)
+    cluster.wait(run_id, lambda run: run.latest.get("count", 0) >= 8)
+    first.send_signal(signal.SIGKILL)
+    killed_at = time.monotonic()
+    cluster.worker("second")
+
+    taken = cluster.wait(run_id, lambda run: run.worker == "second")
+
+    assert time.monotonic() - killed_at < 60
+    assert taken.attempt == 2
+    run = cluster.wait_final(run_id)
+    assert run.state is RunState.succeeded, (run.reason, run.error)
+    assert run.result["started_at_step"] >= 5, "it went on from its checkpoint"
+    assert cluster.points(run_id) == EXPECTED
+
+
+def test_a_message_lost_with_the_broker_s_memory_is_sent_again(running, broker_url) -> None:
+    busy = running.create(spec={"steps": 30, "pause": 0.1})
+    running.wait(busy, lambda run: run.state is RunState.running)
+    behind = running.create(spec={"steps": 2, "pause": 0})
+    time.sleep(1)
+    with redis.Redis.from_url(broker_url) as broker:
+        broker.flushall()
+    assert running.wait_final(behind).state is RunState.succeeded
+
+
+def test_cancel_saves_the_state_and_retry_goes_on_from_there(running) -> None:
+    run_id = running.create(spec=LONG)
+    running.wait(run_id, lambda run: run.latest.get("count", 0) >= 3)
+    with running.sessions.begin() as db:
+        assert states.request_cancel(db, run_id).state == "cancelling"
+    assert running.wait_final(run_id).state is RunState.cancelled
+    with running.sessions.begin() as db:
+        states.retry(db, run_id)
+    run = running.wait_final(run_id)
+    assert run.state is RunState.succeeded
+    assert run.result["started_at_step"] >= 3
+    assert running.points(run_id) == EXPECTED
+
+
+def test_a_worker_that_is_asked_to_end_hands_its_run_on(cluster) -> None:
+    cluster.start("dispatch", name="dispatch")
+    first = cluster.worker("first")
+    run_id = cluster.create(spec=LONG)
+    cluster.wait(run_id, lambda run: run.latest.get("count", 0) >= 3)
+    first.send_signal(signal.SIGTERM)
+    cluster.worker("second")
+    assert first.wait(30) == 0
+    run = cluster.wait_final(run_id)
+    assert (run.state, run.worker) == (RunState.succeeded, "second")
+    assert run.result["started_at_step"] >= 3
+    assert cluster.points(run_id) == EXPECTED
+
+
+def test_how_a_run_failed_is_said_in_a_sentence(running) -> None:
+    ends = {
+        "bad input": "row 3: the field id is missing",
+        "crash": "ZeroDivisionError: a bug",
+        "kill": "want of memory",
+    }
+    made = {end: running.create(spec={"steps": 1, "pause": 0, "end": end}) for end in ends}
+    for end, sentence in ends.items():
+        run = running.wait_final(made[end])
+        assert run.state is RunState.failed
+        assert sentence in (run.reason or "")
+    assert "test" in (running.view(made["crash"]).error or "") or "stages.py" in (
+        running.view(made["crash"]).error or ""
+    )
+    # The worker itself is well.
+    assert running.wait_final(running.create(spec={"steps": 1})).state is RunState.succeeded
+
+
+def test_a_chain_runs_in_order_and_reads_what_was_made(running) -> None:
+    first = running.create(spec={"steps": 3, "pause": 0})
+    second = running.create(spec={"steps": 2}, inputs={"counted": {"run": str(first), "artifact": "counted"}})
+    assert running.view(second).state is RunState.waiting
+    run = running.wait_final(second)
+    assert run.state is RunState.succeeded
+    hashes = run.result["provenance"]["inputs"]
+    assert hashes == {"counted": running.view(first).artifacts[0].sha256}
+
+
+def test_a_run_that_loses_every_worker_fails_in_the_end(cluster) -> None:
+    cluster.environment["VISE_MAX_ATTEMPTS"] = "1"
+    cluster.start("dispatch", name="dispatch")
+    worker = cluster.worker("only")
+    run_id = cluster.create(spec=LONG)
+    cluster.wait(run_id, lambda run: run.state is RunState.running)
+    worker.send_signal(signal.SIGKILL)
+    run = cluster.wait_final(run_id)
+    assert run.state is RunState.failed
+    assert "only" in (run.reason or "")
