@@ -61,7 +61,7 @@ def upgrade() -> None:
     op.create_table(
         "workers",
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("queues", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("queues", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("device", sa.Text(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column(
@@ -87,20 +87,17 @@ def upgrade() -> None:
             nullable=False,
             comment="order among siblings",
         ),
-        sa.Column("depends_on", sa.ARRAY(sa.Uuid()), server_default=sa.text("'{}'"), nullable=False),
-        sa.Column("tags", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("depends_on", postgresql.ARRAY(sa.Uuid()), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("tags", postgresql.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("synthetic", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("queue", sa.String(length=32), nullable=False),
-        sa.Column("spec", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("spec", postgresql.JSON(astext_type=sa.Text()), nullable=False),
         sa.Column(
             "inputs", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
         ),
-        sa.Column("result", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("result", postgresql.JSON(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column(
-            "headline",
-            postgresql.JSONB(astext_type=sa.Text()),
-            server_default=sa.text("'{}'"),
-            nullable=False,
+            "headline", postgresql.JSON(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
         ),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("progress", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
@@ -239,8 +236,8 @@ def upgrade() -> None:
         sa.Column("method", sa.Text(), nullable=False),
         sa.Column("task", sa.Text(), nullable=False),
         sa.Column("backbone", sa.Text(), nullable=False),
-        sa.Column("classes", sa.ARRAY(sa.Text()), nullable=False),
-        sa.Column("headline", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("classes", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("headline", postgresql.JSON(astext_type=sa.Text()), nullable=False),
         sa.Column("synthetic", sa.Boolean(), nullable=False),
         sa.Column("default", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -266,7 +263,7 @@ def upgrade() -> None:
         sa.Column("target", sa.Text(), nullable=True),
         sa.Column(
             "probabilities",
-            postgresql.JSONB(astext_type=sa.Text()),
+            postgresql.JSON(astext_type=sa.Text()),
             server_default=sa.text("'{}'"),
             nullable=False,
         ),

@@ -21,7 +21,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -128,10 +128,11 @@ class Run(Base):
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     synthetic: Mapped[bool] = mapped_column(server_default=text("false"))
     queue: Mapped[str] = mapped_column(String(32))
-    spec: Mapped[dict[str, Any]]
+    # JSON, not JSONB: the order of a recipe's steps and of a sweep's grid means something.
+    spec: Mapped[dict[str, Any]] = mapped_column(JSON)
     inputs: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
-    result: Mapped[dict[str, Any] | None]
-    headline: Mapped[dict[str, float]] = mapped_column(server_default=text("'{}'"))
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    headline: Mapped[dict[str, float]] = mapped_column(JSON, server_default=text("'{}'"))
     error: Mapped[str | None]
     progress: Mapped[dict[str, Any] | None]
     checkpoint: Mapped[str | None] = mapped_column(comment="manifest digest of the state to resume from")
@@ -254,7 +255,7 @@ class Model(Base):
     task: Mapped[str]
     backbone: Mapped[str]
     classes: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    headline: Mapped[dict[str, float]]
+    headline: Mapped[dict[str, float]] = mapped_column(JSON)
     synthetic: Mapped[bool]
     default: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime] = _now()
@@ -275,7 +276,7 @@ class Prediction(Base):
     image: Mapped[bytes | None] = mapped_column(deferred=True, comment="the upload, until it is answered")
     predicted: Mapped[str | None]
     target: Mapped[str | None]
-    probabilities: Mapped[dict[str, float]] = mapped_column(server_default=text("'{}'"))
+    probabilities: Mapped[dict[str, float]] = mapped_column(JSON, server_default=text("'{}'"))
     overlay: Mapped[bytes | None] = mapped_column(deferred=True, comment="PNG")
     error: Mapped[str | None]
     milliseconds: Mapped[float | None] = mapped_column(Double)

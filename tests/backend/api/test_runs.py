@@ -135,3 +135,11 @@ def test_what_is_not_there_is_404(editor) -> None:
 def test_health(editor) -> None:
     health = editor.get(f"{PREFIX}/health").json()
     assert (health["status"], health["database"], health["broker"]) == ("ok", True, True)
+
+
+def test_the_order_of_a_recipe_s_steps_survives_the_database(editor) -> None:
+    recipe = editor.post(f"{PREFIX}/recipes/runs", json={"recipe": "sample"}).json()
+    clone = editor.post(f"{PREFIX}/runs/{recipe['id']}/clone", json={})
+    assert clone.status_code == 201
+    assert [c["step"] for c in clone.json()["children"]] == list(recipe["spec"]["steps"])
+    assert list(recipe["spec"]["steps"])[0] == "posts"
