@@ -142,4 +142,4 @@ def test_the_order_of_a_recipe_s_steps_survives_the_database(editor) -> None:
     clone = editor.post(f"{PREFIX}/runs/{recipe['id']}/clone", json={})
     assert clone.status_code == 201
     assert [c["step"] for c in clone.json()["children"]] == list(recipe["spec"]["steps"])
-    assert list(recipe["spec"]["steps"])[0] == "posts"
+    assert next(iter(recipe["spec"]["steps"])) == "posts"

@@ -1,0 +1,84 @@
+"""Curves: repeated writes do no harm, sampling keeps the peaks and repeats itself."""
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+
+from backend.store import metrics, runs, states
+from backend.store.database import connect, migrate, session_factory
+from backend.store.errors import StaleToken
+from backend.store.metrics import Point
+from vise_client.schemas import MetricQuery, RunCreate
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def held(database_url: str):
+    """(sessions, run id, token) of a run that a worker holds."""
+    migrate(database_url)
+    engine = connect(database_url)
+    sessions = session_factory(engine)
+    spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
+    with sessions.begin() as db:
+        run_id = runs.create_run(db, RunCreate(stage="ingest", spec=spec), None).id
+    with sessions.begin() as db:
+        claim = states.claim(db, run_id, "w", 60)
+    assert claim is not None
+    yield sessions, run_id, claim.token
+    engine.dispose()
+
+
+def append(held, values: dict[int, float], key: str = "loss") -> None:
+    sessions, run_id, token = held
+    with sessions.begin() as db:
+        metrics.append(db, run_id, token, [Point(key, s, v, None, NOW) for s, v in values.items()])
+
+
+def curve(held, points: int):
+    sessions, run_id, _ = held
+    with sessions() as db:
+        (found,) = metrics.curves(db, MetricQuery(run_ids=[run_id], points=points))
+    return found
+
+
+def test_points_told_twice_count_once_and_the_latest_is_that_of_the_highest_step(held) -> None:
+    append(held, {0: 3.0, 1: 2.0, 2: 1.0})
+    append(held, {1: 2.0, 2: 1.0})
+    found = curve(held, 100)
+    assert (found.steps, found.values, found.total) == ([0, 1, 2], [3, 2, 1], 3)
+    sessions, run_id, _ = held
+    with sessions() as db:
+        assert runs.view(db, run_id).latest == {"loss": 1.0}
+
+
+def test_a_sampled_curve_keeps_its_ends_and_its_peaks(held) -> None:
+    values = {n: math.sin(n / 50) for n in range(5000)}
+    values[1234], values[3333] = 99.0, -99.0
+    append(held, values)
+    found = curve(held, 200)
+    assert found.total == 5000
+    assert len(found.steps) <= 200
+    assert found.steps[0] == 0
+    assert found.steps[-1] == 4999
+    assert {99.0, -99.0} <= set(found.values)
+    assert found == curve(held, 200)
+
+
+def test_what_is_not_a_finite_number_is_null_on_the_wire(held) -> None:
+    append(held, {0: math.nan, 1: math.inf, 2: 1.0})
+    assert curve(held, 10).values == [None, None, 1.0]
+
+
+def test_a_worker_that_lost_its_run_is_refused(held) -> None:
+    sessions, run_id, token = held
+    with sessions.begin() as db:
+        states.release(db, run_id, token, "shutting down")
+    with pytest.raises(StaleToken):
+        append(held, {0: 1.0})
+    with sessions.begin() as db:
+        again = states.claim(db, run_id, "other", 60)
+        assert again is not None
+        assert again.token > token
+        assert states.claim(db, run_id, "third", 60) is None
