@@ -16,7 +16,8 @@ def run_row(run: RunSummary, *, mark: bool = True) -> None:
         name, state = st.columns([3, 2], vertical_alignment="center")
         kind = run.stage or run.kind
         marks = synthetic_badge(run.synthetic) if mark else ""
-        name.markdown(f"**[{_escape(run.name)}](/run?run={run.id})** :gray[{kind}]{marks}")
+        label = f"**{_escape(run.name)}** :gray[{kind}]{marks}"
+        name.page_link("views/run.py", label=label, query_params={"run": str(run.id)})
         state.markdown(f"{badge(run.state)} :gray[{_escape(status_sentence(run))}]")
         if run.headline:
             st.caption(headline(run.headline))

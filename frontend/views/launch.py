@@ -61,7 +61,7 @@ def launch_stage(stage: StageView) -> None:
         with errors_as_sentences():
             made = client().create_run(RunCreate(stage=stage.name, name=name, spec=spec, inputs=inputs))
             st.success("It is in line.")
-            st.markdown(f"[Follow it: {made.name}](/run?run={made.id})")
+            st.page_link("views/run.py", label=f"Follow it: {made.name}", query_params={"run": str(made.id)})
 
 
 def launch_recipe() -> None:
@@ -73,7 +73,7 @@ def launch_recipe() -> None:
     if st.button("Launch the recipe", type="primary", icon=":material/rocket_launch:"):
         made = client().create_recipe(RecipeCreate(recipe=chosen))
         st.success("It is in line.")
-        st.markdown(f"[Follow it: {made.name}](/run?run={made.id})")
+        st.page_link("views/run.py", label=f"Follow it: {made.name}", query_params={"run": str(made.id)})
 
 
 st.title("Launch")

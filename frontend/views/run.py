@@ -245,10 +245,11 @@ else:
                 elif name == "Spec":
                     st.code(yaml.safe_dump(whole.spec, sort_keys=False, allow_unicode=True), language="yaml")
                     for role, ref in whole.inputs.items():
-                        where = (
-                            f"[{ref.artifact}](/run?run={ref.run})" if ref.run else f"data set {ref.dataset}"
-                        )
-                        st.markdown(f"Input **{role}**: {where}")
+                        if ref.run:
+                            label = f"Input **{role}**: {ref.artifact}"
+                            st.page_link("views/run.py", label=label, query_params={"run": str(ref.run)})
+                        else:
+                            st.markdown(f"Input **{role}**: data set {ref.dataset}")
                     if whole.result and whole.result.get("provenance"):
                         st.write("**Provenance**")
                         st.json(whole.result["provenance"])

@@ -52,9 +52,8 @@ def listing() -> None:
             with row:
                 run_row(run)
         if len(chosen) > 1:
-            st.markdown(
-                f"**[Compare the {len(chosen)} chosen runs](/compare?{'&'.join(f'run={c}' for c in chosen)})**"
-            )
+            label, icon = f"Compare the {len(chosen)} chosen runs", ":material/compare_arrows:"
+            st.page_link("views/compare.py", label=label, icon=icon, query_params={"run": chosen})
         if page.next_cursor and st.button("Older runs", icon=":material/arrow_forward:"):
             st.query_params["cursor"] = page.next_cursor
             st.rerun()
