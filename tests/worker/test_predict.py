@@ -1,0 +1,165 @@
+"""Uploads of every bad and odd kind, over HTTP to a real prediction worker: a right answer or a clear 4xx."""
+
+import base64
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from backend.api.app import PREFIX, create_app
+from backend.settings import Settings
+from backend.store import artifacts, states, users
+from backend.store.storage import Storage
+from backend.store.tables import Model, Run
+from vise_client.schemas import Role
+from vise_core.models.backbones import build_backbone
+from vise_core.models.classifier import ImageClassifier, save_classifier
+from vise_core.models.heads import linear_head
+from vise_core.specs.posts import EMOTIONS
+
+
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def photograph(size: tuple[int, int] = (90, 60)) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
+
+
+def png_bomb() -> bytes:
+    """A PNG of a few hundred bytes whose header says 20,000 x 10,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 20_000, 10_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 9999))
+        + chunk(b"IEND", b"")
+    )
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encode(photograph(), "JPEG", exif=exif)
+
+
+@pytest.fixture
+def api(cluster, database_url: str, broker_url: str, tmp_path: Path):
+    """The API beside a dispatcher and a prediction worker, with an untrained model, asked by an editor."""
+    backbone = build_backbone("resnet18", seed=0)
+    classifier = ImageClassifier(backbone, linear_head(512, 6, seed=0), EMOTIONS, image_size=64)
+    save_classifier(tmp_path / "predictor", classifier, {"synthetic": True})
+    storage = Storage(cluster.environment["VISE_STORAGE_URL"])
+    manifest, sha256 = artifacts.upload(storage, tmp_path / "predictor")
+    run_id = cluster.create(spec={"steps": 1})
+    with cluster.sessions.begin() as db:
+        claim = states.claim(db, run_id, "test", 600)
+        assert claim is not None
+        artifacts.record(db, run_id, claim.token, "predictor", manifest, sha256, True)
+        artifact = artifacts.of_run(db, run_id, "predictor")
+        facts = {"method": "Random Init", "task": "none", "backbone": "resnet18", "classes": list(EMOTIONS)}
+        db.add(
+            Model(
+                name="m",
+                run_id=run_id,
+                artifact_id=artifact.id,
+                headline={},
+                synthetic=True,
+                default=True,
+                **facts,
+            )
+        )
+        editor = users.create_user(db, "editor@example.org", None, Role.editor)
+        token, _ = users.issue_token(db, editor, "api", lifetime=None)
+        assert db.get(Run, run_id) is not None
+    cluster.start("dispatch", name="dispatch")
+    cluster.start("run", "--queues", "predict", name="predict")
+    settings = Settings(
+        database_url=database_url,
+        broker_url=broker_url,
+        storage_url=storage.url,
+        home=tmp_path,
+        max_upload_bytes=8 * 2**20,
+    )
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        client.headers["Authorization"] = f"Bearer {token}"
+        yield client
+
+
+def predict(api: TestClient, data: bytes, **form: str):
+    return api.post(f"{PREFIX}/predictions", files={"image": ("x", data)}, data={"wait": "30", **form})
+
+
+def test_odd_uploads_get_an_answer_bad_ones_a_sentence_and_the_service_goes_on(api) -> None:
+    frames = [Image.new("P", (40, 40), colour) for colour in range(3)]
+    odd = {
+        "plain": encode(photograph(), "JPEG"),
+        "grey": encode(photograph().convert("L"), "JPEG"),
+        "cmyk": encode(photograph().convert("CMYK"), "JPEG"),
+        "palette": encode(photograph().convert("P"), "PNG"),
+        "transparent": encode(photograph().convert("RGBA"), "PNG"),
+        "16-bit": encode(Image.fromarray(np.arange(3600, dtype=np.uint16).reshape(60, 60) * 18), "PNG"),
+        "animated": encode(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+        "webp": encode(photograph(), "WEBP"),
+        "turned": turned(),
+    }
+    for name, data in odd.items():
+        response = predict(api, data)
+        assert response.status_code == 200, (name, response.text)
+        answer = response.json()
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        assert list(answer["probabilities"]) == list(EMOTIONS)
+        overlay = Image.open(io.BytesIO(base64.b64decode(answer["overlay_png"])))
+        portrait = overlay.height > overlay.width
+        assert portrait == (name == "turned"), name
+
+    bad = {
+        "truncated": encode(photograph((300, 300)), "JPEG")[:-5000],
+        "bomb": png_bomb(),
+        "torn png": b"\x89PNG\r\n\x1a\n" + b"\0" * 100,
+        "torn gif": b"GIF89a" + b"\xff" * 50,
+        "riff": b"RIFF\x10\0\0\0WEBPVP8 ",
+        "svg": b"<svg><script>alert(1)</script></svg>",
+        "large": b"\xff\xd8\xff" + b"\0" * (100 * 2**20),
+    }
+    for name, data in bad.items():
+        response = predict(api, data)
+        assert 400 <= response.status_code < 500, (name, response.status_code, response.text)
+        assert response.headers["content-type"] == "application/problem+json", name
+        assert len(response.json()["detail"]) > 10, name
+    assert predict(api, odd["plain"]).status_code == 200
+
+
+def test_the_class_the_method_and_the_strength_are_the_user_s(api) -> None:
+    data = encode(photograph(), "PNG")
+    for method in ("cam", "gradcam"):
+        answer = predict(api, data, method=method, target_class="fear", strength="0.8").json()
+        assert (answer["method"], answer["target"]) == (method, "fear")
+    wrong = predict(api, data, target_class="hunger")
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "target_class")
+
+
+def test_who_will_not_wait_is_told_where_to_look(api) -> None:
+    response = predict(api, encode(photograph(), "PNG"), wait="0")
+    assert response.status_code == 202
+    assert response.json()["state"] == "queued"
+    where = response.headers["location"]
+    for _ in range(300):
+        answer = api.get(where).json()
+        if answer["state"] != "queued":
+            break
+        import time
+
+        time.sleep(0.1)
+    assert answer["state"] == "succeeded"
