@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from PIL import Image
@@ -34,32 +35,35 @@ def train_transform(image_size: int, *, min_crop: float = 0.08, mean: RGB, std: 
     """Random resized crop, horizontal flip, normalise (App. C.1: nothing else).
 
     The function made takes an RGB image and a generator and returns (3, image_size, image_size) float32.
+    It can be pickled, for loaders in other processes.
     """
-
-    def transform(image: Image.Image, generator: Generator) -> Tensor:
-        left, top, width, height = crop_box(image.size, (min_crop, 1.0), generator)
-        size = [image_size, image_size]
-        image = F.resized_crop(image, top, left, height, width, size, InterpolationMode.BILINEAR)
-        if _uniform(generator) < 0.5:
-            image = F.hflip(image)
-        return normalise(image, mean, std)
-
-    return transform
+    return partial(_train_view, image_size=image_size, min_crop=min_crop, mean=mean, std=std)
 
 
 def eval_transform(image_size: int, *, mean: RGB, std: RGB, resize: int | None = None) -> EvalTransform:
     """Resize the shorter side, crop the centre, normalise.
 
     ``resize`` None is 256 for a crop of 224, and in that proportion for others. The function made takes
-    an RGB image and returns (3, image_size, image_size) float32.
+    an RGB image and returns (3, image_size, image_size) float32. It can be pickled.
     """
     side = resize or round(image_size * 256 / 224)
+    return partial(_eval_view, image_size=image_size, resize=side, mean=mean, std=std)
 
-    def transform(image: Image.Image) -> Tensor:
-        image = F.resize(image, [side], InterpolationMode.BILINEAR)
-        return normalise(F.center_crop(image, [image_size, image_size]), mean, std)
 
-    return transform
+def _train_view(
+    image: Image.Image, generator: Generator, *, image_size: int, min_crop: float, mean: RGB, std: RGB
+) -> Tensor:
+    left, top, width, height = crop_box(image.size, (min_crop, 1.0), generator)
+    size = [image_size, image_size]
+    image = F.resized_crop(image, top, left, height, width, size, InterpolationMode.BILINEAR)
+    if _uniform(generator) < 0.5:
+        image = F.hflip(image)
+    return normalise(image, mean, std)
+
+
+def _eval_view(image: Image.Image, *, image_size: int, resize: int, mean: RGB, std: RGB) -> Tensor:
+    image = F.resize(image, [resize], InterpolationMode.BILINEAR)
+    return normalise(F.center_crop(image, [image_size, image_size]), mean, std)
 
 
 def crop_box(

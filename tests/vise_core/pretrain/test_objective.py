@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from vise_core.pretrain.objective import NO_LABEL, comment_targets, hard_cross_entropy, soft_cross_entropy
+from vise_core.pretrain.objective import (
+    NO_LABEL,
+    comment_targets,
+    hard_cross_entropy,
+    head_losses,
+    soft_cross_entropy,
+)
 from vise_core.pretrain.schedule import learning_rate
 from vise_core.specs.pretrain import EvenDecay, PretrainSpec
 
@@ -60,3 +66,31 @@ def test_ten_halvings_are_spread_evenly() -> None:
     assert rates[-1] == pytest.approx(0.1 / 1024)
     changes = [i for i in range(1, 1100) if rates[i] != rates[i - 1]]
     assert changes == list(range(100, 1100, 100))
+
+
+def test_the_mean_is_over_images_not_over_labels() -> None:
+    logits = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
+    many = comment_targets([[0, 1, 2, 3, 4] * 20, [2]], 5)
+    each = torch.nn.functional.cross_entropy(logits, many, reduction="none")
+    torch.testing.assert_close(soft_cross_entropy(logits, many), each.mean())
+
+
+def test_parts_of_a_batch_add_up_to_the_whole() -> None:
+    logits = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
+    soft = comment_targets([[1], [], [], [2, 3], [4], [4, 4]], 5)
+    hard = torch.tensor([1, 2, NO_LABEL, 3, NO_LABEL, 4])
+    targets, counts = {"comments": soft, "reactions": hard}, {"comments": 4, "reactions": 4}
+    parts = [
+        head_losses(
+            dict.fromkeys(targets, logits[i : i + 2]), {n: t[i : i + 2] for n, t in targets.items()}, counts
+        )
+        for i in (0, 2, 4)
+    ]
+    torch.testing.assert_close(sum(p["comments"] for p in parts), soft_cross_entropy(logits, soft))
+    torch.testing.assert_close(sum(p["reactions"] for p in parts), hard_cross_entropy(logits, hard))
+
+
+def test_half_precision_logits_are_summed_in_full() -> None:
+    logits = torch.randn(3, 5000, generator=torch.Generator().manual_seed(0))
+    targets = comment_targets([[1], [2], [3]], 5000)
+    assert soft_cross_entropy(logits.half(), targets).dtype == torch.float32

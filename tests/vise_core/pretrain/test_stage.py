@@ -1,0 +1,61 @@
+"""The stage: what it reports and publishes, stopped and gone on with, and which states it refuses."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vise_core.errors import BadCheckpoint, Stopped
+from vise_core.models.checkpoint import load_backbone, load_card, load_heads
+from vise_core.pretrain.stage import run
+from vise_core.reporter import LocalReporter
+from vise_core.specs.base import Compute
+from vise_core.specs.pretrain import PretrainSpec
+
+SPEC = PretrainSpec(
+    backbone="resnet18",
+    image_size=32,
+    epochs=3,
+    batch=8,
+    base_lr=0.4,
+    log_every=1,
+    checkpoint_seconds=0.3,
+    seed=11,
+    compute=Compute(device="cpu"),
+)  # 44 posts: 5 iterations an epoch
+
+
+def test_a_stopped_run_saves_its_state_and_goes_on(material, tmp_path: Path) -> None:
+    reporter = LocalReporter(tmp_path / "artifacts", stop=True)
+    with pytest.raises(Stopped, match="after iteration 1 of 15"):
+        run(SPEC, material.inputs, tmp_path, reporter)
+    assert [p.name for p in (tmp_path / "state").iterdir()] == ["training.pt"]
+    assert "checkpoint" not in reporter.artifacts
+    reporter.stop = False
+    result = run(SPEC, material.inputs, tmp_path, reporter)
+    assert "going on from iteration 1 of 15" in reporter.messages
+    assert sorted(reporter.curves["loss"]) == list(range(1, 16))
+
+    assert (result.posts, result.iterations, result.backbone) == (44, 15, "resnet18")
+    assert result.synthetic
+    assert result.images_per_second > 0
+    last = [reporter.curves["loss"][step] for step in range(11, 16)]
+    assert result.final_loss == pytest.approx(sum(last) / 5)
+    assert result.final_loss == pytest.approx(sum(result.final_losses.values()))
+    checkpoint = reporter.artifacts["checkpoint"]
+    card = load_card(checkpoint)
+    assert card.spec == SPEC.model_dump(mode="json")
+    assert (card.image_size, card.synthetic) == (32, True)
+    assert load_backbone(checkpoint).name == "resnet18"
+    assert {n: h.out_features for n, h in load_heads(checkpoint).items()} == {"comments": 7, "reactions": 5}
+
+
+def test_a_state_of_another_spec_or_with_code_in_it_is_refused(material, tmp_path: Path) -> None:
+    reporter = LocalReporter(tmp_path / "artifacts", stop=True)
+    with pytest.raises(Stopped):
+        run(SPEC, material.inputs, tmp_path, reporter)
+    with pytest.raises(BadCheckpoint, match="another spec"):
+        run(SPEC.model_copy(update={"momentum": 0.5}), material.inputs, tmp_path, reporter)
+    torch.save({"format": "vise-training-1", "payload": Path}, tmp_path / "state" / "training.pt")
+    with pytest.raises(BadCheckpoint, match="not a training state"):
+        run(SPEC, material.inputs, tmp_path, reporter)

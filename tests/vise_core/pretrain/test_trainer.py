@@ -1,0 +1,142 @@
+"""The loop: the same gradient however the batch is cut, over steps or over processes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vise_core.errors import BadInput
+from vise_core.models.backbones import Backbone
+from vise_core.models.heads import linear_head
+from vise_core.posts.shards import ShardIndex
+from vise_core.pretrain.distributed import Group
+from vise_core.pretrain.labels import read_labels
+from vise_core.pretrain.stage import run
+from vise_core.pretrain.trainer import Network, amp_type, build_network, train
+from vise_core.reporter import LocalReporter
+from vise_core.specs.base import Compute
+from vise_core.specs.pretrain import PretrainSpec
+
+SPEC = PretrainSpec(
+    backbone="resnet18",
+    image_size=32,
+    epochs=2,
+    batch=9,
+    base_lr=0.5,
+    warmup=0,
+    log_every=1,
+    compute=Compute(device="cpu"),
+)
+
+
+class Tiny(nn.Module):
+    """A trunk without batch-norm, so that cutting a batch changes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 512, 5, stride=4)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        return torch.relu(self.conv(x))
+
+
+def train_tiny(spec: PretrainSpec, material, workspace: Path) -> tuple[Network, LocalReporter]:
+    posts = ShardIndex.open(material.posts)
+    labels = read_labels(material.labels, posts, spec.signals)
+    torch.manual_seed(0)
+    heads = {name: linear_head(512, labels.clusters[name], seed=1) for name in spec.signals}
+    network = Network(Backbone("resnet18", Tiny()), heads)
+    reporter = LocalReporter(workspace)
+    train(spec, network, posts, labels, Group(), workspace, reporter)
+    return network, reporter
+
+
+@pytest.mark.parametrize("accumulate", [2, 9])
+def test_accumulation_changes_nothing(material, tmp_path: Path, accumulate: int) -> None:
+    whole, whole_curves = train_tiny(SPEC, material, tmp_path / "whole")
+    cut, cut_curves = train_tiny(
+        SPEC.model_copy(update={"accumulate": accumulate}), material, tmp_path / "cut"
+    )
+    for name in ("loss", "loss/comments", "loss/reactions"):
+        assert list(whole_curves.curves[name].values()) == pytest.approx(
+            list(cut_curves.curves[name].values()), rel=1e-5
+        )
+    for a, b in zip(whole.parameters(), cut.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
+
+
+def test_two_processes_begin_as_one_does(material, tmp_path: Path) -> None:
+    """Batch-norm sees half a batch in each process, so only a frozen one makes the whole run equal."""
+    one, two = LocalReporter(tmp_path / "one"), LocalReporter(tmp_path / "two")
+    spec = SPEC.model_copy(update={"batch": 44, "epochs": 3, "log_every": 1})
+    result = run(spec, material.inputs, tmp_path / "w1", one)
+    both = spec.model_copy(update={"compute": Compute(device="cpu", processes=2)})
+    result_of_two = run(both, material.inputs, tmp_path / "w2", two)
+    assert result_of_two.iterations == result.iterations == 3
+    # Before any step the loss differs by batch-norm's statistics alone.
+    assert two.curves["loss"][1] == pytest.approx(one.curves["loss"][1], rel=0.05)
+    assert two.curves["loss"].keys() == one.curves["loss"].keys()
+    assert result_of_two.final_loss == pytest.approx(two.curves["loss"][3])
+    for name in ("backbone", "heads"):
+        assert load_file(two.artifacts["checkpoint"] / f"{name}.safetensors").keys() == (
+            load_file(one.artifacts["checkpoint"] / f"{name}.safetensors").keys()
+        )
+
+
+@pytest.mark.parametrize(("signals", "other"), [(("comments",), "reactions"), (("reactions",), "comments")])
+def test_one_signal_alone(material, tmp_path: Path, signals, other: str) -> None:
+    _, reporter = train_tiny(SPEC.model_copy(update={"signals": signals}), material, tmp_path)
+    assert f"loss/{other}" not in reporter.curves
+    assert reporter.curves["loss"] == reporter.curves[f"loss/{signals[0]}"]
+
+
+def test_the_first_loss_is_that_of_a_network_that_knows_nothing(material, tmp_path: Path) -> None:
+    """Equal biases drop out of a softmax: the loss starts near ln 7 + ln 5, the entropy of a guess."""
+    _, reporter = train_tiny(SPEC, material, tmp_path)
+    assert reporter.curves["loss/comments"][1] == pytest.approx(1.946, abs=0.4)
+    assert reporter.curves["loss/reactions"][1] == pytest.approx(1.609, abs=0.4)
+    assert reporter.curves["lr"][1] == pytest.approx(0.5 / 256 * 9)
+
+
+def test_it_learns(make_material, tmp_path: Path) -> None:
+    """Both labels follow from the brightest channel, which a crop or a flip leaves as it is."""
+    material = make_material(18, lambda i: ([i % 3], i % 3))
+    spec = SPEC.model_copy(update={"epochs": 30, "base_lr": 2.0})
+    _, reporter = train_tiny(spec, material, tmp_path)
+    assert reporter.curves["loss"][60] < 0.2 * reporter.curves["loss"][1]
+
+
+def test_bfloat16_and_contiguous_layout_train(material, tmp_path: Path) -> None:
+    compute = Compute(device="cpu", amp="bf16", channels_last=False)
+    network, reporter = train_tiny(SPEC.model_copy(update={"compute": compute}), material, tmp_path)
+    full, full_curves = train_tiny(SPEC, material, tmp_path / "full")
+    assert reporter.curves["loss"][1] == pytest.approx(full_curves.curves["loss"][1], rel=0.02)
+    assert all(p.dtype == torch.float32 for p in network.parameters())
+    assert any(not torch.equal(a, b) for a, b in zip(network.parameters(), full.parameters(), strict=True))
+
+
+def test_mixed_precision_is_chosen_by_the_device() -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert amp_type(Compute(), cpu) is None
+    assert amp_type(Compute(), cuda) is torch.float16
+    assert amp_type(Compute(amp="off"), cuda) is None
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(material, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="base_lr: the loss is no longer finite at iteration"):
+        train_tiny(SPEC.model_copy(update={"base_lr": 1e30, "epochs": 10}), material, tmp_path)
+
+
+def test_too_large_a_batch_says_so(material, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="batch: 45 is more than the 44 posts"):
+        run(SPEC.model_copy(update={"batch": 45}), material.inputs, tmp_path, LocalReporter(tmp_path))
+
+
+def test_the_seed_fixes_the_network() -> None:
+    clusters = {"comments": 7, "reactions": 5}
+    first, again = (build_network(SPEC, clusters).state_dict() for _ in range(2))
+    other = build_network(SPEC.model_copy(update={"seed": 1}), clusters).state_dict()
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert not torch.equal(first["heads.comments.weight"], other["heads.comments.weight"])
