@@ -24,7 +24,9 @@ class Settings(BaseSettings):
     public_url: str = Field("http://127.0.0.1:8501", description="Where people open the pages.")
     lease_seconds: float = Field(15, gt=0.2, description="A worker silent for longer has lost its run.")
     reconcile_seconds: float = Field(5, gt=0, description="Time between two sweeps of the reconciler.")
-    republish_seconds: float = Field(60, gt=0, description="A run queued longer is announced again.")
+    republish_seconds: float = Field(
+        20, gt=0, description="A run queued longer, while its queue is empty, is announced again."
+    )
     max_attempts: int = Field(5, ge=1, description="Times a run is taken up before it counts as failed.")
     cancel_grace_seconds: float = Field(60, gt=0, description="Time to save state before SIGKILL.")
     max_upload_bytes: int = Field(64 * 2**20, ge=1024)

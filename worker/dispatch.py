@@ -9,6 +9,8 @@ import time
 from uuid import UUID
 
 import psycopg
+from amqp.exceptions import ChannelError
+from kombu.exceptions import KombuError
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend.store import outbox
@@ -19,6 +21,8 @@ from .app import app
 from .context import Context, context
 
 log = logging.getLogger("vise.dispatch")
+QUEUES = ("cpu", "gpu")
+"""Of runs; a prediction that nobody answered is failed, not announced again."""
 
 
 def publish(task: str, argument: UUID, queue: str) -> None:
@@ -65,18 +69,42 @@ def _publish(here: Context) -> bool:
             with here.sessions.begin() as db:
                 if outbox.publish_due(db, publish) == 0:
                     return True
-    except app.connection_for_write().connection_errors as error:
+    except _broker_errors() as error:
         log.warning("the broker does not answer, messages wait: %s", error)
         return False
 
 
+def _drained() -> list[str]:
+    """Queues in which the broker holds no message; none where it does not answer."""
+    empty = []
+    try:
+        with app.connection_for_read() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+            for name in QUEUES:
+                try:
+                    if connection.default_channel.queue_declare(name, passive=True).message_count == 0:
+                        empty.append(name)
+                except ChannelError:  # The broker has never heard of it.
+                    empty.append(name)
+    except _broker_errors() as error:
+        log.warning("the broker does not answer: %s", error)
+        return []
+    return empty
+
+
+def _broker_errors() -> tuple[type[BaseException], ...]:
+    return (KombuError, OSError, *app.connection_for_write().connection_errors)
+
+
 def _sweep(here: Context) -> None:
+    drained = _drained()
     with here.sessions.begin() as db:
         swept = reconcile(
             db,
             max_attempts=here.settings.max_attempts,
             republish_seconds=here.settings.republish_seconds,
             prediction_timeout_seconds=here.settings.prediction_timeout_seconds,
+            drained=drained,
         )
     if swept != Swept():
         log.info("swept: %s", swept)

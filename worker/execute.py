@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from backend.store import artifacts, datasets, states
 from backend.store.errors import StaleToken
@@ -58,6 +59,10 @@ def execute(run_id: UUID, stopping: threading.Event, busy: Busy) -> None:
             _supervise(here, claim, workspace, stopping, lease)
     except StaleToken as error:
         log.warning("%s; another worker has it", error)
+    except Exception as error:
+        # Not the stage's fault: give the run back now, and do not wait for the lease to run out.
+        log.exception("run %s could not be carried through", run_id)
+        _give_back(here, claim, f"{here.name} failed: {type(error).__name__}: {error}")
     finally:
         busy.run_id = None
         shutil.rmtree(workspace, ignore_errors=True)
@@ -83,7 +88,7 @@ def _lease(here: Context, claim: Claim) -> Iterator[Lease]:
                 with here.sessions.begin() as db:
                     state = states.renew(db, claim.run_id, claim.token, here.settings.lease_seconds)
                 last = time.monotonic()
-            except DBAPIError as error:
+            except SQLAlchemyError as error:
                 # While the database is away nobody else can claim the run either; go on, and ask again.
                 log.warning(
                     "run %s: lease not renewed for %.0f s: %s", claim.run_id, time.monotonic() - last, error
@@ -108,17 +113,19 @@ def _supervise(here: Context, claim: Claim, workspace: Path, stopping: threading
     try:
         order = _prepare(here, claim, workspace)
     except ViseError as error:
-        _end(here, claim, RunState.failed, reason=f"its inputs could not be fetched: {error}")
+        _end(here, claim, stopping, RunState.failed, reason=f"its inputs could not be fetched: {error}")
         return
-    child = subprocess.Popen(
-        [sys.executable, "-m", "worker.child"],
-        stdin=subprocess.PIPE,
-        stderr=(workspace / "stderr.txt").open("wb"),
-        start_new_session=True,
-    )
+    with (workspace / "stderr.txt").open("wb") as stderr:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "worker.child"],
+            stdin=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+        )
     assert child.stdin is not None
-    child.stdin.write(ORDER.dump_json(order))
-    child.stdin.close()
+    # A child that dies before it has read its order is told from its exit code below.
+    with suppress(BrokenPipeError), child.stdin as stdin:
+        stdin.write(ORDER.dump_json(order))
     told_at: float | None = None
     while child.poll() is None:
         if lease.lost.is_set():
@@ -132,11 +139,13 @@ def _supervise(here: Context, claim: Claim, workspace: Path, stopping: threading
         time.sleep(POLL_SECONDS)
     # Whatever the stage itself started (data loaders, trainers) goes with it.
     _kill(child)
-    _write_end(here, claim, workspace, child.returncode, lease, stopped=stopping.is_set())
+    _write_end(here, claim, workspace, child.returncode, lease, stopping)
 
 
 def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
-    shutil.rmtree(workspace, ignore_errors=True)
+    # Also what a holder before us left behind when it was killed.
+    for left in workspace.parent.glob(f"{claim.run_id}-*"):
+        shutil.rmtree(left, ignore_errors=True)
     workspace.mkdir(parents=True)
     inputs, hashes = {}, {}
     for role, raw in claim.inputs.items():
@@ -151,39 +160,55 @@ def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
         inputs[role] = artifacts.materialise(here.storage, manifest, artifact.folder, place)
         hashes[role] = artifact.sha256
     if claim.checkpoint is not None:
-        storage = here.state_storage(claim.run_id)
-        with storage.open(claim.checkpoint) as file:
+        token, _, key = claim.checkpoint.partition("/")
+        storage = here.state_storage(claim.run_id, int(token))
+        with storage.open(key) as file:
             for row in json.load(file):
                 storage.get(row["sha256"], workspace / "state" / row["path"], link=False)
     return Order(claim.run_id, claim.token, claim.stage, claim.spec, inputs, hashes, workspace, os.getpid())
 
 
 def _write_end(
-    here: Context, claim: Claim, workspace: Path, code: int, lease: Lease, *, stopped: bool
+    here: Context, claim: Claim, workspace: Path, code: int, lease: Lease, stopping: threading.Event
 ) -> None:
     outcome: dict[str, Any] = {}
     if (workspace / OUTCOME).exists():
         outcome = json.loads((workspace / OUTCOME).read_bytes())
     if code == DONE:
-        _end(here, claim, RunState.succeeded, **outcome)
+        _end(here, claim, stopping, RunState.succeeded, **outcome)
+        here.state_storage(claim.run_id).clear()
     elif code == LOST:
         raise StaleToken(f"run {claim.run_id}: its writes were refused")
     elif lease.cancelled.is_set():
-        _end(here, claim, RunState.cancelled, reason="cancelled on request")
-    elif stopped:
+        _end(here, claim, stopping, RunState.cancelled, reason="cancelled on request")
+    elif stopping.is_set():
         with here.sessions.begin() as db:
             states.release(db, claim.run_id, claim.token, f"{here.name} is shutting down")
     elif code in (REFUSED, CRASHED, STOPPED) and outcome:
-        _end(here, claim, RunState.failed, reason=outcome["reason"], error=outcome.get("error"))
+        _end(here, claim, stopping, RunState.failed, reason=outcome["reason"], error=outcome.get("error"))
     else:
         tail = (workspace / "stderr.txt").read_text(errors="replace")[-4000:]
-        _end(here, claim, RunState.failed, reason=_death(code), error=tail or None)
+        _end(here, claim, stopping, RunState.failed, reason=_death(code), error=tail or None)
 
 
-def _end(here: Context, claim: Claim, state: RunState, **values: Any) -> None:
-    with here.sessions.begin() as db:
-        states.finish(db, claim.run_id, claim.token, state, **values)
+def _end(here: Context, claim: Claim, stopping: threading.Event, state: RunState, **values: Any) -> None:
+    here.write(lambda db: states.finish(db, claim.run_id, claim.token, state, **values), stop=stopping)
     log.info("run %s: %s %s", claim.run_id, state, values.get("reason") or "")
+
+
+def _give_back(here: Context, claim: Claim, detail: str) -> None:
+    """Put the run in line again, or fail it where it was taken up too often."""
+
+    def write(db: Session) -> None:
+        if claim.attempt >= here.settings.max_attempts:
+            reason = f"given up after {claim.attempt} attempts: {detail}"
+            states.finish(db, claim.run_id, claim.token, RunState.failed, reason=reason)
+        else:
+            states.queue_held(db, claim.run_id, claim.token, detail)
+
+    # Where even this fails, the lease runs out and the reconciler takes the run back.
+    with suppress(StaleToken, SQLAlchemyError), here.sessions.begin() as db:
+        write(db)
 
 
 def _death(code: int) -> str:

@@ -7,13 +7,11 @@ import logging
 import os
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from backend.store import artifacts, logs, metrics, states
@@ -45,6 +43,7 @@ class StoreReporter:
         self._buffer = threading.Lock()
         self._writing = threading.Lock()
         self._closed = threading.Event()
+        self._broken: Exception | None = None
         self._thread = threading.Thread(target=self._flush_often, name="reporter", daemon=True)
         self._thread.start()
 
@@ -69,7 +68,7 @@ class StoreReporter:
 
     def checkpoint(self, path: Path) -> None:
         """Upload the state, name it in the store, then delete what only the one before needed."""
-        storage = self.context.state_storage(self.run_id)
+        storage = self.context.state_storage(self.run_id, self.token)
         manifest = tree_manifest(path)
         for row in manifest:
             storage.put(path / row["path"], row["sha256"])
@@ -81,14 +80,22 @@ class StoreReporter:
         # The curves up to here must be in the store before anyone can resume from here.
         self.flush()
         before: list[str | None] = []
-        self._write(lambda db: before.append(states.set_checkpoint(db, self.run_id, self.token, key)))
-        old = before[-1]
-        if old is not None and old != key:
-            kept = {row["sha256"] for row in manifest} | {key}
-            with storage.open(old) as read:
-                outdated = [row["sha256"] for row in json.load(read)]
-            for sha256 in {*outdated, old} - kept:
-                storage.delete(sha256)
+        name = f"{self.token}/{key}"
+        self._write(lambda db: before.append(states.set_checkpoint(db, self.run_id, self.token, name)))
+        if before[-1] is not None and before[-1] != name:
+            self._forget(before[-1], kept={row["sha256"] for row in manifest} | {key})
+
+    def _forget(self, name: str, kept: set[str]) -> None:
+        """Delete a state that nothing resumes from any more, but for what the newest shares with it."""
+        token, _, old = name.partition("/")
+        storage = self.context.state_storage(self.run_id, int(token))
+        if int(token) != self.token:
+            storage.clear()
+            return
+        with storage.open(old) as read:
+            outdated = [row["sha256"] for row in json.load(read)]
+        for sha256 in {*outdated, old} - kept:
+            storage.delete(sha256)
 
     def should_stop(self) -> bool:
         return self.stop.is_set()
@@ -108,6 +115,8 @@ class StoreReporter:
                 if progress is not None:
                     states.set_progress(db, self.run_id, self.token, progress)
 
+            if self._broken is not None:
+                raise self._broken
             if points or lines or progress is not None:
                 self._write(write)
 
@@ -118,28 +127,17 @@ class StoreReporter:
 
     def _flush_often(self) -> None:
         while not self._closed.wait(FLUSH_SECONDS):
-            self.flush()
+            try:
+                self.flush()
+            except Exception as error:
+                # Told to the stage at its next call: a point that cannot be written must not vanish quietly.
+                self._broken = error
+                return
 
     def _write(self, write: Callable[[Session], object]) -> None:
-        """One transaction, again and again while the database is away; ends the process if the run is lost."""
-        pause = 0.2
-        while True:
-            try:
-                with self.context.sessions.begin() as db:
-                    write(db)
-                return
-            except StaleToken as error:
-                log.error("%s; another worker has it, so this one ends", error)
-                os._exit(LOST)
-            except DBAPIError as error:
-                if not (error.connection_invalidated or "deadlock" in str(error) or _is_outage(error)):
-                    raise
-                log.warning("the database does not answer, trying again in %.1f s: %s", pause, error)
-                time.sleep(pause)
-                pause = min(2 * pause, 10)
-
-
-def _is_outage(error: DBAPIError) -> bool:
-    from sqlalchemy.exc import InterfaceError, OperationalError
-
-    return isinstance(error, OperationalError | InterfaceError)
+        """One transaction, however long the database is away; ends the process if the run is lost."""
+        try:
+            self.context.write(write)
+        except StaleToken as error:
+            log.error("%s; another worker has it, so this one ends", error)
+            os._exit(LOST)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, exists, func, select, true, update
 from sqlalchemy.orm import Session
 
 from vise_client.schemas import RunState
@@ -25,9 +26,18 @@ class Swept:
 
 
 def reconcile(
-    db: Session, *, max_attempts: int, republish_seconds: float, prediction_timeout_seconds: float
+    db: Session,
+    *,
+    max_attempts: int,
+    republish_seconds: float,
+    prediction_timeout_seconds: float,
+    drained: Collection[str] | None = None,
 ) -> Swept:
-    """One sweep; safe to run at any time and in several processes at once."""
+    """One sweep; safe to run at any time and in several processes at once.
+
+    ``drained`` are the queues in which the broker holds no message: what is queued there was lost. A run that
+    waits behind others in a long queue is not announced again and again. None: take every queue for drained.
+    """
     taken_back = failed = 0
     lost = db.scalars(
         select(Run)
@@ -52,6 +62,7 @@ def reconcile(
             Run.state == RunState.queued.value,
             Run.kind == "stage",
             Run.queued_at < func.now() - timedelta(seconds=republish_seconds),
+            true() if drained is None else Run.queue.in_(drained),
             ~exists().where(Outbox.argument == Run.id),
         )
         .order_by(Run.id)

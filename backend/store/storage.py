@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,10 +40,18 @@ class Storage:
         part = f"{self.root}/incoming/{uuid.uuid4().hex}"
         self.fs.makedirs(f"{self.root}/incoming", exist_ok=True)
         if self.local:
+            copied = hashlib.sha256()
             with source.open("rb") as read, Path(part).open("wb") as write:
-                shutil.copyfileobj(read, write, CHUNK)
+                while chunk := read.read(CHUNK):
+                    copied.update(chunk)
+                    write.write(chunk)
                 write.flush()
                 os.fsync(write.fileno())
+            if copied.hexdigest() != sha256:
+                Path(part).unlink()
+                raise StorageError(
+                    f"{source} was changed while it was stored: write it whole, then publish it"
+                )
             Path(part).chmod(0o444)
             Path(part).replace(target)
         else:
@@ -87,6 +95,11 @@ class Storage:
         """Forget an object. The caller knows that nothing names it any more."""
         if self.fs.exists(self._path(sha256)):
             self.fs.rm_file(self._path(sha256))
+
+    def clear(self) -> None:
+        """Forget everything below this storage's root."""
+        if self.fs.exists(self.root):
+            self.fs.rm(self.root, recursive=True)
 
     def _path(self, sha256: str) -> str:
         if len(sha256) != 64 or not all(c in "0123456789abcdef" for c in sha256):

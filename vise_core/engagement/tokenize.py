@@ -1,13 +1,16 @@
 """Comments to words, emoji included.
 
-Emoji are words (they carry most of a reaction), and so are words of every script. Links and mentions become one
-token each, so that neither a name nor an address ever enters a vocabulary. Choices that are ours: NFKC folding,
-skin tones and variation selectors dropped (one emoji, one word), runs of three or more equal letters squashed
-to two ("soooo" → "soo"), hashtags keep their word.
+Emoji are words (they carry most of a reaction), and so are words of every script. Links, mentions and mail
+addresses become one token each, so that neither a name nor an address ever enters a vocabulary (method 7, trap 11).
+
+Choices that are ours: NFKC folding; skin tones and variation selectors are dropped, so that 👍🏽 and 👍 are one
+word; runs of three or more equal letters are squashed to two ("soooo" → "soo"); hashtags keep their word; a bare
+"name.tld" is a link for a few well-known top-level domains, and for any of them where a path follows.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import regex
@@ -15,40 +18,64 @@ import regex
 LINK = "<link>"
 MENTION = "<mention>"
 
-_LINK = regex.compile(
-    r"(?:https?://|www\.)\S+|\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|io|ly|me|co)(?:/\S*)?\b", regex.I
+# Format characters that nobody sees and that could hide a name from the patterns below. Neither of the joiners is
+# among them: ZWJ builds emoji, and both spell words of Persian and of Indic scripts.
+_UNSEEN = re.compile("[\u00ad\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]")
+_VARIANTS = re.compile("[\U0001f3fb-\U0001f3ff\ufe00-\ufe0f]")
+_STRETCHED = re.compile(r"([^\W\d_])\1{2,}")
+# One pass finds links and mentions together: a link may hold an @, and a mention may look like a domain.
+_PRIVATE = regex.compile(
+    r"(?P<link>"
+    r"\b[a-z][a-z0-9+.-]*+://\S+"
+    r"|(?<!\w)w{2,}\.\w\S*"
+    r"|//[\w-]++\.\S+"
+    r"|(?<![\w.@-])(?:[\w-]++\.)+(?:"
+    r"[a-z]{2,}+(?::\d+)?+/\S*"
+    r"|(?:com|org|net|edu|gov|info|biz|io|ly|tv|me|co|app|dev|gg)(?:\.[a-z]{2})?\b(?![@-]))"
+    r")"
+    # A mail address, or an @ and a name.
+    r"|(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)+|@++[\u200B-\u200D]*+\w(?:[\w.-]*\w)?",
+    regex.IGNORECASE,
 )
-_MENTION = regex.compile(r"(?<![\w.])@[\w.]+|\b[\w.+-]+@[\w-]+\.[\w.]+\b")
-_MODIFIERS = regex.compile(r"[\U0001F3FB-\U0001F3FF\uFE0E\uFE0F]")
-_STRETCHED = regex.compile(r"(\p{L})\1{2,}")
-# A flag, a keycap, an emoji sequence joined by ZWJ, a word (with inner apostrophe), or a placeholder.
+# Every match of _PRIVATE holds one of these; most comments do not, and are spared the slow search.
+_HINT = re.compile(r"[@/]|\.\w")
+_ASCII_TOKEN = re.compile(r"[A-Za-z0-9]+(?:'[A-Za-z]+)*|<link>|<mention>")
+# A keycap, a word (with inner apostrophe or joiner), a flag, a flag of a region, an emoji or a sequence of them
+# joined by ZWJ, or a placeholder. Keycaps come before words, since U+20E3 is a mark.
 _TOKEN = regex.compile(
-    r"<link>|<mention>"
+    r"[0-9#*]\u20E3"
+    r"|[\p{L}\p{M}\p{N}]++(?:['’\u200C\u200D][\p{L}\p{M}]++)*+"
     r"|[\U0001F1E6-\U0001F1FF]{2}"
-    r"|[0-9#*]\u20E3"
-    r"|(?:\p{Extended_Pictographic}(?<![0-9#*©®™]))(?:\u200D\p{Extended_Pictographic})*"
-    r"|[\p{L}\p{M}\p{N}]+(?:['’][\p{L}\p{M}]+)*"
+    r"|\U0001F3F4[\U000E0020-\U000E007E]++\U000E007F"
+    r"|\p{Extended_Pictographic}(?:\u200D\p{Extended_Pictographic})*+"
+    r"|<link>|<mention>"
 )
 
 
 def normalise(comment: str, *, lowercase: bool = True) -> str:
     """The comment with links and mentions replaced and spelling folded. Idempotent."""
     if not comment.isascii():
-        comment = _MODIFIERS.sub("", unicodedata.normalize("NFKC", comment))
-    if "@" in comment:
-        comment = _MENTION.sub(f" {MENTION} ", comment)
-    if "." in comment or "://" in comment:
-        comment = _LINK.sub(f" {LINK} ", comment)
+        # Dropped before folding: a selector between a letter and its accent would keep them apart.
+        comment = unicodedata.normalize("NFKC", _VARIANTS.sub("", _UNSEEN.sub("", comment)))
     if lowercase:
         comment = comment.lower()
-    return _STRETCHED.sub(r"\1\1", comment)
+    # Squashed before the search for links, which must not find on a second pass what it missed on the first.
+    comment = _STRETCHED.sub(r"\1\1", comment)
+    if _HINT.search(comment):
+        comment = _PRIVATE.sub(lambda m: f" {LINK} " if m["link"] else f" {MENTION} ", comment)
+    return comment
 
 
 def tokenize(comment: str, *, lowercase: bool = True) -> list[str]:
     """Words, emoji and placeholders of a comment, in order; empty where it has none."""
-    return _TOKEN.findall(normalise(comment, lowercase=lowercase))
+    text = normalise(comment, lowercase=lowercase)
+    return _ASCII_TOKEN.findall(text) if text.isascii() else _TOKEN.findall(text)
 
 
 def redact(comment: str) -> str:
-    """The comment as it may be shown to people: links and mentions replaced, the rest as written."""
-    return _LINK.sub(LINK, _MENTION.sub(MENTION, comment))
+    """The comment as it may be shown to people: links and mentions replaced, the rest nearly as written.
+
+    Width and ligatures are folded (NFKC), so that a full-width @ hides nothing; case and skin tones stay.
+    """
+    folded = unicodedata.normalize("NFKC", _UNSEEN.sub("", comment))
+    return _PRIVATE.sub(lambda m: LINK if m["link"] else MENTION, folded)

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from vise_core.errors import BadInput
+from vise_core.errors import BadInput, Stopped
 from vise_core.models.backbones import Backbone
 from vise_core.models.heads import linear_head
 from vise_core.posts.shards import ShardIndex
-from vise_core.pretrain.distributed import Group
+from vise_core.pretrain.data import BatchPlan
+from vise_core.pretrain.distributed import Group, process_group
 from vise_core.pretrain.labels import read_labels
 from vise_core.pretrain.stage import run
 from vise_core.pretrain.trainer import Network, amp_type, build_network, train
@@ -42,14 +42,16 @@ class Tiny(nn.Module):
         return torch.relu(self.conv(x))
 
 
-def train_tiny(spec: PretrainSpec, material, workspace: Path) -> tuple[Network, LocalReporter]:
+def train_tiny(
+    spec: PretrainSpec, material, workspace: Path, group: Group | None = None
+) -> tuple[Network, LocalReporter]:
     posts = ShardIndex.open(material.posts)
     labels = read_labels(material.labels, posts, spec.signals)
     torch.manual_seed(0)
     heads = {name: linear_head(512, labels.clusters[name], seed=1) for name in spec.signals}
     network = Network(Backbone("resnet18", Tiny()), heads)
     reporter = LocalReporter(workspace)
-    train(spec, network, posts, labels, Group(), workspace, reporter)
+    train(spec, network, posts, labels, group or Group(), workspace, reporter)
     return network, reporter
 
 
@@ -67,22 +69,49 @@ def test_accumulation_changes_nothing(material, tmp_path: Path, accumulate: int)
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
 
 
-def test_two_processes_begin_as_one_does(material, tmp_path: Path) -> None:
-    """Batch-norm sees half a batch in each process, so only a frozen one makes the whole run equal."""
-    one, two = LocalReporter(tmp_path / "one"), LocalReporter(tmp_path / "two")
-    spec = SPEC.model_copy(update={"batch": 44, "epochs": 3, "log_every": 1})
-    result = run(spec, material.inputs, tmp_path / "w1", one)
-    both = spec.model_copy(update={"compute": Compute(device="cpu", processes=2)})
-    result_of_two = run(both, material.inputs, tmp_path / "w2", two)
-    assert result_of_two.iterations == result.iterations == 3
-    # Before any step the loss differs by batch-norm's statistics alone.
-    assert two.curves["loss"][1] == pytest.approx(one.curves["loss"][1], rel=0.05)
-    assert two.curves["loss"].keys() == one.curves["loss"].keys()
-    assert result_of_two.final_loss == pytest.approx(two.curves["loss"][3])
-    for name in ("backbone", "heads"):
-        assert load_file(two.artifacts["checkpoint"] / f"{name}.safetensors").keys() == (
-            load_file(one.artifacts["checkpoint"] / f"{name}.safetensors").keys()
+def follow(group: Group, spec: PretrainSpec, material, workspace: Path) -> None:
+    """What the second process does."""
+    train_tiny(spec, material, workspace, group)
+
+
+def test_two_processes_train_as_one_does(material, tmp_path: Path) -> None:
+    """9 images over 2 processes and 2 steps: uneven parts, heads with gaps, and the same network."""
+    one, one_curves = train_tiny(SPEC, material, tmp_path / "one")
+    spec = SPEC.model_copy(update={"accumulate": 2})
+    two_processes = Compute(device="cpu", processes=2)
+    with process_group(two_processes, follow, spec, material, tmp_path / "two") as group:
+        assert (group.rank, group.world) == (0, 2)
+        two, two_curves = train_tiny(spec, material, tmp_path / "two", group)
+    for name in ("loss", "loss/comments", "loss/reactions"):
+        assert list(one_curves.curves[name].values()) == pytest.approx(
+            list(two_curves.curves[name].values()), rel=1e-5
         )
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
+
+
+def test_the_stage_runs_on_two_processes_and_goes_on_with_one(material, tmp_path: Path) -> None:
+    spec = SPEC.model_copy(update={"epochs": 1, "compute": Compute(device="cpu", processes=2)})
+    reporter = LocalReporter(tmp_path / "artifacts", stop=True)
+    with pytest.raises(Stopped, match="after iteration 1 of 4"):
+        run(spec, material.inputs, tmp_path, reporter)
+    reporter.stop = False
+    result = run(
+        spec.model_copy(update={"compute": Compute(device="cpu")}), material.inputs, tmp_path, reporter
+    )
+    assert sorted(reporter.curves["loss"]) == [1, 2, 3, 4]
+    assert result.final_loss == pytest.approx(sum(reporter.curves["loss"].values()) / 4)
+
+
+def test_what_fails_in_another_process_is_told_here(material, tmp_path: Path) -> None:
+    spec = SPEC.model_copy(update={"compute": Compute(device="cpu", processes=2)})
+    _, rows = next(BatchPlan(44, 9, spec.seed, world=2).batches(0, 1))
+    posts = ShardIndex.open(material.posts)
+    image = posts.read_image(int(rows[-1]))  # the last of a batch is the last process's
+    for shard in material.posts.glob("*.tar"):
+        shard.write_bytes(shard.read_bytes().replace(image, b"\0" * len(image)))
+    with pytest.raises(BadInput, match=f"post 'post-{rows[-1]}': its image no longer decodes"):
+        run(spec, material.inputs, tmp_path, LocalReporter(tmp_path))
 
 
 @pytest.mark.parametrize(("signals", "other"), [(("comments",), "reactions"), (("reactions",), "comments")])
