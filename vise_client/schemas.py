@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vise_core.specs.evaluate import CamMethod
+from vise_core.specs.explain import CamMethod
 from vise_core.specs.recipes import InputRef, RecipeSpec, SweepSpec
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from backend.store import predictions
 from backend.store.database import Sessions
 from vise_client.schemas import PredictionView
-from vise_core.specs.evaluate import CamMethod, PredictOptions
+from vise_core.specs.explain import CamMethod, PredictOptions
 
 from .dependencies import Config, Db, Who, editor
 from .errors import ApiProblem

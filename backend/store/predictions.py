@@ -10,7 +10,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session, undefer
 
 from vise_client.schemas import PredictionView
-from vise_core.specs.evaluate import PredictOptions
+from vise_core.specs.explain import PredictOptions
 
 from . import models
 from .errors import Invalid, NotFound

@@ -9,7 +9,7 @@ import streamlit as st
 from frontend.charts.curves import bars
 from frontend.session import client, errors_as_sentences, may_edit
 from frontend.style import headline, synthetic_badge
-from vise_core.specs.evaluate import CAM_METHODS
+from vise_core.specs.explain import CAM_METHODS
 
 SAMPLES = 12
 

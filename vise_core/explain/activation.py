@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from vise_core.errors import BadInput
 from vise_core.models.classifier import ImageClassifier
-from vise_core.specs.evaluate import CAM_METHODS, CamMethod
+from vise_core.specs.explain import CAM_METHODS, CamMethod
 
 Heat = npt.NDArray[np.float32]
 

@@ -15,7 +15,8 @@ from vise_core.models.classifier import ImageClassifier, load_classifier
 from vise_core.models.transforms import eval_transform
 from vise_core.posts.images import open_image
 from vise_core.reporter import Reporter
-from vise_core.specs.evaluate import ExplainResult, ExplainSpec, FolderTask
+from vise_core.specs.explain import ExplainResult, ExplainSpec
+from vise_core.specs.tasks import FolderTask
 from vise_core.tasks import LabelledImages, load_task
 
 from .activation import activation_from_maps

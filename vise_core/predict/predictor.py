@@ -20,7 +20,7 @@ from vise_core.models.classifier import ImageClassifier, load_classifier
 from vise_core.models.transforms import eval_transform
 from vise_core.posts.images import open_image
 from vise_core.specs.base import Compute
-from vise_core.specs.evaluate import PredictOptions
+from vise_core.specs.explain import PredictOptions
 
 Picture = Image.Image | bytes | Path
 """A decoded RGB image, or an untrusted file or its bytes."""

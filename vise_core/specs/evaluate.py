@@ -1,4 +1,4 @@
-"""Specs of the downstream protocols (Sec. 4.2, 5.2, App. C.3) and of explanations."""
+"""Specs of the downstream protocols (Sec. 4.2, 5.2, App. C.3)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from .backbones import BackboneName
 from .base import Compute, Record, Result, Spec
-
-CAM_METHODS: dict[str, str] = {"cam": "CAM", "gradcam": "Grad-CAM"}
-"""Class activation methods by name, with the title that people know them by."""
-
-CamMethod = Literal["cam", "gradcam"]
+from .tasks import FolderTask, SplitSpec, Task
 
 
 class RandomWeights(Record):
@@ -37,43 +33,6 @@ class PretrainedWeights(Record):
 
 
 Weights = Annotated[RandomWeights | CatalogueWeights | PretrainedWeights, Field(discriminator="kind")]
-
-
-class FolderTask(Record):
-    """<root>/<class>/**/<image>: the class is the first folder under the root."""
-
-    kind: Literal["folder"] = "folder"
-    name: str = Field("folder", description="Name of the task in tables.")
-
-
-class CsvTask(Record):
-    """A CSV file of path,label and perhaps split (train, val, test)."""
-
-    kind: Literal["csv"] = "csv"
-    name: str = Field("csv", description="Name of the task in tables.")
-    manifest: str = Field("labels.csv", description="The CSV file, relative to the data set's folder.")
-    delimiter: str = Field(",", min_length=1, max_length=1)
-    path_column: str = "path"
-    label_column: str = "label"
-    split_column: str | None = Field("split", description="Used where the file has it.")
-
-
-Task = Annotated[FolderTask | CsvTask, Field(discriminator="kind")]
-
-
-class SplitSpec(Record):
-    """Random splits of train / val / test; val and train round down, test takes the rest (Table 8)."""
-
-    count: int = Field(5, ge=1, le=100)
-    train: float = Field(0.7, gt=0, lt=1)
-    val: float = Field(0.1, gt=0, lt=1)
-    seed: int = Field(0, ge=0, lt=2**31)
-
-    @model_validator(mode="after")
-    def _leaves_a_test_set(self) -> SplitSpec:
-        if self.train + self.val >= 1:
-            raise ValueError("train + val must leave a share for test")
-        return self
 
 
 class EvaluateSpec(Spec):
@@ -167,39 +126,3 @@ class EvaluateResult(Result):
         if self.test_mean is not None:
             values["test_accuracy"] = self.test_mean
         return values
-
-
-class ExplainSpec(Spec):
-    """Where a predictor looks: class activation maps over a labelled set, scored where masks exist."""
-
-    method: CamMethod = "cam"
-    target: Literal["predicted", "true"] = Field("predicted", description="The class whose map is drawn.")
-    limit: int = Field(24, ge=1, le=10_000, description="Images to explain, evenly over classes.")
-    strength: float = Field(0.5, ge=0, le=1, description="Opacity of the map over the image.")
-    compute: Compute = Field(default_factory=Compute)
-
-
-class ExplainResult(Result):
-    """Artifacts: ``overlays`` (folder of PNG), ``explanations`` (JSON)."""
-
-    images: int
-    accuracy: float = Field(
-        description="Share of the explained images whose predicted class is right, percent."
-    )
-    pointing: float | None = Field(
-        description="Pointing game: share of maps whose peak lies in the mask, percent; None without masks."
-    )
-    pointing_chance: float | None = Field(
-        description="What a random peak would score: mean share of the image that the mask covers, percent."
-    )
-
-    def headline(self) -> dict[str, float]:
-        return {} if self.pointing is None else {"pointing": self.pointing}
-
-
-class PredictOptions(Record):
-    """What to compute for an uploaded image."""
-
-    method: CamMethod = "cam"
-    target_class: str | None = Field(None, description="Class whose map is drawn; null: the most probable.")
-    strength: float = Field(0.5, ge=0, le=1, description="Opacity of the map over the image.")

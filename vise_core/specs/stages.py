@@ -13,7 +13,8 @@ from pydantic import Field
 
 from .base import Record, Result, Spec
 from .engagement import ClusterResult, ClusterSpec, LabelResult, LabelSpec
-from .evaluate import EvaluateResult, EvaluateSpec, ExplainResult, ExplainSpec
+from .evaluate import EvaluateResult, EvaluateSpec
+from .explain import ExplainResult, ExplainSpec
 from .posts import IngestResult, IngestSpec
 from .pretrain import PretrainResult, PretrainSpec
 

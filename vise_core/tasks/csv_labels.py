@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from vise_core.errors import BadInput
-from vise_core.specs.evaluate import CsvTask
+from vise_core.specs.tasks import CsvTask
 
 from .records import Row, SplitName, inside
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from vise_core.errors import BadInput
-from vise_core.specs.evaluate import FolderTask
+from vise_core.specs.tasks import FolderTask
 
 from .records import IMAGE_SUFFIXES, Row, inside
 

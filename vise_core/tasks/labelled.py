@@ -13,7 +13,7 @@ import numpy as np
 
 from vise_core.errors import BadImage, BadInput
 from vise_core.posts.images import open_image
-from vise_core.specs.evaluate import Task
+from vise_core.specs.tasks import Task
 
 from .csv_labels import read_csv_labels
 from .folder_labels import read_folder_labels
@@ -27,7 +27,7 @@ READERS: dict[str, Callable[[Any, Path], list[Row]]] = {
     "folder": read_folder_labels,
     "csv": read_csv_labels,
 }
-"""How each kind of task is read. Adding a kind: its spec in ``specs.evaluate`` and its reader here."""
+"""How each kind of task is read. Adding a kind: its spec in ``specs.tasks`` and its reader here."""
 
 
 def load_task(spec: Task, folder: Path) -> LabelledImages:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vise_core.errors import BadInput
-from vise_core.specs.evaluate import SplitSpec
+from vise_core.specs.tasks import SplitSpec
 
 from .records import LabelledImages, SplitName
 

@@ -17,7 +17,8 @@ from vise_core.models.checkpoint import save_checkpoint
 from vise_core.models.classifier import load_classifier
 from vise_core.models.heads import linear_head
 from vise_core.reporter import LocalReporter
-from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec, PretrainedWeights, RandomWeights, SplitSpec
+from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec, PretrainedWeights, RandomWeights
+from vise_core.specs.tasks import SplitSpec
 
 CACHED = EvaluateSpec(
     weights=RandomWeights(backbone="resnet18"),

@@ -13,7 +13,7 @@ from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.models.heads import linear_head
 from vise_core.models.transforms import eval_transform
 from vise_core.predict import Predictor
-from vise_core.specs.evaluate import PredictOptions
+from vise_core.specs.explain import PredictOptions
 
 CLASSES = ("blue", "green", "red")
 

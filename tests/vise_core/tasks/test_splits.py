@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vise_core.errors import BadInput
-from vise_core.specs.evaluate import SplitSpec
+from vise_core.specs.tasks import SplitSpec
 from vise_core.tasks import random_splits, task_splits
 from vise_core.tasks.records import LabelledImages
 

@@ -1,0 +1,50 @@
+"""Specs of class activation maps: of a whole set, and of one uploaded image."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .base import Compute, Record, Result, Spec
+
+CAM_METHODS: dict[str, str] = {"cam": "CAM", "gradcam": "Grad-CAM"}
+"""Class activation methods by name, with the title that people know them by."""
+
+CamMethod = Literal["cam", "gradcam"]
+
+
+class ExplainSpec(Spec):
+    """Where a predictor looks: class activation maps over a labelled set, scored where masks exist."""
+
+    method: CamMethod = "cam"
+    target: Literal["predicted", "true"] = Field("predicted", description="The class whose map is drawn.")
+    limit: int = Field(24, ge=1, le=10_000, description="Images to explain, evenly over classes.")
+    strength: float = Field(0.5, ge=0, le=1, description="Opacity of the map over the image.")
+    compute: Compute = Field(default_factory=Compute)
+
+
+class ExplainResult(Result):
+    """Artifacts: ``overlays`` (folder of PNG), ``explanations`` (JSON)."""
+
+    images: int
+    accuracy: float = Field(
+        description="Share of the explained images whose predicted class is right, percent."
+    )
+    pointing: float | None = Field(
+        description="Pointing game: share of maps whose peak lies in the mask, percent; None without masks."
+    )
+    pointing_chance: float | None = Field(
+        description="What a random peak would score: mean share of the image that the mask covers, percent."
+    )
+
+    def headline(self) -> dict[str, float]:
+        return {} if self.pointing is None else {"pointing": self.pointing}
+
+
+class PredictOptions(Record):
+    """What to compute for an uploaded image."""
+
+    method: CamMethod = "cam"
+    target_class: str | None = Field(None, description="Class whose map is drawn; null: the most probable.")
+    strength: float = Field(0.5, ge=0, le=1, description="Opacity of the map over the image.")
