@@ -1,10 +1,18 @@
 """The real servers that tests run against, started once a session and stopped at its end."""
 
 import os
+import re
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import tempfile
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -62,3 +70,45 @@ def chromium_path() -> str:
             f"no Chromium at {found or 'chromium'}: install it (make test says how) or set VISE_CHROMIUM"
         )
     return found
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running ``vise up``: its page, the one-time link into it, and where its state lies."""
+
+    url: str
+    link: str
+    home: Path
+
+
+@pytest.fixture(scope="session")
+def start_stack() -> Callable[[Path], AbstractContextManager[Stack]]:
+    """The whole product as a user starts it, on free ports; stopped with Ctrl-C's signal."""
+
+    @contextmanager
+    def start(home: Path) -> Iterator[Stack]:
+        port = _free_port()
+        command = [str(Path(sys.executable).with_name("vise")), "up", "--no-browser", "--home", str(home)]
+        home.mkdir(parents=True, exist_ok=True)
+        with (home / "up.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*command, "--port", str(port), "--api-port", str(_free_port())], stdout=log, stderr=log
+            )
+        try:
+            until = time.monotonic() + 120
+            while not (found := re.search(r"http\S+/auth/login\?code=\S+", (home / "up.log").read_text())):
+                assert process.poll() is None, (home / "up.log").read_text()
+                assert time.monotonic() < until, (home / "up.log").read_text()
+                time.sleep(0.2)
+            yield Stack(f"http://127.0.0.1:{port}", found.group(0), home)
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0, (home / "up.log").read_text()
+
+    return start
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

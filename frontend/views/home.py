@@ -36,6 +36,8 @@ def sample_progress() -> None:
         if not recent:
             return
         run = client().run(recent[0].id)
+        if run.state.final and busy:
+            st.rerun()  # the button above can be pressed again
         run_row(run)
         if not run.state.final:
             run_rows(run.children, mark=False)
@@ -52,10 +54,16 @@ st.write(
     "pseudo-labels, compares it with random and ImageNet features on six emotions, and makes the best one ready "
     "for your own images. Takes a few minutes on a laptop."
 )
+busy = False
 if may_edit(user):
-    if st.button("Try it with sample data", type="primary", icon=":material/play_arrow:"):
-        with errors_as_sentences():
+    with errors_as_sentences():
+        # Looked up before the button is drawn, so that a second press cannot start a second one.
+        going = client().runs(kind="recipe", state=["queued", "running"], limit=20).items
+        busy = any(run.synthetic for run in going)
+        label = "Sample recipe is running" if busy else "Try it with sample data"
+        if st.button(label, type="primary", icon=":material/play_arrow:", disabled=busy, key="try-sample"):
             client().create_recipe(RecipeCreate(recipe="sample"))
+            st.rerun()
 else:
     st.info("Your role only reads. Ask an editor to start a run.")
 sample_progress()

@@ -2,13 +2,7 @@
 
 import os
 import re
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,39 +13,10 @@ FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component
 HARMLESS = re.compile(r"/_stcore/(health|host-config)")
 
 
-@dataclass(frozen=True)
-class Stack:
-    url: str
-    link: str
-    home: Path
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """``vise up`` in a home of its own, stopped with Ctrl-C's signal at the end."""
-    home = tmp_path_factory.mktemp("home")
-    port = _free_port()
-    command = [str(Path(sys.executable).with_name("vise")), "up", "--no-browser", "--home", str(home)]
-    with (home / "up.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--port", str(port), "--api-port", str(_free_port())], stdout=log, stderr=log
-        )
-    try:
-        until = time.monotonic() + 120
-        while not (found := re.search(r"http\S+/auth/login\?code=\S+", (home / "up.log").read_text())):
-            assert process.poll() is None, (home / "up.log").read_text()
-            assert time.monotonic() < until, (home / "up.log").read_text()
-            time.sleep(0.2)
-        yield Stack(f"http://127.0.0.1:{port}", found.group(0), home)
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0, (home / "up.log").read_text()
+def stack(start_stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    with start_stack(tmp_path_factory.mktemp("home")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +28,7 @@ def browser(chromium_path: object) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def signed_in(browser: Browser, stack: Stack) -> Iterator[BrowserContext]:
+def signed_in(browser: Browser, stack) -> Iterator[BrowserContext]:
     """A browser that followed the one-time link."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()

@@ -1,5 +1,6 @@
 """What a new user does first, in a real browser against the real stack."""
 
+import json
 import re
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from skimage import data, io
 
+from vise_client.client import ViseClient
 from vise_core.posts.sample import generate_evaluation_image
 from vise_core.specs.posts import EMOTIONS
 
@@ -22,8 +24,9 @@ def sample(signed_in, stack, pictures) -> float:
     """The sample recipe, started from the home page; the seconds it took."""
     page = signed_in.new_page()
     page.goto(stack.url)
-    page.get_by_role("button", name="Try it with sample data").click()
+    page.get_by_role("button", name="Try it with sample data").dblclick()
     began = time.monotonic()
+    expect(page.get_by_role("button", name="Sample recipe is running")).to_be_disabled(timeout=30_000)
     page.get_by_text("Generate sample posts").first.wait_for(timeout=30_000)
     page.wait_for_timeout(15_000)
     page.screenshot(path=pictures / "home-running.png", full_page=True)
@@ -34,6 +37,13 @@ def sample(signed_in, stack, pictures) -> float:
     page.screenshot(path=pictures / "home-done.png", full_page=True)
     page.close()
     return took
+
+
+def test_a_double_click_starts_one_recipe_and_the_button_comes_back(sample: float, stack, page: Page) -> None:
+    page.goto(stack.url)
+    page.get_by_role("button", name="Try it with sample data").wait_for()
+    with ViseClient(**json.loads((stack.home / "local.json").read_text())) as vise:
+        assert len(vise.runs(kind="recipe").items) == 1
 
 
 def test_the_sample_recipe_ends_within_six_minutes(sample: float) -> None:

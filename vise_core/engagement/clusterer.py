@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -125,17 +126,27 @@ class Clusterer:
             extractor = comments = reactions = None
             if spec.comments is not None:
                 extractor = TfidfExtractor.load(folder, spec.comments.extractor)
-                comments = sparse.load_npz(folder / "comment_centroids.npz").toarray().astype(np.float32)
                 shape = (facts["comment_clusters"], len(extractor.terms))
-                _check_shape(folder / "comment_centroids.npz", comments, shape)
+                comments = _read_sparse(folder / "comment_centroids.npz", shape)
             if spec.reactions is not None:
                 reactions = np.load(folder / "reaction_centroids.npy", allow_pickle=False).astype(np.float32)
                 _check_shape(
                     folder / "reaction_centroids.npy", reactions, (facts["reaction_clusters"], len(REACTIONS))
                 )
             return cls(spec, extractor, comments, reactions, bool(facts["synthetic"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise BadCheckpoint(f"{folder}: not a whole clusterer ({error}): cluster again") from error
+
+
+def _read_sparse(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Dense float32 centroids. Every index is checked first: compiled code would follow a wrong one anywhere."""
+    matrix = sparse.csr_matrix(sparse.load_npz(path))
+    if matrix.shape != shape:
+        raise BadCheckpoint(f"{path}: centroids of shape {matrix.shape}, expected {shape}: cluster again")
+    matrix.check_format(full_check=True)
+    dense = matrix.toarray().astype(np.float32)
+    _check_shape(path, dense, shape)
+    return dense
 
 
 def _check_shape(path: Path, array: npt.NDArray[np.float32], shape: tuple[int, int]) -> None:

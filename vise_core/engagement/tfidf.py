@@ -77,7 +77,7 @@ class TfidfExtractor:
         try:
             terms = json.loads((folder / "vocabulary.json").read_text())
             idf = np.load(folder / "idf.npy", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise BadCheckpoint(f"{folder}: vocabulary.json or idf.npy cannot be read ({error})") from error
         if idf.shape != (len(terms),) or not all(isinstance(term, str) for term in terms):
             raise BadCheckpoint(f"{folder}: {len(terms)} terms, but idf of shape {idf.shape}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy import sparse
 
 from vise_core.engagement.clusterer import Clusterer
 from vise_core.engagement.label import label_shard, shuffle_labels
@@ -167,10 +168,32 @@ def test_too_small_a_subset_is_explained(posts, write_shards, tmp_path) -> None:
         )
 
 
-def test_a_damaged_clusterer_is_refused(clusterer, tmp_path) -> None:
+def _cut(path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _replace_indices(path, value) -> None:
+    matrix = sparse.load_npz(path)
+    matrix.indices[0] = value
+    sparse.save_npz(path, matrix)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b"PK not really"),
+        lambda path: path.write_bytes(b""),
+        _cut,
+        lambda path: _replace_indices(path, 2**30),
+        lambda path: _replace_indices(path, -5),
+        lambda path: sparse.save_npz(path, sparse.csr_matrix((10**6, 10**6))),
+    ],
+    ids=["not a zip", "empty", "truncated", "index too large", "negative index", "huge shape"],
+)
+def test_a_damaged_clusterer_is_refused(clusterer, tmp_path, damage) -> None:
     import shutil
 
     broken = shutil.copytree(clusterer, tmp_path / "clusterer")
-    (broken / "comment_centroids.npz").write_bytes(b"PK not really")
+    damage(broken / "comment_centroids.npz")
     with pytest.raises(BadCheckpoint, match="cluster again"):
         Clusterer.load(broken)

@@ -1,0 +1,125 @@
+"""``vise up`` and the shell commands beside it: what is there before Ctrl-C is there after the next start."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import skimage.data
+
+TINY_RECIPE = """
+title: Two features on a tiny set
+synthetic: true
+steps:
+  posts:
+    stage: ingest
+    spec: {source: {kind: sample, posts: 60, evaluation_images: 60}}
+  random:
+    stage: evaluate
+    spec:
+      method: Random Init
+      weights: {kind: random, backbone: resnet18}
+      augment: false
+      image_size: 32
+      epochs: 3
+      milestones: [2]
+      splits: {count: 2}
+    inputs: {dataset: {step: posts, artifact: evaluation_set}}
+register_best: {among: [random], name: tiny}
+"""
+
+
+class Shell:
+    """The ``vise`` command against one home."""
+
+    def __init__(self, home: Path) -> None:
+        self.environment = {k: v for k, v in os.environ.items() if k not in ("VISE_TOKEN", "VISE_API_URL")}
+        self.environment |= {"VISE_HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")}
+
+    def __call__(self, *arguments: str, rc: int = 0) -> str:
+        command = [str(Path(sys.executable).with_name("vise")), *arguments]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=240)
+        assert done.returncode == rc, done.stdout + done.stderr
+        return done.stdout if rc == 0 else done.stderr
+
+    def states(self) -> dict[str, str]:
+        """Run id → state, of every run."""
+        lines = self("runs", "--all").splitlines()
+        found = (
+            re.match(r"\s*([0-9a-f-]{36}).*?\b(queued|running|succeeded|failed|cancelled)\b", x)
+            for x in lines
+        )
+        return {m[1]: m[2] for m in found if m}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def processes_of(home: Path) -> list[str]:
+    """Commands that are still alive and were started for this home."""
+    alive = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("VISE_HOME") == str(home):
+                alive.append(" ".join(process.cmdline()))
+        except (psutil.Error, OSError):
+            continue
+    return alive
+
+
+def test_a_second_start_after_ctrl_c_has_every_run_and_model_and_goes_on_with_the_rest(
+    start_stack, home: Path, tmp_path: Path
+) -> None:
+    vise = Shell(home)
+    assert "no server is known" in vise("runs", rc=1)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(TINY_RECIPE)
+    photograph = Path(skimage.data.__file__).parent / "chelsea.png"
+
+    with start_stack(home):
+        out = vise("run", "tiny", "--spec", str(recipe), "--follow")
+        assert "succeeded" in out.splitlines()[-1]
+        assert "tiny" in vise("models")
+        # Long enough that Ctrl-C comes in its midst: it goes on after the next start.
+        long = vise(
+            "run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=4000", "--name", "long"
+        ).split()[0]
+        until = time.monotonic() + 60
+        while vise.states()[long] != "running":
+            assert time.monotonic() < until
+        before = vise.states()
+        answer = vise("predict", str(photograph))
+    assert not [c for c in processes_of(home) if "vise" in c or "worker" in c or "celery" in c]
+
+    with start_stack(home):
+        after = vise.states()
+        assert after.keys() == before.keys()
+        assert {r: s for r, s in after.items() if r != long} == {r: s for r, s in before.items() if r != long}
+        assert "tiny" in vise("models")
+        assert vise("predict", str(photograph)) == answer, "the same model, the same probabilities"
+        assert answer.count("%") == 6
+        until = time.monotonic() + 120
+        while vise.states()[long] != "succeeded":
+            assert time.monotonic() < until, vise("show", long)
+            time.sleep(1)
+        assert "Random Init" in vise("report")
+        assert "progress" in vise("show", long)
+        assert vise("logs", long)
+
+
+def test_wrong_use_is_told_in_a_sentence(start_stack, home: Path, tmp_path: Path) -> None:
+    vise = Shell(home)
+    assert "epochs" in vise("run", "pretrain", "--local", "--set", "epochs=0", rc=1)
+    with start_stack(home):
+        assert "is running already" in vise("up", "--no-browser", rc=1)
+        assert "no run" in vise("show", "00000000-0000-0000-0000-000000000000", rc=1).lower()
+        assert "'catalogue'" in vise("run", "evaluate", "--set", "weights.kind=none", rc=1)
+        refused = vise("run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=-1", rc=1)
+        assert "source" in refused
+        assert "posts" in refused
