@@ -1,12 +1,45 @@
-"""Specs of the downstream tasks and of how they are split (Sec. 4.3, Table 8)."""
+"""Specs of the downstream tasks, what the paper says of each (Table 8, App. C.3), and how they are split.
+
+``TASKS`` is the one place of these facts: presets, reports and ``vise tasks verify`` read it. Adding a task is its
+spec and its entry here, and its reader in ``vise_core.tasks``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from .base import Record
+from .posts import EMOTIONS
+
+Metric = Literal["accuracy", "top1", "roc_auc"]
+"""What a task is judged by, and its hyper-parameters are chosen by on val."""
+
+SplitName = Literal["train", "val", "test"]
+
+
+class MetricEntry(Record):
+    """How a metric is written."""
+
+    title: str
+    percent: bool = Field(
+        description="In percent with two digits; else in [0, 1] with four, as the paper prints it."
+    )
+
+    @property
+    def digits(self) -> int:
+        return 2 if self.percent else 4
+
+
+METRICS: dict[str, MetricEntry] = {
+    "accuracy": MetricEntry(title="accuracy", percent=True),
+    "top1": MetricEntry(title="top-1 accuracy", percent=True),
+    "top5": MetricEntry(title="top-5 accuracy", percent=True),
+    "roc_auc": MetricEntry(title="macro ROC AUC", percent=False),
+}
+"""Every number that an evaluation may report, by name."""
 
 
 class FolderTask(Record):
@@ -14,6 +47,7 @@ class FolderTask(Record):
 
     kind: Literal["folder"] = "folder"
     name: str = Field("folder", description="Name of the task in tables.")
+    metric: Metric = Field("accuracy", description="Chooses on val, and is reported.")
 
 
 class CsvTask(Record):
@@ -26,9 +60,71 @@ class CsvTask(Record):
     path_column: str = "path"
     label_column: str = "label"
     split_column: str | None = Field("split", description="Used where the file has it.")
+    metric: Metric = Field("accuracy", description="Chooses on val, and is reported.")
 
 
-Task = Annotated[FolderTask | CsvTask, Field(discriminator="kind")]
+class UnbiasedEmotionTask(Record):
+    """<root>/<emotion>/**/<image>, the six emotions of the paper; split at random."""
+
+    kind: Literal["unbiased_emotion"] = "unbiased_emotion"
+    name: str = Field("UnbiasedEmotion", description="Name of the task in tables.")
+
+
+class PoliticsTask(Record):
+    """A manifest of path (or local_path), label (left, right) and split (train, test); delimiter , ; | or tab."""
+
+    kind: Literal["politics"] = "politics"
+    name: str = Field("Politics", description="Name of the task in tables.")
+    manifest: str | None = Field(
+        None,
+        description="The manifest, relative to the data set's folder; null: the only .csv, .tsv or .txt there.",
+    )
+
+
+HatefulSplit = Literal["train", "dev", "test", "dev_seen", "dev_unseen", "test_seen", "test_unseen"]
+"""Phase 1 has train, dev, test; phase 2 train and the others."""
+
+
+class HatefulMemesTask(Record):
+    """img/*.png and <split>.jsonl. Which file serves as what is named: phase 1's train and dev, as in the paper."""
+
+    kind: Literal["hateful_memes"] = "hateful_memes"
+    name: str = Field("Hateful Memes", description="Name of the task in tables.")
+    train: HatefulSplit = Field("train", description="File that trains.")
+    val: HatefulSplit = Field(
+        "dev", description="File that chooses: dev (phase 1), dev_seen or dev_unseen (phase 2)."
+    )
+    test: HatefulSplit | None = Field(
+        None,
+        description="File that reports; its rows without a label are left out. null: val reports, as in the paper.",
+    )
+
+    @model_validator(mode="after")
+    def _each_file_once(self) -> HatefulMemesTask:
+        named = [name for name in (self.train, self.val, self.test) if name is not None]
+        if len(set(named)) != len(named):
+            raise ValueError(f"train, val and test must be different files, not {', '.join(named)}")
+        return self
+
+
+class CubTask(Record):
+    """CUB_200_2011: images.txt, image_class_labels.txt, train_test_split.txt, images/. Published test is val."""
+
+    kind: Literal["cub"] = "cub"
+    name: str = Field("CUB-200-2011", description="Name of the task in tables.")
+
+
+class ImagenetTask(Record):
+    """train/<wnid>/*.JPEG and val/<wnid>/*.JPEG of ILSVRC-2012."""
+
+    kind: Literal["imagenet"] = "imagenet"
+    name: str = Field("ImageNet", description="Name of the task in tables.")
+
+
+Task = Annotated[
+    FolderTask | CsvTask | UnbiasedEmotionTask | PoliticsTask | HatefulMemesTask | CubTask | ImagenetTask,
+    Field(discriminator="kind"),
+]
 
 
 class SplitSpec(Record):
@@ -44,3 +140,190 @@ class SplitSpec(Record):
         if self.train + self.val >= 1:
             raise ValueError("train + val must leave a share for test")
         return self
+
+
+class Schedule(Record):
+    """How the paper trains on a task, for both protocols (App. C.3, Tables 10-16)."""
+
+    epochs: int
+    milestones: tuple[int, ...] = Field(description="Epochs at which the rate is multiplied by gamma.")
+    gamma: float
+    batch: dict[str, int] = Field(
+        description="Backbone → images a step, for the backbones that the paper names."
+    )
+    ours: tuple[str, ...] = Field(
+        (), description="Which of these the paper does not tell, so that they are ours."
+    )
+
+
+class TaskEntry(Record):
+    """What the paper says of a task."""
+
+    title: str = Field(description="Its name in tables.")
+    about: str = Field(description="Table 8's column Task.")
+    layout: str = Field(description="The published files, in words.")
+    classes: int
+    class_names: tuple[str, ...] | None = Field(
+        None, description="In the order of the labels, where the task names them."
+    )
+    counts: dict[SplitName, int] = Field(
+        description="Images in each split; a split that is not named has none."
+    )
+    counts_from: str = "Table 8"
+    random_splits: int = Field(
+        description="How many random splits are drawn; 1: as published, or drawn once."
+    )
+    metric: Metric
+    secondary: tuple[str, ...] = Field((), description="Reported too, never chosen by.")
+    text: bool = Field(False, description="Each image comes with a sentence.")
+    protocols: tuple[Literal["linear", "fine-tuned"], ...] = ("linear", "fine-tuned")
+    schedule: Schedule
+
+
+TASKS: dict[str, TaskEntry] = {
+    "unbiased_emotion": TaskEntry(
+        title="UnbiasedEmotion",
+        about="Image emotion recognition",
+        layout="<emotion>/**/*.jpg for anger, fear, joy, love, sadness, surprise",
+        classes=6,
+        class_names=EMOTIONS,
+        counts={"train": 2_131, "val": 304, "test": 610},
+        random_splits=5,
+        metric="accuracy",
+        schedule=Schedule(
+            epochs=100,
+            milestones=(60, 80),
+            gamma=0.1,
+            batch={"resnet50": 128, "resnet101": 64, "resnext101_32x16d": 32},
+            ours=("epochs", "milestones", "gamma"),
+        ),
+    ),
+    "politics": TaskEntry(
+        title="Politics",
+        about="Visual political bias prediction",
+        layout="a manifest path,label,split with labels left and right, splits train and test",
+        classes=2,
+        class_names=("left", "right"),
+        counts={"train": 607_306, "val": 67_478, "test": 75_148},
+        random_splits=1,
+        metric="accuracy",
+        schedule=Schedule(
+            epochs=25,
+            milestones=(10, 20),
+            gamma=0.1,
+            batch={"resnet50": 192, "resnet101": 192, "resnext101_32x16d": 192},
+        ),
+    ),
+    "hateful_memes": TaskEntry(
+        title="Hateful Memes",
+        about="Hate speech detection in multimodal memes",
+        layout="img/*.png with train.jsonl and dev.jsonl (phase 1)",
+        classes=2,
+        class_names=("not hateful", "hateful"),
+        counts={"train": 8_500, "val": 500},
+        random_splits=1,
+        metric="roc_auc",
+        secondary=("accuracy",),
+        text=True,
+        schedule=Schedule(
+            epochs=30,
+            milestones=(20,),
+            gamma=0.5,
+            batch={"resnet50": 64, "resnet101": 32, "resnext101_32x16d": 16},
+        ),
+    ),
+    "cub": TaskEntry(
+        title="CUB-200-2011",
+        about="Fine-grained bird species recognition",
+        layout="images.txt, image_class_labels.txt, train_test_split.txt, images/",
+        classes=200,
+        counts={"train": 5_994, "val": 5_794},
+        random_splits=1,
+        metric="top1",
+        secondary=("top5",),
+        schedule=Schedule(
+            epochs=300, milestones=(100, 200), gamma=0.1, batch={"resnet50": 128, "resnext101_32x16d": 32}
+        ),
+    ),
+    "imagenet": TaskEntry(
+        title="ImageNet",
+        about="Object recognition",
+        layout="train/<wnid>/*.JPEG and val/<wnid>/*.JPEG",
+        classes=1000,
+        counts={"train": 1_281_167, "val": 50_000},
+        counts_from="ILSVRC-2012",
+        random_splits=1,
+        metric="top1",
+        secondary=("top5",),
+        protocols=("fine-tuned",),
+        # Table 4 comes without a schedule: this is the one of App. C.2's ImageNet training.
+        schedule=Schedule(
+            epochs=100,
+            milestones=(30, 60, 90),
+            gamma=0.1,
+            batch={"resnext101_32x16d": 256},
+            ours=("epochs", "milestones", "gamma", "batch"),
+        ),
+    ),
+}
+"""The paper's tasks by kind. A user's own (folder, csv) have no entry."""
+
+
+def task_metric(task: Task) -> Metric:
+    """The metric that chooses on val."""
+    return task.metric if isinstance(task, FolderTask | CsvTask) else TASKS[task.kind].metric
+
+
+def secondary_metrics(task: Task) -> tuple[str, ...]:
+    """What is reported beside it."""
+    if isinstance(task, FolderTask | CsvTask):
+        return {"accuracy": (), "top1": ("top5",), "roc_auc": ("accuracy",)}[task.metric]
+    return TASKS[task.kind].secondary
+
+
+Verdict = Literal["complete", "incomplete", "unusable"]
+
+
+class Listed(Record):
+    """How many there are, and the first of them."""
+
+    number: int = 0
+    first: tuple[str, ...] = ()
+
+
+class SplitCount(Record):
+    """Images of one split, as found and as published."""
+
+    split: SplitName
+    found: int
+    expected: int | None = Field(description="None where nothing is published for this choice of splits.")
+    classes: dict[str, int] = Field(description="Class → images of it in this split.")
+
+
+class TaskReport(Record):
+    """What ``vise tasks verify`` found. Unusable: an evaluation would refuse the folder."""
+
+    kind: str
+    title: str
+    images: int = Field(0, description="Labelled images whose file is there.")
+    splits: tuple[SplitCount, ...] = Field((), description="Random splits: the sizes of the first one.")
+    classes_found: int = 0
+    classes_expected: int | None = None
+    unlabelled: int = Field(0, description="Rows of a test set that have no label; they are left out.")
+    missing: Listed = Field(Listed(), description="Files that the lists name and that are not there.")
+    unreadable: Listed = Field(Listed(), description="Files that are no image, or a damaged one.")
+    shared: Listed = Field(Listed(), description="The same file in two splits, by content.")
+    repeated: Listed = Field(Listed(), description="The same file twice in one split, by content.")
+    decoded: bool = Field(
+        False, description="Whether files were opened: without, only lists and names are checked."
+    )
+    verdict: Verdict
+    sentences: tuple[str, ...] = Field(description="What was found and what to do, for people.")
+
+    @property
+    def usable(self) -> bool:
+        return self.verdict != "unusable"
+
+    def counts(self) -> Mapping[str, int]:
+        """Split → images found."""
+        return {split.split: split.found for split in self.splits}

@@ -6,9 +6,10 @@ import csv
 from pathlib import Path
 
 from vise_core.errors import BadInput
-from vise_core.specs.tasks import CsvTask
+from vise_core.specs.tasks import CsvTask, SplitName
 
-from .records import Row, SplitName, inside
+from .files import list_file
+from .records import Row
 
 SPLIT_NAMES: dict[str, SplitName] = {
     "train": "train",
@@ -21,18 +22,13 @@ SPLIT_NAMES: dict[str, SplitName] = {
     "testing": "test",
 }
 
-MAX_MANIFEST_BYTES = 1_000_000_000
-
 
 def read_csv_labels(spec: CsvTask, folder: Path) -> list[Row]:
     """The rows of the manifest, in its order.
 
-    Raises BadInput that names the file and line: a missing column or value, an unknown split, a path named
-    twice, missing, or out of the folder.
+    Raises BadInput that names the file and line: a missing column or value, an unknown split, a path named twice.
     """
-    manifest = inside(folder, spec.manifest, f"task {spec.name}: manifest")
-    if manifest.stat().st_size > MAX_MANIFEST_BYTES:
-        raise BadInput(f"{spec.manifest}: larger than {MAX_MANIFEST_BYTES} bytes")
+    manifest = list_file(folder, spec.manifest, f"task {spec.name}: manifest")
     rows: list[Row] = []
     first_line: dict[str, int] = {}
     try:
@@ -42,7 +38,6 @@ def read_csv_labels(spec: CsvTask, folder: Path) -> list[Row]:
             for record in reader:
                 where = f"{spec.manifest} line {reader.line_num}"
                 row = _row(spec, record, split_column, where)
-                inside(folder, row.path, where)
                 if row.path in first_line:
                     raise BadInput(f"{where}: {row.path!r} was already named in line {first_line[row.path]}")
                 first_line[row.path] = reader.line_num
@@ -68,12 +63,13 @@ def _check_columns(spec: CsvTask, columns: object) -> str | None:
 
 
 def _row(spec: CsvTask, record: dict[str | None, str | None], split_column: str | None, where: str) -> Row:
-    path, label = (record.get(spec.path_column) or "").strip(), (record.get(spec.label_column) or "").strip()
+    path = (record.get(spec.path_column) or "").strip().removeprefix("./")
+    label = (record.get(spec.label_column) or "").strip()
     if not path or not label:
         raise BadInput(f"{where}: {spec.path_column if not path else spec.label_column} is empty")
     if split_column is None:
-        return Row(path, label)
+        return Row(path, label, where=where)
     told = (record.get(split_column) or "").strip().lower()
     if told not in SPLIT_NAMES:
         raise BadInput(f"{where}: {split_column} is {told!r}; one of {', '.join(SPLIT_NAMES)}")
-    return Row(path, label, SPLIT_NAMES[told])
+    return Row(path, label, SPLIT_NAMES[told], where=where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,17 @@ import numpy as np
 
 from vise_core.errors import BadImage, BadInput
 from vise_core.posts.images import open_image
-from vise_core.specs.tasks import Task
+from vise_core.specs.tasks import TASKS, Task
 
 from .csv_labels import read_csv_labels
+from .cub import read_cub
+from .files import missing_rows
 from .folder_labels import read_folder_labels
+from .hateful_memes import read_hateful_memes
+from .imagenet import read_imagenet
+from .politics import read_politics
 from .records import LabelledImages, Row
+from .unbiased_emotion import read_unbiased_emotion
 
 MAX_DATASET_JSON_BYTES = 1_000_000
 MAX_IMAGE_PIXELS = 50_000_000
@@ -26,6 +32,11 @@ MAX_IMAGE_PIXELS = 50_000_000
 READERS: dict[str, Callable[[Any, Path], list[Row]]] = {
     "folder": read_folder_labels,
     "csv": read_csv_labels,
+    "unbiased_emotion": read_unbiased_emotion,
+    "politics": read_politics,
+    "hateful_memes": read_hateful_memes,
+    "cub": read_cub,
+    "imagenet": read_imagenet,
 }
 """How each kind of task is read. Adding a kind: its spec in ``specs.tasks`` and its reader here."""
 
@@ -33,28 +44,51 @@ READERS: dict[str, Callable[[Any, Path], list[Row]]] = {
 def load_task(spec: Task, folder: Path) -> LabelledImages:
     """The labelled images of a task; reads names and labels, no pixels.
 
-    ``dataset.json`` beside the images, where there is one, says whether they are synthetic.
-    Raises BadInput where the folder does not hold such a task.
+    Images without a label are left out and counted. ``dataset.json`` beside the images, where there is one, says
+    whether they are synthetic. Raises BadInput where the folder does not hold such a task, or a file is missing.
     """
+    rows = read_rows(spec, folder)
+    missing = missing_rows(folder, rows)
+    if missing:
+        more = f" ({len(missing)} of {len(rows)} files are missing)" if len(missing) > 1 else ""
+        where = missing[0].where or f"task {spec.name}"
+        raise BadInput(f"{where}: no file {missing[0].path!r} in the data set's folder{more}")
+    return as_images(spec, folder, rows)
+
+
+def read_rows(spec: Task, folder: Path) -> list[Row]:
+    """What the task's lists and folders name, whether or not the files are there. Raises BadInput."""
     if not folder.is_dir():
         raise BadInput(f"task {spec.name}: {folder} is not a folder")
-    rows = READERS[spec.kind](spec, folder)
-    classes = _class_order({row.label for row in rows})
-    if len(classes) < 2:
+    return READERS[spec.kind](spec, folder)
+
+
+def as_images(spec: Task, folder: Path, rows: Sequence[Row]) -> LabelledImages:
+    """The task of these rows. Raises BadInput where fewer than two classes are left, or a known one is absent."""
+    labelled = [(row, row.label) for row in rows if row.label is not None]
+    found = {label for _, label in labelled}
+    if len(found) < 2:
         raise BadInput(
-            f"task {spec.name}: {len(rows)} images of {len(classes)} class(es) in {folder}; at least two classes are "
+            f"task {spec.name}: {len(labelled)} images of {len(found)} class(es) in {folder}; at least two classes are "
             "needed"
         )
+    classes = _known_classes(spec) or _class_order(found)
+    absent = [name for name in classes if name not in found]
+    if absent:
+        raise BadInput(f"task {spec.name}: no images of {', '.join(absent)} in {folder}")
     number = {name: index for index, name in enumerate(classes)}
-    published = [row.split for row in rows]
+    splits = [row.split for row, _ in labelled]
+    texts = [row.text for row, _ in labelled]
     return LabelledImages(
         name=spec.name,
         root=folder,
-        paths=tuple(folder / row.path for row in rows),
-        labels=np.array([number[row.label] for row in rows], dtype=np.int64),
+        paths=tuple(folder / row.path for row, _ in labelled),
+        labels=np.array([number[label] for _, label in labelled], dtype=np.int64),
         classes=classes,
-        published=tuple(s for s in published if s is not None) if published[0] is not None else None,
+        published=tuple(s for s in splits if s is not None) if splits[0] is not None else None,
         synthetic=_says_synthetic(folder),
+        texts=tuple(t for t in texts if t is not None) if texts[0] is not None else None,
+        unlabelled=len(rows) - len(labelled),
     )
 
 
@@ -91,6 +125,11 @@ def _problem(path: Path) -> BadImage | None:
     except BadImage as error:
         return error
     return None
+
+
+def _known_classes(spec: Task) -> tuple[str, ...] | None:
+    """The classes that the task's definition names, in the order of its labels."""
+    return TASKS[spec.kind].class_names if spec.kind in TASKS else None
 
 
 def _class_order(names: set[str]) -> tuple[str, ...]:

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from vise_core.errors import BadInput
-
-SplitName = Literal["train", "val", "test"]
+from vise_core.specs.tasks import SplitName
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 
 class Row(NamedTuple):
-    """One labelled image as a reader found it; ``path`` is relative to the task's folder."""
+    """One image as a reader found it.
+
+    Attributes
+    ----------
+    path: relative to the task's folder, with forward slashes. Whether it is there is looked up later, for all rows.
+    label: name of the class; None in a published test set without labels.
+    split: where the task comes with its own.
+    text: the sentence that belongs to the image, where the task has them.
+    where: the list and line that name it, for messages.
+    """
 
     path: str
-    label: str
+    label: str | None
     split: SplitName | None = None
+    text: str | None = None
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,8 @@ class LabelledImages:
     labels: (n,) int64, indices into ``classes``.
     published: n names of splits where the task comes with its own, else None.
     synthetic: True where ``dataset.json`` says that the images are generated.
+    texts: n sentences, one for each image, where the task has them (Hateful Memes).
+    unlabelled: how many images of the published test set were left out for want of a label.
     """
 
     name: str
@@ -43,6 +55,8 @@ class LabelledImages:
     classes: tuple[str, ...]
     published: tuple[SplitName, ...] | None = None
     synthetic: bool = False
+    texts: tuple[str, ...] | None = None
+    unlabelled: int = 0
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -52,18 +66,25 @@ class LabelledImages:
         return self.paths[index].relative_to(self.root).as_posix()
 
 
+def below(root: Path, relative: str, where: str) -> Path:
+    """``root / relative`` with every link followed, where that is below ``root``; it need not be there.
+
+    Raises BadInput, beginning with ``where``, for an absolute path or a way out of the folder.
+    """
+    try:
+        resolved = (root / relative).resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # such as a null byte, or a loop of links
+        raise BadInput(f"{where}: {relative!r} is not a path: {error}") from error
+    if Path(relative).is_absolute() or not resolved.is_relative_to(root.resolve()):
+        raise BadInput(f"{where}: {relative!r} leads out of the data set's folder; copy the file into it")
+    return resolved
+
+
 def inside(root: Path, relative: str, where: str) -> Path:
     """``root / relative``, where that is a file below ``root`` even after every link is followed.
 
     Raises BadInput, beginning with ``where``, for an absolute path, a way out of the folder or a missing file.
     """
-    path = root / relative
-    try:
-        resolved = path.resolve()
-    except (OSError, ValueError, RuntimeError) as error:  # such as a null byte, or a loop of links
-        raise BadInput(f"{where}: {relative!r} is not a path: {error}") from error
-    if Path(relative).is_absolute() or not resolved.is_relative_to(root.resolve()):
-        raise BadInput(f"{where}: {relative!r} leads out of the data set's folder; copy the file into it")
-    if not resolved.is_file():
+    if not below(root, relative, where).is_file():
         raise BadInput(f"{where}: no file {relative!r} in the data set's folder")
-    return path
+    return root / relative

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vise_core.errors import BadInput
-from vise_core.specs.tasks import SplitSpec
+from vise_core.specs.tasks import SplitName, SplitSpec
 
-from .records import LabelledImages, SplitName
+from .records import LabelledImages
 
 Indices = npt.NDArray[np.int64]
 

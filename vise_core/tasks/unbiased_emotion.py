@@ -1,0 +1,37 @@
+"""UnbiasedEmotion: <root>/<emotion>/**/<image>, six emotions, no published split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vise_core.errors import BadInput
+from vise_core.specs.tasks import TASKS, UnbiasedEmotionTask
+
+from .files import images_below
+from .folder_labels import class_folders
+from .records import Row
+
+EMOTIONS = TASKS["unbiased_emotion"].class_names or ()
+
+
+def read_unbiased_emotion(spec: UnbiasedEmotionTask, folder: Path) -> list[Row]:
+    """Every image below one of the six folders, sorted; folder names in capitals are the same emotion.
+
+    Raises BadInput for a folder that is none of the six (its images would be left out in silence), and where one of
+    the six has no image.
+    """
+    names = class_folders(folder)
+    unknown = [name for name in names if name.lower() not in EMOTIONS]
+    if unknown:
+        raise BadInput(
+            f"task {spec.name}: {', '.join(map(repr, unknown))} in {folder} is none of {', '.join(EMOTIONS)}; "
+            "give the folder that holds these six, and move others out of it"
+        )
+    rows = [Row(path, name.lower()) for name in names for path in images_below(folder, folder / name)]
+    found = {row.label for row in rows}
+    absent = [name for name in EMOTIONS if name not in found]
+    if absent:
+        raise BadInput(
+            f"task {spec.name}: no images of {', '.join(absent)} in {folder}; six emotions are expected"
+        )
+    return rows
