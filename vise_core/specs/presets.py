@@ -4,7 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
+from .backbones import BACKBONES
 from .recipes import RecipeSpec
+from .tasks import TASKS
+
+
+def evaluation(kind: str, protocol: str, backbone: str) -> dict[str, Any]:
+    """The paper's evaluation of a task: its splits and its schedule, batch for the backbone (App. C.3).
+
+    Raises KeyError for a backbone that the paper did not judge on this task.
+    """
+    schedule = TASKS[kind].schedule
+    return {
+        "task": {"kind": kind},
+        "protocol": protocol,
+        "splits": {"count": TASKS[kind].random_splits},
+        "epochs": schedule.epochs,
+        "milestones": list(schedule.milestones),
+        "gamma": schedule.gamma,
+        "batch": schedule.batch[backbone],
+    }
+
+
+def _evaluations() -> dict[str, dict[str, Any]]:
+    """Every task × protocol × backbone; the first backbone of a task, ResNet-50 where it has one, goes unnamed."""
+    presets = {}
+    for kind, task in TASKS.items():
+        # Tables 15, 16: memes without their sentences.
+        title = f"{task.title}, image only" if task.text else task.title
+        for protocol in task.protocols:
+            for number, backbone in enumerate(task.schedule.batch):
+                name = f"{title}, {protocol}" + (f", {BACKBONES[backbone].title}" if number else "")
+                presets[name] = evaluation(kind, protocol, backbone)
+    fast = evaluation("unbiased_emotion", "linear", "resnet50") | {"augment": False}
+    return presets | {"UnbiasedEmotion, linear, features kept (fast)": fast}
+
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "ingest": {"Sample data (synthetic)": {"source": {"kind": "sample"}}},
@@ -38,33 +72,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "VisE-308k, ResNet-50": {"posts_limit": 308_000},
         "VisE-615k, ResNet-50": {"posts_limit": 615_000},
     },
-    "evaluate": {
-        "UnbiasedEmotion, linear": {"task": {"kind": "folder", "name": "UnbiasedEmotion"}},
-        "UnbiasedEmotion, fine-tuned": {
-            "task": {"kind": "folder", "name": "UnbiasedEmotion"},
-            "protocol": "fine-tuned",
-        },
-        "UnbiasedEmotion, linear, features kept (fast)": {
-            "task": {"kind": "folder", "name": "UnbiasedEmotion"},
-            "augment": False,
-        },
-        # App. C.3, Table 11: 25 epochs, x0.1 at 10 and 20, batch 192.
-        "Politics, linear": {
-            "task": {"kind": "csv", "name": "Politics"},
-            "splits": {"count": 1},
-            "epochs": 25,
-            "milestones": [10, 20],
-            "batch": 192,
-        },
-        "Politics, fine-tuned": {
-            "task": {"kind": "csv", "name": "Politics"},
-            "protocol": "fine-tuned",
-            "splits": {"count": 1},
-            "epochs": 25,
-            "milestones": [10, 20],
-            "batch": 192,
-        },
-    },
+    "evaluate": _evaluations(),
     "explain": {"CAM of the predicted class": {}},
 }
 """Stage → preset's name → what differs from the spec's defaults."""
