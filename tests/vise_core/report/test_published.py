@@ -1,0 +1,415 @@
+"""The published numbers agree with each other, but where an erratum says that the paper's own do not."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from vise_core.errors import BadInput
+from vise_core.report.published import (
+    FIGURES,
+    TABLES,
+    Erratum,
+    Place,
+    PublishedCell,
+    PublishedTable,
+    published,
+    published_figure,
+)
+from vise_core.report.published.cells import read_number
+from vise_core.report.published.figures import read_size
+from vise_core.specs.backbones import BACKBONES
+from vise_core.specs.evaluate import EvaluateSpec
+
+COMPARED = [name for name in TABLES if published(name).compared_with]
+HYPERPARAMETERS = [f"table{number}" for number in range(10, 17)]
+
+
+def cells(*names: str) -> Iterator[PublishedCell]:
+    for name in names or TABLES:
+        yield from published(name).cells
+
+
+def place(cell: PublishedCell) -> Place:
+    return Place(table=cell.table, row=cell.row, column=cell.column)
+
+
+def at(place: Place) -> PublishedCell:
+    return published(place.table).cell(place.row, place.column)
+
+
+def errata(kind: str) -> list[Erratum]:
+    return [erratum for name in TABLES for erratum in published(name).errata if erratum.kind == kind]
+
+
+def places(kind: str) -> set[Place]:
+    return {place for erratum in errata(kind) for place in erratum.places}
+
+
+def exact(cell: PublishedCell) -> Decimal:
+    assert cell.printed is not None
+    return Decimal(cell.printed.split()[0].rstrip("*").replace(",", ""))
+
+
+def true_difference(table: PublishedTable, cell: PublishedCell) -> Decimal | None:
+    """value − reference, exactly; None where the table compares nothing."""
+    reference = table.reference(cell)
+    return None if reference is None else exact(cell) - exact(reference)
+
+
+def test_read_one_number_with_all_that_is_known_about_it() -> None:
+    cell = published("table6").cell("resnet50/VisE-1.2M", "politics_test")
+    assert (cell.value, cell.std, cell.difference, cell.arrow) == (59.30, None, -0.15, "↓")
+    assert (cell.task, cell.protocol, cell.split) == ("Politics", "linear", "test")
+    assert (cell.metric, cell.unit) == ("accuracy", "%")
+    assert (cell.backbone, cell.method) == ("resnet50", "VisE-1.2M")
+    assert (cell.printed, cell.illegible) == ("59.30 ↓0.15", False)
+    assert published("table6").cell("resnet50/VisE-1.2M", "emotion_test").std == 2.15
+
+
+def test_values_of_each_split() -> None:
+    cell = published("table10").cell("resnet50/IN-Sup", "finetuned_lr")
+    assert cell.value is None
+    assert cell.per_split == (0.0025, 0.0025, 0.0025, 0.0025, 0.025)
+
+
+def test_an_illegible_number_has_no_value() -> None:
+    cell = published("table10").cell("resnet50/CLIP", "batch")
+    assert cell.illegible
+    assert (cell.printed, cell.value) == (None, None)
+
+
+def test_tables_and_figures_become_json_and_back() -> None:
+    for name in TABLES:
+        table = published(name)
+        assert type(table).model_validate(json.loads(table.model_dump_json())) == table
+    for name in FIGURES:
+        figure = published_figure(name)
+        assert type(figure).model_validate(json.loads(figure.model_dump_json())) == figure
+
+
+def test_unknown_names_are_refused_with_those_that_exist() -> None:
+    with pytest.raises(BadInput, match="table1, table2"):
+        published("table17")
+    with pytest.raises(BadInput, match="figure3, figure4"):
+        published_figure("figure7")
+    with pytest.raises(BadInput, match=r"rows: resnet50/Random Init.*columns: cub_linear"):
+        published("table2").cell("resnet50/CLIP", "cub_linear")
+
+
+@pytest.mark.parametrize("cell", ["12,5 %", "1.2 ± ", "3 ↑", "", "?", "{0.1, }", "1.2 +- 3"])
+def test_a_cell_that_is_not_as_printed_is_refused(cell: str) -> None:
+    with pytest.raises(BadInput, match="write it as printed"):
+        read_number(cell)
+
+
+def test_no_cell_is_there_twice_and_none_is_missing() -> None:
+    assert Counter(map(place, cells())).most_common(1)[0][1] == 1
+    for name in TABLES:
+        table = published(name)
+        wanted = [(row.key, column.key) for row in table.rows for column in table.columns]
+        assert [(cell.row, cell.column) for cell in table.cells] == wanted
+
+
+def test_each_result_says_what_it_is_about() -> None:
+    for name in ("table2", "table3", "table4", "table5", "table6", "table7"):
+        for cell in cells(name):
+            assert None not in (cell.task, cell.protocol, cell.metric, cell.unit, cell.backbone, cell.method)
+            assert cell.backbone in BACKBONES
+            assert (cell.setup is None) == (cell.task != "Hateful Memes")
+            # Table 3 does not say which of Politics' two sets it means.
+            assert cell.split is not None or (name, cell.task) == ("table3", "Politics")
+    for cell in cells(*HYPERPARAMETERS):
+        assert None not in (cell.task, cell.metric, cell.backbone, cell.method)
+        assert cell.protocol is not None or cell.column == "batch" or cell.table in HYPERPARAMETERS[4:]
+
+
+def test_numbers_lie_where_their_unit_allows() -> None:
+    bounds = {"accuracy": (0, 100), "top1": (50, 100), "top5": (90, 100), "roc_auc": (0.5, 0.7)}
+    seen = set()
+    for cell in cells(*COMPARED, "table2"):
+        assert cell.value is not None
+        low, high = bounds[str(cell.metric)]
+        assert low < cell.value < high, cell
+        seen.add(cell.metric)
+        # Only the task with five splits has a spread.
+        assert (cell.std is not None) == (cell.task == "UnbiasedEmotion"), cell
+        assert cell.std is None or 0.5 < cell.std < 5
+    assert seen == set(bounds)
+    for cell in cells("table4"):
+        assert (
+            published("table4").cell(cell.row, "top1").value
+            < published("table4").cell(cell.row, "top5").value
+        )  # type: ignore[operator]
+
+
+def test_memes_accuracies_are_multiples_of_a_fifth_of_an_image() -> None:
+    accuracies = [
+        cell
+        for cell in cells("table6", "table7")
+        if (cell.task, cell.metric) == ("Hateful Memes", "accuracy")
+    ]
+    assert len(accuracies) == 33
+    images = published("table8").cell("Hateful Memes [40]", "val").value
+    assert images == 500
+    for cell in accuracies:
+        assert exact(cell) * 5 * 500 / 100 % 1 == 0, cell
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_differences_are_value_minus_reference_of_the_same_backbone(name: str) -> None:
+    """Both are rounded, so that their difference may be one off in the last digit."""
+    table = published(name)
+    wrong = set()
+    count = 0
+    for cell in table.cells:
+        if cell.difference is None:
+            continue
+        count += 1
+        true = true_difference(table, cell)
+        assert true is not None
+        assert (cell.difference > 0) == (cell.arrow == "↑")
+        last_digit = Decimal(1).scaleb(exact(cell).as_tuple().exponent)  # type: ignore[arg-type]
+        if abs(true - Decimal(str(cell.difference))) > last_digit:
+            wrong.add(place(cell))
+    assert count >= 2
+    assert wrong == {one for one in places("difference") if one.table == name}
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_arrows_stand_where_the_caption_says(name: str) -> None:
+    """VisE and its variants always; others where they are better than IN-Sup (Tables 6, 7)."""
+    table = published(name)
+    missing = set()
+    for cell in table.cells:
+        true = true_difference(table, cell)
+        if true is None:
+            assert cell.arrow is None
+            continue
+        assert cell.method is not None
+        if cell.method.startswith("VisE"):
+            assert cell.arrow is not None, cell
+        elif name == "table4":
+            assert cell.arrow is None  # "the differences between VisE and IN-Sup"
+        else:
+            assert cell.arrow != "↓", cell
+            if (cell.arrow == "↑") != (true > 0):
+                missing.add(place(cell))
+    assert missing == {one for one in places("arrow") if one.table == name}
+
+
+def test_the_same_number_in_two_tables_is_the_same() -> None:
+    def same(cell: PublishedCell) -> tuple:
+        return cell.task, cell.protocol, cell.setup, cell.metric, cell.backbone, cell.method
+
+    results = list(cells("table2", "table3", "table4", "table5", "table6", "table7"))
+    several = defaultdict(list)
+    for cell in results:
+        several[same(cell), cell.split].append(cell)
+    # Where a table does not say val or test, it may mean either.
+    for cell in [cell for cell in results if cell.split is None]:
+        for split in ("val", "test"):
+            if others := several.get((same(cell), split)):
+                several[same(cell), split] = [*others, cell]
+    pairs = [group for group in several.values() if len(group) > 1]
+    assert len(pairs) >= 8
+    differing = {
+        place(cell) for group in pairs if len({(c.value, c.std) for c in group}) > 1 for cell in group
+    }
+    assert differing == places("tables")
+
+
+def test_headings_that_are_swapped() -> None:
+    (erratum,) = errata("heading")
+    for one in erratum.places:
+        table = published(one.table)
+        (column,) = [column for column in table.columns if column.key == one.column]
+        assert column.title[0] != column.task
+        assert column.note is not None
+        # The metric follows the number: no accuracy in percent is below 1.
+        for cell in table.cells:
+            if cell.column == column.key:
+                assert cell.value is not None
+                assert (cell.value < 1) == (cell.task == "Hateful Memes")
+    by_value = {(cell.value, cell.task, cell.method, cell.backbone) for cell in cells("table6", "table7")}
+    for value, task in ((0.6100, "Hateful Memes"), (64.69, "Politics")):
+        assert value in {at(one).value for one in erratum.places}
+        assert (value, task, "VisE-1.2M", "resnet50") in by_value
+
+
+def test_sentences_that_tables_contradict() -> None:
+    compared = [erratum for erratum in errata("text") if len(erratum.places) == 2]
+    assert len(compared) == 3
+    for erratum in compared:
+        first, second = map(at, erratum.places)
+        assert first.column == second.column
+        assert first.value is not None
+        assert second.value is not None
+        assert first.value < second.value, erratum.says
+
+
+def test_effective_data_sizes_of_contrastive_methods() -> None:
+    """App. B: image pairs of MoCo-v2's queue, image-text pairs of CLIP's batch."""
+    sizes = {row.method: row.cells[4].rstrip("*") for row in published("table1").rows}
+    assert read_size(sizes["MoCo-v2"]) == pytest.approx((65536 + 1) * 1.28e6, rel=1e-3)
+    assert read_size(sizes["CLIP"]) == pytest.approx(400e6 * 32768, rel=1e-3)
+    assert sizes["CLIP"] != "83.9B"
+
+
+@pytest.mark.parametrize(
+    "erratum", [e for name in TABLES for e in published(name).errata], ids=lambda e: e.says
+)
+def test_an_erratum_points_at_numbers_and_gives_evidence(erratum: Erratum) -> None:
+    assert erratum.evidence
+    assert (erratum.quote is not None) == (erratum.kind == "text")
+    assert [at(one).printed for one in erratum.places]
+
+
+def test_sizes_of_data_sets_add_up() -> None:
+    sizes = {
+        row.task: [published("table8").cell(row.key, part).value or 0 for part in ("train", "val", "test")]
+        for row in published("table8").rows
+    }
+    totals = {task: sum(parts) for task, parts in sizes.items()}
+    # Sec. 4.3.
+    assert totals == {
+        "CUB-200-2011": 11_788,
+        "UnbiasedEmotion": 3_045,
+        "Politics": 749_932,
+        "Hateful Memes": 9_000,
+    }
+    train, val, _ = sizes["UnbiasedEmotion"]
+    assert (train, val) == (3045 * 7 // 10, 3045 // 10)
+
+
+def test_chosen_hyperparameters_lie_on_the_grid_and_only_clip_leaves_it() -> None:
+    grid = EvaluateSpec()
+    beyond = set()
+    for cell in cells(*HYPERPARAMETERS):
+        chosen = cell.per_split or ((cell.value,) if cell.value is not None else ())
+        if cell.metric == "weight_decay":
+            assert set(chosen) <= set(grid.weight_decays), cell
+        if cell.metric == "base_lr" and not set(chosen) <= set(grid.base_lrs):
+            beyond.add((cell.table, cell.method, chosen))
+    assert beyond == {("table10", "CLIP", (2.5e-05,)), ("table11", "CLIP", (2.5e-05,))}
+
+
+def test_five_splits_have_five_choices_and_equal_ones_are_printed_once() -> None:
+    listed = [cell for cell in cells() if cell.per_split]
+    assert {cell.table for cell in listed} == {"table10"}
+    assert {len(cell.per_split) for cell in listed} == {5}
+    equal = {place(cell) for cell in listed if len(set(cell.per_split)) == 1}
+    signs = {place(cell) for cell in cells() if cell.printed and "↓-" in cell.printed}
+    assert len(signs) == 1
+    assert equal | signs == places("format")
+
+
+def test_one_batch_size_a_backbone_and_table() -> None:
+    for name in HYPERPARAMETERS:
+        sizes = defaultdict(set)
+        for cell in cells(name):
+            if cell.column == "batch" and not cell.illegible:
+                sizes[cell.backbone].add(cell.value)
+        assert all(len(found) == 1 for found in sizes.values())
+        # A larger trunk never has the larger batch.
+        order = [min(sizes[backbone]) for backbone in BACKBONES if backbone in sizes]
+        assert order == sorted(order, reverse=True)
+
+
+def test_sensitivities_are_given_wherever_a_choice_is() -> None:
+    for name in HYPERPARAMETERS:
+        table = published(name)
+        for row in table.rows:
+            by_column = {cell.column: cell for cell in table.cells if cell.row == row.key}
+            for prefix in {column.key.removesuffix("lr") for column in table.columns} & {
+                "linear_",
+                "finetuned_",
+                "",
+            }:
+                parts = [by_column[prefix + part] for part in ("lr", "wd", "s_lr", "s_wd")]
+                assert len({part.printed == "-" for part in parts}) == 1
+                if parts[0].printed != "-":
+                    assert all((part.std is not None) == (name == "table10") for part in parts[2:])
+                    limit = 50 if parts[2].unit == "percentage points" else 0.1
+                    assert all(part.value is not None and 0 <= part.value < limit for part in parts[2:])
+
+
+def test_total_run_time_grows_with_the_backbone() -> None:
+    for row in published("table9").rows:
+        totals = [
+            cell.value for cell in cells("table9") if cell.row == row.key and cell.metric == "total_minutes"
+        ]
+        known = [value for value in totals if value is not None]
+        assert known == sorted(known)
+        assert len(known) == (2 if row.task == "CUB-200-2011" else 3)
+
+
+def test_points_of_figures_are_the_tables_numbers() -> None:
+    for name in FIGURES:
+        for panel in published_figure(name).panels:
+            assert panel.points
+            names = [(point.backbone, point.method) for point in panel.points]
+            assert len(set(names)) == len(names)
+            for point in panel.points + panel.lines:
+                assert point.illegible == (point.value is None)
+                if point.place is None:
+                    assert point.illegible or point.source
+                    continue
+                cell = at(point.place)
+                assert (point.value, point.std) == (cell.value, cell.std)
+                assert (point.backbone, point.method) == (cell.backbone, cell.method)
+                assert (panel.task, panel.protocol, panel.setup) == (cell.task, cell.protocol, cell.setup)
+                assert (panel.split, panel.metric, panel.unit) == (cell.split, cell.metric, cell.unit)
+
+
+def test_figure_3_has_each_method_and_two_lines_a_backbone() -> None:
+    panels = published_figure("figure3").panels
+    assert [panel.protocol for panel in panels] == ["linear"] * 3 + ["fine-tuned"] * 3
+    for panel in panels:
+        assert len(panel.points) == 15
+        lines = [(line.backbone, line.method) for line in panel.lines]
+        assert lines[:2] == [("resnet50", "VisE-1.2M"), ("resnet50", "VisE-250M")]
+        assert lines[2:] == [("resnext101_32x16d", "VisE-1.2M"), ("resnext101_32x16d", "VisE-250M")]
+
+
+def test_figure_4_puts_methods_at_the_sizes_of_table_1() -> None:
+    sizes = {row.method: row.cells[4].rstrip("*").split(" + ")[0] for row in published("table1").rows}
+    sizes["Random Init"] = ""
+    for panel in published_figure("figure4").panels:
+        for point in panel.points:
+            method = "ICMLM" if point.method.startswith("ICMLM") else point.method
+            if point.illegible:
+                assert point.data_size in (123e3, 308e3, 615e3)
+            else:
+                expected = read_size(sizes[method]) if sizes[method] else None
+                assert point.data_size == expected
+
+
+def test_figure_5_bears_out_the_sentence_that_tells_which_set_is_drawn() -> None:
+    """Sec. 5.1: VisE-1.2M is better than Random Init and IN-Sup across all three backbones and tasks."""
+    for panel in published_figure("figure5").panels:
+        value = {(point.backbone, point.method): point.value for point in panel.points}
+        for backbone in ("resnet50", "resnet101", "resnext101_32x16d"):
+            assert value[backbone, "VisE-1.2M"] > value[backbone, "IN-Sup"]
+            assert value[backbone, "VisE-1.2M"] > value[backbone, "Random Init"]
+
+
+def test_figure_6_has_four_setups_and_text_alone() -> None:
+    panels = {panel.key: panel for panel in published_figure("figure6").panels}
+    setups = {key: (panel.setup, panel.protocol) for key, panel in panels.items()}
+    assert setups == {
+        "a": ("image+text", "fine-tuned"),
+        "b": ("image+text-frozen", "fine-tuned"),
+        "c": ("image", "fine-tuned"),
+        "d": ("image", "linear"),
+        "text-fine-tuned": ("text", "fine-tuned"),
+        "text-linear": ("text", "linear"),
+    }
+    # The methods of Tables 14–16.
+    for key, table in (("a", "table14"), ("c", "table15"), ("d", "table16")):
+        rows = {(row.backbone, row.method) for row in published(table).rows}
+        assert {(point.backbone, point.method) for point in panels[key].points} == rows
+        assert all(point.illegible for point in panels[key].points)
+    assert [panels[key].points[0].value for key in ("text-fine-tuned", "text-linear")] == [0.6363, 0.5983]
