@@ -137,7 +137,10 @@ check() {
             inside ui vise ui --help >/dev/null || die "vise ui is missing in the UI image"
             ;;
         worker)
-            inside worker python -c 'import worker.app, torch, torchvision; print("torch", torch.__version__)' \
+            # The addresses are only read here; nothing connects.
+            inside worker env VISE_DATABASE_URL=postgresql+psycopg://vise@db/vise VISE_BROKER_URL=redis://broker \
+                VISE_STORAGE_URL=file:///data/storage \
+                python -c 'import worker.app, torch, torchvision; print("torch", torch.__version__)' \
                 || die "the worker image cannot import worker.app"
             ;;
     esac
