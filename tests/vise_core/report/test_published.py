@@ -126,6 +126,66 @@ def test_each_result_says_what_it_is_about() -> None:
         assert cell.protocol is not None or cell.column == "batch" or cell.table in HYPERPARAMETERS[4:]
 
 
+SAID_BY_HEADING = {
+    "Linear": {"protocol": "linear"},
+    "Linear Evaluation": {"protocol": "linear"},
+    "Fine-tuned": {"protocol": "fine-tuned"},
+    "UnbiasedEmotion": {"task": "UnbiasedEmotion"},
+    "Politics": {"task": "Politics"},
+    "Hateful Memes": {"task": "Hateful Memes"},
+    "Val Accuracy": {"split": "val", "metric": "accuracy", "unit": "%"},
+    "Test Accuracy": {"split": "test", "metric": "accuracy", "unit": "%"},
+    "ROC AUC": {"split": "val", "metric": "roc_auc", "unit": "fraction"},
+    "Accuracy": {"split": "val", "metric": "accuracy", "unit": "%"},
+    "Top 1 Accuracy": {"metric": "top1", "unit": "%"},
+    "Top 5 Accuracy": {"metric": "top5", "unit": "%"},
+    "Image + Text (Fine-tuned)": {"setup": "image+text", "protocol": "fine-tuned"},
+    "Image Only (Fine-tuned)": {"setup": "image", "protocol": "fine-tuned"},
+    "Image Only (Linear)": {"setup": "image", "protocol": "linear"},
+    "Batch Size": {"metric": "batch_size", "unit": "images"},
+    "Base LR": {"metric": "base_lr"},
+    "WD": {"metric": "weight_decay"},
+    "Slr": {"metric": "s_lr"},
+    "Swd": {"metric": "s_wd"},
+    "# GPUs": {"metric": "gpus", "unit": "GPUs"},
+    "ResNet-50 (24M)": {"backbone": "resnet50"},
+    "ResNet-101 (45M)": {"backbone": "resnet101"},
+    "ResNeXt-101 (194M)": {"backbone": "resnext101_32x16d"},
+    "Per Iteration (second)": {"metric": "seconds_per_iteration", "unit": "s"},
+    "Total Time (minute)": {"metric": "total_minutes", "unit": "min"},
+}
+SAID_BY_CAPTION = {
+    "table2": {"task": "CUB-200-2011", "split": "val", "metric": "accuracy"},
+    "table3": {"backbone": "resnet50"},
+    "table4": {"task": "ImageNet", "protocol": "fine-tuned", "backbone": "resnext101_32x16d"},
+    "table5": {"task": "UnbiasedEmotion", "protocol": "linear", "backbone": "resnet50"},
+    "table6": {"protocol": "linear"},
+    "table7": {"protocol": "fine-tuned"},
+    "table9": {"protocol": "fine-tuned"},
+    "table10": {"task": "UnbiasedEmotion"},
+    "table11": {"task": "Politics"},
+    "table12": {"task": "Hateful Memes", "setup": "image+text-frozen"},
+    "table13": {"task": "CUB-200-2011"},
+    "table14": {"task": "Hateful Memes"},
+    "table15": {"task": "Hateful Memes"},
+    "table16": {"task": "Hateful Memes"},
+}
+
+
+@pytest.mark.parametrize("name", list(SAID_BY_CAPTION))
+def test_facts_of_a_number_are_those_of_its_heading_and_caption(name: str) -> None:
+    table = published(name)
+    swapped = {one.column for one in places("heading") if one.table == name}
+    for column in table.columns:
+        for cell in [cell for cell in table.cells if cell.column == column.key]:
+            facts = dict(SAID_BY_CAPTION[name])
+            for title in column.title:
+                facts |= SAID_BY_HEADING[title]
+            if column.key in swapped:
+                facts["task"] = {"Politics": "Hateful Memes", "Hateful Memes": "Politics"}[facts["task"]]
+            assert {fact: getattr(cell, fact) for fact in facts} == facts
+
+
 def test_numbers_lie_where_their_unit_allows() -> None:
     bounds = {"accuracy": (0, 100), "top1": (50, 100), "top5": (90, 100), "roc_auc": (0.5, 0.7)}
     seen = set()

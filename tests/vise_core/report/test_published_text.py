@@ -228,7 +228,9 @@ def test_table_1_line_by_line() -> None:
         filled = [cell for cell in row.cells if cell and cell != "illegible"]
         groups[row.group].append(" ".join([str(row.label), *filled]))
     # VisE's rows share all cells but two, and the extractor ran the last two lines into one.
+    assert [row.method for row in table.rows[:-2]] == [method_of(str(row.label)) for row in table.rows[:-2]]
     first, second = ([cell.printed for cell in table.cells if cell.row == row.key] for row in table.rows[-2:])
+    assert [first[3], second[3]] == [row.method for row in table.rows[-2:]]
     assert first[:3] == second[:3]
     assert first[5] == second[5]
     ours = [" ".join(["ours", *first[:3]]), " ".join(first[3:]) + " ".join(second[3:5])]

@@ -77,10 +77,5 @@ def read_words(cell: str) -> Printed:
     return Printed(printed=cell)
 
 
-def decimals(number: str) -> int:
-    """Digits after the point of a printed number: ``44.67`` has 2."""
-    return len(number.partition(".")[2])
-
-
 def _float(number: str) -> float:
     return float(number.replace(",", ""))

@@ -11,7 +11,7 @@ from vise_core.specs.base import Record
 
 from .cells import ILLEGIBLE, Printed
 
-SETUPS = ("image+text", "image+text-frozen", "image", "text")
+Setup = Literal["image+text", "image+text-frozen", "image", "text"]
 """Hateful Memes' setups (Sec. 5.2): both towers trained, text tower frozen, one tower alone."""
 
 
@@ -20,9 +20,7 @@ class Facts(Record):
 
     task: str | None = Field(None, description="Downstream task, as in Table 8, or ImageNet.")
     protocol: Literal["linear", "fine-tuned"] | None = None
-    setup: Literal["image+text", "image+text-frozen", "image", "text"] | None = Field(
-        None, description="Towers used for Hateful Memes; None for image-only tasks."
-    )
+    setup: Setup | None = Field(None, description="Towers used for Hateful Memes; None for image-only tasks.")
     split: Literal["val", "test"] | None = Field(
         None, description="Set that a score is of. None: not a score, or the paper does not say."
     )
