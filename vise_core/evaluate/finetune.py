@@ -13,12 +13,13 @@ from torch.nn.functional import cross_entropy
 
 from vise_core.models.classifier import ImageClassifier
 from vise_core.specs.evaluate import EvaluateSpec, GridPoint
+from vise_core.specs.tasks import written
 
 from .device import autocast, memory_format, precision
 from .grid import Setting, learning_rate, settings
 from .job import Job, Outcome
 from .loading import augmented_look, epoch_batches, image_batches, in_batches, plain_look
-from .metrics import accuracy
+from .metrics import measure
 from .state import to_tensor
 
 SCORE_BATCH = 64
@@ -46,7 +47,7 @@ def evaluate_finetuned(job: Job) -> tuple[list[Outcome], ImageClassifier]:
         job.state.save({"done": done}, tensors=keep)
         job.reporter.log(
             f"split {split}: base lr {setting.base_lr:g}, weight decay {setting.weight_decay:g}: "
-            f"val accuracy {point.val:.2f} %"
+            f"val {written(job.metric, point.val)}"
         )
     outcomes = []
     for split in range(len(job.splits)):
@@ -108,24 +109,20 @@ def _report(job: Job, classifier: ImageClassifier, split: int, step: int, train_
     val = job.splits[split].val
     logits, labels = _logits(job, classifier, val), job.images.labels[val]
     val_loss = float(cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
-    values = {"train_loss": train_loss, "val_loss": val_loss, "val_accuracy": accuracy(logits, labels)}
+    values = {"train_loss": train_loss, "val_loss": val_loss}
+    values |= {f"val_{name}": value for name, value in measure(job.curve_metrics, logits, labels).items()}
     job.reporter.metrics(step, values, epoch=(step - 1) % job.spec.epochs + 1)
 
 
 def _judge(
     job: Job, classifier: ImageClassifier, split: int, setting: Setting
 ) -> tuple[GridPoint, npt.NDArray[np.float32]]:
-    """Accuracies of a finished training, and its probabilities for the reported images."""
-    parts, labels = job.splits[split], job.images.labels
+    """The metrics of a finished training, and its probabilities for the reported images."""
+    parts = job.splits[split]
     val = _logits(job, classifier, parts.val)
     test = _logits(job, classifier, parts.test) if len(parts.test) else None
-    point = GridPoint(
-        base_lr=setting.base_lr,
-        weight_decay=setting.weight_decay,
-        val=accuracy(val, labels[parts.val]),
-        test=None if test is None else accuracy(test, labels[parts.test]),
-    )
-    return point, torch.softmax(torch.from_numpy(val if test is None else test), -1).numpy()
+    scores = torch.softmax(torch.from_numpy(val if test is None else test), -1).numpy()
+    return job.point(split, setting, val, test), scores
 
 
 @torch.inference_mode()

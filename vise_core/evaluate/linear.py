@@ -16,14 +16,13 @@ import numpy.typing as npt
 import torch
 
 from vise_core.models.classifier import ImageClassifier
-from vise_core.specs.evaluate import GridPoint
 
 from .features import Features, write_features
 from .grid import choose, learning_rate, settings
 from .heads import HeadBatch
 from .job import Job, Outcome
 from .loading import Look, as_tensor, augmented_look, epoch_batches, in_batches, plain_look
-from .metrics import accuracy
+from .metrics import measure
 
 SCORE_BATCH = 4096
 CURVES_OF_SPLITS = 10
@@ -35,7 +34,8 @@ class _Epoch(NamedTuple):
 
     train_loss: npt.NDArray[np.float64]
     val_loss: npt.NDArray[np.float64]
-    val_accuracy: npt.NDArray[np.float64]
+    val: dict[str, npt.NDArray[np.float64]]
+    """By metric."""
 
 
 def evaluate_linear(job: Job) -> tuple[list[Outcome], ImageClassifier]:
@@ -128,11 +128,12 @@ def _epoch(job: Job, split: int, heads: HeadBatch, seen: Features, features: Fea
     for batch in epoch_batches(job.splits[split].train, job.spec, split, epoch):
         loss += len(batch) * heads.step(as_tensor(seen[batch], job.device), labels[batch], rates)
     val = job.splits[split].val
-    scores, val_loss = _scores(job, heads, features, val)
+    logits, val_loss = _scores(job, heads, features, val)
+    measured = [measure(job.curve_metrics, one, job.images.labels[val]) for one in logits]
     return _Epoch(
         train_loss=(loss / len(job.splits[split].train)).cpu().numpy(),
         val_loss=val_loss,
-        val_accuracy=np.array([accuracy(s, job.images.labels[val]) for s in scores]),
+        val={name: np.array([values[name] for values in measured]) for name in job.curve_metrics},
     )
 
 
@@ -151,32 +152,27 @@ def _scores(
 
 def _report(job: Job, epoch: int, results: list[_Epoch]) -> None:
     """Curves of the head that leads on val so far, averaged over splits; the grid itself is in the result."""
-    leads = [choose(list(result.val_accuracy)) for result in results]
+    leads = [choose(list(result.val[job.metric])) for result in results]
     pairs = list(zip(results, leads, strict=True))
     values = {
         "train_loss": float(np.mean([result.train_loss[lead] for result, lead in pairs])),
         "val_loss": float(np.mean([result.val_loss[lead] for result, lead in pairs])),
-        "val_accuracy": float(np.mean([result.val_accuracy[lead] for result, lead in pairs])),
     }
+    for name in job.curve_metrics:
+        values[f"val_{name}"] = float(np.mean([result.val[name][lead] for result, lead in pairs]))
     for split, (result, lead) in enumerate(pairs[:CURVES_OF_SPLITS] if len(pairs) > 1 else ()):
-        values[f"val_accuracy/split{split}"] = float(result.val_accuracy[lead])
+        values[f"val_{job.metric}/split{split}"] = float(result.val[job.metric][lead])
     job.reporter.metrics(epoch + 1, values, epoch=epoch + 1)
     job.reporter.progress(epoch + 1, job.spec.epochs, "epochs", phase="linear classifiers")
 
 
 def _outcome(job: Job, split: int, heads: HeadBatch, features: Features) -> Outcome:
-    """Accuracies after the last epoch; test counts only where there is one."""
+    """The metrics after the last epoch; test counts only where there is one."""
     parts = job.splits[split]
     val, _ = _scores(job, heads, features, parts.val)
     test = _scores(job, heads, features, parts.test)[0] if len(parts.test) else None
-    labels = job.images.labels
     points = [
-        GridPoint(
-            base_lr=setting.base_lr,
-            weight_decay=setting.weight_decay,
-            val=accuracy(val[j], labels[parts.val]),
-            test=None if test is None else accuracy(test[j], labels[parts.test]),
-        )
+        job.point(split, setting, val[j], None if test is None else test[j])
         for j, setting in enumerate(settings(job.spec))
     ]
     chosen = choose([point.val for point in points])

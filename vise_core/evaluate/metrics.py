@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
 
 from vise_core.errors import BadInput
@@ -22,7 +26,7 @@ def accuracy(scores: Scores, labels: Labels) -> float:
     return float(100 * (scores.argmax(axis=1) == labels).mean())
 
 
-def top_k_accuracy(scores: Scores, labels: Labels, k: int) -> float:
+def top_k(scores: Scores, labels: Labels, k: int) -> float:
     """Share of images whose class is among the k highest scores, percent; ties go to the first class."""
     _require_images(labels)
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -32,19 +36,46 @@ def top_k_accuracy(scores: Scores, labels: Labels, k: int) -> float:
 def macro_roc_auc(scores: Scores, labels: Labels) -> float:
     """Area under the ROC curve, one class against the rest, the plain mean over classes.
 
-    ``scores`` (n, classes) are scores, never decisions: an argmax has thrown the order away.
+    ``scores`` (n, classes) are probabilities or their log-odds, never decisions: an argmax has thrown the order
+    away; nor plain logits, of which a column alone does not rank images (softmax takes their difference).
     Raises BadInput where a class has no image in this split: then there is no curve, and 0.5 would be a lie
     (method 7, trap 7).
     """
     _require_images(labels)
     classes = scores.shape[1]
-    missing = sorted(set(range(classes)) - set(np.unique(labels).tolist()))
+    missing = sorted(set(range(classes)) - set(labels.tolist()))
     if missing:
         raise BadInput(
             f"ROC AUC is not defined here: of {classes} classes, {', '.join(map(str, missing))} has no image "
             "in this split; use another split or metric"
         )
     return float(np.mean([roc_auc_score(labels == c, scores[:, c]) for c in range(classes)]))
+
+
+def measure(names: Iterable[str], logits: Scores, labels: Labels) -> dict[str, float]:
+    """{metric: value} of a network's logits (n, classes), for metrics of ``specs.tasks.METRICS``."""
+    return {name: MEASURES[name](logits, labels) for name in names}
+
+
+def log_odds(logits: Scores) -> npt.NDArray[np.float64]:
+    """log(p / (1 - p)) of each softmax probability, in float64: it orders images as the probability does.
+
+    Probabilities near 1 tie in floating point, and a tie is half an error; their log-odds do not.
+    A row that is not finite, of a training that diverged, prefers no class.
+    """
+    wide = logits.astype(np.float64)
+    wide[~np.isfinite(wide).all(axis=1)] = 0
+    others = [logsumexp(np.delete(wide, c, axis=1), axis=1) for c in range(wide.shape[1])]
+    return wide - np.stack(others, axis=1)
+
+
+MEASURES: dict[str, Callable[[Scores, Labels], float]] = {
+    "accuracy": accuracy,
+    "top1": accuracy,
+    "top5": partial(top_k, k=5),
+    "roc_auc": lambda logits, labels: macro_roc_auc(log_odds(logits), labels),
+}
+"""Every metric of ``specs.tasks.METRICS``, from logits (n, classes) and labels (n,)."""
 
 
 def _require_images(labels: Labels) -> None:

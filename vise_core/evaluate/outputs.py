@@ -78,6 +78,7 @@ def publish(job: Job, result: EvaluateResult, outcomes: list[Outcome], classifie
             "val_mean": result.val_mean,
             "test_mean": result.test_mean,
             "test_std": result.test_std,
+            "secondary": {name: other.model_dump() for name, other in result.secondary.items()},
         },
     )
     job.reporter.artifact("predictor", folder)

@@ -11,8 +11,15 @@ from vise_core.errors import MissingInput
 from vise_core.models import checkpoint, weights
 from vise_core.models.backbones import Backbone, build_backbone
 from vise_core.reporter import Reporter
-from vise_core.specs.evaluate import CatalogueWeights, EvaluateResult, EvaluateSpec, RandomWeights
-from vise_core.tasks import load_task, require_readable, task_splits
+from vise_core.specs.evaluate import (
+    CatalogueWeights,
+    EvaluateResult,
+    EvaluateSpec,
+    RandomWeights,
+    Secondary,
+)
+from vise_core.specs.tasks import secondary_metrics, written
+from vise_core.tasks import load_task, require_measurable, require_readable, task_splits
 
 from .device import pick_device, precision
 from .finetune import evaluate_finetuned
@@ -46,6 +53,9 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     judged = load_judged(spec, inputs, reporter)
     images = load_task(spec.task, inputs["dataset"])
     splits = task_splits(images, spec.splits)
+    require_measurable(spec.task, images, splits)
+    if images.unlabelled:
+        reporter.log(f"{images.name}: {images.unlabelled} test images have no label and are left out")
     state = State(workspace, spec, reporter)
     if not state.facts:
         reporter.log(
@@ -101,9 +111,15 @@ def summarise(job: Job, judged: Judged, outcomes: list[Outcome]) -> EvaluateResu
         split_result(number, outcome.points, job.splits[number].sizes)
         for number, outcome in enumerate(outcomes)
     ]
-    val_mean, val_std = mean_and_std([split.chosen.val for split in splits])
-    tests = [split.chosen.test for split in splits if split.chosen.test is not None]
-    test_mean, test_std = mean_and_std(tests) if tests else (None, None)
+    chosen = [split.chosen for split in splits]
+    main = _over_splits([p.val for p in chosen], [p.test for p in chosen if p.test is not None])
+    secondary = {
+        name: _over_splits(
+            [p.val_secondary[name] for p in chosen],
+            [p.test_secondary[name] for p in chosen if p.test is not None],
+        )
+        for name in secondary_metrics(job.spec.task)
+    }
     return EvaluateResult(
         synthetic=job.images.synthetic or judged.synthetic,
         method=job.spec.method or judged.row,
@@ -113,12 +129,17 @@ def summarise(job: Job, judged: Judged, outcomes: list[Outcome]) -> EvaluateResu
         classes=job.images.classes,
         protocol=job.spec.protocol,
         features="augmented" if job.spec.augment else "cached",
-        val_mean=val_mean,
-        val_std=val_std,
-        test_mean=test_mean,
-        test_std=test_std,
+        metric=job.metric,
+        **main.model_dump(),
+        secondary=secondary,
         splits=tuple(splits),
     )
+
+
+def _over_splits(val: list[float], test: list[float]) -> Secondary:
+    val_mean, val_std = mean_and_std(val)
+    test_mean, test_std = mean_and_std(test) if test else (None, None)
+    return Secondary(val_mean=val_mean, val_std=val_std, test_mean=test_mean, test_std=test_std)
 
 
 def _tell(result: EvaluateResult, reporter: Reporter, splits: int) -> None:
@@ -127,5 +148,5 @@ def _tell(result: EvaluateResult, reporter: Reporter, splits: int) -> None:
         if result.test_mean is None
         else ("test", result.test_mean, result.test_std)
     )
-    spread = "" if std is None else f" ± {std:.2f} (sample std)"
-    reporter.log(f"{result.method}: {on} accuracy {mean:.2f}{spread} % over {splits} split(s)")
+    sample = "" if std is None else " (sample std)"
+    reporter.log(f"{result.method}: {on} {written(result.metric, mean, std)}{sample} over {splits} split(s)")

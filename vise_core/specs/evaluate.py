@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from .backbones import BackboneName
 from .base import Compute, Record, Result, Spec
-from .tasks import FolderTask, SplitSpec, Task
+from .tasks import FolderTask, Metric, SplitSpec, Task
 
 
 class RandomWeights(Record):
@@ -87,8 +87,12 @@ class GridPoint(Record):
 
     base_lr: float
     weight_decay: float
-    val: float = Field(description="Metric on val, in percent for accuracies.")
-    test: float | None = Field(description="Metric on test, in percent for accuracies.")
+    val: float = Field(description="The task's metric on val, which chooses; in percent for accuracies.")
+    test: float | None = Field(description="The task's metric on test, in percent for accuracies.")
+    val_secondary: dict[str, float] = Field(
+        default_factory=dict, description="Further metrics on val, by name; they choose nothing."
+    )
+    test_secondary: dict[str, float] = Field(default_factory=dict, description="Further metrics on test.")
 
 
 class SplitResult(Record):
@@ -104,6 +108,15 @@ class SplitResult(Record):
     sizes: tuple[int, int, int] = Field(description="Images in train, val, test.")
 
 
+class Secondary(Record):
+    """A metric that is reported beside the task's own, at the points that the task's own chose."""
+
+    val_mean: float
+    val_std: float | None = Field(description="Sample std (ddof 1) over splits; None for a single split.")
+    test_mean: float | None
+    test_std: float | None
+
+
 class EvaluateResult(Result):
     """Artifacts: ``result`` (JSON), ``predictions`` (Parquet, every test image), ``predictor`` (folder)."""
 
@@ -114,15 +127,16 @@ class EvaluateResult(Result):
     classes: tuple[str, ...]
     protocol: str
     features: Literal["augmented", "cached"]
-    metric: str = "accuracy"
+    metric: Metric = Field("accuracy", description="What chose, and what val_mean and test_mean are.")
     val_mean: float
     val_std: float | None = Field(description="Sample std (ddof 1) over splits; None for a single split.")
     test_mean: float | None
     test_std: float | None
+    secondary: dict[str, Secondary] = Field(default_factory=dict, description="Further metrics, by name.")
     splits: tuple[SplitResult, ...]
 
     def headline(self) -> dict[str, float]:
-        values = {"val_accuracy": self.val_mean}
-        if self.test_mean is not None:
-            values["test_accuracy"] = self.test_mean
-        return values
+        values = {f"val_{self.metric}": self.val_mean, f"test_{self.metric}": self.test_mean}
+        for name, other in self.secondary.items():
+            values |= {f"val_{name}": other.val_mean, f"test_{name}": other.test_mean}
+        return {name: value for name, value in values.items() if value is not None}

@@ -42,6 +42,13 @@ METRICS: dict[str, MetricEntry] = {
 """Every number that an evaluation may report, by name."""
 
 
+def written(metric: str, mean: float, std: float | None = None) -> str:
+    """A number with its metric's name, digits and unit, such as ``accuracy 71.25 ± 2.00 %``."""
+    entry = METRICS[metric]
+    spread = "" if std is None else f" ± {std:.{entry.digits}f}"
+    return f"{entry.title} {mean:.{entry.digits}f}{spread}{' %' if entry.percent else ''}"
+
+
 class FolderTask(Record):
     """<root>/<class>/**/<image>: the class is the first folder under the root."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import floor
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vise_core.errors import BadInput
-from vise_core.specs.tasks import SplitName, SplitSpec
+from vise_core.specs.tasks import SplitName, SplitSpec, Task, task_metric
 
 from .records import LabelledImages
 
@@ -69,6 +70,21 @@ def task_splits(images: LabelledImages, spec: SplitSpec) -> list[Split]:
         raise BadInput(f"task {images.name}: {len(train)} train images are too few to hold out val")
     orders = [train[_permutation(len(train), spec.seed, i)] for i in range(spec.count)]
     return [Split(order[held:], order[:held], test) for order in orders]
+
+
+def require_measurable(spec: Task, images: LabelledImages, splits: Sequence[Split]) -> None:
+    """Raises BadInput where the task's metric has no value on val or test of a split: ROC AUC without a class."""
+    if task_metric(spec) != "roc_auc":
+        return
+    for number, split in enumerate(splits):
+        for part, indices in (("val", split.val), ("test", split.test)):
+            absent = set(range(len(images.classes))) - set(images.labels[indices].tolist())
+            if len(indices) and absent:
+                names = ", ".join(images.classes[c] for c in sorted(absent))
+                raise BadInput(
+                    f"task {images.name}, split {number}: {part} has no image of {names}, so ROC AUC is not defined "
+                    "there; use another split, or a task with the metric accuracy"
+                )
 
 
 def _permutation(n: int, seed: int, split: int) -> Indices:

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.metrics import roc_auc_score, top_k_accuracy_score
 
 from vise_core.errors import BadInput
-from vise_core.evaluate.metrics import accuracy, macro_roc_auc, top_k_accuracy
+from vise_core.evaluate.metrics import MEASURES, accuracy, log_odds, macro_roc_auc, measure, top_k
+from vise_core.specs.tasks import METRICS
 
 SCORES = np.array([[0.9, 0.1, 0.0], [0.2, 0.3, 0.5], [0.1, 0.6, 0.3], [0.4, 0.35, 0.25]])
 LABELS = np.array([0, 1, 1, 2])
@@ -14,10 +16,10 @@ def test_accuracy_is_in_percent():
 
 
 def test_top_k_by_hand_and_by_scikit_learn():
-    assert [top_k_accuracy(SCORES, LABELS, k) for k in (1, 2, 3)] == [50.0, 75.0, 100.0]
+    assert [top_k(SCORES, LABELS, k) for k in (1, 2, 3)] == [50.0, 75.0, 100.0]
     scores = np.random.default_rng(0).random((200, 7))
     labels = np.random.default_rng(1).integers(0, 7, 200)
-    assert top_k_accuracy(scores, labels, 3) == pytest.approx(100 * top_k_accuracy_score(labels, scores, k=3))
+    assert top_k(scores, labels, 3) == pytest.approx(100 * top_k_accuracy_score(labels, scores, k=3))
 
 
 def test_macro_roc_auc_equals_scikit_learn():
@@ -42,3 +44,39 @@ def test_a_split_with_one_class_has_no_auc():
 def test_no_images_have_no_accuracy():
     with pytest.raises(BadInput, match="the split is empty"):
         accuracy(np.zeros((0, 3)), np.zeros(0, np.int64))
+
+
+def test_every_metric_that_specs_name_can_be_measured():
+    assert set(MEASURES) == set(METRICS)
+    found = measure(("top1", "accuracy", "top5"), SCORES, LABELS)
+    assert found == {"top1": 50.0, "accuracy": 50.0, "top5": 100.0}
+
+
+def test_logits_are_ranked_by_their_probabilities_as_scikit_learn_would():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(0, 3, (200, 2)).astype(np.float32), rng.integers(0, 2, 200)
+    expected = roc_auc_score(labels, softmax(logits.astype(np.float64), axis=1)[:, 1])
+    assert measure(("roc_auc",), logits, labels)["roc_auc"] == pytest.approx(expected, abs=1e-12)
+    # One column of logits is another ranking: the difference of the two counts.
+    assert abs(roc_auc_score(labels, logits[:, 1]) - expected) > 1e-3
+
+
+def test_three_classes_of_logits_equal_scikit_learn():
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(300, 3)).astype(np.float32), rng.integers(0, 3, 300)
+    expected = roc_auc_score(
+        labels, softmax(logits.astype(np.float64), axis=1), multi_class="ovr", average="macro"
+    )
+    assert measure(("roc_auc",), logits, labels)["roc_auc"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_certain_predictions_keep_their_order():
+    # Their probabilities are 1.0 in float32, all alike.
+    logits = np.array([[0, 30], [0, 40], [0, 50], [0, 60]], dtype=np.float32)
+    assert measure(("roc_auc",), logits, np.array([0, 0, 1, 1]))["roc_auc"] == 1.0
+
+
+def test_a_network_that_diverged_ranks_nothing():
+    logits = np.full((4, 2), np.nan, dtype=np.float32)
+    assert log_odds(logits).tolist() == [[0, 0]] * 4
+    assert measure(("roc_auc",), logits, np.array([0, 1, 0, 1]))["roc_auc"] == 0.5
