@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from .tasks_cli import tasks_app
+
 if TYPE_CHECKING:
     from .schemas import RunView
 
@@ -22,6 +24,7 @@ token_app = typer.Typer(help="API tokens for scripts.", no_args_is_help=True)
 admin_app = typer.Typer(help="The first admin of a server.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
 app.add_typer(admin_app, name="admin")
+app.add_typer(tasks_app, name="tasks")
 
 
 @app.command()

@@ -6,7 +6,6 @@ spec and its entry here, and its reader in ``vise_core.tasks``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -330,7 +329,3 @@ class TaskReport(Record):
     @property
     def usable(self) -> bool:
         return self.verdict != "unusable"
-
-    def counts(self) -> Mapping[str, int]:
-        """Split → images found."""
-        return {split.split: split.found for split in self.splits}

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from vise_core.errors import BadInput
 
 from .records import IMAGE_SUFFIXES, Row, below, inside
+
+T = TypeVar("T")
+
+QUEUED = 2_000
 
 MAX_LIST_BYTES = 1_000_000_000
 """Larger manifests are refused before they are read."""
@@ -51,6 +57,13 @@ def missing_rows(root: Path, rows: Iterable[Row]) -> list[Row]:
         if not below(root, row.path, row.where or "data set").is_file():
             missing.append(row)
     return missing
+
+
+def in_threads(look: Callable[[Path], T], paths: Sequence[Path], workers: int) -> Iterator[T]:
+    """``look`` at every path, results in order; a million paths are not queued at once."""
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(paths), QUEUED):
+            yield from pool.map(look, paths[start : start + QUEUED])
 
 
 def list_file(root: Path, name: str, where: str) -> Path:

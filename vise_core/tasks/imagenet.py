@@ -10,7 +10,7 @@ from vise_core.specs.tasks import ImagenetTask, SplitName
 
 from .files import images_below
 from .folder_labels import class_folders
-from .records import Row
+from .records import IMAGE_SUFFIXES, Row
 
 WNID = re.compile(r"n\d{8}")
 
@@ -40,9 +40,10 @@ def _part(spec: ImagenetTask, folder: Path, name: str) -> dict[str, list[str]]:
         raise BadInput(
             f"task {spec.name}: no folder {name}/ in {folder}; train/<wnid>/ and val/<wnid>/ are expected"
         )
+    flat = sum(1 for entry in part.iterdir() if entry.is_file() and entry.suffix.lower() in IMAGE_SUFFIXES)
     wnids = class_folders(part)
-    if not wnids:
-        raise BadInput(_flat(spec, part, name))
+    if flat or not wnids:
+        raise BadInput(_flat(spec, name, flat))
     unknown = [wnid for wnid in wnids if not WNID.fullmatch(wnid)]
     if unknown:
         raise BadInput(
@@ -53,13 +54,15 @@ def _part(spec: ImagenetTask, folder: Path, name: str) -> dict[str, list[str]]:
     return {wnid: paths for wnid, paths in found.items() if paths}
 
 
-def _flat(spec: ImagenetTask, part: Path, name: str) -> str:
-    files = sum(1 for entry in part.iterdir() if entry.is_file())
-    if name == "val" and files:
+def _flat(spec: ImagenetTask, name: str, images: int) -> str:
+    if name == "val" and images:
         return (
-            f"task {spec.name}: val/ holds {files} files and no class folders, as its archive unpacks. Move each image "
+            f"task {spec.name}: val/ holds {images} images outside of class folders, as its archive unpacks. Move each "
             "into val/<wnid>/: line i of the development kit's ILSVRC2012_validation_ground_truth.txt is the class "
             "number of ILSVRC2012_val_<i, eight digits>.JPEG, and meta.mat gives the wnid (synsets.WNID) of each "
             "number (synsets.ILSVRC2012_ID)"
         )
-    return f"task {spec.name}: {name}/ holds no class folders; unpack each class's archive into its own {name}/<wnid>/"
+    return (
+        f"task {spec.name}: {name}/ holds {images} images outside of class folders; "
+        f"unpack each class's archive into its own {name}/<wnid>/"
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from vise_core.specs.tasks import TASKS, Task
 
 from .csv_labels import read_csv_labels
 from .cub import read_cub
-from .files import missing_rows
+from .files import in_threads, missing_rows
 from .folder_labels import read_folder_labels
 from .hateful_memes import read_hateful_memes
 from .imagenet import read_imagenet
@@ -98,12 +97,11 @@ def require_readable(images: LabelledImages, *, workers: int = 2, name_first: in
     Refused as a whole, not skipped: a test set with images missing gives numbers that compare with nobody's.
     Raises BadInput with the count by reason and the first paths.
     """
-    with ThreadPoolExecutor(workers) as pool:
-        problems = [
-            (path, problem)
-            for path, problem in zip(images.paths, pool.map(_problem, images.paths), strict=True)
-            if problem is not None
-        ]
+    problems = [
+        (path, problem)
+        for path, problem in zip(images.paths, in_threads(_problem, images.paths, workers), strict=True)
+        if problem is not None
+    ]
     if not problems:
         return
     reasons = Counter(problem.reason for _, problem in problems)

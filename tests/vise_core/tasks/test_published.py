@@ -286,14 +286,21 @@ def test_imagenet_has_train_and_val(tmp_path: Path, layouts):
     assert task_splits(task, SplitSpec())[0].sizes == (4, 2, 0)
 
 
-def test_a_flat_val_folder_says_how_to_mend_it(tmp_path: Path, layouts):
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_flat_val_folder_says_how_to_mend_it(tmp_path: Path, layouts, left: int):
     layouts.imagenet(tmp_path)
-    for path in list((tmp_path / "val").glob("*/*.JPEG")):
+    flat = sorted((tmp_path / "val").glob("*/*.JPEG"))[left:]
+    for path in flat:
         path.rename(tmp_path / "val" / path.name)
         path.parent.rmdir()
-    with pytest.raises(
-        BadInput, match=r"val/ holds 2 files and no class folders.*Move each image into val/<wnid>/"
-    ):
+    told = rf"val/ holds {len(flat)} images outside of class folders.*Move each into val/<wnid>/"
+    with pytest.raises(BadInput, match=told):
+        load_task(IMAGENET, tmp_path)
+
+
+def test_train_images_outside_of_class_folders_are_not_left_out_in_silence(tmp_path: Path, layouts):
+    layouts.picture(layouts.imagenet(tmp_path) / "train/n01440764_7.JPEG")
+    with pytest.raises(BadInput, match=r"train/ holds 1 images outside of class folders; unpack each class"):
         load_task(IMAGENET, tmp_path)
 
 
