@@ -29,6 +29,23 @@ class ModelCard(Record):
     synthetic: bool = False
 
 
+class Source(Record):
+    """Where imported weights come from: what ``vise models add`` found."""
+
+    format: str = Field(description="Key of CHECKPOINT_FORMATS.")
+    title: str
+    row: str = Field(description="Name of the row in the paper's tables.")
+    file: str
+    sha256: str
+    verified: bool = Field(
+        description="Whether it is, by its digest, the very file that its authors published."
+    )
+    licence: str
+    trained_on: str
+    dropped: tuple[str, ...] = Field((), description="Every key of the file that was left out.")
+    notes: tuple[str, ...] = ()
+
+
 class CheckpointCard(ModelCard):
     """checkpoint.json."""
 
@@ -37,6 +54,7 @@ class CheckpointCard(ModelCard):
         default_factory=dict, description="Classes of each head, by name."
     )
     spec: dict[str, Any] = Field(default_factory=dict, description="The PretrainSpec behind it.")
+    source: Source | None = Field(None, description="Of imported weights: the file that they come from.")
 
 
 class PredictorCard(ModelCard):
@@ -47,6 +65,17 @@ class PredictorCard(ModelCard):
     method: str = ""
     task: str = ""
     metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+SIGNAL_ROWS = {("comments", "reactions"): "VisE", ("comments",): "VisE-C", ("reactions",): "VisE-R"}
+"""The paper's names of what a checkpoint was pretrained on, by its heads."""
+
+
+def row_of(card: CheckpointCard) -> str:
+    """Name of the row in tables for a checkpoint."""
+    if card.source is not None:
+        return card.source.row
+    return SIGNAL_ROWS.get(tuple(sorted(card.heads)), "Pretrained")
 
 
 C = TypeVar("C", bound=ModelCard)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from .backbones import Backbone, empty_backbone
-from .card import CheckpointCard, apply_card, read_card
+from .card import CheckpointCard, Source, apply_card, read_card
 from .tensors import fill, read_tensors, write_tensors
 
 
@@ -22,11 +22,13 @@ def save_checkpoint(
     image_size: int,
     spec: Mapping[str, Any] | None = None,
     synthetic: bool = False,
+    source: Source | None = None,
 ) -> None:
     """Write a checkpoint folder.
 
     The backbone's keys are those of its definition (torchvision, timm) without a prefix, so that other
-    programs can read them. ``image_size`` is the side of the crops that it was trained on.
+    programs can read them. ``image_size`` is the side of the crops that it was trained on; ``source`` says where
+    imported weights come from.
     """
     card = CheckpointCard(
         backbone=backbone.name,
@@ -37,6 +39,7 @@ def save_checkpoint(
         synthetic=synthetic,
         heads={name: head.out_features for name, head in heads.items()},
         spec=dict(spec or {}),
+        source=source,
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / "backbone.safetensors", backbone.trunk.state_dict())
@@ -44,7 +47,9 @@ def save_checkpoint(
         folder / "heads.safetensors",
         {f"{name}.{key}": t for name, head in heads.items() for key, t in head.state_dict().items()},
     )
-    (folder / "checkpoint.json").write_text(card.model_dump_json(indent=1) + "\n")
+    # Without a source the card is as it ever was, so that older versions read it.
+    text = card.model_dump_json(indent=1, exclude=None if source else {"source"})
+    (folder / "checkpoint.json").write_text(text + "\n")
 
 
 def load_card(folder: Path) -> CheckpointCard:

@@ -40,6 +40,19 @@ def resnet50() -> ResNetTrunk:
     return ResNetTrunk(Bottleneck, [3, 4, 6, 3])
 
 
+def resnet50_stride1x1() -> ResNetTrunk:
+    """The first ResNet-50 (He et al. 2015), detectron2's: a stage's stride is in its first 1x1 convolution.
+
+    torchvision has it in the 3x3. Keys and shapes are the same, so weights of the one load into the other
+    without a word and give wrong features.
+    """
+    trunk = resnet50()
+    for stage in (trunk.layer2, trunk.layer3, trunk.layer4):
+        first = stage[0]
+        first.conv1.stride, first.conv2.stride = first.conv2.stride, first.conv1.stride
+    return trunk
+
+
 def resnet101() -> ResNetTrunk:
     return ResNetTrunk(Bottleneck, [3, 4, 23, 3])
 

@@ -13,12 +13,17 @@ from .base import Record
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class BackboneEntry(Record):
     """A convolutional trunk, pooled to one feature vector per image."""
 
     title: str
+    family: str | None = Field(
+        None, description="Backbone that the paper's tables list it under, where that is not its own title."
+    )
     builder: str = Field(description="module:function that returns the untrained trunk.")
     feature_dim: int
     parameters: int = Field(description="Number of weights in the trunk, without any head.")
@@ -37,6 +42,22 @@ BACKBONES: dict[str, BackboneEntry] = {
     ),
     "resnet50": BackboneEntry(
         title="ResNet-50", builder="vise_core.models.resnet:resnet50", feature_dim=2048, parameters=23_508_032
+    ),
+    "resnet50_stride1x1": BackboneEntry(
+        title="ResNet-50, stride in the 1x1 (detectron2)",
+        family="ResNet-50",
+        builder="vise_core.models.resnet:resnet50_stride1x1",
+        feature_dim=2048,
+        parameters=23_508_032,
+    ),
+    "clip_resnet50": BackboneEntry(
+        title="ResNet-50, CLIP's",
+        family="ResNet-50",
+        builder="vise_core.models.clip_resnet:clip_resnet50",
+        feature_dim=2048,
+        parameters=23_527_264,
+        mean=CLIP_MEAN,
+        std=CLIP_STD,
     ),
     "resnet101": BackboneEntry(
         title="ResNet-101",

@@ -1,0 +1,57 @@
+"""Whether a file is the one that its authors published."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+from vise_core.errors import BadCheckpoint
+
+from .format import Format, KnownFile
+
+
+class Digests(NamedTuple):
+    """In hex. MD5 is no proof against somebody who means harm; for MoCo nothing else is published."""
+
+    sha256: str
+    md5: str
+
+
+class Identity(NamedTuple):
+    """file: the published one that it is or is named like, if any. verified: by its digest."""
+
+    file: KnownFile | None
+    verified: bool
+
+
+def digests(path: Path) -> Digests:
+    """Both in one pass over the file."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(2**20):
+            sha256.update(piece)
+            md5.update(piece)
+    return Digests(sha256.hexdigest(), md5.hexdigest())
+
+
+def identify(layout: Format, path: Path, found: Digests) -> Identity:
+    """Which published file it is. Raises BadCheckpoint for one that bears such a file's name but is another."""
+    for known in layout.files:
+        if (known.sha256 and found.sha256.startswith(known.sha256)) or (
+            known.md5 and found.md5.startswith(known.md5)
+        ):
+            return Identity(known, True)
+    for known in layout.files:
+        if known.name != path.name:
+            continue
+        if known.sha256 or known.md5:
+            kind, mine, wanted = (
+                ("SHA-256", found.sha256, known.sha256) if known.sha256 else ("MD5", found.md5, known.md5)
+            )
+            raise BadCheckpoint(
+                f"it is named like the published file, but its {kind} is {mine}, not {wanted}…: fetch it again"
+                f"{' from ' + known.url if known.url else ''}, or rename it if it is meant to be another"
+            )
+        return Identity(known, False)
+    return Identity(None, False)
