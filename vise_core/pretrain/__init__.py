@@ -1,1 +1,1 @@
-"""Pretraining on pseudo-labels (Sec. 3.3): data, objective, schedule, training loop, exact resume."""
+"""Pretraining on pseudo-labels (Sec. 3.3) or, with MoCo-v2, on images alone (App. B, Table 5)."""

@@ -93,12 +93,17 @@ class PostImages(Dataset[tuple[Tensor, Ints]]):
         return self.__getitems__([sample])
 
     def __getitems__(self, samples: list[Sample]) -> tuple[Tensor, Ints]:
-        """(n, 3, size, size) float32 and the (n,) rows."""
-        views = [self.view(epoch, row) for epoch, row in samples]
-        return torch.stack(views), np.array([row for _, row in samples], dtype=np.int64)
+        """(n, 3, size, size) float32 and the (n,) rows.
+
+        Where the transform makes v views of an image, (v * n, 3, size, size): all first views, then all second.
+        """
+        views = torch.stack([self.view(epoch, row) for epoch, row in samples])
+        if views.dim() == 5:
+            views = views.transpose(0, 1).flatten(0, 1)
+        return views, np.array([row for _, row in samples], dtype=np.int64)
 
     def view(self, epoch: int, row: int) -> Tensor:
-        """The augmented image of one post in one epoch."""
+        """The augmented image of one post in one epoch, (3, size, size), or views of it, (v, 3, size, size)."""
         place = int(self.images[row])
         try:
             image = open_image(self.posts.read_image(place))

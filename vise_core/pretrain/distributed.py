@@ -42,6 +42,17 @@ class Group:
         dist.all_reduce(total)
         return total
 
+    def gather(self, values: torch.Tensor) -> torch.Tensor:
+        """The values of all processes one after the other, (n, …) → (n * world, …); no gradient goes through.
+
+        Every process must give the same shape.
+        """
+        if self.world == 1:
+            return values
+        parts = [torch.empty_like(values, memory_format=torch.contiguous_format) for _ in range(self.world)]
+        dist.all_gather(parts, values.contiguous())
+        return torch.cat(parts)
+
     def agree(self, value: int) -> int:
         """Rank 0's value, in every process. Goes over the CPU, so a GPU need not catch up."""
         if self.world == 1:

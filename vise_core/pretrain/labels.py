@@ -122,6 +122,22 @@ def read_labels(
     )
 
 
+def unlabelled(posts: ShardIndex, *, limit: int | None = None, seed: int = 0) -> LabelTable:
+    """Every post, without a label; with ``limit`` those of lowest ``pretrain_rank``, as in ``read_labels``."""
+    images = np.arange(len(posts), dtype=np.int64)
+    if limit is not None:
+        ranks = [pretrain_rank(post.id, seed) for post in posts.iterate_posts()]
+        images = np.sort(np.argsort(np.array(ranks, dtype=np.uint64), kind="stable")[:limit])
+    return LabelTable(
+        images=images,
+        comment_ids=np.empty(0, dtype=np.int32),
+        comment_starts=np.zeros(len(images) + 1, dtype=np.int64),
+        reactions=np.full(len(images), NO_LABEL, dtype=np.int32),
+        clusters={"comments": 0, "reactions": 0},
+        synthetic=posts.synthetic,
+    )
+
+
 def _facts(folder: Path) -> dict[str, int]:
     path = folder / "labels.json"
     try:

@@ -8,13 +8,15 @@ from typing import cast
 
 from torch import nn
 
+from vise_core.errors import MissingInput
 from vise_core.models.checkpoint import save_checkpoint
 from vise_core.posts.shards import ShardIndex
 from vise_core.reporter import Reporter
 from vise_core.specs.pretrain import PretrainResult, PretrainSpec
 
 from .distributed import Group, process_group
-from .labels import LabelTable, read_labels
+from .labels import LabelTable, read_labels, unlabelled
+from .objectives import OBJECTIVES
 from .trainer import Trained, build_network, train
 
 
@@ -23,10 +25,18 @@ def run(spec: PretrainSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     posts, labels = _read(spec, inputs)
     with process_group(spec.compute, _follow, spec, inputs, workspace) as group:
         if group.leads:
+            # Without labels, every post is taken.
+            which = "have a label to learn from" if "labels" in inputs else "are learnt from, without labels"
             reporter.log(
-                f"{len(labels)} of {len(posts)} posts have a label to learn from; "
+                f"{len(labels)} of {len(posts)} posts {which}; "
                 f"{len(labels) // spec.batch} iterations an epoch on {group.world} x {group.device.type}"
             )
+            if spec.objective == "moco-v2" and group.world == 1:
+                reporter.log(
+                    "MoCo-v2 on one process: batch-norm is not shuffled, so pairs share batch statistics and the "
+                    "features may be worse; take more processes for the published method",
+                    level="warning",
+                )
         trained = _train(spec, posts, labels, group, workspace, reporter if group.leads else Silent())
     network = trained.network
     if group.leads:
@@ -47,6 +57,7 @@ def run(spec: PretrainSpec, inputs: dict[str, Path], workspace: Path, reporter: 
         iterations=trained.iterations,
         final_loss=sum(trained.losses.values()),
         final_losses=trained.losses,
+        final_measures=trained.measures,
         images_per_second=trained.images_per_second,
     )
 
@@ -69,8 +80,20 @@ class Silent:
 
 
 def _read(spec: PretrainSpec, inputs: dict[str, Path]) -> tuple[ShardIndex, LabelTable]:
+    """The posts, and the labels of those to train on.
+
+    Labels also say which posts: an objective that needs none takes exactly those that VisE would take with
+    the same labels, signals, limit and seed (Table 5: the same images), or without labels every post. That
+    may include the cluster subset: where no engagement is learnt, none can leak.
+    """
     posts = ShardIndex.open(inputs["posts"])
-    return posts, read_labels(inputs["labels"], posts, spec.signals, limit=spec.posts_limit, seed=spec.seed)
+    if "labels" in inputs:
+        return posts, read_labels(
+            inputs["labels"], posts, spec.signals, limit=spec.posts_limit, seed=spec.seed
+        )
+    if OBJECTIVES[spec.objective].needs_labels:
+        raise MissingInput(f"objective is {spec.objective}: give the input 'labels', made by label")
+    return posts, unlabelled(posts, limit=spec.posts_limit, seed=spec.seed)
 
 
 def _train(
@@ -81,7 +104,7 @@ def _train(
     workspace: Path,
     reporter: Reporter,
 ) -> Trained:
-    network = build_network(spec, labels.clusters)
+    network = build_network(spec, labels.clusters, group)
     return train(spec, network, posts, labels, group, workspace, reporter)
 
 

@@ -48,4 +48,8 @@ def load_state(workspace: Path, spec: PretrainSpec) -> dict[str, Any] | None:
 
 def _meaning(spec: PretrainSpec) -> str:
     """The spec without what changes only the speed, so that a run may go on on another machine."""
-    return spec.model_dump_json(exclude={"compute", "checkpoint_seconds", "log_every"})
+    exclude = {"compute", "checkpoint_seconds", "log_every"}
+    if spec.objective == "vise":
+        # So that a state of VisE from before there was a choice still goes on.
+        exclude |= {"objective", "moco"}
+    return spec.model_dump_json(exclude=exclude)

@@ -15,9 +15,6 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vise_core.errors import BadInput, Stopped
-from vise_core.models.backbones import Backbone, build_backbone
-from vise_core.models.heads import linear_head
-from vise_core.models.transforms import train_transform
 from vise_core.posts.shards import ShardIndex
 from vise_core.reporter import Reporter
 from vise_core.specs.base import Compute
@@ -26,49 +23,34 @@ from vise_core.specs.pretrain import PretrainSpec, Signal
 from .data import BatchPlan, PostImages, Samples, image_loader
 from .distributed import Group
 from .labels import LabelTable
-from .objective import head_losses
+from .objectives import OBJECTIVES, Trainable
 from .schedule import learning_rate
 from .state import load_state, save_state
 
 GO_ON, SAVE, STOP = range(3)
 
 
-class Network(nn.Module):
-    """A backbone with one linear head for each signal: images → {signal: (n, clusters) logits}."""
-
-    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Linear]) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.heads = nn.ModuleDict(dict(heads))
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        features = self.backbone(images)
-        return {name: head(features) for name, head in self.heads.items()}
-
-
-def build_network(spec: PretrainSpec, clusters: Mapping[Signal, int]) -> Network:
-    """The untrained network; its weights depend on the seed alone."""
-    backbone = build_backbone(spec.backbone, seed=spec.seed)
-    heads: dict[str, nn.Linear] = {
-        signal: linear_head(backbone.feature_dim, clusters[signal], spec.bias_prior, seed=spec.seed)
-        for signal in spec.signals
-    }
-    return Network(backbone, heads)
+def build_network(
+    spec: PretrainSpec, clusters: Mapping[Signal, int], group: Group | None = None
+) -> Trainable:
+    """The untrained network of the spec's objective; its weights depend on the seed alone. Raises BadInput."""
+    return OBJECTIVES[spec.objective].build(spec, clusters, group or Group())
 
 
 @dataclass(frozen=True)
 class Trained:
     """What ``train`` gives; the same in every process but for the network's buffers."""
 
-    network: Network
+    network: Trainable
     iterations: int
     losses: dict[str, float]
+    measures: dict[str, float]
     images_per_second: float
 
 
 def train(
     spec: PretrainSpec,
-    network: Network,
+    network: Trainable,
     posts: ShardIndex,
     labels: LabelTable,
     group: Group,
@@ -81,19 +63,19 @@ def train(
     threads give the same weights to the last bit, however often the run was interrupted; on a GPU cuDNN's
     atomics leave differences in the last digits. Raises Stopped, BadInput.
     """
-    device, compute = group.device, spec.compute
+    device, compute, objective = group.device, spec.compute, OBJECTIVES[spec.objective]
+    losses = objective.losses(spec)
     plan = BatchPlan(len(labels), spec.batch, spec.seed, spec.accumulate, group.world)
     total = spec.epochs * plan.per_epoch
     layout = torch.channels_last if compute.channels_last else torch.contiguous_format
     network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
     network.train()
     # App. C.1: decay on every weight, batch-norm's included, as torchvision's reference training has it.
-    optimizer = torch.optim.SGD(
-        network.parameters(), lr=0.0, momentum=spec.momentum, weight_decay=spec.weight_decay
-    )
+    learnt = [weights for weights in network.parameters() if weights.requires_grad]
+    optimizer = torch.optim.SGD(learnt, lr=0.0, momentum=spec.momentum, weight_decay=spec.weight_decay)
     amp = amp_type(compute, device)
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
-    meters = Meters(spec.signals, device)
+    meters = Meters(losses + objective.measures, device)
     iteration = 0
     if (state := load_state(workspace, spec)) is not None:
         iteration = int(state["iteration"])
@@ -106,13 +88,13 @@ def train(
             reporter.log(f"going on from iteration {iteration} of {total}")
     model: nn.Module = network
     if group.world > 1:
-        model = DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+        # No rank reads another's batch statistics, nor its queue, which is the same in all.
+        model = DistributedDataParallel(
+            network, device_ids=[device] if device.type == "cuda" else None, forward_sync_buffers=False
+        )
     forward = torch.compile(model) if compute.compile else model
 
-    transform = train_transform(
-        spec.image_size, min_crop=spec.min_crop, mean=network.backbone.mean, std=network.backbone.std
-    )
-    dataset = PostImages(posts, labels.images, transform, spec.seed)
+    dataset = PostImages(posts, labels.images, objective.transform(spec, network.backbone), spec.seed)
     samples = Samples(plan, iteration, total, group.rank)
     loader = iter(image_loader(dataset, samples, workers=compute.loader_workers, pin=device.type == "cuda"))
     spent = float(state["seconds"]) if state else 0.0
@@ -121,22 +103,19 @@ def train(
         rate = learning_rate(iteration, total, spec)
         for options in optimizer.param_groups:
             options["lr"] = rate
-        # Every process knows the whole batch, so all divide by the same counts without asking each other.
-        labelled = labels.labelled(rows)
         optimizer.zero_grad(set_to_none=True)
         for step in range(spec.accumulate):
             images, part = next(loader)
-            targets = labels.targets(part, spec.signals, spec.comment_targets)
             images = images.to(device, non_blocking=True, memory_format=layout)
             last = step + 1 == spec.accumulate
             with nullcontext() if last or group.world == 1 else model.no_sync():  # type: ignore[operator]
                 with torch.autocast(device.type, amp or torch.bfloat16, enabled=amp is not None):
-                    logits = forward(images)
-                losses = head_losses(logits, {n: t.to(device) for n, t in targets.items()}, labelled)
-                loss = torch.stack(list(losses.values())).sum()  # Eq. 1
+                    outputs = forward(images)
+                values = objective.values(outputs, spec, labels, rows, part)
+                loss = torch.stack([values[name] for name in losses]).sum()  # Eq. 1
                 # DDP takes the mean of the processes' gradients; ours is a sum over parts of the batch.
                 scaler.scale(loss * group.world).backward()
-            meters.add(losses)
+            meters.add(values)
         scaler.step(optimizer)
         scaler.update()
         iteration += 1
@@ -144,15 +123,17 @@ def train(
 
         if iteration % spec.log_every == 0 or iteration == total:
             found = meters.window_means(group)
-            if not math.isfinite(sum(found.values())):
+            loss_found = sum(found[name] for name in losses)
+            if not math.isfinite(loss_found):
                 raise BadInput(
                     f"base_lr: the loss is no longer finite at iteration {iteration}; "
                     "lower base_lr, or lengthen warmup"
                 )
             if group.leads:
-                points = {f"loss/{name}": value for name, value in found.items()}
+                points = {f"loss/{name}": found[name] for name in losses}
+                points |= {name: found[name] for name in objective.measures}
                 points |= {
-                    "loss": sum(found.values()),
+                    "loss": loss_found,
                     "lr": rate,
                     "images_per_second": clock.lap(iteration * spec.batch),
                 }
@@ -179,7 +160,14 @@ def train(
                 clock.saved()
         if asked == STOP:
             raise Stopped(f"pretraining was stopped after iteration {iteration} of {total}")
-    return Trained(network, total, meters.last_epoch(), total * spec.batch / clock.seconds())
+    means = meters.last_epoch()
+    return Trained(
+        network=network,
+        iterations=total,
+        losses={name: means[name] for name in losses},
+        measures={name: means[name] for name in objective.measures},
+        images_per_second=total * spec.batch / clock.seconds(),
+    )
 
 
 def amp_type(compute: Compute, device: torch.device) -> torch.dtype | None:
@@ -190,7 +178,7 @@ def amp_type(compute: Compute, device: torch.device) -> torch.dtype | None:
 
 
 class Meters:
-    """Sums of the losses since the last point of the curves, and over the epoch.
+    """Sums of losses and measures since the last point of the curves, and over the epoch.
 
     They stay on the device, so that no iteration has to wait for its own loss, and they are part of the
     saved state, so that a curve goes on exactly.
@@ -202,9 +190,9 @@ class Meters:
         self.sums = torch.zeros(3, len(self.names), dtype=torch.float64, device=device)
         self.counts = [0, 0, 0]
 
-    def add(self, losses: dict[str, Tensor]) -> None:
-        """Add the losses of a part of a batch; parts add up to the batch's."""
-        self.sums[:2] += torch.stack([losses[name].detach() for name in self.names]).double()
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Add the values of a part of a batch; parts add up to the batch's."""
+        self.sums[:2] += torch.stack([values[name].detach() for name in self.names]).double()
 
     def count(self, *, epoch_ends: bool) -> None:
         """An iteration is over; ``add`` was called for each of its parts."""
@@ -215,7 +203,7 @@ class Meters:
             self.sums[1], self.counts[1] = 0, 0
 
     def window_means(self, group: Group) -> dict[str, float]:
-        """Mean loss an iteration since the last call, over all processes."""
+        """Mean an iteration since the last call, over all processes."""
         means = (group.add(self.sums[0]) / max(self.counts[0], 1)).tolist()
         self.sums[0], self.counts[0] = 0, 0
         return dict(zip(self.names, means, strict=True))
@@ -226,7 +214,7 @@ class Meters:
         self.sums = total if group.leads else torch.zeros_like(total)
 
     def last_epoch(self) -> dict[str, float]:
-        """Mean loss an iteration of the epoch that ended last, as rank 0 holds it after ``gather``."""
+        """Mean an iteration of the epoch that ended last, as rank 0 holds it after ``gather``."""
         return dict(zip(self.names, (self.sums[2] / max(self.counts[2], 1)).tolist(), strict=True))
 
     def state(self) -> dict[str, Any]:

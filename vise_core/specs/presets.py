@@ -71,6 +71,17 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "VisE-123k, ResNet-50": {"posts_limit": 123_000},
         "VisE-308k, ResNet-50": {"posts_limit": 308_000},
         "VisE-615k, ResNet-50": {"posts_limit": 615_000},
+        # App. B, Table 5: the same 1.23M images and ResNet-50; of the rest the paper says nothing. Batch, rate,
+        # epochs and cosine without warm-up are those of MoCo-v2's own code, which shares a batch over 8 GPUs.
+        "MoCo-v2 on the same images, ResNet-50": {
+            "objective": "moco-v2",
+            "posts_limit": 1_230_000,
+            "epochs": 200,
+            "batch": 256,
+            "base_lr": 0.03,
+            "warmup": 0,
+            "decay": {"kind": "cosine", "every": "epoch"},
+        },
     },
     "evaluate": _evaluations(),
     "explain": {"CAM of the predicted class": {}},

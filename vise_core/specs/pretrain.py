@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from .backbones import BackboneName
 from .base import Compute, Record, Result, Spec
 
 Signal = Literal["comments", "reactions"]
+ObjectiveName = Literal["vise", "moco-v2"]
 
 
 class StepDecay(Record):
@@ -37,17 +38,53 @@ class EvenDecay(Record):
     gamma: float = Field(0.5, gt=0, le=1)
 
 
-Decay = Annotated[StepDecay | EvenDecay, Field(discriminator="kind")]
+class CosineDecay(Record):
+    """Half a cosine, from the full rate after the warm-up to 0 at the end (MoCo-v2)."""
+
+    kind: Literal["cosine"] = "cosine"
+    every: Literal["epoch", "iteration"] = Field(
+        "epoch", description="When the rate changes; MoCo-v2's authors change it once an epoch."
+    )
+
+
+Decay = Annotated[StepDecay | EvenDecay | CosineDecay, Field(discriminator="kind")]
+
+
+class MocoSettings(Record):
+    """What MoCo-v2 adds. The paper (App. B) says the queue only; defaults are MoCo-v2's own."""
+
+    queue: int = Field(
+        65_536, ge=1, le=2**22, description="Keys of earlier batches that each query is told from."
+    )
+    momentum: float = Field(
+        0.999, ge=0, lt=1, description="Share of the key encoder that each iteration keeps."
+    )
+    temperature: float = Field(0.2, gt=0, le=10, description="What similarities are divided by.")
+    dim: int = Field(
+        128, ge=1, le=8192, description="Length of queries and keys; the hidden layer has the backbone's."
+    )
+    min_crop: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="Least share of the image's area that a view keeps, in place of min_crop.",
+    )
 
 
 class PretrainSpec(Spec):
-    """Train a backbone from scratch to predict the pseudo-labels of each image (Eq. 1)."""
+    """Train a backbone from scratch: on the pseudo-labels of each image (Eq. 1), or on the images alone."""
 
     backbone: BackboneName = "resnet50"
+    objective: ObjectiveName = Field(
+        "vise",
+        description="vise: predict the pseudo-labels. moco-v2: tell images apart, without labels (Table 5); "
+        "its preset has the learning rate and schedule that go with it.",
+    )
     signals: tuple[Signal, ...] = Field(
         ("comments", "reactions"),
         min_length=1,
-        description="Which labels to predict; one alone gives VisE-C or VisE-R.",
+        description="Which labels to predict; one alone gives VisE-C or VisE-R. "
+        "MoCo-v2 takes the posts that have one of them.",
     )
     comment_targets: Literal["frequency", "unique"] = Field(
         "frequency",
@@ -79,6 +116,7 @@ class PretrainSpec(Spec):
     min_crop: float = Field(
         0.08, gt=0, le=1, description="Least share of the image's area that a crop keeps."
     )
+    moco: MocoSettings = Field(default_factory=MocoSettings)
     checkpoint_seconds: float = Field(
         300, gt=0, description="Save the exact training state at least this often, and at each epoch's end."
     )
@@ -92,6 +130,22 @@ class PretrainSpec(Spec):
             raise ValueError("signals names one twice")
         return value
 
+    @model_validator(mode="after")
+    def _moco_takes_whole_batches(self) -> Self:
+        if self.objective != "moco-v2":
+            return self
+        if self.accumulate != 1:
+            raise ValueError(
+                "accumulate must be 1 for moco-v2: the queue moves on by whole batches; "
+                "take a smaller batch, or more processes"
+            )
+        if self.moco.queue % self.batch:
+            raise ValueError(
+                f"moco.queue must be a multiple of the batch: {self.moco.queue} is none of {self.batch}; "
+                "MoCo-v2's own batch is 256"
+            )
+        return self
+
 
 class PretrainResult(Result):
     """Artifact: ``checkpoint`` (folder: backbone and heads as safetensors, checkpoint.json)."""
@@ -101,7 +155,10 @@ class PretrainResult(Result):
     iterations: int
     final_loss: float = Field(description="Mean training loss of the last epoch.")
     final_losses: dict[str, float] = Field(description="The same, for each head.")
+    final_measures: dict[str, float] = Field(
+        default_factory=dict, description="What is measured beside the loss, the same way."
+    )
     images_per_second: float
 
     def headline(self) -> dict[str, float]:
-        return {"loss": self.final_loss, "images_per_second": self.images_per_second}
+        return {"loss": self.final_loss, **self.final_measures, "images_per_second": self.images_per_second}

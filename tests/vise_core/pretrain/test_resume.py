@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from vise_core.errors import BadInput, Stopped
@@ -26,6 +27,13 @@ SPEC = {
     "log_every": 1,
     "checkpoint_seconds": 0.0001,
     "compute": {"device": "cpu"},
+}
+# On two processes the shuffle has a random stream of its own to go on with.
+MOCO = {
+    "objective": "moco-v2",
+    "epochs": 2,
+    "moco": {"queue": 24, "momentum": 0.9, "dim": 16},
+    "compute": {"device": "cpu", "processes": 2},
 }
 
 
@@ -79,7 +87,7 @@ class Recorder(LocalReporter):
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "points.jsonl").open("a") as file:
             file.write(
-                json.dumps([step, {k: v for k, v in values.items() if "loss" in k or k == "lr"}]) + "\n"
+                json.dumps([step, {k: v for k, v in values.items() if k != "images_per_second"}]) + "\n"
             )
         if step == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -95,8 +103,6 @@ def points(folder: Path) -> dict[int, dict[str, float]]:
 
 
 def pretrain(inputs: dict[str, Path], folder: Path, kill_at: int | None = None, **spec: object) -> None:
-    import torch
-
     torch.set_num_threads(1)
     reporter = Recorder(folder / "artifacts", kill_at)
     run_stage("pretrain", PretrainSpec.model_validate(SPEC | spec), inputs, folder / "work", reporter)
@@ -109,13 +115,14 @@ def in_a_process(*arguments: object, **spec: object) -> int | None:
     return child.exitcode
 
 
-def test_killed_in_mid_epoch_and_resumed_equals_not_killed(inputs, tmp_path) -> None:
-    assert in_a_process(inputs, tmp_path / "whole") == 0
+@pytest.mark.parametrize("spec", [{}, MOCO], ids=["vise", "moco-v2"])
+def test_killed_in_mid_epoch_and_resumed_equals_not_killed(inputs, tmp_path, spec) -> None:
+    assert in_a_process(inputs, tmp_path / "whole", **spec) == 0
     whole = points(tmp_path / "whole" / "artifacts")
     middle = sorted(whole)[len(whole) // 2]
-    assert in_a_process(inputs, tmp_path / "killed", middle) == -signal.SIGKILL
+    assert in_a_process(inputs, tmp_path / "killed", middle, **spec) == -signal.SIGKILL
     assert (tmp_path / "killed" / "work" / "state").exists()
-    assert in_a_process(inputs, tmp_path / "killed") == 0
+    assert in_a_process(inputs, tmp_path / "killed", **spec) == 0
 
     assert points(tmp_path / "killed" / "artifacts") == whole
     for name in ("backbone", "heads"):
@@ -125,6 +132,14 @@ def test_killed_in_mid_epoch_and_resumed_equals_not_killed(inputs, tmp_path) -> 
         )
         assert one.keys() == other.keys()
         assert all((one[key] == other[key]).all() for key in one)
+    # The last state: of MoCo-v2 also the key encoder, the queue, its pointer and the shuffle's stream.
+    one, other = (
+        torch.load(tmp_path / run / "work" / "state" / "training.pt", weights_only=True)["network"]
+        for run in ("whole", "killed")
+    )
+    assert ({"queue", "pointer", "_extra_state", "key.1.0.weight"} <= one.keys()) == bool(spec)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_a_stop_saves_the_state_first(inputs, tmp_path) -> None:

@@ -14,7 +14,8 @@ from vise_core.pretrain.data import BatchPlan
 from vise_core.pretrain.distributed import Group, process_group
 from vise_core.pretrain.labels import read_labels
 from vise_core.pretrain.stage import run
-from vise_core.pretrain.trainer import Network, amp_type, build_network, train
+from vise_core.pretrain.trainer import amp_type, build_network, train
+from vise_core.pretrain.vise import Network
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute
 from vise_core.specs.pretrain import PretrainSpec

@@ -1,0 +1,50 @@
+"""VisE's own objective: one linear head for each signal on the pooled feature (Sec. 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from vise_core.models.backbones import Backbone, build_backbone
+from vise_core.models.heads import linear_head
+from vise_core.specs.pretrain import PretrainSpec, Signal
+
+from .labels import Ints, LabelTable
+from .objective import head_losses
+
+
+class Network(nn.Module):
+    """A backbone with one linear head for each signal: images → {signal: (n, clusters) logits}."""
+
+    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Linear]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleDict(dict(heads))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        features = self.backbone(images)
+        return {name: head(features) for name, head in self.heads.items()}
+
+
+def build_vise(spec: PretrainSpec, clusters: Mapping[Signal, int]) -> Network:
+    """The untrained network; its weights depend on the seed alone."""
+    backbone = build_backbone(spec.backbone, seed=spec.seed)
+    heads: dict[str, nn.Linear] = {
+        signal: linear_head(backbone.feature_dim, clusters[signal], spec.bias_prior, seed=spec.seed)
+        for signal in spec.signals
+    }
+    return Network(backbone, heads)
+
+
+def vise_losses(
+    logits: Mapping[str, Tensor], spec: PretrainSpec, labels: LabelTable, rows: Ints, part: Ints
+) -> dict[str, Tensor]:
+    """The loss of each head on ``part`` of the batch ``rows``, which add up to the whole batch's."""
+    targets = labels.targets(part, spec.signals, spec.comment_targets)
+    # Every process knows the whole batch, so all divide by the same counts without asking each other.
+    return head_losses(
+        logits,
+        {name: target.to(logits[name].device) for name, target in targets.items()},
+        labels.labelled(rows),
+    )
