@@ -81,6 +81,14 @@ class Stack:
     home: Path
 
 
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """An empty home for ``vise up``, outside pytest's own folder for the same reason."""
+    folder = Path(tempfile.mkdtemp(prefix="vise-test-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def start_stack() -> Callable[[Path], AbstractContextManager[Stack]]:
     """The whole product as a user starts it, on free ports; stopped with Ctrl-C's signal."""

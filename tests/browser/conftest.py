@@ -14,8 +14,8 @@ HARMLESS = re.compile(r"/_stcore/(health|host-config)")
 
 
 @pytest.fixture(scope="session")
-def stack(start_stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    with start_stack(tmp_path_factory.mktemp("home")) as running:
+def stack(start_stack, servers_folder: Path) -> Iterator:
+    with start_stack(servers_folder / "home") as running:
         yield running
 
 

@@ -2,13 +2,14 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-import pytest
 import skimage.data
 
 TINY_RECIPE = """
@@ -54,11 +55,6 @@ class Shell:
             for x in lines
         )
         return {m[1]: m[2] for m in found if m}
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
 
 
 def processes_of(home: Path) -> list[str]:
@@ -123,3 +119,29 @@ def test_wrong_use_is_told_in_a_sentence(start_stack, home: Path, tmp_path: Path
         refused = vise("run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=-1", rc=1)
         assert "source" in refused
         assert "posts" in refused
+
+
+def test_servers_that_die_are_started_again_and_runs_go_on(start_stack, home: Path) -> None:
+    vise = Shell(home)
+    with start_stack(home):
+        long = vise("run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=3000").split()[0]
+        wait_for(lambda: vise.states()[long] == "running", 60)
+        for pid_file in ("postgres/data/postmaster.pid", "valkey/valkey.pid"):
+            os.kill(int((home / pid_file).read_text().split()[0]), signal.SIGKILL)
+        wait_for(lambda: "Valkey ended" in (home / "up.log").read_text(), 60)
+        wait_for(lambda: long in vise.states(), 60)
+        wait_for(lambda: vise.states()[long] == "succeeded", 120)
+        again = vise("run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=20").split()[0]
+        wait_for(lambda: vise.states()[again] == "succeeded", 60)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            if condition():
+                return
+        except AssertionError:  # the command failed while a server was down
+            pass
+        assert time.monotonic() < until
+        time.sleep(0.3)

@@ -91,7 +91,7 @@ def _start(folder: Path, database: str, settings: Mapping[str, str], lock: IO[st
         stop()
         raise
     url = f"postgresql+psycopg://postgres@/{quote(database)}?host={quote(str(sockets), safe='/')}"
-    return Server(url, process.pid, stop)
+    return Server(url, process.pid, partial(is_running, process), stop)
 
 
 def _programs() -> Path:

@@ -28,10 +28,11 @@ class ServerError(ViseError):
 
 @dataclass(frozen=True)
 class Server:
-    """A running embedded server. ``stop`` ends it cleanly and may be called more than once."""
+    """An embedded server. ``stop`` ends it cleanly and may be called more than once."""
 
     url: str
     pid: int
+    running: Callable[[], bool]
     stop: Callable[[], None]
 
 

@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
 from vise_client.errors import ClientError
 from vise_client.login import LOCAL, write_private
 
-from .servers import start_postgres, start_valkey
+from .servers import Server, start_postgres, start_valkey
 
 log = logging.getLogger("vise.up")
 ADMIN = "admin@localhost"
@@ -57,9 +58,9 @@ def up(*, home: Path, port: int, api_port: int, browser: bool, tell: Callable[[s
         _check_port(port, "--port")
         tell("Starting PostgreSQL and Valkey …")
         postgres = start_postgres(home / "postgres")
-        stack.callback(postgres.stop)
         valkey = start_valkey(home / "valkey")
-        stack.callback(valkey.stop)
+        servers = {"PostgreSQL": postgres, "Valkey": valkey}
+        stack.callback(_stop_servers, servers)
         settings = {
             "VISE_HOME": str(home),
             "VISE_DATABASE_URL": postgres.url,
@@ -87,6 +88,8 @@ def up(*, home: Path, port: int, api_port: int, browser: bool, tell: Callable[[s
             if browser:
                 _open_browser(f"{url}/auth/login?code={code}")
         while not stop.wait(0.3):
+            if not all(server.running() for server in servers.values()):
+                _restart_servers(servers, processes, home, tell)
             _restart_dead(processes, home / "logs", tell)
         tell("Stopping; runs save their state and go on next time …")
 
@@ -176,6 +179,31 @@ def _restart_dead(processes: list[Process], logs: Path, tell: Callable[[str], No
         elif now >= process.restart_at:
             process.restart_at = 0.0
             _start(process, logs)
+
+
+def _stop_servers(servers: dict[str, Server]) -> None:
+    for server in servers.values():
+        server.stop()
+
+
+def _restart_servers(
+    servers: dict[str, Server], processes: list[Process], home: Path, tell: Callable[[str], None]
+) -> None:
+    """Start a server that died again, at the same address: whoever uses it only has to connect anew."""
+    if not (postgres := servers["PostgreSQL"]).running():
+        tell(f"PostgreSQL ended; starting it again. See {home / 'postgres' / 'postgres.log'}")
+        postgres.stop()
+        servers["PostgreSQL"] = start_postgres(home / "postgres")
+    if not (valkey := servers["Valkey"]).running():
+        tell(f"Valkey ended; starting it again. See {home / 'valkey' / 'valkey.log'}")
+        valkey.stop()
+        at = urlsplit(valkey.url)
+        servers["Valkey"] = start_valkey(home / "valkey", at.port, at.password)
+    if servers["PostgreSQL"].url != postgres.url:  # a home too long for a socket has it in a folder of chance
+        os.environ["VISE_DATABASE_URL"] = servers["PostgreSQL"].url
+        _stop(processes)
+        for process in processes:
+            _start(process, home / "logs")
 
 
 def _wait_until_up(

@@ -3,6 +3,7 @@
 import secrets
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -28,8 +29,8 @@ STOP = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
 START_SECONDS = 20.0
 
 
-def start_valkey(folder: Path, port: int | None = None) -> Server:
-    """Start Valkey with its data in ``folder``; a free port is taken if none is named.
+def start_valkey(folder: Path, port: int | None = None, password: str | None = None) -> Server:
+    """Start Valkey with its data in ``folder``; a free port and a new password are taken where none is named.
 
     The queue is saved when the server stops. A queue that a crash has lost is no loss: messages carry only run
     ids, and the reconciler publishes again what the database says is queued.
@@ -41,24 +42,24 @@ def start_valkey(folder: Path, port: int | None = None) -> Server:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = lock_folder(folder)
     try:
-        return _start(folder, port, lock)
+        return _start(folder, port, password or secrets.token_urlsafe(24), lock)
     except BaseException:
         lock.close()
         raise
 
 
-def _start(folder: Path, port: int | None, lock: IO[str]) -> Server:
+def _start(folder: Path, port: int | None, password: str, lock: IO[str]) -> Server:
     leftover = find_server(folder / "valkey.pid", "valkey-server", folder)
     if leftover:
         end(leftover, STOP)
-    password = secrets.token_urlsafe(24)
     log = folder / "valkey.log"
     # Another process may take a free port before we do, hence the tries.
     for chosen in [port] if port else [free_port() for _ in range(5)]:
         process = _launch(folder, chosen, password, log)
         if process:
             stop = stopper(process, STOP, after=lock.close)
-            return Server(f"redis://:{password}@127.0.0.1:{chosen}/0", process.pid, stop)
+            url = f"redis://:{password}@127.0.0.1:{chosen}/0"
+            return Server(url, process.pid, partial(is_running, process), stop)
         broken = folder / "dump.rdb"
         if broken.exists():
             broken.replace(folder / "dump.rdb.refused")

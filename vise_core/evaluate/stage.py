@@ -10,6 +10,7 @@ import numpy as np
 from vise_core.errors import MissingInput
 from vise_core.models import checkpoint, weights
 from vise_core.models.backbones import Backbone, build_backbone
+from vise_core.models.card import row_of
 from vise_core.reporter import Reporter
 from vise_core.specs.evaluate import (
     CatalogueWeights,
@@ -28,9 +29,6 @@ from .job import Job, Outcome
 from .linear import evaluate_linear
 from .outputs import publish
 from .state import State
-
-SIGNAL_ROWS = {("comments", "reactions"): "VisE", ("comments",): "VisE-C", ("reactions",): "VisE-R"}
-"""The paper's names of what a checkpoint was pretrained on, by its heads."""
 
 
 class Judged(NamedTuple):
@@ -89,7 +87,7 @@ def load_judged(spec: EvaluateSpec, inputs: dict[str, Path], reporter: Reporter)
     """The backbone that the spec names. Raises MissingInput where its checkpoint was not given, BadInput."""
     chosen = spec.weights
     if isinstance(chosen, RandomWeights):
-        return Judged(build_backbone(chosen.backbone, seed=spec.seed), "Random init", "random", False)
+        return Judged(build_backbone(chosen.backbone, seed=spec.seed), "Random Init", "random", False)
     if isinstance(chosen, CatalogueWeights):
         entry = weights.find(chosen.name, chosen.backbone)
 
@@ -101,8 +99,8 @@ def load_judged(spec: EvaluateSpec, inputs: dict[str, Path], reporter: Reporter)
     if "checkpoint" not in inputs:
         raise MissingInput("weights.kind is pretrained: give the input 'checkpoint', made by pretrain")
     card = checkpoint.load_card(inputs["checkpoint"])
-    row = SIGNAL_ROWS.get(tuple(sorted(card.heads)), "Pretrained")
-    return Judged(checkpoint.load_backbone(inputs["checkpoint"]), row, "pretrained", card.synthetic)
+    name = card.source.format if card.source else "pretrained"
+    return Judged(checkpoint.load_backbone(inputs["checkpoint"]), row_of(card), name, card.synthetic)
 
 
 def summarise(job: Job, judged: Judged, outcomes: list[Outcome]) -> EvaluateResult:
@@ -133,6 +131,8 @@ def summarise(job: Job, judged: Judged, outcomes: list[Outcome]) -> EvaluateResu
         **main.model_dump(),
         secondary=secondary,
         splits=tuple(splits),
+        batch=job.spec.batch,
+        gpus=int(job.device.type == "cuda"),
     )
 
 

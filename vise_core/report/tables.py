@@ -13,6 +13,7 @@ from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.evaluate import EvaluateResult
 
 from .latex import LatexCell, latex_table
+from .text import markdown_escape, not_a_formula
 
 REFERENCE_WEIGHTS = "in-sup"
 """The row that others of the same backbone are compared with (Tables 6, 7)."""
@@ -167,7 +168,7 @@ def _backbone_title(name: str) -> str:
 def _markdown(table: ResultTable) -> str:
     lines = [table.header(), ["---"] * 2 + ["---:"] * len(table.columns)]
     for row in table.rows:
-        line = [_markdown_escape(row[0]), _markdown_escape(_backbone_title(row[1]))]
+        line = [markdown_escape(row[0]), markdown_escape(_backbone_title(row[1]))]
         for column in table.columns:
             cell = table.cells.get((row, column))
             if cell is None:
@@ -177,15 +178,9 @@ def _markdown(table: ResultTable) -> str:
             marks = f"[{cell.marks}]" if cell.marks else ""
             line.append(" ".join(filter(None, (value, cell.difference_text, marks))))
         lines.append(line)
-    lines[0] = [_markdown_escape(text) for text in lines[0]]
+    lines[0] = [markdown_escape(text) for text in lines[0]]
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return body + "\n\n" + "; ".join(table.notes()) + ".\n"
-
-
-def _markdown_escape(text: str) -> str:
-    for character in "\\|*_`[]<>":
-        text = text.replace(character, "\\" + character)
-    return " ".join(text.split())
 
 
 CSV_COLUMNS = (
@@ -204,16 +199,11 @@ def _csv(table: ResultTable) -> str:
             cell = table.cells.get((row, column))
             if cell is None:
                 continue
-            names = [_not_a_formula(text) for text in (*row, *column)]
+            names = [not_a_formula(text) for text in (*row, *column)]
             numbers = [cell.mean, cell.std, cell.n, cell.difference]
             features = "cached" if cell.cached else "augmented"
             writer.writerow([*names, cell.on, *numbers, cell.best, cell.synthetic, features])
     return buffer.getvalue()
-
-
-def _not_a_formula(text: str) -> str:
-    # A spreadsheet would run a name such as =cmd(); the quote makes it text.
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _latex(table: ResultTable) -> str:

@@ -35,6 +35,10 @@ class PretrainedWeights(Record):
 Weights = Annotated[RandomWeights | CatalogueWeights | PretrainedWeights, Field(discriminator="kind")]
 
 
+Setup = Literal["image", "image+text", "image+text-frozen", "text"]
+"""Towers used and which of them learn (Sec. 5.2, Fig. 6); a task without text has ``image`` only."""
+
+
 class EvaluateSpec(Spec):
     """Judge a backbone on a task: grid over learning rate and weight decay, chosen on val."""
 
@@ -93,6 +97,12 @@ class GridPoint(Record):
         default_factory=dict, description="Further metrics on val, by name; they choose nothing."
     )
     test_secondary: dict[str, float] = Field(default_factory=dict, description="Further metrics on test.")
+    seconds: float | None = Field(
+        None, description="Wall time of this training, validation included; None where many are trained at once."
+    )
+    iteration_seconds: float | None = Field(
+        None, description="Mean wall time of one training step, reading the images included."
+    )
 
 
 class SplitResult(Record):
@@ -126,6 +136,7 @@ class EvaluateResult(Result):
     task: str
     classes: tuple[str, ...]
     protocol: str
+    setup: Setup = "image"
     features: Literal["augmented", "cached"]
     metric: Metric = Field("accuracy", description="What chose, and what val_mean and test_mean are.")
     val_mean: float
@@ -134,6 +145,11 @@ class EvaluateResult(Result):
     test_std: float | None
     secondary: dict[str, Secondary] = Field(default_factory=dict, description="Further metrics, by name.")
     splits: tuple[SplitResult, ...]
+    batch: int | None = Field(None, description="Images a step.")
+    gpus: int = Field(0, description="GPUs used; 0: the CPU.")
+    pretrained_on: int | None = Field(
+        None, description="Images that the backbone was pretrained on, where known (Fig. 4's axis)."
+    )
 
     def headline(self) -> dict[str, float]:
         values = {f"val_{self.metric}": self.val_mean, f"test_{self.metric}": self.test_mean}

@@ -48,7 +48,7 @@ def test_separable_classes_are_told_apart_from_cached_features(colours: Path, tm
     result = run(CACHED, {"dataset": colours}, tmp_path, reporter)
     assert result.test_mean is not None
     assert result.test_mean > 95
-    assert (result.features, result.method, result.weights) == ("cached", "Random init", "random")
+    assert (result.features, result.method, result.weights) == ("cached", "Random Init", "random")
     assert [split.sizes for split in result.splits] == [(18, 6, 6)] * 2
     tests = [split.chosen.test for split in result.splits]
     assert result.test_std == pytest.approx(np.std(tests, ddof=1))

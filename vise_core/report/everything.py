@@ -1,0 +1,76 @@
+"""All tables and figures at once, or any of them by name: what ``vise report`` and the API hand out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from vise_core.errors import BadInput
+from vise_core.specs.evaluate import EvaluateResult
+
+from .draw import PictureFormat, draw
+from .figures import figure
+from .observations import Observation, observe_all
+from .published import FIGURES
+from .render import TableFormat, render_reproduced
+from .reproduced import REPRODUCED, reproduce
+
+ReportFormat = Literal["markdown", "csv", "latex", "png", "svg", "pdf"]
+ENDINGS: dict[ReportFormat, str] = {
+    "markdown": "md", "csv": "csv", "latex": "tex", "png": "png", "svg": "svg", "pdf": "pdf",
+}  # fmt: skip
+MEDIA_TYPES: dict[ReportFormat, str] = {
+    "markdown": "text/markdown; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "latex": "application/x-tex; charset=utf-8",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "pdf": "application/pdf",
+}
+NAMES = (*REPRODUCED, *FIGURES)
+"""Every table and figure that our evaluations can fill."""
+
+
+def formats(name: str) -> tuple[ReportFormat, ...]:
+    """In what a table or figure can be had. Raises BadInput for a name that is not in ``NAMES``."""
+    if name in REPRODUCED:
+        return get_args(TableFormat)
+    if name in FIGURES:
+        return get_args(PictureFormat)
+    raise BadInput(f"no report {name!r}; one of {', '.join(NAMES)}")
+
+
+def report(
+    name: str,
+    observations: Sequence[Observation],
+    format: ReportFormat,
+    *,
+    published: bool = False,
+    only_run: bool = False,
+) -> bytes:
+    """A table or figure as a file's content.
+
+    ``published`` lays the paper's own numbers beside ours, marked so. ``only_run`` leaves out a table's rows that
+    nobody ran; without it they are there and say so. Raises BadInput for an unknown name or a format it has not.
+    """
+    if format not in formats(name):
+        raise BadInput(f"{name} has no format {format!r}; one of {', '.join(formats(name))}")
+    if format == "png" or format == "svg" or format == "pdf":
+        return draw(figure(name, observations), format, published=published)
+    table = reproduce(name, observations)
+    table = table.only_run() if only_run else table
+    return render_reproduced(table, format, "both" if published else "ours").encode()
+
+
+def write_all(
+    results: Iterable[tuple[str, EvaluateResult]], folder: Path, *, published: bool = False
+) -> Iterator[Path]:
+    """Write every table and figure in every format it has; yields each file as it is done."""
+    observations = observe_all(results)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in NAMES:
+        for format in formats(name):
+            path = folder / f"{name}.{ENDINGS[format]}"
+            path.write_bytes(report(name, observations, format, published=published))
+            yield path

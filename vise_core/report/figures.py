@@ -1,0 +1,151 @@
+"""Figures 3–6 from our own runs: panels of bars or points, as data that any plotting library can draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from vise_core.errors import BadInput
+from vise_core.specs.base import Record
+
+from .observations import FACT_NAMES, Observation
+from .published import FIGURES, Facts, PublishedPanel, PublishedPoint, published_figure
+
+Kind = Literal["bars", "data size", "backbones"]
+
+KINDS: dict[str, Kind] = {
+    "figure3": "bars",
+    "figure4": "data size",
+    "figure5": "backbones",
+    "figure6": "bars",
+}
+"""How each is drawn: a bar a method; score over images seen (log); a line a method over backbones."""
+
+
+class Point(Record):
+    """A bar or point. ``mean`` None: not run. ``published`` is the paper's value, None where it is lost."""
+
+    method: str
+    backbone: str | None
+    data_size: float | None
+    mean: float | None
+    std: float | None = None
+    n: int = 0
+    runs: tuple[str, ...] = ()
+    synthetic: bool = False
+    cached: bool = False
+    published: float | None = None
+    published_std: float | None = None
+
+
+class Panel(Record):
+    """One panel; ``lines`` are the dashed reference lines."""
+
+    key: str
+    title: str
+    task: str | None
+    metric: str | None
+    unit: str | None
+    points: tuple[Point, ...]
+    lines: tuple[Point, ...]
+
+
+class OurFigure(Record):
+    """A figure of the paper, from our runs."""
+
+    name: str
+    title: str
+    caption: str
+    kind: Kind
+    panels: tuple[Panel, ...]
+
+    @property
+    def run(self) -> bool:
+        return any(point.mean is not None for panel in self.panels for point in panel.points)
+
+
+def figure(name: str, observations: Sequence[Observation]) -> OurFigure:
+    """``figure3`` and the like from our own runs. Raises BadInput for a name that is not in ``FIGURES``."""
+    if name not in FIGURES:
+        raise BadInput(f"no figure {name!r} to draw from runs; one of {', '.join(FIGURES)}")
+    paper = published_figure(name)
+    return OurFigure(
+        name=name,
+        title=f"Figure {name.removeprefix('figure')}",
+        caption=paper.caption,
+        kind=KINDS[name],
+        panels=tuple(_panel(panel, observations, KINDS[name]) for panel in paper.panels),
+    )
+
+
+def _panel(panel: PublishedPanel, observations: Sequence[Observation], kind: Kind) -> Panel:
+    facts = Facts(**{name: getattr(panel, name) for name in FACT_NAMES})
+    fitting = [one for one in observations if one.fits(facts)]
+    points = [_point(point, fitting) for point in panel.points]
+    if points:  # our own methods, on the backbones that the panel is about
+        backbones = {point.backbone for point in points}
+        known = {(point.method, point.backbone) for point in points}
+        if None not in backbones:
+            own = [one for one in fitting if (one.method, one.backbone) not in known]
+            if kind != "backbones":
+                # A backbone that the paper has not goes with ResNet-50's panel.
+                others = "resnet50" in backbones
+                own = [
+                    one
+                    for one in own
+                    if one.backbone in backbones or (others and one.backbone not in PAPER_BACKBONES)
+                ]
+            points += [_own(one) for one in own]
+    return Panel(
+        key=panel.key,
+        title=panel.title,
+        task=panel.task,
+        metric=panel.metric,
+        unit=panel.unit,
+        points=tuple(points),
+        lines=tuple(_point(line, fitting) for line in panel.lines),
+    )
+
+
+PAPER_BACKBONES = frozenset({"resnet50", "resnet101", "resnext101_32x16d"})
+
+
+def _point(point: PublishedPoint, fitting: Sequence[Observation]) -> Point:
+    # The text encoder alone has no backbone.
+    found = next(
+        (
+            one
+            for one in fitting
+            if one.setup == "text" or (one.method, one.backbone) == (point.method, point.backbone)
+        ),
+        None,
+    )
+    ours = _own(found) if found is not None else None
+    return Point(
+        method=point.method,
+        backbone=point.backbone,
+        data_size=(ours.data_size if ours else None) or point.data_size,
+        published=point.value,
+        published_std=point.std,
+        **({"mean": None} if ours is None else ours.model_dump(include=OURS)),
+    )
+
+
+OURS = {"mean", "std", "n", "runs", "synthetic", "cached"}
+
+
+def _own(one: Observation) -> Point:
+    n = len(one.values)
+    mean = sum(one.values) / n
+    spread = (sum((value - mean) ** 2 for value in one.values) / (n - 1)) ** 0.5 if n > 1 else None
+    return Point(
+        method=one.method,
+        backbone=one.backbone,
+        data_size=one.pretrained_on,
+        mean=mean,
+        std=spread,
+        n=n,
+        runs=(one.run,) if one.run else (),
+        synthetic=one.synthetic,
+        cached=one.cached,
+    )

@@ -1,0 +1,186 @@
+"""A reproduced table as Markdown, CSV or LaTeX. Published numbers stand in rows of their own, which say so."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from .latex import LatexCell, latex_grouped_table
+from .published import PublishedColumn
+from .reproduced import SETTINGS, Cell, OurCell, ReproducedTable, Row, Show, backbone_title
+from .text import markdown_escape, not_a_formula
+
+TableFormat = Literal["markdown", "csv", "latex"]
+NOT_RUN = "not run"
+PUBLISHED = "published"
+
+
+def render_reproduced(table: ReproducedTable, format: TableFormat, show: Show = "ours") -> str:
+    """The table as text."""
+    return FORMATS[format](table, show)
+
+
+def number(value: float, column: PublishedColumn, metric: str) -> str:
+    """As the paper prints it: percents with two digits, fractions with four, settings as they are."""
+    if metric in SETTINGS:
+        return f"{value:g}"
+    return f"{value:.{4 if column.unit == 'fraction' or metric == 'roc_auc' else 2}f}"
+
+
+def our_text(ours: OurCell, column: PublishedColumn) -> str:
+    """``44.67 ± 3.52``; for settings one value, or ``{a, b, …}`` with one a split where they differ."""
+    if ours.metric in SETTINGS:
+        values = [number(value, column, ours.metric) for value in ours.values]
+        if len(set(values)) == 1:
+            return values[0]
+        listed = dict.fromkeys(values) if column.protocol is None else values
+        return "{" + ", ".join(listed) + "}"
+    text = number(ours.mean, column, ours.metric)
+    return text if ours.std is None else f"{text} ± {number(ours.std, column, ours.metric)}"
+
+
+def difference_text(ours: OurCell, column: PublishedColumn) -> str:
+    """``↑1.05``; nothing for the method compared with."""
+    if ours.difference is None:
+        return ""
+    size = number(abs(ours.difference), column, ours.metric)
+    if float(size) == 0:
+        return f"={size}"
+    return f"{'↑' if ours.difference > 0 else '↓'}{size}"
+
+
+def marks(ours: OurCell) -> str:
+    """Footnote letters: s synthetic data, c cached features."""
+    return ("s" if ours.synthetic else "") + ("c" if ours.cached else "")
+
+
+def notes(table: ReproducedTable, show: Show) -> list[str]:
+    """What the signs mean; only those that occur."""
+    cells = [cell.ours for row in table.rows for cell in row.cells if cell.ours is not None]
+    told = [f"{table.title} of VisE (Jia et al., 2021), from our own runs"]
+    if any(cell.std is not None for cell in cells):
+        told.append("mean ± sample standard deviation (ddof 1) over splits")
+    if any(cell.metric in ("s_lr", "s_wd") for cell in cells):
+        told.append("S_lr and S_wd are population standard deviations (ddof 0) over the grid")
+    if any(cell.difference is not None for cell in cells):
+        told.append(f"↑ ↓ difference from {table.compared_with} of the same backbone")
+    if any(cell.best for cell in cells):
+        told.append("best of a column in bold")
+    if any(cell.synthetic for cell in cells):
+        told.append("[s] synthetic data: generated, not real")
+    if any(cell.cached for cell in cells):
+        told.append("[c] cached features: computed once, without augmentation")
+    if show == "both":
+        told.append("rows marked published are the paper's own numbers, not ours")
+    return told
+
+
+def heading(column: PublishedColumn) -> str:
+    return ", ".join(column.title)
+
+
+def _lines(table: ReproducedTable, show: Show) -> list[tuple[Row, bool]]:
+    """(row, whether it is the published one of the two)."""
+    lines = []
+    for row in table.rows:
+        lines.append((row, False))
+        if show == "both" and row.published:
+            lines.append((row, True))
+    return lines
+
+
+def _left(table: ReproducedTable, row: Row, is_published: bool) -> list[str]:
+    label = f"{row.label} ({PUBLISHED})" if is_published else row.label
+    return [backbone_title(row.backbone), label] if "Backbone" in table.row_headings else [label]
+
+
+def _left_headings(table: ReproducedTable) -> list[str]:
+    if "Backbone" in table.row_headings:
+        return ["Backbone", "Method"]
+    return [table.row_headings[-1]]
+
+
+def _published_text(cell: Cell) -> str:
+    if cell.published is None or cell.published.printed is None:
+        return "illegible"
+    return cell.published.printed
+
+
+def _markdown(table: ReproducedTable, show: Show) -> str:
+    header = [*_left_headings(table), *map(heading, table.columns)]
+    left = len(_left_headings(table))
+    lines = [list(map(markdown_escape, header)), ["---"] * left + ["---:"] * len(table.columns)]
+    for row, is_published in _lines(table, show):
+        line = list(map(markdown_escape, _left(table, row, is_published)))
+        for cell, column in zip(row.cells, table.columns, strict=True):
+            line.append(
+                f"*{markdown_escape(_published_text(cell))}*" if is_published else _marked(cell, column)
+            )
+        lines.append(line)
+    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{body}\n\n{'; '.join(notes(table, show))}.\n"
+
+
+def _marked(cell: Cell, column: PublishedColumn) -> str:
+    if cell.ours is None:
+        return NOT_RUN
+    value = markdown_escape(our_text(cell.ours, column))
+    value = f"**{value}**" if cell.ours.best else value
+    letters = f"[{marks(cell.ours)}]" if marks(cell.ours) else ""
+    return " ".join(filter(None, (value, difference_text(cell.ours, column), letters)))
+
+
+CSV_COLUMNS = (
+    "table", "backbone", "method", "column", "metric", "source", "value", "std_ddof1", "n", "difference", "values",
+    "best", "synthetic", "features", "runs",
+)  # fmt: skip
+
+
+def _csv(table: ReproducedTable, show: Show) -> str:
+    """One line a number, at full precision; ``source`` is ours, or published."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for row in table.rows:
+        names = [table.name, *map(not_a_formula, (row.backbone or "", row.label))]
+        for cell, column in zip(row.cells, table.columns, strict=True):
+            place = [*names, not_a_formula(heading(column)), column.metric or ""]
+            if (ours := cell.ours) is not None:
+                values = " ".join(map(repr, ours.values))
+                features = "cached" if ours.cached else "augmented"
+                numbers = [ours.mean, ours.std, len(ours.values), ours.difference, values]
+                writer.writerow(
+                    [*place, "ours", *numbers, ours.best, ours.synthetic, features, " ".join(ours.runs)]
+                )
+            paper = cell.published
+            if show == "both" and paper is not None and not paper.illegible:
+                values = " ".join(map(repr, paper.per_split))
+                numbers = [paper.value, paper.std, None, paper.difference, values]
+                writer.writerow([*place, PUBLISHED, *numbers, "", "", "", ""])
+    return buffer.getvalue()
+
+
+def _latex(table: ReproducedTable, show: Show) -> str:
+    rows: list[tuple[Sequence[str], Sequence[LatexCell]]] = []
+    for row, is_published in _lines(table, show):
+        cells: list[LatexCell] = []
+        for cell, column in zip(row.cells, table.columns, strict=True):
+            if is_published:
+                cells.append((_published_text(cell), "", "", False))
+            elif cell.ours is None:
+                cells.append(None)
+            else:
+                ours = cell.ours
+                cells.append((our_text(ours, column), difference_text(ours, column), marks(ours), ours.best))
+        rows.append((_left(table, row, is_published), cells))
+    headings = [column.title for column in table.columns]
+    return latex_grouped_table(_left_headings(table), headings, rows, [*notes(table, show), "-- not run"])
+
+
+FORMATS: dict[str, Callable[[ReproducedTable, Show], str]] = {
+    "markdown": _markdown,
+    "csv": _csv,
+    "latex": _latex,
+}

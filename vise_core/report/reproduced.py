@@ -1,0 +1,280 @@
+"""The paper's tables, filled from our own runs: the same columns, its rows and ours, nothing mixed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from vise_core.errors import BadInput
+from vise_core.specs.backbones import BACKBONES
+from vise_core.specs.base import Record
+
+from .observations import FACT_NAMES, Observation
+from .published import Facts, PublishedCell, PublishedColumn, PublishedRow, PublishedTable, published
+
+REPRODUCED = ("table2", "table3", "table4", "table5", "table6", "table7", "table9",
+              "table10", "table11", "table12", "table13", "table14", "table15", "table16")  # fmt: skip
+"""The tables that our runs can fill; 1 and 8 are facts about methods and data sets."""
+
+SETTINGS = frozenset({"base_lr", "weight_decay", "batch_size", "gpus"})
+"""Chosen, not measured: listed as they are, never averaged."""
+
+SCORES = frozenset({"accuracy", "top1", "top5", "roc_auc"})
+
+
+class OurCell(Record):
+    """A number of our own runs.
+
+    Attributes
+    ----------
+    values: one a split (or a run, where the paper averages over methods).
+    std: sample standard deviation (ddof 1) over them; None for one.
+    difference: from the compared method of the same backbone; None for that method and where it was not run.
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    std: float | None
+    metric: str
+    difference: float | None = None
+    best: bool = False
+    runs: tuple[str, ...] = ()
+    synthetic: bool = False
+    cached: bool = False
+
+
+class Cell(Record):
+    """One place of a table: ours, and what the paper has there. ``ours`` None: not run."""
+
+    column: str
+    ours: OurCell | None
+    published: PublishedCell | None
+
+
+class Row(Record):
+    """A row; ``published`` False where the paper has none such."""
+
+    label: str
+    backbone: str | None
+    method: str | None
+    published: bool
+    cells: tuple[Cell, ...]
+
+    @property
+    def run(self) -> bool:
+        """Whether any of it was run."""
+        return any(cell.ours for cell in self.cells)
+
+
+class ReproducedTable(Record):
+    """A table of the paper, from our runs."""
+
+    name: str
+    title: str
+    caption: str = Field(description="The paper's caption.")
+    row_headings: tuple[str, ...]
+    compared_with: str | None
+    columns: tuple[PublishedColumn, ...]
+    rows: tuple[Row, ...]
+
+    def only_run(self) -> ReproducedTable:
+        """Without the rows that nobody ran."""
+        return self.model_copy(update={"rows": tuple(row for row in self.rows if row.run)})
+
+
+def reproduce(name: str, observations: Sequence[Observation]) -> ReproducedTable:
+    """``table6`` and the like from our own runs. Raises BadInput for a name that is not in ``REPRODUCED``."""
+    if name not in REPRODUCED:
+        raise BadInput(f"no table {name!r} to reproduce; one of {', '.join(REPRODUCED)}")
+    table = _with_own_backbones(published(name), observations)
+    rows = [_published_row(table, row, observations) for row in table.rows]
+    if all(row.method for row in table.rows):
+        rows = _with_own_rows(table, rows, observations)
+    rows = _with_differences(table, rows)
+    rows = _with_best(rows)
+    return ReproducedTable(
+        name=name,
+        title=f"Table {name.removeprefix('table')}",
+        caption=table.caption,
+        row_headings=table.row_headings,
+        compared_with=table.compared_with,
+        columns=table.columns,
+        rows=tuple(rows),
+    )
+
+
+def _with_own_backbones(table: PublishedTable, observations: Sequence[Observation]) -> PublishedTable:
+    """Table 9 has its backbones side by side: columns like the last one's for each further backbone we ran."""
+    last = table.columns[-1].backbone
+    if last is None:
+        return table
+    like = [column for column in table.columns if column.backbone == last]
+    known = {column.backbone for column in table.columns}
+    wanted = [_asked(table, column).model_copy(update={"backbone": None}) for column in like]
+    new = dict.fromkeys(
+        one.backbone
+        for one in observations
+        if one.backbone not in known and any(one.fits(facts) for facts in wanted)
+    )
+    columns = [
+        column.model_copy(
+            update={
+                "key": f"{backbone}_{column.key}",
+                "title": (backbone_title(backbone), *column.title[1:]),
+                "backbone": backbone,
+            }
+        )
+        for backbone in new
+        for column in like
+    ]
+    return table.model_copy(update={"columns": (*table.columns, *columns)})
+
+
+def _published_row(table: PublishedTable, row: PublishedRow, observations: Sequence[Observation]) -> Row:
+    cells = []
+    for column in table.columns:
+        printed = next((c for c in table.cells if (c.row, c.column) == (row.key, column.key)), None)
+        # A column of our own asks what its neighbours ask, of another backbone.
+        facts = printed or Facts(**_facts(table.cell(row.key, table.columns[0].key)) | _given(column))
+        cells.append(Cell(column=column.key, ours=_ours(facts, observations), published=printed))
+    return Row(
+        label=_label(row),
+        backbone=row.backbone,
+        method=row.method,
+        published=True,
+        cells=tuple(cells),
+    )
+
+
+CITATION = re.compile(r" (\[\d+\]|\(ours\))$")
+
+
+def _label(row: PublishedRow) -> str:
+    """As printed, without what only makes sense inside the paper."""
+    return CITATION.sub("", row.label or row.method or row.key)
+
+
+def _ours(facts: Facts, observations: Sequence[Observation]) -> OurCell | None:
+    """The numbers that the facts ask for. Where no method is asked for (Table 9), over all methods."""
+    fitting = [one for one in observations if one.fits(facts)]
+    if not fitting:
+        return None
+    if facts.method is not None and facts.metric not in SETTINGS:
+        fitting = fitting[:1]
+    values = tuple(value for one in fitting for value in one.values)
+    return OurCell(
+        values=values,
+        mean=float(np.mean(values)),
+        # Over methods, a spread would say nothing about splits.
+        std=float(np.std(values, ddof=1)) if len(values) > 1 and facts.method is not None else None,
+        metric=fitting[0].metric,
+        runs=tuple(dict.fromkeys(one.run for one in fitting if one.run)),
+        synthetic=any(one.synthetic for one in fitting),
+        cached=any(one.cached for one in fitting),
+    )
+
+
+def _with_own_rows(table: PublishedTable, rows: list[Row], observations: Sequence[Observation]) -> list[Row]:
+    """Methods and backbones of our own, below the paper's rows of the same backbone."""
+    wanted = [_asked(table, column) for column in table.columns]
+    known = {(row.backbone, row.method) for row in rows}
+    new = dict.fromkeys(
+        (one.backbone, one.method)
+        for one in observations
+        if (one.backbone, one.method) not in known
+        # A learning rate alone is no reason for a row.
+        and any(one.fits(facts) and one.metric not in SETTINGS for facts in wanted)
+        and (not _one_backbone(table) or one.backbone == table.rows[0].backbone)
+    )
+    for backbone, method in new:
+        cells = tuple(
+            Cell(
+                column=column.key,
+                ours=_ours(facts.model_copy(update={"backbone": backbone, "method": method}), observations),
+                published=None,
+            )
+            for column, facts in zip(table.columns, wanted, strict=True)
+        )
+        row = Row(label=method, backbone=backbone, method=method, published=False, cells=cells)
+        last = max((i for i, other in enumerate(rows) if other.backbone == backbone), default=len(rows) - 1)
+        rows = [*rows[: last + 1], row, *rows[last + 1 :]]
+    return rows
+
+
+def _asked(table: PublishedTable, column: PublishedColumn) -> Facts:
+    """What a column asks of any row: its facts, and the table's."""
+    first = _facts(table.cell(table.rows[0].key, column.key))
+    return Facts(
+        **first | {"backbone": column.backbone, "method": column.method, "task": _task(table, column)}
+    )
+
+
+def _facts(facts: Facts) -> dict[str, Any]:
+    return {name: getattr(facts, name) for name in FACT_NAMES}
+
+
+def _given(column: PublishedColumn) -> dict[str, Any]:
+    return {name: value for name, value in _facts(column).items() if value is not None}
+
+
+def _task(table: PublishedTable, column: PublishedColumn) -> str | None:
+    """A column's task; None where each row has its own (Table 9)."""
+    tasks = {table.cell(row.key, column.key).task for row in table.rows}
+    return tasks.pop() if len(tasks) == 1 else None
+
+
+def _one_backbone(table: PublishedTable) -> bool:
+    return "Backbone" not in table.row_headings and len({row.backbone for row in table.rows}) == 1
+
+
+def _with_differences(table: PublishedTable, rows: list[Row]) -> list[Row]:
+    if table.compared_with is None:
+        return rows
+    references = {
+        (row.backbone, cell.column): cell.ours.mean
+        for row in rows
+        for cell in row.cells
+        if row.method == table.compared_with and cell.ours is not None
+    }
+
+    def compared(row: Row, cell: Cell) -> Cell:
+        reference = references.get((row.backbone, cell.column))
+        if cell.ours is None or reference is None or row.method == table.compared_with:
+            return cell
+        ours = cell.ours.model_copy(update={"difference": cell.ours.mean - reference})
+        return cell.model_copy(update={"ours": ours})
+
+    return [
+        row.model_copy(update={"cells": tuple(compared(row, cell) for cell in row.cells)}) for row in rows
+    ]
+
+
+def _with_best(rows: list[Row]) -> list[Row]:
+    """The best score of each column; of equal ones all."""
+    best: dict[str, float] = {}
+    for row in rows:
+        for cell in row.cells:
+            if cell.ours is not None and cell.ours.metric in SCORES:
+                best[cell.column] = max(best.get(cell.column, -np.inf), cell.ours.mean)
+
+    def marked(cell: Cell) -> Cell:
+        if cell.ours is None or cell.ours.mean != best.get(cell.column):
+            return cell
+        return cell.model_copy(update={"ours": cell.ours.model_copy(update={"best": True})})
+
+    return [row.model_copy(update={"cells": tuple(map(marked, row.cells))}) for row in rows]
+
+
+def backbone_title(name: str | None) -> str:
+    """As the paper writes it."""
+    if name is None:
+        return ""
+    return BACKBONES[name].title if name in BACKBONES else name
+
+
+Show = Literal["ours", "both"]
+"""Our own numbers alone, or the paper's beside them, marked as published."""
