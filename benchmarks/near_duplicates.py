@@ -1,0 +1,139 @@
+"""Does the duplicate check find planted copies among images that look alike by design?
+
+    python -m benchmarks.near_duplicates [--images 20000] [--copies 150] [--size 64] [--seed 0] [--processes 2]
+
+Draws sample images, plants copies of some (resized, recompressed, cut by 5 %, mirrored, and all of it at once), and
+looks for duplicates within the whole set. Prints recall of each kind, precision over all pairs found, and seconds.
+Two sample images that were drawn apart are never duplicates. Exits 1 where recall (each of the four kinds) is below
+0.95, precision below 0.99, or the search after hashing took 60 s or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+
+from PIL import Image, ImageOps
+
+from vise_core.integrity.fingerprints import fingerprint_files
+from vise_core.integrity.near_duplicates import duplicates_within
+from vise_core.posts.images import encode_jpeg
+from vise_core.posts.sample import generate_post
+
+MIN_RECALL, MIN_PRECISION, MAX_SECONDS = 0.95, 0.99, 60.0
+
+
+def saved(image: Image.Image, quality: int = 90) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def resized(image: Image.Image, rng: Random) -> Image.Image:
+    """Between half and twice the size; now and then squeezed a little."""
+    factor = rng.choice([0.5, 0.66, 0.8, 1.25, 1.5, 2.0])
+    squeeze = rng.choice([1.0, 1.0, 1.1])
+    size = (round(image.width * factor), round(image.height * factor * squeeze))
+    ways = (
+        Image.Resampling.BILINEAR,
+        Image.Resampling.BICUBIC,
+        Image.Resampling.LANCZOS,
+        Image.Resampling.BOX,
+    )
+    return image.resize(size, rng.choice(ways))
+
+
+def cropped(image: Image.Image, rng: Random) -> Image.Image:
+    """5 % cut off: of every side, of one side, or down to 95 % of the width and height anywhere."""
+    width, height = image.size
+    dx, dy = round(width * 0.05), round(height * 0.05)
+    way = rng.choice(["every side", "one side", "anywhere"])
+    if way == "every side":
+        return image.crop((dx, dy, width - dx, height - dy))
+    if way == "one side":
+        sides = rng.choice([(dx, 0, 0, 0), (0, dy, 0, 0), (0, 0, dx, 0), (0, 0, 0, dy)])
+        return image.crop((sides[0], sides[1], width - sides[2], height - sides[3]))
+    left, top = rng.randint(0, dx), rng.randint(0, dy)
+    return image.crop((left, top, left + width - dx, top + height - dy))
+
+
+KINDS: dict[str, Callable[[Image.Image, Random], bytes]] = {
+    "resized": lambda image, rng: saved(resized(image, rng)),
+    "recompressed": lambda image, rng: saved(image, rng.choice([30, 50, 70])),
+    "cropped by 5 %": lambda image, rng: saved(cropped(image, rng)),
+    "flipped": lambda image, _: saved(ImageOps.mirror(image)),
+    "all at once": lambda image, rng: saved(resized(cropped(ImageOps.mirror(image), rng), rng), 70),
+}
+REQUIRED = tuple(KINDS)[:4]
+"""The last kind is harder than what is asked for, and only reported."""
+
+
+def draw(folder: Path, seed: int, size: int, index: int) -> Path:
+    path = folder / f"{index:07d}.jpg"
+    path.write_bytes(encode_jpeg(generate_post(seed, index, size)[1]))
+    return path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=20_000, help="Images in all, without the copies.")
+    parser.add_argument("--copies", type=int, default=150, help="Planted copies of each kind.")
+    parser.add_argument("--size", type=int, default=64, help="Side of the images, pixels.")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
+            job = partial(draw, folder, options.seed, options.size)
+            paths = list(pool.map(job, range(options.images), chunksize=100))
+        rng = Random(options.seed)
+        planted: dict[str, set[tuple[int, int]]] = {}
+        families = list(range(options.images))
+        for kind, copy in KINDS.items():
+            planted[kind] = set()
+            for source in rng.sample(range(options.images), min(options.copies, options.images)):
+                with Image.open(paths[source]) as image:
+                    data = copy(image.convert("RGB"), rng)
+                planted[kind].add((source, len(paths)))
+                families.append(source)
+                paths.append(folder / f"{len(paths):07d}.jpg")
+                paths[-1].write_bytes(data)
+        clock = time.perf_counter()
+        prints = fingerprint_files(paths, processes=options.processes)
+        hashing = time.perf_counter() - clock
+        clock = time.perf_counter()
+        matches = duplicates_within(prints, threads=options.processes)
+        seconds = time.perf_counter() - clock
+    found = set(zip(matches.first.tolist(), matches.second.tolist(), strict=True))
+    right = sum(families[a] == families[b] for a, b in found)
+    precision = right / max(1, len(found))
+    recalls = {kind: len(pairs & found) / len(pairs) for kind, pairs in planted.items()}
+    print(
+        f"{options.images} synthetic sample images of {options.size} px, seed {options.seed}, and their planted copies"
+    )
+    print("| kind of copy | planted | recall |\n|---|---|---|")
+    for kind, recall in recalls.items():
+        print(f"| {kind} | {len(planted[kind])} | {recall:.4f} |")
+    print(f"\nprecision {precision:.4f}: {right} of {len(found)} pairs found are of one picture")
+    print(
+        f"pairs that had the closer look: {matches.looked_at}; images with too many look-alikes: {matches.crowded}"
+    )
+    print(f"hashing {hashing:.1f} s ({options.processes} processes), search after hashing {seconds:.1f} s")
+    good = all(recalls[kind] >= MIN_RECALL for kind in REQUIRED) and precision >= MIN_PRECISION
+    return 0 if good and seconds < MAX_SECONDS else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
