@@ -15,6 +15,7 @@ from .base import Record, Result, Spec
 from .engagement import ClusterResult, ClusterSpec, LabelResult, LabelSpec
 from .evaluate import EvaluateResult, EvaluateSpec
 from .explain import ExplainResult, ExplainSpec
+from .models import ImportResult, ImportSpec
 from .posts import IngestResult, IngestSpec
 from .pretrain import PretrainResult, PretrainSpec
 
@@ -96,6 +97,21 @@ STAGES: dict[str, StageEntry] = {
             "labels": InputRole(help="Made by label.", artifact="labels"),
         },
         outputs={"checkpoint": "Backbone and heads."},
+    ),
+    "import": StageEntry(
+        title="Import weights",
+        help="Take weights that somebody published into the system, every key accounted for.",
+        runner="vise_core.models.import_stage:run",
+        spec=ImportSpec,
+        result=ImportResult,
+        queue="cpu",
+        inputs={
+            "file": InputRole(
+                help="The published file, the folder it lies in, or a checkpoint folder of another system like this.",
+                artifact="weights",
+            )
+        },
+        outputs={"checkpoint": "The backbone with its source."},
     ),
     "evaluate": StageEntry(
         title="Evaluate",

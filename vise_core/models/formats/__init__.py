@@ -71,7 +71,9 @@ class Published:
     @property
     def source(self) -> Source:
         """The record that travels with the weights from here on."""
-        return self.origin or Source(
+        if self.origin is not None:
+            return self.origin.model_copy(update={"row": self.row})
+        return Source(
             format=self.format.name,
             title=self.format.title,
             row=self.row,

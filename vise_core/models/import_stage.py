@@ -1,0 +1,76 @@
+"""The stage ``import``: a published file becomes a checkpoint of our own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from vise_core.errors import BadInput, Stopped
+from vise_core.reporter import Reporter
+from vise_core.specs.models import ImportResult, ImportSpec
+
+from .checkpoint import save_checkpoint
+from .formats import Published, read_published
+from .formats.contents import CARD_FILE
+
+
+def run(spec: ImportSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> ImportResult:
+    """Artifact: ``checkpoint``. Raises BadCheckpoint for a file that is not exactly of its format, BadInput."""
+    if reporter.should_stop():
+        raise Stopped("stopped on request; nothing was read yet")
+    path = chosen_file(inputs["file"], spec.file)
+    reporter.log(f"reading {path.name}; tensors only, nothing in it is run")
+    published = read_published(path, format=spec.format, sha256=spec.sha256)
+    if spec.row:
+        published = replace(published, row=spec.row)
+    _tell(published, reporter)
+    folder = workspace / "checkpoint"
+    save_checkpoint(
+        folder,
+        published.backbone,
+        {},
+        image_size=published.backbone.image_size,
+        synthetic=published.synthetic,
+        source=published.source,
+    )
+    reporter.artifact("checkpoint", folder)
+    source = published.source
+    return ImportResult(
+        synthetic=published.synthetic,
+        **source.model_dump(exclude={"dropped"}),
+        backbone=published.backbone.name,
+        parameters=sum(weight.numel() for weight in published.backbone.parameters()),
+        dropped=published.dropped,
+    )
+
+
+def chosen_file(place: Path, name: str | None) -> Path:
+    """The file to read: the input itself, or the one in a folder (a data set is a folder). Raises BadInput."""
+    if place.is_file() or (name is None and (place / CARD_FILE).is_file()):
+        if name not in (None, place.name):
+            raise BadInput(f"file: the input is {place.name}, not {name}")
+        return place
+    files = sorted(p for p in place.iterdir() if _is_candidate(p, place))
+    if name is not None:
+        files = [p for p in files if p.name == name]
+    if len(files) == 1:
+        return files[0]
+    if not files:
+        raise BadInput(f"file: there is no {name or 'file'} in the folder {place.name}")
+    raise BadInput(f"file: say which of {', '.join(p.name for p in files)} in {place.name}")
+
+
+def _is_candidate(path: Path, folder: Path) -> bool:
+    """A file, or a checkpoint folder of our own, that lies in the folder and is not a link out of it."""
+    if path.name.startswith(".") or not path.resolve().is_relative_to(folder.resolve()):
+        return False
+    return path.is_file() or (path / CARD_FILE).is_file()
+
+
+def _tell(published: Published, reporter: Reporter) -> None:
+    reporter.log(f"{published.file} is {published.format.title}: the row {published.row}")
+    reporter.log(f"trained on {published.trained_on}; licence: {published.licence}")
+    for line in published.dropped:
+        reporter.log(f"left out: {line}")
+    for note in published.notes:
+        reporter.log(note, level="info" if note.startswith("verified") else "warning")
