@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from .models_cli import models_app
 from .tasks_cli import tasks_app
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ token_app = typer.Typer(help="API tokens for scripts.", no_args_is_help=True)
 admin_app = typer.Typer(help="The first admin of a server.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
 app.add_typer(admin_app, name="admin")
+app.add_typer(models_app, name="models")
 app.add_typer(tasks_app, name="tasks")
 
 
@@ -174,28 +176,6 @@ def retry(run_id: str) -> None:
 
     with connect() as vise:
         _say(vise.retry(run_id).state)
-
-
-@app.command()
-def models() -> None:
-    """The models that answer predictions."""
-    from rich.table import Table
-
-    from .login import connect
-
-    table = Table("id", "name", "method", "task", "results", "default", "data", box=None)
-    with connect() as vise:
-        for model in vise.models():
-            table.add_row(
-                str(model.id),
-                model.name,
-                model.method,
-                model.task,
-                _numbers(model.headline),
-                "yes" if model.default else "",
-                "synthetic" if model.synthetic else "",
-            )
-    _console().print(table)
 
 
 @app.command()
