@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from vise_core.reporter import LocalReporter
+from vise_core.specs.evaluate import EvaluateResult
 
 COLOURS = {"blue": (30, 30, 220), "green": (30, 200, 30), "red": (220, 30, 30)}
 
@@ -46,3 +47,23 @@ def stop_after(tmp_path: Path) -> Callable[[int], LocalReporter]:
         return reporter
 
     return make
+
+
+@pytest.fixture
+def timeless() -> Callable[[EvaluateResult], EvaluateResult]:
+    """A result without the seconds that its trainings took: all else must be the same, run after run."""
+
+    def strip(result: EvaluateResult) -> EvaluateResult:
+        unmeasured = {"seconds": None, "iteration_seconds": None}
+        splits = tuple(
+            split.model_copy(
+                update={
+                    "chosen": split.chosen.model_copy(update=unmeasured),
+                    "grid": tuple(point.model_copy(update=unmeasured) for point in split.grid),
+                }
+            )
+            for split in result.splits
+        )
+        return result.model_copy(update={"splits": splits})
+
+    return strip
