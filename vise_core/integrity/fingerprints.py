@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -62,6 +62,10 @@ class Fingerprints:
     def take(self, rows: npt.NDArray[np.int64]) -> Fingerprints:
         """Those rows, in that order."""
         return Fingerprints(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def by_content_only(self) -> Fingerprints:
+        """The same images, none of which is compared by its looks."""
+        return replace(self, comparable=np.zeros(len(self), dtype=bool))
 
     def keys(self) -> list[bytes]:
         """The digests as bytes."""

@@ -15,6 +15,7 @@ from .base import Record, Result, Spec
 from .engagement import ClusterResult, ClusterSpec, LabelResult, LabelSpec
 from .evaluate import EvaluateResult, EvaluateSpec
 from .explain import ExplainResult, ExplainSpec
+from .integrity import IntegrityResult, IntegritySpec
 from .models import ImportResult, ImportSpec
 from .posts import IngestResult, IngestSpec
 from .pretrain import PretrainResult, PretrainSpec
@@ -133,6 +134,33 @@ STAGES: dict[str, StageEntry] = {
             "predictions": "Scores of every test image.",
             "predictor": "A classifier ready to answer.",
         },
+    ),
+    "integrity": StageEntry(
+        title="Integrity checks",
+        help="Look for copies, leaks and imbalance that make a result look better than it is.",
+        runner="vise_core.integrity.stage:run",
+        spec=IntegritySpec,
+        result=IntegrityResult,
+        queue="cpu",
+        inputs={
+            "dataset": InputRole(help="Folder of labelled images.", artifact="evaluation_set"),
+            "posts": InputRole(
+                help="Shards made by ingest; are any of the data set's images among them?",
+                artifact="posts",
+                required=False,
+            ),
+            "labels": InputRole(
+                help="Made by label; only posts with a label count as pretrained on.",
+                artifact="labels",
+                required=False,
+            ),
+            "clusterer": InputRole(
+                help="Made by cluster; says which posts must have no label.",
+                artifact="clusterer",
+                required=False,
+            ),
+        },
+        outputs={"integrity": "What each check found.", "pairs": "Pictures of the pairs that were found."},
     ),
     "explain": StageEntry(
         title="Explain",

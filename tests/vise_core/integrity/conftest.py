@@ -1,13 +1,21 @@
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps
 
+from vise_core.engagement.label import FORMAT, SCHEMA
 from vise_core.posts.images import encode_jpeg
+from vise_core.posts.records import Post, PostRecord, post_key
 from vise_core.posts.sample import generate_post
+from vise_core.posts.shards import ShardWriter, shard_name, write_index
+from vise_core.specs.tasks import CsvTask
+from vise_core.tasks import LabelledImages, load_task
 
 
 def saved(image: Image.Image, quality: int = 90) -> bytes:
@@ -96,3 +104,80 @@ def write_images() -> Callable[[Path, list[bytes]], list[Path]]:
 def sample_jpegs(sample_images) -> list[bytes]:
     """1,500 sample images as files."""
     return [encode_jpeg(image) for image in sample_images(1500)]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Fingerprints of a test are kept nowhere else."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("VISE_CACHE", str(folder))
+    return folder / "fingerprints"
+
+
+@pytest.fixture
+def csv_task(tmp_path: Path) -> Callable[[list[tuple[bytes, str, str]]], LabelledImages]:
+    """A task from (file, label, split) rows; where no row names a split the task has none of its own."""
+
+    def make(rows: list[tuple[bytes, str, str]]) -> LabelledImages:
+        root = tmp_path / "task"
+        root.mkdir()
+        split_in_file = any(split for _, _, split in rows)
+        lines = ["path,label,split" if split_in_file else "path,label"]
+        for number, (data, label, split) in enumerate(rows):
+            (root / f"{number:04d}.jpg").write_bytes(data)
+            lines.append(f"{number:04d}.jpg,{label}" + (f",{split}" if split_in_file else ""))
+        (root / "labels.csv").write_text("\n".join(lines) + "\n")
+        return load_task(CsvTask(), root)
+
+    return make
+
+
+@pytest.fixture
+def write_posts(tmp_path: Path) -> Callable[[list[tuple[str, bytes]], int], Path]:
+    """A posts artifact of (id, image file) rows, so many a shard."""
+
+    def write(posts: list[tuple[str, bytes]], per_shard: int = 10) -> Path:
+        folder = tmp_path / "posts"
+        folder.mkdir()
+        entries = []
+        for number, start in enumerate(range(0, len(posts), per_shard)):
+            writer = ShardWriter(folder / shard_name(number))
+            for post_id, image in posts[start : start + per_shard]:
+                writer.write(PostRecord(Post(post_id, ("what a day",), (1, 0, 0, 0, 2)), image))
+            entries.append(writer.close())
+        write_index(folder, entries, synthetic=True)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def write_labels(tmp_path: Path) -> Callable[..., Path]:
+    """A labels artifact: one list of (post id, comment labels, reaction label) rows a shard."""
+
+    def write(
+        shards: list[list[tuple[str, list[int], int | None]]], comments: int = 4, reactions: int = 3
+    ) -> Path:
+        folder = tmp_path / "labels"
+        folder.mkdir()
+        for number, rows in enumerate(shards):
+            table = pa.Table.from_pylist(
+                [
+                    {"post_id": i, "key": post_key(i), "comment_labels": c, "reaction_label": r}
+                    for i, c, r in rows
+                ],
+                schema=SCHEMA,
+            )
+            pq.write_table(table, folder / f"shard-{number:06d}.parquet")
+        facts = {
+            "format": FORMAT,
+            "comment_clusters": comments,
+            "reaction_clusters": reactions,
+            "posts": sum(map(len, shards)),
+            "synthetic": True,
+            "shuffled": False,
+        }
+        (folder / "labels.json").write_text(json.dumps(facts))
+        return folder
+
+    return write

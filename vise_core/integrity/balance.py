@@ -1,0 +1,153 @@
+"""Are the labels spread evenly enough for the metric to mean something?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import chi2_contingency
+
+from vise_core.engagement.labels import label_batches, read_label_facts
+from vise_core.specs.integrity import IntegrityCheck, IntegrityExample, IntegrityLimits, IntegrityVerdict
+from vise_core.tasks import LabelledImages, Split
+
+CHANCE = 0.01
+"""Level of the test that train and the reported part have the same shares of classes."""
+Counts = npt.NDArray[np.int64]
+
+
+def normalised_entropy(counts: npt.NDArray[np.floating] | Counts) -> float:
+    """Entropy of the shares over that of an even spread: 1 for even, 0 where all is in one; nan without any count."""
+    total = float(counts.sum())
+    if total == 0:
+        return float("nan")
+    if len(counts) < 2:
+        return 0.0
+    shares = counts[counts > 0] / total
+    return max(0.0, float(-(shares * np.log(shares)).sum() / np.log(len(counts))))
+
+
+def label_balance(
+    images: LabelledImages, splits: Sequence[Split], limits: IntegrityLimits, examples: int
+) -> IntegrityCheck:
+    """Classes of train against each other, and of the reported part against train; the worst split counts."""
+    failed: list[IntegrityExample] = []
+    warned: list[IntegrityExample] = []
+    imbalances, shifts, majorities, entropies = [], [], [], []
+    for number, split in enumerate(splits):
+        part = "test" if len(split.test) else "val"
+        train = _class_counts(images, split.train)
+        reported = _class_counts(images, split.test if len(split.test) else split.val)
+        for name, count in zip(images.classes, train.tolist(), strict=True):
+            if count == 0:
+                failed.append(IntegrityExample(first=name, kind="no training image", where=f"split {number}"))
+        for name, count in zip(images.classes, reported.tolist(), strict=True):
+            if count == 0:
+                warned.append(IntegrityExample(first=name, kind=f"no {part} image", where=f"split {number}"))
+        if (reported > 0).sum() < 2:
+            failed.append(IntegrityExample(first=part, kind="one class only", where=f"split {number}"))
+        imbalances.append(float(train.max() / train.min()) if train.min() else float("inf"))
+        shifts.append(_shift(train, reported, tests=len(splits)))
+        majorities.append(float(reported.max() / max(1, reported.sum())))
+        entropies.append(normalised_entropy(train))
+    counts = {
+        "classes": float(len(images.classes)),
+        "smallest_class": float(np.bincount(images.labels, minlength=len(images.classes)).min()),
+        "largest_class": float(np.bincount(images.labels, minlength=len(images.classes)).max()),
+        "normalised_entropy": min(entropies),
+        "shift": max(shifts),
+        "majority": max(majorities),
+    }
+    if max(imbalances) < float("inf"):
+        counts["imbalance"] = max(imbalances)
+    chance = f"always naming the commonest class is right for {100 * counts['majority']:.1f} %"
+    verdict: IntegrityVerdict = "ok"
+    if failed:
+        verdict, sentence = "failed", f"{failed[0].first}: {failed[0].kind} in {failed[0].where}; {chance}."
+    elif max(imbalances) > limits.imbalance:
+        verdict = "warning"
+        sentence = f"The largest class of train has {max(imbalances):.1f} times the images of the smallest; {chance}."
+    elif warned:
+        verdict, sentence = "warning", f"{warned[0].first}: {warned[0].kind} in {warned[0].where}; {chance}."
+    elif max(shifts) > limits.shift:
+        verdict = "warning"
+        sentence = f"Shares of classes in train and in the reported part differ by {100 * max(shifts):.1f} %; {chance}."
+    else:
+        sentence = f"{len(images.classes)} classes, at most {max(imbalances):.1f} to 1 in train; {chance}."
+    return IntegrityCheck(
+        name="label_balance",
+        verdict=verdict,
+        sentence=sentence,
+        counts=counts,
+        examples=tuple((failed + warned)[:examples]),
+    )
+
+
+def _shift(train: Counts, reported: Counts, tests: int) -> float:
+    """Total variation between the shares of classes; 0 where a draw of that size may well differ so much.
+
+    chi² with the level divided by the number of tests: a small random test set always differs a little.
+    """
+    table = np.stack([train, reported])[:, train + reported > 0]
+    if table.shape[1] < 2 or chi2_contingency(table, correction=False).pvalue * tests > CHANCE:
+        return 0.0
+    return float(np.abs(train / train.sum() - reported / reported.sum()).sum() / 2)
+
+
+def pretraining_balance(labels: Path, limits: IntegrityLimits, examples: int) -> IntegrityCheck:
+    """How the pseudo-labels spread over the clusters."""
+    facts = read_label_facts(labels)
+    comments = np.zeros(facts.comment_clusters, dtype=np.int64)
+    reactions = np.zeros(facts.reaction_clusters, dtype=np.int64)
+    for batch in label_batches(labels):
+        comments += _cluster_counts(batch["comment_labels"].flatten(), len(comments))
+        reactions += _cluster_counts(batch["reaction_label"].drop_null(), len(reactions))
+    counts: dict[str, float] = {}
+    found: list[IntegrityExample] = []
+    parts: list[str] = []
+    for name, clusters in (("comments", comments), ("reactions", reactions)):
+        if not clusters.sum():
+            continue
+        largest = float(clusters.max() / clusters.sum())
+        counts |= {
+            f"{name}_clusters": float(len(clusters)),
+            f"{name}_used": float((clusters > 0).sum()),
+            f"{name}_largest": largest,
+            f"{name}_normalised_entropy": normalised_entropy(clusters),
+        }
+        parts.append(
+            f"{name} use {(clusters > 0).sum()} of {len(clusters)} clusters, the largest holds {100 * largest:.1f} %"
+        )
+        if largest > limits.largest_cluster:
+            found.append(
+                IntegrityExample(
+                    first=f"{name} cluster {int(clusters.argmax())}",
+                    kind=f"{100 * largest:.1f} % of the labels",
+                )
+            )
+    if not parts:
+        return IntegrityCheck(
+            name="pretraining_balance",
+            verdict="failed",
+            sentence="No post has a label: label again.",
+            counts={},
+        )
+    sentence = "; ".join(parts) + "."
+    return IntegrityCheck(
+        name="pretraining_balance",
+        verdict="warning" if found else "ok",
+        sentence=sentence[0].upper() + sentence[1:],
+        counts=counts,
+        examples=tuple(found[:examples]),
+    )
+
+
+def _class_counts(images: LabelledImages, rows: npt.NDArray[np.int64]) -> Counts:
+    return np.bincount(images.labels[rows], minlength=len(images.classes)).astype(np.int64)
+
+
+def _cluster_counts(column: object, clusters: int) -> Counts:
+    ids = np.asarray(column, dtype=np.int64)
+    return np.bincount(ids, minlength=clusters)[:clusters].astype(np.int64)

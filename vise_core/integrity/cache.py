@@ -1,0 +1,83 @@
+"""Fingerprints made before: one file for each content, named by it, so that it can never be out of date.
+
+They are kept in a folder of the machine, since the inputs of a stage are read-only and its workspace is for one run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from pathlib import Path
+from uuid import uuid4
+from zipfile import BadZipFile
+
+import numpy as np
+
+from vise_core.posts.shards import ShardIndex
+
+from .fingerprints import Fingerprints, Told, fingerprint_files, fingerprint_shard
+
+FORMAT = "fingerprints-1"
+"""To be raised when small pictures or hashes change."""
+
+
+def default_cache() -> Path:
+    """``$VISE_CACHE``, or ``~/.cache/vise``; below it, ``fingerprints``."""
+    root = Path(os.environ.get("VISE_CACHE") or Path.home() / ".cache" / "vise")
+    return root / "fingerprints"
+
+
+def files_fingerprints(
+    paths: Sequence[Path], cache: Path | None, *, processes: int = 1, told: Told | None = None
+) -> Fingerprints:
+    """Fingerprints of image files, in their order; from the cache where it has files of these bytes in this order."""
+    if cache is None:
+        return fingerprint_files(paths, processes=processes, told=told)
+    key = hashlib.sha256(b"".join(file_digests(paths, threads=processes))).hexdigest()
+    return _kept(cache, key, lambda: fingerprint_files(paths, processes=processes, told=told))
+
+
+def file_digests(paths: Sequence[Path], *, threads: int = 2) -> list[bytes]:
+    """SHA-256 of each file's content. Reads files, decodes nothing."""
+    with ThreadPoolExecutor(max(2, threads)) as pool:
+        return list(pool.map(_file_sha256, paths))
+
+
+def shard_fingerprints(
+    posts: Path, shard: int, cache: Path | None, *, processes: int = 1, told: Told | None = None
+) -> Fingerprints:
+    """Fingerprints of one shard's images, in its order; from the cache where it has a shard of this content."""
+    if cache is None:
+        return fingerprint_shard(posts, shard, processes=processes, told=told)
+    key = ShardIndex.open(posts).shards[shard].sha256
+    return _kept(cache, key, lambda: fingerprint_shard(posts, shard, processes=processes, told=told))
+
+
+def _kept(cache: Path, key: str, make: Callable[[], Fingerprints]) -> Fingerprints:
+    path = cache / f"{FORMAT}-{key}.npz"
+    found = _read(path)
+    if found is None:
+        found = make()
+        cache.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{uuid4().hex}.part")
+        with part.open("wb") as file:
+            np.savez(file, **{field.name: getattr(found, field.name) for field in fields(Fingerprints)})
+        part.replace(path)
+    return found
+
+
+def _read(path: Path) -> Fingerprints | None:
+    """None where there is no whole file."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Fingerprints(*(arrays[field.name] for field in fields(Fingerprints)))
+    except (OSError, ValueError, KeyError, BadZipFile, EOFError):
+        return None
+
+
+def _file_sha256(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

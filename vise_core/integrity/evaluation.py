@@ -1,0 +1,118 @@
+"""The checks that cost little, for every evaluation; and what is said of a check that did not run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vise_core.specs.integrity import CheckName, IntegrityCheck, IntegrityLimits, IntegrityReport
+from vise_core.tasks import LabelledImages, Split
+
+from .balance import label_balance
+from .cache import file_digests, files_fingerprints
+from .fingerprints import Fingerprints, Told
+from .overlap import (
+    comparisons,
+    duplicates_across,
+    identical_links,
+    links_of,
+    split_near_duplicates,
+    split_overlap,
+)
+
+MAX_COMPARISONS = 10**10
+"""Pairs of hashes that an evaluation may spend on its own: about a minute and a half of one core."""
+EXAMPLES = 20
+
+
+def check_evaluation(
+    images: LabelledImages,
+    splits: Sequence[Split],
+    *,
+    limits: IntegrityLimits | None = None,
+    cache: Path | None = None,
+    processes: int = 1,
+    told: Told | None = None,
+) -> IntegrityReport:
+    """Balance of labels, and images that two parts of a split share, as the same file or as a copy.
+
+    ``cache`` is the folder where fingerprints are kept (``cache.default_cache()``), None keeps none. What needs the
+    posts of pretraining is ``not_run``, and so is the look for copies where the task is too large for it.
+    """
+    limits = limits or IntegrityLimits()
+    balance = label_balance(images, splits, limits, EXAMPLES)
+    return IntegrityReport(
+        checks=(
+            balance,
+            *overlap_checks(
+                images,
+                splits,
+                limits,
+                EXAMPLES,
+                cache=cache,
+                processes=processes,
+                told=told,
+            ),
+            *(
+                not_run(
+                    name,
+                    "An evaluation does not read the pretraining posts: run the stage integrity with them.",
+                )
+                for name in ("pretraining_overlap", "cluster_leak", "pretraining_balance")
+            ),
+        )
+    )
+
+
+def overlap_checks(
+    images: LabelledImages,
+    splits: Sequence[Split],
+    limits: IntegrityLimits,
+    examples: int,
+    *,
+    cache: Path | None = None,
+    processes: int = 1,
+    told: Told | None = None,
+) -> tuple[IntegrityCheck, IntegrityCheck]:
+    """``split_overlap`` and ``split_near_duplicates``; of a task that is too large only the first."""
+    if comparisons(len(images), splits) > MAX_COMPARISONS:
+        same_files = identical_links(file_digests(images.paths, threads=processes))
+        return (
+            split_overlap(images, splits, same_files, limits, examples),
+            not_run(
+                "split_near_duplicates",
+                f"{len(images)} images are too many to be compared by their looks within an evaluation: run the "
+                "stage integrity once.",
+            ),
+        )
+    prints = files_fingerprints(images.paths, cache, processes=processes, told=told)
+    return perceptual_overlap(images, splits, prints, limits, examples, threads=processes)
+
+
+def perceptual_overlap(
+    images: LabelledImages,
+    splits: Sequence[Split],
+    prints: Fingerprints,
+    limits: IntegrityLimits,
+    examples: int,
+    *,
+    threads: int = 2,
+) -> tuple[IntegrityCheck, IntegrityCheck]:
+    """Both checks from the fingerprints of the task's images."""
+    matches = duplicates_across(prints, splits, threads=threads)
+    same_files = identical_links(prints.keys())
+    counts = {
+        "looked_at": float(matches.looked_at),
+        "crowded": float(matches.crowded),
+        "unreadable": float((~prints.readable).sum()),
+        "even": float((prints.readable & ~prints.comparable).sum()),
+    }
+    return (
+        split_overlap(images, splits, same_files, limits, examples),
+        split_near_duplicates(images, splits, links_of(matches) | same_files, limits, examples, counts),
+    )
+
+
+def not_run(name: CheckName, why: str) -> IntegrityCheck:
+    """A check that did not run, and why."""
+    return IntegrityCheck(name=name, verdict="not_run", sentence=why)

@@ -1,0 +1,220 @@
+"""Does the task, or the cluster subset, leak into what is pretrained on? (Sec. 3.1; method 7, trap 12.)"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vise_core.engagement.labels import label_batches
+from vise_core.errors import BadCheckpoint, BadInput
+from vise_core.posts.records import post_key
+from vise_core.posts.shards import ShardIndex
+from vise_core.posts.subsets import in_cluster_subset
+from vise_core.specs.integrity import IntegrityCheck, IntegrityExample, IntegrityLimits, IntegrityVerdict
+from vise_core.specs.posts import SubsetSpec
+from vise_core.tasks import LabelledImages, Split
+
+from .cache import shard_fingerprints
+from .fingerprints import Fingerprints, Told
+from .near_duplicates import duplicates_between
+from .overlap import reported_part
+
+
+@dataclass(frozen=True)
+class PostCopy:
+    """A task's image and a post's that are the same; ``post`` is the post's place in the shards."""
+
+    image: int
+    post: int
+    kind: str
+    difference: float
+
+
+@dataclass(frozen=True, eq=False)
+class PostsFound:
+    """What the posts hold of a task.
+
+    Attributes
+    ----------
+    posts: how many posts were compared.
+    identical: (n_images,) int64, posts of the same file.
+    copies: (n_images,) int64, posts with a copy that is not the same file.
+    first: image → the nearest post found for it.
+    crowded: images with so many look-alikes that only the nearest were looked at.
+    """
+
+    posts: int
+    identical: npt.NDArray[np.int64]
+    copies: npt.NDArray[np.int64]
+    first: dict[int, PostCopy]
+    crowded: int
+
+
+def labelled_keys(labels: Path, shard: str) -> set[str]:
+    """Keys of the posts of one shard (named as in the posts' index) that have a label."""
+    path = labels / Path(shard).with_suffix(".parquet").name
+    try:
+        return set(pq.ParquetFile(path).read(["key"])["key"].to_pylist())
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: missing; these labels are of other posts, or not whole") from error
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise BadInput(f"{path}: not a Parquet file of labels ({error}): label again") from error
+
+
+def find_in_posts(
+    prints: Fingerprints,
+    posts: Path,
+    labels: Path | None,
+    cache: Path | None,
+    *,
+    perceptual: bool = True,
+    processes: int = 1,
+    told: Told | None = None,
+) -> PostsFound:
+    """Look for a task's images among the posts that are pretrained on, a shard at a time.
+
+    Those are the posts with a label; without ``labels`` all of them.
+    """
+    index = ShardIndex.open(posts)
+    identical, copies = (np.zeros(len(prints), dtype=np.int64) for _ in range(2))
+    first: dict[int, PostCopy] = {}
+    compared = crowded = 0
+    for number, shard in enumerate(index.shards):
+        theirs = shard_fingerprints(posts, number, cache, processes=processes, told=told)
+        rows = np.arange(len(theirs))
+        if labels is not None:
+            wanted = labelled_keys(labels, shard.name)
+            rows = np.array([i for i, key in enumerate(index.keys(number)) if key in wanted], dtype=np.int64)
+        theirs = theirs.take(rows)
+        if not perceptual:
+            theirs = theirs.by_content_only()
+        matches = duplicates_between(prints, theirs, threads=processes)
+        compared, crowded = compared + len(theirs), crowded + matches.crowded
+        np.add.at(identical, matches.first[matches.identical], 1)
+        np.add.at(copies, matches.first[~matches.identical], 1)
+        columns = (matches.first, matches.second, matches.identical, matches.mirrored, matches.difference)
+        for image, row, same, mirrored, difference in zip(*(c.tolist() for c in columns), strict=True):
+            known = first.get(image)
+            if known is None or (not same, difference) < (known.kind != "identical", known.difference):
+                kind = "identical" if same else "mirrored copy" if mirrored else "copy"
+                first[image] = PostCopy(image, int(index.starts[number]) + int(rows[row]), kind, difference)
+    return PostsFound(compared, identical, copies, first, crowded)
+
+
+def pretraining_overlap(
+    images: LabelledImages,
+    splits: Sequence[Split],
+    found: PostsFound,
+    index: ShardIndex,
+    limits: IntegrityLimits,
+    examples: int,
+) -> IntegrityCheck:
+    """How many of the reported images a backbone has seen in pretraining."""
+    seen = (found.identical + found.copies) > 0
+    shares = [float(seen[reported_part(split)].mean()) for split in splits]
+    worst = int(np.argmax(shares))
+    reported = reported_part(splits[worst])
+    part = "test" if len(splits[worst].test) else "val"
+    affected = int(seen[reported].sum())
+    counts = {
+        "posts": float(found.posts),
+        "images": float(len(images)),
+        "images_seen": float(seen.sum()),
+        "images_seen_identical": float((found.identical > 0).sum()),
+        "pairs": float(found.identical.sum() + found.copies.sum()),
+        "split": float(worst),
+        "affected": float(affected),
+        "reported": float(len(reported)),
+        "share": shares[worst],
+        "crowded": float(found.crowded),
+    }
+    verdict: IntegrityVerdict = "ok"
+    if affected:
+        verdict = "failed" if shares[worst] > limits.overlap else "warning"
+        of = f" of split {worst}" if len(splits) > 1 else ""
+        sentence = (
+            f"{affected} of {len(reported)} {part} images{of} ({100 * shares[worst]:.2f} %) are among the "
+            f"{found.posts} pretraining posts. Leave those posts out, label and pretrain again."
+        )
+    elif seen.any():
+        verdict = "warning"
+        sentence = f"No {part} image is among the {found.posts} pretraining posts, but {int(seen.sum())} others of the task are."
+    else:
+        sentence = f"None of the task's {len(images)} images is among the {found.posts} pretraining posts."
+    return IntegrityCheck(
+        name="pretraining_overlap",
+        verdict=verdict,
+        sentence=sentence,
+        counts=counts,
+        examples=tuple(
+            IntegrityExample(
+                first=images.relative_path(copy.image),
+                second=index.read_post(copy.post).id,
+                kind=copy.kind,
+                where=f"{part if copy.image in reported else 'train or val'} / post",
+                difference=round(copy.difference, 3),
+            )
+            for copy in nearest_posts(found, reported, examples)
+        ),
+    )
+
+
+def nearest_posts(found: PostsFound, reported: npt.NDArray[np.int64], most: int) -> list[PostCopy]:
+    """The copies to show: of reported images first, the most alike first."""
+    first = set(reported.tolist())
+    return sorted(
+        found.first.values(),
+        key=lambda copy: (copy.image not in first, copy.kind != "identical", copy.difference, copy.image),
+    )[:most]
+
+
+def subset_rule(clusterer: Path) -> SubsetSpec:
+    """The rule by which a clusterer's posts were chosen, without loading its centroids. Raises BadCheckpoint."""
+    path = clusterer / "clusterer.json"
+    try:
+        return SubsetSpec.model_validate(json.loads(path.read_bytes())["spec"]["subset"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadCheckpoint(f"{path}: not as cluster writes it ({error}): cluster again") from error
+
+
+def cluster_leak(labels: Path, subset: SubsetSpec, examples: int) -> IntegrityCheck:
+    """Posts of the cluster subset must never have a pretraining label."""
+    posts = leaked = wrong = 0
+    found: list[IntegrityExample] = []
+    for batch in label_batches(labels):
+        for post_id, key in zip(batch["post_id"].to_pylist(), batch["key"].to_pylist(), strict=True):
+            posts += 1
+            if in_cluster_subset(post_id, subset):
+                leaked += 1
+                if len(found) < examples:
+                    found.append(IntegrityExample(first=post_id, kind="in the cluster subset"))
+            if key != post_key(post_id):
+                wrong += 1
+                if len(found) < examples:
+                    found.append(IntegrityExample(first=post_id, kind="its key is that of another post"))
+    counts = {
+        "posts": float(posts),
+        "leaked": float(leaked),
+        "wrong_keys": float(wrong),
+        "cluster_fraction": subset.cluster_fraction,
+    }
+    verdict: IntegrityVerdict = "failed" if leaked or wrong else "ok"
+    if leaked:
+        sentence = (
+            f"{leaked} of {posts} posts with a pretraining label made the clusters (fraction "
+            f"{subset.cluster_fraction:.4g}, seed {subset.seed}): label again with the clusterer's own subset."
+        )
+    elif wrong:
+        sentence = f"{wrong} of {posts} labels have a key that is not their post's: label again."
+    else:
+        sentence = f"None of the {posts} posts with a pretraining label made the clusters."
+    return IntegrityCheck(
+        name="cluster_leak", verdict=verdict, sentence=sentence, counts=counts, examples=tuple(found)
+    )

@@ -1,0 +1,20 @@
+"""Two images side by side, for people to judge a found pair."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+BOX = 160
+GAP = 6
+
+
+def pair_strip(first: Image.Image, second: Image.Image) -> Image.Image:
+    """(2 · BOX + 3 · GAP, BOX + 2 · GAP) RGB: each image whole, on white."""
+    strip = Image.new("RGB", (2 * BOX + 3 * GAP, BOX + 2 * GAP), "white")
+    for number, image in enumerate((first, second)):
+        scale = BOX / max(image.size)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        small = image.resize(size, Image.Resampling.LANCZOS)
+        left = GAP + number * (BOX + GAP) + (BOX - size[0]) // 2
+        strip.paste(small, (left, GAP + (BOX - size[1]) // 2))
+    return strip

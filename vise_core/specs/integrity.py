@@ -1,0 +1,139 @@
+"""Specs of the integrity checks: is a result worth believing? (Method 7, trap 12.)"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .base import Compute, Record, Result, Spec
+from .posts import SubsetSpec
+from .tasks import FolderTask, SplitSpec, Task
+
+IntegrityVerdict = Literal["ok", "warning", "failed", "not_run"]
+
+CheckName = Literal[
+    "label_balance",
+    "split_overlap",
+    "split_near_duplicates",
+    "pretraining_overlap",
+    "cluster_leak",
+    "pretraining_balance",
+]
+
+CHECKS: dict[CheckName, str] = {
+    "label_balance": "Balance of the task's labels",
+    "split_overlap": "Same file in two splits",
+    "split_near_duplicates": "Copies across splits",
+    "pretraining_overlap": "Test images among the pretraining posts",
+    "cluster_leak": "Cluster subset in the pretraining labels",
+    "pretraining_balance": "Balance of the pretraining labels",
+}
+"""Every check and its title, in the order in which they are shown."""
+
+_WORST: tuple[IntegrityVerdict, ...] = ("failed", "warning", "ok")
+
+
+class IntegrityExample(Record):
+    """One thing that a check found: mostly a pair of images."""
+
+    first: str = Field(description="Path of an image in the task, or id of a post.")
+    second: str | None = Field(None, description="Its copy: a path in the task, or id of a post.")
+    kind: str = Field(description="identical, copy, mirrored copy, or what else is the matter.")
+    where: str = Field("", description="The splits of the two, such as split 0: train / test.")
+    difference: float | None = Field(
+        None, description="Grey levels that differ once laid upon each other; None where not compared."
+    )
+    picture: str | None = Field(None, description="File in the artifact pairs that shows them side by side.")
+
+
+class IntegrityCheck(Record):
+    """What one check found."""
+
+    name: CheckName
+    verdict: IntegrityVerdict
+    sentence: str = Field(description="What was found, for people; for not_run why, and what to do.")
+    counts: dict[str, float] = Field(default_factory=dict)
+    examples: tuple[IntegrityExample, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return CHECKS[self.name]
+
+
+class IntegrityReport(Record):
+    """All checks, each once, whether it ran or not."""
+
+    checks: tuple[IntegrityCheck, ...]
+
+    @property
+    def verdict(self) -> IntegrityVerdict:
+        """The worst of the checks that ran; not_run where none did."""
+        found = {check.verdict for check in self.checks}
+        return next((verdict for verdict in _WORST if verdict in found), "not_run")
+
+    def check(self, name: CheckName) -> IntegrityCheck | None:
+        """The check of that name."""
+        return next((check for check in self.checks if check.name == name), None)
+
+
+class IntegrityLimits(Record):
+    """From where a check warns or fails. All are ours: the paper has no such checks."""
+
+    overlap: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of test images that are in train too, from which a check fails; any at all is a warning.",
+    )
+    imbalance: float = Field(
+        10.0,
+        ge=1,
+        description="Warn where the largest class has more than this times the images of the smallest.",
+    )
+    shift: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Warn where the shares of classes in train and test differ by more (total variation), and by "
+        "more than chance explains.",
+    )
+    largest_cluster: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Warn where one cluster holds more than this share of the pretraining labels.",
+    )
+
+
+class IntegritySpec(Spec):
+    """Check a task, and the posts and labels of pretraining where they are given, for what inflates results."""
+
+    task: Task = Field(default_factory=FolderTask)
+    splits: SplitSpec = Field(default_factory=SplitSpec)
+    subset: SubsetSpec | None = Field(
+        None,
+        description="Rule of the cluster subset; null: the clusterer's own, where that is given as input.",
+    )
+    perceptual: bool = Field(
+        True,
+        description="Look for copies that were resized, recompressed, cut or mirrored, not only for equal files.",
+    )
+    limits: IntegrityLimits = Field(default_factory=IntegrityLimits)
+    examples: int = Field(
+        20, ge=0, le=1000, description="Examples shown of each check, with pictures of pairs."
+    )
+    compute: Compute = Field(default_factory=Compute)
+
+
+class IntegrityResult(Result):
+    """Artifacts: ``integrity`` (JSON: the report), ``pairs`` (folder of PNG pictures of the examples)."""
+
+    task: str
+    images: int
+    posts: int = Field(description="Posts whose images were compared with the task's.")
+    report: IntegrityReport
+
+    def headline(self) -> dict[str, float]:
+        counted = [check.verdict for check in self.report.checks]
+        return {name: float(counted.count(name)) for name in ("failed", "warning", "not_run")}
