@@ -8,10 +8,22 @@ from pydantic import Field
 
 from .base import Compute, Record, Result, Spec
 
-CAM_METHODS: dict[str, str] = {"cam": "CAM", "gradcam": "Grad-CAM"}
-"""Class activation methods by name, with the title that people know them by."""
+CAM_METHODS: dict[str, str] = {
+    "cam": "CAM",
+    "gradcam": "Grad-CAM",
+    "gradcampp": "Grad-CAM++",
+    "scorecam": "Score-CAM",
+    "eigencam": "Eigen-CAM",
+}
+"""Class activation methods by name, with the title that people know them by.
 
-CamMethod = Literal["cam", "gradcam"]
+The name of Grad-CAM++ is spelt without signs: a + in a form or an address means a space.
+"""
+
+CamMethod = Literal["cam", "gradcam", "gradcampp", "scorecam", "eigencam"]
+
+CLASS_FREE_METHODS = frozenset({"eigencam"})
+"""Methods whose map is the same for every class: it shows what the network sees, not what speaks for a class."""
 
 
 class ExplainSpec(Spec):
