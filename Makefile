@@ -18,7 +18,7 @@ up: .venv/local.stamp ## install what is missing and run everything on 127.0.0.1
 
 dev: .venv/dev.stamp ## install the tools for work on the code
 
-test: .venv/dev.stamp chromium lint ## lint, then every test
+test: .venv/dev.stamp programs lint ## lint, then every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: .venv/dev.stamp ## style, types and import rules
@@ -64,6 +64,6 @@ clean: ## remove .venv and caches; .vise, where runs and models live, stays
 	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $@ .venv/local.stamp
 
-.PHONY: chromium
-chromium:
-	@[ -n '$(VISE_CHROMIUM)' ] || .ci/install_chromium
+.PHONY: programs
+programs:
+	@.ci/install_programs

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = {"core", "store", "api", "worker", "ui", "local", "text", "s3", "dev"}
+EXTRAS = {"report", "core", "store", "api", "worker", "ui", "local", "text", "s3", "dev"}
 
 
 @cache

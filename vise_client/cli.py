@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .models_cli import models_app
+from .report_cli import paired, report
 from .tasks_cli import tasks_app
 
 if TYPE_CHECKING:
     from .schemas import RunView
 
-TableFormat = Literal["markdown", "csv", "latex"]
 
 app = typer.Typer(
     help="Learn image representations from visual engagement, and judge them.",
@@ -27,6 +27,8 @@ app.add_typer(token_app, name="token")
 app.add_typer(admin_app, name="admin")
 app.add_typer(models_app, name="models")
 app.add_typer(tasks_app, name="tasks")
+app.command()(report)
+app.command("paired-test")(paired)
 
 
 @app.command()
@@ -201,26 +203,6 @@ def predict(
                 (overlay / f"{image.stem}-{found.target}.png").write_bytes(
                     base64.b64decode(found.overlay_png)
                 )
-
-
-@app.command()
-def report(
-    format: Annotated[TableFormat, typer.Option()] = "markdown",
-    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
-) -> None:
-    """The table of all succeeded evaluations: method by task, mean and standard deviation over splits."""
-    from vise_core.report import build_table, render_table
-    from vise_core.specs.evaluate import EvaluateResult
-
-    from .login import connect
-
-    results = []
-    with connect() as vise:
-        for item in vise.iterate_runs(stage="evaluate", state=["succeeded"], all=True):
-            result = EvaluateResult.model_validate(vise.run(item.id).result)
-            if task is None or result.task == task:
-                results.append(result)
-    _say(render_table(build_table(results), format))
 
 
 @app.command()

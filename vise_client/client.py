@@ -17,6 +17,8 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, TypeAdapter
 
+from vise_core.specs.reports import PairedTest, ReportEntry
+
 from .errors import ApiError, ClientError, NotSignedIn, Unreachable
 from .schemas import (
     ArtifactFile,
@@ -248,6 +250,24 @@ class ViseClient:
 
     def delete_model(self, model_id: UUID) -> None:
         self._send("DELETE", f"/models/{model_id}")
+
+    def reports(self) -> list[ReportEntry]:
+        """Every table and figure that the server can make."""
+        return self._call(list[ReportEntry], "GET", "/reports")
+
+    def report(self, name: str, format: str | None = None, **query: Any) -> bytes:
+        """A table or figure as a file's content; published, only_run, tag (results: task) as the API takes them."""
+        wanted = {key: value for key, value in {"format": format, **query}.items() if value not in (None, "")}
+        return self._send("GET", f"/reports/{name}", params=wanted).content
+
+    def report_data(self, name: str, **query: Any) -> dict[str, Any]:
+        """The numbers of a table or figure; the shapes are ``vise_core.report``'s."""
+        wanted = {key: value for key, value in query.items() if value not in (None, "")}
+        return self._call(dict[str, Any], "GET", f"/reports/{name}/data", params=wanted)
+
+    def paired_test(self, a: UUID | str, b: UUID | str) -> PairedTest:
+        """Two evaluations compared over their splits: a minus b."""
+        return self._call(PairedTest, "GET", "/reports/paired", params={"a": str(a), "b": str(b)})
 
     def predict(
         self,

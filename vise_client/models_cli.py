@@ -22,7 +22,7 @@ models_app = typer.Typer(
 )
 
 # The wire format has no kind for weights; no stage looks at the kind of a data set that it is given.
-KIND = "images"
+KIND = "weights"
 
 
 @models_app.callback()

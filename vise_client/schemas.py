@@ -141,7 +141,7 @@ class DatasetCreate(Request):
     """Register a folder below the server's data root."""
 
     name: str = Field(min_length=1, max_length=120)
-    kind: Literal["posts", "images"] = Field(
+    kind: Literal["posts", "images", "weights"] = Field(
         description="posts: to ingest. images: labelled, to evaluate on."
     )
     folder: str = Field(min_length=1, max_length=1000, description="Relative to the server's data root.")

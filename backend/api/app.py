@@ -13,7 +13,7 @@ from backend.settings import settings as environment
 from backend.store.database import connect, session_factory
 from backend.store.storage import Storage
 
-from . import accounts, artifacts, catalogue, datasets, errors, health, models, predictions, runs
+from . import accounts, artifacts, catalogue, datasets, errors, health, models, predictions, reports, runs
 from .dependencies import identify
 from .limits import RequestLimits
 
@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     public.include_router(accounts.public)
     # Deny by default: whatever is added below is closed to those without a token.
     closed = APIRouter(prefix=PREFIX, dependencies=[Depends(identify)])
-    for room in (accounts, catalogue, datasets, runs, artifacts, models, predictions):
+    for room in (accounts, catalogue, datasets, runs, artifacts, models, predictions, reports):
         closed.include_router(room.router)
     app.include_router(public)
     app.include_router(closed)

@@ -23,9 +23,9 @@ def candidates(artifact: str) -> dict[str, InputRef]:
             found[f"{run.name}, {run.created_at:%m-%d %H:%M} ({str(run.id)[-4:]})"] = InputRef(
                 run=run.id, artifact=artifact
             )
-    kind = "images" if artifact == "evaluation_set" else "posts" if artifact in ("source", "posts") else None
+    kinds = {"evaluation_set": "images", "source": "posts", "posts": "posts", "weights": "weights"}
     for dataset in client().datasets():
-        if dataset.kind == kind:
+        if dataset.kind == kinds.get(artifact):
             found[f"data set {dataset.name}"] = InputRef(dataset=dataset.id)
     return found
 

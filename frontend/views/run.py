@@ -15,6 +15,7 @@ from frontend.components.run_rows import progress_bar, run_rows
 from frontend.session import client, errors_as_sentences, may_edit, query_id
 from frontend.style import badge, number, status_sentence, synthetic_badge
 from vise_client.schemas import ArtifactView, Curve, MetricQuery, ModelCreate, RunClone, RunState, RunView
+from vise_core.specs.tasks import METRICS
 
 asked_id = query_id("run")
 run_id = str(asked_id)
@@ -115,25 +116,36 @@ def evaluation(values: dict[str, Any]) -> None:
         if values["features"] == "cached"
         else "images augmented anew each epoch"
     )
+    setup = "" if values.get("setup", "image") == "image" else f", {values['setup']}"
     st.write(
-        f"**{values['method']}** on **{values['task']}**, {values['protocol']} protocol, {kept}. "
+        f"**{values['method']}** on **{values['task']}**, {values['protocol']} protocol{setup}, {kept}. "
         "Mean ± sample standard deviation (ddof 1) over splits."
     )
+    metric = METRICS[values["metric"]]
+    unit = ", %" if metric.percent else ""
+    shown = {metric.title + unit: values} | {
+        METRICS[name].title + (", %" if METRICS[name].percent else ""): other
+        for name, other in values.get("secondary", {}).items()
+    }
     columns = st.columns(3)
-    for column, part in zip(columns, ("test", "val"), strict=False):
-        if values[f"{part}_mean"] is not None:
-            spread = f" ± {values[f'{part}_std']:.2f}" if values[f"{part}_std"] is not None else ""
-            column.metric(f"{part} {values['metric']}, %", f"{values[f'{part}_mean']:.2f}{spread}")
+    for title, numbers in shown.items():
+        digits = 2 if title.endswith("%") else 4
+        for column, part in zip(columns, ("test", "val"), strict=False):
+            if numbers[f"{part}_mean"] is not None:
+                std = numbers[f"{part}_std"]
+                spread = "" if std is None else f" ± {std:.{digits}f}"
+                column.metric(f"{part} {title}", f"{numbers[f'{part}_mean']:.{digits}f}{spread}")
     columns[2].metric("splits", len(values["splits"]))
+    digits = metric.digits
     rows = [
         {
             "split": s["split"],
             "base LR": f"{s['chosen']['base_lr']:g}",
             "WD": f"{s['chosen']['weight_decay']:g}",
-            "val, %": round(s["chosen"]["val"], 2),
-            "test, %": None if s["chosen"]["test"] is None else round(s["chosen"]["test"], 2),
-            "S_lr": round(s["s_lr"], 2),
-            "S_wd": round(s["s_wd"], 2),
+            f"val{unit}": round(s["chosen"]["val"], digits),
+            f"test{unit}": None if s["chosen"]["test"] is None else round(s["chosen"]["test"], digits),
+            "S_lr": round(s["s_lr"], digits),
+            "S_wd": round(s["s_wd"], digits),
         }
         for s in values["splits"]
     ]

@@ -161,5 +161,5 @@ def test_the_build_context_holds_what_the_dockerfile_copies_and_no_more() -> Non
 
 def test_shell_scripts_are_valid_bash() -> None:
     bash = shutil.which("bash")
-    for script in ["docker/check_images.sh", ".ci/run", ".ci/install_chromium"]:
+    for script in ["docker/check_images.sh", ".ci/run", ".ci/install_programs"]:
         assert subprocess.run([bash, "-n", str(ROOT / script)]).returncode == 0

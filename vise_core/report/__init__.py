@@ -1,8 +1,19 @@
 """Tables and figures from results: the paper's, filled by our own runs, and the plain table of all of them."""
 
-from .everything import ENDINGS, MEDIA_TYPES, NAMES, ReportFormat, formats, report, write_all
+from vise_core.specs.reports import ENDINGS, PairedTest, ReportEntry, ReportFormat
+
+from .everything import (
+    MEDIA_TYPES,
+    NAMES,
+    catalogue,
+    formats,
+    report,
+    write_all,
+)
+from .figures import OurFigure, figure
 from .observations import Observation, observe, observe_all
-from .paired import PairedTest, paired_test
+from .paired import paired_test
+from .reproduced import ReproducedTable, reproduce
 from .tables import FORMATS, ResultTable, build_table, render_table
 
 __all__ = [
@@ -11,15 +22,21 @@ __all__ = [
     "MEDIA_TYPES",
     "NAMES",
     "Observation",
+    "OurFigure",
     "PairedTest",
+    "ReportEntry",
     "ReportFormat",
+    "ReproducedTable",
     "ResultTable",
     "build_table",
+    "catalogue",
+    "figure",
     "formats",
     "observe",
     "observe_all",
     "paired_test",
     "render_table",
+    "reproduce",
     "report",
     "write_all",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from vise_core.specs.backbones import BACKBONES
+from vise_core.specs.tasks import METRICS
 
 from .figures import OurFigure, Panel, Point
 
@@ -90,8 +91,8 @@ def label(point: Point) -> str:
 
 def unit(panel: Panel) -> str:
     """What the axis says."""
-    names = {"roc_auc": "ROC AUC", "accuracy": "accuracy, %", "top1": "top-1 accuracy, %"}
-    return names.get(panel.metric or "", panel.metric or "")
+    metric = METRICS.get(panel.metric or "")
+    return "" if metric is None else metric.title + (", %" if metric.percent else "")
 
 
 def _bars(axis: Axes, panel: Panel, published: bool) -> None:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from vise_core.errors import BadInput
 from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.reports import ENDINGS, ReportEntry, ReportFormat
 
 from .draw import PictureFormat, draw
 from .figures import figure
 from .observations import Observation, observe_all
-from .published import FIGURES
+from .published import FIGURES, published, published_figure
 from .render import TableFormat, render_reproduced
 from .reproduced import REPRODUCED, reproduce
 
-ReportFormat = Literal["markdown", "csv", "latex", "png", "svg", "pdf"]
-ENDINGS: dict[ReportFormat, str] = {
-    "markdown": "md", "csv": "csv", "latex": "tex", "png": "png", "svg": "svg", "pdf": "pdf",
-}  # fmt: skip
 MEDIA_TYPES: dict[ReportFormat, str] = {
     "markdown": "text/markdown; charset=utf-8",
     "csv": "text/csv; charset=utf-8",
@@ -30,6 +27,20 @@ MEDIA_TYPES: dict[ReportFormat, str] = {
 }
 NAMES = (*REPRODUCED, *FIGURES)
 """Every table and figure that our evaluations can fill."""
+
+
+def catalogue() -> list[ReportEntry]:
+    """Everything in ``NAMES``, in the paper's order."""
+    return [
+        ReportEntry(
+            name=name,
+            kind="table" if name in REPRODUCED else "figure",
+            title=f"{'Table' if name in REPRODUCED else 'Figure'} {name.lstrip('tablefigur')}",
+            caption=published(name).caption if name in REPRODUCED else published_figure(name).caption,
+            formats=formats(name),
+        )
+        for name in NAMES
+    ]
 
 
 def formats(name: str) -> tuple[ReportFormat, ...]:
@@ -46,25 +57,25 @@ def report(
     observations: Sequence[Observation],
     format: ReportFormat,
     *,
-    published: bool = False,
+    with_published: bool = False,
     only_run: bool = False,
 ) -> bytes:
     """A table or figure as a file's content.
 
-    ``published`` lays the paper's own numbers beside ours, marked so. ``only_run`` leaves out a table's rows that
+    ``with_published`` lays the paper's own numbers beside ours, marked so. ``only_run`` leaves out a table's rows that
     nobody ran; without it they are there and say so. Raises BadInput for an unknown name or a format it has not.
     """
     if format not in formats(name):
         raise BadInput(f"{name} has no format {format!r}; one of {', '.join(formats(name))}")
     if format == "png" or format == "svg" or format == "pdf":
-        return draw(figure(name, observations), format, published=published)
+        return draw(figure(name, observations), format, published=with_published)
     table = reproduce(name, observations)
     table = table.only_run() if only_run else table
-    return render_reproduced(table, format, "both" if published else "ours").encode()
+    return render_reproduced(table, format, "both" if with_published else "ours").encode()
 
 
 def write_all(
-    results: Iterable[tuple[str, EvaluateResult]], folder: Path, *, published: bool = False
+    results: Iterable[tuple[str, EvaluateResult]], folder: Path, *, with_published: bool = False
 ) -> Iterator[Path]:
     """Write every table and figure in every format it has; yields each file as it is done."""
     observations = observe_all(results)
@@ -72,5 +83,5 @@ def write_all(
     for name in NAMES:
         for format in formats(name):
             path = folder / f"{name}.{ENDINGS[format]}"
-            path.write_bytes(report(name, observations, format, published=published))
+            path.write_bytes(report(name, observations, format, with_published=with_published))
             yield path

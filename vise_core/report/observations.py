@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.base import Record
 from vise_core.specs.evaluate import EvaluateResult, GridPoint
 from vise_core.specs.tasks import TASKS
@@ -15,6 +16,13 @@ from .published import Facts
 
 SETUP_OF_TEXT_TASKS = frozenset(entry.title for entry in TASKS.values() if entry.text)
 """Only for these the paper names a setup; elsewhere there is nothing but the image."""
+
+PAPER_NAMES = {
+    name: next(other for other, plain in BACKBONES.items() if plain.title == entry.family)
+    for name, entry in BACKBONES.items()
+    if entry.family is not None
+}
+"""Variants that the paper counts as one backbone: CLIP's ResNet-50 stands in the rows of ResNet-50."""
 
 SAME_METRIC = {"top1": "accuracy"}
 """Table 2 calls CUB's top-1 accuracy accuracy; on one label an image the two are one."""
@@ -56,7 +64,7 @@ def observe(result: EvaluateResult, run: str = "") -> list[Observation]:
     text = result.task in SETUP_OF_TEXT_TASKS
     common = {
         "method": result.method,
-        "backbone": result.backbone,
+        "backbone": PAPER_NAMES.get(result.backbone, result.backbone),
         "task": result.task,
         "protocol": result.protocol,
         "setup": result.setup if text else None,
@@ -72,10 +80,11 @@ def observe(result: EvaluateResult, run: str = "") -> list[Observation]:
 
 
 def observe_all(results: Iterable[tuple[str, EvaluateResult]]) -> list[Observation]:
-    """(run id, result) of many runs, the newest first. Where two measured the same, the newest counts."""
+    """(run id, result) of many runs, the newest first. Where several measured the same, the newest counts,
+    but one on generated data never stands before one on real data."""
     seen: set[tuple[object, ...]] = set()
     found = []
-    for run, result in results:
+    for run, result in sorted(results, key=lambda pair: pair[1].synthetic):
         for one in observe(result, run):
             key = (one.method, one.backbone, one.task, one.protocol, one.setup, one.split, one.metric)
             if key not in seen:

@@ -6,48 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import Field
 from scipy import stats
 
 from vise_core.errors import BadInput
-from vise_core.specs.base import Record
 from vise_core.specs.evaluate import EvaluateResult, SplitResult
-
-
-class PairedTest(Record):
-    """A minus b, split by split.
-
-    ``p`` is of Student's paired t-test. Random splits of one set share images, so that their scores are not
-    independent and ``p`` comes out too small; ``p_corrected`` widens the variance by the share of test to train
-    images (Nadeau and Bengio 2003, corrected resampled t-test).
-    """
-
-    a: str
-    b: str
-    task: str
-    protocol: str
-    metric: str
-    on: str = Field(description="test, or val where the task has no test labels.")
-    differences: tuple[float, ...] = Field(description="a - b on each split, in the metric's unit.")
-    mean: float
-    std: float = Field(description="Sample std (ddof 1) of the differences.")
-    t: float | None = Field(
-        description="None where all differences are equal: there is no spread to test by."
-    )
-    p: float | None = Field(description="Two-sided.")
-    p_corrected: float | None = Field(description="Two-sided, corrected for overlapping random splits.")
-    effect_size: float | None = Field(description="Cohen's d_z: mean over std of the differences.")
-    synthetic: bool = False
-
-    def sentence(self) -> str:
-        """The result in words."""
-        n = len(self.differences)
-        if self.p is None:
-            return f"{self.a} − {self.b}: {self.mean:+.4g} on each of {n} splits; no spread, so no test."
-        return (
-            f"{self.a} − {self.b}: {self.mean:+.4g} ± {self.std:.4g} over {n} splits; paired t-test p = {self.p:.3g} "
-            f"(p = {self.p_corrected:.3g} corrected for overlapping splits), effect size d_z = {self.effect_size:.2f}."
-        )
+from vise_core.specs.reports import PairedTest
 
 
 def paired_test(a: EvaluateResult, b: EvaluateResult) -> PairedTest:

@@ -7,6 +7,8 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from vise_core.specs.tasks import METRICS
+
 from .latex import LatexCell, latex_grouped_table
 from .published import PublishedColumn
 from .reproduced import SETTINGS, Cell, OurCell, ReproducedTable, Row, Show, backbone_title
@@ -26,7 +28,9 @@ def number(value: float, column: PublishedColumn, metric: str) -> str:
     """As the paper prints it: percents with two digits, fractions with four, settings as they are."""
     if metric in SETTINGS:
         return f"{value:g}"
-    return f"{value:.{4 if column.unit == 'fraction' or metric == 'roc_auc' else 2}f}"
+    if metric in METRICS:
+        return f"{value:.{METRICS[metric].digits}f}"
+    return f"{value:.{4 if column.unit == 'fraction' else 2}f}"
 
 
 def our_text(ours: OurCell, column: PublishedColumn) -> str:

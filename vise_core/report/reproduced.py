@@ -12,6 +12,7 @@ from pydantic import Field
 from vise_core.errors import BadInput
 from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.base import Record
+from vise_core.specs.tasks import METRICS
 
 from .observations import FACT_NAMES, Observation
 from .published import Facts, PublishedCell, PublishedColumn, PublishedRow, PublishedTable, published
@@ -22,8 +23,6 @@ REPRODUCED = ("table2", "table3", "table4", "table5", "table6", "table7", "table
 
 SETTINGS = frozenset({"base_lr", "weight_decay", "batch_size", "gpus"})
 """Chosen, not measured: listed as they are, never averaged."""
-
-SCORES = frozenset({"accuracy", "top1", "top5", "roc_auc"})
 
 
 class OurCell(Record):
@@ -258,7 +257,7 @@ def _with_best(rows: list[Row]) -> list[Row]:
     best: dict[str, float] = {}
     for row in rows:
         for cell in row.cells:
-            if cell.ours is not None and cell.ours.metric in SCORES:
+            if cell.ours is not None and cell.ours.metric in METRICS:
                 best[cell.column] = max(best.get(cell.column, -np.inf), cell.ours.mean)
 
     def marked(cell: Cell) -> Cell:

@@ -11,14 +11,13 @@ from typing import Literal
 from vise_core.errors import BadInput
 from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.tasks import METRICS
 
 from .latex import LatexCell, latex_table
 from .text import markdown_escape, not_a_formula
 
 REFERENCE_WEIGHTS = "in-sup"
 """The row that others of the same backbone are compared with (Tables 6, 7)."""
-
-PERCENT_METRICS = frozenset({"accuracy", "top1", "top5"})
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Cell:
 
     @property
     def value_text(self) -> str:
-        digits = 2 if self.metric in PERCENT_METRICS else 4
+        digits = METRICS[self.metric].digits
         spread = "" if self.std is None else f" ± {self.std:.{digits}f}"
         return f"{self.mean:.{digits}f}{spread} (n={self.n})"
 
@@ -46,7 +45,7 @@ class Cell:
         """Such as ↑ 1.20; an equals sign where it rounds to nothing; empty for the reference itself."""
         if self.difference is None:
             return ""
-        digits = 2 if self.metric in PERCENT_METRICS else 4
+        digits = METRICS[self.metric].digits
         size = f"{abs(self.difference):.{digits}f}"
         if float(size) == 0:
             return f"= {size}"
@@ -74,7 +73,7 @@ class ResultTable:
         return [
             "Method",
             "Backbone",
-            *(f"{task}, {protocol} ({metric})" for task, protocol, metric in self.columns),
+            *(f"{task}, {protocol} ({METRICS[metric].title})" for task, protocol, metric in self.columns),
         ]
 
     def notes(self) -> list[str]:
@@ -108,13 +107,13 @@ def build_table(results: Sequence[EvaluateResult]) -> ResultTable:
             )
         placed[place] = result
     references = {
-        (result.backbone, _column(result)): _value(result)[0]
+        (_family(result.backbone), _column(result)): _value(result)[0]
         for result in results
         if result.weights == REFERENCE_WEIGHTS
     }
     best = {column: max(_value(r)[0] for (_, c), r in placed.items() if c == column) for _, column in placed}
     cells = {
-        (row, column): _cell(result, references.get((result.backbone, column)), best[column])
+        (row, column): _cell(result, references.get((_family(result.backbone), column)), best[column])
         for (row, column), result in placed.items()
     }
     return ResultTable(
@@ -136,7 +135,8 @@ def _row(result: EvaluateResult) -> tuple[str, str]:
 
 
 def _column(result: EvaluateResult) -> tuple[str, str, str]:
-    return result.task, result.protocol, result.metric
+    protocol = result.protocol if result.setup == "image" else f"{result.protocol}, {result.setup}"
+    return result.task, protocol, result.metric
 
 
 def _value(result: EvaluateResult) -> tuple[float, float | None, Literal["test", "val"]]:
@@ -159,6 +159,12 @@ def _cell(result: EvaluateResult, reference: float | None, best: float) -> Cell:
         synthetic=result.synthetic,
         cached=result.features == "cached",
     )
+
+
+def _family(backbone: str) -> str:
+    """Variants of one network are compared with one another: CLIP's ResNet-50 with IN-Sup's."""
+    entry = BACKBONES.get(backbone)
+    return backbone if entry is None else entry.family or entry.title
 
 
 def _backbone_title(name: str) -> str:

@@ -98,7 +98,8 @@ class GridPoint(Record):
     )
     test_secondary: dict[str, float] = Field(default_factory=dict, description="Further metrics on test.")
     seconds: float | None = Field(
-        None, description="Wall time of this training, validation included; None where many are trained at once."
+        None,
+        description="Wall time of this training, validation included; None where many are trained at once.",
     )
     iteration_seconds: float | None = Field(
         None, description="Mean wall time of one training step, reading the images included."
