@@ -56,3 +56,26 @@ def label_batches(folder: Path) -> Iterator[pa.RecordBatch]:
                 yield batch.cast(SCHEMA)
         except (pa.ArrowException, OSError, KeyError) as error:
             raise BadInput(f"{path}: not a Parquet file of labels ({error}): label again") from error
+
+
+def shard_labels(folder: Path, shard: str) -> dict[str, tuple[list[int], int | None]]:
+    """key → (comment labels, reaction label) of the labelled posts of one shard, named as in the posts' index."""
+    path = folder / Path(shard).with_suffix(".parquet").name
+    if not path.is_file():
+        raise BadInput(f"{path}: missing; these labels are of other posts, or not whole")
+    columns = read_shard(path)
+    return dict(
+        zip(
+            columns["key"].to_pylist(),
+            zip(columns["comment_labels"].to_pylist(), columns["reaction_label"].to_pylist(), strict=True),
+            strict=True,
+        )
+    )
+
+
+def read_shard(path: Path) -> pa.Table:
+    """One file of labels, whole; columns as ``label.SCHEMA``."""
+    try:
+        return pq.ParquetFile(path).read(SCHEMA.names).select(SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise BadInput(f"{path}: not a Parquet file of labels ({error}): label again") from error

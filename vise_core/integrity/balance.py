@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2_contingency
 
+from vise_core.engagement.agreement import normalised_entropy
 from vise_core.engagement.labels import label_batches, read_label_facts
 from vise_core.specs.integrity import IntegrityCheck, IntegrityExample, IntegrityLimits, IntegrityVerdict
 from vise_core.tasks import LabelledImages, Split
@@ -16,17 +17,6 @@ from vise_core.tasks import LabelledImages, Split
 CHANCE = 0.01
 """Level of the test that train and the reported part have the same shares of classes."""
 Counts = npt.NDArray[np.int64]
-
-
-def normalised_entropy(counts: npt.NDArray[np.floating] | Counts) -> float:
-    """Entropy of the shares over that of an even spread: 1 for even, 0 where all is in one; nan without any count."""
-    total = float(counts.sum())
-    if total == 0:
-        return float("nan")
-    if len(counts) < 2:
-        return 0.0
-    shares = counts[counts > 0] / total
-    return max(0.0, float(-(shares * np.log(shares)).sum() / np.log(len(counts))))
 
 
 def label_balance(

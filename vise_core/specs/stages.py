@@ -12,13 +12,21 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .base import Record, Result, Spec
-from .engagement import ClusterResult, ClusterSpec, LabelResult, LabelSpec
+from .engagement import (
+    ClusterResult,
+    ClusterSpec,
+    ExploreResult,
+    ExploreSpec,
+    LabelResult,
+    LabelSpec,
+)
 from .evaluate import EvaluateResult, EvaluateSpec
 from .explain import ExplainResult, ExplainSpec
 from .integrity import IntegrityResult, IntegritySpec
 from .models import ImportResult, ImportSpec
 from .posts import IngestResult, IngestSpec
 from .pretrain import PretrainResult, PretrainSpec
+from .tasks import TASKS, SampleTasksResult, SampleTasksSpec
 
 Queue = Literal["cpu", "gpu"]
 
@@ -63,6 +71,15 @@ STAGES: dict[str, StageEntry] = {
             "evaluation_set": "Sample data only: six-emotion images, with masks.",
         },
     ),
+    "sample_tasks": StageEntry(
+        title="Sample tasks",
+        help="Write synthetic stand-ins for the paper's downstream tasks, in their published layouts.",
+        runner="vise_core.tasks.sample:run",
+        spec=SampleTasksSpec,
+        result=SampleTasksResult,
+        queue="cpu",
+        outputs={kind: f"{entry.title}: {entry.layout}." for kind, entry in TASKS.items()},
+    ),
     "cluster": StageEntry(
         title="Cluster",
         help="Fit the comment and reaction clusterers on the cluster subset.",
@@ -85,6 +102,22 @@ STAGES: dict[str, StageEntry] = {
             "clusterer": InputRole(help="Made by cluster.", artifact="clusterer"),
         },
         outputs={"labels": "One Parquet file a shard."},
+    ),
+    "explore": StageEntry(
+        title="Explore clusters",
+        help="Gather what each cluster is about, and how comment and reaction labels agree.",
+        runner="vise_core.engagement.explore:run",
+        spec=ExploreSpec,
+        result=ExploreResult,
+        queue="cpu",
+        inputs={
+            "posts": InputRole(help="Shards made by ingest.", artifact="posts"),
+            "clusterer": InputRole(help="Made by cluster.", artifact="clusterer"),
+            "labels": InputRole(
+                help="Made by label; without, every post is labelled anew.", artifact="labels", required=False
+            ),
+        },
+        outputs={"explorer": "Clusters with terms, samples and a map; entropy and agreement of labels."},
     ),
     "pretrain": StageEntry(
         title="Pretrain",

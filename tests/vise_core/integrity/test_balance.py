@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, entropy
 
-from vise_core.integrity.balance import label_balance, normalised_entropy, pretraining_balance
+from vise_core.integrity.balance import label_balance, pretraining_balance
 from vise_core.specs.integrity import IntegrityLimits
 from vise_core.tasks import LabelledImages, Split
 
@@ -19,17 +19,6 @@ def task(labels: list[int], classes: int, root) -> LabelledImages:
 
 def split(train: int, val: int, test: int) -> Split:
     return Split(*np.split(np.arange(train + val + test), [train, train + val]))
-
-
-@pytest.mark.parametrize("counts", [[5, 5, 5], [9, 1], [100, 1, 0, 3], [7, 0]])
-def test_normalised_entropy(counts) -> None:
-    expected = entropy(counts) / np.log(len(counts))
-    assert normalised_entropy(np.array(counts)) == pytest.approx(expected)
-
-
-def test_normalised_entropy_of_nothing_and_of_one_class() -> None:
-    assert np.isnan(normalised_entropy(np.array([0, 0])))
-    assert normalised_entropy(np.array([4])) == 0
 
 
 def test_even_classes_are_fine(tmp_path) -> None:
