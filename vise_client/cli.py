@@ -87,7 +87,7 @@ def run(
     if local:
         _run_locally(name, values, dict(_pair(item) for item in inputs or []), out)
         return
-    from vise_core.specs.presets import RECIPES
+    from vise_core.specs.recipe_registry import RECIPES
 
     from .login import connect
     from .schemas import RecipeCreate, RunCreate
@@ -95,7 +95,9 @@ def run(
     with connect() as vise:
         if name in RECIPES or "steps" in values:
             whole = RecipeCreate.model_validate({"spec": values} if values else {"recipe": name})
-            made = vise.create_recipe(whole.model_copy(update={"name": title}))
+            made = vise.create_recipe(
+                whole.model_copy(update={"name": title, "inputs": parse_inputs(inputs or [])})
+            )
         else:
             made = vise.create_run(
                 RunCreate(stage=name, name=title, spec=values, inputs=parse_inputs(inputs or []))
@@ -296,13 +298,14 @@ def main() -> None:
 
 
 def _run_locally(name: str, values: dict[str, Any], inputs: dict[str, str], out: Path) -> None:
-    from vise_core.specs.presets import RECIPES
+    from vise_core.specs.recipe_registry import RECIPES
     from vise_core.specs.recipes import RecipeSpec
 
     from .local_run import run_locally, run_recipe_locally
 
     if name in RECIPES or "steps" in values:
-        run_recipe_locally(RecipeSpec.model_validate(values) if values else RECIPES[name], out, _console())
+        recipe = RecipeSpec.model_validate(values) if values else RECIPES[name]
+        run_recipe_locally(recipe, {role: Path(path) for role, path in inputs.items()}, out, _console())
         return
     result, artifacts = run_locally(
         name, values, {role: Path(path) for role, path in inputs.items()}, out, _console()

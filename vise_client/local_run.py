@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from vise_core.errors import BadInput
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Result
-from vise_core.specs.recipes import RecipeSpec
+from vise_core.specs.recipes import RecipeSpec, possible_steps
 from vise_core.specs.stages import validate_spec
 from vise_core.stage import run_stage
 
@@ -47,13 +47,22 @@ def run_locally(
     return result, reporter.artifacts
 
 
-def run_recipe_locally(recipe: RecipeSpec, out: Path, console: Console) -> dict[str, Result]:
-    """Every step in order, each in a folder of its own below ``out``; results by step."""
+def run_recipe_locally(
+    recipe: RecipeSpec, given: Mapping[str, Path], out: Path, console: Console
+) -> dict[str, Result]:
+    """Every step in order, each in a folder of its own below ``out``; results by step. Raises BadInput."""
+    try:
+        steps = possible_steps(recipe, given)
+    except ValueError as error:
+        raise BadInput(f"--input {error}") from error
     results: dict[str, Result] = {}
     artifacts: dict[str, dict[str, Path]] = {}
-    for name, step in recipe.steps.items():
+    for name, step in steps.items():
         inputs = {}
         for role, ref in step.inputs.items():
+            if ref.given is not None:
+                inputs[role] = given[ref.given]
+                continue
             if ref.step is None or ref.artifact not in artifacts[ref.step]:
                 raise BadInput(
                     f"steps.{name}.inputs.{role}: only artifacts of earlier steps can be read locally"

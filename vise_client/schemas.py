@@ -173,6 +173,7 @@ class RecipeCreate(Request):
 
     recipe: str | None = None
     spec: RecipeSpec | None = None
+    inputs: dict[str, InputRef] = Field(default_factory=dict, description="What the recipe calls given.")
     name: str = Field("", max_length=200)
     tags: list[str] = Field(default_factory=list, max_length=50)
 

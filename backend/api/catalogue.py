@@ -6,7 +6,8 @@ from fastapi import APIRouter
 
 from backend.store import workers
 from vise_client.schemas import RecipeView, StageView, WorkerView
-from vise_core.specs.presets import PRESETS, RECIPES
+from vise_core.specs.presets import PRESETS
+from vise_core.specs.recipe_registry import RECIPES
 from vise_core.specs.stages import STAGES
 
 from .dependencies import Db

@@ -27,8 +27,9 @@ from vise_client.schemas import (
 )
 from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.specs.posts import IngestSpec
-from vise_core.specs.presets import RECIPES
-from vise_core.specs.recipes import InputRef, RecipeSpec
+from vise_core.specs.pretrain import PretrainSpec
+from vise_core.specs.recipe_registry import RECIPES
+from vise_core.specs.recipes import InputRef, RecipeSpec, possible_steps
 from vise_core.specs.stages import STAGES, validate_spec
 
 from . import states
@@ -88,15 +89,24 @@ def create_recipe(db: Session, request: RecipeCreate, user: UUID | None) -> Run:
     if request.recipe is not None and request.recipe not in RECIPES:
         raise Invalid("recipe", f"unknown recipe {request.recipe!r}; one of {', '.join(RECIPES)}")
     spec = request.spec or RECIPES[str(request.recipe)]
+    try:
+        steps = possible_steps(spec, request.inputs)
+    except ValueError as error:
+        raise Invalid("inputs", str(error)) from error
     parent = _parent(
         db, "recipe", request.name or spec.title, spec.model_dump(mode="json"), request.tags, user
     )
     parent.synthetic = spec.synthetic
+    parent.inputs = _dump(request.inputs)
     made: dict[str, Run] = {}
-    for position, (name, step) in enumerate(spec.steps.items()):
+    for position, (name, step) in enumerate(steps.items()):
         # A step's name becomes the id of the run that was made for it, just before.
         inputs = {
-            role: InputRef(run=made[ref.step].id, artifact=ref.artifact) if ref.step else ref
+            role: InputRef(run=made[ref.step].id, artifact=ref.artifact)
+            if ref.step
+            else request.inputs[ref.given]
+            if ref.given
+            else ref
             for role, ref in step.inputs.items()
         }
         checked = _checked_spec(step.stage, step.spec, f"spec.steps.{name}.spec")
@@ -170,7 +180,10 @@ def clone(db: Session, run_id: UUID, request: RunClone, user: UUID | None) -> Ru
     spec = run.spec if request.spec is None else request.spec
     try:
         if run.kind == "recipe":
-            return create_recipe(db, RecipeCreate(spec=RecipeSpec.model_validate(spec), name=name), user)
+            given = request.inputs or {n: InputRef.model_validate(ref) for n, ref in run.inputs.items()}
+            return create_recipe(
+                db, RecipeCreate(spec=RecipeSpec.model_validate(spec), name=name, inputs=given), user
+            )
         return create_sweep(db, SweepCreate.model_validate({"spec": spec, "name": name}), user)
     except ValidationError as error:
         raise invalid_from(error, "spec") from error
@@ -299,6 +312,8 @@ def _checked_inputs(
     parsed = validate_spec(stage, spec)
     if isinstance(parsed, EvaluateSpec) and parsed.weights.kind == "pretrained":
         needed.add("checkpoint")
+    if isinstance(parsed, PretrainSpec) and parsed.objective == "vise":
+        needed.add("labels")
     if isinstance(parsed, IngestSpec) and parsed.source.kind != "sample":
         needed.add("source")
     for role in sorted(needed - inputs.keys()):
@@ -320,7 +335,7 @@ def _checked_inputs(
         if ref.artifact not in STAGES[source.stage or ""].outputs:
             outputs = ", ".join(STAGES[source.stage or ""].outputs)
             raise Invalid(f"{field}.{role}.artifact", f"{source.stage} makes {outputs}, not {ref.artifact}")
-        if roles[role].artifact not in ("source", ref.artifact):
+        if not roles[role].takes(ref.artifact or ""):
             raise Invalid(f"{field}.{role}.artifact", f"takes {roles[role].artifact}, not {ref.artifact}")
         if source.state in (RunState.failed.value, RunState.cancelled.value):
             raise Invalid(f"{field}.{role}.run", f"the run {source.name!r} has ended as {source.state}")

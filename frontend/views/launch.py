@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -12,17 +13,21 @@ from frontend.components.spec_form import default_of, spec_form, without_default
 from frontend.session import client, errors_as_sentences, may_edit, stages
 from vise_client.schemas import RecipeCreate, RunCreate, StageView
 from vise_core.specs.recipes import InputRef
+from vise_core.specs.tasks import TASKS
 
 
-def candidates(artifact: str) -> dict[str, InputRef]:
+def candidates(artifact: str, also: Sequence[str] = ()) -> dict[str, InputRef]:
     """What fits an input: artifacts of succeeded runs, then data sets."""
-    makers = {name for name, stage in stages().items() if artifact in stage.outputs}
     found: dict[str, InputRef] = {}
-    for maker in makers:
+    for maker, stage in stages().items():
+        fitting = [name for name in (artifact, *also) if name in stage.outputs]
+        if not fitting:
+            continue
         for run in client().runs(stage=maker, state=["succeeded"], all=True, limit=50).items:
-            found[f"{run.name}, {run.created_at:%m-%d %H:%M} ({str(run.id)[-4:]})"] = InputRef(
-                run=run.id, artifact=artifact
-            )
+            for name in fitting:
+                which = f" {name}" if len(fitting) > 1 else ""
+                label = f"{run.name}{which}, {run.created_at:%m-%d %H:%M} ({str(run.id)[-4:]})"
+                found[label] = InputRef(run=run.id, artifact=name)
     kinds = {"evaluation_set": "images", "source": "posts", "posts": "posts", "weights": "weights"}
     for dataset in client().datasets():
         if dataset.kind == kinds.get(artifact):
@@ -37,7 +42,7 @@ def launch_stage(stage: StageView) -> None:
     name = st.text_input("Name", placeholder=stage.title)
     inputs: dict[str, InputRef] = {}
     for role, wanted in stage.inputs.items():
-        options = candidates(wanted["artifact"])
+        options = candidates(wanted["artifact"], wanted["also"])
         choice = st.selectbox(
             f"Input: {role}" + ("" if wanted["required"] else " (where needed)"),
             ["none", *options],
@@ -70,8 +75,18 @@ def launch_recipe() -> None:
     st.write(recipes[chosen].description)
     steps = [{"step": n, "stage": s.stage, "what": s.title} for n, s in recipes[chosen].steps.items()]
     st.dataframe(steps, hide_index=True)
+    inputs: dict[str, InputRef] = {}
+    for role, wanted in recipes[chosen].given.items():
+        options = candidates(wanted.artifact, tuple(TASKS) if wanted.artifact == "evaluation_set" else ())
+        choice = st.selectbox(
+            f"Input: {role}" + ("" if wanted.required else " (without it, its steps are left out)"),
+            ["none", *options],
+            help=wanted.help,
+        )
+        if choice != "none":
+            inputs[role] = options[choice]
     if st.button("Launch the recipe", type="primary", icon=":material/rocket_launch:"):
-        made = client().create_recipe(RecipeCreate(recipe=chosen))
+        made = client().create_recipe(RecipeCreate(recipe=chosen, inputs=inputs))
         st.success("It is in line.")
         st.page_link("views/run.py", label=f"Follow it: {made.name}", query_params={"run": str(made.id)})
 

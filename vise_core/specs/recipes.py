@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -12,20 +13,24 @@ from .base import Record
 
 
 class InputRef(Record):
-    """Where an input comes from: an artifact of a run, a registered data set, or a sibling step."""
+    """Where an input comes from: an artifact of a run, a registered data set, a sibling step, or whoever starts
+    the recipe."""
 
     run: UUID | None = None
     step: str | None = Field(None, description="Inside a recipe: the step that makes the artifact.")
     artifact: str | None = Field(None, description="The artifact's name, such as posts or checkpoint.")
     dataset: UUID | None = None
+    given: str | None = Field(
+        None, description="Inside a recipe: the name under which whoever starts it gives the input."
+    )
 
     @model_validator(mode="after")
     def _exactly_one_origin(self) -> InputRef:
-        origins = [self.run is not None, self.step is not None, self.dataset is not None]
-        if sum(origins) != 1:
-            raise ValueError("give exactly one of run, step or dataset")
-        if (self.dataset is None) != (self.artifact is not None):
-            raise ValueError("run and step need the name of an artifact; dataset takes none")
+        origins = [self.run, self.step, self.dataset, self.given]
+        if sum(origin is not None for origin in origins) != 1:
+            raise ValueError("give exactly one of run, step, dataset or given")
+        if (self.run is None and self.step is None) != (self.artifact is None):
+            raise ValueError("run and step need the name of an artifact; dataset and given take none")
         return self
 
 
@@ -36,6 +41,14 @@ class RecipeStep(Record):
     title: str = ""
     spec: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[str, InputRef] = Field(default_factory=dict)
+
+
+class GivenInput(Record):
+    """What whoever starts a recipe has to hand in."""
+
+    help: str
+    artifact: str = Field(description="Name of the artifact of a stage that fits.")
+    required: bool = Field(True, description="Off: without it, the steps that need it are left out.")
 
 
 class RegisterBest(Record):
@@ -51,6 +64,7 @@ class RecipeSpec(Record):
     title: str
     description: str = ""
     synthetic: bool = False
+    given: dict[str, GivenInput] = Field(default_factory=dict)
     steps: dict[str, RecipeStep]
     register_best: RegisterBest | None = None
 
@@ -66,6 +80,10 @@ class RecipeSpec(Record):
                 )
             validate_spec(step.stage, step.spec)
             for role, ref in step.inputs.items():
+                if ref.given is not None and ref.given not in self.given:
+                    raise ValueError(
+                        f"steps.{name}.inputs.{role}: {ref.given!r} is not among the recipe's given"
+                    )
                 if ref.step is not None and ref.step not in seen:
                     raise ValueError(
                         f"steps.{name}.inputs.{role}: step {ref.step!r} does not come before {name!r}"
@@ -107,6 +125,28 @@ class SweepSpec(Record):
         for point in points:
             validate_spec(self.stage, point)
         return self
+
+
+def possible_steps(recipe: RecipeSpec, given: Collection[str]) -> dict[str, RecipeStep]:
+    """The steps that can run with these inputs given: without those that need another, directly or not.
+
+    Raises ValueError for an input that the recipe does not take, or one that it cannot do without.
+    """
+    for name in given:
+        if name not in recipe.given:
+            raise ValueError(f"{name}: this recipe takes {', '.join(recipe.given) or 'no inputs'}")
+    for name, wanted in recipe.given.items():
+        if wanted.required and name not in given:
+            raise ValueError(f"{name}: give it: {wanted.help}")
+    kept: dict[str, RecipeStep] = {}
+    for name, step in recipe.steps.items():
+        refs = step.inputs.values()
+        if all(
+            (ref.given is None or ref.given in given) and (ref.step is None or ref.step in kept)
+            for ref in refs
+        ):
+            kept[name] = step
+    return kept
 
 
 def _with_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,12 @@ class InputRole(Record):
 
     help: str
     artifact: str = Field(description="Name of the artifact of another stage that fits.")
+    also: tuple[str, ...] = Field((), description="Names of further artifacts that fit.")
     required: bool = True
+
+    def takes(self, artifact: str) -> bool:
+        """Whether an artifact of this name fits; a source may be anything."""
+        return self.artifact == "source" or artifact in (self.artifact, *self.also)
 
 
 class StageEntry(Record):
@@ -128,7 +133,11 @@ STAGES: dict[str, StageEntry] = {
         queue="gpu",
         inputs={
             "posts": InputRole(help="Shards made by ingest.", artifact="posts"),
-            "labels": InputRole(help="Made by label.", artifact="labels"),
+            "labels": InputRole(
+                help="Made by label; MoCo-v2 needs none, and with them takes the same posts as VisE.",
+                artifact="labels",
+                required=False,
+            ),
         },
         outputs={"checkpoint": "Backbone and heads."},
     ),
@@ -155,7 +164,9 @@ STAGES: dict[str, StageEntry] = {
         result=EvaluateResult,
         queue="gpu",
         inputs={
-            "dataset": InputRole(help="Folder of labelled images.", artifact="evaluation_set"),
+            "dataset": InputRole(
+                help="Folder of labelled images.", artifact="evaluation_set", also=tuple(TASKS)
+            ),
             "checkpoint": InputRole(
                 help="Made by pretrain; needed when weights.kind is pretrained.",
                 artifact="checkpoint",
@@ -176,7 +187,9 @@ STAGES: dict[str, StageEntry] = {
         result=IntegrityResult,
         queue="cpu",
         inputs={
-            "dataset": InputRole(help="Folder of labelled images.", artifact="evaluation_set"),
+            "dataset": InputRole(
+                help="Folder of labelled images.", artifact="evaluation_set", also=tuple(TASKS)
+            ),
             "posts": InputRole(
                 help="Shards made by ingest; are any of the data set's images among them?",
                 artifact="posts",
@@ -204,7 +217,9 @@ STAGES: dict[str, StageEntry] = {
         queue="gpu",
         inputs={
             "predictor": InputRole(help="Made by evaluate.", artifact="predictor"),
-            "dataset": InputRole(help="Folder of labelled images.", artifact="evaluation_set"),
+            "dataset": InputRole(
+                help="Folder of labelled images.", artifact="evaluation_set", also=tuple(TASKS)
+            ),
         },
         outputs={"overlays": "PNG pictures.", "explanations": "What each picture shows."},
     ),
