@@ -195,7 +195,5 @@ def test_unknown_names_and_formats_are_refused_with_what_there_is():
 
 
 def test_a_variant_of_a_backbone_stands_in_the_rows_of_that_backbone():
-    made = table(
-        "table6", evaluation("IN-Sup", [50.0]), evaluation("CLIP", [52.0], backbone="clip_resnet50")
-    )
+    made = table("table6", evaluation("IN-Sup", [50.0]), evaluation("CLIP", [52.0], backbone="clip_resnet50"))
     assert cell(made, "CLIP", "emotion_test").ours.difference == pytest.approx(2)
