@@ -15,6 +15,7 @@ from frontend.components.run_rows import progress_bar, run_rows
 from frontend.session import client, errors_as_sentences, may_edit, query_id
 from frontend.style import badge, number, status_sentence, synthetic_badge
 from vise_client.schemas import ArtifactView, Curve, MetricQuery, ModelCreate, RunClone, RunState, RunView
+from vise_core.specs.integrity import CHECKS
 from vise_core.specs.tasks import METRICS
 
 asked_id = query_id("run")
@@ -150,6 +151,13 @@ def evaluation(values: dict[str, Any]) -> None:
         for s in values["splits"]
     ]
     st.dataframe(rows, hide_index=True)
+    for check in (values.get("integrity") or {}).get("checks", []):
+        told = f"**{CHECKS[check['name']]}**: {check['sentence']}"
+        show = {"failed": st.error, "warning": st.warning}.get(check["verdict"])
+        if show:
+            show(told)
+        elif check["verdict"] == "ok":
+            st.caption(f":material/check: {told}")
     st.caption(
         "Chosen on val. S_lr and S_wd: standard deviation (ddof 0) of val over learning rates and weight decays."
     )

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from vise_core.errors import MissingInput
+from vise_core.integrity.cache import default_cache
+from vise_core.integrity.evaluation import check_evaluation, tell
 from vise_core.models import checkpoint, weights
 from vise_core.models.backbones import Backbone, build_backbone
 from vise_core.models.card import row_of
@@ -65,6 +67,8 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
         if unseen:
             names = ", ".join(images.classes[c] for c in sorted(unseen))
             reporter.log(f"split {number}: no training image of {names}", level="warning")
+    integrity = check_evaluation(images, splits, cache=default_cache())
+    tell(integrity, reporter)
     job = Job(
         spec=spec,
         images=images,
@@ -77,7 +81,7 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
         state=state,
     )
     outcomes, classifier = (evaluate_linear if spec.protocol == "linear" else evaluate_finetuned)(job)
-    result = summarise(job, judged, outcomes)
+    result = summarise(job, judged, outcomes).model_copy(update={"integrity": integrity})
     publish(job, result, outcomes, classifier)
     _tell(result, reporter, len(splits))
     return result

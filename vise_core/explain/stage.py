@@ -1,4 +1,4 @@
-"""The explain stage: overlays of a labelled set, and the pointing game where it has masks."""
+"""The explain stage: overlays of a labelled set, the pointing game where it has masks, and faithfulness."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from vise_core.errors import BadInput, Stopped
+from vise_core.errors import Stopped
 from vise_core.evaluate.device import pick_device
 from vise_core.models.classifier import ImageClassifier, load_classifier
-from vise_core.models.transforms import eval_transform
 from vise_core.posts.images import open_image
 from vise_core.reporter import Reporter
-from vise_core.specs.explain import ExplainResult, ExplainSpec
-from vise_core.specs.tasks import FolderTask
+from vise_core.specs.explain import ExplainResult, ExplainSpec, Faithfulness, MeanAreas
 from vise_core.tasks import LabelledImages, load_task
 
-from .activation import activation_from_maps
-from .overlays import overlay, seen_region
+from .activation import Heat
+from .choosing import candidates, check_classes, choose_images
+from .faithfulness import centre_heat, insertion_deletion, random_heat
+from .overlays import overlay
 from .pointing import mask_path, points_inside, read_mask
+from .seeing import Seen, heat_of, see
+
+ORDERS = tuple(MeanAreas.model_fields)
+"""The maps whose insertion and deletion are compared: the method's own, chance, and the centre."""
 
 
 def run(spec: ExplainSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> ExplainResult:
@@ -31,15 +36,11 @@ def run(spec: ExplainSpec, inputs: dict[str, Path], workspace: Path, reporter: R
     """
     device = pick_device(spec.compute)
     classifier = load_classifier(inputs["predictor"]).to(device).requires_grad_(False)
-    images = load_task(FolderTask(name=str(classifier.metadata.get("task") or "folder")), inputs["dataset"])
-    unknown = set(images.classes) - set(classifier.classes)
-    if unknown:
-        raise BadInput(
-            f"the predictor knows no {', '.join(sorted(unknown))}; its classes are {', '.join(classifier.classes)}"
-        )
+    images = load_task(spec.task, inputs["dataset"])
+    check_classes(classifier, images)
     overlays = workspace / "overlays"
     overlays.mkdir(parents=True, exist_ok=True)
-    chosen = choose_images(images, _candidates(classifier, images, reporter), spec.limit, spec.seed)
+    chosen = choose_images(images, candidates(classifier, images, reporter), spec.limit, spec.seed)
     rows: list[dict[str, Any]] = []
     for done, index in enumerate(chosen):
         if reporter.should_stop():
@@ -55,31 +56,6 @@ def run(spec: ExplainSpec, inputs: dict[str, Path], workspace: Path, reporter: R
     return result
 
 
-def choose_images(images: LabelledImages, candidates: list[int], limit: int, seed: int) -> list[int]:
-    """Up to ``limit`` of the candidates, evenly over classes: one of each class in turn, at random within."""
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(np.array(candidates, dtype=np.int64))
-    turn: dict[int, int] = {}
-    ranked = []
-    for index in order.tolist():
-        label = int(images.labels[index])
-        turn[label] = turn.get(label, -1) + 1
-        ranked.append((turn[label], label, index))
-    return [index for _, _, index in sorted(ranked)[:limit]]
-
-
-def _candidates(classifier: ImageClassifier, images: LabelledImages, reporter: Reporter) -> list[int]:
-    held_out = set(classifier.metadata.get("held_out") or ())
-    kept = [i for i in range(len(images)) if images.relative_path(i) in held_out]
-    if kept:
-        reporter.log(f"{len(kept)} images that the predictor was not trained on; explaining only these")
-        return kept
-    reporter.log(
-        "the predictor does not say which of these images it was trained on: accuracy may be of training images",
-        level="warning",
-    )
-    return list(range(len(images)))
-
-
 def _explain(
     spec: ExplainSpec,
     classifier: ImageClassifier,
@@ -89,29 +65,56 @@ def _explain(
     device: torch.device,
 ) -> dict[str, Any]:
     image = open_image(images.paths[index])
-    resize, crop = classifier.resize, classifier.image_size
-    transform = eval_transform(crop, mean=classifier.mean, std=classifier.std, resize=resize)
-    with torch.no_grad():
-        maps = classifier.backbone.forward_features(transform(image)[None].to(device))
-        scores = torch.softmax(classifier.head(classifier.backbone.pool(maps)), -1)[0]
-    predicted = int(scores.argmax())
+    seen = see(classifier, image, device)
     label = classifier.classes.index(images.classes[images.labels[index]])
-    target = label if spec.target == "true" else predicted
-    heat = activation_from_maps(classifier, maps, spec.method, [target], (crop, crop))[0]
-    overlay(image, heat, spec.strength, seen_region(image.size, resize, crop)).save(path)
+    target = label if spec.target == "true" else seen.predicted
+    heat = heat_of(classifier, seen, spec.method, target)
+    overlay(image, heat, spec.strength, seen.region).save(path)
     masked = mask_path(images, index)
-    mask = None if masked is None else read_mask(masked, image.size, resize, crop)
+    mask = None
+    if masked is not None:
+        mask = read_mask(masked, image.size, classifier.resize, classifier.image_size)
     scorable = mask is not None and bool(mask.any())  # else the crop has cut the region away
     return {
         "file": path.name,
         "path": images.relative_path(index),
         "label": classifier.classes[label],
-        "predicted": classifier.classes[predicted],
+        "predicted": classifier.classes[seen.predicted],
         "target": classifier.classes[target],
-        "probability": float(scores[target]),
-        "right": predicted == label,
+        "probability": float(seen.probabilities[target]),
+        "right": seen.predicted == label,
         "points_inside": points_inside(heat, mask) if scorable and mask is not None else None,
         "mask_share": float(mask.mean()) if scorable and mask is not None else None,
+        "faithfulness": _areas(spec, classifier, seen, heat, target, index) if spec.faithfulness else None,
+    }
+
+
+def _areas(
+    spec: ExplainSpec, classifier: ImageClassifier, seen: Seen, heat: Heat, target: int, index: int
+) -> dict[str, dict[str, float]]:
+    """{insertion | deletion: {map | random | centre: area}} of one image."""
+
+    def probability(pixels: Tensor) -> Tensor:
+        return torch.softmax(classifier(pixels), -1)[:, target]
+
+    grid = (seen.maps.shape[-2], seen.maps.shape[-1])
+    size = (heat.shape[0], heat.shape[1])
+    orders: dict[str, Heat] = {
+        "map": heat,
+        "random": random_heat(grid, size, (spec.seed, index)),
+        "centre": centre_heat(size),
+    }
+    areas = insertion_deletion(
+        probability,
+        seen.pixels[0],
+        [orders[name] for name in ORDERS],
+        steps=spec.faithfulness_steps,
+        baseline=spec.deletion_baseline,
+        seed=spec.seed,
+    )
+    return {
+        part: {name: getattr(found, part) for name, found in zip(ORDERS, areas, strict=True)}
+        for part in Faithfulness.model_fields
     }
 
 
@@ -123,4 +126,15 @@ def _summary(rows: list[dict[str, Any]], synthetic: bool) -> ExplainResult:
         accuracy=100 * float(np.mean([row["right"] for row in rows])),
         pointing=100 * float(np.mean([row["points_inside"] for row in scored])) if scored else None,
         pointing_chance=100 * float(np.mean([row["mask_share"] for row in scored])) if scored else None,
+        faithfulness=_mean_areas([row["faithfulness"] for row in rows if row["faithfulness"] is not None]),
     )
+
+
+def _mean_areas(rows: list[dict[str, dict[str, float]]]) -> Faithfulness | None:
+    if not rows:
+        return None
+    means = {
+        part: MeanAreas(**{name: float(np.mean([row[part][name] for row in rows])) for name in ORDERS})
+        for part in Faithfulness.model_fields
+    }
+    return Faithfulness(**means)

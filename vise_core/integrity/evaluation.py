@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from vise_core.reporter import Reporter
 from vise_core.specs.integrity import CheckName, IntegrityCheck, IntegrityLimits, IntegrityReport
 from vise_core.tasks import LabelledImages, Split
 
@@ -116,3 +117,11 @@ def perceptual_overlap(
 def not_run(name: CheckName, why: str) -> IntegrityCheck:
     """A check that did not run, and why."""
     return IntegrityCheck(name=name, verdict="not_run", sentence=why)
+
+
+def tell(report: IntegrityReport, reporter: Reporter) -> None:
+    """One line in the run's log for each check that ran."""
+    levels = {"failed": "error", "warning": "warning", "ok": "info"}
+    for check in report.checks:
+        if check.verdict in levels:
+            reporter.log(f"{check.title}: {check.verdict}. {check.sentence}", level=levels[check.verdict])

@@ -18,7 +18,7 @@ from vise_core.tasks import LabelledImages, Split, load_task, task_splits
 
 from .balance import label_balance, pretraining_balance
 from .cache import default_cache, files_fingerprints
-from .evaluation import not_run, perceptual_overlap
+from .evaluation import not_run, perceptual_overlap, tell
 from .fingerprints import Fingerprints, Told
 from .overlap import identical_links, reported_part, split_overlap
 from .pretraining import (
@@ -67,9 +67,7 @@ def run(spec: IntegritySpec, inputs: dict[str, Path], workspace: Path, reporter:
         report=IntegrityReport(checks=tuple(checks)),
         synthetic=images.synthetic or _says_synthetic(inputs),
     )
-    for check in checks:
-        level = {"failed": "error", "warning": "warning"}.get(check.verdict, "info")
-        reporter.log(f"{check.title}: {check.verdict.replace('_', ' ')}. {check.sentence}", level=level)
+    tell(result.report, reporter)
     path = workspace / "integrity.json"
     path.write_text(result.model_dump_json(indent=1, exclude={"provenance"}) + "\n")
     reporter.artifact("integrity", path)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from .backbones import BackboneName
 from .base import Compute, Record, Result, Spec
+from .integrity import IntegrityReport
 from .tasks import FolderTask, Metric, SplitSpec, Task
 
 
@@ -146,6 +147,9 @@ class EvaluateResult(Result):
     test_std: float | None
     secondary: dict[str, Secondary] = Field(default_factory=dict, description="Further metrics, by name.")
     splits: tuple[SplitResult, ...]
+    integrity: IntegrityReport | None = Field(
+        None, description="Checks of the task and its splits that ran with the evaluation."
+    )
     batch: int | None = Field(None, description="Images a step.")
     gpus: int = Field(0, description="GPUs used; 0: the CPU.")
     pretrained_on: int | None = Field(

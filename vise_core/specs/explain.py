@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from .base import Compute, Record, Result, Spec
+from .tasks import FolderTask, Task
 
 CAM_METHODS: dict[str, str] = {
     "cam": "CAM",
@@ -22,6 +23,8 @@ The name of Grad-CAM++ is spelt without signs: a + in a form or an address means
 
 CamMethod = Literal["cam", "gradcam", "gradcampp", "scorecam", "eigencam"]
 
+DeletionBaseline = Literal["mean", "blur"]
+
 CLASS_FREE_METHODS = frozenset({"eigencam"})
 """Methods whose map is the same for every class: it shows what the network sees, not what speaks for a class."""
 
@@ -29,11 +32,37 @@ CLASS_FREE_METHODS = frozenset({"eigencam"})
 class ExplainSpec(Spec):
     """Where a predictor looks: class activation maps over a labelled set, scored where masks exist."""
 
+    task: Task = Field(default_factory=FolderTask, description="How the data set's folder is laid out.")
     method: CamMethod = "cam"
     target: Literal["predicted", "true"] = Field("predicted", description="The class whose map is drawn.")
     limit: int = Field(24, ge=1, le=10_000, description="Images to explain, evenly over classes.")
     strength: float = Field(0.5, ge=0, le=1, description="Opacity of the map over the image.")
+    faithfulness: bool = Field(
+        False,
+        description="Score each map by insertion and deletion, beside a random and a central one; slow.",
+    )
+    faithfulness_steps: int = Field(
+        32, ge=2, le=1000, description="Points of the insertion and deletion curves, six curves an image."
+    )
+    deletion_baseline: DeletionBaseline = Field(
+        "mean", description="What deleted pixels become: the mean colour, or those of the blurred image."
+    )
     compute: Compute = Field(default_factory=Compute)
+
+
+class MeanAreas(Record):
+    """Mean area under the class's probability over the explained images, 0 to 1."""
+
+    map: float = Field(description="In the order of the method's map.")
+    random: float = Field(description="In the order of a random map of the same grid.")
+    centre: float = Field(description="From the centre outwards.")
+
+
+class Faithfulness(Record):
+    """Insertion and deletion (Petsiuk et al. 2018) of the maps, with what needs no network to compare with."""
+
+    insertion: MeanAreas = Field(description="Pixels put back on the blurred image: higher is better.")
+    deletion: MeanAreas = Field(description="Pixels taken away: lower is better.")
 
 
 class ExplainResult(Result):
@@ -48,6 +77,9 @@ class ExplainResult(Result):
     )
     pointing_chance: float | None = Field(
         description="What a random peak would score: mean share of the image that the mask covers, percent."
+    )
+    faithfulness: Faithfulness | None = Field(
+        None, description="Insertion and deletion areas; None where they were not asked for."
     )
 
     def headline(self) -> dict[str, float]:

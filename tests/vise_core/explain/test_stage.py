@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from vise_core.errors import BadInput, Stopped
+from vise_core.explain.choosing import choose_images
 from vise_core.explain.pointing import points_inside, read_mask
-from vise_core.explain.stage import choose_images, run
+from vise_core.explain.stage import run
 from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.reporter import LocalReporter
 from vise_core.specs.explain import ExplainSpec

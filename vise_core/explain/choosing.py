@@ -1,0 +1,52 @@
+"""Which images of a labelled set are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vise_core.errors import BadInput
+from vise_core.models.classifier import ImageClassifier
+from vise_core.reporter import Reporter
+from vise_core.tasks import LabelledImages
+
+
+def choose_images(images: LabelledImages, candidates: Sequence[int], limit: int, seed: int) -> list[int]:
+    """Up to ``limit`` of the candidates, evenly over classes: one of each class in turn, at random within."""
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(np.array(candidates, dtype=np.int64))
+    turn: dict[int, int] = {}
+    ranked = []
+    for index in order.tolist():
+        label = int(images.labels[index])
+        turn[label] = turn.get(label, -1) + 1
+        ranked.append((turn[label], label, index))
+    return [index for _, _, index in sorted(ranked)[:limit]]
+
+
+def held_out_images(classifier: ImageClassifier, images: LabelledImages) -> list[int] | None:
+    """Those that the predictor says it was not trained on; None where it does not say so of any of them."""
+    held_out = set(classifier.metadata.get("held_out") or ())
+    return [i for i in range(len(images)) if images.relative_path(i) in held_out] or None
+
+
+def candidates(classifier: ImageClassifier, images: LabelledImages, reporter: Reporter) -> list[int]:
+    """Images that one predictor may be judged on: the held-out ones where it knows them, else all, with a warning."""
+    kept = held_out_images(classifier, images)
+    if kept is not None:
+        reporter.log(f"{len(kept)} images that the predictor was not trained on; explaining only these")
+        return kept
+    reporter.log(
+        "the predictor does not say which of these images it was trained on: accuracy may be of training images",
+        level="warning",
+    )
+    return list(range(len(images)))
+
+
+def check_classes(classifier: ImageClassifier, images: LabelledImages, whose: str = "the predictor") -> None:
+    """Raises BadInput where the set has a class that the classifier cannot answer."""
+    unknown = set(images.classes) - set(classifier.classes)
+    if unknown:
+        raise BadInput(
+            f"{whose} knows no {', '.join(sorted(unknown))}; its classes are {', '.join(classifier.classes)}"
+        )

@@ -1,0 +1,54 @@
+"""One image through a classifier, as a prediction would see it, with what maps are made from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vise_core.models.classifier import ImageClassifier
+from vise_core.models.transforms import eval_transform
+from vise_core.specs.explain import CamMethod
+
+from .activation import Heat, activation_from_maps
+from .overlays import Box, seen_region
+
+
+class Seen(NamedTuple):
+    """An image as a classifier saw it.
+
+    Attributes
+    ----------
+    pixels: (1, 3, s, s), normalised. maps: (1, c, h, w), the backbone's last.
+    probabilities: (classes,) float64. predicted: the most probable class.
+    region: the part of the image that the network saw, in the image's own pixels.
+    """
+
+    pixels: Tensor
+    maps: Tensor
+    probabilities: npt.NDArray[np.float64]
+    predicted: int
+    region: Box
+
+
+@torch.no_grad()
+def see(classifier: ImageClassifier, image: Image.Image, device: torch.device) -> Seen:
+    """Resize, crop and normalise as the classifier's own evaluation does, and ask it."""
+    resize, crop = classifier.resize, classifier.image_size
+    transform = eval_transform(crop, mean=classifier.mean, std=classifier.std, resize=resize)
+    pixels = transform(image)[None].to(device)
+    maps = classifier.backbone.forward_features(pixels)
+    logits = classifier.head(classifier.backbone.pool(maps))
+    probabilities = torch.softmax(logits.double(), -1)[0].cpu().numpy()
+    region = seen_region(image.size, resize, crop)
+    return Seen(pixels, maps, probabilities, int(probabilities.argmax()), region)
+
+
+def heat_of(classifier: ImageClassifier, seen: Seen, method: CamMethod, target: int) -> Heat:
+    """(s, s) in [0, 1]: where ``method`` sees the class ``target``."""
+    size = (seen.pixels.shape[-2], seen.pixels.shape[-1])
+    return activation_from_maps(classifier, seen.maps, method, [target], size, seen.pixels)[0]
