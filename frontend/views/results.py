@@ -1,34 +1,67 @@
-"""Results: the table of our own evaluations; figures of the paper are never mixed in."""
+"""Results: the table of our own evaluations, and the paper's tables and figures filled by them."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import streamlit as st
 
 from frontend.session import client, errors_as_sentences
-from vise_core.report import build_table, render_table
-from vise_core.specs.evaluate import EvaluateResult
+from vise_client.errors import ApiError
+from vise_core.specs.reports import ENDINGS, ReportEntry, ReportFormat
+
+ALL = "All evaluations"
+TABLE_FORMATS: tuple[ReportFormat, ...] = ("markdown", "csv", "latex")
+
+
+def all_evaluations() -> None:
+    st.write("Every succeeded evaluation of this system: our own runs, not the paper's figures.")
+    try:
+        st.markdown(client().report("results", "markdown").decode())
+    except ApiError as error:
+        if error.problem.status != 404:
+            raise
+        st.info("No evaluation has succeeded yet. The sample recipe on the page Home makes three.")
+        return
+    downloads("results", {format: client().report("results", format) for format in TABLE_FORMATS})
+
+
+def from_the_paper(entry: ReportEntry) -> None:
+    st.write(f"{entry.caption}  \n:gray[The paper's caption. The numbers are our own runs'.]")
+    left, right = st.columns(2)
+    published = left.toggle(
+        "Published numbers beside ours", key="published", help="The paper's own, marked as published."
+    )
+    only_run = entry.kind == "table" and right.toggle(
+        "Only what was run",
+        value=True,
+        key="only-run",
+        help="Off: every row of the paper, with what is missing.",
+    )
+    query = {"published": published, "only_run": only_run}
+    files = {format: client().report(entry.name, format, **query) for format in entry.formats}
+    if entry.kind == "figure":
+        st.image(files["png"], width="stretch")
+    else:
+        if only_run and files["csv"].count(b"\n") <= 1:
+            st.info(
+                "Nothing of this table has been run yet. Launch the recipe that fills it on the page Launch."
+            )
+        st.markdown(files["markdown"].decode())
+    downloads(entry.name, files)
+
+
+def downloads(name: str, files: dict[ReportFormat, bytes]) -> None:
+    for column, (format, content) in zip(st.columns(len(files)), files.items(), strict=True):
+        column.download_button(f"Export {format}", content, file_name=f"{name}.{ENDINGS[format]}")
+
 
 st.title("Results")
-st.write("Every succeeded evaluation of this system: our own runs, not the paper's figures.")
 with errors_as_sentences():
-    rows = list(client().iterate_runs(stage="evaluate", state=["succeeded"], all=True, limit=200))[:500]
-    results = [EvaluateResult.model_validate(client().run(row.id).result) for row in rows]
-    if not results:
-        st.info("No evaluation has succeeded yet. The sample recipe on the page Home makes three.")
-        st.stop()
-    tasks = sorted({result.task for result in results})
-    wanted = st.multiselect("Tasks", tasks, default=tasks)
-    table = build_table([r for r in results if r.task in wanted]) if wanted else None
-    if table is None:
-        st.info("Choose a task.")
-        st.stop()
-    st.markdown(render_table(table, "markdown"))
-    columns = st.columns(3)
-    endings = {"markdown": "md", "csv": "csv", "latex": "tex"}
-    formats: tuple[Literal["markdown", "csv", "latex"], ...] = ("markdown", "csv", "latex")
-    for column, name in zip(columns, formats, strict=True):
-        column.download_button(
-            f"Export {name}", render_table(table, name), file_name=f"results.{endings[name]}"
-        )
+    entries = {entry.title: entry for entry in client().reports()}
+    asked = st.query_params.get("show", ALL)
+    options = [ALL, *entries]
+    choice = st.selectbox("Show", options, index=options.index(asked) if asked in options else 0)
+    st.query_params["show"] = choice
+    if choice == ALL:
+        all_evaluations()
+    else:
+        from_the_paper(entries[choice])

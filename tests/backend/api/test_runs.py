@@ -143,3 +143,46 @@ def test_the_order_of_a_recipe_s_steps_survives_the_database(editor) -> None:
     assert clone.status_code == 201
     assert [c["step"] for c in clone.json()["children"]] == list(recipe["spec"]["steps"])
     assert next(iter(recipe["spec"]["steps"])) == "posts"
+
+
+GIVEN = {
+    "title": "two",
+    "given": {
+        "posts": {"help": "shards", "artifact": "posts"},
+        "labels": {"help": "labels", "artifact": "labels", "required": False},
+    },
+    "steps": {
+        "cluster": {"stage": "cluster", "inputs": {"posts": {"given": "posts"}}},
+        "pretrain": {
+            "stage": "pretrain",
+            "inputs": {"posts": {"given": "posts"}, "labels": {"given": "labels"}},
+        },
+    },
+}
+
+
+def test_a_recipe_takes_what_it_is_given_and_leaves_out_what_it_cannot_do(editor) -> None:
+    posts = {"run": create(editor).json()["id"], "artifact": "posts"}
+    made = editor.post(f"{PREFIX}/recipes/runs", json={"spec": GIVEN, "inputs": {"posts": posts}})
+    assert made.status_code == 201
+    assert [child["step"] for child in made.json()["children"]] == ["cluster"]
+    child = editor.get(f"{PREFIX}/runs/{made.json()['children'][0]['id']}").json()
+    assert {k: v for k, v in child["inputs"]["posts"].items() if v} == posts
+    again = editor.post(f"{PREFIX}/runs/{made.json()['id']}/clone", json={}).json()
+    assert [c["step"] for c in again["children"]] == ["cluster"]
+
+
+def test_a_recipe_says_what_it_has_to_be_given(editor) -> None:
+    refused = editor.post(f"{PREFIX}/recipes/runs", json={"spec": GIVEN})
+    assert refused.status_code == 422
+    assert "posts: give it: shards" in refused.text
+    other = {"cats": {"dataset": "00000000-0000-0000-0000-000000000000"}}
+    refused = editor.post(f"{PREFIX}/recipes/runs", json={"spec": GIVEN, "inputs": other})
+    assert "takes posts, labels" in refused.text
+
+
+@pytest.mark.parametrize(("objective", "status"), [("vise", 422), ("moco-v2", 201)])
+def test_only_moco_pretrains_without_labels(editor, objective: str, status: int) -> None:
+    posts = {"run": create(editor).json()["id"], "artifact": "posts"}
+    body = {"stage": "pretrain", "spec": {"objective": objective, "batch": 256}, "inputs": {"posts": posts}}
+    assert editor.post(f"{PREFIX}/runs", json=body).status_code == status
