@@ -187,7 +187,6 @@ def _with_own_rows(table: PublishedTable, rows: list[Row], observations: Sequenc
         if (one.backbone, one.method) not in known
         # A learning rate alone is no reason for a row.
         and any(one.fits(facts) and one.metric not in SETTINGS for facts in wanted)
-        and (not _one_backbone(table) or one.backbone == table.rows[0].backbone)
     )
     for backbone, method in new:
         cells = tuple(
@@ -198,7 +197,10 @@ def _with_own_rows(table: PublishedTable, rows: list[Row], observations: Sequenc
             )
             for column, facts in zip(table.columns, wanted, strict=True)
         )
-        row = Row(label=method, backbone=backbone, method=method, published=False, cells=cells)
+        # A table without a column of backbones is about one; another is named with the method.
+        named = method if "Backbone" in table.row_headings or backbone == table.rows[0].backbone else None
+        label = named or f"{method}, {backbone_title(backbone)}"
+        row = Row(label=label, backbone=backbone, method=method, published=False, cells=cells)
         last = max((i for i, other in enumerate(rows) if other.backbone == backbone), default=len(rows) - 1)
         rows = [*rows[: last + 1], row, *rows[last + 1 :]]
     return rows
@@ -224,10 +226,6 @@ def _task(table: PublishedTable, column: PublishedColumn) -> str | None:
     """A column's task; None where each row has its own (Table 9)."""
     tasks = {table.cell(row.key, column.key).task for row in table.rows}
     return tasks.pop() if len(tasks) == 1 else None
-
-
-def _one_backbone(table: PublishedTable) -> bool:
-    return "Backbone" not in table.row_headings and len({row.backbone for row in table.rows}) == 1
 
 
 def _with_differences(table: PublishedTable, rows: list[Row]) -> list[Row]:
