@@ -16,7 +16,18 @@ from vise_core.specs.posts import EMOTIONS
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 RECIPE_SECONDS = 360
-PAGES = ("", "launch", "launch?what=pretrain", "runs", "compare", "results", "results?show=Table 6", "results?show=Figure 3", "predict", "account")
+PAGES = (
+    "",
+    "launch",
+    "launch?what=pretrain",
+    "runs",
+    "compare",
+    "results",
+    "results?show=Table 6",
+    "results?show=Figure 3",
+    "predict",
+    "account",
+)
 
 
 @pytest.fixture(scope="module")
