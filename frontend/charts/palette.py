@@ -1,0 +1,47 @@
+"""The colours of every chart: told apart by the colour-blind, and 3:1 against the page in light and in dark.
+
+    series_style(2, dark=is_dark())  → {"color": "#1A9A60", "dash": "solid"}, Plotly's line of the third series
+    SEQUENTIAL                       → the scale of heat maps and of anything that goes from little to much
+
+The dark colours are those of Okabe and Ito. Three of theirs are too pale for a white page (WCAG 1.4.11 asks for
+3:1), so that the light ones keep their hues and move in lightness; tests/frontend/charts/test_palette.py holds
+contrast and distances under protanopia, deuteranopia and tritanopia.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+LIGHT = ("#0068C9", "#D55E00", "#1A9A60", "#C464A2", "#5F3211", "#0B2F66")
+DARK = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00")
+DASHES = ("solid", "dash", "dot", "dashdot")
+"""After the last colour the same ones come again, in another dash: never by colour alone."""
+
+NEUTRAL = "#7F7F7F"
+"""What is there for comparison only: raw points behind a smoothed line, classes that were not chosen."""
+
+SEQUENTIAL = "Cividis"
+"""Perceptually even, and the same to all eyes: Plotly's and Matplotlib's name for it."""
+
+
+def is_dark() -> bool:
+    """Whether the page is dark now; before the browser has told, light."""
+    return st.context.theme.type == "dark"
+
+
+def colours(*, dark: bool) -> tuple[str, ...]:
+    return DARK if dark else LIGHT
+
+
+def colour(position: int, *, dark: bool) -> str:
+    """The colour of the series at this position."""
+    found = colours(dark=dark)
+    return found[position % len(found)]
+
+
+def series_style(position: int, *, dark: bool) -> dict[str, str]:
+    """Colour and dash of the line at this position: 24 different ones, then from the beginning."""
+    return {
+        "color": colour(position, dark=dark),
+        "dash": DASHES[position // len(colours(dark=dark)) % len(DASHES)],
+    }
