@@ -1,4 +1,4 @@
-"""The visual language: one small style sheet, state badges, marks."""
+"""The visual language: the style sheet, state badges, marks, and how numbers and times are written."""
 
 from __future__ import annotations
 
@@ -11,17 +11,7 @@ from vise_client.schemas import RunState, RunSummary
 
 LOGO = str(Path(__file__).parent / "static" / "logo.svg")
 ICON = str(Path(__file__).parent / "static" / "icon.svg")
-
-_STYLE = """
-<style>
-.block-container, [data-testid="stMainBlockContainer"] { padding-top: 3.5rem; max-width: 76rem; }
-[data-testid="stMetricValue"] { font-size: 1.5rem; }
-[data-testid="stImage"] img { border-radius: .5rem; }
-@media (max-width: 640px) {
-  [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
-}
-</style>
-"""
+SHEET = Path(__file__).parent / "style.css"
 
 _BADGES: dict[RunState, tuple[str, str]] = {
     RunState.waiting: ("gray", ":material/hourglass_empty:"),
@@ -35,7 +25,7 @@ _BADGES: dict[RunState, tuple[str, str]] = {
 
 
 def apply_style() -> None:
-    st.html(_STYLE)
+    st.html(SHEET)
 
 
 def badge(state: RunState) -> str:

@@ -1,0 +1,37 @@
+"""Every page of the app, in its sections: the one list that the menu, the browser tests and the docs read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page: ``views/<name>.py`` at the address ``/<name>``."""
+
+    name: str
+    title: str
+    icon: str
+
+    @property
+    def view(self) -> str:
+        """The script, as Streamlit's page links name it."""
+        return f"views/{self.name}.py"
+
+
+SECTIONS: dict[str, tuple[Entry, ...]] = {
+    "": (Entry("home", "Home", ":material/home:"),),
+    "Experiments": (
+        Entry("launch", "Launch", ":material/rocket_launch:"),
+        Entry("runs", "Runs", ":material/list:"),
+        Entry("run", "Run", ":material/monitoring:"),
+        Entry("compare", "Compare", ":material/compare_arrows:"),
+    ),
+    "Findings": (
+        Entry("results", "Results", ":material/table_chart:"),
+        Entry("predict", "Predict", ":material/image_search:"),
+    ),
+    "System": (Entry("account", "Account", ":material/person:"),),
+}
+
+PAGES: dict[str, Entry] = {entry.name: entry for section in SECTIONS.values() for entry in section}
