@@ -12,6 +12,7 @@ from vise_client.schemas import RunState, RunSummary
 LOGO = str(Path(__file__).parent / "static" / "logo.svg")
 ICON = str(Path(__file__).parent / "static" / "icon.svg")
 SHEET = Path(__file__).parent / "style.css"
+_REPAIRS = f"<script>{(Path(__file__).parent / 'frame.js').read_text()}</script>"
 
 _BADGES: dict[RunState, tuple[str, str]] = {
     RunState.waiting: ("gray", ":material/hourglass_empty:"),
@@ -25,7 +26,9 @@ _BADGES: dict[RunState, tuple[str, str]] = {
 
 
 def apply_style() -> None:
+    """The style sheet, and what screen readers need that Streamlit leaves out."""
     st.html(SHEET)
+    st.html(_REPAIRS, unsafe_allow_javascript=True)
 
 
 def badge(state: RunState) -> str:
