@@ -1,0 +1,1 @@
+"""Sentences to vectors: encoders that ``transformers`` loads from a local folder."""

