@@ -19,6 +19,8 @@ _BADGES: dict[RunState, tuple[str, str]] = {
     RunState.queued: ("gray", ":material/schedule:"),
     RunState.running: ("blue", ":material/play_arrow:"),
     RunState.cancelling: ("orange", ":material/pan_tool:"),
+    RunState.pausing: ("orange", ":material/pause:"),
+    RunState.paused: ("gray", ":material/pause_circle:"),
     RunState.succeeded: ("green", ":material/check:"),
     RunState.failed: ("red", ":material/error:"),
     RunState.cancelled: ("gray", ":material/block:"),
@@ -49,7 +51,7 @@ def status_sentence(run: RunSummary, now: datetime | None = None) -> str:
         if run.kind != "stage":
             return "no step has begun"
         return f"in line for a worker on queue {run.queue}, since {age(now, run.created_at)}"
-    if run.state in (RunState.running, RunState.cancelling) and run.kind == "stage":
+    if run.state in (RunState.running, RunState.cancelling, RunState.pausing) and run.kind == "stage":
         if run.heartbeat_at is None:
             return "taken up"
         silent = (now - run.heartbeat_at).total_seconds()

@@ -172,6 +172,12 @@ class ViseClient:
     def retry(self, run_id: UUID | str) -> RunView:
         return self._call(RunView, "POST", f"/runs/{run_id}/retry")
 
+    def pause(self, run_id: UUID | str) -> RunView:
+        return self._call(RunView, "POST", f"/runs/{run_id}/pause")
+
+    def resume(self, run_id: UUID | str) -> RunView:
+        return self._call(RunView, "POST", f"/runs/{run_id}/resume")
+
     def clone(self, run_id: UUID | str, body: RunClone) -> RunView:
         return self._call(RunView, "POST", f"/runs/{run_id}/clone", body)
 

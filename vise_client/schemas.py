@@ -36,12 +36,15 @@ class Role(StrEnum):
 
 
 class RunState(StrEnum):
-    """waiting (on other runs), queued → running → succeeded | failed | cancelled, and cancelling."""
+    """waiting (on other runs), queued → running → succeeded | failed | cancelled; on the way to rest, cancelling
+    and pausing; paused, until someone resumes it."""
 
     waiting = "waiting"
     queued = "queued"
     running = "running"
     cancelling = "cancelling"
+    pausing = "pausing"
+    paused = "paused"
     succeeded = "succeeded"
     failed = "failed"
     cancelled = "cancelled"

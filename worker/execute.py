@@ -69,11 +69,11 @@ def execute(run_id: UUID, stopping: threading.Event, busy: Busy) -> None:
 
 
 class Lease:
-    """What the lease thread knows: is the run still ours, and was it cancelled?"""
+    """What the lease thread knows: is the run still ours, and was it asked to stop (cancelled or paused)?"""
 
     def __init__(self) -> None:
         self.lost = threading.Event()
-        self.cancelled = threading.Event()
+        self.asked: RunState | None = None
 
 
 @contextmanager
@@ -97,8 +97,8 @@ def _lease(here: Context, claim: Claim) -> Iterator[Lease]:
             if state is None:
                 lease.lost.set()
                 return
-            if state is RunState.cancelling:
-                lease.cancelled.set()
+            if state is not RunState.running:
+                lease.asked = state
 
     thread = threading.Thread(target=renew, name="lease", daemon=True)
     thread.start()
@@ -131,7 +131,7 @@ def _supervise(here: Context, claim: Claim, workspace: Path, stopping: threading
         if lease.lost.is_set():
             _kill(child)
             raise StaleToken(f"run {claim.run_id}: the lease was lost")
-        if told_at is None and (stopping.is_set() or lease.cancelled.is_set()):
+        if told_at is None and (stopping.is_set() or lease.asked is not None):
             child.terminate()
             told_at = time.monotonic()
         if told_at is not None and time.monotonic() - told_at > here.settings.cancel_grace_seconds:
@@ -179,8 +179,11 @@ def _write_end(
         here.state_storage(claim.run_id).clear()
     elif code == LOST:
         raise StaleToken(f"run {claim.run_id}: its writes were refused")
-    elif lease.cancelled.is_set():
-        _end(here, claim, stopping, RunState.cancelled, reason="cancelled on request")
+    elif lease.asked is RunState.cancelling or (
+        lease.asked is RunState.pausing and code not in (REFUSED, CRASHED)
+    ):
+        saved = "its state is saved" if code == STOPPED else "killed after the time of grace"
+        here.write(lambda db: _stop(db, claim, f"stopped, {saved}"), stop=stopping)
     elif stopping.is_set():
         with here.sessions.begin() as db:
             states.release(db, claim.run_id, claim.token, f"{here.name} is shutting down")
@@ -194,6 +197,11 @@ def _write_end(
 def _end(here: Context, claim: Claim, stopping: threading.Event, state: RunState, **values: Any) -> None:
     here.write(lambda db: states.finish(db, claim.run_id, claim.token, state, **values), stop=stopping)
     log.info("run %s: %s %s", claim.run_id, state, values.get("reason") or "")
+
+
+def _stop(db: Session, claim: Claim, detail: str) -> None:
+    if states.stop(db, claim.run_id, claim.token, detail) is None:
+        raise StaleToken(f"run {claim.run_id} is no longer held with token {claim.token}")
 
 
 def _give_back(here: Context, claim: Claim, detail: str) -> None:

@@ -109,6 +109,20 @@ def cancel(run_id: UUID, db: Db) -> RunView:
     return runs.view(db, run_id)
 
 
+@router.post("/runs/{run_id}/pause", response_model=RunView, dependencies=[editor])
+def pause(run_id: UUID, db: Db) -> RunView:
+    """Ask a run to save its state and rest; of a parent, its children."""
+    states.request_pause(db, run_id)
+    return runs.view(db, run_id)
+
+
+@router.post("/runs/{run_id}/resume", response_model=RunView, dependencies=[editor])
+def resume(run_id: UUID, db: Db) -> RunView:
+    """Put a paused run back in line, to go on from its last checkpoint."""
+    states.resume(db, run_id)
+    return runs.view(db, run_id)
+
+
 @router.post("/runs/{run_id}/retry", response_model=RunView, dependencies=[editor])
 def retry(run_id: UUID, db: Db) -> RunView:
     """Take a failed or cancelled run up again, from its last checkpoint."""

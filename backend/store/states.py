@@ -1,6 +1,7 @@
 """The state machine of runs. Every change is a compare-and-set with an event, in the caller's transaction.
 
-waiting → queued → running → succeeded | failed | cancelled, with cancelling between running and cancelled.
+waiting → queued → running → succeeded | failed | cancelled, with cancelling between running and cancelled,
+pausing between running and paused. A paused run holds no worker; resumed, it is queued from its last checkpoint.
 A claim raises the run's fencing token; whatever a worker writes carries it, and a stale one is refused.
 """
 
@@ -22,9 +23,13 @@ from . import models as registry
 from .errors import Conflict, NotFound, StaleToken
 from .tables import Outbox, Run, RunEvent
 
-LIVE = (RunState.waiting, RunState.queued, RunState.running, RunState.cancelling)
-HELD = (RunState.running, RunState.cancelling)
+HELD = (RunState.running, RunState.cancelling, RunState.pausing)
+IDLE = (RunState.waiting, RunState.queued, RunState.paused)
+"""States of a stage that no worker holds and that is not over."""
+LIVE = (*IDLE, *HELD)
 CHANNEL = "vise_outbox"
+CANCELLED = "cancelled on request"
+PAUSED = "paused on request"
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,11 @@ def change(
     db.add(RunEvent(run_id=run_id, from_state=before, to_state=to.value, detail=detail))
     if to.final:
         _tell_relatives(db, run)
+    elif to is RunState.paused and run.parent_id is not None:
+        _settle_parent(db, run.parent_id)
     elif to is RunState.running and run.parent_id is not None:
-        change(db, run.parent_id, [RunState.queued], RunState.running, values={"started_at": func.now()})
+        started = {"started_at": func.coalesce(Run.started_at, func.now())}
+        change(db, run.parent_id, [RunState.queued, RunState.paused], RunState.running, values=started)
     return run
 
 
@@ -114,7 +122,7 @@ def claim(db: Session, run_id: UUID, worker: str, lease_seconds: float) -> Claim
 
 
 def renew(db: Session, run_id: UUID, token: int, lease_seconds: float) -> RunState | None:
-    """Keep the lease; says running or cancelling, or None where the run is another's now."""
+    """Keep the lease; says running, cancelling or pausing, or None where the run is another's now."""
     state = db.execute(
         update(Run)
         .where(Run.id == run_id, Run.token == token, Run.state.in_([s.value for s in HELD]))
@@ -183,20 +191,22 @@ def release(db: Session, run_id: UUID, token: int, detail: str) -> None:
         raise StaleToken(f"run {run_id} is no longer held with token {token}")
 
 
+def stop(db: Session, run_id: UUID, token: int, detail: str) -> Run | None:
+    """What was asked to stop and has: from cancelling to cancelled, from pausing to paused; None from elsewhere."""
+    cancelled = {"finished_at": func.now(), "lease_until": None, "reason": CANCELLED}
+    paused = {"worker": None, "lease_until": None, "reason": PAUSED}
+    return change(
+        db, run_id, [RunState.cancelling], RunState.cancelled, detail, token=token, values=cancelled
+    ) or change(db, run_id, [RunState.pausing], RunState.paused, detail, token=token, values=paused)
+
+
 def queue_held(
     db: Session, run_id: UUID, token: int, detail: str, values: dict[str, Any] | None = None
 ) -> Run | None:
-    """From running back to queued; from cancelling to cancelled, since nobody runs it any more."""
-    if change(
-        db,
-        run_id,
-        [RunState.cancelling],
-        RunState.cancelled,
-        detail,
-        token=token,
-        values={"finished_at": func.now(), "lease_until": None, "reason": "cancelled on request"},
-    ):
-        return db.get(Run, run_id)
+    """From running back to queued; what was asked to stop has stopped, since nobody runs it any more."""
+    stopped = stop(db, run_id, token, detail)
+    if stopped is not None:
+        return stopped
     held = db.execute(select(Run.id).where(Run.id == run_id, Run.token == token)).scalar_one_or_none()
     # The token rises, so that whatever the former holder still sends is refused from here on.
     if held is None:
@@ -211,7 +221,6 @@ def request_cancel(db: Session, run_id: UUID) -> Run:
         raise NotFound(f"there is no run {run_id}")
     if RunState(run.state).final:
         raise Conflict(f"the run has {run.state} already")
-    reason = "cancelled on request"
     _lock_children(db, run_id)
     # Held from here on: between two looks at its state a worker could take it up or give it back.
     db.refresh(run, with_for_update=True)
@@ -219,16 +228,72 @@ def request_cancel(db: Session, run_id: UUID) -> Run:
         if not RunState(child.state).final:
             request_cancel(db, child.id)
     if run.kind != "stage" and any(not RunState(c.state).final for c in _children(db, run_id)):
-        change(db, run_id, (RunState.queued, RunState.running), RunState.cancelling, reason)
+        change(db, run_id, (*IDLE, RunState.running, RunState.pausing), RunState.cancelling, CANCELLED)
     elif not change(
         db,
         run_id,
-        (RunState.waiting, RunState.queued) if run.kind == "stage" else LIVE,
+        IDLE if run.kind == "stage" else LIVE,
         RunState.cancelled,
-        reason,
-        values={"reason": reason, "finished_at": func.now()},
+        CANCELLED,
+        values={"reason": CANCELLED, "finished_at": func.now()},
     ):
-        change(db, run_id, [RunState.running], RunState.cancelling, reason)
+        change(db, run_id, [RunState.running, RunState.pausing], RunState.cancelling, CANCELLED)
+    db.refresh(run)
+    return run
+
+
+def request_pause(db: Session, run_id: UUID) -> Run:
+    """Let a run, and the children of a parent, save their state and rest until they are resumed.
+
+    Raises Conflict where it is over, or on its way to an end.
+    """
+    run = db.get(Run, run_id)
+    if run is None:
+        raise NotFound(f"there is no run {run_id}")
+    _lock_children(db, run_id)
+    db.refresh(run, with_for_update=True)
+    if RunState(run.state) not in (RunState.waiting, RunState.queued, RunState.running):
+        raise Conflict(f"the run is {run.state}; only one that waits or runs can be paused")
+    # What waits is paused too: else it would begin as soon as a run that it reads from comes to its end.
+    family = [run] if run.kind == "stage" else _children(db, run_id)
+    if run.kind != "stage":
+        change(db, run_id, (RunState.queued, RunState.running), RunState.pausing, PAUSED)
+    for each in family:
+        if not change(
+            db,
+            each.id,
+            (RunState.waiting, RunState.queued),
+            RunState.paused,
+            PAUSED,
+            values={"reason": PAUSED},
+        ):
+            change(db, each.id, [RunState.running], RunState.pausing, PAUSED)
+    db.refresh(run)
+    return run
+
+
+def resume(db: Session, run_id: UUID) -> Run:
+    """Put a paused run back in line, to go on from its last checkpoint; of a parent, its paused children."""
+    run = db.get(Run, run_id)
+    if run is None:
+        raise NotFound(f"there is no run {run_id}")
+    family = run_id if run.kind != "stage" else run.parent_id
+    again = [run]
+    if family is not None:
+        _lock_children(db, family)
+        if family == run_id:
+            again = [c for c in _children(db, family) if c.state == RunState.paused.value]
+    db.refresh(run, with_for_update=True)
+    if run.state == RunState.pausing.value:
+        raise Conflict("the run is still saving its state; resume it once it is paused")
+    if run.state != RunState.paused.value:
+        raise Conflict(f"the run is {run.state}; only a paused run can be resumed")
+    if family is not None:
+        change(db, family, [RunState.paused], RunState.running, "resumed", values={"reason": None})
+    _refuse_dead_inputs(db, again)
+    for each in again:
+        _hold_inputs(db, each)
+        _wait_or_queue(db, each, [RunState.paused], "resumed", {"attempt": 0})
     db.refresh(run)
     return run
 
@@ -312,7 +377,9 @@ def _tell_relatives(db: Session, run: Run) -> None:
     """What the end of a run means for those that wait for it, and for its parent."""
     waiting = db.scalars(
         select(Run)
-        .where(Run.depends_on.contains([run.id]), Run.state == RunState.waiting.value)
+        .where(
+            Run.depends_on.contains([run.id]), Run.state.in_([RunState.waiting.value, RunState.paused.value])
+        )
         .order_by(Run.id)
         .with_for_update()
     ).all()
@@ -325,7 +392,7 @@ def _tell_relatives(db: Session, run: Run) -> None:
             change(
                 db,
                 dependant.id,
-                [RunState.waiting],
+                [RunState.waiting, RunState.paused],
                 RunState.cancelled,
                 reason,
                 values={"reason": reason, "finished_at": func.now()},
@@ -344,7 +411,13 @@ def _settle_parent(db: Session, parent_id: UUID) -> None:
     done = sum(s is RunState.succeeded for s in states)
     parent.progress = Progress(done=done, total=len(states), unit="runs").model_dump()
     parent.synthetic = parent.synthetic or any(c.synthetic for c in children)
-    if not all(s.final for s in states) or RunState(parent.state).final:
+    if RunState(parent.state).final:
+        return
+    if not all(s.final for s in states):
+        # Nothing moves any more before someone resumes what is paused.
+        if RunState.paused in states and not any(s in HELD or s is RunState.queued for s in states):
+            moving = (RunState.queued, RunState.running, RunState.pausing)
+            change(db, parent_id, moving, RunState.paused, PAUSED, values={"reason": PAUSED})
         return
     values: dict[str, Any] = {"finished_at": func.now()}
     if all(s is RunState.succeeded for s in states):

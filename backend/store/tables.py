@@ -149,7 +149,8 @@ class Run(Base):
 
     __table_args__ = (
         CheckConstraint(
-            "state IN ('waiting','queued','running','cancelling','succeeded','failed','cancelled')",
+            "state IN ('waiting','queued','running','cancelling','pausing','paused',"
+            "'succeeded','failed','cancelled')",
             name="state",
         ),
         CheckConstraint("kind IN ('stage', 'recipe', 'sweep')", name="kind"),
@@ -158,7 +159,7 @@ class Run(Base):
         Index(
             "ix_runs_live",
             "state",
-            postgresql_where=text("state IN ('waiting','queued','running','cancelling')"),
+            postgresql_where=text("state IN ('waiting','queued','running','cancelling','pausing','paused')"),
         ),
         Index("ix_runs_depends_on", "depends_on", postgresql_using="gin"),
         Index("ix_runs_tags", "tags", postgresql_using="gin"),

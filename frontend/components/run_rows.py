@@ -26,7 +26,8 @@ def run_row(run: RunSummary, *, mark: bool = True) -> None:
 
 def progress_bar(run: RunSummary) -> None:
     """The bar of a run that is at work, with what it is doing."""
-    if run.state not in (RunState.running, RunState.cancelling) or run.progress is None:
+    going = (RunState.running, RunState.cancelling, RunState.pausing, RunState.paused)
+    if run.state not in going or run.progress is None:
         return
     progress = run.progress
     if progress.total:

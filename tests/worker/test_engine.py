@@ -67,6 +67,48 @@ def test_cancel_saves_the_state_and_retry_goes_on_from_there(running) -> None:
     assert running.points(run_id) == EXPECTED
 
 
+def test_a_paused_run_rests_without_a_worker_and_goes_on_from_there(running) -> None:
+    run_id = running.create(spec=LONG)
+    running.wait(run_id, lambda run: run.latest.get("count", 0) >= 3)
+    with running.sessions.begin() as db:
+        assert states.request_pause(db, run_id).state == "pausing"
+    paused = running.wait(run_id, lambda run: run.state is RunState.paused)
+    assert (paused.worker, paused.finished_at, paused.reason) == (None, None, "paused on request")
+    at = len(running.points(run_id))
+    other = running.create(spec={"steps": 3, "pause": 0})
+    assert running.wait_final(other).state is RunState.succeeded, "its worker is free for others"
+    assert running.view(run_id).state is RunState.paused
+    assert len(running.points(run_id)) == at
+    with running.sessions.begin() as db:
+        states.resume(db, run_id)
+    run = running.wait_final(run_id)
+    assert run.state is RunState.succeeded, (run.reason, run.error)
+    assert run.result["started_at_step"] >= 3
+    assert running.points(run_id) == EXPECTED
+
+
+def test_a_run_that_loses_its_worker_while_it_pauses_is_paused_and_a_cancel_overtakes_a_pause(
+    cluster,
+) -> None:
+    cluster.start("dispatch", name="dispatch")
+    worker = cluster.worker("only")
+    run_id = cluster.create(spec=LONG)
+    cluster.wait(run_id, lambda run: run.latest.get("count", 0) >= 6)
+    worker.send_signal(signal.SIGKILL)
+    with cluster.sessions.begin() as db:
+        states.request_pause(db, run_id)
+    cluster.wait(run_id, lambda run: run.state is RunState.paused)
+    with cluster.sessions.begin() as db:
+        states.resume(db, run_id)
+    cluster.worker("second")
+    cluster.wait(run_id, lambda run: run.state is RunState.running and run.worker == "second")
+    with cluster.sessions.begin() as db:
+        states.request_pause(db, run_id)
+    with cluster.sessions.begin() as db:
+        states.request_cancel(db, run_id)
+    assert cluster.wait_final(run_id).state is RunState.cancelled
+
+
 def test_a_worker_that_is_asked_to_end_hands_its_run_on(cluster) -> None:
     cluster.start("dispatch", name="dispatch")
     first = cluster.worker("first")
