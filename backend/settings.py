@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(5, ge=1, description="Times a run is taken up before it counts as failed.")
     cancel_grace_seconds: float = Field(60, gt=0, description="Time to save state before SIGKILL.")
+    telemetry_seconds: float = Field(
+        5, gt=0, description="Time between two looks at a run's CPU, memory, GPU."
+    )
     max_upload_bytes: int = Field(64 * 2**20, ge=1024)
     prediction_timeout_seconds: float = Field(120, gt=0)
 

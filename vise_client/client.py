@@ -23,11 +23,15 @@ from .errors import ApiError, ClientError, NotSignedIn, Unreachable
 from .schemas import (
     ArtifactFile,
     ArtifactView,
+    CompareQuery,
+    Comparison,
     Curve,
     DatasetCreate,
     DatasetView,
     EventView,
     Health,
+    Lineage,
+    LogLevel,
     LogLine,
     MetricQuery,
     ModelCreate,
@@ -184,10 +188,30 @@ class ViseClient:
     def events(self, run_id: UUID | str) -> list[EventView]:
         return self._call(list[EventView], "GET", f"/runs/{run_id}/events")
 
-    def logs(self, run_id: UUID | str, *, after: int = 0, limit: int = 500) -> list[LogLine]:
-        return self._call(
-            list[LogLine], "GET", f"/runs/{run_id}/logs", params={"after": after, "limit": limit}
-        )
+    def logs(
+        self,
+        run_id: UUID | str,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 500,
+        level: LogLevel | None = None,
+        search: str | None = None,
+    ) -> list[LogLine]:
+        """The lines after an id, or with -1 the last ones; at least of a level, with a text in them."""
+        asked = {"after": after, "before": before, "limit": limit, "level": level, "search": search or None}
+        params = {key: value for key, value in asked.items() if value is not None}
+        return self._call(list[LogLine], "GET", f"/runs/{run_id}/logs", params=params)
+
+    def whole_log(self, run_id: UUID | str) -> bytes:
+        """Every line of the log, as text in UTF-8."""
+        return self._send("GET", f"/runs/{run_id}/logs/download").content
+
+    def lineage(self, run_id: UUID | str) -> Lineage:
+        return self._call(Lineage, "GET", f"/runs/{run_id}/lineage")
+
+    def compare(self, body: CompareQuery) -> Comparison:
+        return self._call(Comparison, "POST", "/runs/compare", body)
 
     def curves(self, body: MetricQuery) -> list[Curve]:
         return self._call(list[Curve], "POST", "/metrics/query", body)
@@ -221,6 +245,23 @@ class ViseClient:
         """A small artifact, or one file of a folder, as bytes."""
         params = {"file": file} if file is not None else {}
         return self._send("GET", f"/artifacts/{artifact_id}/content", params=params).content
+
+    def artifact_head(self, artifact_id: UUID | str, limit: int, file: str | None = None) -> bytes:
+        """The first bytes of an artifact, or of a file of a folder; at most ``limit``, whatever its size."""
+        params = {"file": file} if file is not None else {}
+        head = b""
+        try:
+            with self._http.stream("GET", f"/artifacts/{artifact_id}/content", params=params) as response:
+                if response.is_error:
+                    response.read()
+                    raise _error(response)
+                for chunk in response.iter_bytes():
+                    head += chunk
+                    if len(head) >= limit:
+                        break
+        except httpx.TransportError as error:
+            raise Unreachable(f"the download from {self.url} broke off: {error}") from error
+        return head[:limit]
 
     def download(self, artifact_id: UUID | str, target: Path, file: str | None = None) -> None:
         """Stream to a file; a whole folder comes as a tar. A file's SHA-256 is checked before it gets its name."""

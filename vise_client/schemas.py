@@ -205,6 +205,9 @@ class Progress(Wire):
     total: float | None
     unit: str
     phase: str = ""
+    seconds_left: float | None = Field(
+        None, description="At the pace of this phase so far; null where nothing can be said yet."
+    )
 
 
 class RunSummary(Wire):
@@ -268,6 +271,9 @@ class EventView(Wire):
     detail: str
 
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
 class LogLine(Wire):
     id: int
     at: datetime
@@ -279,7 +285,10 @@ class MetricQuery(Request):
     """Curves of several runs at once."""
 
     run_ids: list[UUID] = Field(min_length=1, max_length=100)
-    keys: list[str] | None = Field(None, max_length=200, description="Null: every metric.")
+    keys: list[str] | None = Field(
+        None, max_length=200, description="Null: every metric but the machine's, which are named system/…"
+    )
+    prefix: str = Field("", max_length=200, description="Only metrics whose names begin so, such as system/.")
     points: int = Field(500, ge=2, le=5000, description="At most this many points a curve.")
 
 
@@ -293,6 +302,83 @@ class Curve(Wire):
     values: list[float | None] = Field(description="Null where the value was not a finite number.")
     epochs: list[float | None]
     times: list[datetime]
+
+
+class CompareQuery(Request):
+    """Runs to lay side by side."""
+
+    run_ids: list[UUID] = Field(min_length=1, max_length=100)
+    metric: str | None = Field(
+        None,
+        max_length=200,
+        description="Say how strongly each parameter that differs goes with this metric.",
+    )
+
+
+class ComparedRun(Wire):
+    id: UUID
+    name: str
+    stage: str | None
+    state: RunState
+    tags: list[str]
+    synthetic: bool
+    created_at: datetime
+
+
+class Parameter(Wire):
+    """A field of the runs' specs, or ``inputs.<role>``; one value a run, null where the run has no such field."""
+
+    path: str
+    differs: bool
+    values: list[Any]
+
+
+class ParameterImportance(Wire):
+    """How a parameter goes with the metric over these runs; what goes together need not be cause and effect."""
+
+    path: str
+    rank_correlation: float | None = Field(description="Spearman's ρ, of numbers.")
+    variance_share: float | None = Field(
+        description="ε², the share of variance between groups of equal value (numbers of many values: quarters)."
+    )
+    runs: int = Field(description="Runs that have the metric.")
+
+
+class Comparison(Wire):
+    """Up to 100 runs as columns; every list of values has the order of ``runs``."""
+
+    runs: list[ComparedRun]
+    missing: list[UUID] = Field(description="Asked for, but there are no such runs.")
+    parameters: list[Parameter]
+    metrics: dict[str, list[float | None]] = Field(description="Last value, or what the result says.")
+    curves: list[str] = Field(description="Metrics of which at least one of the runs has a curve.")
+    importance: list[ParameterImportance] = Field(description="Of the metric asked for, the strongest first.")
+
+
+class LineageNode(Wire):
+    kind: Literal["dataset", "run", "model"]
+    id: UUID
+    name: str
+    stage: str | None = None
+    state: RunState | None = None
+    synthetic: bool = False
+
+
+class LineageEdge(Wire):
+    """``target`` reads ``artifact`` of ``source``, or was made of it."""
+
+    source: UUID
+    target: UUID
+    artifact: str
+
+
+class Lineage(Wire):
+    """What a run comes from and what was made of it."""
+
+    run_id: UUID
+    nodes: list[LineageNode]
+    edges: list[LineageEdge]
+    truncated: bool = Field(description="There are more than are listed.")
 
 
 class ModelCreate(Request):

@@ -30,6 +30,7 @@ from vise_core.specs.recipes import InputRef
 from .child import CRASHED, DONE, ORDER, OUTCOME, REFUSED, STOPPED, Order
 from .context import Context, context
 from .reporter import LOST
+from .telemetry import watch
 
 log = logging.getLogger("vise.worker")
 POLL_SECONDS = 0.1
@@ -127,16 +128,17 @@ def _supervise(here: Context, claim: Claim, workspace: Path, stopping: threading
     with suppress(BrokenPipeError), child.stdin as stdin:
         stdin.write(ORDER.dump_json(order))
     told_at: float | None = None
-    while child.poll() is None:
-        if lease.lost.is_set():
-            _kill(child)
-            raise StaleToken(f"run {claim.run_id}: the lease was lost")
-        if told_at is None and (stopping.is_set() or lease.asked is not None):
-            child.terminate()
-            told_at = time.monotonic()
-        if told_at is not None and time.monotonic() - told_at > here.settings.cancel_grace_seconds:
-            _kill(child)
-        time.sleep(POLL_SECONDS)
+    with watch(here, claim, child.pid):
+        while child.poll() is None:
+            if lease.lost.is_set():
+                _kill(child)
+                raise StaleToken(f"run {claim.run_id}: the lease was lost")
+            if told_at is None and (stopping.is_set() or lease.asked is not None):
+                child.terminate()
+                told_at = time.monotonic()
+            if told_at is not None and time.monotonic() - told_at > here.settings.cancel_grace_seconds:
+                _kill(child)
+            time.sleep(POLL_SECONDS)
     # Whatever the stage itself started (data loaders, trainers) goes with it.
     _kill(child)
     _write_end(here, claim, workspace, child.returncode, lease, stopping)

@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,8 @@ from vise_core.stage import file_sha256, tree_manifest
 from .context import Context
 
 FLUSH_SECONDS = 1.0
+PACE_SECONDS = 3.0
+"""Before so much of a phase has passed, nothing is said about the time that is left."""
 LOST = 12
 """Exit code of a child that lost its run to another worker."""
 log = logging.getLogger("vise.run")
@@ -40,6 +43,7 @@ class StoreReporter:
         self._points: list[Point] = []
         self._lines: list[tuple[datetime, str, str]] = []
         self._progress: Progress | None = None
+        self._pace: tuple[tuple[object, ...], float, float] | None = None
         self._buffer = threading.Lock()
         self._writing = threading.Lock()
         self._closed = threading.Event()
@@ -58,7 +62,18 @@ class StoreReporter:
             self._lines.append((datetime.now(UTC), level, message))
 
     def progress(self, done: float, total: float | None, unit: str, *, phase: str = "") -> None:
-        self._progress = Progress(done=done, total=total, unit=unit, phase=phase)
+        left = self._seconds_left(done, total, (unit, phase, total))
+        self._progress = Progress(done=done, total=total, unit=unit, phase=phase, seconds_left=left)
+
+    def _seconds_left(self, done: float, total: float | None, what: tuple[object, ...]) -> float | None:
+        """At the pace since this process began this phase: a resumed run does not count what was done before."""
+        now = time.monotonic()
+        if self._pace is None or self._pace[0] != what or done < self._pace[2]:
+            self._pace = (what, now, done)
+        _, since, first = self._pace
+        if total is None or done <= first or now - since < PACE_SECONDS:
+            return None
+        return max(0.0, (total - done) * (now - since) / (done - first))
 
     def artifact(self, name: str, path: Path) -> None:
         manifest, sha256 = artifacts.upload(self.context.storage, path)

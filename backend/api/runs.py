@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from backend.store import logs, metrics, runs, states
+from backend.store.compare import compare
+from backend.store.lineage import lineage
 from vise_client.schemas import (
     ArtifactView,
+    CompareQuery,
+    Comparison,
     Curve,
     EventView,
+    Lineage,
+    LogLevel,
     LogLine,
     MetricQuery,
     Page,
@@ -145,11 +152,40 @@ def events(run_id: UUID, db: Db) -> list[EventView]:
 def read_logs(
     run_id: UUID,
     db: Db,
-    after: Annotated[int, Query(description="Id of the last line you have; -1: the last lines.")] = 0,
+    after: Annotated[
+        int, Query(ge=-1, lt=2**63, description="Id of the last line you have; -1: the last lines.")
+    ] = 0,
+    before: Annotated[int | None, Query(ge=0, lt=2**63, description="The last lines before this id.")] = None,
     limit: Annotated[int, Query(ge=1, le=5000)] = 500,
+    level: Annotated[LogLevel | None, Query(description="At least as urgent as this.")] = None,
+    search: Annotated[str | None, Query(max_length=200, description="Part of the line.")] = None,
 ) -> list[LogLine]:
+    """Log lines in order, filtered by level and text."""
     runs.get(db, run_id)
-    return logs.read(db, run_id, after=after, limit=limit)
+    # PostgreSQL's text holds no NUL, so no line can hold one.
+    wanted = None if search is None else search.replace("\0", "")
+    return logs.read(db, run_id, after=after, before=before, limit=limit, level=level, search=wanted)
+
+
+@router.get("/runs/{run_id}/logs/download", response_class=StreamingResponse)
+def download_log(run_id: UUID, request: Request, db: Db) -> StreamingResponse:
+    """The whole log as text, streamed."""
+    runs.get(db, run_id)
+    headers = {"Content-Disposition": f'attachment; filename="{run_id}.log"'}
+    lines = logs.whole(request.app.state.sessions, run_id)
+    return StreamingResponse(lines, media_type="text/plain; charset=utf-8", headers=headers)
+
+
+@router.get("/runs/{run_id}/lineage", response_model=Lineage)
+def read_lineage(run_id: UUID, db: Db) -> Lineage:
+    """What the run comes from and what was made of it, over every step in between."""
+    return lineage(db, run_id)
+
+
+@router.post("/runs/compare", response_model=Comparison)
+def compare_runs(body: CompareQuery, db: Db) -> Comparison:
+    """Up to 100 runs as columns, and how strongly their parameters go with a metric."""
+    return compare(db, body)
 
 
 @router.get("/runs/{run_id}/artifacts", response_model=list[ArtifactView])

@@ -19,6 +19,9 @@ from vise_client.schemas import Curve, MetricQuery
 from .states import check_token
 from .tables import MetricLatest, MetricPoint
 
+SYSTEM = "system/"
+"""Names of the machine's curves begin so; they are never among those of the science."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -65,6 +68,7 @@ _SAMPLED = text(
                row_number() OVER curve AS n, count(*) OVER (PARTITION BY run_id, key) AS total
         FROM metric_points
         WHERE run_id = ANY(:runs) AND (:every OR key = ANY(:keys))
+          AND starts_with(key, :prefix) AND (:prefix <> '' OR NOT starts_with(key, :system) OR NOT :every)
         WINDOW curve AS (PARTITION BY run_id, key ORDER BY step)
     ), bucketed AS (
         SELECT *, (n - 1) * :buckets / total AS bucket,
@@ -88,6 +92,8 @@ def curves(db: Session, query: MetricQuery) -> list[Curve]:
         "runs": query.run_ids,
         "every": query.keys is None,
         "keys": query.keys or [],
+        "prefix": query.prefix,
+        "system": SYSTEM,
         "points": query.points,
         # Two points a bucket, and room for the first and the last.
         "buckets": max(1, (query.points - 2) // 2),

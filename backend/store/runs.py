@@ -32,7 +32,7 @@ from vise_core.specs.recipe_registry import RECIPES
 from vise_core.specs.recipes import InputRef, RecipeSpec, possible_steps
 from vise_core.specs.stages import STAGES, validate_spec
 
-from . import states
+from . import metrics, states
 from .errors import Conflict, Invalid, NotFound
 from .tables import Artifact, Dataset, MetricLatest, Model, Run, RunEvent, User
 
@@ -234,7 +234,12 @@ def view(db: Session, run_id: UUID) -> RunView:
     """One run, whole: with artifacts, latest metrics and children."""
     run = get(db, run_id)
     artifacts = db.scalars(select(Artifact).where(Artifact.run_id == run_id).order_by(Artifact.name))
-    latest = db.execute(select(MetricLatest.key, MetricLatest.value).where(MetricLatest.run_id == run_id))
+    latest = db.execute(
+        select(MetricLatest.key, MetricLatest.value)
+        .where(MetricLatest.run_id == run_id, MetricLatest.value.is_not(None))
+        .where(~MetricLatest.key.startswith(metrics.SYSTEM, autoescape=True))
+        .order_by(MetricLatest.key)
+    )
     children = db.scalars(
         select(Run).where(Run.parent_id == run_id).order_by(Run.position).limit(MAX_CHILDREN)
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -44,6 +44,7 @@ class Claim:
     attempt: int
     checkpoint: str | None
     synthetic: bool
+    started_at: datetime
 
 
 def change(
@@ -116,8 +117,17 @@ def claim(db: Session, run_id: UUID, worker: str, lease_seconds: float) -> Claim
     )
     if run is None:
         return None
+    assert run.started_at is not None
     return Claim(
-        run.id, run.stage or "", run.spec, run.inputs, run.token, run.attempt, run.checkpoint, run.synthetic
+        run_id=run.id,
+        stage=run.stage or "",
+        spec=run.spec,
+        inputs=run.inputs,
+        token=run.token,
+        attempt=run.attempt,
+        checkpoint=run.checkpoint,
+        synthetic=run.synthetic,
+        started_at=run.started_at,
     )
 
 

@@ -65,7 +65,11 @@ class Cluster:
         return self.wait(run_id, lambda run: run.state.final, seconds)
 
     def points(self, run_id: UUID) -> list[tuple[str, int, float]]:
-        query = text("SELECT key, step, value FROM metric_points WHERE run_id = :run ORDER BY key, step")
+        """What the stage said; not the curves of the machine."""
+        query = text(
+            "SELECT key, step, value FROM metric_points "
+            "WHERE run_id = :run AND NOT starts_with(key, 'system/') ORDER BY key, step"
+        )
         with self.sessions() as db:
             return [tuple(row) for row in db.execute(query, {"run": run_id})]
 
@@ -87,6 +91,7 @@ def cluster(
         "VISE_RECONCILE_SECONDS": "0.5",
         "VISE_REPUBLISH_SECONDS": "3",
         "VISE_CANCEL_GRACE_SECONDS": "10",
+        "VISE_TELEMETRY_SECONDS": "0.5",
         "VISE_STAGE_MODULES": "stages",
         "PYTHONPATH": str(HERE),
     }

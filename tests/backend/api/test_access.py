@@ -20,6 +20,7 @@ FOR_VIEWERS = {
     ("POST", f"{PREFIX}/tokens"),
     ("DELETE", f"{PREFIX}/tokens/{{token_id}}"),
     ("POST", f"{PREFIX}/metrics/query"),
+    ("POST", f"{PREFIX}/runs/compare"),
 }
 READING = {"GET", "HEAD"}
 

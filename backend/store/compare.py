@@ -1,0 +1,113 @@
+"""Many runs side by side, as columns: their parameters, their metrics, and which of the two go together."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from vise_client.schemas import (
+    ComparedRun,
+    CompareQuery,
+    Comparison,
+    Parameter,
+    ParameterImportance,
+    RunState,
+)
+from vise_core.report.importance import importance
+from vise_core.specs.difference import differing, flatten
+
+from .errors import Invalid
+from .metrics import SYSTEM
+from .tables import Dataset, MetricLatest, Run
+
+
+def compare(db: Session, query: CompareQuery) -> Comparison:
+    """The runs that there are, in the order asked for; every list of values has their order.
+
+    A metric is its last value, or what the run's result says of it. Raises Invalid for a metric that none has.
+    """
+    rows = {row.id: row for row in db.scalars(select(Run).where(Run.id.in_(query.run_ids)))}
+    found = [rows[i] for i in dict.fromkeys(query.run_ids) if i in rows]
+    metrics: dict[str, list[float | None]] = {}
+    curves = set()
+    latest = db.execute(
+        select(MetricLatest.run_id, MetricLatest.key, MetricLatest.value)
+        .where(MetricLatest.run_id.in_(rows), MetricLatest.value.is_not(None))
+        .where(~MetricLatest.key.startswith(SYSTEM, autoescape=True))
+        .order_by(MetricLatest.key)
+    )
+    place = {run.id: position for position, run in enumerate(found)}
+    for run_id, key, value in latest:
+        curves.add(key)
+        metrics.setdefault(key, [None] * len(found))[place[run_id]] = _finite(value)
+    for run in found:
+        for key, value in run.headline.items():
+            metrics.setdefault(key, [None] * len(found))[place[run.id]] = _finite(value)
+    if query.metric is not None and query.metric not in metrics:
+        raise Invalid("metric", f"none of these runs has {query.metric!r}; they have {', '.join(metrics)}")
+    names = _names(db, found)
+    flat = [_parameters(run, names) for run in found]
+    differ = set(differing(flat))
+    parameters = {
+        path: [spec.get(path) for spec in flat] for path in dict.fromkeys(p for spec in flat for p in spec)
+    }
+    told = importance(
+        {p: v for p, v in parameters.items() if p in differ}, metrics.get(query.metric or "", [])
+    )
+    return Comparison(
+        runs=[
+            ComparedRun(
+                id=run.id,
+                name=run.name,
+                stage=run.stage,
+                state=RunState(run.state),
+                tags=run.tags,
+                synthetic=run.synthetic,
+                created_at=run.created_at,
+            )
+            for run in found
+        ],
+        missing=[i for i in query.run_ids if i not in rows],
+        parameters=[Parameter(path=p, differs=p in differ, values=v) for p, v in parameters.items()],
+        metrics=metrics,
+        curves=sorted(curves),
+        importance=[
+            ParameterImportance(
+                path=each.path,
+                rank_correlation=each.rank_correlation,
+                variance_share=each.variance_share,
+                runs=each.runs,
+            )
+            for each in told
+        ]
+        if query.metric is not None
+        else [],
+    )
+
+
+def _parameters(run: Run, names: dict[str, str]) -> dict[str, Any]:
+    """The run's spec and, as ``inputs.<role>``, the names of what it reads."""
+    inputs = {
+        f"inputs.{role}": names.get(str(ref.get("run") or ref.get("dataset")), "deleted")
+        for role, ref in run.inputs.items()
+    }
+    return inputs | flatten(run.spec)
+
+
+def _names(db: Session, found: list[Run]) -> dict[str, str]:
+    """{id: name and the end of the id} of all runs and data sets that these read."""
+    wanted = {str(ref.get("run") or ref.get("dataset")) for run in found for ref in run.inputs.values()} - {
+        "None"
+    }
+    named = {}
+    for table in (Run, Dataset):
+        for i, name in db.execute(select(table.id, table.name).where(table.id.in_(wanted))):
+            named[str(i)] = f"{name} ({str(i)[-4:]})"
+    return named
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

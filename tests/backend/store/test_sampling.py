@@ -1,0 +1,88 @@
+"""Down-sampling, by properties: whatever the curve, its extremes stay and the same call gives the same points."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+
+from backend.store import metrics, runs, states
+from backend.store.database import connect, migrate, session_factory
+from backend.store.metrics import Point
+from backend.store.tables import MetricPoint
+from vise_client.schemas import MetricQuery, RunCreate
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def held(database_url: str):
+    migrate(database_url)
+    engine = connect(database_url)
+    sessions = session_factory(engine)
+    spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
+    with sessions.begin() as db:
+        run_id = runs.create_run(db, RunCreate(stage="ingest", spec=spec), None).id
+    with sessions.begin() as db:
+        claim = states.claim(db, run_id, "w", 60)
+    assert claim is not None
+    yield sessions, run_id, claim.token
+    engine.dispose()
+
+
+def write(held, key: str, values: dict[int, float]) -> None:
+    sessions, run_id, token = held
+    points = [
+        Point(key, s, v, s / 10, START + timedelta(seconds=n)) for n, (s, v) in enumerate(values.items())
+    ]
+    with sessions.begin() as db:
+        metrics.append(db, run_id, token, points)
+
+
+def read(held, **query):
+    sessions, run_id, _ = held
+    with sessions() as db:
+        return metrics.curves(db, MetricQuery(run_ids=[run_id], **query))
+
+
+curves = st.dictionaries(
+    st.integers(0, 10**9), st.floats(-1e12, 1e12, allow_nan=False), min_size=1, max_size=400
+).map(lambda points: dict(sorted(points.items())))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=curves, points=st.integers(4, 60))
+def test_minima_maxima_and_ends_stay_in_order_and_always_the_same(held, values, points: int) -> None:
+    sessions, run_id, _ = held
+    with sessions.begin() as db:
+        db.execute(delete(MetricPoint).where(MetricPoint.run_id == run_id))
+    write(held, "loss", values)
+    (found,) = read(held, points=points)
+    kept = dict(zip(found.steps, found.values, strict=True))
+    assert kept.items() <= values.items(), "every point is one of the curve's own"
+    assert found.steps == sorted(found.steps)
+    assert (found.steps[0], found.steps[-1]) == (min(values), max(values))
+    assert (min(kept.values()), max(kept.values())) == (min(values.values()), max(values.values()))
+    assert found.total == len(values)
+    assert len(kept) == len(values) if len(values) <= points else len(kept) <= points
+    assert read(held, points=points) == [found]
+
+
+def test_epochs_and_times_come_along(held) -> None:
+    write(held, "loss", {0: 2.0, 10: 1.0})
+    (found,) = read(held)
+    assert found.epochs == [0, 1]
+    assert found.times[1] - found.times[0] == timedelta(seconds=1)
+
+
+def test_the_machine_s_curves_are_apart(held) -> None:
+    write(held, "loss", {0: 1.0})
+    write(held, "system/cpu_percent", {5: 99.0})
+    assert [c.key for c in read(held)] == ["loss"]
+    assert [c.key for c in read(held, prefix="system/")] == ["system/cpu_percent"]
+    assert [c.key for c in read(held, keys=["system/cpu_percent"])] == ["system/cpu_percent"]
+    sessions, run_id, _ = held
+    with sessions() as db:
+        assert runs.view(db, UUID(str(run_id))).latest == {"loss": 1.0}
