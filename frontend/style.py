@@ -85,3 +85,10 @@ def number(value: float) -> str:
 
 def headline(values: dict[str, float]) -> str:
     return " · ".join(f"{key.replace('_', ' ')} {number(value)}" for key, value in values.items())
+
+
+def plain(text: str) -> str:
+    """A name or a message as it is, whatever Markdown would make of its signs."""
+    for character in "\\[]*_`<>$:#|~":
+        text = text.replace(character, f"\\{character}")
+    return text.replace("\n", " ")

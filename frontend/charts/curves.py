@@ -1,50 +1,117 @@
-"""Curves over steps, in the colours that the colour-blind can tell apart (Okabe and Ito)."""
+"""Curves of one or many runs: smoothed, on linear or log axes, over steps, epochs or time; mean ± std of groups."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from vise_client.schemas import Curve
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
+from .palette import NEUTRAL, colour, series_style
+
+Axis = Literal["step", "epoch", "time"]
+MOST_WITH_RAW = 12
+"""With more lines than this, the raw points behind smoothed lines are noise and double the work."""
+CONFIG = {"displayModeBar": False, "doubleClick": "reset", "scrollZoom": False}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve with the name that the legend shows, and its place in the palette."""
+
+    name: str
+    curve: Curve
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class Look:
+    """How curves are drawn."""
+
+    x: Axis = "step"
+    log_x: bool = False
+    log_y: bool = False
+    smoothing: float = 0.0
 
 
 def curve_figure(
-    title: str, curves: Sequence[tuple[str, Curve]], *, log: bool = False, smoothing: float = 0.0
+    title: str,
+    lines: Sequence[Line],
+    look: Look,
+    *,
+    dark: bool,
+    height: int = 280,
+    y_title: str | None = None,
 ) -> go.Figure:
-    """One metric of one or several runs: (name, curve). Smoothed lines keep the raw one, faint."""
+    """One metric of one or several runs. A smoothed line keeps its raw points, faint."""
     figure = go.Figure()
-    for position, (name, curve) in enumerate(curves):
-        colour = COLOURS[position % len(COLOURS)]
-        few = len(curve.steps) < 3
-        if smoothing > 0:
+    unit = _time_unit(lines) if look.x == "time" else ("", 1.0)
+    for line in lines:
+        x, y = _points(line.curve, look.x, unit[1])
+        style = series_style(line.position, dark=dark)
+        if look.smoothing > 0 and len(lines) <= MOST_WITH_RAW:
             figure.add_scatter(
-                x=curve.steps,
-                y=curve.values,
-                opacity=0.25,
-                line={"color": colour},
+                x=x,
+                y=y,
+                opacity=0.28,
+                line=style | {"width": 1},
                 showlegend=False,
                 hoverinfo="skip",
+                mode="lines",
             )
         figure.add_scatter(
-            x=curve.steps,
-            y=smooth(curve.values, smoothing),
-            name=name,
-            mode="lines+markers" if few else "lines",
-            line={"color": colour, "width": 2},
+            x=x,
+            y=smooth(y, look.smoothing),
+            name=line.name,
+            mode="lines+markers" if len(x) < 3 else "lines",
+            line=style | {"width": 2 if len(lines) <= MOST_WITH_RAW else 1.3},
+            hovertemplate="%{y:.5g}"
+            + (f"<extra>{line.name[:40]}</extra>" if len(lines) > 1 else "<extra></extra>"),
         )
-    figure.update_layout(
-        title={"text": title, "font": {"size": 14}},
-        height=260,
-        margin={"l": 8, "r": 8, "t": 36, "b": 8},
-        showlegend=len(curves) > 1,
-        legend={"orientation": "h", "y": -0.25},
-        yaxis={"type": "log" if log else "linear"},
-        xaxis={"title": None},
+    return _finish(figure, title, look, unit[0], height, legend=len(lines) > 1, y_title=y_title)
+
+
+def band_figure(
+    title: str, groups: Sequence[tuple[str, Sequence[Curve]]], look: Look, *, dark: bool, height: int = 320
+) -> go.Figure:
+    """Mean and mean ± standard deviation (ddof 1) of each group of curves, where all of a group have points."""
+    figure = go.Figure()
+    unit = (
+        _time_unit([Line("", c) for _, curves in groups for c in curves]) if look.x == "time" else ("", 1.0)
     )
-    return figure
+    for position, (name, curves) in enumerate(groups):
+        grid, mean, std = mean_and_std(
+            [_smoothed(curve, look, unit[1]) for curve in curves if any(v is not None for v in curve.values)]
+        )
+        if not len(grid):
+            continue
+        style = series_style(position, dark=dark)
+        if std is not None:
+            figure.add_scatter(
+                x=np.concatenate([grid, grid[::-1]]).tolist(),
+                y=np.concatenate([mean + std, (mean - std)[::-1]]).tolist(),
+                fill="toself",
+                fillcolor=_faint(colour(position, dark=dark)),
+                line={"width": 0},
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=name,
+            )
+        figure.add_scatter(
+            x=grid.tolist(),
+            y=mean.tolist(),
+            name=f"{name} (n = {len(curves)})",
+            mode="lines",
+            line=style | {"width": 2},
+            legendgroup=name,
+            hovertemplate="%{y:.5g}<extra>" + name[:40] + "</extra>",
+        )
+    return _finish(figure, title, look, unit[0], height, legend=True)
 
 
 def smooth(values: Sequence[float | None], weight: float) -> list[float | None]:
@@ -61,6 +128,31 @@ def smooth(values: Sequence[float | None], weight: float) -> list[float | None]:
     return result
 
 
+Points = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def mean_and_std(
+    curves: Sequence[Points], points: int = 200
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
+    """(x, mean, std or None for one curve) where all curves have points, each read between its points by lines."""
+    found = [(x, y) for x, y in curves if len(x)]
+    none = np.array([])
+    if not found:
+        return none, none, None
+    first, last = max(x[0] for x, _ in found), min(x[-1] for x, _ in found)
+    if first > last:
+        return none, none, None
+    grid = np.unique(np.concatenate([x[(x >= first) & (x <= last)] for x, _ in found] + [[first, last]]))
+    if len(grid) > points:
+        grid = np.linspace(first, last, points)
+    values = np.stack([np.interp(grid, x, y) for x, y in found])
+    return grid, values.mean(axis=0), values.std(axis=0, ddof=1) if len(found) > 1 else None
+
+
+def has_epochs(curves: Sequence[Curve]) -> bool:
+    return any(epoch is not None for curve in curves for epoch in curve.epochs)
+
+
 def bars(probabilities: dict[str, float], predicted: str) -> go.Figure:
     """Probabilities of the classes, the most probable on top."""
     ranked = sorted(probabilities.items(), key=lambda item: item[1])
@@ -72,7 +164,7 @@ def bars(probabilities: dict[str, float], predicted: str) -> go.Figure:
             text=[f"{value:.1%}" for _, value in ranked],
             textposition="outside",
             cliponaxis=False,
-            marker_color=[COLOURS[0] if name == predicted else "#9aa5b1" for name, _ in ranked],
+            marker_color=[colour(0, dark=False) if name == predicted else NEUTRAL for name, _ in ranked],
         )
     )
     figure.update_layout(
@@ -103,3 +195,66 @@ def grid_figure(base_lrs: list[float], weight_decays: list[float], values: list[
         yaxis={"title": "base learning rate", "type": "category"},
     )
     return figure
+
+
+def _points(curve: Curve, axis: Axis, divisor: float) -> tuple[list[float], list[float | None]]:
+    """What is drawn of a curve; points without an epoch have no place on an axis of epochs."""
+    if axis == "step":
+        return [float(step) for step in curve.steps], curve.values
+    if axis == "epoch":
+        kept = [(e, v) for e, v in zip(curve.epochs, curve.values, strict=True) if e is not None]
+        return [e for e, _ in kept], [v for _, v in kept]
+    start = curve.times[0]
+    return [(t - start).total_seconds() / divisor for t in curve.times], curve.values
+
+
+def _smoothed(curve: Curve, look: Look, divisor: float) -> Points:
+    x, y = _points(curve, look.x, divisor)
+    kept = [(a, b) for a, b in zip(x, smooth(y, look.smoothing), strict=True) if b is not None]
+    kept.sort()
+    return np.array([a for a, _ in kept]), np.array([b for _, b in kept])
+
+
+def _time_unit(lines: Sequence[Line]) -> tuple[str, float]:
+    span = max(
+        ((c.times[-1] - c.times[0]).total_seconds() for c in (line.curve for line in lines) if c.times),
+        default=0,
+    )
+    for name, seconds in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if span >= 2 * seconds:
+            return name, seconds
+    return "seconds", 1.0
+
+
+def _finish(
+    figure: go.Figure,
+    title: str,
+    look: Look,
+    unit: str,
+    height: int,
+    *,
+    legend: bool,
+    y_title: str | None = None,
+) -> go.Figure:
+    names = {"step": "step", "epoch": "epoch", "time": f"{unit} since the first point"}
+    figure.update_layout(
+        title={"text": title, "font": {"size": 14}},
+        height=height,
+        margin={"l": 8, "r": 8, "t": 36, "b": 8},
+        showlegend=legend,
+        legend={"orientation": "h", "y": -0.3, "font": {"size": 11}},
+        yaxis={"type": "log" if look.log_y else "linear", "title": y_title, "exponentformat": "power"},
+        xaxis={
+            "type": "log" if look.log_x else "linear",
+            "title": {"text": names[look.x], "font": {"size": 11}},
+        },
+        hovermode="x unified" if len(figure.data) <= 2 * MOST_WITH_RAW else "closest",
+        # A live chart keeps its zoom when points come.
+        uirevision=f"{title}{look.x}{look.log_x}{look.log_y}",
+    )
+    return figure
+
+
+def _faint(hexadecimal: str) -> str:
+    red, green, blue = (int(hexadecimal[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.18)"

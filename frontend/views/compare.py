@@ -1,85 +1,179 @@
-"""Compare: several runs side by side; the address names them."""
+"""Compare: up to 100 runs side by side; the address names them, or says which to look for."""
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 import streamlit as st
 
-from frontend.charts.curves import curve_figure
+from frontend.charts.comparison import parallel_figure, scatter_figure
+from frontend.charts.curves import CONFIG
+from frontend.charts.palette import is_dark
+from frontend.components.compare_curves import compare_curves
+from frontend.components.compare_runs import differing, group_names, group_options, names, table
+from frontend.components.page import empty, page_title
 from frontend.session import client, errors_as_sentences
-from frontend.style import number
-from vise_client.schemas import Curve, MetricQuery
+from frontend.style import synthetic_badge
+from vise_client.schemas import CompareQuery, Comparison
 
-MOST = 20
-
-
-def flat(value: Any, path: str = "") -> dict[str, Any]:
-    """{dotted path: value} of every leaf."""
-    if isinstance(value, dict):
-        return {
-            k: v for name, item in value.items() for k, v in flat(item, f"{path}.{name}".strip(".")).items()
-        }
-    return {path: value}
+MOST = 100
+WIDE = 10
+"""Axes of parallel coordinates before anybody has chosen."""
 
 
-st.title("Compare")
-with errors_as_sentences():
-    listed = client().runs(kind="stage", all=True, limit=100).items
-    titles = {str(r.id): f"{r.name} ({r.stage}, {r.created_at:%m-%d %H:%M})" for r in listed}
-    asked = [r for r in st.query_params.get_all("run") if r]
-    for missing in [r for r in asked if r not in titles]:
-        titles[missing] = client().run(missing).name
-    chosen = st.multiselect(
-        "Runs", list(titles), default=asked, format_func=titles.__getitem__, max_selections=MOST
+def asked() -> list[UUID]:
+    """The runs that the address names, or the first that its query ``q`` finds."""
+    if query := st.query_params.get("q"):
+        return [run.id for run in client().runs(q=query, kind="stage", all=True, limit=MOST).items]
+    found = []
+    for text in st.query_params.get_all("run"):
+        try:
+            found.append(UUID(text))
+        except ValueError:
+            continue
+    return list(dict.fromkeys(found))[:MOST]
+
+
+def choose(chosen: list[UUID]) -> None:
+    """Add runs to the comparison or take some out; the address follows."""
+    label = f"{len(chosen)} runs" if chosen else "Choose runs"
+    with st.expander(label, expanded=len(chosen) < 2, icon=":material/checklist:"):
+        search = st.text_input("Search runs", key="find", bind="query-params", placeholder="name or tag")
+        listed = client().runs(kind="stage", all=True, limit=MOST, search=search).items
+        titles = {r.id: f"{r.name} ({r.stage}, {r.created_at:%m-%d %H:%M}, {str(r.id)[-4:]})" for r in listed}
+        for run_id in chosen:
+            titles.setdefault(run_id, f"run …{str(run_id)[-4:]}")
+        now = st.multiselect(
+            "Runs",
+            list(titles),
+            default=chosen,
+            format_func=lambda run_id: titles[run_id],
+            max_selections=MOST,
+            key=f"runs-{hash((tuple(chosen), search))}",
+        )
+        if now != chosen:
+            for name in ("run", "q"):
+                st.query_params.pop(name, None)
+            st.query_params["run"] = [str(run_id) for run_id in now]
+            st.rerun()
+
+
+def target_metric(found: Comparison) -> str | None:
+    """The metric that the page's second half is about."""
+    if not found.metrics:
+        empty("These runs have no metrics yet.", "Come back when they have told some numbers.")
+        return None
+    first = next((k for k in found.metrics if k not in found.curves), next(iter(found.metrics)))
+    keys = list(found.metrics)
+    return st.selectbox("Metric", keys, index=keys.index(first), key="target", bind="query-params")
+
+
+def scatter(found: Comparison, by: str) -> None:
+    target = target_metric(found)
+    columns = {**differing(found), **{k: v for k, v in found.metrics.items() if k != target}}
+    if target is None or not columns:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        x = st.selectbox("Against", list(columns), key="against", bind="query-params", width=320)
+        log_x = st.toggle("Log x", key="logx", bind="query-params")
+    figure = scatter_figure(
+        (x, columns[x]),
+        (target, found.metrics[target]),
+        names(found),
+        group_names(found, by) if by in differing(found) else [""] * len(found.runs),
+        log_x=log_x,
+        dark=is_dark(),
     )
-    st.query_params.from_dict({"run": chosen})
-    if len(chosen) < 2:
-        st.info("Choose two runs or more, here or with the boxes on the page Runs.")
-        st.stop()
-    runs = [client().run(r) for r in chosen]
-    names = [f"{run.name} {str(run.id)[-4:]}" for run in runs]
-    specs = [flat(run.spec) for run in runs]
-    paths = list(dict.fromkeys(path for spec in specs for path in spec))
-    differing = [p for p in paths if len({str(spec.get(p)) for spec in specs}) > 1]
-    st.subheader("What differs")
-    if differing:
-        st.dataframe(
-            [
-                {"field": p, **{n: str(s.get(p, "")) for n, s in zip(names, specs, strict=True)}}
-                for p in differing
-            ],
-            hide_index=True,
+    st.plotly_chart(figure, key="scatter", config=CONFIG, alt=f"{target} of each run against {x}")
+
+
+def parallel(found: Comparison) -> None:
+    target = target_metric(found)
+    columns = differing(found)
+    if target is None or not columns:
+        st.info("Their parameters do not differ.")
+        return
+    chosen = st.multiselect(
+        "Parameters", list(columns), default=list(columns)[:WIDE], key="axes", bind="query-params"
+    )
+    if sum(v is not None for v in found.metrics[target]) < 2 or not chosen:
+        st.info("At least two runs with this metric, and one parameter, make a picture.")
+        return
+    figure = parallel_figure({path: columns[path] for path in chosen}, (target, found.metrics[target]))
+    with st.container(key="wide-parallel"):
+        st.plotly_chart(
+            figure,
+            key="parallel",
+            config=CONFIG,
+            width=max(640, 130 * (len(chosen) + 1)),
+            alt=f"Each run a line over {', '.join(chosen)} to {target}; the tab Differences has the same numbers",
         )
-    else:
-        st.write("Not one field of their specs.")
-    st.subheader("Results")
-    keys = list(dict.fromkeys(key for run in runs for key in run.headline))
-    rows = [
+    st.caption("Drag along an axis to keep only the runs that pass through; drag a name to move its axis.")
+
+
+def importance(found: Comparison) -> None:
+    target = target_metric(found)
+    if target is None:
+        return
+    told = client().compare(CompareQuery(run_ids=[run.id for run in found.runs], metric=target)).importance
+    if not told:
+        st.info("Nothing to say: no parameter differs between runs that have this metric.")
+        return
+    st.dataframe(
         {
-            "run": n,
-            "state": r.state.value,
-            **{k: number(r.headline[k]) if k in r.headline else "" for k in keys},
+            "parameter": [each.path for each in told],
+            "rank correlation ρ": [each.rank_correlation for each in told],
+            "variance share ε²": [each.variance_share for each in told],
+            "runs": [each.runs for each in told],
+        },
+        hide_index=True,
+        column_config={
+            "rank correlation ρ": st.column_config.NumberColumn(format="%+.2f"),
+            "variance share ε²": st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1),
+        },
+        alt=f"How strongly each parameter goes with {target}",
+    )
+    st.caption(
+        "**ρ** is Spearman's rank correlation, for parameters that are numbers: +1 where the metric always rises with "
+        "the parameter, −1 where it always falls. **ε²** is the share of the metric's variance that lies between "
+        "groups of equal value, corrected for the number of groups (a one-way analysis of variance; numbers of many "
+        "values are cut into quarters). Both say what goes together in these runs, not what causes what."
+    )
+    if len(found.runs) < 10:
+        st.warning("With fewer than ten runs these numbers say little.")
+
+
+def page() -> None:
+    page_title("Compare", "Runs side by side: what differs between them, and what came of it.")
+    with errors_as_sentences():
+        chosen = asked()
+        choose(chosen)
+        if len(chosen) < 2:
+            empty(
+                "Nothing to compare yet.", "Choose two runs or more, here or on the page Runs.", page="runs"
+            )
+            return
+        found = client().compare(CompareQuery(run_ids=chosen))
+        if found.missing:
+            st.warning(f"{len(found.missing)} of these runs are not there any more.")
+        if any(run.synthetic for run in found.runs):
+            st.markdown(f"{synthetic_badge(True)} :gray[at least one of these runs is on generated data]")
+        if len(found.runs) < 2:
+            return
+        by = st.selectbox("Group by", group_options(found), key="by", bind="query-params", width=360)
+        parts = {
+            "Differences": lambda: table(
+                found, everything=st.toggle("All parameters", key="all", bind="query-params")
+            ),
+            "Curves": lambda: compare_curves(found, by),
+            "Scatter": lambda: scatter(found, by),
+            "Parallel": lambda: parallel(found),
+            "Importance": lambda: importance(found),
         }
-        for n, r in zip(names, runs, strict=True)
-    ]
-    st.dataframe(rows, hide_index=True)
-    if any(run.synthetic for run in runs):
-        st.caption(
-            ":violet-badge[:material/science: synthetic data] at least one of these runs is on generated data."
-        )
-    st.subheader("Curves")
-    log = st.toggle("Log scale")
-    found = client().curves(MetricQuery(run_ids=[UUID(c) for c in chosen], points=300))
-    label = dict(zip(chosen, names, strict=True))
-    by_key: dict[str, list[tuple[str, Curve]]] = {}
-    for curve in found:
-        by_key.setdefault(curve.key, []).append((label[str(curve.run_id)], curve))
-    columns = st.columns(2)
-    for position, (key, lines) in enumerate(sorted(by_key.items())):
-        columns[position % 2].plotly_chart(
-            curve_figure(key, lines, log=log), key=key, config={"displayModeBar": False}
-        )
-    if not by_key:
-        st.info("These runs have no curves.")
+        for name, tab in zip(parts, st.tabs(list(parts), key="tab", bind="query-params"), strict=True):
+            if tab.open:
+                with tab:
+                    parts[name]()
+
+
+page()

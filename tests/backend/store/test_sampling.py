@@ -52,7 +52,11 @@ curves = st.dictionaries(
 ).map(lambda points: dict(sorted(points.items())))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(values=curves, points=st.integers(4, 60))
 def test_minima_maxima_and_ends_stay_in_order_and_always_the_same(held, values, points: int) -> None:
     sessions, run_id, _ = held

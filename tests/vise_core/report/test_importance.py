@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vise_core.report.importance import importance
@@ -46,6 +46,7 @@ def test_runs_without_the_metric_are_left_out_and_what_is_constant_is_not_listed
     assert importance({"lr": [1, 2]}, [None, None]) == []
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(-1e6, 1e6)), min_size=2, max_size=30))
 def test_measures_stay_within_their_limits(pairs: list[tuple[int, float]]) -> None:
     for each in importance({"x": [p for p, _ in pairs]}, [v for _, v in pairs]):

@@ -1,0 +1,56 @@
+"""The curves of one run, live while it is."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import streamlit as st
+
+from frontend.charts.curves import CONFIG, Line, curve_figure, has_epochs
+from frontend.charts.palette import is_dark
+from frontend.components.curve_controls import by_prefix, look_controls, metric_controls
+from frontend.components.page import empty
+from frontend.session import client, errors_as_sentences
+from frontend.style import number
+from vise_client.schemas import MetricQuery
+
+POINTS = 400
+AT_FIRST = 8
+"""Charts that are drawn before anybody has chosen."""
+
+
+def run_curves(run_id: UUID, keys: list[str]) -> None:
+    """Controls and charts. ``keys``: the metrics that the run has so far."""
+    if not keys:
+        empty("No points yet.", "Curves are drawn as soon as the run tells its first numbers.")
+        return
+    chosen = metric_controls(keys, keys[:AT_FIRST])
+    look = look_controls()
+    if not chosen:
+        st.info("Choose a metric above.")
+        return
+    with errors_as_sentences():
+        found = {c.key: c for c in client().curves(MetricQuery(run_ids=[run_id], keys=chosen, points=POINTS))}
+        if look.x == "epoch" and not has_epochs(list(found.values())):
+            st.info("These metrics were told without epochs; choose steps or wall time.")
+            return
+        dark = is_dark()
+        for prefix, group in by_prefix([key for key in chosen if key in found]).items():
+            if prefix:
+                st.subheader(prefix, anchor=False)
+            columns = st.columns(2)
+            for position, key in enumerate(group):
+                curve = found[key]
+                figure = curve_figure(key, [Line(key, curve)], look, dark=dark)
+                last = next((v for v in reversed(curve.values) if v is not None), None)
+                told = "no finite value" if last is None else f"last value {number(last)}"
+                columns[position % 2].plotly_chart(
+                    figure,
+                    key=f"curve-{key}",
+                    config=CONFIG,
+                    alt=f"{key} over {look.x}, {curve.total} points, {told}",
+                )
+        if any(curve.total > len(curve.steps) for curve in found.values()):
+            st.caption(
+                f"Of long curves about {POINTS} points are drawn, always the same ones; minima and maxima are kept."
+            )

@@ -1,0 +1,30 @@
+"""What happened to a run, in order."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import streamlit as st
+
+from frontend.session import client, errors_as_sentences
+from frontend.style import badge, plain, seconds
+from vise_client.schemas import RunState, RunView
+
+
+def run_history(run: RunView) -> None:
+    """A timeline of its events, and how often it was taken up."""
+    with errors_as_sentences():
+        events = client().events(run.id)
+        taken = sum(e.to_state == RunState.running.value for e in events)
+        if run.kind == "stage":
+            times = "once" if taken == 1 else f"{taken} times"
+            st.write(f"Taken up by a worker {times}." if taken else "No worker has taken it up yet.")
+        before: datetime | None = None
+        rows = []
+        for event in events:
+            passed = "" if before is None else f"{seconds((event.at - before).total_seconds())} later"
+            before = event.at
+            state = badge(RunState(event.to_state))
+            told = plain(event.detail) or "no detail"
+            rows.append(f"| {event.at:%Y-%m-%d %H:%M:%S} | {passed} | {state} | {told} |")
+        st.markdown("\n".join(["| When (UTC) | | State | What happened |", "|---|---|---|---|", *rows]))
