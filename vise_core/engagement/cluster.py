@@ -98,9 +98,9 @@ def cluster_subset(index: ShardIndex, subset: SubsetSpec, reporter: Reporter) ->
 
 def _report(reporter: Reporter, what: str, clustering: Clustering) -> None:
     reporter.metrics(0, {f"inertia/{what}": clustering.inertia})
-    empty = int((np.bincount(clustering.labels, minlength=len(clustering.centroids)) == 0).sum())
+    empty = int((np.bincount(clustering.labels, minlength=clustering.centroids.shape[0]) == 0).sum())
     reporter.log(
-        f"{what}: {len(clustering.labels)} rows in {len(clustering.centroids)} clusters after "
+        f"{what}: {len(clustering.labels)} rows in {clustering.centroids.shape[0]} clusters after "
         f"{clustering.iterations} iterations, inertia {clustering.inertia:.4g}, {empty} empty."
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -17,6 +18,7 @@ from vise_core.posts.records import Post
 from vise_core.specs.engagement import ClusterSpec
 from vise_core.specs.posts import REACTIONS
 
+from .inverted import InvertedIndex
 from .kmeans import Centroids, nearest_centroid
 from .reactions import reaction_vectors
 from .sampling import sample_comments
@@ -47,7 +49,7 @@ class Clusterer:
     ----------
     spec: what it was fitted with; its ``subset`` says which posts must never be pretrained on.
     extractor: comment features, or None where comments were not clustered.
-    comment_centroids: (k, n_terms) float32.
+    comment_centroids: (k, n_terms) float32 CSR.
     reaction_centroids: (k, 5) float32, or None.
     synthetic: True where it was fitted on generated posts.
     """
@@ -60,7 +62,7 @@ class Clusterer:
 
     @property
     def comment_clusters(self) -> int:
-        return 0 if self.comment_centroids is None else len(self.comment_centroids)
+        return 0 if self.comment_centroids is None else self.comment_centroids.shape[0]
 
     @property
     def reaction_clusters(self) -> int:
@@ -82,10 +84,14 @@ class Clusterer:
             owners += [i] * len(sampled)
         features = self.extractor.transform(documents)
         known = np.flatnonzero(np.diff(features.indptr))
-        clusters, _ = nearest_centroid(features[known], self.comment_centroids)
+        clusters, _ = self._comment_index.nearest(features[known])
         for row, cluster in zip(known.tolist(), clusters.tolist(), strict=True):
             labels[owners[row]].append(cluster)
         return [sorted(row) for row in labels]
+
+    @cached_property
+    def _comment_index(self) -> InvertedIndex:
+        return InvertedIndex.build(self.comment_centroids)
 
     def _reaction_labels(self, posts: Sequence[Post]) -> list[int | None]:
         if self.reaction_centroids is None:
@@ -100,7 +106,7 @@ class Clusterer:
         folder.mkdir(parents=True, exist_ok=True)
         if self.extractor is not None and self.comment_centroids is not None:
             self.extractor.save(folder)
-            sparse.save_npz(folder / "comment_centroids.npz", sparse.csr_matrix(self.comment_centroids))
+            sparse.save_npz(folder / "comment_centroids.npz", self.comment_centroids)
         if self.reaction_centroids is not None:
             np.save(folder / "reaction_centroids.npy", self.reaction_centroids)
         facts = {
@@ -138,15 +144,15 @@ class Clusterer:
             raise BadCheckpoint(f"{folder}: not a whole clusterer ({error}): cluster again") from error
 
 
-def _read_sparse(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Dense float32 centroids. Every index is checked first: compiled code would follow a wrong one anywhere."""
+def _read_sparse(path: Path, shape: tuple[int, int]) -> sparse.csr_matrix:
+    """Float32 centroids. Every index is checked first: compiled code would follow a wrong one anywhere."""
     matrix = sparse.csr_matrix(sparse.load_npz(path))
     if matrix.shape != shape:
         raise BadCheckpoint(f"{path}: centroids of shape {matrix.shape}, expected {shape}: cluster again")
     matrix.check_format(full_check=True)
-    dense = matrix.toarray().astype(np.float32)
-    _check_shape(path, dense, shape)
-    return dense
+    if not np.isfinite(matrix.data).all():
+        raise BadCheckpoint(f"{path}: centroids are not finite numbers: cluster again")
+    return matrix.astype(np.float32)
 
 
 def _check_shape(path: Path, array: npt.NDArray[np.float32], shape: tuple[int, int]) -> None:

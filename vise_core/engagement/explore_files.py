@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from vise_core.specs.engagement import ExploreSpec
 
 from .clusterer import Clusterer
+from .kmeans import dense_rows
 from .projection import Plane
 from .tally import Tally
 from .thumbnails import write_strip
@@ -147,7 +148,7 @@ def _terms(clusterer: Clusterer, shown: list[list[str]], most: int) -> list[list
     if words is None or clusterer.comment_centroids is None:
         return distinctive_words(shown, most)
     found = []
-    for centroid in clusterer.comment_centroids:
+    for centroid in dense_rows(clusterer.comment_centroids):
         top = np.argsort(-centroid, kind="stable")[:most]
         found.append([(words[i], float(centroid[i])) for i in top.tolist() if centroid[i] > 0])
     return found

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vise_core.specs.posts import REACTIONS
 
-from .kmeans import Centroids, Clustering, Rows
+from .kmeans import Centroids, Clustering, Rows, dense_rows
 from .tokenize import redact
 
 TOP_TERMS = 10
@@ -22,9 +22,9 @@ def inspect_comments(
 ) -> list[dict[str, Any]]:
     """One record a cluster: id, size, [term, weight] pairs, and the distinct comments nearest to its centroid."""
     order = np.argsort(clustering.labels, kind="stable")
-    ends = np.cumsum(np.bincount(clustering.labels, minlength=len(clustering.centroids)))
+    ends = np.cumsum(np.bincount(clustering.labels, minlength=clustering.centroids.shape[0]))
     records = []
-    for cluster, centroid in enumerate(clustering.centroids):
+    for cluster, centroid in enumerate(dense_rows(clustering.centroids)):
         members = order[ends[cluster - 1] if cluster else 0 : ends[cluster]]
         similarity = np.asarray(rows[members] @ centroid).ravel()
         nearest: dict[str, None] = {}

@@ -1,13 +1,13 @@
 """k-means over sparse or dense rows: fitting, and the nearest centroid.
 
-scikit-learn fits Lloyd's and mini-batch k-means (it re-seeds empty clusters itself); the spherical form is
-Lloyd's on unit rows with centroids put back on the sphere. Threads are held to one while fitting, so that sums
-are added in one order and the same rows with the same seed give the same bits on every machine size.
+Sparse rows (words) go through compiled code of ours, see ``lloyd`` and ``inverted``; dense ones and the mini-batch form
+through scikit-learn. Everywhere the same rows with the same seed give the same bits on every machine size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,13 @@ from threadpoolctl import threadpool_limits
 from vise_core.errors import BadInput
 from vise_core.specs.engagement import KMeansSpec
 
+from .inverted import InvertedIndex
+from .lloyd import fit_sparse
+
 Rows = Any
-"""(n, d): a scipy CSR matrix or a numpy array, float32."""
-Centroids = npt.NDArray[np.float32]
+"""(n, d) float32: a scipy CSR matrix or a numpy array."""
+Centroids = Any
+"""(k, d) float32: CSR where the rows are sparse, else a numpy array."""
 
 CHUNK_BYTES = 64 * 2**20
 """Most memory that the distances of one chunk of rows may take."""
@@ -30,7 +34,7 @@ CHUNK_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Clustering:
-    """Attributes: centroids (k, d) float32, labels (n,) int32, inertia (sum of squared distances), iterations."""
+    """Attributes: centroids (k, d), labels (n,) int32, inertia (sum of squared distances), iterations."""
 
     centroids: Centroids
     labels: npt.NDArray[np.int32]
@@ -49,19 +53,22 @@ def fit_kmeans(rows: Rows, spec: KMeansSpec, seed: int, what: str) -> Clustering
             f"{what}.kmeans.k is {spec.k}, but the cluster subset has only {distinct} distinct rows: "
             f"set {what}.kmeans.k to at most {distinct}, or give more posts or a larger subset.cluster_fraction"
         )
+    # One thread for scikit-learn: sums in one order.
     with threadpool_limits(limits=1):
         centroids, iterations = ALGORITHMS[spec.algorithm](rows, spec, seed)
-        labels, squared = nearest_centroid(rows, centroids, with_distances=True)
+        labels, squared = nearest_centroid(rows, centroids, threads=os.cpu_count() or 1)
     return Clustering(centroids, labels, float(squared.sum()), iterations)
 
 
 def nearest_centroid(
-    rows: Rows, centroids: Centroids, *, with_distances: bool = False
+    rows: Rows, centroids: Centroids, *, threads: int = 1
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
     """(labels (n,) int32, squared distances (n,) float64); ties go to the lowest cluster id.
 
-    Memory is bounded by CHUNK_BYTES whatever n is. The one function to replace for a faster assignment.
+    Memory is bounded by CHUNK_BYTES whatever n is.
     """
+    if sparse.issparse(rows):
+        return InvertedIndex.build(centroids).nearest(rows, threads=threads)
     # 64-bit sums: with float32 the expansion |x|² - 2xc + |c|² mislabels rows that lie near a border.
     table = centroids.astype(np.float64)
     half_norms = 0.5 * (table**2).sum(axis=1)
@@ -71,17 +78,23 @@ def nearest_centroid(
     step = max(1, CHUNK_BYTES // (8 * len(centroids)))
     for start in range(0, rows.shape[0], step):
         chunk = rows[start : start + step].astype(np.float64)
-        scores = np.asarray(chunk @ transposed)
-        scores -= half_norms
+        scores = chunk @ transposed - half_norms
         best = scores.argmax(axis=1)
         labels[start : start + step] = best
-        if with_distances:
-            norms = chunk.multiply(chunk).sum(axis=1).A1 if sparse.issparse(chunk) else (chunk**2).sum(axis=1)
-            squared[start : start + step] = np.maximum(norms - 2 * scores[np.arange(len(best)), best], 0)
+        distances = (chunk**2).sum(axis=1) - 2 * scores[np.arange(len(best)), best]
+        squared[start : start + step] = np.maximum(distances, 0)
     return labels, squared
 
 
+def dense_rows(centroids: Centroids) -> Iterator[npt.NDArray[np.float32]]:
+    """One centroid after the other, (d,) float32."""
+    for i in range(centroids.shape[0]):
+        yield centroids[[i]].toarray()[0] if sparse.issparse(centroids) else centroids[i]
+
+
 def _lloyd(rows: Rows, spec: KMeansSpec, seed: int) -> tuple[Centroids, int]:
+    if sparse.issparse(rows):
+        return fit_sparse(rows, spec.k, seed, max_iter=spec.max_iter, tol=spec.tol)
     model = KMeans(spec.k, n_init=1, max_iter=spec.max_iter, tol=spec.tol, random_state=seed).fit(rows)
     return model.cluster_centers_.astype(np.float32), int(model.n_iter_)
 
@@ -91,21 +104,23 @@ def _minibatch(rows: Rows, spec: KMeansSpec, seed: int) -> tuple[Centroids, int]
     model = MiniBatchKMeans(
         spec.k, n_init=1, max_iter=spec.max_iter, tol=spec.tol, batch_size=batch, random_state=seed
     ).fit(rows)
-    return model.cluster_centers_.astype(np.float32), int(model.n_iter_)
+    centroids = model.cluster_centers_.astype(np.float32)
+    return sparse.csr_matrix(centroids) if sparse.issparse(rows) else centroids, int(model.n_iter_)
 
 
 def _spherical(rows: Rows, spec: KMeansSpec, seed: int) -> tuple[Centroids, int]:
-    unit = _unit_rows(rows)
-    start, _ = kmeans_plusplus(unit, spec.k, random_state=seed)
-    centroids = _unit_rows(start.toarray() if sparse.issparse(start) else start).astype(np.float32)
+    if sparse.issparse(rows):
+        return fit_sparse(rows, spec.k, seed, max_iter=spec.max_iter, tol=spec.tol, spherical=True)
+    unit = _unit(rows)
+    centroids = _unit(kmeans_plusplus(unit, spec.k, random_state=seed)[0]).astype(np.float32)
     for iteration in range(1, spec.max_iter + 1):
-        labels, squared = nearest_centroid(unit, centroids, with_distances=True)
-        sums = _sums(unit, labels, spec.k)
+        labels, squared = nearest_centroid(unit, centroids)
+        sums = np.zeros(centroids.shape)
+        np.add.at(sums, labels, unit)
         empty = np.flatnonzero(np.bincount(labels, minlength=spec.k) == 0)
         # Trap 8: a cluster that lost all its rows starts again at a row that is far from its centroid.
-        for cluster, row in zip(empty, np.argsort(-squared, kind="stable"), strict=False):
-            sums[cluster] = unit[row].toarray()[0] if sparse.issparse(unit) else unit[row]
-        moved = _unit_rows(sums).astype(np.float32)
+        sums[empty] = unit[np.argsort(-squared, kind="stable")[: len(empty)]]
+        moved = _unit(sums).astype(np.float32)
         shift = float(((moved - centroids) ** 2).sum(axis=1).mean())
         centroids = moved
         if shift <= spec.tol and len(empty) == 0:
@@ -120,18 +135,7 @@ ALGORITHMS: dict[str, Callable[[Rows, KMeansSpec, int], tuple[Centroids, int]]] 
 }
 
 
-def _sums(rows: Rows, labels: npt.NDArray[np.int32], k: int) -> npt.NDArray[np.float64]:
-    n = rows.shape[0]
-    membership = sparse.csr_matrix((np.ones(n), (labels, np.arange(n))), shape=(k, n))
-    sums = membership @ rows.astype(np.float64)
-    return np.asarray(sums.todense()) if sparse.issparse(sums) else np.asarray(sums)
-
-
-def _unit_rows(rows: Rows) -> Rows:
-    if sparse.issparse(rows):
-        norms = np.sqrt(rows.multiply(rows).sum(axis=1).A1)
-        norms[norms == 0] = 1
-        return sparse.csr_matrix(sparse.diags_array(1 / norms) @ rows)
+def _unit(rows: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(norms == 0, 1, norms)
 

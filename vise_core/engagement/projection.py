@@ -10,6 +10,8 @@ from scipy import sparse
 from scipy.sparse.linalg import eigsh
 from threadpoolctl import threadpool_limits
 
+from .kmeans import Rows
+
 _SMALL = 1500
 """Up to so many points all components are computed, which needs no iteration."""
 
@@ -22,13 +24,13 @@ class Plane:
     explained: tuple[float, float]
 
 
-def principal_plane(rows: npt.NDArray[np.float32]) -> Plane:
-    """The first two principal components of (n, d) rows, d of any size.
+def principal_plane(rows: Rows) -> Plane:
+    """The first two principal components of (n, d) rows, sparse or dense, d of any size.
 
     By the n x n matrix of products, since centroids of words have far more columns than rows. An axis points to where
     its point farthest out lies, so that the same rows give the same map. What has no second axis has zeros on it.
     """
-    n = len(rows)
+    n = rows.shape[0]
     if n < 2:
         return Plane(np.zeros((n, 2)), (0.0, 0.0))
     # One thread: sums in one order, the same map on every machine.

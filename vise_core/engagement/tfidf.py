@@ -15,7 +15,9 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from vise_core.errors import BadCheckpoint, BadInput
 from vise_core.specs.engagement import TfidfSpec
 
-from .tokenize import tokenize
+from .tokenize import END, tokenize, tokenize_batch
+
+_UNKNOWN, _END = -1, -2
 
 
 class TfidfExtractor:
@@ -31,11 +33,7 @@ class TfidfExtractor:
         self.terms = list(terms)
         self.idf = idf
         self.spec = spec
-        self._counter = CountVectorizer(
-            analyzer=partial(tokenize, lowercase=spec.lowercase),
-            vocabulary={term: column for column, term in enumerate(self.terms)},
-            dtype=np.float64,
-        )
+        self._columns = {term: column for column, term in enumerate(self.terms)} | {END: _END}
 
     @classmethod
     def fit(cls, comments: Iterable[str], spec: TfidfSpec) -> TfidfExtractor:
@@ -58,7 +56,7 @@ class TfidfExtractor:
 
     def transform(self, comments: Iterable[str]) -> sparse.csr_matrix:
         """(n_comments, n_terms) float32 CSR, rows of L2 norm 1; a comment with no known word is an empty row."""
-        counts = sparse.csr_matrix(self._counter.transform(comments))
+        counts = self._count(list(comments))
         if self.spec.sublinear_tf:
             counts.data = np.log(counts.data) + 1
         counts.data *= self.idf[counts.indices]
@@ -66,6 +64,23 @@ class TfidfExtractor:
         norms[norms == 0] = 1
         counts.data /= norms[_rows(counts)]
         return counts.astype(np.float32)
+
+    def _count(self, comments: list[str]) -> sparse.csr_matrix:
+        """(n_comments, n_terms) float64 CSR: how often each term of the vocabulary stands in each comment."""
+        rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
+        known = self._columns.get
+        for group, tokens in tokenize_batch(comments, lowercase=self.spec.lowercase):
+            found = np.array([known(token, _UNKNOWN) for token in tokens], dtype=np.int32)
+            owners = np.asarray(group)[np.cumsum(found == _END)]
+            kept = found >= 0
+            rows.append(owners[kept])
+            columns.append(found[kept])
+        at, terms = np.concatenate(rows), np.concatenate(columns)
+        counts = sparse.csr_matrix(
+            (np.ones(len(at)), (at, terms)), shape=(len(comments), len(self.terms)), dtype=np.float64
+        )
+        counts.sum_duplicates()
+        return counts
 
     def save(self, folder: Path) -> None:
         (folder / "vocabulary.json").write_text(json.dumps(self.terms, ensure_ascii=False))

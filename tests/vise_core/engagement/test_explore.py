@@ -203,7 +203,7 @@ def test_comments_shown_lie_in_their_cluster(explored, clusterer) -> None:
 
 def test_terms_are_the_centroid_s_heaviest(explored, clusterer) -> None:
     fitted = Clusterer.load(clusterer)
-    for record, centroid in zip(explored.comments, fitted.comment_centroids, strict=True):
+    for record, centroid in zip(explored.comments, fitted.comment_centroids.toarray(), strict=True):
         weights = dict(zip(fitted.extractor.terms, centroid.tolist(), strict=True))
         assert record["weights"] == sorted((w for w in weights.values() if w > 0), reverse=True)[:12]
         assert [weights[term] for term in record["terms"]] == record["weights"]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vise_core.engagement.tokenize import LINK, MENTION, normalise, redact, tokenize
+from vise_core.engagement.tokenize import END, LINK, MENTION, normalise, redact, tokenize, tokenize_batch
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,19 @@ def test_words_emoji_and_placeholders(comment: str, tokens: list[str]) -> None:
     assert tokenize(comment) == tokens
 
 
+ODD = (
+    "soooo goooood 1000000 ____ \U0001f602\U0001f602\U0001f602\U0001f602",
+    "see https://a.example/b\0c @name and mail me@example.org",
+    "\0",
+    "ΟΔΟΣ",
+    "\u0301accent first",
+    "ｗｉｄｅ ＠ｎａｍｅ",
+    "\ud800 alone",
+    "AAAaaa!!! don't\n\nstop",
+    "\U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f44d\U0001f3fd 1\ufe0f\u20e3",
+)
+
+
 @given(st.text(max_size=80))
 def test_normalising_twice_changes_nothing(comment: str) -> None:
     once = normalise(comment)
@@ -42,3 +55,17 @@ def test_no_mention_or_link_survives(name: str, rest: str) -> None:
     comment = f"{rest} @{name}zq https://{name}zq.example/path {rest}"
     assert not any(name + "zq" in token for token in tokenize(comment))
     assert name + "zq" not in redact(comment)
+
+
+@given(st.lists(st.one_of(st.text(), st.sampled_from(ODD)), max_size=12), st.booleans())
+def test_a_batch_has_the_tokens_of_each_comment(comments: list[str], lowercase: bool) -> None:
+    found: list[list[str]] = [[] for _ in comments]
+    for group, tokens in tokenize_batch(comments, lowercase=lowercase):
+        at = 0
+        for token in tokens:
+            if token == END:
+                at += 1
+            else:
+                found[group[at]].append(token)
+        assert at == len(group) - 1
+    assert found == [tokenize(comment, lowercase=lowercase) for comment in comments]
