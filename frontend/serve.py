@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import uvicorn
 from starlette.concurrency import run_in_threadpool
@@ -28,7 +30,9 @@ def api_url() -> str:
 
 async def login_with_code(request: Request) -> Response:
     """The one-time link of ``vise up``."""
-    return await _sign_in(lambda vise: vise.redeem_code(request.query_params.get("code", "")[:200]).token)
+    return await _sign_in(
+        lambda vise: vise.redeem_code(request.query_params.get("code", "")[:200]).token, "/"
+    )
 
 
 async def login_with_password(request: Request) -> Response:
@@ -37,7 +41,8 @@ async def login_with_password(request: Request) -> Response:
         return RedirectResponse("/?login=refused", 303)
     form = await request.form()
     email, password = str(form.get("email", ""))[:254], str(form.get("password", ""))[:1024]
-    return await _sign_in(lambda vise: vise.login(email, password).token)
+    page = own_page(str(form.get("page", "/"))[:8000])
+    return await _sign_in(lambda vise: vise.login(email, password).token, page)
 
 
 async def logout(request: Request) -> Response:
@@ -55,7 +60,19 @@ async def logout(request: Request) -> Response:
     return response
 
 
-async def _sign_in(ask: Callable[[ViseClient], str]) -> Response:
+def own_page(address: str) -> str:
+    """The address if it is one of this site, as path and query; else the first page. It came from a form."""
+    parts = urlsplit(address)
+    inside = not parts.scheme and not parts.netloc and re.fullmatch(r"/[\w-]*", parts.path)
+    return urlunsplit(("", "", parts.path, parts.query, "")) if inside else "/"
+
+
+async def _sign_in(ask: Callable[[ViseClient], str], page: str) -> Response:
+    """Then show the page that was asked for; or say there why not."""
+
+    def refused(why: str) -> Response:
+        return RedirectResponse(f"{page}{'&' if '?' in page else '?'}login={why}", 303)
+
     def token() -> str:
         with ViseClient(api_url()) as vise:
             return ask(vise)
@@ -63,10 +80,10 @@ async def _sign_in(ask: Callable[[ViseClient], str]) -> Response:
     try:
         secret = await run_in_threadpool(token)
     except ApiError as error:
-        return RedirectResponse("/?login=" + ("wait" if error.status == 429 else "failed"), 303)
+        return refused("wait" if error.status == 429 else "failed")
     except ClientError:
-        return RedirectResponse("/?login=unreachable", 303)
-    response = RedirectResponse("/", 303)
+        return refused("unreachable")
+    response = RedirectResponse(page, 303)
     secure = os.environ.get("VISE_PUBLIC_URL", "").startswith("https://")
     response.set_cookie(COOKIE, secret, max_age=14 * 86400, httponly=True, samesite="lax", secure=secure)
     return response

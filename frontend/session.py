@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import streamlit as st
@@ -12,6 +14,7 @@ from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError, NotSignedIn, Unreachable
 from vise_client.schemas import Role, StageView, UserView
 
+from .components.page import page_title
 from .serve import COOKIE, api_url
 
 _SENTENCES = {
@@ -88,26 +91,26 @@ def _sentence(error: ApiError) -> str:
     return error.problem.detail or error.problem.title
 
 
+def _here() -> str:
+    """Path and query of the page that was asked for."""
+    query = {name: st.query_params.get_all(name) for name in st.query_params if name != "login"}
+    path = urlsplit(st.context.url or "").path or "/"
+    return f"{path}?{urlencode(query, doseq=True)}" if query else path
+
+
 def _login_page() -> None:
-    st.title("VisE Studio")
+    page_title("VisE Studio", "Sign in, or open the link that `vise up` printed.")
     said = st.query_params.get("login")
     if said in _SENTENCES:
         st.error(_SENTENCES[said])
-    st.write("Sign in, or open the link that `vise up` printed.")
     # A plain form: the password goes to the server's route, which answers with a cookie scripts cannot read.
     st.html(
-        """
+        f"""
         <form action="/auth/password" method="post" class="vise-login">
+          <input type="hidden" name="page" value="{escape(_here(), quote=True)}">
           <label>E-mail<input name="email" type="email" autocomplete="username" required></label>
           <label>Password<input name="password" type="password" autocomplete="current-password" required></label>
           <button type="submit">Sign in</button>
         </form>
-        <style>
-          .vise-login { display: grid; gap: .8rem; max-width: 22rem; }
-          .vise-login label { display: grid; gap: .25rem; font-size: .9rem; }
-          .vise-login input, .vise-login button { font: inherit; padding: .5rem .7rem; border-radius: .5rem;
-            border: 1px solid #8884; background: transparent; color: inherit; }
-          .vise-login button { background: #9b2c5a; color: #fff; border: 0; cursor: pointer; }
-        </style>
         """
     )

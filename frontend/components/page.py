@@ -32,9 +32,7 @@ def empty(
     icon: str = ":material/inbox:",
 ) -> None:
     """Say what is not here, what to do next, and link to the page (a name of ``navigation.PAGES``) where it is done."""
-    with st.container(
-        border=True, key=f"empty-{crc32((what + then).encode()):08x}", horizontal_alignment="center"
-    ):
+    with st.container(border=True, key=f"empty-{crc32((what + then).encode()):08x}"):
         st.markdown(f"{icon} **{what}**  \n{then}")
         if page is not None:
             entry = PAGES[page]
