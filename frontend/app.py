@@ -26,6 +26,8 @@ page = st.navigation(
     },
     expanded=True,
 )
+if page.title != "Home":
+    st.set_page_config(page_title=f"{page.title} · VisE Studio")
 user = signed_in()
 if user is not None:
     st.session_state["user"] = user

@@ -111,7 +111,7 @@ def main() -> None:
     options = parser.parse_args()
     # Checked by Streamlit when it judges where a web socket comes from.
     os.environ.setdefault("STREAMLIT_SERVER_PORT", str(options.port))
-    uvicorn.run(create_app(), host=options.host, port=options.port, log_level="warning")
+    uvicorn.run(create_app(), host=options.host, port=options.port, log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":

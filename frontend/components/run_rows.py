@@ -12,16 +12,31 @@ from vise_client.schemas import RunState, RunSummary
 
 def run_row(run: RunSummary, *, mark: bool = True) -> None:
     """Name (a link), state, what it means, progress, and the headline numbers."""
-    with st.container(border=True):
-        name, state = st.columns([3, 2], vertical_alignment="center")
-        kind = run.stage or run.kind
-        marks = synthetic_badge(run.synthetic) if mark else ""
-        label = f"**{_escape(run.name)}** :gray[{kind}]{marks}"
-        name.page_link("views/run.py", label=label, query_params={"run": str(run.id)})
-        state.markdown(f"{badge(run.state)} :gray[{_escape(status_sentence(run))}]")
+    with st.container(border=True, gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            label = f"**{_escape(run.name)}** :gray[{run.stage or run.kind}]"
+            st.page_link("views/run.py", label=label, query_params={"run": str(run.id)})
+            marks = synthetic_badge(run.synthetic) if mark else ""
+            st.markdown(f"{_state(run)}{marks}", width="content")
         if run.headline:
             st.caption(headline(run.headline))
         progress_bar(run)
+
+
+def run_lines(runs: Sequence[RunSummary]) -> None:
+    """One line a run, for the steps of a recipe."""
+    lines = (f"- [{_escape(run.name)}](run?run={run.id}) {_state(run)}{_share(run)}" for run in runs)
+    st.markdown("\n".join(lines))
+
+
+def _state(run: RunSummary) -> str:
+    return f"{badge(run.state)} :gray[{_escape(status_sentence(run))}]"
+
+
+def _share(run: RunSummary) -> str:
+    if run.state is not RunState.running or run.progress is None or not run.progress.total:
+        return ""
+    return f" :gray[{min(1.0, run.progress.done / run.progress.total):.0%}]"
 
 
 def progress_bar(run: RunSummary) -> None:
@@ -32,7 +47,8 @@ def progress_bar(run: RunSummary) -> None:
     progress = run.progress
     if progress.total:
         share = min(1.0, progress.done / progress.total)
-        text = f"{progress.phase or progress.unit}: {progress.done:,.0f} of {progress.total:,.0f} {progress.unit}"
+        phase = f"{progress.phase}: " if progress.phase else ""
+        text = f"{phase}{progress.done:,.0f} of {progress.total:,.0f} {progress.unit}"
         st.progress(share, text=text)
     else:
         st.caption(f"{progress.phase or 'working'}: {progress.done:,.0f} {progress.unit}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from frontend.components.page import empty, page_title, problem
-from frontend.components.run_rows import run_row, run_rows
+from frontend.components.run_rows import run_lines, run_row, run_rows
 from frontend.navigation import PAGES
 from frontend.session import client, errors_as_sentences, may_edit
 from vise_client.schemas import RecipeCreate, RunState, RunSummary
@@ -72,18 +72,17 @@ def system_state() -> None:
 
 @st.fragment(run_every=2)
 def at_work() -> None:
-    """Runs that are not final, and the steps of the newest recipe among them."""
+    """Runs that are not final, and the steps of the newest."""
     with errors_as_sentences():
         going = client().runs(state=GOING, limit=5).items
         if busy and not any(run.kind == "recipe" and run.synthetic for run in going):
             st.rerun()  # The sample recipe has ended: its button and the results below come back.
         if not going:
             st.caption("Nothing runs at the moment.")
-        for run in going:
+        for position, run in enumerate(going):
             run_row(run)
-        recipe = next((run for run in going if run.kind == "recipe"), None)
-        if recipe:
-            run_rows(client().run(recipe.id).children, mark=False)
+            if position == 0 and run.kind != "stage":
+                run_lines(client().run(run.id).children)
 
 
 def sample_data() -> None:
