@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 export VISE_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser)
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev test lint format bench images-check constraints clean
+.PHONY: help up dev test lint format bench screenshots images-check constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ format: .venv/dev.stamp ## put the code in the project's form
 
 bench: .venv/dev.stamp ## print the table of what pretraining on engagement is worth
 	$(BIN)/python -m benchmarks.science $(BENCH_ARGS)
+
+screenshots: .venv/dev.stamp programs ## take the README's pictures anew, from the system of `make up` with its sample data
+	$(BIN)/python -m docs.screenshots $(SCREENSHOTS_ARGS)
 
 images-check: .venv/dev.stamp ## build every container image and look inside (root, Debian); IMAGES="api ui" for some
 	docker/check_images.sh $(IMAGES)

@@ -94,8 +94,11 @@ def create_app() -> ASGIApp:
     os.chdir(FOLDER)  # Streamlit reads .streamlit/config.toml of the working folder.
     from streamlit.starlette import App
 
+    from frontend.session import script_error
+
     return App(
         FOLDER / "app.py",
+        on_script_error=script_error,
         routes=[
             Route("/auth/login", login_with_code),
             Route("/auth/password", login_with_password, methods=["POST"]),

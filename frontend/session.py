@@ -14,7 +14,7 @@ from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError, NotSignedIn, Unreachable
 from vise_client.schemas import Role, StageView, UserView
 
-from .components.page import page_title
+from .components.page import page_title, problem
 from .serve import COOKIE, api_url
 
 _SENTENCES = {
@@ -23,6 +23,10 @@ _SENTENCES = {
     "unreachable": "The API does not answer. Is it running? `vise up` starts it.",
     "refused": "Sign in from this page.",
 }
+
+
+BROKEN = "page-broken"
+"""Key of the box that an error in our own code leaves; the browser tests look for it."""
 
 
 @st.cache_resource(show_spinner=False, max_entries=100)
@@ -55,12 +59,29 @@ def errors_as_sentences() -> Iterator[None]:
     """Show what the API refuses, or that it is away, in place of a traceback."""
     try:
         yield
-    except NotSignedIn:
-        st.warning("Your session has ended. Load the page again to sign in.")
-    except ApiError as error:
-        st.error(_sentence(error))
     except ClientError as error:
-        st.error(str(error))
+        _show(error)
+
+
+def script_error(error: Exception) -> bool:
+    """What the reader sees of an error that no page has caught; Streamlit has written it to the log."""
+    if isinstance(error, ClientError):
+        _show(error)
+    else:
+        with st.container(key=BROKEN):
+            problem(
+                "This page has broken.",
+                "Load it again. If that does not help: its traceback is at the end of `logs/ui.log` in the system's "
+                "home.",
+            )
+    return True
+
+
+def _show(error: ClientError) -> None:
+    if isinstance(error, NotSignedIn):
+        st.warning("Your session has ended. Load the page again to sign in.")
+    else:
+        st.error(_sentence(error) if isinstance(error, ApiError) else str(error))
 
 
 def may_edit(user: UserView) -> bool:

@@ -12,10 +12,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from docs.screenshots import FLAGS, settle
+from frontend import session
 from frontend.navigation import PAGES
 from vise_client.client import ViseClient
 from vise_client.schemas import RunView
 
+BROKEN = f"[data-testid=stException], .st-key-{session.BROKEN}"
+"""The box that Streamlit, or our frame in its place, shows where a page's script has failed."""
 # Streamlit looks for its health route below the page's path before it looks at the root.
 HARMLESS = re.compile(r"/_stcore/(health|host-config)")
 RECIPE_SECONDS = 360
@@ -143,7 +146,7 @@ def page(signed_in: BrowserContext) -> Iterator[Page]:
     page = signed_in.new_page()
     errors = complaints(page)
     yield page
-    assert page.locator("[data-testid=stException]").count() == 0
+    assert page.locator(BROKEN).count() == 0
     page.close()
     assert errors == []
 
@@ -160,6 +163,7 @@ def visit(stack) -> Callable[[Page, str], None]:
     def go(page: Page, address: str) -> None:
         page.goto(f"{stack.url}/{address}")
         settle(page)
+        assert page.locator(BROKEN).count() == 0, address
 
     return go
 
