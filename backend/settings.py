@@ -33,6 +33,14 @@ class Settings(BaseSettings):
         5, gt=0, description="Time between two looks at a run's CPU, memory, GPU."
     )
     max_upload_bytes: int = Field(64 * 2**20, ge=1024)
+    max_dataset_bytes: int = Field(
+        20 * 2**30, ge=1024, description="Largest archive that may be uploaded as data."
+    )
+    fetch_networks: str = Field(
+        "",
+        description="Networks besides the public ones that data may be downloaded from, also over http; "
+        "comma-separated, such as 10.0.0.0/8. Workers read it too.",
+    )
     prediction_timeout_seconds: float = Field(120, gt=0)
 
     @property

@@ -30,8 +30,13 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
     "Findings": (
         Entry("results", "Results", ":material/table_chart:"),
         Entry("predict", "Predict", ":material/image_search:"),
+        Entry("models", "Models", ":material/deployed_code:"),
     ),
-    "System": (Entry("account", "Account", ":material/person:"),),
+    "System": (
+        Entry("data", "Data", ":material/database:"),
+        Entry("workers", "Workers", ":material/dns:"),
+        Entry("settings", "Settings", ":material/settings:"),
+    ),
 }
 
 PAGES: dict[str, Entry] = {entry.name: entry for section in SECTIONS.values() for entry in section}

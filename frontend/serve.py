@@ -1,19 +1,21 @@
-"""Serve the pages: Streamlit as an ASGI app, with routes that sign in and out by an HttpOnly cookie."""
+"""Serve the pages: Streamlit as an ASGI app, with routes that sign in and out by an HttpOnly cookie, and downloads."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
 
+import httpx
 import uvicorn
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -67,6 +69,32 @@ def own_page(address: str) -> str:
     return urlunsplit(("", "", parts.path, parts.query, "")) if inside else "/"
 
 
+async def download_model(request: Request) -> Response:
+    """A model's files, straight from the API to the browser: they never lie in the pages' memory."""
+    try:
+        model_id = UUID(request.path_params["model_id"])
+    except ValueError:
+        return PlainTextResponse("There is no such model.", 404)
+    stack = ExitStack()
+
+    def begin() -> httpx.Response:
+        vise = stack.enter_context(ViseClient(api_url(), request.cookies.get(COOKIE, "")))
+        return stack.enter_context(vise.stream(f"/models/{model_id}/download"))
+
+    def pieces(answer: httpx.Response) -> Iterator[bytes]:
+        with stack:
+            yield from answer.iter_bytes(2**20)
+
+    try:
+        answer = await run_in_threadpool(begin)
+    except ClientError as error:
+        stack.close()
+        status = error.status if isinstance(error, ApiError) else 502
+        return PlainTextResponse(str(error), status)
+    headers = {"Content-Disposition": answer.headers["content-disposition"]}
+    return StreamingResponse(pieces(answer), media_type="application/x-tar", headers=headers)
+
+
 async def _sign_in(ask: Callable[[ViseClient], str], page: str) -> Response:
     """Then show the page that was asked for; or say there why not."""
 
@@ -90,7 +118,7 @@ async def _sign_in(ask: Callable[[ViseClient], str], page: str) -> Response:
 
 
 def create_app() -> ASGIApp:
-    """The ASGI app: Streamlit's, and three routes of ours."""
+    """The ASGI app: Streamlit's, and four routes of ours."""
     os.chdir(FOLDER)  # Streamlit reads .streamlit/config.toml of the working folder.
     from streamlit.starlette import App
 
@@ -103,6 +131,7 @@ def create_app() -> ASGIApp:
             Route("/auth/login", login_with_code),
             Route("/auth/password", login_with_password, methods=["POST"]),
             Route("/auth/logout", logout),
+            Route("/download/models/{model_id}", download_model),
         ],
     )
 

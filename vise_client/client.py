@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from uuid import UUID
 
 import httpx
@@ -25,21 +26,28 @@ from .schemas import (
     ArtifactView,
     CompareQuery,
     Comparison,
+    AuditEntry,
     Curve,
     DatasetCreate,
+    DatasetFromUrl,
     DatasetView,
     EventView,
     Health,
     Lineage,
     LogLevel,
+    InputCandidate,
+    LaunchCheck,
     LogLine,
     MetricQuery,
+    ModelCardView,
     ModelCreate,
     ModelUpdate,
     ModelView,
     Page,
+    PasswordChange,
     PredictionView,
     Problem,
+    QueueView,
     RecipeCreate,
     RecipeView,
     RunClone,
@@ -48,6 +56,7 @@ from .schemas import (
     RunUpdate,
     RunView,
     Session,
+    StageDraft,
     StageView,
     SweepCreate,
     TokenCreate,
@@ -110,8 +119,17 @@ class ViseClient:
     def revoke_token(self, token_id: UUID) -> None:
         self._send("DELETE", f"/tokens/{token_id}")
 
-    def users(self) -> list[UserView]:
-        return self._call(list[UserView], "GET", "/users")
+    def change_password(self, body: PasswordChange) -> None:
+        self._send("POST", "/auth/password", json=body.model_dump())
+
+    def users(self, *, search: str = "", offset: int = 0, limit: int = 1000) -> list[UserView]:
+        params = {"search": search, "offset": offset, "limit": limit}
+        return self._call(list[UserView], "GET", "/users", params=params)
+
+    def audit(self, **query: Any) -> Page[AuditEntry]:
+        """One page, newest first; kind, who, search, since, until, cursor, limit as the API takes them."""
+        wanted = {key: value for key, value in query.items() if value not in (None, "")}
+        return self._call(Page[AuditEntry], "GET", "/audit", params=wanted)
 
     def create_user(self, body: UserCreate) -> UserView:
         return self._call(UserView, "POST", "/users", body)
@@ -125,11 +143,42 @@ class ViseClient:
     def recipes(self) -> list[RecipeView]:
         return self._call(list[RecipeView], "GET", "/recipes")
 
+    def validate(self, stage: str, body: StageDraft) -> LaunchCheck:
+        """What is wrong with a draft of a run or sweep, and what it would take."""
+        return self._call(LaunchCheck, "POST", f"/stages/{stage}/validate", body)
+
+    def input_candidates(
+        self, artifact: Sequence[str], *, search: str = "", limit: int = 50
+    ) -> list[InputCandidate]:
+        """What fits an input that takes one of these artifacts, newest first."""
+        params = {"artifact": list(artifact), "search": search, "limit": limit}
+        return self._call(list[InputCandidate], "GET", "/inputs", params=params)
+
     def workers(self) -> list[WorkerView]:
         return self._call(list[WorkerView], "GET", "/workers")
 
-    def datasets(self) -> list[DatasetView]:
-        return self._call(list[DatasetView], "GET", "/datasets")
+    def queues(self) -> list[QueueView]:
+        return self._call(list[QueueView], "GET", "/queues")
+
+    def datasets(
+        self, *, search: str = "", kind: str | None = None, offset: int = 0, limit: int = 1000
+    ) -> list[DatasetView]:
+        params = {"search": search, "offset": offset, "limit": limit} | ({"kind": kind} if kind else {})
+        return self._call(list[DatasetView], "GET", "/datasets", params=params)
+
+    def dataset(self, dataset_id: UUID | str) -> DatasetView:
+        return self._call(DatasetView, "GET", f"/datasets/{dataset_id}")
+
+    def upload_dataset(
+        self, name: str, filename: str, content: BinaryIO, *, kind: str = "images", description: str = ""
+    ) -> DatasetView:
+        """Send an archive piece by piece; a worker unpacks it."""
+        params = {"name": name, "filename": filename, "kind": kind, "description": description}
+        pieces = iter(lambda: content.read(2**20), b"")
+        return self._call(DatasetView, "POST", "/datasets/upload", params=params, content=pieces)
+
+    def dataset_from_url(self, body: DatasetFromUrl) -> DatasetView:
+        return self._call(DatasetView, "POST", "/datasets/url", body)
 
     def register_dataset(self, body: DatasetCreate) -> DatasetView:
         return self._call(DatasetView, "POST", "/datasets", body)
@@ -286,8 +335,27 @@ class ViseClient:
             raise ClientError(f"the download of {artifact_id} is damaged; try again")
         part.replace(target)
 
-    def models(self) -> list[ModelView]:
-        return self._call(list[ModelView], "GET", "/models")
+    def models(
+        self, *, search: str = "", task: str = "", offset: int = 0, limit: int = 1000
+    ) -> list[ModelView]:
+        """The default one first, then the newest."""
+        params = {"search": search, "task": task, "offset": offset, "limit": limit}
+        return self._call(list[ModelView], "GET", "/models", params=params)
+
+    def model_card(self, model_id: UUID | str) -> ModelCardView:
+        return self._call(ModelCardView, "GET", f"/models/{model_id}/card")
+
+    @contextmanager
+    def stream(self, path: str) -> Iterator[httpx.Response]:
+        """An answer that is read piece by piece; its error raises ApiError."""
+        try:
+            with self._http.stream("GET", path) as response:
+                if response.is_error:
+                    response.read()
+                    raise _error(response)
+                yield response
+        except httpx.TransportError as error:
+            raise Unreachable(f"the download from {self.url} broke off: {error}") from error
 
     def register_model(self, body: ModelCreate) -> ModelView:
         return self._call(ModelView, "POST", "/models", body)

@@ -173,7 +173,7 @@ def data_set_of(vise: ViseClient, folder: str) -> Any:
     from .schemas import DatasetCreate
 
     for dataset in vise.datasets():
-        if PurePosixPath(dataset.folder) == PurePosixPath(folder):
+        if dataset.folder is not None and PurePosixPath(dataset.folder) == PurePosixPath(folder):
             return dataset.id
     body = DatasetCreate(
         name=f"weights: {folder}", kind=KIND, folder=folder, description="Published weights."

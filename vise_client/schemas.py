@@ -9,7 +9,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vise_core.specs.data import DataKind, SurveyResult
+from vise_core.specs.estimate import Estimate
 from vise_core.specs.explain import CamMethod
+from vise_core.specs.integrity import IntegrityReport
+from vise_core.specs.model_card import ModelFacts
 from vise_core.specs.recipes import InputRef, RecipeSpec, SweepSpec
 
 T = TypeVar("T")
@@ -113,6 +117,24 @@ class LoginCode(Request):
     code: str = Field(max_length=200)
 
 
+class PasswordChange(Request):
+    current: str = Field("", max_length=1024, description="Empty where there is no password yet.")
+    new: str = Field(min_length=12, max_length=1024)
+
+
+class AuditEntry(Wire):
+    """One change, as it was noticed when it was made."""
+
+    id: UUID
+    at: datetime
+    email: str
+    action: str = Field(description="created, changed, deleted, cancelled, retried, signed in, …")
+    kind: str
+    target_id: UUID | None
+    target: str
+    detail: dict[str, Any]
+
+
 class Session(Wire):
     """A bearer token for a browser session or a script; shown once."""
 
@@ -151,14 +173,36 @@ class DatasetCreate(Request):
     description: str = Field("", max_length=2000)
 
 
+class DatasetFromUrl(Request):
+    """Download a data set; a worker does it, and unpacks what it gets."""
+
+    name: str = Field(min_length=1, max_length=120)
+    kind: DataKind = "images"
+    url: str = Field(max_length=2000)
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    description: str = Field("", max_length=2000)
+
+
 class DatasetView(Wire):
     id: UUID
     name: str
     kind: str
-    folder: str
+    folder: str | None = Field(
+        None, description="Below the data root; null for what was uploaded or downloaded."
+    )
+    source: str = Field("", description="The upload's name, or the address.")
     description: str
     synthetic: bool
     created_at: datetime
+    run_id: UUID | None = Field(None, description="The run that brings it in.")
+    survey_id: UUID | None = Field(None, description="The run that looks through it.")
+    state: Literal["ready", "arriving", "failed"] = "ready"
+    reason: str | None = None
+    found: SurveyResult | None = Field(None, description="What a look through it found; null before.")
+    thumbnails: UUID | None = Field(None, description="The artifact survey, with survey.json and thumbnails.")
+    integrity: IntegrityReport | None = Field(
+        None, description="Of one data set: what the newest evaluation or integrity run on it found."
+    )
 
 
 class RunCreate(Request):
@@ -185,6 +229,40 @@ class SweepCreate(Request):
     spec: SweepSpec
     name: str = Field("", max_length=200)
     tags: list[str] = Field(default_factory=list, max_length=50)
+
+
+class StageDraft(Request):
+    """A run that is being thought of: what the launch form holds."""
+
+    spec: dict[str, Any] = Field(default_factory=dict)
+    inputs: dict[str, InputRef] = Field(default_factory=dict)
+    grid: dict[str, list[Any]] = Field(
+        default_factory=dict, description="Of a sweep: dotted path in the spec → values."
+    )
+
+
+class FieldProblem(Wire):
+    field: str = Field(description="Dotted path: spec.compute.device, inputs.posts, grid.base_lr.")
+    message: str
+
+
+class LaunchCheck(Wire):
+    """What is wrong with a draft; where nothing is, what it would take."""
+
+    problems: list[FieldProblem]
+    runs: int = Field(description="Runs that it would start.")
+    estimate: Estimate | None = Field(description="Of all of them; null where there are problems.")
+
+
+class InputCandidate(Wire):
+    """Something that fits an input: an artifact of a run, or a data set."""
+
+    ref: InputRef
+    name: str
+    made_by: str = Field(description="The stage, or data set.")
+    state: RunState | None = Field(description="Of the run; one that is not over yet is waited for.")
+    synthetic: bool
+    created_at: datetime
 
 
 class RunUpdate(Request):
@@ -409,6 +487,14 @@ class ModelView(Wire):
     created_at: datetime
 
 
+class ModelCardView(Wire):
+    """What a model is and comes from; ``markdown`` is the same for people."""
+
+    facts: ModelFacts
+    markdown: str
+    size: int = Field(description="Bytes of its files.")
+
+
 class PredictionView(Wire):
     """Answer for one image; ``state`` is queued until a prediction worker has answered."""
 
@@ -441,6 +527,9 @@ class StageView(Wire):
     inputs: dict[str, dict[str, Any]]
     outputs: dict[str, str]
     presets: dict[str, dict[str, Any]] = Field(description="Preset name → spec.")
+    defaults: dict[str, Any] = Field(
+        default_factory=dict, description="The whole spec as it is when nothing is said."
+    )
 
 
 class WorkerView(Wire):
@@ -450,3 +539,15 @@ class WorkerView(Wire):
     heartbeat_at: datetime
     run_id: UUID | None
     alive: bool
+    started_at: datetime | None = None
+    run_name: str | None = None
+
+
+class QueueView(Wire):
+    """A line of runs, and who serves it."""
+
+    name: str
+    waiting: int = Field(description="Runs in line.")
+    oldest_at: datetime | None = Field(description="Since when the first of them waits.")
+    running: int
+    workers: int = Field(description="Workers that serve it and whose heartbeat is fresh.")

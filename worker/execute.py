@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from backend.store import artifacts, datasets, states
 from backend.store.errors import StaleToken
 from backend.store.states import Claim
+from backend.store.tables import Upload
 from vise_client.schemas import RunState
 from vise_core.errors import ViseError
 from vise_core.specs.recipes import InputRef
@@ -153,10 +154,20 @@ def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
     for role, raw in claim.inputs.items():
         ref = InputRef.model_validate(raw)
         with here.sessions() as db:
-            if ref.dataset is not None:
-                inputs[role] = datasets.resolve(here.settings.data_root, datasets.get(db, ref.dataset).folder)
+            made_by, name = ref.run, ref.artifact
+            if ref.upload is not None:
+                sent = db.get_one(Upload, ref.upload)
+                inputs[role] = workspace / "inputs" / role / sent.name
+                here.storage.get(sent.sha256, inputs[role])
+                hashes[role] = sent.sha256
                 continue
-            artifact = artifacts.of_run(db, UUID(str(ref.run)), str(ref.artifact))
+            if ref.dataset is not None:
+                dataset = datasets.get(db, ref.dataset)
+                if dataset.folder is not None:
+                    inputs[role] = datasets.resolve(here.settings.data_root, dataset.folder)
+                    continue
+                made_by, name = dataset.run_id, datasets.DATA
+            artifact = artifacts.of_run(db, UUID(str(made_by)), str(name))
             manifest = artifact.manifest
         place = workspace / "inputs" / role
         inputs[role] = artifacts.materialise(here.storage, manifest, artifact.folder, place)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from backend.store import users
-from backend.store.errors import Conflict
+from backend.store import audit, users
+from backend.store.errors import Conflict, Invalid
 from backend.store.tables import User
 from vise_client.schemas import (
+    AuditEntry,
     Login,
     LoginCode,
+    Page,
+    PasswordChange,
     Role,
     Session,
     TokenCreate,
@@ -73,6 +77,18 @@ def logout(who: Who, db: Db) -> Response:
     return Response(status_code=204)
 
 
+@router.post("/auth/password", status_code=204)
+def change_password(body: PasswordChange, who: Who, db: Db) -> Response:
+    """A new password, for whoever knows the old one. Every other session of yours ends; API tokens stay."""
+    if who.kind != "session":
+        raise ApiProblem(403, "Not allowed", "an API token changes no password; sign in on the page Settings")
+    user = users.get_user(db, who.user_id)
+    if user.password_hash is not None and users.verify_password(db, user.email, body.current) is None:
+        raise Invalid("current", "is not your password")
+    users.set_password(db, user, body.new, keep=who.token_id)
+    return Response(status_code=204)
+
+
 @router.get("/tokens", response_model=list[TokenView])
 def list_tokens(who: Who, db: Db) -> list[TokenView]:
     """Your own API tokens; the secrets are not kept."""
@@ -98,8 +114,35 @@ def revoke_token(token_id: UUID, who: Who, db: Db) -> Response:
 
 
 @router.get("/users", response_model=list[UserView], dependencies=[admin])
-def list_users(db: Db) -> list[UserView]:
-    return [UserView.model_validate(user) for user in users.list_users(db)]
+def list_users(
+    db: Db,
+    search: Annotated[str, Query(max_length=200, description="Part of the address.")] = "",
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> list[UserView]:
+    found = users.list_users(db, search=search, offset=offset, limit=limit)
+    return [UserView.model_validate(user) for user in found]
+
+
+@router.get("/audit", response_model=Page[AuditEntry], dependencies=[admin])
+def read_audit(
+    db: Db,
+    kind: Annotated[
+        str | None, Query(max_length=32, description="run, model, data set, user, token.")
+    ] = None,
+    who: Annotated[str | None, Query(max_length=254, description="Part of the address.")] = None,
+    search: Annotated[
+        str | None, Query(max_length=200, description="Part of the name of what was changed, or its id.")
+    ] = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cursor: UUID | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Page[AuditEntry]:
+    """Who changed what, newest first; ask on with ``next_cursor``."""
+    return audit.entries(
+        db, kind=kind, who=who, search=search, since=since, until=until, cursor=cursor, limit=limit
+    )
 
 
 @router.post("/users", response_model=UserView, status_code=201, dependencies=[admin])

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from backend.settings import Settings
 from backend.settings import settings as environment
+from backend.store import audit
 from backend.store.database import connect, session_factory
 from backend.store.storage import Storage
 
@@ -43,9 +44,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = found
     app.state.engine = engine
     app.state.sessions = session_factory(engine)
+    audit.watch(app.state.sessions)
     app.state.storage = Storage(found.storage_url)
     errors.install(app)
-    app.add_middleware(RequestLimits, max_body=found.max_upload_bytes + 2**20)
+    app.add_middleware(
+        RequestLimits,
+        max_body=found.max_upload_bytes + 2**20,
+        larger={f"{PREFIX}/datasets/upload": found.max_dataset_bytes},
+    )
 
     public = APIRouter(prefix=PREFIX)
     public.include_router(health.router)

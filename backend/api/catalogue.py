@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from backend.store import workers
-from vise_client.schemas import RecipeView, StageView, WorkerView
+from fastapi import APIRouter, Query
+
+from backend.store import drafts, workers
+from backend.store.errors import NotFound
+from vise_client.schemas import (
+    InputCandidate,
+    LaunchCheck,
+    QueueView,
+    RecipeView,
+    StageDraft,
+    StageView,
+    WorkerView,
+)
 from vise_core.specs.presets import PRESETS
 from vise_core.specs.recipe_registry import RECIPES
 from vise_core.specs.stages import STAGES
 
-from .dependencies import Db
+from .dependencies import Db, editor
 
 router = APIRouter(tags=["catalogue"])
 
@@ -28,9 +39,29 @@ def stages() -> list[StageView]:
             inputs={role: wanted.model_dump() for role, wanted in entry.inputs.items()},
             outputs=entry.outputs,
             presets=PRESETS.get(name, {}),
+            defaults=entry.spec().model_dump(mode="json"),
         )
         for name, entry in STAGES.items()
     ]
+
+
+@router.post("/stages/{name}/validate", response_model=LaunchCheck, dependencies=[editor])
+def validate(name: str, body: StageDraft, db: Db) -> LaunchCheck:
+    """Everything that is wrong with a draft, by field; where nothing is, its time, memory and disk."""
+    if name not in STAGES:
+        raise NotFound(f"there is no stage {name}; one of {', '.join(STAGES)}")
+    return drafts.check(db, name, body)
+
+
+@router.get("/inputs", response_model=list[InputCandidate])
+def inputs(
+    db: Db,
+    artifact: Annotated[list[str], Query(min_length=1, max_length=50, description="Any of these fits.")],
+    search: Annotated[str, Query(max_length=200, description="Part of the name, or a tag.")] = "",
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> list[InputCandidate]:
+    """What fits an input: artifacts of runs, newest first, then data sets."""
+    return drafts.candidates(db, artifact, search=search, limit=limit)
 
 
 @router.get("/recipes", response_model=list[RecipeView])
@@ -41,3 +72,9 @@ def recipes() -> list[RecipeView]:
 @router.get("/workers", response_model=list[WorkerView])
 def list_workers(db: Db) -> list[WorkerView]:
     return workers.list_workers(db)
+
+
+@router.get("/queues", response_model=list[QueueView])
+def list_queues(db: Db) -> list[QueueView]:
+    """Who waits in which line, and whether anybody serves it."""
+    return workers.queues(db)

@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 
 from backend.settings import Settings
-from backend.store import users
+from backend.store import audit, users
 from backend.store.storage import Storage
 from backend.store.users import RANK, Identity
 from vise_client.schemas import Role
@@ -29,9 +29,11 @@ def get_storage(request: Request) -> Storage:
 
 
 def get_db(request: Request) -> Iterator[Session]:
-    """One transaction a request: committed when the route returns, rolled back when it raises."""
+    """One transaction a request, with its lines of the audit log: committed when the route returns, rolled back
+    when it raises."""
     with request.app.state.sessions.begin() as db:
         yield db
+        audit.write(db, getattr(request.state, "who", None))
 
 
 # scope="function": the transaction is over before the answer is sent, so that what it says is true.
@@ -51,6 +53,7 @@ def identify(
             found = users.find_identity(db, credentials.credentials)
     if found is None:
         raise ApiProblem(401, "Not signed in", "give a valid token: Authorization: Bearer …")
+    request.state.who = found
     return found
 
 

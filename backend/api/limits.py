@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from uuid import uuid4
 
 from fastapi import HTTPException
@@ -11,23 +12,27 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class RequestLimits:
-    """Refuses bodies over ``max_body`` bytes before they are read whole; names each request; safe headers."""
+    """Refuses bodies over ``max_body`` bytes before they are read whole; names each request; safe headers.
 
-    def __init__(self, app: ASGIApp, max_body: int) -> None:
-        self.app, self.max_body = app, max_body
+    ``larger``: paths that take more, and how much.
+    """
+
+    def __init__(self, app: ASGIApp, max_body: int, larger: Mapping[str, int] | None = None) -> None:
+        self.app, self.max_body, self.larger = app, max_body, larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         received = 0
+        most = self.larger.get(scope["path"], self.max_body)
 
         async def limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.max_body:
-                raise HTTPException(413, self._sentence())
+            if received > most:
+                raise HTTPException(413, _sentence(most))
             return message
 
         async def headed(message: Message) -> None:
@@ -40,16 +45,13 @@ class RequestLimits:
             await send(message)
 
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self.max_body:
-            await self._refuse(scope["path"], headed)
+        if length.isdigit() and int(length) > most:
+            await self._refuse(scope["path"], most, headed)
         else:
             await self.app(scope, limited, headed)
 
-    def _sentence(self) -> str:
-        return f"the body is larger than {self.max_body // 2**20} MiB; send less"
-
-    async def _refuse(self, path: str, send: Send) -> None:
-        detail = self._sentence()
+    async def _refuse(self, path: str, most: int, send: Send) -> None:
+        detail = _sentence(most)
         problem = {
             "type": "about:blank",
             "title": "Too large",
@@ -60,3 +62,7 @@ class RequestLimits:
         headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
         await send({"type": "http.response.body", "body": json.dumps(problem | {"errors": []}).encode()})
+
+
+def _sentence(most: int) -> str:
+    return f"the body is larger than {most // 2**20} MiB; send less"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -70,8 +70,11 @@ def set_default(db: Session, model_id: UUID) -> None:
     """Make it the one model that answers when none is named."""
     # Two requests at once must not both clear and both set.
     _lock_registry(db)
-    db.execute(update(Model).where(Model.default).values(default=False))
-    db.execute(update(Model).where(Model.id == model_id).values(default=True))
+    for before in db.scalars(select(Model).where(Model.default, Model.id != model_id)):
+        before.default = False
+    # The one before must have gone first: there is room for one default only.
+    db.flush()
+    get(db, model_id).default = True
     db.flush()
 
 
@@ -90,8 +93,18 @@ def get(db: Session, model_id: UUID | None) -> Model:
     return model
 
 
-def list_models(db: Session) -> list[Model]:
-    return list(db.scalars(select(Model).order_by(Model.default.desc(), Model.id.desc()).limit(1000)))
+def list_models(
+    db: Session, *, search: str = "", task: str = "", offset: int = 0, limit: int = 1000
+) -> list[Model]:
+    """The default one first, then the newest; ``search`` looks in name, method and backbone."""
+    statement = select(Model)
+    if search:
+        fields = (Model.name, Model.method, Model.backbone)
+        statement = statement.where(or_(*(field.icontains(search, autoescape=True) for field in fields)))
+    if task:
+        statement = statement.where(Model.task == task)
+    ordered = statement.order_by(Model.default.desc(), Model.id.desc())
+    return list(db.scalars(ordered.offset(offset).limit(limit)))
 
 
 def delete(db: Session, model_id: UUID) -> None:

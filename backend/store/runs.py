@@ -25,6 +25,8 @@ from vise_client.schemas import (
     RunView,
     SweepCreate,
 )
+from vise_core.specs.base import Spec
+from vise_core.specs.data import FetchSpec
 from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.specs.posts import IngestSpec
 from vise_core.specs.pretrain import PretrainSpec
@@ -34,7 +36,7 @@ from vise_core.specs.stages import STAGES, validate_spec
 
 from . import metrics, states
 from .errors import Conflict, Invalid, NotFound
-from .tables import Artifact, Dataset, MetricLatest, Model, Run, RunEvent, User
+from .tables import Artifact, Dataset, MetricLatest, Model, Run, RunEvent, Upload, User
 
 MAX_CHILDREN = 1000
 SORTS: dict[str, Any] = {
@@ -208,6 +210,9 @@ def delete(db: Session, run_id: UUID) -> None:
     model = db.scalar(select(Model.name).where(Model.run_id.in_(family)).limit(1))
     if model is not None:
         raise Conflict(f"the model {model!r} was made from it; delete that one first")
+    dataset = db.scalar(select(Dataset.name).where(Dataset.run_id.in_(family)).limit(1))
+    if dataset is not None:
+        raise Conflict(f"the data set {dataset!r} was brought in by it; delete that one first")
     db.delete(run)
 
 
@@ -309,44 +314,69 @@ def _checked_inputs(
     db: Session, stage: str, spec: dict[str, Any], inputs: Mapping[str, InputRef], field: str
 ) -> tuple[list[UUID], bool]:
     """(runs that it reads from, whether any input is synthetic). Raises Invalid."""
-    roles = STAGES[stage].inputs
-    for role in inputs:
-        if role not in roles:
-            raise Invalid(f"{field}.{role}", f"{stage} takes {', '.join(roles) or 'no inputs'}")
-    needed = {role for role, entry in roles.items() if entry.required}
     parsed = validate_spec(stage, spec)
-    if isinstance(parsed, EvaluateSpec) and parsed.weights.kind == "pretrained":
-        needed.add("checkpoint")
-    if isinstance(parsed, PretrainSpec) and parsed.objective == "vise":
-        needed.add("labels")
-    if isinstance(parsed, IngestSpec) and parsed.source.kind != "sample":
-        needed.add("source")
-    for role in sorted(needed - inputs.keys()):
-        raise Invalid(f"{field}.{role}", f"is required: {roles[role].help}")
+    for role in sorted(needed_inputs(stage, parsed) - inputs.keys()):
+        raise Invalid(f"{field}.{role}", f"is required: {STAGES[stage].inputs[role].help}")
     depends_on: dict[UUID, None] = {}
     synthetic = False
     for role, ref in inputs.items():
-        if ref.dataset is not None:
-            dataset = db.get(Dataset, ref.dataset)
-            if dataset is None:
-                raise Invalid(f"{field}.{role}.dataset", f"there is no data set {ref.dataset}")
-            synthetic |= dataset.synthetic
-            continue
-        source = db.get(Run, ref.run) if ref.run is not None else None
-        if source is None or source.kind != "stage":
-            raise Invalid(
-                f"{field}.{role}.run", f"there is no run of a stage with the id {ref.run or ref.step}"
-            )
-        if ref.artifact not in STAGES[source.stage or ""].outputs:
-            outputs = ", ".join(STAGES[source.stage or ""].outputs)
-            raise Invalid(f"{field}.{role}.artifact", f"{source.stage} makes {outputs}, not {ref.artifact}")
-        if not roles[role].takes(ref.artifact or ""):
-            raise Invalid(f"{field}.{role}.artifact", f"takes {roles[role].artifact}, not {ref.artifact}")
-        if source.state in (RunState.failed.value, RunState.cancelled.value):
-            raise Invalid(f"{field}.{role}.run", f"the run {source.name!r} has ended as {source.state}")
-        depends_on[source.id] = None
-        synthetic |= source.synthetic
+        source = check_input(db, stage, role, ref, field)
+        synthetic |= not isinstance(source, Upload) and source.synthetic
+        if isinstance(source, Run):
+            depends_on[source.id] = None
+        elif isinstance(source, Dataset) and source.run_id is not None:
+            bringer = db.get_one(Run, source.run_id)
+            # Read once it is there: until then the run waits.
+            depends_on[bringer.id] = None
+            synthetic |= bringer.synthetic
     return list(depends_on), synthetic
+
+
+def needed_inputs(stage: str, spec: Spec) -> set[str]:
+    """Roles that this spec cannot do without."""
+    needed = {role for role, entry in STAGES[stage].inputs.items() if entry.required}
+    if isinstance(spec, EvaluateSpec) and spec.weights.kind == "pretrained":
+        needed.add("checkpoint")
+    if isinstance(spec, PretrainSpec) and spec.objective == "vise":
+        needed.add("labels")
+    if isinstance(spec, IngestSpec) and spec.source.kind != "sample":
+        needed.add("source")
+    if isinstance(spec, FetchSpec) and spec.url is None:
+        needed.add("archive")
+    return needed
+
+
+def check_input(db: Session, stage: str, role: str, ref: InputRef, field: str) -> Run | Dataset | Upload:
+    """What the reference names: a run of a stage, a data set, an upload. Raises Invalid with the field's path."""
+    roles = STAGES[stage].inputs
+    if role not in roles:
+        raise Invalid(f"{field}.{role}", f"{stage} takes {', '.join(roles) or 'no inputs'}")
+    if (ref.upload is None) != (roles[role].artifact != "upload"):
+        raise Invalid(f"{field}.{role}", "takes an uploaded file, and only that does")
+    if ref.upload is not None:
+        sent = db.get(Upload, ref.upload)
+        if sent is None:
+            raise Invalid(f"{field}.{role}.upload", f"there is no upload {ref.upload}")
+        return sent
+    if ref.dataset is not None:
+        dataset = db.get(Dataset, ref.dataset)
+        if dataset is None:
+            raise Invalid(f"{field}.{role}.dataset", f"there is no data set {ref.dataset}")
+        bringer = db.get(Run, dataset.run_id) if dataset.run_id is not None else None
+        if bringer is not None and bringer.state in (RunState.failed.value, RunState.cancelled.value):
+            raise Invalid(f"{field}.{role}.dataset", f"{dataset.name!r} could not be brought in")
+        return dataset
+    source = db.get(Run, ref.run) if ref.run is not None else None
+    if source is None or source.kind != "stage":
+        raise Invalid(f"{field}.{role}.run", f"there is no run of a stage with the id {ref.run or ref.step}")
+    if ref.artifact not in STAGES[source.stage or ""].outputs:
+        outputs = ", ".join(STAGES[source.stage or ""].outputs)
+        raise Invalid(f"{field}.{role}.artifact", f"{source.stage} makes {outputs}, not {ref.artifact}")
+    if not roles[role].takes(ref.artifact or ""):
+        raise Invalid(f"{field}.{role}.artifact", f"takes {roles[role].artifact}, not {ref.artifact}")
+    if source.state in (RunState.failed.value, RunState.cancelled.value):
+        raise Invalid(f"{field}.{role}.run", f"the run {source.name!r} has ended as {source.state}")
+    return source
 
 
 def _parent(

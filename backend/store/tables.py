@@ -99,15 +99,57 @@ class LoginAttempt(Base):
 
 
 class Dataset(Base):
+    """A folder below the data root, or what a run of the stage fetch brought in."""
+
     __tablename__ = "datasets"
 
     id: Mapped[UUID] = _id()
     name: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str] = mapped_column(String(16))
-    folder: Mapped[str] = mapped_column(comment="relative to the data root")
+    folder: Mapped[str | None] = mapped_column(comment="relative to the data root")
+    run_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("runs.id", ondelete="RESTRICT"), comment="the run whose artifact data it is"
+    )
+    survey_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("runs.id", ondelete="SET NULL"), comment="the run that looked through it"
+    )
+    source: Mapped[str] = mapped_column(server_default="", comment="the upload's name, or the address")
     description: Mapped[str] = mapped_column(server_default="")
     synthetic: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime] = _now()
+
+    __table_args__ = (CheckConstraint("(folder IS NULL) <> (run_id IS NULL)", name="one_place"),)
+
+
+class Upload(Base):
+    """A file that somebody sent; its bytes lie in storage. A run unpacks it."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[UUID] = _id()
+    name: Mapped[str]
+    sha256: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime] = _now()
+
+
+class Audit(Base):
+    """Who changed what, written in the transaction of the change."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[UUID] = _id()
+    at: Mapped[datetime] = _now()
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    email: Mapped[str] = mapped_column(server_default="", comment="as it was then")
+    action: Mapped[str] = mapped_column(String(32))
+    kind: Mapped[str] = mapped_column(String(32))
+    target_id: Mapped[UUID | None]
+    target: Mapped[str] = mapped_column(server_default="", comment="its name, as it was then")
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON, server_default=text("'{}'"))
+
+    __table_args__ = (Index(None, "kind", "id"), Index(None, "email", "id"), Index(None, "target_id"))
 
 
 class Run(Base):

@@ -67,8 +67,17 @@ def find_user(db: Session, email: str) -> User | None:
     return db.scalar(select(User).where(User.email == email.strip().lower()))
 
 
-def list_users(db: Session) -> list[User]:
-    return list(db.scalars(select(User).order_by(User.email).limit(10_000)))
+def list_users(db: Session, *, search: str = "", offset: int = 0, limit: int = 1000) -> list[User]:
+    statement = select(User).order_by(User.email).offset(offset).limit(limit)
+    if search:
+        statement = statement.where(User.email.icontains(search, autoescape=True))
+    return list(db.scalars(statement))
+
+
+def set_password(db: Session, user: User, password: str, *, keep: UUID) -> None:
+    """A new password; every session of the user ends but the one that asks (``keep``)."""
+    user.password_hash = _HASHER.hash(password)
+    db.execute(delete(Token).where(Token.user_id == user.id, Token.kind == "session", Token.id != keep))
 
 
 def verify_password(db: Session, email: str, password: str) -> User | None:
@@ -160,9 +169,10 @@ def list_tokens(db: Session, user_id: UUID) -> list[Token]:
 
 def revoke_token(db: Session, token_id: UUID, user_id: UUID) -> None:
     """Raises NotFound for a token that is not that user's."""
-    done = db.execute(delete(Token).where(Token.id == token_id, Token.user_id == user_id).returning(Token.id))
-    if done.scalar_one_or_none() is None:
+    token = db.get(Token, token_id)
+    if token is None or token.user_id != user_id:
         raise NotFound(f"you have no token {token_id}")
+    db.delete(token)
 
 
 def _digest(secret: str) -> str:

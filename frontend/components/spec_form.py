@@ -1,166 +1,158 @@
 """A form out of a spec's JSON schema: one widget a field, nested groups, unions, options that may be left out.
 
-Nothing about any one stage stands here: names, defaults, limits and help come from the schema alone.
+Nothing about any one stage stands here: names, defaults, limits and help come from the schema alone. What the API
+finds wrong is shown below the field that it is about.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-Schema = dict[str, Any]
-
-
-def resolve(schema: Schema, root: Schema) -> Schema:
-    """Follow a $ref; the fields beside it (description, default) stay."""
-    if "$ref" in schema:
-        target = root["$defs"][schema["$ref"].rpartition("/")[2]]
-        return {**target, **{k: v for k, v in schema.items() if k != "$ref"}}
-    return schema
-
-
-def default_of(schema: Schema, root: Schema) -> Any:
-    """The value that a field has when nobody touches it."""
-    schema = resolve(schema, root)
-    if "default" in schema:
-        return schema["default"]
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("type") == "object":
-        return {name: default_of(field, root) for name, field in schema.get("properties", {}).items()}
-    for options in ("oneOf", "anyOf"):
-        if options in schema:
-            return default_of(schema[options][0], root)
-    return None
+from frontend.components.spec_schema import (
+    Schema,
+    chosen,
+    default_of,
+    is_group,
+    may_be_null,
+    options,
+    parsed,
+    resolve,
+    title,
+    written,
+)
+from vise_client.schemas import FieldProblem
 
 
-def title(name: str) -> str:
-    """A field's name as a label: base_lrs → Base lrs."""
-    return name.replace("_", " ").capitalize()
+@dataclass
+class Places:
+    """Where on the page a problem with a field is told."""
+
+    by_path: dict[str, DeltaGenerator] = field(default_factory=dict)
+
+    def reserve(self, path: str) -> None:
+        """Keep a place below the widget that was drawn last."""
+        self.by_path[path] = st.empty()
+
+    def show(self, problems: Sequence[FieldProblem]) -> list[FieldProblem]:
+        """Tell each problem below its field, or below the group around it; returns those that have no place."""
+        told: dict[str, list[str]] = {}
+        homeless = []
+        for problem in problems:
+            path = problem.field
+            while path and path not in self.by_path:
+                path = path.rpartition(".")[0]
+            if path:
+                told.setdefault(path, []).append(problem.message)
+            else:
+                homeless.append(problem)
+        for path, messages in told.items():
+            self.by_path[path].error("  \n".join(messages), icon=":material/error:")
+        return homeless
 
 
-def without_defaults(value: Any, default: Any) -> Any:
-    """What differs from the defaults: the shortest spec that means the same."""
-    if isinstance(value, dict) and isinstance(default, dict):
-        changed = {}
-        for name, item in value.items():
-            if name == "kind" or item != default.get(name):
-                changed[name] = without_defaults(item, default.get(name))
-        return changed if any(k != "kind" for k in changed) or value != default else {}
-    return value
+def spec_form(
+    schema: Schema, values: dict[str, Any], key: str, places: Places, *, open_groups: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Draw the form with these values; returns what it holds now. ``open_groups``: paths that start unfolded."""
+    return _Form(schema, key, places, open_groups).group(schema, values, "spec")
 
 
-def spec_form(schema: Schema, values: dict[str, Any], key: str) -> dict[str, Any]:
-    """Draw the form with these values; returns what it holds now."""
-    return _group(schema, schema, values, key)
+@dataclass
+class _Form:
+    root: Schema
+    key: str
+    places: Places
+    open_groups: Sequence[str]
 
+    def group(self, schema: Schema, values: dict[str, Any], path: str) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        fields = {name: resolve(raw, self.root) for name, raw in schema.get("properties", {}).items()}
+        simple = [name for name, one in fields.items() if not is_group(one, self.root) and name != "kind"]
+        columns = st.columns(2) if len(simple) > 1 else [st.container()]
+        for position, name in enumerate(simple):
+            with columns[position % len(columns)]:
+                value = values.get(name, default_of(fields[name], self.root))
+                result[name] = self.field(name, fields[name], value, f"{path}.{name}")
+                self.places.reserve(f"{path}.{name}")
+        for name, one in fields.items():
+            if is_group(one, self.root):
+                value = values.get(name, default_of(one, self.root))
+                inner = f"{path}.{name}"
+                opened = any(wanted == inner or wanted.startswith(f"{inner}.") for wanted in self.open_groups)
+                with st.expander(title(name), expanded=opened):
+                    result[name] = self.nested(name, one, value, inner)
+                self.places.reserve(inner)
+        if "kind" in fields:
+            result["kind"] = fields["kind"].get("const")
+        return {name: result[name] for name in fields}
 
-def _group(schema: Schema, root: Schema, values: dict[str, Any], key: str) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    simple: list[str] = []
-    nested: list[str] = []
-    for name, field in schema.get("properties", {}).items():
-        (nested if _is_group(resolve(field, root), root) else simple).append(name)
-    columns = st.columns(2) if len(simple) > 1 else [st.container()]
-    for position, name in enumerate(simple):
-        with columns[position % len(columns)]:
-            field = resolve(schema["properties"][name], root)
-            value = values.get(name, default_of(field, root))
-            result[name] = _field(name, field, root, value, f"{key}.{name}")
-    for name in nested:
-        field = resolve(schema["properties"][name], root)
-        value = values.get(name, default_of(field, root))
-        with st.expander(title(name), expanded=False):
-            if "description" in field:
-                st.caption(field["description"])
-            result[name] = _nested(name, field, root, value, f"{key}.{name}")
-    return {name: result[name] for name in schema.get("properties", {})}
-
-
-def _is_group(field: Schema, root: Schema) -> bool:
-    if field.get("type") == "object" or "oneOf" in field:
-        return True
-    return any(resolve(option, root).get("type") == "object" for option in field.get("anyOf", []))
-
-
-def _nested(name: str, field: Schema, root: Schema, value: Any, key: str) -> Any:
-    if "oneOf" in field:
-        options = [resolve(option, root) for option in field["oneOf"]]
-        kinds = [option["properties"]["kind"]["const"] for option in options]
-        present = (value or {}).get("kind", kinds[0])
-        kind = st.selectbox("Kind", kinds, index=kinds.index(present), key=f"{key}.kind")
-        chosen = dict(options[kinds.index(kind)])
-        if chosen.get("description"):
-            st.caption(chosen["description"])
-        chosen["properties"] = {n: f for n, f in chosen["properties"].items() if n != "kind"}
-        inner = value if value and value.get("kind") == kind else {}
-        return {"kind": kind, **_group(chosen, root, inner, f"{key}.{kind}")}
-    if "anyOf" in field:  # A group, or nothing.
-        group = next(resolve(o, root) for o in field["anyOf"] if resolve(o, root).get("type") != "null")
-        if not st.checkbox(f"Use {title(name).lower()}", value=value is not None, key=f"{key}.on"):
+    def nested(self, name: str, one: Schema, value: Any, path: str) -> Any:
+        if may_be_null(one) and not st.checkbox(
+            f"Use {title(name).lower()}", value=value is not None, key=f"{self.key}.{path}.on"
+        ):
             return None
-        return _group(group, root, value or {}, key)
-    return _group(field, root, value or {}, key)
+        found = options(one, self.root)
+        group = chosen(one, self.root, value)
+        if len(found) > 1:
+            kinds = [option["properties"]["kind"]["const"] for option in found]
+            now = group["properties"]["kind"]["const"]
+            kind = st.selectbox(
+                f"Kind of {title(name).lower()}", kinds, index=kinds.index(now), key=f"{self.key}.{path}.kind"
+            )
+            if kind != now:
+                value = None
+            group = found[kinds.index(kind)]
+        about = group.get("description") or one.get("description")
+        if about:
+            st.caption(about)
+        kind_key = group.get("properties", {}).get("kind", {}).get("const", "")
+        inner = _Form(self.root, f"{self.key}.{kind_key}", self.places, self.open_groups)
+        return inner.group(group, value or {}, path)
 
-
-def _field(name: str, field: Schema, root: Schema, value: Any, key: str) -> Any:
-    label, help_text = title(name), field.get("description")
-    options = [resolve(option, root) for option in field.get("anyOf", [])]
-    if any(option.get("type") == "null" for option in options):
-        inner = next(option for option in options if option.get("type") != "null")
+    def field(self, name: str, one: Schema, value: Any, path: str) -> Any:
+        label, help_text, key = title(name), one.get("description"), f"{self.key}.{path}"
+        inner = options(one, self.root)[0]
+        if "const" in one:
+            return one["const"]
+        if "enum" in inner:
+            choices = [*([None] if may_be_null(one) else []), *inner["enum"]]
+            index = choices.index(value) if value in choices else 0
+            return st.selectbox(
+                label,
+                choices,
+                index=index,
+                key=key,
+                help=help_text,
+                format_func=lambda choice: "none" if choice is None else str(choice),
+            )
+        if inner.get("type") == "boolean" and not may_be_null(one):
+            return st.checkbox(label, bool(value), key=key, help=help_text)
+        if inner.get("type") == "array":
+            return self.array(label, inner, value, key, help_text)
+        # Numbers as text: number inputs round 0.00025 to 0.00, and refuse without a word.
         text = st.text_input(
-            label, "" if value is None else str(value), key=key, help=help_text, placeholder="none"
-        )
-        return _number(text, inner) if text.strip() else None
-    if "const" in field:
-        return field["const"]
-    if "enum" in field:
-        choices = field["enum"]
-        index = choices.index(value) if value in choices else 0
-        return st.selectbox(label, choices, index=index, key=key, help=help_text)
-    kind = field.get("type")
-    if kind == "boolean":
-        return st.checkbox(label, bool(value), key=key, help=help_text)
-    if kind == "integer":
-        return st.number_input(
             label,
-            value=int(value or 0),
-            min_value=field.get("minimum"),
-            max_value=field.get("maximum"),
-            step=1,
+            written(value),
             key=key,
             help=help_text,
+            live=True,
+            placeholder="none" if may_be_null(one) else None,
         )
-    if kind == "number":
-        # As text: number inputs round 0.00025 to 0.00.
-        return _number(
-            st.text_input(label, f"{value:g}" if value is not None else "", key=key, help=help_text), field
+        if may_be_null(one) and not text.strip():
+            return None
+        return parsed(text) if inner.get("type") in ("integer", "number", "boolean") else text
+
+    def array(self, label: str, inner: Schema, value: Any, key: str, help_text: str | None) -> Any:
+        items = resolve(inner.get("items", {}), self.root)
+        if "enum" in items:
+            return st.multiselect(label, items["enum"], default=list(value or []), key=key, help=help_text)
+        shown = ", ".join(written(v) for v in value or [])
+        text = st.text_input(
+            label, shown, key=key, help=help_text or "Values with commas between them.", live=True
         )
-    if kind == "array":
-        return _array(label, field, root, value, key, help_text)
-    return st.text_input(label, "" if value is None else str(value), key=key, help=help_text)
-
-
-def _array(label: str, field: Schema, root: Schema, value: Any, key: str, help_text: str | None) -> Any:
-    items = resolve(field.get("items", {}), root)
-    if "enum" in items:
-        return st.multiselect(label, items["enum"], default=list(value or []), key=key, help=help_text)
-    shown = ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value or [])
-    text = st.text_input(label, shown, key=key, help=help_text or "Values with commas between them.")
-    return [_number(part, items) for part in text.split(",") if part.strip()]
-
-
-def _number(text: str, field: Schema) -> Any:
-    """The number that the text means; else the text itself, which the API then refuses by name."""
-    if field.get("type") not in ("integer", "number"):
-        return text.strip()
-    try:
-        value = json.loads(text.strip())
-    except ValueError:
-        try:
-            value = float(text)
-        except ValueError:
-            return text.strip()
-    return int(value) if field.get("type") == "integer" and float(value).is_integer() else value
+        return [parsed(part) for part in text.split(",") if part.strip()]

@@ -24,7 +24,9 @@ HARMLESS = re.compile(r"/_stcore/(health|host-config)")
 RECIPE_SECONDS = 360
 
 ADDRESSES: dict[str, tuple[str, ...]] = {
-    "launch": ("what=pretrain", "what=evaluate"),
+    "launch": ("what=pretrain", "what=evaluate", "clone={vise}"),
+    "data": ("tab=Made by runs", "tab=Add"),
+    "settings": ("tab=API tokens", "tab=Users", "tab=Audit log"),
     "runs": ("all=true",),
     "run": ("run={pretrain}", "run={vise}", "run={recipe}"),
     "compare": ("run={random}&run={vise}",),

@@ -29,6 +29,7 @@ from .finetune import evaluate_finetuned
 from .grid import mean_and_std, split_result
 from .job import Job, Outcome
 from .linear import evaluate_linear
+from .origin import weights_origin
 from .outputs import publish
 from .state import State
 
@@ -81,7 +82,8 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
         state=state,
     )
     outcomes, classifier = (evaluate_linear if spec.protocol == "linear" else evaluate_finetuned)(job)
-    result = summarise(job, judged, outcomes).model_copy(update={"integrity": integrity})
+    origin = weights_origin(spec, inputs)
+    result = summarise(job, judged, outcomes).model_copy(update={"integrity": integrity, **origin})
     publish(job, result, outcomes, classifier)
     _tell(result, reporter, len(splits))
     return result

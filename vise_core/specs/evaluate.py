@@ -155,6 +155,8 @@ class EvaluateResult(Result):
     pretrained_on: int | None = Field(
         None, description="Images that the backbone was pretrained on, where known (Fig. 4's axis)."
     )
+    weights_licence: str = Field("", description="Of published weights: the licence they come under.")
+    weights_trained_on: str = Field("", description="Of published weights: what their authors trained on.")
 
     def headline(self) -> dict[str, float]:
         values = {f"val_{self.metric}": self.val_mean, f"test_{self.metric}": self.test_mean}

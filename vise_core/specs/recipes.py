@@ -20,17 +20,18 @@ class InputRef(Record):
     step: str | None = Field(None, description="Inside a recipe: the step that makes the artifact.")
     artifact: str | None = Field(None, description="The artifact's name, such as posts or checkpoint.")
     dataset: UUID | None = None
+    upload: UUID | None = Field(None, description="A file that somebody sent to be unpacked.")
     given: str | None = Field(
         None, description="Inside a recipe: the name under which whoever starts it gives the input."
     )
 
     @model_validator(mode="after")
     def _exactly_one_origin(self) -> InputRef:
-        origins = [self.run, self.step, self.dataset, self.given]
+        origins = [self.run, self.step, self.dataset, self.upload, self.given]
         if sum(origin is not None for origin in origins) != 1:
-            raise ValueError("give exactly one of run, step, dataset or given")
+            raise ValueError("give exactly one of run, step, dataset, upload or given")
         if (self.run is None and self.step is None) != (self.artifact is None):
-            raise ValueError("run and step need the name of an artifact; dataset and given take none")
+            raise ValueError("run and step need the name of an artifact; the others take none")
         return self
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .base import Record, Result, Spec
+from .data import FetchSpec, SurveyResult, SurveySpec
 from .engagement import (
     ClusterResult,
     ClusterSpec,
@@ -75,6 +76,36 @@ STAGES: dict[str, StageEntry] = {
             "report": "What was refused or repaired, and why.",
             "evaluation_set": "Sample data only: six-emotion images, with masks.",
         },
+    ),
+    "fetch": StageEntry(
+        title="Bring in data",
+        help="Unpack an uploaded archive, or download one, check every file, and look through it.",
+        runner="vise_core.data.fetch:run",
+        spec=FetchSpec,
+        result=SurveyResult,
+        queue="cpu",
+        inputs={
+            "archive": InputRole(
+                help="An uploaded zip or tar; none where a url is given.", artifact="upload", required=False
+            )
+        },
+        outputs={"data": "The files, unpacked.", "survey": "Counts, what cannot be read, thumbnails."},
+    ),
+    "survey": StageEntry(
+        title="Look through data",
+        help="Count a data set, tell what cannot be read and how even its labels are, make thumbnails.",
+        runner="vise_core.data.survey:run",
+        spec=SurveySpec,
+        result=SurveyResult,
+        queue="cpu",
+        inputs={
+            "dataset": InputRole(
+                help="Labelled images, posts, or shards made by ingest.",
+                artifact="evaluation_set",
+                also=(*TASKS, "posts", "data"),
+            )
+        },
+        outputs={"survey": "Counts, what cannot be read, thumbnails."},
     ),
     "sample_tasks": StageEntry(
         title="Sample tasks",
@@ -165,7 +196,7 @@ STAGES: dict[str, StageEntry] = {
         queue="gpu",
         inputs={
             "dataset": InputRole(
-                help="Folder of labelled images.", artifact="evaluation_set", also=tuple(TASKS)
+                help="Folder of labelled images.", artifact="evaluation_set", also=(*TASKS, "data")
             ),
             "checkpoint": InputRole(
                 help="Made by pretrain; needed when weights.kind is pretrained.",
@@ -188,7 +219,7 @@ STAGES: dict[str, StageEntry] = {
         queue="cpu",
         inputs={
             "dataset": InputRole(
-                help="Folder of labelled images.", artifact="evaluation_set", also=tuple(TASKS)
+                help="Folder of labelled images.", artifact="evaluation_set", also=(*TASKS, "data")
             ),
             "posts": InputRole(
                 help="Shards made by ingest; are any of the data set's images among them?",
@@ -218,7 +249,7 @@ STAGES: dict[str, StageEntry] = {
         inputs={
             "predictor": InputRole(help="Made by evaluate.", artifact="predictor"),
             "dataset": InputRole(
-                help="Folder of labelled images.", artifact="evaluation_set", also=tuple(TASKS)
+                help="Folder of labelled images.", artifact="evaluation_set", also=(*TASKS, "data")
             ),
         },
         outputs={"overlays": "PNG pictures.", "explanations": "What each picture shows."},

@@ -17,6 +17,7 @@ PUBLIC = {
 # What every signed-in person may do with what is their own, or ask without changing anything.
 FOR_VIEWERS = {
     ("POST", f"{PREFIX}/auth/logout"),
+    ("POST", f"{PREFIX}/auth/password"),
     ("POST", f"{PREFIX}/tokens"),
     ("DELETE", f"{PREFIX}/tokens/{{token_id}}"),
     ("POST", f"{PREFIX}/metrics/query"),

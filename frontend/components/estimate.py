@@ -1,0 +1,54 @@
+"""What a launch will take, as sentences: measured, calculated, or said to be unknown."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from frontend.style import seconds
+from vise_client.schemas import LaunchCheck
+from vise_core.specs.estimate import Estimate
+
+
+def size(count: float) -> str:
+    """Bytes as people say them: 512 B, 1.4 GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def estimate_lines(found: Estimate) -> list[str]:
+    """Markdown lines: work, time, memory, disk."""
+    lines = [f"**Work** {found.work}"] if found.work else []
+    for time in found.time:
+        spread = f", {seconds(time.least)} to {seconds(time.most)}" if len(time.runs) > 1 else ""
+        lines.append(
+            f"**Time** about {seconds(time.seconds)} on {time.device} :gray[({found.time_note}{spread})]"
+        )
+    if not found.time:
+        lines.append(f"**Time** {found.time_note}")
+    for memory in found.memory:
+        least = "at most" if memory.at_most else "about"
+        lines.append(f"**Memory, {memory.where}** {least} {size(memory.bytes)} a process")
+    lines.append(f":gray[{found.memory_note}]" if found.memory else f"**Memory** {found.memory_note}")
+    if found.disk is not None:
+        more = f", and {size(found.disk.working)} while it runs" if found.disk.working else ""
+        lines.append(f"**Disk** {size(found.disk.kept)}{more} :gray[({found.disk_note})]")
+    else:
+        lines.append(f"**Disk** {found.disk_note}")
+    return lines
+
+
+def show_check(check: LaunchCheck) -> None:
+    """The estimate, or how many problems stand in the way."""
+    if check.problems:
+        many = len(check.problems)
+        st.warning(f"{many} {'thing is' if many == 1 else 'things are'} to be put right first.")
+        for problem in check.problems[:12]:
+            st.markdown(f"- `{problem.field}` {problem.message}")
+    elif check.estimate is not None:
+        if check.runs > 1:
+            st.markdown(f"**{check.runs} runs**")
+        for line in estimate_lines(check.estimate):
+            st.markdown(line)

@@ -1,0 +1,79 @@
+"""Choosing what a run reads from: artifacts of runs and data sets, with search on the server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import streamlit as st
+
+from frontend.session import client
+from vise_client.errors import ApiError
+from vise_client.schemas import InputCandidate
+from vise_core.specs.recipes import InputRef
+
+NONE = ""
+ASKED = 50
+
+
+def ref_text(ref: InputRef) -> str:
+    """A reference as the command line and the page's address write it."""
+    return f"dataset:{ref.dataset}" if ref.dataset else f"{ref.run}:{ref.artifact}"
+
+
+def ref_of(text: str) -> InputRef | None:
+    """The reference that the text means; None where it means none."""
+    origin, _, name = text.partition(":")
+    try:
+        return (
+            InputRef(dataset=UUID(name)) if origin == "dataset" else InputRef(run=UUID(origin), artifact=name)
+        )
+    except ValueError:
+        return None
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def _candidates(_user: str, artifacts: tuple[str, ...], search: str) -> list[InputCandidate]:
+    return client().input_candidates(artifacts, search=search, limit=ASKED)
+
+
+def choose_input(
+    label: str, artifacts: Sequence[str], *, search: str, chosen: str, required: bool, help: str, key: str
+) -> str:
+    """Draw the choice; returns the reference as text, empty for none. ``chosen``: what it starts with."""
+    found = _candidates(str(st.session_state["user"].id), tuple(artifacts), search)
+    labels = {ref_text(one.ref): _label(one) for one in found}
+    # What is chosen stays, whatever the search finds.
+    for kept in (st.session_state.get(key, NONE), chosen):
+        if kept and kept not in labels:
+            labels[kept] = _named(kept)
+    choices = [NONE, *labels]
+    start = chosen or (choices[1] if required and found else NONE)
+    picked = st.selectbox(
+        label,
+        choices,
+        index=choices.index(start),
+        format_func=lambda text: labels.get(text, "none"),
+        key=key,
+        help=help,
+    )
+    if required and not labels:
+        st.caption(f"Nothing fits yet: it takes {' or '.join(artifacts[:3])}.")
+    return picked or NONE
+
+
+def _label(one: InputCandidate) -> str:
+    marks = ", synthetic" if one.synthetic else ""
+    state = f", {one.state.value}" if one.state is not None and not one.state.final else ""
+    tail = f" ({str(one.ref.run)[-4:]})" if one.ref.run else ""
+    return f"{one.name} · {one.made_by} {one.created_at:%Y-%m-%d %H:%M}{marks}{state}{tail}"
+
+
+def _named(text: str) -> str:
+    ref = ref_of(text)
+    try:
+        if ref is not None and ref.run is not None:
+            return f"{client().run(ref.run).name}: {ref.artifact}"
+    except ApiError:
+        pass
+    return text

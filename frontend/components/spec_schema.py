@@ -1,0 +1,121 @@
+"""What a spec's JSON schema says: defaults, labels, which fields hold one value. No widget is drawn here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+Schema = dict[str, Any]
+
+
+def resolve(schema: Schema, root: Schema) -> Schema:
+    """Follow a $ref; the fields beside it (description, default) stay."""
+    if "$ref" in schema:
+        target = root["$defs"][schema["$ref"].rpartition("/")[2]]
+        return {**target, **{k: v for k, v in schema.items() if k != "$ref"}}
+    return schema
+
+
+def options(field: Schema, root: Schema) -> list[Schema]:
+    """The alternatives of a field, null left out; a field without alternatives is its own."""
+    found = [resolve(option, root) for option in field.get("anyOf") or field.get("oneOf") or []]
+    return [option for option in found if option.get("type") != "null"] or [field]
+
+
+def may_be_null(field: Schema) -> bool:
+    return any(option.get("type") == "null" for option in field.get("anyOf", []))
+
+
+def is_group(field: Schema, root: Schema) -> bool:
+    """Whether the field holds further fields."""
+    return any(option.get("type") == "object" for option in options(field, root))
+
+
+def default_of(schema: Schema, root: Schema) -> Any:
+    """The value that a field has when nobody touches it."""
+    schema = resolve(schema, root)
+    if "default" in schema:
+        return schema["default"]
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("type") == "object":
+        return {name: default_of(field, root) for name, field in schema.get("properties", {}).items()}
+    for several in ("oneOf", "anyOf"):
+        if several in schema:
+            return default_of(schema[several][0], root)
+    return None
+
+
+def title(name: str) -> str:
+    """A field's name as a label: base_lrs → Base lrs."""
+    return name.replace("_", " ").capitalize()
+
+
+def merged(default: Any, value: Any) -> Any:
+    """The value with what it leaves open filled from the default; another kind takes nothing from it."""
+    if not (isinstance(default, dict) and isinstance(value, dict)):
+        return value
+    if value.get("kind", default.get("kind")) != default.get("kind"):
+        return value
+    return {
+        **default,
+        **{name: merged(default.get(name), item) for name, item in value.items()},
+    }
+
+
+def without_defaults(value: Any, default: Any) -> Any:
+    """What differs from the defaults: the shortest spec that means the same."""
+    if not (isinstance(value, dict) and isinstance(default, dict)):
+        return value
+    if value.get("kind") != default.get("kind"):
+        return value
+    changed = {
+        name: without_defaults(item, default.get(name))
+        for name, item in value.items()
+        if name not in default or item != default[name]
+    }
+    # The kind of a union says which fields these are.
+    return {"kind": value["kind"], **changed} if changed and "kind" in value else changed
+
+
+def scalar_paths(schema: Schema, root: Schema, values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted paths of the fields that hold one value, as a sweep varies them; of unions the kind in ``values``."""
+    for name, raw in schema.get("properties", {}).items():
+        field = resolve(raw, root)
+        value = values.get(name)
+        if is_group(field, root):
+            if isinstance(value, dict):
+                yield from scalar_paths(chosen(field, root, value), root, value, f"{prefix}{name}.")
+        elif name != "kind" and "const" not in field and options(field, root)[0].get("type") != "array":
+            yield prefix + name
+
+
+def chosen(field: Schema, root: Schema, value: dict[str, Any] | None) -> Schema:
+    """The alternative of a group that this value is of; the first where it does not say."""
+    found = options(field, root)
+    kind = (value or {}).get("kind")
+    return next(
+        (one for one in found if one.get("properties", {}).get("kind", {}).get("const") == kind), found[0]
+    )
+
+
+def parsed(text: str) -> Any:
+    """What a person means by a text: a number, true, false, null, or the text itself."""
+    try:
+        return json.loads(text.strip())
+    except ValueError:
+        pass
+    try:
+        return float(text)  # .5 and 1e-4, which JSON has not
+    except ValueError:
+        return text.strip()
+
+
+def written(value: Any) -> str:
+    """A value as people type it; ``parsed`` reads it back."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

@@ -1,0 +1,137 @@
+"""Launching from a form, and data on its way in, in a real browser against the real stack."""
+
+import io
+import re
+import zipfile
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from vise_client.client import ViseClient
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+
+INGEST = "launch?what=ingest&preset=" + quote("Sample data (synthetic)")
+SMALL = '{"source":{"kind":"sample","posts":40,"evaluation_images":60,"image_size":32}}'
+SLOW = 60_000
+
+
+def in_address(page: Page, name: str) -> str:
+    return parse_qs(urlsplit(page.url).query).get(name, [""])[0]
+
+
+def launch_button(page: Page):
+    return page.get_by_role("button", name=re.compile("^.*Launch (ingest|[0-9]+ runs)$"))
+
+
+def test_a_wrong_value_is_told_beside_its_field_and_holds_the_launch_back(
+    stack, page: Page, pictures
+) -> None:
+    page.goto(f"{stack.url}/{INGEST}")
+    field = page.get_by_label("Posts per shard")
+    field.wait_for(timeout=SLOW)
+    expect(launch_button(page)).to_be_enabled(timeout=SLOW)
+    field.fill("0")
+    expect(page.get_by_text("greater than or equal to 1").first).to_be_visible(timeout=SLOW)
+    expect(launch_button(page)).to_be_disabled(timeout=SLOW)
+    page.screenshot(path=pictures / "launch-problem.png", full_page=True)
+    field.fill("20")
+    expect(launch_button(page)).to_be_enabled(timeout=SLOW)
+    expect(page.get_by_text("greater than or equal to 1")).to_have_count(0)
+
+
+def test_yaml_and_form_follow_each_other_and_a_reload_keeps_both(stack, page: Page) -> None:
+    page.goto(f"{stack.url}/{INGEST}")
+    field = page.get_by_label("Posts per shard")
+    field.wait_for(timeout=SLOW)
+    field.fill("77")
+    page.get_by_role("tab", name="YAML").click()
+    area = page.get_by_label("Spec as YAML")
+    expect(area).to_have_value(re.compile("posts_per_shard: 77"), timeout=SLOW)
+    area.fill("source: {kind: sample, posts: 55}\nposts_per_shard: 78\n")
+    area.press("Control+Enter")
+    page.get_by_role("tab", name="Settings").first.click()
+    expect(page.get_by_label("Posts per shard")).to_have_value("78", timeout=SLOW)
+    page.wait_for_function("location.search.includes('posts_per_shard')", timeout=SLOW)
+    page.reload()
+    expect(page.get_by_label("Posts per shard")).to_have_value("78", timeout=SLOW)
+    page.get_by_role("tab", name="YAML").click()
+    area = page.get_by_label("Spec as YAML")
+    area.fill("source: [1,\nposts_per_shard: 3")
+    area.press("Control+Enter")
+    expect(page.get_by_text("line 2")).to_be_visible(timeout=SLOW)
+
+
+def test_a_run_is_launched_and_cloned_with_a_change(stack, page: Page, vise: ViseClient, pictures) -> None:
+    page.goto(f"{stack.url}/launch?what=ingest&spec={quote(SMALL)}&name=From+the+form")
+    expect(page.get_by_text("100 images to generate")).to_be_visible(timeout=SLOW)
+    launch_button(page).click()
+    page.get_by_role("link", name="Follow it: From the form").click(timeout=SLOW)
+    page.get_by_role("heading", name="From the form").wait_for(timeout=SLOW)
+    run = vise.runs(search="From the form").items[0]
+    vise.wait_for(run.id, timeout=300)
+
+    page.goto(f"{stack.url}/launch?clone={run.id}")
+    name = page.get_by_label("Name", exact=True)
+    expect(name).to_have_value("From the form (copy)", timeout=SLOW)
+    # It has run before, so its time is known.
+    expect(page.get_by_text(re.compile("about .* on cpu"))).to_be_visible(timeout=SLOW)
+    page.screenshot(path=pictures / "launch-clone.png", full_page=True)
+    page.get_by_label("Seed").fill("5")
+    page.wait_for_function("location.search.includes('seed')", timeout=SLOW)
+    expect(launch_button(page)).to_be_enabled(timeout=SLOW)
+    launch_button(page).click()
+    page.get_by_role("link", name="Follow it: From the form (copy)").wait_for(timeout=SLOW)
+    copy = vise.run(vise.runs(search="(copy)").items[0].id)
+    assert copy.spec == vise.run(run.id).spec | {"seed": 5}
+
+
+def test_a_sweep_says_how_many_runs_it_will_start(stack, page: Page) -> None:
+    grid = quote('{"seed":[1,2,3],"posts_per_shard":[10,20]}')
+    page.goto(f"{stack.url}/launch?what=ingest&spec={quote(SMALL)}&grid={grid}")
+    expect(page.get_by_role("button", name=re.compile("Launch 6 runs"))).to_be_enabled(timeout=SLOW)
+    page.get_by_role("tab", name="Sweep").click()
+    page.get_by_label("seed", exact=True).fill("1, 2, 3, 4")
+    expect(page.get_by_role("button", name=re.compile("Launch 8 runs"))).to_be_enabled(timeout=SLOW)
+
+
+def test_an_archive_becomes_a_data_set_with_samples(stack, page: Page, tmp_path: Path, pictures) -> None:
+    with zipfile.ZipFile(tmp_path / "pets.zip", "w") as made:
+        for number in range(12):
+            buffer = io.BytesIO()
+            Image.new("RGB", (64, 48), (20 * number, 90, 120)).save(buffer, "JPEG")
+            made.writestr(f"pets/{('cat', 'dog')[number % 2]}/{number}.jpg", buffer.getvalue())
+    page.goto(f"{stack.url}/data?tab=Add")
+    page.get_by_label("Name", exact=True).fill("Pets of the test")
+    page.locator("input[type=file]").set_input_files(tmp_path / "pets.zip")
+    page.get_by_text("pets.zip").first.wait_for(timeout=SLOW)
+    page.get_by_role("button", name="Add").last.click()
+    page.get_by_role("heading", name="Pets of the test").wait_for(timeout=SLOW)
+    expect(page.get_by_text(re.compile("12 images · 2 classes"))).to_be_visible(timeout=240_000)
+    expect(page.locator("[data-testid=stImage] img")).to_have_count(12, timeout=SLOW)
+    page.screenshot(path=pictures / "data-set.png", full_page=True)
+    page.get_by_role("link", name="Evaluate on it").click()
+    page.get_by_role("heading", name="Launch").wait_for(timeout=SLOW)
+    assert in_address(page, "in_dataset").startswith("dataset:")
+
+
+def test_a_token_is_shown_once_and_told_in_the_log(stack, page: Page, vise: ViseClient) -> None:
+    page.goto(f"{stack.url}/settings?tab=API+tokens")
+    page.get_by_label("Name of the token").fill("browser test")
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_text(re.compile("^vise_"))).to_be_visible(timeout=SLOW)
+    page.reload()
+    page.get_by_text("browser test").wait_for(timeout=SLOW)
+    assert page.get_by_text(re.compile("^vise_")).count() == 0
+    (entry,) = vise.audit(kind="token", search="browser test").items
+    assert (entry.action, entry.email) == ("created", "admin@localhost")
+
+
+def test_workers_are_alive_and_named(stack, page: Page) -> None:
+    page.goto(f"{stack.url}/workers")
+    expect(page.get_by_text("local-runs")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text("local-predict")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text(re.compile("alive")).first).to_be_visible(timeout=SLOW)

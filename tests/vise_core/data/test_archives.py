@@ -1,0 +1,141 @@
+"""Hostile archives land nowhere; honest ones land whole."""
+
+import io
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from vise_core.data.archives import BadArchive, is_archive, unpack
+from vise_core.specs.data import UnpackLimits
+
+
+def make_tar(path: Path, files: dict[str, bytes], mode: str = "w", **entry: object) -> Path:
+    """A tar of these files; ``entry``: attributes of the last one's header."""
+    with tarfile.open(path, mode) as tar:
+        for number, (name, content) in enumerate(files.items(), 1):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            if number == len(files):
+                for key, value in entry.items():
+                    setattr(info, key, value)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def make_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in files.items():
+            made.writestr(name, content)
+    return path
+
+
+def inside(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_a_tar_of_any_kind_is_unpacked(tmp_path: Path, mode: str) -> None:
+    files = {"joy/1.jpg": b"one", "fear/2.jpg": b"two"}
+    archive = make_tar(tmp_path / "a.tar", files, mode)
+    assert is_archive(archive)
+    assert unpack(archive, tmp_path / "out", UnpackLimits()) == 2
+    assert inside(tmp_path / "out") == files
+
+
+def test_a_zip_is_unpacked_without_what_systems_add(tmp_path: Path) -> None:
+    files = {"a/1.jpg": b"one", "__MACOSX/a/._1.jpg": b"fork", "a/.DS_Store": b"x", "a/._1.jpg": b"fork"}
+    unpack(make_zip(tmp_path / "a.zip", files), tmp_path / "out", UnpackLimits())
+    assert inside(tmp_path / "out") == {"a/1.jpg": b"one"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../out.jpg",
+        "/etc/passwd",
+        "a/../../out.jpg",
+        "..\\out.jpg",
+        "C:\\out.jpg",
+        "a\n.jpg",
+        "x" * 300,
+        "a/" * 40 + "b",
+    ],
+)
+@pytest.mark.parametrize("make", [make_tar, make_zip])
+def test_a_member_that_would_leave_the_folder_is_refused(tmp_path: Path, make, name: str) -> None:
+    archive = make(tmp_path / "a.bin", {"fine.jpg": b"1", name: b"2"})
+    with pytest.raises(BadArchive, match="leave its folder"):
+        unpack(archive, tmp_path / "deep" / "out", UnpackLimits())
+    assert not (tmp_path / "out.jpg").exists()
+    assert not (tmp_path / "deep" / "out.jpg").exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
+    archive = make_tar(tmp_path / "a.tar", {"link": b""}, type=kind, linkname="/etc/passwd")
+    with pytest.raises(BadArchive, match="link or a device"):
+        unpack(archive, tmp_path / "out", UnpackLimits())
+
+
+def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        link = zipfile.ZipInfo("link")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        made.writestr(link, "/etc/passwd")
+    with pytest.raises(BadArchive, match="link or a device"):
+        unpack(tmp_path / "a.zip", tmp_path / "out", UnpackLimits())
+
+
+def test_a_bomb_stops_at_its_ratio(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "bomb.zip", {"zeros": bytes(64 * 2**20)})
+    assert archive.stat().st_size < 100_000
+    with pytest.raises(BadArchive, match="unpacks to more than"):
+        unpack(archive, tmp_path / "out", UnpackLimits())
+    assert sum(len(content) for content in inside(tmp_path / "out").values()) <= 17 * 2**20
+
+
+def test_what_a_zip_says_of_its_size_is_not_believed(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "a.zip", {"big": bytes(40 * 2**20)})
+    raw = bytearray(archive.read_bytes())
+    central = raw.rindex(b"PK\x01\x02")
+    raw[central + 24 : central + 28] = (10).to_bytes(4, "little")
+    archive.write_bytes(raw)
+    with pytest.raises(BadArchive):
+        unpack(archive, tmp_path / "out", UnpackLimits())
+    assert sum(len(content) for content in inside(tmp_path / "out").values()) <= 17 * 2**20
+
+
+def test_limits_of_bytes_and_files_hold(tmp_path: Path) -> None:
+    archive = make_tar(tmp_path / "a.tar", {f"{n}.jpg": b"12345" for n in range(10)})
+    with pytest.raises(BadArchive, match="more than 9 files"):
+        unpack(archive, tmp_path / "one", UnpackLimits(files=9))
+    with pytest.raises(BadArchive, match="more than 49 bytes"):
+        unpack(archive, tmp_path / "two", UnpackLimits(bytes=49))
+    assert unpack(archive, tmp_path / "three", UnpackLimits(bytes=50, files=10)) == 10
+
+
+def test_the_same_name_twice_and_a_file_as_folder_are_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in ("a.jpg", "a.jpg"):
+            tar.addfile(tarfile.TarInfo(name))
+    with pytest.raises(BadArchive, match="twice"):
+        unpack(tmp_path / "a.tar", tmp_path / "one", UnpackLimits())
+    with pytest.raises(BadArchive):
+        unpack(make_tar(tmp_path / "b.tar", {"a": b"", "a/b": b""}), tmp_path / "two", UnpackLimits())
+
+
+def test_damaged_encrypted_and_empty_archives_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    whole = make_tar(tmp_path / "a.tar", {"a.jpg": bytes(range(256)) * 4000}, "w:gz").read_bytes()
+    (tmp_path / "cut.tar").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadArchive, match="damaged"):
+        unpack(tmp_path / "cut.tar", tmp_path / "one", UnpackLimits())
+    raw = bytearray(make_zip(tmp_path / "b.zip", {"a.jpg": b"x"}).read_bytes())
+    raw[raw.rindex(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "b.zip").write_bytes(raw)
+    with pytest.raises(BadArchive, match="encrypted"):
+        unpack(tmp_path / "b.zip", tmp_path / "two", UnpackLimits())
+    with pytest.raises(BadArchive, match="no file"):
+        unpack(make_tar(tmp_path / "c.tar", {}), tmp_path / "three", UnpackLimits())

@@ -1,0 +1,83 @@
+"""The stage ``fetch``: bring a data set in, from an upload or from the web, and look through it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from vise_core.errors import BadInput
+from vise_core.reporter import Reporter
+from vise_core.specs.data import FetchSpec, SurveyResult
+
+from .archives import is_archive, unpack
+from .download import allowed_networks, fetch
+from .layout import unwrapped
+from .survey import survey
+
+
+def run(spec: FetchSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> SurveyResult:
+    """Artifacts: ``data`` (the files, unpacked) and ``survey``.
+
+    Raises BadInput for both or neither of a url and an archive, and what unpacking and downloading raise.
+    """
+    if (spec.url is None) == ("archive" not in inputs):
+        raise BadInput("url: give either an address or an uploaded archive as input")
+    folder = workspace / "data"
+    # Begun anew after a stop: half an archive is worth nothing.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if spec.url is None:
+        packed = _only_file(inputs["archive"])
+    else:
+        packed = workspace / _file_name(spec.url)
+        _download(spec, packed, reporter)
+    if is_archive(packed) and spec.kind != "weights":
+
+        def tell(done: int) -> None:
+            reporter.progress(done, None, "files", phase="unpacking")
+
+        files = unpack(packed, folder, spec.limits, tell)
+        reporter.log(f"{files:,} files unpacked.")
+    elif spec.kind == "weights":
+        shutil.copyfile(packed, folder / packed.name)
+    else:
+        raise BadInput(f"{packed.name}: neither a zip nor a tar archive")
+    data = unwrapped(folder)
+    result = survey(data, spec.kind, spec.samples, True, workspace, reporter)
+    reporter.artifact("data", data)
+    return result
+
+
+def _download(spec: FetchSpec, target: Path, reporter: Reporter) -> None:
+    assert spec.url is not None
+
+    def progress(done: int, total: int | None) -> None:
+        reporter.progress(done, total, "bytes", phase="downloading")
+
+    if spec.sha256 is None:
+        reporter.log("No SHA-256 was given: what was sent is taken as it is.", level="warning")
+    found = fetch(
+        spec.url,
+        target,
+        sha256=spec.sha256,
+        most=spec.download_bytes,
+        networks=allowed_networks(),
+        progress=progress,
+        should_stop=reporter.should_stop,
+    )
+    reporter.log(f"Downloaded {target.stat().st_size:,} bytes, SHA-256 {found}.")
+
+
+def _only_file(path: Path) -> Path:
+    files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+    if len(files) != 1:
+        raise BadInput(f"archive: one file is expected, not {len(files)}")
+    return files[0]
+
+
+def _file_name(url: str) -> str:
+    """A harmless name: the address's last part, without anything a file system might read into it."""
+    last = unquote(urlsplit(url).path).rpartition("/")[2]
+    kept = "".join(c for c in last if c.isalnum() or c in "._-").lstrip(".")
+    return kept[-100:] or "download"

@@ -1,0 +1,201 @@
+"""The stage ``survey``: look through a data set without changing it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from PIL import Image
+from pydantic import TypeAdapter
+
+from vise_core.errors import BadImage, BadInput, Stopped
+from vise_core.posts.images import encode_jpeg, open_image
+from vise_core.posts.readers import READERS
+from vise_core.posts.rows import Refused
+from vise_core.posts.shards import ShardIndex
+from vise_core.reporter import Reporter
+from vise_core.specs.data import DataKind, Layout, SurveyResult, SurveySpec
+from vise_core.specs.posts import PostSource
+from vise_core.specs.tasks import TASKS, Task
+from vise_core.tasks import load_task
+from vise_core.tasks.labelled import MAX_IMAGE_PIXELS
+from vise_core.tasks.records import LabelledImages
+
+from .layout import recognise, unwrapped
+
+THUMBNAIL = 160
+EXAMPLES, MAX_CLASSES = 20, 1000
+IMBALANCE = 10
+"""From here on the largest class over the smallest is worth a warning; the integrity checks have the same limit."""
+
+
+@dataclass
+class Found:
+    """What a look through a data set gathers."""
+
+    layout: Layout
+    images: int = 0
+    classes: dict[str, int] = field(default_factory=dict)
+    parts: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    examples: list[dict[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    samples: list[dict[str, str]] = field(default_factory=list)
+    synthetic: bool = False
+
+    def refuse(self, path: str, error: BadImage | Refused) -> None:
+        """Count it, and keep the first as examples."""
+        self.refused[error.reason] = self.refused.get(error.reason, 0) + 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append({"path": path, "reason": error.reason, "message": str(error)[:300]})
+
+
+def run(spec: SurveySpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> SurveyResult:
+    """Artifact: ``survey``. Raises BadInput where there is nothing to look at, Stopped."""
+    return survey(inputs["dataset"], spec.kind, spec.samples, spec.decode, workspace, reporter)
+
+
+def survey(
+    folder: Path, kind: DataKind, samples: int, decode: bool, workspace: Path, reporter: Reporter
+) -> SurveyResult:
+    """Look, write ``survey.json`` and thumbnails, and tell what was found."""
+    folder = unwrapped(folder) if folder.is_dir() else folder
+    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else [folder]
+    if not files:
+        raise BadInput("the data set holds no file")
+    target = workspace / "survey"
+    (target / "thumbnails").mkdir(parents=True, exist_ok=True)
+    layout: Layout = recognise(folder, kind) if folder.is_dir() else "weights"
+    found = Found(layout)
+    if layout == "unknown":
+        found.warnings.append(f"The layout of the files was not recognised; {_expected(kind)}")
+    elif kind == "images":
+        _look_at_images(found, folder, samples, decode, target, reporter)
+    elif kind == "posts":
+        _look_at_posts(found, folder, samples, target, reporter)
+    (target / "survey.json").write_text(json.dumps(asdict(found), indent=1) + "\n")
+    reporter.artifact("survey", target)
+    for warning in found.warnings:
+        reporter.log(warning, level="warning")
+    return SurveyResult(
+        kind=kind,
+        layout=layout,
+        images=found.images,
+        bytes=sum(path.stat().st_size for path in files),
+        files=len(files),
+        classes=found.classes,
+        parts=found.parts,
+        refused=found.refused,
+        warnings=tuple(found.warnings),
+        synthetic=found.synthetic,
+    )
+
+
+def _look_at_images(
+    found: Found, folder: Path, samples: int, decode: bool, target: Path, reporter: Reporter
+) -> None:
+    task: Task = TypeAdapter(Task).validate_python({"kind": found.layout})
+    try:
+        images = load_task(task, folder)
+    except BadInput as error:
+        found.warnings.append(f"An evaluation would refuse it: {error}")
+        return
+    found.images, found.synthetic = len(images), images.synthetic
+    counts = Counter(images.classes[label] for label in images.labels.tolist())
+    found.classes = dict(counts.most_common(MAX_CLASSES))
+    if images.published is not None:
+        found.parts = dict(Counter(images.published))
+    shown = set(_evenly(images, samples))
+    for position, path in enumerate(images.paths):
+        if position % 50 == 0:
+            reporter.progress(position, len(images), "images", phase="looking at images")
+            if reporter.should_stop():
+                raise Stopped("the look through the images was stopped; it begins anew when the run goes on")
+        if not decode and position not in shown:
+            continue
+        name = images.relative_path(position)
+        try:
+            image = open_image(path, max_pixels=MAX_IMAGE_PIXELS)
+        except BadImage as error:
+            found.refuse(name, error)
+            continue
+        if position in shown:
+            label = images.classes[int(images.labels[position])]
+            _keep(found, target, image, name, label)
+    _warn_of_images(found, images)
+
+
+def _evenly(images: LabelledImages, samples: int) -> list[int]:
+    """Positions to show: class by class in turn, so that each is seen."""
+    by_class: dict[int, list[int]] = {}
+    for position, label in enumerate(images.labels.tolist()):
+        by_class.setdefault(label, []).append(position)
+    each = max(1, -(-samples // len(by_class)))
+    turns = [rows[:: max(1, len(rows) // each)][:each] for _, rows in sorted(by_class.items())]
+    return [rows[turn] for turn in range(each) for rows in turns if turn < len(rows)][:samples]
+
+
+def _warn_of_images(found: Found, images: LabelledImages) -> None:
+    sizes = sorted(found.classes.values())
+    if sizes and sizes[-1] > IMBALANCE * sizes[0]:
+        found.warnings.append(
+            f"Uneven labels: the largest class has {sizes[-1]:,} images, the smallest {sizes[0]:,}."
+        )
+    if found.refused:
+        found.warnings.append(
+            f"{sum(found.refused.values()):,} of {found.images:,} images cannot be read; an evaluation refuses such a "
+            "set: mend or remove them."
+        )
+    entry = TASKS.get(found.layout)
+    if entry is not None and entry.class_names is None and len(images.classes) != entry.classes:
+        found.warnings.append(f"{len(images.classes)} classes; {entry.title} has {entry.classes}.")
+
+
+def _look_at_posts(found: Found, folder: Path, samples: int, target: Path, reporter: Reporter) -> None:
+    if found.layout == "shards":
+        index = ShardIndex.open(folder)
+        found.images, found.synthetic = len(index), index.synthetic
+        step = max(1, len(index) // max(1, samples))
+        for i in range(0, len(index), step)[:samples]:
+            record = index.read_record(i)
+            _try_to_keep(found, target, record.image, record.post.id, " / ".join(record.post.comments[:2]))
+        return
+    source = TypeAdapter(PostSource).validate_python({"kind": found.layout})
+    for number, raw in enumerate(READERS[found.layout](folder, source), 1):
+        found.images = number
+        if raw.refused is not None:
+            found.refuse(raw.where, raw.refused)
+        elif len(found.samples) < samples and raw.image is not None:
+            _try_to_keep(found, target, raw.image, raw.where, "")
+        if number % 200 == 0:
+            reporter.progress(number, None, "posts", phase="counting posts")
+            if reporter.should_stop():
+                raise Stopped("the count of posts was stopped; it begins anew when the run goes on")
+    if found.refused:
+        found.warnings.append(
+            f"{sum(found.refused.values()):,} of {found.images:,} posts cannot be read; ingest will leave them out."
+        )
+
+
+def _try_to_keep(found: Found, target: Path, image: bytes | Path, name: str, label: str) -> None:
+    try:
+        _keep(found, target, open_image(image, max_pixels=MAX_IMAGE_PIXELS), name, label)
+    except BadImage as error:
+        found.refuse(name, error)
+
+
+def _keep(found: Found, target: Path, image: Image.Image, name: str, label: str) -> None:
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    file = f"thumbnails/{len(found.samples):03d}.jpg"
+    (target / file).write_bytes(encode_jpeg(image))
+    found.samples.append({"file": file, "path": name[:300], "label": label[:300]})
+
+
+def _expected(kind: DataKind) -> str:
+    return {
+        "images": "give one folder a class, or a labels.csv with path,label, or a layout of the paper's tasks.",
+        "posts": "give posts.jsonl with a folder images, Parquet files, or WebDataset tar shards.",
+        "weights": "give a file of weights (.pth, .pt, .safetensors).",
+    }[kind]

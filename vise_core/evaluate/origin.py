@@ -1,0 +1,21 @@
+"""Whose weights were judged: what a model card has to say of weights that somebody published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vise_core.models import checkpoint, weights
+from vise_core.models.card import Source
+from vise_core.specs.evaluate import CatalogueWeights, EvaluateSpec, PretrainedWeights
+
+
+def weights_origin(spec: EvaluateSpec, inputs: dict[str, Path]) -> dict[str, str]:
+    """Fields of the result: licence and training data of published weights; empty for our own and random ones."""
+    source: Source | weights.WeightsEntry | None = None
+    if isinstance(spec.weights, CatalogueWeights):
+        source = weights.find(spec.weights.name, spec.weights.backbone)
+    elif isinstance(spec.weights, PretrainedWeights) and "checkpoint" in inputs:
+        source = checkpoint.load_card(inputs["checkpoint"]).source
+    if source is None:
+        return {}
+    return {"weights_licence": source.licence, "weights_trained_on": source.trained_on}
