@@ -27,7 +27,8 @@ KINDS: dict[type, str] = {
 }
 SECRET = frozenset({"password_hash", "sha256"})
 _UNTOLD = frozenset({"last_used_at", "progress", "heartbeat_at", "lease_until", "token", "queued_at"})
-_EVENTS = {"cancelled": "cancelled", "cancelling": "cancelled", "queued": "put in line", "running": "retried"}
+_EVENTS = {"cancelled": "cancelled", "cancelling": "cancelled", "paused": "paused", "pausing": "paused"}
+_BY_DETAIL = {"retried", "resumed"}
 _LONGEST = 200
 
 
@@ -136,7 +137,7 @@ def _notice_new(db: Session, *_: object) -> None:
         if isinstance(found, RunEvent):
             run = db.get(Run, found.run_id)
             if run is not None and run.parent_id is None and found.from_state is not None:
-                action = "retried" if found.detail == "retried" else _EVENTS.get(found.to_state)
+                action = found.detail if found.detail in _BY_DETAIL else _EVENTS.get(found.to_state)
                 if action is not None:
                     _note(db, action, "run", run, {})
         elif kind is not None and not _is_step(found):

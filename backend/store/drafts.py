@@ -24,7 +24,7 @@ PAST_RUNS = 100
 DATASET_KINDS = {"evaluation_set": "images", "source": "posts", "posts": "posts", "weights": "weights"}
 """Artifact that an input takes → kind of a registered data set that fits it too."""
 
-LIVE = (RunState.waiting, RunState.queued, RunState.running)
+LIVE = (RunState.waiting, RunState.queued, RunState.running, RunState.pausing, RunState.paused)
 
 
 def check(db: Session, stage: str, draft: StageDraft) -> LaunchCheck:

@@ -33,7 +33,7 @@ def estimate_lines(found: Estimate) -> list[str]:
         lines.append(f"**Memory, {memory.where}** {least} {size(memory.bytes)} a process")
     lines.append(f":gray[{found.memory_note}]" if found.memory else f"**Memory** {found.memory_note}")
     if found.disk is not None:
-        more = f", and {size(found.disk.working)} while it runs" if found.disk.working else ""
+        more = f", and {size(found.disk.working)} of state while it runs" if found.disk.working else ""
         lines.append(f"**Disk** {size(found.disk.kept)}{more} :gray[({found.disk_note})]")
     else:
         lines.append(f"**Disk** {found.disk_note}")

@@ -16,10 +16,10 @@ from vise_core.specs.data import SurveyResult
 
 PAGE = 20
 KINDS = {"images": "Labelled images", "posts": "Posts", "weights": "Weights"}
+# Stages whose runs make data of their own.
 COLLECTIONS = ("ingest", "sample_tasks")
-"""Stages whose runs make data of their own."""
+# The pages' server holds an upload in memory on its way; larger ones go to the API.
 UPLOAD_MIB = 1024
-"""The pages' server holds an upload in memory on its way; larger ones go to the API."""
 TABS = ("Data sets", "Made by runs", "Add")
 
 user = st.session_state["user"]

@@ -28,7 +28,7 @@ def live() -> None:
                 {
                     "queue": queue.name,
                     "in line": queue.waiting,
-                    "first waits since": age(now, queue.oldest_at) if queue.oldest_at else "–",
+                    "first waits for": age(now, queue.oldest_at) if queue.oldest_at else "–",
                     "running": queue.running,
                     "workers": queue.workers,
                 }

@@ -108,7 +108,7 @@ def estimate(stage: str, spec: Spec, facts: InputFacts, past: Sequence[PastRun] 
         memory_note = f"as measured in {_counted(alike)}"
     elif not memory:
         memory_note = NO_RUN_YET
-    disk_note = "checkpoint, and the state to resume from while it runs"
+    disk_note = "the weights that it leaves"
     if disk is None and alike and planned is not None:
         rate = median(run.written / done.amount for run, done in alike)
         disk = DiskEstimate(kept=round(rate * planned.amount))

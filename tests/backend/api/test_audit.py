@@ -21,6 +21,8 @@ def told(api, tokens, **query) -> list[tuple[str, str, str, str]]:
 def test_the_life_of_a_run_is_told_newest_first(editor, tokens) -> None:
     run = editor.post(f"{PREFIX}/runs", json=SAMPLE).json()
     editor.patch(f"{PREFIX}/runs/{run['id']}", json={"name": "Autumn"})
+    editor.post(f"{PREFIX}/runs/{run['id']}/pause")
+    editor.post(f"{PREFIX}/runs/{run['id']}/resume")
     editor.post(f"{PREFIX}/runs/{run['id']}/cancel")
     editor.post(f"{PREFIX}/runs/{run['id']}/retry")
     editor.post(f"{PREFIX}/runs/{run['id']}/cancel")
@@ -30,6 +32,8 @@ def test_the_life_of_a_run_is_told_newest_first(editor, tokens) -> None:
         ("cancelled", "Autumn"),
         ("retried", "Autumn"),
         ("cancelled", "Autumn"),
+        ("resumed", "Autumn"),
+        ("paused", "Autumn"),
         ("changed", "Autumn"),
         ("created", "Spring"),
     ]
