@@ -167,7 +167,7 @@ class DatasetCreate(Request):
 
     name: str = Field(min_length=1, max_length=120)
     kind: Literal["posts", "images", "weights"] = Field(
-        description="posts: to ingest. images: labelled, to evaluate on."
+        description="posts: to ingest. images: labelled, to evaluate on. weights: of a backbone, or a text encoder."
     )
     folder: str = Field(min_length=1, max_length=1000, description="Relative to the server's data root.")
     description: str = Field("", max_length=2000)

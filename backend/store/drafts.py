@@ -21,7 +21,9 @@ from .tables import Artifact, Dataset, Run
 
 MAX_POINTS = 1000
 PAST_RUNS = 100
-DATASET_KINDS = {"evaluation_set": "images", "source": "posts", "posts": "posts", "weights": "weights"}
+DATASET_KINDS = {
+    "evaluation_set": "images", "source": "posts", "posts": "posts", "weights": "weights", "text_encoder": "weights",
+}  # fmt: skip
 """Artifact that an input takes → kind of a registered data set that fits it too."""
 
 LIVE = (RunState.waiting, RunState.queued, RunState.running, RunState.pausing, RunState.paused)

@@ -22,6 +22,13 @@ def register(db: Session, request: ModelCreate) -> Model:
     run = db.get(Run, request.run_id)
     if run is None or run.stage != "evaluate" or run.state != RunState.succeeded.value or run.result is None:
         raise Invalid("run_id", "give a succeeded evaluate run")
+    setup = run.result.get("setup", "image")
+    if setup != "image":
+        raise Invalid(
+            "run_id",
+            f"this evaluation reads texts (setup {setup}), and a model answers for an image alone; give one with setup "
+            "image",
+        )
     artifact = db.scalar(select(Artifact).where(Artifact.run_id == run.id, Artifact.name == "predictor"))
     if artifact is None:
         raise Invalid("run_id", "this run has no artifact named predictor")
@@ -54,7 +61,13 @@ def register_best(db: Session, parent: Run, children: Sequence[Run]) -> None:
     wish = RecipeSpec.model_validate(parent.spec).register_best
     if wish is None:
         return
-    candidates = [c for c in children if c.step in wish.among and c.result is not None]
+    candidates = [
+        c
+        for c in children
+        if c.step in wish.among and c.result is not None and c.result.get("setup", "image") == "image"
+    ]
+    if not candidates:
+        return  # whatever reads texts makes no predictor
     best = max(candidates, key=_validation_score)
     # One at a time, so that two recipes that end at once do not choose the same name.
     _lock_registry(db)

@@ -335,7 +335,7 @@ def _checked_inputs(
 def needed_inputs(stage: str, spec: Spec) -> set[str]:
     """Roles that this spec cannot do without."""
     needed = {role for role, entry in STAGES[stage].inputs.items() if entry.required}
-    if isinstance(spec, EvaluateSpec) and spec.weights.kind == "pretrained":
+    if isinstance(spec, EvaluateSpec) and spec.reads_images and spec.weights.kind == "pretrained":
         needed.add("checkpoint")
     if isinstance(spec, PretrainSpec) and spec.objective == "vise":
         needed.add("labels")
@@ -374,6 +374,12 @@ def check_input(db: Session, stage: str, role: str, ref: InputRef, field: str) -
         raise Invalid(f"{field}.{role}.artifact", f"{source.stage} makes {outputs}, not {ref.artifact}")
     if not roles[role].takes(ref.artifact or ""):
         raise Invalid(f"{field}.{role}.artifact", f"takes {roles[role].artifact}, not {ref.artifact}")
+    if ref.artifact == "predictor" and source.spec.get("setup", "image") != "image":
+        raise Invalid(
+            f"{field}.{role}.artifact",
+            f"{source.name!r} makes no predictor: it reads texts (setup {source.spec['setup']}), and a predictor "
+            "answers for an image alone",
+        )
     if source.state in (RunState.failed.value, RunState.cancelled.value):
         raise Invalid(f"{field}.{role}.run", f"the run {source.name!r} has ended as {source.state}")
     return source

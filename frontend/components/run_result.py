@@ -11,6 +11,7 @@ from frontend.charts.curves import grid_figure
 from frontend.components.page import empty
 from frontend.session import client, errors_as_sentences, may_edit
 from vise_client.schemas import ModelCreate, RunView
+from vise_core.specs.evaluate import SETUPS
 from vise_core.specs.integrity import CHECKS
 from vise_core.specs.tasks import METRICS
 
@@ -34,12 +35,12 @@ def run_result(run: RunView) -> None:
 
 
 def evaluation(values: dict[str, Any]) -> None:
-    kept = (
-        "features computed once and kept"
-        if values["features"] == "cached"
-        else "images augmented anew each epoch"
-    )
-    setup = "" if values.get("setup", "image") == "image" else f", {values['setup']}"
+    kept = {
+        "cached": "features computed once and kept",
+        "augmented": "images augmented anew each epoch",
+        "none": "no images",
+    }[values["features"]]
+    setup = "" if values.get("setup", "image") == "image" else f", {SETUPS[values['setup']]}"
     st.write(
         f"**{values['method']}** on **{values['task']}**, {values['protocol']} protocol{setup}, {kept}. "
         "Mean ± sample standard deviation (ddof 1) over splits."

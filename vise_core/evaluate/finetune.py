@@ -1,9 +1,9 @@
-"""The fine-tuned protocol: every weight is trained, end to end, from the pretrained ones (Sec. 4.2)."""
+"""The fine-tuned protocol: the towers are trained, end to end, from the pretrained ones (Sec. 4.2, 5.2)."""
 
 from __future__ import annotations
 
-import copy
 import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,37 +19,39 @@ from vise_core.specs.tasks import written
 from .device import autocast, memory_format, precision
 from .grid import Setting, learning_rate, settings
 from .job import Job, Outcome
-from .loading import augmented_look, epoch_batches, image_batches, in_batches, plain_look
+from .loading import Indices, Look, epoch_batches, image_batches, in_batches
 from .metrics import measure
+from .midway import NAME, SAVE_SECONDS, Midway, Training, load_midway, save_midway
 from .state import to_tensor
+from .texts import Words
+from .towers import Towers, new_towers
 
 SCORE_BATCH = 64
+TEXTS = "texts.npy"
+
+Reads = Callable[[Indices], Words]
 
 
-def evaluate_finetuned(job: Job) -> tuple[list[Outcome], ImageClassifier]:
-    """Every split's grid one training after the other, and split 0's chosen classifier.
+def evaluate_finetuned(job: Job) -> tuple[list[Outcome], ImageClassifier | None]:
+    """Every split's grid one training after the other, and split 0's chosen classifier of images.
 
-    A finished training is kept in the state. Stopping or a crash costs the training in progress only, which
-    starts again from its first epoch with the same result.
+    A finished training is kept in the state, and so, every few minutes, is the one in progress after an epoch. What
+    is lost by stopping or a crash is done again with the same result. No classifier where texts are read.
     """
     grid = settings(job.spec)
+    read = _reader(job)
     done: list[dict[str, Any]] = list(job.state.facts.get("done", []))
     for number in range(len(done), len(job.splits) * len(grid)):
         split, setting = number // len(grid), grid[number % len(grid)]
-        began = time.perf_counter()
-        classifier, step_seconds = _train(job, split, setting, number)
-        point, scores = _judge(job, classifier, split, setting)
-        point = point.model_copy(
-            update={"seconds": time.perf_counter() - began, "iteration_seconds": step_seconds}
-        )
+        towers, point, scores = _training(job, split, setting, number, read)
         earlier = [p["val"] for p in done[split * len(grid) :]]
         keep: dict[str, dict[str, Tensor]] = {}
         if not earlier or point.val > max(earlier):
             keep[f"best-{split}"] = {"scores": to_tensor(scores)}
-            if split == 0:
-                keep["predictor"] = dict(classifier.state_dict())
+            if split == 0 and job.texts is None:
+                keep["predictor"] = dict(towers.state_dict())
         done = [*done, point.model_dump()]
-        job.state.save({"done": done}, tensors=keep)
+        job.state.save({"done": done}, tensors=keep, drop=[NAME])
         job.reporter.log(
             f"split {split}: base lr {setting.base_lr:g}, weight decay {setting.weight_decay:g}: "
             f"val {written(job.metric, point.val)}"
@@ -58,64 +60,119 @@ def evaluate_finetuned(job: Job) -> tuple[list[Outcome], ImageClassifier]:
     for split in range(len(job.splits)):
         points = [GridPoint.model_validate(p) for p in done[split * len(grid) : (split + 1) * len(grid)]]
         outcomes.append(Outcome(points, job.state.tensors(f"best-{split}")["scores"].numpy()))
-    best = job.new_classifier(copy.deepcopy(job.backbone), 0)
+    return outcomes, _classifier(job)
+
+
+def _reader(job: Job) -> Reads | None:
+    """How a batch of texts is read, None where none is. A frozen tower's embeddings are computed first."""
+    if job.texts is None:
+        return None
+    if job.spec.trains_text:
+        return job.texts.reader(None, job.device)
+    if not job.state.facts:
+        job.embed_texts(job.workspace / TEXTS)
+        job.state.save({"done": []}, moved={TEXTS: job.workspace / TEXTS})
+    return job.texts.reader(np.load(job.state.file(TEXTS), mmap_mode="r"), job.device)
+
+
+def _classifier(job: Job) -> ImageClassifier | None:
+    if job.backbone is None or job.texts is not None:
+        return None
+    best = new_towers(job, 0)
     best.load_state_dict(job.state.tensors("predictor"))
-    return outcomes, best.eval()
+    assert best.backbone is not None
+    return ImageClassifier(best.backbone, best.head, job.images.classes, image_size=job.image_size).eval()
 
 
-def _train(job: Job, split: int, setting: Setting, number: int) -> tuple[ImageClassifier, float]:
-    """The trained classifier, and the mean seconds of a step (Table 9)."""
+def _training(
+    job: Job, split: int, setting: Setting, number: int, read: Reads | None
+) -> tuple[Towers, GridPoint, npt.NDArray[np.float32]]:
+    """One point of the grid: the trained towers, their metrics, their probabilities for the reported images."""
+    towers, took = train(job, split, setting, number, read)
+    began = time.perf_counter()
+    point, scores = _judge(job, towers, split, setting, read)
+    timed = {
+        "seconds": took.seconds + time.perf_counter() - began,
+        "iteration_seconds": took.stepping / took.steps,
+    }
+    return towers, point.model_copy(update=timed), scores
+
+
+def train(job: Job, split: int, setting: Setting, number: int, read: Reads | None) -> tuple[Towers, Midway]:
+    """The trained towers of a split and grid point, and what it took (Table 9).
+
+    ``number`` counts the trainings of the evaluation. Goes on from the state where it was in the middle of this one.
+    """
     spec, device = job.spec, job.device
-    classifier = job.new_classifier(copy.deepcopy(job.backbone), split).requires_grad_(True)
+    towers = new_towers(job, split)
     layout = memory_format(spec.compute, device)
-    classifier = classifier.to(device=device, memory_format=layout)  # type: ignore[call-overload]
-    optimizer = _optimizer(classifier, spec, setting)
+    towers = towers.to(device=device, memory_format=layout)  # type: ignore[call-overload]
     scaler = torch.amp.GradScaler(device.type, enabled=precision(spec.compute, device) is torch.float16)
+    training = Training(towers, _optimizer(towers, spec, setting), scaler)
     labels = torch.from_numpy(job.images.labels).to(device)
     trainings = len(job.splits) * len(settings(spec))
-    seconds, steps = 0.0, 0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # For networks that draw while they train; the same in every attempt.
         torch.manual_seed((spec.seed * 1009 + number) % 2**31)
-        for epoch in range(spec.epochs):
-            classifier.train()
-            for group in optimizer.param_groups:
+        at = load_midway(job.state, number, training, device)
+        for epoch in range(at.epoch, spec.epochs):
+            entered = time.perf_counter()
+            towers.train()
+            for group in training.optimizer.param_groups:
                 group["lr"] = learning_rate(setting.base_lr, spec, epoch)
             batches = epoch_batches(job.splits[split].train, spec, split, epoch)
-            if len(batches) > 1 and len(batches[-1]) == 1:
+            if job.backbone is not None and len(batches) > 1 and len(batches[-1]) == 1:
                 batches = batches[:-1]  # batch-norm has no variance over one image
-            look = augmented_look(classifier.image_size, classifier.mean, classifier.std, spec.seed, epoch)
+            look = None if job.backbone is None else job.augmented_look(job.backbone, epoch)
             total, began = 0.0, time.perf_counter()
-            for batch, pixels in image_batches(job.images, batches, look, spec.compute.loader_workers):
+            for batch, pixels, words in _inputs(job, batches, look, read):
                 job.state.raise_if_stopped()
-                optimizer.zero_grad(set_to_none=True)
+                training.optimizer.zero_grad(set_to_none=True)
                 with autocast(spec.compute, device):
-                    loss = cross_entropy(classifier(pixels.to(device, memory_format=layout)), labels[batch])
+                    loss = cross_entropy(towers(pixels, words), labels[batch])
                 scaler.scale(loss).backward()
-                scaler.step(optimizer)
+                scaler.step(training.optimizer)
                 scaler.update()
                 total += float(loss.detach()) * len(batch)
-            seconds, steps = seconds + time.perf_counter() - began, steps + len(batches)
-            _report(job, classifier, split, number * spec.epochs + epoch + 1, total / sum(map(len, batches)))
-            job.reporter.progress(
-                number * spec.epochs + epoch + 1, trainings * spec.epochs, "epochs", phase=f"split {split}"
-            )
-    return classifier, seconds / steps
+            stepping = at.stepping + time.perf_counter() - began
+            done = number * spec.epochs + epoch + 1
+            _report(job, towers, split, done, total / sum(map(len, batches)), read)
+            job.reporter.progress(done, trainings * spec.epochs, "epochs", phase=f"split {split}")
+            seconds = at.seconds + time.perf_counter() - entered
+            at = Midway(epoch + 1, at.steps + len(batches), stepping, seconds)
+            if at.epoch < spec.epochs and job.state.due(SAVE_SECONDS):
+                save_midway(job.state, number, training, at, device)
+    return towers, at
 
 
-def _optimizer(classifier: nn.Module, spec: EvaluateSpec, setting: Setting) -> torch.optim.Optimizer:
+def _inputs(
+    job: Job, batches: list[Indices], look: Look | None, read: Reads | None
+) -> Iterator[tuple[Indices, Tensor | None, Words | None]]:
+    """(indices, images, texts) of each batch, on the device; None for what is not read."""
+    layout, workers = memory_format(job.spec.compute, job.device), job.spec.compute.loader_workers
+    seen: Iterable[tuple[Indices, Tensor | None]] = (
+        ((batch, None) for batch in batches)
+        if look is None
+        else image_batches(job.images, batches, look, workers)
+    )
+    for batch, pixels in seen:
+        moved = None if pixels is None else pixels.to(job.device, memory_format=layout)
+        yield batch, moved, None if read is None else read(batch)
+
+
+def _optimizer(towers: nn.Module, spec: EvaluateSpec, setting: Setting) -> torch.optim.Optimizer:
     rate = learning_rate(setting.base_lr, spec, 0)
     if spec.optimizer == "adamw":
-        return torch.optim.AdamW(classifier.parameters(), rate, weight_decay=setting.weight_decay)
+        return torch.optim.AdamW(towers.parameters(), rate, weight_decay=setting.weight_decay)
     return torch.optim.SGD(
-        classifier.parameters(), rate, momentum=spec.momentum, weight_decay=setting.weight_decay
+        towers.parameters(), rate, momentum=spec.momentum, weight_decay=setting.weight_decay
     )
 
 
-def _report(job: Job, classifier: ImageClassifier, split: int, step: int, train_loss: float) -> None:
+def _report(job: Job, towers: Towers, split: int, step: int, train_loss: float, read: Reads | None) -> None:
     """Curves of one training after the other; the step counts epochs over all of them."""
     val = job.splits[split].val
-    logits, labels = _logits(job, classifier, val), job.images.labels[val]
+    logits, labels = _logits(job, towers, val, read), job.images.labels[val]
     val_loss = float(cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
     values = {"train_loss": train_loss, "val_loss": val_loss}
     values |= {f"val_{name}": value for name, value in measure(job.curve_metrics, logits, labels).items()}
@@ -123,25 +180,24 @@ def _report(job: Job, classifier: ImageClassifier, split: int, step: int, train_
 
 
 def _judge(
-    job: Job, classifier: ImageClassifier, split: int, setting: Setting
+    job: Job, towers: Towers, split: int, setting: Setting, read: Reads | None
 ) -> tuple[GridPoint, npt.NDArray[np.float32]]:
     """The metrics of a finished training, and its probabilities for the reported images."""
     parts = job.splits[split]
-    val = _logits(job, classifier, parts.val)
-    test = _logits(job, classifier, parts.test) if len(parts.test) else None
+    val = _logits(job, towers, parts.val, read)
+    test = _logits(job, towers, parts.test, read) if len(parts.test) else None
     scores = torch.softmax(torch.from_numpy(val if test is None else test), -1).numpy()
     return job.point(split, setting, val, test), scores
 
 
 @torch.inference_mode()
-def _logits(job: Job, classifier: ImageClassifier, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def _logits(job: Job, towers: Towers, indices: Indices, read: Reads | None) -> npt.NDArray[np.float32]:
     """(n, classes) float32 on the evaluation crop."""
-    classifier.eval()
-    look = plain_look(classifier.image_size, classifier.resize, classifier.mean, classifier.std)
-    layout, parts = memory_format(job.spec.compute, job.device), []
-    workers = job.spec.compute.loader_workers
-    for _, pixels in image_batches(job.images, in_batches(indices, SCORE_BATCH), look, workers):
+    towers.eval()
+    look = None if job.backbone is None else job.plain_look(job.backbone)
+    parts = []
+    for _, pixels, words in _inputs(job, in_batches(indices, SCORE_BATCH), look, read):
         with autocast(job.spec.compute, job.device):
-            out = classifier(pixels.to(job.device, memory_format=layout))
+            out = towers(pixels, words)
         parts.append(out.float().cpu())
     return torch.cat(parts).numpy()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from vise_core.models.backbones import Backbone
-from vise_core.models.classifier import ImageClassifier
+from vise_core.models.checkpoint import resize_for
 from vise_core.models.heads import linear_head
 from vise_core.reporter import Reporter
 from vise_core.specs.evaluate import EvaluateSpec, GridPoint
@@ -18,33 +20,67 @@ from vise_core.specs.tasks import Metric, secondary_metrics, task_metric
 from vise_core.tasks import LabelledImages, Split
 
 from .grid import Setting
+from .loading import Look, augmented_look, plain_look
 from .metrics import Scores, measure
 from .state import State
+from .texts import Texts
 
 
 @dataclass(frozen=True)
 class Job:
-    """An evaluation with everything read and checked. ``backbone`` holds the weights to be judged."""
+    """An evaluation with everything read and checked.
+
+    Attributes
+    ----------
+    backbone: the weights to be judged; None where no image is read. texts: None where no text is read.
+    image_size: side of the crop.
+    """
 
     spec: EvaluateSpec
     images: LabelledImages
     splits: list[Split]
-    backbone: Backbone
+    backbone: Backbone | None
+    texts: Texts | None
     image_size: int
     device: torch.device
     workspace: Path
     reporter: Reporter
     state: State
 
-    def new_classifier(self, backbone: Backbone, split: int) -> ImageClassifier:
-        """The backbone under a fresh head, the same for every grid point of a split."""
-        head = linear_head(
-            backbone.feature_dim,
+    def new_head(self, split: int) -> nn.Linear:
+        """A fresh head on the features of all towers side by side, the same for every grid point of a split."""
+        image = 0 if self.backbone is None else self.backbone.feature_dim
+        text = 0 if self.texts is None else self.texts.encoder.dim
+        return linear_head(
+            image + text,
             len(self.images.classes),
             self.spec.bias_prior,
             seed=(self.spec.seed * 1009 + split) % 2**31,
         )
-        return ImageClassifier(backbone, head, self.images.classes, image_size=self.image_size)
+
+    def plain_look(self, backbone: Backbone) -> Look:
+        """The evaluation crop, as the backbone wants it."""
+        resize = resize_for(backbone, self.image_size)
+        return plain_look(self.image_size, resize, backbone.mean, backbone.std)
+
+    def augmented_look(self, backbone: Backbone, epoch: int) -> Look:
+        """The random crops of an epoch, as the backbone wants them."""
+        return augmented_look(self.image_size, backbone.mean, backbone.std, self.spec.seed, epoch)
+
+    def between(self, total: int, unit: str, phase: str) -> Callable[[int], None]:
+        """To be told between batches how many are done: shows it, and raises Stopped when asked to."""
+
+        def tell(done: int) -> None:
+            self.reporter.progress(done, total, unit, phase=phase)
+            self.state.raise_if_stopped()
+
+        return tell
+
+    def embed_texts(self, path: Path) -> None:
+        """Write the (n, dim) float32 embeddings of all texts as ``.npy``. Nothing where no text is read."""
+        if self.texts is not None:
+            between = self.between(len(self.images), "texts", "texts")
+            self.texts.embed(path, self.device, between)
 
     def reported(self, split: int) -> npt.NDArray[np.int64]:
         """The images whose predictions are kept: test, or val where there is no test."""

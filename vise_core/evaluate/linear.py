@@ -4,6 +4,7 @@ All splits and all points of the grid go through the epochs together. An image i
 through the backbone once an epoch, whatever the number of splits and grid points; the draw depends on
 (seed, epoch, image) only. Each head ends where training it alone on these images would end.
 Without augmentation every epoch reuses the features of the evaluation crop (reported as "cached").
+Where texts are read, their embeddings stand beside the image's features (Sec. 4.3); they are computed once.
 """
 
 from __future__ import annotations
@@ -14,17 +15,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
+from vise_core.models.backbones import Backbone
 from vise_core.models.classifier import ImageClassifier
 
 from .features import Features, write_features
 from .grid import choose, learning_rate, settings
 from .heads import HeadBatch
 from .job import Job, Outcome
-from .loading import Look, as_tensor, augmented_look, epoch_batches, in_batches, plain_look
+from .loading import Indices, Look, as_tensor, epoch_batches, in_batches
 from .metrics import measure
 
 SCORE_BATCH = 4096
+IMAGES, TEXTS = "features.npy", "texts.npy"
+Towers = list[Features]
+"""Features of all images under each tower that there is."""
+
 CURVES_OF_SPLITS = 10
 """Splits that get a curve of their own; more would drown the rest."""
 
@@ -38,64 +45,70 @@ class _Epoch(NamedTuple):
     """By metric."""
 
 
-def evaluate_linear(job: Job) -> tuple[list[Outcome], ImageClassifier]:
-    """Every split's grid, and split 0's chosen classifier. Raises Stopped with the state saved."""
-    backbone = job.backbone.to(job.device).eval().requires_grad_(False)
+def evaluate_linear(job: Job) -> tuple[list[Outcome], ImageClassifier | None]:
+    """Every split's grid, and split 0's chosen classifier where images alone are read.
+
+    Raises Stopped with the state saved.
+    """
+    if job.backbone is not None:
+        job.backbone.to(job.device).eval().requires_grad_(False)
     heads = _new_heads(job)
-    features = _plain_features(job)
+    features = _kept_features(job)
     _train(job, heads, features)
     outcomes = [_outcome(job, split, heads[split], features) for split in range(len(job.splits))]
+    if job.backbone is None or job.texts is not None:
+        return outcomes, None
     chosen = choose([point.val for point in outcomes[0].points])
-    classifier = job.new_classifier(backbone, 0)
+    head = job.new_head(0).to(job.device)
     with torch.no_grad():
-        classifier.head.weight.copy_(heads[0].weight[chosen])
-        classifier.head.bias.copy_(heads[0].bias[chosen])
-    return outcomes, classifier
+        head.weight.copy_(heads[0].weight[chosen])
+        head.bias.copy_(heads[0].bias[chosen])
+    return outcomes, ImageClassifier(job.backbone, head, job.images.classes, image_size=job.image_size)
 
 
 def _new_heads(job: Job) -> list[HeadBatch]:
     decays = [setting.weight_decay for setting in settings(job.spec)]
     return [
-        HeadBatch(
-            job.new_classifier(job.backbone, split).head.to(job.device),
-            decays,
-            job.spec.optimizer,
-            job.spec.momentum,
-        )
+        HeadBatch(job.new_head(split).to(job.device), decays, job.spec.optimizer, job.spec.momentum)
         for split in range(len(job.splits))
     ]
 
 
-def _plain_features(job: Job) -> Features:
-    """Features of the evaluation crop of every image: computed once and kept in the state."""
-    kept = job.state.file("features.npy")
-    if job.state.facts:
-        return np.load(kept, mmap_mode="r")
-    classifier = job.new_classifier(job.backbone, 0)
-    look = plain_look(classifier.image_size, classifier.resize, classifier.mean, classifier.std)
-    path = job.workspace / "features.npy"
-    _extract(job, np.arange(len(job.images)), look, path, "features")
-    job.state.save({"epoch": 0}, moved={"features.npy": path})
-    return np.load(kept, mmap_mode="r")
+def _kept_features(job: Job) -> Towers:
+    """What the towers make of every image's evaluation crop and text: computed once, kept in the state."""
+    names = [name for name, read in ((IMAGES, job.backbone), (TEXTS, job.texts)) if read is not None]
+    if not job.state.facts:
+        if job.backbone is not None:
+            everything, look = np.arange(len(job.images)), job.plain_look(job.backbone)
+            _extract(job, job.backbone, everything, look, job.workspace / IMAGES, "features")
+        if job.texts is not None:
+            job.embed_texts(job.workspace / TEXTS)
+        job.state.save({"epoch": 0}, moved={name: job.workspace / name for name in names})
+    return [np.load(job.state.file(name), mmap_mode="r") for name in names]
 
 
-def _augmented_features(job: Job, epoch: int, needed: npt.NDArray[np.int64]) -> Features:
-    classifier = job.new_classifier(job.backbone, 0)
-    look = augmented_look(classifier.image_size, classifier.mean, classifier.std, job.spec.seed, epoch)
-    return _extract(job, needed, look, job.workspace / "augmented.npy", f"epoch {epoch + 1}")
+def _augmented_features(job: Job, epoch: int, needed: Indices, kept: Towers) -> Towers:
+    """The same with the image's features of an epoch's crop; a text has no crops."""
+    if job.backbone is None:
+        return kept
+    look = job.augmented_look(job.backbone, epoch)
+    path, phase = job.workspace / "augmented.npy", f"epoch {epoch + 1}"
+    return [_extract(job, job.backbone, needed, look, path, phase), *kept[1:]]
 
 
-def _extract(job: Job, indices: npt.NDArray[np.int64], look: Look, path: Path, phase: str) -> Features:
-    def between(done: int) -> None:
-        job.reporter.progress(done, len(indices), "images", phase=phase)
-        job.state.raise_if_stopped()
-
+def _extract(job: Job, backbone: Backbone, indices: Indices, look: Look, path: Path, phase: str) -> Features:
+    between = job.between(len(indices), "images", phase)
     return write_features(
-        job.backbone, job.images, indices, look, path, job.spec.compute, job.device, between=between
+        backbone, job.images, indices, look, path, job.spec.compute, job.device, between=between
     )
 
 
-def _train(job: Job, heads: list[HeadBatch], features: Features) -> None:
+def _rows(job: Job, towers: Towers, batch: Indices) -> Tensor:
+    """(b, features) float32: of each image all towers' features, side by side."""
+    return torch.cat([as_tensor(features[batch], job.device) for features in towers], 1)
+
+
+def _train(job: Job, heads: list[HeadBatch], features: Towers) -> None:
     first = int(job.state.facts["epoch"])
     if first:
         for split, batch in enumerate(heads):
@@ -105,7 +118,7 @@ def _train(job: Job, heads: list[HeadBatch], features: Features) -> None:
         if job.reporter.should_stop():
             _save(job, heads, epoch)
             job.state.raise_if_stopped()
-        seen = _augmented_features(job, epoch, needed) if job.spec.augment else features
+        seen = _augmented_features(job, epoch, needed, features) if job.spec.augment else features
         results = [_epoch(job, split, heads[split], seen, features, epoch) for split in range(len(heads))]
         _report(job, epoch, results)
         if job.state.due():
@@ -120,13 +133,13 @@ def _save(job: Job, heads: list[HeadBatch], epoch: int) -> None:
     )
 
 
-def _epoch(job: Job, split: int, heads: HeadBatch, seen: Features, features: Features, epoch: int) -> _Epoch:
+def _epoch(job: Job, split: int, heads: HeadBatch, seen: Towers, features: Towers, epoch: int) -> _Epoch:
     grid = settings(job.spec)
     rates = torch.tensor([learning_rate(s.base_lr, job.spec, epoch) for s in grid], device=job.device)
     labels = torch.from_numpy(job.images.labels).to(job.device)
     loss = torch.zeros(len(grid), dtype=torch.float64, device=job.device)
     for batch in epoch_batches(job.splits[split].train, job.spec, split, epoch):
-        loss += len(batch) * heads.step(as_tensor(seen[batch], job.device), labels[batch], rates)
+        loss += len(batch) * heads.step(_rows(job, seen, batch), labels[batch], rates)
     val = job.splits[split].val
     logits, val_loss = _scores(job, heads, features, val)
     measured = [measure(job.curve_metrics, one, job.images.labels[val]) for one in logits]
@@ -138,13 +151,13 @@ def _epoch(job: Job, split: int, heads: HeadBatch, seen: Features, features: Fea
 
 
 def _scores(
-    job: Job, heads: HeadBatch, features: Features, indices: npt.NDArray[np.int64]
+    job: Job, heads: HeadBatch, features: Towers, indices: Indices
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
     """(g, n, classes) logits and (g,) mean cross-entropies."""
     labels = torch.from_numpy(job.images.labels).to(job.device)
     logits, loss = [], torch.zeros(len(heads.weight), dtype=torch.float64, device=job.device)
     for batch in in_batches(indices, SCORE_BATCH):
-        rows = as_tensor(features[batch], job.device)
+        rows = _rows(job, features, batch)
         logits.append(heads.logits(rows))
         loss += len(batch) * heads.losses(rows, labels[batch])
     return torch.cat(logits, 1).cpu().numpy(), (loss / len(indices)).cpu().numpy()
@@ -166,7 +179,7 @@ def _report(job: Job, epoch: int, results: list[_Epoch]) -> None:
     job.reporter.progress(epoch + 1, job.spec.epochs, "epochs", phase="linear classifiers")
 
 
-def _outcome(job: Job, split: int, heads: HeadBatch, features: Features) -> Outcome:
+def _outcome(job: Job, split: int, heads: HeadBatch, features: Towers) -> Outcome:
     """The metrics after the last epoch; test counts only where there is one."""
     parts = job.splits[split]
     val, _ = _scores(job, heads, features, parts.val)

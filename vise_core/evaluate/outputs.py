@@ -52,14 +52,19 @@ def held_out(job: Job) -> list[str]:
     return [job.images.relative_path(i) for i in np.sort(job.splits[0].test)[:MAX_HELD_OUT]]
 
 
-def publish(job: Job, result: EvaluateResult, outcomes: list[Outcome], classifier: ImageClassifier) -> None:
-    """Write the three artifacts below the workspace and hand them to the reporter."""
+def publish(
+    job: Job, result: EvaluateResult, outcomes: list[Outcome], classifier: ImageClassifier | None
+) -> None:
+    """Write the artifacts below the workspace and hand them to the reporter; a predictor where there is a classifier."""
     result_path = job.workspace / "result.json"
     result_path.write_text(result.model_dump_json(indent=1) + "\n")
     job.reporter.artifact("result", result_path)
     predictions = job.workspace / "predictions.parquet"
     write_predictions(job, outcomes, predictions)
     job.reporter.artifact("predictions", predictions)
+    if classifier is None:
+        job.reporter.log("no predictor: it would answer for an image alone, and this model reads texts")
+        return
     folder, chosen = job.workspace / "predictor", result.splits[0].chosen
     save_classifier(
         folder,

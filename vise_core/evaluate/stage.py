@@ -32,12 +32,13 @@ from .linear import evaluate_linear
 from .origin import weights_origin
 from .outputs import publish
 from .state import State
+from .texts import load_texts
 
 
 class Judged(NamedTuple):
-    """The backbone under judgement and how it is named."""
+    """The backbone under judgement, None where no image is read, and how it is named."""
 
-    backbone: Backbone
+    backbone: Backbone | None
     row: str
     weights: str
     synthetic: bool
@@ -53,6 +54,7 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     precision(spec.compute, device)
     judged = load_judged(spec, inputs, reporter)
     images = load_task(spec.task, inputs["dataset"])
+    texts = load_texts(inputs.get("text_encoder"), images, reporter) if spec.reads_texts else None
     splits = task_splits(images, spec.splits)
     require_measurable(spec.task, images, splits)
     if images.unlabelled:
@@ -75,7 +77,8 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
         images=images,
         splits=splits,
         backbone=judged.backbone,
-        image_size=spec.image_size or judged.backbone.image_size,
+        texts=texts,
+        image_size=spec.image_size or (judged.backbone.image_size if judged.backbone else 0),
         device=device,
         workspace=workspace,
         reporter=reporter,
@@ -91,6 +94,8 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
 
 def load_judged(spec: EvaluateSpec, inputs: dict[str, Path], reporter: Reporter) -> Judged:
     """The backbone that the spec names. Raises MissingInput where its checkpoint was not given, BadInput."""
+    if not spec.reads_images:
+        return Judged(None, "Text Only", "none", False)
     chosen = spec.weights
     if isinstance(chosen, RandomWeights):
         return Judged(build_backbone(chosen.backbone, seed=spec.seed), "Random Init", "random", False)
@@ -127,12 +132,14 @@ def summarise(job: Job, judged: Judged, outcomes: list[Outcome]) -> EvaluateResu
     return EvaluateResult(
         synthetic=job.images.synthetic or judged.synthetic,
         method=job.spec.method or judged.row,
-        backbone=judged.backbone.name,
+        backbone=judged.backbone.name if judged.backbone else "none",
         weights=judged.weights,
         task=job.images.name,
         classes=job.images.classes,
         protocol=job.spec.protocol,
-        features="augmented" if job.spec.augment else "cached",
+        setup=job.spec.setup,
+        text_tower=job.texts.tower if job.texts else None,
+        features="none" if not judged.backbone else "augmented" if job.spec.augment else "cached",
         metric=job.metric,
         **main.model_dump(),
         secondary=secondary,

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,9 @@ class State:
         """Tensors saved under a name."""
         return load_file(self.file(f"{name}.safetensors"))
 
-    def due(self) -> bool:
-        """Whether it is time to save again."""
-        return time.monotonic() - self._saved >= CHECKPOINT_SECONDS
+    def due(self, seconds: float | None = None) -> bool:
+        """Whether it is time to save again: so long after the last time, CHECKPOINT_SECONDS unless told otherwise."""
+        return time.monotonic() - self._saved >= (CHECKPOINT_SECONDS if seconds is None else seconds)
 
     def save(
         self,
@@ -70,15 +71,18 @@ class State:
         *,
         tensors: dict[str, dict[str, Tensor]] | None = None,
         moved: dict[str, Path] | None = None,
+        drop: Collection[str] = (),
     ) -> None:
         """Replace the state: new facts, new or replaced files; the other files stay as they are.
 
-        ``moved`` are files elsewhere in the workspace that become part of the state.
+        ``moved`` are files elsewhere in the workspace that become part of the state, ``drop`` names of tensors that
+        are not needed any more.
         """
         self._next.mkdir()
         for path in self._folder.glob("*") if self._folder.exists() else ():
             # A link costs nothing; written files are never changed in place.
-            os.link(path, self._next / path.name)
+            if path.name not in {f"{name}.safetensors" for name in drop}:
+                os.link(path, self._next / path.name)
         for name, path in (moved or {}).items():
             path.replace(self._next / name)
         for name, values in (tensors or {}).items():

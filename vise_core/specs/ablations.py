@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .presets import evaluation
+from .evaluate import SETUPS, Setup
+from .presets import MULTIMODAL, evaluation
 from .recipes import RecipeSpec
 from .tasks import TASKS
 
@@ -107,28 +108,47 @@ class Chain:
         backbone: str | None = None,
         checkpoint: Ref | None = None,
         weights: dict[str, Any] | None = None,
+        setup: Setup | None = None,
         **changes: Any,
     ) -> None:
-        """Judge a checkpoint, or the weights that are named, on a task of the paper."""
+        """Judge a checkpoint, or the weights that are named, on a task of the paper.
+
+        Memes are judged as in Sec. 4 unless a setup is named: the image beside frozen texts.
+        """
+        text = TASKS[kind].text
+        setup = setup or (MULTIMODAL[0][0] if text else "image")
         network = backbone or ("resnet18" if self.sample else "resnet50")
         known = TASKS[kind].schedule.batch
-        spec = evaluation(kind, protocol, network if network in known else next(iter(known)))
+        spec = evaluation(kind, protocol, network if network in known else next(iter(known)), setup)
         spec |= SAMPLE_EVALUATION | {"augment": protocol != "linear"} if self.sample else {}
         spec |= {"method": method, "weights": weights or {"kind": "pretrained"}, **changes}
         inputs = {"dataset": self.dataset(kind)}
         if checkpoint is not None:
             inputs["checkpoint"] = checkpoint
-        title = f"{method} ({network}) on {TASKS[kind].title}, {protocol}"
+        if setup != "image" and not self.sample:  # a sample takes the packaged encoder
+            inputs["text_encoder"] = self.text_encoder()
+        which = f", {SETUPS[setup]}" if text else ""
+        judged = method if setup == "text" else f"{method} ({network})"
+        title = f"{judged} on {TASKS[kind].title}{which}, {protocol}"
         self.add(title, "evaluate", title, spec, **inputs)
 
-    def references(self, kind: str, protocol: str, backbone: str | None = None) -> None:
+    def text_encoder(self) -> Ref:
+        self.given["text_encoder"] = {
+            "help": "Folder of RoBERTa-base, or of another sentence encoder as transformers saves it, for the memes' "
+            "texts.",
+            "artifact": "text_encoder",
+            "required": False,
+        }
+        return {"given": "text_encoder"}
+
+    def references(self, kind: str, protocol: str, backbone: str | None = None, **changes: Any) -> None:
         """Random Init and IN-Sup: what VisE is compared with everywhere."""
         network = backbone or ("resnet18" if self.sample else "resnet50")
         random = {"kind": "random", "backbone": network}
-        self.evaluate("Random Init", kind, protocol, backbone=network, weights=random)
+        self.evaluate("Random Init", kind, protocol, backbone=network, weights=random, **changes)
         if not self.sample:  # its weights would have to be downloaded
             named = {"kind": "catalogue", "name": "in-sup", "backbone": network}
-            self.evaluate("IN-Sup", kind, protocol, backbone=network, weights=named)
+            self.evaluate("IN-Sup", kind, protocol, backbone=network, weights=named, **changes)
 
     def recipe(self, title: str, description: str) -> RecipeSpec:
         synthetic = " On synthetic data, tiny: it shows the machinery, not a result." if self.sample else ""
@@ -242,6 +262,24 @@ def moco(sample: bool) -> RecipeSpec:
     return chain.recipe("MoCo-v2 on the same images", "Contrastive pretraining against VisE (Table 5).")
 
 
+def multimodal(sample: bool) -> RecipeSpec:
+    """Fig. 6, Tables 12 and 14-16: which towers there are, and which of them learn."""
+    chain = Chain(sample)
+    checkpoint = chain.pretrain("VisE-1.2M", chain.label())
+    for setup, protocol in MULTIMODAL:
+        # A tower of text that learns wants the small rates of the paper's grid (Table 14).
+        own = {"base_lrs": [0.0025, 0.00025]} if sample and setup != "image" else {}
+        if setup == "text":
+            chain.evaluate("Text Only", "hateful_memes", protocol, setup=setup, **own)
+            continue
+        chain.evaluate("VisE-1.2M", "hateful_memes", protocol, checkpoint=checkpoint, setup=setup, **own)
+        chain.references("hateful_memes", protocol, setup=setup, **own)
+    return chain.recipe(
+        "Ablation: image and text",
+        "Hateful Memes with image and text, image and frozen text, image only and text only (Fig. 6).",
+    )
+
+
 def tables(sample: bool) -> RecipeSpec:
     """Tables 2, 4, 6, 7 and Fig. 3: VisE and its references on every task."""
     chain = Chain(sample)
@@ -264,5 +302,6 @@ ABLATIONS = {
     "clusters": clusters,
     "shuffled": shuffled,
     "moco": moco,
+    "multimodal": multimodal,
 }
 """Name → recipe at the paper's scale (False) or as a sample (True)."""

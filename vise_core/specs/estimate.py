@@ -260,6 +260,9 @@ def _sum(where: str, parts: dict[str, int], *, at_most: bool = False) -> MemoryE
 
 
 def _backbone(spec: EvaluateSpec, facts: InputFacts) -> str | None:
+    """None where it is not known, or there is none."""
+    if not spec.reads_images:
+        return None
     return facts.backbone if isinstance(spec.weights, PretrainedWeights) else spec.weights.backbone
 
 
@@ -352,9 +355,9 @@ def _pretrain(spec: PretrainSpec, facts: InputFacts) -> Work | None:
 
 def _evaluate(spec: EvaluateSpec, facts: InputFacts) -> Work | None:
     backbone = _backbone(spec, facts)
-    if facts.items is None or backbone is None:
+    if facts.items is None or (backbone is None and spec.reads_images):
         return None
-    kind = (backbone, spec.protocol, spec.augment, spec.image_size, spec.compute.processes)
+    kind = (backbone, spec.setup, spec.protocol, spec.augment, spec.image_size, spec.compute.processes)
     if spec.protocol == "linear" and not spec.augment:
         return Work(facts.items, f"{facts.items:,} images, features computed once", kind)
     # Linear: every split and point of the grid goes through the epochs together.

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from .backbones import BackboneName
 from .base import Compute, Record, Result, Spec
 from .integrity import IntegrityReport
-from .tasks import FolderTask, Metric, SplitSpec, Task
+from .tasks import FolderTask, Metric, SplitSpec, Task, has_texts
 
 
 class RandomWeights(Record):
@@ -39,6 +39,14 @@ Weights = Annotated[RandomWeights | CatalogueWeights | PretrainedWeights, Field(
 Setup = Literal["image", "image+text", "image+text-frozen", "text"]
 """Towers used and which of them learn (Sec. 5.2, Fig. 6); a task without text has ``image`` only."""
 
+SETUPS: dict[Setup, str] = {
+    "image+text": "image + text",
+    "image+text-frozen": "image + frozen text",
+    "image": "image only",
+    "text": "text only",
+}
+"""Each setup in words. The paper's main one for a task with texts is ``image+text-frozen`` (Sec. 4.3)."""
+
 
 class EvaluateSpec(Spec):
     """Judge a backbone on a task: grid over learning rate and weight decay, chosen on val."""
@@ -56,10 +64,17 @@ class EvaluateSpec(Spec):
         description="Random resized crop and flip while training, as the paper does. Off: features are computed "
         "once and kept, which is much faster for the linear protocol and is reported as such.",
     )
+    setup: Setup = Field(
+        "image",
+        description="For a task with texts, which towers there are: image+text (both learn), image+text-frozen (the "
+        "paper's main one), image, or text. Under the linear protocol no tower learns.",
+    )
     splits: SplitSpec = Field(default_factory=SplitSpec)
     base_lrs: tuple[float, ...] = Field((0.025, 0.0025, 0.00025), min_length=1)
     weight_decays: tuple[float, ...] = Field((0.01, 0.001, 0.0001), min_length=1)
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adamw"] = Field(
+        "sgd", description="The paper: sgd for images alone, adamw for whatever reads texts (App. C.3)."
+    )
     momentum: float = Field(0.9, ge=0, lt=1)
     epochs: int = Field(
         100, ge=1, le=10_000, description="The paper's value for UnbiasedEmotion is lost; ours is 100."
@@ -80,10 +95,41 @@ class EvaluateSpec(Spec):
             raise ValueError("values must be distinct and not negative")
         return value
 
+    @property
+    def reads_images(self) -> bool:
+        return self.setup != "text"
+
+    @property
+    def reads_texts(self) -> bool:
+        return self.setup != "image"
+
+    @property
+    def trains_text(self) -> bool:
+        """Whether the text tower learns; otherwise its embeddings are computed once."""
+        return self.protocol == "fine-tuned" and self.setup in ("image+text", "text")
+
     @model_validator(mode="after")
-    def _fine_tuning_needs_images(self) -> EvaluateSpec:
-        if self.protocol == "fine-tuned" and not self.augment:
+    def _towers_fit_the_task_and_the_protocol(self) -> EvaluateSpec:
+        if self.protocol == "fine-tuned" and self.reads_images and not self.augment:
             raise ValueError("augment: fine-tuning reads images anew at each step; features cannot be kept")
+        if self.compute.compile:
+            raise ValueError("compute.compile: evaluations do not go through torch.compile; leave it off")
+        if not self.reads_texts:
+            return self
+        if not has_texts(self.task):
+            raise ValueError(
+                f"setup: {self.setup} needs a task whose images come with texts: hateful_memes, or csv with a "
+                f"text_column; not {self.task.kind}"
+            )
+        if self.protocol == "linear" and self.setup == "image+text":
+            raise ValueError(
+                "setup: image+text trains both towers and the linear protocol trains none; use image+text-frozen"
+            )
+        if self.optimizer != "adamw":
+            raise ValueError(
+                f"optimizer: setup {self.setup} is trained with adamw, as in the paper (App. C.3); sgd is for images "
+                "alone"
+            )
         return self
 
 
@@ -129,17 +175,33 @@ class Secondary(Record):
     test_std: float | None
 
 
+class TextTower(Record):
+    """The text encoder of an evaluation. A sentence's vector is the mean over its tokens (ours)."""
+
+    encoder: str = Field(description="Architecture and size, such as roberta, 124.1M parameters.")
+    dim: int = Field(description="Length of a sentence's vector.")
+    sha256: str = Field(description="Identity of the files that it was loaded from.")
+    limit: int = Field(description="Most tokens of a text; the rest is cut off.")
+    at_limit: int = Field(description="Texts of so many tokens or more.")
+
+
 class EvaluateResult(Result):
-    """Artifacts: ``result`` (JSON), ``predictions`` (Parquet, every test image), ``predictor`` (folder)."""
+    """Artifacts: ``result`` (JSON), ``predictions`` (Parquet, every test image), ``predictor`` (folder).
+
+    A predictor answers for an image alone, so that only ``setup`` image makes one.
+    """
 
     method: str
-    backbone: str
-    weights: str = Field(description="random, in-sup, … or pretrained.")
+    backbone: str = Field(description="none where no image is read.")
+    weights: str = Field(description="random, in-sup, …, pretrained, or none where no image is read.")
     task: str
     classes: tuple[str, ...]
     protocol: str
     setup: Setup = "image"
-    features: Literal["augmented", "cached"]
+    text_tower: TextTower | None = Field(None, description="None where no text is read.")
+    features: Literal["augmented", "cached", "none"] = Field(
+        description="Whether the network saw other crops each epoch or kept one; none: it saw no images."
+    )
     metric: Metric = Field("accuracy", description="What chose, and what val_mean and test_mean are.")
     val_mean: float
     val_std: float | None = Field(description="Sample std (ddof 1) over splits; None for a single split.")

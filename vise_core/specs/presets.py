@@ -5,16 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from .backbones import BACKBONES
+from .evaluate import SETUPS, Setup
 from .tasks import TASKS
 
+MULTIMODAL: tuple[tuple[Setup, str], ...] = (
+    ("image+text-frozen", "fine-tuned"),  # the main one: Sec. 4.3, Tables 7, 12; Fig. 6b
+    ("image+text-frozen", "linear"),  # Tables 6, 12
+    ("image+text", "fine-tuned"),  # Table 14, Fig. 6a
+    ("image", "fine-tuned"),  # Table 15, Fig. 6c
+    ("image", "linear"),  # Table 16, Fig. 6d
+    ("text", "fine-tuned"),  # Fig. 6, for reference
+    ("text", "linear"),
+)
+"""What the paper judges on a task with texts: (setup, protocol), the main one first."""
 
-def evaluation(kind: str, protocol: str, backbone: str) -> dict[str, Any]:
+
+def evaluation(kind: str, protocol: str, backbone: str, setup: Setup = "image") -> dict[str, Any]:
     """The paper's evaluation of a task: its splits and its schedule, batch for the backbone (App. C.3).
 
-    Raises KeyError for a backbone that the paper did not judge on this task.
+    Whatever reads texts is trained with AdamW. Raises KeyError for a backbone that the paper did not judge on this
+    task.
     """
     schedule = TASKS[kind].schedule
-    return {
+    texts = {} if setup == "image" else {"setup": setup, "optimizer": "adamw"}
+    return texts | {
         "task": {"kind": kind},
         "protocol": protocol,
         "splits": {"count": TASKS[kind].random_splits},
@@ -26,15 +40,17 @@ def evaluation(kind: str, protocol: str, backbone: str) -> dict[str, Any]:
 
 
 def _evaluations() -> dict[str, dict[str, Any]]:
-    """Every task × protocol × backbone; the first backbone of a task, ResNet-50 where it has one, goes unnamed."""
+    """Every task × setup × protocol × backbone; the first backbone of a task, ResNet-50 where it has one, goes unnamed."""
     presets = {}
     for kind, task in TASKS.items():
-        # Tables 15, 16: memes without their sentences.
-        title = f"{task.title}, image only" if task.text else task.title
-        for protocol in task.protocols:
+        images: list[tuple[Setup, str]] = [("image", protocol) for protocol in task.protocols]
+        for setup, protocol in MULTIMODAL if task.text else images:
+            title = f"{task.title}, {SETUPS[setup]}" if task.text else task.title
             for number, backbone in enumerate(task.schedule.batch):
+                if setup == "text" and number:
+                    break  # there is no backbone to vary
                 name = f"{title}, {protocol}" + (f", {BACKBONES[backbone].title}" if number else "")
-                presets[name] = evaluation(kind, protocol, backbone)
+                presets[name] = evaluation(kind, protocol, backbone, setup)
     fast = evaluation("unbiased_emotion", "linear", "resnet50") | {"augment": False}
     return presets | {"UnbiasedEmotion, linear, features kept (fast)": fast}
 

@@ -203,11 +203,17 @@ STAGES: dict[str, StageEntry] = {
                 artifact="checkpoint",
                 required=False,
             ),
+            "text_encoder": InputRole(
+                help="For setups that read texts: a folder with a sentence encoder as transformers saves it, such as "
+                "RoBERTa-base. Without: the packaged all-MiniLM-L6-v2.",
+                artifact="text_encoder",
+                required=False,
+            ),
         },
         outputs={
             "result": "The full result.",
             "predictions": "Scores of every test image.",
-            "predictor": "A classifier ready to answer.",
+            "predictor": "A classifier ready to answer; only of evaluations that read images alone.",
         },
     ),
     "integrity": StageEntry(

@@ -66,6 +66,7 @@ class CsvTask(Record):
     path_column: str = "path"
     label_column: str = "label"
     split_column: str | None = Field("split", description="Used where the file has it.")
+    text_column: str | None = Field(None, description="A sentence for each image, for setups that read it.")
     metric: Metric = Field("accuracy", description="Chooses on val, and is reported.")
 
 
@@ -278,6 +279,13 @@ TASKS: dict[str, TaskEntry] = {
 def task_metric(task: Task) -> Metric:
     """The metric that chooses on val."""
     return task.metric if isinstance(task, FolderTask | CsvTask) else TASKS[task.kind].metric
+
+
+def has_texts(task: Task) -> bool:
+    """Whether each image of the task comes with a sentence."""
+    if isinstance(task, CsvTask):
+        return task.text_column is not None
+    return not isinstance(task, FolderTask) and TASKS[task.kind].text
 
 
 def secondary_metrics(task: Task) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A CSV file of path, label and perhaps split, beside the images that it names."""
+"""A CSV file of path, label and perhaps split and text, beside the images that it names."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read_csv_labels(spec: CsvTask, folder: Path) -> list[Row]:
 
 def _check_columns(spec: CsvTask, columns: object) -> str | None:
     names = list(columns) if isinstance(columns, list | tuple) else []
-    for wanted in (spec.path_column, spec.label_column):
+    for wanted in filter(None, (spec.path_column, spec.label_column, spec.text_column)):
         if wanted not in names:
             raise BadInput(
                 f"{spec.manifest}: no column {wanted!r}; it has {', '.join(map(repr, names)) or 'none'} "
@@ -67,9 +67,10 @@ def _row(spec: CsvTask, record: dict[str | None, str | None], split_column: str 
     label = (record.get(spec.label_column) or "").strip()
     if not path or not label:
         raise BadInput(f"{where}: {spec.path_column if not path else spec.label_column} is empty")
+    text = None if spec.text_column is None else record.get(spec.text_column) or ""
     if split_column is None:
-        return Row(path, label, where=where)
+        return Row(path, label, text=text, where=where)
     told = (record.get(split_column) or "").strip().lower()
     if told not in SPLIT_NAMES:
         raise BadInput(f"{where}: {split_column} is {told!r}; one of {', '.join(SPLIT_NAMES)}")
-    return Row(path, label, SPLIT_NAMES[told], where=where)
+    return Row(path, label, SPLIT_NAMES[told], text, where)

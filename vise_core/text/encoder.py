@@ -51,7 +51,11 @@ class TextEncoder(nn.Module):
 
     def tokenise(self, texts: Sequence[str]) -> Tokens:
         """``input_ids`` and ``attention_mask``, (n, longest) int64, padded: what ``forward`` takes."""
-        return self._padded(self.token_ids(texts), None)
+        return self.pad(self.token_ids(texts))
+
+    def pad(self, ids: Sequence[Sequence[int]]) -> Tokens:
+        """What ``tokenise`` gives, of texts that ``token_ids`` has cut into tokens."""
+        return self._padded(ids, None)
 
     def forward(self, tokens: Tokens) -> Tensor:
         """(n, dim): mean of the states over the tokens that are no padding. Gradients flow, dropout as in ``train``."""

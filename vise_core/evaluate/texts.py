@@ -1,0 +1,81 @@
+"""The sentences of a task: cut into tokens once, and embedded once where the text tower is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vise_core.reporter import Reporter
+from vise_core.specs.evaluate import TextTower
+from vise_core.tasks import LabelledImages
+from vise_core.text.encoder import TextEncoder, Tokens, load_text_encoder
+from vise_core.text.files import encoder_sha256, packaged_encoder
+
+from .features import Features
+from .loading import Indices, as_tensor
+
+Words = Tensor | Tokens
+"""A batch of texts: their (b, dim) embeddings, or the tokens that a tower which learns reads."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The text tower of an evaluation and what it reads.
+
+    Attributes
+    ----------
+    encoder: the tower as it was loaded; training works on a copy.
+    ids: the token ids of every text of the task, in the task's order, cut at the encoder's limit.
+    tower: what the result says of it.
+    """
+
+    encoder: TextEncoder
+    ids: list[list[int]]
+    tower: TextTower
+
+    def embed(self, path: Path, device: torch.device, between: Callable[[int], None]) -> None:
+        """Write the (n, dim) float32 embeddings of all texts as ``.npy``: the tower in evaluation mode, in float32.
+
+        ``between`` is told now and then how many are done, and may raise.
+        """
+        self.encoder.to(device)
+        np.save(path, self.encoder.embed_ids(self.ids, between=between))
+        self.encoder.to("cpu")
+
+    def tokens(self, batch: Indices, device: torch.device) -> Tokens:
+        """The tokens of some texts, padded to the longest of them."""
+        padded = self.encoder.pad([self.ids[i] for i in batch])
+        return {name: value.to(device) for name, value in padded.items()}
+
+    def reader(self, embedded: Features | None, device: torch.device) -> Callable[[Indices], Words]:
+        """Indices → that batch of texts: their embeddings where there are any, else their tokens."""
+        if embedded is None:
+            return lambda batch: self.tokens(batch, device)
+        return lambda batch: as_tensor(embedded[batch], device)
+
+
+def load_texts(folder: Path | None, images: LabelledImages, reporter: Reporter) -> Texts:
+    """The tower of a folder, or the packaged one, and the task's texts. Raises BadInput, MissingInput."""
+    if folder is None:
+        folder = packaged_encoder()
+        reporter.log("no input text_encoder: taking the packaged all-MiniLM-L6-v2")
+    encoder = load_text_encoder(folder)
+    ids = encoder.token_ids(images.texts or ())
+    millions = sum(weight.numel() for weight in encoder.parameters()) / 1e6
+    tower = TextTower(
+        encoder=f"{encoder.model.config.model_type}, {millions:.1f}M parameters",  # type: ignore[union-attr]
+        dim=encoder.dim,
+        sha256=encoder_sha256(folder),
+        limit=encoder.limit,
+        at_limit=sum(len(row) >= encoder.limit for row in ids),
+    )
+    reporter.log(
+        f"text tower: {tower.encoder}, {tower.dim} dimensions, the mean over a text's tokens; {tower.at_limit} of "
+        f"{len(ids)} texts fill its limit of {tower.limit} tokens and may have been cut"
+    )
+    return Texts(encoder, ids, tower)
