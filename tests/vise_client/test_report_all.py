@@ -36,7 +36,7 @@ def smaller(recipe: RecipeSpec) -> RecipeSpec:
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, EvaluateResult]]:
     found = []
-    for name in ("sample-tables", "sample-moco"):
+    for name in ("sample-tables", "sample-multimodal", "sample-moco"):
         out = tmp_path_factory.mktemp(name)
         made = run_recipe_locally(smaller(RECIPES[name]), {}, out, Console(quiet=True))
         found += [(step, r) for step, r in made.items() if isinstance(r, EvaluateResult)]
@@ -55,7 +55,9 @@ def test_tables_and_figures_are_written_and_hold_what_was_run(results, tmp_path:
         "table9",
         "table10",
         "table11",
+        "table12",
         "table13",
+        "table14",
         "table15",
         "table16",
     )
@@ -63,10 +65,24 @@ def test_tables_and_figures_are_written_and_hold_what_was_run(results, tmp_path:
         rows = list(csv.DictReader(io.StringIO(report(name, observations, "csv").decode())))
         assert rows, name
         assert {r["backbone"] for r in rows} <= {"resnet18", ""}, name
+        if name in ("table6", "table7"):
+            assert "memes_auc" in {r["column"] for r in rows}, "memes are judged with their texts frozen"
         assert {(r["source"], r["synthetic"]) for r in rows} == {("ours", "True")}, name
         assert all(r["runs"] and float(r["value"]) >= 0 for r in rows), name
     drawn = {name for name in FIGURES if figure(name, observations).run}
     assert drawn == {"figure3", "figure4", "figure5", "figure6"}
+
+
+def test_figure_6_has_every_setup_and_the_text_alone(results) -> None:
+    panels = {panel.key: panel for panel in figure("figure6", observe_all(results)).panels}
+    for key in "abcd":
+        ours = {p.method for p in panels[key].points if p.mean is not None}
+        assert ours == {"Random Init", "VisE-1.2M"}, key
+    for key in ("text-fine-tuned", "text-linear"):
+        (alone,) = [p for p in panels[key].points if p.mean is not None]
+        assert alone.method == "Text Only"
+        assert 0 <= alone.mean <= 1
+    assert {p.synthetic for panel in panels.values() for p in panel.points if p.mean is not None} == {True}
 
 
 def test_what_was_not_run_is_missing_and_never_zero(results) -> None:

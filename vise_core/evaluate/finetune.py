@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -23,11 +24,10 @@ from .loading import Indices, Look, epoch_batches, image_batches, in_batches
 from .metrics import measure
 from .midway import NAME, SAVE_SECONDS, Midway, Training, load_midway, save_midway
 from .state import to_tensor
-from .texts import Words
+from .texts import TEXTS, Words
 from .towers import Towers, new_towers
 
 SCORE_BATCH = 64
-TEXTS = "texts.npy"
 
 Reads = Callable[[Indices], Words]
 
@@ -78,10 +78,11 @@ def _reader(job: Job) -> Reads | None:
 def _classifier(job: Job) -> ImageClassifier | None:
     if job.backbone is None or job.texts is not None:
         return None
-    best = new_towers(job, 0)
+    best = ImageClassifier(
+        copy.deepcopy(job.backbone), job.new_head(0), job.images.classes, image_size=job.image_size
+    )
     best.load_state_dict(job.state.tensors("predictor"))
-    assert best.backbone is not None
-    return ImageClassifier(best.backbone, best.head, job.images.classes, image_size=job.image_size).eval()
+    return best.eval()
 
 
 def _training(

@@ -26,9 +26,10 @@ from .heads import HeadBatch
 from .job import Job, Outcome
 from .loading import Indices, Look, as_tensor, epoch_batches, in_batches
 from .metrics import measure
+from .texts import TEXTS
 
 SCORE_BATCH = 4096
-IMAGES, TEXTS = "features.npy", "texts.npy"
+IMAGES = "features.npy"
 Towers = list[Features]
 """Features of all images under each tower that there is."""
 

@@ -19,6 +19,9 @@ from vise_core.text.files import encoder_sha256, packaged_encoder
 from .features import Features
 from .loading import Indices, as_tensor
 
+TEXTS = "texts.npy"
+"""A frozen tower's embeddings, kept in the state."""
+
 Words = Tensor | Tokens
 """A batch of texts: their (b, dim) embeddings, or the tokens that a tower which learns reads."""
 

@@ -268,7 +268,7 @@ def multimodal(sample: bool) -> RecipeSpec:
     checkpoint = chain.pretrain("VisE-1.2M", chain.label())
     for setup, protocol in MULTIMODAL:
         # A tower of text that learns wants the small rates of the paper's grid (Table 14).
-        own = {"base_lrs": [0.0025, 0.00025]} if sample and setup != "image" else {}
+        own: dict[str, Any] = {"base_lrs": [0.0025, 0.00025]} if sample and setup != "image" else {}
         if setup == "text":
             chain.evaluate("Text Only", "hateful_memes", protocol, setup=setup, **own)
             continue

@@ -125,6 +125,7 @@ def load_text_encoder(folder: Path) -> TextEncoder:
     """
     require_transformers()
     files = encoder_files(folder)
+    _require_self_contained(folder)
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
@@ -158,6 +159,20 @@ def load_text_encoder(folder: Path) -> TextEncoder:
         raise BadCheckpoint(f"{folder}: the weights do not fit config.json: {', '.join(wrong[:5])}")
     encoder = TextEncoder(model, tokenizer, _limit(model, tokenizer, folder))
     return encoder.eval()
+
+
+def _require_self_contained(folder: Path) -> None:
+    """Raise BadCheckpoint where the folder names weights or code that transformers would take from elsewhere."""
+    if (folder / "adapter_config.json").exists():
+        raise BadCheckpoint(
+            f"{folder}: an adapter to another model; merge the two and save the whole encoder"
+        )
+    config = read_json(folder / "config.json")
+    if "quantization_config" in config:
+        raise BadCheckpoint(f"{folder}: quantised weights; give the encoder in float32, float16 or bfloat16")
+    for key in ("attn_implementation", "_attn_implementation"):
+        if config.get(key) not in (None, "eager", "sdpa"):
+            raise BadCheckpoint(f"{folder}: config.json names the kernel {config[key]!r}; remove {key}")
 
 
 def _limit(model: nn.Module, tokenizer: Any, folder: Path) -> int:

@@ -75,6 +75,11 @@ def test_long_texts_are_cut_at_the_encoders_limit(minilm, roberta) -> None:
     assert small.embed(["dog " * 1000]).shape == (1, 16)
 
 
+def test_tokens_cut_before_are_padded_as_those_cut_now(minilm) -> None:
+    now, before = minilm.tokenise(TEXTS), minilm.pad(minilm.token_ids(TEXTS))
+    assert all(torch.equal(now[name], before[name]) for name in ("input_ids", "attention_mask"))
+
+
 def test_no_text_and_no_known_token(minilm) -> None:
     assert minilm.embed([]).shape == (0, 384)
     empty, emoji, dog = minilm.token_ids(["", "😍", "dog"])
@@ -151,6 +156,18 @@ def _other_width(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 100}))
 
 
+def _adapter(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "someone/model"}))
+
+
+def _naming(**values: object):
+    def damage(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | values))
+
+    return damage
+
+
 def _with_decoder(folder: Path) -> None:
     config = T5Config(d_model=16, d_ff=16, num_layers=1, num_heads=2, d_kv=8, vocab_size=100)
     T5Model(config).save_pretrained(folder)
@@ -165,6 +182,9 @@ def _with_decoder(folder: Path) -> None:
         (_more_layers, "weights do not fit|not a sentence encoder"),
         (_other_width, "weights do not fit|not a sentence encoder"),
         (_with_decoder, "also has a decoder"),
+        (_adapter, "an adapter to another model"),
+        (_naming(attn_implementation="someone/kernel"), "names the kernel 'someone/kernel'"),
+        (_naming(quantization_config={"quant_method": "bitsandbytes"}), "quantised weights"),
     ],
 )
 def test_what_is_no_sentence_encoder_is_refused(folder, damage, message) -> None:
