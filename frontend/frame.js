@@ -13,6 +13,12 @@
     // Links within the app that stand in a text open in a tab of their own otherwise.
     for (const link of document.querySelectorAll('main a[target="_blank"]'))
       if (link.origin === location.origin) link.removeAttribute("target");
+    // What scrolls in its own frame can be scrolled by keyboard.
+    for (const frame of document.querySelectorAll('[class*="st-key-wide-"]:not([tabindex]), .st-key-log:not([tabindex])')) {
+      frame.setAttribute("tabindex", "0");
+      frame.setAttribute("role", "group");
+      frame.setAttribute("aria-label", frame.classList.contains("st-key-log") ? "Log" : "Wide chart");
+    }
     for (const logo of document.querySelectorAll('img.stLogo[alt="Logo"]')) logo.alt = "VisE Studio";
   };
   window.viseFrame = new MutationObserver(repair);

@@ -27,25 +27,28 @@ from .tables import Dataset, MetricLatest, Run
 def compare(db: Session, query: CompareQuery) -> Comparison:
     """The runs that there are, in the order asked for; every list of values has their order.
 
-    A metric is its last value, or what the run's result says of it. Raises Invalid for a metric that none has.
+    A metric is what the run's result says of it, else the last value of its curve. Raises Invalid for a metric that none has.
     """
     rows = {row.id: row for row in db.scalars(select(Run).where(Run.id.in_(query.run_ids)))}
     found = [rows[i] for i in dict.fromkeys(query.run_ids) if i in rows]
     metrics: dict[str, list[float | None]] = {}
     curves = set()
+    place = {run.id: position for position, run in enumerate(found)}
+    # What results say comes first: a stage names its most telling number first.
+    for run in found:
+        for key, value in run.headline.items():
+            metrics.setdefault(key, [None] * len(found))[place[run.id]] = _finite(value)
     latest = db.execute(
         select(MetricLatest.run_id, MetricLatest.key, MetricLatest.value)
         .where(MetricLatest.run_id.in_(rows), MetricLatest.value.is_not(None))
         .where(~MetricLatest.key.startswith(SYSTEM, autoescape=True))
         .order_by(MetricLatest.key)
     )
-    place = {run.id: position for position, run in enumerate(found)}
     for run_id, key, value in latest:
         curves.add(key)
-        metrics.setdefault(key, [None] * len(found))[place[run_id]] = _finite(value)
-    for run in found:
-        for key, value in run.headline.items():
-            metrics.setdefault(key, [None] * len(found))[place[run.id]] = _finite(value)
+        column = metrics.setdefault(key, [None] * len(found))
+        if key not in rows[run_id].headline:
+            column[place[run_id]] = _finite(value)
     if query.metric is not None and query.metric not in metrics:
         raise Invalid("metric", f"none of these runs has {query.metric!r}; they have {', '.join(metrics)}")
     names = _names(db, found)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
-from .palette import SEQUENTIAL, colours
+from .palette import colours, sequential_lines
 
+SPREAD = 20
+"""An axis whose greatest number is so many times its least is a log axis."""
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star", "x")
 
 
@@ -57,7 +60,7 @@ def scatter_figure(
 
 
 def parallel_figure(
-    parameters: Mapping[str, Sequence[Any]], metric: tuple[str, Sequence[float | None]]
+    parameters: Mapping[str, Sequence[Any]], metric: tuple[str, Sequence[float | None]], *, dark: bool
 ) -> go.Figure:
     """One line a run over the parameters to the metric, coloured by it; runs without the metric are left out."""
     kept = [i for i, value in enumerate(metric[1]) if value is not None]
@@ -69,12 +72,13 @@ def parallel_figure(
             dimensions=dimensions,
             line={
                 "color": values,
-                "colorscale": SEQUENTIAL,
+                "colorscale": sequential_lines(dark=dark),
                 "showscale": True,
                 "colorbar": {"title": {"text": metric[0], "side": "right"}, "thickness": 12},
             },
             labelangle=-12,
             labelfont={"size": 12},
+            tickfont={"size": 11},
         )
     )
     figure.update_layout(height=460, margin={"l": 60, "r": 20, "t": 80, "b": 24})
@@ -85,6 +89,16 @@ def _dimension(path: str, values: Sequence[Any]) -> dict[str, Any]:
     """An axis: of numbers as they are, of anything else with its values as ticks."""
     label = path if len(path) <= 24 else "…" + path[-23:]
     if all(is_number(value) for value in values):
+        if min(values) > 0 and max(values) / min(values) >= SPREAD:
+            # Learning rates are chosen by factors, so that is how they are laid out.
+            ticks = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
+            return {
+                "label": label,
+                "values": [math.log10(value) for value in values],
+                "range": [ticks[0], ticks[-1]],
+                "tickvals": list(ticks),
+                "ticktext": [f"{10.0**tick:g}" for tick in ticks],
+            }
         return {"label": label, "values": list(values)}
     names = sorted({str(value) for value in values})
     return {

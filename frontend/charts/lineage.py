@@ -43,7 +43,7 @@ def columns(lineage: Lineage) -> list[list[LineageNode]]:
 
 def address(node: LineageNode) -> str:
     """Where the node's page is, relative to the page that shows it."""
-    page = {"run": "run?run=", "dataset": "data?dataset=", "model": "predict?model="}[node.kind]
+    page = {"run": "run?run=", "dataset": "data?dataset=", "model": "models?model="}[node.kind]
     return page + quote(str(node.id))
 
 

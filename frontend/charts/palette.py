@@ -24,6 +24,15 @@ SEQUENTIAL = "Cividis"
 """Perceptually even, and the same to all eyes: Plotly's and Matplotlib's name for it."""
 
 
+def sequential_lines(*, dark: bool) -> list[str]:
+    """The part of the sequential scale that is 3:1 against the page: its pale end is lost on white, its dark on dark."""
+    return (
+        ["#6d6f7a", "#8a8779", "#a8a073", "#c8bb66", "#ead64f", "#fee838"]
+        if dark
+        else ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678"]
+    )
+
+
 def is_dark() -> bool:
     """Whether the page is dark now; before the browser has told, light."""
     return st.context.theme.type == "dark"

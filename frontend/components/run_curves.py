@@ -37,7 +37,7 @@ def run_curves(run_id: UUID, keys: list[str]) -> None:
         dark = is_dark()
         for prefix, group in by_prefix([key for key in chosen if key in found]).items():
             if prefix:
-                st.subheader(prefix, anchor=False)
+                st.header(prefix, anchor=False)
             columns = st.columns(2)
             for position, key in enumerate(group):
                 curve = found[key]

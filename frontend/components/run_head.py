@@ -24,8 +24,10 @@ def run_head(run_id: UUID, drawn: RunState) -> None:
         if run.state.final and not drawn.final:
             st.rerun()
         badges = f"{badge(run.state)}{synthetic_badge(run.synthetic)}"
+        # Why it failed stands in the box below.
+        told = run.model_copy(update={"reason": None}) if run.state is RunState.failed else run
         page_title(
-            plain(run.name), f":gray[{run.stage or run.kind}] {plain(status_sentence(run))}", badges=badges
+            plain(run.name), f":gray[{run.stage or run.kind}] {plain(status_sentence(told))}", badges=badges
         )
         if run.state is RunState.failed:
             failure(run)
@@ -83,7 +85,7 @@ def progress(run: RunView) -> None:
 
 def actions(run: RunView) -> None:
     """Buttons for what is possible in this state."""
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if run.state in (RunState.waiting, RunState.queued, RunState.running):
             _button("Pause", ":material/pause:", lambda: client().pause(run.id), "Save its state and rest.")
         if run.state is RunState.paused:

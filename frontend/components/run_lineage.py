@@ -43,7 +43,7 @@ def _link(node: LineageNode) -> None:
     page, query = {
         "run": ("run", {"run": str(node.id)}),
         "dataset": ("data", {"dataset": str(node.id)}),
-        "model": ("predict", {"model": str(node.id)}),
+        "model": ("models", {"model": str(node.id)}),
     }[node.kind]
     if page in PAGES:
         st.page_link(PAGES[page].view, label=label, icon=PAGES[page].icon, query_params=query)

@@ -18,7 +18,7 @@ def run_spec(run: RunView) -> None:
     with st.expander("The whole spec, as YAML", expanded=run.stage not in STAGES):
         st.code(yaml.safe_dump(run.spec, sort_keys=False, allow_unicode=True), language="yaml")
     if run.inputs:
-        st.subheader("Inputs", anchor=False)
+        st.header("Inputs", anchor=False)
     for role, ref in run.inputs.items():
         if ref.run:
             label = f"**{role}**: {ref.artifact} of the run …{str(ref.run)[-4:]}"
@@ -28,7 +28,7 @@ def run_spec(run: RunView) -> None:
         else:
             st.markdown(f":material/database: **{role}**: data set …{str(ref.dataset)[-4:]}")
     if run.result and run.result.get("provenance"):
-        st.subheader("Provenance", anchor=False)
+        st.header("Provenance", anchor=False)
         _provenance(run.result["provenance"])
 
 

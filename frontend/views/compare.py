@@ -17,8 +17,8 @@ from frontend.style import synthetic_badge
 from vise_client.schemas import CompareQuery, Comparison
 
 MOST = 100
-WIDE = 10
-"""Axes of parallel coordinates before anybody has chosen."""
+# Axes of parallel coordinates before anybody has chosen.
+WIDE = 8
 
 
 def asked() -> list[UUID]:
@@ -63,9 +63,7 @@ def target_metric(found: Comparison) -> str | None:
     if not found.metrics:
         empty("These runs have no metrics yet.", "Come back when they have told some numbers.")
         return None
-    first = next((k for k in found.metrics if k not in found.curves), next(iter(found.metrics)))
-    keys = list(found.metrics)
-    return st.selectbox("Metric", keys, index=keys.index(first), key="target", bind="query-params")
+    return st.selectbox("Metric", list(found.metrics), key="target", bind="query-params", width=360)
 
 
 def scatter(found: Comparison, by: str) -> None:
@@ -99,13 +97,15 @@ def parallel(found: Comparison) -> None:
     if sum(v is not None for v in found.metrics[target]) < 2 or not chosen:
         st.info("At least two runs with this metric, and one parameter, make a picture.")
         return
-    figure = parallel_figure({path: columns[path] for path in chosen}, (target, found.metrics[target]))
+    figure = parallel_figure(
+        {path: columns[path] for path in chosen}, (target, found.metrics[target]), dark=is_dark()
+    )
     with st.container(key="wide-parallel"):
         st.plotly_chart(
             figure,
             key="parallel",
             config=CONFIG,
-            width=max(640, 130 * (len(chosen) + 1)),
+            width=max(640, 140 * (len(chosen) + 1)),
             alt=f"Each run a line over {', '.join(chosen)} to {target}; the tab Differences has the same numbers",
         )
     st.caption("Drag along an axis to keep only the runs that pass through; drag a name to move its axis.")

@@ -41,7 +41,7 @@ def test_boxes_are_links_that_say_what_they_are() -> None:
     model = LineageNode(kind="model", id=IDS[2], name="best")
     html = drawing(of([run(0), dataset, model], [(1, 0), (0, 2)]))
     links = re.findall(r'href="([^"]+)"', html)
-    assert links == [f"data?dataset={IDS[1]}", f"run?run={IDS[0]}", f"predict?model={IDS[2]}"]
+    assert links == [f"data?dataset={IDS[1]}", f"run?run={IDS[0]}", f"models?model={IDS[2]}"]
     assert html.count('aria-current="page"') == 1
     assert "label, succeeded" in html
     assert "data set" in html

@@ -64,6 +64,17 @@ def test_every_line_stands_out_from_the_page(scheme: str, background: str) -> No
         assert contrast(colour, THEME[scheme][background]) >= 3, colour
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_scale_of_lines_stands_out_and_goes_evenly_from_dark_to_light(dark: bool) -> None:
+    scale = palette.sequential_lines(dark=dark)
+    assert min(contrast(c, THEME["dark" if dark else "light"]["backgroundColor"]) for c in scale) >= 3
+    for seen_by in SEEN_BY:
+        lightness = [lab(c, seen_by)[0] for c in scale]
+        steps = np.diff(lightness)
+        assert (steps > 0).all()
+        assert steps.max() < 2.5 * steps.min()
+
+
 @pytest.mark.parametrize("seen_by", list(SEEN_BY))
 @pytest.mark.parametrize("dark", [False, True])
 def test_no_two_colours_look_alike(dark: bool, seen_by: str) -> None:

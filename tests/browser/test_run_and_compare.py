@@ -1,0 +1,136 @@
+"""A run's page and the comparison of runs, in a real browser over the sample recipe's runs."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from docs.screenshots import settle
+from vise_client.schemas import RunCreate, RunState
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+
+SOON, LONG = 30_000, 240_000
+SAMPLE = {"source": {"kind": "sample", "posts": 20_000, "evaluation_images": 60}}
+
+
+def charts(page: Page) -> int:
+    return page.locator(".js-plotly-plot").count()
+
+
+def test_curves_follow_the_controls_and_a_reload_keeps_them(
+    sample, stack, page: Page, visit: Callable, pictures: Path
+) -> None:
+    visit(page, f"run?run={sample.ids['pretrain']}")
+    expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=SOON)
+    before = page.locator(".js-plotly-plot .scatterlayer .trace").count()
+    page.get_by_text("Wall time", exact=True).click()
+    slider = page.get_by_role("slider", name="Smoothing")
+    slider.focus()
+    for _ in range(5):
+        slider.press("ArrowRight")
+    expect(page.locator(".js-plotly-plot .scatterlayer .trace")).to_have_count(2 * before, timeout=SOON)
+    expect(page.locator(".js-plotly-plot").first).to_contain_text("since the first point", timeout=SOON)
+    settle(page)
+    assert "smooth=0.1" in page.url
+    page.screenshot(path=pictures / "run-curves.png")
+
+    page.reload()
+    settle(page)
+    expect(page.locator(".js-plotly-plot .scatterlayer .trace")).to_have_count(2 * before, timeout=SOON)
+    expect(page.locator(".js-plotly-plot").first).to_contain_text("since the first point", timeout=SOON)
+
+
+def test_a_tab_stays_open_over_a_reload(sample, page: Page, visit: Callable) -> None:
+    visit(page, f"run?run={sample.ids['vise']}")
+    page.get_by_role("tab", name="Spec").click()
+    expect(page.get_by_role("combobox", name="Compare with")).to_be_visible(timeout=SOON)
+    page.reload()
+    settle(page)
+    expect(page.get_by_role("tab", name="Spec")).to_have_attribute("aria-selected", "true", timeout=SOON)
+    expect(page.get_by_role("gridcell", name="augment")).to_have_count(1, timeout=SOON)
+
+
+def test_lineage_leads_by_keyboard_from_the_model_s_run_to_its_data(
+    sample, page: Page, visit: Callable, pictures: Path
+) -> None:
+    visit(page, f"run?run={sample.ids['vise']}&tab=Lineage")
+    box = page.locator(".vise-lineage")
+    for name in ("Generate sample posts", "Cluster engagement", "Create pseudo-labels", "Pretrain VisE"):
+        expect(box.get_by_role("link", name=re.compile(name))).to_be_visible(timeout=SOON)
+    page.screenshot(path=pictures / "run-lineage.png")
+    link = box.get_by_role("link", name=re.compile("Generate sample posts"))
+    link.focus()
+    link.press("Enter")
+    expect(page.get_by_role("heading", level=1, name="Generate sample posts")).to_be_visible(timeout=SOON)
+    assert sample.ids["posts"] in page.url
+
+
+def test_artifacts_are_looked_into(sample, page: Page, visit: Callable, pictures: Path) -> None:
+    visit(page, f"run?run={sample.ids['vise']}&tab=Artifacts&artifact=predictions")
+    expect(page.get_by_text(re.compile(r"\d+ of [\d,]+ rows"))).to_be_visible(timeout=SOON)
+    page.screenshot(path=pictures / "run-artifacts.png")
+    visit(page, f"run?run={sample.ids['posts']}&tab=Artifacts&artifact=evaluation_set")
+    expect(page.get_by_text(re.compile(r"\d+ × \d+ pixels"))).to_be_visible(timeout=SOON)
+
+
+def test_a_run_is_watched_paused_resumed_and_cancelled(
+    vise, page: Page, visit: Callable, pictures: Path
+) -> None:
+    run = vise.create_run(RunCreate(stage="ingest", name="A long one", spec=SAMPLE))
+    try:
+        visit(page, f"run?run={run.id}&tab=Log")
+        state = page.locator(".st-key-page-purpose")
+        expect(state).to_contain_text("running", timeout=LONG)
+        expect(page.get_by_text(re.compile("left at this pace"))).to_be_visible(timeout=LONG)
+        page.screenshot(path=pictures / "run-running.png")
+        page.get_by_role("button", name="Pause").click()
+        expect(state).to_contain_text("paused", timeout=LONG)
+        assert vise.run(run.id).state is RunState.paused
+        page.get_by_role("button", name="Resume").click()
+        expect(state).to_contain_text("running", timeout=LONG)
+        page.get_by_role("button", name="Cancel").click()
+        expect(state).to_contain_text("cancelled", timeout=LONG)
+        page.get_by_role("tab", name="History").click()
+        expect(page.get_by_text("paused on request").first).to_be_visible(timeout=SOON)
+        expect(page.get_by_text("resumed").first).to_be_visible(timeout=SOON)
+    finally:
+        if not vise.run(run.id).state.final:
+            vise.cancel(run.id)
+
+
+def test_the_log_is_searched_on_the_server_and_taken_home(sample, page: Page, visit: Callable) -> None:
+    visit(page, f"run?run={sample.ids['pretrain']}&tab=Log&find=no+line+says+this")
+    expect(page.get_by_text("No line fits")).to_be_visible(timeout=SOON)
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Whole log").click()
+    assert saved.value.suggested_filename == f"{sample.ids['pretrain']}.log"
+    assert " info " in Path(saved.value.path()).read_text()
+
+
+def test_runs_are_compared_from_every_side(sample, page: Page, visit: Callable, pictures: Path) -> None:
+    runs = "&".join(f"run={sample.ids[name]}" for name in ("random", "imagenet", "vise"))
+    visit(page, f"compare?{runs}")
+    expect(page.get_by_role("gridcell", name="method")).to_have_count(1, timeout=SOON)
+    expect(page.get_by_role("gridcell", name="seed")).to_have_count(0)
+    for tab in ("Curves", "Scatter", "Parallel"):
+        page.get_by_role("tab", name=tab).click()
+        expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=SOON)
+        settle(page)
+        page.screenshot(path=pictures / f"compare-{tab.lower()}.png")
+    page.get_by_role("tab", name="Importance").click()
+    expect(page.get_by_text("Spearman")).to_be_visible(timeout=SOON)
+    assert "tab=Importance" in page.url
+    page.reload()
+    settle(page)
+    expect(page.get_by_text("Spearman")).to_be_visible(timeout=SOON)
+
+
+def test_runs_that_are_not_there_are_said_to_be_missing(sample, page: Page, visit: Callable) -> None:
+    gone = "00000000-0000-0000-0000-000000000000"
+    visit(page, f"compare?run={sample.ids['vise']}&run={sample.ids['random']}&run={gone}")
+    expect(page.get_by_text("1 of these runs are not there any more")).to_be_visible(timeout=SOON)
+    visit(page, f"run?run={gone}")
+    expect(page.get_by_text("there is no run")).to_be_visible(timeout=SOON)
