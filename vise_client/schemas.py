@@ -428,7 +428,9 @@ class Comparison(Wire):
     runs: list[ComparedRun]
     missing: list[UUID] = Field(description="Asked for, but there are no such runs.")
     parameters: list[Parameter]
-    metrics: dict[str, list[float | None]] = Field(description="What the result says, else the last value of the curve.")
+    metrics: dict[str, list[float | None]] = Field(
+        description="What the result says, else the last value of the curve."
+    )
     curves: list[str] = Field(description="Metrics of which at least one of the runs has a curve.")
     importance: list[ParameterImportance] = Field(description="Of the metric asked for, the strongest first.")
 

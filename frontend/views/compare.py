@@ -22,9 +22,9 @@ WIDE = 8
 
 
 def asked() -> list[UUID]:
-    """The runs that the address names, or the first that its query ``q`` finds."""
-    if query := st.query_params.get("q"):
-        return [run.id for run in client().runs(q=query, kind="stage", all=True, limit=MOST).items]
+    """The runs that the address names, or the first that its query, as on the page Runs, finds."""
+    if query := st.query_params.get("query"):
+        return [run.id for run in client().runs(query=query, kind="stage", all=True, limit=MOST).items]
     found = []
     for text in st.query_params.get_all("run"):
         try:
@@ -52,7 +52,7 @@ def choose(chosen: list[UUID]) -> None:
             key=f"runs-{hash((tuple(chosen), search))}",
         )
         if now != chosen:
-            for name in ("run", "q"):
+            for name in ("run", "query"):
                 st.query_params.pop(name, None)
             st.query_params["run"] = [str(run_id) for run_id in now]
             st.rerun()
