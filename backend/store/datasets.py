@@ -111,13 +111,8 @@ def views(db: Session, found: Sequence[Dataset]) -> list[DatasetView]:
     """With what the runs that brought them in, or looked through them, say: three queries for any number."""
     ids = {one.run_id for one in found} | {one.survey_id for one in found}
     by_id = {run.id: run for run in db.scalars(select(Run).where(Run.id.in_(ids)))}
-    pictures: dict[UUID, UUID] = dict(
-        db.execute(
-            select(Artifact.run_id, Artifact.id).where(Artifact.run_id.in_(ids), Artifact.name == SURVEY)
-        )
-        .tuples()
-        .all()
-    )
+    surveys = select(Artifact.run_id, Artifact.id).where(Artifact.run_id.in_(ids), Artifact.name == SURVEY)
+    pictures = {row.run_id: row.id for row in db.execute(surveys)}
     return [_view(one, by_id, pictures) for one in found]
 
 

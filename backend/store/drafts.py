@@ -20,7 +20,7 @@ from .errors import Invalid
 from .tables import Artifact, Dataset, Run
 
 MAX_POINTS = 1000
-PAST_RUNS = 100
+PAST_RUNS = 50
 DATASET_KINDS = {
     "evaluation_set": "images", "source": "posts", "posts": "posts", "weights": "weights", "text_encoder": "weights",
 }  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 import yaml
 
-from frontend.components.spec_schema import merged, without_defaults
+from frontend.components.spec_schema import merged
 from frontend.session import client, query_id
 from vise_client.schemas import RunView, StageView
 
@@ -31,6 +31,8 @@ class Draft:
     inputs: dict[str, str] = field(default_factory=dict)
     grid: dict[str, list[Any]] = field(default_factory=dict)
     name: str = ""
+    origin: dict[str, Any] | None = None
+    """The spec that the form held when it was first drawn, unless that came from the address."""
 
 
 def draft_of(stage: StageView, preset: str) -> Draft:
@@ -80,6 +82,7 @@ def forget() -> None:
 
 
 def write_address(
+    draft: Draft,
     stage: StageView,
     preset: str,
     spec: dict[str, Any],
@@ -88,13 +91,14 @@ def write_address(
     inputs: dict[str, str],
 ) -> None:
     """Put into the address what differs from where the draft started."""
-    start = stage.presets.get(preset, {})
+    if draft.origin is None and "spec" not in st.query_params:
+        draft.origin = spec
     wanted: dict[str, str] = {"what": stage.name}
     if preset:
         wanted["preset"] = preset
     if "clone" in st.query_params:
         wanted["clone"] = st.query_params["clone"]
-    if "clone" in wanted or spec != without_defaults(merged(stage.defaults, start), stage.defaults):
+    if spec != draft.origin:
         wanted["spec"] = json.dumps(spec, separators=(",", ":"))
     if grid:
         wanted["grid"] = json.dumps(grid, separators=(",", ":"))

@@ -20,7 +20,7 @@ from frontend.components.draft import (
 from frontend.components.estimate import show_check
 from frontend.components.inputs import choose_input, ref_of
 from frontend.components.spec_form import Places, spec_form
-from frontend.components.spec_schema import parsed, scalar_paths, without_defaults, written
+from frontend.components.spec_schema import completed, parsed, scalar_paths, without_defaults, written
 from frontend.session import client
 from vise_client.schemas import LaunchCheck, RunCreate, RunView, StageDraft, StageView, SweepCreate
 from vise_core.specs.recipes import SweepSpec
@@ -48,6 +48,7 @@ def launch_stage(stage: StageView) -> None:
         spec = without_defaults(json.loads(json.dumps(values)), stage.defaults)
         with sweep:
             grid = _sweep(stage, draft, values, key, places)
+            spec = completed(spec, values, stage.spec_schema, stage.spec_schema, list(grid))
         with text:
             _yaml(stage, spec, grid)
     with right, st.container(border=True):
@@ -67,7 +68,7 @@ def launch_stage(stage: StageView) -> None:
         _launch(stage, body, grid, check)
     places.show(check.problems)
     st.session_state[TROUBLED] = [problem.field for problem in check.problems]
-    write_address(stage, preset, spec, grid, name, chosen)
+    write_address(draft, stage, preset, spec, grid, name, chosen)
 
 
 def _choose_preset(stage: StageView) -> str:

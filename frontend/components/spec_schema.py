@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 Schema = dict[str, Any]
@@ -89,6 +89,30 @@ def scalar_paths(schema: Schema, root: Schema, values: dict[str, Any], prefix: s
                 yield from scalar_paths(chosen(field, root, value), root, value, f"{prefix}{name}.")
         elif name != "kind" and "const" not in field and options(field, root)[0].get("type") != "array":
             yield prefix + name
+
+
+def completed(
+    spec: dict[str, Any], values: dict[str, Any], schema: Schema, root: Schema, swept: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The spec with what its groups cannot be read without: the kind of a union, fields that have no default.
+
+    ``swept``: paths that a sweep will fill; the groups on their way are made to be there.
+    """
+    whole = dict(spec)
+    for path in swept:
+        group, _, _ = path.partition(".")
+        if "." in path:
+            whole.setdefault(group, {})
+    for name in schema.get("required", ()):
+        whole.setdefault(name, values.get(name))
+    for name, inner in whole.items():
+        value = values.get(name)
+        if isinstance(inner, dict) and isinstance(value, dict):
+            group_schema = chosen(resolve(schema["properties"][name], root), root, value)
+            below = [path.partition(".")[2] for path in swept if path.startswith(f"{name}.")]
+            kind = {"kind": value["kind"]} if "kind" in value else {}
+            whole[name] = {**kind, **completed(inner, value, group_schema, root, below)}
+    return whole
 
 
 def chosen(field: Schema, root: Schema, value: dict[str, Any] | None) -> Schema:

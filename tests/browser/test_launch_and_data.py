@@ -23,6 +23,11 @@ def in_address(page: Page, name: str) -> str:
     return parse_qs(urlsplit(page.url).query).get(name, [""])[0]
 
 
+def box(page: Page, label: str):
+    """The text field of this label; the button that explains it has a label much the same."""
+    return page.get_by_role("textbox", name=label, exact=True)
+
+
 def launch_button(page: Page):
     return page.get_by_role("button", name=re.compile("^.*Launch (ingest|[0-9]+ runs)$"))
 
@@ -31,7 +36,7 @@ def test_a_wrong_value_is_told_beside_its_field_and_holds_the_launch_back(
     stack, page: Page, pictures
 ) -> None:
     page.goto(f"{stack.url}/{INGEST}")
-    field = page.get_by_label("Posts per shard")
+    field = box(page, "Posts per shard")
     field.wait_for(timeout=SLOW)
     expect(launch_button(page)).to_be_enabled(timeout=SLOW)
     field.fill("0")
@@ -45,7 +50,7 @@ def test_a_wrong_value_is_told_beside_its_field_and_holds_the_launch_back(
 
 def test_yaml_and_form_follow_each_other_and_a_reload_keeps_both(stack, page: Page) -> None:
     page.goto(f"{stack.url}/{INGEST}")
-    field = page.get_by_label("Posts per shard")
+    field = box(page, "Posts per shard")
     field.wait_for(timeout=SLOW)
     field.fill("77")
     page.get_by_role("tab", name="YAML").click()
@@ -54,10 +59,10 @@ def test_yaml_and_form_follow_each_other_and_a_reload_keeps_both(stack, page: Pa
     area.fill("source: {kind: sample, posts: 55}\nposts_per_shard: 78\n")
     area.press("Control+Enter")
     page.get_by_role("tab", name="Settings").first.click()
-    expect(page.get_by_label("Posts per shard")).to_have_value("78", timeout=SLOW)
+    expect(box(page, "Posts per shard")).to_have_value("78", timeout=SLOW)
     page.wait_for_function("location.search.includes('posts_per_shard')", timeout=SLOW)
     page.reload()
-    expect(page.get_by_label("Posts per shard")).to_have_value("78", timeout=SLOW)
+    expect(box(page, "Posts per shard")).to_have_value("78", timeout=SLOW)
     page.get_by_role("tab", name="YAML").click()
     area = page.get_by_label("Spec as YAML")
     area.fill("source: [1,\nposts_per_shard: 3")
@@ -75,12 +80,12 @@ def test_a_run_is_launched_and_cloned_with_a_change(stack, page: Page, vise: Vis
     vise.wait_for(run.id, timeout=300)
 
     page.goto(f"{stack.url}/launch?clone={run.id}")
-    name = page.get_by_label("Name", exact=True)
+    name = box(page, "Name")
     expect(name).to_have_value("From the form (copy)", timeout=SLOW)
     # It has run before, so its time is known.
     expect(page.get_by_text(re.compile("about .* on cpu"))).to_be_visible(timeout=SLOW)
     page.screenshot(path=pictures / "launch-clone.png", full_page=True)
-    page.get_by_label("Seed").fill("5")
+    box(page, "Seed").fill("5")
     page.wait_for_function("location.search.includes('seed')", timeout=SLOW)
     expect(launch_button(page)).to_be_enabled(timeout=SLOW)
     launch_button(page).click()
@@ -94,7 +99,7 @@ def test_a_sweep_says_how_many_runs_it_will_start(stack, page: Page) -> None:
     page.goto(f"{stack.url}/launch?what=ingest&spec={quote(SMALL)}&grid={grid}")
     expect(page.get_by_role("button", name=re.compile("Launch 6 runs"))).to_be_enabled(timeout=SLOW)
     page.get_by_role("tab", name="Sweep").click()
-    page.get_by_label("seed", exact=True).fill("1, 2, 3, 4")
+    box(page, "seed").fill("1, 2, 3, 4")
     expect(page.get_by_role("button", name=re.compile("Launch 8 runs"))).to_be_enabled(timeout=SLOW)
 
 
@@ -105,7 +110,7 @@ def test_an_archive_becomes_a_data_set_with_samples(stack, page: Page, tmp_path:
             Image.new("RGB", (64, 48), (20 * number, 90, 120)).save(buffer, "JPEG")
             made.writestr(f"pets/{('cat', 'dog')[number % 2]}/{number}.jpg", buffer.getvalue())
     page.goto(f"{stack.url}/data?tab=Add")
-    page.get_by_label("Name", exact=True).fill("Pets of the test")
+    box(page, "Name").fill("Pets of the test")
     page.locator("input[type=file]").set_input_files(tmp_path / "pets.zip")
     page.get_by_text("pets.zip").first.wait_for(timeout=SLOW)
     page.get_by_role("button", name="Add").last.click()
@@ -120,7 +125,7 @@ def test_an_archive_becomes_a_data_set_with_samples(stack, page: Page, tmp_path:
 
 def test_a_token_is_shown_once_and_told_in_the_log(stack, page: Page, vise: ViseClient) -> None:
     page.goto(f"{stack.url}/settings?tab=API+tokens")
-    page.get_by_label("Name of the token").fill("browser test")
+    box(page, "Name of the token").fill("browser test")
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_text(re.compile("^vise_"))).to_be_visible(timeout=SLOW)
     page.reload()
