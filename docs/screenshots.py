@@ -84,7 +84,7 @@ def told_by(path: Path) -> list[str]:
         return json.loads(image.info[OUTLINE])
 
 
-def settle(page: Page, timeout: float = 60_000) -> None:
+def settle(page: Page, timeout: float = 120_000) -> None:
     """Wait until the page is drawn: its script has ended once, nothing waits, and nothing has come for a moment.
 
     Live parts start the script again every few seconds, for ever; so it need not rest at the end.

@@ -19,8 +19,7 @@ st.logo(LOGO, size="large")
 page = st.navigation(
     {
         section: [
-            st.Page(e.view, title=e.title, icon=e.icon, url_path=e.name, default=e.name == "home")
-            for e in entries
+            st.Page(e.view, title=e.title, icon=e.icon, url_path=e.name, default=e.first) for e in entries
         ]
         for section, entries in SECTIONS.items()
     },

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Entry:
-    """A page: ``views/<name>.py`` at the address ``/<name>``."""
+    """A page: ``views/<name>.py`` at the address ``/<name>``; the first page's address is empty."""
 
     name: str
     title: str
@@ -17,6 +17,14 @@ class Entry:
     def view(self) -> str:
         """The script, as Streamlit's page links name it."""
         return f"views/{self.name}.py"
+
+    @property
+    def first(self) -> bool:
+        return self.name == "home"
+
+    @property
+    def address(self) -> str:
+        return "" if self.first else self.name
 
 
 SECTIONS: dict[str, tuple[Entry, ...]] = {

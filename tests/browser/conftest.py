@@ -118,8 +118,8 @@ def sample(signed_in: BrowserContext, stack, vise: ViseClient, pictures: Path) -
 def addresses(sample: Sample) -> dict[str, list[str]]:
     """Page → its addresses: the bare one, and those that show it full."""
     return {
-        name: [name, *(f"{name}?{query.format(**sample.ids)}" for query in ADDRESSES.get(name, ()))]
-        for name in PAGES
+        name: [page.address, *(f"{name}?{query.format(**sample.ids)}" for query in ADDRESSES.get(name, ()))]
+        for name, page in PAGES.items()
     }
 
 

@@ -71,7 +71,7 @@ def test_the_page_stands_in_every_size_and_scheme(
         errors = watch(page)
         visit(page, address)
         query = re.sub(r"[0-9a-f-]{36}|\W+", "-", address)
-        page.screenshot(path=pictures / f"{query.strip('-')}-{size[0]}-{scheme}.png")
+        page.screenshot(path=pictures / f"{query.strip('-') or name}-{size[0]}-{scheme}.png")
         assert sideways(page) == [], address
         assert violations(page) == [], address
         page.close()
