@@ -18,6 +18,7 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, TypeAdapter
 
+from vise_core.specs.explain import COLOUR_MAP
 from vise_core.specs.reports import PairedTest, ReportEntry
 
 from .errors import ApiError, ClientError, NotSignedIn, Unreachable
@@ -25,13 +26,23 @@ from .schemas import (
     ArtifactFile,
     ArtifactView,
     AuditEntry,
+    ClusterDetail,
+    ClusterKind,
+    ClusterPage,
+    ClusterPoints,
     CompareQuery,
     Comparison,
     Curve,
     DatasetCreate,
     DatasetFromUrl,
     DatasetView,
+    EngagementModel,
+    EngagementView,
     EventView,
+    ExplorerView,
+    FeedbackCount,
+    FeedbackCreate,
+    FeedbackView,
     Health,
     InputCandidate,
     LaunchCheck,
@@ -45,6 +56,7 @@ from .schemas import (
     ModelView,
     Page,
     PasswordChange,
+    PredictionSummary,
     PredictionView,
     Problem,
     QueueView,
@@ -69,6 +81,7 @@ from .schemas import (
 )
 
 T = TypeVar("T")
+Asked = TypeVar("Asked", PredictionView, EngagementView)
 
 
 class ViseClient:
@@ -388,23 +401,110 @@ class ViseClient:
         self,
         image: bytes,
         *,
-        model_id: UUID | None = None,
+        model_id: UUID | str | None = None,
         method: str = "cam",
         target_class: str | None = None,
         strength: float = 0.5,
-        wait: float = 20,
+        colour_map: str = COLOUR_MAP,
+        batch: UUID | str | None = None,
+        position: int = 0,
+        keep: bool = False,
+        synthetic: bool = False,
+        wait: float = 60,
     ) -> PredictionView:
-        """Ask a model about an image; goes on asking where the server answered 202."""
-        form = {"method": method, "strength": str(strength), "wait": str(wait)}
-        if model_id is not None:
-            form["model_id"] = str(model_id)
-        if target_class is not None:
-            form["target_class"] = target_class
-        files = {"image": ("image", image, "application/octet-stream")}
-        return self._call(PredictionView, "POST", "/predictions", data=form, files=files)
+        """Ask a model about an image; ``state`` is still queued where nobody answered within ``wait`` seconds."""
+        form = {
+            "model_id": model_id,
+            "method": method,
+            "target_class": target_class,
+            "strength": strength,
+            "colour_map": colour_map,
+            "batch": batch,
+            "position": position,
+            "keep": keep,
+            "synthetic": synthetic,
+        }
+        return self._ask(PredictionView, "/predictions", image, form, wait)
 
-    def prediction(self, prediction_id: UUID) -> PredictionView:
+    def prediction(self, prediction_id: UUID | str) -> PredictionView:
         return self._call(PredictionView, "GET", f"/predictions/{prediction_id}")
+
+    def prediction_picture(self, prediction_id: UUID | str) -> bytes:
+        """The image as a JPEG for eyes, until it is forgotten."""
+        return self._send("GET", f"/predictions/{prediction_id}/picture").content
+
+    def predictions(self, **query: Any) -> Page[PredictionSummary]:
+        """One page of the history; model_id, batch, with_feedback, everyone, cursor, limit as the API takes them."""
+        wanted = {key: value for key, value in query.items() if value not in (None, "")}
+        return self._call(Page[PredictionSummary], "GET", "/predictions", params=wanted)
+
+    def delete_prediction(self, prediction_id: UUID | str) -> None:
+        self._send("DELETE", f"/predictions/{prediction_id}")
+
+    def give_feedback(self, prediction_id: UUID | str, label: str) -> PredictionView:
+        """Say what the image is; its picture is then kept for the labelled set."""
+        body = FeedbackCreate(label=label)
+        return self._call(PredictionView, "PUT", f"/predictions/{prediction_id}/feedback", body)
+
+    def take_feedback_back(self, prediction_id: UUID | str) -> PredictionView:
+        return self._call(PredictionView, "DELETE", f"/predictions/{prediction_id}/feedback")
+
+    def feedback(self, **query: Any) -> Page[FeedbackView]:
+        """One page of the labelled set; task, cursor, limit."""
+        wanted = {key: value for key, value in query.items() if value not in (None, "")}
+        return self._call(Page[FeedbackView], "GET", "/feedback", params=wanted)
+
+    def feedback_counts(self) -> list[FeedbackCount]:
+        return self._call(list[FeedbackCount], "GET", "/feedback/counts")
+
+    def export_feedback(self, task: str) -> bytes:
+        """The labelled set of a task as a tar: labels.csv and images."""
+        return self._send("GET", "/feedback/export", params={"task": task}).content
+
+    def engagement(
+        self, image: bytes, *, run_id: UUID | str | None = None, top: int | None = None, wait: float = 60
+    ) -> EngagementView:
+        """Ask a pretrained model which comments and reactions it expects of an image."""
+        return self._ask(EngagementView, "/engagement", image, {"run_id": run_id, "top": top}, wait)
+
+    def engagement_models(self, search: str | None = None) -> list[EngagementModel]:
+        params = {"search": search} if search else {}
+        return self._call(list[EngagementModel], "GET", "/engagement/models", params=params)
+
+    def explorers(self) -> list[ExplorerView]:
+        return self._call(list[ExplorerView], "GET", "/explorers")
+
+    def explorer(self, artifact_id: UUID | str) -> ExplorerView:
+        return self._call(ExplorerView, "GET", f"/explorers/{artifact_id}")
+
+    def clusters(self, artifact_id: UUID | str, kind: ClusterKind, **query: Any) -> ClusterPage:
+        """Some clusters; search, sort, offset, limit as the API takes them."""
+        wanted = {key: value for key, value in query.items() if value not in (None, "")}
+        return self._call(ClusterPage, "GET", f"/explorers/{artifact_id}/{kind}", params=wanted)
+
+    def cluster(self, artifact_id: UUID | str, kind: ClusterKind, cluster: int) -> ClusterDetail:
+        return self._call(ClusterDetail, "GET", f"/explorers/{artifact_id}/{kind}/{cluster}")
+
+    def cluster_map(self, artifact_id: UUID | str, kind: ClusterKind, search: str = "") -> ClusterPoints:
+        params = {"search": search} if search else {}
+        return self._call(ClusterPoints, "GET", f"/explorers/{artifact_id}/{kind}/map", params=params)
+
+    def _ask(self, kind: type[Asked], path: str, image: bytes, form: dict[str, Any], wait: float) -> Asked:
+        """Upload an image; look again where the server answered 202, until ``wait`` seconds are over."""
+        until = time.monotonic() + wait
+        given = {
+            key: value if isinstance(value, str) else str(value)
+            for key, value in {**form, "wait": min(wait, 20)}.items()
+            if value is not None
+        }
+        files = {"image": ("image", image, "application/octet-stream")}
+        found = self._call(kind, "POST", path, data=given, files=files)
+        while found.state == "queued" and time.monotonic() < until:
+            time.sleep(0.5)
+            found = self._call(kind, "GET", f"{path}/{found.id}")
+        if found.state == "failed":
+            raise ApiError(Problem(title="No answer", status=422, detail=found.error or "no answer"))
+        return found
 
     def _call(
         self, kind: type[T], method: str, path: str, body: BaseModel | None = None, **options: Any

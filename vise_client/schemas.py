@@ -10,8 +10,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from vise_core.specs.data import DataKind, SurveyResult
+from vise_core.specs.engagement import LabelAgreement, LabelSpread
 from vise_core.specs.estimate import Estimate
-from vise_core.specs.explain import CamMethod
+from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap
 from vise_core.specs.integrity import IntegrityReport
 from vise_core.specs.model_card import ModelFacts
 from vise_core.specs.recipes import InputRef, RecipeSpec, SweepSpec
@@ -59,6 +60,7 @@ class RunState(StrEnum):
 
 
 RunKind = Literal["stage", "recipe", "sweep"]
+ClusterKind = Literal["comments", "reactions"]
 
 
 class Problem(Wire):
@@ -504,13 +506,207 @@ class PredictionView(Wire):
     state: Literal["queued", "succeeded", "failed"]
     model: ModelView
     method: CamMethod
+    strength: float = Field(0.5, description="Opacity of the map in ``overlay_png``.")
+    colour_map: ColourMap = COLOUR_MAP
+    target_class: str | None = Field(
+        None, description="The class that was asked for; null: the most probable."
+    )
+    batch: UUID | None = None
+    position: int = 0
+    synthetic: bool = Field(False, description="The image is generated, as whoever asked says.")
     predicted: str | None = None
     target: str | None = Field(None, description="The class whose map is drawn.")
     probabilities: dict[str, float] = Field(default_factory=dict)
-    overlay_png: str | None = Field(None, description="Base64 of the PNG picture.")
+    overlay_png: str | None = Field(None, description="Base64 of the PNG picture; null once forgotten.")
+    heat_png: str | None = Field(
+        None,
+        description="Base64 of the map itself as an 8-bit grey PNG, 255 for 1, over ``region``: whoever has the "
+        "image can tint it in other colours without asking again. Null once forgotten.",
+    )
+    region: tuple[float, float, float, float] | None = Field(
+        None,
+        description="What the network saw: left, top, right, bottom in shares of the upright image's width and height.",
+    )
+    kept: bool = Field(False, description="A thumbnail and the upload's SHA-256 stay in the history.")
+    sha256: str | None = Field(None, description="Of the upload, where kept.")
+    pictured_until: datetime | None = Field(
+        None, description="When overlay, heat and picture are forgotten; null where they are already."
+    )
+    feedback: str | None = Field(
+        None, description="The label that a person gave; the picture is kept with it."
+    )
     error: str | None = None
     milliseconds: float | None = None
     created_at: datetime
+
+
+class PredictionSummary(Wire):
+    """A row of the history."""
+
+    id: UUID
+    state: Literal["queued", "succeeded", "failed"]
+    model_id: UUID
+    model: str
+    task: str
+    method: CamMethod
+    target_class: str | None
+    batch: UUID | None
+    position: int
+    synthetic: bool
+    predicted: str | None
+    probability: float | None = Field(description="Of the predicted class.")
+    target: str | None
+    kept: bool
+    sha256: str | None
+    thumbnail_jpg: str | None = Field(description="Base64 of a small JPEG, where kept.")
+    pictured: bool = Field(description="Overlay, heat and picture are not forgotten yet.")
+    feedback: str | None
+    created_by: str | None
+    error: str | None
+    milliseconds: float | None
+    created_at: datetime
+
+
+class FeedbackCreate(Request):
+    """What the image really is."""
+
+    label: str = Field(min_length=1, max_length=200, description="One of the model's classes.")
+
+
+class FeedbackView(Wire):
+    """One image of the labelled set that people made by correcting or confirming models."""
+
+    id: UUID
+    prediction_id: UUID | None
+    task: str
+    label: str
+    predicted: str
+    model: str
+    synthetic: bool
+    sha256: str = Field(description="Of the kept picture, an upright JPEG without metadata.")
+    created_by: str | None
+    created_at: datetime
+
+
+class FeedbackCount(Wire):
+    task: str
+    label: str
+    images: int
+    corrected: int = Field(description="Images of these whose prediction was another class.")
+
+
+class EngagementModel(Wire):
+    """A pretrained model that can say which engagement it expects."""
+
+    checkpoint_id: UUID = Field(description="The artifact.")
+    run_id: UUID
+    name: str
+    backbone: str
+    signals: list[str] = Field(description="comments, reactions: its heads.")
+    has_terms: bool = Field(description="The clusterer's inspection is there, so that clusters have words.")
+    synthetic: bool
+    created_at: datetime
+
+
+class ExpectedCluster(Wire):
+    cluster: int
+    probability: float
+    terms: list[tuple[str, float]] = Field(description="(word, weight) of its centroid, heaviest first.")
+    comments: list[str] = Field(description="Those nearest to its centroid.")
+
+
+class EngagementAnswer(Wire):
+    comments: list[ExpectedCluster] | None = Field(
+        description="Most probable first; null without such a head."
+    )
+    comment_mass: float = Field(description="Probability that the clusters told hold together.")
+    reaction_clusters: list[float] | None = Field(
+        description="Probability of each; null without such a head."
+    )
+    reactions: dict[str, float] | None = Field(
+        description="Expected share of each reaction; null without a head for reactions or without an inspection."
+    )
+
+
+class EngagementView(Wire):
+    """Expected engagement of one image; the upload is dropped once it is answered."""
+
+    id: UUID
+    state: Literal["queued", "succeeded", "failed"]
+    checkpoint_id: UUID
+    run_id: UUID
+    synthetic: bool
+    answer: EngagementAnswer | None = None
+    error: str | None = None
+    milliseconds: float | None = None
+    created_at: datetime
+
+
+class ExplorerView(Wire):
+    """What the stage explore found about the clusters of one clusterer."""
+
+    artifact_id: UUID
+    run_id: UUID
+    name: str
+    synthetic: bool
+    posts: int
+    with_labels: bool = Field(description="Labels of the stage label; else every post was labelled anew.")
+    shuffled: bool = Field(description="A control: engagement was permuted over posts.")
+    comments: LabelSpread | None
+    reactions: LabelSpread | None
+    agreement: LabelAgreement | None
+    reaction_names: list[str]
+    thumbnail: int = Field(description="Side of a sample picture in a strip, pixels.")
+    map_explained: dict[str, tuple[float, float]] = Field(
+        description="comments, reactions → share of the centroids' variance on each axis of the map."
+    )
+    created_at: datetime
+
+
+class ClusterRow(Wire):
+    """A comment or reaction cluster."""
+
+    cluster: int
+    size: int = Field(description="Comment labels, or posts of a reaction cluster.")
+    share: float = Field(description="Of all labels of this kind.")
+    posts: int = Field(description="Posts that have it.")
+    terms: list[tuple[str, float]] = Field(
+        description="(word, weight), heaviest first; comment clusters only."
+    )
+    comments: list[str]
+    reactions: dict[str, float] = Field(description="Mean share of each reaction among its posts.")
+    sample_posts: list[str]
+    thumbnails_jpg: str | None = Field(
+        None, description="Base64 of a strip of the sample posts' pictures, square, in their order."
+    )
+
+
+class ClusterPage(Wire):
+    items: list[ClusterRow]
+    total: int = Field(description="Clusters that fit the search.")
+
+
+class ClusterPair(Wire):
+    """A cluster of the other kind that occurs with it."""
+
+    cluster: int
+    count: float = Field(description="Pairs of a comment label and a reaction label on the same post.")
+    lift: float = Field(description="Times more often than if the labels were independent.")
+
+
+class ClusterDetail(ClusterRow):
+    kind: ClusterKind
+    pairs: list[ClusterPair] = Field(description="Strongest pairs with clusters of the other kind.")
+
+
+class ClusterPoints(Wire):
+    """The map: one entry a cluster in each list."""
+
+    clusters: list[int]
+    x: list[float]
+    y: list[float]
+    sizes: list[int]
+    titles: list[str] = Field(description="Top words, or the main reaction.")
 
 
 class RecipeView(Wire):

@@ -10,6 +10,7 @@ from celery import Celery
 from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
 
 from backend.settings import settings
+from backend.store.engagement import TASK as ENGAGEMENT_TASK
 from backend.store.predictions import TASK as PREDICT_TASK
 
 from .presence import Presence
@@ -49,6 +50,13 @@ def predict(prediction_id: str) -> None:
     from .predict import answer
 
     answer(UUID(prediction_id))
+
+
+@app.task(name=ENGAGEMENT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
+def engagement(engagement_id: str) -> None:
+    from .predict import answer_engagement
+
+    answer_engagement(UUID(engagement_id))
 
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import shutil
 import threading
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from backend.store import artifacts, predictions
+from sqlalchemy.orm import Session
+
+from backend.store import artifacts, engagement, predictions
+from vise_client.schemas import EngagementAnswer
 from vise_core.errors import BadInput
 
 from .context import Context, context
 
 if TYPE_CHECKING:
-    from vise_core.predict import Predictor
+    from PIL import Image
+
+    from vise_core.predict import EngagementPredictor, Predictor
+
+T = TypeVar("T")
 
 log = logging.getLogger("vise.predict")
-KEEP_LOADED = 3
+KEEP_LOADED = 4
+"""Models of both kinds: the page lays several beside each other."""
 MAX_PIXELS = 50_000_000
+THUMBNAIL = 128
 
-_loaded: OrderedDict[str, Predictor] = OrderedDict()
+_loaded: OrderedDict[str, Any] = OrderedDict()
 _loading = threading.Lock()
 
 
@@ -34,50 +48,126 @@ def answer(prediction_id: UUID) -> None:
         work = predictions.work(db, prediction_id)
     if work is None:
         return
-    clock = time.perf_counter()
-    try:
-        from vise_core.posts.images import open_image
 
-        image = open_image(work.image, max_pixels=MAX_PIXELS)
-        found = predictor(here, work.sha256, work.manifest).predict(image, work.options)
-        png = io.BytesIO()
-        found.overlay.save(png, "PNG")
-    except BadInput as error:
-        log.info("prediction %s: %s", prediction_id, error)
-        with here.sessions.begin() as db:
-            predictions.fail(db, prediction_id, str(error))
-        return
-    except Exception:
-        log.exception("prediction %s", prediction_id)
-        with here.sessions.begin() as db:
-            predictions.fail(
-                db, prediction_id, "the predictor failed on this image; the worker's log says why"
-            )
-        return
+    def find() -> Callable[[Session], None]:
+        found = _predict(here, work)
+        return lambda db: predictions.answer(db, prediction_id, found)
+
+    _carry_out(here, prediction_id, find, predictions.fail)
+
+
+def answer_engagement(engagement_id: UUID) -> None:
+    """Answer one question about expected engagement."""
+    here = context()
     with here.sessions.begin() as db:
-        predictions.answer(
-            db,
-            prediction_id,
-            predicted=found.predicted,
-            target=found.target,
-            probabilities=found.probabilities,
-            overlay=png.getvalue(),
-            milliseconds=1000 * (time.perf_counter() - clock),
+        work = engagement.work(db, engagement_id)
+    if work is None:
+        return
+
+    def find() -> Callable[[Session], None]:
+        clock = time.perf_counter()
+        found = EngagementAnswer.model_validate(
+            asdict(engagement_predictor(here, work).predict(_decoded(work.image), work.options))
         )
+        took = 1000 * (time.perf_counter() - clock)
+        return lambda db: engagement.answer(db, engagement_id, found, took)
+
+    _carry_out(here, engagement_id, find, engagement.fail)
 
 
 def predictor(here: Context, sha256: str, manifest: list[dict[str, Any]]) -> Predictor:
     """The predictor with this content, loaded once; the least used is dropped first."""
-    with _loading:
-        if sha256 not in _loaded:
-            from vise_core.predict import Predictor
 
-            folder = here.settings.workspaces.resolve() / "predictors" / here.name / sha256
+    def load(folder: Path) -> Predictor:
+        from vise_core.predict import Predictor
+
+        return Predictor.load(artifacts.materialise(here.storage, manifest, True, folder))
+
+    return _kept(here, sha256, load)
+
+
+def engagement_predictor(here: Context, work: engagement.Work) -> EngagementPredictor:
+    """The checkpoint with its heads and what its clusters mean, loaded once."""
+
+    def load(folder: Path) -> EngagementPredictor:
+        from vise_core.predict import EngagementPredictor
+
+        checkpoint = artifacts.materialise(
+            here.storage, work.checkpoint.manifest, True, folder / "checkpoint"
+        )
+        about = None
+        if work.inspection is not None:
+            about = artifacts.materialise(here.storage, work.inspection.manifest, False, folder / "about")
+        return EngagementPredictor.load(checkpoint, about)
+
+    key = work.checkpoint.sha256 + (work.inspection.sha256 if work.inspection else "")
+    return _kept(here, hashlib.sha256(key.encode()).hexdigest(), load)
+
+
+def _kept(here: Context, key: str, load: Callable[[Path], T]) -> T:
+    with _loading:
+        if key not in _loaded:
+            folder = here.settings.workspaces.resolve() / "predictors" / here.name / key
             try:
-                _loaded[sha256] = Predictor.load(artifacts.materialise(here.storage, manifest, True, folder))
+                _loaded[key] = load(folder)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
             while len(_loaded) > KEEP_LOADED:
                 _loaded.popitem(last=False)
-        _loaded.move_to_end(sha256)
-        return _loaded[sha256]
+        _loaded.move_to_end(key)
+        found: T = _loaded[key]
+        return found
+
+
+def _predict(here: Context, work: predictions.Work) -> predictions.Answer:
+    clock = time.perf_counter()
+    from vise_core.posts.images import encode_jpeg
+    from vise_core.predict import encode_heat
+    from vise_core.predict.predictor import for_eyes
+
+    image = _decoded(work.image)
+    found = predictor(here, work.sha256, work.manifest).predict(image, work.options)
+    png = io.BytesIO()
+    found.overlay.save(png, "PNG")
+    return predictions.Answer(
+        predicted=found.predicted,
+        target=found.target,
+        probabilities=found.probabilities,
+        overlay=png.getvalue(),
+        heat=encode_heat(found.heat),
+        region=[float(side) for side in found.seen],
+        # Encoded anew: what the upload says of the place and the camera is not kept.
+        picture=encode_jpeg(for_eyes(image)),
+        thumbnail=encode_jpeg(for_eyes(image, THUMBNAIL)) if work.keep else None,
+        sha256=hashlib.sha256(work.image).hexdigest() if work.keep else None,
+        milliseconds=1000 * (time.perf_counter() - clock),
+    )
+
+
+def _decoded(image: bytes) -> Image.Image:
+    from vise_core.posts.images import open_image
+
+    return open_image(image, max_pixels=MAX_PIXELS)
+
+
+def _carry_out(
+    here: Context,
+    asked: UUID,
+    find: Callable[[], Callable[[Session], None]],
+    fail: Callable[[Session, UUID, str], None],
+) -> None:
+    """Find the answer and write it, or the sentence why there is none."""
+    try:
+        write = find()
+    except BadInput as error:
+        log.info("%s: %s", asked, error)
+        write = partial(_told, fail, asked, str(error))
+    except Exception:
+        log.exception("%s", asked)
+        write = partial(_told, fail, asked, "the predictor failed on this image; the worker's log says why")
+    with here.sessions.begin() as db:
+        write(db)
+
+
+def _told(fail: Callable[[Session, UUID, str], None], asked: UUID, sentence: str, db: Session) -> None:
+    fail(db, asked, sentence)

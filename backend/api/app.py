@@ -14,7 +14,20 @@ from backend.store import audit
 from backend.store.database import connect, session_factory
 from backend.store.storage import Storage
 
-from . import accounts, artifacts, catalogue, datasets, errors, health, models, predictions, reports, runs
+from . import (
+    accounts,
+    artifacts,
+    catalogue,
+    clusters,
+    datasets,
+    engagement,
+    errors,
+    health,
+    models,
+    predictions,
+    reports,
+    runs,
+)
 from .dependencies import identify
 from .limits import RequestLimits
 
@@ -58,7 +71,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     public.include_router(accounts.public)
     # Deny by default: whatever is added below is closed to those without a token.
     closed = APIRouter(prefix=PREFIX, dependencies=[Depends(identify)])
-    for room in (accounts, catalogue, datasets, runs, artifacts, models, predictions, reports):
+    for room in (
+        accounts,
+        catalogue,
+        datasets,
+        runs,
+        artifacts,
+        models,
+        predictions,
+        engagement,
+        clusters,
+        reports,
+    ):
         closed.include_router(room.router)
     app.include_router(public)
     app.include_router(closed)

@@ -1,30 +1,45 @@
-"""Ask a model about an image."""
+"""Ask a model about an image; the history of answers, and what people say of them."""
 
 from __future__ import annotations
 
-import asyncio
-import time
+from collections.abc import Iterator
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request, Response, UploadFile
+from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
 
-from backend.store import predictions
+from backend.store import feedback, predictions
 from backend.store.database import Sessions
-from vise_client.schemas import PredictionView
-from vise_core.specs.explain import CamMethod, PredictOptions
+from backend.store.tables import Prediction
+from backend.store.users import Identity
+from vise_client.schemas import (
+    FeedbackCount,
+    FeedbackCreate,
+    FeedbackView,
+    Page,
+    PredictionSummary,
+    PredictionView,
+    Role,
+)
+from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap, PredictOptions
 
 from .dependencies import Config, Db, Who, editor
 from .errors import ApiProblem
+from .uploads import answered, read_image
 
-router = APIRouter(prefix="/predictions", tags=["predictions"])
+router = APIRouter(tags=["predictions"])
 
-FIRST_LOOK, LONGEST_PAUSE = 0.02, 0.25
+Cursor = Annotated[str | None, Query(max_length=100)]
+Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 @router.post(
-    "", response_model=PredictionView, dependencies=[editor], responses={202: {"model": PredictionView}}
+    "/predictions",
+    response_model=PredictionView,
+    dependencies=[editor],
+    responses={202: {"model": PredictionView}},
 )
 async def predict(
     request: Request,
@@ -36,25 +51,38 @@ async def predict(
     method: Annotated[CamMethod, Form()] = "cam",
     target_class: Annotated[str | None, Form(max_length=200)] = None,
     strength: Annotated[float, Form(ge=0, le=1)] = 0.5,
+    colour_map: Annotated[ColourMap, Form()] = COLOUR_MAP,
+    batch: Annotated[UUID | None, Form(description="Asked together with others: any UUID of yours.")] = None,
+    position: Annotated[int, Form(ge=0, le=10_000, description="Which image of the batch.")] = 0,
+    keep: Annotated[bool, Form(description="Keep a thumbnail and the SHA-256 in the history.")] = False,
+    synthetic: Annotated[bool, Form(description="The image is generated.")] = False,
     wait: Annotated[float, Form(ge=0, le=30, description="Seconds to wait for the answer.")] = 10,
 ) -> PredictionView:
-    """Probabilities and the class activation overlay; 202 with a Location where it takes longer than ``wait``."""
-    data = await image.read(settings.max_upload_bytes + 1)
-    _check_upload(data, settings.max_upload_bytes)
-    options = PredictOptions(method=method, target_class=target_class or None, strength=strength)
+    """Probabilities, the class activation map and its overlay; 202 with a Location where it takes longer than ``wait``.
+
+    The upload is dropped once it is answered; what can be seen in the answer is forgotten after an hour.
+    """
+    data = await read_image(image, settings.max_upload_bytes)
+    options = PredictOptions(
+        method=method, target_class=target_class or None, strength=strength, colour_map=colour_map
+    )
+    asked = predictions.Asked(batch=batch, position=position, keep=keep, synthetic=synthetic)
     sessions: Sessions = request.app.state.sessions
 
     def create() -> UUID:
         with sessions.begin() as db:
-            return predictions.create(db, data, model_id, options, who.user_id).id
+            return predictions.create(db, data, model_id, options, who.user_id, asked).id
 
-    prediction_id = await run_in_threadpool(create)
-    await _answered(sessions, prediction_id, wait)
+    def state() -> str | None:
+        with sessions() as db:
+            return predictions.state(db, prediction_id)
 
     def read() -> PredictionView:
         with sessions() as db:
             return predictions.view(db, prediction_id)
 
+    prediction_id = await run_in_threadpool(create)
+    await answered(state, wait)
     view = await run_in_threadpool(read)
     if view.state == "failed":
         raise ApiProblem(422, "No prediction", view.error or "the image could not be used")
@@ -65,39 +93,104 @@ async def predict(
     return view
 
 
-@router.get("/{prediction_id}", response_model=PredictionView)
+@router.get("/predictions", response_model=Page[PredictionSummary])
+def history(
+    db: Db,
+    who: Who,
+    model_id: UUID | None = None,
+    batch: Annotated[
+        UUID | None, Query(description="Of this batch, whoever asked: a link may be shared.")
+    ] = None,
+    with_feedback: Annotated[bool | None, Query(description="Only those with feedback, or without.")] = None,
+    everyone: Annotated[bool, Query(description="Also other people's; for admins.")] = False,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[PredictionSummary]:
+    """Your own questions, newest first; ask on with ``next_cursor``."""
+    if everyone and who.role is not Role.admin:
+        raise ApiProblem(403, "Not allowed", "only an admin sees other people's predictions")
+    mine = None if everyone or batch is not None else who.user_id
+    return predictions.history(
+        db, user=mine, model_id=model_id, batch=batch, feedback=with_feedback, cursor=cursor, limit=limit
+    )
+
+
+@router.get("/predictions/{prediction_id}", response_model=PredictionView)
 def read_prediction(prediction_id: UUID, db: Db) -> PredictionView:
     return predictions.view(db, prediction_id)
 
 
-def _check_upload(data: bytes, most: int) -> None:
-    """What can be said without decoding; the rest is the prediction worker's, under its limits."""
-    if not data:
-        raise ApiProblem(400, "Empty upload", "the field image is empty; choose a file")
-    if len(data) > most:
-        raise ApiProblem(
-            413, "Too large", f"the image is larger than {most // 2**20} MiB; send a smaller one"
-        )
-    head = data[:512].lstrip()
-    if head.startswith((b"<svg", b"<?xml", b"<!DOCTYPE", b"<html")):
-        raise ApiProblem(
-            415, "Not an image", "SVG and HTML are not pictures here; send JPEG, PNG, WebP, GIF, BMP or TIFF"
-        )
-    known = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*")
-    if not data.startswith(known) and not (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
-        raise ApiProblem(415, "Not an image", "send JPEG, PNG, WebP, GIF, BMP or TIFF")
+@router.get("/predictions/{prediction_id}/picture", response_class=Response)
+def read_picture(prediction_id: UUID, db: Db) -> Response:
+    """The image as the page shows it: an upright JPEG without metadata. 404 once it is forgotten."""
+    headers = {"Cache-Control": "private, max-age=600", "Content-Security-Policy": "sandbox"}
+    return Response(predictions.picture(db, prediction_id), media_type="image/jpeg", headers=headers)
 
 
-async def _answered(sessions: Sessions, prediction_id: UUID, wait: float) -> None:
-    """Look again and again, each time a little later, without holding a thread or a connection meanwhile."""
+@router.delete("/predictions/{prediction_id}", status_code=204, dependencies=[editor])
+def delete(prediction_id: UUID, db: Db, who: Who) -> Response:
+    """Forget it at once, with its feedback."""
+    _own(predictions.get(db, prediction_id), who)
+    predictions.delete(db, prediction_id)
+    return Response(status_code=204)
 
-    def state() -> str | None:
-        with sessions() as db:
-            return predictions.state(db, prediction_id)
 
-    until, pause = time.monotonic() + wait, FIRST_LOOK
-    while time.monotonic() < until:
-        if await run_in_threadpool(state) != "queued":
-            return
-        await asyncio.sleep(min(pause, max(0.0, until - time.monotonic())))
-        pause = min(1.5 * pause, LONGEST_PAUSE)
+@router.put("/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[editor])
+def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -> PredictionView:
+    """Say what the image is: its picture is then kept for the labelled set."""
+    feedback.give(db, prediction_id, body.label, who.user_id)
+    db.flush()
+    return predictions.view(db, prediction_id)
+
+
+@router.delete("/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[editor])
+def take_feedback_back(prediction_id: UUID, db: Db) -> PredictionView:
+    """Forget the label and the picture kept with it."""
+    feedback.take_back(db, prediction_id)
+    db.flush()
+    return predictions.view(db, prediction_id)
+
+
+@router.get("/feedback", response_model=Page[FeedbackView], dependencies=[editor])
+def list_feedback(
+    db: Db,
+    task: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[FeedbackView]:
+    """What people said, newest first."""
+    return feedback.list_feedback(db, task=task, cursor=cursor, limit=limit)
+
+
+@router.get("/feedback/counts", response_model=list[FeedbackCount], dependencies=[editor])
+def count_feedback(db: Db) -> list[FeedbackCount]:
+    """The labelled set so far, by task and label."""
+    return feedback.counts(db)
+
+
+@router.get("/feedback/export", response_class=StreamingResponse, dependencies=[editor])
+def export_feedback(
+    request: Request, task: Annotated[str, Query(max_length=200, description="As in the counts.")]
+) -> Response:
+    """A tar with labels.csv and images: register it as a data set and evaluate on it as a CSV-labelled task."""
+    # A session of its own, which lives as long as the answer is sent.
+    db = request.app.state.sessions()
+    try:
+        body = feedback.export(db, task)
+    except Exception:
+        db.close()
+        raise
+
+    def stream() -> Iterator[bytes]:
+        try:
+            yield from body
+        finally:
+            db.close()
+
+    headers = {"Content-Disposition": 'attachment; filename="feedback.tar"'}
+    return StreamingResponse(stream(), media_type="application/x-tar", headers=headers)
+
+
+def _own(prediction: Prediction, who: Identity) -> None:
+    if prediction.created_by != who.user_id and who.role is not Role.admin:
+        raise ApiProblem(403, "Not allowed", "it is another person's; an admin may delete it")

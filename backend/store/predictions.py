@@ -1,23 +1,38 @@
-"""Predictions: an upload waits in its row until a worker answers it."""
+"""Predictions: an upload waits in its row until a worker answers it; its pictures are forgotten after a while."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session, undefer
 
-from vise_client.schemas import PredictionView
+from vise_client.schemas import Page, PredictionSummary, PredictionView
 from vise_core.specs.explain import PredictOptions
 
 from . import models
 from .errors import Invalid, NotFound
-from .tables import Artifact, Model, Outbox, Prediction
+from .tables import Artifact, Feedback, Model, Outbox, Prediction, User
 
 QUEUE = "predict"
 TASK = "worker.predict"
+PICTURES = timedelta(hours=1)
+"""How long overlay, heat and picture of an answer are held, so that a page can show it again after a reload."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What belongs to a question beside image, model and options."""
+
+    batch: UUID | None = None
+    position: int = 0
+    keep: bool = False
+    synthetic: bool = False
 
 
 @dataclass(frozen=True)
@@ -26,19 +41,50 @@ class Work:
 
     image: bytes
     options: PredictOptions
+    keep: bool
     sha256: str
     manifest: list[dict[str, object]]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What it writes. Pictures are encoded: ``overlay`` and ``heat`` PNG, ``picture`` and ``thumbnail`` JPEG."""
+
+    predicted: str
+    target: str
+    probabilities: dict[str, float]
+    overlay: bytes
+    heat: bytes
+    region: Sequence[float]
+    picture: bytes
+    milliseconds: float
+    thumbnail: bytes | None = None
+    sha256: str | None = None
+
+
 def create(
-    db: Session, image: bytes, model_id: UUID | None, options: PredictOptions, user: UUID | None
+    db: Session,
+    image: bytes,
+    model_id: UUID | None,
+    options: PredictOptions,
+    user: UUID | None,
+    asked: Asked | None = None,
 ) -> Prediction:
     """A queued prediction and its message. Raises NotFound, Conflict (no default model) or Invalid."""
     model = models.get(db, model_id)
+    asked = asked or Asked()
     if options.target_class is not None and options.target_class not in model.classes:
         raise Invalid("target_class", f"{model.name!r} knows {', '.join(model.classes)}")
     prediction = Prediction(
-        model_id=model.id, created_by=user, state="queued", options=options.model_dump(), image=image
+        model_id=model.id,
+        created_by=user,
+        state="queued",
+        options=options.model_dump(),
+        image=image,
+        batch=asked.batch,
+        position=asked.position,
+        keep=asked.keep,
+        synthetic=asked.synthetic,
     )
     db.add(prediction)
     db.flush()
@@ -62,30 +108,12 @@ def work(db: Session, prediction_id: UUID) -> Work | None:
     if prediction.image is None:
         return None
     options = PredictOptions.model_validate(prediction.options)
-    return Work(prediction.image, options, artifact.sha256, artifact.manifest)
+    return Work(prediction.image, options, prediction.keep, artifact.sha256, artifact.manifest)
 
 
-def answer(
-    db: Session,
-    prediction_id: UUID,
-    *,
-    predicted: str,
-    target: str,
-    probabilities: dict[str, float],
-    overlay: bytes,
-    milliseconds: float,
-) -> None:
+def answer(db: Session, prediction_id: UUID, found: Answer) -> None:
     """Write the answer and drop the upload. Answering again does nothing."""
-    _close(
-        db,
-        prediction_id,
-        state="succeeded",
-        predicted=predicted,
-        target=target,
-        probabilities=probabilities,
-        overlay=overlay,
-        milliseconds=milliseconds,
-    )
+    _close(db, prediction_id, state="succeeded", **vars(found))
 
 
 def fail(db: Session, prediction_id: UUID, error: str) -> None:
@@ -96,33 +124,167 @@ def state(db: Session, prediction_id: UUID) -> str | None:
     return db.scalar(select(Prediction.state).where(Prediction.id == prediction_id))
 
 
+def get(db: Session, prediction_id: UUID) -> Prediction:
+    prediction = db.get(Prediction, prediction_id)
+    if prediction is None:
+        raise NotFound(f"there is no prediction {prediction_id}")
+    return prediction
+
+
 def view(db: Session, prediction_id: UUID) -> PredictionView:
     """The prediction as it stands. Raises NotFound."""
     row = db.execute(
-        select(Prediction, Model)
+        select(Prediction, Model, Feedback.label)
         .join(Model, Model.id == Prediction.model_id)
+        .outerjoin(Feedback, Feedback.prediction_id == Prediction.id)
         .where(Prediction.id == prediction_id)
-        .options(undefer(Prediction.overlay))
+        .options(undefer(Prediction.overlay), undefer(Prediction.heat))
     ).one_or_none()
     if row is None:
         raise NotFound(f"there is no prediction {prediction_id}")
-    prediction, model = row
+    prediction, model, label = row
+    options = PredictOptions.model_validate(prediction.options)
     return PredictionView(
         id=prediction.id,
         state=prediction.state,
         model=models.view(model),
-        method=prediction.options["method"],
+        method=options.method,
+        strength=options.strength,
+        colour_map=options.colour_map,
+        target_class=options.target_class,
+        batch=prediction.batch,
+        position=prediction.position,
+        synthetic=prediction.synthetic,
         predicted=prediction.predicted,
         target=prediction.target,
         probabilities=prediction.probabilities,
-        overlay_png=base64.b64encode(prediction.overlay).decode() if prediction.overlay else None,
+        overlay_png=_base64(prediction.overlay),
+        heat_png=_base64(prediction.heat),
+        region=prediction.region,
+        kept=prediction.keep,
+        sha256=prediction.sha256,
+        pictured_until=pictured_until(prediction) if prediction.overlay else None,
+        feedback=label,
         error=prediction.error,
         milliseconds=prediction.milliseconds,
         created_at=prediction.created_at,
     )
 
 
-def _close(db: Session, prediction_id: UUID, **values: object) -> None:
+def pictured_until(prediction: Prediction) -> datetime:
+    return prediction.created_at + PICTURES
+
+
+def picture(db: Session, prediction_id: UUID) -> bytes:
+    """The picture as a page shows it: an upright JPEG. Raises NotFound also where it was forgotten."""
+    found = db.scalar(select(Prediction.picture).where(Prediction.id == prediction_id))
+    if found is None:
+        raise NotFound("there is no such prediction, or its picture was forgotten")
+    return found
+
+
+def history(
+    db: Session,
+    *,
+    user: UUID | None,
+    model_id: UUID | None = None,
+    batch: UUID | None = None,
+    feedback: bool | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[PredictionSummary]:
+    """Newest first; keyset paging by id. ``user`` None: everyone's. Of a batch: in the order in which it was asked."""
+    # The probability of the predicted class only: the others stay in the database.
+    probability = Prediction.probabilities[Prediction.predicted].as_float()
+    pictured = Prediction.overlay.is_not(None)
+    statement = (
+        select(Prediction, Model.name, Model.task, Feedback.label, User.email, probability, pictured)
+        .join(Model, Model.id == Prediction.model_id)
+        .outerjoin(Feedback, Feedback.prediction_id == Prediction.id)
+        .outerjoin(User, User.id == Prediction.created_by)
+        .options(undefer(Prediction.thumbnail))
+    )
+    if user is not None:
+        statement = statement.where(Prediction.created_by == user)
+    if model_id is not None:
+        statement = statement.where(Prediction.model_id == model_id)
+    if batch is not None:
+        statement = statement.where(Prediction.batch == batch)
+    if feedback is not None:
+        statement = statement.where(Feedback.label.is_not(None) if feedback else Feedback.label.is_(None))
+    if cursor is not None:
+        statement = statement.where(Prediction.id < _read_cursor(cursor))
+    rows = db.execute(statement.order_by(Prediction.id.desc()).limit(limit + 1)).all()
+    items = [_summary(*row) for row in rows[:limit]]
+    return Page[PredictionSummary](items=items, next_cursor=str(items[-1].id) if len(rows) > limit else None)
+
+
+def delete(db: Session, prediction_id: UUID) -> None:
+    """Forget all of it, the labelled picture too."""
+    prediction = get(db, prediction_id)
+    for kept in db.scalars(select(Feedback).where(Feedback.prediction_id == prediction.id)):
+        db.delete(kept)
+    db.delete(prediction)
+
+
+def forget(db: Session) -> int:
+    """Drop what can be seen in answers older than ``PICTURES``; returns of how many. Thumbnails that are kept stay."""
+    dropped = db.execute(
+        update(Prediction)
+        .where(Prediction.overlay.is_not(None), Prediction.created_at < func.now() - PICTURES)
+        .values(overlay=None, heat=None, picture=None)
+        .returning(Prediction.id)
+    ).all()
+    return len(dropped)
+
+
+def _summary(
+    prediction: Prediction,
+    model: str,
+    task: str,
+    label: str | None,
+    email: str | None,
+    probability: float | None,
+    pictured: bool,
+) -> PredictionSummary:
+    return PredictionSummary(
+        id=prediction.id,
+        state=prediction.state,
+        model_id=prediction.model_id,
+        model=model,
+        task=task,
+        method=prediction.options["method"],
+        target_class=prediction.options.get("target_class"),
+        batch=prediction.batch,
+        position=prediction.position,
+        synthetic=prediction.synthetic,
+        predicted=prediction.predicted,
+        probability=probability,
+        target=prediction.target,
+        kept=prediction.keep,
+        sha256=prediction.sha256,
+        thumbnail_jpg=_base64(prediction.thumbnail),
+        pictured=pictured,
+        feedback=label,
+        created_by=email,
+        error=prediction.error,
+        milliseconds=prediction.milliseconds,
+        created_at=prediction.created_at,
+    )
+
+
+def _read_cursor(cursor: str) -> UUID:
+    try:
+        return UUID(cursor)
+    except ValueError as error:
+        raise Invalid("cursor", "is not one that this list gave; start again without it") from error
+
+
+def _base64(data: bytes | None) -> str | None:
+    return base64.b64encode(data).decode() if data else None
+
+
+def _close(db: Session, prediction_id: UUID, **values: Any) -> None:
     db.execute(
         update(Prediction)
         .where(Prediction.id == prediction_id, Prediction.state == "queued")

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from vise_client.schemas import RunState
 
-from . import states
+from . import engagement, predictions, states
 from .tables import LoginAttempt, Outbox, Prediction, Run, Token, Worker
 
 
@@ -81,6 +81,8 @@ def reconcile(
         .values(state="failed", image=None, error="no prediction worker answered in time; try again")
         .returning(Prediction.id)
     ).all()
+    predictions.forget(db)
+    engagement.forget(db, timeout=timedelta(seconds=prediction_timeout_seconds))
     db.execute(delete(Worker).where(Worker.heartbeat_at < func.now() - timedelta(days=1)))
     db.execute(delete(Token).where(Token.expires_at < func.now() - timedelta(days=1)))
     db.execute(delete(LoginAttempt).where(LoginAttempt.at < func.now() - timedelta(days=1)))

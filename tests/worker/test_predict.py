@@ -4,22 +4,13 @@ import base64
 import io
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from backend.api.app import PREFIX, create_app
-from backend.settings import Settings
-from backend.store import artifacts, states, users
-from backend.store.storage import Storage
-from backend.store.tables import Model, Run
-from vise_client.schemas import Role
-from vise_core.models.backbones import build_backbone
-from vise_core.models.classifier import ImageClassifier, save_classifier
-from vise_core.models.heads import linear_head
+from backend.api.app import PREFIX
 from vise_core.specs.posts import EMOTIONS
 
 
@@ -52,49 +43,6 @@ def turned() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
     return encode(photograph(), "JPEG", exif=exif)
-
-
-@pytest.fixture
-def api(cluster, database_url: str, broker_url: str, tmp_path: Path):
-    """The API beside a dispatcher and a prediction worker, with an untrained model, asked by an editor."""
-    backbone = build_backbone("resnet18", seed=0)
-    classifier = ImageClassifier(backbone, linear_head(512, 6, seed=0), EMOTIONS, image_size=64)
-    save_classifier(tmp_path / "predictor", classifier, {"synthetic": True})
-    storage = Storage(cluster.environment["VISE_STORAGE_URL"])
-    manifest, sha256 = artifacts.upload(storage, tmp_path / "predictor")
-    run_id = cluster.create(spec={"steps": 1})
-    with cluster.sessions.begin() as db:
-        claim = states.claim(db, run_id, "test", 600)
-        assert claim is not None
-        artifacts.record(db, run_id, claim.token, "predictor", manifest, sha256, True)
-        artifact = artifacts.of_run(db, run_id, "predictor")
-        facts = {"method": "Random Init", "task": "none", "backbone": "resnet18", "classes": list(EMOTIONS)}
-        db.add(
-            Model(
-                name="m",
-                run_id=run_id,
-                artifact_id=artifact.id,
-                headline={},
-                synthetic=True,
-                default=True,
-                **facts,
-            )
-        )
-        editor = users.create_user(db, "editor@example.org", None, Role.editor)
-        token, _ = users.issue_token(db, editor, "api", lifetime=None)
-        assert db.get(Run, run_id) is not None
-    cluster.start("dispatch", name="dispatch")
-    cluster.start("run", "--queues", "predict", name="predict")
-    settings = Settings(
-        database_url=database_url,
-        broker_url=broker_url,
-        storage_url=storage.url,
-        home=tmp_path,
-        max_upload_bytes=8 * 2**20,
-    )
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
-        client.headers["Authorization"] = f"Bearer {token}"
-        yield client
 
 
 def predict(api: TestClient, data: bytes, **form: str):

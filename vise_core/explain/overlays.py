@@ -8,26 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-INFERNO = [
-    "000004",
-    "0b0724",
-    "210c4a",
-    "3d0965",
-    "57106e",
-    "71196e",
-    "8a226a",
-    "a32c61",
-    "bc3754",
-    "d24644",
-    "e45a31",
-    "f1731d",
-    "f98e09",
-    "fcac11",
-    "f9cb35",
-    "f2ea69",
-    "fcffa4",
-]
-"""Seventeen even steps of matplotlib's inferno (CC0): lightness rises evenly, so it reads without colour too."""
+from vise_core.specs.explain import COLOUR_MAP, ColourMap
 
 
 class Box(NamedTuple):
@@ -39,12 +20,12 @@ class Box(NamedTuple):
     bottom: float
 
 
-def colour(heat: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
-    """(h, w) in [0, 1] → (h, w, 3) uint8: dark purple for 0, pale yellow for 1."""
-    steps = np.array([[int(step[i : i + 2], 16) for i in (0, 2, 4)] for step in INFERNO], dtype=np.float64)
-    at = np.linspace(0, 1, len(steps))
-    values = np.clip(np.nan_to_num(heat), 0, 1)
-    return np.stack([np.interp(values, at, steps[:, k]) for k in range(3)], axis=-1).round().astype(np.uint8)
+def colour(heat: npt.NDArray[np.floating], colour_map: ColourMap = COLOUR_MAP) -> npt.NDArray[np.uint8]:
+    """(h, w) in [0, 1] → (h, w, 3) uint8, dark for 0 and light for 1 in each of ``specs.explain.COLOUR_MAPS``."""
+    from matplotlib import colormaps  # here: it takes a while, and not every caller draws
+
+    tint = colormaps[colour_map](np.clip(np.nan_to_num(heat), 0, 1))[..., :3]
+    return np.rint(255 * tint).astype(np.uint8)
 
 
 def seen_region(size: tuple[int, int], resize: int, crop: int) -> Box:
@@ -62,7 +43,11 @@ def seen_region(size: tuple[int, int], resize: int, crop: int) -> Box:
 
 
 def overlay(
-    image: Image.Image, heat: npt.NDArray[np.floating], strength: float = 0.5, region: Box | None = None
+    image: Image.Image,
+    heat: npt.NDArray[np.floating],
+    strength: float = 0.5,
+    region: Box | None = None,
+    colour_map: ColourMap = COLOUR_MAP,
 ) -> Image.Image:
     """The image tinted by heat, in the image's own size.
 
@@ -73,7 +58,7 @@ def overlay(
     left, top, right, bottom = (round(v) for v in box)
     size = (max(1, right - left), max(1, bottom - top))
     grown = Image.fromarray(np.asarray(heat, dtype=np.float32)).resize(size, Image.Resampling.BILINEAR)
-    tint = Image.fromarray(colour(np.asarray(grown)))
+    tint = Image.fromarray(colour(np.asarray(grown), colour_map))
     below = image.convert("RGB")
     under = below.crop((left, top, left + size[0], top + size[1]))
     result = below.copy()

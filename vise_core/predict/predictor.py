@@ -41,6 +41,7 @@ class Prediction:
     predicted: the most probable class. target: the class that ``heat`` speaks for.
     heat: (s, s) float32 in [0, 1] over the square that the network saw.
     region: that square in pixels of the upright image as it was given.
+    seen: the same in shares of its width and height, for a picture of any size.
     overlay: the whole image, heat over the region, in the image's own proportions.
     """
 
@@ -49,6 +50,7 @@ class Prediction:
     target: str
     heat: npt.NDArray[np.float32]
     region: Box
+    seen: Box
     overlay: Image.Image
 
 
@@ -88,11 +90,11 @@ class Predictor:
             raise BadInput(
                 f"target_class: this model knows no {options.target_class!r}; one of {', '.join(self.classes)}"
             )
-        opened = [_opened(image) for image in images]
+        pictures = [opened(image) for image in images]
         return [
             answer
-            for start in range(0, len(opened), BATCH)
-            for answer in self._answer(opened[start : start + BATCH], options)
+            for start in range(0, len(pictures), BATCH)
+            for answer in self._answer(pictures[start : start + BATCH], options)
         ]
 
     def _answer(self, images: list[Image.Image], options: PredictOptions) -> list[Prediction]:
@@ -105,7 +107,7 @@ class Predictor:
         wanted = options.target_class
         targets = best if wanted is None else [self.classes.index(wanted)] * len(images)
         heats = activation_from_maps(
-            self._classifier, maps, options.method, targets, (pixels.shape[-2], pixels.shape[-1])
+            self._classifier, maps, options.method, targets, (pixels.shape[-2], pixels.shape[-1]), pixels
         )
         return [
             Prediction(
@@ -113,8 +115,14 @@ class Predictor:
                 predicted=self.classes[best[i]],
                 target=self.classes[targets[i]],
                 heat=heats[i],
-                region=self._region(image),
-                overlay=self._overlay(image, heats[i], options.strength),
+                region=(region := self._region(image)),
+                seen=Box(
+                    region.left / image.width,
+                    region.top / image.height,
+                    region.right / image.width,
+                    region.bottom / image.height,
+                ),
+                overlay=self._overlay(image, heats[i], options),
             )
             for i, image in enumerate(images)
         ]
@@ -122,13 +130,22 @@ class Predictor:
     def _region(self, image: Image.Image) -> Box:
         return seen_region(image.size, self._classifier.resize, self._classifier.image_size)
 
-    def _overlay(self, image: Image.Image, heat: npt.NDArray[np.float32], strength: float) -> Image.Image:
-        shown = image
-        if max(image.size) > MAX_OVERLAY_SIDE:
-            shown = image.copy()
-            shown.thumbnail((MAX_OVERLAY_SIDE, MAX_OVERLAY_SIDE))
-        return overlay(shown, heat, strength, self._region(shown))
+    def _overlay(
+        self, image: Image.Image, heat: npt.NDArray[np.float32], options: PredictOptions
+    ) -> Image.Image:
+        shown = for_eyes(image)
+        return overlay(shown, heat, options.strength, self._region(shown), options.colour_map)
 
 
-def _opened(image: Picture) -> Image.Image:
+def for_eyes(image: Image.Image, side: int = MAX_OVERLAY_SIDE) -> Image.Image:
+    """The image in its own proportions, its longer side at most ``side``."""
+    if max(image.size) <= side:
+        return image
+    smaller = image.copy()
+    smaller.thumbnail((side, side))
+    return smaller
+
+
+def opened(image: Picture) -> Image.Image:
+    """Upright RGB. Raises BadImage."""
     return image.convert("RGB") if isinstance(image, Image.Image) else open_image(image)

@@ -29,6 +29,21 @@ CLASS_FREE_METHODS = frozenset({"eigencam"})
 """Methods whose map is the same for every class: it shows what the network sees, not what speaks for a class."""
 
 
+ColourMap = Literal["inferno", "magma", "viridis", "cividis"]
+
+COLOUR_MAPS: dict[ColourMap, str] = {
+    "inferno": "Inferno",
+    "magma": "Magma",
+    "viridis": "Viridis",
+    "cividis": "Cividis",
+}
+"""matplotlib's maps for heat, with titles. Lightness rises evenly in each: they read in grey, and without telling
+hues apart. A rainbow has bands that are not in the data."""
+
+COLOUR_MAP: ColourMap = "inferno"
+"""Of the four it has the widest range of lightness, which sets heat apart from a photograph's own colours."""
+
+
 class ExplainSpec(Spec):
     """Where a predictor looks: class activation maps over a labelled set, scored where masks exist."""
 
@@ -92,3 +107,10 @@ class PredictOptions(Record):
     method: CamMethod = "cam"
     target_class: str | None = Field(None, description="Class whose map is drawn; null: the most probable.")
     strength: float = Field(0.5, ge=0, le=1, description="Opacity of the map over the image.")
+    colour_map: ColourMap = Field(COLOUR_MAP, description="Colours of the map over the image.")
+
+
+class EngagementOptions(Record):
+    """What to say about the engagement that a pretrained model expects of an image."""
+
+    top: int = Field(10, ge=1, le=100, description="Comment clusters told, the most probable ones.")

@@ -6,6 +6,7 @@ from PIL import Image
 from vise_core.explain import overlay
 from vise_core.explain.overlays import Box, colour, seen_region
 from vise_core.models.transforms import eval_transform
+from vise_core.specs.explain import COLOUR_MAP, COLOUR_MAPS
 
 GREY = Image.new("RGB", (40, 20), (100, 100, 100))
 HEAT = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)
@@ -31,14 +32,24 @@ def test_what_the_network_did_not_see_is_not_tinted():
     assert not changed[:, 30:].any()
 
 
-def test_lightness_of_the_colours_rises_evenly():
+@pytest.mark.parametrize("colour_map", COLOUR_MAPS)
+def test_lightness_of_the_colours_rises_evenly(colour_map):
     """Evenly in CIE L*, by scikit-image's independent conversion: heat reads without telling hues apart."""
     from skimage.color import rgb2lab
 
-    lightness = rgb2lab(colour(np.linspace(0, 1, 65))[None])[0, :, 0]
+    lightness = rgb2lab(colour(np.linspace(0, 1, 65), colour_map)[None])[0, :, 0]
     steps = np.diff(lightness)
     assert steps.min() > 0
     assert steps.max() < 2.5 * steps.mean()
+
+
+def test_the_default_has_the_widest_range_of_lightness():
+    from skimage.color import rgb2lab
+
+    ends = {m: rgb2lab(colour(np.array([[0.0, 1.0]]), m))[0, :, 0] for m in COLOUR_MAPS}
+    ranges = {name: high - low for name, (low, high) in ends.items()}
+    assert max(ranges, key=lambda name: ranges[name]) == COLOUR_MAP
+    assert ranges[COLOUR_MAP] > 95
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""Ask a pretrained model which comments and reactions it expects of an image."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
+from fastapi.concurrency import run_in_threadpool
+
+from backend.store import engagement
+from backend.store.database import Sessions
+from vise_client.schemas import EngagementModel, EngagementView
+from vise_core.specs.explain import EngagementOptions
+
+from .dependencies import Config, Db, Who, editor
+from .errors import ApiProblem
+from .uploads import answered, read_image
+
+router = APIRouter(prefix="/engagement", tags=["engagement"])
+
+TOP = EngagementOptions().top
+
+
+@router.post(
+    "", response_model=EngagementView, dependencies=[editor], responses={202: {"model": EngagementView}}
+)
+async def ask(
+    request: Request,
+    response: Response,
+    settings: Config,
+    who: Who,
+    image: UploadFile,
+    run_id: Annotated[
+        UUID | None, Form(description="A pretrain run; without: the newest that has heads.")
+    ] = None,
+    top: Annotated[int, Form(ge=1, le=100, description="Comment clusters told.")] = TOP,
+    wait: Annotated[float, Form(ge=0, le=30, description="Seconds to wait for the answer.")] = 10,
+) -> EngagementView:
+    """Comment clusters and reactions that the model expects; 202 with a Location where it takes longer than ``wait``.
+
+    The upload is dropped once it is answered, the answer after an hour.
+    """
+    data = await read_image(image, settings.max_upload_bytes)
+    sessions: Sessions = request.app.state.sessions
+
+    def create() -> UUID:
+        with sessions.begin() as db:
+            return engagement.create(db, data, run_id, EngagementOptions(top=top), who.user_id).id
+
+    def state() -> str | None:
+        with sessions() as db:
+            return engagement.state(db, engagement_id)
+
+    def read() -> EngagementView:
+        with sessions() as db:
+            return engagement.view(db, engagement_id)
+
+    engagement_id = await run_in_threadpool(create)
+    await answered(state, wait)
+    view = await run_in_threadpool(read)
+    if view.state == "failed":
+        raise ApiProblem(422, "No answer", view.error or "the image could not be used")
+    if view.state == "queued":
+        response.status_code = 202
+        response.headers["Location"] = f"{request.url.path}/{engagement_id}"
+        response.headers["Retry-After"] = "1"
+    return view
+
+
+@router.get("/models", response_model=list[EngagementModel])
+def list_models(
+    db: Db,
+    search: Annotated[str | None, Query(max_length=200, description="Part of the run's name.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> list[EngagementModel]:
+    """Pretrained models that have heads, newest first."""
+    return engagement.list_models(db, search=search, limit=limit)
+
+
+@router.get("/{engagement_id}", response_model=EngagementView)
+def read(engagement_id: UUID, db: Db) -> EngagementView:
+    return engagement.view(db, engagement_id)

@@ -1,0 +1,160 @@
+"""The engagement that a pretrained model expects of an image: its two heads, in words (Sec. 3.3)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from vise_core.errors import BadCheckpoint
+from vise_core.evaluate.device import pick_device
+from vise_core.models.backbones import Backbone
+from vise_core.models.checkpoint import load_backbone, load_card, load_heads
+from vise_core.models.transforms import eval_transform
+from vise_core.specs.base import Compute
+from vise_core.specs.explain import EngagementOptions
+from vise_core.specs.posts import REACTIONS
+
+from .predictor import Picture, opened
+
+MAX_INSPECTION_BYTES = 200_000_000
+
+
+@dataclass(frozen=True)
+class ExpectedCluster:
+    """A comment cluster that the model expects.
+
+    Attributes: ``cluster`` its number, ``probability``, ``terms`` (word, weight) heaviest first and ``comments``
+    nearest to its centroid; both empty without an inspection.
+    """
+
+    cluster: int
+    probability: float
+    terms: tuple[tuple[str, float], ...]
+    comments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Engagement:
+    """What a pretrained model expects of one image.
+
+    Attributes
+    ----------
+    comments: the most probable comment clusters, falling; None where the model has no such head.
+    comment_mass: probability that they hold together, 0 to 1.
+    reaction_clusters: (k,) probability of each reaction cluster, in their order; None without such a head.
+    reactions: {reaction: expected share}, in the order of ``specs.posts.REACTIONS``: the mean shares of the reaction
+        clusters, weighted by their probability. None without such a head, or without an inspection.
+    """
+
+    comments: tuple[ExpectedCluster, ...] | None
+    comment_mass: float
+    reaction_clusters: tuple[float, ...] | None
+    reactions: dict[str, float] | None
+
+
+class EngagementPredictor:
+    """A ``checkpoint`` with its heads on a device, frozen, and what its clusters mean."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        heads: dict[str, nn.Linear],
+        inspection: dict[str, list[dict[str, Any]]] | None = None,
+        *,
+        device: torch.device | None = None,
+    ) -> None:
+        """``inspection`` is inspection.json of the clusterer whose labels it learnt.
+
+        Raises BadCheckpoint without a head for comments or reactions, or where the inspection is of other clusters.
+        """
+        self._heads: dict[str, nn.Linear] = {n: heads[n] for n in ("comments", "reactions") if n in heads}
+        if not self._heads:
+            raise BadCheckpoint(
+                "this checkpoint has no head for comments or reactions: only weights pretrained with the objective "
+                "vise expect engagement"
+            )
+        self._device = device or torch.device("cpu")
+        self._backbone = backbone.to(self._device).eval().requires_grad_(False)
+        for head in self._heads.values():
+            head.to(self._device).requires_grad_(False)
+        self._transform = eval_transform(
+            backbone.image_size, mean=backbone.mean, std=backbone.std, resize=backbone.resize
+        )
+        self._about = None if inspection is None else _checked(inspection, self._heads)
+
+    @classmethod
+    def load(
+        cls, checkpoint: Path, inspection: Path | None = None, *, compute: Compute | None = None
+    ) -> EngagementPredictor:
+        """From the artifacts ``checkpoint`` (folder) and ``inspection`` (JSON file). Raises BadCheckpoint."""
+        load_card(checkpoint)
+        found = None
+        if inspection is not None:
+            try:
+                if inspection.stat().st_size > MAX_INSPECTION_BYTES:
+                    raise BadCheckpoint(f"{inspection.name}: larger than {MAX_INSPECTION_BYTES:,} bytes")
+                found = json.loads(inspection.read_bytes())
+            except (OSError, ValueError) as error:
+                raise BadCheckpoint(
+                    f"{inspection.name}: not an inspection ({error}): cluster again"
+                ) from error
+        device = pick_device(compute or Compute())
+        return cls(load_backbone(checkpoint), load_heads(checkpoint), found, device=device)
+
+    def predict(self, image: Picture, options: EngagementOptions | None = None) -> Engagement:
+        """Answer for one image, seen as in evaluation: resized, its centre cut out. Raises BadImage."""
+        options = options or EngagementOptions()
+        pixels = self._transform(opened(image))[None].to(self._device)
+        with torch.no_grad():
+            features = self._backbone(pixels)
+            found = {
+                name: torch.softmax(head(features)[0].double(), -1).cpu().numpy()
+                for name, head in self._heads.items()
+            }
+        comments, mass = None, 0.0
+        if "comments" in found:
+            best = np.argsort(-found["comments"], kind="stable")[: options.top]
+            comments = tuple(self._cluster(int(c), float(found["comments"][c])) for c in best)
+            mass = float(found["comments"][best].sum())
+        reactions = found.get("reactions")
+        return Engagement(
+            comments,
+            mass,
+            None if reactions is None else tuple(map(float, reactions)),
+            None if reactions is None else self._expected(reactions),
+        )
+
+    def _cluster(self, cluster: int, probability: float) -> ExpectedCluster:
+        if self._about is None:
+            return ExpectedCluster(cluster, probability, (), ())
+        record = self._about["comments"][cluster]
+        terms = tuple((str(word), float(weight)) for word, weight in record["terms"])
+        return ExpectedCluster(cluster, probability, terms, tuple(map(str, record["comments"])))
+
+    def _expected(self, probabilities: npt.NDArray[np.float64]) -> dict[str, float] | None:
+        if self._about is None:
+            return None
+        means = np.array(
+            [[record["reactions"][name] for name in REACTIONS] for record in self._about["reactions"]]
+        )
+        return dict(zip(REACTIONS, map(float, probabilities @ means), strict=True))
+
+
+def _checked(
+    inspection: dict[str, list[dict[str, Any]]], heads: dict[str, nn.Linear]
+) -> dict[str, list[dict[str, Any]]]:
+    for name, head in heads.items():
+        records = inspection.get(name) or []
+        if [record.get("cluster") for record in records] != list(range(head.out_features)):
+            raise BadCheckpoint(
+                f"inspection: it is about {len(records)} {name.removesuffix('s')} clusters, the head has "
+                f"{head.out_features}: give that of the clusterer whose labels were learnt"
+            )
+    return inspection
