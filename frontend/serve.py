@@ -30,6 +30,11 @@ def api_url() -> str:
     return os.environ.get("VISE_API_URL", "http://127.0.0.1:8000")
 
 
+def public_api_url() -> str:
+    """Where people's own programs find the API; in containers that is another address than the pages' own."""
+    return os.environ.get("VISE_PUBLIC_API_URL") or api_url()
+
+
 async def login_with_code(request: Request) -> Response:
     """The one-time link of ``vise up``."""
     return await _sign_in(

@@ -604,6 +604,7 @@ class EngagementModel(Wire):
     backbone: str
     signals: list[str] = Field(description="comments, reactions: its heads.")
     has_terms: bool = Field(description="The clusterer's inspection is there, so that clusters have words.")
+    clusterer_run_id: UUID | None = Field(description="Whose clusters its heads speak of.")
     synthetic: bool
     created_at: datetime
 
@@ -652,6 +653,7 @@ class ExplorerView(Wire):
     posts: int
     with_labels: bool = Field(description="Labels of the stage label; else every post was labelled anew.")
     shuffled: bool = Field(description="A control: engagement was permuted over posts.")
+    clusterer_run_id: UUID | None
     comments: LabelSpread | None
     reactions: LabelSpread | None
     agreement: LabelAgreement | None

@@ -52,6 +52,7 @@ def list_models(db: Session, *, search: str | None = None, limit: int = 50) -> l
             backbone=run.spec["backbone"],
             signals=run.spec["signals"],
             has_terms=_inspection(db, run) is not None,
+            clusterer_run_id=clusterer.id if (clusterer := _clusterer(db, run)) else None,
             synthetic=run.synthetic,
             created_at=run.created_at,
         )
@@ -173,11 +174,15 @@ def _able() -> Select[Run, Artifact]:
 
 def _inspection(db: Session, run: Run) -> Artifact | None:
     """What the clusters mean: by way of the labels to the clusterer; None where the labels came from elsewhere."""
-    labels = _source(db, run, "labels")
-    clusterer = _source(db, labels, "clusterer") if labels else None
+    clusterer = _clusterer(db, run)
     if clusterer is None:
         return None
     return db.scalar(select(Artifact).where(Artifact.run_id == clusterer.id, Artifact.name == "inspection"))
+
+
+def _clusterer(db: Session, run: Run) -> Run | None:
+    labels = _source(db, run, "labels")
+    return _source(db, labels, "clusterer") if labels else None
 
 
 def _source(db: Session, run: Run, role: str) -> Run | None:

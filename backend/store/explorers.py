@@ -108,6 +108,7 @@ def view(db: Session, storage: Storage, artifact_id: UUID) -> ExplorerView:
         posts=found["posts"],
         with_labels=found["labels"],
         shuffled=found["shuffled"],
+        clusterer_run_id=run.inputs.get("clusterer", {}).get("run"),
         comments=found["comments"],
         reactions=found["reactions"],
         agreement=found["agreement"],

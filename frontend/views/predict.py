@@ -1,109 +1,200 @@
-"""Predict: ask a model about an image."""
+"""Predict: ask several models about several images, see where they look, say whether they are right."""
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Sequence
+from uuid import UUID
 
 import streamlit as st
 
-from frontend.charts.curves import bars
+from frontend.components.answers import Look, answers_of_image
+from frontend.components.api_calls import TOKEN, Question, curl_call, python_call
+from frontend.components.asking import Shown, Wish, ask_all, of_batch
+from frontend.components.expected_engagement import choose_pretrained, expected_engagement
+from frontend.components.image_source import choose_images
+from frontend.components.page import empty, page_title
+from frontend.components.prediction_history import batch_of_address, history, labelled_set
+from frontend.serve import public_api_url
 from frontend.session import client, errors_as_sentences, may_edit
-from frontend.style import headline, synthetic_badge
-from vise_core.specs.explain import CAM_METHODS
+from vise_client.schemas import ModelView, PredictionView
+from vise_core.specs.explain import CAM_METHODS, COLOUR_MAP, COLOUR_MAPS, PredictOptions
 
-SAMPLES = 12
-
-
-@st.cache_data(ttl=600, show_spinner=False, max_entries=200)
-def sample_image(artifact: str, path: str) -> bytes:
-    return client().artifact_content(artifact, path)
+VIEWS = ("Ask", "History", "Labelled set")
+MOST_MODELS = 6
+ANY = "most probable"
 
 
-@st.cache_data(ttl=60, show_spinner=False)
-def samples() -> list[tuple[str, str]]:
-    """(artifact, path) of some images of the newest sample evaluation set, evenly over classes."""
-    for run in client().runs(stage="ingest", state=["succeeded"], all=True, limit=5).items:
-        for artifact in client().run(run.id).artifacts:
-            if artifact.name == "evaluation_set":
-                files = [f.path for f in client().artifact_files(artifact.id)]
-                images = [p for p in files if p.endswith(".jpg") and not p.startswith("masks/")]
-                return [(str(artifact.id), p) for p in images[:: max(1, len(images) // SAMPLES)]][:SAMPLES]
-    return []
+def choose_models(models: Sequence[ModelView]) -> list[ModelView]:
+    by_id = {str(m.id): m for m in models}
+    chosen = st.multiselect(
+        "Models",
+        list(by_id),
+        default=[str(models[0].id)],
+        format_func=lambda i: by_id[i].name + (" (default)" if by_id[i].default else ""),
+        max_selections=MOST_MODELS,
+        key="model",
+        bind="query-params",
+        help="Several are laid beside each other, on the same image.",
+    )
+    for model in (by_id[i] for i in chosen):
+        st.caption(f"{model.name}: {model.method}, {model.backbone}, {model.task}")
+    return [by_id[i] for i in chosen]
 
 
-def choose_image() -> bytes | None:
-    kinds = ["Upload", "Camera", "Sample"]
-    kind = st.segmented_control("Image from", kinds, default="Upload", label_visibility="collapsed")
-    if kind == "Camera":
-        shot = st.camera_input("Take a photograph")
-        return shot.getvalue() if shot else None
-    if kind == "Sample":
-        found = samples()
-        if not found:
-            st.info("There are no sample images yet: run the sample recipe on the page Home.")
-            return None
-        names = {path: artifact for artifact, path in found}
-        path = st.selectbox("Sample image (synthetic)", list(names))
-        return sample_image(names[path], path)
-    types = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
-    upload = st.file_uploader("Drop a photograph here", type=types)
-    return upload.getvalue() if upload else None
+def choose_wish(models: Sequence[ModelView]) -> Wish:
+    """Questions to the network: changing one of these asks again."""
+    left, right = st.columns(2)
+    method = left.selectbox(
+        "Map", list(CAM_METHODS), format_func=CAM_METHODS.__getitem__, key="method", bind="query-params"
+    )
+    common = [name for name in models[0].classes if all(name in m.classes for m in models)]
+    target = right.selectbox(
+        "Class of the map",
+        [ANY, *common],
+        key="class",
+        bind="query-params",
+        help="The map shows what speaks for this class. Only classes that all chosen models know.",
+    )
+    keep = st.toggle(
+        "Keep a small picture in the history",
+        key="keep",
+        bind="query-params",
+        help="Off: an hour after the answer nothing is left of the image. On: a picture of 128 pixels and the "
+        "SHA-256 of the file stay in the history, for questions from now on.",
+    )
+    return Wish(method, None if target == ANY else target, keep)
 
 
-st.title("Predict")
+def choose_look() -> Look:
+    """How answers are drawn: changing this asks nobody."""
+    defaults = PredictOptions()
+    left, right = st.columns([3, 2])
+    strength = left.slider(
+        "Strength of the map", 0.0, 1.0, defaults.strength, 0.05, key="strength", bind="query-params"
+    )
+    colour_map = right.selectbox(
+        "Colours",
+        list(COLOUR_MAPS),
+        index=list(COLOUR_MAPS).index(COLOUR_MAP),
+        format_func=COLOUR_MAPS.__getitem__,
+        key="colours",
+        bind="query-params",
+        help="All four rise evenly in lightness, so that they read in grey and with any colour vision.",
+    )
+    return Look(strength, colour_map)
+
+
+def ask(models: Sequence[ModelView]) -> None:
+    left, right = st.columns(2, gap="large")
+    with right:
+        chosen = choose_models(models)
+    with left:
+        images = choose_images(chosen)
+    if not chosen:
+        st.info("Choose a model.")
+        return
+    with right:
+        wish, look = choose_wish(chosen), choose_look()
+    linked = batch_of_address()
+    if images:
+        batch, shown = ask_all(images, chosen, wish)
+        st.query_params["batch"] = str(batch)
+    elif linked is not None:
+        shown = of_batch(linked)
+        if not shown:
+            empty(
+                "Nothing is left of this link", "The predictions it names were deleted. Choose images above."
+            )
+            return
+        st.info(
+            "From the history. To ask other models or for another map, choose the images again.",
+            icon=":material/history:",
+        )
+    else:
+        empty(
+            "No image yet",
+            "Drop photographs above, use the camera, or take samples. The probabilities, and the map of what speaks "
+            "for a class, come here.",
+            icon=":material/image_search:",
+        )
+        return
+    st.header("Answers", anchor=False)
+    with_engagement = bool(images) and st.toggle(
+        "Expected engagement",
+        key="engagement",
+        bind="query-params",
+        help="Which comments and reactions a pretrained model expects of each image.",
+    )
+    pretrained = choose_pretrained() if with_engagement else None
+    known = {model.id: model for model in models}
+    for image in shown:
+        answers_of_image(image, known, look, may_label=True)
+        if pretrained is not None and image.image is not None:
+            with st.container(border=True, key=f"engagement-{image.position}"), errors_as_sentences():
+                expected_engagement(image.image, pretrained, key=str(image.position))
+    api_calls(shown, look)
+
+
+def api_calls(shown: Sequence[Shown], look: Look) -> None:
+    """What is on screen, for a shell and for Python."""
+    answers = {
+        (image.position, model_id): (image, answer)
+        for image in shown
+        for model_id, answer in image.answers.items()
+        if isinstance(answer, PredictionView)
+    }
+    if not answers:
+        return
+    with st.expander("The same from a shell or from Python", icon=":material/terminal:"):
+
+        def title(place: tuple[int, UUID]) -> str:
+            image, answer = answers[place]
+            return f"{place[0] + 1}. {image.name}, {answer.model.name}"
+
+        place = st.selectbox("Question", list(answers), format_func=title) if len(answers) > 1 else None
+        image, answer = answers[place or next(iter(answers))]
+        asked = Question(
+            url=public_api_url(),
+            file=image.image.name if image.image else "image.jpg",
+            model_id=answer.model.id,
+            method=answer.method,
+            target_class=answer.target_class,
+            strength=look.strength,
+            colour_map=look.colour_map,
+            sample=image.image.sample if image.image else None,
+        )
+        st.markdown(f"Both take the token from `{TOKEN}`; the page Account makes one.")
+        shell, python = st.tabs(["curl", "Python"])
+        shell.code(curl_call(asked), language="bash", wrap_lines=True)
+        python.code(python_call(asked), language="python", wrap_lines=True)
+
+
+page_title("Predict", "Ask models about images, see where they look, and say whether they are right.")
 with errors_as_sentences():
     models = client().models()
     if not models:
-        st.info(
-            "No model is registered yet. Run the sample recipe, or register a succeeded evaluation as a model."
+        empty(
+            "No model is registered yet",
+            "Run the sample recipe, or register a succeeded evaluation as a model.",
+            page="home",
+            label="Try it with sample data",
         )
-        st.page_link("views/home.py", label="Try it with sample data", icon=":material/home:")
         st.stop()
     if not may_edit(st.session_state["user"]):
-        st.info("Your role only reads. Ask an editor for a role that may predict.")
+        st.info("Your role only reads. Ask an admin for the role editor, which may predict.")
         st.stop()
-    left, right = st.columns([1, 2], gap="large")
-    with left:
-        by_id = {str(m.id): m for m in models}
-        chosen = st.selectbox(
-            "Model",
-            list(by_id),
-            format_func=lambda i: by_id[i].name + (" (default)" if by_id[i].default else ""),
-        )
-        model = by_id[chosen]
-        st.markdown(
-            f":gray[{model.method}, {model.backbone}, {model.task}]{synthetic_badge(model.synthetic)}"
-        )
-        st.caption(headline(model.headline))
-        image = choose_image()
-        with st.expander("Class activation map", expanded=True):
-            method = st.selectbox("Method", list(CAM_METHODS), format_func=CAM_METHODS.__getitem__)
-            target = st.selectbox("Class", ["most probable", *model.classes])
-            strength = st.slider("Strength", 0.0, 1.0, 0.5, 0.05)
-    with right:
-        if image is None:
-            st.info("Choose an image. The probabilities and the map of what speaks for a class come here.")
-            st.stop()
-        with st.spinner("Asking the model …"):
-            found = client().predict(
-                image,
-                model_id=model.id,
-                method=method,
-                target_class=None if target == "most probable" else target,
-                strength=strength,
-            )
-        if found.state == "queued":
-            st.warning("No prediction worker has answered yet. Is one running? Try again in a moment.")
-            st.stop()
-        st.subheader(f"{found.predicted}, {found.probabilities[found.predicted or '']:.0%}")
-        st.plotly_chart(
-            bars(found.probabilities, found.predicted or ""), key="bars", config={"displayModeBar": False}
-        )
-        before, after = st.columns(2)
-        before.image(image, caption="The image", width="stretch")
-        overlay = base64.b64decode(found.overlay_png or "")
-        after.image(overlay, caption=f"{CAM_METHODS[found.method]} for {found.target}", width="stretch")
-        st.caption(
-            f"Answered in {found.milliseconds:.0f} ms. Bright regions speak for “{found.target}”; the map covers the "
-            "centre that the model saw."
-        )
+    view = st.segmented_control(
+        "View",
+        VIEWS,
+        default=VIEWS[0],
+        required=True,
+        key="view",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    if view == "History":
+        history(models, may_edit=True)
+    elif view == "Labelled set":
+        labelled_set()
+    else:
+        ask(models)

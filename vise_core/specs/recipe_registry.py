@@ -49,6 +49,15 @@ def _sample_recipe() -> RecipeSpec:
                     "title": "Create pseudo-labels",
                     "inputs": {"posts": posts, "clusterer": {"step": "cluster", "artifact": "clusterer"}},
                 },
+                "explore": {
+                    "stage": "explore",
+                    "title": "Explore clusters",
+                    "inputs": {
+                        "posts": posts,
+                        "clusterer": {"step": "cluster", "artifact": "clusterer"},
+                        "labels": {"step": "label", "artifact": "labels"},
+                    },
+                },
                 "random": {
                     "stage": "evaluate",
                     "title": "Evaluate Random Init",

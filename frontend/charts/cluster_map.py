@@ -1,0 +1,84 @@
+"""The map of clusters: centroids on the plane in which they differ most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from vise_client.schemas import ClusterPoints
+
+from .palette import NEUTRAL, colour
+
+LARGEST, SMALLEST = 34.0, 4.0
+
+
+def cluster_map(
+    points: ClusterPoints,
+    *,
+    found: Sequence[int] | None = None,
+    chosen: int | None = None,
+    explained: tuple[float, float] = (0, 0),
+    unit: str,
+    dark: bool,
+) -> go.Figure:
+    """A circle a cluster, its area by its size; clicking gives its number as ``customdata``.
+
+    ``found`` are the clusters of a search: the others fade. ``chosen`` has a ring and its number.
+    """
+    hits = set(points.clusters if found is None else found)
+    most = max([*points.sizes, 1])
+    titles = [_plain(title) for title in points.titles]
+    figure = go.Figure(
+        go.Scatter(
+            x=points.x,
+            y=points.y,
+            mode="markers",
+            customdata=points.clusters,
+            text=[
+                f"<b>{cluster}</b> {title}<br>{size:,} {unit}"
+                for cluster, title, size in zip(points.clusters, titles, points.sizes, strict=True)
+            ],
+            hovertemplate="%{text}<extra></extra>",
+            marker={
+                "size": [max(SMALLEST, LARGEST * math.sqrt(size / most)) for size in points.sizes],
+                "color": [colour(0, dark=dark) if c in hits else NEUTRAL for c in points.clusters],
+                "opacity": [0.75 if c in hits else 0.15 for c in points.clusters],
+                "line": {"width": 0},
+            },
+            # What is chosen is in the address and drawn below; nothing fades by a click.
+            selected={"marker": {"opacity": 0.75}},
+            unselected={"marker": {"opacity": 0.75 if found is None else 0.3}},
+            showlegend=False,
+        )
+    )
+    if chosen is not None and chosen in points.clusters:
+        at = points.clusters.index(chosen)
+        figure.add_scatter(
+            x=[points.x[at]],
+            y=[points.y[at]],
+            mode="markers+text",
+            text=[f"<b>{chosen}</b>"],
+            textposition="top center",
+            marker={
+                "size": max(14.0, LARGEST * math.sqrt(points.sizes[at] / most) + 6),
+                "color": "rgba(0,0,0,0)",
+                "line": {"width": 3, "color": colour(1, dark=dark)},
+            },
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    axes = [f"component {n + 1}, {share:.0%} of the variance" for n, share in enumerate(explained)]
+    figure.update_layout(
+        height=420,
+        margin={"l": 0, "r": 0, "t": 8, "b": 0},
+        xaxis={"title": {"text": axes[0], "font": {"size": 12}}, "showticklabels": False, "zeroline": False},
+        yaxis={"title": {"text": axes[1], "font": {"size": 12}}, "showticklabels": False, "zeroline": False},
+        dragmode="pan",
+    )
+    return figure
+
+
+def _plain(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

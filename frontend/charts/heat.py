@@ -1,0 +1,105 @@
+"""A heat map over its image: strength and colours change here, without asking the network again."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+from PIL import Image
+
+from vise_core.specs.explain import COLOUR_MAPS, ColourMap
+
+SHOWN = 480
+"""Longer side of the picture on the page, pixels."""
+CELLS = 64
+"""Cells of the heat a side on the page. Maps come from 2 x 2 to 8 x 8 places of the network, so it loses nothing."""
+
+
+def read_heat(png: bytes) -> npt.NDArray[np.float32]:
+    """The API's 8-bit grey PNG → (h, w) float32 in [0, 1]."""
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        return np.asarray(picture.convert("L"), dtype=np.float32) / np.float32(255)
+
+
+def heat_figure(
+    picture: bytes,
+    heat: npt.NDArray[np.float32],
+    region: Sequence[float],
+    *,
+    strength: float,
+    colour_map: ColourMap,
+) -> go.Figure:
+    """The JPEG ``picture`` with ``heat`` over ``region`` (left, top, right, bottom in shares of it).
+
+    Hovering tells the heat, as the API gave it. ``strength`` is the heat's opacity: 0 shows the image alone.
+    """
+    shown, (width, height) = _for_the_page(picture)
+    small = _smaller(heat)
+    left, top, right, bottom = region
+    rows, columns = small.shape
+    step_x, step_y = (right - left) * width / columns, (bottom - top) * height / rows
+    figure = go.Figure(
+        go.Heatmap(
+            z=small,
+            x0=left * width + step_x / 2,
+            dx=step_x,
+            y0=top * height + step_y / 2,
+            dy=step_y,
+            zmin=0,
+            zmax=1,
+            zsmooth="best",
+            colorscale=COLOUR_MAPS[colour_map],
+            opacity=strength,
+            showscale=False,
+            hovertemplate="heat %{z:.2f}<extra></extra>",
+        )
+    )
+    source = f"data:image/jpeg;base64,{base64.b64encode(shown).decode()}"
+    place = {"x": 0, "y": 0, "sizex": width, "sizey": height, "xref": "x", "yref": "y", "yanchor": "top"}
+    figure.add_layout_image(source=source, sizing="stretch", layer="below", **place)
+    figure.update_layout(
+        height=min(360, round(300 * height / width) + 4),
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        xaxis={"range": [0, width], "visible": False, "constrain": "domain", "fixedrange": True},
+        yaxis={
+            "range": [height, 0],
+            "visible": False,
+            "scaleanchor": "x",
+            "constrain": "domain",
+            "fixedrange": True,
+        },
+        plot_bgcolor="rgba(0,0,0,0)",
+        dragmode=False,
+    )
+    return figure
+
+
+def where_strongest(heat: npt.NDArray[np.float32]) -> str:
+    """In words, for who does not see the map: upper left, centre, lower right."""
+    if not heat.any():
+        return "nowhere"
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    down = ("upper", "middle", "lower")[int(3 * row // heat.shape[0])]
+    across = ("left", "centre", "right")[int(3 * column // heat.shape[1])]
+    return "centre" if (down, across) == ("middle", "centre") else f"{down} {across}"
+
+
+def _for_the_page(picture: bytes) -> tuple[bytes, tuple[int, int]]:
+    with Image.open(io.BytesIO(picture), formats=["JPEG"]) as image:
+        if max(image.size) <= SHOWN:
+            return picture, image.size
+        image.thumbnail((SHOWN, SHOWN))
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=88)
+        return buffer.getvalue(), image.size
+
+
+def _smaller(heat: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    if max(heat.shape) <= CELLS:
+        return heat
+    shown = Image.fromarray(heat).resize((CELLS, CELLS), Image.Resampling.BOX)
+    return np.asarray(shown, dtype=np.float32)

@@ -1,0 +1,157 @@
+"""Where images come from: files that are dropped or chosen, the camera, generated samples."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from uuid import UUID
+
+import streamlit as st
+
+from frontend.components.page import empty
+from frontend.session import client
+from vise_client.schemas import ModelView
+
+TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
+MOST_IMAGES = 12
+SAMPLES_A_CLASS = 2
+SAMPLE_SET = "evaluation_set"
+SOURCES = ("Files", "Camera", "Samples")
+
+
+@dataclass(frozen=True)
+class ChosenImage:
+    """An image to ask about.
+
+    Attributes: ``name`` of its file; ``truth`` its class, where it is known; ``sample`` (artifact, path) on the server.
+    """
+
+    name: str
+    data: bytes
+    truth: str | None = None
+    sample: tuple[str, str] | None = None
+
+    @property
+    def synthetic(self) -> bool:
+        return self.sample is not None
+
+    @property
+    def digest(self) -> str:
+        return sha256(self.data).hexdigest()
+
+
+def choose_images(models: Sequence[ModelView]) -> list[ChosenImage]:
+    """The images that the page is about; none yet: an empty list. Which samples, is in the address."""
+    source = st.segmented_control(
+        "Images from", SOURCES, default=SOURCES[0], required=True, key="from", bind="query-params"
+    )
+    if source == "Camera":
+        shot = st.camera_input("Take a photograph")
+        return [ChosenImage("photograph.jpg", shot.getvalue())] if shot else []
+    if source == "Samples":
+        return _samples(models)
+    files = st.file_uploader(
+        f"Drop photographs here, up to {MOST_IMAGES}", type=TYPES, accept_multiple_files=True, key="files"
+    )
+    if len(files) > MOST_IMAGES:
+        st.warning(f"Only the first {MOST_IMAGES} of {len(files)} images are asked about.")
+    return [ChosenImage(file.name, file.getvalue()) for file in files[:MOST_IMAGES]]
+
+
+def choose_image(models: Sequence[ModelView] = ()) -> ChosenImage | None:
+    """The first of them, for questions about one image."""
+    found = choose_images(models)
+    return found[0] if found else None
+
+
+def _samples(models: Sequence[ModelView]) -> list[ChosenImage]:
+    sets = [_evaluated_on(str(model.run_id)) for model in models]
+    artifact = next((found for found in sets if found is not None), None) or _newest_set()
+    if artifact is None:
+        empty(
+            "No sample images yet",
+            "The sample recipe makes them, and a model to ask.",
+            page="home",
+            label="Try it with sample data",
+        )
+        return []
+    paths = _paths(artifact)
+    # A model of another set has seen none of these.
+    held_out = [
+        _held_out(str(model.artifact_id))
+        for model, found in zip(models, sets, strict=True)
+        if found == artifact
+    ]
+    unseen = [path for path in paths if all(path in held for held in held_out)]
+    options = _evenly(unseen or paths)
+    chosen = st.pills(
+        "Sample images (synthetic)",
+        options,
+        selection_mode="multi",
+        format_func=lambda path: f"{_class(path)} {options.index(path) % SAMPLES_A_CLASS + 1}",
+        key="sample",
+        bind="query-params",
+    )
+    if not unseen:
+        st.caption("The chosen models were trained on some of these images.")
+    elif held_out:
+        st.caption("Generated images that none of the chosen models was trained on.")
+    return [
+        ChosenImage(
+            path.replace("/", "-"), sample_image(artifact, path), truth=_class(path), sample=(artifact, path)
+        )
+        for path in chosen[:MOST_IMAGES]
+    ]
+
+
+@st.cache_data(ttl=600, show_spinner=False, max_entries=200)
+def sample_image(artifact: str, path: str) -> bytes:
+    return client().artifact_content(artifact, path)
+
+
+@st.cache_data(ttl=600, show_spinner=False, max_entries=200)
+def _evaluated_on(run_id: str) -> str | None:
+    """The generated evaluation set that a model's evaluation read; None for other data."""
+    ref = client().run(run_id).inputs.get("dataset")
+    if ref is None or ref.run is None or ref.artifact != SAMPLE_SET:
+        return None
+    return _artifact(str(ref.run))
+
+
+def _newest_set() -> str | None:
+    for run in client().runs(stage="ingest", state=["succeeded"], all=True, limit=5).items:
+        found = _artifact(str(run.id))
+        if found is not None:
+            return found
+    return None
+
+
+def _artifact(run_id: str) -> str | None:
+    return next((str(a.id) for a in client().run(run_id).artifacts if a.name == SAMPLE_SET), None)
+
+
+@st.cache_data(ttl=3600, show_spinner=False, max_entries=50)
+def _paths(artifact: str) -> list[str]:
+    files = [file.path for file in client().artifact_files(artifact)]
+    return sorted(path for path in files if path.endswith(".jpg") and not path.startswith("masks/"))
+
+
+@st.cache_data(ttl=3600, show_spinner=False, max_entries=50)
+def _held_out(predictor: str) -> set[str]:
+    """Images of its data set that a predictor was not trained on."""
+    card = json.loads(client().artifact_content(UUID(predictor), "predictor.json"))
+    return set(card["metadata"].get("held_out") or ())
+
+
+def _evenly(paths: Sequence[str]) -> list[str]:
+    by_class: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(paths):
+        by_class[_class(path)].append(path)
+    return [path for found in by_class.values() for path in found[:SAMPLES_A_CLASS]]
+
+
+def _class(path: str) -> str:
+    return path.partition("/")[0]

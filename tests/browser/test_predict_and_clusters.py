@@ -1,0 +1,332 @@
+"""Predict and Clusters in a real browser: several images and models, heat, feedback, calls that run as they stand."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+from skimage import data
+from skimage import io as skio
+
+from vise_client.client import ViseClient
+from vise_client.schemas import ModelCreate, ModelView, RecipeCreate, RunState
+from vise_core.posts.sample import generate_evaluation_image
+from vise_core.specs.posts import EMOTIONS, REACTIONS
+from vise_core.specs.recipes import RecipeSpec
+from vise_core.specs.tasks import CsvTask
+from vise_core.tasks.csv_labels import read_csv_labels
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
+
+POSTS = {"step": "posts", "artifact": "posts"}
+IMAGES = {"dataset": {"step": "posts", "artifact": "evaluation_set"}}
+SMALL = {
+    "task": {"kind": "folder", "name": "Small emotion (synthetic)"},
+    "augment": False,
+    "image_size": 64,
+    "epochs": 2,
+}
+STEPS = {
+    "posts": {
+        "stage": "ingest",
+        "spec": {"source": {"kind": "sample", "posts": 400, "evaluation_images": 90, "image_size": 64}},
+    },
+    "cluster": {
+        "stage": "cluster",
+        "spec": {
+            "subset": {"cluster_fraction": 0.3},
+            "comments": {"kmeans": {"k": 30}},
+            "reactions": {"kmeans": {"k": 8}},
+        },
+        "inputs": {"posts": POSTS},
+    },
+    "label": {
+        "stage": "label",
+        "inputs": {"posts": POSTS, "clusterer": {"step": "cluster", "artifact": "clusterer"}},
+    },
+    "explore": {
+        "stage": "explore",
+        "title": "Explore small clusters",
+        "inputs": {
+            "posts": POSTS,
+            "clusterer": {"step": "cluster", "artifact": "clusterer"},
+            "labels": {"step": "label", "artifact": "labels"},
+        },
+    },
+    "pretrain": {
+        "stage": "pretrain",
+        "title": "Pretrain small VisE",
+        "spec": {"backbone": "resnet18", "epochs": 1, "batch": 32, "image_size": 32},
+        "inputs": {"posts": POSTS, "labels": {"step": "label", "artifact": "labels"}},
+    },
+    "random": {
+        "stage": "evaluate",
+        "spec": SMALL | {"method": "Random Init", "weights": {"kind": "random", "backbone": "resnet18"}},
+        "inputs": IMAGES,
+    },
+    "vise": {
+        "stage": "evaluate",
+        "spec": SMALL | {"method": "VisE", "weights": {"kind": "pretrained"}},
+        "inputs": IMAGES | {"checkpoint": {"step": "pretrain", "artifact": "checkpoint"}},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Material:
+    """Two models, a pretrained one, explored clusters, and two files to ask about."""
+
+    vise: ViseClient
+    token: str
+    models: tuple[ModelView, ModelView]
+    files: tuple[Path, Path]
+
+
+@pytest.fixture(scope="module")
+def material(stack, tmp_path_factory: pytest.TempPathFactory):
+    told = json.loads((stack.home / "local.json").read_text())
+    folder = tmp_path_factory.mktemp("images")
+    files = (folder / "a cat; with, signs.png", folder / "scene.png")
+    skio.imsave(files[0], data.chelsea(), check_contrast=False)
+    generate_evaluation_image(99, 2, 128)[0].save(files[1])
+    with ViseClient(**told) as vise:
+        spec = RecipeSpec.model_validate({"title": "small", "synthetic": True, "steps": STEPS})
+        run = vise.wait_for(vise.create_recipe(RecipeCreate(spec=spec)).id, timeout=900)
+        assert run.state is RunState.succeeded, run.reason
+        runs = {child.step: child.id for child in run.children}
+        models = [
+            vise.register_model(ModelCreate(run_id=runs[step], name=f"small {step}"))
+            for step in ("random", "vise")
+        ]
+        yield Material(vise, told["token"], (models[0], models[1]), files)
+
+
+def settled(page: Page, path: str) -> None:
+    page.goto(path)
+    page.locator("h1").first.wait_for()
+
+
+def ask_page(stack, material: Material) -> str:
+    return f"{stack.url}/predict?" + "&".join(f"model={m.id}" for m in material.models)
+
+
+def panels(page: Page, answers: int) -> None:
+    expect(page.get_by_text(re.compile(r"Answered in \d+ ms"))).to_have_count(answers, timeout=120_000)
+
+
+def asked_so_far(material: Material) -> int:
+    return len(material.vise.predictions(limit=200).items)
+
+
+def test_two_images_and_two_models_side_by_side_asked_once(
+    material: Material, stack, page: Page, pictures: Path
+) -> None:
+    before = asked_so_far(material)
+    settled(page, ask_page(stack, material))
+    page.locator("input[type=file]").set_input_files(material.files)
+    panels(page, 4)
+    assert asked_so_far(material) == before + 4
+    for model in material.models:
+        expect(page.get_by_text(model.name, exact=True)).to_have_count(2)
+    bars = page.locator(".js-plotly-plot").filter(has_text="%").first
+    for emotion in EMOTIONS:
+        expect(bars.get_by_text(emotion, exact=True)).to_be_visible()
+
+    # Colours and strength are the page's own: nobody is asked again.
+    heat = page.locator(".js-plotly-plot:has(.heatmaplayer image)").first
+    first = heat.locator(".heatmaplayer image").get_attribute("xlink:href")
+    page.get_by_role("combobox", name=re.compile("Colours")).click()
+    page.get_by_role("option", name="Viridis").click()
+    page.wait_for_url(re.compile("colours=viridis"))
+    page.wait_for_function(
+        "before => document.querySelector('.heatmaplayer image').getAttribute('xlink:href') !== before",
+        arg=first,
+    )
+    page.get_by_role("slider", name=re.compile("Strength")).press("ArrowRight")
+    page.wait_for_url(re.compile(r"strength=0\.55"))
+    panels(page, 4)
+    assert asked_so_far(material) == before + 4
+
+    heat.scroll_into_view_if_needed()
+    heat.locator(".nsewdrag").first.hover()
+    expect(page.get_by_text(re.compile(r"heat \d\.\d\d")).first).to_be_visible()
+    page.screenshot(path=pictures / "predict-two-models.png", full_page=True)
+
+    # The link shows the same to a page that never had the files.
+    batch = parse_qs(urlsplit(page.url).query)["batch"][0]
+    settled(page, f"{stack.url}/predict?batch={batch}")
+    panels(page, 4)
+    expect(page.get_by_text("From the history")).to_be_visible()
+    expect(page.locator(".heatmaplayer image")).to_have_count(4)
+
+
+def test_a_label_is_kept_and_exported_with_its_picture(
+    material: Material, stack, page: Page, tmp_path: Path
+) -> None:
+    settled(page, ask_page(stack, material).rpartition("&")[0])
+    page.locator("input[type=file]").set_input_files(material.files[1])
+    panels(page, 1)
+    page.get_by_role("button", name="Right? Wrong?").click()
+    expect(page.get_by_text("every editor can export")).to_be_visible()
+    page.get_by_role("combobox", name="It is").click()
+    page.get_by_role("option", name="surprise").click()
+    page.get_by_role("button", name="Keep with this label").click()
+    expect(page.get_by_text("the picture is kept")).to_be_visible()
+    settled(page, f"{stack.url}/predict?view=Labelled+set")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as a labelled set").first.click()
+    with tarfile.open(download.value.path()) as tar:
+        tar.extractall(tmp_path, filter="data")
+    rows = read_csv_labels(CsvTask(), tmp_path / "feedback")
+    assert [row.label for row in rows] == ["surprise"]
+    assert (tmp_path / "feedback" / rows[0].path).read_bytes().startswith(b"\xff\xd8")
+    settled(page, f"{stack.url}/predict?view=History&labels=labelled")
+    expect(page.get_by_text("labelled surprise")).to_be_visible()
+
+
+@pytest.mark.parametrize("source", ["file", "sample"])
+def test_the_calls_that_the_page_shows_run_as_they_stand(
+    source: str, material: Material, stack, page: Page, tmp_path: Path
+) -> None:
+    address = ask_page(stack, material).rpartition("&")[0] + "&class=fear&method=gradcam&colours=cividis"
+    if source == "file":
+        settled(page, address)
+        page.locator("input[type=file]").set_input_files(material.files[0])
+        (tmp_path / material.files[0].name).write_bytes(material.files[0].read_bytes())
+    else:
+        settled(page, address + "&from=Samples")
+        page.get_by_role("button", name="joy 1").click()
+    panels(page, 1)
+    page.get_by_text("The same from a shell or from Python").click()
+    shell = page.locator("[data-testid=stCode] code").first.inner_text()
+    page.get_by_role("tab", name="Python").click()
+    python = page.locator("[data-testid=stCode] code:visible").last.inner_text()
+    shown = material.vise.predictions(limit=1).items[0]
+
+    environment = os.environ | {"VISE_TOKEN": material.token}
+    options = {"cwd": tmp_path, "env": environment, "capture_output": True, "check": True, "timeout": 120}
+    answer = json.loads(subprocess.run(["sh", "-c", shell], **options).stdout)
+    assert (answer["predicted"], answer["target"], answer["method"]) == (shown.predicted, "fear", "gradcam")
+    assert answer["colour_map"] == "cividis"
+    assert answer["probabilities"][answer["predicted"]] == pytest.approx(shown.probability, abs=1e-5)
+
+    said = subprocess.run([sys.executable, "-c", python], **options).stdout.decode()
+    assert said.startswith(f"{shown.predicted} ")
+    assert len(list(tmp_path.glob("*-overlay.png"))) == 1
+
+
+def test_samples_are_marked_and_judged_and_the_address_says_which(
+    material: Material, stack, page: Page
+) -> None:
+    settled(page, ask_page(stack, material) + "&from=Samples")
+    expect(page.get_by_text("none of the chosen models was trained on")).to_be_visible()
+    page.get_by_role("button", name="anger 1").click()
+    panels(page, 2)
+    expect(page.get_by_text("Generated as anger.")).to_be_visible()
+    expect(page.get_by_text("synthetic data").first).to_be_visible()
+    assert page.get_by_text(re.compile("^(check )?right$|wrong, it is anger")).count() == 2
+    assert "sample=anger" in page.url
+    page.reload()
+    panels(page, 2)
+
+
+def test_expected_engagement_beside_the_answers(material: Material, stack, page: Page) -> None:
+    settled(page, ask_page(stack, material) + "&engagement=true")
+    page.locator("input[type=file]").set_input_files(material.files[1])
+    panels(page, 2)
+    expect(page.get_by_text("most probable comment clusters")).to_be_visible(timeout=60_000)
+    model = material.vise.engagement_models()[0]
+    found = material.vise.engagement(material.files[1].read_bytes(), run_id=model.run_id, top=8)
+    assert found.answer is not None
+    assert found.answer.comments is not None
+    first = found.answer.comments[0]
+    shown = page.locator(".js-plotly-plot").filter(has_text=f"({first.cluster})")
+    expect(shown.get_by_text(f"{first.probability:.1%}", exact=True).first).to_be_visible()
+    for reaction in REACTIONS:
+        expect(page.locator(".js-plotly-plot").get_by_text(reaction, exact=False).last).to_be_visible()
+    page.get_by_role("link", name=f"Cluster {first.cluster}").first.click()
+    expect(page.get_by_role("heading", name=f"Comment cluster {first.cluster}")).to_be_visible()
+
+
+def test_clusters_are_searched_opened_and_linked(
+    material: Material, stack, page: Page, pictures: Path
+) -> None:
+    explorer = next(e for e in material.vise.explorers() if e.name == "Explore small clusters")
+    settled(page, f"{stack.url}/clusters?explorer={explorer.artifact_id}")
+    largest = material.vise.clusters(explorer.artifact_id, "comments", limit=1).items[0]
+    expect(page.get_by_role("heading", name=f"Comment cluster {largest.cluster}")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"{explorer.comments.clusters} comment clusters")).to_be_visible()
+    word = next(term for term, _ in largest.terms if term.isalpha())
+    page.get_by_role("textbox", name="Search by word").fill(word)
+    page.get_by_role("textbox", name="Search by word").press("Enter")
+    hits = material.vise.clusters(explorer.artifact_id, "comments", search=word)
+    expect(page.get_by_role("heading", name=f"{hits.total} comment cluster")).to_be_visible()
+    page.get_by_role("link", name="Open").nth(0).click()
+    page.wait_for_url(re.compile(f"cluster={hits.items[0].cluster}"))
+    expect(page.get_by_role("heading", name=f"Comment cluster {hits.items[0].cluster}")).to_be_visible()
+    page.screenshot(path=pictures / "clusters-comments.png", full_page=True)
+    settled(page, f"{stack.url}/clusters?explorer={explorer.artifact_id}&search=nothing-says-this")
+    expect(page.get_by_text("No cluster says")).to_be_visible()
+
+
+def test_a_click_on_the_map_opens_the_cluster(material: Material, stack, page: Page) -> None:
+    explorer = next(e for e in material.vise.explorers() if e.name == "Explore small clusters")
+    settled(page, f"{stack.url}/clusters?explorer={explorer.artifact_id}&kind=reactions")
+    points = page.locator(".scatterlayer .point")
+    points.first.wait_for()
+    expect(page.get_by_text("Mean distribution of reactions over")).to_be_visible()
+    page.wait_for_timeout(1000)
+    points.nth(2).click(force=True)
+    page.wait_for_url(re.compile("cluster="), timeout=30_000)
+    chosen = parse_qs(urlsplit(page.url).query)["cluster"][0]
+    expect(page.get_by_role("heading", name=f"Reaction cluster {chosen}")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [((1440, 900), "light"), ((1440, 900), "dark"), ((390, 844), "light"), ((390, 844), "dark")],
+)
+def test_on_a_desk_and_a_phone_in_light_and_dark(
+    size, scheme, material: Material, stack, page: Page, pictures: Path
+) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.emulate_media(color_scheme=scheme)
+    artifact, path = _sample(material)
+    assert artifact
+    addresses = {
+        "predict": f"{ask_page(stack, material)}&from=Samples&sample={path}&engagement=true",
+        "predict-history": f"{stack.url}/predict?view=History",
+        "predict-labelled": f"{stack.url}/predict?view=Labelled+set",
+        "clusters": f"{stack.url}/clusters",
+        "clusters-reactions": f"{stack.url}/clusters?kind=reactions",
+        "clusters-image": f"{stack.url}/clusters?kind=image",
+    }
+    for name, address in addresses.items():
+        settled(page, address)
+        if name == "predict":
+            panels(page, 2)
+        page.wait_for_timeout(2500)
+        page.screenshot(path=pictures / f"{name}-{size[0]}-{scheme}.png", full_page=True)
+        assert page.locator("[data-testid=stException]").count() == 0, name
+        overflow = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert overflow <= 0, f"{name} scrolls sideways by {overflow} px"
+
+
+def _sample(material: Material) -> tuple[str, str]:
+    """A generated image that the second model was not trained on."""
+    run = material.vise.run(material.models[1].run_id)
+    source = material.vise.run(run.inputs["dataset"].run)
+    artifact = next(a for a in source.artifacts if a.name == "evaluation_set")
+    card = json.loads(material.vise.artifact_content(material.models[1].artifact_id, "predictor.json"))
+    random = json.loads(material.vise.artifact_content(material.models[0].artifact_id, "predictor.json"))
+    held = set(card["metadata"]["held_out"]) & set(random["metadata"]["held_out"])
+    return str(artifact.id), min(held)
