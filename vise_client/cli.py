@@ -186,7 +186,7 @@ def retry(run_id: str) -> None:
 def predict(
     images: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False)],
     model: Annotated[str | None, typer.Option(help="Id of a model; without: the default one.")] = None,
-    method: Annotated[str, typer.Option(help="cam or gradcam.")] = "cam",
+    method: Annotated[str, typer.Option(help="A class activation method, such as cam or gradcampp.")] = "cam",
     overlay: Annotated[Path | None, typer.Option(help="Folder for the overlay pictures.")] = None,
 ) -> None:
     """Ask a model about images."""

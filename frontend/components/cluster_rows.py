@@ -20,8 +20,8 @@ OTHER: dict[ClusterKind, ClusterKind] = {"comments": "reactions", "reactions": "
 WORDS = 8
 
 
-def cluster_rows(rows: Sequence[ClusterRow], kind: ClusterKind, explorer: str) -> None:
-    """One row a cluster: what it is about, how large it is, its posts' pictures, a link to the whole."""
+def cluster_rows(rows: Sequence[ClusterRow], kind: ClusterKind) -> None:
+    """One row a cluster: what it is about, how large it is, its posts' pictures, the way to the whole."""
     for row in rows:
         with st.container(border=True, key=f"row-{kind}-{row.cluster}"):
             words, pictures, link = st.columns([5, 4, 1], vertical_alignment="center")
@@ -31,15 +31,16 @@ def cluster_rows(rows: Sequence[ClusterRow], kind: ClusterKind, explorer: str) -
             )
             if row.thumbnails_jpg:
                 pictures.image(base64.b64decode(row.thumbnails_jpg), alt=_alt(row))
-            link.page_link(
-                "views/clusters.py",
-                label="Open",
-                icon=":material/arrow_forward:",
-                query_params=address(kind, explorer, row.cluster),
+            link.button(
+                "Open",
+                key=f"open-{kind}-{row.cluster}",
+                help=f"Show cluster {row.cluster} above",
+                on_click=open_cluster,
+                args=(kind, row.cluster),
             )
 
 
-def cluster_detail(found: ClusterDetail, explorer: str) -> None:
+def cluster_detail(found: ClusterDetail) -> None:
     """Everything about one cluster."""
     kind = found.kind
     name = "Comment" if kind == "comments" else "Reaction"
@@ -76,28 +77,33 @@ def cluster_detail(found: ClusterDetail, explorer: str) -> None:
         with st.expander(f"{len(found.comments)} sample comments", expanded=True):
             for comment in found.comments:
                 st.text(comment)
-    _pairs(found, explorer)
+    _pairs(found)
 
 
-def _pairs(found: ClusterDetail, explorer: str) -> None:
+def _pairs(found: ClusterDetail) -> None:
     if not found.pairs:
         return
     other = OTHER[found.kind]
     st.markdown(f"**Occurs with {other.removesuffix('s')} clusters**")
     for pair in found.pairs[:5]:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.page_link(
-                "views/clusters.py",
-                label=f"{other.removesuffix('s').capitalize()} cluster {pair.cluster}",
+            st.button(
+                f"{other.removesuffix('s').capitalize()} cluster {pair.cluster}",
+                key=f"pair-{other}-{pair.cluster}",
                 icon=":material/link:",
-                query_params=address(other, explorer, pair.cluster),
+                type="tertiary",
+                on_click=open_cluster,
+                args=(other, pair.cluster),
             )
             st.markdown(f"{pair.count:,.0f} times, {pair.lift:.1f} times as often as by chance")
 
 
-def address(kind: ClusterKind, explorer: str, cluster: int) -> dict[str, str]:
-    """Query of the page that shows this cluster."""
-    return {"explorer": explorer, "kind": kind, "cluster": str(cluster)}
+def open_cluster(kind: ClusterKind, cluster: int) -> None:
+    """Show this cluster; search, order and page of the list stay where they are."""
+    if st.session_state.get("kind") != kind:
+        st.session_state["kind"] = kind
+        st.query_params.pop("page", None)
+    st.query_params["cluster"] = str(cluster)
 
 
 def title(row: ClusterRow, words: int) -> str:

@@ -43,7 +43,7 @@ class ChosenImage:
         return sha256(self.data).hexdigest()
 
 
-def choose_images(models: Sequence[ModelView]) -> list[ChosenImage]:
+def choose_images(models: Sequence[ModelView] = (), *, several: bool = True) -> list[ChosenImage]:
     """The images that the page is about; none yet: an empty list. Which samples, is in the address."""
     source = st.segmented_control(
         "Images from", SOURCES, default=SOURCES[0], required=True, key="from", bind="query-params"
@@ -52,22 +52,16 @@ def choose_images(models: Sequence[ModelView]) -> list[ChosenImage]:
         shot = st.camera_input("Take a photograph")
         return [ChosenImage("photograph.jpg", shot.getvalue())] if shot else []
     if source == "Samples":
-        return _samples(models)
-    files = st.file_uploader(
-        f"Drop photographs here, up to {MOST_IMAGES}", type=TYPES, accept_multiple_files=True, key="files"
-    )
+        return _samples(models, several)
+    label = f"Drop photographs here, up to {MOST_IMAGES}" if several else "Drop a photograph here"
+    found = st.file_uploader(label, type=TYPES, accept_multiple_files=several, key="files")
+    files = found if isinstance(found, list) else [found] if found else []
     if len(files) > MOST_IMAGES:
         st.warning(f"Only the first {MOST_IMAGES} of {len(files)} images are asked about.")
     return [ChosenImage(file.name, file.getvalue()) for file in files[:MOST_IMAGES]]
 
 
-def choose_image(models: Sequence[ModelView] = ()) -> ChosenImage | None:
-    """The first of them, for questions about one image."""
-    found = choose_images(models)
-    return found[0] if found else None
-
-
-def _samples(models: Sequence[ModelView]) -> list[ChosenImage]:
+def _samples(models: Sequence[ModelView], several: bool) -> list[ChosenImage]:
     sets = [_evaluated_on(str(model.run_id)) for model in models]
     artifact = next((found for found in sets if found is not None), None) or _newest_set()
     if artifact is None:
@@ -87,10 +81,10 @@ def _samples(models: Sequence[ModelView]) -> list[ChosenImage]:
     ]
     unseen = [path for path in paths if all(path in held for held in held_out)]
     options = _evenly(unseen or paths)
-    chosen = st.pills(
+    chosen: list[str] | str | None = st.pills(
         "Sample images (synthetic)",
         options,
-        selection_mode="multi",
+        selection_mode="multi" if several else "single",
         format_func=lambda path: f"{_class(path)} {options.index(path) % SAMPLES_A_CLASS + 1}",
         key="sample",
         bind="query-params",
@@ -103,7 +97,7 @@ def _samples(models: Sequence[ModelView]) -> list[ChosenImage]:
         ChosenImage(
             path.replace("/", "-"), sample_image(artifact, path), truth=_class(path), sample=(artifact, path)
         )
-        for path in chosen[:MOST_IMAGES]
+        for path in ([chosen] if isinstance(chosen, str) else chosen or [])[:MOST_IMAGES]
     ]
 
 

@@ -80,12 +80,7 @@ def _row(row: PredictionSummary, now: datetime, may_edit: bool) -> None:
             st.markdown(f":material/hide_image: :small[{held}]", width=110)
         st.markdown(_sentence(row, now), width="stretch")
         if row.batch is not None and row.state == "succeeded":
-            st.page_link(
-                "views/predict.py",
-                label="Open",
-                icon=":material/open_in_new:",
-                query_params={"batch": str(row.batch)},
-            )
+            st.button("Open", key=f"open-{row.id}", on_click=_open, args=(row.batch,))
         if may_edit and st.button(
             "Forget",
             key=f"forget-{row.id}",
@@ -125,7 +120,7 @@ def labelled_set() -> None:
         return
     for task in dict.fromkeys(count.task for count in counts):
         rows = [count for count in counts if count.task == task]
-        st.subheader(escape(task), anchor=False)
+        st.header(escape(task), anchor=False)
         total, wrong = sum(r.images for r in rows), sum(r.corrected for r in rows)
         st.markdown(f"{total} images, {wrong} of them corrected.")
         st.dataframe(
@@ -145,6 +140,14 @@ def labelled_set() -> None:
         "labels.csv and images/: unpack it below the server's data root, register the folder as a data set of images, "
         "and evaluate on it with the task “csv”. Or leave it out of training as a test of your own."
     )
+
+
+def _open(batch: UUID) -> None:
+    """Show the questions that were asked together."""
+    st.session_state["view"] = "Ask"
+    st.session_state["sample"] = []
+    st.query_params.pop("cursor", None)
+    st.query_params["batch"] = str(batch)
 
 
 def _from_the_start() -> None:

@@ -11,7 +11,7 @@ from frontend.charts.palette import is_dark
 from frontend.charts.shares import stacked_shares
 from frontend.components.cluster_rows import STATIC, UNITS, cluster_detail, cluster_rows
 from frontend.components.expected_engagement import choose_pretrained, expected_engagement
-from frontend.components.image_source import choose_image
+from frontend.components.image_source import choose_images
 from frontend.components.page import empty, page_title
 from frontend.session import client, errors_as_sentences, may_edit
 from frontend.style import number, synthetic_badge
@@ -85,7 +85,7 @@ def clusters(explorer: ExplorerView, kind: ClusterKind) -> None:
             chosen = page.items[0].cluster
         if chosen is not None:
             with errors_as_sentences():
-                cluster_detail(client().cluster(artifact, kind, chosen), artifact)
+                cluster_detail(client().cluster(artifact, kind, chosen))
     st.header(f"{page.total:,} {kind.removesuffix('s')} clusters", anchor=False)
     _list(explorer, kind, page, search)
 
@@ -171,7 +171,7 @@ def _list(explorer: ExplorerView, kind: ClusterKind, page: ClusterPage, search: 
             alt="Mean distribution of reactions of the clusters listed below",
         )
         st.caption("Mean distribution of reactions over the posts of each cluster.")
-    cluster_rows(page.items, kind, str(explorer.artifact_id))
+    cluster_rows(page.items, kind)
     pages = -(-page.total // PAGE)
     if pages > 1:
         here = _page_number()
@@ -193,7 +193,7 @@ def for_an_image() -> None:
     st.markdown("Which comments and reactions a pretrained model expects people to leave on an image.")
     left, right = st.columns(2, gap="large")
     with left:
-        image = choose_image()
+        image = next(iter(choose_images(several=False)), None)
     with right:
         model = choose_pretrained()
         if image is not None:

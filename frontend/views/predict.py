@@ -163,7 +163,7 @@ def api_calls(shown: Sequence[Shown], look: Look) -> None:
             colour_map=look.colour_map,
             sample=image.image.sample if image.image else None,
         )
-        st.markdown(f"Both take the token from `{TOKEN}`; the page Account makes one.")
+        st.markdown(f"Both take the token from `{TOKEN}`; the page Settings makes one.")
         shell, python = st.tabs(["curl", "Python"])
         shell.code(curl_call(asked), language="bash", wrap_lines=True)
         python.code(python_call(asked), language="python", wrap_lines=True)

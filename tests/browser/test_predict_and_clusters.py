@@ -268,7 +268,7 @@ def test_clusters_are_searched_opened_and_linked(
     page.get_by_role("textbox", name="Search by word").press("Enter")
     hits = material.vise.clusters(explorer.artifact_id, "comments", search=word)
     expect(page.get_by_role("heading", name=f"{hits.total} comment cluster")).to_be_visible()
-    page.get_by_role("link", name="Open").nth(0).click()
+    page.get_by_role("button", name="Open").nth(0).click()
     page.wait_for_url(re.compile(f"cluster={hits.items[0].cluster}"))
     expect(page.get_by_role("heading", name=f"Comment cluster {hits.items[0].cluster}")).to_be_visible()
     page.screenshot(path=pictures / "clusters-comments.png", full_page=True)
