@@ -53,7 +53,8 @@ def cluster_detail(found: ClusterDetail) -> None:
         + (f", on {found.posts:,} posts." if kind == "comments" else ".")
     )
     if found.thumbnails_jpg:
-        st.image(_apart(base64.b64decode(found.thumbnails_jpg)), alt=_alt(found))
+        pictures = _apart(base64.b64decode(found.thumbnails_jpg))
+        st.image(pictures, alt=[f"Post {post}" for post in found.sample_posts])
         st.caption(f"Sample posts: {', '.join(escape(post) for post in found.sample_posts)}")
     left, right = st.columns(2) if found.terms else (st.container(), st.container())
     with left:

@@ -86,7 +86,8 @@ def clusters(explorer: ExplorerView, kind: ClusterKind) -> None:
         if chosen is not None:
             with errors_as_sentences():
                 cluster_detail(client().cluster(artifact, kind, chosen))
-    st.header(f"{page.total:,} {kind.removesuffix('s')} clusters", anchor=False)
+    plural = "" if page.total == 1 else "s"
+    st.header(f"{page.total:,} {kind.removesuffix('s')} cluster{plural}", anchor=False)
     _list(explorer, kind, page, search)
 
 

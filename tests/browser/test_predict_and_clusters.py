@@ -134,7 +134,8 @@ def test_two_images_and_two_models_side_by_side_asked_once(
     panels(page, 4)
     assert asked_so_far(material) == before + 4
     for model in material.models:
-        expect(page.get_by_text(model.name, exact=True)).to_have_count(2)
+        named = page.locator("[class*=st-key-image-]").get_by_text(model.name, exact=True)
+        expect(named).to_have_count(2)
     bars = page.locator(".js-plotly-plot").filter(has_text="%").first
     for emotion in EMOTIONS:
         expect(bars.get_by_text(emotion, exact=True)).to_be_visible()
