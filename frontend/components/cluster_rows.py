@@ -101,8 +101,9 @@ def _pairs(found: ClusterDetail) -> None:
 
 def open_cluster(kind: ClusterKind, cluster: int) -> None:
     """Show this cluster; search, order and page of the list stay where they are."""
-    if st.session_state.get("kind") != kind:
-        st.session_state["kind"] = kind
+    shown = kind.capitalize()
+    if st.session_state.get("kind") != shown:
+        st.session_state["kind"] = shown
         st.query_params.pop("page", None)
     st.query_params["cluster"] = str(cluster)
 

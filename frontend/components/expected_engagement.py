@@ -13,6 +13,7 @@ from frontend.session import client
 from frontend.style import synthetic_badge
 from vise_client.schemas import EngagementModel, EngagementView, ExpectedCluster
 
+from .addressed import addressed_select
 from .image_source import ChosenImage
 from .page import empty
 
@@ -37,12 +38,10 @@ def choose_pretrained() -> EngagementModel | None:
         str(model.run_id): f"{model.name}, {model.backbone}, {model.created_at:%d %b %H:%M}"
         for model in found
     }
-    chosen = st.selectbox(
+    chosen = addressed_select(
         "Pretrained model",
-        list(names),
-        format_func=names.__getitem__,
-        key="pretrained",
-        bind="query-params",
+        names,
+        "pretrained",
         help="Succeeded pretrainings with the objective vise: they have a head for comments or reactions.",
     )
     return next(model for model in found if str(model.run_id) == chosen)

@@ -85,7 +85,7 @@ def _samples(models: Sequence[ModelView], several: bool) -> list[ChosenImage]:
         "Sample images (synthetic)",
         options,
         selection_mode="multi" if several else "single",
-        format_func=lambda path: f"{_class(path)} {options.index(path) % SAMPLES_A_CLASS + 1}",
+        format_func=_short,
         key="sample",
         bind="query-params",
     )
@@ -145,6 +145,11 @@ def _evenly(paths: Sequence[str]) -> list[str]:
     for path in sorted(paths):
         by_class[_class(path)].append(path)
     return [path for found in by_class.values() for path in found[:SAMPLES_A_CLASS]]
+
+
+def _short(path: str) -> str:
+    """joy/000012.jpg → joy 12."""
+    return f"{_class(path)} {path.rpartition('/')[2].rpartition('.')[0].lstrip('0') or '0'}"
 
 
 def _class(path: str) -> str:

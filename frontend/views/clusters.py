@@ -9,6 +9,7 @@ import streamlit as st
 from frontend.charts.cluster_map import cluster_map
 from frontend.charts.palette import is_dark
 from frontend.charts.shares import stacked_shares
+from frontend.components.addressed import addressed_select
 from frontend.components.cluster_rows import STATIC, UNITS, cluster_detail, cluster_rows
 from frontend.components.expected_engagement import choose_pretrained, expected_engagement
 from frontend.components.image_source import choose_images
@@ -20,7 +21,11 @@ from vise_client.schemas import ClusterKind, ClusterPage, ClusterPoints, Explore
 from vise_core.specs.engagement import LabelAgreement, LabelSpread
 
 PAGE = 20
-KINDS: dict[str, str] = {"comments": "Comments", "reactions": "Reactions", "image": "For an image"}
+SHOWN: dict[str, ClusterKind | None] = {
+    "Comments": "comments",
+    "Reactions": "reactions",
+    "For an image": None,
+}
 
 
 @st.cache_data(ttl=3600, show_spinner=False, max_entries=50)
@@ -222,18 +227,18 @@ def _from_the_start() -> None:
 
 page_title("Clusters", "What the pseudo-labels are about: groups of comments and of reactions.")
 with errors_as_sentences():
-    kind: Any = st.segmented_control(
+    shown = st.segmented_control(
         "Show",
-        list(KINDS),
-        default="comments",
+        list(SHOWN),
+        default="Comments",
         required=True,
-        format_func=KINDS.__getitem__,
         key="kind",
         bind="query-params",
         label_visibility="collapsed",
         on_change=_from_the_start,
     )
-    if kind == "image":
+    chosen_kind = SHOWN[shown]
+    if chosen_kind is None:
         for_an_image()
         st.stop()
     explorers = {str(e.artifact_id): e for e in client().explorers()}
@@ -246,14 +251,10 @@ with errors_as_sentences():
             query={"what": "explore"},
         )
         st.stop()
-    chosen_explorer = st.selectbox(
+    chosen_explorer = addressed_select(
         "Clusters of",
-        list(explorers),
-        format_func=lambda i: (
-            f"{explorers[i].name}, {explorers[i].posts:,} posts, {explorers[i].created_at:%d %b %H:%M}"
-        ),
-        key="explorer",
-        bind="query-params",
+        {i: f"{e.name}, {e.posts:,} posts, {e.created_at:%d %b %H:%M}" for i, e in explorers.items()},
+        "explorer",
         on_change=_from_the_start,
     )
     explorer = explorers[chosen_explorer]
@@ -262,4 +263,4 @@ with errors_as_sentences():
         marks += " :orange-badge[:material/shuffle: shuffled control]"
     if marks:
         st.markdown(marks.strip())
-    clusters(explorer, kind)
+    clusters(explorer, chosen_kind)

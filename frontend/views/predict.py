@@ -7,6 +7,7 @@ from uuid import UUID
 
 import streamlit as st
 
+from frontend.components.addressed import addressed_several
 from frontend.components.answers import Look, answers_of_image
 from frontend.components.api_calls import TOKEN, Question, curl_call, python_call
 from frontend.components.asking import Shown, Wish, ask_all, of_batch
@@ -26,14 +27,12 @@ ANY = "most probable"
 
 def choose_models(models: Sequence[ModelView]) -> list[ModelView]:
     by_id = {str(m.id): m for m in models}
-    chosen = st.multiselect(
+    chosen = addressed_several(
         "Models",
-        list(by_id),
-        default=[str(models[0].id)],
-        format_func=lambda i: by_id[i].name + (" (default)" if by_id[i].default else ""),
-        max_selections=MOST_MODELS,
-        key="model",
-        bind="query-params",
+        {i: model.name + (" (default)" if model.default else "") for i, model in by_id.items()},
+        "model",
+        first=[str(models[0].id)],
+        most=MOST_MODELS,
         help="Several are laid beside each other, on the same image.",
     )
     for model in (by_id[i] for i in chosen):
