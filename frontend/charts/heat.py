@@ -15,6 +15,8 @@ from vise_core.specs.explain import COLOUR_MAPS, ColourMap
 
 SHOWN = 480
 """Longer side of the picture on the page, pixels."""
+HIGHEST = 420
+"""Of a figure: a tall picture stands between blanks."""
 CELLS = 64
 """Cells of the heat a side on the page. Maps come from 2 x 2 to 8 x 8 places of the network, so it loses nothing."""
 
@@ -32,22 +34,24 @@ def heat_figure(
     *,
     strength: float,
     colour_map: ColourMap,
+    width: int = 340,
 ) -> go.Figure:
     """The JPEG ``picture`` with ``heat`` over ``region`` (left, top, right, bottom in shares of it).
 
     Hovering tells the heat, as the API gave it. ``strength`` is the heat's opacity: 0 shows the image alone.
+    ``width`` is about how wide the page is there, in pixels: no room is left above and below.
     """
-    shown, (width, height) = _for_the_page(picture)
+    shown, (across, down) = _for_the_page(picture)
     small = _smaller(heat)
     left, top, right, bottom = region
     rows, columns = small.shape
-    step_x, step_y = (right - left) * width / columns, (bottom - top) * height / rows
+    step_x, step_y = (right - left) * across / columns, (bottom - top) * down / rows
     figure = go.Figure(
         go.Heatmap(
             z=small,
-            x0=left * width + step_x / 2,
+            x0=left * across + step_x / 2,
             dx=step_x,
-            y0=top * height + step_y / 2,
+            y0=top * down + step_y / 2,
             dy=step_y,
             zmin=0,
             zmax=1,
@@ -59,14 +63,14 @@ def heat_figure(
         )
     )
     source = f"data:image/jpeg;base64,{base64.b64encode(shown).decode()}"
-    place = {"x": 0, "y": 0, "sizex": width, "sizey": height, "xref": "x", "yref": "y", "yanchor": "top"}
+    place = {"x": 0, "y": 0, "sizex": across, "sizey": down, "xref": "x", "yref": "y", "yanchor": "top"}
     figure.add_layout_image(source=source, sizing="stretch", layer="below", **place)
     figure.update_layout(
-        height=min(360, round(300 * height / width) + 4),
+        height=min(HIGHEST, round(width * down / across)),
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        xaxis={"range": [0, width], "visible": False, "constrain": "domain", "fixedrange": True},
+        xaxis={"range": [0, across], "visible": False, "constrain": "domain", "fixedrange": True},
         yaxis={
-            "range": [height, 0],
+            "range": [down, 0],
             "visible": False,
             "scaleanchor": "x",
             "constrain": "domain",

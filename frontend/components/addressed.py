@@ -17,7 +17,7 @@ def addressed_select(
 ) -> str:
     """One of ``options`` (id → text); the first where the address names none of them."""
     ids = list(options)
-    given = st.query_params.get(name)
+    given = st.query_params.get(name, "")
     chosen = st.selectbox(
         label,
         ids,

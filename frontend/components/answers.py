@@ -22,6 +22,8 @@ from .asking import Shown, forget_answer, picture_of
 
 STATIC = {"displayModeBar": False}
 ACROSS = 4
+CONTENT = 900
+"""About how wide a page's content is on a laptop, pixels, without what lies between columns."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,14 @@ def answers_of_image(shown: Shown, models: Mapping[UUID, ModelView], look: Look,
         st.subheader(f"{shown.position + 1}. {escape(shown.name)}", anchor=False)
         if mark or truth:
             st.markdown(f"{mark} {f'Generated as **{truth}**.' if truth else ''}".strip())
+        columns = min(ACROSS, max(2, len(shown.answers) + 1))
         panels: list[Callable[[], None]] = [lambda: _image_alone(shown)]
         for model_id, answer in shown.answers.items():
-            panels.append(_panel(models.get(model_id), answer, truth, look, may_label))
+            panels.append(_panel(models.get(model_id), answer, truth, look, may_label, CONTENT // columns))
         for start in range(0, len(panels), ACROSS):
             row = panels[start : start + ACROSS]
             # Always as many columns, so that panels of all rows and images are of one size.
-            for column, draw in zip(st.columns(min(ACROSS, max(2, len(panels)))), row, strict=False):
+            for column, draw in zip(st.columns(columns), row, strict=False):
                 with column:
                     draw()
 
@@ -57,6 +60,7 @@ def _panel(
     truth: str | None,
     look: Look,
     may_label: bool,
+    width: int,
 ) -> Callable[[], None]:
     def draw() -> None:
         if isinstance(answer, str):
@@ -64,7 +68,7 @@ def _panel(
                 st.markdown(f"**{escape(model.name)}**")
             st.warning(answer)
             return
-        _model_answer(answer, truth, look, may_label)
+        _model_answer(answer, truth, look, may_label, width)
 
     return draw
 
@@ -83,7 +87,7 @@ def _first_picture(shown: Shown) -> bytes | None:
     return next((picture for picture in found if picture is not None), None)
 
 
-def _model_answer(answer: PredictionView, truth: str | None, look: Look, may_label: bool) -> None:
+def _model_answer(answer: PredictionView, truth: str | None, look: Look, may_label: bool, width: int) -> None:
     model = answer.model
     st.markdown(f"**{escape(model.name)}**{synthetic_badge(model.synthetic)}")
     with errors_as_sentences():
@@ -93,7 +97,14 @@ def _model_answer(answer: PredictionView, truth: str | None, look: Look, may_lab
             place = where_strongest(heat)
             about = "what the model sees" if answer.method in CLASS_FREE_METHODS else f"“{answer.target}”"
             st.plotly_chart(
-                heat_figure(picture, heat, answer.region, strength=look.strength, colour_map=look.colour_map),
+                heat_figure(
+                    picture,
+                    heat,
+                    answer.region,
+                    strength=look.strength,
+                    colour_map=look.colour_map,
+                    width=width,
+                ),
                 key=f"heat-{answer.id}",
                 config=STATIC,
                 alt=f"{CAM_METHODS[answer.method]} of {model.name} for {about}: strongest at the {place}",
@@ -108,7 +119,7 @@ def _model_answer(answer: PredictionView, truth: str | None, look: Look, may_lab
         config=STATIC,
         alt="Probabilities: " + ", ".join(f"{n} {p:.0%}" for n, p in _ranked(answer.probabilities)),
     )
-    took = f"Answered in {answer.milliseconds:.0f} ms. " if answer.milliseconds else ""
+    took = f"Answered in {answer.milliseconds:.0f} ms. " if answer.milliseconds is not None else ""
     st.caption(f"{took}{headline(model.headline)}")
     if may_label:
         _feedback(answer, truth)

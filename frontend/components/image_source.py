@@ -86,6 +86,7 @@ def _samples(models: Sequence[ModelView], several: bool) -> list[ChosenImage]:
         options,
         selection_mode="multi" if several else "single",
         format_func=_short,
+        wrap=True,
         key="sample",
         bind="query-params",
     )

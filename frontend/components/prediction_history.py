@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import streamlit as st
@@ -129,7 +130,7 @@ def labelled_set() -> None:
         vise = client()
         st.download_button(
             "Download as a labelled set (tar)",
-            data=lambda task=task, vise=vise: vise.export_feedback(task),
+            data=partial(vise.export_feedback, task),
             file_name=f"feedback-{_file_name(task)}.tar",
             mime="application/x-tar",
             icon=":material/download:",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import streamlit as st
@@ -43,7 +44,7 @@ def choose_models(models: Sequence[ModelView]) -> list[ModelView]:
 def choose_wish(models: Sequence[ModelView]) -> Wish:
     """Questions to the network: changing one of these asks again."""
     left, right = st.columns(2)
-    method = left.selectbox(
+    method: Any = left.selectbox(
         "Map", list(CAM_METHODS), format_func=CAM_METHODS.__getitem__, key="method", bind="query-params"
     )
     common = [name for name in models[0].classes if all(name in m.classes for m in models)]
