@@ -9,6 +9,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -16,67 +17,13 @@ from skimage import data
 from skimage import io as skio
 
 from vise_client.client import ViseClient
-from vise_client.schemas import ModelCreate, ModelView, RecipeCreate, RunState
+from vise_client.schemas import ModelCreate, ModelView
 from vise_core.posts.sample import generate_evaluation_image
 from vise_core.specs.posts import EMOTIONS, REACTIONS
-from vise_core.specs.recipes import RecipeSpec
 from vise_core.specs.tasks import CsvTask
 from vise_core.tasks.csv_labels import read_csv_labels
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
-
-POSTS = {"step": "posts", "artifact": "posts"}
-IMAGES = {"dataset": {"step": "posts", "artifact": "evaluation_set"}}
-SMALL = {
-    "task": {"kind": "folder", "name": "Small emotion (synthetic)"},
-    "augment": False,
-    "image_size": 64,
-    "epochs": 2,
-}
-STEPS = {
-    "posts": {
-        "stage": "ingest",
-        "spec": {"source": {"kind": "sample", "posts": 400, "evaluation_images": 90, "image_size": 64}},
-    },
-    "cluster": {
-        "stage": "cluster",
-        "spec": {
-            "subset": {"cluster_fraction": 0.3},
-            "comments": {"kmeans": {"k": 30}},
-            "reactions": {"kmeans": {"k": 8}},
-        },
-        "inputs": {"posts": POSTS},
-    },
-    "label": {
-        "stage": "label",
-        "inputs": {"posts": POSTS, "clusterer": {"step": "cluster", "artifact": "clusterer"}},
-    },
-    "explore": {
-        "stage": "explore",
-        "title": "Explore small clusters",
-        "inputs": {
-            "posts": POSTS,
-            "clusterer": {"step": "cluster", "artifact": "clusterer"},
-            "labels": {"step": "label", "artifact": "labels"},
-        },
-    },
-    "pretrain": {
-        "stage": "pretrain",
-        "title": "Pretrain small VisE",
-        "spec": {"backbone": "resnet18", "epochs": 1, "batch": 32, "image_size": 32},
-        "inputs": {"posts": POSTS, "labels": {"step": "label", "artifact": "labels"}},
-    },
-    "random": {
-        "stage": "evaluate",
-        "spec": SMALL | {"method": "Random Init", "weights": {"kind": "random", "backbone": "resnet18"}},
-        "inputs": IMAGES,
-    },
-    "vise": {
-        "stage": "evaluate",
-        "spec": SMALL | {"method": "VisE", "weights": {"kind": "pretrained"}},
-        "inputs": IMAGES | {"checkpoint": {"step": "pretrain", "artifact": "checkpoint"}},
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -90,22 +37,19 @@ class Material:
 
 
 @pytest.fixture(scope="module")
-def material(stack, tmp_path_factory: pytest.TempPathFactory):
-    told = json.loads((stack.home / "local.json").read_text())
+def material(sample, stack, vise: ViseClient, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("images")
     files = (folder / "a cat; with, signs.png", folder / "scene.png")
     skio.imsave(files[0], data.chelsea(), check_contrast=False)
     generate_evaluation_image(99, 2, 128)[0].save(files[1])
-    with ViseClient(**told) as vise:
-        spec = RecipeSpec.model_validate({"title": "small", "synthetic": True, "steps": STEPS})
-        run = vise.wait_for(vise.create_recipe(RecipeCreate(spec=spec)).id, timeout=900)
-        assert run.state is RunState.succeeded, run.reason
-        runs = {child.step: child.id for child in run.children}
-        models = [
-            vise.register_model(ModelCreate(run_id=runs[step], name=f"small {step}"))
-            for step in ("random", "vise")
-        ]
-        yield Material(vise, told["token"], (models[0], models[1]), files)
+    models = [
+        vise.register_model(ModelCreate(run_id=UUID(sample.ids[step]), name=f"beside {step}"))
+        for step in ("random", "vise")
+    ]
+    token = json.loads((stack.home / "local.json").read_text())["token"]
+    yield Material(vise, token, (models[0], models[1]), files)
+    for model in models:
+        vise.delete_model(model.id)
 
 
 def settled(page: Page, path: str) -> None:
@@ -243,7 +187,7 @@ def test_expected_engagement_beside_the_answers(material: Material, stack, page:
     page.locator("input[type=file]").set_input_files(material.files[1])
     panels(page, 2)
     expect(page.get_by_text("most probable comment clusters")).to_be_visible(timeout=60_000)
-    model = material.vise.engagement_models()[0]
+    model = material.vise.engagement_models()[0]  # the newest is chosen at first
     found = material.vise.engagement(material.files[1].read_bytes(), run_id=model.run_id, top=8)
     assert found.answer is not None
     assert found.answer.comments is not None
@@ -259,7 +203,7 @@ def test_expected_engagement_beside_the_answers(material: Material, stack, page:
 def test_clusters_are_searched_opened_and_linked(
     material: Material, stack, page: Page, pictures: Path
 ) -> None:
-    explorer = next(e for e in material.vise.explorers() if e.name == "Explore small clusters")
+    explorer = next(e for e in material.vise.explorers() if e.name == "Explore clusters")
     settled(page, f"{stack.url}/clusters?explorer={explorer.artifact_id}")
     largest = material.vise.clusters(explorer.artifact_id, "comments", limit=1).items[0]
     expect(page.get_by_role("heading", name=f"Comment cluster {largest.cluster}")).to_be_visible()
@@ -278,7 +222,7 @@ def test_clusters_are_searched_opened_and_linked(
 
 
 def test_a_click_on_the_map_opens_the_cluster(material: Material, stack, page: Page) -> None:
-    explorer = next(e for e in material.vise.explorers() if e.name == "Explore small clusters")
+    explorer = next(e for e in material.vise.explorers() if e.name == "Explore clusters")
     settled(page, f"{stack.url}/clusters?explorer={explorer.artifact_id}&kind=Reactions")
     points = page.locator(".scatterlayer .point")
     points.first.wait_for()
