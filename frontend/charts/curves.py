@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vise_client.schemas import Curve
 
-from .palette import NEUTRAL, colour, series_style
+from .palette import colour, series_style
 
 Axis = Literal["step", "epoch", "time"]
 MOST_WITH_RAW = 12
@@ -151,29 +151,6 @@ def mean_and_std(
 
 def has_epochs(curves: Sequence[Curve]) -> bool:
     return any(epoch is not None for curve in curves for epoch in curve.epochs)
-
-
-def bars(probabilities: dict[str, float], predicted: str) -> go.Figure:
-    """Probabilities of the classes, the most probable on top."""
-    ranked = sorted(probabilities.items(), key=lambda item: item[1])
-    figure = go.Figure(
-        go.Bar(
-            x=[value for _, value in ranked],
-            y=[name for name, _ in ranked],
-            orientation="h",
-            text=[f"{value:.1%}" for _, value in ranked],
-            textposition="outside",
-            cliponaxis=False,
-            marker_color=[colour(0, dark=False) if name == predicted else NEUTRAL for name, _ in ranked],
-        )
-    )
-    figure.update_layout(
-        height=44 * len(ranked) + 20,
-        margin={"l": 8, "r": 48, "t": 8, "b": 8},
-        xaxis={"range": [0, 1], "visible": False},
-        yaxis={"tickfont": {"size": 14}},
-    )
-    return figure
 
 
 def grid_figure(base_lrs: list[float], weight_decays: list[float], values: list[list[float]]) -> go.Figure:

@@ -100,6 +100,8 @@ def cluster(
         "VISE_RECONCILE_SECONDS": "0.5",
         "VISE_REPUBLISH_SECONDS": "3",
         "VISE_CANCEL_GRACE_SECONDS": "10",
+        # The first answer loads torch: on a busy machine that takes longer than people would wait.
+        "VISE_PREDICTION_TIMEOUT_SECONDS": "600",
         "VISE_TELEMETRY_SECONDS": "0.5",
         "VISE_STAGE_MODULES": "stages",
         "PYTHONPATH": str(HERE),
