@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import random
+import tarfile
 import time
 from pathlib import Path
 
@@ -219,3 +220,14 @@ def test_five_thousand_clusters_answer_fast_once_they_are_read(editor: TestClien
 def test_another_artifact_is_no_explorer(editor: TestClient) -> None:
     missing = editor.get(f"{PREFIX}/explorers/01a20000-0000-7000-8000-000000000000")
     assert missing.status_code == 404
+
+
+def test_the_whole_folder_comes_as_a_tar(editor: TestClient, explorer) -> None:
+    address, _ = explorer
+    artifact = address.rpartition("/")[2]
+    whole = editor.get(f"{PREFIX}/artifacts/{artifact}/content")
+    with tarfile.open(fileobj=io.BytesIO(whole.content)) as tar:
+        names = tar.getnames()
+    listed = editor.get(f"{PREFIX}/artifacts/{artifact}/files").json()
+    assert names == [f"explorer/{file['path']}" for file in listed]
+    assert "explorer/comments.parquet" in names
