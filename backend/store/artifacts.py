@@ -85,10 +85,10 @@ def materialise(storage: Storage, manifest: list[dict[str, Any]], folder: bool, 
     return target if folder else target / manifest[0]["path"]
 
 
-def as_tar(storage: Storage, artifact: Artifact) -> Iterator[bytes]:
-    """The folder as a tar, streamed: never whole in memory."""
+def as_tar(storage: Storage, artifact: Artifact, folder: str | None = None) -> Iterator[bytes]:
+    """The folder as a tar, streamed: never whole in memory. ``folder``: its name there, else the artifact's."""
     # Read here: the session is over before the answer is sent.
-    return _tar(storage, artifact.name, artifact.manifest)
+    return _tar(storage, folder or artifact.name, artifact.manifest)
 
 
 def _tar(storage: Storage, name: str, manifest: list[dict[str, Any]]) -> Iterator[bytes]:
