@@ -77,8 +77,8 @@ def _row(row: PredictionSummary, now: datetime, may_edit: bool) -> None:
         if row.thumbnail_jpg:
             st.image(base64.b64decode(row.thumbnail_jpg), width=64, alt="The image, small")
         else:
-            held = "held for an hour" if row.pictured else "not kept"
-            st.markdown(f":material/hide_image: :small[{held}]", width=110)
+            held = "held for now" if row.pictured else "not kept"
+            st.markdown(f":material/hide_image: :small[{held}]", width=130)
         st.markdown(_sentence(row, now), width="stretch")
         if row.batch is not None and row.state == "succeeded":
             st.button("Open", key=f"open-{row.id}", on_click=_open, args=(row.batch,))
@@ -123,7 +123,7 @@ def labelled_set() -> None:
         rows = [count for count in counts if count.task == task]
         st.header(escape(task), anchor=False)
         total, wrong = sum(r.images for r in rows), sum(r.corrected for r in rows)
-        st.markdown(f"{total} images, {wrong} of them corrected.")
+        st.markdown(f"{total} image{'' if total == 1 else 's'}, {wrong} of them corrected.")
         st.dataframe(
             [{"label": r.label, "images": r.images, "corrected": r.corrected} for r in rows], hide_index=True
         )
