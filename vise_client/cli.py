@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .models_cli import models_app
+from .recipes_cli import recipes_app
 from .report_cli import paired, report
 from .tasks_cli import tasks_app
 
 if TYPE_CHECKING:
-    from .schemas import RunView
+    from .schemas import RecipeCreate, RunCreate, RunView, SweepCreate
 
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app.add_typer(token_app, name="token")
 app.add_typer(admin_app, name="admin")
 app.add_typer(models_app, name="models")
 app.add_typer(tasks_app, name="tasks")
+app.add_typer(recipes_app, name="recipes")
 app.command()(report)
 app.command("paired-test")(paired)
 
@@ -66,7 +68,12 @@ def sample_data(
 
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(help="A stage (ingest, cluster, …) or a recipe (sample).")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A stage (ingest, cluster, …), a recipe (sample), or a YAML file with a recipe, a sweep or one run."
+        ),
+    ],
     spec: Annotated[Path | None, typer.Option(help="YAML or JSON file; without: the defaults.")] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="A change to the spec: a.b=value.")
@@ -80,28 +87,26 @@ def run(
     title: Annotated[str, typer.Option("--name", help="Name of the run.")] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Stay until it is over.")] = False,
 ) -> None:
-    """Run a stage or a recipe."""
-    from .run_files import parse_inputs, read_spec
+    """Run a stage, a recipe or a sweep."""
+    from .run_files import parse_inputs, read_request
 
-    values = read_spec(spec, changes or [])
+    request = read_request(name, spec, changes or [])
     if local:
-        _run_locally(name, values, dict(_pair(item) for item in inputs or []), out)
+        _run_locally(request, dict(_pair(item) for item in inputs or []), out)
         return
-    from vise_core.specs.recipe_registry import RECIPES
-
     from .login import connect
     from .schemas import RecipeCreate, RunCreate
 
+    given = parse_inputs(inputs or [])
     with connect() as vise:
-        if name in RECIPES or "steps" in values:
-            whole = RecipeCreate.model_validate({"spec": values} if values else {"recipe": name})
-            made = vise.create_recipe(
-                whole.model_copy(update={"name": title, "inputs": parse_inputs(inputs or [])})
-            )
+        if isinstance(request, RecipeCreate):
+            made = vise.create_recipe(request.model_copy(update={"name": title, "inputs": given}))
+        elif isinstance(request, RunCreate):
+            changed = {"name": title or request.name, "inputs": request.inputs | given}
+            made = vise.create_run(request.model_copy(update=changed))
         else:
-            made = vise.create_run(
-                RunCreate(stage=name, name=title, spec=values, inputs=parse_inputs(inputs or []))
-            )
+            whole = request.spec.model_copy(update={"inputs": request.spec.inputs | given})
+            made = vise.create_sweep(request.model_copy(update={"name": title, "spec": whole}))
         _say(f"{made.id}  {made.name}  {made.state}")
         if follow:
             last = vise.wait_for(made.id, tell=_Follow())
@@ -297,19 +302,20 @@ def main() -> None:
         sys.exit(1)
 
 
-def _run_locally(name: str, values: dict[str, Any], inputs: dict[str, str], out: Path) -> None:
+def _run_locally(request: RunCreate | RecipeCreate | SweepCreate, inputs: dict[str, str], out: Path) -> None:
+    from vise_core.errors import BadInput
     from vise_core.specs.recipe_registry import RECIPES
-    from vise_core.specs.recipes import RecipeSpec
 
     from .local_run import run_locally, run_recipe_locally
+    from .schemas import RecipeCreate, RunCreate
 
-    if name in RECIPES or "steps" in values:
-        recipe = RecipeSpec.model_validate(values) if values else RECIPES[name]
-        run_recipe_locally(recipe, {role: Path(path) for role, path in inputs.items()}, out, _console())
+    paths = {role: Path(path) for role, path in inputs.items()}
+    if isinstance(request, RecipeCreate):
+        run_recipe_locally(request.spec or RECIPES[str(request.recipe)], paths, out, _console())
         return
-    result, artifacts = run_locally(
-        name, values, {role: Path(path) for role, path in inputs.items()}, out, _console()
-    )
+    if not isinstance(request, RunCreate):
+        raise BadInput("a sweep needs a server: start one with vise up, and leave out --local")
+    result, artifacts = run_locally(request.stage, request.spec, paths, out, _console())
     for artifact, path in artifacts.items():
         _say(f"{artifact}: {path}")
     _say(_numbers(result.headline()))

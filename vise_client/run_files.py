@@ -1,4 +1,4 @@
-"""Specs and inputs as the command line gives them."""
+"""Specs, whole requests and inputs as the command line gives them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,42 @@ from uuid import UUID
 import yaml
 
 from vise_core.errors import BadInput
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.recipe_registry import RECIPES
+from vise_core.specs.recipes import InputRef, RecipeSpec, SweepSpec
+
+from .schemas import RecipeCreate, RunCreate, SweepCreate
+
+FILES = (".yaml", ".yml", ".json")
+
+
+def read_request(
+    name: str, spec: Path | None, changes: Sequence[str]
+) -> RunCreate | RecipeCreate | SweepCreate:
+    """What to run: ``name`` is a stage, a recipe, or a file.
+
+    A file holds a recipe (``steps``), a sweep (``stage`` with ``grid`` or ``cases``) or one run (``stage``, ``spec``,
+    ``inputs``, ``name``, ``tags``). Raises BadInput, and pydantic.ValidationError, which names the field.
+    """
+    file = Path(name).suffix.lower() in FILES
+    if file and spec is not None:
+        raise BadInput(f"{name} is a file that says all: leave out --spec")
+    values = read_spec(Path(name) if file else spec, changes)
+    if "steps" in values:
+        return RecipeCreate(spec=RecipeSpec.model_validate(values))
+    if "grid" in values or "cases" in values:
+        return SweepCreate(spec=SweepSpec.model_validate(values))
+    if file and "stage" not in values:
+        raise BadInput(f"{name}: no recipe (steps), no sweep (grid or cases), no single run (stage)")
+    if file:
+        return RunCreate.model_validate(values)
+    if name in RECIPES:
+        if values:
+            raise BadInput(
+                f"{name} is a recipe: to change it, write it to a file (vise recipes show {name} > FILE.yaml), edit "
+                "that and run it (vise run FILE.yaml)"
+            )
+        return RecipeCreate(recipe=name)
+    return RunCreate(stage=name, spec=values)
 
 
 def read_spec(path: Path | None, changes: Sequence[str]) -> dict[str, Any]:
@@ -54,3 +89,9 @@ def parse_inputs(items: Sequence[str]) -> dict[str, InputRef]:
         except ValueError as error:
             raise BadInput(f"--input {item!r}: write role=RUN:artifact or role=dataset:ID") from error
     return inputs
+
+
+def recipe_yaml(recipe: RecipeSpec) -> str:
+    """The recipe as a file that ``read_request`` gives back unchanged."""
+    values = recipe.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)

@@ -138,14 +138,15 @@ def create_recipe(db: Session, request: RecipeCreate, user: UUID | None) -> Run:
 def create_sweep(db: Session, request: SweepCreate, user: UUID | None) -> Run:
     """A parent and one run a point of the grid."""
     sweep = request.spec
-    name = request.name or f"Sweep over {', '.join(sweep.grid)}"
+    name = request.name or f"Sweep over {', '.join([*sweep.cases, *sweep.grid])}"
     parent = _parent(db, "sweep", name, sweep.model_dump(mode="json"), request.tags, user)
     children = []
     for position, point in enumerate(sweep.points()):
-        spec = _checked_spec(sweep.stage, point, "spec.base")
-        depends_on, synthetic = _checked_inputs(db, sweep.stage, spec, sweep.inputs, "spec.inputs")
+        spec = _checked_spec(sweep.stage, point.spec, "spec.base")
+        depends_on, synthetic = _checked_inputs(db, sweep.stage, spec, point.inputs, "spec.inputs")
         parent.synthetic = parent.synthetic or synthetic
-        values = ", ".join(f"{path.split('.')[-1]} {_at(spec, path)}" for path in sweep.grid)
+        varied = [f"{path.split('.')[-1]} {_at(spec, path)}" for path in sweep.grid]
+        values = ", ".join([*point.cases, *varied])
         child = Run(
             kind="stage",
             stage=sweep.stage,
@@ -155,7 +156,7 @@ def create_sweep(db: Session, request: SweepCreate, user: UUID | None) -> Run:
             step=values,
             position=position,
             spec=spec,
-            inputs=_dump(sweep.inputs),
+            inputs=_dump(point.inputs),
             depends_on=depends_on,
             queue=STAGES[sweep.stage].queue,
             synthetic=synthetic,

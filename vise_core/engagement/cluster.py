@@ -15,12 +15,13 @@ from vise_core.reporter import Reporter
 from vise_core.specs.engagement import ClusterResult, ClusterSpec
 from vise_core.specs.posts import SubsetSpec
 
-from .clusterer import Clusterer
-from .inspect import inspect_comments, inspect_reactions
+from .clusterer import MOST_TERMS, Clusterer
+from .extractors import fit_extractor
+from .inspect import TOP_TERMS, inspect_comments, inspect_reactions
 from .kmeans import Clustering, fit_kmeans
 from .reactions import reaction_vectors
 from .sampling import sample_comments
-from .tfidf import TfidfExtractor
+from .terms import characteristic_terms
 
 
 def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> ClusterResult:
@@ -34,7 +35,7 @@ def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: R
         )
     reporter.log(f"{len(posts)} of {len(index)} posts make the clusters and will not be pretrained on.")
     inspection: dict[str, object] = {"synthetic": index.synthetic, "comments": [], "reactions": []}
-    extractor, comments, reactions = None, None, None
+    extractor, comments, reactions, terms = None, None, None, None
     known = 0
     if spec.comments is not None:
         documents = [
@@ -42,17 +43,22 @@ def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: R
             for post in posts
             for comment in sample_comments(post.id, post.comments, spec.comments.max_comments, spec.seed)
         ]
-        reporter.progress(0, None, "comments", phase="TF-IDF")
-        extractor = TfidfExtractor.fit(documents, spec.comments.extractor)
-        rows = extractor.transform(documents)
-        kept = np.flatnonzero(np.diff(rows.indptr))
-        known, rows = len(kept), rows[kept]
-        documents = [documents[i] for i in kept.tolist()]
+        phase = f"comment features ({spec.comments.extractor.kind})"
+        reporter.progress(0, None, "comments", phase=phase)
+        extractor = fit_extractor(documents, spec.comments.extractor, inputs.get("text_encoder"))
+
+        def between(done: int) -> None:
+            _stop_if_asked(reporter)
+            reporter.progress(done, None, "comments", phase=phase)
+
+        kept, rows = extractor.known(documents, between)
+        known, documents = len(kept), [documents[i] for i in kept.tolist()]
         _stop_if_asked(reporter)
         reporter.progress(0, None, "comments", phase=f"k-means, {spec.comments.kmeans.k} comment clusters")
         comments = fit_kmeans(rows, spec.comments.kmeans, spec.seed, "comments")
         _report(reporter, "comments", comments)
-        inspection["comments"] = inspect_comments(comments, rows, documents, extractor.terms)
+        if extractor.terms is None:
+            terms = characteristic_terms(documents, comments.labels, comments.centroids.shape[0], MOST_TERMS)
     if spec.reactions is not None:
         _stop_if_asked(reporter)
         vectors = reaction_vectors(np.array([post.reactions for post in posts]))
@@ -67,7 +73,11 @@ def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: R
         None if comments is None else comments.centroids,
         None if reactions is None else reactions.centroids,
         index.synthetic,
+        terms,
     )
+    if comments is not None:
+        top = clusterer.comment_terms(TOP_TERMS)
+        inspection["comments"] = inspect_comments(comments, rows, documents, top)
     clusterer.save(workspace / "clusterer")
     reporter.artifact("clusterer", workspace / "clusterer")
     (workspace / "inspection.json").write_text(json.dumps(inspection, ensure_ascii=False, indent=1) + "\n")
@@ -75,7 +85,7 @@ def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: R
     return ClusterResult(
         posts=len(posts),
         comments=known,
-        vocabulary=0 if extractor is None else len(extractor.terms),
+        vocabulary=0 if extractor is None or extractor.terms is None else len(extractor.terms),
         comment_clusters=clusterer.comment_clusters,
         reaction_clusters=clusterer.reaction_clusters,
         comment_inertia=None if comments is None else comments.inertia,

@@ -18,13 +18,18 @@ from vise_core.posts.records import Post
 from vise_core.specs.engagement import ClusterSpec
 from vise_core.specs.posts import REACTIONS
 
+from .extractors import Extractor, load_extractor
 from .inverted import InvertedIndex
-from .kmeans import Centroids, nearest_centroid
+from .kmeans import Centroids, Rows, nearest_centroid
 from .reactions import reaction_vectors
 from .sampling import sample_comments
-from .tfidf import TfidfExtractor
+from .terms import Terms, heaviest_terms
 
 FORMAT = "vise-clusterer-1"
+MOST_TERMS = 100
+"""Words kept of a comment cluster where features are no words."""
+CHUNK = 20_000
+"""Comments whose features are held at once while labelling."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +54,18 @@ class Clusterer:
     ----------
     spec: what it was fitted with; its ``subset`` says which posts must never be pretrained on.
     extractor: comment features, or None where comments were not clustered.
-    comment_centroids: (k, n_terms) float32 CSR.
+    comment_centroids: (k, extractor.dim) float32; CSR where columns are words.
     reaction_centroids: (k, 5) float32, or None.
     synthetic: True where it was fitted on generated posts.
+    terms: the characteristic words of each comment cluster, where the features are no words.
     """
 
     spec: ClusterSpec
-    extractor: TfidfExtractor | None
+    extractor: Extractor | None
     comment_centroids: Centroids | None
     reaction_centroids: Centroids | None
     synthetic: bool
+    terms: Terms | None = None
 
     @property
     def comment_clusters(self) -> int:
@@ -67,6 +74,14 @@ class Clusterer:
     @property
     def reaction_clusters(self) -> int:
         return 0 if self.reaction_centroids is None else len(self.reaction_centroids)
+
+    def comment_terms(self, most: int) -> Terms:
+        """(word, weight) pairs of each comment cluster, heaviest first: at most ``most``."""
+        if self.extractor is None or self.comment_centroids is None:
+            return []
+        if self.extractor.terms is not None:
+            return heaviest_terms(self.comment_centroids, self.extractor.terms, most)
+        return [row[:most] for row in self.terms or [[]] * self.comment_clusters]
 
     def label(self, posts: Sequence[Post]) -> PostLabels:
         """Pseudo-labels of the posts (Sec. 3.1, step 2). A post's labels depend on that post only."""
@@ -82,12 +97,17 @@ class Clusterer:
             sampled = sample_comments(post.id, post.comments, self.spec.comments.max_comments, self.spec.seed)
             documents += sampled
             owners += [i] * len(sampled)
-        features = self.extractor.transform(documents)
-        known = np.flatnonzero(np.diff(features.indptr))
-        clusters, _ = self._comment_index.nearest(features[known])
-        for row, cluster in zip(known.tolist(), clusters.tolist(), strict=True):
-            labels[owners[row]].append(cluster)
+        for start in range(0, len(documents), CHUNK):
+            known, rows = self.extractor.known(documents[start : start + CHUNK])
+            clusters = self._nearest_comments(rows)
+            for row, cluster in zip(known.tolist(), clusters.tolist(), strict=True):
+                labels[owners[start + row]].append(cluster)
         return [sorted(row) for row in labels]
+
+    def _nearest_comments(self, rows: Rows) -> npt.NDArray[np.int32]:
+        if sparse.issparse(rows):
+            return self._comment_index.nearest(rows)[0]
+        return nearest_centroid(rows, self.comment_centroids)[0]
 
     @cached_property
     def _comment_index(self) -> InvertedIndex:
@@ -106,7 +126,11 @@ class Clusterer:
         folder.mkdir(parents=True, exist_ok=True)
         if self.extractor is not None and self.comment_centroids is not None:
             self.extractor.save(folder)
-            sparse.save_npz(folder / "comment_centroids.npz", self.comment_centroids)
+            if self.extractor.terms is None:
+                np.save(folder / "comment_centroids.npy", self.comment_centroids)
+                (folder / "terms.json").write_text(json.dumps(self.terms, ensure_ascii=False))
+            else:
+                sparse.save_npz(folder / "comment_centroids.npz", self.comment_centroids)
         if self.reaction_centroids is not None:
             np.save(folder / "reaction_centroids.npy", self.reaction_centroids)
         facts = {
@@ -119,8 +143,10 @@ class Clusterer:
         (folder / "clusterer.json").write_text(json.dumps(facts, indent=1) + "\n")
 
     @classmethod
-    def load(cls, folder: Path) -> Clusterer:
-        """Raises BadCheckpoint where a file is missing, damaged or does not fit the others."""
+    def load(cls, folder: Path, device: str = "auto") -> Clusterer:
+        """``device`` is where sentences are encoded: auto, cpu or cuda.
+
+        Raises BadCheckpoint where a file is missing, damaged or does not fit the others."""
         path = folder / "clusterer.json"
         try:
             facts = json.loads(path.read_bytes())
@@ -129,17 +155,19 @@ class Clusterer:
                     f"{path}: format is {facts['format']!r}, expected {FORMAT!r}: cluster again"
                 )
             spec = ClusterSpec.model_validate(facts["spec"])
-            extractor = comments = reactions = None
+            extractor = comments = reactions = terms = None
             if spec.comments is not None:
-                extractor = TfidfExtractor.load(folder, spec.comments.extractor)
-                shape = (facts["comment_clusters"], len(extractor.terms))
-                comments = _read_sparse(folder / "comment_centroids.npz", shape)
+                extractor = load_extractor(folder, spec.comments.extractor, device)
+                shape = (facts["comment_clusters"], extractor.dim)
+                if extractor.terms is None:
+                    comments = _read_dense(folder / "comment_centroids.npy", shape)
+                    terms = _read_terms(folder / "terms.json", shape[0])
+                else:
+                    comments = _read_sparse(folder / "comment_centroids.npz", shape)
             if spec.reactions is not None:
-                reactions = np.load(folder / "reaction_centroids.npy", allow_pickle=False).astype(np.float32)
-                _check_shape(
-                    folder / "reaction_centroids.npy", reactions, (facts["reaction_clusters"], len(REACTIONS))
-                )
-            return cls(spec, extractor, comments, reactions, bool(facts["synthetic"]))
+                shape = (facts["reaction_clusters"], len(REACTIONS))
+                reactions = _read_dense(folder / "reaction_centroids.npy", shape)
+            return cls(spec, extractor, comments, reactions, bool(facts["synthetic"]), terms)
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise BadCheckpoint(f"{folder}: not a whole clusterer ({error}): cluster again") from error
 
@@ -153,6 +181,19 @@ def _read_sparse(path: Path, shape: tuple[int, int]) -> sparse.csr_matrix:
     if not np.isfinite(matrix.data).all():
         raise BadCheckpoint(f"{path}: centroids are not finite numbers: cluster again")
     return matrix.astype(np.float32)
+
+
+def _read_dense(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    array = np.load(path, allow_pickle=False).astype(np.float32)
+    _check_shape(path, array, shape)
+    return array
+
+
+def _read_terms(path: Path, clusters: int) -> Terms:
+    terms = [[(str(word), float(weight)) for word, weight in row] for row in json.loads(path.read_bytes())]
+    if len(terms) != clusters:
+        raise BadCheckpoint(f"{path}: words of {len(terms)} clusters, expected {clusters}: cluster again")
+    return terms
 
 
 def _check_shape(path: Path, array: npt.NDArray[np.float32], shape: tuple[int, int]) -> None:

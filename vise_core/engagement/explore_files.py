@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,11 +16,9 @@ import pyarrow.parquet as pq
 from vise_core.specs.engagement import ExploreSpec
 
 from .clusterer import Clusterer
-from .kmeans import dense_rows
 from .projection import Plane
 from .tally import Tally
 from .thumbnails import write_strip
-from .tokenize import tokenize
 
 _SHARED = [
     ("x", pa.float64()),
@@ -81,7 +78,7 @@ def write_comments(
         )
         for cluster in range(clusterer.comment_clusters)
     ]
-    terms = _terms(clusterer, shown, spec.terms)
+    terms = clusterer.comment_terms(spec.terms)
     reacted = np.maximum(tally.comment_reacted, 1)[:, None]
     rows = [
         {
@@ -140,33 +137,3 @@ def _pictures(
 
 def _distinct(comments: Iterator[str | None], most: int) -> list[str]:
     return list(islice(dict.fromkeys(c for c in comments if c is not None), most))
-
-
-def _terms(clusterer: Clusterer, shown: list[list[str]], most: int) -> list[list[tuple[str, float]]]:
-    """(term, weight) of each comment cluster: the centroid's heaviest words where features are words."""
-    words: list[str] | None = getattr(clusterer.extractor, "terms", None)
-    if words is None or clusterer.comment_centroids is None:
-        return distinctive_words(shown, most)
-    found = []
-    for centroid in dense_rows(clusterer.comment_centroids):
-        top = np.argsort(-centroid, kind="stable")[:most]
-        found.append([(words[i], float(centroid[i])) for i in top.tolist() if centroid[i] > 0])
-    return found
-
-
-def distinctive_words(clusters: list[list[str]], most: int) -> list[list[tuple[str, float]]]:
-    """(word, weight) of each cluster's comments: the share of them that has it, times the log of its rarity.
-
-    For features that are no words, such as sentence embeddings. Words of every cluster weigh nothing.
-    """
-    held = [Counter(word for comment in comments for word in set(tokenize(comment))) for comments in clusters]
-    spread = Counter(word for counts in held for word in counts)
-    found = []
-    for comments, counts in zip(clusters, held, strict=True):
-        weights = {
-            word: count / len(comments) * float(np.log(len(clusters) / spread[word]))
-            for word, count in counts.items()
-        }
-        ranked = sorted(weights.items(), key=lambda item: (-item[1], item[0]))
-        found.append([(word, weight) for word, weight in ranked[:most] if weight > 0])
-    return found

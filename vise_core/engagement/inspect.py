@@ -11,6 +11,7 @@ import numpy.typing as npt
 from vise_core.specs.posts import REACTIONS
 
 from .kmeans import Centroids, Clustering, Rows, dense_rows
+from .terms import Terms
 from .tokenize import redact
 
 TOP_TERMS = 10
@@ -18,7 +19,7 @@ NEAREST_COMMENTS = 8
 
 
 def inspect_comments(
-    clustering: Clustering, rows: Rows, comments: Sequence[str], terms: Sequence[str]
+    clustering: Clustering, rows: Rows, comments: Sequence[str], terms: Terms
 ) -> list[dict[str, Any]]:
     """One record a cluster: id, size, [term, weight] pairs, and the distinct comments nearest to its centroid."""
     order = np.argsort(clustering.labels, kind="stable")
@@ -32,12 +33,11 @@ def inspect_comments(
             nearest.setdefault(redact(comments[i])[:200])
             if len(nearest) == NEAREST_COMMENTS:
                 break
-        top = np.argsort(-centroid, kind="stable")[:TOP_TERMS]
         records.append(
             {
                 "cluster": cluster,
                 "size": len(members),
-                "terms": [[terms[i], round(float(centroid[i]), 4)] for i in top.tolist() if centroid[i] > 0],
+                "terms": [[term, round(weight, 4)] for term, weight in terms[cluster][:TOP_TERMS]],
                 "comments": list(nearest),
             }
         )

@@ -58,14 +58,15 @@ class Counts:
 
 def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> LabelResult:
     """Artifact: ``labels``. Resumes: shards labelled before are not labelled again."""
-    index, clusterer = ShardIndex.open(inputs["posts"]), Clusterer.load(inputs["clusterer"])
+    index = ShardIndex.open(inputs["posts"])
+    clusterer = Clusterer.load(inputs["clusterer"], spec.compute.device)
     state = workspace / "state"
     state.mkdir(parents=True, exist_ok=True)
     todo = [number for number in range(len(index.shards)) if not _counts_file(state, number).exists()]
     done = len(index.shards) - len(todo)
     if done:
         reporter.log(f"{done} shards were labelled before; going on with {len(todo)}.")
-    label = partial(label_shard, inputs["posts"], inputs["clusterer"], state)
+    label = partial(label_shard, inputs["posts"], inputs["clusterer"], state, device=spec.compute.device)
     with _labeller(label, spec.compute.processes) as finished:
         for _ in finished(todo):
             done += 1
@@ -105,9 +106,11 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     return LabelResult(synthetic=synthetic, **{f.name: getattr(counts, f.name) for f in fields(counts)})
 
 
-def label_shard(posts: Path, clusterer_folder: Path, state: Path, number: int) -> int:
+def label_shard(
+    posts: Path, clusterer_folder: Path, state: Path, number: int, *, device: str = "auto"
+) -> int:
     """Label one shard into ``state``; the counts file is written last and marks it as whole."""
-    clusterer = _clusterer(clusterer_folder)
+    clusterer = _clusterer(clusterer_folder, device)
     counts, batches = Counts(), []
     with threadpool_limits(limits=1):
         for held, batch in _batches(ShardIndex.open(posts), number, clusterer):
@@ -187,15 +190,15 @@ def _as_finished(
             yield future.result()
 
 
-_LOADED: dict[tuple[Path, int], Clusterer] = {}
+_LOADED: dict[tuple[Path, int, str], Clusterer] = {}
 
 
-def _clusterer(folder: Path) -> Clusterer:
+def _clusterer(folder: Path, device: str) -> Clusterer:
     """The clusterer, loaded once a process; a folder that was written anew is loaded anew."""
-    key = (folder, (folder / "clusterer.json").stat().st_mtime_ns)
+    key = (folder, (folder / "clusterer.json").stat().st_mtime_ns, device)
     if key not in _LOADED:
         _LOADED.clear()
-        _LOADED[key] = Clusterer.load(folder)
+        _LOADED[key] = Clusterer.load(folder, device)
     return _LOADED[key]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -53,6 +53,20 @@ class TfidfExtractor:
             ) from error
         idf = TfidfTransformer(sublinear_tf=spec.sublinear_tf).fit(counts).idf_
         return cls(counter.get_feature_names_out().tolist(), np.asarray(idf, dtype=np.float64), spec)
+
+    @property
+    def dim(self) -> int:
+        return len(self.terms)
+
+    def known(
+        self, comments: Sequence[str], between: Callable[[int], None] | None = None
+    ) -> tuple[npt.NDArray[np.int64], sparse.csr_matrix]:
+        """(comments with a word of the vocabulary (m,), their rows of ``transform``)."""
+        rows = self.transform(comments)
+        kept = np.flatnonzero(np.diff(rows.indptr))
+        if between is not None:
+            between(len(comments))
+        return kept, rows[kept]
 
     def transform(self, comments: Iterable[str]) -> sparse.csr_matrix:
         """(n_comments, n_terms) float32 CSR, rows of L2 norm 1; a comment with no known word is an empty row."""

@@ -71,7 +71,9 @@ class Chain:
         }
         return {"given": kind}
 
-    def label(self, suffix: str = "", *, k: int | None = None, **changes: Any) -> Ref:
+    def label(
+        self, suffix: str = "", *, k: int | None = None, extractor: str | None = None, **changes: Any
+    ) -> Ref:
         """Cluster and label; the reference to the labels."""
         spec: dict[str, Any] = (
             {"comments": {"kmeans": {"k": 64}}, "reactions": {"kmeans": {"k": 16}}} if self.sample else {}
@@ -80,6 +82,8 @@ class Chain:
             spec["subset"] = {"cluster_fraction": 0.2}
         if k is not None:
             spec["comments"] = {"kmeans": {"k": k}}
+        if extractor is not None:
+            spec.setdefault("comments", {})["extractor"] = {"kind": extractor}
         self.add(f"cluster{suffix}", "cluster", f"Cluster engagement{suffix}", spec, posts=self.posts)
         clusterer = {"step": f"cluster{suffix}", "artifact": "clusterer"}
         self.add(
@@ -222,6 +226,21 @@ def clusters(sample: bool) -> RecipeSpec:
     )
 
 
+def extractor(sample: bool) -> RecipeSpec:
+    """Ours: what a comment is to the clusterer, its words or its meaning (Sec. 3.2 leaves the extractor open)."""
+    chain = Chain(sample)
+    for method, kind in (("VisE-1.2M", "tfidf"), ("VisE-1.2M, sentence embeddings", "sentence")):
+        labels = chain.label(f" {kind}", extractor=kind)
+        checkpoint = chain.pretrain(method, labels)
+        for task in MAIN_TASKS:
+            chain.evaluate(method, task, "linear", checkpoint=checkpoint)
+    return chain.recipe(
+        "Ablation: comment extractor",
+        "Clusters of TF-IDF against clusters of sentence embeddings by the packaged all-MiniLM-L6-v2; for another "
+        "encoder add the input text_encoder to the cluster step in a copy of this recipe (ours).",
+    )
+
+
 def shuffled(sample: bool) -> RecipeSpec:
     """Ours: the control. Labels permuted over posts hold no information about the image."""
     chain = Chain(sample)
@@ -300,6 +319,7 @@ ABLATIONS = {
     "pretext": pretext,
     "backbone": backbone,
     "clusters": clusters,
+    "extractor": extractor,
     "shuffled": shuffled,
     "moco": moco,
     "multimodal": multimodal,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .base import Compute, Record, Result, Spec
 from .posts import SubsetSpec
@@ -18,6 +18,25 @@ class TfidfSpec(Record):
     min_df: int = Field(2, ge=1, description="Words in fewer comments than this are left out.")
     lowercase: bool = Field(True, description="Fold case before counting.")
     sublinear_tf: bool = Field(False, description="Use 1 + log(tf) in place of tf.")
+
+
+class SentenceSpec(Record):
+    """Sentence embeddings of a frozen encoder: the input ``text_encoder``, or without it all-MiniLM-L6-v2.
+
+    A comment is embedded with its links and mentions replaced; the vector is the mean over its tokens, of norm 1.
+    """
+
+    kind: Literal["sentence"] = "sentence"
+    max_tokens: int = Field(
+        64, ge=4, le=8192, description="Tokens read of a comment, at most what the encoder can take."
+    )
+    emoji_names: bool = Field(
+        True,
+        description="Write an emoji as its Unicode name: many encoders have no emoji in their vocabulary.",
+    )
+
+
+Extraction = Annotated[TfidfSpec | SentenceSpec, Field(discriminator="kind")]
 
 
 class KMeansSpec(Record):
@@ -35,8 +54,13 @@ class CommentClusterSpec(Record):
     """Comments to clusters: each comment is one document."""
 
     max_comments: int = Field(100, ge=1, description="Comments sampled of one post (Sec. 3.2: 100).")
-    extractor: TfidfSpec = Field(default_factory=TfidfSpec)
+    extractor: Extraction = Field(default_factory=TfidfSpec)
     kmeans: KMeansSpec = Field(default_factory=lambda: KMeansSpec(k=5000))
+
+    @field_validator("extractor", mode="before")
+    @classmethod
+    def _tfidf_where_no_kind_is_named(cls, value: Any) -> Any:
+        return {"kind": "tfidf", **value} if isinstance(value, dict) else value
 
 
 class ReactionClusterSpec(Record):
@@ -64,7 +88,7 @@ class ClusterResult(Result):
 
     posts: int = Field(description="Posts of the cluster subset.")
     comments: int = Field(description="Sampled comments that had a known word.")
-    vocabulary: int
+    vocabulary: int = Field(description="Words that count; 0 for sentence embeddings.")
     comment_clusters: int
     reaction_clusters: int
     comment_inertia: float | None

@@ -57,7 +57,10 @@ def _evaluations() -> dict[str, dict[str, Any]]:
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "ingest": {"Sample data (synthetic)": {"source": {"kind": "sample"}}},
-    "cluster": {"Paper: 5000 comment and 128 reaction clusters": {}},
+    "cluster": {
+        "Paper: 5000 comment and 128 reaction clusters": {},
+        "Sentence embeddings in place of TF-IDF": {"comments": {"extractor": {"kind": "sentence"}}},
+    },
     "label": {"Paper": {}, "Control: shuffled engagement": {"shuffle_engagement": True}},
     "pretrain": {
         # App. C.1: batch 1920 (ResNet) and 1536 (ResNeXt); ImageNet steps for 1.23M posts.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import product
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -96,23 +97,54 @@ class RecipeSpec(Record):
         return self
 
 
+class SweepCase(Record):
+    """One place on an axis of a sweep where several things change together: a method, a task."""
+
+    set: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Dotted path in the spec → value, such as {'task.kind': 'politics'}.",
+    )
+    inputs: dict[str, InputRef] = Field(
+        default_factory=dict, description="Inputs of its own: a task's data set, a method's checkpoint."
+    )
+
+
+class SweepPoint(NamedTuple):
+    """One run of a sweep. ``cases`` are the names of its cases, in the order of the axes."""
+
+    cases: tuple[str, ...]
+    spec: dict[str, Any]
+    inputs: dict[str, InputRef]
+
+
 class SweepSpec(Record):
-    """The same stage over every combination of some values of its spec."""
+    """The same stage over every combination of some values of its spec, and of some cases."""
 
     stage: str
     base: dict[str, Any] = Field(default_factory=dict)
+    cases: dict[str, dict[str, SweepCase]] = Field(
+        default_factory=dict,
+        description="Axis → name → what is set there, for values that need inputs of their own, such as "
+        "{'task': {'Politics': {'set': …, 'inputs': …}}}.",
+    )
     grid: dict[str, tuple[Any, ...]] = Field(
-        min_length=1,
+        default_factory=dict,
         description="Dotted path in the spec → values, such as {'compute.amp': ['off', 'bf16']}.",
     )
-    inputs: dict[str, InputRef] = Field(default_factory=dict)
+    inputs: dict[str, InputRef] = Field(default_factory=dict, description="Inputs of every point.")
 
-    def points(self) -> list[dict[str, Any]]:
-        """Every spec of the sweep, in the order of the grid's keys; last key fastest."""
-        return [
-            _with_values(self.base, dict(zip(self.grid, values, strict=True)))
-            for values in product(*self.grid.values())
-        ]
+    def points(self) -> list[SweepPoint]:
+        """Every run of the sweep: axes of cases first, then the grid, in their order; the last is the fastest."""
+        points = []
+        for names in product(*self.cases.values()):
+            spec, inputs = self.base, dict(self.inputs)
+            for axis, name in zip(self.cases.values(), names, strict=True):
+                spec = _with_values(spec, axis[name].set)
+                inputs |= axis[name].inputs
+            for values in product(*self.grid.values()):
+                point = _with_values(spec, dict(zip(self.grid, values, strict=True)))
+                points.append(SweepPoint(names, point, inputs))
+        return points
 
     @model_validator(mode="after")
     def _every_point_is_valid(self) -> SweepSpec:
@@ -120,11 +152,14 @@ class SweepSpec(Record):
 
         if self.stage not in STAGES:
             raise ValueError(f"unknown stage {self.stage!r}; one of {', '.join(STAGES)}")
-        points = self.points()
-        if len(points) > 1000:
-            raise ValueError(f"the grid has {len(points)} points; at most 1000")
-        for point in points:
-            validate_spec(self.stage, point)
+        if not self.grid and not self.cases:
+            raise ValueError("nothing to sweep over: give grid, cases or both")
+        axes = {**self.cases, **self.grid}
+        number = prod(len(axis) for axis in axes.values())
+        if not 1 <= number <= 1000:
+            raise ValueError(f"the sweep has {number} points; at least 1, at most 1000")
+        for point in self.points():
+            validate_spec(self.stage, point.spec)
         return self
 
 
@@ -156,7 +191,10 @@ def _with_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]
         *parents, leaf = path.split(".")
         node = spec
         for parent in parents:
-            node[parent] = dict(node.get(parent) or {})
+            inner = node.get(parent) or {}
+            if not isinstance(inner, dict):
+                raise ValueError(f"{path}: {parent} is not a group of fields")
+            node[parent] = dict(inner)
             node = node[parent]
         node[leaf] = value
     return spec

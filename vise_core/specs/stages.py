@@ -123,8 +123,19 @@ STAGES: dict[str, StageEntry] = {
         spec=ClusterSpec,
         result=ClusterResult,
         queue="cpu",
-        inputs={"posts": InputRole(help="Shards made by ingest.", artifact="posts")},
-        outputs={"clusterer": "Vocabulary, idf and centroids.", "inspection": "Terms, sizes and examples."},
+        inputs={
+            "posts": InputRole(help="Shards made by ingest.", artifact="posts"),
+            "text_encoder": InputRole(
+                help="For comments.extractor.kind sentence: a folder with a sentence encoder as transformers saves "
+                "it. Without: the packaged all-MiniLM-L6-v2.",
+                artifact="text_encoder",
+                required=False,
+            ),
+        },
+        outputs={
+            "clusterer": "Frozen comment features and centroids.",
+            "inspection": "Terms, sizes and examples.",
+        },
     ),
     "label": StageEntry(
         title="Label",

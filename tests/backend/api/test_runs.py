@@ -85,6 +85,61 @@ def test_a_sweep_has_one_run_a_point(editor) -> None:
     assert len(points) == 6
 
 
+def test_a_sweep_over_methods_and_tasks_gives_each_its_own_inputs(editor) -> None:
+    tasks = create(editor, stage="sample_tasks", spec={"images": 60}).json()
+    posts = create(editor).json()
+    pretrained = create(
+        editor,
+        stage="pretrain",
+        spec={"objective": "moco-v2"},
+        inputs={"posts": {"run": posts["id"], "artifact": "posts"}},
+    ).json()
+
+    def task(kind: str) -> dict:
+        return {
+            "set": {"task": {"kind": kind}},
+            "inputs": {"dataset": {"run": tasks["id"], "artifact": kind}},
+        }
+
+    vise = {
+        "set": {"weights.kind": "pretrained"},
+        "inputs": {"checkpoint": {"run": pretrained["id"], "artifact": "checkpoint"}},
+    }
+    spec = {
+        "stage": "evaluate",
+        "cases": {
+            "method": {"Random Init": {"set": {"weights.kind": "random"}}, "VisE": vise},
+            "task": {"Politics": task("politics"), "Birds": task("cub")},
+        },
+        "grid": {"seed": [4]},
+    }
+    made = editor.post(f"{PREFIX}/sweeps", json={"spec": spec})
+    assert made.status_code == 201, made.text
+    sweep = made.json()
+    assert sweep["name"] == "Sweep over method, task, seed"
+    names = [child["name"] for child in sweep["children"]]
+    assert names[1:3] == ["Random Init, Birds, seed 4", "VisE, Politics, seed 4"]
+    birds, politics = (editor.get(f"{PREFIX}/runs/{c['id']}").json() for c in sweep["children"][1:3])
+    assert birds["inputs"] == {
+        "dataset": {"run": tasks["id"], "step": None, "artifact": "cub", "dataset": None, "given": None}
+    }
+    assert {role: ref["run"] for role, ref in politics["inputs"].items()} == {
+        "dataset": tasks["id"],
+        "checkpoint": pretrained["id"],
+    }
+    assert (politics["spec"]["task"]["kind"], politics["spec"]["weights"]["kind"]) == (
+        "politics",
+        "pretrained",
+    )
+    again = editor.post(f"{PREFIX}/runs/{sweep['id']}/clone", json={}).json()
+    assert [child["name"] for child in again["children"]] == names
+
+    del spec["cases"]["method"]["VisE"]["inputs"]
+    refused = editor.post(f"{PREFIX}/sweeps", json={"spec": spec})
+    assert refused.status_code == 422
+    assert [e["field"] for e in refused.json()["errors"]] == ["spec.inputs.checkpoint"]
+
+
 @pytest.mark.parametrize("sort", ["created", "-created", "name", "-name", "stage", "-state"])
 def test_pages_hold_every_run_once_in_order(editor, sort) -> None:
     names = [f"run {n % 4}" for n in range(9)]

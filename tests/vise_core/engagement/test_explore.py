@@ -15,7 +15,6 @@ from scipy import stats
 from sklearn.metrics import normalized_mutual_info_score
 
 from vise_core.engagement.clusterer import Clusterer
-from vise_core.engagement.explore_files import distinctive_words
 from vise_core.errors import BadInput, Stopped
 from vise_core.posts.records import Post, PostRecord
 from vise_core.posts.shards import ShardWriter, shard_name, write_index
@@ -315,11 +314,3 @@ def test_a_stop_is_heeded(shards, clusterer, tmp_path) -> None:
         run_stage(
             "explore", ExploreSpec(), {"posts": shards, "clusterer": clusterer}, tmp_path / "w", reporter
         )
-
-
-def test_distinctive_words_for_features_that_are_no_words() -> None:
-    found = distinctive_words([["so sad", "sad day", "so"], ["so funny", "so so"], []], 2)
-    assert [word for word, _ in found[0]] == ["sad", "day"]
-    assert found[0][0][1] == pytest.approx(2 / 3 * np.log(3))
-    assert found[1][0] == ("funny", pytest.approx(1 / 2 * np.log(3)))
-    assert found[2] == []
