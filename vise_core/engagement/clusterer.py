@@ -146,7 +146,8 @@ class Clusterer:
     def load(cls, folder: Path, device: str = "auto") -> Clusterer:
         """``device`` is where sentences are encoded: auto, cpu or cuda.
 
-        Raises BadCheckpoint where a file is missing, damaged or does not fit the others."""
+        Raises BadCheckpoint where a file is missing, damaged or does not fit the others.
+        """
         path = folder / "clusterer.json"
         try:
             facts = json.loads(path.read_bytes())

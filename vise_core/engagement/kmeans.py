@@ -21,7 +21,7 @@ from vise_core.errors import BadInput
 from vise_core.specs.engagement import KMeansSpec
 
 from .inverted import InvertedIndex
-from .lloyd import fit_sparse
+from .lloyd import fit_sparse, unit_rows
 
 Rows = Any
 """(n, d) float32: a scipy CSR matrix or a numpy array."""
@@ -47,6 +47,8 @@ def fit_kmeans(rows: Rows, spec: KMeansSpec, seed: int, what: str) -> Clustering
 
     Raises BadInput where there are fewer distinct rows than clusters.
     """
+    if spec.algorithm == "spherical":
+        rows = _directions(rows)
     distinct = _distinct_rows(rows, spec.k)
     if distinct < spec.k:
         raise BadInput(
@@ -56,7 +58,7 @@ def fit_kmeans(rows: Rows, spec: KMeansSpec, seed: int, what: str) -> Clustering
     # One thread for scikit-learn: sums in one order.
     with threadpool_limits(limits=1):
         centroids, iterations = ALGORITHMS[spec.algorithm](rows, spec, seed)
-        labels, squared = nearest_centroid(rows, centroids, threads=os.cpu_count() or 1)
+        centroids, labels, squared = _without_empty(rows, centroids)
     return Clustering(centroids, labels, float(squared.sum()), iterations)
 
 
@@ -90,6 +92,34 @@ def dense_rows(centroids: Centroids) -> Iterator[npt.NDArray[np.float32]]:
     """One centroid after the other, (d,) float32."""
     for i in range(centroids.shape[0]):
         yield centroids[[i]].toarray()[0] if sparse.issparse(centroids) else centroids[i]
+
+
+def _without_empty(
+    rows: Rows, centroids: Centroids
+) -> tuple[Centroids, npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    """Centroids none of which is without rows, with labels and squared distances.
+
+    Trap 8: mini-batches, and the last step of any algorithm, may leave a cluster empty. It begins again at the row
+    that is farthest from its centroid.
+    """
+    threads, k = os.cpu_count() or 1, centroids.shape[0]
+    labels, squared = nearest_centroid(rows, centroids, threads=threads)
+    for _ in range(k):
+        empty = np.flatnonzero(np.bincount(labels, minlength=k) == 0)
+        if len(empty) == 0:
+            break
+        centroids = _with_row(centroids, int(empty[0]), rows[[int(np.argmax(squared))]])
+        labels, squared = nearest_centroid(rows, centroids, threads=threads)
+    return centroids, labels, squared
+
+
+def _with_row(centroids: Centroids, cluster: int, row: Rows) -> Centroids:
+    if sparse.issparse(centroids):
+        parts = [centroids[:cluster], row, centroids[cluster + 1 :]]
+        return sparse.csr_matrix(sparse.vstack(parts), dtype=np.float32)
+    changed = centroids.copy()
+    changed[cluster] = row[0]
+    return changed
 
 
 def _lloyd(rows: Rows, spec: KMeansSpec, seed: int) -> tuple[Centroids, int]:
@@ -133,6 +163,10 @@ ALGORITHMS: dict[str, Callable[[Rows, KMeansSpec, int], tuple[Centroids, int]]] 
     "minibatch": _minibatch,
     "spherical": _spherical,
 }
+
+
+def _directions(rows: Rows) -> Rows:
+    return unit_rows(rows) if sparse.issparse(rows) else _unit(rows)
 
 
 def _unit(rows: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import regex
-from threadpoolctl import threadpool_limits
 
 from vise_core.errors import BadCheckpoint, BadInput
 from vise_core.specs.engagement import SentenceSpec
@@ -68,7 +68,7 @@ class SentenceExtractor:
         tokens = dict(zip(distinct, self._encoder.token_ids(distinct), strict=True))
         known = {text: ids for text, ids in tokens.items() if not self._encoder.special.issuperset(ids)}
         # One thread, as for k-means: the same bits on every machine size.
-        with threadpool_limits(limits=1):
+        with _one_thread():
             vectors = self._encoder.embed_ids(list(known.values()), between=between)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors /= np.where(norms == 0, 1, norms)
@@ -101,6 +101,18 @@ class SentenceExtractor:
 def _emoji_name(match: regex.Match[str]) -> str:
     name = unicodedata.name(match[0], "")
     return f" {name.lower()} " if name else str(match[0])
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _device(chosen: str) -> str:

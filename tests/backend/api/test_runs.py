@@ -91,7 +91,7 @@ def test_a_sweep_over_methods_and_tasks_gives_each_its_own_inputs(editor) -> Non
     pretrained = create(
         editor,
         stage="pretrain",
-        spec={"objective": "moco-v2"},
+        spec={"objective": "moco-v2", "batch": 256},
         inputs={"posts": {"run": posts["id"], "artifact": "posts"}},
     ).json()
 

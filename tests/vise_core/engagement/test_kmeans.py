@@ -4,12 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 
-from vise_core.engagement import kmeans
+from vise_core.engagement import kmeans, lloyd
 from vise_core.engagement.kmeans import fit_kmeans, nearest_centroid
 from vise_core.errors import BadInput
 from vise_core.specs.engagement import KMeansSpec
+
+
+def dense(centroids) -> np.ndarray:
+    return centroids.toarray() if sparse.issparse(centroids) else centroids
+
 
 SMALL = st.floats(-4, 4, width=32)
 
@@ -68,6 +73,70 @@ def test_spherical_centroids_lie_on_the_sphere_and_none_stays_empty() -> None:
     found = fit_kmeans(rows, KMeansSpec(k=30, algorithm="spherical"), seed=0, what="comments")
     np.testing.assert_allclose(np.linalg.norm(found.centroids.toarray(), axis=1), 1, atol=1e-5)
     assert np.bincount(found.labels, minlength=30).min() > 0
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_mini_batches_end_where_scikit_learns_do(blobs, form) -> None:
+    rows = form(blobs)
+    reference = MiniBatchKMeans(4, n_init=1, max_iter=50, tol=1e-4, batch_size=1024, random_state=5).fit(rows)
+    ours = fit_kmeans(rows, KMeansSpec(k=4, algorithm="minibatch"), seed=5, what="comments")
+    np.testing.assert_allclose(dense(ours.centroids), reference.cluster_centers_, rtol=1e-5)
+    by_hand = ((blobs - dense(ours.centroids)[ours.labels]) ** 2).sum()
+    assert ours.inertia == pytest.approx(by_hand, rel=1e-4)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_spherical_is_lloyds_by_cosine(blobs, form) -> None:
+    unit = blobs.astype(np.float64) / np.linalg.norm(blobs, axis=1, keepdims=True)
+    centroids, _ = kmeans_plusplus(unit.astype(np.float32), 4, random_state=3)
+    for _ in range(100):
+        labels = (unit @ centroids.T).argmax(axis=1)
+        means = np.stack([unit[labels == cluster].mean(axis=0) for cluster in range(4)])
+        centroids = means / np.linalg.norm(means, axis=1, keepdims=True)
+    spec = KMeansSpec(k=4, algorithm="spherical", max_iter=100, tol=0)
+    ours = fit_kmeans(form(blobs), spec, seed=3, what="comments")
+    np.testing.assert_allclose(dense(ours.centroids), centroids, atol=1e-5)
+    np.testing.assert_array_equal(ours.labels, labels)
+
+
+@pytest.mark.parametrize("algorithm", kmeans.ALGORITHMS)
+def test_sparse_and_dense_rows_give_the_same_clusters(blobs, algorithm) -> None:
+    spec = KMeansSpec(k=3, algorithm=algorithm)
+    one, two = (
+        fit_kmeans(form(blobs), spec, seed=2, what="comments") for form in (np.asarray, sparse.csr_matrix)
+    )
+    np.testing.assert_array_equal(one.labels, two.labels)
+    np.testing.assert_allclose(one.centroids, dense(two.centroids), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("form", "algorithm"),
+    [(np.asarray, "spherical"), (sparse.csr_matrix, "spherical"), (sparse.csr_matrix, "kmeans")],
+)
+def test_clusters_that_start_at_one_place_are_seeded_anew(blobs, form, algorithm, monkeypatch) -> None:
+    monkeypatch.setattr(kmeans, "kmeans_plusplus", lambda rows, k, random_state: (rows[[0] * k], None))
+    monkeypatch.setattr(lloyd, "plus_plus", lambda rows, k, random: np.zeros(k, dtype=np.int64))
+    spec = KMeansSpec(k=6, algorithm=algorithm)
+    found = fit_kmeans(form(blobs), spec, seed=0, what="comments")
+    assert np.bincount(found.labels, minlength=6).min() > 0
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_what_an_algorithm_leaves_empty_begins_again_at_the_farthest_row(blobs, form, monkeypatch) -> None:
+    def leaves_empty(rows, spec, seed):
+        return form(np.repeat(blobs[:1], spec.k, axis=0)), 1
+
+    monkeypatch.setitem(kmeans.ALGORITHMS, "minibatch", leaves_empty)
+    found = fit_kmeans(form(blobs), KMeansSpec(k=5, algorithm="minibatch"), seed=0, what="comments")
+    assert np.bincount(found.labels, minlength=5).min() > 0
+    farthest = blobs[((blobs - blobs[0]) ** 2).sum(axis=1).argmax()]
+    np.testing.assert_array_equal(dense(found.centroids)[1], farthest)
+
+
+def test_on_the_sphere_only_directions_are_distinct() -> None:
+    rows = np.array([[1, 0], [2, 0], [4, 0], [0, 1]], dtype=np.float32)
+    with pytest.raises(BadInput, match="only 2 distinct"):
+        fit_kmeans(rows, KMeansSpec(k=3, algorithm="spherical"), seed=0, what="comments")
 
 
 def test_fewer_distinct_rows_than_clusters_says_how_many() -> None:

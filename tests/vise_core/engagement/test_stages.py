@@ -99,6 +99,23 @@ def test_same_seed_same_bytes_whatever_the_shard_order_and_processes(
     assert label(other_shards, again, tmp_path / "four")[1] == rows
 
 
+@pytest.mark.parametrize("algorithm", ["minibatch", "spherical"])
+def test_no_algorithm_minds_the_order_of_shards(posts, shards, write_shards, tmp_path, algorithm) -> None:
+    spec = ClusterSpec.model_validate(
+        {
+            "subset": {"cluster_fraction": 0.4},
+            "comments": {"kmeans": {"k": 8, "algorithm": algorithm}},
+            "reactions": {"kmeans": {"k": 4, "algorithm": algorithm}},
+        }
+    )
+    other = write_shards(random.Random(3).sample(posts, len(posts)), 61)
+    one, two = (
+        cluster(folder, tmp_path / name, spec).artifacts["clusterer"]
+        for folder, name in ((shards, "one"), (other, "two"))
+    )
+    assert tree_sha256(one) == tree_sha256(two)
+
+
 def test_labelling_goes_on_after_a_kill(shards, clusterer, tmp_path) -> None:
     whole, _ = label(shards, clusterer, tmp_path / "whole")
     state = tmp_path / "killed" / "work" / "state"
