@@ -158,7 +158,11 @@ def _points(stage: str, draft: StageDraft) -> tuple[list[dict[str, Any]], list[F
         message = f"the grid has {number:,} points; at most {MAX_POINTS:,}"
         return [draft.spec], [FieldProblem(field="grid", message=message)]
     grid = {path: tuple(values) for path, values in draft.grid.items()}
-    return SweepSpec.model_construct(stage=stage, base=draft.spec, grid=grid).points(), []
+    try:
+        points = SweepSpec.model_construct(stage=stage, base=draft.spec, grid=grid).points()
+    except ValueError as error:
+        return [draft.spec], [FieldProblem(field="grid", message=str(error))]
+    return [point.spec for point in points], []
 
 
 def _problem(item: Any, spec: dict[str, Any], grid: Mapping[str, Any]) -> FieldProblem:
