@@ -53,7 +53,6 @@ def table(found: Comparison, *, everything: bool) -> None:
     if not differing(found):
         st.write("Not one field of their specs or inputs differs.")
     titles = names(found)
-    told = f"What differs between {len(titles)} runs, and their metrics"
     state = {"state": [run.state.value for run in found.runs]}
     if len(titles) <= AS_COLUMNS:
         columns: dict[str, Sequence[Any]] = {**state, **found.metrics, **parameters}
@@ -61,7 +60,7 @@ def table(found: Comparison, *, everything: bool) -> None:
             {"field": path, **{n: _shown(v) for n, v in zip(titles, values, strict=True)}}
             for path, values in columns.items()
         ]
-        st.dataframe(rows, hide_index=True, alt=told, height="content" if len(rows) < 25 else 640)
+        st.dataframe(rows, hide_index=True, height="content" if len(rows) < 25 else 640)
         return
     wide = {
         "run": [f"run?run={run.id}#{title}" for run, title in zip(found.runs, titles, strict=True)],
@@ -70,7 +69,7 @@ def table(found: Comparison, *, everything: bool) -> None:
         **{path: _column(values) for path, values in parameters.items()},
     }
     link = st.column_config.LinkColumn("run", display_text=r"#(.*)$", pinned=True)
-    st.dataframe(wide, hide_index=True, alt=told, column_config={"run": link}, height=480)
+    st.dataframe(wide, hide_index=True, column_config={"run": link}, height=480)
 
 
 def _column(values: Sequence[Any]) -> list[Any]:

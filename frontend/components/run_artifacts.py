@@ -73,7 +73,7 @@ def _draw(path: str, shown: Preview) -> None:
     if shown.kind == "image":
         st.image(shown.value, alt=path)
     elif shown.kind == "table":
-        st.dataframe(shown.rows, hide_index=True, alt=f"The first rows of {path}")
+        st.dataframe(shown.rows, hide_index=True)
     elif shown.kind == "json":
         st.json(shown.value, expanded=2)
     elif shown.kind == "markdown":

@@ -53,7 +53,6 @@ def _difference(stage: str, spec: dict[str, Any]) -> None:
     st.dataframe(
         [{"field": c.path, base: text(c.base), "this run": text(c.value)} for c in changed],
         hide_index=True,
-        alt=f"The {len(changed)} fields in which this run differs from {base}",
     )
 
 
@@ -71,7 +70,6 @@ def _provenance(told: dict[str, Any]) -> None:
     st.dataframe(
         [{"what": name, "value": str(value)} for name, value in rows.items()],
         hide_index=True,
-        alt="Where this result comes from",
     )
 
 

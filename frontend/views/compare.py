@@ -131,7 +131,6 @@ def importance(found: Comparison) -> None:
             "rank correlation ρ": st.column_config.NumberColumn(format="%+.2f"),
             "variance share ε²": st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1),
         },
-        alt=f"How strongly each parameter goes with {target}",
     )
     st.caption(
         "**ρ** is Spearman's rank correlation, for parameters that are numbers: +1 where the metric always rises with "

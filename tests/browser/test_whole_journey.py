@@ -108,7 +108,7 @@ def test_launch_watch_cancel_clone_compare_evaluate_report_predict(
     settle(page)
     assert first in page.url
     assert second in page.url
-    expect(page.get_by_role("gridcell", name="base_lr")).to_have_count(1, timeout=SOON)
+    expect(page.get_by_role("gridcell", name="base_lr", include_hidden=True)).to_have_count(1, timeout=SOON)
     page.screenshot(path=pictures / "journey-compare.png")
 
     # Evaluate the better one: the one that has come to its end.
