@@ -16,6 +16,7 @@ from vise_core.report import (
     NAMES,
     OurFigure,
     PairedTest,
+    QualitativeFigure,
     ReportEntry,
     ReportFormat,
     ReproducedTable,
@@ -25,14 +26,15 @@ from vise_core.report import (
     formats,
     observe_all,
     paired_test,
+    qualitative,
     render_table,
     report,
     reproduce,
 )
-from vise_core.report.published import FIGURES
+from vise_core.report.published import FIGURES, QUALITATIVE
 from vise_core.specs.evaluate import EvaluateResult
 
-from .dependencies import Db
+from .dependencies import Db, Store
 
 router = APIRouter(prefix="/reports", tags=["reports"])
 
@@ -73,6 +75,7 @@ def paired(db: Db, a: UUID, b: UUID) -> PairedTest:
 def read(
     name: str,
     db: Db,
+    storage: Store,
     format: ReportFormat | None = None,
     published: Annotated[bool, Query(description="Lay the paper's own numbers beside ours, marked.")] = False,
     only_run: Annotated[bool, Query(description="Leave out rows that nobody ran.")] = False,
@@ -83,15 +86,22 @@ def read(
     wanted: ReportFormat = format or formats(name)[0]
     if wanted not in formats(name):
         raise Invalid("format", f"{name} comes as {', '.join(formats(name))}")
-    observations = observe_all(evaluations.results(db, tag=tag))
-    content = report(name, observations, wanted, with_published=published, only_run=only_run)
+    if name in QUALITATIVE:
+        shown = evaluations.comparisons(db, tag=tag)
+        read_picture = evaluations.pictures(db, storage)
+        content = report(name, (), wanted, with_published=published, comparisons=shown, pictures=read_picture)
+    else:
+        observations = observe_all(evaluations.results(db, tag=tag))
+        content = report(name, observations, wanted, with_published=published, only_run=only_run)
     return _file(content, name, wanted)
 
 
-@router.get("/{name}/data", response_model=ReproducedTable | OurFigure)
-def data(name: str, db: Db, tag: Tag = None) -> ReproducedTable | OurFigure:
+@router.get("/{name}/data", response_model=ReproducedTable | OurFigure | QualitativeFigure)
+def data(name: str, db: Db, tag: Tag = None) -> ReproducedTable | OurFigure | QualitativeFigure:
     """The numbers of a table or figure, ours and the published, each with the runs behind it."""
     _known(name)
+    if name in QUALITATIVE:
+        return qualitative(name, evaluations.comparisons(db, tag=tag))
     observations = observe_all(evaluations.results(db, tag=tag))
     return figure(name, observations) if name in FIGURES else reproduce(name, observations)
 

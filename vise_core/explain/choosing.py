@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -41,6 +41,28 @@ def candidates(classifier: ImageClassifier, images: LabelledImages, reporter: Re
         level="warning",
     )
     return list(range(len(images)))
+
+
+def unseen_by_all(classifiers: Mapping[str, ImageClassifier], images: LabelledImages) -> list[int]:
+    """Images that none of the predictors (by role) was trained or chosen on.
+
+    Raises BadInput for a predictor that does not say which those are, and where no image is left.
+    """
+    kept = set(range(len(images)))
+    for role, classifier in classifiers.items():
+        held_out = held_out_images(classifier, images)
+        if held_out is None:
+            raise BadInput(
+                f"{role}: {classifier.metadata.get('method') or 'the predictor'} does not say which of these images "
+                "it was not trained on; turn unseen_only off to show any image"
+            )
+        kept &= set(held_out)
+    if not kept:
+        raise BadInput(
+            "no image is unseen by all predictors: they were evaluated on different splits; give them the same "
+            "splits, or turn unseen_only off"
+        )
+    return sorted(kept)
 
 
 def check_classes(classifier: ImageClassifier, images: LabelledImages, whose: str = "the predictor") -> None:

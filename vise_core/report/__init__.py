@@ -13,17 +13,20 @@ from .everything import (
 from .figures import OurFigure, figure
 from .observations import Observation, observe, observe_all
 from .paired import paired_test
+from .qualitative import Comparison, QualitativeFigure, qualitative
 from .reproduced import ReproducedTable, reproduce
 from .tables import FORMATS, ResultTable, build_table, render_table
 
 __all__ = [
     "ENDINGS",
     "FORMATS",
+    "Comparison",
     "MEDIA_TYPES",
     "NAMES",
     "Observation",
     "OurFigure",
     "PairedTest",
+    "QualitativeFigure",
     "ReportEntry",
     "ReportFormat",
     "ReproducedTable",
@@ -35,6 +38,7 @@ __all__ = [
     "observe",
     "observe_all",
     "paired_test",
+    "qualitative",
     "render_table",
     "reproduce",
     "report",

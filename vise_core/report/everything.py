@@ -11,9 +11,11 @@ from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.reports import ENDINGS, ReportEntry, ReportFormat
 
 from .draw import PictureFormat, draw
+from .draw_qualitative import draw_qualitative
 from .figures import figure
 from .observations import Observation, observe_all
-from .published import FIGURES, published, published_figure
+from .published import FIGURES, QUALITATIVE, published, published_figure, published_qualitative
+from .qualitative import Comparison, Pictures, qualitative
 from .render import TableFormat, render_reproduced
 from .reproduced import REPRODUCED, reproduce
 
@@ -25,8 +27,8 @@ MEDIA_TYPES: dict[ReportFormat, str] = {
     "svg": "image/svg+xml",
     "pdf": "application/pdf",
 }
-NAMES = (*REPRODUCED, *FIGURES)
-"""Every table and figure that our evaluations can fill."""
+NAMES = (*REPRODUCED, *FIGURES, *QUALITATIVE)
+"""Every table and figure that our evaluations and comparisons can fill."""
 
 
 def catalogue() -> list[ReportEntry]:
@@ -36,18 +38,24 @@ def catalogue() -> list[ReportEntry]:
             name=name,
             kind="table" if name in REPRODUCED else "figure",
             title=f"{'Table' if name in REPRODUCED else 'Figure'} {name.lstrip('tablefigur')}",
-            caption=published(name).caption if name in REPRODUCED else published_figure(name).caption,
+            caption=_caption(name),
             formats=formats(name),
         )
         for name in NAMES
     ]
 
 
+def _caption(name: str) -> str:
+    if name in REPRODUCED:
+        return published(name).caption
+    return (published_figure(name) if name in FIGURES else published_qualitative(name)).caption
+
+
 def formats(name: str) -> tuple[ReportFormat, ...]:
     """In what a table or figure can be had. Raises BadInput for a name that is not in ``NAMES``."""
     if name in REPRODUCED:
         return get_args(TableFormat)
-    if name in FIGURES:
+    if name in NAMES:
         return get_args(PictureFormat)
     raise BadInput(f"no report {name!r}; one of {', '.join(NAMES)}")
 
@@ -59,8 +67,12 @@ def report(
     *,
     with_published: bool = False,
     only_run: bool = False,
+    comparisons: Sequence[Comparison] = (),
+    pictures: Pictures | None = None,
 ) -> bytes:
     """A table or figure as a file's content.
+
+    ``comparisons`` (newest first) and their ``pictures`` are what Figures 7 and 8 show.
 
     ``with_published`` lays the paper's own numbers beside ours, marked so. ``only_run`` leaves out a table's rows that
     nobody ran; without it they are there and say so. Raises BadInput for an unknown name or a format it has not.
@@ -68,14 +80,26 @@ def report(
     if format not in formats(name):
         raise BadInput(f"{name} has no format {format!r}; one of {', '.join(formats(name))}")
     if format == "png" or format == "svg" or format == "pdf":
+        if name in QUALITATIVE:
+            shown = qualitative(name, comparisons)
+            return draw_qualitative(shown, format, pictures or _none, published=with_published)
         return draw(figure(name, observations), format, published=with_published)
     table = reproduce(name, observations)
     table = table.only_run() if only_run else table
     return render_reproduced(table, format, "both" if with_published else "ours").encode()
 
 
+def _none(run: str, file: str) -> bytes:
+    raise BadInput(f"no picture {file} of the comparison {run} was given")
+
+
 def write_all(
-    results: Iterable[tuple[str, EvaluateResult]], folder: Path, *, with_published: bool = False
+    results: Iterable[tuple[str, EvaluateResult]],
+    folder: Path,
+    *,
+    with_published: bool = False,
+    comparisons: Sequence[Comparison] = (),
+    pictures: Pictures | None = None,
 ) -> Iterator[Path]:
     """Write every table and figure in every format it has; yields each file as it is done."""
     observations = observe_all(results)
@@ -83,5 +107,14 @@ def write_all(
     for name in NAMES:
         for format in formats(name):
             path = folder / f"{name}.{ENDINGS[format]}"
-            path.write_bytes(report(name, observations, format, with_published=with_published))
+            path.write_bytes(
+                report(
+                    name,
+                    observations,
+                    format,
+                    with_published=with_published,
+                    comparisons=comparisons,
+                    pictures=pictures,
+                )
+            )
             yield path

@@ -7,12 +7,14 @@ from typing import Any
 from .ablations import ABLATIONS
 from .recipes import RecipeSpec
 
+SAMPLE_TASK = "Sample emotion (synthetic)"
+
 
 def _sample_evaluation(method: str, weights: dict[str, Any], **changes: Any) -> dict[str, Any]:
     spec = {
         "method": method,
         "weights": weights,
-        "task": {"kind": "folder", "name": "Sample emotion (synthetic)"},
+        "task": {"kind": "folder", "name": SAMPLE_TASK},
         "augment": False,
         "image_size": 64,
     }
@@ -93,6 +95,17 @@ def _sample_recipe() -> RecipeSpec:
                     "title": "Evaluate VisE",
                     "spec": _sample_evaluation("VisE", {"kind": "pretrained"}),
                     "inputs": {**images, "checkpoint": {"step": "pretrain", "artifact": "checkpoint"}},
+                },
+                "compare": {
+                    "stage": "qualitative",
+                    "title": "Compare predictions",
+                    "spec": {"task": {"kind": "folder", "name": SAMPLE_TASK}},
+                    "inputs": {
+                        **images,
+                        "predictor": {"step": "random", "artifact": "predictor"},
+                        "predictor_2": {"step": "imagenet", "artifact": "predictor"},
+                        "predictor_3": {"step": "vise", "artifact": "predictor"},
+                    },
                 },
             },
             "register_best": {"among": ["random", "imagenet", "vise"], "name": "sample emotion"},

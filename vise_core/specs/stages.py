@@ -22,7 +22,7 @@ from .engagement import (
     LabelSpec,
 )
 from .evaluate import EvaluateResult, EvaluateSpec
-from .explain import ExplainResult, ExplainSpec
+from .explain import MAX_COMPARED, ExplainResult, ExplainSpec, QualitativeResult, QualitativeSpec
 from .integrity import IntegrityResult, IntegritySpec
 from .models import ImportResult, ImportSpec
 from .posts import IngestResult, IngestSpec
@@ -57,6 +57,9 @@ class StageEntry(Record):
     inputs: dict[str, InputRole] = Field(default_factory=dict)
     outputs: dict[str, str] = Field(default_factory=dict)
 
+
+COMPARED = ("predictor", *(f"predictor_{number}" for number in range(2, MAX_COMPARED + 1)))
+"""Roles of the predictors of one comparison, in the order of the figure's columns."""
 
 STAGES: dict[str, StageEntry] = {
     "ingest": StageEntry(
@@ -270,6 +273,29 @@ STAGES: dict[str, StageEntry] = {
             ),
         },
         outputs={"overlays": "PNG pictures.", "explanations": "What each picture shows."},
+    ),
+    "qualitative": StageEntry(
+        title="Compare predictions",
+        help="Show what several predictors say of the same images, and where they look (Figs. 7, 8).",
+        runner="vise_core.report.qualitative_stage:run",
+        spec=QualitativeSpec,
+        result=QualitativeResult,
+        queue="gpu",
+        inputs={
+            "dataset": InputRole(
+                help="Folder of labelled images.", artifact="evaluation_set", also=tuple(TASKS)
+            ),
+            **{
+                role: InputRole(
+                    help=f"Column {number} of the figure.", artifact="predictor", required=number <= 2
+                )
+                for number, role in enumerate(COMPARED, 1)
+            },
+        },
+        outputs={
+            "comparison": "Pictures, overlays and what each predictor says.",
+            "figure": "The same drawn as the paper does: PNG, SVG and PDF.",
+        },
     ),
 }
 

@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from vise_core.report.published import FIGURES, TABLES, PublishedTable, published, published_figure
+from vise_core.report.published import (
+    FIGURES,
+    QUALITATIVE,
+    TABLES,
+    PublishedTable,
+    published,
+    published_figure,
+    published_qualitative,
+)
 from vise_core.report.published.figures import read_size
 
 PAPER = Path(__file__).parents[3].parent / "shared" / "paper" / "vise_paper.txt"
@@ -252,9 +260,15 @@ def test_table_8_line_by_line() -> None:
         assert cell.value == (int(digits) if digits else None)
 
 
-@pytest.mark.parametrize("name", [*TABLES, *FIGURES])
+@pytest.mark.parametrize("name", [*TABLES, *FIGURES, *QUALITATIVE])
 def test_captions(name: str) -> None:
-    what = published(name) if name in TABLES else published_figure(name)
+    what = (
+        published_qualitative(name)
+        if name in QUALITATIVE
+        else published_figure(name)
+        if name in FIGURES
+        else published(name)
+    )
     kind, number = re.fullmatch(r"(table|figure)(\d+)", name).groups()
     text = "\n".join(lines())
     if name in ("table1", "table8"):
@@ -287,3 +301,13 @@ def test_what_figures_take_from_the_text() -> None:
     (smaller,) = re.findall(r"randomly sampled \{([\dk, ]+)\} images", text)
     sizes = [point.data_size for point in published_figure("figure4").panels[0].points if point.value is None]
     assert sizes == [read_size(size) for size in smaller.split(", ")]
+
+
+def test_answers_of_figure_8_line_by_line_and_none_of_figure_7() -> None:
+    figure = published_qualitative("figure8")
+    (begin,) = [i for i, line in enumerate(lines()) if line.startswith("Original ")]
+    assert lines()[begin] == " ".join(["Original", *figure.methods])
+    end = next(i for i, line in enumerate(lines()) if line.startswith("Figure 8. "))
+    found = [line for line in lines()[begin + 1 : end] if line.strip()]
+    assert found == [" ".join([row.label, *(a.printed for a in row.answers)]) for row in figure.rows]
+    assert published_qualitative("figure7").rows == ()
