@@ -18,6 +18,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import select
 
 from vise_client.local.servers import start_postgres, start_valkey
 
@@ -40,9 +41,8 @@ def postgres_server(servers_folder: Path) -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture
-def database_url(postgres_server: str) -> Iterator[str]:
-    """SQLAlchemy URL of a fresh, empty database, dropped after the test."""
+@contextmanager
+def _database(postgres_server: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     plain = postgres_server.replace("postgresql+psycopg://", "postgresql://")
     with psycopg.connect(plain, autocommit=True) as connection:
@@ -50,6 +50,20 @@ def database_url(postgres_server: str) -> Iterator[str]:
     yield postgres_server.replace("/postgres?", f"/{name}?")
     with psycopg.connect(plain, autocommit=True) as connection:
         connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database_url(postgres_server: str) -> Iterator[str]:
+    """SQLAlchemy URL of a fresh, empty database, dropped after the test."""
+    with _database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database_url(postgres_server: str) -> Iterator[str]:
+    """The same for all tests of a module."""
+    with _database(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +128,67 @@ def start_stack() -> Callable[[Path], AbstractContextManager[Stack]]:
             assert process.wait(60) == 0, (home / "up.log").read_text()
 
     return start
+
+
+@pytest.fixture(scope="session")
+def work_off() -> Callable[..., list[uuid.UUID]]:
+    """Runs whatever is queued in this process, in order of creation, until nothing is: ``work_off(settings)``.
+
+    What a worker does (claim, inputs, reporter, end) without a child process a run, which costs seconds each.
+    A run that fails fails the test. Returns the ids of what was run.
+    """
+    from backend.store import states
+    from backend.store.database import connect, session_factory
+    from backend.store.storage import Storage
+    from backend.store.tables import Run
+    from vise_client.schemas import RunState
+    from vise_core.specs.stages import validate_spec
+    from vise_core.stage import run_stage
+    from worker.context import Context
+    from worker.execute import _prepare
+    from worker.reporter import StoreReporter
+
+    def run_all(settings) -> list[uuid.UUID]:
+        engine = connect(settings.database_url)
+        here = Context(settings, session_factory(engine), Storage(settings.storage_url), "test")
+        done = []
+        while True:
+            with here.sessions() as db:
+                queued = db.scalar(
+                    select(Run.id).where(Run.state == "queued", Run.kind == "stage").order_by(Run.id)
+                )
+            if queued is None:
+                break
+            with here.sessions.begin() as db:
+                claim = states.claim(db, queued, here.name, 3600)
+            assert claim is not None
+            order = _prepare(here, claim, settings.workspaces / str(queued))
+            reporter = StoreReporter(here, claim.run_id, claim.token)
+            result = run_stage(
+                order.stage,
+                validate_spec(order.stage, order.spec),
+                order.inputs,
+                order.workspace,
+                reporter,
+                input_hashes=order.input_hashes,
+            )
+            reporter.close()
+            with here.sessions.begin() as db:
+                states.finish(
+                    db,
+                    claim.run_id,
+                    claim.token,
+                    RunState.succeeded,
+                    result=result.model_dump(mode="json"),
+                    headline=result.headline(),
+                    synthetic=result.synthetic,
+                )
+            shutil.rmtree(order.workspace)
+            done.append(queued)
+        engine.dispose()
+        return done
+
+    return run_all
 
 
 def _free_port() -> int:

@@ -19,7 +19,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter
 
 from vise_core.specs.explain import COLOUR_MAP
-from vise_core.specs.reports import PairedTest, ReportEntry
+from vise_core.specs.reports import Choices, EvaluationTable, PairedTest, ReportEntry
 
 from .errors import ApiError, ClientError, NotSignedIn, Unreachable
 from .schemas import (
@@ -384,7 +384,8 @@ class ViseClient:
         return self._call(list[ReportEntry], "GET", "/reports")
 
     def report(self, name: str, format: str | None = None, **query: Any) -> bytes:
-        """A table or figure as a file's content; published, only_run, tag (results: task) as the API takes them."""
+        """A table or figure as a file's content; published, only_run, tag, synthetic, task, protocol, backbone and
+        method as the API takes them."""
         wanted = {key: value for key, value in {"format": format, **query}.items() if value not in (None, "")}
         return self._send("GET", f"/reports/{name}", params=wanted).content
 
@@ -392,6 +393,15 @@ class ViseClient:
         """The numbers of a table or figure; the shapes are ``vise_core.report``'s."""
         wanted = {key: value for key, value in query.items() if value not in (None, "")}
         return self._call(dict[str, Any], "GET", f"/reports/{name}/data", params=wanted)
+
+    def report_choices(self) -> Choices:
+        """Tasks, protocols, backbones, methods and tags that reports can be narrowed down to."""
+        return self._call(Choices, "GET", "/reports/choices")
+
+    def evaluation_table(self, **query: Any) -> EvaluationTable:
+        """The newest evaluation of each method, backbone, task and protocol; narrowed as ``report``."""
+        wanted = {key: value for key, value in query.items() if value not in (None, "")}
+        return self._call(EvaluationTable, "GET", "/reports/results/data", params=wanted)
 
     def paired_test(self, a: UUID | str, b: UUID | str) -> PairedTest:
         """Two evaluations compared over their splits: a minus b."""

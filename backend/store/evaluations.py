@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from vise_client.schemas import RunState
-from vise_core.report import Comparison
+from vise_core.report import Choices, Comparison
 from vise_core.report.qualitative import Pictures
 from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.explain import QualitativeResult
@@ -24,15 +25,34 @@ MAX_RESULTS = 20_000
 """Newest first; whatever is older appears in no table unless a tag selects it."""
 
 
-def results(db: Session, *, tag: str | None = None) -> list[tuple[str, EvaluateResult]]:
-    """(run id, result) of every succeeded evaluation, newest first; with ``tag``, of those that carry it.
+class Identity(NamedTuple):
+    """What an evaluation is of. Of several runs of one identity the newest counts."""
 
-    A result that today's schema cannot read, from an older version, is left out.
+    method: str
+    backbone: str
+    task: str
+    protocol: str
+    setup: str
+    synthetic: bool
+
+
+# What a succeeded run is of never changes, and reading it out of 10,000 results takes seconds.
+_identities: dict[UUID, Identity] = {}
+
+
+def results(
+    db: Session, *, tag: str | None = None, synthetic: bool | None = None
+) -> list[tuple[str, EvaluateResult]]:
+    """(run id, result): of each method, backbone, task, protocol and setup the newest succeeded evaluation.
+
+    ``tag``: only of runs that carry it. ``synthetic``: only of generated, or only of real data. Newest first. A result
+    that today's schema cannot read, from an older version, is left out.
     """
-    statement = select(Run.id, Run.result).where(Run.stage == "evaluate", Run.state == RunState.succeeded)
-    if tag is not None:
-        statement = statement.where(Run.tags.contains([tag]))
-    rows = db.execute(statement.order_by(Run.id.desc()).limit(MAX_RESULTS))
+    newest: dict[Identity, UUID] = {}
+    for run, identity in _all(db, tag):
+        if synthetic is None or identity.synthetic == synthetic:
+            newest.setdefault(identity, run)
+    rows = db.execute(select(Run.id, Run.result).where(Run.id.in_(newest.values())).order_by(Run.id.desc()))
     found = []
     for run_id, result in rows:
         try:
@@ -40,6 +60,43 @@ def results(db: Session, *, tag: str | None = None) -> list[tuple[str, EvaluateR
         except ValidationError:
             continue
     return found
+
+
+def choices(db: Session) -> Choices:
+    """What succeeded evaluations are of, and the tags that they carry."""
+    identities = {identity for _, identity in _all(db, None)}
+    tags = db.scalars(
+        select(func.unnest(Run.tags))
+        .where(Run.stage == "evaluate", Run.state == RunState.succeeded)
+        .distinct()
+    )
+    return Choices(
+        tasks=tuple(sorted({one.task for one in identities})),
+        protocols=tuple(sorted({one.protocol for one in identities})),
+        backbones=tuple(sorted({one.backbone for one in identities})),
+        methods=tuple(sorted({one.method for one in identities})),
+        tags=tuple(sorted(tags)),
+    )
+
+
+def _all(db: Session, tag: str | None) -> list[tuple[UUID, Identity]]:
+    """Every succeeded evaluation, newest first."""
+    statement = select(Run.id).where(Run.stage == "evaluate", Run.state == RunState.succeeded)
+    if tag is not None:
+        statement = statement.where(Run.tags.contains([tag]))
+    ids = db.scalars(statement.order_by(Run.id.desc()).limit(MAX_RESULTS)).all()
+    unknown = [run for run in ids if run not in _identities]
+    if unknown:
+        if len(_identities) > 10 * MAX_RESULTS:
+            _identities.clear()
+            unknown = list(ids)
+        texts = [Run.result[name].as_string() for name in Identity._fields[:-1]]
+        for run, flag, *facts in db.execute(
+            select(Run.id, Run.result["synthetic"].as_boolean(), *texts).where(Run.id.in_(unknown))
+        ):
+            method, backbone, task, protocol, setup = (str(fact or "") for fact in facts)
+            _identities[run] = Identity(method, backbone, task, protocol, setup or "image", bool(flag))
+    return [(run, _identities[run]) for run in ids if run in _identities]
 
 
 def result(db: Session, run_id: UUID, field: str) -> EvaluateResult:
@@ -53,8 +110,8 @@ def result(db: Session, run_id: UUID, field: str) -> EvaluateResult:
 MAX_COMPARISONS = 200
 
 
-def comparisons(db: Session, *, tag: str | None = None) -> list[Comparison]:
-    """Succeeded comparisons of predictors, newest first; with ``tag``, those that carry it."""
+def comparisons(db: Session, *, tag: str | None = None, synthetic: bool | None = None) -> list[Comparison]:
+    """Succeeded comparisons of predictors, newest first; narrowed as ``results``."""
     statement = select(Run).where(Run.stage == "qualitative", Run.state == RunState.succeeded)
     if tag is not None:
         statement = statement.where(Run.tags.contains([tag]))
@@ -63,6 +120,8 @@ def comparisons(db: Session, *, tag: str | None = None) -> list[Comparison]:
         try:
             result = QualitativeResult.model_validate(run.result)
         except ValidationError:
+            continue
+        if synthetic is not None and result.synthetic != synthetic:
             continue
         sources = {role: ref["run"] for role, ref in run.inputs.items() if ref.get("run")}
         found.append(Comparison(run=str(run.id), result=result, evaluations=sources))

@@ -2,66 +2,328 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
 import streamlit as st
 
+from frontend.charts.palette import is_dark
+from frontend.charts.report_figures import panel_chart, shown
+from frontend.components.page import empty, page_title
+from frontend.components.paired import paired_rows
+from frontend.components.table import Cell, show_table
 from frontend.session import client, errors_as_sentences
+from frontend.style import synthetic_badge
 from vise_client.errors import ApiError
-from vise_core.specs.reports import ENDINGS, ReportEntry, ReportFormat
+from vise_core.report import OurFigure, QualitativeFigure, ReproducedTable
+from vise_core.report.draw import label, unit
+from vise_core.report.figures import Panel, Point
+from vise_core.report.render import difference_text, heading, marks, notes, our_text
+from vise_core.report.reproduced import SETTINGS, OurCell, Row, backbone_title
+from vise_core.report.reproduced import Cell as TableCell
+from vise_core.specs.reports import ENDINGS, Choices, ReportEntry, ReportFormat
 
 ALL = "All evaluations"
+ANY = "any"
+DATA = {ANY: None, "real data": False, "synthetic data": True}
 TABLE_FORMATS: tuple[ReportFormat, ...] = ("markdown", "csv", "latex")
+LABELS: dict[ReportFormat, str] = {
+    "markdown": "Markdown", "csv": "CSV", "latex": "LaTeX", "png": "PNG", "svg": "SVG", "pdf": "PDF",
+}  # fmt: skip
 
 
-def all_evaluations() -> None:
-    st.write("Every succeeded evaluation of this system: our own runs, not the paper's figures.")
+def filters(choices: Choices) -> dict[str, Any]:
+    """What is asked for, as the API takes it; kept in the address."""
+    with st.container(horizontal=True):
+        chosen = {
+            name: _filter(title, name, options)
+            for title, name, options in (
+                ("Task", "task", choices.tasks),
+                ("Protocol", "protocol", choices.protocols),
+                ("Backbone", "backbone", choices.backbones),
+                ("Method", "method", choices.methods),
+                ("Tag", "tag", choices.tags),
+            )
+        }
+        data = st.selectbox("Data", list(DATA), key="data", bind="query-params", width=170)
+    return chosen | {"synthetic": DATA[data]}
+
+
+def _filter(title: str, name: str, options: Iterable[str]) -> str | None:
+    chosen: str = st.selectbox(title, [ANY, *options], key=name, bind="query-params", width=170)
+    return None if chosen == ANY else chosen
+
+
+def all_evaluations(query: dict[str, Any]) -> None:
+    st.write(
+        "The newest evaluation of each method, backbone, task and protocol: our own runs, not the paper's."
+    )
     try:
-        st.markdown(client().report("results", "markdown").decode())
+        table = client().evaluation_table(**query)
     except ApiError as error:
         if error.problem.status != 404:
             raise
-        st.info("No evaluation has succeeded yet. The sample recipe on the page Home makes three.")
+        nothing(query)
         return
-    downloads("results", {format: client().report("results", format) for format in TABLE_FORMATS})
+    rows = [
+        (
+            [row.method, row.backbone],
+            [
+                Cell("–", quiet=True)
+                if cell is None
+                else Cell(cell.value, f"{cell.difference} {_letters(cell.marks)}", (cell.run,), cell.best)
+                for cell in row.cells
+            ],
+        )
+        for row in table.rows
+    ]
+    show_table(ALL, [(column,) for column in table.columns], rows, ["Method", "Backbone"], table.notes)
+    downloads("results", TABLE_FORMATS, query)
+    paired_rows(
+        {
+            f"{row.method} ({row.backbone})": {
+                column: cell.run
+                for column, cell in zip(table.columns, row.cells, strict=True)
+                if cell is not None
+            }
+            for row in table.rows
+        }
+    )
 
 
-def from_the_paper(entry: ReportEntry) -> None:
-    st.write(f"{entry.caption}  \n:gray[The paper's caption. The numbers are our own runs'.]")
-    left, right = st.columns(2)
-    published = left.toggle(
-        "Published numbers beside ours", key="published", help="The paper's own, marked as published."
+def nothing(query: dict[str, Any]) -> None:
+    if any(value is not None for value in query.values()):
+        empty("No evaluation fits these filters.", "Choose “any” in some of them.")
+        return
+    empty(
+        "No evaluation has succeeded yet.",
+        "The sample recipe makes three on synthetic data, in minutes.",
+        page="launch",
+        label="Launch a recipe",
     )
-    only_run = entry.kind == "table" and right.toggle(
-        "Only what was run",
-        value=True,
-        key="only-run",
-        help="Off: every row of the paper, with what is missing.",
+
+
+def paper_table(entry: ReportEntry, query: dict[str, Any]) -> None:
+    published = st.toggle(
+        "Published numbers",
+        key="published",
+        bind="query-params",
+        help="The paper's own, marked so, below ours.",
     )
-    query = {"published": published, "only_run": only_run}
-    files = {format: client().report(entry.name, format, **query) for format in entry.formats}
-    if entry.kind == "figure":
-        st.image(files["png"], width="stretch")
-    else:
-        if only_run and files["csv"].count(b"\n") <= 1:
-            st.info(
-                "Nothing of this table has been run yet. Launch the recipe that fills it on the page Launch."
+    every = st.toggle(
+        "Rows that were not run",
+        key="missing",
+        bind="query-params",
+        help="Every row of the paper, with what is missing.",
+    )
+    table = ReproducedTable.model_validate(client().report_data(entry.name, **query))
+    if not any(row.run for row in table.rows):
+        empty(
+            f"Nothing of {entry.title} has been run yet.",
+            "A recipe fills it: at the paper's scale, or tiny on synthetic data.",
+            page="launch",
+            label="Launch a recipe",
+        )
+    if not every and not published:
+        table = table.only_run()
+    if table.rows and table.columns:
+        named = "Backbone" in table.row_headings
+        rows = [
+            (
+                [backbone_title(row.backbone), row.label] if named else [row.label],
+                [
+                    _table_cell(cell, row, column, published)
+                    for cell, column in zip(row.cells, table.columns, strict=True)
+                ],
             )
-        st.markdown(files["markdown"].decode())
-    downloads(entry.name, files)
+            for row in table.rows
+        ]
+        left = ["Backbone", "Method"] if named else [table.row_headings[-1]]
+        told = notes(table, "ours")
+        if published:
+            told.append("published: the paper's own numbers, not ours")
+        show_table(entry.title, [column.title for column in table.columns], rows, left, told)
+    downloads(entry.name, entry.formats, query | {"published": published, "only_run": not every})
+    paired_rows(
+        {
+            f"{row.label} ({backbone_title(row.backbone)})" if row.backbone else row.label: {
+                heading(column): cell.ours.runs[0]
+                for cell, column in zip(row.cells, table.columns, strict=True)
+                if cell.ours is not None and _tested(cell.ours)
+            }
+            for row in table.rows
+            if any(cell.ours is not None and _tested(cell.ours) for cell in row.cells)
+        }
+    )
 
 
-def downloads(name: str, files: dict[ReportFormat, bytes]) -> None:
-    for column, (format, content) in zip(st.columns(len(files)), files.items(), strict=True):
-        column.download_button(f"Export {format}", content, file_name=f"{name}.{ENDINGS[format]}")
+def _tested(ours: OurCell) -> bool:
+    """Whether it is a score over splits."""
+    return len(ours.runs) == 1 and ours.metric not in SETTINGS and len(ours.values) > 1
 
 
-st.title("Results")
+def _table_cell(cell: TableCell, row: Row, column: Any, published: bool) -> Cell:
+    paper = None
+    if published and row.published:
+        paper = (cell.published.printed if cell.published else None) or "illegible"
+    if cell.ours is None:
+        return Cell("not run", published=paper, quiet=True)
+    n = f"n={len(cell.ours.values)}" if cell.ours.std is not None and cell.ours.metric not in SETTINGS else ""
+    after = " ".join(filter(None, (n, difference_text(cell.ours, column), _letters(marks(cell.ours)))))
+    return Cell(our_text(cell.ours, column), after, cell.ours.runs, cell.ours.best, paper)
+
+
+def _letters(found: str) -> str:
+    return f"[{found}]" if found else ""
+
+
+def paper_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
+    published = st.toggle(
+        "Published numbers",
+        key="published",
+        bind="query-params",
+        help="The paper's own: hollow, and marked so.",
+    )
+    figure = OurFigure.model_validate(client().report_data(entry.name, **query))
+    if not figure.run:
+        empty(
+            f"Nothing of {entry.title} has been run yet.",
+            "A recipe fills it: at the paper's scale, or tiny on synthetic data.",
+            page="launch",
+            label="Launch a recipe",
+        )
+    if any(point.synthetic for panel in figure.panels for point in panel.points):
+        st.markdown(synthetic_badge(True))
+    panels = [panel for panel in figure.panels if panel.points]
+    for row in (panels[at : at + 3] for at in range(0, len(panels), 3)):
+        for place, panel in zip(st.columns(3), row, strict=False):
+            with place:
+                st.subheader(panel.title, anchor=False)
+                st.plotly_chart(
+                    panel_chart(figure, panel, published=published, dark=is_dark()),
+                    key=f"{entry.name}-{panel.key}",
+                    config={"displayModeBar": False},
+                    alt=f"{entry.title}, {panel.title}; the table below has the numbers",
+                )
+    points = [(panel, point) for panel in panels for point in shown(panel, published)]
+    if points:
+        st.header("The numbers", anchor=False)
+        show_table(
+            f"The numbers of {entry.title}",
+            [("ours",), ("n",), ("published",)] if published else [("ours",), ("n",)],
+            [([panel.title, label(point)], _point_cells(panel, point, published)) for panel, point in points],
+            ["Panel", "Method"],
+            ["mean ± sample standard deviation (ddof 1) over splits"],
+        )
+    downloads(entry.name, entry.formats, query | {"published": published})
+
+
+def _point_cells(panel: Panel, point: Point, published: bool) -> list[Cell]:
+    digits = 2 if unit(panel).endswith("%") else 4
+    if point.mean is None:
+        cells = [Cell("not run", quiet=True), Cell("", quiet=True)]
+    else:
+        spread = "" if point.std is None else f" ± {point.std:.{digits}f}"
+        letters = _letters(("s" if point.synthetic else "") + ("c" if point.cached else ""))
+        cells = [Cell(f"{point.mean:.{digits}f}{spread}", letters, point.runs), Cell(str(point.n))]
+    if published:
+        paper = "lost" if point.published is None else f"{point.published:.{digits}f}"
+        cells.append(Cell(paper, quiet=point.published is None))
+    return cells
+
+
+def predictions_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
+    published = st.toggle(
+        "Published answers",
+        key="published",
+        bind="query-params",
+        help="The paper's own, marked so; its pictures are lost.",
+    )
+    asked = {name: query[name] for name in ("tag", "synthetic")}
+    figure = QualitativeFigure.model_validate(client().report_data(entry.name, **asked))
+    if not figure.rows:
+        empty(
+            f"Nothing of {entry.title} has been run yet.",
+            "Run the stage “Compare predictions” with the predictors of several evaluations, on more than eight images "
+            "for Figure 8.",
+            page="launch",
+            label="Launch “Compare predictions”",
+            query={"what": "qualitative"},
+        )
+    else:
+        st.markdown(
+            f"{synthetic_badge(figure.synthetic)} {figure.task}, {figure.map}; "
+            f"[the run behind it](run?run={figure.run})".strip()
+        )
+    st.image(
+        client().report(entry.name, "png", published=published, **asked),
+        caption=f"{entry.title}: what each model says of the same images; the table below has it in words",
+        width="stretch",
+    )
+    if figure.rows:
+        st.header("The answers", anchor=False)
+        rows = [
+            (
+                [example.path, example.label],
+                [
+                    Cell("not run", quiet=True)
+                    if answer is None
+                    else Cell(
+                        f"{'✓' if answer.right else '✗'} {answer.predicted}",
+                        f"{answer.probability:.2f}",
+                        (column.evaluation,) if column.evaluation else (),
+                        answer.right,
+                    )
+                    for answer, column in zip(example.answers, figure.columns, strict=True)
+                ],
+            )
+            for example in figure.rows
+        ]
+        headings = [(column.title.replace("\n", ", "),) for column in figure.columns]
+        show_table(
+            f"The answers of {entry.title}", headings, rows, ["Image", "True class"], ["✓ right, ✗ wrong"]
+        )
+    if published and figure.published_rows:
+        show_table(
+            f"Published answers of {entry.title}",
+            [(method,) for method in figure.published_methods],
+            [
+                ([row.label], [Cell(f"{'✓' if a.right else '✗'} {a.printed}") for a in row.answers])
+                for row in figure.published_rows
+            ],
+            ["Published: true class"],
+            ["the paper's own answers, not ours"],
+        )
+    downloads(entry.name, entry.formats, asked | {"published": published})
+
+
+def downloads(name: str, formats: Iterable[ReportFormat], query: dict[str, Any]) -> None:
+    """Buttons that ask for the file when they are pressed."""
+    with st.container(horizontal=True):
+        for format in formats:
+            st.download_button(
+                f"Export {LABELS[format]}",
+                partial(client().report, name, format, **query),
+                file_name=f"{name}.{ENDINGS[format]}",
+                key=f"export-{format}",
+                on_click="ignore",
+            )
+
+
+page_title("Results", "Our own evaluations, as they are and as the paper's tables and figures show them.")
 with errors_as_sentences():
     entries = {entry.title: entry for entry in client().reports()}
-    asked = st.query_params.get("show", ALL)
-    options = [ALL, *entries]
-    choice = st.selectbox("Show", options, index=options.index(asked) if asked in options else 0)
-    st.query_params["show"] = choice
+    choice = st.selectbox("Show", [ALL, *entries], key="show", bind="query-params")
+    asked = filters(client().report_choices())
     if choice == ALL:
-        all_evaluations()
+        all_evaluations(asked)
     else:
-        from_the_paper(entries[choice])
+        entry = entries[choice]
+        st.markdown(f"{entry.caption}  \n:gray[The paper's caption. The numbers are our own runs'.]")
+        if entry.kind == "table":
+            paper_table(entry, asked)
+        elif entry.name in ("figure7", "figure8"):
+            predictions_figure(entry, asked)
+        else:
+            paper_figure(entry, asked)

@@ -1,6 +1,14 @@
 """Tables and figures from results: the paper's, filled by our own runs, and the plain table of all of them."""
 
-from vise_core.specs.reports import ENDINGS, PairedTest, ReportEntry, ReportFormat
+from vise_core.specs.reports import (
+    ENDINGS,
+    Choices,
+    EvaluationTable,
+    PairedTest,
+    ReportEntry,
+    ReportFormat,
+    Selection,
+)
 
 from .everything import (
     MEDIA_TYPES,
@@ -15,12 +23,15 @@ from .observations import Observation, observe, observe_all
 from .paired import paired_test
 from .qualitative import Comparison, QualitativeFigure, qualitative
 from .reproduced import ReproducedTable, reproduce
-from .tables import FORMATS, ResultTable, build_table, render_table
+from .select import select_figure, select_table
+from .tables import FORMATS, ResultTable, build_table, evaluation_table, render_table
 
 __all__ = [
     "ENDINGS",
     "FORMATS",
+    "Choices",
     "Comparison",
+    "EvaluationTable",
     "MEDIA_TYPES",
     "NAMES",
     "Observation",
@@ -31,8 +42,10 @@ __all__ = [
     "ReportFormat",
     "ReproducedTable",
     "ResultTable",
+    "Selection",
     "build_table",
     "catalogue",
+    "evaluation_table",
     "figure",
     "formats",
     "observe",
@@ -42,5 +55,7 @@ __all__ = [
     "render_table",
     "reproduce",
     "report",
+    "select_figure",
+    "select_table",
     "write_all",
 ]

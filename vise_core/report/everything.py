@@ -8,7 +8,7 @@ from typing import get_args
 
 from vise_core.errors import BadInput
 from vise_core.specs.evaluate import EvaluateResult
-from vise_core.specs.reports import ENDINGS, ReportEntry, ReportFormat
+from vise_core.specs.reports import ENDINGS, ReportEntry, ReportFormat, Selection
 
 from .draw import PictureFormat, draw
 from .draw_qualitative import draw_qualitative
@@ -18,6 +18,7 @@ from .published import FIGURES, QUALITATIVE, published, published_figure, publis
 from .qualitative import Comparison, Pictures, qualitative
 from .render import TableFormat, render_reproduced
 from .reproduced import REPRODUCED, reproduce
+from .select import select_figure, select_table
 
 MEDIA_TYPES: dict[ReportFormat, str] = {
     "markdown": "text/markdown; charset=utf-8",
@@ -67,6 +68,7 @@ def report(
     *,
     with_published: bool = False,
     only_run: bool = False,
+    wanted: Selection | None = None,
     comparisons: Sequence[Comparison] = (),
     pictures: Pictures | None = None,
 ) -> bytes:
@@ -75,7 +77,7 @@ def report(
     ``comparisons`` (newest first) and their ``pictures`` are what Figures 7 and 8 show.
 
     ``with_published`` lays the paper's own numbers beside ours, marked so. ``only_run`` leaves out a table's rows that
-    nobody ran; without it they are there and say so. Raises BadInput for an unknown name or a format it has not.
+    nobody ran; without it they are there and say so. ``wanted`` narrows both down to a part. Raises BadInput for an unknown name or a format it has not.
     """
     if format not in formats(name):
         raise BadInput(f"{name} has no format {format!r}; one of {', '.join(formats(name))}")
@@ -83,8 +85,9 @@ def report(
         if name in QUALITATIVE:
             shown = qualitative(name, comparisons)
             return draw_qualitative(shown, format, pictures or _none, published=with_published)
-        return draw(figure(name, observations), format, published=with_published)
-    table = reproduce(name, observations)
+        chosen = select_figure(figure(name, observations), wanted or Selection())
+        return draw(chosen, format, published=with_published)
+    table = select_table(reproduce(name, observations), wanted or Selection())
     table = table.only_run() if only_run else table
     return render_reproduced(table, format, "both" if with_published else "ours").encode()
 

@@ -44,6 +44,7 @@ class Panel(Record):
     key: str
     title: str
     task: str | None
+    protocol: str | None
     metric: str | None
     unit: str | None
     points: tuple[Point, ...]
@@ -100,6 +101,7 @@ def _panel(panel: PublishedPanel, observations: Sequence[Observation], kind: Kin
         key=panel.key,
         title=panel.title,
         task=panel.task,
+        protocol=panel.protocol,
         metric=panel.metric,
         unit=panel.unit,
         points=tuple(points),

@@ -11,6 +11,7 @@ from typing import Literal
 from vise_core.errors import BadInput
 from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.reports import EvaluationCell, EvaluationRow, EvaluationTable
 from vise_core.specs.tasks import METRICS
 
 from .latex import LatexCell, latex_table
@@ -120,6 +121,37 @@ def build_table(results: Sequence[EvaluateResult]) -> ResultTable:
         rows=tuple(dict.fromkeys(row for row, _ in placed)),
         columns=tuple(dict.fromkeys(column for _, column in placed)),
         cells=cells,
+    )
+
+
+def evaluation_table(results: Sequence[tuple[str, EvaluateResult]]) -> EvaluationTable:
+    """The same as data, with the run behind each cell; (run id, result). Raises BadInput as ``build_table``."""
+    table = build_table([result for _, result in results])
+    runs = {(_row(result), _column(result)): run for run, result in results}
+
+    def cell(place: tuple[tuple[str, str], tuple[str, str, str]]) -> EvaluationCell | None:
+        found = table.cells.get(place)
+        if found is None:
+            return None
+        return EvaluationCell(
+            run=runs[place],
+            value=found.value_text,
+            difference=found.difference_text,
+            marks=found.marks,
+            best=found.best,
+        )
+
+    return EvaluationTable(
+        columns=tuple(table.header()[2:]),
+        rows=tuple(
+            EvaluationRow(
+                method=row[0],
+                backbone=_backbone_title(row[1]),
+                cells=tuple(cell((row, column)) for column in table.columns),
+            )
+            for row in table.rows
+        ),
+        notes=tuple(table.notes()),
     )
 
 

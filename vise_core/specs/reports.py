@@ -24,6 +24,51 @@ class ReportEntry(Record):
     formats: tuple[ReportFormat, ...]
 
 
+class Selection(Record):
+    """What of a table or figure is asked for; None asks for all."""
+
+    task: str | None = None
+    protocol: str | None = None
+    backbone: str | None = None
+    method: str | None = None
+
+
+class Choices(Record):
+    """What can be asked for: what our evaluations are of, each sorted."""
+
+    tasks: tuple[str, ...]
+    protocols: tuple[str, ...]
+    backbones: tuple[str, ...]
+    methods: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+class EvaluationCell(Record):
+    """One evaluation in the table of all."""
+
+    run: str = Field(description="Id of the run.")
+    value: str = Field(description="Mean ± sample std (n=splits).")
+    difference: str = Field(description="From IN-Sup of the same backbone, such as ↑ 1.20; empty for none.")
+    marks: str = Field(description="Footnote letters: s synthetic, c cached features, v reported on val.")
+    best: bool
+
+
+class EvaluationRow(Record):
+    """A method; ``cells`` in the order of the columns, None where there is no evaluation."""
+
+    method: str
+    backbone: str
+    cells: tuple[EvaluationCell | None, ...]
+
+
+class EvaluationTable(Record):
+    """The newest evaluation of each method, backbone, task and protocol."""
+
+    columns: tuple[str, ...]
+    rows: tuple[EvaluationRow, ...]
+    notes: tuple[str, ...]
+
+
 class PairedTest(Record):
     """A minus b, split by split.
 

@@ -1,0 +1,69 @@
+"""Two rows of a table compared over their splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from frontend.components.table import Cell, show_table
+from frontend.session import client
+from vise_client.errors import ApiError
+from vise_core.specs.reports import PairedTest
+
+
+def paired_rows(rows: Mapping[str, Mapping[str, str]]) -> None:
+    """Choose two rows and see the paired test of each column; rows: name → column → id of the run.
+
+    The choice is kept in the address as ``a`` and ``b``.
+    """
+    st.header("Compare two rows", anchor=False)
+    names = list(rows)
+    if len(names) < 2:
+        st.caption("The paired test needs two rows that were run.")
+        return
+    left, right = st.columns(2)
+    a = left.selectbox("Row A", names, key="a", bind="query-params")
+    b = right.selectbox("Row B", [name for name in names if name != a], key="b", bind="query-params")
+    done = {}
+    refused = {}
+    for column in rows[a]:
+        if column not in rows[b]:
+            continue
+        try:
+            done[column] = client().paired_test(rows[a][column], rows[b][column])
+        except ApiError as error:
+            refused[column] = (
+                "; ".join(str(e.get("message")) for e in error.problem.errors) or error.problem.detail
+            )
+    if done:
+        show_table(
+            f"{a} minus {b}",
+            [("A − B, mean ± std",), ("splits",), ("t",), ("p",), ("p, corrected",), ("d_z",)],
+            [([column], _test_cells(test)) for column, test in done.items()],
+            ["Column"],
+            [
+                "Student's paired t-test over the splits, two-sided",
+                "corrected for overlapping random splits (Nadeau and Bengio 2003)",
+                "d_z: mean over sample std of the differences",
+                *(["synthetic data: generated, not real"] if any(t.synthetic for t in done.values()) else []),
+            ],
+        )
+    for column, why in refused.items():
+        st.caption(f"{column}: {why}.")
+    if not done and not refused:
+        st.caption("The two rows have no column in common.")
+
+
+def _test_cells(test: PairedTest) -> list[Cell]:
+    def number(value: float | None, digits: int = 3) -> Cell:
+        return Cell("–", quiet=True) if value is None else Cell(f"{value:.{digits}g}")
+
+    return [
+        Cell(f"{test.mean:+.4g} ± {test.std:.3g}", after=f"on {test.on}"),
+        Cell(str(len(test.differences))),
+        number(test.t),
+        number(test.p),
+        number(test.p_corrected),
+        number(test.effect_size),
+    ]

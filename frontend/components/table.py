@@ -1,0 +1,91 @@
+"""A real table: headings that screen readers know, links in cells, a scroll of its own on a narrow page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby
+
+import streamlit as st
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one place shows; plain text, escaped here.
+
+    Attributes
+    ----------
+    text, after: the number, and what stands behind it (a difference, footnote letters).
+    runs: ids of the runs behind it: the number links to the first, the others are numbered.
+    published: the paper's own number, shown below and marked so.
+    quiet: there is nothing to see, such as: not run.
+    """
+
+    text: str
+    after: str = ""
+    runs: tuple[str, ...] = ()
+    best: bool = False
+    published: str | None = None
+    quiet: bool = False
+
+
+def html_table(
+    caption: str,
+    headings: Sequence[tuple[str, ...]],
+    rows: Sequence[tuple[Sequence[str], Sequence[Cell]]],
+    left: Sequence[str],
+) -> str:
+    """``headings``: outer one first, of the columns with cells; ``left``: of what names a row."""
+    deep = max((len(heading) for heading in headings), default=1) > 1
+    body = "".join(
+        f"<tr>{''.join(f'<th scope=row>{escape(name)}</th>' for name in names)}{''.join(map(_cell, cells))}</tr>"
+        for names, cells in rows
+    )
+    return (
+        '<div class="vise-table" tabindex="0" role="region" '
+        f'aria-label="{escape(caption, quote=True)}"><table><caption>{escape(caption)}</caption>'
+        f"<thead>{_outer(headings, len(left)) if deep else ''}<tr>"
+        + "".join(f"<th scope=col>{escape(name)}</th>" for name in [*left, *(h[-1] for h in headings)])
+        + f"</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def show_table(
+    caption: str,
+    headings: Sequence[tuple[str, ...]],
+    rows: Sequence[tuple[Sequence[str], Sequence[Cell]]],
+    left: Sequence[str],
+    notes: Sequence[str] = (),
+) -> None:
+    st.html(html_table(caption, headings, rows, left))
+    if notes:
+        st.caption("; ".join(notes).replace("[", "\\[") + ".")
+
+
+def _outer(headings: Sequence[tuple[str, ...]], left: int) -> str:
+    groups = [
+        (name, len(list(many)))
+        for name, many in groupby(heading[0] if len(heading) > 1 else "" for heading in headings)
+    ]
+    cells = "".join(f"<th scope=colgroup colspan={wide}>{escape(name)}</th>" for name, wide in groups)
+    return f"<tr><td colspan={left}></td>{cells}</tr>"
+
+
+def _cell(cell: Cell) -> str:
+    shown = escape(cell.text)
+    if cell.best:
+        shown = f"<b>{shown}</b>"
+    if cell.runs:
+        first, *others = cell.runs
+        shown = f'<a href="run?run={escape(first)}" target="_self">{shown}</a>'
+        more = " ".join(
+            f'<a href="run?run={escape(run)}" target="_self">{number}</a>'
+            for number, run in enumerate(others[:9], 2)
+        )
+        shown += f" <small>{more}</small>" if more else ""
+    if cell.after:
+        shown += f" <small>{escape(cell.after)}</small>"
+    if cell.published is not None:
+        shown += f"<br><small><i>published {escape(cell.published)}</i></small>"
+    return f'<td class="{"quiet" if cell.quiet else ""}">{shown}</td>'
