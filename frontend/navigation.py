@@ -37,6 +37,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
     ),
     "Findings": (
         Entry("results", "Results", ":material/table_chart:"),
+        Entry("ablations", "Ablations", ":material/science:"),
         Entry("predict", "Predict", ":material/image_search:"),
         Entry("clusters", "Clusters", ":material/bubble_chart:"),
         Entry("models", "Models", ":material/deployed_code:"),

@@ -23,6 +23,10 @@ from vise_core.specs.reports import Choices, EvaluationTable, PairedTest, Report
 
 from .errors import ApiError, ClientError, NotSignedIn, Unreachable
 from .schemas import (
+    AblationCreate,
+    AblationSummary,
+    AblationUpdate,
+    AblationView,
     ArtifactFile,
     ArtifactView,
     AuditEntry,
@@ -406,6 +410,25 @@ class ViseClient:
     def paired_test(self, a: UUID | str, b: UUID | str) -> PairedTest:
         """Two evaluations compared over their splits: a minus b."""
         return self._call(PairedTest, "GET", "/reports/paired", params={"a": str(a), "b": str(b)})
+
+    def ablations(self) -> list[AblationSummary]:
+        return self._call(list[AblationSummary], "GET", "/ablations")
+
+    def ablation(self, ablation_id: UUID | str) -> AblationView:
+        return self._call(AblationView, "GET", f"/ablations/{ablation_id}")
+
+    def create_ablation(self, body: AblationCreate) -> AblationView:
+        return self._call(AblationView, "POST", "/ablations", body)
+
+    def update_ablation(self, ablation_id: UUID | str, body: AblationUpdate) -> AblationView:
+        return self._call(AblationView, "PATCH", f"/ablations/{ablation_id}", body)
+
+    def delete_ablation(self, ablation_id: UUID | str) -> None:
+        self._send("DELETE", f"/ablations/{ablation_id}")
+
+    def launch_point(self, ablation_id: UUID | str, number: int) -> RunView:
+        """Start the runs that fill a missing point of an ablation."""
+        return self._call(RunView, "POST", f"/ablations/{ablation_id}/points/{number}/launch")
 
     def predict(
         self,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vise_core.specs.data import DataKind, SurveyResult
 from vise_core.specs.engagement import LabelAgreement, LabelSpread
 from vise_core.specs.estimate import Estimate
+from vise_core.specs.ablation_kinds import Kind as AblationName
 from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap
 from vise_core.specs.integrity import IntegrityReport
 from vise_core.specs.model_card import ModelFacts
@@ -751,3 +752,65 @@ class QueueView(Wire):
     oldest_at: datetime | None = Field(description="Since when the first of them waits.")
     running: int
     workers: int = Field(description="Workers that serve it and whose heartbeat is fresh.")
+
+
+class AblationCreate(Request):
+    """A baseline evaluation and what is changed about it, one factor at a time."""
+
+    name: str = Field(min_length=1, max_length=120)
+    kind: AblationName
+    baseline: UUID = Field(description="A succeeded evaluate run.")
+    changes: list[dict[str, Any]] | None = Field(
+        None,
+        min_length=1,
+        max_length=30,
+        description="Dotted path → value, of each point; null: the kind's own.",
+    )
+
+
+class AblationUpdate(Request):
+    """What to change; what is null stays as it was."""
+
+    name: str | None = Field(None, min_length=1, max_length=120)
+    changes: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=30)
+
+
+class AblationPoint(Wire):
+    """One value of the factor, and the evaluation that shows what it does."""
+
+    number: int
+    label: str
+    position: float | None = Field(description="Place on a logarithmic axis; null on one of names.")
+    changes: dict[str, Any]
+    baseline: bool = Field(description="Whether it is the baseline itself.")
+    state: RunState | Literal["missing"]
+    run: UUID | None = Field(description="The evaluate run.")
+    parent: UUID | None = Field(description="The recipe that it belongs to.")
+    mean: float | None = None
+    std: float | None = Field(None, description="Sample std (ddof 1) over splits.")
+    n: int = 0
+
+
+class AblationSummary(Wire):
+    id: UUID
+    name: str
+    kind: AblationName
+    baseline: UUID
+    created_by: str | None
+    created_at: datetime
+
+
+class AblationView(AblationSummary):
+    """An ablation with what was found for each point."""
+
+    title: str
+    axis: str
+    log: bool
+    method: str
+    backbone: str
+    task: str
+    protocol: str
+    metric: str
+    on: Literal["test", "val"]
+    synthetic: bool
+    points: list[AblationPoint]

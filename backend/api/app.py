@@ -15,6 +15,7 @@ from backend.store.database import connect, session_factory
 from backend.store.storage import Storage
 
 from . import (
+    ablations,
     accounts,
     artifacts,
     catalogue,
@@ -82,6 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         engagement,
         clusters,
         reports,
+        ablations,
     ):
         closed.include_router(room.router)
     app.include_router(public)

@@ -402,3 +402,18 @@ class Worker(Base):
     started_at: Mapped[datetime] = _now()
     heartbeat_at: Mapped[datetime] = _now()
     run_id: Mapped[UUID | None]
+
+
+class Ablation(Base):
+    """A baseline evaluation and its one-factor differences."""
+
+    __tablename__ = "ablations"
+
+    id: Mapped[UUID] = _id()
+    name: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    baseline_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
+    # JSON, not JSONB: the order of the points is the user's.
+    changes: Mapped[list[Any]] = mapped_column(JSON)
+    created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime] = _now()

@@ -139,10 +139,10 @@ class SweepSpec(Record):
         for names in product(*self.cases.values()):
             spec, inputs = self.base, dict(self.inputs)
             for axis, name in zip(self.cases.values(), names, strict=True):
-                spec = _with_values(spec, axis[name].set)
+                spec = with_values(spec, axis[name].set)
                 inputs |= axis[name].inputs
             for values in product(*self.grid.values()):
-                point = _with_values(spec, dict(zip(self.grid, values, strict=True)))
+                point = with_values(spec, dict(zip(self.grid, values, strict=True)))
                 points.append(SweepPoint(names, point, inputs))
         return points
 
@@ -185,7 +185,8 @@ def possible_steps(recipe: RecipeSpec, given: Collection[str]) -> dict[str, Reci
     return kept
 
 
-def _with_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+def with_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """A spec with some values changed, by dotted path; what is given stays as it is."""
     spec = {key: dict(value) if isinstance(value, dict) else value for key, value in base.items()}
     for path, value in values.items():
         *parents, leaf = path.split(".")

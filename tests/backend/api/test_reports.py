@@ -103,3 +103,75 @@ def test_results_is_one_table_of_the_newest_of_each(editor: TestClient, add) -> 
     text = editor.get(f"{R}/results").text
     assert text.count("IN-Sup") == 1
     assert "VisE" in text
+
+
+def test_reports_are_narrowed_to_a_task_protocol_backbone_method_and_kind_of_data(
+    editor: TestClient, add
+) -> None:
+    add("IN-Sup", [10.0])
+    add("IN-Sup", [20.0], task="Politics")
+    add("IN-Sup", [30.0], backbone="resnet18")
+    add("VisE-1.2M", [40.0], synthetic=True)
+    table = editor.get(f"{R}/table6/data", params={"task": "Politics"}).json()
+    assert {column["task"] for column in table["columns"]} == {"Politics"}
+    rows = editor.get(f"{R}/table6/data", params={"backbone": "resnet18"}).json()["rows"]
+    assert [row["method"] for row in rows] == ["IN-Sup"]
+    rows = editor.get(f"{R}/table6/data", params={"method": "VisE-1.2M"}).json()["rows"]
+    assert {row["method"] for row in rows} == {"VisE-1.2M"}
+    for asked, expected in ((True, {"VisE-1.2M"}), (False, {"IN-Sup"})):
+        rows = editor.get(f"{R}/table6/data", params={"synthetic": asked}).json()["rows"]
+        assert {row["method"] for row in rows if any(cell["ours"] for cell in row["cells"])} == expected
+    panels = editor.get(f"{R}/figure3/data", params={"task": "Politics", "protocol": "linear"}).json()[
+        "panels"
+    ]
+    assert [(panel["task"], panel["protocol"]) for panel in panels] == [("Politics", "linear")]
+    csv = editor.get(f"{R}/table6", params={"task": "Politics", "format": "csv"}).text
+    assert "20.0" in csv
+    assert "10.0" not in csv
+
+
+def test_what_can_be_chosen_is_what_was_evaluated(editor: TestClient, add) -> None:
+    add("B", [10.0], tags=("first",))
+    add("A", [20.0], task="Politics", backbone="resnet18", protocol="fine-tuned", tags=("second", "first"))
+    assert editor.get(f"{R}/choices").json() == {
+        "tasks": ["Politics", "UnbiasedEmotion"],
+        "protocols": ["fine-tuned", "linear"],
+        "backbones": ["resnet18", "resnet50"],
+        "methods": ["A", "B"],
+        "tags": ["first", "second"],
+    }
+
+
+def test_the_table_of_all_has_the_run_behind_each_number(editor: TestClient, add) -> None:
+    add("IN-Sup", [1.0, 2.0], weights="in-sup")
+    reference = add("IN-Sup", [10.0, 12.0], weights="in-sup")
+    vise = add("VisE", [20.0, 24.0], synthetic=True)
+    table = editor.get(f"{R}/results/data").json()
+    cells = {row["method"]: row["cells"][0] for row in table["rows"]}
+    assert cells["IN-Sup"]["run"] == str(reference)
+    assert cells["VisE"] == {
+        "run": str(vise),
+        "value": "22.00 ± 2.83 (n=2)",
+        "difference": "↑ 11.00",
+        "marks": "s",
+        "best": True,
+    }
+    assert (
+        editor.get(f"{R}/results/data", params={"synthetic": False}).json()["rows"][0]["method"] == "IN-Sup"
+    )
+    assert editor.get(f"{R}/results/data", params={"task": "nothing"}).status_code == 404
+
+
+def test_real_data_stands_before_newer_generated_data(editor: TestClient, add) -> None:
+    real = add("IN-Sup", [10.0])
+    add("IN-Sup", [20.0], synthetic=True)
+    (row,) = editor.get(f"{R}/results/data").json()["rows"]
+    assert row["cells"][0]["run"] == str(real)
+
+
+def test_a_figure_of_predictions_that_nobody_made_says_so(editor: TestClient) -> None:
+    data = editor.get(f"{R}/figure7/data").json()
+    assert data["rows"] == []
+    assert not any(column["run"] for column in data["columns"])
+    assert editor.get(f"{R}/figure7").content.startswith(b"\x89PNG")
+    assert "not run" in editor.get(f"{R}/figure8", params={"format": "svg"}).text

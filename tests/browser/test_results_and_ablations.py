@@ -1,0 +1,186 @@
+"""Results and ablations in a real browser, over runs that tiny recipes made in the real stack."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from vise_client.client import ViseClient
+from vise_client.schemas import RecipeCreate, RunView
+from vise_core.specs.ablations import Chain
+from vise_core.specs.recipes import RecipeSpec
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
+
+SMALL = {"epochs": 1, "milestones": [], "base_lrs": [0.025], "weight_decays": [0.001], "image_size": 32}
+STEP = "{method} (resnet18) on UnbiasedEmotion, linear"
+
+
+def tiny() -> RecipeSpec:
+    """Random Init, VisE on two data sizes and their predictions, on one synthetic task."""
+    chain = Chain(sample=True)
+    labels = chain.label()
+    for method, posts in (("VisE-123k", 40), ("VisE-1.2M", 64)):
+        checkpoint = chain.pretrain(method, labels, posts_limit=posts, epochs=1, batch=32, image_size=32)
+        chain.evaluate(method, "unbiased_emotion", "linear", checkpoint=checkpoint, **SMALL)
+    chain.evaluate(
+        "Random Init",
+        "unbiased_emotion",
+        "linear",
+        weights={"kind": "random", "backbone": "resnet18"},
+        **SMALL,
+    )
+    chain.compare("unbiased_emotion", "linear", ["Random Init", "VisE-1.2M"])
+    plain = chain.recipe("Tiny", "").model_dump(mode="json")
+    plain["steps"]["posts"]["spec"]["source"] |= {"posts": 200}
+    plain["steps"]["tasks"]["spec"] |= {"images": 70, "image_size": 32}
+    plain["steps"]["cluster"]["spec"] |= {"comments": {"kmeans": {"k": 8}}, "reactions": {"kmeans": {"k": 4}}}
+    return RecipeSpec.model_validate(plain)
+
+
+@pytest.fixture(scope="module")
+def vise(stack) -> Iterator[ViseClient]:
+    with ViseClient(**json.loads((stack.home / "local.json").read_text())) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def made(vise: ViseClient) -> dict[str, str]:
+    """Step → id of its run."""
+    parent: RunView = vise.wait_for(
+        vise.create_recipe(RecipeCreate(spec=tiny(), tags=["tiny"])).id, timeout=900
+    )
+    assert parent.state == "succeeded", parent.reason
+    return {child.step or "": str(child.id) for child in parent.children}
+
+
+def go(page: Page, url: str) -> None:
+    page.goto(url)
+    page.get_by_role("heading", level=1).wait_for()
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=60_000)
+
+
+def test_a_table_has_real_cells_that_lead_to_their_runs(made, stack, page: Page, pictures: Path) -> None:
+    go(page, f"{stack.url}/results?show=Table 6&tag=tiny")
+    table = page.get_by_role("table", name="Table 6")
+    expect(table).to_be_visible()
+    row = table.get_by_role("row").filter(has_text="VisE-1.2M").first
+    link = row.get_by_role("link").first
+    assert made[STEP.format(method="VisE-1.2M")] in str(link.get_attribute("href"))
+    expect(row).to_contain_text(re.compile(r"\d+\.\d\d ± \d+\.\d\d n=2"))
+    expect(row).to_contain_text("[s")
+    assert table.locator("td b").count() >= 1, "the best is bold"
+    assert table.get_by_text("published").count() == 0
+    page.screenshot(path=pictures / "results-table6.png", full_page=True)
+    link.click()
+    page.get_by_role("heading", name="VisE-1.2M (resnet18) on UnbiasedEmotion, linear").wait_for()
+
+
+def test_filters_and_switches_live_in_the_address(made, stack, page: Page) -> None:
+    go(page, f"{stack.url}/results?show=Table 6")
+    page.get_by_text("Published numbers").click()
+    expect(page).to_have_url(re.compile("published=true"))
+    table = page.get_by_role("table", name="Table 6")
+    expect(table.get_by_text("published 44.36").first).to_be_visible()
+    page.reload()
+    expect(table.get_by_text("published 44.36").first).to_be_visible()
+    go(page, f"{stack.url}/results?show=Table 6&method=Random Init&backbone=resnet18")
+    expect(table.get_by_role("row").filter(has_text="Random Init")).to_have_count(1)
+    expect(table.get_by_role("row").filter(has_text="VisE")).to_have_count(0)
+    go(page, f"{stack.url}/results?data=real data")
+    expect(page.get_by_text("No evaluation fits these filters.")).to_be_visible()
+
+
+def test_two_rows_are_compared_by_a_paired_test(made, stack, vise: ViseClient, page: Page) -> None:
+    go(page, f"{stack.url}/results?tag=tiny&a=VisE-1.2M (ResNet-18)&b=Random Init (ResNet-18)")
+    table = page.get_by_role("table", name="VisE-1.2M (ResNet-18) minus Random Init (ResNet-18)")
+    expect(table).to_be_visible()
+    a, b = (made[STEP.format(method=method)] for method in ("VisE-1.2M", "Random Init"))
+    expected = vise.paired_test(a, b)
+    expect(table).to_contain_text(f"{expected.mean:+.4g}")
+    if expected.p is not None:
+        expect(table).to_contain_text(f"{expected.p:.3g}")
+
+
+@pytest.mark.parametrize(
+    ("format", "begins"), [("LaTeX", b"% needs"), ("CSV", b"table,"), ("Markdown", b"| ")]
+)
+def test_tables_are_exported(made, stack, page: Page, format: str, begins: bytes) -> None:
+    go(page, f"{stack.url}/results?show=Table 6")
+    with page.expect_download() as downloading:
+        page.get_by_role("button", name=f"Export {format}").click()
+    assert Path(downloading.value.path()).read_bytes().startswith(begins)
+
+
+def test_a_figure_is_interactive_has_its_numbers_below_and_is_exported(
+    made, stack, page: Page, pictures: Path
+) -> None:
+    go(page, f"{stack.url}/results?show=Figure 3&tag=tiny")
+    expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=30_000)
+    numbers = page.get_by_role("table", name="The numbers of Figure 3")
+    link = numbers.get_by_role("row").filter(has_text="VisE-1.2M").get_by_role("link").first
+    assert made[STEP.format(method="VisE-1.2M")] in str(link.get_attribute("href"))
+    page.screenshot(path=pictures / "results-figure3.png", full_page=True)
+    with page.expect_download() as downloading:
+        page.get_by_role("button", name="Export SVG").click()
+    assert b"<svg" in Path(downloading.value.path()).read_bytes()[:1000]
+
+
+def test_figure_7_shows_what_each_model_says_of_the_same_images(
+    made, stack, page: Page, pictures: Path
+) -> None:
+    go(page, f"{stack.url}/results?show=Figure 7")
+    expect(page.get_by_test_id("stImage").locator("img")).to_be_visible(timeout=60_000)
+    answers = page.get_by_role("table", name="The answers of Figure 7")
+    expect(answers).to_contain_text(re.compile("✓|✗"))
+    expect(answers.get_by_text("not run").first).to_be_visible()
+    expect(page.get_by_text("synthetic data").first).to_be_visible()
+    page.screenshot(path=pictures / "results-figure7.png", full_page=True)
+
+
+def test_an_ablation_is_saved_drawn_and_its_missing_point_launched(
+    made, stack, vise: ViseClient, page: Page, pictures: Path
+) -> None:
+    go(page, f"{stack.url}/ablations")
+    expect(page.get_by_text("No ablation is saved yet.")).to_be_visible()
+    page.get_by_text("New ablation").click()
+    page.get_by_role("combobox", name=re.compile("Baseline")).click()
+    page.get_by_role("option").filter(has_text="VisE-1.2M (resnet18)").first.click()
+    page.get_by_role("button", name="Save the ablation").click()
+    points = page.get_by_role("table", name="Points of Data size")
+    expect(points).to_be_visible(timeout=30_000)
+    expect(page).to_have_url(re.compile("ablation="))
+    expect(points.get_by_role("row").filter(has_text="64 (baseline)")).to_contain_text("succeeded")
+    expect(points.get_by_role("row").filter(has_text="1,000")).to_contain_text("missing")
+    expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=30_000)
+    page.get_by_text("Published lines").click()
+    lines = page.get_by_role("table", name="Lines to compare with")
+    expect(lines.get_by_text("VisE-250M, published")).to_be_visible()
+    page.screenshot(path=pictures / "ablation.png", full_page=True)
+    page.get_by_role("button", name="Launch it: 100").click()
+    expect(points.get_by_role("row").filter(has_text=re.compile("^100"))).to_contain_text(
+        re.compile("waiting|queued|running|succeeded"), timeout=30_000
+    )
+    (parent,) = vise.runs(tag="ablation").items
+    assert vise.wait_for(parent.id, timeout=600).state == "succeeded"
+    page.reload()
+    expect(points.get_by_role("row").filter(has_text=re.compile("^100"))).to_contain_text(
+        "succeeded", timeout=30_000
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "scheme"), [((1440, 900), "light"), ((1440, 900), "dark"), ((390, 844), "dark")]
+)
+def test_nothing_scrolls_sideways(made, stack, page: Page, pictures: Path, size, scheme) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.emulate_media(color_scheme=scheme)
+    for show in ("All evaluations", "Table 7", "Table 9", "Table 11", "Figure 4", "Figure 5", "Figure 8"):
+        go(page, f"{stack.url}/results?show={show}&published=true")
+        name = f"results-{show.replace(' ', '-').lower()}-{size[0]}-{scheme}.png"
+        page.screenshot(path=pictures / name)
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{show} scrolls sideways by {wide} px"
