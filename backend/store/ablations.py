@@ -28,6 +28,7 @@ from vise_core.specs.ablation_kinds import (
 )
 from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.recipes import RecipeSpec
+from vise_core.specs.stages import STAGES
 
 from . import evaluations, runs
 from .errors import Conflict, Invalid, NotFound
@@ -124,8 +125,28 @@ def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Ru
         raise Conflict("a run fills this point already, or is about to")
     label = point_label(kind, _values(node, kind, ablation.changes[number]))
     baseline = evaluations.result(db, ablation.baseline_id, "baseline")
+    method = kind.methods.get(label) or f"{baseline.method}, {label}"[:80]
     steps: dict[str, Any] = {}
-    _add_steps(db, node, change, kind.methods.get(label) or f"{baseline.method}, {label}"[:80], label, steps)
+    made: dict[UUID, str] = {}
+
+    def source(one: Node) -> dict[str, Any]:
+        """Where the counterpart of a node comes from: a run that there is, or a new step."""
+        found = matches(db, one, change)
+        if found:
+            return {"run": found[0].id}
+        if one.run.id not in made:
+            inputs: dict[str, Any] = {role: {"dataset": dataset} for role, dataset in one.datasets.items()}
+            for role, (node_read, artifact) in one.sources.items():
+                inputs[role] = source(node_read) | {"artifact": artifact}
+            stage, spec = one.run.stage or "", change.spec(one)
+            if stage == "evaluate":
+                spec["method"] = method
+            made[one.run.id] = stage if stage not in steps else f"{stage} {len(steps)}"
+            title = f"{STAGES[stage].title}, {label}"
+            steps[made[one.run.id]] = {"stage": stage, "title": title, "spec": spec, "inputs": inputs}
+        return {"step": made[one.run.id]}
+
+    source(node)
     recipe = RecipeSpec(
         title=f"{ablation.name}: {label}",
         description=f"Fills a point of the ablation {ablation.name}.",
@@ -133,31 +154,6 @@ def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Ru
         steps=steps,
     )
     return runs.create_recipe(db, RecipeCreate(spec=recipe, tags=[TAG]), user)
-
-
-def _add_steps(
-    db: Session, node: Node, change: Change, method: str, label: str, steps: dict[str, Any]
-) -> dict[str, Any]:
-    """Where the counterpart of a node comes from: a run that there is, or a new step."""
-    found = matches(db, node, change)
-    if found:
-        return {"run": found[0].id}
-    stage = node.run.stage or ""
-    name = f"{stage} {node.run.id}"
-    if name not in steps:
-        inputs: dict[str, Any] = {role: {"dataset": dataset} for role, dataset in node.datasets.items()}
-        for role, (source, artifact) in node.sources.items():
-            inputs[role] = _add_steps(db, source, change, method, label, steps) | {"artifact": artifact}
-        spec = change.spec(node)
-        if stage == "evaluate":
-            spec["method"] = method
-        steps[name] = {
-            "stage": stage,
-            "title": f"{stage.capitalize()}, {label}",
-            "spec": spec,
-            "inputs": inputs,
-        }
-    return {"step": name}
 
 
 def _point(db: Session, node: Node, kind: AblationKind, number: int, changes: Changes) -> AblationPoint:
