@@ -125,6 +125,7 @@ def read(
     only_run: Annotated[bool, Query(description="Leave out rows that nobody ran.")] = False,
     tag: Tag = None,
     synthetic: Synthetic = None,
+    run: Annotated[UUID | None, Query(description="Figures 7 and 8: of this comparison.")] = None,
 ) -> Response:
     """A table or figure as a file; without a format: Markdown or PNG."""
     _known(name)
@@ -137,7 +138,7 @@ def read(
             (),
             chosen,
             with_published=published,
-            comparisons=evaluations.comparisons(db, tag=tag, synthetic=synthetic),
+            comparisons=evaluations.comparisons(db, tag=tag, synthetic=synthetic, run=run),
             pictures=evaluations.pictures(db, storage),
         )
     else:

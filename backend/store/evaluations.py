@@ -110,21 +110,25 @@ def result(db: Session, run_id: UUID, field: str) -> EvaluateResult:
 MAX_COMPARISONS = 200
 
 
-def comparisons(db: Session, *, tag: str | None = None, synthetic: bool | None = None) -> list[Comparison]:
-    """Succeeded comparisons of predictors, newest first; narrowed as ``results``."""
+def comparisons(
+    db: Session, *, tag: str | None = None, synthetic: bool | None = None, run: UUID | None = None
+) -> list[Comparison]:
+    """Succeeded comparisons of predictors, newest first; narrowed as ``results``, or the one of ``run``."""
     statement = select(Run).where(Run.stage == "qualitative", Run.state == RunState.succeeded)
     if tag is not None:
         statement = statement.where(Run.tags.contains([tag]))
+    if run is not None:
+        statement = statement.where(Run.id == run)
     found = []
-    for run in db.scalars(statement.order_by(Run.id.desc()).limit(MAX_COMPARISONS)):
+    for row in db.scalars(statement.order_by(Run.id.desc()).limit(MAX_COMPARISONS)):
         try:
-            result = QualitativeResult.model_validate(run.result)
+            result = QualitativeResult.model_validate(row.result)
         except ValidationError:
             continue
         if synthetic is not None and result.synthetic != synthetic:
             continue
-        sources = {role: ref["run"] for role, ref in run.inputs.items() if ref.get("run")}
-        found.append(Comparison(run=str(run.id), result=result, evaluations=sources))
+        sources = {role: ref["run"] for role, ref in row.inputs.items() if ref.get("run")}
+        found.append(Comparison(run=str(row.id), result=result, evaluations=sources))
     return found
 
 

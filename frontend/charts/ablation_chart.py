@@ -62,7 +62,13 @@ def ablation_chart(view: AblationView, references: Sequence[Reference], *, dark:
             annotation_position="top left" if number % 2 else "top right",
         )
     if view.log:
-        chart.update_xaxes(type="log", title=view.axis)
+        placed = [point for point in points if point.position]
+        chart.update_xaxes(
+            type="log",
+            title=view.axis,
+            tickvals=[point.position for point in placed],
+            ticktext=[point.label for point in placed],
+        )
     else:
         chart.update_xaxes(
             title=view.axis,

@@ -22,11 +22,11 @@ def panel_chart(figure: OurFigure, panel: Panel, *, published: bool, dark: bool)
     )
     if not chart.data:
         chart.add_annotation(text="not run", showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5)
-    tall = 90 + 26 * len(panel.points) if figure.kind == "bars" else 320
+    tall = 90 + 24 * len(shown(panel, published)) if figure.kind == "bars" else 360
     chart.update_layout(
         height=max(180, tall),
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        legend={"orientation": "h", "y": -0.25},
+        legend={"orientation": "v", "y": 1, "x": 1.02},
         showlegend=figure.kind != "bars",
     )
     return chart
@@ -71,7 +71,8 @@ def _bars(chart: go.Figure, panel: Panel, published: bool, dark: bool) -> None:
     values = [p.mean for p in run] + [p.published for p in panel.points if published and p.published]
     fraction = bool(values) and max(v for v in values if v is not None) <= 1
     chart.update_xaxes(title=unit(panel), range=None if not fraction else [0.45, None])
-    chart.update_yaxes(autorange="reversed", automargin=True)
+    order = [label(point) for point in shown(panel, published)]
+    chart.update_yaxes(autorange="reversed", automargin=True, categoryorder="array", categoryarray=order)
 
 
 def _over_size(chart: go.Figure, panel: Panel, published: bool, dark: bool) -> None:
@@ -81,6 +82,13 @@ def _over_size(chart: go.Figure, panel: Panel, published: bool, dark: bool) -> N
         style = series_style(number, dark=dark)
         mine = sorted((p for p in placed if _family(p) == family), key=lambda p: p.data_size or 0)
         _series(chart, family, [(p.data_size, p) for p in mine], style, published, line=family == "VisE")
+    for point in panel.points:
+        if point.method == "Random Init" and not point.data_size and point.mean is not None:
+            chart.add_hline(
+                y=point.mean,
+                line={"color": NEUTRAL, "dash": "dot", "width": 1.5},
+                annotation={"text": label(point), "font": {"size": 11}},
+            )
     chart.update_xaxes(type="log", title="images or pairs seen in pretraining")
     chart.update_yaxes(title=unit(panel))
 
@@ -108,6 +116,7 @@ def _series(
     if run:
         chart.add_scatter(
             name=name,
+            legendgroup=name,
             mode="lines+markers" if line else "markers",
             x=[x for x, _ in run],
             y=[point.mean for _, point in run],
@@ -122,6 +131,8 @@ def _series(
     if paper:
         chart.add_scatter(
             name=name + PUBLISHED,
+            legendgroup=name,
+            showlegend=not run,
             mode="markers",
             x=[x for x, _ in paper],
             y=[point.published for _, point in paper],

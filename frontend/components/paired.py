@@ -49,8 +49,9 @@ def paired_rows(rows: Mapping[str, Mapping[str, str]]) -> None:
                 *(["synthetic data: generated, not real"] if any(t.synthetic for t in done.values()) else []),
             ],
         )
-    for column, why in refused.items():
-        st.caption(f"{column}: {why}.")
+    for why in dict.fromkeys(refused.values()):
+        columns = "; ".join(column for column, told in refused.items() if told == why)
+        st.caption(f"Not tested: {columns}: {why}.")
     if not done and not refused:
         st.caption("The two rows have no column in common.")
 

@@ -39,14 +39,18 @@ def html_table(
     """``headings``: outer one first, of the columns with cells; ``left``: of what names a row."""
     deep = max((len(heading) for heading in headings), default=1) > 1
     body = "".join(
-        f"<tr>{''.join(f'<th scope=row>{escape(name)}</th>' for name in names)}{''.join(map(_cell, cells))}</tr>"
+        "<tr>"
+        + "".join(f'<th scope="row">{escape(name)}</th>' for name in names)
+        + "".join(map(_cell, cells))
+        + "</tr>"
         for names, cells in rows
     )
     return (
         '<div class="vise-table" tabindex="0" role="region" '
         f'aria-label="{escape(caption, quote=True)}"><table><caption>{escape(caption)}</caption>'
         f"<thead>{_outer(headings, len(left)) if deep else ''}<tr>"
-        + "".join(f"<th scope=col>{escape(name)}</th>" for name in [*left, *(h[-1] for h in headings)])
+        + "".join(f'<th scope="col" class="left">{escape(name)}</th>' for name in left)
+        + "".join(f'<th scope="col">{escape(heading[-1])}</th>' for heading in headings)
         + f"</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -68,8 +72,8 @@ def _outer(headings: Sequence[tuple[str, ...]], left: int) -> str:
         (name, len(list(many)))
         for name, many in groupby(heading[0] if len(heading) > 1 else "" for heading in headings)
     ]
-    cells = "".join(f"<th scope=colgroup colspan={wide}>{escape(name)}</th>" for name, wide in groups)
-    return f"<tr><td colspan={left}></td>{cells}</tr>"
+    cells = "".join(f'<th scope="colgroup" colspan="{wide}">{escape(name)}</th>' for name, wide in groups)
+    return f'<tr><td colspan="{left}"></td>{cells}</tr>'
 
 
 def _cell(cell: Cell) -> str:

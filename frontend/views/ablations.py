@@ -17,8 +17,8 @@ from vise_core.report import OurFigure
 from vise_core.specs.ablation_kinds import ABLATION_KINDS, Kind
 from vise_core.specs.tasks import METRICS
 
+# Levels that are drawn across: the paper's baselines and its two VisE lines (Figs. 3, 4).
 REFERENCES = ("Random Init", "IN-Sup", "VisE-1.2M", "VisE-250M")
-"""Levels that are drawn across: the paper's baselines and its two VisE lines (Figs. 3, 4)."""
 
 
 def new_ablation() -> None:

@@ -10,15 +10,17 @@ import streamlit as st
 
 from frontend.charts.palette import is_dark
 from frontend.charts.report_figures import panel_chart, shown
-from frontend.components.page import empty, page_title
+from frontend.components.page import empty, loading, page_title
 from frontend.components.paired import paired_rows
 from frontend.components.table import Cell, show_table
 from frontend.session import client, errors_as_sentences
 from frontend.style import synthetic_badge
+from vise_client.client import ViseClient
 from vise_client.errors import ApiError
 from vise_core.report import OurFigure, QualitativeFigure, ReproducedTable
 from vise_core.report.draw import label, unit
 from vise_core.report.figures import Panel, Point
+from vise_core.report.published import published_figure
 from vise_core.report.render import difference_text, heading, marks, notes, our_text
 from vise_core.report.reproduced import SETTINGS, OurCell, Row, backbone_title
 from vise_core.report.reproduced import Cell as TableCell
@@ -46,12 +48,12 @@ def filters(choices: Choices) -> dict[str, Any]:
                 ("Tag", "tag", choices.tags),
             )
         }
-        data = st.selectbox("Data", list(DATA), key="data", bind="query-params", width=170)
+        data = st.selectbox("Data", list(DATA), key="data", bind="query-params", width=146)
     return chosen | {"synthetic": DATA[data]}
 
 
 def _filter(title: str, name: str, options: Iterable[str]) -> str | None:
-    chosen: str = st.selectbox(title, [ANY, *options], key=name, bind="query-params", width=170)
+    chosen: str = st.selectbox(title, [ANY, *options], key=name, bind="query-params", width=146)
     return None if chosen == ANY else chosen
 
 
@@ -105,18 +107,19 @@ def nothing(query: dict[str, Any]) -> None:
 
 
 def paper_table(entry: ReportEntry, query: dict[str, Any]) -> None:
-    published = st.toggle(
-        "Published numbers",
-        key="published",
-        bind="query-params",
-        help="The paper's own, marked so, below ours.",
-    )
-    every = st.toggle(
-        "Rows that were not run",
-        key="missing",
-        bind="query-params",
-        help="Every row of the paper, with what is missing.",
-    )
+    with st.container(horizontal=True):
+        published = st.toggle(
+            "Published numbers",
+            key="published",
+            bind="query-params",
+            help="The paper's own, marked so, below ours.",
+        )
+        every = st.toggle(
+            "Rows that were not run",
+            key="missing",
+            bind="query-params",
+            help="Every row of the paper, with what is missing.",
+        )
     table = ReproducedTable.model_validate(client().report_data(entry.name, **query))
     if not any(row.run for row in table.rows):
         empty(
@@ -196,10 +199,11 @@ def paper_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
     if any(point.synthetic for panel in figure.panels for point in panel.points):
         st.markdown(synthetic_badge(True))
     panels = [panel for panel in figure.panels if panel.points]
-    for row in (panels[at : at + 3] for at in range(0, len(panels), 3)):
-        for place, panel in zip(st.columns(3), row, strict=False):
+    wide = 3 if figure.kind == "bars" else 2
+    for row in (panels[at : at + wide] for at in range(0, len(panels), wide)):
+        for place, panel in zip(st.columns(wide), row, strict=False):
             with place:
-                st.subheader(panel.title, anchor=False)
+                st.subheader(panel.title.rstrip("."), anchor=False)
                 st.plotly_chart(
                     panel_chart(figure, panel, published=published, dark=is_dark()),
                     key=f"{entry.name}-{panel.key}",
@@ -207,19 +211,32 @@ def paper_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
                     alt=f"{entry.title}, {panel.title}; the table below has the numbers",
                 )
     points = [(panel, point) for panel in panels for point in shown(panel, published)]
+    of_paper = {
+        (panel.key, point.method, point.backbone)
+        for panel in published_figure(entry.name).panels
+        for point in panel.points
+    }
     if points:
         st.header("The numbers", anchor=False)
         show_table(
             f"The numbers of {entry.title}",
             [("ours",), ("n",), ("published",)] if published else [("ours",), ("n",)],
-            [([panel.title, label(point)], _point_cells(panel, point, published)) for panel, point in points],
+            [
+                (
+                    [panel.title.rstrip("."), label(point)],
+                    _point_cells(
+                        panel, point, published, (panel.key, point.method, point.backbone) in of_paper
+                    ),
+                )
+                for panel, point in points
+            ],
             ["Panel", "Method"],
             ["mean ± sample standard deviation (ddof 1) over splits"],
         )
     downloads(entry.name, entry.formats, query | {"published": published})
 
 
-def _point_cells(panel: Panel, point: Point, published: bool) -> list[Cell]:
+def _point_cells(panel: Panel, point: Point, published: bool, of_paper: bool) -> list[Cell]:
     digits = 2 if unit(panel).endswith("%") else 4
     if point.mean is None:
         cells = [Cell("not run", quiet=True), Cell("", quiet=True)]
@@ -228,7 +245,8 @@ def _point_cells(panel: Panel, point: Point, published: bool) -> list[Cell]:
         letters = _letters(("s" if point.synthetic else "") + ("c" if point.cached else ""))
         cells = [Cell(f"{point.mean:.{digits}f}{spread}", letters, point.runs), Cell(str(point.n))]
     if published:
-        paper = "lost" if point.published is None else f"{point.published:.{digits}f}"
+        none = "lost" if of_paper else "–"
+        paper = none if point.published is None else f"{point.published:.{digits}f}"
         cells.append(Cell(paper, quiet=point.published is None))
     return cells
 
@@ -256,8 +274,10 @@ def predictions_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
             f"{synthetic_badge(figure.synthetic)} {figure.task}, {figure.map}; "
             f"[the run behind it](run?run={figure.run})".strip()
         )
+    with loading(480):
+        content = _picture(client(), entry.name, figure.run or "", published)
     st.image(
-        client().report(entry.name, "png", published=published, **asked),
+        content,
         caption=f"{entry.title}: what each model says of the same images; the table below has it in words",
         width="stretch",
     )
@@ -296,6 +316,12 @@ def predictions_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
             ["the paper's own answers, not ours"],
         )
     downloads(entry.name, entry.formats, asked | {"published": published})
+
+
+@st.cache_data(max_entries=30, show_spinner=False)
+def _picture(_vise: ViseClient, name: str, run: str, published: bool) -> bytes:
+    """A run that compared never changes, and its picture takes seconds to draw."""
+    return _vise.report(name, "png", published=published, run=run)
 
 
 def downloads(name: str, formats: Iterable[ReportFormat], query: dict[str, Any]) -> None:
