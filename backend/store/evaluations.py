@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from vise_client.schemas import RunState
@@ -45,8 +45,8 @@ def results(
 ) -> list[tuple[str, EvaluateResult]]:
     """(run id, result): of each method, backbone, task, protocol and setup the newest succeeded evaluation.
 
-    ``tag``: only of runs that carry it. ``synthetic``: only of generated, or only of real data. Newest first. A result
-    that today's schema cannot read, from an older version, is left out.
+    ``tag``: only of runs that carry it, or whose recipe or sweep does. ``synthetic``: only of generated, or only of
+    real data. Newest first. A result that today's schema cannot read, from an older version, is left out.
     """
     newest: dict[Identity, UUID] = {}
     for run, identity in _all(db, tag):
@@ -65,11 +65,9 @@ def results(
 def choices(db: Session) -> Choices:
     """What succeeded evaluations are of, and the tags that they carry."""
     identities = {identity for _, identity in _all(db, None)}
-    tags = db.scalars(
-        select(func.unnest(Run.tags))
-        .where(Run.stage == "evaluate", Run.state == RunState.succeeded)
-        .distinct()
-    )
+    done = (Run.stage == "evaluate", Run.state == RunState.succeeded)
+    tagged = or_(Run.id.in_(select(Run.id).where(*done)), Run.id.in_(select(Run.parent_id).where(*done)))
+    tags = db.scalars(select(func.unnest(Run.tags)).where(tagged).distinct())
     return Choices(
         tasks=tuple(sorted({one.task for one in identities})),
         protocols=tuple(sorted({one.protocol for one in identities})),
@@ -79,11 +77,17 @@ def choices(db: Session) -> Choices:
     )
 
 
+def _carries(tag: str) -> ColumnElement[bool]:
+    """Whether a run, or the recipe or sweep that it belongs to, has the tag."""
+    parents = select(Run.id).where(Run.parent_id.is_(None), Run.tags.contains([tag]))
+    return or_(Run.tags.contains([tag]), Run.parent_id.in_(parents))
+
+
 def _all(db: Session, tag: str | None) -> list[tuple[UUID, Identity]]:
     """Every succeeded evaluation, newest first."""
     statement = select(Run.id).where(Run.stage == "evaluate", Run.state == RunState.succeeded)
     if tag is not None:
-        statement = statement.where(Run.tags.contains([tag]))
+        statement = statement.where(_carries(tag))
     ids = db.scalars(statement.order_by(Run.id.desc()).limit(MAX_RESULTS)).all()
     unknown = [run for run in ids if run not in _identities]
     if unknown:
@@ -116,7 +120,7 @@ def comparisons(
     """Succeeded comparisons of predictors, newest first; narrowed as ``results``, or the one of ``run``."""
     statement = select(Run).where(Run.stage == "qualitative", Run.state == RunState.succeeded)
     if tag is not None:
-        statement = statement.where(Run.tags.contains([tag]))
+        statement = statement.where(_carries(tag))
     if run is not None:
         statement = statement.where(Run.id == run)
     found = []

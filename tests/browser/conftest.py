@@ -30,9 +30,9 @@ ADDRESSES: dict[str, tuple[str, ...]] = {
     "runs": ("all=true",),
     "run": ("run={pretrain}", "run={vise}", "run={recipe}"),
     "compare": ("run={random}&run={vise}",),
-    "results": ("show=Table 6", "show=Figure 3"),
     "predict": ("from=Samples&sample=anger 6", "view=History", "view=Labelled set"),
     "clusters": ("search=love", "kind=Reactions", "kind=For an image&from=Samples"),
+    "results": ("show=Table 6&published=true", "show=Figure 3", "show=Figure 7"),
 }
 """Queries beside the bare address that show a page full. A name in braces is a step of the sample recipe."""
 

@@ -57,14 +57,8 @@ def made(vise: ViseClient) -> dict[str, str]:
     return {child.step or "": str(child.id) for child in parent.children}
 
 
-def go(page: Page, url: str) -> None:
-    page.goto(url)
-    page.get_by_role("heading", level=1).wait_for()
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=60_000)
-
-
-def test_a_table_has_real_cells_that_lead_to_their_runs(made, stack, page: Page, pictures: Path) -> None:
-    go(page, f"{stack.url}/results?show=Table 6&tag=tiny")
+def test_a_table_has_real_cells_that_lead_to_their_runs(made, visit, page: Page, pictures: Path) -> None:
+    visit(page, "results?show=Table 6&tag=tiny")
     table = page.get_by_role("table", name="Table 6")
     expect(table).to_be_visible()
     row = table.get_by_role("row").filter(has_text="VisE-1.2M").first
@@ -79,23 +73,23 @@ def test_a_table_has_real_cells_that_lead_to_their_runs(made, stack, page: Page,
     page.get_by_role("heading", name="VisE-1.2M (resnet18) on UnbiasedEmotion, linear").wait_for()
 
 
-def test_filters_and_switches_live_in_the_address(made, stack, page: Page) -> None:
-    go(page, f"{stack.url}/results?show=Table 6")
+def test_filters_and_switches_live_in_the_address(made, visit, page: Page) -> None:
+    visit(page, "results?show=Table 6")
     page.get_by_text("Published numbers").click()
     expect(page).to_have_url(re.compile("published=true"))
     table = page.get_by_role("table", name="Table 6")
     expect(table.get_by_text("published 44.36").first).to_be_visible()
     page.reload()
     expect(table.get_by_text("published 44.36").first).to_be_visible()
-    go(page, f"{stack.url}/results?show=Table 6&method=Random Init&backbone=resnet18")
+    visit(page, "results?show=Table 6&method=Random Init&backbone=resnet18")
     expect(table.get_by_role("row").filter(has_text="Random Init")).to_have_count(1)
     expect(table.get_by_role("row").filter(has_text="VisE")).to_have_count(0)
-    go(page, f"{stack.url}/results?data=real data")
+    visit(page, "results?data=real data")
     expect(page.get_by_text("No evaluation fits these filters.")).to_be_visible()
 
 
-def test_two_rows_are_compared_by_a_paired_test(made, stack, vise: ViseClient, page: Page) -> None:
-    go(page, f"{stack.url}/results?tag=tiny&a=VisE-1.2M (ResNet-18)&b=Random Init (ResNet-18)")
+def test_two_rows_are_compared_by_a_paired_test(made, visit, vise: ViseClient, page: Page) -> None:
+    visit(page, "results?tag=tiny&a=VisE-1.2M (ResNet-18)&b=Random Init (ResNet-18)")
     table = page.get_by_role("table", name="VisE-1.2M (ResNet-18) minus Random Init (ResNet-18)")
     expect(table).to_be_visible()
     a, b = (made[STEP.format(method=method)] for method in ("VisE-1.2M", "Random Init"))
@@ -108,17 +102,17 @@ def test_two_rows_are_compared_by_a_paired_test(made, stack, vise: ViseClient, p
 @pytest.mark.parametrize(
     ("format", "begins"), [("LaTeX", b"% needs"), ("CSV", b"table,"), ("Markdown", b"| ")]
 )
-def test_tables_are_exported(made, stack, page: Page, format: str, begins: bytes) -> None:
-    go(page, f"{stack.url}/results?show=Table 6")
+def test_tables_are_exported(made, visit, page: Page, format: str, begins: bytes) -> None:
+    visit(page, "results?show=Table 6")
     with page.expect_download() as downloading:
         page.get_by_role("button", name=f"Export {format}").click()
     assert Path(downloading.value.path()).read_bytes().startswith(begins)
 
 
 def test_a_figure_is_interactive_has_its_numbers_below_and_is_exported(
-    made, stack, page: Page, pictures: Path
+    made, visit, page: Page, pictures: Path
 ) -> None:
-    go(page, f"{stack.url}/results?show=Figure 3&tag=tiny")
+    visit(page, "results?show=Figure 3&tag=tiny")
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=30_000)
     numbers = page.get_by_role("table", name="The numbers of Figure 3")
     link = numbers.get_by_role("row").filter(has_text="VisE-1.2M").get_by_role("link").first
@@ -130,9 +124,9 @@ def test_a_figure_is_interactive_has_its_numbers_below_and_is_exported(
 
 
 def test_figure_7_shows_what_each_model_says_of_the_same_images(
-    made, stack, page: Page, pictures: Path
+    made, visit, page: Page, pictures: Path
 ) -> None:
-    go(page, f"{stack.url}/results?show=Figure 7")
+    visit(page, "results?show=Figure 7")
     expect(page.get_by_test_id("stImage").locator("img")).to_be_visible(timeout=60_000)
     answers = page.get_by_role("table", name="The answers of Figure 7")
     expect(answers).to_contain_text(re.compile("✓|✗"))
@@ -142,9 +136,9 @@ def test_figure_7_shows_what_each_model_says_of_the_same_images(
 
 
 def test_an_ablation_is_saved_drawn_and_its_missing_point_launched(
-    made, stack, vise: ViseClient, page: Page, pictures: Path
+    made, visit, vise: ViseClient, page: Page, pictures: Path
 ) -> None:
-    go(page, f"{stack.url}/ablations")
+    visit(page, "ablations")
     expect(page.get_by_text("No ablation is saved yet.")).to_be_visible()
     page.get_by_text("New ablation").click()
     page.get_by_role("combobox", name=re.compile("Baseline")).click()
@@ -175,11 +169,11 @@ def test_an_ablation_is_saved_drawn_and_its_missing_point_launched(
 @pytest.mark.parametrize(
     ("size", "scheme"), [((1440, 900), "light"), ((1440, 900), "dark"), ((390, 844), "dark")]
 )
-def test_nothing_scrolls_sideways(made, stack, page: Page, pictures: Path, size, scheme) -> None:
+def test_nothing_scrolls_sideways(made, visit, page: Page, pictures: Path, size, scheme) -> None:
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.emulate_media(color_scheme=scheme)
     for show in ("All evaluations", "Table 7", "Table 9", "Table 11", "Figure 4", "Figure 5", "Figure 8"):
-        go(page, f"{stack.url}/results?show={show}&published=true")
+        visit(page, f"results?show={show}&published=true")
         name = f"results-{show.replace(' ', '-').lower()}-{size[0]}-{scheme}.png"
         page.screenshot(path=pictures / name)
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

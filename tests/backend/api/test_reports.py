@@ -24,7 +24,9 @@ def add(settings, tokens):
     engine = connect(settings.database_url)
     sessions = session_factory(engine)
 
-    def put(method: str, values: list[float], tags: tuple[str, ...] = (), **facts) -> UUID:
+    def put(
+        method: str, values: list[float], tags: tuple[str, ...] = (), parent: UUID | None = None, **facts
+    ) -> UUID:
         with sessions.begin() as db:
             made = runs.create_run(
                 db,
@@ -32,7 +34,7 @@ def add(settings, tokens):
                 None,
             )
             run = db.get(Run, made.id)
-            run.stage, run.state = "evaluate", "succeeded"
+            run.stage, run.state, run.parent_id = "evaluate", "succeeded", parent
             run.result = evaluation(method, values, **facts).model_dump(mode="json")
             return run.id
 
@@ -75,6 +77,14 @@ def test_a_tag_selects_runs(editor: TestClient, add) -> None:
     add("IN-Sup", [20.0])
     assert "20.00" in editor.get(f"{R}/table6").text
     assert "10.00" in editor.get(f"{R}/table6", params={"tag": "first"}).text
+
+
+def test_a_recipe_s_tag_is_its_runs_tag_too(editor: TestClient, add) -> None:
+    recipe = editor.post("/api/v1/recipes/runs", json={"recipe": "sample", "tags": ["mine"]}).json()["id"]
+    add("IN-Sup", [10.0], parent=UUID(recipe))
+    add("IN-Sup", [20.0])
+    assert "10.00" in editor.get(f"{R}/table6", params={"tag": "mine"}).text
+    assert editor.get(f"{R}/choices").json()["tags"] == ["mine"]
 
 
 def test_the_paired_test_is_a_minus_b(editor: TestClient, add) -> None:
