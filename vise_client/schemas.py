@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vise_core.specs.ablation_kinds import Kind as AblationName
 from vise_core.specs.data import DataKind, SurveyResult
 from vise_core.specs.engagement import LabelAgreement, LabelSpread
 from vise_core.specs.estimate import Estimate

@@ -14,7 +14,7 @@ from vise_client.schemas import AuditEntry, Page
 
 from .database import Sessions
 from .errors import Invalid
-from .tables import Audit, Dataset, Model, Run, RunEvent, Token, Upload, User
+from .tables import Ablation, Audit, Dataset, Model, Run, RunEvent, Token, Upload, User
 from .users import Identity
 
 KINDS: dict[type, str] = {
@@ -24,6 +24,7 @@ KINDS: dict[type, str] = {
     Upload: "upload",
     User: "user",
     Token: "token",
+    Ablation: "ablation",
 }
 SECRET = frozenset({"password_hash", "sha256"})
 _UNTOLD = frozenset({"last_used_at", "progress", "heartbeat_at", "lease_until", "token", "queued_at"})

@@ -28,6 +28,8 @@ def run_result(run: RunView) -> None:
         clusters(run)
     if run.stage == "explain":
         gallery(run)
+    if run.stage == "qualitative":
+        drawing(run)
     if run.stage == "ingest":
         refusals(run.result["refusals"])
     with st.expander("The whole result"):
@@ -138,6 +140,15 @@ def gallery(run: RunView) -> None:
     columns = st.columns(4)
     for position, file in enumerate(files):
         columns[position % 4].image(client().artifact_content(overlays.id, file.path), caption=file.path)
+
+
+def drawing(run: RunView) -> None:
+    """Predictions of several models on the same images, as the paper draws them."""
+    figure = next((a for a in run.artifacts if a.name == "figure"), None)
+    if figure is not None:
+        for file in client().artifact_files(figure.id):
+            if file.path.endswith(".png"):
+                st.image(client().artifact_content(figure.id, file.path), caption=file.path, width="stretch")
 
 
 def refusals(counts: dict[str, dict[str, int]]) -> None:

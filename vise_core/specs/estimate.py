@@ -394,6 +394,7 @@ _WORK: dict[str, Callable[[Any, InputFacts], Work | None]] = {
     "evaluate": _evaluate,
     "integrity": _integrity,
     "explain": _explain,
+    "qualitative": lambda spec, _: Work(spec.limit, f"{spec.limit:,} images", (spec.method,)),
 }
 """Stage → what it has to do. A stage without an entry has no time, and says so."""
 

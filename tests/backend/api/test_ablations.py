@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from backend.store import runs
 from backend.store.database import connect, session_factory
 from backend.store.tables import Run
-from vise_client.schemas import RecipeCreate
+from vise_client.schemas import RecipeCreate, Role
 from vise_core.specs.ablation_kinds import ABLATION_KINDS
 from vise_core.specs.recipe_registry import RECIPES
 
@@ -168,6 +168,19 @@ def test_it_is_renamed_given_other_points_and_forgotten(editor: TestClient, lab:
     assert editor.delete(url).status_code == 204
     assert editor.get(url).status_code == 404
     assert lab.run(str(baseline)).state == "succeeded"
+
+
+def test_the_audit_log_tells_who_made_and_removed_it(editor: TestClient, lab: Lab, tokens) -> None:
+    steps = lab.recipe("sample-tables")
+    lab.succeed(*steps.values())
+    made = create(editor, steps[STEP.format(method="VisE-1.2M", protocol="linear")]).json()
+    editor.delete(f"{A}/{made['id']}")
+    admin = {"Authorization": f"Bearer {tokens[Role.admin]}"}
+    found = editor.get("/api/v1/audit", params={"kind": "ablation"}, headers=admin).json()["items"]
+    assert [(one["action"], one["target"], one["email"]) for one in found] == [
+        ("deleted", "mine", "editor@example.org"),
+        ("created", "mine", "editor@example.org"),
+    ]
 
 
 def test_what_does_not_fit_is_refused_by_field(editor: TestClient, lab: Lab) -> None:
