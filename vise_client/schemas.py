@@ -13,7 +13,6 @@ from vise_core.specs.ablation_kinds import Kind as AblationName
 from vise_core.specs.data import DataKind, SurveyResult
 from vise_core.specs.engagement import LabelAgreement, LabelSpread
 from vise_core.specs.estimate import Estimate
-from vise_core.specs.ablation_kinds import Kind as AblationName
 from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap
 from vise_core.specs.integrity import IntegrityReport
 from vise_core.specs.model_card import ModelFacts
