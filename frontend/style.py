@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import streamlit as st
@@ -44,24 +44,34 @@ def synthetic_badge(synthetic: bool) -> str:
     return " :violet-badge[:material/science: synthetic data]" if synthetic else ""
 
 
-def status_sentence(run: RunSummary, now: datetime | None = None) -> str:
-    """What the state means for this run, honestly: who holds it and when it was last heard of."""
-    now = now or datetime.now(UTC)
-    if run.state is RunState.queued:
-        if run.kind != "stage":
-            return "no step has begun"
-        return f"in line for a worker on queue {run.queue}, since {age(now, run.created_at)}"
-    if run.state in (RunState.running, RunState.cancelling, RunState.pausing) and run.kind == "stage":
-        if run.heartbeat_at is None:
-            return "taken up"
-        silent = (now - run.heartbeat_at).total_seconds()
-        heard = "" if silent < 15 else f", last heard of {age(now, run.heartbeat_at)} ago"
-        attempt = "" if run.attempt <= 1 else f", attempt {run.attempt}"
-        return f"on {run.worker}{attempt}{heard}"
-    if run.state.final and run.started_at and run.finished_at:
-        took = seconds((run.finished_at - run.started_at).total_seconds())
-        return f"took {took}" + (f"; {run.reason}" if run.reason else "")
-    return run.reason or ""
+_TONES = {
+    "running": "blue",
+    "cancelling": "orange",
+    "pausing": "orange",
+    "succeeded": "green",
+    "failed": "red",
+    "lost": "red",
+} | dict.fromkeys(("stalled", "no worker"), "orange")
+
+
+def status_tone(label: str) -> str:
+    """The hue of a status; gray where nothing asks for attention."""
+    return _TONES.get(label, "gray")
+
+
+def status_badge(run: RunSummary) -> str:
+    """Markdown of a badge that says stalled, lost or no worker too, where the state alone would hide it."""
+    if run.status.label == run.state.value:
+        return badge(run.state)
+    return f":{status_tone(run.status.label)}-badge[:material/warning: {run.status.label}]"
+
+
+def status_sentence(run: RunSummary) -> str:
+    """What the server says of the run's state, with the age of its heartbeat while a worker has it."""
+    heard = run.status.heartbeat_seconds
+    if heard is None or run.status.label not in ("running", "cancelling", "pausing"):
+        return run.status.sentence
+    return f"{run.status.sentence}, heartbeat {seconds(heard)} ago"
 
 
 def seconds(value: float) -> str:

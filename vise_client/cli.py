@@ -119,6 +119,10 @@ def runs(
     state: Annotated[list[str] | None, typer.Option()] = None,
     stage: Annotated[str | None, typer.Option()] = None,
     search: Annotated[str | None, typer.Option()] = None,
+    query: Annotated[
+        str | None, typer.Option(help="Such as: stage = pretrain and spec.base_lr < 0.01 and not archived.")
+    ] = None,
+    sort: Annotated[str, typer.Option(help="Such as -created, name or -metric.val_accuracy.")] = "-created",
     everything: Annotated[bool, typer.Option("--all", help="Also the runs of recipes and sweeps.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 30,
 ) -> None:
@@ -128,12 +132,19 @@ def runs(
     from .login import connect
 
     with connect() as vise:
-        page = vise.runs(state=state, stage=stage, search=search, all=everything, limit=limit)
+        page = vise.runs(
+            state=state, stage=stage, search=search, query=query, sort=sort, all=everything, limit=limit
+        )
     table = Table("id", "name", "stage", "state", "started", "results", box=None)
     for item in page.items:
         started = f"{item.started_at:%Y-%m-%d %H:%M}" if item.started_at else ""
         table.add_row(
-            str(item.id), item.name, item.stage or item.kind, item.state, started, _numbers(item.headline)
+            str(item.id),
+            item.name,
+            item.stage or item.kind,
+            item.status.label,
+            started,
+            _numbers(item.headline),
         )
     _console().print(table)
 

@@ -30,6 +30,8 @@ from .schemas import (
     ArtifactFile,
     ArtifactView,
     AuditEntry,
+    BulkOutcome,
+    BulkRequest,
     ClusterDetail,
     ClusterKind,
     ClusterPage,
@@ -47,6 +49,7 @@ from .schemas import (
     FeedbackCount,
     FeedbackCreate,
     FeedbackView,
+    GroupPage,
     Health,
     InputCandidate,
     LaunchCheck,
@@ -68,9 +71,13 @@ from .schemas import (
     RecipeView,
     RunClone,
     RunCreate,
+    RunPage,
     RunSummary,
     RunUpdate,
     RunView,
+    SavedViewCreate,
+    SavedViewUpdate,
+    SavedViewView,
     Session,
     StageDraft,
     StageView,
@@ -81,6 +88,7 @@ from .schemas import (
     UserCreate,
     UserUpdate,
     UserView,
+    Vocabulary,
     WorkerView,
 )
 
@@ -203,10 +211,34 @@ class ViseClient:
     def delete_dataset(self, dataset_id: UUID) -> None:
         self._send("DELETE", f"/datasets/{dataset_id}")
 
-    def runs(self, **query: Any) -> Page[RunSummary]:
-        """One page; state, stage, kind, parent, tag, search, all, sort, cursor, limit as the API takes them."""
-        wanted = {key: value for key, value in query.items() if value not in (None, [], "")}
-        return self._call(Page[RunSummary], "GET", "/runs", params=wanted)
+    def runs(self, **query: Any) -> RunPage:
+        """One page; query, state, stage, kind, parent, tag, search, all, sort, column, cursor, limit, count as the
+        API takes them."""
+        return self._call(RunPage, "GET", "/runs", params=_given(query))
+
+    def run_groups(self, **query: Any) -> GroupPage:
+        """Runs that differ by seeds and splits alone, as one row; query, sort, column, cursor, limit, count."""
+        return self._call(GroupPage, "GET", "/runs/groups", params=_given(query))
+
+    def vocabulary(self) -> Vocabulary:
+        """What a query can be completed with."""
+        return self._call(Vocabulary, "GET", "/runs/vocabulary")
+
+    def bulk(self, body: BulkRequest) -> list[BulkOutcome]:
+        """The same to each of some runs; the outcomes say which it could not be done to, and why."""
+        return self._call(list[BulkOutcome], "POST", "/runs/bulk", body)
+
+    def views(self) -> list[SavedViewView]:
+        return self._call(list[SavedViewView], "GET", "/views")
+
+    def save_view(self, body: SavedViewCreate) -> SavedViewView:
+        return self._call(SavedViewView, "POST", "/views", body)
+
+    def update_view(self, view_id: UUID, body: SavedViewUpdate) -> SavedViewView:
+        return self._call(SavedViewView, "PATCH", f"/views/{view_id}", body)
+
+    def delete_view(self, view_id: UUID) -> None:
+        self._send("DELETE", f"/views/{view_id}")
 
     def iterate_runs(self, **query: Any) -> Iterator[RunSummary]:
         """Every run, page after page."""
@@ -557,6 +589,10 @@ class ViseClient:
         if problems and response.is_error:
             raise _error(response)
         return response
+
+
+def _given(query: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in query.items() if value not in (None, [], "")}
 
 
 def _error(response: httpx.Response) -> ApiError:

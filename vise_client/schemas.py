@@ -63,6 +63,10 @@ class RunState(StrEnum):
 RunKind = Literal["stage", "recipe", "sweep"]
 ClusterKind = Literal["comments", "reactions"]
 
+MetricRule = Literal["final", "last", "max", "min", "best"]
+"""How a curve becomes one number. final: the run's result, or the last value where there is none; best: the value
+at the step where validation was best."""
+
 
 class Problem(Wire):
     """RFC 9457 problem details. ``errors`` lists what is wrong with which field."""
@@ -269,8 +273,13 @@ class InputCandidate(Wire):
 
 
 class RunUpdate(Request):
+    """What is null stays as it is."""
+
     name: str | None = Field(None, min_length=1, max_length=200)
     tags: list[str] | None = Field(None, max_length=50)
+    notes: str | None = Field(None, max_length=20_000, description="Markdown.")
+    starred: bool | None = None
+    archived: bool | None = None
 
 
 class RunClone(Request):
@@ -289,6 +298,41 @@ class Progress(Wire):
     seconds_left: float | None = Field(
         None, description="At the pace of this phase so far; null where nothing can be said yet."
     )
+
+
+class RunRef(Wire):
+    """A run by name, for a link."""
+
+    id: UUID
+    name: str
+    state: RunState
+
+
+class RunStatus(Wire):
+    """What a run's state means just now; made by the server alone, so that all say the same.
+
+    stalled: its worker is silent for longer than its lease. lost: that worker is gone. no worker: none serves its
+    queue.
+    """
+
+    label: Literal[
+        "waiting",
+        "queued",
+        "no worker",
+        "running",
+        "stalled",
+        "lost",
+        "cancelling",
+        "pausing",
+        "paused",
+        "succeeded",
+        "failed",
+        "cancelled",
+    ]
+    sentence: str
+    heartbeat_seconds: float | None = Field(None, description="Age of its worker's last sign of life.")
+    waits_for: list[RunRef] = Field(default_factory=list, description="Runs that must succeed first.")
+    traceback: str | None = Field(None, description="Its end, of a failed run.")
 
 
 class RunSummary(Wire):
@@ -314,6 +358,130 @@ class RunSummary(Wire):
     worker: str | None
     progress: Progress | None
     headline: dict[str, float] = Field(description="The few numbers of its result.")
+    status: RunStatus
+    notes: str
+    starred: bool
+    archived: bool
+    group_key: str | None = Field(description="The same for runs that differ by seeds and splits alone.")
+    columns: dict[str, Any] = Field(
+        default_factory=dict, description="Values of the columns asked for, such as spec.base_lr."
+    )
+
+
+class RunPage(Page[RunSummary]):
+    total: int | None = Field(None, description="Of all pages, where it was asked for.")
+
+
+class GroupMetric(Wire):
+    """One metric over the repetitions of an experiment."""
+
+    mean: float
+    std: float | None = Field(description="Sample std (ddof 1); null for one value.")
+    n: int = Field(description="Values: one a run, or one a split where a run has several.")
+
+
+class RunGroup(Wire):
+    """Runs that differ by seeds and splits alone, as one row."""
+
+    group_key: str
+    name: str = Field(description="Of its newest run.")
+    stage: str
+    newest: UUID
+    created_at: datetime = Field(description="Of its newest run.")
+    tags: list[str]
+    synthetic: bool
+    runs: int
+    asked: int = Field(description="Repetitions that were asked for.")
+    succeeded: int = Field(description="Different repetitions that succeeded; only these are averaged.")
+    states: dict[str, int]
+    repeats: int = Field(description="Succeeded runs that repeat another's seed and splits: not averaged.")
+    warning: str = Field(description="A sentence where repetitions are missing; else empty.")
+    metrics: dict[str, GroupMetric]
+    columns: dict[str, Any] = Field(description="Values of the spec, the same in all of them but for seeds.")
+
+
+class GroupPage(Page[RunGroup]):
+    total: int | None = None
+
+
+class QueryField(Wire):
+    """What the query language may ask about."""
+
+    name: str
+    kind: str
+    help: str
+    operators: list[str]
+    choices: list[str] = Field(default_factory=list)
+
+
+class Vocabulary(Wire):
+    """All that a query can be completed with."""
+
+    fields: list[QueryField]
+    specs: dict[str, str] = Field(description="Dotted path → help.")
+    metrics: list[str]
+    tags: list[str]
+    rules: dict[str, str] = Field(description="How a curve becomes one number: name → help.")
+
+
+class BulkRequest(Request):
+    """The same to each of some runs."""
+
+    ids: list[UUID] = Field(min_length=1, max_length=1000)
+    action: Literal[
+        "tag",
+        "untag",
+        "star",
+        "unstar",
+        "archive",
+        "unarchive",
+        "delete",
+        "cancel",
+        "pause",
+        "resume",
+        "retry",
+    ]
+    tags: list[str] = Field(default_factory=list, max_length=50, description="For tag and untag.")
+
+
+class BulkOutcome(Wire):
+    id: UUID
+    name: str
+    done: bool
+    message: str = Field(description="Why it was not done; empty where it was.")
+
+
+class RunLook(Request):
+    """A way to look at the runs: what the page's address carries."""
+
+    query: str = Field("", max_length=2000)
+    columns: list[str] = Field(default_factory=list, max_length=40)
+    sort: str = Field("-created", max_length=200)
+    grouped: bool = False
+    nested: bool = False
+
+
+class SavedViewCreate(Request):
+    name: str = Field(min_length=1, max_length=80)
+    look: RunLook
+    shared: bool = Field(False, description="For everybody; needs the role editor.")
+
+
+class SavedViewUpdate(Request):
+    name: str | None = Field(None, min_length=1, max_length=80)
+    look: RunLook | None = None
+    shared: bool | None = None
+
+
+class SavedViewView(Wire):
+    id: UUID
+    name: str
+    look: RunLook
+    shared: bool
+    owner: str = Field(description="E-mail.")
+    mine: bool
+    created_at: datetime
+    updated_at: datetime
 
 
 class ArtifactView(Wire):

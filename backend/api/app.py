@@ -28,6 +28,7 @@ from . import (
     predictions,
     reports,
     runs,
+    views,
 )
 from .dependencies import identify
 from .limits import RequestLimits
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         clusters,
         reports,
         ablations,
+        views,
     ):
         closed.include_router(room.router)
     app.include_router(public)

@@ -8,29 +8,33 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from backend.store import logs, metrics, runs, states
+from backend.store import bulk, groups, listing, logs, metrics, runs, states, vocabulary
 from backend.store.compare import compare
 from backend.store.lineage import lineage
+from backend.store.listing import RunFilter
 from vise_client.schemas import (
     ArtifactView,
+    BulkOutcome,
+    BulkRequest,
     CompareQuery,
     Comparison,
     Curve,
     EventView,
+    GroupPage,
     Lineage,
     LogLevel,
     LogLine,
     MetricQuery,
-    Page,
     RecipeCreate,
     RunClone,
     RunCreate,
     RunKind,
+    RunPage,
     RunState,
-    RunSummary,
     RunUpdate,
     RunView,
     SweepCreate,
+    Vocabulary,
 )
 
 from .dependencies import Db, Who, editor
@@ -38,7 +42,32 @@ from .dependencies import Db, Who, editor
 router = APIRouter(tags=["runs"])
 
 
-@router.get("/runs", response_model=Page[RunSummary])
+Asked = Annotated[
+    str,
+    Query(
+        alias="query",
+        max_length=2000,
+        description='Such as: stage = pretrain and spec.base_lr < 0.01 and tag = "c+r" and not archived.',
+    ),
+]
+Sorted = Annotated[
+    str,
+    Query(
+        max_length=200,
+        description="created, name, state, stage, duration, started, finished, spec.… or metric.…; "
+        "- in front: descending.",
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    Query(alias="column", description="Values to add to each row: spec.…, metric.… or metric.…:max."),
+]
+Cursor = Annotated[str | None, Query(max_length=2000)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Count = Annotated[bool, Query(description="Also say how many there are in all.")]
+
+
+@router.get("/runs", response_model=RunPage)
 def list_runs(
     db: Db,
     state: Annotated[list[RunState] | None, Query(description="Any of these.")] = None,
@@ -48,14 +77,15 @@ def list_runs(
     tag: str | None = None,
     search: Annotated[str | None, Query(max_length=200, description="Part of the name, or a tag.")] = None,
     nested: Annotated[bool, Query(alias="all", description="Also the runs of recipes and sweeps.")] = False,
-    sort: Annotated[
-        str, Query(description="created, name, state or stage; - in front: descending.")
-    ] = "-created",
-    cursor: Annotated[str | None, Query(max_length=2000)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> Page[RunSummary]:
+    query: Asked = "",
+    sort: Sorted = "-created",
+    column: Columns = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    count: Count = False,
+) -> RunPage:
     """One page of runs, newest first; ask on with ``next_cursor``."""
-    wanted = runs.RunFilter(
+    wanted = RunFilter(
         states=tuple(s.value for s in state or ()),
         stage=stage,
         kind=kind,
@@ -63,8 +93,43 @@ def list_runs(
         tag=tag,
         search=search,
         nested=nested,
+        query=query,
     )
-    return runs.list_runs(db, wanted, sort=sort, cursor=cursor, limit=limit)
+    return listing.list_runs(
+        db, wanted, sort=sort, cursor=cursor, limit=limit, columns=column or (), count=count
+    )
+
+
+@router.get("/runs/groups", response_model=GroupPage)
+def list_groups(
+    db: Db,
+    query: Asked = "",
+    sort: Sorted = "-created",
+    column: Columns = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    count: Count = False,
+) -> GroupPage:
+    """Runs that differ by seeds and splits alone, as one row with mean ± sample std (n) of each metric.
+
+    A group is listed where one of its runs fits; its numbers are over all of its runs that are not archived.
+    """
+    wanted = RunFilter(nested=True, query=query)
+    return groups.list_groups(
+        db, wanted, sort=sort, cursor=cursor, limit=limit, columns=column or (), count=count
+    )
+
+
+@router.get("/runs/vocabulary", response_model=Vocabulary)
+def read_vocabulary(db: Db) -> Vocabulary:
+    """Fields, paths, metrics and tags that a query can be completed with."""
+    return vocabulary.vocabulary(db)
+
+
+@router.post("/runs/bulk", response_model=list[BulkOutcome], dependencies=[editor])
+def bulk_action(body: BulkRequest, db: Db) -> list[BulkOutcome]:
+    """Tag, star, archive, delete, cancel or retry many; each says for itself whether it went."""
+    return bulk.apply(db, body)
 
 
 @router.post("/runs", response_model=RunView, status_code=201, dependencies=[editor])
@@ -92,12 +157,10 @@ def read_run(run_id: UUID, db: Db) -> RunView:
 
 @router.patch("/runs/{run_id}", response_model=RunView, dependencies=[editor])
 def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
-    """Change the name or the tags."""
+    """Change the name, the tags or the notes; star or archive it."""
     run = runs.get(db, run_id)
-    if body.name is not None:
-        run.name = body.name
-    if body.tags is not None:
-        run.tags = body.tags
+    for field, value in body.model_dump(exclude_none=True).items():
+        setattr(run, field, value)
     db.flush()
     return runs.view(db, run_id)
 

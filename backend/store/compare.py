@@ -47,7 +47,7 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
     for run_id, key, value in latest:
         curves.add(key)
         column = metrics.setdefault(key, [None] * len(found))
-        if key not in rows[run_id].headline:
+        if value is not None and key not in rows[run_id].headline:
             column[place[run_id]] = _finite(value)
     if query.metric is not None and query.metric not in metrics:
         raise Invalid("metric", f"none of these runs has {query.metric!r}; they have {', '.join(metrics)}")

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from vise_client.schemas import Curve, MetricQuery
 
+from . import summaries
 from .states import check_token
 from .tables import MetricLatest, MetricPoint
 
@@ -45,17 +46,9 @@ def append(db: Session, run_id: UUID, token: int, points: Sequence[Point]) -> No
     rows = [{"run_id": run_id, **vars(point)} for point in points]
     # In one order in every transaction, so that two writers never wait for each other in a circle.
     rows.sort(key=lambda row: (row["key"], row["step"]))
-    db.execute(insert(MetricPoint).on_conflict_do_nothing(), rows)
-    last = {row["key"]: {k: row[k] for k in ("run_id", "key", "step", "value")} for row in rows}
-    latest = insert(MetricLatest)
-    db.execute(
-        latest.on_conflict_do_update(
-            index_elements=["run_id", "key"],
-            set_={"step": latest.excluded.step, "value": latest.excluded.value},
-            where=MetricLatest.step <= latest.excluded.step,
-        ),
-        list(last.values()),
-    )
+    fresh = insert(MetricPoint).on_conflict_do_nothing()
+    written = db.execute(fresh.returning(MetricPoint.key, MetricPoint.step, MetricPoint.value), rows)
+    summaries.count_in(db, run_id, [(row.key, row.step, row.value) for row in written])
 
 
 # Per curve, steps are cut into buckets of equal count; the rows of least and of greatest value of each bucket

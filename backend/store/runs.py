@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vise_client.schemas import (
     ArtifactView,
     EventView,
-    Page,
     RecipeCreate,
     RunClone,
     RunCreate,
     RunState,
-    RunSummary,
     RunView,
     SweepCreate,
 )
@@ -34,31 +30,12 @@ from vise_core.specs.recipe_registry import RECIPES
 from vise_core.specs.recipes import InputRef, RecipeSpec, possible_steps
 from vise_core.specs.stages import STAGES, validate_spec
 
-from . import metrics, states
+from . import identity, metrics, states
 from .errors import Conflict, Invalid, NotFound
+from .listing import SHOWN, summaries
 from .tables import Artifact, Dataset, MetricLatest, Model, Run, RunEvent, Upload, User
 
 MAX_CHILDREN = 1000
-SORTS: dict[str, Any] = {
-    "created": None,
-    "name": Run.name,
-    "state": Run.state,
-    # A recipe has no stage; NULL would drop out of the comparison with the cursor.
-    "stage": func.coalesce(Run.stage, ""),
-}
-
-
-@dataclass(frozen=True)
-class RunFilter:
-    """Which runs to list; ``None`` means any."""
-
-    states: tuple[str, ...] = ()
-    stage: str | None = None
-    kind: str | None = None
-    parent: UUID | None = None
-    tag: str | None = None
-    search: str | None = None
-    nested: bool = False
 
 
 def create_run(db: Session, request: RunCreate, user: UUID | None) -> Run:
@@ -80,6 +57,7 @@ def create_run(db: Session, request: RunCreate, user: UUID | None) -> Run:
     )
     db.add(run)
     db.flush()
+    identity.note(db, run)
     states.start(db, run)
     return run
 
@@ -130,6 +108,8 @@ def create_recipe(db: Session, request: RecipeCreate, user: UUID | None) -> Run:
         )
         db.add(made[name])
         db.flush()
+        identity.note(db, made[name])
+    identity.note_together(list(made.values()))
     for run in made.values():
         states.start(db, run)
     return parent
@@ -165,6 +145,9 @@ def create_sweep(db: Session, request: SweepCreate, user: UUID | None) -> Run:
         db.add(child)
         children.append(child)
     db.flush()
+    for child in children:
+        identity.note(db, child)
+    identity.note_together(children)
     for child in children:
         states.start(db, child)
     return parent
@@ -217,25 +200,6 @@ def delete(db: Session, run_id: UUID) -> None:
     db.delete(run)
 
 
-def list_runs(
-    db: Session, wanted: RunFilter, *, sort: str = "-created", cursor: str | None = None, limit: int = 50
-) -> Page[RunSummary]:
-    """One page; keyset paging, so that page 1000 costs what page 1 does. ``sort`` is created, name, state, stage."""
-    descending, by = sort.startswith("-"), sort.removeprefix("-")
-    if by not in SORTS:
-        raise Invalid("sort", f"one of {', '.join(SORTS)}, with - in front for descending")
-    columns = [Run.id] if SORTS[by] is None else [SORTS[by], Run.id]
-    statement = select(Run, User.email, *columns).outerjoin(User, User.id == Run.created_by)
-    statement = _filtered(statement, wanted)
-    if cursor is not None:
-        keys, edge = tuple_(*columns), tuple_(*_read_cursor(cursor, sort)[-len(columns) :])
-        statement = statement.where(keys < edge if descending else keys > edge)
-    statement = statement.order_by(*(c.desc() if descending else c.asc() for c in columns)).limit(limit + 1)
-    rows = db.execute(statement).all()
-    following = _write_cursor(sort, rows[limit - 1][2], rows[limit - 1][-1]) if len(rows) > limit else None
-    return Page[RunSummary](items=[summary(row[0], row[1]) for row in rows[:limit]], next_cursor=following)
-
-
 def view(db: Session, run_id: UUID) -> RunView:
     """One run, whole: with artifacts, latest metrics and children."""
     run = get(db, run_id)
@@ -247,19 +211,20 @@ def view(db: Session, run_id: UUID) -> RunView:
         .order_by(MetricLatest.key)
     )
     children = db.scalars(
-        select(Run).where(Run.parent_id == run_id).order_by(Run.position).limit(MAX_CHILDREN)
+        select(Run).where(Run.parent_id == run_id).order_by(Run.position).limit(MAX_CHILDREN).options(*SHOWN)
     )
     user = db.get(User, run.created_by) if run.created_by else None
     email = user.email if user else None
+    own, *of_children = summaries(db, [(run, email), *((child, email) for child in children)])
     return RunView(
-        **summary(run, email).model_dump(),
+        **own.model_dump(),
         spec=run.spec,
         inputs={role: InputRef.model_validate(ref) for role, ref in run.inputs.items()},
         result=run.result,
         error=run.error,
         artifacts=[ArtifactView.model_validate(a) for a in artifacts],
-        latest={key: value for key, value in latest if value == value and abs(value) != float("inf")},
-        children=[summary(child, email) for child in children],
+        latest={key: value for key, value in latest if value is not None and math.isfinite(value)},
+        children=of_children,
     )
 
 
@@ -269,36 +234,11 @@ def events(db: Session, run_id: UUID) -> list[EventView]:
     return [EventView.model_validate(row) for row in rows]
 
 
-def summary(run: Run, email: str | None) -> RunSummary:
-    fields = {name: getattr(run, name) for name in RunSummary.model_fields if name != "created_by"}
-    return RunSummary(**fields, created_by=email)
-
-
 def invalid_from(error: ValidationError, prefix: str) -> Invalid:
     """The first thing that is wrong with a spec, by its dotted path."""
     first = error.errors()[0]
     path = ".".join([prefix, *(str(part) for part in first["loc"])])
     return Invalid(path, str(first["msg"]).removeprefix("Value error, "))
-
-
-def _filtered(statement: Any, wanted: RunFilter) -> Any:
-    if wanted.parent is not None:
-        statement = statement.where(Run.parent_id == wanted.parent)
-    elif not wanted.nested:
-        statement = statement.where(Run.parent_id.is_(None))
-    if wanted.states:
-        statement = statement.where(Run.state.in_(wanted.states))
-    if wanted.stage is not None:
-        statement = statement.where(Run.stage == wanted.stage)
-    if wanted.kind is not None:
-        statement = statement.where(Run.kind == wanted.kind)
-    if wanted.tag is not None:
-        statement = statement.where(Run.tags.contains([wanted.tag]))
-    if wanted.search:
-        statement = statement.where(
-            or_(Run.name.icontains(wanted.search, autoescape=True), Run.tags.contains([wanted.search]))
-        )
-    return statement
 
 
 def _checked_spec(stage: str, spec: dict[str, Any], field: str) -> dict[str, Any]:
@@ -407,17 +347,3 @@ def _at(spec: dict[str, Any], path: str) -> Any:
     for part in path.split("."):
         node = node[part] if isinstance(node, dict) else None
     return node
-
-
-def _write_cursor(sort: str, value: Any, last: UUID) -> str:
-    return base64.urlsafe_b64encode(json.dumps([sort, str(value), str(last)]).encode()).decode()
-
-
-def _read_cursor(cursor: str, sort: str) -> tuple[str, UUID]:
-    try:
-        given, value, last = json.loads(base64.urlsafe_b64decode(cursor))
-        if given == sort and "\0" not in str(value):
-            return str(value), UUID(last)
-    except (ValueError, TypeError, AttributeError):
-        pass
-    raise Invalid("cursor", "is not one that this list gave; start again without it")

@@ -20,6 +20,7 @@ from vise_client.schemas import Progress, RunState
 from vise_core.errors import ViseError
 
 from . import models as registry
+from . import summaries
 from .errors import Conflict, NotFound, StaleToken
 from .tables import Outbox, Run, RunEvent
 
@@ -193,6 +194,8 @@ def finish(
         values |= {"result": result, "headline": headline or {}, "synthetic": Run.synthetic | synthetic}
     if change(db, run_id, HELD, state, reason or "", token=token, values=values) is None:
         raise StaleToken(f"run {run_id} is no longer held with token {token}")
+    if state is RunState.succeeded:
+        summaries.set_final(db, run_id, headline or {}, result)
 
 
 def release(db: Session, run_id: UUID, token: int, detail: str) -> None:
@@ -221,7 +224,8 @@ def queue_held(
     # The token rises, so that whatever the former holder still sends is refused from here on.
     if held is None:
         return None
-    return queue(db, run_id, [RunState.running], detail, {"token": Run.token + 1} | (values or {}))
+    raised = {"token": Run.token + 1, "reason": detail}
+    return queue(db, run_id, [RunState.running], detail, raised | (values or {}))
 
 
 def request_cancel(db: Session, run_id: UUID) -> Run:

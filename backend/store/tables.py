@@ -188,6 +188,14 @@ class Run(Base):
     queued_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    notes: Mapped[str] = mapped_column(server_default="", comment="Markdown")
+    starred: Mapped[bool] = mapped_column(server_default=text("false"))
+    archived: Mapped[bool] = mapped_column(server_default=text("false"))
+    group_key: Mapped[str | None] = mapped_column(comment="digest of all but seed and splits")
+    replicate: Mapped[str | None] = mapped_column(comment="digest of seed and splits")
+    asked: Mapped[int] = mapped_column(
+        server_default=text("1"), comment="replicates of its group that were asked for together with it"
+    )
 
     __table_args__ = (
         CheckConstraint(
@@ -205,7 +213,43 @@ class Run(Base):
         ),
         Index("ix_runs_depends_on", "depends_on", postgresql_using="gin"),
         Index("ix_runs_tags", "tags", postgresql_using="gin"),
+        # One for each order of the list, so that a page costs the same at 100,000 runs.
+        Index("ix_runs_name_id", "name", "id"),
+        Index("ix_runs_state_id", "state", "id"),
+        Index("ix_runs_stage_id", text("coalesce(stage, '')"), "id"),
+        # Holds all that gathering groups reads of a run, so that the wide rows are left alone.
+        Index("ix_runs_group", "group_key", "replicate", "state", "id", "asked", "archived"),
     )
+
+
+class RunParam(Base):
+    """One leaf of a run's spec, by its dotted path; a list has a row for each of its values."""
+
+    __tablename__ = "run_params"
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(comment="cut at 200 characters")
+    number: Mapped[float | None] = mapped_column(Double)
+
+    __table_args__ = (Index(None, "path", "number", "run_id"), Index(None, "path", "text", "run_id"))
+
+
+class SavedView(Base):
+    """A way to look at the runs: a query with columns, order and grouping, under a name."""
+
+    __tablename__ = "saved_views"
+
+    id: Mapped[UUID] = _id()
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    shared: Mapped[bool] = mapped_column(server_default=text("false"))
+    look: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = _now()
+    updated_at: Mapped[datetime] = _now()
+
+    __table_args__ = (UniqueConstraint("owner_id", "name"),)
 
 
 class RunEvent(Base):
@@ -245,14 +289,27 @@ class MetricPoint(Base):
 
 
 class MetricLatest(Base):
-    """The value of the highest step of each curve, so that lists never read the history."""
+    """What lists show of a curve, so that they never read the history: one row a run and metric.
+
+    ``step`` and ``value`` are those of the highest step, null for a number that has no curve. ``final`` is the
+    number of the run's result, and ``finals`` what it is the mean of, one value a split.
+    """
 
     __tablename__ = "metric_latest"
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
-    step: Mapped[int] = mapped_column(BigInteger)
-    value: Mapped[float] = mapped_column(Double)
+    step: Mapped[int | None] = mapped_column(BigInteger)
+    value: Mapped[float | None] = mapped_column(Double)
+    final: Mapped[float | None] = mapped_column(Double)
+    finals: Mapped[list[float] | None] = mapped_column(ARRAY(Double))
+    min: Mapped[float | None] = mapped_column(Double)
+    min_step: Mapped[int | None] = mapped_column(BigInteger)
+    max: Mapped[float | None] = mapped_column(Double)
+    max_step: Mapped[int | None] = mapped_column(BigInteger)
+    at_best: Mapped[float | None] = mapped_column(Double, comment="value where validation is best")
+
+    __table_args__ = (Index("ix_metric_latest_key", "key", text("coalesce(final, value)"), "run_id"),)
 
 
 class Artifact(Base):

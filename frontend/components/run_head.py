@@ -10,7 +10,7 @@ import streamlit as st
 from frontend.components.page import page_title
 from frontend.components.run_rows import run_rows
 from frontend.session import client, errors_as_sentences, may_edit
-from frontend.style import badge, number, plain, seconds, status_sentence, synthetic_badge
+from frontend.style import number, plain, seconds, status_badge, status_sentence, synthetic_badge
 from vise_client.schemas import RunClone, RunState, RunView
 
 MOST_STEPS = 30
@@ -23,12 +23,12 @@ def run_head(run_id: UUID, drawn: RunState) -> None:
         run = client().run(run_id)
         if run.state.final and not drawn.final:
             st.rerun()
-        badges = f"{badge(run.state)}{synthetic_badge(run.synthetic)}"
-        # Why it failed stands in the box below.
-        told = run.model_copy(update={"reason": None}) if run.state is RunState.failed else run
-        page_title(
-            plain(run.name), f":gray[{run.stage or run.kind}] {plain(status_sentence(told))}", badges=badges
-        )
+        badges = f"{status_badge(run)}{synthetic_badge(run.synthetic)}"
+        told = status_sentence(run)
+        if run.state is RunState.failed and run.reason:
+            # Why it failed stands in the box below.
+            told = told.removesuffix(run.reason).rstrip("; ")
+        page_title(plain(run.name), f":gray[{run.stage or run.kind}] {plain(told)}", badges=badges)
         if run.state is RunState.failed:
             failure(run)
         elif run.state is RunState.paused:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from frontend.style import badge, headline, status_sentence, synthetic_badge
+from frontend.style import headline, status_badge, status_sentence, synthetic_badge
 from vise_client.schemas import RunState, RunSummary
 
 
@@ -30,7 +30,7 @@ def run_lines(runs: Sequence[RunSummary]) -> None:
 
 
 def _state(run: RunSummary) -> str:
-    return f"{badge(run.state)} :gray[{_escape(status_sentence(run))}]"
+    return f"{status_badge(run)} :gray[{_escape(status_sentence(run))}]"
 
 
 def _share(run: RunSummary) -> str:

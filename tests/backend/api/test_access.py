@@ -22,6 +22,9 @@ FOR_VIEWERS = {
     ("DELETE", f"{PREFIX}/tokens/{{token_id}}"),
     ("POST", f"{PREFIX}/metrics/query"),
     ("POST", f"{PREFIX}/runs/compare"),
+    ("POST", f"{PREFIX}/views"),
+    ("PATCH", f"{PREFIX}/views/{{view_id}}"),
+    ("DELETE", f"{PREFIX}/views/{{view_id}}"),
 }
 READING = {"GET", "HEAD"}
 

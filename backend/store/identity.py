@@ -1,0 +1,134 @@
+"""What makes two runs the same experiment: all of spec and inputs, but for seeds and splits.
+
+``group_key`` stands for what is averaged over, ``replicate`` for which of the repetitions a run is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from vise_core.specs.stages import STAGES
+
+from .tables import Run, RunParam
+
+TEXT = 200
+"""Longest text of a parameter that filters and sorts see."""
+
+# Their seed decides what the data are, so that for whoever reads them it is no mere repetition.
+DATA_MAKERS = frozenset({"ingest", "sample_tasks"})
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Digests: the experiment, and which repetition of it."""
+
+    group_key: str
+    replicate: str
+
+
+def identity(
+    stage: str,
+    spec: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    sources: Mapping[str, tuple[str, Identity]],
+) -> Identity:
+    """Of a run of ``stage`` with this whole spec; ``sources``: run id → (stage, identity) of what it reads from.
+
+    Ten evaluations of ten pretrainings that differ by their seed are one experiment, ten times.
+    """
+    same = {name: value for name, value in spec.items() if name not in ("seed", "splits")}
+    varies: dict[str, Any] = {"seed": spec.get("seed")}
+    if isinstance(spec.get("splits"), Mapping):
+        # Split i is the same however many are asked for, so their number makes no other experiment.
+        same["splits"] = {n: v for n, v in spec["splits"].items() if n not in ("seed", "count")}
+        varies["splits"] = spec["splits"].get("seed")
+    read: dict[str, Any] = {}
+    for role, ref in inputs.items():
+        if ref.get("run") not in sources:
+            read[role] = ref
+            continue
+        maker, source = sources[ref["run"]]
+        whole = _digest([source.group_key, source.replicate])
+        read[role] = {"of": whole if maker in DATA_MAKERS else source.group_key, "artifact": ref["artifact"]}
+        varies[role] = source.replicate
+    return Identity(_digest({"stage": stage, "spec": same, "inputs": read}), _digest(varies))
+
+
+def note(db: Session, run: Run) -> None:
+    """Write a new run's identity and its parameters. The run must be in the database, and what it reads from too."""
+    if run.kind != "stage":
+        return
+    rows = db.execute(
+        select(Run.id, Run.stage, Run.group_key, Run.replicate).where(Run.id.in_(run.depends_on))
+    )
+    sources = {
+        str(id_): (stage or "", Identity(key, replicate))
+        for id_, stage, key, replicate in rows
+        if key is not None and replicate is not None
+    }
+    found = identity(run.stage or "", run.spec, run.inputs, sources)
+    run.group_key, run.replicate = found.group_key, found.replicate
+    parameters = [{"run_id": run.id, **row} for row in leaves(run.spec)]
+    if parameters:
+        db.execute(insert(RunParam), parameters)
+
+
+def note_together(runs: Sequence[Run]) -> None:
+    """Keep how many repetitions of each experiment were asked for at once: one that is missing stays missed."""
+    asked: dict[str | None, set[str | None]] = {}
+    for run in runs:
+        asked.setdefault(run.group_key, set()).add(run.replicate)
+    for run in runs:
+        run.asked = len(asked[run.group_key])
+
+
+def leaves(spec: Any, path: str = "") -> Iterator[dict[str, Any]]:
+    """Rows (path, position, text, number) of every leaf; nothing for null, one row a value for a list."""
+    if isinstance(spec, Mapping):
+        for name, value in spec.items():
+            yield from leaves(value, f"{path}.{name}" if path else str(name))
+    elif isinstance(spec, list | tuple):
+        if any(isinstance(item, Mapping | list | tuple) for item in spec):
+            return
+        for position, item in enumerate(spec):
+            yield from ({**row, "position": position} for row in leaves(item, path))
+    elif spec is not None:
+        number = None if isinstance(spec, bool | str) else float(spec)
+        yield {"path": path, "position": 0, "text": as_text(spec)[:TEXT], "number": number}
+
+
+def as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def spec_paths() -> dict[str, str]:
+    """Dotted path → help of every field that a spec of any stage has."""
+    found: dict[str, str] = {}
+    for entry in STAGES.values():
+        schema = entry.spec.model_json_schema()
+        _walk(schema, schema, "", found)
+    return dict(sorted(found.items()))
+
+
+def _walk(node: dict[str, Any], root: dict[str, Any], path: str, found: dict[str, str]) -> None:
+    if "$ref" in node:
+        node = {**root["$defs"][node["$ref"].rpartition("/")[2]], **node}
+    options = [*node.get("oneOf", ()), *node.get("anyOf", ())]
+    for option in options:
+        _walk(option, root, path, found)
+    for name, field in node.get("properties", {}).items():
+        _walk({**field}, root, f"{path}.{name}" if path else name, found)
+    if path and not node.get("properties") and not any("$ref" in option for option in options):
+        found.setdefault(path, str(node.get("description", "")))
+
+
+def _digest(value: Any) -> str:
+    written = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(written.encode()).hexdigest()[:32]

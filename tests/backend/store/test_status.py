@@ -1,0 +1,116 @@
+"""What a run is said to be doing: honest where its worker is silent, gone, or was never there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from backend.store import reconcile, runs, states, workers
+from backend.store.database import connect, migrate, session_factory
+from backend.store.listing import RunFilter, list_runs
+from vise_client.schemas import RunStatus
+
+from .desk import add_run
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Session]:
+    migrate(database_url)
+    engine = connect(database_url)
+    with session_factory(engine)() as session:
+        yield session
+    engine.dispose()
+
+
+def said(db: Session, name: str) -> RunStatus:
+    db.flush()
+    db.expire_all()
+    (run,) = list_runs(db, RunFilter(query=f'name = "{name}"', nested=True)).items
+    return run.status
+
+
+def held(db: Session, silent: float, worker: str = "gpu-1", **values: Any) -> None:
+    """A running run whose worker was last heard of ``silent`` seconds ago, with a lease of 15 s."""
+    heard = datetime.now(UTC) - timedelta(seconds=silent)
+    fields = {"state": "running", "worker": worker, "attempt": 1, "started_at": heard}
+    add_run(db, name="it", heartbeat_at=heard, lease_until=heard + timedelta(seconds=15), **(fields | values))
+
+
+def test_a_run_at_work_says_on_whom_and_when_that_was_heard_of(db: Session) -> None:
+    held(db, silent=3, attempt=2)
+    status = said(db, "it")
+    assert (status.label, status.sentence) == ("running", "on gpu-1, attempt 2")
+    assert status.heartbeat_seconds == pytest.approx(3, abs=2.5)
+
+
+def test_a_silent_worker_that_beats_is_a_stalled_run(db: Session) -> None:
+    workers.beat(db, "gpu-1", ["gpu"], "cuda:0", None)
+    held(db, silent=45)
+    status = said(db, "it")
+    assert status.label == "stalled"
+    assert status.sentence.startswith("gpu-1 is there but says nothing of this run, last heard of 4")
+    assert [r.name for r in list_runs(db, RunFilter(query="stalled")).items] == ["it"]
+
+
+def test_a_run_whose_worker_is_gone_is_lost_and_then_in_line_with_the_reason(db: Session) -> None:
+    held(db, silent=200)
+    status = said(db, "it")
+    assert status.label == "lost"
+    assert "gpu-1 is gone, last heard of 3 min" in status.sentence
+    swept = reconcile.reconcile(db, max_attempts=5, republish_seconds=60, prediction_timeout_seconds=60)
+    assert swept.taken_back == 1
+    workers.beat(db, "gpu-2", ["gpu"], "cuda:0", None)
+    status = said(db, "it")
+    assert status.label == "queued"
+    assert status.sentence.endswith("; gpu-1 was lost: its lease ran out")
+
+
+def test_in_line_without_a_worker_says_so_and_how_to_start_one(db: Session) -> None:
+    add_run(db, name="it", state="queued", queue="gpu")
+    workers.beat(db, "cpu-1", ["cpu", "predict"], "cpu", None)
+    status = said(db, "it")
+    assert status.label == "no worker"
+    assert "no worker serves the queue gpu: start one with vise worker --queues gpu" in status.sentence
+    other = add_run(db, name="busy", state="running")
+    workers.beat(db, "gpu-1", ["gpu"], "cuda:0", other.id)
+    status = said(db, "it")
+    assert status.label == "queued"
+    assert status.sentence.endswith(", its worker is busy")
+
+
+def test_a_waiting_run_names_the_runs_that_it_waits_for(db: Session) -> None:
+    done, going = add_run(db, name="posts"), add_run(db, name="labels", state="running")
+    add_run(db, name="it", state="waiting", depends_on=[done.id, going.id])
+    status = said(db, "it")
+    assert status.sentence == "waits for labels (running)"
+    assert [(ref.id, ref.name) for ref in status.waits_for] == [(going.id, "labels")]
+
+
+def test_a_failed_run_carries_its_reason_and_the_end_of_its_traceback(db: Session) -> None:
+    error = "Traceback\n" + "x\n" * 2000 + "ValueError: row 3"
+    began = datetime.now(UTC) - timedelta(minutes=5)
+    ended = began + timedelta(seconds=125)
+    add_run(
+        db, name="it", state="failed", reason="row 3 is bad", error=error, started_at=began, finished_at=ended
+    )
+    status = said(db, "it")
+    assert (status.label, status.sentence) == ("failed", "took 2 min 5 s; row 3 is bad")
+    assert status.traceback is not None
+    assert status.traceback.endswith("ValueError: row 3")
+    assert len(status.traceback) <= 1500
+
+
+def test_a_parent_counts_its_steps_and_says_where_one_stalls(db: Session) -> None:
+    base = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
+    body = {"spec": {"stage": "ingest", "base": base, "grid": {"seed": [0, 1, 2]}}, "name": "sweep"}
+    sweep = runs.create_sweep(db, runs.SweepCreate.model_validate(body), None)
+    first, second, _ = runs.view(db, sweep.id).children
+    states.claim(db, first.id, "w", 60)
+    states.finish(db, first.id, 1, states.RunState.succeeded)
+    states.claim(db, second.id, "w", -5)
+    status = said(db, "sweep")
+    assert (status.label, status.sentence) == ("stalled", "1 of 3 done, 1 running, 1 stalled")
