@@ -82,7 +82,7 @@ def status(run: Run, around: Surroundings) -> RunStatus:
 
 def span(seconds: float) -> str:
     """A span of time as people say it: 8 s, 3 min 5 s, 2 h 4 min, 3 d 2 h."""
-    whole = int(max(0, seconds))
+    whole = round(max(0.0, seconds))
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:

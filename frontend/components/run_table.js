@@ -88,7 +88,7 @@ function drawRow(view, row, old) {
     else if (column.key === "status") cell.append(...statusCell(row, open));
     else cell.append(...plainCell(row.cells[column.key]));
     if (column.key === "name") cell.className = "name";
-    if (column.key === "status") cell.className = "status";
+    if (column.key === "status" || column.key === "result") cell.className = column.key;
     return cell;
   });
   const node = old ?? make("tr", { role: "row" });

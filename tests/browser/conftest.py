@@ -27,7 +27,7 @@ ADDRESSES: dict[str, tuple[str, ...]] = {
     "launch": ("what=pretrain", "what=evaluate", "clone={vise}"),
     "data": ("tab=Made by runs", "tab=Add"),
     "settings": ("tab=API tokens", "tab=Users", "tab=Audit log"),
-    "runs": ("all=true",),
+    "runs": ("all=true", "grouped=true&query=stage = evaluate"),
     "run": ("run={pretrain}", "run={vise}", "run={recipe}"),
     "compare": ("run={random}&run={vise}",),
     "predict": ("from=Samples&sample=anger 6", "view=History", "view=Labelled set"),

@@ -1,8 +1,6 @@
 """The runs page in a real browser: search with completion, order, groups, choice and what is done with it, views."""
 
-import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,12 +15,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 POSTS = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
 SOON = 60_000
-
-
-@pytest.fixture(scope="module")
-def vise(stack) -> Iterator[ViseClient]:
-    with ViseClient(**json.loads((stack.home / "local.json").read_text())) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
