@@ -384,7 +384,7 @@ def _port() -> int:
 
 
 def _wait(address: str) -> None:
-    until = time.monotonic() + 120
+    until = time.monotonic() + 600
     while True:
         try:
             if httpx.get(address, timeout=5).is_success:

@@ -232,6 +232,8 @@ def _warning(asked: int, succeeded: int, states: Mapping[str, int]) -> str:
     missing = asked - succeeded - sum(n for state, n in states.items() if state != SUCCEEDED)
     if missing > 0:
         parts.append(f"{missing} deleted or archived")
+    if asked == 1:
+        return f"no run has succeeded: {', '.join(parts)}"
     return f"{succeeded} of {asked} seeds and splits" + (f": {', '.join(parts)}" if parts else "")
 
 

@@ -217,7 +217,7 @@ def tell_outcomes() -> None:
     else:
         lines = "\n".join(f"- {o['name'] or o['id']}: {o['message']}" for o in refused[:20])
         st.warning(f"{sentence}\n\n{lines}", icon=":material/warning:")
-    if st.button("Good", key="bulk-told-read"):
+    if st.button("Dismiss", key="bulk-told-read"):
         del st.session_state["bulk-told"]
         st.rerun()
 

@@ -50,7 +50,7 @@ def run_table(
     sort: str,
     grouped: bool,
     editable: bool,
-    epoch: int,
+    epoch: str,
     label: str,
 ) -> Acted:
     """Draw the table. A new ``epoch`` makes it forget what was chosen."""
@@ -111,9 +111,11 @@ def run_data(run: RunSummary, columns: Sequence[str], *, member: bool = False) -
 def group_data(group: RunGroup, columns: Sequence[str], *, open: bool) -> dict[str, Any]:
     """A group as a row: mean ± sample std (n), and what is missing from it."""
     done = group.succeeded >= group.asked
-    sentence = group.warning or f"{group.succeeded} of {group.asked} seeds and splits"
+    all_of = f"all {group.asked} seeds and splits" if group.asked > 1 else ""
+    sentence = group.warning or all_of
     if group.repeats:
-        sentence += f"; {group.repeats} repeated, of which the newest counts"
+        sentence = f"{sentence}; " if sentence else ""
+        sentence += f"{group.repeats} repeated, of which the newest counts"
     live = any(not RunState(state).final for state in group.states)
     label = "complete" if done else "incomplete so far" if live else "incomplete"
     cells: dict[str, Any] = {

@@ -80,7 +80,7 @@ def listing() -> None:
             nothing(look, cursor)
             return
         tell_outcomes()
-        epoch = st.session_state.setdefault("runs-epoch", 0)
+        done = st.session_state.setdefault("bulk-done", 0)
         bar = st.container()
         acted = run_table(
             rows,
@@ -88,12 +88,13 @@ def listing() -> None:
             sort=look.sort,
             grouped=look.grouped,
             editable=st.session_state["may_edit"],
-            epoch=epoch,
+            # Another search is another list: what was chosen in the one before must not be acted on unseen.
+            epoch=f"{done} {look.grouped} {look.nested} {look.query}",
             label="Groups of runs" if look.grouped else "Runs",
         )
         with bar:
             if bulk_bar(acted.chosen):
-                st.session_state["runs-epoch"] += 1
+                st.session_state["bulk-done"] += 1
                 again()
         pager(look, cursor, opened, total, following)
         if acted.went:
