@@ -44,11 +44,11 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
         .where(~MetricLatest.key.startswith(SYSTEM, autoescape=True))
         .order_by(MetricLatest.key)
     )
-    for run_id, key, value in latest:
+    for run_id, key, last in latest:
         curves.add(key)
         column = metrics.setdefault(key, [None] * len(found))
-        if value is not None and key not in rows[run_id].headline:
-            column[place[run_id]] = _finite(value)
+        if last is not None and key not in rows[run_id].headline:
+            column[place[run_id]] = _finite(last)
     if query.metric is not None and query.metric not in metrics:
         raise Invalid("metric", f"none of these runs has {query.metric!r}; they have {', '.join(metrics)}")
     names = _names(db, found)
