@@ -70,8 +70,8 @@ def evaluation(values: dict[str, Any]) -> None:
             "WD": f"{s['chosen']['weight_decay']:g}",
             f"val{unit}": round(s["chosen"]["val"], digits),
             f"test{unit}": None if s["chosen"]["test"] is None else round(s["chosen"]["test"], digits),
-            "S_lr": round(s["s_lr"], digits),
-            "S_wd": round(s["s_wd"], digits),
+            "S_lr": None if s["s_lr"] is None else round(s["s_lr"], digits),
+            "S_wd": None if s["s_wd"] is None else round(s["s_wd"], digits),
         }
         for s in values["splits"]
     ]
@@ -86,6 +86,12 @@ def evaluation(values: dict[str, Any]) -> None:
     st.caption(
         "Chosen on val. S_lr and S_wd: standard deviation (ddof 0) of val over learning rates and weight decays."
     )
+    stopped = sum(p.get("stopped_at_epoch") is not None for s in values["splits"] for p in s["grid"])
+    if stopped:
+        st.caption(
+            f"Early stopping ended {stopped} points of the grid: they show what they had on val then, and were not "
+            "chosen. S_lr and S_wd are empty where they would need one of them."
+        )
     split = st.selectbox("Grid of split", range(len(values["splits"])))
     points = values["splits"][split]["grid"]
     lrs, wds = (list(dict.fromkeys(p[name] for p in points)) for name in ("base_lr", "weight_decay"))

@@ -18,6 +18,7 @@ from vise_core.specs.evaluate import EvaluateSpec, GridPoint
 from vise_core.specs.tasks import written
 
 from .device import autocast, memory_format, precision
+from .early import falls_behind
 from .grid import Setting, learning_rate, settings
 from .job import Job, Outcome
 from .loading import Indices, Look, epoch_batches, image_batches, in_batches
@@ -28,6 +29,8 @@ from .texts import TEXTS, Words
 from .towers import Towers, new_towers
 
 SCORE_BATCH = 64
+COMPARED = "compared"
+"""In the state: training → epoch → val metric, where early stopping compares."""
 
 Reads = Callable[[Indices], Words]
 
@@ -44,17 +47,20 @@ def evaluate_finetuned(job: Job) -> tuple[list[Outcome], ImageClassifier | None]
     for number in range(len(done), len(job.splits) * len(grid)):
         split, setting = number // len(grid), grid[number % len(grid)]
         towers, point, scores = _training(job, split, setting, number, read)
-        earlier = [p["val"] for p in done[split * len(grid) :]]
+        earlier = [p["val"] for p in done[split * len(grid) :] if p["stopped_at_epoch"] is None]
         keep: dict[str, dict[str, Tensor]] = {}
-        if not earlier or point.val > max(earlier):
+        # The first of a split have nothing to be compared with: one at least gets to the end.
+        if point.stopped_at_epoch is None and (not earlier or point.val > max(earlier)):
             keep[f"best-{split}"] = {"scores": to_tensor(scores)}
             if split == 0 and job.texts is None:
                 keep["predictor"] = dict(towers.state_dict())
         done = [*done, point.model_dump()]
-        job.state.save({"done": done}, tensors=keep, drop=[NAME])
+        facts = {"done": done, COMPARED: job.state.facts.get(COMPARED, {})}
+        job.state.save(facts, tensors=keep, drop=[NAME])
+        stopped = "" if point.stopped_at_epoch is None else f", stopped after epoch {point.stopped_at_epoch}"
         job.reporter.log(
             f"split {split}: base lr {setting.base_lr:g}, weight decay {setting.weight_decay:g}: "
-            f"val {written(job.metric, point.val)}"
+            f"val {written(job.metric, point.val)}{stopped}"
         )
     outcomes = []
     for split in range(len(job.splits)):
@@ -91,8 +97,10 @@ def _training(
     """One point of the grid: the trained towers, their metrics, their probabilities for the reported images."""
     towers, took = train(job, split, setting, number, read)
     began = time.perf_counter()
-    point, scores = _judge(job, towers, split, setting, read)
+    ended = took.epoch if took.epoch < job.spec.epochs else None
+    point, scores = _judge(job, towers, split, setting, read, test=ended is None)
     timed = {
+        "stopped_at_epoch": ended,
         "seconds": took.seconds + time.perf_counter() - began,
         "iteration_seconds": took.stepping / took.steps,
     }
@@ -137,13 +145,27 @@ def train(job: Job, split: int, setting: Setting, number: int, read: Reads | Non
                 total += float(loss.detach()) * len(batch)
             stepping = at.stepping + time.perf_counter() - began
             done = number * spec.epochs + epoch + 1
-            _report(job, towers, split, done, total / sum(map(len, batches)), read)
+            value = _report(job, towers, split, done, total / sum(map(len, batches)), read)
             job.reporter.progress(done, trainings * spec.epochs, "epochs", phase=f"split {split}")
             seconds = at.seconds + time.perf_counter() - entered
             at = Midway(epoch + 1, at.steps + len(batches), stepping, seconds)
+            if _hopeless(job, split, number, at.epoch, value):
+                break
             if at.epoch < spec.epochs and job.state.due(SAVE_SECONDS):
                 save_midway(job.state, number, training, at, device)
     return towers, at
+
+
+def _hopeless(job: Job, split: int, number: int, epoch: int, value: float) -> bool:
+    """Whether early stopping ends this training here, compared with the split's trainings before it."""
+    rule = job.spec.early_stopping
+    if rule is None or epoch not in rule.epochs:
+        return False
+    compared: dict[str, dict[str, float]] = job.state.facts.setdefault(COMPARED, {})
+    compared.setdefault(str(number), {})[str(epoch)] = value
+    first = split * len(settings(job.spec))
+    before = [compared.get(str(n), {}).get(str(epoch)) for n in range(first, number)]
+    return falls_behind(rule, epoch, value, [v for v in before if v is not None])
 
 
 def _inputs(
@@ -170,25 +192,27 @@ def _optimizer(towers: nn.Module, spec: EvaluateSpec, setting: Setting) -> torch
     )
 
 
-def _report(job: Job, towers: Towers, split: int, step: int, train_loss: float, read: Reads | None) -> None:
-    """Curves of one training after the other; the step counts epochs over all of them."""
+def _report(job: Job, towers: Towers, split: int, step: int, train_loss: float, read: Reads | None) -> float:
+    """Curves of one training after the other; the step counts epochs over all of them. The metric on val."""
     val = job.splits[split].val
     logits, labels = _logits(job, towers, val, read), job.images.labels[val]
     val_loss = float(cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
     values = {"train_loss": train_loss, "val_loss": val_loss}
-    values |= {f"val_{name}": value for name, value in measure(job.curve_metrics, logits, labels).items()}
+    measured = measure(job.curve_metrics, logits, labels)
+    values |= {f"val_{name}": value for name, value in measured.items()}
     job.reporter.metrics(step, values, epoch=(step - 1) % job.spec.epochs + 1)
+    return measured[job.metric]
 
 
 def _judge(
-    job: Job, towers: Towers, split: int, setting: Setting, read: Reads | None
+    job: Job, towers: Towers, split: int, setting: Setting, read: Reads | None, *, test: bool
 ) -> tuple[GridPoint, npt.NDArray[np.float32]]:
-    """The metrics of a finished training, and its probabilities for the reported images."""
+    """The metrics of a training, and its probabilities for the reported images; on val only without ``test``."""
     parts = job.splits[split]
     val = _logits(job, towers, parts.val, read)
-    test = _logits(job, towers, parts.test, read) if len(parts.test) else None
-    scores = torch.softmax(torch.from_numpy(val if test is None else test), -1).numpy()
-    return job.point(split, setting, val, test), scores
+    on_test = _logits(job, towers, parts.test, read) if test and len(parts.test) else None
+    scores = torch.softmax(torch.from_numpy(val if on_test is None else on_test), -1).numpy()
+    return job.point(split, setting, val, on_test), scores
 
 
 @torch.inference_mode()

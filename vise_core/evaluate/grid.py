@@ -36,23 +36,37 @@ def choose(values: Sequence[float]) -> int:
     return int(np.argmax(np.asarray(values)))
 
 
+def choose_point(points: Sequence[GridPoint]) -> int:
+    """Index of the point that val chooses among those trained to the end; among all where none was."""
+    finished = [i for i, point in enumerate(points) if point.stopped_at_epoch is None]
+    candidates = finished or list(range(len(points)))
+    return candidates[choose([points[i].val for i in candidates])]
+
+
 def split_result(split: int, points: Sequence[GridPoint], sizes: tuple[int, int, int]) -> SplitResult:
     """One split: its grid, the point that val chose, and the sensitivity around it (App. C.3).
 
     S_lr runs over the learning rates at the chosen weight decay, S_wd over the weight decays at the chosen
-    learning rate. Both are population std (ddof 0) of the val metric: the paper does not say; ours.
+    learning rate. Both are population std (ddof 0) of the val metric: the paper does not say; ours. A point that
+    was stopped early is at no comparable place: what would need it is None.
     """
-    chosen = points[choose([point.val for point in points])]
-    over_lr = [point.val for point in points if point.weight_decay == chosen.weight_decay]
-    over_wd = [point.val for point in points if point.base_lr == chosen.base_lr]
+    chosen = points[choose_point(points)]
+    over_lr = [point for point in points if point.weight_decay == chosen.weight_decay]
+    over_wd = [point for point in points if point.base_lr == chosen.base_lr]
     return SplitResult(
         split=split,
         chosen=chosen,
         grid=tuple(points),
-        s_lr=float(np.std(over_lr)),
-        s_wd=float(np.std(over_wd)),
+        s_lr=_spread(over_lr),
+        s_wd=_spread(over_wd),
         sizes=sizes,
     )
+
+
+def _spread(points: Sequence[GridPoint]) -> float | None:
+    if any(point.stopped_at_epoch is not None for point in points):
+        return None
+    return float(np.std([point.val for point in points]))
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:

@@ -86,6 +86,14 @@ class HeadBatch:
         spread = (self._second[i] / (1 - beta2**self._steps)).sqrt_().add_(ADAMW_EPS)
         value -= rate / (1 - beta1**self._steps) * self._first[i] / spread
 
+    def keep(self, positions: Sequence[int]) -> None:
+        """Go on with these heads only, in this order; each as if the others had never been there."""
+        at = torch.tensor(positions, dtype=torch.int64, device=self.weight.device)
+        self.weight, self.bias = self.weight[at], self.bias[at]
+        self._decay = self._decay[at]
+        self._first = [moment[at] for moment in self._first]
+        self._second = [moment[at] for moment in self._second]
+
     def state(self) -> State:
         """Everything that training goes on from, on the CPU."""
         tensors = {"weight": self.weight, "bias": self.bias, "steps": torch.tensor(self._steps)}

@@ -20,8 +20,9 @@ from torch import Tensor
 from vise_core.models.backbones import Backbone
 from vise_core.models.classifier import ImageClassifier
 
+from .early import Running, falls_behind
 from .features import Features, write_features
-from .grid import choose, learning_rate, settings
+from .grid import choose, choose_point, learning_rate, settings
 from .heads import HeadBatch
 from .job import Job, Outcome
 from .loading import Indices, Look, as_tensor, epoch_batches, in_batches
@@ -44,6 +45,8 @@ class _Epoch(NamedTuple):
     val_loss: npt.NDArray[np.float64]
     val: dict[str, npt.NDArray[np.float64]]
     """By metric."""
+    logits: npt.NDArray[np.float32]
+    """(g, n, classes) on val."""
 
 
 def evaluate_linear(job: Job) -> tuple[list[Outcome], ImageClassifier | None]:
@@ -55,11 +58,13 @@ def evaluate_linear(job: Job) -> tuple[list[Outcome], ImageClassifier | None]:
         job.backbone.to(job.device).eval().requires_grad_(False)
     heads = _new_heads(job)
     features = _kept_features(job)
-    _train(job, heads, features)
-    outcomes = [_outcome(job, split, heads[split], features) for split in range(len(job.splits))]
+    running = _train(job, heads, features)
+    outcomes = [
+        _outcome(job, split, heads[split], running[split], features) for split in range(len(job.splits))
+    ]
     if job.backbone is None or job.texts is not None:
         return outcomes, None
-    chosen = choose([point.val for point in outcomes[0].points])
+    chosen = running[0].points.index(choose_point(outcomes[0].points))
     head = job.new_head(0).to(job.device)
     with torch.no_grad():
         head.weight.copy_(heads[0].weight[chosen])
@@ -109,33 +114,68 @@ def _rows(job: Job, towers: Towers, batch: Indices) -> Tensor:
     return torch.cat([as_tensor(features[batch], job.device) for features in towers], 1)
 
 
-def _train(job: Job, heads: list[HeadBatch], features: Towers) -> None:
+def _train(job: Job, heads: list[HeadBatch], features: Towers) -> list[Running]:
+    """Trains the heads; which points of each split's grid got to the end. ``heads`` hold those only."""
     first = int(job.state.facts["epoch"])
+    running = [Running(list(range(len(settings(job.spec))))) for _ in heads]
     if first:
+        running = [Running.from_facts(facts) for facts in job.state.facts["running"]]
         for split, batch in enumerate(heads):
+            batch.keep(running[split].points)
             batch.load_state(job.state.tensors(f"heads-{split}"))
     needed = np.unique(np.concatenate([split.train for split in job.splits]))
     for epoch in range(first, job.spec.epochs):
         if job.reporter.should_stop():
-            _save(job, heads, epoch)
+            _save(job, heads, running, epoch)
             job.state.raise_if_stopped()
         seen = _augmented_features(job, epoch, needed, features) if job.spec.augment else features
-        results = [_epoch(job, split, heads[split], seen, features, epoch) for split in range(len(heads))]
+        results = [
+            _epoch(job, split, heads[split], running[split], seen, features, epoch)
+            for split in range(len(heads))
+        ]
         _report(job, epoch, results)
+        for split, result in enumerate(results):
+            _stop_hopeless(job, split, heads[split], running[split], result, epoch + 1)
         if job.state.due():
-            _save(job, heads, epoch + 1)
-    _save(job, heads, job.spec.epochs)
+            _save(job, heads, running, epoch + 1)
+    _save(job, heads, running, job.spec.epochs)
     (job.workspace / "augmented.npy").unlink(missing_ok=True)
+    return running
 
 
-def _save(job: Job, heads: list[HeadBatch], epoch: int) -> None:
+def _save(job: Job, heads: list[HeadBatch], running: list[Running], epoch: int) -> None:
     job.state.save(
-        {"epoch": epoch}, tensors={f"heads-{split}": batch.state() for split, batch in enumerate(heads)}
+        {"epoch": epoch, "running": [grid.facts() for grid in running]},
+        tensors={f"heads-{split}": batch.state() for split, batch in enumerate(heads)},
     )
 
 
-def _epoch(job: Job, split: int, heads: HeadBatch, seen: Towers, features: Towers, epoch: int) -> _Epoch:
+def _stop_hopeless(
+    job: Job, split: int, heads: HeadBatch, running: Running, result: _Epoch, epoch: int
+) -> None:
+    """Drop the heads that the rule ends after this epoch, and keep what they were worth."""
+    values = result.val[job.metric].tolist()
+    ends = [falls_behind(job.spec.early_stopping, epoch, value, values) for value in values]
+    if not any(ends):
+        return
     grid = settings(job.spec)
+    for position, number in enumerate(running.points):
+        if ends[position]:
+            point = job.point(split, grid[number], result.logits[position], None)
+            running.stopped[number] = point.model_copy(update={"stopped_at_epoch": epoch})
+    kept = [position for position, end in enumerate(ends) if not end]
+    heads.keep(kept)
+    running.points = [running.points[position] for position in kept]
+    job.reporter.log(
+        f"split {split}: {sum(ends)} points of the grid were stopped after epoch {epoch}, {len(kept)} go on"
+    )
+
+
+def _epoch(
+    job: Job, split: int, heads: HeadBatch, running: Running, seen: Towers, features: Towers, epoch: int
+) -> _Epoch:
+    everything = settings(job.spec)
+    grid = [everything[number] for number in running.points]
     rates = torch.tensor([learning_rate(s.base_lr, job.spec, epoch) for s in grid], device=job.device)
     labels = torch.from_numpy(job.images.labels).to(job.device)
     loss = torch.zeros(len(grid), dtype=torch.float64, device=job.device)
@@ -148,6 +188,7 @@ def _epoch(job: Job, split: int, heads: HeadBatch, seen: Towers, features: Tower
         train_loss=(loss / len(job.splits[split].train)).cpu().numpy(),
         val_loss=val_loss,
         val={name: np.array([values[name] for values in measured]) for name in job.curve_metrics},
+        logits=logits,
     )
 
 
@@ -180,15 +221,16 @@ def _report(job: Job, epoch: int, results: list[_Epoch]) -> None:
     job.reporter.progress(epoch + 1, job.spec.epochs, "epochs", phase="linear classifiers")
 
 
-def _outcome(job: Job, split: int, heads: HeadBatch, features: Towers) -> Outcome:
+def _outcome(job: Job, split: int, heads: HeadBatch, running: Running, features: Towers) -> Outcome:
     """The metrics after the last epoch; test counts only where there is one."""
     parts = job.splits[split]
     val, _ = _scores(job, heads, features, parts.val)
     test = _scores(job, heads, features, parts.test)[0] if len(parts.test) else None
-    points = [
-        job.point(split, setting, val[j], None if test is None else test[j])
-        for j, setting in enumerate(settings(job.spec))
-    ]
-    chosen = choose([point.val for point in points])
+    found = dict(running.stopped)
+    for position, number in enumerate(running.points):
+        setting = settings(job.spec)[number]
+        found[number] = job.point(split, setting, val[position], None if test is None else test[position])
+    points = [point for _, point in sorted(found.items())]
+    chosen = running.points.index(choose_point(points))
     logits = torch.from_numpy((val if test is None else test)[chosen])
     return Outcome(points, torch.softmax(logits, -1).numpy())

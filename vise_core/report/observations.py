@@ -42,6 +42,7 @@ class Observation(Record):
     run: str = Field("", description="Id of the run behind it.")
     synthetic: bool = False
     cached: bool = Field(False, description="Features computed once, without augmentation.")
+    stopped: bool = Field(False, description="Early stopping ended points of the grid.")
     pretrained_on: int | None = Field(None, description="Images seen in pretraining, where known.")
 
     def fits(self, facts: Facts) -> bool:
@@ -71,6 +72,7 @@ def observe(result: EvaluateResult, run: str = "") -> list[Observation]:
         "run": run,
         "synthetic": result.synthetic,
         "cached": result.features == "cached",
+        "stopped": result.stopped_early,
         "pretrained_on": result.pretrained_on,
     }
     return [
@@ -107,11 +109,13 @@ def _quantities(
             yield "test", metric, _secondary(chosen, "test_secondary", metric)
     yield None, "base_lr", tuple(point.base_lr for point in chosen)
     yield None, "weight_decay", tuple(point.weight_decay for point in chosen)
-    yield None, "s_lr", tuple(split.s_lr for split in result.splits)
-    yield None, "s_wd", tuple(split.s_wd for split in result.splits)
+    for name in ("s_lr", "s_wd"):
+        spreads = tuple(getattr(split, name) for split in result.splits)
+        if None not in spreads:  # early stopping leaves them unknown
+            yield None, name, spreads
     if result.batch is not None:
         yield None, "batch_size", (float(result.batch),)
-    trainings = [point for split in result.splits for point in split.grid]
+    trainings = [point for split in result.splits for point in split.grid if point.stopped_at_epoch is None]
     steps = [point.iteration_seconds for point in trainings if point.iteration_seconds is not None]
     totals = [point.seconds / 60 for point in trainings if point.seconds is not None]
     if steps and totals:

@@ -12,7 +12,7 @@ from vise_core.specs.tasks import METRICS
 from .latex import LatexCell, latex_grouped_table
 from .published import PublishedColumn
 from .reproduced import SETTINGS, Cell, OurCell, ReproducedTable, Row, Show, backbone_title
-from .text import markdown_escape, not_a_formula
+from .text import STOPPED, markdown_escape, not_a_formula
 
 TableFormat = Literal["markdown", "csv", "latex"]
 NOT_RUN = "not run"
@@ -56,8 +56,9 @@ def difference_text(ours: OurCell, column: PublishedColumn) -> str:
 
 
 def marks(ours: OurCell) -> str:
-    """Footnote letters: s synthetic data, c cached features."""
-    return ("s" if ours.synthetic else "") + ("c" if ours.cached else "")
+    """Footnote letters: s synthetic data, c cached features, e early stopping."""
+    told = (("s", ours.synthetic), ("c", ours.cached), ("e", ours.stopped))
+    return "".join(letter for letter, holds in told if holds)
 
 
 def notes(table: ReproducedTable, show: Show) -> list[str]:
@@ -76,6 +77,8 @@ def notes(table: ReproducedTable, show: Show) -> list[str]:
         told.append("[s] synthetic data: generated, not real")
     if any(cell.cached for cell in cells):
         told.append("[c] cached features: computed once, without augmentation")
+    if any(cell.stopped for cell in cells):
+        told.append(f"[e] {STOPPED}")
     if show == "both":
         told.append("rows marked published are the paper's own numbers, not ours")
     return told

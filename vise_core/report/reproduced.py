@@ -44,6 +44,7 @@ class OurCell(Record):
     runs: tuple[str, ...] = ()
     synthetic: bool = False
     cached: bool = False
+    stopped: bool = False
 
 
 class Cell(Record):
@@ -174,6 +175,7 @@ def _ours(facts: Facts, observations: Sequence[Observation]) -> OurCell | None:
         runs=tuple(dict.fromkeys(one.run for one in fitting if one.run)),
         synthetic=any(one.synthetic for one in fitting),
         cached=any(one.cached for one in fitting),
+        stopped=any(one.stopped for one in fitting),
     )
 
 

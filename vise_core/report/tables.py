@@ -15,7 +15,7 @@ from vise_core.specs.reports import EvaluationCell, EvaluationRow, EvaluationTab
 from vise_core.specs.tasks import METRICS
 
 from .latex import LatexCell, latex_table
-from .text import markdown_escape, not_a_formula
+from .text import STOPPED, markdown_escape, not_a_formula
 
 REFERENCE_WEIGHTS = "in-sup"
 """The row that others of the same backbone are compared with (Tables 6, 7)."""
@@ -34,6 +34,7 @@ class Cell:
     best: bool
     synthetic: bool
     cached: bool
+    stopped: bool
 
     @property
     def value_text(self) -> str:
@@ -54,12 +55,9 @@ class Cell:
 
     @property
     def marks(self) -> str:
-        """Footnote letters: s synthetic data, c cached features, v reported on val."""
-        return "".join(
-            letter
-            for letter, told in (("s", self.synthetic), ("c", self.cached), ("v", self.on == "val"))
-            if told
-        )
+        """Footnote letters: s synthetic data, c cached features, e early stopping, v reported on val."""
+        told = (("s", self.synthetic), ("c", self.cached), ("e", self.stopped), ("v", self.on == "val"))
+        return "".join(letter for letter, holds in told if holds)
 
 
 @dataclass(frozen=True)
@@ -86,6 +84,7 @@ class ResultTable:
         meanings = {
             "s": "[s] synthetic data: generated, not real",
             "c": "[c] cached features: computed once, without augmentation",
+            "e": f"[e] {STOPPED}",
             "v": "[v] on val: the task has no test labels",
         }
         return notes + [text for letter, text in meanings.items() if letter in marks]
@@ -190,6 +189,7 @@ def _cell(result: EvaluateResult, reference: float | None, best: float) -> Cell:
         best=mean == best,
         synthetic=result.synthetic,
         cached=result.features == "cached",
+        stopped=result.stopped_early,
     )
 
 

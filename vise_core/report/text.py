@@ -1,6 +1,8 @@
-"""Names that users chose, made harmless for the format they end in."""
+"""Names that users chose, made harmless for the format they end in; a note that tables share."""
 
 from __future__ import annotations
+
+STOPPED = "early stopping: points of the grid that fell behind were not trained to the end, and not chosen"
 
 
 def markdown_escape(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -48,6 +49,28 @@ SETUPS: dict[Setup, str] = {
 """Each setup in words. The paper's main one for a task with texts is ``image+text-frozen`` (Sec. 4.3)."""
 
 
+class MedianStopping(Record):
+    """The median rule (Golovin et al. 2017): a training that is behind after one of these epochs ends there.
+
+    Behind is whatever has less on val than the median of the same split's points after as many epochs: of all that
+    are still trained where they train side by side (linear), of those trained before it where they train in turn
+    (fine-tuned). The point that leads is never stopped. Points that were stopped are not chosen.
+    """
+
+    kind: Literal["median"] = "median"
+    epochs: tuple[int, ...] = Field(
+        min_length=1, description="Finished epochs after which points are compared, ascending."
+    )
+    fewest: int = Field(3, ge=2, description="Points to compare with, at least; with fewer none is stopped.")
+
+    @field_validator("epochs")
+    @classmethod
+    def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if value[0] < 1 or any(a >= b for a, b in pairwise(value)):
+            raise ValueError("epochs count from 1 and ascend")
+        return value
+
+
 class EvaluateSpec(Spec):
     """Judge a backbone on a task: grid over learning rate and weight decay, chosen on val."""
 
@@ -81,6 +104,11 @@ class EvaluateSpec(Spec):
     )
     milestones: tuple[int, ...] = Field((60, 80), description="Epochs at which the learning rate decays.")
     gamma: float = Field(0.1, gt=0, le=1)
+    early_stopping: MedianStopping | None = Field(
+        None,
+        description="End hopeless points of the grid early. Off: every point is trained to the end, as in the paper. "
+        "With it S_lr and S_wd are not known where they would need a point that was stopped.",
+    )
     batch: int = Field(128, ge=1)
     bias_prior: float = Field(0.01, gt=0, lt=1)
     image_size: int | None = Field(
@@ -94,6 +122,12 @@ class EvaluateSpec(Spec):
         if len(set(value)) != len(value) or any(v < 0 for v in value):
             raise ValueError("values must be distinct and not negative")
         return value
+
+    @model_validator(mode="after")
+    def _stops_before_the_end(self) -> EvaluateSpec:
+        if self.early_stopping is not None and self.early_stopping.epochs[-1] >= self.epochs:
+            raise ValueError(f"early_stopping.epochs: the last must be before the end, epoch {self.epochs}")
+        return self
 
     @property
     def reads_images(self) -> bool:
@@ -144,6 +178,10 @@ class GridPoint(Record):
         default_factory=dict, description="Further metrics on val, by name; they choose nothing."
     )
     test_secondary: dict[str, float] = Field(default_factory=dict, description="Further metrics on test.")
+    stopped_at_epoch: int | None = Field(
+        None,
+        description="Finished epochs after which early stopping ended it; val is what it had then, test is unknown.",
+    )
     seconds: float | None = Field(
         None,
         description="Wall time of this training, validation included; None where many are trained at once.",
@@ -159,10 +197,13 @@ class SplitResult(Record):
     split: int
     chosen: GridPoint
     grid: tuple[GridPoint, ...]
-    s_lr: float = Field(
-        description="Std (ddof 0) of val over learning rates at the best weight decay (App. C.3)."
+    s_lr: float | None = Field(
+        description="Std (ddof 0) of val over learning rates at the best weight decay (App. C.3). None where early "
+        "stopping ended one of these trainings."
     )
-    s_wd: float = Field(description="Std (ddof 0) of val over weight decays at the best learning rate.")
+    s_wd: float | None = Field(
+        description="Std (ddof 0) of val over weight decays at the best learning rate. None as above."
+    )
     sizes: tuple[int, int, int] = Field(description="Images in train, val, test.")
 
 
@@ -219,6 +260,11 @@ class EvaluateResult(Result):
     )
     weights_licence: str = Field("", description="Of published weights: the licence they come under.")
     weights_trained_on: str = Field("", description="Of published weights: what their authors trained on.")
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether early stopping ended any point of the grid."""
+        return any(point.stopped_at_epoch is not None for split in self.splits for point in split.grid)
 
     def headline(self) -> dict[str, float]:
         values = {f"val_{self.metric}": self.val_mean, f"test_{self.metric}": self.test_mean}
