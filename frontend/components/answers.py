@@ -151,13 +151,16 @@ def _feedback(answer: PredictionView, truth: str | None) -> None:
         )
         classes: Sequence[str] = answer.model.classes
         suggested = truth if truth in classes else answer.predicted
-        label = st.selectbox(
-            "It is",
-            classes,
-            index=classes.index(suggested) if suggested in classes else 0,
-            key=f"label-{answer.id}",
-        )
-        if st.button("Keep with this label", key=f"keep-{answer.id}", type="primary") and label:
+        # A form: choosing alone must not run the page again, which would close the popover.
+        with st.form(f"feedback-{answer.id}", border=False):
+            label = st.selectbox(
+                "It is",
+                classes,
+                index=classes.index(suggested) if suggested in classes else 0,
+                key=f"label-{answer.id}",
+            )
+            given = st.form_submit_button("Keep with this label", type="primary")
+        if given and label:
             with errors_as_sentences():
                 forget_answer(answer.id, client().give_feedback(answer.id, label))
                 st.rerun()

@@ -99,7 +99,7 @@ def test_two_images_and_two_models_side_by_side_asked_once(
     panels(page, 4)
     assert asked_so_far(material) == before + 4
 
-    heat.scroll_into_view_if_needed()
+    page.wait_for_timeout(1500)  # Until the chart is drawn anew.
     heat.locator(".nsewdrag").first.hover()
     expect(page.get_by_text(re.compile(r"heat \d\.\d\d")).first).to_be_visible()
     page.screenshot(path=pictures / "predict-two-models.png", full_page=True)
@@ -212,8 +212,9 @@ def test_clusters_are_searched_opened_and_linked(
     page.get_by_role("textbox", name="Search by word").fill(word)
     page.get_by_role("textbox", name="Search by word").press("Enter")
     hits = material.vise.clusters(explorer.artifact_id, "comments", search=word)
-    expect(page.get_by_role("heading", name=f"{hits.total} comment cluster")).to_be_visible()
-    page.get_by_role("button", name="Open").nth(0).click()
+    counted = f"{hits.total:,} comment cluster" + ("" if hits.total == 1 else "s")
+    expect(page.get_by_role("heading", name=counted, exact=True)).to_be_visible()
+    page.locator(f".st-key-row-comments-{hits.items[0].cluster}").get_by_role("button", name="Open").click()
     page.wait_for_url(re.compile(f"cluster={hits.items[0].cluster}"))
     expect(page.get_by_role("heading", name=f"Comment cluster {hits.items[0].cluster}")).to_be_visible()
     page.screenshot(path=pictures / "clusters-comments.png", full_page=True)
