@@ -32,6 +32,7 @@ class Material:
 
     vise: ViseClient
     token: str
+    pretrained: str
     models: tuple[ModelView, ModelView]
     files: tuple[Path, Path]
 
@@ -47,7 +48,7 @@ def material(sample, stack, vise: ViseClient, tmp_path_factory: pytest.TempPathF
         for step in ("random", "vise")
     ]
     token = json.loads((stack.home / "local.json").read_text())["token"]
-    yield Material(vise, token, (models[0], models[1]), files)
+    yield Material(vise, token, sample.ids["pretrain"], (models[0], models[1]), files)
     for model in models:
         vise.delete_model(model.id)
 
@@ -183,12 +184,11 @@ def test_samples_are_marked_and_judged_and_the_address_says_which(
 
 
 def test_expected_engagement_beside_the_answers(material: Material, stack, page: Page) -> None:
-    settled(page, ask_page(stack, material) + "&engagement=true")
+    settled(page, f"{ask_page(stack, material)}&engagement=true&pretrained={material.pretrained}")
     page.locator("input[type=file]").set_input_files(material.files[1])
     panels(page, 2)
     expect(page.get_by_text("most probable comment clusters")).to_be_visible(timeout=60_000)
-    model = material.vise.engagement_models()[0]  # the newest is chosen at first
-    found = material.vise.engagement(material.files[1].read_bytes(), run_id=model.run_id, top=8)
+    found = material.vise.engagement(material.files[1].read_bytes(), run_id=material.pretrained, top=8)
     assert found.answer is not None
     assert found.answer.comments is not None
     first = found.answer.comments[0]
