@@ -7,6 +7,7 @@ as ``sklearn.cluster.KMeans``; centroids stay sparse, and the result does not de
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ INIT_ROWS, INIT_ROWS_PER_CLUSTER = 20_000, 10
 """k-means++ looks at every row of so many; of more, at a random sample of at least as many, and of so many for each
 cluster (ours: at a million rows, all would take hours)."""
 
+Each = Callable[[int, float], bool]
+
 
 def fit_sparse(
     rows: sparse.csr_matrix,
@@ -30,11 +33,13 @@ def fit_sparse(
     tol: float,
     spherical: bool = False,
     threads: int | None = None,
+    each: Each | None = None,
 ) -> tuple[sparse.csr_matrix, int]:
     """(centroids (k, d) float32 CSR, iterations) of (n, d) float32 rows.
 
     ``spherical``: rows and centroids are put on the unit sphere. ``tol`` is relative to the mean variance of a
-    column. ``threads``: None means all cores.
+    column. ``threads``: None means all cores. ``each`` is told the number of each iteration and the inertia of the
+    centroids that it begins with, and may end the fit by answering True.
     """
     threads = threads or os.cpu_count() or 1
     random = np.random.RandomState(seed)
@@ -50,6 +55,8 @@ def fit_sparse(
     for iteration in range(1, max_iter + 1):
         before = labels
         labels, squared = InvertedIndex.build(centroids).nearest(rows, threads=threads)
+        if each is not None and each(iteration, float(squared.sum())):
+            return centroids, iteration - 1
         moved = mean_rows(rows, labels, squared, k, threads=threads)
         if spherical:
             moved = unit_rows(moved)
