@@ -52,6 +52,12 @@ PICTURES = (
     Picture("compare", "compare?run={random}&run={vise}", "Compare: what differs between two evaluations"),
     Picture("results", "results", "Results: the table of our own evaluations, on synthetic data"),
     Picture("launch", "launch?what=pretrain", "Launch: the form of a pretraining, made from its spec"),
+    Picture(
+        "predict",
+        "predict?from=Samples&sample=anger 6",
+        "Predict: what a model says of a sample image, and where it looks",
+    ),
+    Picture("clusters", "clusters?search=love", "Clusters: what people wrote under synthetic posts, grouped"),
 )
 
 
@@ -110,11 +116,11 @@ def settle(page: Page, timeout: float = 120_000) -> None:
 
 
 def outline(page: Page) -> list[str]:
-    """What stands on the page for who cannot see it: headings, tabs, inputs, buttons; numbers as #, each once."""
-    roles = "heading|tab|textbox|combobox|checkbox|switch|slider|spinbutton|button|radio|columnheader"
+    """What stands on the page whatever data it shows: headings, tabs and inputs; numbers as #, each once."""
+    named = r'(?:heading|tab|textbox|combobox|slider|spinbutton|switch) "(?:[^"\\]|\\.)*"'
     lines = page.locator("main").aria_snapshot().splitlines()
-    found = (re.match(rf'\\s*- ((?:{roles}) "(?:[^"\\\\]|\\\\.)*")', line) for line in lines)
-    return list(dict.fromkeys(re.sub(r"\\d+", "#", m[1]) for m in found if m))
+    found = (re.match(rf"\s*- ({named})(?! \[level=[3-6]\])", line) for line in lines)
+    return list(dict.fromkeys(re.sub(r"\d+", "#", m[1]) for m in found if m))
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from vise_client.schemas import RunView
 
 BROKEN = f"[data-testid=stException], .st-key-{session.BROKEN}"
 """The box that Streamlit, or our frame in its place, shows where a page's script has failed."""
+UNEXPECTED = "the server's log has the traceback"
+"""What the API says of an error of its own (backend.api.errors)."""
 # Streamlit looks for its health route below the page's path before it looks at the root.
 HARMLESS = re.compile(r"/_stcore/(health|host-config)")
 RECIPE_SECONDS = 360
@@ -168,6 +170,7 @@ def visit(stack) -> Callable[[Page, str], None]:
         page.goto(f"{stack.url}/{address}")
         settle(page)
         assert page.locator(BROKEN).count() == 0, address
+        assert page.get_by_text(UNEXPECTED).count() == 0, address
 
     return go
 
