@@ -57,7 +57,6 @@ PICTURES = (
         "predict?from=Samples&sample=anger 6",
         "Predict: what a model says of a sample image, and where it looks",
     ),
-    Picture("clusters", "clusters?search=love", "Clusters: what people wrote under synthetic posts, grouped"),
 )
 
 
