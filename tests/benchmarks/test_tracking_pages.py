@@ -16,6 +16,8 @@ from backend.store.groups import list_groups
 from backend.store.listing import RunFilter, list_runs
 from backend.store.tables import MetricPoint
 
+pytestmark = pytest.mark.unproven
+
 FILE = Path(__file__).parents[2] / "benchmarks" / "tracking_pages.py"
 
 WRONG_SUMMARIES = text(

@@ -30,6 +30,8 @@ from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.recipe_registry import RECIPES
 from vise_core.specs.recipes import RecipeSpec
 
+pytestmark = pytest.mark.unproven
+
 Vise = Callable[..., subprocess.CompletedProcess[str]]
 
 TABLES = (
