@@ -65,7 +65,17 @@ def test_a_run_waits_for_what_it_reads_from_and_falls_with_it(editor) -> None:
 def test_the_sample_recipe_is_a_parent_with_its_steps(editor) -> None:
     recipe = editor.post(f"{PREFIX}/recipes/runs", json={"recipe": "sample"}).json()
     states = {child["step"]: child["state"] for child in recipe["children"]}
-    assert list(states) == ["posts", "cluster", "label", "explore", "random", "imagenet", "pretrain", "vise"]
+    assert list(states) == [
+        "posts",
+        "cluster",
+        "label",
+        "explore",
+        "random",
+        "imagenet",
+        "pretrain",
+        "vise",
+        "compare",
+    ]
     assert states.pop("posts") == "queued"
     assert set(states.values()) == {"waiting"}
     assert recipe["synthetic"] is True
