@@ -66,7 +66,9 @@ def test_the_page_stands_in_every_size_and_scheme(
     pictures: Path,
 ) -> None:
     context = looking(size, scheme)
-    for address in addresses[name]:
+    # Its bare address in all four; what fills it in two of them, which between them have both sizes and both schemes.
+    full = (size, scheme) in ((DESKTOP, "light"), (PHONE, "dark"))
+    for address in addresses[name] if full else addresses[name][:1]:
         page = context.new_page()
         errors = watch(page)
         visit(page, address)
