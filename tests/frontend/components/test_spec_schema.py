@@ -55,7 +55,7 @@ def test_every_field_can_be_swept_also_inside_a_union(stage: str) -> None:
             node = node[part]
         base = completed({}, defaults(stage), schema, schema, [path])
         (point,) = SweepSpec(stage=stage, base=base, grid={path: (node,)}).points()
-        assert validate_spec(stage, point) == STAGES[stage].spec()
+        assert validate_spec(stage, point.spec) == STAGES[stage].spec()
 
 
 def test_a_change_in_a_group_keeps_what_the_group_cannot_do_without() -> None:
