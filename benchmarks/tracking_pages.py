@@ -305,24 +305,45 @@ def time_api(client: ViseClient, repeats: int) -> dict[str, tuple[float, float]]
     return time_calls(calls, repeats)
 
 
-def time_runs_page(page: Page, url: str, repeats: int) -> dict[str, tuple[float, float]]:
-    """From the address to the last row on the screen, in a browser that is signed in."""
+DRAWN = """([at_least, what]) => {
+    const app = document.querySelector('[data-testid="stApp"]');
+    const waiting = '[data-testid="stSkeleton"], [data-testid="stAppSkeleton"], [data-testid="stSpinner"]';
+    return app?.dataset.testScriptState === "notRunning" && !document.querySelector(waiting)
+        && document.querySelectorAll(what).length >= at_least;
+}"""
+"""The page's script has ended, nothing stands in for something else, and so many of these are there."""
+LINES = ".js-plotly-plot .scatterlayer .trace .js-line"
 
-    def visit(path: str) -> Callable[[], object]:
+
+def time_pages(page: Page, url: str, runs: list[UUID], repeats: int) -> dict[str, tuple[float, float]]:
+    """From the address until all is on the screen, in a browser that is signed in.
+
+    ``runs``: ids of at least 100 runs, of which one and a hundred are looked at; each visit has others.
+    """
+    rng = random.Random(1)
+
+    def visit(path: Callable[[], str], at_least: int, what: str) -> Callable[[], object]:
         def call() -> None:
-            page.goto(f"{url}/{path}")
-            page.get_by_text(" in all").wait_for()
-            page.locator(".runs tbody tr").nth(24).wait_for()
+            page.goto(f"{url}/{path()}")
+            page.wait_for_function(DRAWN, arg=[at_least, what])
 
         return call
 
+    def hundred() -> str:
+        return "&".join(f"run={run}" for run in rng.sample(runs, 100))
+
+    rows = ".runs tbody tr"
+    search = "all=true&query=stage %3D evaluate and not archived&sort=-metric.val_accuracy"
     return time_calls(
         {
-            "page: runs": visit("runs"),
-            "page: runs, a search and an order": visit(
-                "runs?all=true&query=stage %3D evaluate and not archived&sort=-metric.val_accuracy"
+            "page: runs": visit(lambda: "runs", 25, rows),
+            "page: runs, a search and an order": visit(lambda: f"runs?{search}", 25, rows),
+            "page: runs, grouped": visit(lambda: "runs?grouped=true", 25, rows),
+            "page: run, its curves": visit(lambda: f"run?run={rng.choice(runs)}", 3, LINES),
+            "page: compare 100 runs, what differs": visit(
+                lambda: f"compare?{hundred()}", 1, "[data-testid=stDataFrame] canvas"
             ),
-            "page: runs, grouped": visit("runs?grouped=true"),
+            "page: compare 100 runs, curves": visit(lambda: f"compare?{hundred()}&tab=Curves", 100, LINES),
         },
         repeats,
     )
@@ -420,14 +441,14 @@ def main() -> None:
     try:
         with running(folder) as servers:
             began = time.monotonic()
-            fill_database(servers["database"], options.runs, options.points)
+            made = fill_database(servers["database"], options.runs, options.points)
             took = time.monotonic() - began
             print(f"{options.runs:,} runs and {options.points:,} points written in {took:.0f} s", flush=True)
             with ViseClient(servers["api"], servers["token"]) as client:
                 time_api(client, options.repeats)
             if not options.no_browser:
                 with signed_in_page(servers) as page:
-                    time_runs_page(page, servers["page"], options.repeats)
+                    time_pages(page, servers["page"], made, options.repeats)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

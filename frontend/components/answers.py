@@ -12,9 +12,8 @@ import streamlit as st
 from frontend.charts.heat import heat_figure, read_heat, where_strongest
 from frontend.charts.palette import is_dark
 from frontend.charts.shares import share_bars
-from frontend.markdown import escape
 from frontend.session import client, errors_as_sentences
-from frontend.style import headline, synthetic_badge
+from frontend.style import headline, plain, synthetic_badge
 from vise_client.schemas import ModelView, PredictionView
 from vise_core.specs.explain import CAM_METHODS, CLASS_FREE_METHODS, ColourMap
 
@@ -39,7 +38,7 @@ def answers_of_image(shown: Shown, models: Mapping[UUID, ModelView], look: Look,
     with st.container(border=True, key=f"image-{shown.position}"):
         truth = shown.image.truth if shown.image else None
         mark = synthetic_badge(shown.image is not None and shown.image.synthetic)
-        st.subheader(f"{shown.position + 1}. {escape(shown.name)}", anchor=False)
+        st.subheader(f"{shown.position + 1}. {plain(shown.name)}", anchor=False)
         if mark or truth:
             st.markdown(f"{mark} {f'Generated as **{truth}**.' if truth else ''}".strip())
         columns = min(ACROSS, max(2, len(shown.answers) + 1))
@@ -65,7 +64,7 @@ def _panel(
     def draw() -> None:
         if isinstance(answer, str):
             if model is not None:
-                st.markdown(f"**{escape(model.name)}**")
+                st.markdown(f"**{plain(model.name)}**")
             st.warning(answer)
             return
         _model_answer(answer, truth, look, may_label, width)
@@ -89,7 +88,7 @@ def _first_picture(shown: Shown) -> bytes | None:
 
 def _model_answer(answer: PredictionView, truth: str | None, look: Look, may_label: bool, width: int) -> None:
     model = answer.model
-    st.markdown(f"**{escape(model.name)}**{synthetic_badge(model.synthetic)}")
+    st.markdown(f"**{plain(model.name)}**{synthetic_badge(model.synthetic)}")
     with errors_as_sentences():
         picture = picture_of(answer)
         if answer.heat_png and answer.region and picture is not None:
@@ -131,12 +130,12 @@ def _verdict(predicted: str, known: str | None) -> str:
         return ""
     if known == predicted:
         return "  \n:green[:material/check: right]"
-    return f"  \n:red[:material/close: wrong, it is {escape(known)}]"
+    return f"  \n:red[:material/close: wrong, it is {plain(known)}]"
 
 
 def _feedback(answer: PredictionView, truth: str | None) -> None:
     if answer.feedback is not None:
-        st.markdown(f":material/label: labelled **{escape(answer.feedback)}**; the picture is kept")
+        st.markdown(f":material/label: labelled **{plain(answer.feedback)}**; the picture is kept")
         if st.button("Take the label back", key=f"back-{answer.id}", icon=":material/undo:"):
             with errors_as_sentences():
                 forget_answer(answer.id, client().take_feedback_back(answer.id))

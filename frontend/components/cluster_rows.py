@@ -11,7 +11,7 @@ from PIL import Image
 
 from frontend.charts.palette import is_dark
 from frontend.charts.shares import share_bars
-from frontend.markdown import escape
+from frontend.style import plain
 from vise_client.schemas import ClusterDetail, ClusterKind, ClusterRow
 
 STATIC = {"displayModeBar": False}
@@ -55,7 +55,7 @@ def cluster_detail(found: ClusterDetail) -> None:
     if found.thumbnails_jpg:
         pictures = _apart(base64.b64decode(found.thumbnails_jpg))
         st.image(pictures, alt=[f"Post {post}" for post in found.sample_posts])
-        st.caption(f"Sample posts: {', '.join(escape(post) for post in found.sample_posts)}")
+        st.caption(f"Sample posts: {', '.join(plain(post) for post in found.sample_posts)}")
     left, right = st.columns(2) if found.terms else (st.container(), st.container())
     with left:
         if found.terms:
@@ -111,7 +111,7 @@ def open_cluster(kind: ClusterKind, cluster: int) -> None:
 def title(row: ClusterRow, words: int) -> str:
     """Markdown: its heaviest words, or its largest reactions."""
     if row.terms:
-        return " · ".join(escape(word) for word, _ in row.terms[:words])
+        return " · ".join(plain(word) for word, _ in row.terms[:words])
     most = sorted(row.reactions.items(), key=lambda item: -item[1])[:3]
     return " · ".join(f"{name} {share:.0%}" for name, share in most if share >= 0.01) or "nobody reacted"
 

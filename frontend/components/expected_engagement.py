@@ -8,9 +8,8 @@ import streamlit as st
 
 from frontend.charts.palette import is_dark
 from frontend.charts.shares import share_bars
-from frontend.markdown import escape
 from frontend.session import client
-from frontend.style import synthetic_badge
+from frontend.style import plain, synthetic_badge
 from vise_client.schemas import EngagementModel, EngagementView, ExpectedCluster
 
 from .addressed import addressed_select
@@ -54,7 +53,7 @@ def expected_engagement(image: ChosenImage, model: EngagementModel, *, key: str)
         st.warning(view.error or "No prediction worker has answered yet. Is one running?")
         return
     st.markdown(
-        f"What **{escape(model.name)}** expects{synthetic_badge(view.synthetic)} "
+        f"What **{plain(model.name)}** expects{synthetic_badge(view.synthetic)} "
         f":gray[answered in {view.milliseconds or 0:.0f} ms]"
     )
     left, right = st.columns([3, 2], gap="large")

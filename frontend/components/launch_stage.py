@@ -162,20 +162,22 @@ def _yaml(stage: StageView, spec: dict[str, Any], grid: dict[str, list[Any]]) ->
         f"in a file it is `vise run {stage.name} --spec FILE`."
     )
     text = as_yaml(spec, grid)
-    # A new key where the form has changed the text: else the area would keep what it held.
-    key = f"launch.yaml.{stage.name}.{hash(text)}"
+    key, shown = f"launch.yaml.{stage.name}", f"launch.yaml.{stage.name}.shown"
+    if st.session_state.get(shown) != text or key not in st.session_state:
+        # The form has changed the spec. What was typed here and could not be read stays otherwise.
+        st.session_state[key] = st.session_state[shown] = text
+        st.session_state.pop(YAML_ERROR, None)
 
     def take() -> None:
         try:
             renewed(stage, *from_yaml(st.session_state[key]))
             st.session_state.pop(YAML_ERROR, None)
         except ValueError as error:
-            st.session_state[YAML_ERROR] = (key, str(error))
+            st.session_state[YAML_ERROR] = str(error)
 
-    st.text_area("Spec as YAML", text, key=key, height=260, on_change=take)
-    wrong = st.session_state.get(YAML_ERROR)
-    if wrong is not None and wrong[0] == key:
-        st.error(f"The form keeps what it had. {wrong[1]}", icon=":material/error:")
+    st.text_area("Spec as YAML", key=key, height=260, on_change=take)
+    if wrong := st.session_state.get(YAML_ERROR):
+        st.error(f"The form keeps what it had. {wrong}", icon=":material/error:")
 
 
 def _launch(stage: StageView, body: RunCreate, grid: dict[str, list[Any]], check: LaunchCheck) -> None:

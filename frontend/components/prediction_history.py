@@ -10,9 +10,8 @@ from uuid import UUID
 
 import streamlit as st
 
-from frontend.markdown import escape
 from frontend.session import client
-from frontend.style import age, synthetic_badge
+from frontend.style import age, plain, synthetic_badge
 from vise_client.schemas import ModelView, PredictionSummary
 from vise_core.specs.explain import CAM_METHODS
 
@@ -95,17 +94,17 @@ def _row(row: PredictionSummary, now: datetime, may_edit: bool) -> None:
 
 def _sentence(row: PredictionSummary, now: datetime) -> str:
     when = f":small[{age(now, row.created_at)} ago]"
-    asked = f":gray[{escape(row.model)}, {CAM_METHODS[row.method]}]{synthetic_badge(row.synthetic)}"
+    asked = f":gray[{plain(row.model)}, {CAM_METHODS[row.method]}]{synthetic_badge(row.synthetic)}"
     if row.state == "failed":
-        return f":red[:material/error: {escape(row.error or 'no answer')}]  \n{asked} {when}"
+        return f":red[:material/error: {plain(row.error or 'no answer')}]  \n{asked} {when}"
     if row.predicted is None:
         return f":material/schedule: waits for a prediction worker  \n{asked} {when}"
     label = ""
     if row.feedback is not None:
         verdict = ("green", "check") if row.feedback == row.predicted else ("red", "close")
-        label = f" :{verdict[0]}-badge[:material/{verdict[1]}: labelled {escape(row.feedback)}]"
+        label = f" :{verdict[0]}-badge[:material/{verdict[1]}: labelled {plain(row.feedback)}]"
     kept = f"  \n:small[SHA-256 {row.sha256[:16]}…]" if row.sha256 else ""
-    return f"**{escape(row.predicted)}** {row.probability or 0:.0%}{label}  \n{asked} {when}{kept}"
+    return f"**{plain(row.predicted)}** {row.probability or 0:.0%}{label}  \n{asked} {when}{kept}"
 
 
 def labelled_set() -> None:
@@ -121,7 +120,7 @@ def labelled_set() -> None:
         return
     for task in dict.fromkeys(count.task for count in counts):
         rows = [count for count in counts if count.task == task]
-        st.header(escape(task), anchor=False)
+        st.header(plain(task), anchor=False)
         total, wrong = sum(r.images for r in rows), sum(r.corrected for r in rows)
         st.markdown(f"{total} image{'' if total == 1 else 's'}, {wrong} of them corrected.")
         st.dataframe(

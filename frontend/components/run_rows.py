@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from frontend.style import headline, status_badge, status_sentence, synthetic_badge
+from frontend.style import headline, plain, status_badge, status_sentence, synthetic_badge
 from vise_client.schemas import RunState, RunSummary
 
 
@@ -14,7 +14,7 @@ def run_row(run: RunSummary, *, mark: bool = True) -> None:
     """Name (a link), state, what it means, progress, and the headline numbers."""
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            label = f"**{_escape(run.name)}** :gray[{run.stage or run.kind}]"
+            label = f"**{plain(run.name)}** :gray[{run.stage or run.kind}]"
             st.page_link("views/run.py", label=label, query_params={"run": str(run.id)})
             marks = synthetic_badge(run.synthetic) if mark else ""
             st.markdown(f"{_state(run)}{marks}", width="content")
@@ -25,12 +25,12 @@ def run_row(run: RunSummary, *, mark: bool = True) -> None:
 
 def run_lines(runs: Sequence[RunSummary]) -> None:
     """One line a run, for the steps of a recipe."""
-    lines = (f"- [{_escape(run.name)}](run?run={run.id}) {_state(run)}{_share(run)}" for run in runs)
+    lines = (f"- [{plain(run.name)}](run?run={run.id}) {_state(run)}{_share(run)}" for run in runs)
     st.markdown("\n".join(lines))
 
 
 def _state(run: RunSummary) -> str:
-    return f"{status_badge(run)} :gray[{_escape(status_sentence(run))}]"
+    return f"{status_badge(run)} :gray[{plain(status_sentence(run))}]"
 
 
 def _share(run: RunSummary) -> str:
@@ -57,9 +57,3 @@ def progress_bar(run: RunSummary) -> None:
 def run_rows(runs: Sequence[RunSummary], *, mark: bool = True) -> None:
     for run in runs:
         run_row(run, mark=mark)
-
-
-def _escape(text: str) -> str:
-    for character in "\\[]*_`<>$:#|":
-        text = text.replace(character, f"\\{character}")
-    return text

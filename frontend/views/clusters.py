@@ -14,6 +14,7 @@ from frontend.components.cluster_rows import STATIC, UNITS, cluster_detail, clus
 from frontend.components.expected_engagement import choose_pretrained, expected_engagement
 from frontend.components.image_source import choose_images
 from frontend.components.page import empty, page_title
+from frontend.components.paging import page_buttons, page_number
 from frontend.session import client, errors_as_sentences, may_edit
 from frontend.style import number, synthetic_badge
 from vise_client.client import ViseClient
@@ -77,7 +78,7 @@ def clusters(explorer: ExplorerView, kind: ClusterKind) -> None:
     if explorer.agreement is not None:
         agreement(explorer.agreement)
     search, sort = _filters(explorer, kind)
-    offset = PAGE * (_page_number() - 1)
+    offset = PAGE * page_number()
     page = client().clusters(artifact, kind, search=search, sort=sort, offset=offset, limit=PAGE)
     left, right = st.columns(2, gap="large")
     with left:
@@ -179,16 +180,8 @@ def _list(explorer: ExplorerView, kind: ClusterKind, page: ClusterPage, search: 
         st.caption("Mean distribution of reactions over the posts of each cluster.")
     cluster_rows(page.items, kind)
     pages = -(-page.total // PAGE)
-    if pages > 1:
-        here = _page_number()
-        with st.container(horizontal=True, vertical_alignment="center"):
-            if st.button("Previous", icon=":material/chevron_left:", disabled=here <= 1):
-                st.query_params["page"] = str(here - 1)
-                st.rerun()
-            st.markdown(f"Page {here} of {pages}")
-            if st.button("Next", icon=":material/chevron_right:", disabled=here >= pages):
-                st.query_params["page"] = str(here + 1)
-                st.rerun()
+    here = page_number()
+    page_buttons(here, more=here + 1 < pages, pages=pages)
 
 
 def for_an_image() -> None:
@@ -208,11 +201,6 @@ def for_an_image() -> None:
         return
     with st.container(border=True):
         expected_engagement(image, model, key="one")
-
-
-def _page_number() -> int:
-    given = st.query_params.get("page", "1")
-    return max(1, int(given)) if given.isdecimal() and len(given) < 7 else 1
 
 
 def _chosen() -> int | None:

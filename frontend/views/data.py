@@ -9,8 +9,9 @@ import streamlit as st
 
 from frontend.components.estimate import size
 from frontend.components.page import empty, page_title
+from frontend.components.paging import cursor_buttons, page_buttons, page_number, search_box
 from frontend.session import client, errors_as_sentences, query_id
-from frontend.style import badge, headline, synthetic_badge
+from frontend.style import badge, headline, plain, synthetic_badge
 from vise_client.schemas import DatasetCreate, DatasetFromUrl, DatasetView, Role
 from vise_core.specs.data import SurveyResult
 
@@ -25,29 +26,10 @@ TABS = ("Data sets", "Made by runs", "Add")
 user = st.session_state["user"]
 
 
-def plain(text: str) -> str:
-    """A name as text: nothing in it is markup."""
-    for character in "\\[]*_`<>$:#|~":
-        text = text.replace(character, f"\\{character}")
-    return text
-
-
 def data_sets() -> None:
     """One page of registered data sets, with search."""
-    search = st.text_input(
-        "Search data sets",
-        st.query_params.get("search", ""),
-        key="data.search",
-        placeholder="Search by name",
-        label_visibility="collapsed",
-        icon=":material/search:",
-        live=True,
-    )
-    if search != st.query_params.get("search", ""):
-        st.query_params["search"] = search
-        st.query_params.pop("page", None)
-    text = st.query_params.get("page", "1")
-    number = max(0, int(text) - 1) if text.isdigit() else 0
+    search = search_box("Search data sets", "Search by name")
+    number = page_number()
     found = client().datasets(search=search, offset=PAGE * number, limit=PAGE + 1)
     if not found and not search and number == 0:
         empty(
@@ -61,13 +43,7 @@ def data_sets() -> None:
         st.info("No data set matches. Search for something else.")
     for one in found[:PAGE]:
         _row(one)
-    with st.container(horizontal=True):
-        if number > 0 and st.button("Previous page", icon=":material/chevron_left:"):
-            st.query_params["page"] = str(number)
-            st.rerun()
-        if len(found) > PAGE and st.button("Next page", icon=":material/chevron_right:"):
-            st.query_params["page"] = str(number + 2)
-            st.rerun()
+    page_buttons(number, more=len(found) > PAGE)
 
 
 def _row(one: DatasetView) -> None:
@@ -280,13 +256,7 @@ def collections() -> None:
                         "in_dataset": f"{run.id}:posts",
                     },
                 )
-    with st.container(horizontal=True):
-        if "cursor" in st.query_params and st.button("Newest", icon=":material/first_page:"):
-            del st.query_params["cursor"]
-            st.rerun()
-        if page.next_cursor and st.button("Older", icon=":material/chevron_right:"):
-            st.query_params["cursor"] = page.next_cursor
-            st.rerun()
+    cursor_buttons(page.next_cursor)
 
 
 def add() -> None:

@@ -8,8 +8,9 @@ import streamlit as st
 
 from frontend.components.estimate import size
 from frontend.components.page import empty, page_title
+from frontend.components.paging import page_buttons, page_number, search_box
 from frontend.session import client, errors_as_sentences, may_edit, query_id
-from frontend.style import headline, synthetic_badge
+from frontend.style import headline, plain, synthetic_badge
 from vise_client.errors import ApiError
 from vise_client.schemas import ModelCardView, ModelCreate, ModelUpdate, ModelView, Role
 
@@ -21,19 +22,8 @@ user = st.session_state["user"]
 
 def registry() -> None:
     """One page of models, with search; links open one or compare several."""
-    search = st.text_input(
-        "Search models",
-        st.query_params.get("search", ""),
-        key="models.search",
-        placeholder="Search by name, method or backbone",
-        label_visibility="collapsed",
-        icon=":material/search:",
-        live=True,
-    )
-    if search != st.query_params.get("search", ""):
-        st.query_params["search"] = search
-        st.query_params.pop("page", None)
-    number = _page_number()
+    search = search_box("Search models", "Search by name, method or backbone")
+    number = page_number()
     found = client().models(search=search, offset=PAGE * number, limit=PAGE + 1)
     if not found and not search and number == 0:
         empty(
@@ -48,27 +38,16 @@ def registry() -> None:
     for model in found[:PAGE]:
         _row(model)
     _compare_link()
-    with st.container(horizontal=True):
-        if number > 0 and st.button("Previous page", icon=":material/chevron_left:"):
-            st.query_params["page"] = str(number)
-            st.rerun()
-        if len(found) > PAGE and st.button("Next page", icon=":material/chevron_right:"):
-            st.query_params["page"] = str(number + 2)
-            st.rerun()
+    page_buttons(number, more=len(found) > PAGE)
     if may_edit(user):
         _register()
-
-
-def _page_number() -> int:
-    text = st.query_params.get("page", "1")
-    return max(0, int(text) - 1) if text.isdigit() else 0
 
 
 def _row(model: ModelView) -> None:
     with st.container(border=True, key=f"row-{model.id}"):
         about, pick = st.columns([6, 1], vertical_alignment="center")
         about.page_link(
-            "views/models.py", label=f"**{_plain(model.name)}**", query_params={"model": str(model.id)}
+            "views/models.py", label=f"**{plain(model.name)}**", query_params={"model": str(model.id)}
         )
         marks = (":green-badge[:material/check: default]" if model.default else "") + synthetic_badge(
             model.synthetic
@@ -76,7 +55,7 @@ def _row(model: ModelView) -> None:
         if marks:
             about.markdown(marks)
         about.caption(
-            f"{_plain(model.method)} · {_plain(model.task)} · {model.backbone} · {len(model.classes)} classes · "
+            f"{plain(model.method)} · {plain(model.task)} · {model.backbone} · {len(model.classes)} classes · "
             f"{headline(model.headline)} · {model.created_at:%Y-%m-%d}"
         )
         pick.checkbox("Compare", key=f"compare.{model.id}")
@@ -132,10 +111,10 @@ def one_model(model_id: UUID) -> None:
     facts = found.facts
     model = next(m for m in client().models(search=facts.name) if m.id == model_id)
     st.page_link("views/models.py", label="All models", icon=":material/arrow_back:")
-    st.header(_plain(facts.name), anchor=False)
+    st.header(plain(facts.name), anchor=False)
     mark = ":green-badge[:material/check: default] " if model.default else ""
     st.markdown(
-        f"{mark}{synthetic_badge(facts.synthetic)} {_plain(facts.method)} on {_plain(facts.task)}, {facts.backbone}, "
+        f"{mark}{synthetic_badge(facts.synthetic)} {plain(facts.method)} on {plain(facts.task)}, {facts.backbone}, "
         f"{facts.protocol}, {facts.features} features, {len(facts.classes)} classes"
     )
     columns = st.columns(max(3, len(facts.metrics)))
@@ -159,7 +138,7 @@ def one_model(model_id: UUID) -> None:
 
 def _step(kind: str, run: str, role: str, name: str, stage: str, synthetic: bool, depth: int) -> None:
     lead = "\u2003" * (depth - 1) + ("↳ " if depth > 1 else "")
-    label = f"{lead}{role}: {_plain(name)} :gray[{stage or kind}]{synthetic_badge(synthetic)}"
+    label = f"{lead}{role}: {plain(name)} :gray[{stage or kind}]{synthetic_badge(synthetic)}"
     if kind == "run":
         st.page_link("views/run.py", label=label, query_params={"run": run})
     else:
@@ -232,13 +211,6 @@ def compare(ids: list[str]) -> None:
         icon=":material/image_search:",
         query_params={"model": ids[:MOST_COMPARED]},
     )
-
-
-def _plain(text: str) -> str:
-    """A name as text: nothing in it is markup."""
-    for character in "\\[]*_`<>$:#|~":
-        text = text.replace(character, f"\\{character}")
-    return text
 
 
 page_title(

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, time
 import streamlit as st
 
 from frontend.components.page import page_title
+from frontend.components.paging import cursor_buttons, page_buttons, page_number
 from frontend.session import client, errors_as_sentences
+from frontend.style import plain
 from vise_client.schemas import PasswordChange, Role, TokenCreate, UserCreate, UserUpdate, UserView
 
 PAGE = 25
@@ -56,7 +58,7 @@ def tokens() -> None:
             about, action = st.columns([4, 1], vertical_alignment="center")
             until = f"until {token.expires_at:%Y-%m-%d}" if token.expires_at else "without an end"
             used = f"last used {token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never used"
-            about.markdown(f"**{_plain(token.name)}** {token.role.value}, {until}, {used}")
+            about.markdown(f"**{plain(token.name)}** {token.role.value}, {until}, {used}")
             if action.button("Revoke", key=f"revoke-{token.id}"):
                 client().revoke_token(token.id)
                 st.rerun()
@@ -77,24 +79,18 @@ def users() -> None:
                 client().create_user(UserCreate(email=email.strip(), password=password, role=role))
                 st.rerun()
     search = st.text_input("Search users", key="users.search", placeholder="Part of the address", live=True)
-    number = _page_number()
+    number = page_number()
     found = client().users(search=search, offset=PAGE * number, limit=PAGE + 1)
     for one in found[:PAGE]:
         _user(one)
-    with st.container(horizontal=True):
-        if number > 0 and st.button("Previous page", icon=":material/chevron_left:"):
-            st.query_params["page"] = str(number)
-            st.rerun()
-        if len(found) > PAGE and st.button("Next page", icon=":material/chevron_right:"):
-            st.query_params["page"] = str(number + 2)
-            st.rerun()
+    page_buttons(number, more=len(found) > PAGE)
 
 
 def _user(one: UserView) -> None:
     with st.container(border=True, key=f"row-{one.id}"):
         about, role, shut = st.columns([4, 2, 2], vertical_alignment="center")
         off = "" if one.active else " :red-badge[shut off]"
-        about.markdown(f"**{_plain(one.email)}**{off}  \nsince {one.created_at:%Y-%m-%d}")
+        about.markdown(f"**{plain(one.email)}**{off}  \nsince {one.created_at:%Y-%m-%d}")
         if one.id == user.id:
             role.markdown(f"{one.role.value}, you")
             return
@@ -143,24 +139,7 @@ def audit() -> None:
         hide_index=True,
         column_config={"when": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss")},
     )
-    with st.container(horizontal=True):
-        if "cursor" in st.query_params and st.button("Newest", icon=":material/first_page:"):
-            del st.query_params["cursor"]
-            st.rerun()
-        if page.next_cursor and st.button("Older", icon=":material/chevron_right:"):
-            st.query_params["cursor"] = page.next_cursor
-            st.rerun()
-
-
-def _page_number() -> int:
-    text = st.query_params.get("page", "1")
-    return max(0, int(text) - 1) if text.isdigit() else 0
-
-
-def _plain(text: str) -> str:
-    for character in "\\[]*_`<>$:#|~":
-        text = text.replace(character, f"\\{character}")
-    return text
+    cursor_buttons(page.next_cursor)
 
 
 TABS = {"Account": account, "API tokens": tokens}

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from docs.screenshots import settle
 from vise_client.client import ViseClient
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
@@ -52,7 +53,9 @@ def test_yaml_and_form_follow_each_other_and_a_reload_keeps_both(stack, page: Pa
     page.goto(f"{stack.url}/{INGEST}")
     field = box(page, "Posts per shard")
     field.wait_for(timeout=SLOW)
+    settle(page)
     field.fill("77")
+    field.press("Enter")
     page.get_by_role("tab", name="YAML").click()
     area = page.get_by_label("Spec as YAML")
     expect(area).to_have_value(re.compile("posts_per_shard: 77"), timeout=SLOW)
