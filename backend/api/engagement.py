@@ -6,16 +6,13 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
-from fastapi.concurrency import run_in_threadpool
 
 from backend.store import engagement
-from backend.store.database import Sessions
 from vise_client.schemas import EngagementModel, EngagementView
 from vise_core.specs.explain import EngagementOptions
 
 from .dependencies import Config, Db, Who, editor
-from .errors import ApiProblem
-from .uploads import answered, read_image
+from .uploads import ask_worker, read_image
 
 router = APIRouter(prefix="/engagement", tags=["engagement"])
 
@@ -42,30 +39,15 @@ async def ask(
     The upload is dropped once it is answered, the answer after an hour.
     """
     data = await read_image(image, settings.max_upload_bytes)
-    sessions: Sessions = request.app.state.sessions
-
-    def create() -> UUID:
-        with sessions.begin() as db:
-            return engagement.create(db, data, run_id, EngagementOptions(top=top), who.user_id).id
-
-    def state() -> str | None:
-        with sessions() as db:
-            return engagement.state(db, engagement_id)
-
-    def read() -> EngagementView:
-        with sessions() as db:
-            return engagement.view(db, engagement_id)
-
-    engagement_id = await run_in_threadpool(create)
-    await answered(state, wait)
-    view = await run_in_threadpool(read)
-    if view.state == "failed":
-        raise ApiProblem(422, "No answer", view.error or "the image could not be used")
-    if view.state == "queued":
-        response.status_code = 202
-        response.headers["Location"] = f"{request.url.path}/{engagement_id}"
-        response.headers["Retry-After"] = "1"
-    return view
+    return await ask_worker(
+        request,
+        response,
+        wait,
+        create=lambda db: engagement.create(db, data, run_id, EngagementOptions(top=top), who.user_id).id,
+        state=engagement.state,
+        view=engagement.view,
+        refusal="No answer",
+    )
 
 
 @router.get("/models", response_model=list[EngagementModel])

@@ -7,11 +7,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from backend.store import feedback, predictions
-from backend.store.database import Sessions
 from backend.store.tables import Prediction
 from backend.store.users import Identity
 from vise_client.schemas import (
@@ -27,7 +25,7 @@ from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap, PredictOpt
 
 from .dependencies import Config, Db, Who, editor
 from .errors import ApiProblem
-from .uploads import answered, read_image
+from .uploads import ask_worker, read_image
 
 router = APIRouter(tags=["predictions"])
 
@@ -67,30 +65,15 @@ async def predict(
         method=method, target_class=target_class or None, strength=strength, colour_map=colour_map
     )
     asked = predictions.Asked(batch=batch, position=position, keep=keep, synthetic=synthetic)
-    sessions: Sessions = request.app.state.sessions
-
-    def create() -> UUID:
-        with sessions.begin() as db:
-            return predictions.create(db, data, model_id, options, who.user_id, asked).id
-
-    def state() -> str | None:
-        with sessions() as db:
-            return predictions.state(db, prediction_id)
-
-    def read() -> PredictionView:
-        with sessions() as db:
-            return predictions.view(db, prediction_id)
-
-    prediction_id = await run_in_threadpool(create)
-    await answered(state, wait)
-    view = await run_in_threadpool(read)
-    if view.state == "failed":
-        raise ApiProblem(422, "No prediction", view.error or "the image could not be used")
-    if view.state == "queued":
-        response.status_code = 202
-        response.headers["Location"] = f"{request.url.path}/{prediction_id}"
-        response.headers["Retry-After"] = "1"
-    return view
+    return await ask_worker(
+        request,
+        response,
+        wait,
+        create=lambda db: predictions.create(db, data, model_id, options, who.user_id, asked).id,
+        state=predictions.state,
+        view=predictions.view,
+        refusal="No prediction",
+    )
 
 
 @router.get("/predictions", response_model=Page[PredictionSummary])

@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID
 
-from fastapi import UploadFile
+from fastapi import Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.orm import Session
+
+from backend.store.database import Sessions
+from vise_client.schemas import EngagementView, PredictionView
 
 from .errors import ApiProblem
+
+Answer = TypeVar("Answer", PredictionView, EngagementView)
 
 FIRST_LOOK, LONGEST_PAUSE = 0.02, 0.25
 
@@ -34,7 +42,48 @@ async def read_image(image: UploadFile, most: int) -> bytes:
     return data
 
 
-async def answered(state: Callable[[], str | None], wait: float) -> None:
+async def ask_worker(
+    request: Request,
+    response: Response,
+    wait: float,
+    *,
+    create: Callable[[Session], UUID],
+    state: Callable[[Session, UUID], str | None],
+    view: Callable[[Session, UUID], Answer],
+    refusal: str,
+) -> Answer:
+    """Queue a question about an upload and wait for its answer, at most ``wait`` seconds.
+
+    Where it takes longer, the response is a 202 with the Location of what was queued. Raises ApiProblem (422),
+    titled ``refusal``, where the worker could not use the image.
+    """
+    sessions: Sessions = request.app.state.sessions
+
+    def queue() -> UUID:
+        with sessions.begin() as db:
+            return create(db)
+
+    def look() -> str | None:
+        with sessions() as db:
+            return state(db, asked)
+
+    def read() -> Answer:
+        with sessions() as db:
+            return view(db, asked)
+
+    asked: UUID = await run_in_threadpool(queue)
+    await _answered(look, wait)
+    found = await run_in_threadpool(read)
+    if found.state == "failed":
+        raise ApiProblem(422, refusal, found.error or "the image could not be used")
+    if found.state == "queued":
+        response.status_code = 202
+        response.headers["Location"] = f"{request.url.path}/{asked}"
+        response.headers["Retry-After"] = "1"
+    return found
+
+
+async def _answered(state: Callable[[], str | None], wait: float) -> None:
     """Look again and again, each time a little later, without holding a thread or a connection meanwhile."""
     until, pause = time.monotonic() + wait, FIRST_LOOK
     while time.monotonic() < until:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import RowMapping, Select, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from vise_client.schemas import FeedbackCount, FeedbackView, Page
@@ -119,7 +120,7 @@ def export(db: Session, task: str) -> Iterator[bytes]:
 
 def _newest(task: str | None = None) -> Select[Any]:
     columns = [c for c in Feedback.__table__.c if c.name != "picture"]
-    statement = select(*columns).distinct(Feedback.task, Feedback.sha256)
+    statement = select(*columns).ext(distinct_on(Feedback.task, Feedback.sha256))
     if task is not None:
         statement = statement.where(Feedback.task == task)
     return statement.order_by(Feedback.task, Feedback.sha256, Feedback.id.desc())

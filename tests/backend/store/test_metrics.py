@@ -6,28 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from backend.store import metrics, runs, states
-from backend.store.database import connect, migrate, session_factory
 from backend.store.errors import StaleToken
 from backend.store.metrics import Point
-from vise_client.schemas import MetricQuery, RunCreate
+from vise_client.schemas import MetricQuery
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def held(database_url: str):
-    """(sessions, run id, token) of a run that a worker holds."""
-    migrate(database_url)
-    engine = connect(database_url)
-    sessions = session_factory(engine)
-    spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
-    with sessions.begin() as db:
-        run_id = runs.create_run(db, RunCreate(stage="ingest", spec=spec), None).id
-    with sessions.begin() as db:
-        claim = states.claim(db, run_id, "w", 60)
-    assert claim is not None
-    yield sessions, run_id, claim.token
-    engine.dispose()
 
 
 def append(held, values: dict[int, float], key: str = "loss") -> None:

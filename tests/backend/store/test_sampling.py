@@ -3,33 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
-from backend.store import metrics, runs, states
-from backend.store.database import connect, migrate, session_factory
+from backend.store import metrics, runs
 from backend.store.metrics import Point
 from backend.store.tables import MetricPoint
-from vise_client.schemas import MetricQuery, RunCreate
+from vise_client.schemas import MetricQuery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def held(database_url: str):
-    migrate(database_url)
-    engine = connect(database_url)
-    sessions = session_factory(engine)
-    spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
-    with sessions.begin() as db:
-        run_id = runs.create_run(db, RunCreate(stage="ingest", spec=spec), None).id
-    with sessions.begin() as db:
-        claim = states.claim(db, run_id, "w", 60)
-    assert claim is not None
-    yield sessions, run_id, claim.token
-    engine.dispose()
 
 
 def write(held, key: str, values: dict[int, float]) -> None:
