@@ -8,6 +8,7 @@ from uuid import UUID
 import streamlit as st
 
 from frontend.components.page import page_title
+from frontend.components.run_about import run_about
 from frontend.components.run_rows import run_rows
 from frontend.session import client, errors_as_sentences, may_edit
 from frontend.style import number, plain, seconds, status_badge, status_sentence, synthetic_badge
@@ -37,8 +38,10 @@ def run_head(run_id: UUID, drawn: RunState) -> None:
                 icon=":material/pause_circle:",
             )
         progress(run)
-        if may_edit(st.session_state["user"]):
+        editable = may_edit(st.session_state["user"])
+        if editable:
             actions(run)
+        run_about(run, editable=editable)
         if run.headline:
             with st.container(horizontal=True, gap="large"):
                 for key, value in run.headline.items():

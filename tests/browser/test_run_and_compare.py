@@ -102,6 +102,20 @@ def test_a_run_is_watched_paused_resumed_and_cancelled(
             vise.cancel(run.id)
 
 
+def test_tags_and_notes_are_written_on_the_run_s_page(sample, vise, page: Page, visit: Callable) -> None:
+    run_id = sample.ids["random"]
+    visit(page, f"run?run={run_id}")
+    page.get_by_role("button", name="Name, tags, notes").click()
+    page.get_by_role("textbox", name="Notes").fill("Chance, *nearly*.")
+    page.get_by_role("combobox", name="Tags").fill("floor")
+    page.get_by_role("combobox", name="Tags").press("Enter")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("em", has_text="nearly")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("floor", exact=True).first).to_be_visible(timeout=SOON)
+    run = vise.run(run_id)
+    assert (run.notes, run.tags) == ("Chance, *nearly*.", ["floor"])
+
+
 def test_the_log_is_searched_on_the_server_and_taken_home(sample, page: Page, visit: Callable) -> None:
     visit(page, f"run?run={sample.ids['pretrain']}&tab=Log&find=no+line+says+this")
     expect(page.get_by_text("No line fits")).to_be_visible(timeout=SOON)

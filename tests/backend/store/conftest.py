@@ -1,0 +1,23 @@
+"""A run that a worker holds."""
+
+import pytest
+
+from backend.store import runs, states
+from backend.store.database import connect, migrate, session_factory
+from vise_client.schemas import RunCreate
+
+
+@pytest.fixture
+def held(database_url: str):
+    """(sessions, run id, token) of a run that a worker holds."""
+    migrate(database_url)
+    engine = connect(database_url)
+    sessions = session_factory(engine)
+    spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
+    with sessions.begin() as db:
+        run_id = runs.create_run(db, RunCreate(stage="ingest", spec=spec), None).id
+    with sessions.begin() as db:
+        claim = states.claim(db, run_id, "w", 60)
+    assert claim is not None
+    yield sessions, run_id, claim.token
+    engine.dispose()
