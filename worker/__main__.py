@@ -24,6 +24,11 @@ def main() -> None:
     # Threads of a matrix product that wait must sleep: awake they take the cores from each other's work as soon as
     # anything else runs on the host (measured: pretraining at a sixth of its speed beside three test runs).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if set(options.queues.split(",")) & {"cpu", "gpu"}:
+        from .execute import get_ready
+
+        # From this thread, which lives as long as the worker: Linux ends what a thread has started with it.
+        get_ready()
     # Threads: the stage has a process of its own, and a thread can be told to let its run go.
     app.worker_main(
         [

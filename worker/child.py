@@ -1,4 +1,4 @@
-"""The child process of one run: ``python -m worker.child``, told what to do on standard input.
+"""The child process of one run, forked from a process that has imported torch and the stages (``worker.preload``).
 
 A crash, an out-of-memory kill or a segfault here fails the run, never the worker. How it went is told by the
 exit code and ``outcome.json`` in the workspace; the worker writes the run's end.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -17,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
-
-from pydantic import TypeAdapter
 
 from vise_core.errors import Stopped, ViseError
 from vise_core.specs.stages import validate_spec
@@ -42,23 +41,34 @@ class Order:
     inputs: dict[str, Path]
     input_hashes: dict[str, str]
     workspace: Path
-    parent: int
 
 
-ORDER = TypeAdapter(Order)
-
-
-def die_with_parent(parent: int) -> None:
-    """On Linux, be killed when the worker dies: a run must never have two processes."""
+def die_with_parent() -> None:
+    """On Linux, be killed when the process dies that this one was forked from."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:
-            os._exit(CRASHED)
 
 
-def main() -> int:
-    order = ORDER.validate_json(sys.stdin.buffer.read())
-    die_with_parent(order.parent)
+def begin(order: Order, environment: dict[str, str], errors: Path) -> None:
+    """Carry out ``order`` and exit; what native code says on standard error goes to the file ``errors``.
+
+    The process that this one was forked from dies with the worker, and this one with that: a run must never have
+    two processes.
+    """
+    os.setsid()
+    die_with_parent()
+    worker = multiprocessing.parent_process()
+    if worker is None or not worker.is_alive():
+        os._exit(CRASHED)
+    os.environ.clear()
+    os.environ.update(environment)
+    with errors.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    sys.exit(carry_out(order))
+
+
+def carry_out(order: Order) -> int:
+    """Run the stage and leave ``outcome.json`` in the workspace; the exit code says how it went."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     reporter = StoreReporter(context(), order.run_id, order.token)
     signal.signal(signal.SIGTERM, lambda *_: reporter.stop.set())
@@ -91,7 +101,3 @@ def main() -> int:
     part.write_text(json.dumps(outcome))
     part.replace(order.workspace / OUTCOME)
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

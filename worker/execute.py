@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
@@ -28,13 +29,23 @@ from vise_client.schemas import RunState
 from vise_core.errors import ViseError
 from vise_core.specs.recipes import InputRef
 
-from .child import CRASHED, DONE, ORDER, OUTCOME, REFUSED, STOPPED, Order
+from .child import CRASHED, DONE, OUTCOME, REFUSED, STOPPED, Order, begin
 from .context import Context, context
 from .reporter import LOST
 from .telemetry import watch
 
 log = logging.getLogger("vise.worker")
 POLL_SECONDS = 0.1
+STDERR = "stderr.txt"
+
+# Not a fork of this process, which has threads; nor a new interpreter for each run, which imports for seconds.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["worker.preload"])
+
+
+def get_ready() -> None:
+    """Start the process that runs are forked from, so that the first run need not wait for it."""
+    forkserver.ensure_running()
 
 
 class Busy(Protocol):
@@ -117,20 +128,13 @@ def _supervise(here: Context, claim: Claim, workspace: Path, stopping: threading
     except ViseError as error:
         _end(here, claim, stopping, RunState.failed, reason=f"its inputs could not be fetched: {error}")
         return
-    with (workspace / "stderr.txt").open("wb") as stderr:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "worker.child"],
-            stdin=subprocess.PIPE,
-            stderr=stderr,
-            start_new_session=True,
-        )
-    assert child.stdin is not None
-    # A child that dies before it has read its order is told from its exit code below.
-    with suppress(BrokenPipeError), child.stdin as stdin:
-        stdin.write(ORDER.dump_json(order))
+    child = PROCESSES.Process(
+        target=begin, args=(order, dict(os.environ), workspace / STDERR), name=f"run {claim.run_id}"
+    )
+    child.start()
     told_at: float | None = None
-    with watch(here, claim, child.pid):
-        while child.poll() is None:
+    with watch(here, claim, int(child.pid or 0)):
+        while child.exitcode is None:
             if lease.lost.is_set():
                 _kill(child)
                 raise StaleToken(f"run {claim.run_id}: the lease was lost")
@@ -142,7 +146,7 @@ def _supervise(here: Context, claim: Claim, workspace: Path, stopping: threading
             time.sleep(POLL_SECONDS)
     # Whatever the stage itself started (data loaders, trainers) goes with it.
     _kill(child)
-    _write_end(here, claim, workspace, child.returncode, lease, stopping)
+    _write_end(here, claim, workspace, int(child.exitcode), lease, stopping)
 
 
 def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
@@ -178,7 +182,7 @@ def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
         with storage.open(key) as file:
             for row in json.load(file):
                 storage.get(row["sha256"], workspace / "state" / row["path"], link=False)
-    return Order(claim.run_id, claim.token, claim.stage, claim.spec, inputs, hashes, workspace, os.getpid())
+    return Order(claim.run_id, claim.token, claim.stage, claim.spec, inputs, hashes, workspace)
 
 
 def _write_end(
@@ -203,7 +207,7 @@ def _write_end(
     elif code in (REFUSED, CRASHED, STOPPED) and outcome:
         _end(here, claim, stopping, RunState.failed, reason=outcome["reason"], error=outcome.get("error"))
     else:
-        tail = (workspace / "stderr.txt").read_text(errors="replace")[-4000:]
+        tail = (workspace / STDERR).read_text(errors="replace")[-4000:]
         _end(here, claim, stopping, RunState.failed, reason=_death(code), error=tail or None)
 
 
@@ -242,8 +246,9 @@ def _death(code: int) -> str:
     return f"its process was killed by {name}"
 
 
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    """SIGKILL to the child's whole session."""
+def _kill(child: BaseProcess) -> None:
+    """SIGKILL to the child's whole session, or to it alone where it is too young to have one."""
     with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+        os.killpg(int(child.pid or 0), signal.SIGKILL)
+    child.kill()
+    child.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -29,6 +30,12 @@ router = APIRouter(tags=["catalogue"])
 @router.get("/stages", response_model=list[StageView])
 def stages() -> list[StageView]:
     """Every stage with the JSON schema of its spec, its inputs and outputs, and the paper's presets."""
+    return _stages()
+
+
+@cache
+def _stages() -> list[StageView]:
+    # Building the schemas takes a moment, and they are the same as long as this process lives.
     return [
         StageView(
             name=name,

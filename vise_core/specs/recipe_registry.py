@@ -34,7 +34,7 @@ def _sample_recipe() -> RecipeSpec:
                 "posts": {
                     "stage": "ingest",
                     "title": "Generate sample posts",
-                    "spec": {"source": {"kind": "sample", "posts": 3000, "evaluation_images": 600}},
+                    "spec": {"source": {"kind": "sample", "posts": 2400, "evaluation_images": 600}},
                 },
                 "cluster": {
                     "stage": "cluster",
@@ -81,7 +81,7 @@ def _sample_recipe() -> RecipeSpec:
                     "title": "Pretrain VisE",
                     "spec": {
                         "backbone": "resnet18",
-                        "epochs": 6,
+                        "epochs": 5,
                         "batch": 64,
                         "image_size": 48,
                         "min_crop": 0.35,
