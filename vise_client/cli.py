@@ -297,8 +297,6 @@ def ui(host: str = "127.0.0.1", port: int = 8501) -> None:
 
 def main() -> None:
     """Entry point: errors that are meant for people are one sentence, with exit code 1."""
-    from pydantic import ValidationError
-
     from vise_core.errors import ViseError
 
     from .errors import ClientError
@@ -307,7 +305,11 @@ def main() -> None:
         app()
     except (ViseError, ClientError) as error:
         sys.exit(f"vise: {error}")
-    except ValidationError as error:
+    except ValueError as error:
+        from pydantic import ValidationError  # `vise --help` does not wait for it
+
+        if not isinstance(error, ValidationError):
+            raise
         for item in error.errors():
             sys.stderr.write(f"vise: {'.'.join(str(p) for p in item['loc'])}: {item['msg']}\n")
         sys.exit(1)

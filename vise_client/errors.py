@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from .schemas import Problem
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # Hundreds of models: `vise --help` waits for none of them.
+    from .schemas import Problem
 
 
 class ClientError(Exception):

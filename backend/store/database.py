@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic.config import Config
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from alembic import command
+if TYPE_CHECKING:
+    # Only who migrates waits for it.
+    from alembic.config import Config
 
 Sessions = sessionmaker[Session]
 
@@ -41,6 +43,8 @@ def is_up(engine: Engine) -> bool:
 
 
 def alembic_config(url: str) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["url"] = url
@@ -49,6 +53,8 @@ def alembic_config(url: str) -> Config:
 
 def migrate(url: str) -> None:
     """Bring the tables up to date. Two processes may call it at once: the second waits for the first."""
+    from alembic import command
+
     engine = connect(url, pool_size=1)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(8_447_301)"))

@@ -13,7 +13,6 @@ from threading import Lock
 from typing import Any
 from uuid import UUID
 
-import pyarrow.parquet as pq
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -187,6 +186,8 @@ def points(explorer: Explorer, kind: ClusterKind, *, search: str = "") -> Cluste
 
 
 def _parse(storage: Storage, manifest: Sequence[dict[str, Any]]) -> Explorer:
+    import pyarrow.parquet as pq  # imports for long; the API starts without it
+
     digests = {row["path"]: row["sha256"] for row in manifest}
 
     def read(path: str) -> bytes:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 BINS = 4
 """A number that takes many values is cut into quarters, so that groups hold several runs."""
@@ -52,6 +51,8 @@ def importance(parameters: Mapping[str, Sequence[Any]], metric: Sequence[float |
 def _rank_correlation(values: Sequence[Any], y: NDArray[np.float64]) -> float | None:
     if len(values) < 3 or not all(_is_number(v) for v in values) or np.ptp(y) == 0:
         return None
+    from scipy import stats  # imports for long; the API starts without it
+
     return float(stats.spearmanr(np.array(values, dtype=float), y).statistic)
 
 

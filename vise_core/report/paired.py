@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from vise_core.errors import BadInput
 from vise_core.specs.evaluate import EvaluateResult, SplitResult
@@ -55,6 +54,8 @@ def _t_test(
     differences: np.ndarray[tuple[int], np.dtype[np.float64]], held_out: float
 ) -> dict[str, float | None]:
     """``held_out`` is test images over train images."""
+    from scipy import stats  # imports for long; the API starts without it
+
     n = len(differences)
     mean, std = float(differences.mean()), float(differences.std(ddof=1))
     # Equal differences leave a spread of rounding errors only.
