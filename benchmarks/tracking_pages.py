@@ -14,7 +14,6 @@ import math
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from backend.store import users
 from backend.store.database import connect, migrate, session_factory
 from backend.store.identity import identity, leaves
 from vise_client.client import ViseClient
+from vise_client.local.processes import free_port
 from vise_client.local.servers import start_postgres, start_valkey
 from vise_client.schemas import Role
 from vise_core.specs.stages import validate_spec
@@ -358,7 +358,7 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
     try:
         migrate(postgres.url)
         token = issue_token(postgres.url)
-        api, page = _port(), _port()
+        api, page = free_port(), free_port()
         environment = os.environ | {
             "VISE_DATABASE_URL": postgres.url,
             "VISE_BROKER_URL": valkey.url,
@@ -396,12 +396,6 @@ def issue_token(url: str) -> str:
         token, _ = users.issue_token(db, admin, "api", lifetime=timedelta(days=1))
     engine.dispose()
     return token
-
-
-def _port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(address: str) -> None:
