@@ -145,9 +145,8 @@ check() {
             ;;
     esac
     [ "$(inside "$target" id -u)" = 10001 ] || die "$target runs as root"
-    if inside "$target" sh -c 'test -s /etc/pip.conf || test -e /srv/vise/.env'; then
-        die "$target holds pip settings or an .env file"
-    fi
+    inside "$target" sh -c '! test -s /etc/pip.conf && ! test -e /srv/vise/.env' \
+        || die "$target holds pip settings or an .env file"
     if ! store inspect --type image --format '{{.Docker.Config.Healthcheck}}' "vise-studio-$target" | grep -q CMD; then
         die "$target has no health check"
     fi

@@ -52,7 +52,10 @@ def test_it_writes_runs_points_and_what_lists_show_of_them(database_url: str) ->
         assert 7000 < (db.scalar(select(func.count()).select_from(MetricPoint)) or 0) <= 9000
         assert db.scalar(WRONG_SUMMARIES) == 0
         groups = list_groups(
-            db, RunFilter(query="parent != none"), columns=("metric.val_accuracy",), limit=200
+            db,
+            RunFilter(nested=True, query="parent != none"),
+            columns=("metric.val_accuracy",),
+            limit=200,
         )
         assert max(group.runs for group in groups.items) == 5
     engine.dispose()
