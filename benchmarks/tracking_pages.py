@@ -1,6 +1,6 @@
 """How fast are lists and pages when there is a lot? Fills a fresh embedded database and measures.
 
-python benchmarks/tracking_pages.py [--runs 10000] [--points 10000000] [--repeats 20] [--no-browser]
+python -m benchmarks.tracking_pages [--runs 10000] [--points 10000000] [--repeats 20] [--no-browser]
 
 Prints p50 and p95, in milliseconds, of the API's calls (through HTTP, one client) and of pages until they are
 complete in Chromium. Nothing is mocked: PostgreSQL, the API and the pages run as `vise up` runs them.
@@ -27,11 +27,12 @@ from uuid import UUID
 
 import httpx
 import psycopg
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from backend.store import users
 from backend.store.database import connect, migrate, session_factory
 from backend.store.identity import identity, leaves
+from docs.screenshots import SIZE, WAITING, signed_in
 from vise_client.client import ViseClient
 from vise_client.local.processes import free_port
 from vise_client.local.servers import start_postgres, start_valkey
@@ -43,8 +44,6 @@ KEYS = {
     "evaluate": ("train_loss", "val_loss", "val_accuracy"),
     "pretrain": ("loss", "loss/comments", "loss/reactions", "lr"),
 }
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 BEGAN = datetime.now(UTC) - timedelta(days=60)
 
 
@@ -305,11 +304,13 @@ def time_api(client: ViseClient, repeats: int) -> dict[str, tuple[float, float]]
     return time_calls(calls, repeats)
 
 
-DRAWN = """([at_least, what]) => {
+DRAWN = """([at_least, what, waiting]) => {
     const app = document.querySelector('[data-testid="stApp"]');
-    const waiting = '[data-testid="stSkeleton"], [data-testid="stAppSkeleton"], [data-testid="stSpinner"]';
+    // Our own components draw inside shadow roots, which a selector does not enter.
+    const drawn = root => root.querySelectorAll(what).length
+        + [...root.querySelectorAll("*")].reduce((n, e) => n + (e.shadowRoot ? drawn(e.shadowRoot) : 0), 0);
     return app?.dataset.testScriptState === "notRunning" && !document.querySelector(waiting)
-        && document.querySelectorAll(what).length >= at_least;
+        && drawn(document) >= at_least;
 }"""
 """The page's script has ended, nothing stands in for something else, and so many of these are there."""
 LINES = ".js-plotly-plot .scatterlayer .trace .js-line"
@@ -325,7 +326,7 @@ def time_pages(page: Page, url: str, runs: list[UUID], repeats: int) -> dict[str
     def visit(path: Callable[[], str], at_least: int, what: str) -> Callable[[], object]:
         def call() -> None:
             page.goto(f"{url}/{path()}")
-            page.wait_for_function(DRAWN, arg=[at_least, what])
+            page.wait_for_function(DRAWN, arg=[at_least, what, WAITING])
 
         return call
 
@@ -411,18 +412,6 @@ def _wait(address: str) -> None:
         time.sleep(0.2)
 
 
-@contextmanager
-def signed_in_page(servers: dict[str, str]) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("VISE_CHROMIUM", CHROMIUM), args=FLAGS
-        )
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        context.add_cookies([{"name": "vise_session", "value": servers["token"], "url": servers["page"]}])
-        yield context.new_page()
-        browser.close()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--runs", type=int, default=10_000)
@@ -441,7 +430,9 @@ def main() -> None:
             with ViseClient(servers["api"], servers["token"]) as client:
                 time_api(client, options.repeats)
             if not options.no_browser:
-                with signed_in_page(servers) as page:
+                with signed_in(servers["token"], servers["page"]) as browser:
+                    page = browser.new_page()
+                    page.set_viewport_size({"width": SIZE[0], "height": SIZE[1]})
                     time_pages(page, servers["page"], made, options.repeats)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

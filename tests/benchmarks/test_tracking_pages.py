@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,10 +14,10 @@ from backend.store.database import connect, migrate, session_factory
 from backend.store.groups import list_groups
 from backend.store.listing import RunFilter, list_runs
 from backend.store.tables import MetricPoint
+from benchmarks.tracking_pages import fill_database, issue_token, time_api
+from vise_client.client import ViseClient
 
 pytestmark = pytest.mark.unproven
-
-FILE = Path(__file__).parents[2] / "benchmarks" / "tracking_pages.py"
 
 WRONG_SUMMARIES = text(
     """
@@ -32,19 +30,9 @@ WRONG_SUMMARIES = text(
 )
 
 
-def load():
-    spec = importlib.util.spec_from_file_location("tracking_pages", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tracking_pages"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_it_writes_runs_points_and_what_lists_show_of_them(database_url: str) -> None:
     migrate(database_url)
-    made = load().fill_database(database_url, 90, 9000)
+    made = fill_database(database_url, 90, 9000)
     engine = connect(database_url)
     with session_factory(engine)() as db:
         assert list_runs(db, RunFilter(nested=True), count=True).total == 90
@@ -65,18 +53,15 @@ def test_it_measures_every_call_that_the_runs_page_makes(
     database_url: str, broker_url: str, tmp_path: Path
 ) -> None:
     """Against the API itself, through a client that needs no port."""
-    from vise_client.client import ViseClient
-
-    module = load()
     migrate(database_url)
-    module.fill_database(database_url, 60, 600)
+    fill_database(database_url, 60, 600)
     settings = Settings(
         database_url=database_url, broker_url=broker_url, storage_url=f"file://{tmp_path}", home=tmp_path
     )
     with TestClient(create_app(settings), base_url="http://testserver/api/v1") as http:
-        client = ViseClient("http://testserver", module.issue_token(database_url))
+        client = ViseClient("http://testserver", issue_token(database_url))
         http.headers.update(client._http.headers)
         client._http = http
-        found = module.time_api(client, 1)
+        found = time_api(client, 1)
     assert len(found) > 20
     assert all(0 < p50 <= p95 for p50, p95 in found.values())
