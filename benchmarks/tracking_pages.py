@@ -29,7 +29,7 @@ import httpx
 import psycopg
 from playwright.sync_api import Page
 
-from backend.store import users
+from backend.store import chunks, users
 from backend.store.database import connect, migrate, session_factory
 from backend.store.identity import identity, leaves
 from docs.screenshots import SIZE, WAITING, signed_in
@@ -180,7 +180,7 @@ def _parent(run_id: UUID, number: int, created: datetime) -> tuple[Any, ...]:
 
 
 def _points(cursor: psycopg.Cursor[Any], runs: list[dict[str, Any]], per_run: int) -> None:
-    latest = []
+    latest, extremes = [], []
     copy_sql = "COPY metric_points (run_id, key, step, value, epoch, at) FROM STDIN"
     with cursor.copy(copy_sql) as copy:
         for order, run in enumerate(runs):
@@ -189,11 +189,12 @@ def _points(cursor: psycopg.Cursor[Any], runs: list[dict[str, Any]], per_run: in
             at = run["at"].isoformat()
             for place, key in enumerate(sorted(keys)):
                 values = [
-                    3 * math.exp(-4 * s / steps) + 0.1 * math.sin(s * 0.7 + order + place)
+                    round(3 * math.exp(-4 * s / steps) + 0.1 * math.sin(s * 0.7 + order + place), 6)
                     for s in range(steps)
                 ]
                 head = f"{run['id']}\t{key}\t"
-                copy.write("".join(f"{head}{s}\t{v:.6g}\t{s / 10:g}\t{at}\n" for s, v in enumerate(values)))
+                copy.write("".join(f"{head}{s}\t{v}\t{s / 10}\t{at}\n" for s, v in enumerate(values)))
+                extremes += [(run["id"], key, *chunk) for chunk in _chunks(values)]
                 low, high = min(values), max(values)
                 final = run["headline"].get(key)
                 latest.append(
@@ -217,6 +218,17 @@ def _points(cursor: psycopg.Cursor[Any], runs: list[dict[str, Any]], per_run: in
             ]
     columns = "run_id, key, step, value, final, min, min_step, max, max_step, at_best"
     _copy(cursor, "metric_latest", columns, iter(latest))
+    columns = "run_id, key, chunk, last_step, low, low_step, high, high_step"
+    _copy(cursor, "metric_chunks", columns, iter(extremes))
+
+
+def _chunks(values: list[float]) -> Iterator[tuple[Any, ...]]:
+    """(chunk, last step, least value and its step, greatest and its) of a curve with the steps 0, 1, 2, …"""
+    size = chunks.SIZE
+    for chunk in range(len(values) // size):
+        start, part = chunk * size, values[chunk * size : (chunk + 1) * size]
+        low, high = min(part), max(part)
+        yield chunk, start + size - 1, low, start + part.index(low), high, start + part.index(high)
 
 
 def _copy(cursor: psycopg.Cursor[Any], table: str, columns: str, rows: Iterator[tuple[Any, ...]]) -> None:

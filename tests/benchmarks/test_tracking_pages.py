@@ -10,10 +10,11 @@ from sqlalchemy import func, select, text
 
 from backend.api.app import create_app
 from backend.settings import Settings
+from backend.store import chunks
 from backend.store.database import connect, migrate, session_factory
 from backend.store.groups import list_groups
 from backend.store.listing import RunFilter, list_runs
-from backend.store.tables import MetricPoint
+from backend.store.tables import MetricChunk, MetricLatest, MetricPoint
 from benchmarks.tracking_pages import fill_database, issue_token, time_api
 from vise_client.client import ViseClient
 
@@ -28,17 +29,24 @@ WRONG_SUMMARIES = text(
     WHERE abs(m.min - p.low) > 1e-4 OR abs(m.max - p.high) > 1e-4 OR m.step <> p.step
     """
 )
+CHUNKS = select(MetricChunk.__table__).order_by(MetricChunk.run_id, MetricChunk.key, MetricChunk.chunk)
 
 
 def test_it_writes_runs_points_and_what_lists_show_of_them(database_url: str) -> None:
     migrate(database_url)
-    made = fill_database(database_url, 90, 9000)
+    made = fill_database(database_url, 90, 36_000)
     engine = connect(database_url)
     with session_factory(engine)() as db:
         assert list_runs(db, RunFilter(nested=True), count=True).total == 90
         assert len(made) == 80, "one in nine is a sweep"
-        assert 7000 < (db.scalar(select(func.count()).select_from(MetricPoint)) or 0) <= 9000
+        assert 28_000 < (db.scalar(select(func.count()).select_from(MetricPoint)) or 0) <= 36_000
         assert db.scalar(WRONG_SUMMARIES) == 0
+        filled = db.execute(CHUNKS).all()
+        assert len(filled) > 240, "one or two a curve"
+        for run_id in made:
+            keys = db.scalars(select(MetricLatest.key).where(MetricLatest.run_id == run_id))
+            chunks.rebuild(db, run_id, dict.fromkeys(keys, 0))
+        assert db.execute(CHUNKS).all() == filled
         groups = list_groups(
             db,
             RunFilter(nested=True, query="parent != none"),
