@@ -363,8 +363,11 @@ def time_pages(page: Page, url: str, runs: list[UUID], repeats: int) -> dict[str
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[dict[str, str]]:
-    """The store, the API and the pages, as ``vise up`` starts them, without workers; {database, api, page, token}."""
+def running(folder: Path, *, pages: bool = True) -> Iterator[dict[str, str]]:
+    """The store, the API and the pages, as ``vise up`` starts them, without workers.
+
+    {database, broker, storage, api, page, token}
+    """
     postgres = start_postgres(folder / "postgres")
     valkey = start_valkey(folder / "valkey")
     processes: list[subprocess.Popen[bytes]] = []
@@ -372,23 +375,34 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
         migrate(postgres.url)
         token = issue_token(postgres.url)
         api, page = free_port(), free_port()
+        storage = f"file://{folder / 'storage'}"
         environment = os.environ | {
             "VISE_DATABASE_URL": postgres.url,
             "VISE_BROKER_URL": valkey.url,
             "VISE_HOME": str(folder),
-            "VISE_STORAGE_URL": f"file://{folder / 'storage'}",
+            "VISE_STORAGE_URL": storage,
             "VISE_API_URL": f"http://127.0.0.1:{api}",
         }
         application = [sys.executable, "-m", "uvicorn", "backend.api.app:create_app", "--factory"]
-        for command in (
-            [*application, "--port", str(api), "--log-level", "warning"],
-            [sys.executable, "-m", "frontend.serve", "--port", str(page)],
-        ):
-            processes.append(subprocess.Popen(command, env=environment))
-        for address in (f"http://127.0.0.1:{api}/api/v1/health", f"http://127.0.0.1:{page}/_stcore/health"):
-            _wait(address)
+        servers = {
+            f"http://127.0.0.1:{api}/api/v1/health": [
+                *application,
+                "--port",
+                str(api),
+                "--log-level",
+                "warning",
+            ]
+        }
+        if pages:
+            command = [sys.executable, "-m", "frontend.serve", "--port", str(page)]
+            servers[f"http://127.0.0.1:{page}/_stcore/health"] = command
+        processes += [subprocess.Popen(command, env=environment) for command in servers.values()]
+        for address, process in zip(servers, processes, strict=True):
+            wait_for(address, process)
         yield {
             "database": postgres.url,
+            "broker": valkey.url,
+            "storage": storage,
             "api": f"http://127.0.0.1:{api}",
             "page": f"http://127.0.0.1:{page}",
             "token": token,
@@ -411,7 +425,8 @@ def issue_token(url: str) -> str:
     return token
 
 
-def _wait(address: str) -> None:
+def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+    """Until the process answers there; an error where it ends before that."""
     until = time.monotonic() + 600
     while True:
         try:
@@ -419,8 +434,8 @@ def _wait(address: str) -> None:
                 return
         except httpx.TransportError:
             pass
-        if time.monotonic() > until:
-            raise TimeoutError(f"{address} does not answer")
+        if process.poll() is not None or time.monotonic() > until:
+            raise RuntimeError(f"{address} does not answer; {process.args} ended with {process.poll()}")
         time.sleep(0.2)
 
 
