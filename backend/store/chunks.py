@@ -26,8 +26,8 @@ _ADD = text(
     """
     INSERT INTO metric_chunks (run_id, key, chunk, last_step, low, low_step, high, high_step)
     SELECT :run_id, key, whole + n / :size, max(step),
-           (array_agg(value ORDER BY odd, value, step))[1], (array_agg(step ORDER BY odd, value, step))[1],
-           (array_agg(value ORDER BY odd, value DESC, step))[1], (array_agg(step ORDER BY odd, value DESC, step))[1]
+           coalesce(min(value) FILTER (WHERE NOT odd), min(value)), (array_agg(step ORDER BY odd, value, step))[1],
+           coalesce(max(value) FILTER (WHERE NOT odd), max(value)), (array_agg(step ORDER BY odd, value DESC, step))[1]
     FROM (
         SELECT f.key, coalesce(newest.chunk + 1, 0) AS whole, p.step, p.value,
                p.value IN ('NaN', 'Infinity', '-Infinity') AS odd,

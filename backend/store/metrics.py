@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -23,8 +22,7 @@ SYSTEM = "system/"
 """Names of the machine's curves begin so; they are never among those of the science."""
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """One value of one curve. ``at`` is when it was measured, UTC."""
 
     key: str
@@ -34,13 +32,18 @@ class Point:
     at: datetime
 
 
-_APPEND = text(
+_KNOWN = text(
+    """
+    SELECT key, step FROM metric_points JOIN unnest(CAST(:keys AS text[]), CAST(:steps AS bigint[])) AS told (key, step)
+    USING (key, step) WHERE run_id = :run_id
+    """
+)
+_WRITE = text(
     """
     INSERT INTO metric_points (run_id, key, step, value, epoch, at)
-    SELECT :run_id, (CAST(:names AS text[]))[name], step, value, epoch, at
-    FROM unnest(CAST(:name AS int[]), CAST(:step AS bigint[]), CAST(:value AS float8[]), CAST(:epoch AS float8[]),
-                CAST(:at AS timestamptz[])) AS told (name, step, value, epoch, at)
-    ON CONFLICT DO NOTHING RETURNING key, step, value
+    SELECT :run_id, (CAST(:keys AS text[]))[key], step, value, epoch, at
+    FROM unnest(CAST(:key AS int[]), CAST(:step AS bigint[]), CAST(:value AS float8[]), CAST(:epoch AS float8[]),
+                CAST(:at AS timestamptz[])) AS told (key, step, value, epoch, at)
     """
 )
 
@@ -51,29 +54,55 @@ def append(db: Session, run_id: UUID, token: int, points: Sequence[Point]) -> No
     Raises StaleToken where the run is another's now.
     """
     check_token(db, run_id, token)
-    if not points:
+    fresh = _unknown(db, run_id, points)
+    if not fresh:
         return
-    # As the index has them: by curve and step.
-    points = sorted(points, key=lambda point: (point.key, point.step))
-    names = {key: number for number, key in enumerate(dict.fromkeys(point.key for point in points), start=1)}
-    arrays = {
-        "name": _array([names[point.key] for point in points]),
-        "step": _array([point.step for point in points]),
-        "value": _array([point.value for point in points]),
-        "epoch": _array([point.epoch for point in points]),
-        "at": _array([point.at for point in points]),
-    }
-    written = db.execute(_APPEND, {"run_id": run_id, "names": list(names), **arrays}).all()
-    summaries.count_in(db, run_id, [(row.key, row.step, row.value) for row in written])
+    names, steps, values, epochs, times = zip(*fresh, strict=True)
     firsts: dict[str, int] = {}
-    for row in written:
-        firsts[row.key] = min(row.step, firsts.get(row.key, row.step))
+    for key, step in zip(names, steps, strict=True):
+        firsts.setdefault(key, step)
+    number = {key: place for place, key in enumerate(firsts, start=1)}
+    arrays = {
+        "key": _array([number[key] for key in names]),
+        "step": _array(steps),
+        "value": _array(values),
+        "epoch": _array(epochs),
+        "at": _array(times),
+    }
+    db.execute(_WRITE, {"run_id": run_id, "keys": list(firsts), **arrays})
+    summaries.count_in(db, run_id, list(zip(names, steps, values, strict=True)))
     chunks.rebuild(db, run_id, firsts)
+
+
+def _unknown(db: Session, run_id: UUID, points: Sequence[Point]) -> list[Point]:
+    """Those that the history does not have, by curve and step; of several for one step the first.
+
+    Nobody else writes points of a run that we hold, so that it is enough to look before writing. What lies after a
+    curve's highest step need not be looked for.
+    """
+    told: dict[tuple[str, int], Point] = {}
+    for point in points:
+        told.setdefault((point.key, point.step), point)
+    names = list({key for key, _ in told})
+    highest = select(MetricLatest.key, MetricLatest.step).where(
+        MetricLatest.run_id == run_id, MetricLatest.key.in_(names), MetricLatest.step.is_not(None)
+    )
+    last: dict[str, int] = dict(db.execute(highest).all())  # type: ignore[arg-type]
+    late = [(key, step) for key, step in told if key in last and step <= last[key]]
+    if late:
+        parameters = {
+            "run_id": run_id,
+            "keys": [key for key, _ in late],
+            "steps": _array([s for _, s in late]),
+        }
+        for key, step in db.execute(_KNOWN, parameters):
+            del told[key, step]
+    return [told[place] for place in sorted(told)]
 
 
 def _array(values: Sequence[object]) -> str:
     """Numbers or times as PostgreSQL reads an array: the driver is slow at long lists."""
-    return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
+    return "{" + ",".join(map(str, values)).replace("None", "NULL") + "}"
 
 
 # Which curves there are, and of how many whole chunks.

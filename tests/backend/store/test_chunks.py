@@ -8,13 +8,13 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from alembic import command
 from backend.store import chunks, metrics
 from backend.store.database import alembic_config
 from backend.store.metrics import Point
-from backend.store.tables import MetricChunk, MetricPoint
+from backend.store.tables import MetricChunk, MetricPoint, Run
 from vise_client.schemas import MetricQuery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -146,6 +146,15 @@ def test_several_curves_of_any_length_are_answered_at_once_and_in_order(held) ->
         told = [(s, v, e) for s, v, e in zip(curve.steps, curve.values, curve.epochs, strict=True)]
         assert told == reference(curves[curve.key], 10)
         assert curve.total == len(curves[curve.key])
+
+
+def test_points_and_chunks_go_with_their_run(held) -> None:
+    sessions, run_id, _ = held
+    write(held, "loss", dict.fromkeys(range(100), 1.0))
+    with sessions.begin() as db:
+        db.execute(delete(Run).where(Run.id == run_id))
+    with sessions() as db:
+        assert [db.scalar(select(func.count()).select_from(t)) for t in (MetricPoint, MetricChunk)] == [0, 0]
 
 
 def test_the_migration_makes_the_chunks_of_points_that_are_there(held) -> None:
