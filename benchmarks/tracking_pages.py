@@ -366,7 +366,7 @@ def time_pages(page: Page, url: str, runs: list[UUID], repeats: int) -> dict[str
 def running(folder: Path, *, pages: bool = True) -> Iterator[dict[str, str]]:
     """The store, the API and the pages, as ``vise up`` starts them, without workers.
 
-    {database, broker, storage, api, page, token}
+    {database, broker, storage, api, page, token, pid: the API's process}
     """
     postgres = start_postgres(folder / "postgres")
     valkey = start_valkey(folder / "valkey")
@@ -406,6 +406,7 @@ def running(folder: Path, *, pages: bool = True) -> Iterator[dict[str, str]]:
             "api": f"http://127.0.0.1:{api}",
             "page": f"http://127.0.0.1:{page}",
             "token": token,
+            "pid": str(processes[0].pid),
         }
     finally:
         for process in processes:
