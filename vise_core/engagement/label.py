@@ -84,9 +84,10 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
         )
     folder = workspace / "labels"
     folder.mkdir(exist_ok=True)
-    tables = [pq.read_table(_label_file(state, n), schema=SCHEMA) for n in range(len(index.shards))]
+    # One at a time, unless they are to be shuffled over all posts.
+    tables = (pq.read_table(_label_file(state, n), schema=SCHEMA) for n in range(len(index.shards)))
     if spec.shuffle_engagement:
-        tables = shuffle_labels(tables, spec.seed)
+        tables = iter(shuffle_labels(list(tables), spec.seed))
         reporter.log(
             "Control: labels were permuted over posts; images and engagement no longer belong together."
         )
