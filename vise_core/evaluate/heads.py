@@ -49,8 +49,8 @@ class HeadBatch:
     def logits(self, split: int, features: Tensor) -> Tensor:
         """(n, features) float32 → (counts[split], n, classes)."""
         weight, bias = self.weight[split, : self.counts[split]], self.bias[split, : self.counts[split]]
-        flat = features @ weight.flatten(0, 1).T
-        return (flat.view(-1, *bias.shape) + bias).transpose(0, 1)
+        flat = weight.flatten(0, 1) @ features.T
+        return (flat.view(*bias.shape, -1) + bias[..., None]).transpose(1, 2)
 
     @torch.no_grad()
     def step(
@@ -68,32 +68,32 @@ class HeadBatch:
         k, b, dim = features.shape
         g, classes = self.weight.shape[1:3]
         weight = self.weight[:k].view(k, g * classes, dim)
-        bias = self.bias[:k].view(k, 1, g * classes)
-        log_p = torch.baddbmm(bias, features, weight.transpose(1, 2)).view(k, b, g, classes)
-        log_p = torch.log_softmax(log_p, -1)
-        at = labels.view(k, b, 1, 1).expand(k, b, g, 1)
+        bias = self.bias[:k].view(k, g * classes, 1)
+        # Rows last: on a CPU this product takes three quarters of the other's time, and the softmax a tenth.
+        logits = torch.baddbmm(bias, weight, features.transpose(1, 2)).view(k, g, classes, b)
+        log_p = torch.log_softmax(logits, 2)
+        at = labels.view(k, 1, 1, b).expand(k, g, 1, b)
         shares = self._shares(sizes, k, b)
-        losses = -(log_p.gather(-1, at)[..., 0] * shares).sum(1)
+        losses = -(log_p.gather(2, at) * shares).sum((2, 3))
         # d(mean cross-entropy)/d(logits) = (p - one-hot) / n
         slope = log_p.exp_()
-        slope.scatter_add_(-1, at, slope.new_full((1, 1, 1, 1), -1).expand_as(at))
-        slope *= shares[..., None]
-        slope = slope.view(k, b, g * classes)
+        slope.scatter_add_(2, at, slope.new_full((1, 1, 1, 1), -1).expand_as(at))
+        slope *= shares
+        slope = slope.view(k, g * classes, b)
         self._steps[:k] += 1
         update = self._sgd if self._optimizer == "sgd" else self._adamw
         rate, decay = rates.repeat_interleave(classes, 1), self._decay[:k].repeat_interleave(classes, 1)
-        update(0, weight, slope.transpose(1, 2), features, rate[..., None], decay[..., None])
-        ones = features.new_ones(k, b, 1)
-        update(1, bias.view(k, -1, 1), slope.transpose(1, 2), ones, rate[..., None], decay[..., None])
+        update(0, weight, slope, features, rate[..., None], decay[..., None])
+        update(1, bias, slope, features.new_ones(k, b, 1), rate[..., None], decay[..., None])
         return losses
 
     def _shares(self, sizes: Sequence[int] | None, k: int, b: int) -> Tensor:
-        """What each row has to say in the mean over its batch, (k, b, 1)."""
+        """What each row has to say in the mean over its batch, (k, 1, 1, b)."""
         device = self.weight.device
         if sizes is None or all(size == b for size in sizes):
-            return torch.full((k, b, 1), 1 / b, device=device)
+            return torch.full((k, 1, 1, b), 1 / b, device=device)
         count = torch.tensor(sizes, device=device)[:, None]
-        return ((torch.arange(b, device=device) < count) / count)[..., None]
+        return ((torch.arange(b, device=device) < count) / count)[:, None, None]
 
     # Both take value (k, g * classes, d), and the gradient as the product of slope (k, g * classes, b) and
     # rows (k, b, d): a momentum takes it in without a copy.

@@ -132,12 +132,16 @@ def _extract(job: Job, backbone: Backbone, indices: Indices, look: Look, path: P
     )
 
 
-def _rows(job: Job, towers: Towers, indices: Indices) -> Tensor:
-    """(…, features) float32 for indices of any shape: of each image all towers' features, side by side."""
-    at = torch.from_numpy(indices.reshape(-1))
-    found = [features.index_select(0, at).to(job.device) for features in towers]
-    rows = found[0] if len(found) == 1 else torch.cat(found, 1)
-    return rows.view(*indices.shape, -1)
+def _rows(job: Job, towers: Towers, indices: Indices, buffer: Tensor | None = None) -> Tensor:
+    """(…, features) float32 for indices of any shape: of each image all towers' features, side by side.
+
+    On a CPU they lie in ``buffer``, (at least as many, features), where there is one.
+    """
+    at, dims = torch.from_numpy(indices.reshape(-1)), [features.shape[1] for features in towers]
+    rows = torch.empty(len(at), sum(dims)) if buffer is None else buffer[: len(at)]
+    for features, part in zip(towers, rows.split(dims, 1), strict=True):
+        torch.index_select(features, 0, at, out=part)
+    return rows.to(job.device).view(*indices.shape, -1)
 
 
 def _train(job: Job, blocks: list[Block], features: Towers) -> list[Running]:
@@ -217,11 +221,13 @@ def _train_epoch(job: Job, block: Block, running: list[Running], seen: Towers, e
     labels = torch.from_numpy(job.images.labels)
     losses = torch.zeros(len(block.splits), g, dtype=torch.float64, device=job.device)
     orders = [epoch_batches(job.splits[split].train, job.spec, split, epoch) for split in block.splits]
+    # Memory that is new at each step would have to be mapped by the kernel at each step.
+    buffer = torch.empty(len(orders) * len(orders[0][0]), block.heads.weight.shape[-1])
     for step in range(len(orders[0])):
         batches = [order[step] for order in orders if step < len(order)]
         sizes, k = [len(batch) for batch in batches], len(batches)
         indices = _side_by_side(batches, max(sizes))
-        rows, truth = _rows(job, seen, indices), labels[indices].to(job.device)
+        rows, truth = _rows(job, seen, indices, buffer), labels[indices].to(job.device)
         weights = torch.tensor(sizes, dtype=torch.float64, device=job.device)[:, None]
         losses[:k] += weights * block.heads.step(rows, truth, rates[:k], sizes)
     images = torch.tensor([len(job.splits[split].train) for split in block.splits], device=job.device)
