@@ -1,8 +1,9 @@
 """The linear protocol: a classifier on the pooled features of a frozen backbone (Sec. 4.2).
 
-All splits and all points of the grid go through the epochs together. An image is augmented, decoded and sent
-through the backbone once an epoch, whatever the number of splits and grid points; the draw depends on
-(seed, epoch, image) only. Each head ends where training it alone on these images would end.
+All splits and all points of the grid go through the epochs together, one batched product a step for all of them.
+An image is augmented, decoded and sent through the backbone once an epoch, whatever the number of splits and grid
+points; the draw depends on (seed, epoch, image) only. Each head ends where training it alone on these images would
+end.
 Without augmentation every epoch reuses the features of the evaluation crop (reported as "cached").
 Where texts are read, their embeddings stand beside the image's features (Sec. 4.3); they are computed once.
 """
@@ -16,26 +17,36 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from vise_core.models.backbones import Backbone
 from vise_core.models.classifier import ImageClassifier
 
 from .early import Running, falls_behind
-from .features import Features, write_features
+from .features import write_features
 from .grid import choose, choose_point, learning_rate, settings
 from .heads import HeadBatch
 from .job import Job, Outcome
-from .loading import Indices, Look, as_tensor, epoch_batches, in_batches
+from .loading import Indices, Look, epoch_batches, in_batches
 from .metrics import measure
 from .texts import TEXTS
 
 SCORE_BATCH = 4096
 IMAGES = "features.npy"
-Towers = list[Features]
-"""Features of all images under each tower that there is."""
+STEP_BYTES = 2**28
+"""Features of a step's batches; splits that would need more are trained in several blocks."""
+Towers = list[Tensor]
+"""(n, features) float32 of all images under each tower that there is; each shares the memory of a mapped file."""
 
 CURVES_OF_SPLITS = 10
 """Splits that get a curve of their own; more would drown the rest."""
+
+
+class Block(NamedTuple):
+    """Splits that are trained at once, those with most images first, and their heads in the same order."""
+
+    splits: list[int]
+    heads: HeadBatch
 
 
 class _Epoch(NamedTuple):
@@ -56,27 +67,36 @@ def evaluate_linear(job: Job) -> tuple[list[Outcome], ImageClassifier | None]:
     """
     if job.backbone is not None:
         job.backbone.to(job.device).eval().requires_grad_(False)
-    heads = _new_heads(job)
+    blocks = _new_blocks(job)
     features = _kept_features(job)
-    running = _train(job, heads, features)
+    running = _train(job, blocks, features)
+    places = {split: (block.heads, place) for block in blocks for place, split in enumerate(block.splits)}
     outcomes = [
-        _outcome(job, split, heads[split], running[split], features) for split in range(len(job.splits))
+        _outcome(job, split, *places[split], running[split], features) for split in range(len(job.splits))
     ]
     if job.backbone is None or job.texts is not None:
         return outcomes, None
     chosen = running[0].points.index(choose_point(outcomes[0].points))
     head = job.new_head(0).to(job.device)
+    heads, place = places[0]
     with torch.no_grad():
-        head.weight.copy_(heads[0].weight[chosen])
-        head.bias.copy_(heads[0].bias[chosen])
+        head.weight.copy_(heads.weight[place, chosen])
+        head.bias.copy_(heads.bias[place, chosen])
     return outcomes, ImageClassifier(job.backbone, head, job.images.classes, image_size=job.image_size)
 
 
-def _new_heads(job: Job) -> list[HeadBatch]:
+def _new_blocks(job: Job) -> list[Block]:
     decays = [setting.weight_decay for setting in settings(job.spec)]
+    heads = [job.new_head(split).to(job.device) for split in range(len(job.splits))]
+    # So that those which still have a batch at some step of an epoch are the first ones of the block.
+    order = sorted(range(len(heads)), key=lambda split: -len(job.splits[split].train))
+    size = max(1, STEP_BYTES // (4 * job.spec.batch * heads[0].in_features))
+    blocks = [order[start : start + size] for start in range(0, len(order), size)]
     return [
-        HeadBatch(job.new_head(split).to(job.device), decays, job.spec.optimizer, job.spec.momentum)
-        for split in range(len(job.splits))
+        Block(
+            splits, HeadBatch([heads[split] for split in splits], decays, job.spec.optimizer, job.spec.momentum)
+        )
+        for splits in blocks
     ]
 
 
@@ -90,7 +110,8 @@ def _kept_features(job: Job) -> Towers:
         if job.texts is not None:
             job.embed_texts(job.workspace / TEXTS)
         job.state.save({"epoch": 0}, moved={name: job.workspace / name for name in names})
-    return [np.load(job.state.file(name), mmap_mode="r") for name in names]
+    # Copy on write: torch wants memory that it may write to, and the file stays as it is.
+    return [torch.from_numpy(np.load(job.state.file(name), mmap_mode="c")) for name in names]
 
 
 def _augmented_features(job: Job, epoch: int, needed: Indices, kept: Towers) -> Towers:
@@ -102,90 +123,133 @@ def _augmented_features(job: Job, epoch: int, needed: Indices, kept: Towers) -> 
     return [_extract(job, job.backbone, needed, look, path, phase), *kept[1:]]
 
 
-def _extract(job: Job, backbone: Backbone, indices: Indices, look: Look, path: Path, phase: str) -> Features:
+def _extract(job: Job, backbone: Backbone, indices: Indices, look: Look, path: Path, phase: str) -> Tensor:
     between = job.between(len(indices), "images", phase)
-    return write_features(
-        backbone, job.images, indices, look, path, job.spec.compute, job.device, between=between
+    return torch.from_numpy(
+        write_features(
+            backbone, job.images, indices, look, path, job.spec.compute, job.device, between=between
+        )
     )
 
 
-def _rows(job: Job, towers: Towers, batch: Indices) -> Tensor:
-    """(b, features) float32: of each image all towers' features, side by side."""
-    return torch.cat([as_tensor(features[batch], job.device) for features in towers], 1)
+def _rows(job: Job, towers: Towers, indices: Indices, buffer: Tensor | None = None) -> Tensor:
+    """(…, features) float32 for indices of any shape: of each image all towers' features, side by side.
+
+    On a CPU they lie in ``buffer``, (at least as many, features), where there is one.
+    """
+    at, dims = torch.from_numpy(indices.reshape(-1)), [features.shape[1] for features in towers]
+    rows = torch.empty(len(at), sum(dims)) if buffer is None else buffer[: len(at)]
+    for features, part in zip(towers, rows.split(dims, 1), strict=True):
+        torch.index_select(features, 0, at, out=part)
+    return rows.to(job.device).view(*indices.shape, -1)
 
 
-def _train(job: Job, heads: list[HeadBatch], features: Towers) -> list[Running]:
-    """Trains the heads; which points of each split's grid got to the end. ``heads`` hold those only."""
+def _train(job: Job, blocks: list[Block], features: Towers) -> list[Running]:
+    """Trains the heads; which points of each split's grid got to the end. ``blocks`` hold those only."""
     first = int(job.state.facts["epoch"])
-    running = [Running(list(range(len(settings(job.spec))))) for _ in heads]
+    running = [Running(list(range(len(settings(job.spec))))) for _ in job.splits]
     if first:
         running = [Running.from_facts(facts) for facts in job.state.facts["running"]]
-        for split, batch in enumerate(heads):
-            batch.keep(running[split].points)
-            batch.load_state(job.state.tensors(f"heads-{split}"))
+        for splits, heads in blocks:
+            heads.keep([running[split].points for split in splits])
+            for place, split in enumerate(splits):
+                heads.load_state(place, job.state.tensors(f"heads-{split}"))
     needed = np.unique(np.concatenate([split.train for split in job.splits]))
     for epoch in range(first, job.spec.epochs):
         if job.reporter.should_stop():
-            _save(job, heads, running, epoch)
+            _save(job, blocks, running, epoch)
             job.state.raise_if_stopped()
         seen = _augmented_features(job, epoch, needed, features) if job.spec.augment else features
-        results = [
-            _epoch(job, split, heads[split], running[split], seen, features, epoch)
-            for split in range(len(heads))
-        ]
-        _report(job, epoch, results)
-        for split, result in enumerate(results):
-            _stop_hopeless(job, split, heads[split], running[split], result, epoch + 1)
+        results: dict[int, _Epoch] = {}
+        for block in blocks:
+            losses = _train_epoch(job, block, running, seen, epoch)
+            for place, split in enumerate(block.splits):
+                results[split] = _judge(job, split, block.heads, place, losses[place], features)
+        _report(job, epoch, [results[split] for split in range(len(job.splits))])
+        for block in blocks:
+            _stop_hopeless(job, block, running, results, epoch + 1)
         if job.state.due():
-            _save(job, heads, running, epoch + 1)
-    _save(job, heads, running, job.spec.epochs)
+            _save(job, blocks, running, epoch + 1)
+    _save(job, blocks, running, job.spec.epochs)
     (job.workspace / "augmented.npy").unlink(missing_ok=True)
     return running
 
 
-def _save(job: Job, heads: list[HeadBatch], running: list[Running], epoch: int) -> None:
+def _save(job: Job, blocks: list[Block], running: list[Running], epoch: int) -> None:
     job.state.save(
         {"epoch": epoch, "running": [grid.facts() for grid in running]},
-        tensors={f"heads-{split}": batch.state() for split, batch in enumerate(heads)},
+        tensors={
+            f"heads-{split}": heads.state(place)
+            for splits, heads in blocks
+            for place, split in enumerate(splits)
+        },
     )
 
 
 def _stop_hopeless(
-    job: Job, split: int, heads: HeadBatch, running: Running, result: _Epoch, epoch: int
+    job: Job, block: Block, running: list[Running], results: dict[int, _Epoch], epoch: int
 ) -> None:
     """Drop the heads that the rule ends after this epoch, and keep what they were worth."""
-    values = result.val[job.metric].tolist()
-    ends = [falls_behind(job.spec.early_stopping, epoch, value, values) for value in values]
-    if not any(ends):
-        return
+    grid, kept = settings(job.spec), []
+    for split in block.splits:
+        values, points = results[split].val[job.metric].tolist(), running[split].points
+        ends = [falls_behind(job.spec.early_stopping, epoch, value, values) for value in values]
+        for position, number in enumerate(points):
+            if ends[position]:
+                point = job.point(split, grid[number], results[split].logits[position], None)
+                running[split].stopped[number] = point.model_copy(update={"stopped_at_epoch": epoch})
+        kept.append([position for position, end in enumerate(ends) if not end])
+        running[split].points = [points[position] for position in kept[-1]]
+        if any(ends):
+            job.reporter.log(
+                f"split {split}: {sum(ends)} points of the grid were stopped after epoch {epoch}, "
+                f"{len(kept[-1])} go on"
+            )
+    if [len(positions) for positions in kept] != block.heads.counts:
+        block.heads.keep(kept)
+
+
+def _train_epoch(job: Job, block: Block, running: list[Running], seen: Towers, epoch: int) -> Tensor:
+    """Every split of the block goes once through its images; the mean losses, (splits, g) float64."""
     grid = settings(job.spec)
-    for position, number in enumerate(running.points):
-        if ends[position]:
-            point = job.point(split, grid[number], result.logits[position], None)
-            running.stopped[number] = point.model_copy(update={"stopped_at_epoch": epoch})
-    kept = [position for position, end in enumerate(ends) if not end]
-    heads.keep(kept)
-    running.points = [running.points[position] for position in kept]
-    job.reporter.log(
-        f"split {split}: {sum(ends)} points of the grid were stopped after epoch {epoch}, {len(kept)} go on"
-    )
+    g = block.heads.weight.shape[1]
+    rates = torch.zeros(len(block.splits), g)
+    for place, split in enumerate(block.splits):
+        own = [learning_rate(grid[number].base_lr, job.spec, epoch) for number in running[split].points]
+        rates[place] = torch.tensor(own + own[:1] * (g - len(own)))
+    rates = rates.to(job.device)
+    labels = torch.from_numpy(job.images.labels)
+    losses = torch.zeros(len(block.splits), g, dtype=torch.float64, device=job.device)
+    orders = [epoch_batches(job.splits[split].train, job.spec, split, epoch) for split in block.splits]
+    # Memory that is new at each step would have to be mapped by the kernel at each step.
+    buffer = torch.empty(len(orders) * len(orders[0][0]), block.heads.weight.shape[-1])
+    for step in range(len(orders[0])):
+        batches = [order[step] for order in orders if step < len(order)]
+        sizes, k = [len(batch) for batch in batches], len(batches)
+        indices = _side_by_side(batches, max(sizes))
+        rows, truth = _rows(job, seen, indices, buffer), labels[indices].to(job.device)
+        weights = torch.tensor(sizes, dtype=torch.float64, device=job.device)[:, None]
+        losses[:k] += weights * block.heads.step(rows, truth, rates[:k], sizes)
+    images = torch.tensor([len(job.splits[split].train) for split in block.splits], device=job.device)
+    return losses / images[:, None]
 
 
-def _epoch(
-    job: Job, split: int, heads: HeadBatch, running: Running, seen: Towers, features: Towers, epoch: int
+def _side_by_side(batches: list[Indices], size: int) -> Indices:
+    """(k, size): shorter batches are filled up with their first image, which then does not count again."""
+    if all(len(batch) == size for batch in batches):
+        return np.stack(batches)
+    return np.stack([np.append(batch, np.repeat(batch[:1], size - len(batch))) for batch in batches])
+
+
+def _judge(
+    job: Job, split: int, heads: HeadBatch, place: int, train_loss: Tensor, features: Towers
 ) -> _Epoch:
-    everything = settings(job.spec)
-    grid = [everything[number] for number in running.points]
-    rates = torch.tensor([learning_rate(s.base_lr, job.spec, epoch) for s in grid], device=job.device)
-    labels = torch.from_numpy(job.images.labels).to(job.device)
-    loss = torch.zeros(len(grid), dtype=torch.float64, device=job.device)
-    for batch in epoch_batches(job.splits[split].train, job.spec, split, epoch):
-        loss += len(batch) * heads.step(_rows(job, seen, batch), labels[batch], rates)
+    """What a split's heads, which stand at ``place`` of ``heads``, are worth on val after an epoch."""
     val = job.splits[split].val
-    logits, val_loss = _scores(job, heads, features, val)
+    logits, val_loss = _scores(job, heads, place, features, val)
     measured = [measure(job.curve_metrics, one, job.images.labels[val]) for one in logits]
     return _Epoch(
-        train_loss=(loss / len(job.splits[split].train)).cpu().numpy(),
+        train_loss=train_loss[: heads.counts[place]].cpu().numpy(),
         val_loss=val_loss,
         val={name: np.array([values[name] for values in measured]) for name in job.curve_metrics},
         logits=logits,
@@ -193,15 +257,16 @@ def _epoch(
 
 
 def _scores(
-    job: Job, heads: HeadBatch, features: Towers, indices: Indices
+    job: Job, heads: HeadBatch, place: int, features: Towers, indices: Indices
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
     """(g, n, classes) logits and (g,) mean cross-entropies."""
-    labels = torch.from_numpy(job.images.labels).to(job.device)
-    logits, loss = [], torch.zeros(len(heads.weight), dtype=torch.float64, device=job.device)
+    labels = torch.from_numpy(job.images.labels)
+    logits, loss = [], torch.zeros(heads.counts[place], dtype=torch.float64, device=job.device)
     for batch in in_batches(indices, SCORE_BATCH):
-        rows = _rows(job, features, batch)
-        logits.append(heads.logits(rows))
-        loss += len(batch) * heads.losses(rows, labels[batch])
+        found = heads.logits(place, _rows(job, features, batch))
+        truth = labels[batch].to(job.device).expand(len(found), -1)
+        loss += cross_entropy(found.transpose(1, 2), truth, reduction="none").sum(1)
+        logits.append(found)
     return torch.cat(logits, 1).cpu().numpy(), (loss / len(indices)).cpu().numpy()
 
 
@@ -221,11 +286,13 @@ def _report(job: Job, epoch: int, results: list[_Epoch]) -> None:
     job.reporter.progress(epoch + 1, job.spec.epochs, "epochs", phase="linear classifiers")
 
 
-def _outcome(job: Job, split: int, heads: HeadBatch, running: Running, features: Towers) -> Outcome:
+def _outcome(
+    job: Job, split: int, heads: HeadBatch, place: int, running: Running, features: Towers
+) -> Outcome:
     """The metrics after the last epoch; test counts only where there is one."""
     parts = job.splits[split]
-    val, _ = _scores(job, heads, features, parts.val)
-    test = _scores(job, heads, features, parts.test)[0] if len(parts.test) else None
+    val, _ = _scores(job, heads, place, features, parts.val)
+    test = _scores(job, heads, place, features, parts.test)[0] if len(parts.test) else None
     found = dict(running.stopped)
     for position, number in enumerate(running.points):
         setting = settings(job.spec)[number]

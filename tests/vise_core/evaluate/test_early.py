@@ -84,17 +84,19 @@ def test_sensitivity_is_unknown_where_it_would_need_a_stopped_point() -> None:
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_heads_that_go_on_do_not_notice_that_others_are_gone(optimizer) -> None:
     torch.manual_seed(0)
-    rows, labels = torch.randn(12, 5), torch.randint(0, 3, (12,))
-    head, rates = nn.Linear(5, 3), torch.tensor([0.1, 0.5, 0.02])
-    whole = HeadBatch(head, [0.1, 0.0, 0.01], optimizer, 0.9)
-    some = HeadBatch(head, [0.1, 0.0, 0.01], optimizer, 0.9)
+    rows, labels = torch.randn(2, 12, 5), torch.randint(0, 3, (2, 12))
+    heads, rates = [nn.Linear(5, 3), nn.Linear(5, 3)], torch.tensor([[0.1, 0.5, 0.02]] * 2)
+    whole = HeadBatch(heads, [0.1, 0.0, 0.01], optimizer, 0.9)
+    some = HeadBatch(heads, [0.1, 0.0, 0.01], optimizer, 0.9)
     for step in range(6):
         whole.step(rows, labels, rates)
         if step == 3:
-            some.keep([0, 2])
-        some.step(rows, labels, rates if step < 3 else rates[[0, 2]])
-    torch.testing.assert_close(some.weight, whole.weight[[0, 2]])
-    torch.testing.assert_close(some.bias, whole.bias[[0, 2]])
+            some.keep([[0, 2], [1]])
+        some.step(rows, labels, rates if step < 3 else torch.tensor([[0.1, 0.02], [0.5, 0.5]]))
+    assert some.counts == [2, 1]
+    torch.testing.assert_close(some.weight[0], whole.weight[0, [0, 2]])
+    torch.testing.assert_close(some.bias[0], whole.bias[0, [0, 2]])
+    torch.testing.assert_close(some.logits(1, rows[1]), whole.logits(1, rows[1])[[1]])
 
 
 def test_linear_points_end_where_they_would_or_where_they_were_stopped(

@@ -1,0 +1,235 @@
+"""How fast is a grid of linear classifiers on cached features, against one training after the other?
+
+    python -m benchmarks.linear [--images 3000] [--features 2048] [--classes 6] [--splits 5] [--epochs 40] [--seed 0]
+
+One after the other is what torch's tutorials show: nn.Linear, torch.optim.SGD, a DataLoader over a TensorDataset of the
+cached features, a head judged on val after each epoch as ours are. Its batches are given in our order, which costs it
+nothing (a batch sampler that is drawn beforehand) and lets the results be compared; heads begin equal.
+Ours is the linear protocol as it runs in the product, saving of its state included. Features are synthetic.
+Exits 1 where ours is not 20 times as fast, another point is chosen, or a metric is 0.1 points off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
+
+from vise_core.evaluate.grid import choose_point, learning_rate, settings
+from vise_core.evaluate.job import Job, Outcome
+from vise_core.evaluate.linear import evaluate_linear
+from vise_core.evaluate.loading import epoch_batches
+from vise_core.evaluate.state import State
+from vise_core.reporter import LocalReporter
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.tasks import SplitSpec
+from vise_core.tasks import LabelledImages
+from vise_core.tasks.splits import random_splits
+
+FACTOR, POINTS = 20.0, 0.1
+Results = dict[tuple[int, int], tuple[float, float]]
+"""(split, point of the grid) → (val, test) accuracy, percent."""
+
+
+@dataclass(frozen=True)
+class CachedFeatures:
+    """Comes in where a text tower's embeddings would: features that were computed before."""
+
+    values: npt.NDArray[np.float32]
+
+    @property
+    def encoder(self) -> SimpleNamespace:
+        return SimpleNamespace(dim=self.values.shape[1])
+
+    def embed(self, path: Path, _device: torch.device, _between: object) -> None:
+        np.save(path, self.values)
+
+
+def synthetic(
+    images: int, dim: int, classes: int, seed: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Features as after a ReLU and pooling (not negative), and classes that overlap."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, images)
+    centres = rng.normal(0, 0.12, (classes, dim))
+    values = np.maximum(rng.normal(0.2, 1, (images, dim)) + centres[labels], 0) * 0.5
+    return values.astype(np.float32), labels
+
+
+def prepare(options: argparse.Namespace, spec: EvaluateSpec, folder: Path) -> Job:
+    values, labels = synthetic(options.images, options.features, options.classes, options.seed)
+    names = tuple(folder / f"{i}.jpg" for i in range(options.images))
+    classes = tuple(f"class-{c}" for c in range(options.classes))
+    images = LabelledImages("synthetic", folder, names, labels, classes, synthetic=True)
+    reporter = LocalReporter(folder / "artifacts")
+    return Job(
+        spec=spec,
+        images=images,
+        splits=random_splits(options.images, spec.splits),
+        backbone=None,
+        texts=CachedFeatures(values),  # type: ignore[arg-type]
+        image_size=0,
+        device=torch.device("cpu"),
+        workspace=folder,
+        reporter=reporter,
+        state=State(folder, spec, reporter),
+    )
+
+
+def accuracy(head: nn.Linear, rows: Tensor, labels: Tensor) -> float:
+    with torch.no_grad():
+        return 100 * float((head(rows).argmax(1) == labels).double().mean())
+
+
+def batches_of(x: Tensor, y: Tensor, order: list[list[int]], loader: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    if loader:
+        yield from DataLoader(TensorDataset(x, y), batch_sampler=order)
+    else:
+        for batch in order:
+            yield x[batch], y[batch]
+
+
+def one_by_one(
+    job: Job, x: Tensor, y: Tensor, heads: list[tuple[int, int]], *, loader: bool
+) -> tuple[Results, float]:
+    """Train these heads in turn; what they reach and the seconds that it takes."""
+    spec, grid, found, seconds = job.spec, settings(job.spec), {}, 0.0
+    for split, point in heads:
+        parts = job.splits[split]
+        # The order is drawn before the clock starts.
+        orders = [
+            [b.tolist() for b in epoch_batches(parts.train, spec, split, e)] for e in range(spec.epochs)
+        ]
+        clock = time.perf_counter()
+        head = job.new_head(split)
+        optimizer = torch.optim.SGD(
+            head.parameters(), lr=0.0, momentum=spec.momentum, weight_decay=grid[point].weight_decay
+        )
+        val = 0.0
+        for epoch, order in enumerate(orders):
+            optimizer.param_groups[0]["lr"] = learning_rate(grid[point].base_lr, spec, epoch)
+            for rows, labels in batches_of(x, y, order, loader):
+                optimizer.zero_grad()
+                cross_entropy(head(rows), labels).backward()
+                optimizer.step()
+            val = accuracy(head, x[parts.val], y[parts.val])
+        found[split, point] = val, accuracy(head, x[parts.test], y[parts.test])
+        seconds += time.perf_counter() - clock
+    return found, seconds
+
+
+def ours(job: Job) -> tuple[list[Outcome], float]:
+    clock = time.perf_counter()
+    outcomes, _ = evaluate_linear(job)
+    return outcomes, time.perf_counter() - clock
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=3000)
+    parser.add_argument("--features", type=int, default=2048)
+    parser.add_argument("--classes", type=int, default=6)
+    parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--repeats", type=int, default=3, help="Runs of ours; the median counts.")
+    parser.add_argument(
+        "--peer-splits", type=int, help="Train only so many splits one by one, and extrapolate their time."
+    )
+    options = parser.parse_args()
+    spec = EvaluateSpec(
+        augment=False,
+        epochs=options.epochs,
+        milestones=(options.epochs * 3 // 5, options.epochs * 4 // 5),
+        splits=SplitSpec(count=options.splits),
+        seed=options.seed,
+    )
+    points = len(settings(spec))
+    print(
+        f"{options.images:,} × {options.features:,} synthetic features, {options.classes} classes; grid of {points} × "
+        f"{options.splits} splits = {points * options.splits} heads, {spec.epochs} epochs, batch {spec.batch}, "
+        f"SGD with momentum {spec.momentum}; torch {torch.__version__}, {torch.get_num_threads()} threads, "
+        f"{platform.machine()}\n",
+        flush=True,
+    )
+    times = []
+    for _ in range(options.repeats):
+        with tempfile.TemporaryDirectory() as temporary:
+            job = prepare(options, spec, Path(temporary))
+            outcomes, seconds = ours(job)
+            times.append(seconds)
+    fast = statistics.median(times)
+    x, y = torch.from_numpy(job.texts.values), torch.from_numpy(job.images.labels)  # type: ignore[union-attr]
+    splits = min(options.peer_splits or options.splits, options.splits)
+    heads = [(split, point) for split in range(splits) for point in range(points)]
+    theirs, seconds = one_by_one(job, x, y, heads, loader=True)
+    slow = seconds * options.splits / splits
+    _, few = one_by_one(job, x, y, [(0, 0), (0, points - 1)], loader=False)
+    bare = few / 2 * points * options.splits
+    measured = "" if splits == options.splits else f" ({splits} of {options.splits} splits run, extrapolated)"
+    print("| | seconds | against ours |\n|---|---|---|")
+    print(f"| all at once (median of {len(times)}: {', '.join(f'{t:.2f}' for t in times)}) | {fast:.2f} | |")
+    print(f"| one after the other, DataLoader{measured} | {slow:.2f} | {slow / fast:.1f} × |")
+    print(
+        f"| one after the other, rows by indexing (2 heads run, extrapolated) | {bare:.2f} | {bare / fast:.1f} × |"
+    )
+    same, worst = compare(outcomes, theirs, splits)
+    print(f"\nChosen points: {'the same' if same else 'NOT the same'} in {splits} splits")
+    print(f"Metrics of {len(theirs)} heads on val and test: at most {worst:.3f} points apart (≤ {POINTS})")
+    needed = products(options, len(job.splits[0].train) * spec.epochs, points)
+    print(
+        f"The products of the steps alone, at the {matmul_rate() / 1e9:.0f} GFLOP/s of a large one, take "
+        f"{needed / matmul_rate():.2f} s: no more than {slow * matmul_rate() / needed:.1f} × can be had this way"
+    )
+    print(f"Linear evaluation: {slow / fast:.1f} × as fast as one after the other (≥ {FACTOR:g} ×)")
+    return 0 if slow >= FACTOR * fast and same and worst <= POINTS else 1
+
+
+def products(options: argparse.Namespace, rows: int, points: int) -> float:
+    """Floating-point operations of all steps' logits and gradients; each split's ``rows`` go through once an epoch."""
+    return 4.0 * rows * options.features * options.classes * points * options.splits
+
+
+@cache
+def matmul_rate(size: int = 2048) -> float:
+    """Operations a second of a large float32 product, the best of five."""
+    a, times = torch.randn(size, size), []
+    for _ in range(5):
+        clock = time.perf_counter()
+        a @ a
+        times.append(time.perf_counter() - clock)
+    return 2 * size**3 / min(times)
+
+
+def compare(outcomes: list[Outcome], theirs: Results, splits: int) -> tuple[bool, float]:
+    """Whether val chooses the same points of the grid, and the largest difference of a metric."""
+    worst, same = 0.0, True
+    for split in range(splits):
+        points = outcomes[split].points
+        for i, point in enumerate(points):
+            val, test = theirs[split, i]
+            worst = max(worst, abs(point.val - val), abs((point.test or 0.0) - test))
+        alone = [p.model_copy(update={"val": theirs[split, i][0]}) for i, p in enumerate(points)]
+        same &= choose_point(points) == choose_point(alone)
+    return same, worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""How long does it take to start: the command line, the backend's import, and ``vise up`` to its first page?
+
+    python -m benchmarks.startup [--repeats 5] [--ups 1]
+
+``vise up`` runs in a home of its own on free ports, once beforehand, so that what is timed is an installed machine;
+the clock stops when the page behind the printed link is served. Exits 1 where a median is above its figure, or the
+backend imports torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+
+from vise_client.local.processes import free_port
+
+HELP_SECONDS, IMPORT_SECONDS, UP_SECONDS = 0.3, 1.5, 10.0
+VISE = Path(sys.executable).with_name("vise")
+IMPORT = "import sys, backend.api.app; sys.exit('torch' in sys.modules)"
+GIVE_UP = 120.0
+
+
+def timed(command: list[str], repeats: int) -> list[float]:
+    """Seconds of each run; the first one, which fills caches, does not count. Raises CalledProcessError."""
+    seconds = []
+    for _ in range(repeats + 1):
+        clock = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - clock)
+    return seconds[1:]
+
+
+def up(home: Path) -> float:
+    """Seconds from ``vise up`` to its page; it is stopped again, with Ctrl-C's signal."""
+    log_file, page = home / "up.log", free_port()
+    command = [str(VISE), "up", "--no-browser", "--home", str(home), "--port", str(page)]
+    with log_file.open("wb") as log:
+        clock = time.perf_counter()
+        process = subprocess.Popen([*command, "--api-port", str(free_port())], stdout=log, stderr=log)
+    try:
+        while not (link := re.search(r"http\S+/auth/login\?code=\S+", log_file.read_text())):
+            if process.poll() is not None or time.perf_counter() - clock > GIVE_UP:
+                raise RuntimeError(f"vise up did not start:\n{log_file.read_text()}")
+            time.sleep(0.02)
+        with httpx.Client(follow_redirects=True, timeout=GIVE_UP) as client:
+            client.get(link.group(0)).raise_for_status()
+        return time.perf_counter() - clock
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--ups", type=int, default=1, help="Timed starts of the whole system.")
+    options = parser.parse_args()
+    print(f"Python {platform.python_version()}, {platform.machine()}, medians\n", flush=True)
+    found = {
+        "vise --help": (timed([str(VISE), "--help"], options.repeats), HELP_SECONDS),
+        "import of the backend, without torch": (
+            timed([sys.executable, "-c", IMPORT], options.repeats),
+            IMPORT_SECONDS,
+        ),
+    }
+    # Not below another account's private folder: as root, PostgreSQL runs as one of its own.
+    home = Path(tempfile.mkdtemp(prefix="vise-bench-"))
+    try:
+        up(home)
+        found["vise up to its first page"] = [up(home) for _ in range(options.ups)], UP_SECONDS
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    medians = {name: (statistics.median(seconds), most) for name, (seconds, most) in found.items()}
+    for name, (median, most) in medians.items():
+        print(f"{name}: {median:.2f} s (< {most:g} s)")
+    return 0 if all(median < most for median, most in medians.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
