@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 export VISE_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser)
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev test test-unproven lint format bench screenshots images-check constraints clean
+.PHONY: help up dev test lint format bench screenshots images-check constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,11 +18,8 @@ up: .venv/local.stamp ## install what is missing and run everything on 127.0.0.1
 
 dev: .venv/dev.stamp ## install the tools for work on the code
 
-test: .venv/dev.stamp programs lint ## lint, then every test but those marked unproven
+test: .venv/dev.stamp programs lint ## lint, then every test: those with a browser alone, the others two at a time
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
-
-test-unproven: .venv/dev.stamp programs ## the tests that were not yet seen to pass whole; not part of `make test`
-	$(BIN)/python -m pytest -m unproven $(PYTEST_ARGS)
 
 lint: .venv/dev.stamp ## style, types and import rules
 	$(BIN)/ruff check

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, text
 
@@ -17,8 +16,6 @@ from backend.store.listing import RunFilter, list_runs
 from backend.store.tables import MetricChunk, MetricLatest, MetricPoint
 from benchmarks.tracking_pages import fill_database, issue_token, time_api
 from vise_client.client import ViseClient
-
-pytestmark = pytest.mark.unproven
 
 WRONG_SUMMARIES = text(
     """

@@ -23,7 +23,7 @@ from vise_core.specs.posts import EMOTIONS, REACTIONS
 from vise_core.specs.tasks import CsvTask
 from vise_core.tasks.csv_labels import read_csv_labels
 
-pytestmark = [pytest.mark.unproven, pytest.mark.browser, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
 
 
 @dataclass(frozen=True)

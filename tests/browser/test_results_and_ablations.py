@@ -13,7 +13,7 @@ from vise_client.schemas import RecipeCreate, RunView
 from vise_core.specs.ablations import Chain
 from vise_core.specs.recipes import RecipeSpec
 
-pytestmark = [pytest.mark.unproven, pytest.mark.browser, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 
 SMALL = {"epochs": 1, "milestones": [], "base_lrs": [0.025], "weight_decays": [0.001], "image_size": 32}
 STEP = "{method} (resnet18) on UnbiasedEmotion, linear"

@@ -10,7 +10,7 @@ from skimage import data, io
 from docs.screenshots import settle
 from vise_core.specs.posts import EMOTIONS
 
-pytestmark = [pytest.mark.unproven, pytest.mark.browser, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
 
 SOON, LONG = 30_000, 400_000
 """Milliseconds: for what a page does, and for what a run does."""
