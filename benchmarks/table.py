@@ -32,8 +32,12 @@ class Benchmark:
 
 
 REGISTRY = (
-    Benchmark("labels", ("--comments", "40000", "--clusters", "1000", "--peer-comments", "5000"), "Pseudo-labels"),
-    Benchmark("clustering", ("--comments", "20000", "--clusters", "200", "--vocabulary", "5000"), "Clustering"),
+    Benchmark(
+        "labels", ("--comments", "40000", "--clusters", "1000", "--peer-comments", "5000"), "Pseudo-labels"
+    ),
+    Benchmark(
+        "clustering", ("--comments", "20000", "--clusters", "200", "--vocabulary", "5000"), "Clustering"
+    ),
     Benchmark("near_duplicates", ("--images", "1000", "--copies", "50"), "Near duplicates"),
     Benchmark("linear", ("--epochs", "5", "--peer-splits", "1"), "Linear evaluation"),
     Benchmark("training", ("--steps", "10", "--rounds", "3", "--loader-images", "64"), "Training"),
@@ -125,7 +129,11 @@ def machine() -> str:
 
 def document(ran: list[Ran], *, full: bool) -> str:
     """The page that ``--write`` writes."""
-    size = "Each benchmark at its own size." if full else "Each benchmark in a small size; the figures are for the full one."
+    size = (
+        "Each benchmark at its own size."
+        if full
+        else "Each benchmark in a small size; the figures are for the full one."
+    )
     commands = "\n".join(f"- `{one.command}`: {one.seconds:.0f} s, exit {one.code}" for one in ran)
     rows = table([line for one in ran for line in lines(one)])
     return (

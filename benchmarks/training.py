@@ -102,9 +102,7 @@ def bare_step(spec: PretrainSpec, labels: LabelTable, batches: list[tuple[Tensor
     optimizer = torch.optim.SGD(
         network.parameters(), lr=0.01, momentum=spec.momentum, weight_decay=spec.weight_decay
     )
-    ready = [
-        (images, labels.targets(rows, spec.signals, spec.comment_targets)) for images, rows in batches
-    ]
+    ready = [(images, labels.targets(rows, spec.signals, spec.comment_targets)) for images, rows in batches]
     watched = Watched(ready)
     for images, targets in watched:
         optimizer.zero_grad()
@@ -132,7 +130,9 @@ def steps(options: argparse.Namespace) -> float:
     labels = synthetic_labels(posts, options.seed)
     generator = torch.Generator().manual_seed(options.seed)
     pool = torch.randn(options.batch, 3, options.image_size, options.image_size, generator=generator)
-    batches = [(pool, rows) for _, rows in BatchPlan(posts, options.batch, options.seed).batches(0, options.steps)]
+    batches = [
+        (pool, rows) for _, rows in BatchPlan(posts, options.batch, options.seed).batches(0, options.steps)
+    ]
     found: dict[str, list[float]] = {"ours": [], "bare": []}
     for _ in range(options.rounds):
         found["ours"].append(our_step(spec, labels, batches))

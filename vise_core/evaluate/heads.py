@@ -124,7 +124,11 @@ class HeadBatch:
         filled = [[*kept, *[kept[0]] * (most - len(kept))] for kept in positions]
         at = torch.tensor(filled, dtype=torch.int64, device=self.weight.device)
         split = torch.arange(len(filled), device=self.weight.device)[:, None]
-        self.weight, self.bias, self._decay = self.weight[split, at], self.bias[split, at], self._decay[split, at]
+        self.weight, self.bias, self._decay = (
+            self.weight[split, at],
+            self.bias[split, at],
+            self._decay[split, at],
+        )
         self._moments = {name: [m[split, at] for m in pair] for name, pair in self._moments.items()}
 
     def state(self, split: int) -> State:

@@ -94,7 +94,8 @@ def _new_blocks(job: Job) -> list[Block]:
     blocks = [order[start : start + size] for start in range(0, len(order), size)]
     return [
         Block(
-            splits, HeadBatch([heads[split] for split in splits], decays, job.spec.optimizer, job.spec.momentum)
+            splits,
+            HeadBatch([heads[split] for split in splits], decays, job.spec.optimizer, job.spec.momentum),
         )
         for splits in blocks
     ]
