@@ -24,7 +24,9 @@ table = load()
 
 
 def ran(output: str, code: int = 0):
-    return table.Ran(table.Benchmark("linear", ("--epochs", "1"), "Linear"), ("--epochs", "1"), code, output, 1.0)
+    return table.Ran(
+        table.Benchmark("linear", ("--epochs", "1"), "Linear"), ("--epochs", "1"), code, output, 1.0
+    )
 
 
 def test_lines_that_say_what_is_needed_are_figures_and_the_verdict_stands_once() -> None:
@@ -58,9 +60,26 @@ def test_the_page_has_machine_versions_date_and_commands() -> None:
 
 
 def test_the_linear_benchmark_finds_the_same_points_as_one_head_after_the_other() -> None:
-    small = "--images 80 --features 8 --classes 3 --splits 2 --epochs 2 --repeats 1".split()
+    small = [
+        "--images",
+        "80",
+        "--features",
+        "8",
+        "--classes",
+        "3",
+        "--splits",
+        "2",
+        "--epochs",
+        "2",
+        "--repeats",
+        "1",
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.linear", *small], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "benchmarks.linear", *small],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "Chosen points: the same in 2 splits" in done.stdout, done.stderr
     assert "at most 0.000 points apart" in done.stdout
