@@ -32,8 +32,8 @@ format: .venv/dev.stamp ## put the code in the project's form
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/dev.stamp ## print the table of what pretraining on engagement is worth
-	$(BIN)/python -m benchmarks.science $(BENCH_ARGS)
+bench: .venv/dev.stamp ## run all benchmarks in a small size and print one table; BENCH_ARGS="--only linear" for some
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 screenshots: .venv/dev.stamp programs ## take the README's pictures anew, from the system of `make up` with its sample data
 	$(BIN)/python -m docs.screenshots $(SCREENSHOTS_ARGS)

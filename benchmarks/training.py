@@ -1,0 +1,226 @@
+"""What does our pretraining loop cost beside a bare torch loop, and how fast does our loader feed it?
+
+    python -m benchmarks.training [--backbone resnet18] [--image-size 64] [--batch 32] [--steps 20] [--rounds 5]
+
+1. ``vise_core.pretrain.trainer.train`` and a bare loop (zero_grad, forward, loss, backward, step) on the same network,
+   memory format, batches and losses, all in memory, on the CPU: in turn, ours, bare, ours, bare. The time of a step is
+   from one batch that is asked for to the next, losses that are reported and rates that are set included; the median of the rounds counts.
+   The bare loop has its dense targets ready; ours makes them from labels at each step.
+2. Images a second of one core: our loader on tar shards, torchvision's ImageFolder + DataLoader with its reference
+   transforms on the same JPEG files; both without worker processes.
+Exits 1 where our step is more than 3 % slower.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+import torchvision
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from vise_core.models.transforms import train_transform
+from vise_core.posts.images import encode_jpeg
+from vise_core.posts.records import Post, PostRecord
+from vise_core.posts.shards import ShardIndex, ShardWriter, write_index
+from vise_core.pretrain import trainer
+from vise_core.pretrain.data import BatchPlan, PostImages, Samples, image_loader
+from vise_core.pretrain.distributed import Group
+from vise_core.pretrain.labels import LabelTable
+from vise_core.pretrain.objective import hard_cross_entropy, soft_cross_entropy
+from vise_core.reporter import LocalReporter
+from vise_core.specs.pretrain import PretrainSpec
+
+SLOWER = 0.03
+CLUSTERS = 500
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Watched:
+    """Batches in memory, as our loader gives them; notes when each is asked for."""
+
+    def __init__(self, batches: list[tuple[Tensor, Any]]) -> None:
+        self.batches, self.asked = batches, list[float]()
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
+        for batch in self.batches:
+            self.asked.append(time.perf_counter())
+            yield batch
+
+    def seconds_a_step(self) -> float:
+        """The mean, without the first step, which warms up, and the last, after which nothing is asked for."""
+        return (self.asked[-1] - self.asked[1]) / (len(self.asked) - 2)
+
+
+def synthetic_labels(posts: int, seed: int) -> LabelTable:
+    rng = np.random.default_rng(seed)
+    return LabelTable(
+        images=np.arange(posts),
+        comment_ids=rng.integers(0, CLUSTERS, 5 * posts).astype(np.int32),
+        comment_starts=5 * np.arange(posts + 1),
+        reactions=rng.integers(0, CLUSTERS, posts).astype(np.int32),
+        clusters={"comments": CLUSTERS, "reactions": CLUSTERS},
+        synthetic=True,
+    )
+
+
+def our_step(spec: PretrainSpec, labels: LabelTable, batches: list[tuple[Tensor, Any]]) -> float:
+    watched = Watched(batches)
+    with tempfile.TemporaryDirectory() as temporary, patch.object(trainer, "image_loader") as loader:
+        loader.return_value = watched
+        network = trainer.build_network(spec, labels.clusters)
+        folder, group = Path(temporary), Group(device=torch.device("cpu"))
+        trainer.train(
+            spec,
+            network,
+            None,  # type: ignore[arg-type]  # No post is read.
+            labels,
+            group,
+            folder,
+            LocalReporter(folder / "artifacts"),
+        )
+    return watched.seconds_a_step()
+
+
+def bare_step(spec: PretrainSpec, labels: LabelTable, batches: list[tuple[Tensor, Any]]) -> float:
+    network = trainer.build_network(spec, labels.clusters).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.train()
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=0.01, momentum=spec.momentum, weight_decay=spec.weight_decay
+    )
+    ready = [(images, labels.targets(rows, spec.signals, spec.comment_targets)) for images, rows in batches]
+    watched = Watched(ready)
+    for images, targets in watched:
+        optimizer.zero_grad()
+        outputs = network(images.to(memory_format=torch.channels_last))
+        loss = soft_cross_entropy(outputs["comments"], targets["comments"])
+        loss = loss + hard_cross_entropy(outputs["reactions"], targets["reactions"])
+        loss.backward()
+        optimizer.step()
+    return watched.seconds_a_step()
+
+
+def steps(options: argparse.Namespace) -> float:
+    """Print the time of a step of both; how much slower ours is, as a share."""
+    spec = PretrainSpec.model_validate(
+        {
+            "backbone": options.backbone,
+            "image_size": options.image_size,
+            "batch": options.batch,
+            "epochs": 1,
+            "compute": {"device": "cpu"},
+            "seed": options.seed,
+        }
+    )
+    posts = options.batch * options.steps
+    labels = synthetic_labels(posts, options.seed)
+    generator = torch.Generator().manual_seed(options.seed)
+    pool = torch.randn(options.batch, 3, options.image_size, options.image_size, generator=generator)
+    batches = [
+        (pool, rows) for _, rows in BatchPlan(posts, options.batch, options.seed).batches(0, options.steps)
+    ]
+    found: dict[str, list[float]] = {"ours": [], "bare": []}
+    for _ in range(options.rounds):
+        found["ours"].append(our_step(spec, labels, batches))
+        found["bare"].append(bare_step(spec, labels, batches))
+    print(f"{options.backbone}, {options.batch} images of {options.image_size} px a step:\n")
+    for name, seconds in found.items():
+        rounds = ", ".join(f"{1000 * s:.1f}" for s in seconds)
+        print(f"- {name}: {1000 * statistics.median(seconds):.1f} ms a step (rounds: {rounds})")
+    return statistics.median(found["ours"]) / statistics.median(found["bare"]) - 1
+
+
+def draw(rng: np.random.Generator) -> bytes:
+    """A JPEG of 500 × 375 pixels, smooth with some detail, as photographs are."""
+    coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize((500, 375), Image.Resampling.BICUBIC), dtype=np.float32)
+    pixels = np.clip(smooth + rng.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8)
+    return encode_jpeg(Image.fromarray(pixels))
+
+
+def loaders(images: int, seed: int, rounds: int) -> float:
+    """Print both loaders' images a second on one core; ours against torchvision's."""
+    size, batch, threads = 224, 32, torch.get_num_threads()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        shards, files = Path(temporary) / "posts", Path(temporary) / "files" / "class"
+        shards.mkdir()
+        files.mkdir(parents=True)
+        rng, writer = np.random.default_rng(seed), ShardWriter(shards / "shard-000000.tar")
+        for i in range(images):
+            data = draw(rng)
+            (files / f"{i:06d}.jpg").write_bytes(data)
+            writer.write(PostRecord(Post(f"post-{i}", ("a comment",), (0, 0, 0, 0, 0)), data, "jpg"))
+        write_index(shards, [writer.close()], synthetic=True)
+        view = train_transform(size, mean=MEAN, std=STD)
+        dataset = PostImages(ShardIndex.open(shards), np.arange(images), view, seed)
+        plan = BatchPlan(images, batch, seed)
+        theirs = ImageFolder(
+            files.parent,
+            transforms.Compose(
+                [
+                    transforms.RandomResizedCrop(size),
+                    transforms.RandomHorizontalFlip(),
+                    transforms.ToTensor(),
+                    transforms.Normalize(MEAN, STD),
+                ]
+            ),
+        )
+        found: dict[str, list[float]] = {"ours": [], "torchvision": []}
+        for _ in range(rounds):
+            samples = Samples(plan, 0, plan.per_epoch, 0)
+            for name, loader in (
+                ("ours", image_loader(dataset, samples, workers=0, pin=False)),
+                ("torchvision", DataLoader(theirs, batch, shuffle=True, drop_last=True)),
+            ):
+                clock = time.perf_counter()
+                count = sum(len(pixels) for pixels, _ in loader)
+                found[name].append(count / (time.perf_counter() - clock))
+    torch.set_num_threads(threads)
+    medians = {name: statistics.median(rates) for name, rates in found.items()}
+    print("\nJPEGs of 500 × 375 px to crops of 224 px, one core:\n")
+    for name, rate in medians.items():
+        print(f"- {name}: {rate:.0f} images/s")
+    return medians["ours"] / medians["torchvision"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backbone", default="resnet18")
+    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--loader-images", type=int, default=320)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    print(
+        f"torch {torch.__version__}, torchvision {torchvision.__version__}, {torch.get_num_threads()} threads, "
+        f"{platform.machine()}\n",
+        flush=True,
+    )
+    slower = steps(options)
+    ratio = loaders(options.loader_images, options.seed, 3)
+    print(f"\nLoader, images/s per core: {ratio:.2f} × torchvision's ImageFolder + DataLoader (reported)")
+    print(f"Training loop: {slower:+.1%} time a step against a bare loop (≤ {SLOWER:+.0%})")
+    return 0 if slower <= SLOWER else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
