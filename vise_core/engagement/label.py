@@ -85,7 +85,9 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     folder = workspace / "labels"
     folder.mkdir(exist_ok=True)
     # One at a time, unless they are to be shuffled over all posts.
-    tables = (pq.read_table(_label_file(state, n), schema=SCHEMA) for n in range(len(index.shards)))
+    tables: Iterator[pa.Table] = (
+        pq.read_table(_label_file(state, n), schema=SCHEMA) for n in range(len(index.shards))
+    )
     if spec.shuffle_engagement:
         tables = iter(shuffle_labels(list(tables), spec.seed))
         reporter.log(
