@@ -49,6 +49,11 @@ def check(db: Session, stage: str, draft: StageDraft) -> LaunchCheck:
             runs.check_input(db, stage, role, ref, "inputs")
         except Invalid as error:
             found.append(FieldProblem(field=f"inputs.{role}", message=error.message))
+    if not found:
+        try:
+            runs.check_labelled(db, draft.inputs, "inputs")
+        except Invalid as error:
+            found.append(FieldProblem(field=error.field, message=error.message))
     whole = None if found else _estimate(db, stage, specs, draft.inputs)
     return LaunchCheck(problems=found, runs=len(points), estimate=whole)
 

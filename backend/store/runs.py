@@ -270,7 +270,31 @@ def _checked_inputs(
             # Read once it is there: until then the run waits.
             depends_on[bringer.id] = None
             synthetic |= bringer.synthetic
+    check_labelled(db, inputs, field)
     return list(depends_on), synthetic
+
+
+def check_labelled(db: Session, inputs: Mapping[str, InputRef], field: str) -> None:
+    """Labels fit the posts that they were made from, and no others. Raises Invalid where both are known to differ."""
+    posts, labels = inputs.get("posts"), inputs.get("labels")
+    if posts is None or labels is None or labels.run is None:
+        return
+    labelling = db.get_one(Run, labels.run)
+    if "posts" not in labelling.inputs:
+        return
+    labelled = InputRef.model_validate(labelling.inputs["posts"])
+    found, wanted = _content(db, posts), _content(db, labelled)
+    if labelled != posts and None not in (found, wanted) and found != wanted:
+        made_from = db.get_one(Run, labelled.run).name
+        raise Invalid(
+            f"{field}.posts", f"are not those that {labelling.name!r} labelled: take those of {made_from!r}"
+        )
+
+
+def _content(db: Session, ref: InputRef) -> str | None:
+    """SHA-256 of a run's artifact, where it is there."""
+    of_it = (Artifact.run_id == ref.run, Artifact.name == ref.artifact)
+    return db.scalar(select(Artifact.sha256).where(*of_it)) if ref.run is not None else None
 
 
 def needed_inputs(stage: str, spec: Spec) -> set[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 import streamlit as st
@@ -38,7 +39,16 @@ def _candidates(_user: str, artifacts: tuple[str, ...], search: str) -> list[Inp
 
 
 def choose_input(
-    label: str, artifacts: Sequence[str], *, search: str, chosen: str, required: bool, help: str, key: str
+    label: str,
+    artifacts: Sequence[str],
+    *,
+    search: str,
+    chosen: str,
+    required: bool,
+    help: str,
+    key: str,
+    on_change: Callable[..., None] | None = None,
+    args: tuple[Any, ...] = (),
 ) -> str:
     """Draw the choice; returns the reference as text, empty for none. ``chosen``: what it starts with."""
     found = _candidates(str(st.session_state["user"].id), tuple(artifacts), search)
@@ -56,6 +66,8 @@ def choose_input(
         format_func=lambda text: labels.get(text, "none"),
         key=key,
         help=help,
+        on_change=on_change,
+        args=args,
     )
     if required and not labels:
         st.caption(f"Nothing fits yet: it takes {' or '.join(artifacts[:3])}.")

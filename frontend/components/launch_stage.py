@@ -18,7 +18,7 @@ from frontend.components.draft import (
     write_address,
 )
 from frontend.components.estimate import show_check
-from frontend.components.inputs import choose_input, ref_of
+from frontend.components.inputs import choose_input, ref_of, ref_text
 from frontend.components.spec_form import Places, spec_form
 from frontend.components.spec_schema import completed, parsed, scalar_paths, without_defaults, written
 from frontend.session import client
@@ -129,9 +129,24 @@ def _choose_inputs(stage: StageView, draft: Draft, key: str, places: Places) -> 
             required=required,
             help=wanted["help"],
             key=f"{key}.in.{role}",
+            on_change=_bring_along,
+            args=(stage, key, role),
         )
         places.reserve(f"inputs.{role}")
     return found
+
+
+def _bring_along(stage: StageView, key: str, role: str) -> None:
+    """What was chosen was made from something: where another role takes the like, that is chosen with it.
+
+    Labels fit the posts that they were made from, and no others.
+    """
+    ref = ref_of(st.session_state[f"{key}.in.{role}"])
+    if ref is None or ref.run is None:
+        return
+    for other, made_from in client().run(ref.run).inputs.items():
+        if other in stage.inputs and other != role:
+            st.session_state[f"{key}.in.{other}"] = ref_text(made_from)
 
 
 def _sweep(

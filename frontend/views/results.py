@@ -198,12 +198,12 @@ def paper_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
         )
     if any(point.synthetic for panel in figure.panels for point in panel.points):
         st.markdown(synthetic_badge(True))
-    panels = [panel for panel in figure.panels if panel.points]
+    panels = [panel for panel in figure.panels if shown(panel, published)]
     wide = 3 if figure.kind == "bars" else 2
     for row in (panels[at : at + wide] for at in range(0, len(panels), wide)):
         for place, panel in zip(st.columns(wide), row, strict=False):
             with place:
-                st.subheader(panel.title.rstrip("."), anchor=False)
+                st.header(panel.title.rstrip("."), anchor=False)
                 st.plotly_chart(
                     panel_chart(figure, panel, published=published, dark=is_dark()),
                     key=f"{entry.name}-{panel.key}",
@@ -279,6 +279,7 @@ def predictions_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
     st.image(
         content,
         caption=f"{entry.title}: what each model says of the same images; the table below has it in words",
+        alt=f"{entry.title}: images with a heat map of each model",
         width="stretch",
     )
     if figure.rows:

@@ -17,6 +17,7 @@ from frontend.components.run_machine import run_machine
 from frontend.components.run_result import run_result
 from frontend.components.run_spec import run_spec
 from frontend.session import client, errors_as_sentences, query_id
+from vise_client.errors import ClientError
 from vise_client.schemas import RunView
 
 Part = Callable[[RunView], None]
@@ -31,6 +32,8 @@ OF_A_STAGE: dict[str, Part] = {
     "Artifacts": lambda run: run_artifacts(run.artifacts),
     "History": run_history,
 }
+UNTOLD = ("Run", "One run, in every detail.")
+"""Title and purpose where there is no run to name the page after."""
 OF_A_PARENT = {name: OF_A_STAGE[name] for name in ("Spec", "Lineage", "History")}
 
 
@@ -56,11 +59,15 @@ def machine(run: RunView) -> None:
 def page() -> None:
     run_id = query_id("run")
     if run_id is None:
-        page_title("Run", "One run, in every detail.")
+        page_title(*UNTOLD)
         empty("No run is chosen.", "Choose one from the list of runs.", page="runs", label="Runs")
         return
     with errors_as_sentences():
-        run = client().run(run_id)
+        try:
+            run = client().run(run_id)
+        except ClientError:
+            page_title(*UNTOLD)
+            raise
         live(head, run, 2)
         parts = OF_A_STAGE if run.kind == "stage" else OF_A_PARENT
         for name, tab in zip(parts, st.tabs(list(parts), key="tab", bind="query-params"), strict=True):

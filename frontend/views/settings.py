@@ -66,7 +66,7 @@ def tokens() -> None:
 
 def users() -> None:
     """Everybody who may sign in."""
-    with st.popover("Add a user", icon=":material/person_add:"), st.form("user"):
+    with st.popover("Add a user", icon=":material/person_add:"), st.form("new-user"):
         email = st.text_input("E-mail")
         password = st.text_input(
             "First password", type="password", help="At least 12 characters; they change it."

@@ -30,8 +30,6 @@ from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.recipe_registry import RECIPES
 from vise_core.specs.recipes import RecipeSpec
 
-pytestmark = pytest.mark.unproven
-
 Vise = Callable[..., subprocess.CompletedProcess[str]]
 
 TABLES = (

@@ -9,7 +9,17 @@ from vise_core.specs.estimate import NO_RUN_YET
 from vise_core.specs.stages import STAGES, validate_spec
 
 
-def succeeded(settings, stage: str, *, spec=None, result=None, artifact: str = "", name: str = "") -> str:
+def succeeded(
+    settings,
+    stage: str,
+    *,
+    spec=None,
+    result=None,
+    artifact: str = "",
+    name: str = "",
+    inputs=None,
+    content: str = "0",
+) -> str:
     """A run that is over, as a worker would have left it."""
     engine = connect(settings.database_url)
     with session_factory(engine).begin() as db:
@@ -21,6 +31,7 @@ def succeeded(settings, stage: str, *, spec=None, result=None, artifact: str = "
             queue="cpu",
             spec=validate_spec(stage, spec or {}).model_dump(mode="json"),
             result=result or {},
+            inputs=inputs or {},
         )
         db.add(run)
         db.flush()
@@ -29,7 +40,7 @@ def succeeded(settings, stage: str, *, spec=None, result=None, artifact: str = "
                 Artifact(
                     run_id=run.id,
                     name=artifact,
-                    sha256="0" * 64,
+                    sha256=content * 64,
                     size=1000,
                     files=1,
                     folder=True,
@@ -76,6 +87,27 @@ def test_an_input_that_does_not_fit_is_told_beside_it(editor, settings) -> None:
     posts = succeeded(settings, "ingest", artifact="posts")
     wrong = {"posts": {"run": posts, "artifact": "report"}}
     assert "takes posts" in problems(editor, "cluster", inputs=wrong)["inputs.posts"]
+
+
+def test_labels_fit_the_posts_that_they_were_made_from_and_no_others(editor, settings) -> None:
+    mine = succeeded(settings, "ingest", artifact="posts", name="spring posts")
+    same = succeeded(settings, "ingest", artifact="posts", name="spring posts, again")
+    other = succeeded(settings, "ingest", artifact="posts", name="autumn posts", content="1")
+    made_from = {"posts": {"run": mine, "artifact": "posts"}}
+    labels = succeeded(settings, "label", artifact="labels", name="labels of spring", inputs=made_from)
+
+    def inputs(posts: str) -> dict:
+        return {"posts": {"run": posts, "artifact": "posts"}, "labels": {"run": labels, "artifact": "labels"}}
+
+    assert problems(editor, "pretrain", inputs=inputs(mine)) == {}
+    assert problems(editor, "pretrain", inputs=inputs(same)) == {}, "the same bytes"
+    told = problems(editor, "pretrain", inputs=inputs(other))
+    assert told == {
+        "inputs.posts": "are not those that 'labels of spring' labelled: take those of 'spring posts'"
+    }
+    refused = editor.post(f"{PREFIX}/runs", json={"stage": "pretrain", "inputs": inputs(other)})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "inputs.posts"
 
 
 def test_an_unknown_stage_is_not_found(editor) -> None:
