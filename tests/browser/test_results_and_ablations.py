@@ -135,13 +135,17 @@ def test_figure_7_shows_what_each_model_says_of_the_same_images(
     page.screenshot(path=pictures / "results-figure7.png", full_page=True)
 
 
+@pytest.mark.unproven
 def test_an_ablation_is_saved_drawn_and_its_missing_point_launched(
     made, visit, vise: ViseClient, page: Page, pictures: Path
 ) -> None:
     visit(page, "ablations")
     expect(page.get_by_text("No ablation is saved yet.")).to_be_visible()
     page.get_by_text("New ablation").click()
-    page.get_by_role("combobox", name=re.compile("Baseline")).click()
+    baseline = page.get_by_role("combobox", name=re.compile("Baseline"))
+    baseline.click()
+    # Of a long list only what is in sight is drawn.
+    baseline.fill("VisE-1.2M (resnet18)")
     page.get_by_role("option").filter(has_text="VisE-1.2M (resnet18)").first.click()
     page.get_by_role("button", name="Save the ablation").click()
     points = page.get_by_role("table", name="Points of Data size")

@@ -10,7 +10,7 @@ from skimage import data, io
 from docs.screenshots import settle
 from vise_core.specs.posts import EMOTIONS
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.unproven, pytest.mark.browser, pytest.mark.timeout(1200)]
 
 SOON, LONG = 30_000, 400_000
 """Milliseconds: for what a page does, and for what a run does."""
@@ -110,6 +110,8 @@ def test_launch_watch_cancel_clone_compare_evaluate_report_predict(
     settle(page)
     assert first in page.url
     assert second in page.url
+    # It opens at the tab that the page of a run had.
+    page.get_by_role("tab", name="Differences").click()
     expect(page.get_by_role("gridcell", name="base_lr", include_hidden=True)).to_have_count(1, timeout=SOON)
     page.screenshot(path=pictures / "journey-compare.png")
 
