@@ -1,6 +1,6 @@
 """How fast are lists and pages when there is a lot? Fills a fresh embedded database and measures.
 
-python benchmarks/tracking_pages.py [--runs 10000] [--points 10000000] [--repeats 20] [--no-browser]
+python -m benchmarks.tracking_pages [--runs 10000] [--points 10000000] [--repeats 20] [--no-browser]
 
 Prints p50 and p95, in milliseconds, of the API's calls (through HTTP, one client) and of pages until they are
 complete in Chromium. Nothing is mocked: PostgreSQL, the API and the pages run as `vise up` runs them.
@@ -27,11 +27,12 @@ from uuid import UUID
 
 import httpx
 import psycopg
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from backend.store import users
+from backend.store import chunks, users
 from backend.store.database import connect, migrate, session_factory
 from backend.store.identity import identity, leaves
+from docs.screenshots import SIZE, WAITING, signed_in
 from vise_client.client import ViseClient
 from vise_client.local.processes import free_port
 from vise_client.local.servers import start_postgres, start_valkey
@@ -43,8 +44,6 @@ KEYS = {
     "evaluate": ("train_loss", "val_loss", "val_accuracy"),
     "pretrain": ("loss", "loss/comments", "loss/reactions", "lr"),
 }
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 BEGAN = datetime.now(UTC) - timedelta(days=60)
 
 
@@ -181,7 +180,7 @@ def _parent(run_id: UUID, number: int, created: datetime) -> tuple[Any, ...]:
 
 
 def _points(cursor: psycopg.Cursor[Any], runs: list[dict[str, Any]], per_run: int) -> None:
-    latest = []
+    latest, extremes = [], []
     copy_sql = "COPY metric_points (run_id, key, step, value, epoch, at) FROM STDIN"
     with cursor.copy(copy_sql) as copy:
         for order, run in enumerate(runs):
@@ -190,11 +189,12 @@ def _points(cursor: psycopg.Cursor[Any], runs: list[dict[str, Any]], per_run: in
             at = run["at"].isoformat()
             for place, key in enumerate(sorted(keys)):
                 values = [
-                    3 * math.exp(-4 * s / steps) + 0.1 * math.sin(s * 0.7 + order + place)
+                    round(3 * math.exp(-4 * s / steps) + 0.1 * math.sin(s * 0.7 + order + place), 6)
                     for s in range(steps)
                 ]
                 head = f"{run['id']}\t{key}\t"
-                copy.write("".join(f"{head}{s}\t{v:.6g}\t{s / 10:g}\t{at}\n" for s, v in enumerate(values)))
+                copy.write("".join(f"{head}{s}\t{v}\t{s / 10}\t{at}\n" for s, v in enumerate(values)))
+                extremes += [(run["id"], key, *chunk) for chunk in _chunks(values)]
                 low, high = min(values), max(values)
                 final = run["headline"].get(key)
                 latest.append(
@@ -218,6 +218,17 @@ def _points(cursor: psycopg.Cursor[Any], runs: list[dict[str, Any]], per_run: in
             ]
     columns = "run_id, key, step, value, final, min, min_step, max, max_step, at_best"
     _copy(cursor, "metric_latest", columns, iter(latest))
+    columns = "run_id, key, chunk, last_step, low, low_step, high, high_step"
+    _copy(cursor, "metric_chunks", columns, iter(extremes))
+
+
+def _chunks(values: list[float]) -> Iterator[tuple[Any, ...]]:
+    """(chunk, last step, least value and its step, greatest and its) of a curve with the steps 0, 1, 2, …"""
+    size = chunks.SIZE
+    for chunk in range(len(values) // size):
+        start, part = chunk * size, values[chunk * size : (chunk + 1) * size]
+        low, high = min(part), max(part)
+        yield chunk, start + size - 1, low, start + part.index(low), high, start + part.index(high)
 
 
 def _copy(cursor: psycopg.Cursor[Any], table: str, columns: str, rows: Iterator[tuple[Any, ...]]) -> None:
@@ -305,11 +316,13 @@ def time_api(client: ViseClient, repeats: int) -> dict[str, tuple[float, float]]
     return time_calls(calls, repeats)
 
 
-DRAWN = """([at_least, what]) => {
+DRAWN = """([at_least, what, waiting]) => {
     const app = document.querySelector('[data-testid="stApp"]');
-    const waiting = '[data-testid="stSkeleton"], [data-testid="stAppSkeleton"], [data-testid="stSpinner"]';
+    // Our own components draw inside shadow roots, which a selector does not enter.
+    const drawn = root => root.querySelectorAll(what).length
+        + [...root.querySelectorAll("*")].reduce((n, e) => n + (e.shadowRoot ? drawn(e.shadowRoot) : 0), 0);
     return app?.dataset.testScriptState === "notRunning" && !document.querySelector(waiting)
-        && document.querySelectorAll(what).length >= at_least;
+        && drawn(document) >= at_least;
 }"""
 """The page's script has ended, nothing stands in for something else, and so many of these are there."""
 LINES = ".js-plotly-plot .scatterlayer .trace .js-line"
@@ -325,7 +338,7 @@ def time_pages(page: Page, url: str, runs: list[UUID], repeats: int) -> dict[str
     def visit(path: Callable[[], str], at_least: int, what: str) -> Callable[[], object]:
         def call() -> None:
             page.goto(f"{url}/{path()}")
-            page.wait_for_function(DRAWN, arg=[at_least, what])
+            page.wait_for_function(DRAWN, arg=[at_least, what, WAITING])
 
         return call
 
@@ -350,8 +363,11 @@ def time_pages(page: Page, url: str, runs: list[UUID], repeats: int) -> dict[str
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[dict[str, str]]:
-    """The store, the API and the pages, as ``vise up`` starts them, without workers; {database, api, page, token}."""
+def running(folder: Path, *, pages: bool = True) -> Iterator[dict[str, str]]:
+    """The store, the API and the pages, as ``vise up`` starts them, without workers.
+
+    {database, broker, storage, api, page, token, pid: the API's process}
+    """
     postgres = start_postgres(folder / "postgres")
     valkey = start_valkey(folder / "valkey")
     processes: list[subprocess.Popen[bytes]] = []
@@ -359,26 +375,38 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
         migrate(postgres.url)
         token = issue_token(postgres.url)
         api, page = free_port(), free_port()
+        storage = f"file://{folder / 'storage'}"
         environment = os.environ | {
             "VISE_DATABASE_URL": postgres.url,
             "VISE_BROKER_URL": valkey.url,
             "VISE_HOME": str(folder),
-            "VISE_STORAGE_URL": f"file://{folder / 'storage'}",
+            "VISE_STORAGE_URL": storage,
             "VISE_API_URL": f"http://127.0.0.1:{api}",
         }
         application = [sys.executable, "-m", "uvicorn", "backend.api.app:create_app", "--factory"]
-        for command in (
-            [*application, "--port", str(api), "--log-level", "warning"],
-            [sys.executable, "-m", "frontend.serve", "--port", str(page)],
-        ):
-            processes.append(subprocess.Popen(command, env=environment))
-        for address in (f"http://127.0.0.1:{api}/api/v1/health", f"http://127.0.0.1:{page}/_stcore/health"):
-            _wait(address)
+        servers = {
+            f"http://127.0.0.1:{api}/api/v1/health": [
+                *application,
+                "--port",
+                str(api),
+                "--log-level",
+                "warning",
+            ]
+        }
+        if pages:
+            command = [sys.executable, "-m", "frontend.serve", "--port", str(page)]
+            servers[f"http://127.0.0.1:{page}/_stcore/health"] = command
+        processes += [subprocess.Popen(command, env=environment) for command in servers.values()]
+        for address, process in zip(servers, processes, strict=True):
+            wait_for(address, process)
         yield {
             "database": postgres.url,
+            "broker": valkey.url,
+            "storage": storage,
             "api": f"http://127.0.0.1:{api}",
             "page": f"http://127.0.0.1:{page}",
             "token": token,
+            "pid": str(processes[0].pid),
         }
     finally:
         for process in processes:
@@ -398,7 +426,8 @@ def issue_token(url: str) -> str:
     return token
 
 
-def _wait(address: str) -> None:
+def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+    """Until the process answers there; an error where it ends before that."""
     until = time.monotonic() + 600
     while True:
         try:
@@ -406,21 +435,9 @@ def _wait(address: str) -> None:
                 return
         except httpx.TransportError:
             pass
-        if time.monotonic() > until:
-            raise TimeoutError(f"{address} does not answer")
+        if process.poll() is not None or time.monotonic() > until:
+            raise RuntimeError(f"{address} does not answer; {process.args} ended with {process.poll()}")
         time.sleep(0.2)
-
-
-@contextmanager
-def signed_in_page(servers: dict[str, str]) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("VISE_CHROMIUM", CHROMIUM), args=FLAGS
-        )
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        context.add_cookies([{"name": "vise_session", "value": servers["token"], "url": servers["page"]}])
-        yield context.new_page()
-        browser.close()
 
 
 def main() -> None:
@@ -441,7 +458,9 @@ def main() -> None:
             with ViseClient(servers["api"], servers["token"]) as client:
                 time_api(client, options.repeats)
             if not options.no_browser:
-                with signed_in_page(servers) as page:
+                with signed_in(servers["token"], servers["page"]) as browser:
+                    page = browser.new_page()
+                    page.set_viewport_size({"width": SIZE[0], "height": SIZE[1]})
                     time_pages(page, servers["page"], made, options.repeats)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -32,6 +32,8 @@ FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component
 FOLDER = Path(__file__).parent / "images"
 SIZE = (1440, 900)
 MOST_BYTES = 200_000
+WAITING = '[data-testid="stSkeleton"], [data-testid="stAppSkeleton"], [data-testid="stSpinner"]'
+"""What stands on a page in place of what is still to come; a selector."""
 OUTLINE = "Outline"
 _calls = count()
 
@@ -95,10 +97,9 @@ def settle(page: Page, timeout: float = 120_000) -> None:
     Live parts start the script again every few seconds, for ever; so it need not rest at the end.
     """
     page.wait_for_function(
-        """call => {
+        """([call, waiting]) => {
             const seen = window.settling?.call === call ? window.settling : (window.settling = {call});
             const app = document.querySelector('[data-testid="stApp"]');
-            const waiting = '[data-testid="stSkeleton"], [data-testid="stAppSkeleton"], [data-testid="stSpinner"]';
             seen.ended ||= app?.dataset.testScriptState === "notRunning";
             const drawn = seen.ended && app.dataset.testConnectionState === "CONNECTED"
                 && document.querySelector("h1") && !document.querySelector(waiting)
@@ -108,7 +109,7 @@ def settle(page: Page, timeout: float = 120_000) -> None:
             seen.size = size;
             return still;
         }""",
-        arg=next(_calls),
+        arg=[next(_calls), WAITING],
         polling=400,
         timeout=timeout,
     )

@@ -19,6 +19,7 @@
       frame.setAttribute("role", "group");
       frame.setAttribute("aria-label", frame.classList.contains("st-key-log") ? "Log" : "Wide chart");
     }
+    for (const code of document.querySelectorAll('main pre:not([tabindex])')) code.setAttribute("tabindex", "0");
     for (const logo of document.querySelectorAll('img.stLogo[alt="Logo"]')) logo.alt = "VisE Studio";
   };
   window.viseFrame = new MutationObserver(repair);

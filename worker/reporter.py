@@ -24,6 +24,8 @@ from vise_core.stage import file_sha256, tree_manifest
 from .context import Context
 
 FLUSH_SECONDS = 1.0
+MOST_POINTS = 50_000
+"""A stage that tells points faster than they are written waits for the database beyond so many."""
 PACE_SECONDS = 3.0
 """Before so much of a phase has passed, nothing is said about the time that is left."""
 LOST = 12
@@ -33,6 +35,8 @@ log = logging.getLogger("vise.run")
 
 class StoreReporter:
     """Buffers points and lines and writes them each second; keeps them while the database is away.
+
+    Of points it keeps at most about ``MOST_POINTS``; then the stage waits.
 
     Everything said before ``checkpoint``, ``artifact`` or ``close`` returns is in the store by then.
     """
@@ -56,6 +60,9 @@ class StoreReporter:
         points = [Point(key, int(step), float(value), epoch, now) for key, value in values.items()]
         with self._buffer:
             self._points += points
+            full = len(self._points) >= MOST_POINTS
+        if full:
+            self.flush()
 
     def log(self, message: str, *, level: str = "info") -> None:
         with self._buffer:

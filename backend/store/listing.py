@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session, defer
 
 from vise_client.schemas import RunPage, RunSummary
 
 from . import status
-from .conditions import condition, duration, finite, metric_value
+from .conditions import condition, contains, duration, finite, metric_value
 from .errors import Invalid
 from .fields import RULES, Field, find_field
 from .query import parse
@@ -61,7 +61,7 @@ class RunFilter:
         if self.tag is not None:
             found.append(Run.tags.contains([self.tag]))
         if self.search:
-            name = Run.name.icontains(self.search, autoescape=True)
+            name = contains(Run.name, self.search)
             found.append(or_(name, Run.tags.contains([self.search])))
         if self.query:
             found.append(condition(parse(self.query), now))
@@ -70,12 +70,16 @@ class RunFilter:
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of a sorted list: the runs that have the value, and after them those that have none."""
+    """One stretch of a sorted list: the runs that have the value, and after them those that have none.
+
+    ``some``: finds a row where any run at all may be in it, so that nobody is looked for in vain.
+    """
 
     kind: Kind
     value: Any
     join: tuple[Any, ColumnElement[bool]] | None = None
     where: ColumnElement[bool] | None = None
+    some: Select[Any] | None = None
 
 
 def list_runs(
@@ -100,6 +104,8 @@ def list_runs(
     rows: list[tuple[int, Any]] = []
     for number in range(start, len(phases)):
         phase = phases[number]
+        if phase.some is not None and db.scalar(phase.some) is None:
+            continue
         # The id is as good as the time: it is made of it.
         keys = [Run.id] if phase.value is None else [phase.value, Run.id]
         statement = select(Run, User.email, *keys).outerjoin(User, User.id == Run.created_by)
@@ -220,9 +226,11 @@ def _phases(by: str, now: datetime) -> list[Phase]:
             Phase("number", None, where=~exists().where(mine)),
         ]
     mine = and_(RunParam.run_id == Run.id, RunParam.path == field.key, RunParam.position == 0)
+    numbers, texts = RunParam.number.is_not(None), RunParam.number.is_(None)
+    some = select(RunParam.path).where(RunParam.path == field.key).limit(1)
     return [
-        Phase("number", RunParam.number, join=(RunParam, and_(mine, RunParam.number.is_not(None)))),
-        Phase("text", RunParam.text, join=(RunParam, and_(mine, RunParam.number.is_(None)))),
+        Phase("number", RunParam.number, join=(RunParam, and_(mine, numbers)), some=some.where(numbers)),
+        Phase("text", RunParam.text, join=(RunParam, and_(mine, texts)), some=some.where(texts)),
         Phase("text", None, where=~exists().where(mine)),
     ]
 

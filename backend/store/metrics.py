@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from vise_client.schemas import Curve, MetricQuery
 
-from . import summaries
+from . import chunks, summaries
 from .states import check_token
-from .tables import MetricLatest, MetricPoint
+from .tables import MetricLatest
 
 SYSTEM = "system/"
 """Names of the machine's curves begin so; they are never among those of the science."""
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """One value of one curve. ``at`` is when it was measured, UTC."""
 
     key: str
@@ -35,33 +32,101 @@ class Point:
     at: datetime
 
 
+_KNOWN = text(
+    """
+    SELECT key, step FROM metric_points JOIN unnest(CAST(:keys AS text[]), CAST(:steps AS bigint[])) AS told (key, step)
+    USING (key, step) WHERE run_id = :run_id
+    """
+)
+_WRITE = text(
+    """
+    INSERT INTO metric_points (run_id, key, step, value, epoch, at)
+    SELECT :run_id, (CAST(:keys AS text[]))[key], step, value, epoch, at
+    FROM unnest(CAST(:key AS int[]), CAST(:step AS bigint[]), CAST(:value AS float8[]), CAST(:epoch AS float8[]),
+                CAST(:at AS timestamptz[])) AS told (key, step, value, epoch, at)
+    """
+)
+
+
 def append(db: Session, run_id: UUID, token: int, points: Sequence[Point]) -> None:
     """Write points under the run's token. Points written before are left as they are: a resumed run may repeat.
 
     Raises StaleToken where the run is another's now.
     """
     check_token(db, run_id, token)
-    if not points:
+    fresh = _unknown(db, run_id, points)
+    if not fresh:
         return
-    rows = [{"run_id": run_id, **vars(point)} for point in points]
-    # In one order in every transaction, so that two writers never wait for each other in a circle.
-    rows.sort(key=lambda row: (row["key"], row["step"]))
-    fresh = insert(MetricPoint).on_conflict_do_nothing()
-    written = db.execute(fresh.returning(MetricPoint.key, MetricPoint.step, MetricPoint.value), rows)
-    summaries.count_in(db, run_id, [(row.key, row.step, row.value) for row in written])
+    names, steps, values, epochs, times = zip(*fresh, strict=True)
+    firsts: dict[str, int] = {}
+    for key, step in zip(names, steps, strict=True):
+        firsts.setdefault(key, step)
+    number = {key: place for place, key in enumerate(firsts, start=1)}
+    arrays = {
+        "key": _array([number[key] for key in names]),
+        "step": _array(steps),
+        "value": _array(values),
+        "epoch": _array(epochs),
+        "at": _array(times),
+    }
+    db.execute(_WRITE, {"run_id": run_id, "keys": list(firsts), **arrays})
+    summaries.count_in(db, run_id, list(zip(names, steps, values, strict=True)))
+    chunks.rebuild(db, run_id, firsts)
 
 
+def _unknown(db: Session, run_id: UUID, points: Sequence[Point]) -> list[Point]:
+    """Those that the history does not have, by curve and step; of several for one step the first.
+
+    Nobody else writes points of a run that we hold, so that it is enough to look before writing. What lies after a
+    curve's highest step need not be looked for.
+    """
+    told: dict[tuple[str, int], Point] = {}
+    for point in points:
+        told.setdefault((point.key, point.step), point)
+    names = list({key for key, _ in told})
+    highest = select(MetricLatest.key, MetricLatest.step).where(
+        MetricLatest.run_id == run_id, MetricLatest.key.in_(names), MetricLatest.step.is_not(None)
+    )
+    last: dict[str, int] = dict(db.execute(highest).all())  # type: ignore[arg-type]
+    late = [(key, step) for key, step in told if key in last and step <= last[key]]
+    if late:
+        parameters = {
+            "run_id": run_id,
+            "keys": [key for key, _ in late],
+            "steps": _array([s for _, s in late]),
+        }
+        for key, step in db.execute(_KNOWN, parameters):
+            del told[key, step]
+    return [told[place] for place in sorted(told)]
+
+
+def _array(values: Sequence[object]) -> str:
+    """Numbers or times as PostgreSQL reads an array: the driver is slow at long lists."""
+    return "{" + ",".join(map(str, values)).replace("None", "NULL") + "}"
+
+
+# Which curves there are, and of how many whole chunks.
+_CURVES = text(
+    """
+    SELECT c.run_id, c.key, coalesce(newest.chunk + 1, 0) AS chunks
+    FROM metric_latest c
+    LEFT JOIN LATERAL (
+        SELECT chunk FROM metric_chunks m WHERE m.run_id = c.run_id AND m.key = c.key ORDER BY chunk DESC LIMIT 1
+    ) AS newest ON true
+    WHERE c.run_id = ANY(:runs) AND c.step IS NOT NULL AND (:every OR c.key = ANY(:keys))
+      AND starts_with(c.key, :prefix) AND (:prefix <> '' OR NOT starts_with(c.key, :system) OR NOT :every)
+    """
+)
 # Per curve, steps are cut into buckets of equal count; the rows of least and of greatest value of each bucket
 # stay, and so do the first and the last: peaks survive, and the same call gives the same points. What is not a
 # finite number comes last in a bucket, so that it hides no peak.
-_SAMPLED = text(
+_SHORT = text(
     """
     WITH numbered AS (
         SELECT run_id, key, step, value, epoch, at,
                row_number() OVER curve AS n, count(*) OVER (PARTITION BY run_id, key) AS total
-        FROM metric_points
-        WHERE run_id = ANY(:runs) AND (:every OR key = ANY(:keys))
-          AND starts_with(key, :prefix) AND (:prefix <> '' OR NOT starts_with(key, :system) OR NOT :every)
+        FROM unnest(CAST(:runs AS uuid[]), CAST(:keys AS text[])) AS asked (run_id, key)
+        JOIN metric_points USING (run_id, key)
         WINDOW curve AS (PARTITION BY run_id, key ORDER BY step)
     ), bucketed AS (
         SELECT *, (n - 1) * :buckets / total AS bucket,
@@ -74,37 +139,98 @@ _SAMPLED = text(
     )
     SELECT run_id, key, total, step, value, epoch, at FROM ranked
     WHERE total <= :points OR n = 1 OR n = total OR (:points >= 4 AND (low = 1 OR high = 1))
-    ORDER BY array_position(:runs, run_id), key, step
+    ORDER BY run_id, key, step
     """
 )
+# The same with whole chunks in place of points: a bucket's extremes are those of its chunks. The points after the
+# last whole chunk count as a chunk together. OFFSET 0 keeps the planner on the index of the history.
+_LONG = text(
+    """
+    WITH asked AS (
+        SELECT * FROM unnest(CAST(:runs AS uuid[]), CAST(:keys AS text[])) AS asked (run_id, key)
+    ), whole AS (
+        SELECT *, count(*) OVER (PARTITION BY run_id, key) AS chunks FROM asked JOIN metric_chunks USING (run_id, key)
+    ), lengths AS (
+        SELECT run_id, key, chunks, max(last_step) AS last_step FROM whole GROUP BY run_id, key, chunks
+    ), rest AS (
+        SELECT run_id, key, chunks, step, value FROM lengths l CROSS JOIN LATERAL (
+            SELECT step, value FROM metric_points p
+            WHERE p.run_id = l.run_id AND p.key = l.key AND p.step > l.last_step OFFSET 0
+        ) AS later
+    ), parts AS (
+        SELECT run_id, key, chunk::bigint * :buckets / (chunks + 1) AS bucket, low, low_step, high, high_step FROM whole
+        UNION ALL
+        SELECT run_id, key, chunks * :buckets / (chunks + 1), value, step, value, step FROM rest
+    ), extremes AS (
+        SELECT run_id, key,
+               (array_agg(low_step ORDER BY low IN ('NaN', 'Infinity', '-Infinity'), low, low_step))[1] AS low_step,
+               (array_agg(high_step ORDER BY high IN ('NaN', 'Infinity', '-Infinity'), high DESC, high_step))[1]
+               AS high_step
+        FROM parts GROUP BY run_id, key, bucket
+    ), ends AS (
+        SELECT run_id, key, lengths.chunks * :size + count(rest.step) AS total, greatest(last_step, max(rest.step)) AS last_step
+        FROM lengths LEFT JOIN rest USING (run_id, key) GROUP BY run_id, key, lengths.chunks, last_step
+    ), kept AS (
+        SELECT run_id, key, low_step AS step FROM extremes WHERE :points >= 4
+        UNION SELECT run_id, key, high_step FROM extremes WHERE :points >= 4
+        UNION SELECT run_id, key, last_step FROM ends
+        UNION SELECT run_id, key, first.step FROM ends CROSS JOIN LATERAL (
+            SELECT step FROM metric_points p WHERE p.run_id = ends.run_id AND p.key = ends.key ORDER BY step LIMIT 1
+        ) AS first
+    )
+    SELECT run_id, key, total, step, value, epoch, at
+    FROM kept JOIN ends USING (run_id, key) CROSS JOIN LATERAL (
+        SELECT value, epoch, at FROM metric_points p
+        WHERE p.run_id = kept.run_id AND p.key = kept.key AND p.step = kept.step OFFSET 0
+    ) AS point
+    ORDER BY run_id, key, step
+    """
+).bindparams(size=chunks.SIZE)
 
 
 def curves(db: Session, query: MetricQuery) -> list[Curve]:
-    """The curves of several runs, each of at most about ``query.points`` points, in the order asked for."""
-    parameters: dict[str, Any] = {
-        "runs": query.run_ids,
-        "every": query.keys is None,
-        "keys": query.keys or [],
-        "prefix": query.prefix,
-        "system": SYSTEM,
-        "points": query.points,
-        # Two points a bucket, and room for the first and the last.
-        "buckets": max(1, (query.points - 2) // 2),
-    }
-    rows = db.execute(_SAMPLED, parameters).all()
-    return [
-        Curve(
-            run_id=run_id,
-            key=key,
-            total=group[0].total,
-            steps=[row.step for row in group],
-            values=[row.value if math.isfinite(row.value) else None for row in group],
-            epochs=[row.epoch for row in group],
-            times=[row.at for row in group],
-        )
-        for (run_id, key), rows_ in groupby(rows, key=lambda row: (row.run_id, row.key))
-        for group in [list(rows_)]
-    ]
+    """The curves of several runs, each of at most ``query.points`` points, in the order asked for."""
+    # Two points a bucket, and room for the first and the last.
+    buckets = max(1, (query.points - 2) // 2)
+    found = db.execute(
+        _CURVES,
+        {
+            "runs": query.run_ids,
+            "every": query.keys is None,
+            "keys": query.keys or [],
+            "prefix": query.prefix,
+            "system": SYSTEM,
+        },
+    ).all()
+    made: list[Curve] = []
+    for statement, asked in (
+        (_SHORT, [curve for curve in found if curve.chunks < buckets]),
+        (_LONG, [curve for curve in found if curve.chunks >= buckets]),
+    ):
+        if not asked:
+            continue
+        parameters: dict[str, Any] = {
+            "runs": [curve.run_id for curve in asked],
+            "keys": [curve.key for curve in asked],
+            "points": query.points,
+            "buckets": buckets,
+        }
+        rows = db.execute(statement, parameters)
+        made += (_curve(list(group)) for _, group in groupby(rows, key=lambda row: (row.run_id, row.key)))
+    place = {run_id: position for position, run_id in reversed(list(enumerate(query.run_ids)))}
+    return sorted(made, key=lambda curve: (place[curve.run_id], curve.key))
+
+
+def _curve(rows: Sequence[Any]) -> Curve:
+    return Curve(
+        run_id=rows[0].run_id,
+        key=rows[0].key,
+        total=rows[0].total,
+        steps=[row.step for row in rows],
+        values=[row.value if math.isfinite(row.value) else None for row in rows],
+        epochs=[row.epoch for row in rows],
+        times=[row.at for row in rows],
+    )
 
 
 def keys(db: Session, run_id: UUID) -> list[str]:

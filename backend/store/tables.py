@@ -276,16 +276,38 @@ class RunLog(Base):
 
 
 class MetricPoint(Base):
-    """History: one value of one curve. The key makes a repeated write harmless."""
+    """History: one value of one curve. The key makes a repeated write harmless.
+
+    No foreign key: to look up the run of each point would be half the cost of writing it, and who writes holds the
+    run's row anyway. A trigger deletes the points with the run.
+    """
 
     __tablename__ = "metric_points"
 
-    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     step: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     value: Mapped[float] = mapped_column(Double)
     epoch: Mapped[float | None] = mapped_column(Double)
     at: Mapped[datetime] = _now()
+
+
+class MetricChunk(Base):
+    """What 64 points of a curve come to: of those numbers 64 n to 64 n + 63 in the order of steps, chunk n.
+
+    A row is written when its points are all there. Those after the last whole chunk, fewer than 64, have none.
+    """
+
+    __tablename__ = "metric_chunks"
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    chunk: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    last_step: Mapped[int] = mapped_column(BigInteger)
+    low: Mapped[float] = mapped_column(Double)
+    low_step: Mapped[int] = mapped_column(BigInteger)
+    high: Mapped[float] = mapped_column(Double)
+    high_step: Mapped[int] = mapped_column(BigInteger)
 
 
 class MetricLatest(Base):

@@ -17,6 +17,8 @@ from .palette import colour, series_style
 Axis = Literal["step", "epoch", "time"]
 MOST_WITH_RAW = 12
 """With more lines than this, the raw points behind smoothed lines are noise and double the work."""
+MOST_IN_LEGEND = 24
+"""So many lines look different. A legend of more cannot be read, and takes the browser longer than the lines do."""
 CONFIG = {"displayModeBar": False, "doubleClick": "reset", "scrollZoom": False}
 
 
@@ -73,7 +75,8 @@ def curve_figure(
             hovertemplate="%{y:.5g}"
             + (f"<extra>{line.name[:40]}</extra>" if len(lines) > 1 else "<extra></extra>"),
         )
-    return _finish(figure, title, look, unit[0], height, legend=len(lines) > 1, y_title=y_title)
+    legend = 1 < len(lines) <= MOST_IN_LEGEND
+    return _finish(figure, title, look, unit[0], height, legend=legend, y_title=y_title)
 
 
 def band_figure(

@@ -55,7 +55,7 @@ def table(found: Comparison, *, everything: bool) -> None:
     titles = names(found)
     state = {"state": [run.state.value for run in found.runs]}
     if len(titles) <= AS_COLUMNS:
-        columns: dict[str, Sequence[Any]] = {**state, **found.metrics, **parameters}
+        columns: dict[str, Sequence[Any]] = {**state, **parameters, **found.metrics}
         rows = [
             {"field": path, **{n: _shown(v) for n, v in zip(titles, values, strict=True)}}
             for path, values in columns.items()

@@ -154,7 +154,12 @@ def drawing(run: RunView) -> None:
     if figure is not None:
         for file in client().artifact_files(figure.id):
             if file.path.endswith(".png"):
-                st.image(client().artifact_content(figure.id, file.path), caption=file.path, width="stretch")
+                st.image(
+                    client().artifact_content(figure.id, file.path),
+                    caption=file.path,
+                    alt=file.path,
+                    width="stretch",
+                )
 
 
 def refusals(counts: dict[str, dict[str, int]]) -> None:

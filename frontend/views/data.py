@@ -212,6 +212,7 @@ def _samples(one: DatasetView) -> None:
                 _file(str(one.thumbnails), sample["file"]),
                 width=120,
                 caption=plain((sample["label"] or sample["path"])[:40]),
+                alt=sample["path"],
             )
 
 

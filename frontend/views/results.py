@@ -279,6 +279,7 @@ def predictions_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
     st.image(
         content,
         caption=f"{entry.title}: what each model says of the same images; the table below has it in words",
+        alt=f"{entry.title}: images with a heat map of each model",
         width="stretch",
     )
     if figure.rows:

@@ -32,7 +32,7 @@ ADDRESSES: dict[str, tuple[str, ...]] = {
     "runs": ("all=true", "grouped=true&query=stage = evaluate"),
     "run": ("run={pretrain}", "run={vise}", "run={recipe}"),
     "compare": ("run={random}&run={vise}",),
-    "predict": ("from=Samples&sample=anger 6", "view=History", "view=Labelled set"),
+    "predict": ("from=Samples&sample=anger 6&engagement=true", "view=History", "view=Labelled set"),
     "clusters": ("search=love", "kind=Reactions", "kind=For an image&from=Samples"),
     "results": ("show=Table 6&published=true", "show=Figure 3", "show=Figure 7"),
 }

@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page
 
 from frontend.navigation import PAGES
 
-pytestmark = [pytest.mark.unproven, pytest.mark.browser, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 DESKTOP, PHONE = (1440, 900), (390, 844)
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]

@@ -23,7 +23,7 @@ from vise_core.specs.posts import EMOTIONS, REACTIONS
 from vise_core.specs.tasks import CsvTask
 from vise_core.tasks.csv_labels import read_csv_labels
 
-pytestmark = [pytest.mark.unproven, pytest.mark.browser, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
 
 
 @dataclass(frozen=True)
@@ -233,37 +233,6 @@ def test_a_click_on_the_map_opens_the_cluster(material: Material, stack, page: P
     page.wait_for_url(re.compile("cluster="), timeout=30_000)
     chosen = parse_qs(urlsplit(page.url).query)["cluster"][0]
     expect(page.get_by_role("heading", name=f"Reaction cluster {chosen}")).to_be_visible()
-
-
-@pytest.mark.parametrize(
-    ("size", "scheme"),
-    [((1440, 900), "light"), ((1440, 900), "dark"), ((390, 844), "light"), ((390, 844), "dark")],
-)
-def test_on_a_desk_and_a_phone_in_light_and_dark(
-    size, scheme, material: Material, stack, page: Page, pictures: Path
-) -> None:
-    page.set_viewport_size({"width": size[0], "height": size[1]})
-    page.emulate_media(color_scheme=scheme)
-    sample = _sample(material)
-    addresses = {
-        "predict": f"{ask_page(stack, material)}&from=Samples&sample={sample}&engagement=true",
-        "predict-history": f"{stack.url}/predict?view=History",
-        "predict-labelled": f"{stack.url}/predict?view=Labelled+set",
-        "clusters": f"{stack.url}/clusters",
-        "clusters-reactions": f"{stack.url}/clusters?kind=Reactions",
-        "clusters-image": f"{stack.url}/clusters?kind=For+an+image",
-    }
-    for name, address in addresses.items():
-        settled(page, address)
-        if name == "predict":
-            panels(page, 2)
-        page.wait_for_timeout(2500)
-        page.screenshot(path=pictures / f"{name}-{size[0]}-{scheme}.png", full_page=True)
-        assert page.locator("[data-testid=stException]").count() == 0, name
-        overflow = page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert overflow <= 0, f"{name} scrolls sideways by {overflow} px"
 
 
 def _sample(material: Material) -> str:

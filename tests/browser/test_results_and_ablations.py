@@ -13,7 +13,7 @@ from vise_client.schemas import RecipeCreate, RunView
 from vise_core.specs.ablations import Chain
 from vise_core.specs.recipes import RecipeSpec
 
-pytestmark = [pytest.mark.unproven, pytest.mark.browser, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 
 SMALL = {"epochs": 1, "milestones": [], "base_lrs": [0.025], "weight_decays": [0.001], "image_size": 32}
 STEP = "{method} (resnet18) on UnbiasedEmotion, linear"
@@ -164,17 +164,3 @@ def test_an_ablation_is_saved_drawn_and_its_missing_point_launched(
     expect(points.get_by_role("row").filter(has_text=re.compile("^100"))).to_contain_text(
         "succeeded", timeout=30_000
     )
-
-
-@pytest.mark.parametrize(
-    ("size", "scheme"), [((1440, 900), "light"), ((1440, 900), "dark"), ((390, 844), "dark")]
-)
-def test_nothing_scrolls_sideways(made, visit, page: Page, pictures: Path, size, scheme) -> None:
-    page.set_viewport_size({"width": size[0], "height": size[1]})
-    page.emulate_media(color_scheme=scheme)
-    for show in ("All evaluations", "Table 7", "Table 9", "Table 11", "Figure 4", "Figure 5", "Figure 8"):
-        visit(page, f"results?show={show}&published=true")
-        name = f"results-{show.replace(' ', '-').lower()}-{size[0]}-{scheme}.png"
-        page.screenshot(path=pictures / name)
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, f"{show} scrolls sideways by {wide} px"

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from docs.screenshots import settle
 from vise_client.schemas import RunCreate, RunState
 
-pytestmark = [pytest.mark.unproven, pytest.mark.browser, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 SOON, LONG = 30_000, 240_000
 # A table is drawn on a canvas; its cells, which screen readers read, lie in the canvas and count as hidden.

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from vise_client.client import ViseClient
 from vise_client.schemas import RunCreate, RunUpdate, SweepCreate
 
-pytestmark = [pytest.mark.unproven, pytest.mark.browser, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 POSTS = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
 SOON = 60_000

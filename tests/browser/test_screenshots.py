@@ -17,7 +17,6 @@ def test_the_readme_shows_what_the_script_makes_and_nothing_else() -> None:
     assert sorted(path.stem for path in FOLDER.glob("*.png")) == sorted(p.name for p in PICTURES)
 
 
-@pytest.mark.unproven
 @pytest.mark.browser
 @pytest.mark.timeout(900)
 def test_the_pictures_are_current(looking, sample, stack, tmp_path: Path) -> None:

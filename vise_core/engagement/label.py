@@ -7,7 +7,7 @@ order of shards or the number of processes, and what was finished before a kill 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -84,9 +84,12 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
         )
     folder = workspace / "labels"
     folder.mkdir(exist_ok=True)
-    tables = [pq.read_table(_label_file(state, n), schema=SCHEMA) for n in range(len(index.shards))]
+    # One at a time, unless they are to be shuffled over all posts.
+    tables: Iterable[pa.Table] = (
+        pq.read_table(_label_file(state, n), schema=SCHEMA) for n in range(len(index.shards))
+    )
     if spec.shuffle_engagement:
-        tables = shuffle_labels(tables, spec.seed)
+        tables = shuffle_labels(list(tables), spec.seed)
         reporter.log(
             "Control: labels were permuted over posts; images and engagement no longer belong together."
         )

@@ -86,3 +86,11 @@ def test_a_band_covers_what_all_share_and_one_run_alone_has_none() -> None:
     assert [trace.fill for trace in figure.data] == ["toself", None, None]
     grid, _, std = mean_and_std([(np.array([0.0, 1.0]), np.zeros(2)), (np.array([5.0, 6.0]), np.zeros(2))])
     assert (len(grid), std) == (0, None), "nothing where they share nothing"
+
+
+def test_more_lines_than_look_different_have_no_legend() -> None:
+    lines = [Line(f"run {n}", curve([2, 1]), n) for n in range(25)]
+    assert curve_figure("loss", lines[:24], Look(), dark=False).layout.showlegend
+    many = curve_figure("loss", lines, Look(), dark=False)
+    assert not many.layout.showlegend
+    assert all(line.name in trace.hovertemplate for line, trace in zip(lines, many.data, strict=True))

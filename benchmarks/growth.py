@@ -1,0 +1,266 @@
+"""Do time and memory a unit stay flat as the work grows? Posts to label, runs to list and search, points to log and draw.
+
+    python -m benchmarks.growth [--largest 10000000] [--only posts runs points] [--repeats 20] [--plot growth.svg]
+
+Ten times as much at each row: posts 1e4 to 1e6, runs 1e2 to 1e5, points of one curve 1e4 to 1e7, none above
+``--largest``. Each size is measured in processes and a database of its own, so that a peak of memory is its own.
+
+- labelling: the stage ``label`` on posts with two short comments, shards to shards, in one process that has
+  labelled before; a unit is a post.
+- list, search: a page of 25 runs through the API, newest first, and with a filter and an order by a metric; a unit
+  is such a page. Counting all that fit, as the page of runs does, is there too, and its unit is a run.
+- logging: the reporter of a worker's run, one metric; a unit is a point.
+- curve: that curve down-sampled to 500 points through the API; a unit is a point.
+
+Times of pages and curves are the p50; memory is the peak of the process at work, the API's where there is one.
+Exits 1 where a unit costs over 20 % more at any size than at the first one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from sqlalchemy import text
+
+from backend.settings import Settings
+from backend.store.database import connect, session_factory
+from backend.store.storage import Storage
+from benchmarks.tracking_mlflow import held_run
+from benchmarks.tracking_pages import fill_database, running, time_calls
+from vise_client.client import ViseClient
+from vise_client.schemas import MetricQuery
+from worker.context import Context
+from worker.reporter import StoreReporter
+
+SIZES = {
+    "posts": (10_000, 100_000, 1_000_000),
+    "runs": (100, 1000, 10_000, 100_000),
+    "points": (10_000, 100_000, 1_000_000, 10_000_000),
+}
+SHARD, CLUSTERS, VOCABULARY = 10_000, 500, 5000
+TOLERANCE = 1.2
+
+
+@dataclass(frozen=True)
+class Measured:
+    """``units``: how often the seconds and bytes of a unit are in those measured."""
+
+    what: str
+    size: int
+    units: int
+    seconds: float
+    peak_bytes: int
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--largest", type=int, default=10_000_000)
+    parser.add_argument("--only", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--plot", type=Path, help="Write a picture of it, as SVG.")
+    parser.add_argument("--one", nargs=2, metavar=("WHAT", "SIZE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        found = MEASURES[options.one[0]](int(options.one[1]), options.repeats)
+        print(json.dumps([asdict(each) for each in found]))
+        return 0
+    rows: list[Measured] = []
+    for what in options.only:
+        for size in SIZES[what]:
+            if size <= options.largest:
+                command = [sys.executable, "-m", "benchmarks.growth", "--one", what, str(size)]
+                command += ["--repeats", str(options.repeats)]
+                said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+                rows += [Measured(**each) for each in json.loads(said.splitlines()[-1])]
+                print(f"{what} {size:,}: done", file=sys.stderr, flush=True)
+    grown = table(rows)
+    if options.plot:
+        plot(rows, options.plot)
+    print("\ngrows: " + "; ".join(grown) if grown else f"\nflat within {TOLERANCE - 1:.0%}")
+    return 1 if grown else 0
+
+
+def table(rows: list[Measured]) -> list[str]:
+    """Prints it; returns what costs more a unit than at its first size."""
+    print("| what | size | µs a unit | against the first | peak, MB | kB a unit | against the first |")
+    print("|---|---|---|---|---|---|---|")
+    grown = []
+    first: dict[str, Measured] = {}
+    for row in sorted(rows, key=lambda row: (row.what, row.size)):
+        base = first.setdefault(row.what, row)
+        slower = (row.seconds / row.units) / (base.seconds / base.units)
+        larger = (row.peak_bytes / row.units) / (base.peak_bytes / base.units)
+        print(
+            f"| {row.what} | {row.size:,} | {1e6 * row.seconds / row.units:,.2f} | {slower:.2f} "
+            f"| {row.peak_bytes / 1e6:,.0f} | {row.peak_bytes / row.units / 1e3:,.2f} | {larger:.2f} |"
+        )
+        if slower > TOLERANCE:
+            grown.append(f"{row.what} at {row.size:,}: {slower:.2f} times the time a unit")
+        if larger > TOLERANCE:
+            grown.append(f"{row.what} at {row.size:,}: {larger:.2f} times the memory a unit")
+    return grown
+
+
+def plot(rows: list[Measured], path: Path) -> None:
+    """Time and memory a unit over the size, both against those of the first size."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "growth"
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), sharex=True, layout="constrained")
+    for what in dict.fromkeys(row.what for row in rows):
+        mine = sorted((row for row in rows if row.what == what), key=lambda row: row.size)
+        sizes = [row.size for row in mine]
+        for axes, costs in (
+            (left, [row.seconds / row.units for row in mine]),
+            (right, [row.peak_bytes / row.units for row in mine]),
+        ):
+            axes.plot(sizes, [cost / costs[0] for cost in costs], marker="o", label=what)
+    for axes, title in ((left, "time a unit"), (right, "peak memory a unit")):
+        axes.axhline(TOLERANCE, color="grey", linestyle=":")
+        axes.set(xscale="log", yscale="log", xlabel="size", title=f"{title}, first size = 1")
+    left.legend(fontsize="small")
+    figure.savefig(path, metadata={"Date": None})
+
+
+def label_posts(posts: int, _: int) -> list[Measured]:
+    """The same shard of posts again and again: making a million of them would take longer than labelling."""
+    from PIL import Image
+    from scipy import sparse
+
+    from benchmarks.zipf import as_text, tfidf, word_counts
+    from vise_core.engagement.clusterer import Clusterer
+    from vise_core.engagement.lloyd import fit_sparse
+    from vise_core.engagement.tfidf import TfidfExtractor
+    from vise_core.posts.images import encode_jpeg
+    from vise_core.posts.records import Post, PostRecord
+    from vise_core.posts.shards import ShardWriter, write_index
+    from vise_core.reporter import LocalReporter
+    from vise_core.specs.engagement import ClusterSpec, LabelSpec
+    from vise_core.stage import run_stage
+
+    folder = Path(tempfile.mkdtemp(prefix="vise-bench-"))
+    try:
+        fitted = word_counts(20 * CLUSTERS, VOCABULARY, 0)
+        spec = ClusterSpec.model_validate({"subset": {"cluster_fraction": 1e-9}, "reactions": None})
+        assert spec.comments is not None
+        extractor = TfidfExtractor.fit(as_text(fitted), spec.comments.extractor)
+        words = as_text(sparse.identity(VOCABULARY, format="csr"))
+        place = {name: number for number, name in enumerate(words)}
+        centroids, _inertia = fit_sparse(tfidf(fitted), CLUSTERS, 0, max_iter=5, tol=0)
+        columns = [place[term] for term in extractor.terms]
+        Clusterer(spec, extractor, centroids[:, columns].tocsr(), None, True).save(folder / "clusterer")
+
+        comments = as_text(word_counts(2 * SHARD, VOCABULARY, 1))
+        image = encode_jpeg(Image.new("RGB", (8, 8)))
+        (folder / "one").mkdir()
+        writer = ShardWriter(folder / "one" / "shard-000000.tar")
+        for number in range(SHARD):
+            told = (comments[2 * number], comments[2 * number + 1])
+            writer.write(PostRecord(Post(f"post-{number}", told, (0, 0, 0, 0, 0)), image, "jpg"))
+        shard = writer.close()
+        write_index(folder / "one", [shard], synthetic=True)
+        (folder / "all").mkdir()
+        shards = [replace(shard, name=f"shard-{number:06d}.tar") for number in range(posts // SHARD)]
+        for each in shards:
+            (folder / "all" / each.name).hardlink_to(folder / "one" / shard.name)
+        write_index(folder / "all", shards, synthetic=True)
+
+        def label(name: str) -> float:
+            inputs = {"posts": folder / name, "clusterer": folder / "clusterer"}
+            work = folder / f"work-{name}"
+            order = LabelSpec.model_validate({"compute": {"processes": 1}})
+            began = time.perf_counter()
+            run_stage("label", order, inputs, work, LocalReporter(work / "artifacts"))
+            return time.perf_counter() - began
+
+        label("one")
+        return [Measured("labelling", posts, posts, label("all"), _own_peak())]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def list_runs(size: int, repeats: int) -> list[Measured]:
+    folder = Path(tempfile.mkdtemp(prefix="vise-bench-"))
+    try:
+        with running(folder, pages=False) as servers:
+            fill_database(servers["database"], size, 8 * size)
+            query, sort = "stage = evaluate and metric.val_accuracy > 60", "-metric.val_accuracy"
+            page = {"limit": 25, "all": True}
+            with ViseClient(servers["api"], servers["token"]) as client:
+                calls: dict[str, Callable[[], object]] = {
+                    "list": lambda: client.runs(**page),
+                    "search": lambda: client.runs(**page, query=query, sort=sort),
+                    "search and count": lambda: client.runs(**page, query=query, sort=sort, count=True),
+                }
+                took = time_calls(calls, repeats)
+            units = {"list": 1, "search": 1, "search and count": size}
+            peak = _peak(int(servers["pid"]))
+            return [Measured(what, size, units[what], p50 / 1000, peak) for what, (p50, _) in took.items()]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def log_and_draw(points: int, repeats: int) -> list[Measured]:
+    folder = Path(tempfile.mkdtemp(prefix="vise-bench-"))
+    try:
+        with running(folder, pages=False) as servers:
+            settings = Settings(
+                database_url=servers["database"], broker_url=servers["broker"], storage_url=servers["storage"]
+            )
+            engine = connect(settings.database_url)
+            here = Context(settings, session_factory(engine), Storage(settings.storage_url), "benchmark")
+            run_id, token = held_run(here)
+            reporter = StoreReporter(here, run_id, token)
+            began = time.perf_counter()
+            for step in range(points):
+                reporter.metrics(step, {"loss": 1 / (1 + step)}, epoch=step / 100)
+            reporter.close()
+            logged = Measured("logging", points, points, time.perf_counter() - began, _own_peak())
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text("VACUUM ANALYZE metric_points, metric_chunks"))
+            engine.dispose()
+            asked = MetricQuery(run_ids=[run_id], keys=["loss"], points=500)
+            with ViseClient(servers["api"], servers["token"]) as client:
+                assert client.curves(asked)[0].total == points
+                ((p50, _),) = time_calls({"curve": lambda: client.curves(asked)}, repeats).values()
+            return [logged, Measured("curve", points, points, p50 / 1000, _peak(int(servers["pid"])))]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _own_peak() -> int:
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes if sys.platform == "darwin" else kilobytes * 1024
+
+
+def _peak(pid: int) -> int:
+    """Of another process; Linux only."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+MEASURES: dict[str, Callable[[int, int], list[Measured]]] = {
+    "posts": label_posts,
+    "runs": list_runs,
+    "points": log_and_draw,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

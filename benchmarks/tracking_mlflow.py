@@ -1,0 +1,361 @@
+"""Logging, search and long curves, against an MLflow tracking server on the same PostgreSQL server and machine.
+
+    python -m benchmarks.tracking_mlflow [--points 100000] [--runs 10000] [--curve 1000000] [--repeats 20]
+
+1. Logging points of four metrics. Ours: through the reporter of a worker's run, from the stage's first call until
+   the last point is in the database; a run always logs that way, there is no other path and none over HTTP. MLflow:
+   ``MlflowClient.log_batch``, 1,000 points a call (the most that it takes), over HTTP.
+2. Searches with a filter and an order over the same runs, a page of 25, each through its own client over HTTP. The
+   p95 is that of our page of runs, which also counts all that fit; MLflow cannot, and is compared without. MLflow's
+   runs are copied into its tables: through its API they would take minutes.
+3. One curve down-sampled to 500 points, over HTTP. MLflow has nothing to compare.
+
+MLflow is installed into an environment of its own in the cache folder, at the first start (about a gigabyte); its
+server runs with two workers. Exits 1 where logging is not 10 times or the searches together not 5 times as fast, where the p95
+of our searches is not below 50 ms, or the p50 of the curve not below 100 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+from backend.settings import Settings
+from backend.store import metrics, runs, states
+from backend.store.database import connect, session_factory
+from backend.store.metrics import Point
+from backend.store.storage import Storage
+from benchmarks.tracking_pages import fill_database, running, time_calls, wait_for
+from vise_client.client import ViseClient
+from vise_client.local.processes import free_port
+from vise_client.schemas import MetricQuery, RunCreate
+from worker.context import Context
+from worker.reporter import StoreReporter
+
+MLFLOW = "3.17.2"
+SERVER_WORKERS = 2
+KEYS = ("loss", "loss/comments", "loss/reactions", "lr")
+LIMIT = 25
+SEARCHES = {
+    # ours: (query, sort); MLflow's: (filter, order)
+    "metric > 60, best first": (
+        ("stage = evaluate and metric.val_accuracy > 60", "-metric.val_accuracy"),
+        ("tags.stage = 'evaluate' and metrics.val_accuracy > 60", "metrics.val_accuracy DESC"),
+    ),
+    "parameter, newest first": (
+        ("spec.weights.backbone = resnet50", "-created"),
+        ("params.`weights.backbone` = 'resnet50'", "attributes.start_time DESC"),
+    ),
+    "parameter and metric, by parameter": (
+        ("spec.epochs = 100 and metric.val_accuracy < 70", "spec.method"),
+        ("params.epochs = '100' and metrics.val_accuracy < 70", "params.method ASC"),
+    ),
+    "state, oldest first": (
+        ("state = failed", "started"),
+        ("attributes.status = 'FAILED'", "attributes.start_time ASC"),
+    ),
+    "part of the name, by name": (
+        ('name ~ "method 7"', "name"),
+        ("attributes.run_name LIKE '%method 7%'", "attributes.run_name ASC"),
+    ),
+}
+FASTER_LOG, FASTER_SEARCH, SEARCH_MS, CURVE_MS = 10.0, 5.0, 50.0, 100.0
+SPEC = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--points", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--curve", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=20)
+    options = parser.parse_args()
+    python = install_mlflow()
+    missed: list[str] = []
+    # Not below another account's private folder: as root, PostgreSQL runs as one of its own.
+    folder = Path(tempfile.mkdtemp(prefix="vise-bench-"))
+    try:
+        with running(folder, pages=False) as ours, mlflow_server(python, ours["database"], folder) as theirs:
+            print_versions(python, ours["database"])
+            missed += compare_logging(python, ours, theirs, options.points)
+            missed += time_curve(ours, options.curve, options.repeats)
+            fill_database(ours["database"], options.runs, 4 * options.runs)
+            copy_runs(ours["database"], theirs)
+            missed += compare_searches(python, ours, theirs, options.repeats)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print("missed: " + "; ".join(missed) if missed else "all figures are reached")
+    return 1 if missed else 0
+
+
+def install_mlflow() -> Path:
+    """The Python of an environment that has MLflow and nothing of ours; made where it is not there yet."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    folder = cache / "vise-bench" / f"mlflow-{MLFLOW}"
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        print(f"installing MLflow {MLFLOW} into {folder}; this takes minutes", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "-q", "install"]
+        subprocess.run([*pip, f"mlflow=={MLFLOW}", "psycopg2-binary"], check=True)
+        (folder / "installed").touch()
+    return python
+
+
+@contextmanager
+def mlflow_server(python: Path, database: str, folder: Path) -> Iterator[dict[str, str]]:
+    """{url, database, experiment} of a tracking server with a database of its own beside ours."""
+    with psycopg.connect(_plain(database), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE mlflow")
+    own = (
+        make_url(database)
+        .set(drivername="postgresql+psycopg2", database="mlflow")
+        .render_as_string(hide_password=False)
+    )
+    port = free_port()
+    command = [
+        python.with_name("mlflow"),
+        "server",
+        "--backend-store-uri",
+        own,
+        "--workers",
+        str(SERVER_WORKERS),
+    ]
+    command += ["--artifacts-destination", folder / "mlflow", "--host", "127.0.0.1", "--port", str(port)]
+    environment = os.environ | {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PATH": f"{python.parent}:{os.environ['PATH']}",
+    }
+    with (folder / "mlflow.log").open("wb") as log:
+        process = subprocess.Popen(list(map(str, command)), env=environment, stdout=log, stderr=log)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(f"{url}/health", process)
+        experiment = ask_mlflow(python, {"what": "experiment", "url": url})
+        yield {"url": url, "database": own, "experiment": experiment}
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def ask_mlflow(python: Path, order: dict[str, Any]) -> Any:
+    peer = Path(__file__).with_name("mlflow_peer.py")
+    said = subprocess.run(
+        [str(python), str(peer)], input=json.dumps(order), check=True, capture_output=True, text=True
+    )
+    return json.loads(said.stdout)
+
+
+def _plain(url: str) -> str:
+    """As psycopg itself reads it."""
+    return re.sub(r"^postgresql\+\w+:", "postgresql:", url)
+
+
+def print_versions(python: Path, database: str) -> None:
+    command = [str(python), "-c", "import mlflow, uvicorn; print(mlflow.__version__, uvicorn.__version__)"]
+    theirs = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    with psycopg.connect(_plain(database)) as connection:
+        names = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
+        settings = [connection.execute("SELECT current_setting(%s)", [name]).fetchone() for name in names]
+    told = ", ".join(f"{name} {value[0]}" for name, value in zip(names, settings, strict=True) if value)
+    print(
+        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; PostgreSQL {told}\n"
+        f"MLflow {theirs[0]}, its server with {SERVER_WORKERS} workers of uvicorn {theirs[1]}; ours with one\n",
+        flush=True,
+    )
+
+
+def compare_logging(python: Path, ours: dict[str, str], theirs: dict[str, str], points: int) -> list[str]:
+    """Ours in the middle of theirs, so that a machine that is slower for a while is so for both."""
+    steps = points // len(KEYS)
+    order = {"what": "log", **theirs, "keys": KEYS, "steps": steps, "batch": 1000}
+    peer = [ask_mlflow(python, order)]
+    mine = statistics.median(log_ours(ours, steps) for _ in range(3))
+    peer.append(ask_mlflow(python, order))
+    other = statistics.mean(peer)
+    ratio = other / mine
+    print(f"logging {points:,} points of {len(KEYS)} metrics")
+    print(f"  MLflow, log_batch in thousands over HTTP   {other:7.2f} s  {points / other:9,.0f} points/s")
+    print(f"  ours, the reporter of a worker's run       {mine:7.2f} s  {points / mine:9,.0f} points/s")
+    print(f"  {ratio:.1f} times as fast; at least {FASTER_LOG:g} are asked for\n", flush=True)
+    return [] if ratio >= FASTER_LOG else [f"logging {ratio:.1f} times"]
+
+
+def log_ours(ours: dict[str, str], steps: int) -> float:
+    """Seconds from a stage's first call until its last point is in the database."""
+    settings = Settings(database_url=ours["database"], broker_url=ours["broker"], storage_url=ours["storage"])
+    engine = connect(settings.database_url)
+    here = Context(settings, session_factory(engine), Storage(settings.storage_url), "benchmark")
+    run_id, token = held_run(here)
+    reporter = StoreReporter(here, run_id, token)
+    began = time.perf_counter()
+    for step in range(steps):
+        value = 1 / (1 + step)
+        reporter.metrics(step, dict.fromkeys(KEYS, value), epoch=step / 100)
+    reporter.close()
+    took = time.perf_counter() - began
+    with psycopg.connect(
+        settings.database_url.replace("postgresql+psycopg://", "postgresql://")
+    ) as connection:
+        query = "SELECT count(*) FROM metric_points WHERE run_id = %s"
+        assert connection.execute(query, [run_id]).fetchone() == (steps * len(KEYS),)
+    engine.dispose()
+    return took
+
+
+def held_run(here: Context) -> tuple[UUID, int]:
+    """A run that this process holds as a worker does."""
+    with here.sessions.begin() as db:
+        run_id = runs.create_run(db, RunCreate(stage="ingest", spec=SPEC), None).id
+    with here.sessions.begin() as db:
+        claim = states.claim(db, run_id, here.name, 3600)
+    assert claim is not None
+    return run_id, claim.token
+
+
+def time_curve(ours: dict[str, str], points: int, repeats: int) -> list[str]:
+    """A curve that was logged in 50,000s, asked for over HTTP."""
+    settings = Settings(database_url=ours["database"], broker_url=ours["broker"], storage_url=ours["storage"])
+    engine = connect(settings.database_url)
+    here = Context(settings, session_factory(engine), Storage(settings.storage_url), "benchmark")
+    run_id, token = held_run(here)
+    now = datetime.now(UTC)
+    for start in range(0, points, 50_000):
+        told = [
+            Point("loss", s, math.exp(-4 * s / points) + 0.1 * math.sin(s * s), s / 1000, now)
+            for s in range(start, min(points, start + 50_000))
+        ]
+        with here.sessions.begin() as db:
+            metrics.append(db, run_id, token, told)
+    engine.dispose()
+    print(f"a curve of {points:,} points, down-sampled over HTTP")
+    asked = MetricQuery(run_ids=[run_id], keys=["loss"], points=500)
+    with ViseClient(ours["api"], ours["token"]) as client:
+        assert client.curves(asked)[0].total == points
+        p50, _ = time_calls({"  to 500 points": lambda: client.curves(asked)}, repeats)["  to 500 points"]
+    print(f"  a p50 below {CURVE_MS:g} ms is asked for\n", flush=True)
+    return [] if p50 < CURVE_MS else [f"curve {p50:.0f} ms"]
+
+
+def compare_searches(python: Path, ours: dict[str, str], theirs: dict[str, str], repeats: int) -> list[str]:
+    """The same searches in both languages, and whether both find as many."""
+    missed, together = [], [0.0, 0.0]
+    print("searches with a filter and an order, a page of 25, over HTTP")
+    with ViseClient(ours["api"], ours["token"]) as client:
+        for name, ((query, sort), asked) in SEARCHES.items():
+            order = {"what": "search", **theirs, "searches": [asked], "limit": LIMIT, "repeats": repeats}
+            ((count, *seconds),) = ask_mlflow(python, order)
+            page: dict[str, Any] = {
+                "query": query,
+                "sort": sort,
+                "limit": LIMIT,
+                "all": True,
+                "kind": "stage",
+            }
+            found = client.runs(**page, count=True)
+            assert len(found.items) == count, f"{name}: {len(found.items)} runs, MLflow finds {count}"
+            calls: dict[str, Callable[[], object]] = {
+                f"  {name}": lambda: client.runs(**page),  # noqa: B023
+                f"  {name}; {found.total:,} counted": lambda: client.runs(**page, count=True),  # noqa: B023
+            }
+            (p50, _), (_, p95) = time_calls(calls, repeats).values()
+            other = 1000 * statistics.median(seconds)
+            print(f"  MLflow's p50 {other:.1f} ms: {other / p50:.1f} times as fast", flush=True)
+            together = [together[0] + p50, together[1] + other]
+            if p95 >= SEARCH_MS:
+                missed.append(f"search ({name}) p95 {p95:.0f} ms")
+    ratio = together[1] / together[0]
+    print(f"  together {together[0]:.1f} ms and {together[1]:.1f} ms: {ratio:.1f} times as fast")
+    print(f"  at least {FASTER_SEARCH:g} times and a p95 below {SEARCH_MS:g} ms are asked for\n", flush=True)
+    if ratio < FASTER_SEARCH:
+        missed.append(f"searches {ratio:.1f} times")
+    return missed
+
+
+def copy_runs(database: str, theirs: dict[str, str]) -> None:
+    """Our runs of stages as MLflow's, with parameters, metrics and tags."""
+    with (
+        psycopg.connect(_plain(database)) as source,
+        psycopg.connect(_plain(theirs["database"])) as target,
+    ):
+        for table, columns, query in COPIED:
+            reading = source.execute(query.replace("EXPERIMENT", theirs["experiment"]))  # type: ignore[arg-type]
+            with target.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:  # type: ignore[arg-type]
+                for row in reading:
+                    copy.write_row(row)
+        target.commit()
+        target.autocommit = True
+        target.execute("VACUUM ANALYZE")
+
+
+COPIED = (
+    (
+        "runs",
+        "run_uuid, name, source_type, user_id, status, start_time, end_time, lifecycle_stage, artifact_uri, "
+        "experiment_id",
+        """
+        SELECT replace(id::text, '-', ''), name, 'LOCAL', 'admin',
+               CASE state WHEN 'succeeded' THEN 'FINISHED' WHEN 'failed' THEN 'FAILED' WHEN 'cancelled' THEN 'KILLED'
+                          ELSE 'RUNNING' END,
+               (extract(epoch FROM started_at) * 1000)::bigint, (extract(epoch FROM finished_at) * 1000)::bigint,
+               'active', 'mlflow-artifacts:/' || id, EXPERIMENT
+        FROM runs WHERE kind = 'stage'
+        """,
+    ),
+    (
+        "params",
+        "key, value, run_uuid",
+        """
+        SELECT path, string_agg(text, ',' ORDER BY position), replace(run_id::text, '-', '')
+        FROM run_params GROUP BY run_id, path
+        """,
+    ),
+    (
+        "latest_metrics",
+        "key, value, timestamp, step, is_nan, run_uuid",
+        """
+        SELECT key, coalesce(final, value), 0, coalesce(step, 0), false, replace(run_id::text, '-', '')
+        FROM metric_latest
+        """,
+    ),
+    (
+        "metrics",
+        "key, value, timestamp, step, is_nan, run_uuid",
+        "SELECT key, value, 0, step, false, replace(run_id::text, '-', '') FROM metric_points",
+    ),
+    (
+        "tags",
+        "key, value, run_uuid",
+        """
+        SELECT tag, value, replace(id::text, '-', '')
+        FROM runs, LATERAL (VALUES ('stage', stage), ('mlflow.runName', name)) AS tags (tag, value)
+        WHERE kind = 'stage'
+        """,
+    ),
+)
+"""(MLflow's table, its columns, what fills them from our tables)."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

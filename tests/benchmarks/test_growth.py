@@ -1,0 +1,39 @@
+"""The growth benchmark: what it calls flat, and that it measures what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.growth import Measured, label_posts, plot, table
+
+
+def test_what_costs_a_fifth_more_a_unit_than_at_first_grows(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        Measured("flat", 10, 10, 1.0, 1000),
+        Measured("flat", 100, 100, 11.9, 9000),
+        Measured("slow", 10, 10, 1.0, 1000),
+        Measured("slow", 100, 100, 12.1, 1000),
+        Measured("large", 10, 1, 1.0, 1000),
+        Measured("large", 100, 1, 1.0, 1201),
+    ]
+    assert table(rows) == [
+        "large at 100: 1.20 times the memory a unit",
+        "slow at 100: 1.21 times the time a unit",
+    ]
+    assert len(capsys.readouterr().out.splitlines()) == 2 + len(rows)
+
+
+def test_the_picture_is_the_same_each_time(tmp_path: Path) -> None:
+    rows = [Measured("flat", n, n, n / 1000, 1000) for n in (10, 100, 1000)]
+    plot(rows, tmp_path / "a.svg")
+    plot(rows, tmp_path / "b.svg")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_posts_are_labelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.growth.SHARD", 100)
+    (found,) = label_posts(300, 1)
+    assert found.units == 300
+    assert found.seconds > 0

@@ -1,0 +1,27 @@
+"""The benchmark against MLflow: its searches are ones of ours, and runs are logged whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backend.store.database import connect, migrate, session_factory
+from backend.store.listing import RunFilter, list_runs
+from benchmarks.tracking_mlflow import SEARCHES, log_ours
+from benchmarks.tracking_pages import fill_database
+
+
+def test_its_searches_find_runs(database_url: str) -> None:
+    migrate(database_url)
+    fill_database(database_url, 300, 300)
+    engine = connect(database_url)
+    with session_factory(engine)() as db:
+        for (query, sort), _ in SEARCHES.values():
+            found = list_runs(db, RunFilter(nested=True, kind="stage", query=query), sort=sort, count=True)
+            assert 0 < (found.total or 0) < 267, query
+    engine.dispose()
+
+
+def test_all_points_are_logged(database_url: str, broker_url: str, tmp_path: Path) -> None:
+    migrate(database_url)
+    ours = {"database": database_url, "broker": broker_url, "storage": f"file://{tmp_path}"}
+    assert log_ours(ours, 50) > 0

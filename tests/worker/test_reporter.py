@@ -1,0 +1,57 @@
+"""The reporter of a run: what a stage tells is in the store, and what waits for it is bounded."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select
+
+from backend.settings import Settings
+from backend.store import runs, states
+from backend.store.database import connect, migrate, session_factory
+from backend.store.storage import Storage
+from backend.store.tables import MetricPoint
+from vise_client.schemas import RunCreate
+from worker import reporter as module
+from worker.context import Context
+from worker.reporter import StoreReporter
+
+
+@pytest.fixture
+def held(database_url: str, tmp_path):
+    """(context, run id, token) of a run that this process holds."""
+    migrate(database_url)
+    settings = Settings(database_url=database_url, broker_url="redis://", storage_url=f"file://{tmp_path}")
+    engine = connect(database_url)
+    here = Context(settings, session_factory(engine), Storage(settings.storage_url), "w")
+    spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
+    with here.sessions.begin() as db:
+        run_id = runs.create_run(db, RunCreate(stage="ingest", spec=spec), None).id
+    with here.sessions.begin() as db:
+        claim = states.claim(db, run_id, "w", 600)
+    assert claim is not None
+    yield here, run_id, claim.token
+    engine.dispose()
+
+
+def written(here: Context, run_id: UUID) -> int:
+    with here.sessions() as db:
+        count = select(func.count()).select_from(MetricPoint).where(MetricPoint.run_id == run_id)
+        return db.scalar(count) or 0
+
+
+def test_a_stage_that_tells_points_faster_than_they_are_written_waits(
+    held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_POINTS", 100)
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 600)
+    here, run_id, token = held
+    reporter = StoreReporter(here, run_id, token)
+    for step in range(1000):
+        reporter.metrics(step, {"loss": 1.0, "lr": 0.1})
+        assert len(reporter._points) < 100
+    assert written(here, run_id) == 2000
+    reporter.metrics(1000, {"loss": 1.0})
+    reporter.close()
+    assert written(here, run_id) == 2001
