@@ -22,6 +22,8 @@ from vise_core.specs.recipe_registry import RECIPES
 from vise_core.specs.stages import validate_spec
 from vise_core.stage import run_stage
 
+from .rows import Row, verdict
+
 STEPS = RECIPES["sample"].steps
 MARGIN_OVER_RANDOM = 15.0
 MARGIN_OVER_SHUFFLED = 10.0
@@ -47,6 +49,10 @@ class Chain:
 
 
 def main() -> int:
+    return verdict(measure(parser().parse_args()))
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -55,7 +61,11 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="Keep all artifacts here.")
-    options = parser.parse_args()
+    return parser
+
+
+def measure(options: argparse.Namespace) -> list[Row]:
+    """Run the chains and print the table."""
     with tempfile.TemporaryDirectory() as temporary:
         chain = Chain(options.out or Path(temporary), options.seed)
         source = {"kind": "sample", "posts": options.posts, "evaluation_images": options.evaluation_images}
@@ -89,7 +99,7 @@ def main() -> int:
     return report(rows, options)
 
 
-def report(rows: list[EvaluateResult], options: argparse.Namespace) -> int:
+def report(rows: list[EvaluateResult], options: argparse.Namespace) -> list[Row]:
     """Print the table and say whether both margins hold."""
     random, vise, shuffled = (row.test_mean or 0.0 for row in rows)
     print(
@@ -103,7 +113,20 @@ def report(rows: list[EvaluateResult], options: argparse.Namespace) -> int:
         )
     print(f"\nVisE − Random Init: {vise - random:+.2f} points (must be ≥ {MARGIN_OVER_RANDOM:g})")
     print(f"VisE − shuffled engagement: {vise - shuffled:+.2f} points (must be ≥ {MARGIN_OVER_SHUFFLED:g})")
-    return 0 if vise - random >= MARGIN_OVER_RANDOM and vise - shuffled >= MARGIN_OVER_SHUFFLED else 1
+    return [
+        Row(
+            f"VisE against {name}",
+            f"{vise:.2f} %",
+            f"{other:.2f} %",
+            f"{vise - other:+.2f} points",
+            f"≥ {margin:g} points",
+            vise - other >= margin,
+        )
+        for name, other, margin in (
+            ("Random Init", random, MARGIN_OVER_RANDOM),
+            ("shuffled engagement", shuffled, MARGIN_OVER_SHUFFLED),
+        )
+    ]
 
 
 if __name__ == "__main__":

@@ -2,63 +2,54 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from .rows import Row
+
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "numba", "fastapi", "sqlalchemy")
-NEEDED = re.compile(r"^(?:- )?(?P<name>[^:|]+): (?P<figure>.+?) \((?:must be )?(?P<needed>[≥≤<>] ?[^()]+)\)$")
-"""A line such as ``vise --help: 0.22 s (< 0.3 s)``."""
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A module of this folder; ``small`` are the arguments of ``make bench``.
+    """A module of this folder; ``small`` are the arguments of ``make bench``, where it takes part in that.
 
-    A module prints lines that NEEDED matches, or else its last line stands for it. It exits with 1 where a figure
-    is not reached; whether a small size reaches it says little, so ``--full`` runs the module's own sizes.
+    ``rows``: it has ``parser()`` and ``measure(options)``, which returns rows. Of others the exit code counts.
     """
 
     module: str
-    small: tuple[str, ...] = ()
-    title: str = ""
+    small: tuple[str, ...] | None
+    rows: bool = True
 
 
 REGISTRY = (
-    Benchmark(
-        "labels", ("--comments", "40000", "--clusters", "1000", "--peer-comments", "5000"), "Pseudo-labels"
-    ),
-    Benchmark(
-        "clustering", ("--comments", "20000", "--clusters", "200", "--vocabulary", "5000"), "Clustering"
-    ),
-    Benchmark("near_duplicates", ("--images", "1000", "--copies", "50"), "Near duplicates"),
-    Benchmark("linear", ("--epochs", "5", "--peer-splits", "1"), "Linear evaluation"),
-    Benchmark("training", ("--steps", "10", "--rounds", "3", "--loader-images", "64"), "Training"),
-    Benchmark("startup", ("--repeats", "3"), "Start-up"),
+    Benchmark("labels", ("--comments", "40000", "--clusters", "1000", "--peer-comments", "5000")),
+    Benchmark("clustering", ("--comments", "20000", "--clusters", "200", "--vocabulary", "5000")),
+    Benchmark("near_duplicates", ("--images", "1000", "--copies", "50")),
+    Benchmark("linear", ("--epochs", "5", "--peer-splits", "1")),
+    Benchmark("training", ("--steps", "10", "--rounds", "3", "--loader-images", "64")),
+    Benchmark("startup", ("--repeats", "3")),
     Benchmark(
         "tracking_pages",
         ("--runs", "300", "--points", "20000", "--repeats", "3", "--no-browser"),
-        "Lists and pages",
+        rows=False,
     ),
-    Benchmark("science", ("--posts", "300", "--evaluation-images", "120", "--epochs", "1"), "Engagement"),
+    # These take minutes; smaller they say nothing.
+    Benchmark("tracking_mlflow", None, rows=False),
+    Benchmark("growth", None, rows=False),
+    Benchmark("science", None),
 )
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the table."""
-
-    name: str
-    figure: str
-    needed: str
-    reached: str
 
 
 @dataclass(frozen=True)
@@ -68,7 +59,7 @@ class Ran:
     benchmark: Benchmark
     arguments: tuple[str, ...]
     code: int
-    output: str
+    rows: tuple[Row, ...]
     seconds: float
 
     @property
@@ -77,40 +68,42 @@ class Ran:
 
 
 def run(benchmark: Benchmark, *, full: bool) -> Ran:
-    """Run it as its command; what it prints goes on to the error stream as well."""
-    arguments = () if full else benchmark.small
+    """Run it in a process of its own; what it prints goes to the error stream."""
+    arguments = () if full else benchmark.small or ()
+    command = [sys.executable, "-m"]
     clock = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{benchmark.module}", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    print(done.stdout, file=sys.stderr, flush=True)
-    return Ran(benchmark, arguments, done.returncode, done.stdout, time.perf_counter() - clock)
+    with tempfile.TemporaryDirectory() as temporary:
+        file = Path(temporary) / "rows.json"
+        if benchmark.rows:
+            command += ["benchmarks.rows", benchmark.module, str(file), *arguments]
+        else:
+            command += [f"benchmarks.{benchmark.module}", *arguments]
+        code = subprocess.run(command, stdout=sys.stderr, check=False).returncode
+        # An import error exits with 1 too, but leaves no rows.
+        found = [Row(**row) for row in json.loads(file.read_text())] if file.exists() else []
+    if not benchmark.rows and code in (0, 1):
+        found = [Row(benchmark.module, "see its own tables", reached=code == 0)]
+    elif not found:
+        found = [Row(benchmark.module, f"did not run to its end, exit {code}", reached=False)]
+        code = code or 2
+    return Ran(benchmark, arguments, code, tuple(found), time.perf_counter() - clock)
 
 
-def lines(ran: Ran) -> list[Line]:
-    """Its figures: of lines that say what is needed one each, else its last line; and its exit code."""
-    title = ran.benchmark.title or ran.benchmark.module
-    reached = "yes" if ran.code == 0 else "no"
-    found = [match for text in ran.output.splitlines() if (match := NEEDED.match(text.strip()))]
-    if ran.code not in (0, 1):
-        return [Line(title, "did not run to its end", "", f"exit {ran.code}")]
-    if not found:
-        printed = [text.strip() for text in ran.output.splitlines() if text.strip()]
-        last = (printed or ["printed nothing"])[-1].replace("|", "/")
-        return [Line(title, last, "", reached)]
-    rows = [Line(f"{title}: {m['name']}", m["figure"], m["needed"], "") for m in found]
-    # The exit code is the module's verdict on all its figures together; it stands once, at the last.
-    last_row = rows[-1]
-    return [*rows[:-1], Line(last_row.name, last_row.figure, last_row.needed, reached)]
+def broke(ran: Ran) -> bool:
+    """Whether it did not run to its end."""
+    return ran.rows[0].ours.startswith("did not run")
 
 
-def table(rows: list[Line]) -> str:
+def table(ran: Sequence[Ran]) -> str:
     """Markdown."""
-    head = "| name | figure | needed | reached |\n|---|---|---|---|\n"
-    return head + "".join(f"| {row.name} | {row.figure} | {row.needed} | {row.reached} |\n" for row in rows)
+    words = {True: "yes", False: "no", None: ""}
+    cells = [
+        (row.name, row.ours, row.peer, row.ratio, row.needed, words[row.reached])
+        for one in ran
+        for row in one.rows
+    ]
+    head = ("name", "ours", "peer", "ratio", "needed", "reached")
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ("---",) * len(head), *cells))
 
 
 def machine() -> str:
@@ -127,7 +120,7 @@ def machine() -> str:
     )
 
 
-def document(ran: list[Ran], *, full: bool) -> str:
+def document(ran: Sequence[Ran], *, full: bool) -> str:
     """The page that ``--write`` writes."""
     size = (
         "Each benchmark at its own size."
@@ -135,9 +128,8 @@ def document(ran: list[Ran], *, full: bool) -> str:
         else "Each benchmark in a small size; the figures are for the full one."
     )
     commands = "\n".join(f"- `{one.command}`: {one.seconds:.0f} s, exit {one.code}" for one in ran)
-    rows = table([line for one in ran for line in lines(one)])
     return (
         "# Performance\n\n"
-        f"Written by `python -m benchmarks --write` on {datetime.now(UTC):%Y-%m-%d}. {size} A command's exit code "
-        f"judges all its figures together and stands at its last.\n\n{machine()}\n\n{rows}\n{commands}\n"
+        f"Written by `python -m benchmarks --write` on {datetime.now(UTC):%Y-%m-%d}. {size}\n\n"
+        f"{machine()}\n\n{table(ran)}\n{commands}\n"
     )

@@ -1,85 +1,62 @@
-"""The table of all benchmarks: what it reads out of a command's output."""
+"""The table of all benchmarks, and that those which compare compute the same as what they compare with."""
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+import pytest
+
+from benchmarks import table
+from benchmarks.rows import Row, verdict
+
+ROW = Row("start", "0.22 s", "other, 0.4 s", "1.8 ×", "≥ 2 ×", False)
+TINY_LINEAR = ("--images=80", "--features=8", "--classes=3", "--splits=2", "--epochs=2")
 
 
-def load():
-    spec = importlib.util.spec_from_file_location("benchmarks_table", ROOT / "benchmarks" / "table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["benchmarks_table"] = module
-    spec.loader.exec_module(module)
-    return module
+def ran(*rows: Row, code: int = 0) -> table.Ran:
+    return table.Ran(table.Benchmark("linear", ()), ("--epochs", "1"), code, rows, 1.0)
 
 
-table = load()
-
-
-def ran(output: str, code: int = 0):
-    return table.Ran(
-        table.Benchmark("linear", ("--epochs", "1"), "Linear"), ("--epochs", "1"), code, output, 1.0
-    )
-
-
-def test_lines_that_say_what_is_needed_are_figures_and_the_verdict_stands_once() -> None:
-    output = "words\n\nvise --help: 0.22 s (< 0.3 s)\n- two: 21.0 × as fast (must be ≥ 20 ×)\nloose (aside)\n"
-    assert table.lines(ran(output, 1)) == [
-        table.Line("Linear: vise --help", "0.22 s", "< 0.3 s", ""),
-        table.Line("Linear: two", "21.0 × as fast", "≥ 20 ×", "no"),
+def test_a_row_of_the_table_is_a_figure_beside_its_peer() -> None:
+    assert table.table([ran(ROW, Row("more", "1 s"))]).splitlines()[2:] == [
+        "| start | 0.22 s | other, 0.4 s | 1.8 × | ≥ 2 × | no |",
+        "| more | 1 s |  |  |  |  |",
     ]
 
 
-def test_without_such_lines_the_last_one_stands_for_it() -> None:
-    assert table.lines(ran("| a | b |\n| 1 | 2 |\n\n")) == [table.Line("Linear", "/ 1 / 2 /", "", "yes")]
+def test_what_is_only_reported_has_no_say_in_the_exit_code() -> None:
+    assert verdict([Row("more", "1 s"), replace(ROW, reached=True)]) == 0
+    assert verdict([Row("more", "1 s"), ROW]) == 1
+
+
+@pytest.mark.parametrize("benchmark", table.REGISTRY, ids=lambda benchmark: benchmark.module)
+def test_every_benchmark_takes_the_arguments_of_its_small_size(benchmark: table.Benchmark) -> None:
+    module = import_module(f"benchmarks.{benchmark.module}")
+    if benchmark.rows:
+        assert callable(module.measure)
+        module.parser().parse_args(benchmark.small or ())
+    else:
+        source = Path(module.__file__).read_text()
+        assert all(f'"{word}"' in source for word in benchmark.small or () if word.startswith("--"))
 
 
 def test_a_command_that_broke_says_so() -> None:
-    assert table.lines(ran("x: 1 s (< 2 s)", -9))[0].reached == "exit -9"
-
-
-def test_every_benchmark_is_a_command_with_these_arguments() -> None:
-    for benchmark in table.REGISTRY:
-        source = (ROOT / "benchmarks" / f"{benchmark.module}.py").read_text()
-        for argument in benchmark.small:
-            assert not argument.startswith("--") or f'"{argument}"' in source
+    broken = table.run(table.Benchmark("linear", ("--images", "many")), full=False)
+    assert table.broke(broken)
+    assert broken.rows == (Row("linear", "did not run to its end, exit 2", reached=False),)
 
 
 def test_the_page_has_machine_versions_date_and_commands() -> None:
-    page = table.document([ran("x: 1 s (< 2 s)")], full=False)
-    assert "| Linear: x | 1 s | < 2 s | yes |" in page
+    page = table.document([ran(ROW, code=1)], full=False)
+    assert "| start | 0.22 s |" in page
     assert "torch " in page
-    assert "`python -m benchmarks.linear --epochs 1`: 1 s, exit 0" in page
+    assert "`python -m benchmarks.linear --epochs 1`: 1 s, exit 1" in page
 
 
-def test_the_linear_benchmark_finds_the_same_points_as_one_head_after_the_other() -> None:
-    small = [
-        "--images",
-        "80",
-        "--features",
-        "8",
-        "--classes",
-        "3",
-        "--splits",
-        "2",
-        "--epochs",
-        "2",
-        "--repeats",
-        "1",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.linear", *small],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Chosen points: the same in 2 splits" in done.stdout, done.stderr
-    assert "at most 0.000 points apart" in done.stdout
+def test_rows_of_the_linear_benchmark_come_back_from_its_process() -> None:
+    found = {row.name: row for row in table.run(table.Benchmark("linear", TINY_LINEAR), full=False).rows}
+    assert "18 linear heads, 2 epochs" in found
+    assert found["their chosen points"].reached
+    assert found["their metrics, points apart"].reached
