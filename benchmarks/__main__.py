@@ -2,8 +2,8 @@
 
     python -m benchmarks [--only linear startup] [--full] [--write docs/performance.md]
 
-In a small size unless ``--full`` is given; what has no small size runs with ``--full`` or ``--only``. Exits 1 where a command did not run to its end; with ``--full`` also
-where a figure is not reached.
+In a small size unless ``--full`` is given; what has no small size runs with ``--full`` or ``--only``. Exits 1 where a
+command did not run to its end; with ``--full`` also where a figure is not reached.
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ import argparse
 import json
 import re
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,14 +32,11 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from backend.settings import Settings
-from backend.store.database import connect, session_factory
-from backend.store.storage import Storage
+from backend.store.database import connect
 from benchmarks.tracking_mlflow import held_run
 from benchmarks.tracking_pages import fill_database, running, time_calls
 from vise_client.client import ViseClient
 from vise_client.schemas import MetricQuery
-from worker.context import Context
 from worker.reporter import StoreReporter
 
 SIZES = {
@@ -154,8 +150,8 @@ def label_posts(posts: int, _: int) -> list[Measured]:
     from vise_core.specs.engagement import ClusterSpec, LabelSpec
     from vise_core.stage import run_stage
 
-    folder = Path(tempfile.mkdtemp(prefix="vise-bench-"))
-    try:
+    with tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
         fitted = word_counts(20 * CLUSTERS, VOCABULARY, 0)
         spec = ClusterSpec.model_validate({"subset": {"cluster_fraction": 1e-9}, "reactions": None})
         assert spec.comments is not None
@@ -191,13 +187,11 @@ def label_posts(posts: int, _: int) -> list[Measured]:
 
         label("one")
         return [Measured("labelling", posts, posts, label("all"), _own_peak())]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def list_runs(size: int, repeats: int) -> list[Measured]:
-    folder = Path(tempfile.mkdtemp(prefix="vise-bench-"))
-    try:
+    with tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
         with running(folder, pages=False) as servers:
             fill_database(servers["database"], size, 8 * size)
             query, sort = "stage = evaluate and metric.val_accuracy > 60", "-metric.val_accuracy"
@@ -212,26 +206,20 @@ def list_runs(size: int, repeats: int) -> list[Measured]:
             units = {"list": 1, "search": 1, "search and count": size}
             peak = _peak(int(servers["pid"]))
             return [Measured(what, size, units[what], p50 / 1000, peak) for what, (p50, _) in took.items()]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def log_and_draw(points: int, repeats: int) -> list[Measured]:
-    folder = Path(tempfile.mkdtemp(prefix="vise-bench-"))
-    try:
+    with tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
         with running(folder, pages=False) as servers:
-            settings = Settings(
-                database_url=servers["database"], broker_url=servers["broker"], storage_url=servers["storage"]
-            )
-            engine = connect(settings.database_url)
-            here = Context(settings, session_factory(engine), Storage(settings.storage_url), "benchmark")
-            run_id, token = held_run(here)
-            reporter = StoreReporter(here, run_id, token)
-            began = time.perf_counter()
-            for step in range(points):
-                reporter.metrics(step, {"loss": 1 / (1 + step)}, epoch=step / 100)
-            reporter.close()
-            logged = Measured("logging", points, points, time.perf_counter() - began, _own_peak())
+            with held_run(servers) as (here, run_id, token):
+                reporter = StoreReporter(here, run_id, token)
+                began = time.perf_counter()
+                for step in range(points):
+                    reporter.metrics(step, {"loss": 1 / (1 + step)}, epoch=step / 100)
+                reporter.close()
+                logged = Measured("logging", points, points, time.perf_counter() - began, _own_peak())
+            engine = connect(servers["database"])
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.execute(text("VACUUM ANALYZE metric_points, metric_chunks"))
             engine.dispose()
@@ -240,8 +228,6 @@ def log_and_draw(points: int, repeats: int) -> list[Measured]:
                 assert client.curves(asked)[0].total == points
                 ((p50, _),) = time_calls({"curve": lambda: client.curves(asked)}, repeats).values()
             return [logged, Measured("curve", points, points, p50 / 1000, _peak(int(servers["pid"])))]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _own_peak() -> int:

@@ -23,7 +23,6 @@ import math
 import os
 import platform
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -94,8 +93,8 @@ def main() -> int:
     python = install_mlflow()
     missed: list[str] = []
     # Not below another account's private folder: as root, PostgreSQL runs as one of its own.
-    folder = Path(tempfile.mkdtemp(prefix="vise-bench-"))
-    try:
+    with tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
         with running(folder, pages=False) as ours, mlflow_server(python, ours["database"], folder) as theirs:
             print_versions(python, ours["database"])
             missed += compare_logging(python, ours, theirs, options.points)
@@ -103,8 +102,6 @@ def main() -> int:
             fill_database(ours["database"], options.runs, 4 * options.runs)
             copy_runs(ours["database"], theirs)
             missed += compare_searches(python, ours, theirs, options.repeats)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     print("missed: " + "; ".join(missed) if missed else "all figures are reached")
     return 1 if missed else 0
 
@@ -204,51 +201,48 @@ def compare_logging(python: Path, ours: dict[str, str], theirs: dict[str, str], 
 
 def log_ours(ours: dict[str, str], steps: int) -> float:
     """Seconds from a stage's first call until its last point is in the database."""
-    settings = Settings(database_url=ours["database"], broker_url=ours["broker"], storage_url=ours["storage"])
-    engine = connect(settings.database_url)
-    here = Context(settings, session_factory(engine), Storage(settings.storage_url), "benchmark")
-    run_id, token = held_run(here)
-    reporter = StoreReporter(here, run_id, token)
-    began = time.perf_counter()
-    for step in range(steps):
-        value = 1 / (1 + step)
-        reporter.metrics(step, dict.fromkeys(KEYS, value), epoch=step / 100)
-    reporter.close()
-    took = time.perf_counter() - began
-    with psycopg.connect(
-        settings.database_url.replace("postgresql+psycopg://", "postgresql://")
-    ) as connection:
+    with held_run(ours) as (here, run_id, token):
+        reporter = StoreReporter(here, run_id, token)
+        began = time.perf_counter()
+        for step in range(steps):
+            value = 1 / (1 + step)
+            reporter.metrics(step, dict.fromkeys(KEYS, value), epoch=step / 100)
+        reporter.close()
+        took = time.perf_counter() - began
+    with psycopg.connect(_plain(ours["database"])) as connection:
         query = "SELECT count(*) FROM metric_points WHERE run_id = %s"
         assert connection.execute(query, [run_id]).fetchone() == (steps * len(KEYS),)
-    engine.dispose()
     return took
 
 
-def held_run(here: Context) -> tuple[UUID, int]:
-    """A run that this process holds as a worker does."""
+@contextmanager
+def held_run(servers: dict[str, str]) -> Iterator[tuple[Context, UUID, int]]:
+    """(where, run, token) of a run that this process holds as a worker does."""
+    settings = Settings(
+        database_url=servers["database"], broker_url=servers["broker"], storage_url=servers["storage"]
+    )
+    engine = connect(settings.database_url)
+    here = Context(settings, session_factory(engine), Storage(settings.storage_url), "benchmark")
     with here.sessions.begin() as db:
         run_id = runs.create_run(db, RunCreate(stage="ingest", spec=SPEC), None).id
     with here.sessions.begin() as db:
         claim = states.claim(db, run_id, here.name, 3600)
     assert claim is not None
-    return run_id, claim.token
+    yield here, run_id, claim.token
+    engine.dispose()
 
 
 def time_curve(ours: dict[str, str], points: int, repeats: int) -> list[str]:
     """A curve that was logged in 50,000s, asked for over HTTP."""
-    settings = Settings(database_url=ours["database"], broker_url=ours["broker"], storage_url=ours["storage"])
-    engine = connect(settings.database_url)
-    here = Context(settings, session_factory(engine), Storage(settings.storage_url), "benchmark")
-    run_id, token = held_run(here)
     now = datetime.now(UTC)
-    for start in range(0, points, 50_000):
-        told = [
-            Point("loss", s, math.exp(-4 * s / points) + 0.1 * math.sin(s * s), s / 1000, now)
-            for s in range(start, min(points, start + 50_000))
-        ]
-        with here.sessions.begin() as db:
-            metrics.append(db, run_id, token, told)
-    engine.dispose()
+    with held_run(ours) as (here, run_id, token):
+        for start in range(0, points, 50_000):
+            told = [
+                Point("loss", s, math.exp(-4 * s / points) + 0.1 * math.sin(s * s), s / 1000, now)
+                for s in range(start, min(points, start + 50_000))
+            ]
+            with here.sessions.begin() as db:
+                metrics.append(db, run_id, token, told)
     print(f"a curve of {points:,} points, down-sampled over HTTP")
     asked = MetricQuery(run_ids=[run_id], keys=["loss"], points=500)
     with ViseClient(ours["api"], ours["token"]) as client:

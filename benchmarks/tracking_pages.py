@@ -13,7 +13,6 @@ import json
 import math
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -448,8 +447,8 @@ def main() -> None:
     parser.add_argument("--no-browser", action="store_true")
     options = parser.parse_args()
     # Not below another account's private folder: as root, PostgreSQL runs as one of its own.
-    folder = Path(tempfile.mkdtemp(prefix="vise-bench-"))
-    try:
+    with tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
         with running(folder) as servers:
             began = time.monotonic()
             made = fill_database(servers["database"], options.runs, options.points)
@@ -462,8 +461,6 @@ def main() -> None:
                     page = browser.new_page()
                     page.set_viewport_size({"width": SIZE[0], "height": SIZE[1]})
                     time_pages(page, servers["page"], made, options.repeats)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def condition(node: Node, now: datetime, *, wanted: bool = True) -> ColumnElemen
         join = and_ if isinstance(node, All) is wanted else or_
         return join(*parts) if parts else (true() if wanted else ~true())
     if isinstance(node, Phrase):
-        return _sure(_phrase(node.text), wanted)
+        return _sure(phrase(node.text), wanted)
     if node.operator in _OPPOSITE:
         return condition(
             Comparison(node.field, _OPPOSITE[node.operator], node.values),
@@ -165,5 +165,6 @@ def _spec(field: Field, operator: str, value: Any) -> ColumnElement[bool]:
     return Run.id.in_(rows)
 
 
-def _phrase(text: str) -> ColumnElement[bool]:
+def phrase(text: str) -> ColumnElement[bool]:
+    """Part of a run's name, in whatever case, or a whole tag."""
     return or_(contains(Run.name, text), Run.tags.contains([text]))

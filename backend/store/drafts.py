@@ -16,6 +16,7 @@ from vise_core.specs.recipes import InputRef, SweepSpec
 from vise_core.specs.stages import STAGES, validate_spec
 
 from . import runs
+from .conditions import phrase
 from .errors import Invalid
 from .tables import Artifact, Dataset, Run
 
@@ -75,9 +76,7 @@ def candidates(
             ),
         )
         if search:
-            statement = statement.where(
-                or_(Run.name.icontains(search, autoescape=True), Run.tags.contains([search]))
-            )
+            statement = statement.where(phrase(search))
         several = sum(made_by == stage for made_by, _ in makers) > 1
         for run in db.scalars(statement.order_by(Run.id.desc()).limit(limit)):
             found.append(

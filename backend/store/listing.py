@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select, tuple_
 from sqlalchemy.orm import Session, defer
 
 from vise_client.schemas import RunPage, RunSummary
 
 from . import status
-from .conditions import condition, contains, duration, finite, metric_value
+from .conditions import condition, duration, finite, metric_value, phrase
 from .errors import Invalid
 from .fields import RULES, Field, find_field
 from .query import parse
@@ -61,8 +61,7 @@ class RunFilter:
         if self.tag is not None:
             found.append(Run.tags.contains([self.tag]))
         if self.search:
-            name = contains(Run.name, self.search)
-            found.append(or_(name, Run.tags.contains([self.search])))
+            found.append(phrase(self.search))
         if self.query:
             found.append(condition(parse(self.query), now))
         return found

@@ -32,9 +32,10 @@ OF_A_STAGE: dict[str, Part] = {
     "Artifacts": lambda run: run_artifacts(run.artifacts),
     "History": run_history,
 }
+OF_A_PARENT = {name: OF_A_STAGE[name] for name in ("Spec", "Lineage", "History")}
+
 UNTOLD = ("Run", "One run, in every detail.")
 """Title and purpose where there is no run to name the page after."""
-OF_A_PARENT = {name: OF_A_STAGE[name] for name in ("Spec", "Lineage", "History")}
 
 
 def live(part: Part, run: RunView, seconds: float) -> None:
