@@ -12,7 +12,7 @@ export VISE_CHROMIUM ?= $(shell command -v chromium || command -v chromium-brows
 tests = $(if $(filter core,$(1)),OMP_NUM_THREADS=1) $(BIN)/python -m pytest $(2) --junitxml=artifacts/junit-$(1).xml $(PYTEST_ARGS) || [ $$? = 5 ]
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev test test-unproven lint format bench screenshots images-check constraints clean
+.PHONY: help up dev test lint format bench screenshots images-check constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,12 +22,9 @@ up: .venv/local.stamp ## install what is missing and run everything on 127.0.0.1
 
 dev: .venv/dev.stamp ## install the tools for work on the code
 
-test: .venv/dev.stamp programs lint ## lint, then every test but those marked unproven: those with a browser alone, the others two at a time
-	@$(call tests,core,-m 'not browser and not unproven' -n 2 --dist loadfile)
-	@$(call tests,browser,-m 'browser and not unproven')
-
-test-unproven: .venv/dev.stamp programs ## the tests that were not yet seen to pass whole; not part of `make test`
-	$(BIN)/python -m pytest -m unproven $(PYTEST_ARGS)
+test: .venv/dev.stamp programs lint ## lint, then every test: those with a browser alone, the others two at a time
+	@$(call tests,core,-m 'not browser' -n 2 --dist loadfile)
+	@$(call tests,browser,-m browser)
 
 lint: .venv/dev.stamp ## style, types and import rules
 	$(BIN)/ruff check

@@ -355,7 +355,7 @@ def time_pages(page: Page, url: str, runs: list[UUID], repeats: int) -> dict[str
             "page: compare 100 runs, what differs": visit(
                 lambda: f"compare?{hundred()}", 1, "[data-testid=stDataFrame] canvas"
             ),
-            "page: compare 100 runs, curves": visit(lambda: f"compare?{hundred()}&tab=Curves", 100, LINES),
+            "page: compare 100 runs, curves": visit(lambda: f"compare?{hundred()}&part=Curves", 100, LINES),
         },
         repeats,
     )

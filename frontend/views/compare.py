@@ -169,7 +169,8 @@ def page() -> None:
             "Parallel": lambda: parallel(found),
             "Importance": lambda: importance(found),
         }
-        for name, tab in zip(parts, st.tabs(list(parts), key="tab", bind="query-params"), strict=True):
+        # Not "tab": the session would open here what was open on the page of a run.
+        for name, tab in zip(parts, st.tabs(list(parts), key="part", bind="query-params"), strict=True):
             if tab.open:
                 with tab:
                     parts[name]()

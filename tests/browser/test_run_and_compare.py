@@ -137,7 +137,7 @@ def test_runs_are_compared_from_every_side(sample, page: Page, visit: Callable, 
         page.screenshot(path=pictures / f"compare-{tab.lower()}.png")
     page.get_by_role("tab", name="Importance").click()
     expect(page.get_by_text("Spearman")).to_be_visible(timeout=SOON)
-    assert "tab=Importance" in page.url
+    assert "part=Importance" in page.url
     page.reload()
     settle(page)
     expect(page.get_by_text("Spearman")).to_be_visible(timeout=SOON)
