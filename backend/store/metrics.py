@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -117,33 +117,22 @@ _CURVES = text(
       AND starts_with(c.key, :prefix) AND (:prefix <> '' OR NOT starts_with(c.key, :system) OR NOT :every)
     """
 )
-# Per curve, steps are cut into buckets of equal count; the rows of least and of greatest value of each bucket
-# stay, and so do the first and the last: peaks survive, and the same call gives the same points. What is not a
-# finite number comes last in a bucket, so that it hides no peak.
+# A short curve, whole. The sorted rows come from the index; OFFSET 0 keeps them so.
 _SHORT = text(
     """
-    WITH numbered AS (
-        SELECT run_id, key, step, value, epoch, at,
-               row_number() OVER curve AS n, count(*) OVER (PARTITION BY run_id, key) AS total
-        FROM unnest(CAST(:runs AS uuid[]), CAST(:keys AS text[])) AS asked (run_id, key)
-        JOIN metric_points USING (run_id, key)
-        WINDOW curve AS (PARTITION BY run_id, key ORDER BY step)
-    ), bucketed AS (
-        SELECT *, (n - 1) * :buckets / total AS bucket,
-               value IN ('NaN', 'Infinity', '-Infinity') AS odd
-        FROM numbered
-    ), ranked AS (
-        SELECT *, row_number() OVER (PARTITION BY run_id, key, bucket ORDER BY odd, value, step) AS low,
-               row_number() OVER (PARTITION BY run_id, key, bucket ORDER BY odd, value DESC, step) AS high
-        FROM bucketed
-    )
-    SELECT run_id, key, total, step, value, epoch, at FROM ranked
-    WHERE total <= :points OR n = 1 OR n = total OR (:points >= 4 AND (low = 1 OR high = 1))
-    ORDER BY run_id, key, step
+    SELECT run_id, key, curve.*
+    FROM unnest(CAST(:runs AS uuid[]), CAST(:keys AS text[])) AS asked (run_id, key) CROSS JOIN LATERAL (
+        SELECT array_agg(step) AS steps, array_agg(value) AS values, array_agg(epoch) AS epochs, array_agg(at) AS times
+        FROM (
+            SELECT step, value, epoch, at FROM metric_points p
+            WHERE p.run_id = asked.run_id AND p.key = asked.key ORDER BY step OFFSET 0
+        ) AS sorted
+    ) AS curve
+    WHERE curve.steps IS NOT NULL
     """
 )
-# The same with whole chunks in place of points: a bucket's extremes are those of its chunks. The points after the
-# last whole chunk count as a chunk together. OFFSET 0 keeps the planner on the index of the history.
+# A long one, by its whole chunks: a bucket's extremes are those of its chunks. The points after the last whole chunk
+# count as a chunk together. OFFSET 0 keeps the planner on the index of the history.
 _LONG = text(
     """
     WITH asked AS (
@@ -189,7 +178,12 @@ _LONG = text(
 
 
 def curves(db: Session, query: MetricQuery) -> list[Curve]:
-    """The curves of several runs, each of at most ``query.points`` points, in the order asked for."""
+    """The curves of several runs, each of at most ``query.points`` points, in the order asked for.
+
+    Per curve, steps are cut into buckets of equal count; the points of least and of greatest value of each bucket
+    stay, and so do the first and the last: peaks survive, and the same call gives the same points. What is not a
+    finite number stays only in a bucket that has no other, so that it hides no peak.
+    """
     # Two points a bucket, and room for the first and the last.
     buckets = max(1, (query.points - 2) // 2)
     found = db.execute(
@@ -202,23 +196,53 @@ def curves(db: Session, query: MetricQuery) -> list[Curve]:
             "system": SYSTEM,
         },
     ).all()
+    short = _names([curve for curve in found if curve.chunks < buckets])
+    long = _names([curve for curve in found if curve.chunks >= buckets])
     made: list[Curve] = []
-    for statement, asked in (
-        (_SHORT, [curve for curve in found if curve.chunks < buckets]),
-        (_LONG, [curve for curve in found if curve.chunks >= buckets]),
-    ):
-        if not asked:
-            continue
-        parameters: dict[str, Any] = {
-            "runs": [curve.run_id for curve in asked],
-            "keys": [curve.key for curve in asked],
-            "points": query.points,
-            "buckets": buckets,
-        }
-        rows = db.execute(statement, parameters)
+    if short["runs"]:
+        # Few at a time: what is read of a curve is more than what is kept of it.
+        rows = db.execute(_SHORT, short, execution_options={"yield_per": 32})
+        made += (_thinned(row, query.points, buckets) for row in rows)
+    if long["runs"]:
+        rows = db.execute(_LONG, long | {"points": query.points, "buckets": buckets})
         made += (_curve(list(group)) for _, group in groupby(rows, key=lambda row: (row.run_id, row.key)))
     place = {run_id: position for position, run_id in reversed(list(enumerate(query.run_ids)))}
     return sorted(made, key=lambda curve: (place[curve.run_id], curve.key))
+
+
+def _names(curves: Sequence[Any]) -> dict[str, Any]:
+    return {"runs": [curve.run_id for curve in curves], "keys": [curve.key for curve in curves]}
+
+
+def _thinned(row: Any, points: int, buckets: int) -> Curve:
+    """Of a whole curve, what stays."""
+    total = len(row.steps)
+    kept: Sequence[int] = range(total)
+    if total > points:
+        edges = [-(-bucket * total // buckets) for bucket in range(buckets + 1)] if points >= 4 else []
+        extremes = (_extremes(row.values, start, stop) for start, stop in pairwise(edges))
+        kept = sorted({0, total - 1}.union(*extremes))
+    values = [row.values[place] for place in kept]
+    return Curve(
+        run_id=row.run_id,
+        key=row.key,
+        total=total,
+        steps=[row.steps[place] for place in kept],
+        values=[value if math.isfinite(value) else None for value in values],
+        epochs=[row.epochs[place] for place in kept],
+        times=[row.times[place] for place in kept],
+    )
+
+
+def _extremes(values: Sequence[float], start: int, stop: int) -> tuple[int, int]:
+    """Places of the least and of the greatest value from ``start`` to before ``stop``; of equal ones the first."""
+    part = values[start:stop]
+    if all(map(math.isfinite, part)):
+        return start + part.index(min(part)), start + part.index(max(part))
+    finite = [place for place in range(start, stop) if math.isfinite(values[place])]
+    # As PostgreSQL does for long curves: NaN is greater than all numbers.
+    ranks = {place: (math.isnan(values[place]), values[place]) for place in finite or range(start, stop)}
+    return min(ranks, key=ranks.__getitem__), max(ranks, key=ranks.__getitem__)
 
 
 def _curve(rows: Sequence[Any]) -> Curve:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +19,7 @@ Axis = Literal["step", "epoch", "time"]
 MOST_WITH_RAW = 12
 """With more lines than this, the raw points behind smoothed lines are noise and double the work."""
 MOST_IN_LEGEND = 24
-"""So many lines look different. A legend of more cannot be read, and takes the browser longer than the lines do."""
+"""So many lines look different. More are drawn without a legend, those of one colour in one stroke."""
 CONFIG = {"displayModeBar": False, "doubleClick": "reset", "scrollZoom": False}
 
 
@@ -53,7 +54,10 @@ def curve_figure(
     """One metric of one or several runs. A smoothed line keeps its raw points, faint."""
     figure = go.Figure()
     unit = _time_unit(lines) if look.x == "time" else ("", 1.0)
-    for line in lines:
+    crowd = len(lines) > MOST_IN_LEGEND
+    if crowd:
+        _add_crowd(figure, lines, look, unit[1], dark=dark)
+    for line in () if crowd else lines:
         x, y = _points(line.curve, look.x, unit[1])
         style = series_style(line.position, dark=dark)
         if look.smoothing > 0 and len(lines) <= MOST_WITH_RAW:
@@ -75,8 +79,8 @@ def curve_figure(
             hovertemplate="%{y:.5g}"
             + (f"<extra>{line.name[:40]}</extra>" if len(lines) > 1 else "<extra></extra>"),
         )
-    legend = 1 < len(lines) <= MOST_IN_LEGEND
-    return _finish(figure, title, look, unit[0], height, legend=legend, y_title=y_title)
+    legend = len(lines) > 1 and not crowd
+    return _finish(figure, title, look, unit[0], height, legend=legend, y_title=y_title, crowd=crowd)
 
 
 def band_figure(
@@ -115,6 +119,34 @@ def band_figure(
             hovertemplate="%{y:.5g}<extra>" + name[:40] + "</extra>",
         )
     return _finish(figure, title, look, unit[0], height, legend=True)
+
+
+def _add_crowd(figure: go.Figure, lines: Sequence[Line], look: Look, divisor: float, *, dark: bool) -> None:
+    """More lines than can be told apart but by pointing at one, which tells its name.
+
+    Plotly works longer on a trace than on its points: the lines of one colour are one trace with gaps.
+    """
+    strokes: dict[str, list[Line]] = {}
+    for line in lines:
+        strokes.setdefault(colour(line.position, dark=dark), []).append(line)
+    for stroke, members in strokes.items():
+        xs: list[float] = []
+        ys: list[float] = []
+        names: list[str] = []
+        for line in members:
+            x, y = _points(line.curve, look.x, divisor)
+            xs += [*x, math.nan]
+            ys += [math.nan if v is None else v for v in smooth(y, look.smoothing)] + [math.nan]
+            names += [line.name[:40]] * (len(x) + 1)
+        figure.add_scatter(
+            # As arrays they go to the browser in binary.
+            x=np.array(xs),
+            y=np.array(ys),
+            customdata=names,
+            mode="lines+markers" if all(len(line.curve.steps) < 3 for line in members) else "lines",
+            line={"color": stroke, "width": 1.3},
+            hovertemplate="%{y:.5g}<extra>%{customdata}</extra>",
+        )
 
 
 def smooth(values: Sequence[float | None], weight: float) -> list[float | None]:
@@ -215,6 +247,7 @@ def _finish(
     *,
     legend: bool,
     y_title: str | None = None,
+    crowd: bool = False,
 ) -> go.Figure:
     names = {"step": "step", "epoch": "epoch", "time": f"{unit} since the first point"}
     figure.update_layout(
@@ -228,7 +261,7 @@ def _finish(
             "type": "log" if look.log_x else "linear",
             "title": {"text": names[look.x], "font": {"size": 11}},
         },
-        hovermode="x unified" if len(figure.data) <= 2 * MOST_WITH_RAW else "closest",
+        hovermode="x unified" if len(figure.data) <= 2 * MOST_WITH_RAW and not crowd else "closest",
         # A live chart keeps its zoom when points come.
         uirevision=f"{title}{look.x}{look.log_x}{look.log_y}",
     )

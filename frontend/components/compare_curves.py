@@ -14,7 +14,7 @@ from frontend.components.page import empty
 from frontend.session import client, errors_as_sentences
 from vise_client.schemas import Comparison, Curve, MetricQuery
 
-ALL_POINTS = 12_000
+ALL_POINTS = 6_000
 """Of one chart, shared by its lines: more would be slower to draw than they could be told apart."""
 
 

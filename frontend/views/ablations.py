@@ -23,12 +23,15 @@ REFERENCES = ("Random Init", "IN-Sup", "VisE-1.2M", "VisE-250M")
 
 def new_ablation() -> None:
     """The form that saves one."""
-    baselines = [
-        run
-        for run in client().runs(stage="evaluate", state="succeeded", all=True, limit=200).items
-        if run.headline
-    ]
-    with st.expander("New ablation", icon=":material/add:"):
+    box = st.expander("New ablation", icon=":material/add:", key="new", on_change="rerun")
+    if not box.open:
+        return
+    with box:
+        baselines = [
+            run
+            for run in client().runs(stage="evaluate", state="succeeded", all=True, limit=200).items
+            if run.headline
+        ]
         if not baselines:
             st.write("It needs a baseline: an evaluation of a backbone that was pretrained here.")
             st.page_link("views/launch.py", label="Launch a recipe", icon=":material/rocket_launch:")

@@ -37,7 +37,12 @@ def asked() -> list[UUID]:
 def choose(chosen: list[UUID]) -> None:
     """Add runs to the comparison or take some out; the address follows."""
     label = f"{len(chosen)} runs" if chosen else "Choose runs"
-    with st.expander(label, expanded=len(chosen) < 2, icon=":material/checklist:"):
+    box = st.expander(
+        label, expanded=len(chosen) < 2, icon=":material/checklist:", key="choosing", on_change="rerun"
+    )
+    if not box.open:
+        return
+    with box:
         search = st.text_input("Search runs", key="find", bind="query-params", placeholder="name or tag")
         listed = client().runs(kind="stage", all=True, limit=MOST, search=search).items
         titles = {r.id: f"{r.name} ({r.stage}, {r.created_at:%m-%d %H:%M}, {str(r.id)[-4:]})" for r in listed}

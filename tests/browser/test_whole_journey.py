@@ -39,7 +39,9 @@ def choose(page: Page, label: str, option: str) -> None:
     box.click()
     box.fill(option)
     # The list is drawn anew while it filters; the key takes what is first in it by then.
-    expect(page.get_by_role("option", name=re.compile(f"^{re.escape(option)}")).first).to_be_visible(timeout=SOON)
+    expect(page.get_by_role("option", name=re.compile(f"^{re.escape(option)}")).first).to_be_visible(
+        timeout=SOON
+    )
     box.press("Enter")
     expect(page.get_by_role("listbox")).to_have_count(0, timeout=SOON)
     settle(page)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frontend.charts.curves import Line, Look, band_figure, curve_figure, mean_and_std, smooth
+from frontend.charts.palette import LIGHT
 from vise_client.schemas import Curve
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,9 +89,14 @@ def test_a_band_covers_what_all_share_and_one_run_alone_has_none() -> None:
     assert (len(grid), std) == (0, None), "nothing where they share nothing"
 
 
-def test_more_lines_than_look_different_have_no_legend() -> None:
+def test_more_lines_than_look_different_have_no_legend_and_one_stroke_a_colour() -> None:
     lines = [Line(f"run {n}", curve([2, 1]), n) for n in range(25)]
     assert curve_figure("loss", lines[:24], Look(), dark=False).layout.showlegend
     many = curve_figure("loss", lines, Look(), dark=False)
     assert not many.layout.showlegend
-    assert all(line.name in trace.hovertemplate for line, trace in zip(lines, many.data, strict=True))
+    assert [trace.line.color for trace in many.data] == list(LIGHT)
+    assert {name for trace in many.data for name in trace.customdata} == {line.name for line in lines}
+    # Every sixth line has the first colour: 0, 6, 12, 18 and 24. A gap ends each.
+    assert many.data[0].customdata[:4] == ("run 0", "run 0", "run 0", "run 6")
+    np.testing.assert_array_equal(many.data[0].x, [0, 10, np.nan] * 5)
+    np.testing.assert_array_equal(many.data[0].y, [2, 1, np.nan] * 5)
