@@ -22,6 +22,7 @@ from torch.nn.functional import cross_entropy
 from vise_core.models.backbones import Backbone
 from vise_core.models.classifier import ImageClassifier
 
+from .cache import features_key, keep, take
 from .early import Running, falls_behind
 from .features import write_features
 from .gram import GramBatch, gram_pays
@@ -37,7 +38,7 @@ IMAGES = "features.npy"
 STEP_BYTES = 2**28
 """Features of a step's batches; splits that would need more are trained in several blocks."""
 Towers = list[Tensor]
-"""(n, features) float32 of all images under each tower that there is; each shares the memory of a mapped file."""
+"""(n, features) of all images under each tower that there is, float32 or float16; each shares the memory of a mapped file."""
 
 CURVES_OF_SPLITS = 10
 """Splits that get a curve of their own; more would drown the rest."""
@@ -133,13 +134,38 @@ def _kept_features(job: Job) -> Towers:
     names = [name for name, read in ((IMAGES, job.backbone), (TEXTS, job.texts)) if read is not None]
     if not job.state.facts:
         if job.backbone is not None:
-            everything, look = np.arange(len(job.images)), job.plain_look(job.backbone)
-            _extract(job, job.backbone, everything, look, job.workspace / IMAGES, "features")
+            _image_features(job, job.backbone, job.workspace / IMAGES)
         if job.texts is not None:
             job.embed_texts(job.workspace / TEXTS)
         job.state.save({"epoch": 0}, moved={name: job.workspace / name for name in names})
     # Copy on write: torch wants memory that it may write to, and the file stays as it is.
     return [torch.from_numpy(np.load(job.state.file(name), mmap_mode="c")) for name in names]
+
+
+def _image_features(job: Job, backbone: Backbone, path: Path) -> None:
+    """The features of all evaluation crops, as ``.npy``: from the cache where they were computed before."""
+    everything, look = np.arange(len(job.images)), job.plain_look(backbone)
+    # A run that was killed may have left a second name of a kept file here, which must not be written to.
+    path.unlink(missing_ok=True)
+    if job.cache is None:
+        _extract(job, backbone, everything, look, path, "features")
+        return
+    dtype = np.dtype(job.spec.feature_dtype)
+    key = features_key(backbone, job.images, job.image_size, dtype, job.spec.compute, job.device)
+    # A cache that cannot be used, such as on a full disk, is no reason to fail.
+    try:
+        if take(job.cache, key, (len(job.images), backbone.feature_dim), dtype, path):
+            job.reporter.log(
+                "features of these images under these weights were computed before: taken as they are"
+            )
+            return
+    except OSError as error:
+        job.reporter.log(f"the cache of features cannot be read: {error}", level="warning")
+    _extract(job, backbone, everything, look, path, "features")
+    try:
+        keep(job.cache, key, path)
+    except OSError as error:
+        job.reporter.log(f"features are not kept for other runs: {error}", level="warning")
 
 
 def _augmented_features(job: Job, epoch: int, needed: Indices, kept: Towers) -> Towers:
@@ -155,7 +181,15 @@ def _extract(job: Job, backbone: Backbone, indices: Indices, look: Look, path: P
     between = job.between(len(indices), "images", phase)
     return torch.from_numpy(
         write_features(
-            backbone, job.images, indices, look, path, job.spec.compute, job.device, between=between
+            backbone,
+            job.images,
+            indices,
+            look,
+            path,
+            job.spec.compute,
+            job.device,
+            dtype=job.spec.feature_dtype,
+            between=between,
         )
     )
 
@@ -168,7 +202,10 @@ def _rows(job: Job, towers: Towers, indices: Indices, buffer: Tensor | None = No
     at, dims = torch.from_numpy(indices.reshape(-1)), [features.shape[1] for features in towers]
     rows = torch.empty(len(at), sum(dims)) if buffer is None else buffer[: len(at)]
     for features, part in zip(towers, rows.split(dims, 1), strict=True):
-        torch.index_select(features, 0, at, out=part)
+        if features.dtype == part.dtype:
+            torch.index_select(features, 0, at, out=part)
+        else:
+            part.copy_(features[at])
     return rows.to(job.device).view(*indices.shape, -1)
 
 
