@@ -64,6 +64,8 @@ class GramBatch(HeadBatch):
         """``features``: (n, features) float32 of all images. ``splits``: one for each of ``heads``."""
         super().__init__(heads, weight_decays, "sgd", momentum)
         self._heads, self._features = heads, features
+        # In order, so that the columns of a Gram matrix are read in order.
+        splits = [split._replace(train=np.sort(split.train)) for split in splits]
         self._trains = [torch.from_numpy(split.train) for split in splits]
         free = heads[0].out_features - 1
         first = [(head.weight - head.weight.mean(0))[:-1].detach() for head in heads]
