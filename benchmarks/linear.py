@@ -12,6 +12,7 @@ Exits 1 where ours is not 20 times as fast, another point is chosen, or a metric
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import statistics
 import sys
@@ -178,7 +179,9 @@ def measure(options: argparse.Namespace) -> list[Row]:
         f"{options.images:,} × {options.features:,} synthetic features, {options.classes} classes; grid of {points} × "
         f"{options.splits} splits = {points * options.splits} heads, {spec.epochs} epochs, batch {spec.batch}, "
         f"SGD with momentum {spec.momentum}; torch {torch.__version__}, {torch.get_num_threads()} threads, "
-        f"{platform.machine()}\n",
+        f"{platform.machine()}, load {os.getloadavg()[0]:.1f}\n"
+        f"One after the other: nn.Linear, torch.optim.SGD(momentum={spec.momentum}, weight_decay of the point), "
+        f"DataLoader(TensorDataset, batches of {spec.batch}, num_workers=0), val after each epoch\n",
         flush=True,
     )
     splits = min(options.peer_splits or options.splits, options.splits)
@@ -211,11 +214,13 @@ def measure(options: argparse.Namespace) -> list[Row]:
     same, worst = compare(outcomes, theirs, splits)
     print(f"\nChosen points: {'the same' if same else 'NOT the same'} in {splits} splits")
     print(f"Metrics of {len(theirs)} heads on val and test: at most {worst:.3f} points apart (≤ {POINTS})")
-    needed = products(options, len(job.splits[0].train) * spec.epochs, points)
+    train, val, _ = job.splits[0].sizes
+    direct, combined = products(options, train, val, points, spec.epochs)
+    rate = matmul_rate()
     print(
-        f"Both multiply the same numbers. The products alone take {needed / matmul_rate():.2f} s at the "
-        f"{matmul_rate() / 1e9:.0f} GFLOP/s of a large one: ours is {needed / matmul_rate() / fast:.0%} of the way there, "
-        f"and more than {slow * matmul_rate() / needed:.1f} × cannot be had in float32 without multiplying less"
+        f"Logits and gradients of all steps are {direct / 1e9:.0f} GFLOP on the features, {combined / 1e9:.0f} as "
+        f"combinations of the training features with their Gram matrix: {direct / rate:.2f} and {combined / rate:.2f} s "
+        f"at the {rate / 1e9:.0f} GFLOP/s of a large product"
     )
     heads_at_once = f"{points * options.splits} linear heads"
     return [
@@ -243,9 +248,14 @@ def measure(options: argparse.Namespace) -> list[Row]:
     ]
 
 
-def products(options: argparse.Namespace, rows: int, points: int) -> float:
-    """Floating-point operations of all steps' logits and gradients; each split's ``rows`` go through once an epoch."""
-    return 4.0 * rows * options.features * options.classes * points * options.splits
+def products(
+    options: argparse.Namespace, train: int, val: int, points: int, epochs: int
+) -> tuple[float, float]:
+    """Floating-point operations of all heads' logits and gradients: on the features, and as ``evaluate.gram`` does."""
+    heads = 2.0 * epochs * points * options.splits
+    on_features = heads * options.classes * options.features * (2 * train + val)
+    gram = heads * (options.classes - 1) * train * (train + val) + options.images**2 * options.features
+    return on_features, gram
 
 
 @cache

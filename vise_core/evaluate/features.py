@@ -16,7 +16,7 @@ from vise_core.tasks import LabelledImages
 from .device import autocast, memory_format
 from .loading import Indices, Look, image_batches, in_batches
 
-Features = npt.NDArray[np.float32]
+Features = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 EXTRACT_BATCH = 64
 
 
@@ -30,16 +30,17 @@ def write_features(
     compute: Compute,
     device: torch.device,
     *,
+    dtype: npt.DTypeLike = np.float32,
     between: Callable[[int], None] = lambda _done: None,
 ) -> Features:
-    """Features of the images at ``indices`` as rows of a memory-mapped (n, feature_dim) float32 ``.npy`` file.
+    """Features of the images at ``indices`` as rows of a memory-mapped (n, feature_dim) ``.npy`` file of ``dtype``.
 
     Rows of other images stay zero. ``between`` is told after each batch how many are done, and may raise.
     The backbone is put into evaluation mode: its batch-norm statistics must not move (method 7, trap 3).
     """
     backbone.eval()
     features = np.lib.format.open_memmap(
-        path, mode="w+", dtype=np.float32, shape=(len(images), backbone.feature_dim)
+        path, mode="w+", dtype=dtype, shape=(len(images), backbone.feature_dim)
     )
     done, layout = 0, memory_format(compute, device)
     for batch, pixels in image_batches(

@@ -65,51 +65,55 @@ class HeadBatch:
 
         Returns the (k, g) mean cross-entropies before the step.
         """
-        k, b, dim = features.shape
-        g, classes = self.weight.shape[1:3]
-        weight = self.weight[:k].view(k, g * classes, dim)
-        bias = self.bias[:k].view(k, g * classes, 1)
-        # Rows last: on a CPU this product takes three quarters of the other's time, and the softmax a tenth.
-        logits = torch.baddbmm(bias, weight, features.transpose(1, 2)).view(k, g, classes, b)
-        log_p = torch.log_softmax(logits, 2)
+        (k, b), (g, classes) = labels.shape, self.bias.shape[1:]
+        log_p = torch.log_softmax(self._batch_logits(features).view(k, g, classes, b), 2)
         at = labels.view(k, 1, 1, b).expand(k, g, 1, b)
-        shares = self._shares(sizes, k, b)
+        shares = self._shares(sizes, b)
         losses = -(log_p.gather(2, at) * shares).sum((2, 3))
         # d(mean cross-entropy)/d(logits) = (p - one-hot) / n
         slope = log_p.exp_()
         slope.scatter_add_(2, at, slope.new_full((1, 1, 1, 1), -1).expand_as(at))
         slope *= shares
-        slope = slope.view(k, g * classes, b)
         self._steps[:k] += 1
         update = self._sgd if self._optimizer == "sgd" else self._adamw
-        rate, decay = rates.repeat_interleave(classes, 1), self._decay[:k].repeat_interleave(classes, 1)
-        update(0, weight, slope, features, rate[..., None], decay[..., None])
-        update(1, bias, slope, features.new_ones(k, b, 1), rate[..., None], decay[..., None])
+        rate, decay = rates[..., None, None], self._decay[:k, :, None, None]
+        update(0, self.weight[:k], slope, features, rate, decay)
+        update(1, self.bias[:k, ..., None], slope, slope.new_ones(k, b, 1), rate, decay)
         return losses
 
-    def _shares(self, sizes: Sequence[int] | None, k: int, b: int) -> Tensor:
-        """What each row has to say in the mean over its batch, (k, 1, 1, b)."""
+    def _batch_logits(self, rows: Tensor) -> Tensor:
+        """(k, b, features) → (k, g * classes, b)."""
+        weight, bias = self.weight[: len(rows)].flatten(1, 2), self.bias[: len(rows)].flatten(1)
+        # Rows last: on a CPU this product takes three quarters of the other's time, and the softmax a tenth.
+        return torch.baddbmm(bias[..., None], weight, rows.transpose(1, 2))
+
+    def _shares(self, sizes: Sequence[int] | None, b: int) -> Tensor | float:
+        """What each row has to say in the mean over its batch, (k, 1, 1, b), or all alike."""
         device = self.weight.device
-        if sizes is None or all(size == b for size in sizes):
-            return torch.full((k, 1, 1, b), 1 / b, device=device)
+        if sizes is None or min(sizes) == b:
+            return 1 / b
         count = torch.tensor(sizes, device=device)[:, None]
         return ((torch.arange(b, device=device) < count) / count)[:, None, None]
 
-    # Both take value (k, g * classes, d), and the gradient as the product of slope (k, g * classes, b) and
-    # rows (k, b, d): a momentum takes it in without a copy.
+    # Both take value (k, g, classes, d), and the gradient as the product of slope (k, g, classes, b) and rows (k, b, d):
+    # a momentum takes it in without a copy.
 
     def _sgd(self, i: int, value: Tensor, slope: Tensor, rows: Tensor, rate: Tensor, decay: Tensor) -> None:
         # torch.optim.SGD: decay joins the gradient, momentum without damping.
         first = self._moments["first"][i][: len(value)].view_as(value)
-        first.baddbmm_(slope, rows, beta=self._momentum).addcmul_(value, decay)
+        self._accumulate(first, slope, rows)
+        first.addcmul_(value, decay)
         value.addcmul_(first, rate, value=-1)
+
+    def _accumulate(self, first: Tensor, slope: Tensor, rows: Tensor) -> None:
+        first.flatten(1, 2).baddbmm_(slope.flatten(1, 2), rows, beta=self._momentum)
 
     def _adamw(self, i: int, value: Tensor, slope: Tensor, rows: Tensor, rate: Tensor, decay: Tensor) -> None:
         (beta1, beta2), k = ADAMW_BETAS, len(value)
         first, second = (self._moments[name][i][:k].view_as(value) for name in ("first", "second"))
-        steps = self._steps[:k].view(-1, 1, 1).double()
+        steps = self._steps[:k].view(-1, 1, 1, 1).double()
         small1, small2 = ((1 - beta**steps).float().to(value.device) for beta in ADAMW_BETAS)
-        gradient = torch.bmm(slope, rows)
+        gradient = torch.bmm(slope.flatten(1, 2), rows).view_as(value)
         value *= 1 - rate * decay
         first.lerp_(gradient, 1 - beta1)
         second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)

@@ -34,6 +34,7 @@ class Job:
     ----------
     backbone: the weights to be judged; None where no image is read. texts: None where no text is read.
     image_size: side of the crop.
+    cache: folder where features are kept for other runs; None keeps none.
     """
 
     spec: EvaluateSpec
@@ -46,6 +47,7 @@ class Job:
     workspace: Path
     reporter: Reporter
     state: State
+    cache: Path | None = None
 
     def new_head(self, split: int) -> nn.Linear:
         """A fresh head on the features of all towers side by side, the same for every grid point of a split."""

@@ -22,8 +22,10 @@ from torch.nn.functional import cross_entropy
 from vise_core.models.backbones import Backbone
 from vise_core.models.classifier import ImageClassifier
 
+from .cache import features_key, keep, take
 from .early import Running, falls_behind
 from .features import write_features
+from .gram import GramBatch, gram_pays
 from .grid import choose, choose_point, learning_rate, settings
 from .heads import HeadBatch
 from .job import Job, Outcome
@@ -36,7 +38,7 @@ IMAGES = "features.npy"
 STEP_BYTES = 2**28
 """Features of a step's batches; splits that would need more are trained in several blocks."""
 Towers = list[Tensor]
-"""(n, features) float32 of all images under each tower that there is; each shares the memory of a mapped file."""
+"""(n, features) of all images under each tower that there is, float32 or float16; each shares the memory of a mapped file."""
 
 CURVES_OF_SPLITS = 10
 """Splits that get a curve of their own; more would drown the rest."""
@@ -67,9 +69,13 @@ def evaluate_linear(job: Job) -> tuple[list[Outcome], ImageClassifier | None]:
     """
     if job.backbone is not None:
         job.backbone.to(job.device).eval().requires_grad_(False)
-    blocks = _new_blocks(job)
     features = _kept_features(job)
+    blocks = _new_blocks(job, features)
     running = _train(job, blocks, features)
+    blocks = [
+        Block(splits, heads.on_features() if isinstance(heads, GramBatch) else heads)
+        for splits, heads in blocks
+    ]
     places = {split: (block.heads, place) for block in blocks for place, split in enumerate(block.splits)}
     outcomes = [
         _outcome(job, split, *places[split], running[split], features) for split in range(len(job.splits))
@@ -85,20 +91,42 @@ def evaluate_linear(job: Job) -> tuple[list[Outcome], ImageClassifier | None]:
     return outcomes, ImageClassifier(job.backbone, head, job.images.classes, image_size=job.image_size)
 
 
-def _new_blocks(job: Job) -> list[Block]:
+def _new_blocks(job: Job, features: Towers) -> list[Block]:
     decays = [setting.weight_decay for setting in settings(job.spec)]
     heads = [job.new_head(split).to(job.device) for split in range(len(job.splits))]
     # So that those which still have a batch at some step of an epoch are the first ones of the block.
     order = sorted(range(len(heads)), key=lambda split: -len(job.splits[split].train))
     size = max(1, STEP_BYTES // (4 * job.spec.batch * heads[0].in_features))
-    blocks = [order[start : start + size] for start in range(0, len(order), size)]
-    return [
-        Block(
-            splits,
-            HeadBatch([heads[split] for split in splits], decays, job.spec.optimizer, job.spec.momentum),
+    blocks, as_combinations = list[Block](), _as_combinations(job)
+    rows = _rows(job, features, np.arange(len(job.images))) if as_combinations else None
+    for splits in (order[start : start + size] for start in range(0, len(order), size)):
+        own = [heads[split] for split in splits]
+        batch = (
+            HeadBatch(own, decays, job.spec.optimizer, job.spec.momentum)
+            if rows is None
+            else GramBatch(own, decays, job.spec.momentum, rows, [job.splits[split] for split in splits])
         )
-        for splits in blocks
-    ]
+        blocks.append(Block(splits, batch))
+    return blocks
+
+
+def _as_combinations(job: Job) -> bool:
+    """Whether heads are trained as combinations of the training features (``gram``).
+
+    Not where features change with the epoch, nor under AdamW, whose steps are no combinations of features; nor on a GPU,
+    where a step takes as long as its kernels take to start.
+    """
+    if job.state.facts["epoch"]:
+        # Saved heads go on as what they were saved as; those of older versions are on features.
+        return bool(job.state.facts.get("combinations", False))
+    head = job.new_head(0)
+    points = len(settings(job.spec))
+    return (
+        job.spec.optimizer == "sgd"
+        and not job.spec.augment
+        and job.device.type == "cpu"
+        and gram_pays(job.splits, head.in_features, points, head.out_features, job.spec.epochs)
+    )
 
 
 def _kept_features(job: Job) -> Towers:
@@ -106,13 +134,38 @@ def _kept_features(job: Job) -> Towers:
     names = [name for name, read in ((IMAGES, job.backbone), (TEXTS, job.texts)) if read is not None]
     if not job.state.facts:
         if job.backbone is not None:
-            everything, look = np.arange(len(job.images)), job.plain_look(job.backbone)
-            _extract(job, job.backbone, everything, look, job.workspace / IMAGES, "features")
+            _image_features(job, job.backbone, job.workspace / IMAGES)
         if job.texts is not None:
             job.embed_texts(job.workspace / TEXTS)
         job.state.save({"epoch": 0}, moved={name: job.workspace / name for name in names})
     # Copy on write: torch wants memory that it may write to, and the file stays as it is.
     return [torch.from_numpy(np.load(job.state.file(name), mmap_mode="c")) for name in names]
+
+
+def _image_features(job: Job, backbone: Backbone, path: Path) -> None:
+    """The features of all evaluation crops, as ``.npy``: from the cache where they were computed before."""
+    everything, look = np.arange(len(job.images)), job.plain_look(backbone)
+    # A run that was killed may have left a second name of a kept file here, which must not be written to.
+    path.unlink(missing_ok=True)
+    if job.cache is None:
+        _extract(job, backbone, everything, look, path, "features")
+        return
+    dtype = np.dtype(job.spec.feature_dtype)
+    key = features_key(backbone, job.images, job.image_size, dtype, job.spec.compute, job.device)
+    # A cache that cannot be used, such as on a full disk, is no reason to fail.
+    try:
+        if take(job.cache, key, (len(job.images), backbone.feature_dim), dtype, path):
+            job.reporter.log(
+                "features of these images under these weights were computed before: taken as they are"
+            )
+            return
+    except OSError as error:
+        job.reporter.log(f"the cache of features cannot be read: {error}", level="warning")
+    _extract(job, backbone, everything, look, path, "features")
+    try:
+        keep(job.cache, key, path)
+    except OSError as error:
+        job.reporter.log(f"features are not kept for other runs: {error}", level="warning")
 
 
 def _augmented_features(job: Job, epoch: int, needed: Indices, kept: Towers) -> Towers:
@@ -128,7 +181,15 @@ def _extract(job: Job, backbone: Backbone, indices: Indices, look: Look, path: P
     between = job.between(len(indices), "images", phase)
     return torch.from_numpy(
         write_features(
-            backbone, job.images, indices, look, path, job.spec.compute, job.device, between=between
+            backbone,
+            job.images,
+            indices,
+            look,
+            path,
+            job.spec.compute,
+            job.device,
+            dtype=job.spec.feature_dtype,
+            between=between,
         )
     )
 
@@ -141,7 +202,10 @@ def _rows(job: Job, towers: Towers, indices: Indices, buffer: Tensor | None = No
     at, dims = torch.from_numpy(indices.reshape(-1)), [features.shape[1] for features in towers]
     rows = torch.empty(len(at), sum(dims)) if buffer is None else buffer[: len(at)]
     for features, part in zip(towers, rows.split(dims, 1), strict=True):
-        torch.index_select(features, 0, at, out=part)
+        if features.dtype == part.dtype:
+            torch.index_select(features, 0, at, out=part)
+        else:
+            part.copy_(features[at])
     return rows.to(job.device).view(*indices.shape, -1)
 
 
@@ -165,7 +229,7 @@ def _train(job: Job, blocks: list[Block], features: Towers) -> list[Running]:
         for block in blocks:
             losses = _train_epoch(job, block, running, seen, epoch)
             for place, split in enumerate(block.splits):
-                results[split] = _judge(job, split, block.heads, place, losses[place], features)
+                results[split] = _judge(job, block, place, losses[place], features)
         _report(job, epoch, [results[split] for split in range(len(job.splits))])
         for block in blocks:
             _stop_hopeless(job, block, running, results, epoch + 1)
@@ -178,7 +242,11 @@ def _train(job: Job, blocks: list[Block], features: Towers) -> list[Running]:
 
 def _save(job: Job, blocks: list[Block], running: list[Running], epoch: int) -> None:
     job.state.save(
-        {"epoch": epoch, "running": [grid.facts() for grid in running]},
+        {
+            "epoch": epoch,
+            "running": [grid.facts() for grid in running],
+            "combinations": isinstance(blocks[0].heads, GramBatch),
+        },
         tensors={
             f"heads-{split}": heads.state(place)
             for splits, heads in blocks
@@ -213,62 +281,70 @@ def _stop_hopeless(
 def _train_epoch(job: Job, block: Block, running: list[Running], seen: Towers, epoch: int) -> Tensor:
     """Every split of the block goes once through its images; the mean losses, (splits, g) float64."""
     grid = settings(job.spec)
-    g = block.heads.weight.shape[1]
+    heads, g = block.heads, block.heads.weight.shape[1]
     rates = torch.zeros(len(block.splits), g)
     for place, split in enumerate(block.splits):
         own = [learning_rate(grid[number].base_lr, job.spec, epoch) for number in running[split].points]
         rates[place] = torch.tensor(own + own[:1] * (g - len(own)))
     rates = rates.to(job.device)
-    labels = torch.from_numpy(job.images.labels)
-    losses = torch.zeros(len(block.splits), g, dtype=torch.float64, device=job.device)
-    orders = [epoch_batches(job.splits[split].train, job.spec, split, epoch) for split in block.splits]
-    # Memory that is new at each step would have to be mapped by the kernel at each step.
-    buffer = torch.empty(len(orders) * len(orders[0][0]), block.heads.weight.shape[-1])
-    for step in range(len(orders[0])):
-        batches = [order[step] for order in orders if step < len(order)]
-        sizes, k = [len(batch) for batch in batches], len(batches)
-        indices = _side_by_side(batches, max(sizes))
-        rows, truth = _rows(job, seen, indices, buffer), labels[indices].to(job.device)
-        weights = torch.tensor(sizes, dtype=torch.float64, device=job.device)[:, None]
-        losses[:k] += weights * block.heads.step(rows, truth, rates[:k], sizes)
     images = torch.tensor([len(job.splits[split].train) for split in block.splits], device=job.device)
+    losses = torch.zeros(len(block.splits), g, dtype=torch.float64, device=job.device)
+    order = _side_by_side(job, block.splits, epoch)
+    truth, gram = torch.from_numpy(job.images.labels[order]).to(job.device), isinstance(heads, GramBatch)
+    columns = heads.columns(order) if isinstance(heads, GramBatch) else None
+    # Memory that is new at each step would have to be mapped by the kernel at each step.
+    buffer = None if gram else torch.empty(len(order) * job.spec.batch, heads.weight.shape[-1])
+    for start in range(0, order.shape[1], job.spec.batch):
+        sizes = [min(n - start, job.spec.batch) for n in images.tolist() if n > start]
+        k, end = len(sizes), start + max(sizes)
+        rows = _rows(job, seen, order[:k, start:end], buffer) if columns is None else columns[:k, start:end]
+        found = heads.step(rows, truth[:k, start:end], rates[:k], sizes)
+        losses[:k] += found * torch.tensor(sizes, device=job.device)[:, None]
     return losses / images[:, None]
 
 
-def _side_by_side(batches: list[Indices], size: int) -> Indices:
-    """(k, size): shorter batches are filled up with their first image, which then does not count again."""
-    if all(len(batch) == size for batch in batches):
-        return np.stack(batches)
-    return np.stack([np.append(batch, np.repeat(batch[:1], size - len(batch))) for batch in batches])
+def _side_by_side(job: Job, splits: list[int], epoch: int) -> Indices:
+    """(splits, steps · batch): what each split trains on, those with most images first.
+
+    A last batch that is shorter is filled up with its first image, which then does not count again.
+    """
+    batches = [epoch_batches(job.splits[split].train, job.spec, split, epoch) for split in splits]
+    order = np.zeros((len(splits), len(batches[0]) * job.spec.batch), np.int64)
+    for row, own in zip(order, batches, strict=True):
+        row[: len(own) * job.spec.batch] = own[-1][0]
+        row[: sum(map(len, own))] = np.concatenate(own)
+    return order
 
 
-def _judge(
-    job: Job, split: int, heads: HeadBatch, place: int, train_loss: Tensor, features: Towers
-) -> _Epoch:
-    """What a split's heads, which stand at ``place`` of ``heads``, are worth on val after an epoch."""
-    val = job.splits[split].val
-    logits, val_loss = _scores(job, heads, place, features, val)
+def _judge(job: Job, block: Block, place: int, train_loss: Tensor, features: Towers) -> _Epoch:
+    """What the heads of a block's split, the one at ``place``, are worth on val after an epoch."""
+    heads, val = block.heads, job.splits[block.splits[place]].val
+    found = (
+        heads.val_logits(place) if isinstance(heads, GramBatch) else _logits(job, heads, place, features, val)
+    )
+    logits = found.cpu().numpy()
     measured = [measure(job.curve_metrics, one, job.images.labels[val]) for one in logits]
     return _Epoch(
         train_loss=train_loss[: heads.counts[place]].cpu().numpy(),
-        val_loss=val_loss,
+        val_loss=_mean_loss(found, torch.from_numpy(job.images.labels[val]).to(job.device)),
         val={name: np.array([values[name] for values in measured]) for name in job.curve_metrics},
         logits=logits,
     )
 
 
-def _scores(
-    job: Job, heads: HeadBatch, place: int, features: Towers, indices: Indices
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-    """(g, n, classes) logits and (g,) mean cross-entropies."""
-    labels = torch.from_numpy(job.images.labels)
-    logits, loss = [], torch.zeros(heads.counts[place], dtype=torch.float64, device=job.device)
-    for batch in in_batches(indices, SCORE_BATCH):
-        found = heads.logits(place, _rows(job, features, batch))
-        truth = labels[batch].to(job.device).expand(len(found), -1)
-        loss += cross_entropy(found.transpose(1, 2), truth, reduction="none").sum(1)
-        logits.append(found)
-    return torch.cat(logits, 1).cpu().numpy(), (loss / len(indices)).cpu().numpy()
+def _logits(job: Job, heads: HeadBatch, place: int, features: Towers, indices: Indices) -> Tensor:
+    """(g, n, classes) of images."""
+    batches = in_batches(indices, SCORE_BATCH)
+    return torch.cat([heads.logits(place, _rows(job, features, batch)) for batch in batches], 1)
+
+
+def _mean_loss(logits: Tensor, labels: Tensor) -> npt.NDArray[np.float64]:
+    """(g,) mean cross-entropies of logits (g, n, classes)."""
+    loss = torch.zeros(len(logits), dtype=torch.float64, device=logits.device)
+    for some, truth in zip(logits.split(SCORE_BATCH, 1), labels.split(SCORE_BATCH), strict=True):
+        each = cross_entropy(some.transpose(1, 2), truth.expand(len(some), -1), reduction="none")
+        loss += each.sum(1)
+    return (loss / len(labels)).cpu().numpy()
 
 
 def _report(job: Job, epoch: int, results: list[_Epoch]) -> None:
@@ -292,8 +368,11 @@ def _outcome(
 ) -> Outcome:
     """The metrics after the last epoch; test counts only where there is one."""
     parts = job.splits[split]
-    val, _ = _scores(job, heads, place, features, parts.val)
-    test = _scores(job, heads, place, features, parts.test)[0] if len(parts.test) else None
+    val, test = (
+        _logits(job, heads, place, features, part).cpu().numpy() if len(part) else None
+        for part in (parts.val, parts.test)
+    )
+    assert val is not None
     found = dict(running.stopped)
     for position, number in enumerate(running.points):
         setting = settings(job.spec)[number]

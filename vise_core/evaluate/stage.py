@@ -24,6 +24,7 @@ from vise_core.specs.evaluate import (
 from vise_core.specs.tasks import secondary_metrics, written
 from vise_core.tasks import load_task, require_measurable, require_readable, task_splits
 
+from .cache import features_cache
 from .device import pick_device, precision
 from .finetune import evaluate_finetuned
 from .grid import mean_and_std, split_result
@@ -83,6 +84,7 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
         workspace=workspace,
         reporter=reporter,
         state=state,
+        cache=features_cache(),
     )
     outcomes, classifier = (evaluate_linear if spec.protocol == "linear" else evaluate_finetuned)(job)
     origin = weights_origin(spec, inputs)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,7 +17,6 @@ from vise_core.tasks import LabelledImages
 from vise_core.text.encoder import TextEncoder, Tokens, load_text_encoder
 from vise_core.text.files import encoder_sha256, packaged_encoder
 
-from .features import Features
 from .loading import Indices, as_tensor
 
 TEXTS = "texts.npy"
@@ -55,7 +55,9 @@ class Texts:
         padded = self.encoder.pad([self.ids[i] for i in batch])
         return {name: value.to(device) for name, value in padded.items()}
 
-    def reader(self, embedded: Features | None, device: torch.device) -> Callable[[Indices], Words]:
+    def reader(
+        self, embedded: npt.NDArray[np.float32] | None, device: torch.device
+    ) -> Callable[[Indices], Words]:
         """Indices → that batch of texts: their embeddings where there are any, else their tokens."""
         if embedded is None:
             return lambda batch: self.tokens(batch, device)

@@ -87,6 +87,11 @@ class EvaluateSpec(Spec):
         description="Random resized crop and flip while training, as the paper does. Off: features are computed "
         "once and kept, which is much faster for the linear protocol and is reported as such.",
     )
+    feature_dtype: Literal["float32", "float16"] = Field(
+        "float32",
+        description="How the linear protocol keeps an image's features. float16 takes half the disk and rounds to 11 "
+        "bits; classifiers are trained in float32 either way.",
+    )
     setup: Setup = Field(
         "image",
         description="For a task with texts, which towers there are: image+text (both learn), image+text-frozen (the "
@@ -146,6 +151,8 @@ class EvaluateSpec(Spec):
     def _towers_fit_the_task_and_the_protocol(self) -> EvaluateSpec:
         if self.protocol == "fine-tuned" and self.reads_images and not self.augment:
             raise ValueError("augment: fine-tuning reads images anew at each step; features cannot be kept")
+        if self.protocol == "fine-tuned" and self.feature_dtype != "float32":
+            raise ValueError("feature_dtype: fine-tuning keeps no features; leave it at float32")
         if self.compute.compile:
             raise ValueError("compute.compile: evaluations do not go through torch.compile; leave it off")
         if not self.reads_texts:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vise_core.evaluate import stage
 from vise_core.reporter import LocalReporter
 from vise_core.specs.evaluate import EvaluateResult
 
@@ -27,6 +28,14 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def reporter(tmp_path: Path) -> LocalReporter:
     return LocalReporter(tmp_path / "published")
+
+
+@pytest.fixture(autouse=True)
+def feature_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of features for each test, so that none takes what another computed."""
+    folder = tmp_path / "features-cache"
+    monkeypatch.setattr(stage, "features_cache", lambda: folder)
+    return folder
 
 
 class StopAfter(LocalReporter):

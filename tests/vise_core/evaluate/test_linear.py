@@ -74,14 +74,17 @@ def alone(job: Job, features: np.ndarray, split: int, point: int) -> tuple[list[
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 2**16),
     train=st.lists(st.integers(1, 40), min_size=1, max_size=4),
-    batch=st.integers(1, 16),
+    batch=st.integers(1, 50),
     block=st.sampled_from([1, 2**28]),
+    combinations=st.booleans(),
 )
-def test_heads_of_splits_of_any_size_end_where_each_would_alone(optimizer, seed, train, batch, block) -> None:
+def test_heads_of_splits_of_any_size_end_where_each_would_alone(
+    optimizer, seed, train, batch, block, combinations
+) -> None:
     rng = np.random.default_rng(seed)
     # Rows of zeros and rows that are there twice are part of it.
     features = rng.normal(size=(60, DIM)).astype(np.float32)
@@ -105,6 +108,7 @@ def test_heads_of_splits_of_any_size_end_where_each_would_alone(optimizer, seed,
     )
     with tempfile.TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
         patch.setattr(linear, "STEP_BYTES", block)
+        patch.setattr(linear, "gram_pays", lambda *_: combinations)
         job = job_on(features, labels, splits, spec, Path(temporary))
         curves: list[dict[int, np.ndarray]] = []
         patch.setattr(

@@ -105,10 +105,12 @@ def test_fine_tuning_moves_weights_and_batch_norm(colours: Path, tmp_path: Path,
     ids=["cached", "cached early", "augmented", "fine-tuned", "fine-tuned early"],
 )
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
-    spec, questions: int, colours: Path, tmp_path: Path, reporter, stop_after, timeless
+    spec, questions: int, colours: Path, tmp_path: Path, reporter, stop_after, timeless, feature_cache: Path
 ):
     whole = run(spec, {"dataset": colours}, tmp_path / "whole", reporter)
     scores = pq.read_table(reporter.artifacts["predictions"])
+    # The other run is to compute its features itself, and may be stopped while it does.
+    shutil.rmtree(feature_cache, ignore_errors=True)
     stopped = stop_after(questions)
     with pytest.raises(Stopped):
         run(spec, {"dataset": colours}, tmp_path / "cut", stopped)

@@ -1,0 +1,184 @@
+"""Features that were computed once are taken for what they are, and for nothing else."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vise_core.evaluate import linear
+from vise_core.evaluate.cache import features_key, keep, take
+from vise_core.evaluate.stage import run
+from vise_core.models.backbones import build_backbone
+from vise_core.reporter import LocalReporter
+from vise_core.specs.base import Compute
+from vise_core.specs.evaluate import EvaluateSpec, RandomWeights
+from vise_core.specs.tasks import SplitSpec
+from vise_core.tasks import LabelledImages
+
+SPEC = EvaluateSpec(
+    weights=RandomWeights(backbone="resnet18"),
+    augment=False,
+    splits=SplitSpec(count=2, train=0.6, val=0.2),
+    base_lrs=(4.0,),
+    weight_decays=(0.01,),
+    epochs=3,
+    milestones=(2,),
+    batch=8,
+    image_size=32,
+)
+CPU, FLOAT32, FLOAT16 = torch.device("cpu"), np.dtype("float32"), np.dtype("float16")
+KEY, SHAPE = "ab" * 32, (50, 8)
+VALUES = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
+
+
+def kept(folder: Path) -> Path:
+    """A cache with VALUES under KEY."""
+    np.save(folder / "made.npy", VALUES)
+    keep(folder / "cache", KEY, folder / "made.npy")
+    return folder / "cache"
+
+
+def test_kept_features_come_back_and_can_be_mapped(tmp_path: Path) -> None:
+    cache = kept(tmp_path)
+    assert take(cache, KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
+    found = np.load(tmp_path / "taken.npy", mmap_mode="c")
+    np.testing.assert_array_equal(found, VALUES)
+    assert not take(cache, "cd" * 32, SHAPE, FLOAT32, tmp_path / "other.npy")
+    assert [path.name for path in cache.iterdir()] == [f"features-1-{KEY}.npy"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "longer", "nothing sealed"])
+def test_a_damaged_file_is_not_taken_and_goes_away(damage: str, tmp_path: Path) -> None:
+    cache = kept(tmp_path)
+    (path,) = cache.iterdir()
+    content = bytearray(path.read_bytes())
+    content[500] ^= 1
+    path.unlink()
+    whole = (tmp_path / "made.npy").read_bytes()
+    path.write_bytes(
+        {
+            "cut": whole[:-100],
+            "flipped": bytes(content),
+            "empty": b"",
+            "longer": whole + b"more",
+            "nothing sealed": whole[:-32],
+        }[damage]
+    )
+    assert not take(cache, KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
+    assert not path.exists()
+    assert not (tmp_path / "taken.npy").exists()
+
+
+def test_features_of_another_shape_or_type_are_not_taken(tmp_path: Path) -> None:
+    assert not take(kept(tmp_path), KEY, (50, 9), FLOAT32, tmp_path / "taken.npy")
+    (tmp_path / "made.npy").unlink()
+    assert not take(kept(tmp_path), KEY, SHAPE, FLOAT16, tmp_path / "taken.npy")
+
+
+def test_a_copy_does_where_there_can_be_no_second_name(tmp_path: Path, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert take(kept(tmp_path), KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "taken.npy"), VALUES)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from vise_core.evaluate import cache
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Path.replace = die
+cache.keep(Path(sys.argv[1]), "ab" * 32, Path(sys.argv[2]))
+"""
+
+
+def test_a_process_that_is_killed_leaves_nothing_that_is_taken(tmp_path: Path) -> None:
+    np.save(tmp_path / "made.npy", VALUES)
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "cache"), str(tmp_path / "made.npy")]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert not take(tmp_path / "cache", KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
+
+
+def test_the_key_is_of_all_that_features_depend_on_and_of_nothing_else(colours: Path, tmp_path: Path) -> None:
+    shutil.copytree(colours, tmp_path / "set")
+    paths = tuple(sorted((tmp_path / "set").rglob("*.png")))
+    images = LabelledImages("set", tmp_path / "set", paths, np.zeros(len(paths), np.int64), ("a", "b"))
+    backbone = build_backbone("resnet18", seed=0)
+
+    def key(network=backbone, of=images, size=32, dtype=FLOAT32, amp="off") -> str:
+        return features_key(network, of, size, dtype, Compute(amp=amp), CPU)
+
+    first = key()
+    assert key(build_backbone("resnet18", seed=0)) == first
+    assert key(of=replace(images, name="other", labels=images.labels + 1)) == first
+    shifted, moved = build_backbone("resnet18", seed=0), build_backbone("resnet18", seed=0)
+    shifted.mean = (0.5, 0.5, 0.5)
+    next(buffer for name, buffer in moved.named_buffers() if "running_mean" in name)[0] += 1
+    others = [
+        key(build_backbone("resnet18", seed=1)),
+        key(shifted),
+        key(moved),
+        key(size=64),
+        key(dtype=FLOAT16),
+        key(amp="bf16"),
+        key(of=replace(images, paths=paths[::-1])),
+    ]
+    paths[0].write_bytes(paths[1].read_bytes())
+    assert len({first, *others, key()}) == len(others) + 2
+
+
+def test_a_second_run_takes_the_features_and_finds_the_same(
+    colours: Path, tmp_path: Path, monkeypatch
+) -> None:
+    runs = [LocalReporter(tmp_path / f"published-{i}") for i in range(3)]
+    first = run(SPEC, {"dataset": colours}, tmp_path / "first", runs[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(linear, "write_features", None)
+        again = SPEC.model_copy(update={"epochs": 4, "milestones": (3,)})
+        assert run(again, {"dataset": colours}, tmp_path / "again", runs[1]).features == "cached"
+        assert run(SPEC, {"dataset": colours}, tmp_path / "same", runs[2]) == first
+    assert any("computed before" in message for message in runs[1].messages)
+
+
+def test_a_damaged_cache_is_made_anew(colours: Path, tmp_path: Path, reporter, feature_cache: Path) -> None:
+    first = run(SPEC, {"dataset": colours}, tmp_path / "first", reporter)
+    (path,) = feature_cache.iterdir()
+    whole = path.read_bytes()
+    path.unlink()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert run(SPEC, {"dataset": colours}, tmp_path / "again", reporter) == first
+    assert path.read_bytes() == whole
+
+
+def test_a_cache_that_cannot_be_written_to_is_told_of(
+    colours: Path, tmp_path: Path, reporter, feature_cache: Path
+) -> None:
+    feature_cache.write_text("a file where the folder should be")
+    run(SPEC, {"dataset": colours}, tmp_path / "run", reporter)
+    assert any("not kept for other runs" in message for message in reporter.messages)
+
+
+def test_float16_takes_half_the_disk_and_finds_nearly_the_same(
+    colours: Path, tmp_path: Path, reporter, feature_cache: Path
+) -> None:
+    half = EvaluateSpec.model_validate(SPEC.model_dump() | {"feature_dtype": "float16"})
+    full = run(SPEC, {"dataset": colours}, tmp_path / "full", reporter)
+    halved = run(half, {"dataset": colours}, tmp_path / "half", reporter)
+    small, large = sorted(path.stat().st_size for path in feature_cache.iterdir())
+    assert small < 0.51 * large
+    assert np.load(tmp_path / "half/state/features.npy").dtype == np.float16
+    assert halved.val_mean == pytest.approx(full.val_mean, abs=20)
+    with pytest.raises(ValueError, match="feature_dtype"):
+        EvaluateSpec(protocol="fine-tuned", feature_dtype="float16")

@@ -1,0 +1,144 @@
+"""Features made before, for whatever run wants the same: one file for each content, named by it.
+
+The name is a digest of all that the numbers depend on, so that a file can never be out of date; its last bytes are a
+digest of the rest, so that one that was cut off or damaged is never believed. The folder may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import PIL
+import torch
+import torchvision
+
+from vise_core.integrity.cache import file_digests
+from vise_core.models.backbones import Backbone
+from vise_core.models.checkpoint import resize_for
+from vise_core.models.weights import cache_folder
+from vise_core.specs.base import Compute
+from vise_core.tasks import LabelledImages
+
+from .device import precision
+
+FORMAT = "features-1"
+"""To be raised when the evaluation crop or the pooling changes."""
+SEAL = hashlib.sha256().digest_size
+
+
+def features_cache() -> Path:
+    """``$VISE_CACHE/features``, or ``~/.cache/vise/features``."""
+    return cache_folder() / "features"
+
+
+def features_key(
+    backbone: Backbone,
+    images: LabelledImages,
+    image_size: int,
+    dtype: np.dtype,
+    compute: Compute,
+    device: torch.device,
+) -> str:
+    """Hex SHA-256 of what the pooled features of the evaluation crops depend on (Sec. 4.2).
+
+    These are the weights, buffers included, in whatever file they came; the content of the image files, in the task's
+    order; the crop and the normalisation; the layer; the type that they are kept in; and, since the last bits depend
+    on them, the libraries, the kind of device and its precision. Labels and splits have no part in it.
+    """
+    facts = {
+        "backbone": backbone.name,
+        "weights": weights_sha256(backbone),
+        "images": hashlib.sha256(b"".join(file_digests(images.paths))).hexdigest(),
+        "transform": [image_size, resize_for(backbone, image_size), backbone.mean, backbone.std],
+        "layer": "pooled",
+        "dtype": dtype.name,
+        "libraries": [torch.__version__, torchvision.__version__, PIL.__version__],
+        "device": [device.type, str(precision(compute, device))],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def weights_sha256(backbone: Backbone) -> str:
+    """Of all parameters and buffers, their names, types and shapes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(backbone.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def take(cache: Path, key: str, shape: tuple[int, int], dtype: np.dtype, path: Path) -> bool:
+    """Put the features under ``key`` at ``path``, where nothing may be yet, as ``.npy``; False where there are none that are whole.
+
+    A damaged file is removed. Raises OSError.
+    """
+    kept = _file(cache, key)
+    if not kept.is_file():
+        return False
+    if not _is_whole(kept, shape, dtype):
+        kept.unlink(missing_ok=True)
+        return False
+    _link(kept, path)
+    return True
+
+
+def keep(cache: Path, key: str, path: Path) -> None:
+    """Let other runs have the finished ``.npy`` at ``path``, which must not be changed any more. Raises OSError.
+
+    A process that is killed leaves no file under the key, or a whole one: it is on the disk before it gets its name.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with path.open("r+b") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+        # NumPy reads as far as the array goes.
+        file.seek(0, os.SEEK_END)
+        file.write(digest)
+        file.flush()
+        os.fsync(file.fileno())
+    part = cache / f"{FORMAT}-{key}.{uuid4().hex}.part"
+    try:
+        _link(path, part)
+        part.replace(_file(cache, key))
+    finally:
+        part.unlink(missing_ok=True)
+    folder = os.open(cache, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _file(cache: Path, key: str) -> Path:
+    return cache / f"{FORMAT}-{key}.npy"
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name, since neither is written to any more; a copy where the folders are on two file systems."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        with target.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _is_whole(path: Path, shape: tuple[int, int], dtype: np.dtype) -> bool:
+    size, digest = path.stat().st_size - SEAL, hashlib.sha256()
+    with path.open("rb") as file:
+        left = size
+        while left > 0 and (block := file.read(min(left, 2**20))):
+            digest.update(block)
+            left -= len(block)
+        if left or file.read() != digest.digest():
+            return False
+    try:
+        found = np.load(path, mmap_mode="r")
+    except ValueError:
+        return False
+    return found.shape == shape and found.dtype == dtype

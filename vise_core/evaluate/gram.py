@@ -1,0 +1,168 @@
+"""Linear heads as combinations of the training features: SGD that multiplies less than half where images are few.
+
+A step of SGD adds multiples of its batch's features to a head's weights and shrinks what is there (momentum, decay). So
+the weights are always ``W = A · B``: the basis B is the weights that they began with and the features of all training
+images, below each other, and A is what SGD has given to each of them. The logits of an image x are ``A · (B x)``. With
+all ``B x`` computed once (a Gram matrix), a step is one product over the rows of B instead of two over the features, and
+its gradient is the batch's slopes themselves, put into the batch's columns of A. Momentum and decay act on A as they
+would on W. And since slopes add up to nothing over the classes, so do the columns of A: the last class needs no product.
+Nothing is approximated: the same heads, to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vise_core.tasks import Split
+
+from .heads import HeadBatch
+from .loading import Indices
+
+GRAM_BYTES = 2**30
+"""All Gram matrices of an evaluation together, at most."""
+SIDE = 512
+"""Rows of a Gram matrix that are multiplied at once; what is above the diagonal is copied."""
+
+
+def gram_pays(splits: Sequence[Split], features: int, points: int, classes: int, epochs: int) -> bool:
+    """Whether training as combinations is less work than on the features, and its matrices fit into memory.
+
+    Counted are the multiplications of a whole training. A step on the features takes each image's logits and its part
+    of the gradient; one on combinations its logits over all training images, a class less. The Gram matrix comes once,
+    one half of it.
+    """
+    seen, judged = (sum(len(split[part]) for split in splits) for part in (0, 1))
+    products = sum(len(split.train) * (len(split.train) + len(split.val)) for split in splits)
+    images = len(_needed(splits))
+    direct = epochs * points * classes * features * (2 * seen + judged)
+    gram = epochs * points * (classes - 1) * products + images**2 * features // 2
+    return classes > 1 and gram < direct and 4 * (products + images**2) <= GRAM_BYTES
+
+
+class GramBatch(HeadBatch):
+    """The heads of a ``HeadBatch`` under SGD as combinations, given the features of all images; on the CPU.
+
+    Attributes
+    ----------
+    weight: (s, g, classes - 1, m) float32, A without its last class: a column for each of as many first weights, then
+        one for each training image. Where a split has fewer than another, nothing is ever put into its last columns.
+        First weights count as their difference from the mean over classes, which no softmax sees.
+    """
+
+    def __init__(
+        self,
+        heads: Sequence[nn.Linear],
+        weight_decays: Sequence[float],
+        momentum: float,
+        features: Tensor,
+        splits: Sequence[Split],
+    ) -> None:
+        """``features``: (n, features) float32 of all images. ``splits``: one for each of ``heads``."""
+        super().__init__(heads, weight_decays, "sgd", momentum)
+        self._heads, self._features = heads, features
+        # In order, so that the columns of a Gram matrix are read in order.
+        splits = [split._replace(train=np.sort(split.train)) for split in splits]
+        self._trains = [torch.from_numpy(split.train) for split in splits]
+        free = heads[0].out_features - 1
+        first = [(head.weight - head.weight.mean(0))[:-1].detach() for head in heads]
+        self._tables = _tables(features, splits, first)
+        self._columns = torch.zeros(len(splits), len(features), dtype=torch.int64)
+        for columns, train in zip(self._columns, self._trains, strict=True):
+            columns[train] = torch.arange(free, free + len(train))
+        m = self._tables[0].shape[1]
+        self.weight = torch.eye(free, m).repeat(len(heads), len(weight_decays), 1, 1)
+        self._moments["first"][0] = torch.zeros_like(self.weight)
+        self._batch = _memory(0, m)
+
+    def columns(self, indices: Indices) -> Tensor:
+        """Training images (k, b) of the first k splits → what ``step`` takes for their features, (k, b) int64."""
+        return self._columns[: len(indices)].gather(1, torch.from_numpy(indices))
+
+    def val_logits(self, split: int) -> Tensor:
+        """(counts[split], n, classes) of the split's val images, in their order."""
+        kept, rows = self.counts[split], self._tables[split][len(self._trains[split]) :]
+        products = self.weight[split, :kept].flatten(0, 1) @ rows.T
+        bias = self.bias[split, :kept, :, None]
+        return (_all_classes(products.view(kept, -1, len(rows))) + bias).transpose(1, 2)
+
+    @torch.no_grad()
+    def on_features(self) -> HeadBatch:
+        """The heads as they are now, to judge any image with; not to be trained further."""
+        found = HeadBatch(self._heads, [0.0] * self.weight.shape[1], "sgd", 0.0)
+        for split, (head, train) in enumerate(zip(self._heads, self._trains, strict=True)):
+            mean = head.weight.mean(0)
+            basis = torch.cat([(head.weight - mean)[:-1], self._features[train]])
+            a = self.weight[split, ..., : len(basis)]
+            # What classes share has shrunk as much as the rest of the first weights.
+            found.weight[split] = _all_classes(a @ basis) + a[:, 0, 0, None, None] * mean
+        found.bias, found.counts = self.bias, self.counts
+        return found
+
+    def _batch_logits(self, rows: Tensor) -> Tensor:
+        (k, b), (g, free, m) = rows.shape, self.weight.shape[1:]
+        if len(self._batch) < b:
+            self._batch = _memory(b, m)
+        products, batch = torch.empty(k, g * free, b), self._batch[:b]
+        # One split after the other: so a batch is still in the processor's cache when it is multiplied.
+        for table, weight, places, out in zip(self._tables, self.weight, rows - free, products, strict=False):
+            torch.index_select(table, 0, places, out=batch)
+            torch.mm(weight.view(-1, m), batch.T, out=out)
+        return _all_classes(products.view(k, g, free, b)).add_(self.bias[:k, ..., None])
+
+    def _accumulate(self, first: Tensor, slope: Tensor, rows: Tensor) -> None:
+        if rows.is_floating_point():
+            return super()._accumulate(first, slope, rows)
+        slope = slope[:, :, :-1]
+        first.mul_(self._momentum).scatter_add_(3, rows[:, None, None].expand_as(slope), slope)
+        return None
+
+
+def _all_classes(values: Tensor) -> Tensor:
+    """(…, classes - 1, n) → (…, classes, n): over the classes they add up to nothing."""
+    return torch.cat([values, -values.sum(-2, keepdim=True)], -2)
+
+
+def _tables(features: Tensor, splits: Sequence[Split], first: Sequence[Tensor]) -> list[Tensor]:
+    """For each split, the products of its train and val images with its basis: (images, m) float32."""
+    needed, free = _needed(splits), len(first[0])
+    place, n = torch.zeros(len(features), dtype=torch.int64), len(needed)
+    place[torch.from_numpy(needed)] = torch.arange(n)
+    rows = features[torch.from_numpy(needed)]
+    # Products with all that can be in a basis, and zeros for the columns that a smaller split does not use.
+    products = _memory(n, n + free * len(splits) + 1)
+    _symmetric(rows, products[:, :n])
+    torch.mm(rows, torch.cat(list(first)).T, out=products[:, n:-1])
+    products[:, -1] = 0
+    m = free + max(len(split.train) for split in splits)
+    buffer, tables = _memory(n, products.shape[1]), []
+    for number, split in enumerate(splits):
+        train, val = place[torch.from_numpy(split.train)], place[torch.from_numpy(split.val)]
+        columns = torch.full((m,), products.shape[1] - 1)
+        columns[:free] = n + number * free + torch.arange(free)
+        columns[free : free + len(train)] = train
+        table = _memory(len(train) + len(val), m)
+        own = torch.index_select(products, 0, torch.cat([train, val]), out=buffer[: len(table)])
+        torch.index_select(own, 1, columns, out=table)
+        tables.append(table)
+    return tables
+
+
+def _needed(splits: Sequence[Split]) -> Indices:
+    return np.unique(np.concatenate([part for split in splits for part in (split.train, split.val)]))
+
+
+def _symmetric(rows: Tensor, products: Tensor) -> None:
+    """``rows · rowsᵀ`` into ``products``."""
+    for start in range(0, len(rows), SIDE):
+        end = min(start + SIDE, len(rows))
+        torch.mm(rows[start:], rows[start:end].T, out=products[start:, start:end])
+        products[start:end, end:] = products[end:, start:end].T
+
+
+def _memory(rows: int, columns: int) -> Tensor:
+    """NumPy's large arrays lie in huge pages and torch's do not: rows at random take three quarters of the time."""
+    return torch.from_numpy(np.empty((rows, columns), np.float32))
