@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+
+# What the imports make stays for good. The collector looks through it again and again while it grows: a fifth of the
+# time to start.
+gc.disable()
+
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -32,6 +38,9 @@ from . import (
 )
 from .dependencies import identify
 from .limits import RequestLimits
+
+gc.freeze()
+gc.enable()
 
 PREFIX = "/api/v1"
 

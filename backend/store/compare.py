@@ -16,7 +16,6 @@ from vise_client.schemas import (
     ParameterImportance,
     RunState,
 )
-from vise_core.report.importance import importance
 from vise_core.specs.difference import differing, flatten
 
 from .errors import Invalid
@@ -57,6 +56,8 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
     parameters = {
         path: [spec.get(path) for spec in flat] for path in dict.fromkeys(p for spec in flat for p in spec)
     }
+    from vise_core.report.importance import importance  # NumPy imports for long; the API starts without it
+
     told = importance(
         {p: v for p, v in parameters.items() if p in differ}, metrics.get(query.metric or "", [])
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
-
-import numpy as np
 
 from vise_core.errors import BadInput
 from vise_core.specs.evaluate import EvaluateResult, SplitResult
@@ -28,7 +27,7 @@ def paired_test(a: EvaluateResult, b: EvaluateResult) -> PairedTest:
     if len(a.splits) < 2:
         raise BadInput("a paired test needs at least two splits")
     on = "val" if a.test_mean is None else "test"
-    differences = _scores(a.splits, on) - _scores(b.splits, on)
+    differences = [x - y for x, y in zip(_scores(a.splits, on), _scores(b.splits, on), strict=True)]
     train, val, test = sizes[0][0]
     numbers = _t_test(differences, (test if on == "test" else val) / train)
     return PairedTest(
@@ -38,26 +37,24 @@ def paired_test(a: EvaluateResult, b: EvaluateResult) -> PairedTest:
         protocol=a.protocol,
         metric=a.metric,
         on=on,
-        differences=tuple(differences.tolist()),
-        mean=float(differences.mean()),
-        std=float(differences.std(ddof=1)),
+        differences=tuple(differences),
+        mean=statistics.fmean(differences),
+        std=statistics.stdev(differences),
         synthetic=a.synthetic or b.synthetic,
         **numbers,
     )
 
 
-def _scores(splits: Sequence[SplitResult], on: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.array([getattr(split.chosen, on) for split in splits], dtype=np.float64)
+def _scores(splits: Sequence[SplitResult], on: str) -> list[float]:
+    return [getattr(split.chosen, on) for split in splits]
 
 
-def _t_test(
-    differences: np.ndarray[tuple[int], np.dtype[np.float64]], held_out: float
-) -> dict[str, float | None]:
+def _t_test(differences: Sequence[float], held_out: float) -> dict[str, float | None]:
     """``held_out`` is test images over train images."""
     from scipy import stats  # imports for long; the API starts without it
 
     n = len(differences)
-    mean, std = float(differences.mean()), float(differences.std(ddof=1))
+    mean, std = statistics.fmean(differences), statistics.stdev(differences)
     # Equal differences leave a spread of rounding errors only.
     if std <= 1e-12 * max(1.0, abs(mean)):
         return {"t": None, "p": None, "p_corrected": None, "effect_size": None}

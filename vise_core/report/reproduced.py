@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
+import statistics
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from vise_core.errors import BadInput
@@ -168,9 +169,9 @@ def _ours(facts: Facts, observations: Sequence[Observation]) -> OurCell | None:
     values = tuple(value for one in fitting for value in one.values)
     return OurCell(
         values=values,
-        mean=float(np.mean(values)),
+        mean=statistics.fmean(values),
         # Over methods, a spread would say nothing about splits.
-        std=float(np.std(values, ddof=1)) if len(values) > 1 and facts.method is not None else None,
+        std=statistics.stdev(values) if len(values) > 1 and facts.method is not None else None,
         metric=fitting[0].metric,
         runs=tuple(dict.fromkeys(one.run for one in fitting if one.run)),
         synthetic=any(one.synthetic for one in fitting),
@@ -258,7 +259,7 @@ def _with_best(rows: list[Row]) -> list[Row]:
     for row in rows:
         for cell in row.cells:
             if cell.ours is not None and cell.ours.metric in METRICS:
-                best[cell.column] = max(best.get(cell.column, -np.inf), cell.ours.mean)
+                best[cell.column] = max(best.get(cell.column, -math.inf), cell.ours.mean)
 
     def marked(cell: Cell) -> Cell:
         if cell.ours is None or cell.ours.mean != best.get(cell.column):

@@ -13,6 +13,9 @@ from vise_core.errors import BadInput
 from .cells import ILLEGIBLE, read_number, read_words
 from .records import Facts, PublishedCell, PublishedColumn, PublishedRow, PublishedTable
 
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The compiled one, where PyYAML has it: these files are read when the API starts."""
+
 TABLES = tuple(f"table{number}" for number in range(1, 17))
 """Tables 1–16; 1 and 8 are facts about methods and data sets, the others results."""
 
@@ -32,7 +35,7 @@ def published(table: str) -> PublishedTable:
 
 def read_yaml(name: str) -> Any:
     """A data file of this package."""
-    return yaml.safe_load((files(__package__) / name).read_text(encoding="utf-8"))
+    return yaml.load((files(__package__) / name).read_text(encoding="utf-8"), _Loader)
 
 
 def _row(content: dict[str, Any], everywhere: Facts) -> PublishedRow:
