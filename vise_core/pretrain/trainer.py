@@ -72,7 +72,10 @@ def train(
     network.train()
     # App. C.1: decay on every weight, batch-norm's included, as torchvision's reference training has it.
     learnt = [weights for weights in network.parameters() if weights.requires_grad]
-    optimizer = torch.optim.SGD(learnt, lr=0.0, momentum=spec.momentum, weight_decay=spec.weight_decay)
+    # Fused: the same bits as torch's default on a CPU, with one pass over the weights for three.
+    optimizer = torch.optim.SGD(
+        learnt, lr=0.0, momentum=spec.momentum, weight_decay=spec.weight_decay, fused=True
+    )
     amp = amp_type(compute, device)
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
     meters = Meters(losses + objective.measures, device)
