@@ -20,7 +20,7 @@ from scipy import sparse
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from .inverted import InvertedIndex, compiled_threads, half_squared_norms
-from .nearest_torch import nearest_on
+from .nearest_torch import TorchIndex
 
 INIT_ROWS, INIT_ROWS_PER_CLUSTER = 20_000, 10
 """k-means++ looks at every row of so many; of more, at a random sample of at least as many, and of so many for each
@@ -109,14 +109,22 @@ def assign(
     device: str = "cpu",
 ) -> Assigned:
     """One pass over (n, d) float32 rows: what they add to the next centroids."""
-    index = InvertedIndex.build(centroids)
-    if device == "cpu":
+    return assigner(centroids, bits=bits, threads=threads, device=device)(rows)
+
+
+def assigner(
+    centroids: sparse.csr_matrix, *, bits: int, threads: int = 1, device: str = "cpu"
+) -> Callable[[sparse.csr_matrix], Assigned]:
+    """``assign`` for block after block of rows: what the centroids need is made once."""
+    index = InvertedIndex.build(centroids) if device == "cpu" else TorchIndex.build(centroids, device)
+
+    def one_block(rows: sparse.csr_matrix) -> Assigned:
         labels, squared = index.nearest(rows, threads=threads)
-    else:
-        labels, squared = nearest_on(device, rows, centroids, index, threads=threads)
-    return Assigned(
-        labels, squared, member_sums(rows, labels, centroids.shape[0], bits=bits, threads=threads)
-    )
+        return Assigned(
+            labels, squared, member_sums(rows, labels, centroids.shape[0], bits=bits, threads=threads)
+        )
+
+    return one_block
 
 
 def joined(parts: list[Assigned]) -> Assigned:

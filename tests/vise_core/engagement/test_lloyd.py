@@ -23,7 +23,7 @@ from vise_core.engagement.lloyd import (
     plus_plus,
     unit_rows,
 )
-from vise_core.engagement.nearest_torch import nearest_on
+from vise_core.engagement.nearest_torch import TorchIndex
 
 
 @pytest.fixture(scope="module")
@@ -107,11 +107,10 @@ def test_blocks_of_rows_add_up_to_the_same_bits_wherever_they_are_cut(problem, c
 @given(problems(), st.sampled_from([1, 7, 1000]))
 def test_torch_finds_the_labels_and_distances_of_the_compiled_code(problem, rows_at_once: int) -> None:
     rows, centroids = problem
-    index = InvertedIndex.build(centroids)
-    labels, squared = index.nearest(rows)
+    labels, squared = InvertedIndex.build(centroids).nearest(rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nearest_torch, "SCORES_BYTES", 4 * centroids.shape[0] * rows_at_once)
-        found, distances = nearest_on("cpu", rows, centroids, index)
+        found, distances = TorchIndex.build(centroids, "cpu").nearest(rows)
     assert found.tobytes() == labels.tobytes()
     assert distances.tobytes() == squared.tobytes()
 
