@@ -48,14 +48,15 @@ class Lead:
         bits: int,
         *,
         ready: Callable[[], object] = lambda: None,
-        block_rows: int = BLOCK_ROWS,
+        block_rows: int | None = None,
         threads: int = 1,
         device: Chosen = "cpu",
     ) -> None:
-        """``ready`` is called once, when there is something that others can do."""
+        """``ready`` is called once, when there is something that others can do; blocks have BLOCK_ROWS by default."""
+        step = block_rows or BLOCK_ROWS
         self.made = self.helped = 0
         self._board, self._ready = board, ready
-        self._blocks = [rows[start : start + block_rows] for start in range(0, rows.shape[0], block_rows)]
+        self._blocks = [rows[start : start + step] for start in range(0, rows.shape[0], step)]
         self._bits, self._threads, self._device = bits, threads, device
         self._passes = 0
         for number, block in enumerate(self._blocks):
