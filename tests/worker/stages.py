@@ -84,7 +84,7 @@ STAGES["count"] = StageEntry(
 class FitSpec(Spec):
     """Cluster random rows with the help of others."""
 
-    rows: int = 4000
+    rows: int = 1500
     pause: float = Field(0.0, description="Seconds before each pass.")
 
 
@@ -120,7 +120,7 @@ def fit(spec: FitSpec, inputs: dict[str, Path], workspace: Path, reporter: Repor
         return False
 
     centroids, passes = fit_sparse(
-        rows, 60, spec.seed, max_iter=25, tol=0, each=each, share=share if board else None
+        rows, 30, spec.seed, max_iter=12, tol=0, each=each, share=share if board else None
     )
     if board:
         board.drop()
