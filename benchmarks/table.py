@@ -34,7 +34,10 @@ class Benchmark:
 
 
 REGISTRY = (
-    Benchmark("labels", ("--comments", "40000", "--clusters", "1000", "--peer-comments", "5000")),
+    Benchmark(
+        "labels",
+        ("--comments", "40000", "--stage-comments", "80000", "--clusters", "1000", "--peer-comments", "5000"),
+    ),
     Benchmark("clustering", ("--comments", "20000", "--clusters", "200", "--vocabulary", "5000")),
     Benchmark("near_duplicates", ("--images", "1000", "--copies", "50")),
     Benchmark("linear", ("--epochs", "5", "--peer-splits", "1")),

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from .board import Board
+
 log = logging.getLogger("vise")
 
 
@@ -35,6 +37,12 @@ class Reporter(Protocol):
 
     def should_stop(self) -> bool:
         """True once someone cancelled: save the state, call checkpoint, raise ``errors.Stopped``."""
+
+    def board(self) -> Board | None:
+        """An empty place that other workers see too; None where there are no others."""
+
+    def call_helpers(self, most: int) -> None:
+        """Ask up to so many other workers to the board. Whether and when any comes, nobody knows."""
 
 
 @dataclass
@@ -82,3 +90,9 @@ class LocalReporter:
 
     def should_stop(self) -> bool:
         return self.stop
+
+    def board(self) -> Board | None:
+        return None
+
+    def call_helpers(self, most: int) -> None:
+        """There are none."""

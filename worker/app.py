@@ -12,6 +12,7 @@ from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting
 from backend.settings import settings
 from backend.store.engagement import TASK as ENGAGEMENT_TASK
 from backend.store.predictions import TASK as PREDICT_TASK
+from backend.store.states import HELP_TASK
 
 from .presence import Presence
 
@@ -43,6 +44,13 @@ def execute_run(run_id: str) -> None:
     from .execute import execute
 
     execute(UUID(run_id), stopping, presence)
+
+
+@app.task(name=HELP_TASK, max_retries=0)  # type: ignore[untyped-decorator]
+def help_run(run_id: str) -> None:
+    from .help import help_run
+
+    help_run(UUID(run_id), stopping, presence)
 
 
 @app.task(name=PREDICT_TASK, max_retries=0)  # type: ignore[untyped-decorator]

@@ -49,8 +49,8 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def begin(order: Order, environment: dict[str, str], errors: Path) -> None:
-    """Carry out ``order`` and exit; what native code says on standard error goes to the file ``errors``.
+def separate(environment: dict[str, str]) -> None:
+    """Lead a session of one's own, with the worker's environment.
 
     The process that this one was forked from dies with the worker, and this one with that: a run must never have
     two processes.
@@ -62,6 +62,11 @@ def begin(order: Order, environment: dict[str, str], errors: Path) -> None:
         os._exit(CRASHED)
     os.environ.clear()
     os.environ.update(environment)
+
+
+def begin(order: Order, environment: dict[str, str], errors: Path) -> None:
+    """Carry out ``order`` and exit; what native code says on standard error goes to the file ``errors``."""
+    separate(environment)
     with errors.open("wb") as file:
         os.dup2(file.fileno(), 2)
     sys.exit(carry_out(order))

@@ -136,16 +136,16 @@ def _supervise(here: Context, claim: Claim, workspace: Path, stopping: threading
     with watch(here, claim, int(child.pid or 0)):
         while child.exitcode is None:
             if lease.lost.is_set():
-                _kill(child)
+                kill(child)
                 raise StaleToken(f"run {claim.run_id}: the lease was lost")
             if told_at is None and (stopping.is_set() or lease.asked is not None):
                 child.terminate()
                 told_at = time.monotonic()
             if told_at is not None and time.monotonic() - told_at > here.settings.cancel_grace_seconds:
-                _kill(child)
+                kill(child)
             time.sleep(POLL_SECONDS)
     # Whatever the stage itself started (data loaders, trainers) goes with it.
-    _kill(child)
+    kill(child)
     _write_end(here, claim, workspace, int(child.exitcode), lease, stopping)
 
 
@@ -246,7 +246,7 @@ def _death(code: int) -> str:
     return f"its process was killed by {name}"
 
 
-def _kill(child: BaseProcess) -> None:
+def kill(child: BaseProcess) -> None:
     """SIGKILL to the child's whole session, or to it alone where it is too young to have one."""
     with suppress(ProcessLookupError):
         os.killpg(int(child.pid or 0), signal.SIGKILL)

@@ -19,8 +19,10 @@ from backend.store import artifacts, logs, metrics, states
 from backend.store.errors import StaleToken
 from backend.store.metrics import Point
 from vise_client.schemas import Progress
+from vise_core.board import Board
 from vise_core.stage import file_sha256, tree_manifest
 
+from .board import board_of
 from .context import Context
 
 FLUSH_SECONDS = 1.0
@@ -121,6 +123,12 @@ class StoreReporter:
 
     def should_stop(self) -> bool:
         return self.stop.is_set()
+
+    def board(self) -> Board:
+        return board_of(self.context.state_storage(self.run_id, self.token))
+
+    def call_helpers(self, most: int) -> None:
+        self._write(lambda db: states.call_helpers(db, self.run_id, self.token, most))
 
     def flush(self) -> None:
         """Write all that is buffered; waits for the database as long as it takes."""

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from vise_client.schemas import Progress, RunState
 from vise_core.errors import ViseError
@@ -28,6 +28,8 @@ HELD = (RunState.running, RunState.cancelling, RunState.pausing)
 IDLE = (RunState.waiting, RunState.queued, RunState.paused)
 """States of a stage that no worker holds and that is not over."""
 LIVE = (*IDLE, *HELD)
+HELP_TASK = "worker.help_run"
+"""Asks a worker to help the one that holds a run."""
 CHANNEL = "vise_outbox"
 CANCELLED = "cancelled on request"
 PAUSED = "paused on request"
@@ -84,6 +86,22 @@ def announce(db: Session, run: Run) -> None:
     """Write the message that makes a worker take up the run, and wake the dispatcher at commit."""
     db.add(Outbox(task="worker.execute_run", argument=run.id, queue=run.queue))
     db.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def call_helpers(db: Session, run_id: UUID, token: int, most: int) -> None:
+    """Write the messages that bring up to so many other workers to a run that is held."""
+    check_token(db, run_id, token)
+    queue = db.execute(select(Run.queue).where(Run.id == run_id)).scalar_one()
+    db.add_all(Outbox(task=HELP_TASK, argument=run_id, queue=queue) for _ in range(most))
+    db.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def to_help(db: Session, run_id: UUID) -> int | None:
+    """The token of whoever runs it now; None where it is over or is to stop, or others wait for a worker."""
+    other = aliased(Run)
+    waiting = select(other.id).where(other.queue == Run.queue, other.state == RunState.queued.value).exists()
+    running = (Run.id == run_id, Run.state == RunState.running.value, ~waiting)
+    return db.execute(select(Run.token).where(*running)).scalar_one_or_none()
 
 
 def queue(

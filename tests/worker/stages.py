@@ -1,4 +1,7 @@
-"""A stage for tests: counts slowly, saves its state, and can be told to fail. Registered by VISE_STAGE_MODULES."""
+"""Stages for tests: one counts slowly, saves its state, and can be told to fail; one clusters in many small blocks.
+
+Registered by VISE_STAGE_MODULES.
+"""
 
 from __future__ import annotations
 
@@ -75,4 +78,64 @@ STAGES["count"] = StageEntry(
     queue="cpu",
     inputs={"counted": InputRole(help="What was counted before.", artifact="counted", required=False)},
     outputs={"counted": "How far."},
+)
+
+
+class FitSpec(Spec):
+    """Cluster random rows with the help of others."""
+
+    rows: int = 1500
+    pause: float = Field(0.0, description="Seconds before each pass.")
+
+
+class FitResult(Result):
+    """Artifact: ``centroids``."""
+
+    passes: int
+    helped: int
+
+
+def fit(spec: FitSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> FitResult:
+    """Alone where the reporter knows of no others."""
+    # Here, not above: the worker itself imports this module.
+    import numpy as np
+    from scipy import sparse
+
+    from vise_core.engagement.lloyd import Assign, fit_sparse
+    from vise_core.engagement.shared import Lead
+
+    rng = np.random.default_rng(spec.seed)
+    rows = sparse.random(spec.rows, 200, density=0.03, format="csr", dtype=np.float32, random_state=rng)
+    board = reporter.board()
+    led: list[Lead] = []
+
+    def share(rows: sparse.csr_matrix, bits: int) -> Assign:
+        led.append(Lead(board, rows, bits, block_rows=20, ready=lambda: reporter.call_helpers(2)))
+        return led[0]
+
+    def each(iteration: int, inertia: float) -> bool:
+        helped = led[0].helped if led else 0
+        reporter.metrics(iteration, {"inertia": inertia, "helped": float(helped)})
+        time.sleep(spec.pause)
+        return False
+
+    centroids, passes = fit_sparse(
+        rows, 30, spec.seed, max_iter=12, tol=0, each=each, share=share if board else None
+    )
+    if board:
+        board.drop()
+    sparse.save_npz(workspace / "centroids.npz", centroids)
+    reporter.artifact("centroids", workspace / "centroids.npz")
+    return FitResult(passes=passes, helped=led[0].helped if led else 0)
+
+
+STAGES["fit"] = StageEntry(
+    title="Fit",
+    help="Cluster in small blocks.",
+    runner="stages:fit",
+    spec=FitSpec,
+    result=FitResult,
+    queue="cpu",
+    inputs={},
+    outputs={"centroids": "Where the clusters are."},
 )

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from vise_core.errors import BadInput, Stopped
 from vise_core.posts.records import Post
@@ -16,11 +20,14 @@ from vise_core.specs.engagement import ClusterResult, ClusterSpec
 from vise_core.specs.posts import SubsetSpec
 
 from .clusterer import MOST_TERMS, Clusterer
+from .device import pick_device
 from .extractors import fit_extractor
 from .inspect import TOP_TERMS, inspect_comments, inspect_reactions
-from .kmeans import Clustering, fit_kmeans
+from .kmeans import Clustering, How, Rows, fit_kmeans
+from .lloyd import Share
 from .reactions import reaction_vectors
 from .sampling import sample_comments
+from .shared import Lead
 from .terms import characteristic_terms
 
 
@@ -45,7 +52,9 @@ def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: R
         ]
         phase = f"comment features ({spec.comments.extractor.kind})"
         reporter.progress(0, None, "comments", phase=phase)
-        extractor = fit_extractor(documents, spec.comments.extractor, inputs.get("text_encoder"))
+        extractor = fit_extractor(
+            documents, spec.comments.extractor, inputs.get("text_encoder"), spec.compute.device
+        )
 
         def between(done: int) -> None:
             _stop_if_asked(reporter)
@@ -54,8 +63,9 @@ def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: R
         kept, rows = extractor.known(documents, between)
         known, documents = len(kept), [documents[i] for i in kept.tolist()]
         _stop_if_asked(reporter)
-        reporter.progress(0, None, "comments", phase=f"k-means, {spec.comments.kmeans.k} comment clusters")
-        comments = fit_kmeans(rows, spec.comments.kmeans, spec.seed, "comments")
+        with _shared(spec, reporter) as share:
+            how = _how(spec, rows, share, reporter)
+            comments = fit_kmeans(rows, spec.comments.kmeans, spec.seed, "comments", how)
         _report(reporter, "comments", comments)
         if extractor.terms is None:
             terms = characteristic_terms(documents, comments.labels, comments.centroids.shape[0], MOST_TERMS)
@@ -106,8 +116,57 @@ def cluster_subset(index: ShardIndex, subset: SubsetSpec, reporter: Reporter) ->
     return sorted(posts, key=lambda post: post.id)
 
 
+def _how(spec: ClusterSpec, rows: Rows, share: Share | None, reporter: Reporter) -> How:
+    """Passes over the comments that tell how far they are, on the device that was asked for."""
+    assert spec.comments is not None
+    kmeans = spec.comments.kmeans
+    phase = f"k-means, {kmeans.k} comment clusters"
+    reporter.progress(0, kmeans.max_iter, "passes", phase=phase)
+
+    def each(iteration: int, inertia: float) -> bool:
+        reporter.metrics(iteration, {"inertia/comments": inertia})
+        reporter.progress(iteration, kmeans.max_iter, "passes", phase=phase)
+        _stop_if_asked(reporter)
+        return False
+
+    # Only passes over words can use a GPU; for the others it need not be looked for.
+    device = pick_device(spec.compute.device) if sparse.issparse(rows) else "cpu"
+    return How(device, each, share)
+
+
+@contextmanager
+def _shared(spec: ClusterSpec, reporter: Reporter) -> Iterator[Share | None]:
+    """Has passes made by other workers too, where the spec says so and there are any."""
+    board = reporter.board() if spec.helpers else None
+    if board is None:
+        yield None
+        return
+    led: list[Lead] = []
+
+    def share(rows: sparse.csr_matrix, bits: int) -> Lead:
+        led.append(
+            Lead(
+                board,
+                rows,
+                bits,
+                ready=lambda: reporter.call_helpers(spec.helpers),
+                threads=os.cpu_count() or 1,
+                device=spec.compute.device,
+            )
+        )
+        return led[0]
+
+    try:
+        yield share
+    finally:
+        board.drop()
+    for lead in led:
+        reporter.log(f"Other workers did {lead.helped} of {lead.made} blocks of comments.")
+
+
 def _report(reporter: Reporter, what: str, clustering: Clustering) -> None:
-    reporter.metrics(0, {f"inertia/{what}": clustering.inertia})
+    # One step after the inertia that the last pass began with.
+    reporter.metrics(clustering.iterations + 1, {f"inertia/{what}": clustering.inertia})
     empty = int((np.bincount(clustering.labels, minlength=clustering.centroids.shape[0]) == 0).sum())
     reporter.log(
         f"{what}: {len(clustering.labels)} rows in {clustering.centroids.shape[0]} clusters after "

@@ -135,7 +135,8 @@ class Clusterer:
             np.save(folder / "reaction_centroids.npy", self.reaction_centroids)
         facts = {
             "format": FORMAT,
-            "spec": self.spec.model_dump(mode="json"),
+            # How it was computed changes nothing, and equal clusterers are to be equal files.
+            "spec": self.spec.model_dump(mode="json", exclude={"helpers", "compute"}),
             "comment_clusters": self.comment_clusters,
             "reaction_clusters": self.reaction_clusters,
             "synthetic": self.synthetic,

@@ -47,11 +47,11 @@ class Extractor(Protocol):
 
 
 def fit_extractor(
-    comments: Sequence[str], spec: TfidfSpec | SentenceSpec, text_encoder: Path | None
+    comments: Sequence[str], spec: TfidfSpec | SentenceSpec, text_encoder: Path | None, device: str = "auto"
 ) -> Extractor:
-    """Features fitted on the cluster subset's comments. Raises BadInput, BadCheckpoint, MissingInput."""
+    """Features fitted on the cluster subset's comments; ``device`` is where sentences are encoded. Raises BadInput, BadCheckpoint, MissingInput."""
     if isinstance(spec, SentenceSpec):
-        return SentenceExtractor.fit(spec, text_encoder)
+        return SentenceExtractor.fit(spec, text_encoder, device)
     if text_encoder is not None:
         raise BadInput("text_encoder: comments.extractor.kind is tfidf, which takes none; set it to sentence")
     return TfidfExtractor.fit(comments, spec)

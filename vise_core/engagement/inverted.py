@@ -103,6 +103,39 @@ class InvertedIndex:
             )
         return labels, squared
 
+    def margins(self, rows: sparse.csr_matrix) -> npt.NDArray[np.float64]:
+        """(n,) by how much the 32-bit score of a centroid may lie off, twice: nothing below can be the best."""
+        words = np.diff(rows.indptr)
+        owners = np.repeat(np.arange(rows.shape[0]), words)
+        sizes = np.bincount(
+            owners,
+            weights=np.abs(rows.data.astype(np.float64)) * self.largest[rows.indices],
+            minlength=rows.shape[0],
+        )
+        # Each of the sums has one rounding for its products, additions and half norm.
+        return np.asarray(4 * (words + 2) * _EPS * (sizes + self.half_norms.max()), np.float64)
+
+    def squared_to(
+        self, rows: sparse.csr_matrix, labels: npt.NDArray[np.int32], *, threads: int = 1
+    ) -> npt.NDArray[np.float64]:
+        """(n,) float64 squared distances of the rows to the centroids of these labels, as ``nearest`` gives them."""
+        squared = np.empty(rows.shape[0])
+        with compiled_threads(threads):
+            _squared_to(
+                rows.indptr.astype(np.int64),
+                rows.indices.astype(np.int32, copy=False),
+                rows.data.astype(np.float32, copy=False),
+                self.starts,
+                self.clusters,
+                self.weights,
+                self.row_of,
+                self.rows,
+                self.half_norms,
+                labels,
+                squared,
+            )
+        return squared
+
 
 @contextmanager
 def compiled_threads(threads: int) -> Iterator[None]:
@@ -215,3 +248,14 @@ def _nearest(  # type: ignore[no-untyped-def]
                                 best, label = product - half_norms[j], j
             labels[i] = label
             squared[i] = max(norm - 2 * best, 0.0)
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _squared_to(indptr, terms, values, starts, clusters, weights, row_of, rows, half_norms, labels, squared):  # type: ignore[no-untyped-def]
+    for i in prange(len(labels)):
+        first, last = indptr[i], indptr[i + 1]
+        norm = 0.0
+        for at in range(first, last):
+            norm += np.float64(values[at]) * np.float64(values[at])
+        product = _exact(labels[i], first, last, terms, values, starts, clusters, weights, row_of, rows)
+        squared[i] = max(norm - 2 * (product - half_norms[labels[i]]), 0.0)

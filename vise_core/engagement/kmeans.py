@@ -21,7 +21,7 @@ from vise_core.errors import BadInput
 from vise_core.specs.engagement import KMeansSpec
 
 from .inverted import InvertedIndex
-from .lloyd import fit_sparse, unit_rows
+from .lloyd import Each, Share, fit_sparse, unit_rows
 
 Rows = Any
 """(n, d) float32: a scipy CSR matrix or a numpy array."""
@@ -42,8 +42,22 @@ class Clustering:
     iterations: int
 
 
-def fit_kmeans(rows: Rows, spec: KMeansSpec, seed: int, what: str) -> Clustering:
-    """Cluster the rows. ``what`` names them in errors, such as ``comments``.
+@dataclass(frozen=True)
+class How:
+    """How Lloyd's passes over sparse rows are made, see ``lloyd.fit_sparse``; no bit of the result depends on it.
+
+    Attributes
+    ----------
+    device: cpu or cuda. each: told of each pass; may raise. share: has passes made by others too.
+    """
+
+    device: str = "cpu"
+    each: Each | None = None
+    share: Share | None = None
+
+
+def fit_kmeans(rows: Rows, spec: KMeansSpec, seed: int, what: str, how: How = How()) -> Clustering:
+    """Cluster (n, d) float32 rows. ``what`` names them in errors, such as ``comments``.
 
     Raises BadInput where there are fewer distinct rows than clusters.
     """
@@ -57,7 +71,7 @@ def fit_kmeans(rows: Rows, spec: KMeansSpec, seed: int, what: str) -> Clustering
         )
     # One thread for scikit-learn: sums in one order.
     with threadpool_limits(limits=1):
-        centroids, iterations = ALGORITHMS[spec.algorithm](rows, spec, seed)
+        centroids, iterations = ALGORITHMS[spec.algorithm](rows, spec, seed, how)
         centroids, labels, squared = _without_empty(rows, centroids)
     return Clustering(centroids, labels, float(squared.sum()), iterations)
 
@@ -122,14 +136,30 @@ def _with_row(centroids: Centroids, cluster: int, row: Rows) -> Centroids:
     return changed
 
 
-def _lloyd(rows: Rows, spec: KMeansSpec, seed: int) -> tuple[Centroids, int]:
+def _lloyd(rows: Rows, spec: KMeansSpec, seed: int, how: How) -> tuple[Centroids, int]:
     if sparse.issparse(rows):
-        return fit_sparse(rows, spec.k, seed, max_iter=spec.max_iter, tol=spec.tol)
+        return _fit_sparse(rows, spec, seed, how, spherical=False)
     model = KMeans(spec.k, n_init=1, max_iter=spec.max_iter, tol=spec.tol, random_state=seed).fit(rows)
     return model.cluster_centers_.astype(np.float32), int(model.n_iter_)
 
 
-def _minibatch(rows: Rows, spec: KMeansSpec, seed: int) -> tuple[Centroids, int]:
+def _fit_sparse(
+    rows: Rows, spec: KMeansSpec, seed: int, how: How, *, spherical: bool
+) -> tuple[Centroids, int]:
+    return fit_sparse(
+        rows,
+        spec.k,
+        seed,
+        max_iter=spec.max_iter,
+        tol=spec.tol,
+        spherical=spherical,
+        each=how.each,
+        share=how.share,
+        device=how.device,
+    )
+
+
+def _minibatch(rows: Rows, spec: KMeansSpec, seed: int, _: How) -> tuple[Centroids, int]:
     batch = max(1024, 3 * spec.k)
     model = MiniBatchKMeans(
         spec.k, n_init=1, max_iter=spec.max_iter, tol=spec.tol, batch_size=batch, random_state=seed
@@ -138,9 +168,9 @@ def _minibatch(rows: Rows, spec: KMeansSpec, seed: int) -> tuple[Centroids, int]
     return sparse.csr_matrix(centroids) if sparse.issparse(rows) else centroids, int(model.n_iter_)
 
 
-def _spherical(rows: Rows, spec: KMeansSpec, seed: int) -> tuple[Centroids, int]:
+def _spherical(rows: Rows, spec: KMeansSpec, seed: int, how: How) -> tuple[Centroids, int]:
     if sparse.issparse(rows):
-        return fit_sparse(rows, spec.k, seed, max_iter=spec.max_iter, tol=spec.tol, spherical=True)
+        return _fit_sparse(rows, spec, seed, how, spherical=True)
     unit = _unit(rows)
     centroids = _unit(kmeans_plusplus(unit, spec.k, random_state=seed)[0]).astype(np.float32)
     for iteration in range(1, spec.max_iter + 1):
@@ -158,7 +188,7 @@ def _spherical(rows: Rows, spec: KMeansSpec, seed: int) -> tuple[Centroids, int]
     return centroids, spec.max_iter
 
 
-ALGORITHMS: dict[str, Callable[[Rows, KMeansSpec, int], tuple[Centroids, int]]] = {
+ALGORITHMS: dict[str, Callable[[Rows, KMeansSpec, int, How], tuple[Centroids, int]]] = {
     "kmeans": _lloyd,
     "minibatch": _minibatch,
     "spherical": _spherical,

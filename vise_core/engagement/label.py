@@ -7,7 +7,8 @@ order of shards or the number of processes, and what was finished before a kill 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -84,17 +85,16 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
         )
     folder = workspace / "labels"
     folder.mkdir(exist_ok=True)
-    # One at a time, unless they are to be shuffled over all posts.
-    tables: Iterable[pa.Table] = (
-        pq.read_table(_label_file(state, n), schema=SCHEMA) for n in range(len(index.shards))
-    )
     if spec.shuffle_engagement:
-        tables = shuffle_labels(list(tables), spec.seed)
+        tables = [pq.read_table(_label_file(state, n), schema=SCHEMA) for n in range(len(index.shards))]
+        for number, table in enumerate(shuffle_labels(tables, spec.seed)):
+            pq.write_table(table, _label_file(folder, number))
         reporter.log(
             "Control: labels were permuted over posts; images and engagement no longer belong together."
         )
-    for number, table in enumerate(tables):
-        pq.write_table(table, _label_file(folder, number))
+    else:
+        for number in range(len(index.shards)):
+            shutil.copyfile(_label_file(state, number), _label_file(folder, number))
     synthetic = index.synthetic or clusterer.synthetic
     facts = {
         "format": FORMAT,

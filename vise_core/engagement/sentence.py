@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from vise_core.errors import BadCheckpoint, BadInput
+from vise_core.errors import BadCheckpoint
 from vise_core.specs.engagement import SentenceSpec
 from vise_core.text.files import copy_encoder, encoder_sha256, packaged_encoder, read_json
 
+from .device import pick_device
 from .tokenize import redact
 
 if TYPE_CHECKING:
@@ -46,15 +47,15 @@ class SentenceExtractor:
         from vise_core.text.encoder import load_text_encoder
 
         self.sha256, self.spec, self._folder = sha256, spec, folder
-        self._encoder: TextEncoder = load_text_encoder(folder).to(_device(device))
+        self._encoder: TextEncoder = load_text_encoder(folder).to(pick_device(device))
         self.dim = self._encoder.dim
         self._encoder.limit = min(self._encoder.limit, spec.max_tokens)
 
     @classmethod
-    def fit(cls, spec: SentenceSpec, text_encoder: Path | None) -> SentenceExtractor:
-        """The encoder of the folder, or the packaged one. Raises BadCheckpoint, MissingInput."""
+    def fit(cls, spec: SentenceSpec, text_encoder: Path | None, device: str = "auto") -> SentenceExtractor:
+        """The encoder of the folder, or the packaged one. Raises BadCheckpoint, BadInput, MissingInput."""
         folder = text_encoder or packaged_encoder()
-        return cls(folder, encoder_sha256(folder), spec)
+        return cls(folder, encoder_sha256(folder), spec, device)
 
     def known(
         self, comments: Sequence[str], between: Callable[[int], None] | None = None
@@ -113,11 +114,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _device(chosen: str) -> str:
-    import torch
-
-    if chosen == "cuda" and not torch.cuda.is_available():
-        raise BadInput("compute.device is cuda, but this machine has no GPU that torch can use")
-    return "cuda" if chosen != "cpu" and torch.cuda.is_available() else "cpu"

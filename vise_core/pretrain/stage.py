@@ -78,6 +78,10 @@ class Silent:
     def should_stop(self) -> bool:
         return False
 
+    def board(self) -> None: ...
+
+    def call_helpers(self, most: int) -> None: ...
+
 
 def _read(spec: PretrainSpec, inputs: dict[str, Path]) -> tuple[ShardIndex, LabelTable]:
     """The posts, and the labels of those to train on.

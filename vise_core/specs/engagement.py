@@ -75,6 +75,14 @@ class ClusterSpec(Spec):
     subset: SubsetSpec = Field(default_factory=SubsetSpec)
     comments: CommentClusterSpec | None = Field(default_factory=CommentClusterSpec)
     reactions: ReactionClusterSpec | None = Field(default_factory=ReactionClusterSpec)
+    helpers: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Other workers that may help with the passes of k-means over words, while they have nothing else "
+        "to do; the clusters are the same with any number of them.",
+    )
+    compute: Compute = Field(default_factory=Compute)
 
     @model_validator(mode="after")
     def _one_signal_at_least(self) -> ClusterSpec:

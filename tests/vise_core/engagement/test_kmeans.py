@@ -123,7 +123,7 @@ def test_clusters_that_start_at_one_place_are_seeded_anew(blobs, form, algorithm
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
 def test_what_an_algorithm_leaves_empty_begins_again_at_the_farthest_row(blobs, form, monkeypatch) -> None:
-    def leaves_empty(rows, spec, seed):
+    def leaves_empty(rows, spec, seed, how):
         return form(np.repeat(blobs[:1], spec.k, axis=0)), 1
 
     monkeypatch.setitem(kmeans.ALGORITHMS, "minibatch", leaves_empty)

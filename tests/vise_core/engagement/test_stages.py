@@ -4,18 +4,25 @@ import json
 import multiprocessing
 import random
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from scipy import sparse
 
+from vise_core.board import FolderBoard
+from vise_core.engagement import shared
 from vise_core.engagement.clusterer import Clusterer
 from vise_core.engagement.label import label_shard, shuffle_labels
+from vise_core.engagement.shared import assist
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import LocalReporter
+from vise_core.specs.base import Compute
 from vise_core.specs.engagement import ClusterSpec, LabelSpec
 from vise_core.stage import run_stage, tree_sha256
 
@@ -51,6 +58,57 @@ def shards(posts, write_shards) -> Path:
 @pytest.fixture(scope="module")
 def clusterer(shards, tmp_path_factory) -> Path:
     return cluster(shards, tmp_path_factory.mktemp("cluster")).artifacts["clusterer"]
+
+
+def test_each_pass_over_the_comments_is_told(shards, tmp_path) -> None:
+    reporter = cluster(shards, tmp_path)
+    told = reporter.curves["inertia/comments"]
+    assert list(told) == list(range(1, len(told) + 1))
+    values = list(told.values())
+    assert all(later <= earlier for earlier, later in pairwise(values))
+    assert list(reporter.curves["inertia/reactions"].values())[-1] >= 0
+
+
+def test_helpers_and_what_computes_change_no_byte_of_the_clusterer(
+    shards, clusterer, tmp_path, monkeypatch
+) -> None:
+    board, called, done = FolderBoard(tmp_path / "board"), [], []
+
+    class Helped(LocalReporter):
+        def board(self) -> FolderBoard:
+            return board
+
+        def call_helpers(self, most: int) -> None:
+            called.append(most)
+            for n in range(2):
+                Thread(target=lambda n=n: done.append(assist(board, name=7 * n))).start()
+
+    monkeypatch.setattr(shared, "BLOCK_ROWS", 3)
+    spec = SPEC.model_copy(update={"helpers": 2, "compute": Compute(device="cpu")})
+    reporter = Helped(tmp_path / "artifacts")
+    run_stage("cluster", spec, {"posts": shards}, tmp_path / "work", reporter)
+    assert called == [2]
+    assert any("blocks of comments" in line for line in reporter.messages)
+    assert tree_sha256(reporter.artifacts["clusterer"]) == tree_sha256(clusterer)
+    assert board.get("plan") is None
+
+
+def test_a_gpu_that_is_not_there_is_refused(shards, tmp_path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(BadInput, match="no GPU"):
+        cluster(shards, tmp_path, SPEC.model_copy(update={"compute": Compute(device="cuda")}))
+
+
+def test_clustering_stops_between_two_passes(shards, tmp_path) -> None:
+    class Asked(LocalReporter):
+        def should_stop(self) -> bool:
+            return "inertia/comments" in self.curves
+
+    reporter = Asked(tmp_path / "artifacts")
+    with pytest.raises(Stopped):
+        run_stage("cluster", SPEC, {"posts": shards}, tmp_path / "work", reporter)
+    assert len(reporter.curves["inertia/comments"]) == 1
 
 
 def test_inspection_tells_what_clusters_are_about(shards, tmp_path) -> None:
