@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 from threadpoolctl import threadpool_limits
 
 from vise_core.errors import BadInput
@@ -139,6 +138,8 @@ def _with_row(centroids: Centroids, cluster: int, row: Rows) -> Centroids:
 def _lloyd(rows: Rows, spec: KMeansSpec, seed: int, how: How) -> tuple[Centroids, int]:
     if sparse.issparse(rows):
         return _fit_sparse(rows, spec, seed, how, spherical=False)
+    from sklearn.cluster import KMeans  # imports for long, and those who only label need none of it
+
     model = KMeans(spec.k, n_init=1, max_iter=spec.max_iter, tol=spec.tol, random_state=seed).fit(rows)
     return model.cluster_centers_.astype(np.float32), int(model.n_iter_)
 
@@ -161,6 +162,8 @@ def _fit_sparse(
 
 def _minibatch(rows: Rows, spec: KMeansSpec, seed: int, _: How) -> tuple[Centroids, int]:
     batch = max(1024, 3 * spec.k)
+    from sklearn.cluster import MiniBatchKMeans
+
     model = MiniBatchKMeans(
         spec.k, n_init=1, max_iter=spec.max_iter, tol=spec.tol, batch_size=batch, random_state=seed
     ).fit(rows)
@@ -172,6 +175,8 @@ def _spherical(rows: Rows, spec: KMeansSpec, seed: int, how: How) -> tuple[Centr
     if sparse.issparse(rows):
         return _fit_sparse(rows, spec, seed, how, spherical=True)
     unit = _unit(rows)
+    from sklearn.cluster import kmeans_plusplus
+
     centroids = _unit(kmeans_plusplus(unit, spec.k, random_state=seed)[0]).astype(np.float32)
     for iteration in range(1, spec.max_iter + 1):
         labels, squared = nearest_centroid(unit, centroids)

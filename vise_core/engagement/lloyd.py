@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 from scipy import sparse
-from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from .inverted import InvertedIndex, compiled_threads, half_squared_norms
 from .nearest_torch import TorchIndex
@@ -79,6 +78,8 @@ def fit_sparse(
     assigned = (
         share(rows, bits) if share else partial(assign, rows, bits=bits, threads=threads, device=device)
     )
+    from sklearn.utils.sparsefuncs import mean_variance_axis
+
     tolerance = tol * float(mean_variance_axis(rows, axis=0)[1].mean())
     sample, most = rows, max(INIT_ROWS, INIT_ROWS_PER_CLUSTER * k)
     if rows.shape[0] > most:

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sklearn.feature_extraction.text import CountVectorizer
 
 from .kmeans import Centroids, dense_rows
 from .tokenize import tokenize
@@ -31,6 +30,8 @@ def characteristic_terms(
     ``log(1 + A / f)``, with f its count over all clusters and A the mean number of words of a cluster
     (Grootendorst 2022, arXiv:2203.05794).
     """
+    from sklearn.feature_extraction.text import CountVectorizer
+
     counter = CountVectorizer(analyzer=partial(tokenize, lowercase=True), dtype=np.float64)
     try:
         counts = counter.fit_transform(comments)

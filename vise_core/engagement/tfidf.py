@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
 from vise_core.errors import BadCheckpoint, BadInput
 from vise_core.specs.engagement import TfidfSpec
@@ -38,6 +37,8 @@ class TfidfExtractor:
     @classmethod
     def fit(cls, comments: Iterable[str], spec: TfidfSpec) -> TfidfExtractor:
         """Learn vocabulary and idf. Raises BadInput where no word is frequent enough to be kept."""
+        from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+
         counter = CountVectorizer(
             analyzer=partial(tokenize, lowercase=spec.lowercase),
             max_features=spec.max_features,
