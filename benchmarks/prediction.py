@@ -258,7 +258,9 @@ def clocked(call: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - clock)
 
 
-def latencies(peer: Peer, client: Client, jpegs: Sequence[bytes], **fields: str) -> tuple[list[float], list[float]]:
+def latencies(
+    peer: Peer, client: Client, jpegs: Sequence[bytes], **fields: str
+) -> tuple[list[float], list[float]]:
     """(ours, the peer's) of each image in turn, rising, ms."""
     ours, theirs = [], []
     for jpeg in jpegs:
@@ -340,8 +342,12 @@ def measure(options: argparse.Namespace) -> list[Row]:
         client = stack.client()
         client.post(form(fresh(1)[0], wait="30"))
         apart = disagreement(peer, client, fresh(1)[0])
-        print(f"answers differ by {apart[0]:.1e} (probabilities), {apart[1]:.1e} (CAM, in 8 bits)", flush=True)
-        agree = Row("prediction: same answers", f"{max(apart):.1e}", needed="< 1/255", reached=max(apart) < 1 / 255)
+        print(
+            f"answers differ by {apart[0]:.1e} (probabilities), {apart[1]:.1e} (CAM, in 8 bits)", flush=True
+        )
+        agree = Row(
+            "prediction: same answers", f"{max(apart):.1e}", needed="< 1/255", reached=max(apart) < 1 / 255
+        )
         latencies(peer, client, fresh(3), overlay="false")
         ours, theirs = latencies(peer, client, fresh(options.requests), overlay="false")
         rows = [agree, _latency(ours, theirs)]
@@ -362,7 +368,10 @@ def measure(options: argparse.Namespace) -> list[Row]:
             images = fresh(options.images)
             bare = 1000 * len(images) / clocked(lambda images=images: peer.batched(images, decoders))  # type: ignore[misc]
             rates.append((served, bare))
-            print(f"{options.clients} clients {served:.2f} images/s, in one process {bare:.2f} images/s", flush=True)
+            print(
+                f"{options.clients} clients {served:.2f} images/s, in one process {bare:.2f} images/s",
+                flush=True,
+            )
     rows.append(_throughput(rates, options.clients))
     return rows
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, insert, literal, select, text, update
 from sqlalchemy.orm import Session, undefer
 
 from vise_client.schemas import Page, PredictionSummary, PredictionView
@@ -23,6 +23,10 @@ QUEUE = "predict"
 TASK = "worker.predict"
 PICTURES = timedelta(hours=1)
 """How long overlay, heat and picture of an answer are held, so that a page can show it again after a reload."""
+ANSWERED = "vise_answered"
+"""Channel on which the id of a question is told when its answer is there."""
+NOT_DRAWN = b""
+"""The overlay of an answer that was asked for without one: the other pictures are held as long."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,6 @@ def create(
 ) -> Prediction:
     """A queued prediction and its message. Raises NotFound, Conflict (no default model) or Invalid."""
     model = models.get(db, model_id)
-    asked = asked or Asked()
     if options.target_class is not None and options.target_class not in model.classes:
         raise Invalid("target_class", f"{model.name!r} knows {', '.join(model.classes)}")
     prediction = Prediction(
@@ -81,16 +84,43 @@ def create(
         state="queued",
         options=options.model_dump(),
         image=image,
-        batch=asked.batch,
-        position=asked.position,
-        keep=asked.keep,
-        synthetic=asked.synthetic,
+        **vars(asked or Asked()),
     )
     db.add(prediction)
     db.flush()
     db.add(Outbox(task=TASK, argument=prediction.id, queue=QUEUE))
     db.execute(text("NOTIFY vise_outbox"))
     return prediction
+
+
+def repeat(
+    db: Session,
+    before: UUID,
+    model_id: UUID | None,
+    options: PredictOptions,
+    user: UUID | None,
+    asked: Asked,
+) -> Prediction | None:
+    """The same question as ``before``, with its answer; None where that is not there, or not whole any more."""
+    values: dict[str, Any] = {
+        "model_id": models.get(db, model_id).id,
+        "created_by": user,
+        "options": options.model_dump(),
+        **vars(asked),
+    }
+    same = [
+        getattr(Prediction, name)
+        for name in ("state", *(f.name for f in fields(Answer)))
+        if name not in values
+    ]
+    given = [literal(value, Prediction.__table__.c[name].type) for name, value in values.items()]
+    source = select(*given, *same).where(
+        Prediction.id == before, Prediction.state == "succeeded", Prediction.picture.is_not(None)
+    )
+    names = [*values, *(column.key for column in same)]
+    written = insert(Prediction).from_select(names, source).returning(Prediction.id)
+    found = db.scalar(written)
+    return None if found is None else db.get(Prediction, found)
 
 
 def work(db: Session, prediction_id: UUID) -> Work | None:
@@ -163,7 +193,7 @@ def view(db: Session, prediction_id: UUID) -> PredictionView:
         region=prediction.region,
         kept=prediction.keep,
         sha256=prediction.sha256,
-        pictured_until=pictured_until(prediction) if prediction.overlay else None,
+        pictured_until=pictured_until(prediction) if prediction.overlay is not None else None,
         feedback=label,
         error=prediction.error,
         milliseconds=prediction.milliseconds,
@@ -290,3 +320,4 @@ def _close(db: Session, prediction_id: UUID, **values: Any) -> None:
         .where(Prediction.id == prediction_id, Prediction.state == "queued")
         .values(image=None, **values)
     )
+    db.execute(select(func.pg_notify(ANSWERED, str(prediction_id))))
