@@ -76,12 +76,13 @@ async def predict(
     repeats: Repeats = request.app.state.repeats
 
     def create(db: Session) -> Prediction:
-        key = question_key(data, models.weights(db, model_id), options, keep)
+        model = models.get(db, model_id)
+        key = question_key(data, models.weights(db, model), options, keep)
         if (before := repeats.find(key)) is not None:
-            again = predictions.repeat(db, before, model_id, options, who.user_id, asked)
+            again = predictions.repeat(db, before, model, options, who.user_id, asked)
             if again is not None:
                 return again
-        queued = predictions.create(db, data, model_id, options, who.user_id, asked)
+        queued = predictions.create(db, data, model, options, who.user_id, asked)
         repeats.note(key, queued.id)
         return queued
 

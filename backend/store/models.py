@@ -106,9 +106,8 @@ def get(db: Session, model_id: UUID | None) -> Model:
     return model
 
 
-def weights(db: Session, model_id: UUID | None) -> str:
-    """The SHA-256 of the model's files. Raises as ``get`` does."""
-    model = get(db, model_id)
+def weights(db: Session, model: Model) -> str:
+    """The SHA-256 of the model's files."""
     return db.scalars(select(Artifact.sha256).where(Artifact.id == model.artifact_id)).one()
 
 
