@@ -157,12 +157,22 @@ class Client:
 
     def post(self, body: bytes) -> bytes:
         """The answer's JSON. Raises RuntimeError for any other."""
+        status, found = self._post(body)
+        if status != 200:
+            raise RuntimeError(f"{status}: {found[:500]!r}")
+        return found
+
+    def wake(self, body: bytes) -> None:
+        """Ask until the worker, which loads torch and the model first, has answered."""
+        until = time.monotonic() + GIVE_UP
+        while self._post(body)[0] == 202:
+            if time.monotonic() > until:
+                raise RuntimeError(f"no answer in {GIVE_UP:g} s")
+
+    def _post(self, body: bytes) -> tuple[int, bytes]:
         self._connection.request("POST", PREDICTIONS, body, self._headers)
         response = self._connection.getresponse()
-        found = response.read()
-        if response.status != 200:
-            raise RuntimeError(f"{response.status}: {found[:500]!r}")
-        return found
+        return response.status, response.read()
 
 
 def form(jpeg: bytes, **fields: str) -> bytes:
@@ -340,7 +350,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
         ThreadPoolExecutor(cores) as decoders,
     ):
         client = stack.client()
-        client.post(form(fresh(1)[0], wait="30"))
+        client.wake(form(fresh(1)[0]))
         apart = disagreement(peer, client, fresh(1)[0])
         print(
             f"answers differ by {apart[0]:.1e} (probabilities), {apart[1]:.1e} (CAM, in 8 bits)", flush=True

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import func, insert, literal, select, text, update
 from sqlalchemy.orm import Session, undefer
 
@@ -141,9 +142,8 @@ def work(db: Session, prediction_id: UUID) -> Work | None:
 
 
 def _upload(db: Session, prediction_id: UUID) -> bytes | None:
-    """The image, sent as it is: SQLAlchemy asks for text, which is two digits a byte (a megabyte: 3 ms more)."""
-    connection = db.connection().connection.driver_connection
-    assert connection is not None
+    """The image, received as it is. SQLAlchemy asks for text, two digits a byte: 4 ms of both sides for a megabyte."""
+    connection: psycopg.Connection[Any] = db.connection().connection.driver_connection  # type: ignore[assignment]
     with connection.cursor(binary=True) as cursor:
         found = cursor.execute("SELECT image FROM predictions WHERE id = %s", (prediction_id,)).fetchone()
     return None if found is None else found[0]
