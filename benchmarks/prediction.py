@@ -123,15 +123,18 @@ class Peer:
         cam = torch.nn.functional.interpolate(cam, (CROP, CROP), mode="bilinear", align_corners=False)[:, 0]
         return probabilities.numpy(), (cam / cam.amax((1, 2), keepdim=True).clamp_min(1e-30)).numpy()
 
-    def batched(self, jpegs: Sequence[bytes], pool: ThreadPoolExecutor) -> None:
-        """All of them; the next batch is decoded while this one is answered."""
+    def batched(self, jpegs: Sequence[bytes], pool: ThreadPoolExecutor) -> npt.NDArray[np.float32]:
+        """(n, classes) probabilities; the next batch is decoded while this one is answered."""
         batches = [jpegs[start : start + BATCH] for start in range(0, len(jpegs), BATCH)]
         ahead: list[list[Future[Tensor]]] = []
+        found = []
         for position in range(len(batches)):
             while len(ahead) < 2 and position + len(ahead) < len(batches):
                 following = batches[position + len(ahead)]
                 ahead.append([pool.submit(self.pixels, jpeg) for jpeg in following])
-            self.answer([pixels.result() for pixels in ahead.pop(0)])
+            probabilities, _ = self.answer([pixels.result() for pixels in ahead.pop(0)])
+            found.append(probabilities)
+        return np.concatenate(found)
 
 
 @dataclass(frozen=True)
