@@ -15,7 +15,7 @@ A = TypeVar("A")
 Together = Callable[[Sequence[Q]], Sequence[A]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself: a question may hold what cannot be compared, as tensors
 class _Asked(Generic[Q, A]):
     question: Q
     together: Together[Q, A]

@@ -44,6 +44,26 @@ def test_what_comes_while_a_batch_is_answered_makes_up_the_next() -> None:
     assert other.batches == [[9]]
 
 
+def test_questions_are_never_compared() -> None:
+    """Tensors in them have no truth value: the thread that answers would end."""
+
+    class Question:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, _: object) -> bool:
+            raise RuntimeError("ambiguous")
+
+    gate, batches = threading.Event(), Batches[Question, int](2)
+
+    def count(questions: Sequence[Question]) -> list[int]:
+        gate.wait(10)
+        return [len(questions)] * len(questions)
+
+    asked = [batches.ask(count, Question()) for _ in range(5)]
+    gate.set()
+    assert all(answer.result(10) in (1, 2) for answer in asked)
+
+
 def test_only_who_asks_for_the_impossible_gets_none() -> None:
     network, batches = Network(), Batches[int, int](4)
     network.open.clear()

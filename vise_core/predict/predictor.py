@@ -64,7 +64,7 @@ class Prediction:
         return overlay(shown, self.heat, self.options.strength, box, self.options.colour_map)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Question:
     """An image as a predictor's network takes it, and what is asked about it.
 
