@@ -63,7 +63,7 @@ from .tracking_pages import running
 SLOWER, THROUGHPUT = 1.3, 0.9
 CLASSES = ("amusement", "anger", "awe", "contentment", "disgust", "excitement", "fear", "sadness")
 SIZE, RESIZE, CROP = (1920, 1440), 256, 224
-BATCH = 16
+BATCH = 8
 PREDICTIONS = "/api/v1/predictions"
 BOUNDARY = "----vise-benchmark"
 GIVE_UP = 300.0
@@ -164,6 +164,10 @@ class Client:
         if status != 200:
             raise RuntimeError(f"{status}: {found[:500]!r}")
         return found
+
+    def fresh(self) -> None:
+        """Connect anew with the next question: the server hangs up on who was silent for 5 s."""
+        self._connection.close()
 
     def wake(self, body: bytes) -> None:
         """Ask until the worker, which loads torch and the model first, has answered."""
@@ -275,6 +279,7 @@ def latencies(
     peer: Peer, client: Client, jpegs: Sequence[bytes], **fields: str
 ) -> tuple[list[float], list[float]]:
     """(ours, the peer's) of each image in turn, rising, ms."""
+    client.fresh()
     ours, theirs = [], []
     for jpeg in jpegs:
         body = form(jpeg, **fields)
@@ -285,6 +290,8 @@ def latencies(
 
 def throughput(clients: Sequence[Client], bodies: Sequence[bytes]) -> float:
     """Images a second of clients that each ask again as soon as they are answered."""
+    for client in clients:
+        client.fresh()
     waiting = iter(bodies)
     guard = threading.Lock()
 
@@ -361,22 +368,23 @@ def measure(options: argparse.Namespace) -> list[Row]:
         agree = Row(
             "prediction: same answers", f"{max(apart):.1e}", needed="< 1/255", reached=max(apart) < 1 / 255
         )
-        latencies(peer, client, fresh(3), overlay="false")
-        ours, theirs = latencies(peer, client, fresh(options.requests), overlay="false")
+        latencies(peer, client, fresh(3), overlay="false", wait="30")
+        ours, theirs = latencies(peer, client, fresh(options.requests), overlay="false", wait="30")
         rows = [agree, _latency(ours, theirs)]
         drawn, _ = latencies(peer, client, fresh(max(3, options.requests // 4)))
         rows.append(Row("the same with an overlay drawn", _p50_p95(drawn)))
-        again = form(fresh(1)[0], overlay="false")
+        client.fresh()
+        again = form(fresh(1)[0], overlay="false", wait="30")
         client.post(again)
         repeats = sorted(clocked(lambda: client.post(again)) for _ in range(options.requests))
         rows.append(Row("the same image again, from the cache", _p50_p95(repeats)))
         for row in rows[1:]:
             print(f"{row.name}: {row.ours}; in one process {row.peer or '–'} {row.ratio}", flush=True)
         clients = [stack.client() for _ in range(options.clients)]
-        throughput(clients, [form(one, overlay="false") for one in fresh(options.clients)])
+        throughput(clients, [form(one, overlay="false", wait="30") for one in fresh(options.clients)])
         rates = []
         for _ in range(options.rounds):
-            bodies = [form(one, overlay="false") for one in fresh(options.images)]
+            bodies = [form(one, overlay="false", wait="30") for one in fresh(options.images)]
             served = throughput(clients, bodies)
             images = fresh(options.images)
             bare = 1000 * len(images) / clocked(lambda images=images: peer.batched(images, decoders))  # type: ignore[misc]

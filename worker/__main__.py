@@ -14,7 +14,7 @@ def main() -> None:
     run.add_argument(
         "--concurrency",
         type=int,
-        help="What it takes up at a time; without: one run, or as many predictions as go through a network together.",
+        help="What it takes up at a time; without: one run, or two batches of predictions.",
     )
     commands.add_parser("dispatch", help="announce queued runs and take back lost ones")
     options = parser.parse_args()
@@ -24,7 +24,7 @@ def main() -> None:
         dispatch.main()
         return
     from .app import app
-    from .predict import BATCH
+    from .predict import AT_ONCE
 
     # Threads of a matrix product that wait must sleep: awake they take the cores from each other's work as soon as
     # anything else runs on the host (measured: pretraining at a sixth of its speed beside three test runs).
@@ -41,7 +41,7 @@ def main() -> None:
             "worker",
             f"--queues={options.queues}",
             "--pool=threads",
-            f"--concurrency={options.concurrency or (1 if runs else BATCH)}",
+            f"--concurrency={options.concurrency or (1 if runs else AT_ONCE)}",
             "--loglevel=INFO",
             "--without-gossip",
             "--without-mingle",

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Sized)
 
 log = logging.getLogger("vise.predict")
-BATCH = 16
-"""Images in one forward pass at most, and so the questions that a worker takes up at a time."""
+BATCH = 8
+"""Images in one forward pass at most. A processor gains nothing from more."""
+AT_ONCE = 2 * BATCH
+"""Questions that a worker takes up at a time: while one batch is computed, the next is decoded."""
 MAX_PIXELS = 50_000_000
 THUMBNAIL = 128
 
