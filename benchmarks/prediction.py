@@ -153,6 +153,7 @@ class Client:
 
     def __init__(self, stack: Stack) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(stack.url).netloc, timeout=GIVE_UP)
+        self._used = time.monotonic()
         self._headers = {
             "Authorization": f"Bearer {stack.token}",
             "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
@@ -165,10 +166,6 @@ class Client:
             raise RuntimeError(f"{status}: {found[:500]!r}")
         return found
 
-    def fresh(self) -> None:
-        """Connect anew with the next question: the server hangs up on who was silent for 5 s."""
-        self._connection.close()
-
     def wake(self, body: bytes) -> None:
         """Ask until the worker, which loads torch and the model first, has answered."""
         until = time.monotonic() + GIVE_UP
@@ -177,9 +174,13 @@ class Client:
                 raise RuntimeError(f"no answer in {GIVE_UP:g} s")
 
     def _post(self, body: bytes) -> tuple[int, bytes]:
+        if time.monotonic() - self._used > 2:
+            self._connection.close()  # the server hangs up on who was silent for 5 s
         self._connection.request("POST", PREDICTIONS, body, self._headers)
         response = self._connection.getresponse()
-        return response.status, response.read()
+        found = response.status, response.read()
+        self._used = time.monotonic()
+        return found
 
 
 def form(jpeg: bytes, **fields: str) -> bytes:
@@ -279,7 +280,6 @@ def latencies(
     peer: Peer, client: Client, jpegs: Sequence[bytes], **fields: str
 ) -> tuple[list[float], list[float]]:
     """(ours, the peer's) of each image in turn, rising, ms."""
-    client.fresh()
     ours, theirs = [], []
     for jpeg in jpegs:
         body = form(jpeg, **fields)
@@ -290,8 +290,6 @@ def latencies(
 
 def throughput(clients: Sequence[Client], bodies: Sequence[bytes]) -> float:
     """Images a second of clients that each ask again as soon as they are answered."""
-    for client in clients:
-        client.fresh()
     waiting = iter(bodies)
     guard = threading.Lock()
 
@@ -373,7 +371,6 @@ def measure(options: argparse.Namespace) -> list[Row]:
         rows = [agree, _latency(ours, theirs)]
         drawn, _ = latencies(peer, client, fresh(max(3, options.requests // 4)))
         rows.append(Row("the same with an overlay drawn", _p50_p95(drawn)))
-        client.fresh()
         again = form(fresh(1)[0], overlay="false", wait="30")
         client.post(again)
         repeats = sorted(clocked(lambda: client.post(again)) for _ in range(options.requests))

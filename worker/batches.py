@@ -33,8 +33,8 @@ class Batches(Generic[Q, A]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._asked: queue.SimpleQueue[_Asked[Q, A]] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name="batches", daemon=True)
-        self._thread.start()
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
 
     def ask(self, together: Together[Q, A], question: Q) -> Future[A]:
         """The promise of ``together([question])[0]``; equal callables are one network.
@@ -43,6 +43,10 @@ class Batches(Generic[Q, A]):
         """
         asked = _Asked(question, together, Future[A]())
         self._asked.put(asked)
+        with self._guard:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="batches", daemon=True)
+                self._thread.start()
         return asked.answer
 
     def _serve(self) -> None:

@@ -21,23 +21,22 @@ T = TypeVar("T", bound=Sized)
 
 
 class Loaded:
-    """The models used last, together at most ``most`` bytes. The newest stays however large it is."""
+    """The models used last. The newest stays however large it is."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._held: OrderedDict[str, Sized] = OrderedDict()
         # Held while loading too: two threads that want the same model load it once.
         self._guard = threading.Lock()
 
-    def get(self, key: str, load: Callable[[], T]) -> T:
-        """The model under this key, loaded where it is not held; raises what ``load`` raises.
+    def get(self, key: str, load: Callable[[], T], most: int) -> T:
+        """The model under this key, loaded where it is not held: then others go until all is at most ``most`` bytes.
 
-        The same key must always be of the same kind of model.
+        The same key must always be of the same kind of model. Raises what ``load`` raises.
         """
         with self._guard:
             if key not in self._held:
                 self._held[key] = load()
-                while self.nbytes > self._most and len(self._held) > 1:
+                while self.nbytes > most and len(self._held) > 1:
                     dropped, model = self._held.popitem(last=False)
                     log.info("dropped %s, %d bytes", dropped[:12], model.nbytes)
             self._held.move_to_end(key)

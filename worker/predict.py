@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -39,6 +39,10 @@ AT_ONCE = 2 * BATCH
 """Questions that a worker takes up at a time: while one batch is computed, the next is decoded."""
 MAX_PIXELS = 50_000_000
 THUMBNAIL = 128
+
+_loaded = Loaded()
+"""Models of both kinds, of this process."""
+_batches: Batches[Question, Prediction] = Batches(BATCH)
 
 
 def answer(prediction_id: UUID) -> None:
@@ -104,17 +108,6 @@ def engagement_predictor(here: Context, work: engagement.Work) -> EngagementPred
     return _kept(here, hashlib.sha256(key.encode()).hexdigest(), load)
 
 
-@cache
-def _loaded(most: int) -> Loaded:
-    """Models of both kinds, of this process."""
-    return Loaded(most)
-
-
-@cache
-def _batches() -> Batches[Question, Prediction]:
-    return Batches(BATCH)
-
-
 def _kept(here: Context, key: str, load: Callable[[Path], T]) -> T:
     def fetch() -> T:
         folder = here.settings.workspaces.resolve() / "predictors" / here.name / key
@@ -123,7 +116,7 @@ def _kept(here: Context, key: str, load: Callable[[Path], T]) -> T:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    return _loaded(here.settings.loaded_models_bytes).get(key, fetch)
+    return _loaded.get(key, fetch, here.settings.loaded_models_bytes)
 
 
 def _predict(here: Context, work: predictions.Work) -> predictions.Answer:
@@ -134,7 +127,7 @@ def _predict(here: Context, work: predictions.Work) -> predictions.Answer:
 
     image = _decoded(work.image)
     model = predictor(here, work.sha256, work.manifest)
-    promised = _batches().ask(model.answer, model.ask(image, work.options))
+    promised = _batches.ask(model.answer, model.ask(image, work.options))
     # While the network computes. Encoded anew: what the upload says of the place and the camera is not kept.
     picture = encode_jpeg(for_eyes(image))
     thumbnail = encode_jpeg(for_eyes(image, THUMBNAIL)) if work.keep else None

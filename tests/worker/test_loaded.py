@@ -35,33 +35,33 @@ def reference(asked: list[str], sizes: dict[str, int], most: int) -> list[str]:
 def test_the_models_used_last_stay_as_far_as_they_fit(
     asked: list[str], sizes: dict[str, int], most: int
 ) -> None:
-    loaded = Loaded(most)
+    loaded = Loaded()
     for position, name in enumerate(asked):
-        found = loaded.get(name, lambda name=name: Weights(sizes[name]))
+        found = loaded.get(name, lambda name=name: Weights(sizes[name]), most)
         assert found.nbytes == sizes[name]
         assert loaded.keys() == reference(asked[: position + 1], sizes, most)
         assert loaded.nbytes <= most or loaded.keys() == [name]
 
 
 def test_threads_that_want_the_same_model_load_it_once() -> None:
-    loaded, times = Loaded(10), []
+    loaded, times = Loaded(), []
 
     def load() -> Weights:
         times.append(1)
         return Weights(1)
 
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: loaded.get("model", load), range(50)))
+        found = list(pool.map(lambda _: loaded.get("model", load, 10), range(50)))
     assert len(times) == 1
     assert all(one is found[0] for one in found)
 
 
 def test_a_model_that_cannot_be_loaded_leaves_no_trace() -> None:
-    loaded = Loaded(10)
+    loaded = Loaded()
 
     def broken() -> Weights:
         raise OSError("torn")
 
     with pytest.raises(OSError, match="torn"):
-        loaded.get("model", broken)
-    assert loaded.get("model", lambda: Weights(3)).nbytes == 3
+        loaded.get("model", broken, 10)
+    assert loaded.get("model", lambda: Weights(3), 10).nbytes == 3
