@@ -42,6 +42,12 @@ class Settings(BaseSettings):
         "comma-separated, such as 10.0.0.0/8. Workers read it too.",
     )
     prediction_timeout_seconds: float = Field(120, gt=0)
+    loaded_models_bytes: int = Field(
+        4 * 2**30,
+        ge=0,
+        description="Weights that a prediction worker keeps in memory; the models used last stay. The newest does in "
+        "any case.",
+    )
 
     @property
     def workspaces(self) -> Path:

@@ -43,6 +43,7 @@ REGISTRY = (
     Benchmark("linear", ("--epochs", "5", "--peer-splits", "1")),
     Benchmark("training", ("--steps", "10", "--rounds", "3", "--loader-images", "64")),
     Benchmark("startup", ("--repeats", "3")),
+    Benchmark("prediction", ("--requests", "8", "--images", "32", "--rounds", "1")),
     Benchmark(
         "tracking_pages",
         ("--runs", "300", "--points", "20000", "--repeats", "3", "--no-browser"),

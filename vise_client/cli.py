@@ -213,7 +213,12 @@ def predict(
 
     with connect() as vise:
         for image in images:
-            found = vise.predict(image.read_bytes(), model_id=UUID(model) if model else None, method=method)
+            found = vise.predict(
+                image.read_bytes(),
+                model_id=UUID(model) if model else None,
+                method=method,
+                overlay=overlay is not None,
+            )
             ranked = sorted(found.probabilities.items(), key=lambda item: -item[1])
             _say(f"{image}: " + ", ".join(f"{name} {value:.1%}" for name, value in ranked))
             if overlay is not None and found.overlay_png:
@@ -277,10 +282,13 @@ def migrate() -> None:
 @app.command()
 def worker(
     queues: Annotated[str, typer.Option(help="cpu, gpu, predict; comma-separated.")] = "cpu,gpu",
-    concurrency: Annotated[int, typer.Option(min=1)] = 1,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Without: one run, or a batch of predictions, at a time.")
+    ] = None,
 ) -> None:
     """Take up runs (or answer predictions) until told to stop."""
-    _become("-m", "worker", "run", "--queues", queues, "--concurrency", str(concurrency))
+    wanted = [] if concurrency is None else ["--concurrency", str(concurrency)]
+    _become("-m", "worker", "run", "--queues", queues, *wanted)
 
 
 @app.command()

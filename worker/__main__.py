@@ -11,7 +11,11 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="take up runs and predictions from some queues")
     run.add_argument("--queues", default="cpu,gpu")
-    run.add_argument("--concurrency", type=int, default=1)
+    run.add_argument(
+        "--concurrency",
+        type=int,
+        help="What it takes up at a time; without: one run, or two batches of predictions.",
+    )
     commands.add_parser("dispatch", help="announce queued runs and take back lost ones")
     options = parser.parse_args()
     if options.command == "dispatch":
@@ -20,11 +24,13 @@ def main() -> None:
         dispatch.main()
         return
     from .app import app
+    from .predict import AT_ONCE
 
     # Threads of a matrix product that wait must sleep: awake they take the cores from each other's work as soon as
     # anything else runs on the host (measured: pretraining at a sixth of its speed beside three test runs).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if set(options.queues.split(",")) & {"cpu", "gpu"}:
+    runs = set(options.queues.split(",")) & {"cpu", "gpu"}
+    if runs:
         from .execute import get_ready
 
         # From this thread, which lives as long as the worker: Linux ends what a thread has started with it.
@@ -35,7 +41,7 @@ def main() -> None:
             "worker",
             f"--queues={options.queues}",
             "--pool=threads",
-            f"--concurrency={options.concurrency}",
+            f"--concurrency={options.concurrency or (1 if runs else AT_ONCE)}",
             "--loglevel=INFO",
             "--without-gossip",
             "--without-mingle",

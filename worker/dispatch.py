@@ -67,7 +67,7 @@ def _publish(here: Context) -> bool:
     try:
         while True:
             with here.sessions.begin() as db:
-                if outbox.publish_due(db, publish) == 0:
+                if outbox.publish_due(db, publish) < outbox.MOST:
                     return True
     except _broker_errors() as error:
         log.warning("the broker does not answer, messages wait: %s", error)

@@ -6,9 +6,7 @@ import hashlib
 import io
 import logging
 import shutil
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -22,23 +20,29 @@ from backend.store import artifacts, engagement, predictions
 from vise_client.schemas import EngagementAnswer
 from vise_core.errors import BadInput
 
+from .batches import Batches
 from .context import Context, context
+from .loaded import Loaded, Sized
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from vise_core.predict import EngagementPredictor, Predictor
+    from vise_core.predict import EngagementPredictor, Prediction, Predictor
+    from vise_core.predict.predictor import Question
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Sized)
 
 log = logging.getLogger("vise.predict")
-KEEP_LOADED = 4
-"""Models of both kinds: the page lays several beside each other."""
+BATCH = 8
+"""Images in one forward pass at most. A processor gains nothing from more."""
+AT_ONCE = 2 * BATCH
+"""Questions that a worker takes up at a time: while one batch is computed, the next is decoded."""
 MAX_PIXELS = 50_000_000
 THUMBNAIL = 128
 
-_loaded: OrderedDict[str, Any] = OrderedDict()
-_loading = threading.Lock()
+_loaded = Loaded()
+"""Models of both kinds, of this process."""
+_batches: Batches[Question, Prediction] = Batches(BATCH)
 
 
 def answer(prediction_id: UUID) -> None:
@@ -105,18 +109,14 @@ def engagement_predictor(here: Context, work: engagement.Work) -> EngagementPred
 
 
 def _kept(here: Context, key: str, load: Callable[[Path], T]) -> T:
-    with _loading:
-        if key not in _loaded:
-            folder = here.settings.workspaces.resolve() / "predictors" / here.name / key
-            try:
-                _loaded[key] = load(folder)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-            while len(_loaded) > KEEP_LOADED:
-                _loaded.popitem(last=False)
-        _loaded.move_to_end(key)
-        found: T = _loaded[key]
-        return found
+    def fetch() -> T:
+        folder = here.settings.workspaces.resolve() / "predictors" / here.name / key
+        try:
+            return load(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return _loaded.get(key, fetch, here.settings.loaded_models_bytes)
 
 
 def _predict(here: Context, work: predictions.Work) -> predictions.Answer:
@@ -126,22 +126,31 @@ def _predict(here: Context, work: predictions.Work) -> predictions.Answer:
     from vise_core.predict.predictor import for_eyes
 
     image = _decoded(work.image)
-    found = predictor(here, work.sha256, work.manifest).predict(image, work.options)
-    png = io.BytesIO()
-    found.overlay.save(png, "PNG")
+    model = predictor(here, work.sha256, work.manifest)
+    promised = _batches.ask(model.answer, model.ask(image, work.options))
+    # While the network computes. Encoded anew: what the upload says of the place and the camera is not kept.
+    picture = encode_jpeg(for_eyes(image))
+    thumbnail = encode_jpeg(for_eyes(image, THUMBNAIL)) if work.keep else None
+    found = promised.result()
     return predictions.Answer(
         predicted=found.predicted,
         target=found.target,
         probabilities=found.probabilities,
-        overlay=png.getvalue(),
+        overlay=_png(found.overlay) if work.options.overlay else predictions.NOT_DRAWN,
         heat=encode_heat(found.heat),
         region=[float(side) for side in found.seen],
-        # Encoded anew: what the upload says of the place and the camera is not kept.
-        picture=encode_jpeg(for_eyes(image)),
-        thumbnail=encode_jpeg(for_eyes(image, THUMBNAIL)) if work.keep else None,
+        picture=picture,
+        thumbnail=thumbnail,
         sha256=hashlib.sha256(work.image).hexdigest() if work.keep else None,
         milliseconds=1000 * (time.perf_counter() - clock),
     )
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    # A photograph hardly gets smaller by trying harder: a tenth, for six times the time.
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def _decoded(image: bytes) -> Image.Image:

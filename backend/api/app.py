@@ -36,8 +36,10 @@ from . import (
     runs,
     views,
 )
+from .answered import Answered
 from .dependencies import identify
 from .limits import RequestLimits
+from .repeats import Repeats
 
 gc.freeze()
 gc.enable()
@@ -51,8 +53,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     engine = connect(found.database_url, pool_size=10)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with app.state.answered.listening(found.database_url):
+            yield
         engine.dispose()
 
     app = FastAPI(
@@ -68,6 +71,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = found
     app.state.engine = engine
     app.state.sessions = session_factory(engine)
+    app.state.answered = Answered()
+    app.state.repeats = Repeats()
     audit.watch(app.state.sessions)
     app.state.storage = Storage(found.storage_url)
     errors.install(app)

@@ -43,7 +43,7 @@ async def ask(
         request,
         response,
         wait,
-        create=lambda db: engagement.create(db, data, run_id, EngagementOptions(top=top), who.user_id).id,
+        create=lambda db: engagement.create(db, data, run_id, EngagementOptions(top=top), who.user_id),
         state=engagement.state,
         view=engagement.view,
         refusal="No answer",

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
 
-from backend.store import feedback, predictions
+from backend.store import feedback, models, predictions
 from backend.store.tables import Prediction
 from backend.store.users import Identity
 from vise_client.schemas import (
@@ -25,6 +26,7 @@ from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap, PredictOpt
 
 from .dependencies import Config, Db, Who, editor
 from .errors import ApiProblem
+from .repeats import Repeats, question_key
 from .uploads import ask_worker, read_image
 
 router = APIRouter(tags=["predictions"])
@@ -50,6 +52,7 @@ async def predict(
     target_class: Annotated[str | None, Form(max_length=200)] = None,
     strength: Annotated[float, Form(ge=0, le=1)] = 0.5,
     colour_map: Annotated[ColourMap, Form()] = COLOUR_MAP,
+    overlay: Annotated[bool, Form(description="Draw the map over the image too, which takes time.")] = True,
     batch: Annotated[UUID | None, Form(description="Asked together with others: any UUID of yours.")] = None,
     position: Annotated[int, Form(ge=0, le=10_000, description="Which image of the batch.")] = 0,
     keep: Annotated[bool, Form(description="Keep a thumbnail and the SHA-256 in the history.")] = False,
@@ -58,18 +61,36 @@ async def predict(
 ) -> PredictionView:
     """Probabilities, the class activation map and its overlay; 202 with a Location where it takes longer than ``wait``.
 
-    The upload is dropped once it is answered; what can be seen in the answer is forgotten after an hour.
+    A question that was asked before is answered from the row of then, as long as that is whole. The upload is dropped
+    once it is answered; what can be seen in the answer is forgotten after an hour.
     """
     data = await read_image(image, settings.max_upload_bytes)
     options = PredictOptions(
-        method=method, target_class=target_class or None, strength=strength, colour_map=colour_map
+        method=method,
+        target_class=target_class or None,
+        strength=strength,
+        colour_map=colour_map,
+        overlay=overlay,
     )
     asked = predictions.Asked(batch=batch, position=position, keep=keep, synthetic=synthetic)
+    repeats: Repeats = request.app.state.repeats
+
+    def create(db: Session) -> Prediction:
+        model = models.get(db, model_id)
+        key = question_key(data, models.weights(db, model), options, keep)
+        if (before := repeats.find(key)) is not None:
+            again = predictions.repeat(db, before, model, options, who.user_id, asked)
+            if again is not None:
+                return again
+        queued = predictions.create(db, data, model, options, who.user_id, asked)
+        repeats.note(key, queued.id)
+        return queued
+
     return await ask_worker(
         request,
         response,
         wait,
-        create=lambda db: predictions.create(db, data, model_id, options, who.user_id, asked).id,
+        create=create,
         state=predictions.state,
         view=predictions.view,
         refusal="No prediction",

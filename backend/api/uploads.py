@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,13 +14,15 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
 from backend.store.database import Sessions
+from backend.store.tables import Engagement, Prediction
 from vise_client.schemas import EngagementView, PredictionView
 
 from .errors import ApiProblem
 
 Answer = TypeVar("Answer", PredictionView, EngagementView)
 
-FIRST_LOOK, LONGEST_PAUSE = 0.02, 0.25
+LOOK_SECONDS = 0.5
+"""Between two looks at the row of a question: the answer is told by a notification, which may be lost."""
 
 
 async def read_image(image: UploadFile, most: int) -> bytes:
@@ -47,7 +50,7 @@ async def ask_worker(
     response: Response,
     wait: float,
     *,
-    create: Callable[[Session], UUID],
+    create: Callable[[Session], Prediction | Engagement],
     state: Callable[[Session, UUID], str | None],
     view: Callable[[Session, UUID], Answer],
     refusal: str,
@@ -59,9 +62,10 @@ async def ask_worker(
     """
     sessions: Sessions = request.app.state.sessions
 
-    def queue() -> UUID:
+    def queue() -> tuple[UUID, str]:
         with sessions.begin() as db:
-            return create(db)
+            row = create(db)
+            return row.id, row.state
 
     def look() -> str | None:
         with sessions() as db:
@@ -71,8 +75,11 @@ async def ask_worker(
         with sessions() as db:
             return view(db, asked)
 
-    asked: UUID = await run_in_threadpool(queue)
-    await _answered(look, wait)
+    asked: UUID
+    asked, now = await run_in_threadpool(queue)
+    if now == "queued":
+        with request.app.state.answered.awaited(asked) as answered:
+            await _answered(answered, look, wait)
     found = await run_in_threadpool(read)
     if found.state == "failed":
         raise ApiProblem(422, refusal, found.error or "the image could not be used")
@@ -83,11 +90,12 @@ async def ask_worker(
     return found
 
 
-async def _answered(state: Callable[[], str | None], wait: float) -> None:
-    """Look again and again, each time a little later, without holding a thread or a connection meanwhile."""
-    until, pause = time.monotonic() + wait, FIRST_LOOK
-    while time.monotonic() < until:
+async def _answered(answered: asyncio.Event, state: Callable[[], str | None], wait: float) -> None:
+    """Wait for the event, without holding a thread or a connection meanwhile."""
+    until = time.monotonic() + wait
+    while (left := until - time.monotonic()) > 0:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(answered.wait(), min(LOOK_SECONDS, left))
+            return
         if await run_in_threadpool(state) != "queued":
             return
-        await asyncio.sleep(min(pause, max(0.0, until - time.monotonic())))
-        pause = min(1.5 * pause, LONGEST_PAUSE)

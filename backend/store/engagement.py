@@ -14,7 +14,7 @@ from vise_core.specs.explain import EngagementOptions
 from vise_core.specs.recipes import InputRef
 
 from .errors import Conflict, Invalid, NotFound
-from .predictions import PICTURES, QUEUE
+from .predictions import ANSWERED, PICTURES, QUEUE
 from .tables import Artifact, Engagement, Outbox, Run
 
 TASK = "worker.engagement"
@@ -198,3 +198,4 @@ def _close(db: Session, engagement_id: UUID, **values: Any) -> None:
         .where(Engagement.id == engagement_id, Engagement.state == "queued")
         .values(image=None, **values)
     )
+    db.execute(select(func.pg_notify(ANSWERED, str(engagement_id))))

@@ -106,6 +106,11 @@ def get(db: Session, model_id: UUID | None) -> Model:
     return model
 
 
+def weights(db: Session, model: Model) -> str:
+    """The SHA-256 of the model's files."""
+    return db.scalars(select(Artifact.sha256).where(Artifact.id == model.artifact_id)).one()
+
+
 def list_models(
     db: Session, *, search: str = "", task: str = "", offset: int = 0, limit: int = 1000
 ) -> list[Model]:

@@ -14,14 +14,19 @@ Publish = Callable[[str, UUID, str], None]
 """(task, argument, queue) → sent; raises where the broker does not answer."""
 
 
-def publish_due(db: Session, publish: Publish, *, most: int = 200) -> int:
-    """Send what waits, oldest first, and forget it; returns how many were sent.
+MOST = 200
+"""Messages in one transaction."""
+
+
+def publish_due(db: Session, publish: Publish) -> int:
+    """Send what waits, oldest first, and forget it; returns how many were sent: fewer than ``MOST``, and that was all.
 
     Sent before the commit: a crash in between sends a message twice, which does no harm, and never loses one.
     Several dispatchers may run at once: each takes rows that no other holds.
     """
-    rows = db.scalars(select(Outbox).order_by(Outbox.id).limit(most).with_for_update(skip_locked=True)).all()
+    rows = db.scalars(select(Outbox).order_by(Outbox.id).limit(MOST).with_for_update(skip_locked=True)).all()
     for row in rows:
         publish(row.task, row.argument, row.queue)
-    db.execute(delete(Outbox).where(Outbox.id.in_([row.id for row in rows])))
+    if rows:
+        db.execute(delete(Outbox).where(Outbox.id.in_([row.id for row in rows])))
     return len(rows)

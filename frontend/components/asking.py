@@ -66,6 +66,7 @@ def ask_all(
                 model_id=model_id,
                 method=wish.method,
                 target_class=wish.target_class,
+                overlay=False,  # the page tints the picture itself
                 batch=batch,
                 position=position,
                 keep=wish.keep,

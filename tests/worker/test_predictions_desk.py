@@ -6,6 +6,7 @@ import io
 import tarfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -85,6 +86,64 @@ def test_the_answer_s_heat_tints_the_picture_as_the_overlay_does(api) -> None:
     # The picture is a JPEG of the upload, the overlay was drawn on the upload itself.
     assert np.abs(blended - overlay).mean() < 2
     assert (answer["colour_map"], answer["strength"], answer["target_class"]) == ("cividis", 0.6, "fear")
+
+
+def test_the_same_question_again_is_answered_from_the_row_of_then(api, cluster) -> None:
+    """The worker is gone: whoever is answered is answered from what is there."""
+    asked = {"overlay": "true", "keep": "true", "target_class": "fear"}
+    first = ask(api, photograph(1), **asked)
+    bare = ask(api, photograph(2), overlay="false")
+    assert bare["overlay_png"] is None
+    assert bare["heat_png"] is not None
+    assert bare["pictured_until"] is not None
+    worker = cluster.processes[-1]
+    worker.kill()
+    worker.wait()
+
+    again = ask(api, photograph(1), **asked, position="3", batch=str(uuid4()))
+    own = {"id", "batch", "position", "created_at", "pictured_until"}
+    assert {k: v for k, v in again.items() if k not in own} == {
+        k: v for k, v in first.items() if k not in own
+    }
+    assert again["id"] != first["id"]
+    assert [row["thumbnail_jpg"] is not None for row in history(api, batch=again["batch"])] == [True]
+    picture = f"{PREFIX}/predictions/{{}}/picture"
+    assert api.get(picture.format(again["id"])).content == api.get(picture.format(first["id"])).content != b""
+
+    def queued(data: bytes, **form: str) -> bool:
+        response = api.post(f"{PREFIX}/predictions", files={"image": ("x", data)}, data={"wait": "0", **form})
+        return response.status_code == 202
+
+    assert not queued(photograph(1), **asked)
+    assert queued(photograph(3), **asked)
+    assert queued(photograph(1), **asked | {"target_class": "joy"})
+    assert queued(photograph(1), **asked | {"keep": "false"})
+    assert queued(photograph(1), **asked | {"overlay": "false"})
+    # What is forgotten or deleted is no answer any more.
+    grow_old(cluster, bare["id"])
+    sweep(cluster)
+    assert queued(photograph(2), overlay="false")
+    # The row of a repetition was not noted: it goes with the first.
+    assert api.delete(f"{PREFIX}/predictions/{first['id']}").status_code == 204
+    assert queued(photograph(1), **asked)
+
+
+def test_many_who_ask_at_once_get_what_each_gets_alone(api) -> None:
+    """Threads of the worker, one network; the slow reference is one question after the other."""
+    questions = [
+        (seed, {"method": method, "target_class": target})
+        for seed, method, target in zip(
+            range(8), ("cam", "gradcam") * 4, ("fear", "joy", "", "") * 2, strict=True
+        )
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda one: ask(api, photograph(one[0]), **one[1]), questions))
+    for (seed, form), answer in zip(questions, together, strict=True):
+        # A comment behind the picture: other bytes, so that the answer is not that of the row above.
+        alone = ask(api, photograph(seed) + b" ", **form)
+        assert answer["probabilities"] == pytest.approx(alone["probabilities"], abs=1e-5)
+        assert (answer["predicted"], answer["target"]) == (alone["predicted"], alone["target"])
+        assert np.abs(decoded(answer["heat_png"]).astype(int) - decoded(alone["heat_png"])).max() <= 1
 
 
 def test_a_batch_comes_back_by_its_link_and_the_history_is_one_s_own(api, cluster) -> None:

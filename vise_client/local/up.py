@@ -122,10 +122,15 @@ def _processes(port: int, api_port: int) -> list[Process]:
         Process(
             "predict",
             [*python, "worker", "run", "--queues", "predict"],
-            {"VISE_WORKER_NAME": "local-predict", "OMP_NUM_THREADS": str(max(1, cores // 2))},
+            {"VISE_WORKER_NAME": "local-predict", "OMP_NUM_THREADS": str(prediction_threads())},
         ),
         Process("ui", [*python, "frontend.serve", "--host", "127.0.0.1", "--port", str(port)]),
     ]
+
+
+def prediction_threads() -> int:
+    """Threads of the prediction worker's network: half of the cores, as the other half decodes, serves and trains."""
+    return max(1, (os.cpu_count() or 1) // 2)
 
 
 def _prepare_store(url: str, home: Path, api_port: int) -> str:

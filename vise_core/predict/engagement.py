@@ -21,7 +21,7 @@ from vise_core.specs.base import Compute
 from vise_core.specs.explain import EngagementOptions
 from vise_core.specs.posts import REACTIONS
 
-from .predictor import Picture, opened
+from .predictor import Picture, opened, weight_bytes
 
 MAX_INSPECTION_BYTES = 200_000_000
 
@@ -60,7 +60,10 @@ class Engagement:
 
 
 class EngagementPredictor:
-    """A ``checkpoint`` with its heads on a device, frozen, and what its clusters mean."""
+    """A ``checkpoint`` with its heads on a device, frozen, and what its clusters mean.
+
+    Attributes: ``nbytes`` of its weights.
+    """
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class EngagementPredictor:
         self._transform = eval_transform(
             backbone.image_size, mean=backbone.mean, std=backbone.std, resize=backbone.resize
         )
+        self.nbytes = weight_bytes(self._backbone, *self._heads.values())
         self._about = None if inspection is None else _checked(inspection, self._heads)
 
     @classmethod

@@ -174,6 +174,11 @@ class PredictOptions(Record):
     target_class: str | None = Field(None, description="Class whose map is drawn; null: the most probable.")
     strength: float = Field(0.5, ge=0, le=1, description="Opacity of the map over the image.")
     colour_map: ColourMap = Field(COLOUR_MAP, description="Colours of the map over the image.")
+    overlay: bool = Field(
+        True,
+        description="Send the map drawn over the image. Drawing takes longer than the network: whoever draws the map "
+        "over the image themselves does without.",
+    )
 
 
 class EngagementOptions(Record):

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from vise_core.errors import BadCheckpoint, BadImage, BadInput
+from vise_core.explain import class_activation
 from vise_core.models.backbones import build_backbone
-from vise_core.models.classifier import ImageClassifier, save_classifier
+from vise_core.models.classifier import ImageClassifier, load_classifier, save_classifier
 from vise_core.models.heads import linear_head
 from vise_core.models.transforms import eval_transform
 from vise_core.predict import Predictor
@@ -46,8 +49,6 @@ def encoded(image: Image.Image, format: str, **options) -> bytes:
 
 
 def test_probabilities_are_those_of_the_network(predictor: Predictor, folder: Path, scene):
-    from vise_core.models.classifier import load_classifier
-
     network = load_classifier(folder)
     transform = eval_transform(64, mean=network.mean, std=network.std, resize=network.resize)
     with torch.no_grad():
@@ -115,6 +116,65 @@ def test_a_batch_answers_as_one_by_one(predictor: Predictor, scene):
     for one, together in zip(map(predictor.predict, images), predictor.predict_batch(images), strict=True):
         assert one.probabilities == pytest.approx(together.probabilities, abs=1e-5)
         assert one.overlay.size == together.overlay.size
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2**31),
+            st.integers(40, 120),
+            st.integers(40, 120),
+            st.sampled_from(["cam", "gradcam", "gradcampp", "eigencam"]),
+            st.sampled_from([None, *CLASSES]),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_one_pass_for_many_questions_answers_each_as_the_slow_way_does(predictor: Predictor, folder, asked):
+    """The slow way: image by image, in the plain memory format, one pass for the probabilities and one for the map."""
+    network = load_classifier(folder)
+    transform = eval_transform(64, mean=network.mean, std=network.std, resize=network.resize)
+    images = [
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+        for seed, width, height, _, _ in asked
+    ]
+    options = [PredictOptions(method=method, target_class=target) for *_, method, target in asked]
+    found = predictor.answer([predictor.ask(i, o) for i, o in zip(images, options, strict=True)])
+    for image, option, answer in zip(images, options, found, strict=True):
+        pixels = transform(image)[None]
+        with torch.no_grad():
+            expected = torch.softmax(network(pixels)[0].double(), 0).numpy()
+        np.testing.assert_allclose(list(answer.probabilities.values()), expected, atol=1e-5)
+        target = CLASSES.index(answer.target)
+        assert expected[target] >= expected.max() - 1e-5 or answer.target == option.target_class
+        slow = class_activation(network, pixels, option.method, [target])[0]
+        np.testing.assert_allclose(answer.heat, slow, atol=1e-3)
+
+
+def test_cam_asks_the_network_once_and_differentiates_nothing(predictor: Predictor, scene, monkeypatch):
+    backbone = predictor._classifier.backbone
+    passes = []
+    once = backbone.forward_features
+    monkeypatch.setattr(backbone, "forward_features", lambda x: passes.append(x) or once(x))
+    monkeypatch.setattr(torch.autograd, "grad", None)
+    predictor.predict_batch([scene] * 3)
+    assert [len(batch) for batch in passes] == [3]
+
+
+def test_an_overlay_is_drawn_when_it_is_looked_at_and_once(predictor: Predictor, scene, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("vise_core.predict.predictor.overlay", lambda *given: drawn.append(given) or scene)
+    answer = predictor.predict(scene)
+    assert not drawn
+    assert answer.overlay is answer.overlay is scene
+    assert len(drawn) == 1
+
+
+def test_the_weight_of_a_predictor_is_that_of_its_parameters_and_buffers(predictor: Predictor, folder):
+    state = load_classifier(folder).state_dict().values()
+    assert predictor.nbytes == sum(t.numel() * t.element_size() for t in state)
 
 
 def test_threads_get_the_answers_of_one(predictor: Predictor, scene):
