@@ -1,6 +1,6 @@
 """Run all benchmarks, each as its command, and print one table.
 
-    python -m benchmarks [--only linear startup] [--full] [--write docs/performance.md]
+    python -m benchmarks [--only linear startup] [--full] [--times 3] [--write docs/performance.md]
 
 In a small size unless ``--full`` is given; what has no small size runs with ``--full`` or ``--only``. Exits 1 where a
 command did not run to its end; with ``--full`` also where a figure is not reached.
@@ -22,10 +22,12 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=[one.module for one in REGISTRY])
     parser.add_argument("--full", action="store_true", help="Each benchmark at its own size.")
     parser.add_argument("--write", type=Path, help="Write the table here, with machine, versions and date.")
+    parser.add_argument("--times", type=int, default=1, help="Run each so often; the table has all figures.")
     options = parser.parse_args()
     bench = [one.module for one in REGISTRY if options.full or one.small is not None]
     chosen = [one for one in REGISTRY if one.module in (options.only or bench)]
-    ran = [run(one, full=options.full) for one in chosen]
+    plots = options.write and options.write.parent
+    ran = [run(one, full=options.full, plots=plots) for one in chosen for _ in range(options.times)]
     print(f"{machine()}\n\n{table(ran)}")
     if options.write:
         options.write.write_text(document(ran, full=options.full))

@@ -21,16 +21,18 @@ from .rows import Row
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "numba", "fastapi", "sqlalchemy")
 
 
+GROWTH = "growth.svg"
+
+
 @dataclass(frozen=True)
 class Benchmark:
-    """A module of this folder; ``small`` are the arguments of ``make bench``, where it takes part in that.
+    """A module of this folder, with ``parser()`` and ``measure(options)``, which returns rows.
 
-    ``rows``: it has ``parser()`` and ``measure(options)``, which returns rows. Of others the exit code counts.
+    ``small`` are the arguments of ``make bench``, where it takes part in that.
     """
 
     module: str
     small: tuple[str, ...] | None
-    rows: bool = True
 
 
 REGISTRY = (
@@ -44,14 +46,10 @@ REGISTRY = (
     Benchmark("training", ("--steps", "10", "--rounds", "3", "--loader-images", "64")),
     Benchmark("startup", ("--repeats", "3")),
     Benchmark("prediction", ("--requests", "8", "--images", "32", "--rounds", "1")),
-    Benchmark(
-        "tracking_pages",
-        ("--runs", "300", "--points", "20000", "--repeats", "3", "--no-browser"),
-        rows=False,
-    ),
+    Benchmark("tracking_pages", ("--runs", "300", "--points", "20000", "--repeats", "3", "--no-browser")),
     # These take minutes; smaller they say nothing.
-    Benchmark("tracking_mlflow", None, rows=False),
-    Benchmark("growth", None, rows=False),
+    Benchmark("tracking_mlflow", None),
+    Benchmark("growth", None),
     Benchmark("science", None),
 )
 
@@ -71,23 +69,19 @@ class Ran:
         return " ".join(["python", "-m", f"benchmarks.{self.benchmark.module}", *self.arguments])
 
 
-def run(benchmark: Benchmark, *, full: bool) -> Ran:
-    """Run it in a process of its own; what it prints goes to the error stream."""
+def run(benchmark: Benchmark, *, full: bool, plots: Path | None = None) -> Ran:
+    """Run it in a process of its own; what it prints goes to the error stream, pictures into the folder ``plots``."""
     arguments = () if full else benchmark.small or ()
-    command = [sys.executable, "-m"]
+    if plots is not None and benchmark.module == "growth":
+        arguments += ("--plot", str(plots / GROWTH))
     clock = time.perf_counter()
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "rows.json"
-        if benchmark.rows:
-            command += ["benchmarks.rows", benchmark.module, str(file), *arguments]
-        else:
-            command += [f"benchmarks.{benchmark.module}", *arguments]
+        command = [sys.executable, "-m", "benchmarks.rows", benchmark.module, str(file), *arguments]
         code = subprocess.run(command, stdout=sys.stderr, check=False).returncode
         # An import error exits with 1 too, but leaves no rows.
         found = [Row(**row) for row in json.loads(file.read_text())] if file.exists() else []
-    if not benchmark.rows and code in (0, 1):
-        found = [Row(benchmark.module, "see its own tables", reached=code == 0)]
-    elif not found:
+    if not found:
         found = [Row(benchmark.module, f"did not run to its end, exit {code}", reached=False)]
         code = code or 2
     return Ran(benchmark, arguments, code, tuple(found), time.perf_counter() - clock)
@@ -99,15 +93,24 @@ def broke(ran: Ran) -> bool:
 
 
 def table(ran: Sequence[Ran]) -> str:
-    """Markdown."""
-    words = {True: "yes", False: "no", None: ""}
+    """Markdown. What was run several times is one line with the figures of all."""
+    found: dict[str, list[Row]] = {}
+    for row in (row for one in ran for row in one.rows):
+        found.setdefault(row.name, []).append(row)
+    columns = ("ours", "peer", "ratio", "needed")
     cells = [
-        (row.name, row.ours, row.peer, row.ratio, row.needed, words[row.reached])
-        for one in ran
-        for row in one.rows
+        (name, *("; ".join(dict.fromkeys(getattr(row, c) for row in rows)) for c in columns), _reached(rows))
+        for name, rows in found.items()
     ]
     head = ("name", "ours", "peer", "ratio", "needed", "reached")
     return "".join(f"| {' | '.join(row)} |\n" for row in (head, ("---",) * len(head), *cells))
+
+
+def _reached(rows: Sequence[Row]) -> str:
+    if all(row.reached is None for row in rows):
+        return ""
+    times = sum(bool(row.reached) for row in rows)
+    return f"{times} of {len(rows)}" if len(rows) > 1 else "yes" if times else "no"
 
 
 def machine() -> str:
@@ -131,9 +134,11 @@ def document(ran: Sequence[Ran], *, full: bool) -> str:
         if full
         else "Each benchmark in a small size; the figures are for the full one."
     )
+    grown = any(one.benchmark.module == "growth" for one in ran)
+    picture = f"\n![Cost a unit over the size of the work]({GROWTH})\n" if grown else ""
     commands = "\n".join(f"- `{one.command}`: {one.seconds:.0f} s, exit {one.code}" for one in ran)
     return (
         "# Performance\n\n"
         f"Written by `python -m benchmarks --write` on {datetime.now(UTC):%Y-%m-%d}. {size}\n\n"
-        f"{machine()}\n\n{table(ran)}\n{commands}\n"
+        f"{machine()}\n\n{table(ran)}{picture}\n{commands}\n"
     )

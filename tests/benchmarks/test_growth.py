@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.growth import Measured, label_posts, plot, table
+from benchmarks.growth import Measured, label_posts, plot, table, worst
 
 
 def test_what_costs_a_fifth_more_a_unit_than_at_first_grows(capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,10 +18,12 @@ def test_what_costs_a_fifth_more_a_unit_than_at_first_grows(capsys: pytest.Captu
         Measured("large", 10, 1, 1.0, 1000),
         Measured("large", 100, 1, 1.0, 1201),
     ]
-    assert table(rows) == [
-        "large at 100: 1.20 times the memory a unit",
-        "slow at 100: 1.21 times the time a unit",
+    assert [(row.name, row.ratio, row.reached) for row in worst(rows)] == [
+        ("growth: flat, 10 to 100", "time 1.19 ×, memory 0.90 ×", True),
+        ("growth: slow, 10 to 100", "time 1.21 ×, memory 0.10 ×", False),
+        ("growth: large, 10 to 100", "time 1.00 ×, memory 1.20 ×", False),
     ]
+    table(rows)
     assert len(capsys.readouterr().out.splitlines()) == 2 + len(rows)
 
 
