@@ -49,15 +49,15 @@ KEYS = {
 BEGAN = datetime.now(UTC) - timedelta(days=60)
 
 
-def fill_database(url: str, runs: int, points: int) -> list[UUID]:
+def fill_database(url: str, runs: int, points: int) -> dict[str, list[UUID]]:
     """Write ``runs`` runs (two in three in sweeps over seeds) with ``points`` metric points in all, by COPY.
 
-    Returns the ids of the runs of stages, oldest first. The database must be migrated and empty of runs.
+    Returns the ids of the runs of each stage, oldest first. The database must be migrated and empty of runs.
     """
     rng = random.Random(0)
     per_run = max(1, points // max(1, runs))
     plain = url.replace("postgresql+psycopg://", "postgresql://")
-    made: list[UUID] = []
+    made: dict[str, list[UUID]] = {stage: [] for stage in KEYS}
     with psycopg.connect(plain) as connection, connection.cursor() as cursor:
         for start in range(0, runs, 500):
             batch = _batch(rng, range(start, min(start + 500, runs)), runs)
@@ -66,7 +66,8 @@ def fill_database(url: str, runs: int, points: int) -> list[UUID]:
             parameters = ((r["id"], *leaf) for r in stages for leaf in r["leaves"])
             _copy(cursor, "run_params", "run_id, path, position, text, number", parameters)
             _points(cursor, stages, per_run)
-            made += [row["id"] for row in stages]
+            for row in stages:
+                made[row["stage"]].append(row["id"])
         connection.commit()
         connection.autocommit = True
         cursor.execute("VACUUM ANALYZE")
@@ -330,12 +331,15 @@ DRAWN = """([at_least, what, waiting]) => {
 LINES = ".js-plotly-plot .scatterlayer .trace .js-line"
 
 
-def time_pages(page: Page, url: str, runs: list[UUID], repeats: int) -> dict[str, tuple[float, float]]:
+def time_pages(
+    page: Page, url: str, runs: dict[str, list[UUID]], repeats: int
+) -> dict[str, tuple[float, float]]:
     """From the address until all is on the screen, in a browser that is signed in.
 
-    ``runs``: ids of at least 100 runs, of which one and a hundred are looked at; each visit has others.
+    ``runs``: ids by stage; one of any stage and a hundred evaluations are looked at, each visit has others.
     """
     rng = random.Random(1)
+    every = [run for ids in runs.values() for run in ids]
 
     def visit(path: Callable[[], str], at_least: int, what: str) -> Callable[[], object]:
         def call() -> None:
@@ -345,7 +349,7 @@ def time_pages(page: Page, url: str, runs: list[UUID], repeats: int) -> dict[str
         return call
 
     def hundred() -> str:
-        return "&".join(f"run={run}" for run in rng.sample(runs, 100))
+        return "&".join(f"run={run}" for run in rng.sample(runs["evaluate"], 100))
 
     rows = ".runs tbody tr"
     search = "all=true&query=stage %3D evaluate and not archived&sort=-metric.val_accuracy"
@@ -354,7 +358,7 @@ def time_pages(page: Page, url: str, runs: list[UUID], repeats: int) -> dict[str
             "page: runs": visit(lambda: "runs", 25, rows),
             "page: runs, a search and an order": visit(lambda: f"runs?{search}", 25, rows),
             "page: runs, grouped": visit(lambda: "runs?grouped=true", 25, rows),
-            "page: run, its curves": visit(lambda: f"run?run={rng.choice(runs)}", 3, LINES),
+            "page: run, its curves": visit(lambda: f"run?run={rng.choice(every)}", 3, LINES),
             "page: compare 100 runs, what differs": visit(
                 lambda: f"compare?{hundred()}", 1, "[data-testid=stDataFrame] canvas"
             ),

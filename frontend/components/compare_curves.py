@@ -27,7 +27,8 @@ def compare_curves(found: Comparison, by: str) -> None:
         # Those that most runs have come first; the loss before others.
         key=lambda key: (-sum(v is not None for v in found.metrics[key]), key != "loss", key),
     )
-    chosen = metric_controls(found.curves, shared[: 4 if len(found.runs) <= 20 else 2])
+    # Many lines need all the room that there is.
+    chosen = metric_controls(found.curves, shared[: 4 if len(found.runs) <= 20 else 1])
     look = look_controls()
     if not chosen:
         st.info("Choose a metric above.")

@@ -31,7 +31,7 @@ CHUNKS = select(MetricChunk.__table__).order_by(MetricChunk.run_id, MetricChunk.
 
 def test_it_writes_runs_points_and_what_lists_show_of_them(database_url: str) -> None:
     migrate(database_url)
-    made = fill_database(database_url, 90, 36_000)
+    made = [run for ids in fill_database(database_url, 90, 36_000).values() for run in ids]
     engine = connect(database_url)
     with session_factory(engine)() as db:
         assert list_runs(db, RunFilter(nested=True), count=True).total == 90
