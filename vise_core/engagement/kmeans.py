@@ -174,9 +174,9 @@ def _minibatch(rows: Rows, spec: KMeansSpec, seed: int, _: How) -> tuple[Centroi
 def _spherical(rows: Rows, spec: KMeansSpec, seed: int, how: How) -> tuple[Centroids, int]:
     if sparse.issparse(rows):
         return _fit_sparse(rows, spec, seed, how, spherical=True)
-    unit = _unit(rows)
     from sklearn.cluster import kmeans_plusplus
 
+    unit = _unit(rows)
     centroids = _unit(kmeans_plusplus(unit, spec.k, random_state=seed)[0]).astype(np.float32)
     for iteration in range(1, spec.max_iter + 1):
         labels, squared = nearest_centroid(unit, centroids)

@@ -114,7 +114,9 @@ def test_sparse_and_dense_rows_give_the_same_clusters(blobs, algorithm) -> None:
     [(np.asarray, "spherical"), (sparse.csr_matrix, "spherical"), (sparse.csr_matrix, "kmeans")],
 )
 def test_clusters_that_start_at_one_place_are_seeded_anew(blobs, form, algorithm, monkeypatch) -> None:
-    monkeypatch.setattr(kmeans, "kmeans_plusplus", lambda rows, k, random_state: (rows[[0] * k], None))
+    monkeypatch.setattr(
+        "sklearn.cluster.kmeans_plusplus", lambda rows, k, random_state: (rows[[0] * k], None)
+    )
     monkeypatch.setattr(lloyd, "plus_plus", lambda rows, k, random: np.zeros(k, dtype=np.int64))
     spec = KMeansSpec(k=6, algorithm=algorithm)
     found = fit_kmeans(form(blobs), spec, seed=0, what="comments")
