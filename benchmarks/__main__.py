@@ -21,7 +21,9 @@ def main() -> int:
     )
     parser.add_argument("--only", nargs="+", choices=[one.module for one in REGISTRY])
     parser.add_argument("--full", action="store_true", help="Each benchmark at its own size.")
-    parser.add_argument("--write", type=Path, help="Write the table here, with machine, versions and date.")
+    parser.add_argument(
+        "--write", type=Path, help="Write the tables here; those of benchmarks that do not run now stay."
+    )
     parser.add_argument("--times", type=int, default=1, help="Run each so often; the table has all figures.")
     options = parser.parse_args()
     bench = [one.module for one in REGISTRY if options.full or one.small is not None]
@@ -30,7 +32,8 @@ def main() -> int:
     ran = [run(one, full=options.full, plots=plots) for one in chosen for _ in range(options.times)]
     print(f"{machine()}\n\n{table(ran)}")
     if options.write:
-        options.write.write_text(document(ran, full=options.full))
+        before = options.write.read_text() if options.write.exists() else ""
+        options.write.write_text(document(ran, full=options.full, before=before))
     if options.full:
         return int(any(one.code for one in ran))
     return int(any(broke(one) for one in ran))

@@ -22,6 +22,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "numba", "fastapi",
 
 
 GROWTH = "growth.svg"
+SECTION = "\n## "
 
 
 @dataclass(frozen=True)
@@ -127,18 +128,29 @@ def machine() -> str:
     )
 
 
-def document(ran: Sequence[Ran], *, full: bool) -> str:
-    """The page that ``--write`` writes."""
+def document(ran: Sequence[Ran], *, full: bool, before: str = "") -> str:
+    """The page that ``--write`` writes: a section for each benchmark, with its date.
+
+    ``before``: the page as it was. Its sections of benchmarks that did not run now stay, if machine, versions and size
+    are the same.
+    """
     size = (
         "Each benchmark at its own size."
         if full
         else "Each benchmark in a small size; the figures are for the full one."
     )
-    grown = any(one.benchmark.module == "growth" for one in ran)
-    picture = f"\n![Cost a unit over the size of the work]({GROWTH})\n" if grown else ""
-    commands = "\n".join(f"- `{one.command}`: {one.seconds:.0f} s, exit {one.code}" for one in ran)
-    return (
-        "# Performance\n\n"
-        f"Written by `python -m benchmarks --write` on {datetime.now(UTC):%Y-%m-%d}. {size}\n\n"
-        f"{machine()}\n\n{table(ran)}{picture}\n{commands}\n"
-    )
+    head = f"# Performance\n\nWritten by `python -m benchmarks --write`. {size}\n\n{machine()}\n"
+    old_head, *old = before.split(SECTION)
+    sections = {part.partition("\n")[0]: part for part in old} if old_head == head else {}
+    together: dict[str, list[Ran]] = {}
+    for one in ran:
+        together.setdefault(one.benchmark.module, []).append(one)
+    sections |= {module: _section(module, runs) for module, runs in together.items()}
+    order = [one.module for one in REGISTRY if one.module in sections]
+    return SECTION.join([head, *(sections[module] for module in order)])
+
+
+def _section(module: str, ran: Sequence[Ran]) -> str:
+    took = ", ".join(f"{one.seconds:.0f} s (exit {one.code})" for one in ran)
+    picture = f"\n![Cost a unit over the size of the work]({GROWTH})\n" if module == "growth" else ""
+    return f"{module}\n\n`{ran[0].command}` on {datetime.now(UTC):%Y-%m-%d}: {took}\n\n{table(ran)}{picture}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib import import_module
 
 import pytest
@@ -54,7 +55,19 @@ def test_the_page_has_machine_versions_date_and_commands() -> None:
     page = table.document([ran(ROW, code=1)], full=False)
     assert "| start | 0.22 s |" in page
     assert "torch " in page
-    assert "`python -m benchmarks.linear --epochs 1`: 1 s, exit 1" in page
+    assert f"`python -m benchmarks.linear --epochs 1` on {datetime.now(UTC):%Y-%m-%d}: 1 s (exit 1)" in page
+
+
+def test_what_did_not_run_again_stays_on_the_page_of_the_same_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = replace(ran(Row("first page", "6 s")), benchmark=table.Benchmark("startup", ()))
+    page = table.document([ran(ROW), other], full=True)
+    again = table.document([ran(replace(ROW, ours="0.19 s"))], full=True, before=page)
+    assert again == page.replace("0.22 s", "0.19 s")
+    assert "first page" not in table.document([ran(ROW)], full=False, before=page)
+    monkeypatch.setattr(table, "PACKAGES", ("torch",))
+    assert "first page" not in table.document([ran(ROW)], full=True, before=page)
 
 
 def test_rows_of_the_linear_benchmark_come_back_from_its_process() -> None:
