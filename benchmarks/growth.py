@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -39,6 +37,7 @@ from vise_client.client import ViseClient
 from vise_client.schemas import MetricQuery
 from worker.reporter import StoreReporter
 
+from .memory import own_peak_bytes, peak_bytes
 from .rows import Row, verdict
 
 SIZES = {
@@ -212,7 +211,7 @@ def label_posts(posts: int, _: int) -> list[Measured]:
             return time.perf_counter() - began
 
         label("one")
-        return [Measured("labelling", posts, posts, label("all"), _own_peak())]
+        return [Measured("labelling", posts, posts, label("all"), own_peak_bytes())]
 
 
 def list_runs(size: int, repeats: int) -> list[Measured]:
@@ -230,7 +229,7 @@ def list_runs(size: int, repeats: int) -> list[Measured]:
                 }
                 took = time_calls(calls, repeats)
             units = {"list": 1, "search": 1, "search and count": size}
-            peak = _peak(int(servers["pid"]))
+            peak = peak_bytes(int(servers["pid"]))
             return [Measured(what, size, units[what], p50 / 1000, peak) for what, (p50, _) in took.items()]
 
 
@@ -244,7 +243,7 @@ def log_and_draw(points: int, repeats: int) -> list[Measured]:
                 for step in range(points):
                     reporter.metrics(step, {"loss": 1 / (1 + step)}, epoch=step / 100)
                 reporter.close()
-                logged = Measured("logging", points, points, time.perf_counter() - began, _own_peak())
+                logged = Measured("logging", points, points, time.perf_counter() - began, own_peak_bytes())
             engine = connect(servers["database"])
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.execute(text("VACUUM ANALYZE metric_points, metric_chunks"))
@@ -253,19 +252,7 @@ def log_and_draw(points: int, repeats: int) -> list[Measured]:
             with ViseClient(servers["api"], servers["token"]) as client:
                 assert client.curves(asked)[0].total == points
                 ((p50, _),) = time_calls({"curve": lambda: client.curves(asked)}, repeats).values()
-            return [logged, Measured("curve", points, points, p50 / 1000, _peak(int(servers["pid"])))]
-
-
-def _own_peak() -> int:
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes if sys.platform == "darwin" else kilobytes * 1024
-
-
-def _peak(pid: int) -> int:
-    """Of another process; Linux only."""
-    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found[1]) * 1024
+            return [logged, Measured("curve", points, points, p50 / 1000, peak_bytes(int(servers["pid"])))]
 
 
 MEASURES: dict[str, Callable[[int, int], list[Measured]]] = {

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import re
 import resource
 import sys
 import tempfile
@@ -46,13 +45,13 @@ from vise_core.reporter import LocalReporter
 from vise_core.specs.engagement import ClusterSpec, LabelSpec
 from vise_core.stage import run_stage
 
+from .memory import RSS_UNIT, own_peak_bytes
 from .rows import Row, verdict
 from .zipf import as_text, tfidf, word_counts
 
 COMMENTS_A_POST, SHARDS = 20, 8
 PAPER_POSTS, PAPER_CPUS, PAPER_HOURS = 270_000_000, 144, 9
 FACTOR, PER_CORE, SCALING, GROWTH = 10.0, 60_000, 1.9, 1.1
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def main() -> int:
@@ -239,15 +238,7 @@ def run_label(folder: Path, posts: str, processes: int) -> Ran:
     seconds = time.perf_counter() - clock
     after = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     spent = sum(a.ru_utime + a.ru_stime - b.ru_utime - b.ru_stime for a, b in zip(after, before, strict=True))
-    return Ran(seconds, spent, max(_own_peak(), after[1].ru_maxrss * _RSS_UNIT))
-
-
-def _own_peak() -> int:
-    """Of this program. Linux's ``ru_maxrss`` also knows what its process was before: a copy of its parent."""
-    status = Path("/proc/self/status")
-    if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
-        return int(found[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
+    return Ran(seconds, spent, max(own_peak_bytes(), after[1].ru_maxrss * RSS_UNIT))
 
 
 def repeat(folder: Path, name: str, shards: list[ShardEntry], many: int) -> int:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import platform
 import re
-import shutil
 import signal
 import statistics
 import subprocess
@@ -87,12 +86,10 @@ def measure(options: argparse.Namespace) -> list[Row]:
         ),
     }
     # Not below another account's private folder: as root, PostgreSQL runs as one of its own.
-    home = Path(tempfile.mkdtemp(prefix="vise-bench-"))
-    try:
+    with tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary:
+        home = Path(temporary)
         up(home)
         found["vise up to its first page"] = [up(home) for _ in range(options.ups)], UP_SECONDS
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
     medians = {name: (statistics.median(seconds), most) for name, (seconds, most) in found.items()}
     for name, (median, most) in medians.items():
         print(f"{name}: {median:.2f} s (< {most:g} s)")

@@ -19,8 +19,6 @@ from pathlib import Path
 from .rows import Row
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "numba", "fastapi", "sqlalchemy")
-
-
 GROWTH = "growth.svg"
 SECTION = "\n## "
 

@@ -22,7 +22,6 @@ import json
 import math
 import os
 import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -40,7 +39,7 @@ from sqlalchemy.engine import make_url
 
 from backend.settings import Settings
 from backend.store import metrics, runs, states
-from backend.store.database import connect, session_factory
+from backend.store.database import connect, plain_url, session_factory
 from backend.store.metrics import Point
 from backend.store.storage import Storage
 from benchmarks.tracking_pages import fill_database, running, time_calls, wait_for
@@ -134,7 +133,7 @@ def install_mlflow() -> Path:
 @contextmanager
 def mlflow_server(python: Path, database: str, folder: Path) -> Iterator[dict[str, str]]:
     """{url, database, experiment} of a tracking server with a database of its own beside ours."""
-    with psycopg.connect(_plain(database), autocommit=True) as connection:
+    with psycopg.connect(plain_url(database), autocommit=True) as connection:
         connection.execute("CREATE DATABASE mlflow")
     own = (
         make_url(database)
@@ -175,15 +174,10 @@ def ask_mlflow(python: Path, order: dict[str, Any]) -> Any:
     return json.loads(said.stdout)
 
 
-def _plain(url: str) -> str:
-    """As psycopg itself reads it."""
-    return re.sub(r"^postgresql\+\w+:", "postgresql:", url)
-
-
 def print_versions(python: Path, database: str) -> None:
     command = [str(python), "-c", "import mlflow, uvicorn; print(mlflow.__version__, uvicorn.__version__)"]
     theirs = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    with psycopg.connect(_plain(database)) as connection:
+    with psycopg.connect(plain_url(database)) as connection:
         names = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
         settings = [connection.execute("SELECT current_setting(%s)", [name]).fetchone() for name in names]
     told = ", ".join(f"{name} {value[0]}" for name, value in zip(names, settings, strict=True) if value)
@@ -227,7 +221,7 @@ def log_ours(ours: dict[str, str], steps: int) -> float:
             reporter.metrics(step, dict.fromkeys(KEYS, value), epoch=step / 100)
         reporter.close()
         took = time.perf_counter() - began
-    with psycopg.connect(_plain(ours["database"])) as connection:
+    with psycopg.connect(plain_url(ours["database"])) as connection:
         query = "SELECT count(*) FROM metric_points WHERE run_id = %s"
         assert connection.execute(query, [run_id]).fetchone() == (steps * len(KEYS),)
     return took
@@ -325,8 +319,8 @@ def compare_searches(python: Path, ours: dict[str, str], theirs: dict[str, str],
 def copy_runs(database: str, theirs: dict[str, str]) -> None:
     """Our runs of stages as MLflow's, with parameters, metrics and tags."""
     with (
-        psycopg.connect(_plain(database)) as source,
-        psycopg.connect(_plain(theirs["database"])) as target,
+        psycopg.connect(plain_url(database)) as source,
+        psycopg.connect(plain_url(theirs["database"])) as target,
     ):
         for table, columns, query in COPIED:
             reading = source.execute(query.replace("EXPERIMENT", theirs["experiment"]))  # type: ignore[arg-type]

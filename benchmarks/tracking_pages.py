@@ -29,7 +29,7 @@ import psycopg
 from playwright.sync_api import Page
 
 from backend.store import chunks, users
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, migrate, plain_url, session_factory
 from backend.store.identity import identity, leaves
 from docs.screenshots import SIZE, WAITING, signed_in
 from vise_client.client import ViseClient
@@ -56,9 +56,8 @@ def fill_database(url: str, runs: int, points: int) -> dict[str, list[UUID]]:
     """
     rng = random.Random(0)
     per_run = max(1, points // max(1, runs))
-    plain = url.replace("postgresql+psycopg://", "postgresql://")
     made: dict[str, list[UUID]] = {stage: [] for stage in KEYS}
-    with psycopg.connect(plain) as connection, connection.cursor() as cursor:
+    with psycopg.connect(plain_url(url)) as connection, connection.cursor() as cursor:
         for start in range(0, runs, 500):
             batch = _batch(rng, range(start, min(start + 500, runs)), runs)
             _copy(cursor, "runs", RUN_COLUMNS, (row["run"] for row in batch))

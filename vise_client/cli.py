@@ -283,7 +283,7 @@ def migrate() -> None:
 def worker(
     queues: Annotated[str, typer.Option(help="cpu, gpu, predict; comma-separated.")] = "cpu,gpu",
     concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Without: one run, or a batch of predictions, at a time.")
+        int | None, typer.Option(min=1, help="Without: one run, or two batches of predictions, at a time.")
     ] = None,
 ) -> None:
     """Take up runs (or answer predictions) until told to stop."""

@@ -14,6 +14,7 @@ from kombu.exceptions import KombuError
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend.store import outbox
+from backend.store.database import plain_url
 from backend.store.reconcile import Swept, reconcile
 from backend.store.states import CHANNEL
 
@@ -47,7 +48,7 @@ def main() -> None:
 
 def _serve(here: Context, stop: threading.Event) -> None:
     """Until told to stop: wake at each NOTIFY, and in any case before the next sweep."""
-    url = here.settings.database_url.replace("postgresql+psycopg://", "postgresql://", 1)
+    url = plain_url(here.settings.database_url)
     sweep_at = 0.0
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
         connection.execute(f"LISTEN {CHANNEL}")

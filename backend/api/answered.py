@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import psycopg
 
+from backend.store.database import plain_url
 from backend.store.predictions import ANSWERED
 
 log = logging.getLogger("vise.answered")
@@ -45,7 +46,7 @@ class Answered:
     @asynccontextmanager
     async def listening(self, url: str) -> AsyncIterator[None]:
         """Listen at this database as long as the block runs."""
-        task = asyncio.create_task(self._listen(url.replace("postgresql+psycopg://", "postgresql://", 1)))
+        task = asyncio.create_task(self._listen(plain_url(url)))
         try:
             yield
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 Sessions = sessionmaker[Session]
 
 MIGRATIONS = Path(__file__).parents[2] / "alembic"
+
+
+def plain_url(url: str) -> str:
+    """A SQLAlchemy URL of PostgreSQL as psycopg itself reads it."""
+    return re.sub(r"^postgresql\+\w+:", "postgresql:", url)
 
 
 def connect(url: str, *, pool_size: int = 5) -> Engine:

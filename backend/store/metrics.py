@@ -205,7 +205,8 @@ def curves(db: Session, query: MetricQuery) -> list[Curve]:
         made += (_thinned(row, query.points, buckets) for row in rows)
     if long["runs"]:
         rows = db.execute(_LONG, long | {"points": query.points, "buckets": buckets})
-        made += (_curve(list(group)) for _, group in groupby(rows, key=lambda row: (row.run_id, row.key)))
+        for (run_id, key, total), group in groupby(rows, key=lambda row: (row.run_id, row.key, row.total)):
+            made.append(_curve(run_id, key, total, [(r.step, r.value, r.epoch, r.at) for r in group]))
     place = {run_id: position for position, run_id in reversed(list(enumerate(query.run_ids)))}
     return sorted(made, key=lambda curve: (place[curve.run_id], curve.key))
 
@@ -222,16 +223,8 @@ def _thinned(row: Any, points: int, buckets: int) -> Curve:
         edges = [-(-bucket * total // buckets) for bucket in range(buckets + 1)] if points >= 4 else []
         extremes = (_extremes(row.values, start, stop) for start, stop in pairwise(edges))
         kept = sorted({0, total - 1}.union(*extremes))
-    values = [row.values[place] for place in kept]
-    return Curve(
-        run_id=row.run_id,
-        key=row.key,
-        total=total,
-        steps=[row.steps[place] for place in kept],
-        values=[value if math.isfinite(value) else None for value in values],
-        epochs=[row.epochs[place] for place in kept],
-        times=[row.times[place] for place in kept],
-    )
+    stays = [(row.steps[place], row.values[place], row.epochs[place], row.times[place]) for place in kept]
+    return _curve(row.run_id, row.key, total, stays)
 
 
 def _extremes(values: Sequence[float], start: int, stop: int) -> tuple[int, int]:
@@ -245,15 +238,17 @@ def _extremes(values: Sequence[float], start: int, stop: int) -> tuple[int, int]
     return min(ranks, key=ranks.__getitem__), max(ranks, key=ranks.__getitem__)
 
 
-def _curve(rows: Sequence[Any]) -> Curve:
+def _curve(
+    run_id: UUID, key: str, total: int, points: Sequence[tuple[int, float, float | None, datetime]]
+) -> Curve:
     return Curve(
-        run_id=rows[0].run_id,
-        key=rows[0].key,
-        total=rows[0].total,
-        steps=[row.step for row in rows],
-        values=[row.value if math.isfinite(row.value) else None for row in rows],
-        epochs=[row.epoch for row in rows],
-        times=[row.at for row in rows],
+        run_id=run_id,
+        key=key,
+        total=total,
+        steps=[step for step, _, _, _ in points],
+        values=[value if math.isfinite(value) else None for _, value, _, _ in points],
+        epochs=[epoch for _, _, epoch, _ in points],
+        times=[at for _, _, _, at in points],
     )
 
 

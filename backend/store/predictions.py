@@ -109,11 +109,7 @@ def repeat(
         "options": options.model_dump(),
         **vars(asked),
     }
-    same = [
-        getattr(Prediction, name)
-        for name in ("state", *(f.name for f in fields(Answer)))
-        if name not in values
-    ]
+    same = [getattr(Prediction, name) for name in ("state", *(f.name for f in fields(Answer)))]
     given = [literal(value, Prediction.__table__.c[name].type) for name, value in values.items()]
     source = select(*given, *same).where(
         Prediction.id == before, Prediction.state == "succeeded", Prediction.picture.is_not(None)

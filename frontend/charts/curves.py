@@ -54,10 +54,10 @@ def curve_figure(
     """One metric of one or several runs. A smoothed line keeps its raw points, faint."""
     figure = go.Figure()
     unit = _time_unit(lines) if look.x == "time" else ("", 1.0)
-    crowd = len(lines) > MOST_IN_LEGEND
-    if crowd:
+    if len(lines) > MOST_IN_LEGEND:
         _add_crowd(figure, lines, look, unit[1], dark=dark)
-    for line in () if crowd else lines:
+        return _finish(figure, title, look, unit[0], height, legend=False, y_title=y_title, crowd=True)
+    for line in lines:
         x, y = _points(line.curve, look.x, unit[1])
         style = series_style(line.position, dark=dark)
         if look.smoothing > 0 and len(lines) <= MOST_WITH_RAW:
@@ -79,8 +79,7 @@ def curve_figure(
             hovertemplate="%{y:.5g}"
             + (f"<extra>{line.name[:40]}</extra>" if len(lines) > 1 else "<extra></extra>"),
         )
-    legend = len(lines) > 1 and not crowd
-    return _finish(figure, title, look, unit[0], height, legend=legend, y_title=y_title, crowd=crowd)
+    return _finish(figure, title, look, unit[0], height, legend=len(lines) > 1, y_title=y_title)
 
 
 def band_figure(

@@ -161,9 +161,9 @@ def _fit_sparse(
 
 
 def _minibatch(rows: Rows, spec: KMeansSpec, seed: int, _: How) -> tuple[Centroids, int]:
-    batch = max(1024, 3 * spec.k)
     from sklearn.cluster import MiniBatchKMeans
 
+    batch = max(1024, 3 * spec.k)
     model = MiniBatchKMeans(
         spec.k, n_init=1, max_iter=spec.max_iter, tol=spec.tol, batch_size=batch, random_state=seed
     ).fit(rows)

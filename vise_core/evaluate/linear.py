@@ -290,10 +290,10 @@ def _train_epoch(job: Job, block: Block, running: list[Running], seen: Towers, e
     images = torch.tensor([len(job.splits[split].train) for split in block.splits], device=job.device)
     losses = torch.zeros(len(block.splits), g, dtype=torch.float64, device=job.device)
     order = _side_by_side(job, block.splits, epoch)
-    truth, gram = torch.from_numpy(job.images.labels[order]).to(job.device), isinstance(heads, GramBatch)
+    truth = torch.from_numpy(job.images.labels[order]).to(job.device)
     columns = heads.columns(order) if isinstance(heads, GramBatch) else None
     # Memory that is new at each step would have to be mapped by the kernel at each step.
-    buffer = None if gram else torch.empty(len(order) * job.spec.batch, heads.weight.shape[-1])
+    buffer = torch.empty(len(order) * job.spec.batch, heads.weight.shape[-1]) if columns is None else None
     for start in range(0, order.shape[1], job.spec.batch):
         sizes = [min(n - start, job.spec.batch) for n in images.tolist() if n > start]
         k, end = len(sizes), start + max(sizes)
