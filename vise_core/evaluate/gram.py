@@ -113,8 +113,8 @@ class GramBatch(HeadBatch):
             torch.mm(weight.view(-1, m), batch.T, out=out)
         return _all_classes(products.view(k, g, free, b)).add_(self.bias[:k, ..., None])
 
-    def _accumulate(self, first: Tensor, slope: Tensor, rows: Tensor) -> None:
-        if rows.is_floating_point():
+    def _accumulate(self, first: Tensor, slope: Tensor, rows: Tensor | None) -> None:
+        if rows is None:
             return super()._accumulate(first, slope, rows)
         slope = slope[:, :, :-1]
         first.mul_(self._momentum).scatter_add_(3, rows[:, None, None].expand_as(slope), slope)

@@ -45,6 +45,7 @@ class HeadBatch:
             for name in (("first",) if optimizer == "sgd" else ("first", "second"))
         }
         self._steps = torch.zeros(len(heads), dtype=torch.int64)
+        self._classes = torch.arange(self.bias.shape[-1], device=self.bias.device)[:, None]
 
     def logits(self, split: int, features: Tensor) -> Tensor:
         """(n, features) float32 → (counts[split], n, classes)."""
@@ -67,18 +68,16 @@ class HeadBatch:
         """
         (k, b), (g, classes) = labels.shape, self.bias.shape[1:]
         log_p = torch.log_softmax(self._batch_logits(features).view(k, g, classes, b), 2)
-        at = labels.view(k, 1, 1, b).expand(k, g, 1, b)
         shares = self._shares(sizes, b)
-        losses = -(log_p.gather(2, at) * shares).sum((2, 3))
+        truth = (labels[:, None] == self._classes).mul(shares)[:, None]
+        losses = (log_p * truth).sum((2, 3)).neg_()
         # d(mean cross-entropy)/d(logits) = (p - one-hot) / n
-        slope = log_p.exp_()
-        slope.scatter_add_(2, at, slope.new_full((1, 1, 1, 1), -1).expand_as(at))
-        slope *= shares
+        slope = log_p.exp_().mul_(shares if isinstance(shares, float) else shares[:, None]).sub_(truth)
         self._steps[:k] += 1
         update = self._sgd if self._optimizer == "sgd" else self._adamw
         rate, decay = rates[..., None, None], self._decay[:k, :, None, None]
         update(0, self.weight[:k], slope, features, rate, decay)
-        update(1, self.bias[:k, ..., None], slope, slope.new_ones(k, b, 1), rate, decay)
+        update(1, self.bias[:k, ..., None], slope, None, rate, decay)
         return losses
 
     def _batch_logits(self, rows: Tensor) -> Tensor:
@@ -88,32 +87,43 @@ class HeadBatch:
         return torch.baddbmm(bias[..., None], weight, rows.transpose(1, 2))
 
     def _shares(self, sizes: Sequence[int] | None, b: int) -> Tensor | float:
-        """What each row has to say in the mean over its batch, (k, 1, 1, b), or all alike."""
+        """What each row has to say in the mean over its batch, (k, 1, b), or all alike."""
         device = self.weight.device
         if sizes is None or min(sizes) == b:
             return 1 / b
         count = torch.tensor(sizes, device=device)[:, None]
-        return ((torch.arange(b, device=device) < count) / count)[:, None, None]
+        return ((torch.arange(b, device=device) < count) / count)[:, None]
 
     # Both take value (k, g, classes, d), and the gradient as the product of slope (k, g, classes, b) and rows (k, b, d):
-    # a momentum takes it in without a copy.
+    # a momentum takes it in without a copy. Rows of None are a one for each image, which a bias sees.
 
-    def _sgd(self, i: int, value: Tensor, slope: Tensor, rows: Tensor, rate: Tensor, decay: Tensor) -> None:
+    def _sgd(
+        self, i: int, value: Tensor, slope: Tensor, rows: Tensor | None, rate: Tensor, decay: Tensor
+    ) -> None:
         # torch.optim.SGD: decay joins the gradient, momentum without damping.
         first = self._moments["first"][i][: len(value)].view_as(value)
         self._accumulate(first, slope, rows)
         first.addcmul_(value, decay)
         value.addcmul_(first, rate, value=-1)
 
-    def _accumulate(self, first: Tensor, slope: Tensor, rows: Tensor) -> None:
-        first.flatten(1, 2).baddbmm_(slope.flatten(1, 2), rows, beta=self._momentum)
+    def _accumulate(self, first: Tensor, slope: Tensor, rows: Tensor | None) -> None:
+        if rows is None:
+            first.mul_(self._momentum).add_(slope.sum(-1, keepdim=True))
+        else:
+            first.flatten(1, 2).baddbmm_(slope.flatten(1, 2), rows, beta=self._momentum)
 
-    def _adamw(self, i: int, value: Tensor, slope: Tensor, rows: Tensor, rate: Tensor, decay: Tensor) -> None:
+    def _adamw(
+        self, i: int, value: Tensor, slope: Tensor, rows: Tensor | None, rate: Tensor, decay: Tensor
+    ) -> None:
         (beta1, beta2), k = ADAMW_BETAS, len(value)
         first, second = (self._moments[name][i][:k].view_as(value) for name in ("first", "second"))
         steps = self._steps[:k].view(-1, 1, 1, 1).double()
         small1, small2 = ((1 - beta**steps).float().to(value.device) for beta in ADAMW_BETAS)
-        gradient = torch.bmm(slope.flatten(1, 2), rows).view_as(value)
+        gradient = (
+            slope.sum(-1, keepdim=True)
+            if rows is None
+            else torch.bmm(slope.flatten(1, 2), rows).view_as(value)
+        )
         value *= 1 - rate * decay
         first.lerp_(gradient, 1 - beta1)
         second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
