@@ -42,7 +42,9 @@ REGISTRY = (
     Benchmark("clustering", ("--comments", "20000", "--clusters", "200", "--vocabulary", "5000")),
     Benchmark("near_duplicates", ("--images", "1000", "--copies", "50")),
     Benchmark("linear", ("--epochs", "5", "--peer-splits", "1")),
-    Benchmark("training", ("--steps", "10", "--rounds", "3", "--loader-images", "64")),
+    Benchmark(
+        "training", ("--steps", "10", "--rounds", "3", "--loader-rounds", "3", "--loader-images", "64")
+    ),
     Benchmark("startup", ("--repeats", "3")),
     Benchmark("prediction", ("--requests", "8", "--images", "32", "--rounds", "1")),
     Benchmark("tracking_pages", ("--runs", "300", "--points", "20000", "--repeats", "3", "--no-browser")),
