@@ -16,11 +16,16 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from .cores import cores_now
 from .rows import Row
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "numba", "fastapi", "sqlalchemy")
 GROWTH = "growth.svg"
 SECTION = "\n## "
+CORES = (
+    "Cores are how many times as fast large matrix products were with all threads as with one, before and after: a host "
+    "may give two virtual processors one core between them for a while, and moves them."
+)
 
 
 @dataclass(frozen=True)
@@ -57,13 +62,14 @@ REGISTRY = (
 
 @dataclass(frozen=True)
 class Ran:
-    """What a benchmark's command did."""
+    """What a benchmark's command did. ``cores``: as ``cores_now``, before it and after."""
 
     benchmark: Benchmark
     arguments: tuple[str, ...]
     code: int
     rows: tuple[Row, ...]
     seconds: float
+    cores: tuple[float, float]
 
     @property
     def command(self) -> str:
@@ -75,7 +81,7 @@ def run(benchmark: Benchmark, *, full: bool, plots: Path | None = None) -> Ran:
     arguments = () if full else benchmark.small or ()
     if plots is not None and benchmark.module == "growth":
         arguments += ("--plot", str(plots / GROWTH))
-    clock = time.perf_counter()
+    cores, clock = cores_now(), time.perf_counter()
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "rows.json"
         command = [sys.executable, "-m", "benchmarks.rows", benchmark.module, str(file), *arguments]
@@ -85,7 +91,8 @@ def run(benchmark: Benchmark, *, full: bool, plots: Path | None = None) -> Ran:
     if not found:
         found = [Row(benchmark.module, f"did not run to its end, exit {code}", reached=False)]
         code = code or 2
-    return Ran(benchmark, arguments, code, tuple(found), time.perf_counter() - clock)
+    seconds = time.perf_counter() - clock
+    return Ran(benchmark, arguments, code, tuple(found), seconds, (cores, cores_now()))
 
 
 def broke(ran: Ran) -> bool:
@@ -139,7 +146,7 @@ def document(ran: Sequence[Ran], *, full: bool, before: str = "") -> str:
         if full
         else "Each benchmark in a small size; the figures are for the full one."
     )
-    head = f"# Performance\n\nWritten by `python -m benchmarks --write`. {size}\n\n{machine()}\n"
+    head = f"# Performance\n\nWritten by `python -m benchmarks --write`. {size} {CORES}\n\n{machine()}\n"
     old_head, *old = before.split(SECTION)
     sections = {part.partition("\n")[0]: part for part in old} if old_head == head else {}
     together: dict[str, list[Ran]] = {}
@@ -151,6 +158,9 @@ def document(ran: Sequence[Ran], *, full: bool, before: str = "") -> str:
 
 
 def _section(module: str, ran: Sequence[Ran]) -> str:
-    took = ", ".join(f"{one.seconds:.0f} s (exit {one.code})" for one in ran)
+    took = ", ".join(
+        f"{one.seconds:.0f} s (exit {one.code}; {one.cores[0]:.1f} and {one.cores[1]:.1f} cores)"
+        for one in ran
+    )
     picture = f"\n![Cost a unit over the size of the work]({GROWTH})\n" if module == "growth" else ""
     return f"{module}\n\n`{ran[0].command}` on {datetime.now(UTC):%Y-%m-%d}: {took}\n\n{table(ran)}{picture}"
