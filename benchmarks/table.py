@@ -50,6 +50,7 @@ REGISTRY = (
     Benchmark(
         "training", ("--steps", "10", "--rounds", "3", "--loader-rounds", "3", "--loader-images", "64")
     ),
+    Benchmark("gpu", None),
     Benchmark("startup", ("--repeats", "3")),
     Benchmark("prediction", ("--requests", "8", "--images", "32", "--rounds", "1")),
     Benchmark("tracking_pages", ("--runs", "300", "--points", "20000", "--repeats", "3", "--no-browser")),

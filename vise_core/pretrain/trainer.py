@@ -70,6 +70,8 @@ def train(
     layout = torch.channels_last if compute.channels_last else torch.contiguous_format
     network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
     network.train()
+    # All batches have one shape: cuDNN may try its ways to convolve once, and keep the fastest.
+    torch.backends.cudnn.benchmark = True
     # App. C.1: decay on every weight, batch-norm's included, as torchvision's reference training has it.
     learnt = [weights for weights in network.parameters() if weights.requires_grad]
     # Fused: the same bits as torch's default on a CPU, with one pass over the weights for three.

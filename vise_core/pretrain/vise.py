@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from vise_core.models.backbones import Backbone, build_backbone
@@ -45,6 +46,13 @@ def vise_losses(
     # Every process knows the whole batch, so all divide by the same counts without asking each other.
     return head_losses(
         logits,
-        {name: target.to(logits[name].device) for name, target in targets.items()},
+        {name: _sent(target, logits[name].device) for name, target in targets.items()},
         labels.labelled(rows),
     )
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """A copy on the device. A GPU is not waited for: what is not pinned would be sent when it has nothing left to do."""
+    if device.type == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)

@@ -1,0 +1,218 @@
+"""How fast does pretraining from tar shards run on a GPU, beside a bare loop on synthetic data and the card's own limit?
+
+    python -m benchmarks.gpu [--backbones resnet50 resnext101_32x16d] [--batches 256 64] [--steps 80] [--compile]
+                             [--loader-workers 16] [--image-size 224] [--device cuda]
+
+For each backbone, images a second of
+
+1. ``vise_core.pretrain.trainer.train``, reading JPEGs of 500 × 375 px from tar shards with loader processes: AMP with
+   loss scaling, channels last; the median of what it reports every ten steps, the first third left out.
+2. a bare loop on the same network and losses: one batch that stays on the card, AMP with GradScaler, channels last,
+   torch.optim.SGD, cudnn.benchmark; the best that a loop of this kind can do.
+
+and what share of the card's rate of large half-precision matrix products that is, at three times the operations of a
+forward pass. Where torch sees no GPU nothing is measured, and the table says so; ``--device cpu`` tries the command out.
+Exits 1 where ours reaches less than 95 % of the bare loop's throughput.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from vise_core.models.backbones import build_backbone
+from vise_core.posts.records import Post, PostRecord
+from vise_core.posts.shards import ShardIndex, ShardWriter, write_index
+from vise_core.pretrain import trainer
+from vise_core.pretrain.distributed import Group
+from vise_core.pretrain.objective import hard_cross_entropy, soft_cross_entropy
+from vise_core.reporter import LocalReporter
+from vise_core.specs.pretrain import PretrainSpec
+
+from .rows import Row, verdict
+from .training import draw, synthetic_labels
+
+SHARE = 0.95
+PICTURES = 256
+"""Different images; the shards repeat them, and every one is decoded each time."""
+SIDE = 8192
+
+
+def main() -> int:
+    return verdict(measure(parser().parse_args()))
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backbones", nargs="+", default=["resnet50", "resnext101_32x16d"])
+    parser.add_argument("--batches", nargs="+", type=int, default=[256, 64], help="One for each backbone.")
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--loader-workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--compile", action="store_true", help="Both through torch.compile.")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def measure(options: argparse.Namespace) -> list[Row]:
+    """Print images a second of each backbone."""
+    if options.device == "cuda" and not torch.cuda.is_available():
+        print("torch sees no GPU here: nothing is measured")
+        return [Row("pretraining on a GPU", "not measured: torch sees no GPU here")]
+    device = torch.device(options.device)
+    torch.backends.cudnn.benchmark = True
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    rate = product_rate(device, SIDE if device.type == "cuda" else 1024)
+    print(
+        f"{card}: {rate / 1e12:.1f} TFLOP/s of half-precision products; torch {torch.__version__}, torchvision "
+        f"{torchvision.__version__}, cuDNN {torch.backends.cudnn.version()}, {os.cpu_count()} cores, "
+        f"{options.loader_workers} loader processes\n",
+        flush=True,
+    )
+    found = []
+    for backbone, batch in zip(options.backbones, options.batches, strict=True):
+        spec = PretrainSpec.model_validate(
+            {
+                "backbone": backbone,
+                "image_size": options.image_size,
+                "batch": batch,
+                "epochs": 1,
+                "seed": options.seed,
+                "compute": {
+                    "device": options.device,
+                    "compile": options.compile,
+                    "loader_workers": options.loader_workers,
+                },
+            }
+        )
+        bare = bare_speed(spec, device, options.steps)
+        ours = our_speed(spec, device, options.steps)
+        share = ours * 3 * forward_flops(spec) / rate
+        name = f"pretraining, {backbone}, batch {batch}{', compiled' if options.compile else ''}, {card}"
+        print(
+            f"{name}: ours {ours:.0f} images/s, bare {bare:.0f}; {share:.1%} of the product rate", flush=True
+        )
+        found += [
+            Row(
+                name,
+                f"{ours:,.0f} images/s from shards",
+                f"bare AMP loop on synthetic data, {bare:,.0f}",
+                f"{ours / bare:.3f} ×",
+                f"≥ {SHARE:g} ×",
+                ours >= SHARE * bare,
+            ),
+            Row("the same, share of the card's product rate", f"{share:.1%}", f"{rate / 1e12:.0f} TFLOP/s"),
+        ]
+    return found
+
+
+def our_speed(spec: PretrainSpec, device: torch.device, steps: int) -> float:
+    """Images a second of our loop, from shards."""
+    labels = synthetic_labels(spec.batch * steps, spec.seed)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        posts, reporter = (
+            write_posts(folder / "posts", len(labels), spec.seed),
+            LocalReporter(folder / "made"),
+        )
+        network = trainer.build_network(spec, labels.clusters)
+        trainer.train(spec, network, posts, labels, Group(device=device), folder, reporter)
+    laps = list(reporter.curves["images_per_second"].values())
+    return statistics.median(laps[len(laps) // 3 :])
+
+
+def write_posts(folder: Path, posts: int, seed: int) -> ShardIndex:
+    folder.mkdir()
+    rng, writer = np.random.default_rng(seed), ShardWriter(folder / "shard-000000.tar")
+    pictures = [draw(rng) for _ in range(min(PICTURES, posts))]
+    for i in range(posts):
+        post = Post(f"post-{i}", ("a comment",), (0, 0, 0, 0, 0))
+        writer.write(PostRecord(post, pictures[i % len(pictures)], "jpg"))
+    write_index(folder, [writer.close()], synthetic=True)
+    return ShardIndex.open(folder)
+
+
+def bare_speed(spec: PretrainSpec, device: torch.device, steps: int) -> float:
+    """Images a second of a loop as a user writes it, with nothing to read."""
+    labels = synthetic_labels(spec.batch, spec.seed)
+    step = bare_step(spec, device, labels.targets(np.arange(spec.batch), spec.signals, spec.comment_targets))
+    for _ in range(max(1, steps // 3)):
+        step()
+    _wait(device)
+    clock = time.perf_counter()
+    for _ in range(steps):
+        step()
+    _wait(device)
+    return spec.batch * steps / (time.perf_counter() - clock)
+
+
+def bare_step(spec: PretrainSpec, device: torch.device, targets: dict[str, Tensor]) -> Callable[[], None]:
+    clusters = synthetic_labels(1, spec.seed).clusters
+    network = trainer.build_network(spec, clusters).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = torch.compile(network.train()) if spec.compute.compile else network.train()
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=0.01, momentum=spec.momentum, weight_decay=spec.weight_decay
+    )
+    amp = trainer.amp_type(spec.compute, device)
+    scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
+    images = torch.randn(spec.batch, 3, spec.image_size, spec.image_size, device=device)
+    images = images.to(memory_format=torch.channels_last)
+    ready = {name: target.to(device) for name, target in targets.items()}
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(device.type, amp or torch.bfloat16, enabled=amp is not None):
+            outputs = model(images)
+        loss = soft_cross_entropy(outputs["comments"], ready["comments"], spec.batch)
+        loss = loss + hard_cross_entropy(outputs["reactions"], ready["reactions"], spec.batch)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    return step
+
+
+def product_rate(device: torch.device, side: int) -> float:
+    """Operations a second of large half-precision matrix products, the best of five times ten."""
+    dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
+    a = torch.randn(side, side, device=device).to(dtype)
+    times = []
+    for _ in range(6):
+        clock = time.perf_counter()
+        for _ in range(10):
+            a @ a
+        _wait(device)
+        times.append(time.perf_counter() - clock)
+    return 10 * 2 * side**3 / min(times)
+
+
+def forward_flops(spec: PretrainSpec) -> float:
+    """Floating-point operations of one image's way through the backbone."""
+    backbone = build_backbone(spec.backbone, seed=spec.seed).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        backbone(torch.zeros(1, 3, spec.image_size, spec.image_size))
+    return float(counter.get_total_flops())
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
