@@ -17,19 +17,19 @@ OURS = [Moment(10, 18, 900), Moment(20, 36, 700), Moment(30, 54, 690)]
 def test_a_peer_that_stopped_by_itself_is_met_where_ours_first_was_as_low() -> None:
     rows = judge(OURS, Moment(110, 200, 700), out_of_time=False)
     assert [(row.name, row.ours, row.ratio, row.reached) for row in rows] == [
-        ("clustering to inertia 700", "20.0 s", "5.5 ×", True),
+        ("clustering to MiniBatchKMeans's inertia", "20.0 s, inertia 700", "5.5 ×", True),
         ("the same, processor seconds", "36.0 s", "5.6 ×", None),
     ]
-    assert rows[0].peer == "MiniBatchKMeans, 110.0 s"
+    assert rows[0].peer == "110.0 s, inertia 700"
     assert verdict(judge(OURS, Moment(99, 200, 700), out_of_time=False)) == 1
 
 
 def test_a_peer_out_of_time_takes_longer_still_to_our_last_inertia() -> None:
     met, _, last = judge(OURS, Moment(180, 350, 800), out_of_time=True)
-    assert (met.name, met.ours, met.ratio) == ("clustering to inertia 800", "20.0 s", "9.0 ×")
-    assert met.peer == "MiniBatchKMeans, 180.0 s when out of time"
-    assert (last.name, last.ours, last.ratio) == ("clustering to inertia 690", "30.0 s", "> 6.0 ×")
-    assert last.peer == "MiniBatchKMeans, more than 180.0 s"
+    assert (met.ours, met.ratio) == ("20.0 s, inertia 700", "9.0 ×")
+    assert met.peer == "180.0 s when out of time, inertia 800"
+    assert (last.name, last.ours) == ("clustering to our last inertia", "30.0 s, inertia 690")
+    assert (last.peer, last.ratio) == ("more than 180.0 s", "> 6.0 ×")
 
 
 def test_no_bound_is_claimed_where_the_peer_was_as_low_as_ours() -> None:
@@ -39,7 +39,7 @@ def test_no_bound_is_claimed_where_the_peer_was_as_low_as_ours() -> None:
 def test_a_peer_that_ours_never_met_has_won() -> None:
     for out_of_time in (False, True):
         (row,) = judge(OURS, Moment(900, 1600, 689), out_of_time=out_of_time)
-        assert (row.ours, row.ratio, row.reached) == ("not reached: 690 after 30.0 s", "", False)
+        assert (row.ours, row.ratio, row.reached) == ("not reached: 30.0 s, inertia 690", "", False)
 
 
 def test_the_limit_ends_the_peer_and_nothing_else_does() -> None:
