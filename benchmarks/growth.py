@@ -59,6 +59,11 @@ class Measured:
     seconds: float
     peak_bytes: int
 
+    def against(self, first: Measured) -> tuple[float, float]:
+        """How many times the seconds and the bytes of a unit that ``first`` has."""
+        units = first.units / self.units
+        return units * self.seconds / first.seconds, units * self.peak_bytes / first.peak_bytes
+
 
 def main() -> int:
     options = parser().parse_args()
@@ -103,10 +108,7 @@ def worst(rows: list[Measured]) -> list[Row]:
     found = []
     for what in dict.fromkeys(row.what for row in rows):
         first, *larger = sorted((row for row in rows if row.what == what), key=lambda row: row.size)
-        slower = max((row.seconds / row.units * first.units / first.seconds for row in larger), default=1)
-        fatter = max(
-            (row.peak_bytes / row.units * first.units / first.peak_bytes for row in larger), default=1
-        )
+        slower, fatter = map(max, zip(*(row.against(first) for row in larger or [first]), strict=True))
         last = larger[-1] if larger else first
         found.append(
             Row(
@@ -126,12 +128,10 @@ def table(rows: list[Measured]) -> None:
     print("|---|---|---|---|---|---|---|")
     first: dict[str, Measured] = {}
     for row in sorted(rows, key=lambda row: (row.what, row.size)):
-        base = first.setdefault(row.what, row)
-        slower = (row.seconds / row.units) / (base.seconds / base.units)
-        larger = (row.peak_bytes / row.units) / (base.peak_bytes / base.units)
+        slower, fatter = row.against(first.setdefault(row.what, row))
         print(
             f"| {row.what} | {row.size:,} | {1e6 * row.seconds / row.units:,.2f} | {slower:.2f} "
-            f"| {row.peak_bytes / 1e6:,.0f} | {row.peak_bytes / row.units / 1e3:,.2f} | {larger:.2f} |"
+            f"| {row.peak_bytes / 1e6:,.0f} | {row.peak_bytes / row.units / 1e3:,.2f} | {fatter:.2f} |"
         )
 
 
@@ -147,11 +147,9 @@ def plot(rows: list[Measured], path: Path) -> None:
     for what in dict.fromkeys(row.what for row in rows):
         mine = sorted((row for row in rows if row.what == what), key=lambda row: row.size)
         sizes = [row.size for row in mine]
-        for axes, costs in (
-            (left, [row.seconds / row.units for row in mine]),
-            (right, [row.peak_bytes / row.units for row in mine]),
-        ):
-            axes.plot(sizes, [cost / costs[0] for cost in costs], marker="o", label=what)
+        costs = zip(*(row.against(mine[0]) for row in mine), strict=True)
+        for axes, ratios in zip((left, right), costs, strict=True):
+            axes.plot(sizes, ratios, marker="o", label=what)
     for axes, title in ((left, "time a unit"), (right, "peak memory a unit")):
         axes.axhline(TOLERANCE, color="grey", linestyle=":")
         axes.set(xscale="log", yscale="log", xlabel="size", title=f"{title}, first size = 1")

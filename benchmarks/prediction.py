@@ -58,6 +58,7 @@ from vise_core.models.heads import linear_head
 from vise_core.predict import decode_heat
 
 from .rows import Row, verdict
+from .times import Times
 from .tracking_pages import running
 
 SLOWER, THROUGHPUT = 1.3, 0.9
@@ -276,16 +277,14 @@ def clocked(call: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - clock)
 
 
-def latencies(
-    peer: Peer, client: Client, jpegs: Sequence[bytes], **fields: str
-) -> tuple[list[float], list[float]]:
-    """(ours, the peer's) of each image in turn, rising, ms."""
+def latencies(peer: Peer, client: Client, jpegs: Sequence[bytes], **fields: str) -> tuple[Times, Times]:
+    """(ours, the peer's) of each image in turn."""
     ours, theirs = [], []
     for jpeg in jpegs:
         body = form(jpeg, **fields)
         ours.append(clocked(lambda body=body: client.post(body)))  # type: ignore[misc]
         theirs.append(clocked(lambda jpeg=jpeg: peer.answer([peer.pixels(jpeg)])))  # type: ignore[misc]
-    return sorted(ours), sorted(theirs)
+    return Times.of(ours), Times.of(theirs)
 
 
 def throughput(clients: Sequence[Client], bodies: Sequence[bytes]) -> float:
@@ -304,10 +303,6 @@ def throughput(clients: Sequence[Client], bodies: Sequence[bytes]) -> float:
     with ThreadPoolExecutor(len(clients)) as pool:
         took = clocked(lambda: list(pool.map(ask, clients)))
     return 1000 * len(bodies) / took
-
-
-def percentile(rising: Sequence[float], share: float) -> float:
-    return rising[max(0, math.ceil(share * len(rising)) - 1)]
 
 
 def main() -> int:
@@ -370,11 +365,11 @@ def measure(options: argparse.Namespace) -> list[Row]:
         ours, theirs = latencies(peer, client, fresh(options.requests), overlay="false", wait="30")
         rows = [agree, _latency(ours, theirs)]
         drawn, _ = latencies(peer, client, fresh(max(3, options.requests // 4)))
-        rows.append(Row("the same with an overlay drawn", _p50_p95(drawn)))
+        rows.append(Row("the same with an overlay drawn", str(drawn)))
         again = form(fresh(1)[0], overlay="false", wait="30")
         client.post(again)
-        repeats = sorted(clocked(lambda: client.post(again)) for _ in range(options.requests))
-        rows.append(Row("the same image again, from the cache", _p50_p95(repeats)))
+        repeats = Times.of(clocked(lambda: client.post(again)) for _ in range(options.requests))
+        rows.append(Row("the same image again, from the cache", str(repeats)))
         for row in rows[1:]:
             print(f"{row.name}: {row.ours}; in one process {row.peer or '–'} {row.ratio}", flush=True)
         clients = [stack.client() for _ in range(options.clients)]
@@ -394,16 +389,12 @@ def measure(options: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def _p50_p95(rising: Sequence[float]) -> str:
-    return f"p50 {statistics.median(rising):.0f} ms, p95 {percentile(rising, 0.95):.0f} ms"
-
-
-def _latency(ours: Sequence[float], theirs: Sequence[float]) -> Row:
-    ratio = statistics.median(ours) / statistics.median(theirs)
+def _latency(ours: Times, theirs: Times) -> Row:
+    ratio = ours.p50 / theirs.p50
     return Row(
         "POST /predictions, probabilities and CAM",
-        _p50_p95(ours),
-        f"one process, {_p50_p95(theirs)}",
+        str(ours),
+        f"one process, {theirs}",
         f"{ratio:.2f} ×",
         f"≤ {SLOWER:g} ×",
         ratio <= SLOWER,

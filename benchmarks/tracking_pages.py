@@ -39,6 +39,7 @@ from vise_client.schemas import Role
 from vise_core.specs.stages import validate_spec
 
 from .rows import Row, verdict
+from .times import Times
 
 PAGE_MS = 1500.0
 SEEDS = 5
@@ -246,10 +247,8 @@ def _id(at: datetime, rng: random.Random) -> UUID:
     return UUID(int=value)
 
 
-def time_calls(
-    calls: dict[str, Callable[[], object]], repeats: int, unit: str = "ms"
-) -> dict[str, tuple[float, float]]:
-    """{name: (p50, p95) in milliseconds}, and prints them."""
+def time_calls(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, Times]:
+    """By name; and prints them."""
     found = {}
     for name, call in calls.items():
         call()
@@ -258,13 +257,12 @@ def time_calls(
             began = time.perf_counter()
             call()
             took.append(1000 * (time.perf_counter() - began))
-        took.sort()
-        found[name] = (took[len(took) // 2], took[min(len(took) - 1, math.ceil(0.95 * len(took)) - 1)])
-        print(f"{name:62} p50 {found[name][0]:7.1f} {unit}   p95 {found[name][1]:7.1f} {unit}", flush=True)
+        found[name] = Times.of(took)
+        print(f"{name:62} p50 {found[name].p50:7.1f} ms   p95 {found[name].p95:7.1f} ms", flush=True)
     return found
 
 
-def time_api(client: ViseClient, repeats: int) -> dict[str, tuple[float, float]]:
+def time_api(client: ViseClient, repeats: int) -> dict[str, Times]:
     """The calls that the runs page makes: lists, filters, orders, groups."""
     metrics = [
         "metric.val_accuracy",
@@ -330,9 +328,7 @@ DRAWN = """([at_least, what, waiting]) => {
 LINES = ".js-plotly-plot .scatterlayer .trace .js-line"
 
 
-def time_pages(
-    page: Page, url: str, runs: dict[str, list[UUID]], repeats: int
-) -> dict[str, tuple[float, float]]:
+def time_pages(page: Page, url: str, runs: dict[str, list[UUID]], repeats: int) -> dict[str, Times]:
     """From the address until all is on the screen, in a browser that is signed in.
 
     ``runs``: ids by stage; one of any stage and a hundred evaluations are looked at, each visit has others.
@@ -460,7 +456,7 @@ def parser() -> argparse.ArgumentParser:
 
 def measure(options: argparse.Namespace) -> list[Row]:
     """Print all times; the rows are the pages, and of the API's calls the slowest."""
-    pages: dict[str, tuple[float, float]] = {}
+    pages: dict[str, Times] = {}
     # Not below another account's private folder: as root, PostgreSQL runs as one of its own.
     with tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
@@ -476,18 +472,14 @@ def measure(options: argparse.Namespace) -> list[Row]:
                     page = browser.new_page()
                     page.set_viewport_size({"width": SIZE[0], "height": SIZE[1]})
                     pages = time_pages(page, servers["page"], made, options.repeats)
-    slowest = max(calls, key=lambda name: calls[name][1])
+    slowest = max(calls, key=lambda name: calls[name].p95)
     return [
-        Row(f"API, the slowest of {len(calls)} lists ({slowest})", _times(calls[slowest])),
+        Row(f"API, the slowest of {len(calls)} lists ({slowest})", str(calls[slowest])),
         *(
-            Row(name, _times(found), needed=f"p95 < {PAGE_MS:g} ms", reached=found[1] < PAGE_MS)
+            Row(name, str(found), needed=f"p95 < {PAGE_MS:g} ms", reached=found.p95 < PAGE_MS)
             for name, found in pages.items()
         ),
     ]
-
-
-def _times(found: tuple[float, float]) -> str:
-    return f"p50 {found[0]:.0f} ms, p95 {found[1]:.0f} ms"
 
 
 if __name__ == "__main__":

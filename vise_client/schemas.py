@@ -251,6 +251,7 @@ class StageDraft(Request):
 class FieldProblem(Wire):
     field: str = Field(description="Dotted path: spec.compute.device, inputs.posts, grid.base_lr.")
     message: str
+    missing: bool = Field(False, description="Nothing is wrong: it is still to be chosen.")
 
 
 class LaunchCheck(Wire):

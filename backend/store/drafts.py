@@ -44,7 +44,7 @@ def check(db: Session, stage: str, draft: StageDraft) -> LaunchCheck:
     needed = runs.needed_inputs(stage, specs[0]) if specs else set()
     for role in sorted(needed - draft.inputs.keys()):
         message = f"is required: {STAGES[stage].inputs[role].help}"
-        found.append(FieldProblem(field=f"inputs.{role}", message=message))
+        found.append(FieldProblem(field=f"inputs.{role}", message=message, missing=True))
     for role, ref in draft.inputs.items():
         try:
             runs.check_input(db, stage, role, ref, "inputs")
@@ -152,7 +152,9 @@ def _points(stage: str, draft: StageDraft) -> tuple[list[dict[str, Any]], list[F
     """The spec of each run, and what is wrong with the grid itself."""
     empty = [path for path, values in draft.grid.items() if not values]
     if empty:
-        return [draft.spec], [FieldProblem(field=f"grid.{path}", message="give values") for path in empty]
+        return [draft.spec], [
+            FieldProblem(field=f"grid.{path}", message="give values", missing=True) for path in empty
+        ]
     if not draft.grid:
         return [draft.spec], []
     number = 1

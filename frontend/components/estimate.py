@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from frontend.style import seconds
@@ -40,12 +42,21 @@ def estimate_lines(found: Estimate) -> list[str]:
     return lines
 
 
+def ask_for(missing: Sequence[str]) -> None:
+    """Say what is still to be chosen, if anything is."""
+    if missing:
+        st.info(f"Choose {' and '.join(f'**{name}**' for name in missing)} to launch.")
+
+
 def show_check(check: LaunchCheck) -> None:
-    """The estimate, or how many problems stand in the way."""
-    if check.problems:
-        many = len(check.problems)
+    """The estimate, or what is still to be chosen and how many problems stand in the way."""
+    fields = [problem.field.partition(".") for problem in check.problems if problem.missing]
+    ask_for([f"values of {name}" if group == "grid" else name for group, _, name in fields])
+    wrong = [problem for problem in check.problems if not problem.missing]
+    if wrong:
+        many = len(wrong)
         st.warning(f"{many} {'thing is' if many == 1 else 'things are'} to be put right first.")
-        for problem in check.problems[:12]:
+        for problem in wrong[:12]:
             st.markdown(f"- `{problem.field}` {problem.message}")
     elif check.estimate is not None:
         if check.runs > 1:

@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from frontend.components.draft import cloned
+from frontend.components.estimate import ask_for
 from frontend.components.inputs import choose_input, ref_of, ref_text
 from frontend.components.launch_stage import say_started
 from frontend.session import client
@@ -45,8 +46,7 @@ def launch_recipe() -> None:
         title = st.text_input("Name", placeholder=spec.title, key=f"recipe.name.{name}")
         st.header("Before you launch", anchor=False)
         missing = [role for role, wanted in spec.given.items() if wanted.required and role not in chosen]
-        for role in missing:
-            st.warning(f"Choose the input **{role}**: {spec.given[role].help}")
+        ask_for(missing)
         _last_time(spec)
         if st.button(
             "Launch the recipe",

@@ -39,14 +39,19 @@ class Places:
         self.by_path[path] = st.empty()
 
     def show(self, problems: Sequence[FieldProblem]) -> list[FieldProblem]:
-        """Tell each problem below its field, or below the group around it; returns those that have no place."""
+        """Tell each problem below its field, or below the group around it; returns those that have no place.
+
+        What is only still to be chosen is told without alarm: a form that nobody has touched has done nothing wrong.
+        """
         told: dict[str, list[str]] = {}
         homeless = []
         for problem in problems:
             path = problem.field
             while path and path not in self.by_path:
                 path = path.rpartition(".")[0]
-            if path:
+            if path and problem.missing:
+                self.by_path[path].caption("Needed to launch.")
+            elif path:
                 told.setdefault(path, []).append(problem.message)
             else:
                 homeless.append(problem)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.prediction import CLASSES, SIZE, Peer, commented, form, percentile, photograph
+from benchmarks.prediction import CLASSES, SIZE, Peer, commented, form, photograph
 from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import ImageClassifier
 from vise_core.models.heads import linear_head
@@ -48,8 +48,3 @@ def test_the_body_of_a_question_is_what_the_api_reads() -> None:
     assert body.count(b"Content-Disposition: form-data") == 2
     assert b'name="overlay"\r\n\r\nfalse\r\n' in body
     assert b'name="image"; filename="x.jpg"\r\n\r\njpeg\r\n--' in body
-
-
-def test_percentiles_of_a_few() -> None:
-    assert percentile([1.0, 2.0, 3.0, 4.0], 0.95) == 4.0
-    assert percentile([1.0, 2.0, 3.0, 4.0], 0.5) == 2.0

@@ -49,6 +49,19 @@ def test_a_wrong_value_is_told_beside_its_field_and_holds_the_launch_back(
     expect(page.get_by_text("greater than or equal to 1")).to_have_count(0)
 
 
+def test_a_form_that_nobody_touched_says_what_to_choose_and_alarms_nobody(
+    stack, page: Page, pictures
+) -> None:
+    page.goto(f"{stack.url}/launch?what=pretrain")
+    # Posts too, unless another test has made some.
+    expect(page.get_by_text(re.compile("^Choose labels (and posts )?to launch"))).to_be_visible(timeout=SLOW)
+    expect(page.get_by_role("button", name=re.compile("Launch pretrain"))).to_be_disabled()
+    expect(page.get_by_text("Needed to launch.").last).to_be_visible()
+    alarms = page.locator("[data-testid=stAlertContentError], [data-testid=stAlertContentWarning]")
+    expect(alarms).to_have_count(0)
+    page.screenshot(path=pictures / "launch-untouched.png", full_page=True)
+
+
 def test_yaml_and_form_follow_each_other_and_a_reload_keeps_both(stack, page: Page) -> None:
     page.goto(f"{stack.url}/{INGEST}")
     field = box(page, "Posts per shard")

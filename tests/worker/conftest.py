@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
@@ -25,6 +26,9 @@ from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.models.heads import linear_head
 from vise_core.specs.posts import EMOTIONS
+
+if TYPE_CHECKING:
+    from bucket import Bucket
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -118,6 +122,19 @@ def cluster(
             process.kill()
             process.wait()
     engine.dispose()
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator["Bucket"]:
+    """An S3 server with a bucket of this name, for this process and those that it starts."""
+    from bucket import serving
+
+    with serving() as made:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", made.endpoint)
+        yield made
 
 
 @pytest.fixture

@@ -1,8 +1,12 @@
 """Workers that help one another with k-means, and what becomes of it when they are killed."""
 
+from __future__ import annotations
+
+import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import stages
@@ -10,6 +14,9 @@ import stages
 from vise_client.schemas import RunState
 from vise_core.reporter import LocalReporter
 from vise_core.stage import file_sha256
+
+if TYPE_CHECKING:
+    from bucket import Bucket
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +36,14 @@ def check(cluster, run_id, alone) -> None:
     told = {step: value for key, step, value in cluster.points(run_id) if key == "inertia"}
     assert told == inertia, "each pass was counted once"
     assert not list(Path(cluster.folder / "storage").glob("checkpoints/*/*/board/plan"))
+
+
+@pytest.fixture
+def over_bucket(cluster, bucket) -> Bucket:
+    """What the cluster stores, boards too, is in this bucket."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    cluster.environment |= settings | {"VISE_STORAGE_URL": "s3://bucket/vise"}
+    return bucket
 
 
 def helped(run) -> bool:
@@ -53,6 +68,18 @@ def test_two_workers_find_what_one_finds_whoever_is_killed(cluster, alone, kille
         assert end.attempt >= 2
     if killed == "nobody":
         assert end.result["helped"] > 0
+
+
+def test_a_board_in_a_bucket_does_as_well_when_the_helper_is_killed(over_bucket, cluster, alone) -> None:
+    cluster.start("dispatch", name="dispatch")
+    workers = {name: cluster.worker(name) for name in ("one", "two")}
+    run_id = cluster.create("fit", spec={"pause": 0.3})
+    run = cluster.wait(run_id, lambda run: helped(run) or run.state.final, 120)
+    assert helped(run), run.reason
+    assert any("/board/rows/" in key for key in list(over_bucket.objects))
+    next(process for name, process in workers.items() if name != run.worker).send_signal(signal.SIGKILL)
+    check(cluster, run_id, alone)
+    assert not any("/board/" in key for key in over_bucket.objects)
 
 
 def test_a_helper_leaves_for_a_run_that_waits(cluster, alone) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from vise_core.device import pick_device
 from vise_core.errors import BadInput, Stopped
 from vise_core.posts.records import Post
 from vise_core.posts.shards import ShardIndex
@@ -20,7 +21,6 @@ from vise_core.specs.engagement import ClusterResult, ClusterSpec
 from vise_core.specs.posts import SubsetSpec
 
 from .clusterer import MOST_TERMS, Clusterer
-from .device import pick_device
 from .extractors import fit_extractor
 from .inspect import TOP_TERMS, inspect_comments, inspect_reactions
 from .kmeans import Clustering, How, Rows, fit_kmeans

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
+from vise_core.device import pick_device
 from vise_core.errors import BadCheckpoint
 from vise_core.specs.engagement import SentenceSpec
 from vise_core.text.files import copy_encoder, encoder_sha256, packaged_encoder, read_json
 
-from .device import pick_device
 from .tokenize import redact
 
 if TYPE_CHECKING:

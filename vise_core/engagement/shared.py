@@ -21,8 +21,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from vise_core.board import Board
+from vise_core.device import pick_device
+from vise_core.specs.base import Device
 
-from .device import Chosen, pick_device
 from .lloyd import Assigned, assigner, joined
 
 BLOCK_ROWS = 2**16
@@ -50,7 +51,7 @@ class Lead:
         ready: Callable[[], object] = lambda: None,
         block_rows: int | None = None,
         threads: int = 1,
-        device: Chosen = "cpu",
+        device: Device = "cpu",
     ) -> None:
         """``ready`` is called once, when there is something that others can do; blocks have BLOCK_ROWS by default."""
         step = block_rows or BLOCK_ROWS

@@ -1,7 +1,8 @@
 """Features made before, for whatever run wants the same: one file for each content, named by it.
 
 The name is a digest of all that the numbers depend on, so that a file can never be out of date; its last bytes are a
-digest of the rest, so that one that was cut off or damaged is never believed. The folder may be deleted at any time.
+digest of the rest, so that one that was cut off or damaged is never believed. The folder may be deleted at any time,
+and holds at most ``$VISE_FEATURES_CACHE_BYTES``: the least recently used files go first.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import hashlib
 import json
 import os
 import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +22,7 @@ import PIL
 import torch
 import torchvision
 
+from vise_core.errors import BadInput
 from vise_core.integrity.cache import file_digests
 from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import resize_for
@@ -32,9 +37,25 @@ FORMAT = "features-1"
 SEAL = hashlib.sha256().digest_size
 
 
-def features_cache() -> Path:
-    """``$VISE_CACHE/features``, or ``~/.cache/vise/features``."""
-    return cache_folder() / "features"
+MOST_BYTES = 50 * 2**30
+ABANDONED_SECONDS = 24 * 3600
+"""A part that nobody has written to for so long is what a killed process left."""
+
+
+@dataclass(frozen=True)
+class FeaturesCache:
+    """``most_bytes``: of all files; those that runs hold at this moment may be more."""
+
+    folder: Path
+    most_bytes: int = MOST_BYTES
+
+
+def features_cache() -> FeaturesCache:
+    """``$VISE_CACHE/features``, or ``~/.cache/vise/features``, of ``$VISE_FEATURES_CACHE_BYTES``. Raises BadInput."""
+    told = os.environ.get("VISE_FEATURES_CACHE_BYTES") or str(MOST_BYTES)
+    if not told.isdecimal():
+        raise BadInput(f"VISE_FEATURES_CACHE_BYTES: {told!r} is not a number of bytes")
+    return FeaturesCache(cache_folder() / "features", int(told))
 
 
 def features_key(
@@ -73,27 +94,38 @@ def weights_sha256(backbone: Backbone) -> str:
     return digest.hexdigest()
 
 
-def take(cache: Path, key: str, shape: tuple[int, int], dtype: np.dtype, path: Path) -> bool:
+def take(cache: FeaturesCache, key: str, shape: tuple[int, int], dtype: np.dtype, path: Path) -> bool:
     """Put the features under ``key`` at ``path``, where nothing may be yet, as ``.npy``; False where there are none that are whole.
 
     A damaged file is removed. Raises OSError.
     """
     kept = _file(cache, key)
-    if not kept.is_file():
+    try:
+        # Before it is read: what has a second name is in use, and stays.
+        _link(kept, path)
+    except FileNotFoundError:
         return False
-    if not _is_whole(kept, shape, dtype):
+    whole = False
+    try:
+        whole = _is_whole(path, shape, dtype)
+    finally:
+        if not whole:
+            path.unlink()
+    if not whole:
         kept.unlink(missing_ok=True)
         return False
-    _link(kept, path)
+    # A cache of another account can be read, not touched.
+    with suppress(OSError):
+        os.utime(kept)
     return True
 
 
-def keep(cache: Path, key: str, path: Path) -> None:
+def keep(cache: FeaturesCache, key: str, path: Path) -> None:
     """Let other runs have the finished ``.npy`` at ``path``, which must not be changed any more. Raises OSError.
 
     A process that is killed leaves no file under the key, or a whole one: it is on the disk before it gets its name.
     """
-    cache.mkdir(parents=True, exist_ok=True)
+    cache.folder.mkdir(parents=True, exist_ok=True)
     with path.open("r+b") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
         # NumPy reads as far as the array goes.
@@ -101,21 +133,42 @@ def keep(cache: Path, key: str, path: Path) -> None:
         file.write(digest)
         file.flush()
         os.fsync(file.fileno())
-    part = cache / f"{FORMAT}-{key}.{uuid4().hex}.part"
+    part = cache.folder / f"{FORMAT}-{key}.{uuid4().hex}.part"
     try:
         _link(path, part)
         part.replace(_file(cache, key))
     finally:
         part.unlink(missing_ok=True)
-    folder = os.open(cache, os.O_RDONLY)
+    folder = os.open(cache.folder, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+    _shrink(cache)
 
 
-def _file(cache: Path, key: str) -> Path:
-    return cache / f"{FORMAT}-{key}.npy"
+def _shrink(cache: FeaturesCache) -> None:
+    """Remove the files that were taken or kept longest ago, until the rest is small enough.
+
+    Not those that a run holds a second name of: that would free no byte, and the next run would miss them.
+    """
+    found = []
+    for path in cache.folder.iterdir():
+        with suppress(FileNotFoundError):  # Others shrink it too.
+            found.append((path.stat(), path))
+    left = sum(status.st_size for status, _ in found)
+    for status, path in sorted(found, key=lambda pair: pair[0].st_mtime_ns):
+        if path.suffix == ".part":
+            gone = status.st_mtime < time.time() - ABANDONED_SECONDS
+        else:
+            gone = left > cache.most_bytes and status.st_nlink == 1
+        if gone:
+            path.unlink(missing_ok=True)
+            left -= status.st_size
+
+
+def _file(cache: FeaturesCache, key: str) -> Path:
+    return cache.folder / f"{FORMAT}-{key}.npy"
 
 
 def _link(source: Path, target: Path) -> None:

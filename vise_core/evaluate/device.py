@@ -1,4 +1,4 @@
-"""Where the networks of an evaluation live and in which precision they compute."""
+"""In which precision and memory layout the networks of an evaluation compute."""
 
 from __future__ import annotations
 
@@ -9,15 +9,6 @@ import torch
 
 from vise_core.errors import BadInput
 from vise_core.specs.base import Compute
-
-
-def pick_device(compute: Compute) -> torch.device:
-    """The device of a run. Raises BadInput for a GPU that is not there."""
-    if compute.device == "cuda" and not torch.cuda.is_available():
-        raise BadInput("compute.device: cuda was asked for and this process sees no GPU; use auto or cpu")
-    if compute.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(compute.device)
 
 
 def precision(compute: Compute, device: torch.device) -> torch.dtype | None:

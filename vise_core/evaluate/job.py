@@ -19,6 +19,7 @@ from vise_core.specs.evaluate import EvaluateSpec, GridPoint
 from vise_core.specs.tasks import Metric, secondary_metrics, task_metric
 from vise_core.tasks import LabelledImages, Split
 
+from .cache import FeaturesCache
 from .grid import Setting
 from .loading import Look, augmented_look, plain_look
 from .metrics import Scores, measure
@@ -34,7 +35,7 @@ class Job:
     ----------
     backbone: the weights to be judged; None where no image is read. texts: None where no text is read.
     image_size: side of the crop.
-    cache: folder where features are kept for other runs; None keeps none.
+    cache: where features are kept for other runs; None keeps none.
     """
 
     spec: EvaluateSpec
@@ -47,7 +48,7 @@ class Job:
     workspace: Path
     reporter: Reporter
     state: State
-    cache: Path | None = None
+    cache: FeaturesCache | None = None
 
     def new_head(self, split: int) -> nn.Linear:
         """A fresh head on the features of all towers side by side, the same for every grid point of a split."""

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
+from vise_core.device import pick_device
 from vise_core.errors import MissingInput
 from vise_core.integrity.cache import default_cache
 from vise_core.integrity.evaluation import check_evaluation, tell
@@ -25,7 +27,7 @@ from vise_core.specs.tasks import secondary_metrics, written
 from vise_core.tasks import load_task, require_measurable, require_readable, task_splits
 
 from .cache import features_cache
-from .device import pick_device, precision
+from .device import precision
 from .finetune import evaluate_finetuned
 from .grid import mean_and_std, split_result
 from .job import Job, Outcome
@@ -51,7 +53,7 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     Raises BadInput for a task or checkpoint that cannot be used, MissingInput, Stopped.
     """
     workspace.mkdir(parents=True, exist_ok=True)
-    device = pick_device(spec.compute)
+    device = torch.device(pick_device(spec.compute.device))
     precision(spec.compute, device)
     judged = load_judged(spec, inputs, reporter)
     images = load_task(spec.task, inputs["dataset"])

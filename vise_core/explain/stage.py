@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vise_core.device import pick_device
 from vise_core.errors import Stopped
-from vise_core.evaluate.device import pick_device
 from vise_core.models.classifier import ImageClassifier, load_classifier
 from vise_core.posts.images import open_image
 from vise_core.reporter import Reporter
@@ -34,7 +34,7 @@ def run(spec: ExplainSpec, inputs: dict[str, Path], workspace: Path, reporter: R
 
     Raises BadInput where data set and predictor do not fit, Stopped.
     """
-    device = pick_device(spec.compute)
+    device = torch.device(pick_device(spec.compute.device))
     classifier = load_classifier(inputs["predictor"]).to(device).requires_grad_(False)
     images = load_task(spec.task, inputs["dataset"])
     check_classes(classifier, images)

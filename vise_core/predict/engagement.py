@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from vise_core.device import pick_device
 from vise_core.errors import BadCheckpoint
-from vise_core.evaluate.device import pick_device
 from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import load_backbone, load_card, load_heads
 from vise_core.models.transforms import eval_transform
@@ -109,7 +109,7 @@ class EngagementPredictor:
                 raise BadCheckpoint(
                     f"{inspection.name}: not an inspection ({error}): cluster again"
                 ) from error
-        device = pick_device(compute or Compute())
+        device = torch.device(pick_device((compute or Compute()).device))
         return cls(load_backbone(checkpoint), load_heads(checkpoint), found, device=device)
 
     def predict(self, image: Picture, options: EngagementOptions | None = None) -> Engagement:

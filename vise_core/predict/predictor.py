@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from vise_core.device import pick_device
 from vise_core.errors import BadInput
-from vise_core.evaluate.device import pick_device
 from vise_core.explain.activation import activation_from_maps
 from vise_core.explain.overlays import Box, overlay, seen_region
 from vise_core.models.classifier import ImageClassifier, load_classifier
@@ -103,7 +103,8 @@ class Predictor:
     @classmethod
     def load(cls, folder: Path, *, compute: Compute | None = None) -> Predictor:
         """The predictor that an evaluation wrote. Raises BadCheckpoint for a folder that is none."""
-        return cls(load_classifier(folder), device=pick_device(compute or Compute()))
+        device = torch.device(pick_device((compute or Compute()).device))
+        return cls(load_classifier(folder), device=device)
 
     def predict(self, image: Picture, options: PredictOptions | None = None) -> Prediction:
         """Answer for one image. Raises BadImage for a file that is none, BadInput for an unknown class."""

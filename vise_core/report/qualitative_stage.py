@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vise_core.evaluate.device import pick_device
+import torch
+
+from vise_core.device import pick_device
 from vise_core.explain.side_by_side import compare
 from vise_core.models.classifier import load_classifier
 from vise_core.reporter import Reporter
@@ -26,7 +28,7 @@ def run(
 
     Raises BadInput where data set and predictors do not fit, or no such image is left; Stopped.
     """
-    device = pick_device(spec.compute)
+    device = torch.device(pick_device(spec.compute.device))
     classifiers = {
         role: load_classifier(inputs[role]).to(device).requires_grad_(False)
         for role in COMPARED

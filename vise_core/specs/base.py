@@ -19,12 +19,13 @@ class Spec(Record):
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of every random choice in this run.")
 
 
+Device = Literal["auto", "cpu", "cuda"]
+
+
 class Compute(Record):
     """How a stage uses the machine. Changes speed, never the meaning of a result."""
 
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Where tensors live; auto takes the GPU when there is one."
-    )
+    device: Device = Field("auto", description="Where tensors live; auto takes the GPU when there is one.")
     amp: Literal["auto", "off", "bf16", "fp16"] = Field(
         "auto", description="Mixed precision; auto is fp16 with loss scaling on a GPU, off on a CPU."
     )

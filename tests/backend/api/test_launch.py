@@ -83,6 +83,14 @@ def test_what_the_spec_needs_as_input_is_asked_for(editor) -> None:
     assert set(problems(editor, "evaluate", spec=random)) == {"inputs.dataset"}
 
 
+def test_what_is_still_to_be_chosen_is_not_called_wrong(editor) -> None:
+    draft = {"spec": {"epochs": 0}, "grid": {"base_lr": []}}
+    found = validate(editor, "pretrain", **draft)["problems"]
+    assert {one["field"]: one["missing"] for one in found} == {"spec.epochs": False, "grid.base_lr": True}
+    found = validate(editor, "pretrain")["problems"]
+    assert {one["field"]: one["missing"] for one in found} == {"inputs.labels": True, "inputs.posts": True}
+
+
 def test_an_input_that_does_not_fit_is_told_beside_it(editor, settings) -> None:
     posts = succeeded(settings, "ingest", artifact="posts")
     wrong = {"posts": {"run": posts, "artifact": "report"}}

@@ -1,17 +1,13 @@
 """k-means by several processes over a board: the bits of one process alone, whoever comes, goes or dies."""
 
 from collections.abc import Callable
-from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from vise_core.board import FolderBoard
 from vise_core.engagement.lloyd import Assign, fit_sparse
 from vise_core.engagement.shared import Lead, assist
 
@@ -101,50 +97,3 @@ def test_a_claim_of_a_dead_helper_is_done_again_and_counts_once() -> None:
         return Lead(MemoryBoard(claims_all), rows, bits, block_rows=10)
 
     assert fit(rows, share) == fit(rows)
-
-
-@pytest.mark.parametrize("helpers", [1, 2])
-def test_helpers_at_the_same_time_on_a_real_folder(tmp_path: Path, helpers: int) -> None:
-    rows, board = random_rows(2, 3000), FolderBoard(tmp_path / "board")
-    done: list[int] = []
-    threads = [Thread(target=lambda n=n: done.append(assist(board, name=9 * n))) for n in range(helpers)]
-    led: list[Lead] = []
-
-    def start() -> None:
-        for thread in threads:
-            thread.start()
-
-    def share(rows: sparse.csr_matrix, bits: int) -> Assign:
-        led.append(Lead(board, rows, bits, block_rows=50, ready=start))
-        return led[0]
-
-    shared = fit(rows, share)
-    board.drop()
-    for thread in threads:
-        thread.join(20)
-    assert shared == fit(rows)
-    assert len(done) == helpers, "helpers leave when the board is gone"
-    assert 0 < led[0].helped <= sum(done)
-    assert led[0].made == 6 * 60
-    assert not board.names("rows")
-
-
-def test_a_helper_that_comes_when_all_is_over_leaves_at_once(tmp_path: Path) -> None:
-    assert assist(FolderBoard(tmp_path / "nothing")) == 0
-
-
-def test_a_board_holds_bytes_whole_and_forgets_them(tmp_path: Path) -> None:
-    board = FolderBoard(tmp_path)
-    board.put("plan", b"one")
-    board.put("plan", b"two")
-    board.put("pass-1/claim-3", b"")
-    assert (board.get("plan"), board.get("pass-1/claim-3"), board.get("pass-1/claim-4")) == (
-        b"two",
-        b"",
-        None,
-    )
-    assert (board.names("pass-1"), board.names("pass-2")) == ({"claim-3"}, set())
-    board.drop("pass-1")
-    assert board.get("pass-1/claim-3") is None
-    board.drop()
-    assert board.get("plan") is None

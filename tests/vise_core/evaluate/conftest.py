@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from vise_core.evaluate import stage
+from vise_core.evaluate.cache import FeaturesCache
 from vise_core.reporter import LocalReporter
 from vise_core.specs.evaluate import EvaluateResult
 
@@ -34,7 +35,7 @@ def reporter(tmp_path: Path) -> LocalReporter:
 def feature_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of features for each test, so that none takes what another computed."""
     folder = tmp_path / "features-cache"
-    monkeypatch.setattr(stage, "features_cache", lambda: folder)
+    monkeypatch.setattr(stage, "features_cache", lambda: FeaturesCache(folder))
     return folder
 
 

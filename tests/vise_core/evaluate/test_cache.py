@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+from vise_core.errors import BadInput
 from vise_core.evaluate import linear
-from vise_core.evaluate.cache import features_key, keep, take
+from vise_core.evaluate.cache import FeaturesCache, features_cache, features_key, keep, take
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
 from vise_core.reporter import LocalReporter
@@ -38,11 +40,12 @@ KEY, SHAPE = "ab" * 32, (50, 8)
 VALUES = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
 
 
-def kept(folder: Path) -> Path:
+def kept(folder: Path) -> FeaturesCache:
     """A cache with VALUES under KEY."""
     np.save(folder / "made.npy", VALUES)
-    keep(folder / "cache", KEY, folder / "made.npy")
-    return folder / "cache"
+    cache = FeaturesCache(folder / "cache")
+    keep(cache, KEY, folder / "made.npy")
+    return cache
 
 
 def test_kept_features_come_back_and_can_be_mapped(tmp_path: Path) -> None:
@@ -51,13 +54,13 @@ def test_kept_features_come_back_and_can_be_mapped(tmp_path: Path) -> None:
     found = np.load(tmp_path / "taken.npy", mmap_mode="c")
     np.testing.assert_array_equal(found, VALUES)
     assert not take(cache, "cd" * 32, SHAPE, FLOAT32, tmp_path / "other.npy")
-    assert [path.name for path in cache.iterdir()] == [f"features-1-{KEY}.npy"]
+    assert [path.name for path in cache.folder.iterdir()] == [f"features-1-{KEY}.npy"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "longer", "nothing sealed"])
 def test_a_damaged_file_is_not_taken_and_goes_away(damage: str, tmp_path: Path) -> None:
     cache = kept(tmp_path)
-    (path,) = cache.iterdir()
+    (path,) = cache.folder.iterdir()
     content = bytearray(path.read_bytes())
     content[500] ^= 1
     path.unlink()
@@ -100,7 +103,7 @@ def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 Path.replace = die
-cache.keep(Path(sys.argv[1]), "ab" * 32, Path(sys.argv[2]))
+cache.keep(cache.FeaturesCache(Path(sys.argv[1])), "ab" * 32, Path(sys.argv[2]))
 """
 
 
@@ -108,7 +111,97 @@ def test_a_process_that_is_killed_leaves_nothing_that_is_taken(tmp_path: Path) -
     np.save(tmp_path / "made.npy", VALUES)
     command = [sys.executable, "-c", KILLED, str(tmp_path / "cache"), str(tmp_path / "made.npy")]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    assert not take(tmp_path / "cache", KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
+    assert not take(FeaturesCache(tmp_path / "cache"), KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
+
+
+def bounded(folder: Path, files: int) -> FeaturesCache:
+    """A cache that has room for so many of them."""
+    (folder / "runs").mkdir(exist_ok=True)
+    return FeaturesCache(folder / "cache", files * (128 + VALUES.nbytes + 32))
+
+
+def keep_as(cache: FeaturesCache, name: str, *, held: bool = False) -> None:
+    """Of a run that then ends, unless it is ``held``."""
+    path = cache.folder.parent / "runs" / f"{name}.npy"
+    np.save(path, VALUES)
+    keep(cache, name, path)
+    time.sleep(0.01)  # A file system's clock ticks every few milliseconds.
+    if not held:
+        path.unlink()
+
+
+def take_as(cache: FeaturesCache, name: str, *, held: bool = False) -> bool:
+    path = cache.folder.parent / "runs" / f"{name}.npy"
+    found = take(cache, name, SHAPE, FLOAT32, path)
+    if not held:
+        path.unlink(missing_ok=True)
+    return found
+
+
+def names(cache: FeaturesCache) -> list[str]:
+    return sorted(
+        path.name.removeprefix("features-1-").removesuffix(".npy") for path in cache.folder.iterdir()
+    )
+
+
+def test_the_least_recently_used_features_go_first(tmp_path: Path) -> None:
+    cache = bounded(tmp_path, 3)
+    for name in "abc":
+        keep_as(cache, name)
+    assert names(cache) == ["a", "b", "c"]
+    assert take_as(cache, "a")
+    keep_as(cache, "d")
+    assert names(cache) == ["a", "c", "d"]
+    assert not take_as(cache, "b")
+    keep_as(cache, "e")
+    assert names(cache) == ["a", "d", "e"]
+
+
+def test_features_that_a_run_holds_stay_until_it_ends(tmp_path: Path) -> None:
+    cache = bounded(tmp_path, 1)
+    keep_as(cache, "a", held=True)
+    keep_as(cache, "b")
+    assert take_as(cache, "b", held=True)
+    keep_as(cache, "c", held=True)
+    assert names(cache) == ["a", "b", "c"], "more than there is room for, but all in use"
+    (tmp_path / "runs/b.npy").unlink()
+    keep_as(cache, "d", held=True)
+    assert names(cache) == ["a", "c", "d"]
+    for name in "acd":
+        (tmp_path / f"runs/{name}.npy").unlink()
+    keep_as(cache, "e", held=True)
+    assert names(cache) == ["e"]
+    np.testing.assert_array_equal(np.load(tmp_path / "runs/e.npy"), VALUES)
+
+
+def test_what_is_being_written_stays_and_what_a_killed_process_left_goes(tmp_path: Path) -> None:
+    cache = bounded(tmp_path, 1)
+    keep_as(cache, "a")
+    for name, age in (("being written", 3600), ("left", 25 * 3600)):
+        part = cache.folder / f"features-1-{name}.part"
+        part.write_bytes(b"x" * VALUES.nbytes)
+        os.utime(part, (time.time() - age,) * 2)
+    keep_as(cache, "b", held=True)
+    assert names(cache) == ["b", "being written.part"]
+
+
+def test_room_for_nothing_keeps_what_the_run_itself_holds(tmp_path: Path) -> None:
+    cache = bounded(tmp_path, 0)
+    keep_as(cache, "a")
+    assert take_as(cache, "a", held=True)
+    keep_as(cache, "b", held=True)
+    assert names(cache) == ["a", "b"]
+
+
+def test_folder_and_room_are_those_of_the_environment(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("VISE_CACHE", str(tmp_path))
+    monkeypatch.delenv("VISE_FEATURES_CACHE_BYTES", raising=False)
+    assert features_cache() == FeaturesCache(tmp_path / "features", 50 * 2**30)
+    monkeypatch.setenv("VISE_FEATURES_CACHE_BYTES", "1000")
+    assert features_cache().most_bytes == 1000
+    monkeypatch.setenv("VISE_FEATURES_CACHE_BYTES", "50 GiB")
+    with pytest.raises(BadInput, match="VISE_FEATURES_CACHE_BYTES: '50 GiB' is not a number of bytes"):
+        features_cache()
 
 
 def test_the_key_is_of_all_that_features_depend_on_and_of_nothing_else(colours: Path, tmp_path: Path) -> None:
