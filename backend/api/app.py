@@ -37,6 +37,7 @@ from . import (
     views,
 )
 from .answered import Answered
+from .broker import Broker
 from .dependencies import identify
 from .limits import RequestLimits
 from .repeats import Repeats
@@ -72,6 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.engine = engine
     app.state.sessions = session_factory(engine)
     app.state.answered = Answered()
+    app.state.broker = Broker(found.broker_url)
     app.state.repeats = Repeats()
     audit.watch(app.state.sessions)
     app.state.storage = Storage(found.storage_url)
