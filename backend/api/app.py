@@ -90,13 +90,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # Deny by default: whatever is added below is closed to those without a token.
     closed = APIRouter(prefix=PREFIX, dependencies=[Depends(identify)])
     for room in (
+        predictions,  # First, as routes are looked through in this order: an answer waits for it.
         accounts,
         catalogue,
         datasets,
         runs,
         artifacts,
         models,
-        predictions,
         engagement,
         clusters,
         reports,

@@ -78,8 +78,8 @@ async def predict(
     broker: Broker = request.app.state.broker
 
     def create(db: Session) -> Prediction:
-        model = models.get(db, model_id)
-        key = question_key(data, models.weights(db, model), options, keep)
+        model, weights = models.with_weights(db, model_id)
+        key = question_key(data, weights, options, keep)
         if (before := repeats.find(key)) is not None:
             again = predictions.repeat(db, before, model, options, who.user_id, asked)
             if again is not None:

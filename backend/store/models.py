@@ -106,9 +106,14 @@ def get(db: Session, model_id: UUID | None) -> Model:
     return model
 
 
-def weights(db: Session, model: Model) -> str:
-    """The SHA-256 of the model's files."""
-    return db.scalars(select(Artifact.sha256).where(Artifact.id == model.artifact_id)).one()
+def with_weights(db: Session, model_id: UUID | None) -> tuple[Model, str]:
+    """The model as ``get`` finds it, and the SHA-256 of its files."""
+    wanted = Model.default if model_id is None else Model.id == model_id
+    found = db.execute(
+        select(Model, Artifact.sha256).join(Artifact, Artifact.id == Model.artifact_id).where(wanted)
+    ).one_or_none()
+    # Where there is none, ``get`` says why.
+    return (get(db, model_id), "") if found is None else (found[0], found[1])
 
 
 def list_models(
