@@ -98,7 +98,7 @@ def create(
         image=image,
         **vars(asked),
     )
-    prediction, _ = db.execute(written.returning(Prediction, NO_WAIT)).one()
+    prediction: Prediction = db.execute(written.returning(Prediction, NO_WAIT)).one()[0]
     return prediction
 
 
