@@ -22,8 +22,7 @@ from .app import app
 from .context import Context, context
 
 log = logging.getLogger("vise.dispatch")
-QUEUES = ("cpu", "gpu")
-"""Of runs; a prediction that nobody answered is failed, not announced again."""
+QUEUES = ("cpu", "gpu", "predict")
 
 
 def publish(task: str, argument: UUID, queue: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -37,6 +39,9 @@ BATCH = 8
 """Images in one forward pass at most. A processor gains nothing from more."""
 AT_ONCE = 2 * BATCH
 """Questions that a worker takes up at a time: while one batch is computed, the next is decoded."""
+DECODING = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
+"""Images that are decoded and encoded at a time. The network computes with the other half of the cores, and whatever
+else wants them only keeps it waiting."""
 MAX_PIXELS = 50_000_000
 THUMBNAIL = 128
 
@@ -125,12 +130,13 @@ def _predict(here: Context, work: predictions.Work) -> predictions.Answer:
     from vise_core.predict import encode_heat
     from vise_core.predict.predictor import for_eyes
 
-    image = _decoded(work.image)
     model = predictor(here, work.sha256, work.manifest)
-    promised = _batches.ask(model.answer, model.ask(image, work.options))
-    # While the network computes. Encoded anew: what the upload says of the place and the camera is not kept.
-    picture = encode_jpeg(for_eyes(image))
-    thumbnail = encode_jpeg(for_eyes(image, THUMBNAIL)) if work.keep else None
+    with DECODING:
+        image = _decoded(work.image)
+        promised = _batches.ask(model.answer, model.ask(image, work.options))
+        # While the network computes. Encoded anew: what the upload says of the place and the camera is not kept.
+        picture = encode_jpeg(for_eyes(image))
+        thumbnail = encode_jpeg(for_eyes(image, THUMBNAIL)) if work.keep else None
     found = promised.result()
     return predictions.Answer(
         predicted=found.predicted,

@@ -37,6 +37,7 @@ from . import (
     views,
 )
 from .answered import Answered
+from .broker import Broker
 from .dependencies import identify
 from .limits import RequestLimits
 from .repeats import Repeats
@@ -72,6 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.engine = engine
     app.state.sessions = session_factory(engine)
     app.state.answered = Answered()
+    app.state.broker = Broker(found.broker_url)
     app.state.repeats = Repeats()
     audit.watch(app.state.sessions)
     app.state.storage = Storage(found.storage_url)
@@ -88,13 +90,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # Deny by default: whatever is added below is closed to those without a token.
     closed = APIRouter(prefix=PREFIX, dependencies=[Depends(identify)])
     for room in (
+        predictions,  # First, as routes are looked through in this order: an answer waits for it.
         accounts,
         catalogue,
         datasets,
         runs,
         artifacts,
         models,
-        predictions,
         engagement,
         clusters,
         reports,

@@ -24,6 +24,7 @@ from vise_client.schemas import (
 )
 from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap, PredictOptions
 
+from .broker import Broker
 from .dependencies import Config, Db, Who, editor
 from .errors import ApiProblem
 from .repeats import Repeats, question_key
@@ -74,10 +75,11 @@ async def predict(
     )
     asked = predictions.Asked(batch=batch, position=position, keep=keep, synthetic=synthetic)
     repeats: Repeats = request.app.state.repeats
+    broker: Broker = request.app.state.broker
 
     def create(db: Session) -> Prediction:
-        model = models.get(db, model_id)
-        key = question_key(data, models.weights(db, model), options, keep)
+        model, weights = models.with_weights(db, model_id)
+        key = question_key(data, weights, options, keep)
         if (before := repeats.find(key)) is not None:
             again = predictions.repeat(db, before, model, options, who.user_id, asked)
             if again is not None:
@@ -94,6 +96,7 @@ async def predict(
         state=predictions.state,
         view=predictions.view,
         refusal="No prediction",
+        announce=lambda asked: broker.tell(predictions.TASK, asked, predictions.QUEUE),
     )
 
 

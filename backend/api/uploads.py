@@ -21,7 +21,7 @@ from .errors import ApiProblem
 
 Answer = TypeVar("Answer", PredictionView, EngagementView)
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 3.0
 """Between two looks at the row of a question: the answer is told by a notification, which may be lost."""
 
 
@@ -54,10 +54,11 @@ async def ask_worker(
     state: Callable[[Session, UUID], str | None],
     view: Callable[[Session, UUID], Answer],
     refusal: str,
+    announce: Callable[[UUID], None] | None = None,
 ) -> Answer:
     """Queue a question about an upload and wait for its answer, at most ``wait`` seconds.
 
-    Where it takes longer, the response is a 202 with the Location of what was queued. Raises ApiProblem (422),
+    ``announce`` is told what was committed as queued; without, ``create`` has left that to the outbox. Where it takes longer, the response is a 202 with the Location of what was queued. Raises ApiProblem (422),
     titled ``refusal``, where the worker could not use the image.
     """
     sessions: Sessions = request.app.state.sessions
@@ -65,7 +66,9 @@ async def ask_worker(
     def queue() -> tuple[UUID, str]:
         with sessions.begin() as db:
             row = create(db)
-            return row.id, row.state
+        if announce is not None and row.state == "queued":
+            announce(row.id)
+        return row.id, row.state
 
     def look() -> str | None:
         with sessions() as db:

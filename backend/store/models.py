@@ -93,22 +93,21 @@ def set_default(db: Session, model_id: UUID) -> None:
 
 def get(db: Session, model_id: UUID | None) -> Model:
     """The model, or the default one. Raises NotFound, or Conflict where there is no default."""
-    if model_id is not None:
-        model = db.get(Model, model_id)
-        if model is None:
-            raise NotFound(f"there is no model {model_id}")
-        return model
-    model = db.scalar(select(Model).where(Model.default))
+    model = db.get(Model, model_id) if model_id is not None else db.scalar(select(Model).where(Model.default))
     if model is None:
-        raise Conflict(
-            "there is no default model yet: run the sample recipe, or register a succeeded evaluate run as a model"
-        )
+        raise _absent(model_id)
     return model
 
 
-def weights(db: Session, model: Model) -> str:
-    """The SHA-256 of the model's files."""
-    return db.scalars(select(Artifact.sha256).where(Artifact.id == model.artifact_id)).one()
+def with_weights(db: Session, model_id: UUID | None) -> tuple[Model, str]:
+    """The model as ``get`` finds it, and the SHA-256 of its files."""
+    wanted = Model.default if model_id is None else Model.id == model_id
+    found = db.execute(
+        select(Model, Artifact.sha256).join(Artifact, Artifact.id == Model.artifact_id).where(wanted)
+    ).one_or_none()
+    if found is None:
+        raise _absent(model_id)
+    return found[0], found[1]
 
 
 def list_models(
@@ -134,6 +133,14 @@ def rename(db: Session, model_id: UUID, name: str) -> None:
     if taken:
         raise Conflict(f"there is a model named {name!r} already; choose another name")
     get(db, model_id).name = name
+
+
+def _absent(model_id: UUID | None) -> NotFound | Conflict:
+    if model_id is not None:
+        return NotFound(f"there is no model {model_id}")
+    return Conflict(
+        "there is no default model yet: run the sample recipe, or register a succeeded evaluate run as a model"
+    )
 
 
 def _validation_score(run: Run) -> float:

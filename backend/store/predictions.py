@@ -1,4 +1,8 @@
-"""Predictions: an upload waits in its row until a worker answers it; its pictures are forgotten after a while."""
+"""Predictions: an upload waits in its row until a worker answers it; its pictures are forgotten after a while.
+
+The row says all: whoever wrote it tells the broker, and where that came to nothing a sweep does (``announce_again``).
+A message may thus come late or twice; a worker takes up a question once.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import func, insert, literal, select, text, update
+from sqlalchemy import exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session, undefer
 
 from vise_client.schemas import Page, PredictionSummary, PredictionView
@@ -24,8 +28,13 @@ QUEUE = "predict"
 TASK = "worker.predict"
 PICTURES = timedelta(hours=1)
 """How long overlay, heat and picture of an answer are held, so that a page can show it again after a reload."""
+UNHEARD = timedelta(seconds=2)
+"""A question that nobody took up for so long, while the broker holds no message, is announced again."""
 ANSWERED = "vise_answered"
 """Channel on which the id of a question is told when its answer is there."""
+NO_WAIT = func.set_config("synchronous_commit", "off", True)
+"""In a statement: its transaction does not wait for the disk. A power failure may take the last half second of
+predictions with it: they are asked again in no more."""
 NOT_DRAWN = b""
 """The overlay of an answer that was asked for without one: the other pictures are held as long."""
 
@@ -75,10 +84,13 @@ def create(
     user: UUID | None,
     asked: Asked,
 ) -> Prediction:
-    """A queued prediction and its message. Raises Invalid for a class that the model does not know."""
+    """A queued prediction: tell the broker once it is committed.
+
+    Raises Invalid for a class that the model does not know.
+    """
     if options.target_class is not None and options.target_class not in model.classes:
         raise Invalid("target_class", f"{model.name!r} knows {', '.join(model.classes)}")
-    prediction = Prediction(
+    written = insert(Prediction).values(
         model_id=model.id,
         created_by=user,
         state="queued",
@@ -86,11 +98,7 @@ def create(
         image=image,
         **vars(asked),
     )
-    _do_not_wait_for_the_disk(db)
-    db.add(prediction)
-    db.flush()
-    db.add(Outbox(task=TASK, argument=prediction.id, queue=QUEUE))
-    db.execute(text("NOTIFY vise_outbox"))
+    prediction: Prediction = db.execute(written.returning(Prediction, NO_WAIT)).one()[0]
     return prediction
 
 
@@ -121,20 +129,25 @@ def repeat(
 
 
 def work(db: Session, prediction_id: UUID) -> Work | None:
-    """What to do for it; None where it was answered already: a message may come twice."""
+    """Take it up; None where it was taken up already: a message may come twice."""
     row = db.execute(
-        select(Prediction, Artifact)
-        .join(Model, Model.id == Prediction.model_id)
-        .join(Artifact, Artifact.id == Model.artifact_id)
-        .where(Prediction.id == prediction_id, Prediction.state == "queued")
-        .options(undefer(Artifact.manifest))
+        update(Prediction)
+        .where(
+            Prediction.id == prediction_id,
+            Prediction.state == "queued",
+            Prediction.taken_at.is_(None),
+            Model.id == Prediction.model_id,
+            Artifact.id == Model.artifact_id,
+        )
+        .values(taken_at=func.now())
+        .returning(Prediction.options, Prediction.keep, Artifact.sha256, Artifact.manifest, NO_WAIT)
+        .execution_options(synchronize_session=False)
     ).one_or_none()
     image = None if row is None else _upload(db, prediction_id)
     if row is None or image is None:
         return None
-    prediction, artifact = row
-    options = PredictOptions.model_validate(prediction.options)
-    return Work(image, options, prediction.keep, artifact.sha256, artifact.manifest)
+    options = PredictOptions.model_validate(row.options)
+    return Work(image, options, row.keep, row.sha256, row.manifest)
 
 
 def _upload(db: Session, prediction_id: UUID) -> bytes | None:
@@ -261,6 +274,23 @@ def delete(db: Session, prediction_id: UUID) -> None:
     db.delete(prediction)
 
 
+def announce_again(db: Session) -> int:
+    """Put into the outbox what nobody took up, as its message was lost or never sent; returns how many."""
+    unheard = db.scalars(
+        select(Prediction.id)
+        .where(
+            Prediction.state == "queued",
+            Prediction.taken_at.is_(None),
+            Prediction.created_at < func.now() - UNHEARD,
+            ~exists().where(Outbox.argument == Prediction.id),
+        )
+        .order_by(Prediction.id)
+        .limit(500)
+    ).all()
+    db.add_all(Outbox(task=TASK, argument=each, queue=QUEUE) for each in unheard)
+    return len(unheard)
+
+
 def forget(db: Session) -> int:
     """Drop what can be seen in answers older than ``PICTURES``; returns of how many. Thumbnails that are kept stay."""
     dropped = db.execute(
@@ -318,16 +348,11 @@ def _base64(data: bytes | None) -> str | None:
     return base64.b64encode(data).decode() if data else None
 
 
-def _do_not_wait_for_the_disk(db: Session) -> None:
-    """A power failure may take the last half second of predictions with it: they are asked again in no more."""
-    db.execute(text("SET LOCAL synchronous_commit = off"))
-
-
 def _close(db: Session, prediction_id: UUID, **values: Any) -> None:
-    _do_not_wait_for_the_disk(db)
     db.execute(
         update(Prediction)
         .where(Prediction.id == prediction_id, Prediction.state == "queued")
         .values(image=None, **values)
+        .returning(NO_WAIT, func.pg_notify(ANSWERED, str(prediction_id)))
+        .execution_options(synchronize_session=False)
     )
-    db.execute(select(func.pg_notify(ANSWERED, str(prediction_id))))

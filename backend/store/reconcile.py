@@ -23,6 +23,7 @@ class Swept:
     failed: int = 0
     announced_again: int = 0
     predictions_failed: int = 0
+    predictions_announced_again: int = 0
 
 
 def reconcile(
@@ -81,9 +82,10 @@ def reconcile(
         .values(state="failed", image=None, error="no prediction worker answered in time; try again")
         .returning(Prediction.id)
     ).all()
+    unheard = predictions.announce_again(db) if drained is None or predictions.QUEUE in drained else 0
     predictions.forget(db)
     engagement.forget(db, timeout=timedelta(seconds=prediction_timeout_seconds))
     db.execute(delete(Worker).where(Worker.heartbeat_at < func.now() - timedelta(days=1)))
     db.execute(delete(Token).where(Token.expires_at < func.now() - timedelta(days=1)))
     db.execute(delete(LoginAttempt).where(LoginAttempt.at < func.now() - timedelta(days=1)))
-    return Swept(taken_back, failed, len(forgotten), len(late))
+    return Swept(taken_back, failed, len(forgotten), len(late), unheard)

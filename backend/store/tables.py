@@ -420,6 +420,7 @@ class Prediction(Base):
     error: Mapped[str | None]
     milliseconds: Mapped[float | None] = mapped_column(Double)
     created_at: Mapped[datetime] = _now()
+    taken_at: Mapped[datetime | None] = mapped_column(comment="when a worker took it up, which happens once")
 
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'succeeded', 'failed')", name="state"),

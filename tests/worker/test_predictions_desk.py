@@ -202,7 +202,7 @@ def test_thumbnail_and_digest_are_kept_on_request_only_and_pictures_are_forgotte
     sweep(cluster)
     rows = {row["id"]: row for row in history(api)}
     assert rows[plain["id"]]["thumbnail_jpg"] is None
-    assert decoded(rows[kept["id"]]["thumbnail_jpg"]).shape == (64, 128, 3)
+    assert decoded(rows[kept["id"]]["thumbnail_jpg"]).shape == (67, 134, 3)
     for answer in (plain, kept):
         later = api.get(f"{PREFIX}/predictions/{answer['id']}").json()
         assert later["probabilities"] == answer["probabilities"]

@@ -13,7 +13,8 @@ def encode_heat(heat: npt.NDArray[np.floating]) -> bytes:
     """(h, w) in [0, 1] → an 8-bit grey PNG, 255 for 1. The colour maps have no more than 256 steps either."""
     grey = np.rint(np.clip(np.nan_to_num(heat), 0, 1) * 255).astype(np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(grey).save(buffer, "PNG")
+    # A quarter more bytes than by trying harder, for a fifth of the time.
+    Image.fromarray(grey).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 

@@ -28,7 +28,7 @@ Picture = Image.Image | bytes | Path
 """A decoded RGB image, or an untrusted file or its bytes."""
 
 MAX_OVERLAY_SIDE = 1024
-"""Overlays are for eyes: larger images are scaled down to this longer side, in their own proportions."""
+"""Overlays are for eyes: larger images are scaled down to about this longer side, in their own proportions."""
 
 BATCH = 32
 
@@ -183,13 +183,12 @@ class Predictor:
 
 
 def for_eyes(image: Image.Image, side: int = MAX_OVERLAY_SIDE) -> Image.Image:
-    """The image in its own proportions, its longer side at most ``side``."""
-    scale = side / max(image.size)
-    if scale >= 1:
-        return image
-    # Hamming: as sharp as bicubic when shrinking, for half of the work.
-    size = (max(1, round(scale * image.width)), max(1, round(scale * image.height)))
-    return image.resize(size, Image.Resampling.HAMMING, reducing_gap=2.0)
+    """The image in its own proportions, its longer side at most half as long again as ``side``.
+
+    Each pixel is the mean of a square of whole pixels: a sixth of the time of a filter that meets ``side`` exactly.
+    """
+    factor = round(max(image.size) / side)
+    return image.reduce(factor) if factor > 1 else image
 
 
 def weight_bytes(*modules: nn.Module) -> int:
@@ -199,4 +198,6 @@ def weight_bytes(*modules: nn.Module) -> int:
 
 def opened(image: Picture) -> Image.Image:
     """Upright RGB. Raises BadImage."""
-    return image.convert("RGB") if isinstance(image, Image.Image) else open_image(image)
+    if not isinstance(image, Image.Image):
+        return open_image(image)
+    return image if image.mode == "RGB" else image.convert("RGB")  # which copies what is RGB already

@@ -16,6 +16,7 @@ from vise_core.models.classifier import ImageClassifier, load_classifier, save_c
 from vise_core.models.heads import linear_head
 from vise_core.models.transforms import eval_transform
 from vise_core.predict import Predictor
+from vise_core.predict.predictor import for_eyes
 from vise_core.specs.explain import PredictOptions
 
 CLASSES = ("blue", "green", "red")
@@ -75,7 +76,20 @@ def test_the_overlay_has_the_images_proportions_and_tints_only_what_was_seen(pre
 
 def test_a_large_image_gives_an_overlay_for_eyes(predictor: Predictor):
     answer = predictor.predict(Image.new("RGB", (3000, 1500), "red"))
-    assert answer.overlay.size == (1024, 512)
+    assert answer.overlay.size == (1000, 500)
+
+
+@given(st.tuples(st.integers(1, 400), st.integers(1, 400)), st.integers(8, 100))
+def test_a_picture_for_eyes_is_the_mean_of_squares_and_about_as_long_as_asked(size, side: int):
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    shown = for_eyes(Image.fromarray(pixels), side)
+    assert max(shown.size) <= 1.5 * side + 1
+    assert max(shown.size) >= min(max(size), side / 1.5)
+    factor = max(1, round(max(size) / side))
+    height, width = (length // factor for length in pixels.shape[:2])
+    squares = pixels[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
+    # Pillow's division is of whole numbers.
+    assert np.abs(np.asarray(shown)[:height, :width] - squares.mean((1, 3))).max(initial=0) < 1
 
 
 def test_the_class_and_the_method_can_be_chosen(predictor: Predictor, scene):
