@@ -31,7 +31,9 @@ class Broker:
         # Imported by who asks first: an API that starts need not wait for it.
         from celery import Celery
 
-        patience = {"socket_connect_timeout": 2, "socket_timeout": 5, "socket_keepalive": True}
         celery = Celery("vise", broker=self._url, set_as_current=False)
-        celery.conf.broker_transport_options = patience
+        # One try: by default kombu tries for 6 s, and each question would wait for that.
+        once = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
+        patience = {"socket_connect_timeout": 2, "socket_timeout": 5, "socket_keepalive": True}
+        celery.conf.broker_transport_options = once | patience
         return celery

@@ -58,17 +58,16 @@ async def ask_worker(
 ) -> Answer:
     """Queue a question about an upload and wait for its answer, at most ``wait`` seconds.
 
-    ``announce`` is told what was committed as queued; without, ``create`` has left that to the outbox. Where it takes longer, the response is a 202 with the Location of what was queued. Raises ApiProblem (422),
-    titled ``refusal``, where the worker could not use the image.
+    ``announce`` is told what was committed as queued; without, ``create`` has left that to the outbox. Where it takes
+    longer, the response is a 202 with the Location of what was queued. Raises ApiProblem (422), titled ``refusal``,
+    where the worker could not use the image.
     """
     sessions: Sessions = request.app.state.sessions
 
     def queue() -> tuple[UUID, str]:
         with sessions.begin() as db:
             row = create(db)
-        if announce is not None and row.state == "queued":
-            announce(row.id)
-        return row.id, row.state
+            return row.id, row.state
 
     def look() -> str | None:
         with sessions() as db:
@@ -82,6 +81,9 @@ async def ask_worker(
     asked, now = await run_in_threadpool(queue)
     if now == "queued":
         with request.app.state.answered.awaited(asked) as answered:
+            # Only now, so that no answer is told before somebody waits for it.
+            if announce is not None:
+                await run_in_threadpool(announce, asked)
             await _answered(answered, look, wait)
     found = await run_in_threadpool(read)
     if found.state == "failed":

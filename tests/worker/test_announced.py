@@ -76,7 +76,9 @@ uvicorn.run("backend.api.app:create_app", factory=True, port=int(sys.argv[1]), l
 def test_without_a_broker_the_question_waits_and_is_not_lost(api, cluster) -> None:
     settings = api.app.state.settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"})
     with TestClient(create_app(settings), headers=api.headers) as lonely:
+        began = time.monotonic()
         response = lonely.post(f"{PREFIX}/predictions", files={"image": ("x", picture())}, data={"wait": "0"})
+        assert time.monotonic() - began < 4, "who asks does not wait for the broker"
     assert response.status_code == 202
     wait_answered(api, response.json()["id"])
 
