@@ -145,16 +145,18 @@ def test_a_view_is_saved_and_opens_with_all_that_it_had(made: str, stack, page: 
 def test_a_live_list_changes_in_place(made: str, stack, vise: ViseClient, page: Page) -> None:
     open_runs(page, stack, f"tag = {made} and stage = ingest")
     run = vise.runs(query='name = "Desk two"').items[0]
-    page.evaluate(
+    # How many there are is said before the table is there.
+    page.wait_for_function(
         """() => {
             const seen = (node) => node.shadowRoot ? [node.shadowRoot, ...[...node.shadowRoot.querySelectorAll('*')].flatMap(seen)] : [];
             const roots = [document, ...[...document.querySelectorAll('*')].flatMap(seen)];
             window.oldRows = roots.flatMap((root) => [...root.querySelectorAll('.runs tbody tr')]);
-        }"""
+            return window.oldRows.length === 2;
+        }""",
+        timeout=SOON,
     )
     vise.update_run(run.id, RunUpdate(name="Desk two, renamed"))
     expect(table(page).get_by_role("link", name="Desk two, renamed")).to_be_visible(timeout=SOON)
-    assert page.evaluate("window.oldRows.length") == 2
     assert page.evaluate("window.oldRows.every((row) => row.isConnected)"), "rows are changed, not replaced"
     vise.update_run(run.id, RunUpdate(name="Desk two"))
 
