@@ -108,11 +108,16 @@ def table(ran: Sequence[Ran]) -> str:
         found.setdefault(row.name, []).append(row)
     columns = ("ours", "peer", "ratio", "needed")
     cells = [
-        (name, *("; ".join(dict.fromkeys(getattr(row, c) for row in rows)) for c in columns), _reached(rows))
+        (name, *(_all([getattr(row, column) for row in rows]) for column in columns), _reached(rows))
         for name, rows in found.items()
     ]
     head = ("name", "ours", "peer", "ratio", "needed", "reached")
     return "".join(f"| {' | '.join(row)} |\n" for row in (head, ("---",) * len(head), *cells))
+
+
+def _all(values: Sequence[str]) -> str:
+    """One for each run, or one for all where they agree."""
+    return "; ".join(values if len(set(values)) > 1 else values[:1])
 
 
 def _reached(rows: Sequence[Row]) -> str:

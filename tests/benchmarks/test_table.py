@@ -29,7 +29,7 @@ def test_a_row_of_the_table_is_a_figure_beside_its_peer() -> None:
 def test_what_was_run_again_is_one_line_and_says_how_often_its_figure_was_reached() -> None:
     again = replace(ROW, ours="0.19 s", ratio="2.1 ×", reached=True)
     assert table.table([ran(ROW), ran(again), ran(ROW)]).splitlines()[2:] == [
-        "| start | 0.22 s; 0.19 s | other, 0.4 s | 1.8 ×; 2.1 × | ≥ 2 × | 1 of 3 |"
+        "| start | 0.22 s; 0.19 s; 0.22 s | other, 0.4 s | 1.8 ×; 2.1 ×; 1.8 × | ≥ 2 × | 1 of 3 |"
     ]
 
 
