@@ -29,7 +29,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vise_core.models.backbones import build_backbone
@@ -37,6 +36,7 @@ from vise_core.posts.records import Post, PostRecord
 from vise_core.posts.shards import ShardIndex, ShardWriter, write_index
 from vise_core.pretrain import trainer
 from vise_core.pretrain.distributed import Group
+from vise_core.pretrain.labels import LabelTable
 from vise_core.pretrain.objective import hard_cross_entropy, soft_cross_entropy
 from vise_core.reporter import LocalReporter
 from vise_core.specs.pretrain import PretrainSpec
@@ -150,7 +150,7 @@ def write_posts(folder: Path, posts: int, seed: int) -> ShardIndex:
 def bare_speed(spec: PretrainSpec, device: torch.device, steps: int) -> float:
     """Images a second of a loop as a user writes it, with nothing to read."""
     labels = synthetic_labels(spec.batch, spec.seed)
-    step = bare_step(spec, device, labels.targets(np.arange(spec.batch), spec.signals, spec.comment_targets))
+    step = bare_step(spec, device, labels)
     for _ in range(max(1, steps // 3)):
         step()
     _wait(device)
@@ -161,9 +161,10 @@ def bare_speed(spec: PretrainSpec, device: torch.device, steps: int) -> float:
     return spec.batch * steps / (time.perf_counter() - clock)
 
 
-def bare_step(spec: PretrainSpec, device: torch.device, targets: dict[str, Tensor]) -> Callable[[], None]:
-    clusters = synthetic_labels(1, spec.seed).clusters
-    network = trainer.build_network(spec, clusters).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+def bare_step(spec: PretrainSpec, device: torch.device, labels: LabelTable) -> Callable[[], None]:
+    """A step on the batch that all of ``labels`` are."""
+    targets = labels.targets(np.arange(len(labels)), spec.signals, spec.comment_targets)
+    network = trainer.build_network(spec, labels.clusters).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = torch.compile(network.train()) if spec.compute.compile else network.train()
     optimizer = torch.optim.SGD(
         network.parameters(), lr=0.01, momentum=spec.momentum, weight_decay=spec.weight_decay

@@ -13,7 +13,7 @@ from amqp.exceptions import ChannelError
 from kombu.exceptions import KombuError
 from sqlalchemy.exc import SQLAlchemyError
 
-from backend.store import outbox
+from backend.store import outbox, predictions
 from backend.store.database import plain_url
 from backend.store.reconcile import Swept, reconcile
 from backend.store.states import CHANNEL
@@ -22,7 +22,7 @@ from .app import app
 from .context import Context, context
 
 log = logging.getLogger("vise.dispatch")
-QUEUES = ("cpu", "gpu", "predict")
+QUEUES = ("cpu", "gpu", predictions.QUEUE)
 
 
 def publish(task: str, argument: UUID, queue: str) -> None:

@@ -69,10 +69,10 @@ class HeadBatch:
         (k, b), (g, classes) = labels.shape, self.bias.shape[1:]
         log_p = torch.log_softmax(self._batch_logits(features).view(k, g, classes, b), 2)
         shares = self._shares(sizes, b)
-        truth = (labels[:, None] == self._classes).mul(shares)[:, None]
+        truth = (labels[:, None, None] == self._classes).mul(shares)
         losses = (log_p * truth).sum((2, 3)).neg_()
         # d(mean cross-entropy)/d(logits) = (p - one-hot) / n
-        slope = log_p.exp_().mul_(shares if isinstance(shares, float) else shares[:, None]).sub_(truth)
+        slope = log_p.exp_().mul_(shares).sub_(truth)
         self._steps[:k] += 1
         update = self._sgd if self._optimizer == "sgd" else self._adamw
         rate, decay = rates[..., None, None], self._decay[:k, :, None, None]
@@ -87,12 +87,12 @@ class HeadBatch:
         return torch.baddbmm(bias[..., None], weight, rows.transpose(1, 2))
 
     def _shares(self, sizes: Sequence[int] | None, b: int) -> Tensor | float:
-        """What each row has to say in the mean over its batch, (k, 1, b), or all alike."""
+        """What each row has to say in the mean over its batch, (k, 1, 1, b), or all alike."""
         device = self.weight.device
         if sizes is None or min(sizes) == b:
             return 1 / b
         count = torch.tensor(sizes, device=device)[:, None]
-        return ((torch.arange(b, device=device) < count) / count)[:, None]
+        return ((torch.arange(b, device=device) < count) / count)[:, None, None]
 
     # Both take value (k, g, classes, d), and the gradient as the product of slope (k, g, classes, b) and rows (k, b, d):
     # a momentum takes it in without a copy. Rows of None are a one for each image, which a bias sees.
