@@ -8,15 +8,14 @@ of threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 from scipy import sparse
+
+from vise_core.threads import compiled_threads
 
 BLOCK = 64
 """Clusters whose best score is looked at together."""
@@ -135,17 +134,6 @@ class InvertedIndex:
                 squared,
             )
         return squared
-
-
-@contextmanager
-def compiled_threads(threads: int) -> Iterator[None]:
-    """Compiled loops run on so many threads inside."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)
 
 
 def half_squared_norms(centroids: sparse.csr_matrix) -> npt.NDArray[np.float64]:

@@ -18,7 +18,9 @@ import numpy.typing as npt
 from numba import njit, prange
 from scipy import sparse
 
-from .inverted import InvertedIndex, compiled_threads, half_squared_norms
+from vise_core.threads import compiled_threads
+
+from .inverted import InvertedIndex, half_squared_norms
 from .nearest_torch import TorchIndex
 
 INIT_ROWS, INIT_ROWS_PER_CLUSTER = 20_000, 10

@@ -12,13 +12,18 @@ Nothing is approximated: the same heads, to rounding.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
+import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from vise_core.tasks import Split
+from vise_core.threads import compiled_threads
 
+from .compiled import ALIGNED, row_products, sgd_step
 from .heads import HeadBatch
 from .loading import Indices
 
@@ -69,14 +74,14 @@ class GramBatch(HeadBatch):
         self._trains = [torch.from_numpy(split.train) for split in splits]
         free = heads[0].out_features - 1
         first = [(head.weight - head.weight.mean(0))[:-1].detach() for head in heads]
-        self._tables = _tables(features, splits, first)
+        self._table, self._starts = _table(features, splits, first)
         self._columns = torch.zeros(len(splits), len(features), dtype=torch.int64)
         for columns, train in zip(self._columns, self._trains, strict=True):
             columns[train] = torch.arange(free, free + len(train))
-        m = self._tables[0].shape[1]
+        m = self._table.shape[1]
         self.weight = torch.eye(free, m).repeat(len(heads), len(weight_decays), 1, 1)
         self._moments["first"][0] = torch.zeros_like(self.weight)
-        self._batch = _memory(0, m)
+        self._threads = _torch_threads()
 
     def columns(self, indices: Indices) -> Tensor:
         """Training images (k, b) of the first k splits → what ``step`` takes for their features, (k, b) int64."""
@@ -84,10 +89,10 @@ class GramBatch(HeadBatch):
 
     def val_logits(self, split: int) -> Tensor:
         """(counts[split], n, classes) of the split's val images, in their order."""
-        kept, rows = self.counts[split], self._tables[split][len(self._trains[split]) :]
-        products = self.weight[split, :kept].flatten(0, 1) @ rows.T
-        bias = self.bias[split, :kept, :, None]
-        return (_all_classes(products.view(kept, -1, len(rows))) + bias).transpose(1, 2)
+        kept, start = self.counts[split], int(self._starts[split]) + len(self._trains[split])
+        rows = torch.arange(start, int(self._starts[split + 1]))[None]
+        products = self._products(rows, self.weight[split : split + 1, :kept])
+        return (_all_classes(products[0]) + self.bias[split, :kept, :, None]).transpose(1, 2)
 
     @torch.no_grad()
     def on_features(self) -> HeadBatch:
@@ -102,23 +107,52 @@ class GramBatch(HeadBatch):
         found.bias, found.counts = self.bias, self.counts
         return found
 
-    def _batch_logits(self, rows: Tensor) -> Tensor:
-        (k, b), (g, free, m) = rows.shape, self.weight.shape[1:]
-        if len(self._batch) < b:
-            self._batch = _memory(b, m)
-        products, batch = torch.empty(k, g * free, b), self._batch[:b]
-        # One split after the other: so a batch is still in the processor's cache when it is multiplied.
-        for table, weight, places, out in zip(self._tables, self.weight, rows - free, products, strict=False):
-            torch.index_select(table, 0, places, out=batch)
-            torch.mm(weight.view(-1, m), batch.T, out=out)
-        return _all_classes(products.view(k, g, free, b)).add_(self.bias[:k, ..., None])
+    def _fill(self, into: Tensor, split: int, values: Tensor) -> None:
+        # Earlier versions saved no columns that only fill up.
+        super()._fill(into, split, pad(values, (0, into.shape[-1] - values.shape[-1])))
 
-    def _accumulate(self, first: Tensor, slope: Tensor, rows: Tensor | None) -> None:
+    def _batch_logits(self, rows: Tensor) -> Tensor:
+        k, free = len(rows), self.weight.shape[2]
+        products = self._products(rows + (self._starts[:k, None] - free), self.weight[:k])
+        return _all_classes(products).add_(self.bias[:k, ..., None])
+
+    def _products(self, rows: Tensor, weight: Tensor) -> Tensor:
+        """(k, b) rows of the table, (k, g, classes - 1, m) → (k, g, classes - 1, b)."""
+        found = torch.empty(*weight.shape[:3], rows.shape[1])
+        with compiled_threads(self._threads):
+            row_products(
+                self._table.numpy(),
+                rows.numpy(),
+                weight.flatten(1, 2).numpy(),
+                found.flatten(1, 2).numpy(),
+            )
+        return found
+
+    def _sgd(
+        self, i: int, value: Tensor, slope: Tensor, rows: Tensor | None, rate: Tensor, decay: Tensor
+    ) -> None:
         if rows is None:
-            return super()._accumulate(first, slope, rows)
-        slope = slope[:, :, :-1]
-        first.mul_(self._momentum).scatter_add_(3, rows[:, None, None].expand_as(slope), slope)
+            return super()._sgd(i, value, slope, rows, rate, decay)
+        first = self._moments["first"][i][: len(value)]
+        with compiled_threads(self._threads):
+            sgd_step(
+                value.numpy(),
+                first.numpy(),
+                slope.numpy(),
+                rows.numpy(),
+                rate.flatten(1).numpy(),
+                decay.flatten(1).numpy(),
+                np.float32(self._momentum),
+            )
         return None
+
+
+def _torch_threads() -> int:
+    """As many as torch's; it keeps them: the compiled loops, when they first start, would set OpenMP's number for both."""
+    threads = torch.get_num_threads()
+    numba.get_num_threads()
+    torch.set_num_threads(threads)
+    return threads
 
 
 def _all_classes(values: Tensor) -> Tensor:
@@ -126,29 +160,33 @@ def _all_classes(values: Tensor) -> Tensor:
     return torch.cat([values, -values.sum(-2, keepdim=True)], -2)
 
 
-def _tables(features: Tensor, splits: Sequence[Split], first: Sequence[Tensor]) -> list[Tensor]:
-    """For each split, the products of its train and val images with its basis: (images, m) float32."""
+def _table(features: Tensor, splits: Sequence[Split], first: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The products of each split's train and val images with its basis, (images of all splits, m) float32.
+
+    And (splits + 1,) int64, where each split's begin.
+    """
     needed, free = _needed(splits), len(first[0])
     place, n = torch.zeros(len(features), dtype=torch.int64), len(needed)
     place[torch.from_numpy(needed)] = torch.arange(n)
     rows = features[torch.from_numpy(needed)]
-    # Products with all that can be in a basis, and zeros for the columns that a smaller split does not use.
+    # Products with all that can be in a basis, and zeros for the columns that a split does not use.
     products = _memory(n, n + free * len(splits) + 1)
     _symmetric(rows, products[:, :n])
     torch.mm(rows, torch.cat(list(first)).T, out=products[:, n:-1])
     products[:, -1] = 0
-    m = free + max(len(split.train) for split in splits)
-    buffer, tables = _memory(n, products.shape[1]), []
+    used = free + max(len(split.train) for split in splits)
+    m = -(-used // ALIGNED) * ALIGNED
+    sizes = [len(split.train) + len(split.val) for split in splits]
+    starts = torch.tensor([0, *accumulate(sizes)])
+    table, buffer = _memory(sum(sizes), m), _memory(max(sizes), products.shape[1])
     for number, split in enumerate(splits):
         train, val = place[torch.from_numpy(split.train)], place[torch.from_numpy(split.val)]
         columns = torch.full((m,), products.shape[1] - 1)
         columns[:free] = n + number * free + torch.arange(free)
         columns[free : free + len(train)] = train
-        table = _memory(len(train) + len(val), m)
-        own = torch.index_select(products, 0, torch.cat([train, val]), out=buffer[: len(table)])
-        torch.index_select(own, 1, columns, out=table)
-        tables.append(table)
-    return tables
+        own = torch.index_select(products, 0, torch.cat([train, val]), out=buffer[: sizes[number]])
+        torch.index_select(own, 1, columns, out=table[starts[number] : starts[number + 1]])
+    return table, starts
 
 
 def _needed(splits: Sequence[Split]) -> Indices:

@@ -102,15 +102,12 @@ class HeadBatch:
     ) -> None:
         # torch.optim.SGD: decay joins the gradient, momentum without damping.
         first = self._moments["first"][i][: len(value)].view_as(value)
-        self._accumulate(first, slope, rows)
-        first.addcmul_(value, decay)
-        value.addcmul_(first, rate, value=-1)
-
-    def _accumulate(self, first: Tensor, slope: Tensor, rows: Tensor | None) -> None:
         if rows is None:
             first.mul_(self._momentum).add_(slope.sum(-1, keepdim=True))
         else:
             first.flatten(1, 2).baddbmm_(slope.flatten(1, 2), rows, beta=self._momentum)
+        first.addcmul_(value, decay)
+        value.addcmul_(first, rate, value=-1)
 
     def _adamw(
         self, i: int, value: Tensor, slope: Tensor, rows: Tensor | None, rate: Tensor, decay: Tensor

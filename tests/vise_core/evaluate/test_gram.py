@@ -1,5 +1,8 @@
 """Heads as combinations of the training features against the same heads on the features."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -123,3 +126,27 @@ def splits_of(images: int, count: int) -> list[Split]:
 def test_combinations_are_taken_where_they_are_less_work(images, count, features, classes, epochs, pays):
     assert gram_pays(splits_of(images, count), features, 9, classes, epochs) is pays
     assert GRAM_BYTES == 2**30
+
+
+def test_a_state_of_an_earlier_version_has_no_columns_that_only_fill_up() -> None:
+    features, labels, splits = example(2, 8, 3, [20, 11])
+    heads, orders = [nn.Linear(8, 3), nn.Linear(8, 3)], [split.train[:9] for split in splits]
+    through, resumed = (GramBatch(heads, DECAYS, 0.9, features, splits) for _ in range(2))
+    train(through, features, labels, orders)
+    used = 2 + 20
+    assert through.weight.shape[-1] > used
+    for split in range(2):
+        state = through.state(split)
+        shorter = {name: state[name][..., :used] for name in ("weight", "first.weight")}
+        resumed.load_state(split, state | shorter)
+    assert torch.equal(through.on_features().weight, resumed.on_features().weight)
+
+
+def test_torch_keeps_its_number_of_threads() -> None:
+    code = (
+        "import torch\n"
+        "from vise_core.evaluate.gram import _torch_threads\n"
+        "torch.set_num_threads(1)\n"
+        "assert (_torch_threads(), torch.get_num_threads()) == (1, 1)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
