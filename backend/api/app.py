@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from backend.settings import Settings
 from backend.settings import settings as environment
 from backend.store import audit
-from backend.store.database import connect, session_factory
+from backend.store.database import connect, reading, session_factory
 from backend.store.storage import Storage
 
 from . import (
@@ -72,6 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = found
     app.state.engine = engine
     app.state.sessions = session_factory(engine)
+    app.state.reading = reading(app.state.sessions)
     app.state.answered = Answered()
     app.state.broker = Broker(found.broker_url)
     app.state.repeats = Repeats()

@@ -48,8 +48,8 @@ def identify(
     """Who is asking. Every router but the public one depends on this: a new route is closed until opened."""
     found = None
     if credentials:
-        # A transaction of its own: a route that waits must not hold a connection meanwhile.
-        with request.app.state.sessions.begin() as db:
+        # A session of its own: a route that waits must not hold a connection meanwhile.
+        with request.app.state.reading() as db:
             found = users.find_identity(db, credentials.credentials)
     if found is None:
         raise ApiProblem(401, "Not signed in", "give a valid token: Authorization: Bearer …")

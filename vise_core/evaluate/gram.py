@@ -23,7 +23,7 @@ from torch.nn.functional import pad
 from vise_core.tasks import Split
 from vise_core.threads import compiled_threads
 
-from .compiled import ALIGNED, row_products, sgd_step
+from .compiled import ALIGNED, row_products, train_epoch
 from .heads import HeadBatch
 from .loading import Indices
 
@@ -111,40 +111,61 @@ class GramBatch(HeadBatch):
         # Earlier versions saved no columns that only fill up.
         super()._fill(into, split, pad(values, (0, into.shape[-1] - values.shape[-1])))
 
-    def _batch_logits(self, rows: Tensor) -> Tensor:
-        k, free = len(rows), self.weight.shape[2]
-        products = self._products(rows + (self._starts[:k, None] - free), self.weight[:k])
-        return _all_classes(products).add_(self.bias[:k, ..., None])
+    def step(
+        self, features: Tensor, labels: Tensor, rates: Tensor, sizes: Sequence[int] | None = None
+    ) -> Tensor:
+        """As ``HeadBatch.step``; ``features`` are ``columns`` of the batches."""
+        k, b = labels.shape
+        counts = [b] * k if sizes is None else sizes
+        losses = self.epoch(features, labels, rates, counts, b)
+        return (losses / torch.tensor(counts)[:, None]).float()
+
+    @torch.no_grad()
+    def epoch(
+        self, columns: Tensor, labels: Tensor, rates: Tensor, images: Sequence[int], batch: int
+    ) -> Tensor:
+        """Steps of the first k splits through their images, a batch after the other.
+
+        Parameters
+        ----------
+        columns: (k, steps · batch) int64, as ``columns`` gives them. labels: (k, steps · batch) int64.
+        rates: (k, g) learning rates.
+        images: how many of them count, for each split; never more than for the one before.
+
+        Returns the (k, g) float64 sums of cross-entropies, each image's before the step that it is part of.
+        """
+        k, counts = len(columns), np.array(images)
+        losses, (first, first_bias) = (
+            torch.zeros(k, rates.shape[1], dtype=torch.float64),
+            self._moments["first"],
+        )
+        with compiled_threads(self._threads):
+            train_epoch(
+                self._table.numpy(),
+                (self._starts[:k] - self.weight.shape[2]).numpy(),
+                columns.numpy(),
+                labels.numpy(),
+                counts,
+                batch,
+                self.weight.numpy(),
+                first.numpy(),
+                self.bias.numpy(),
+                first_bias.numpy(),
+                rates.numpy(),
+                self._decay.numpy(),
+                np.float32(self._momentum),
+                losses.numpy(),
+            )
+        self._steps[:k] += torch.from_numpy(-(-counts // batch))
+        return losses
 
     def _products(self, rows: Tensor, weight: Tensor) -> Tensor:
         """(k, b) rows of the table, (k, g, classes - 1, m) → (k, g, classes - 1, b)."""
         found = torch.empty(*weight.shape[:3], rows.shape[1])
+        table, out = self._table.numpy(), found.flatten(1, 2).numpy()
         with compiled_threads(self._threads):
-            row_products(
-                self._table.numpy(),
-                rows.numpy(),
-                weight.flatten(1, 2).numpy(),
-                found.flatten(1, 2).numpy(),
-            )
+            row_products(table, rows.numpy(), weight.flatten(1, 2).numpy(), out)
         return found
-
-    def _sgd(
-        self, i: int, value: Tensor, slope: Tensor, rows: Tensor | None, rate: Tensor, decay: Tensor
-    ) -> None:
-        if rows is None:
-            return super()._sgd(i, value, slope, rows, rate, decay)
-        first = self._moments["first"][i][: len(value)]
-        with compiled_threads(self._threads):
-            sgd_step(
-                value.numpy(),
-                first.numpy(),
-                slope.numpy(),
-                rows.numpy(),
-                rate.flatten(1).numpy(),
-                decay.flatten(1).numpy(),
-                np.float32(self._momentum),
-            )
-        return None
 
 
 def _torch_threads() -> int:

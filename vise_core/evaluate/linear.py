@@ -287,20 +287,22 @@ def _train_epoch(job: Job, block: Block, running: list[Running], seen: Towers, e
         own = [learning_rate(grid[number].base_lr, job.spec, epoch) for number in running[split].points]
         rates[place] = torch.tensor(own + own[:1] * (g - len(own)))
     rates = rates.to(job.device)
-    images = torch.tensor([len(job.splits[split].train) for split in block.splits], device=job.device)
-    losses = torch.zeros(len(block.splits), g, dtype=torch.float64, device=job.device)
+    images = [len(job.splits[split].train) for split in block.splits]
     order = _side_by_side(job, block.splits, epoch)
     truth = torch.from_numpy(job.images.labels[order]).to(job.device)
-    columns = heads.columns(order) if isinstance(heads, GramBatch) else None
-    # Memory that is new at each step would have to be mapped by the kernel at each step.
-    buffer = torch.empty(len(order) * job.spec.batch, heads.weight.shape[-1]) if columns is None else None
-    for start in range(0, order.shape[1], job.spec.batch):
-        sizes = [min(n - start, job.spec.batch) for n in images.tolist() if n > start]
-        k, end = len(sizes), start + max(sizes)
-        rows = _rows(job, seen, order[:k, start:end], buffer) if columns is None else columns[:k, start:end]
-        found = heads.step(rows, truth[:k, start:end], rates[:k], sizes)
-        losses[:k] += found * torch.tensor(sizes, device=job.device)[:, None]
-    return losses / images[:, None]
+    losses = torch.zeros(len(block.splits), g, dtype=torch.float64, device=job.device)
+    if isinstance(heads, GramBatch):
+        losses = heads.epoch(heads.columns(order), truth, rates, images, job.spec.batch)
+    else:
+        # Memory that is new at each step would have to be mapped by the kernel at each step.
+        buffer = torch.empty(len(order) * job.spec.batch, heads.weight.shape[-1])
+        for start in range(0, order.shape[1], job.spec.batch):
+            sizes = [min(n - start, job.spec.batch) for n in images if n > start]
+            k, end = len(sizes), start + max(sizes)
+            rows = _rows(job, seen, order[:k, start:end], buffer)
+            found = heads.step(rows, truth[:k, start:end], rates[:k], sizes)
+            losses[:k] += found * torch.tensor(sizes, device=job.device)[:, None]
+    return losses / torch.tensor(images, device=job.device)[:, None]
 
 
 def _side_by_side(job: Job, splits: list[int], epoch: int) -> Indices:

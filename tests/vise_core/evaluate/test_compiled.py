@@ -55,11 +55,11 @@ def test_a_step_is_that_of_torch(seed, splits, rows, columns, batch, momentum) -
     )
     fast, moments = weights.copy(), np.zeros_like(weights)
     for _ in range(3):
-        # A column may come twice. A class more than the weights have rows is left alone.
+        # A column may come twice.
         at = rng.integers(0, columns, (splits, batch))
-        slopes = rng.normal(size=(splits, 2, rows + 1, batch)).astype(np.float32)
+        slopes = rng.normal(size=(splits, 2, rows, batch)).astype(np.float32)
         for i, of_split in enumerate(slow):
-            for parameter, slope in zip(of_split, torch.from_numpy(slopes[i, :, :rows]), strict=True):
+            for parameter, slope in zip(of_split, torch.from_numpy(slopes[i]), strict=True):
                 parameter.grad = torch.zeros(rows, columns).index_add(1, torch.from_numpy(at[i]), slope)
         optimizer.step()
         sgd_step(fast, moments, slopes, at, rates, decays, np.float32(momentum))
