@@ -12,7 +12,7 @@ from uuid import UUID
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -129,27 +129,30 @@ def issue_token(
     return secret, token
 
 
+# Columns, not objects, and put together once: every request asks this.
+_IDENTITY = (
+    select(
+        Token.id,
+        Token.kind,
+        Token.role,
+        Token.last_used_at,
+        User.id.label("user_id"),
+        User.email,
+        User.role.label("user_role"),
+    )
+    .join(User, User.id == Token.user_id)
+    .where(
+        Token.sha256 == bindparam("digest"),
+        Token.kind != "login-code",
+        User.active,
+        or_(Token.expires_at.is_(None), Token.expires_at > func.now()),
+    )
+)
+
+
 def find_identity(db: Session, secret: str) -> Identity | None:
     """Who this token speaks for; None where it is unknown, expired, a login code, or its user is shut off."""
-    # Columns, not objects: every request asks this.
-    row = db.execute(
-        select(
-            Token.id,
-            Token.kind,
-            Token.role,
-            Token.last_used_at,
-            User.id.label("user_id"),
-            User.email,
-            User.role.label("user_role"),
-        )
-        .join(User, User.id == Token.user_id)
-        .where(
-            Token.sha256 == _digest(secret),
-            Token.kind != "login-code",
-            User.active,
-            or_(Token.expires_at.is_(None), Token.expires_at > func.now()),
-        )
-    ).one_or_none()
+    row = db.execute(_IDENTITY, {"digest": _digest(secret)}).one_or_none()
     if row is None:
         return None
     # Once a minute is exact enough, and keeps reads from being writes.
