@@ -1,4 +1,4 @@
-"""The dispatcher: what the outbox holds goes to Celery, and a sweep puts right what died. Several may run."""
+"""The dispatcher: what the outbox holds goes to Celery, and sweeps put right what died. Several may run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from amqp.exceptions import ChannelError
 from kombu.exceptions import KombuError
 from sqlalchemy.exc import SQLAlchemyError
 
-from backend.store import outbox, predictions
+from backend.store import outbox, predictions, uploads
 from backend.store.database import plain_url
 from backend.store.reconcile import Swept, reconcile
 from backend.store.states import CHANNEL
@@ -23,6 +23,8 @@ from .context import Context, context
 
 log = logging.getLogger("vise.dispatch")
 QUEUES = ("cpu", "gpu", predictions.QUEUE)
+UPLOADS_SECONDS = 300
+"""Between two looks through the uploads, which lists them all."""
 
 
 def publish(task: str, argument: UUID, queue: str) -> None:
@@ -37,6 +39,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     here = context()
     log.info("dispatching; a sweep each %.0f s", here.settings.reconcile_seconds)
+    threading.Thread(target=_sweep_uploads, args=(here, stop), daemon=True).start()
     while not stop.is_set():
         try:
             _serve(here, stop)
@@ -60,6 +63,13 @@ def _serve(here: Context, stop: threading.Event) -> None:
             pause = min(1.0, max(0.0, sweep_at - time.monotonic()))
             for _ in connection.notifies(timeout=pause, stop_after=1):
                 pass
+
+
+def _sweep_uploads(here: Context, stop: threading.Event) -> None:
+    """In a thread of its own: no run waits for a storage that does not answer."""
+    while not stop.is_set():
+        uploads.sweep(here.sessions, here.storage)
+        stop.wait(UPLOADS_SECONDS)
 
 
 def _publish(here: Context) -> bool:

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from backend.store import artifacts, engagement, predictions
+from backend.store import artifacts, engagement, predictions, uploads
 from vise_client.schemas import EngagementAnswer
 from vise_core.errors import BadInput
 
@@ -62,7 +62,7 @@ def answer(prediction_id: UUID) -> None:
         found = _predict(here, work)
         return lambda db: predictions.answer(db, prediction_id, found)
 
-    _carry_out(here, prediction_id, find, predictions.fail)
+    _carry_out(here, prediction_id, work.upload, find, predictions.fail)
 
 
 def answer_engagement(engagement_id: UUID) -> None:
@@ -75,13 +75,14 @@ def answer_engagement(engagement_id: UUID) -> None:
 
     def find() -> Callable[[Session], None]:
         clock = time.perf_counter()
+        image = _decoded(_sent(here, work.upload))
         found = EngagementAnswer.model_validate(
-            asdict(engagement_predictor(here, work).predict(_decoded(work.image), work.options))
+            asdict(engagement_predictor(here, work).predict(image, work.options))
         )
         took = 1000 * (time.perf_counter() - clock)
         return lambda db: engagement.answer(db, engagement_id, found, took)
 
-    _carry_out(here, engagement_id, find, engagement.fail)
+    _carry_out(here, engagement_id, work.upload, find, engagement.fail)
 
 
 def predictor(here: Context, sha256: str, manifest: list[dict[str, Any]]) -> Predictor:
@@ -130,9 +131,10 @@ def _predict(here: Context, work: predictions.Work) -> predictions.Answer:
     from vise_core.predict import encode_heat
     from vise_core.predict.predictor import for_eyes
 
+    sent = _sent(here, work.upload)
     model = predictor(here, work.sha256, work.manifest)
     with DECODING:
-        image = _decoded(work.image)
+        image = _decoded(sent)
         promised = _batches.ask(model.answer, model.ask(image, work.options))
         # While the network computes. Encoded anew: what the upload says of the place and the camera is not kept.
         picture = encode_jpeg(for_eyes(image))
@@ -147,7 +149,7 @@ def _predict(here: Context, work: predictions.Work) -> predictions.Answer:
         region=[float(side) for side in found.seen],
         picture=picture,
         thumbnail=thumbnail,
-        sha256=hashlib.sha256(work.image).hexdigest() if work.keep else None,
+        sha256=hashlib.sha256(sent).hexdigest() if work.keep else None,
         milliseconds=1000 * (time.perf_counter() - clock),
     )
 
@@ -159,6 +161,14 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def _sent(here: Context, upload: str | None) -> bytes:
+    """The image as it was uploaded. Raises BadInput where it is gone."""
+    found = uploads.read(here.storage, upload) if upload is not None else None
+    if found is None:
+        raise BadInput("the upload is gone; send the image again")
+    return found
+
+
 def _decoded(image: bytes) -> Image.Image:
     from vise_core.posts.images import open_image
 
@@ -168,10 +178,11 @@ def _decoded(image: bytes) -> Image.Image:
 def _carry_out(
     here: Context,
     asked: UUID,
+    upload: str | None,
     find: Callable[[], Callable[[Session], None]],
     fail: Callable[[Session, UUID, str], None],
 ) -> None:
-    """Find the answer and write it, or the sentence why there is none."""
+    """Find the answer and write it, or the sentence why there is none; then drop the upload."""
     try:
         write = find()
     except BadInput as error:
@@ -182,6 +193,8 @@ def _carry_out(
         write = partial(_told, fail, asked, "the predictor failed on this image; the worker's log says why")
     with here.sessions.begin() as db:
         write(db)
+    if upload is not None:
+        uploads.drop(here.storage, upload)
 
 
 def _told(fail: Callable[[Session, UUID, str], None], asked: UUID, sentence: str, db: Session) -> None:

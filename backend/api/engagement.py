@@ -11,7 +11,7 @@ from backend.store import engagement
 from vise_client.schemas import EngagementModel, EngagementView
 from vise_core.specs.explain import EngagementOptions
 
-from .dependencies import Config, Db, Who, editor
+from .dependencies import Config, Db, Store, Who, editor
 from .uploads import ask_worker, read_image
 
 router = APIRouter(prefix="/engagement", tags=["engagement"])
@@ -26,6 +26,7 @@ async def ask(
     request: Request,
     response: Response,
     settings: Config,
+    storage: Store,
     who: Who,
     image: UploadFile,
     run_id: Annotated[
@@ -43,7 +44,9 @@ async def ask(
         request,
         response,
         wait,
-        create=lambda db: engagement.create(db, data, run_id, EngagementOptions(top=top), who.user_id),
+        create=lambda db: engagement.create(
+            db, storage, data, run_id, EngagementOptions(top=top), who.user_id
+        ),
         state=engagement.state,
         view=engagement.view,
         refusal="No answer",

@@ -9,8 +9,9 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
+from starlette.background import BackgroundTask
 
-from backend.store import feedback, models, predictions
+from backend.store import feedback, models, predictions, uploads
 from backend.store.tables import Prediction
 from backend.store.users import Identity
 from vise_client.schemas import (
@@ -25,7 +26,7 @@ from vise_client.schemas import (
 from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap, PredictOptions
 
 from .broker import Broker
-from .dependencies import Config, Db, Who, editor
+from .dependencies import Config, Db, Store, Who, editor
 from .errors import ApiProblem
 from .repeats import Repeats, question_key
 from .uploads import ask_worker, read_image
@@ -46,6 +47,7 @@ async def predict(
     request: Request,
     response: Response,
     settings: Config,
+    storage: Store,
     who: Who,
     image: UploadFile,
     model_id: Annotated[UUID | None, Form(description="Without: the default model.")] = None,
@@ -84,7 +86,7 @@ async def predict(
             again = predictions.repeat(db, before, model, options, who.user_id, asked)
             if again is not None:
                 return again
-        queued = predictions.create(db, data, model, options, who.user_id, asked)
+        queued = predictions.create(db, storage, data, model, options, who.user_id, asked)
         repeats.note(key, queued.id)
         return queued
 
@@ -135,11 +137,13 @@ def read_picture(prediction_id: UUID, db: Db) -> Response:
 
 
 @router.delete("/predictions/{prediction_id}", status_code=204, dependencies=[editor])
-def delete(prediction_id: UUID, db: Db, who: Who) -> Response:
+def delete(prediction_id: UUID, db: Db, storage: Store, who: Who) -> Response:
     """Forget it at once, with its feedback."""
     _own(predictions.get(db, prediction_id), who)
-    predictions.delete(db, prediction_id)
-    return Response(status_code=204)
+    upload = predictions.delete(db, prediction_id)
+    # After the answer, which is after the commit: until then the row names it.
+    dropped = BackgroundTask(uploads.drop, storage, upload) if upload is not None else None
+    return Response(status_code=204, background=dropped)
 
 
 @router.put("/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[editor])

@@ -13,8 +13,10 @@ from vise_client.schemas import EngagementAnswer, EngagementModel, EngagementVie
 from vise_core.specs.explain import EngagementOptions
 from vise_core.specs.recipes import InputRef
 
+from . import uploads
 from .errors import Conflict, Invalid, NotFound
 from .predictions import ANSWERED, PICTURES, QUEUE
+from .storage import Storage
 from .tables import Artifact, Engagement, Outbox, Run
 
 TASK = "worker.engagement"
@@ -32,7 +34,7 @@ class Files:
 class Work:
     """What a prediction worker needs."""
 
-    image: bytes
+    upload: str | None
     options: EngagementOptions
     checkpoint: Files
     inspection: Files | None
@@ -61,9 +63,17 @@ def list_models(db: Session, *, search: str | None = None, limit: int = 50) -> l
 
 
 def create(
-    db: Session, image: bytes, run_id: UUID | None, options: EngagementOptions, user: UUID | None
+    db: Session,
+    storage: Storage,
+    image: bytes,
+    run_id: UUID | None,
+    options: EngagementOptions,
+    user: UUID | None,
 ) -> Engagement:
-    """A queued question and its message; without a run: to the newest model. Raises Invalid or Conflict."""
+    """A queued question with its message, its image stored; without a run: to the newest model.
+
+    Raises Invalid or Conflict.
+    """
     statement = _able()
     if run_id is not None:
         statement = statement.where(Run.id == run_id)
@@ -80,7 +90,7 @@ def create(
         created_by=user,
         state="queued",
         options=options.model_dump(),
-        image=image,
+        upload=uploads.put(storage, image),
     )
     db.add(asked)
     db.flush()
@@ -91,12 +101,8 @@ def create(
 
 def work(db: Session, engagement_id: UUID) -> Work | None:
     """What to do for it; None where it was answered already."""
-    asked = db.scalar(
-        select(Engagement)
-        .where(Engagement.id == engagement_id, Engagement.state == "queued")
-        .options(undefer(Engagement.image))
-    )
-    if asked is None or asked.image is None:
+    asked = db.scalar(select(Engagement).where(Engagement.id == engagement_id, Engagement.state == "queued"))
+    if asked is None:
         return None
 
     def files(artifact_id: UUID) -> Files:
@@ -104,7 +110,7 @@ def work(db: Session, engagement_id: UUID) -> Work | None:
         return Files(artifact.sha256, artifact.manifest)
 
     return Work(
-        asked.image,
+        asked.upload,
         EngagementOptions.model_validate(asked.options),
         files(asked.checkpoint_id),
         files(asked.inspection_id) if asked.inspection_id else None,
@@ -112,7 +118,7 @@ def work(db: Session, engagement_id: UUID) -> Work | None:
 
 
 def answer(db: Session, engagement_id: UUID, found: EngagementAnswer, milliseconds: float) -> None:
-    """Write the answer and drop the upload."""
+    """Write the answer. The upload may be dropped once this is committed."""
     values = {"answer": found.model_dump(mode="json"), "milliseconds": milliseconds}
     _close(db, engagement_id, state="succeeded", **values)
 
@@ -154,7 +160,7 @@ def forget(db: Session, *, timeout: Any) -> None:
     db.execute(
         update(Engagement)
         .where(Engagement.state == "queued", Engagement.created_at < func.now() - timeout)
-        .values(state="failed", image=None, error="no prediction worker answered in time; try again")
+        .values(state="failed", upload=None, error="no prediction worker answered in time; try again")
     )
     db.execute(delete(Engagement).where(Engagement.created_at < func.now() - PICTURES))
 
@@ -196,6 +202,6 @@ def _close(db: Session, engagement_id: UUID, **values: Any) -> None:
     db.execute(
         update(Engagement)
         .where(Engagement.id == engagement_id, Engagement.state == "queued")
-        .values(image=None, **values)
+        .values(upload=None, **values)
     )
     db.execute(select(func.pg_notify(ANSWERED, str(engagement_id))))

@@ -1,4 +1,4 @@
-"""Predictions: an upload waits in its row until a worker answers it; its pictures are forgotten after a while.
+"""Predictions: an upload waits in the storage until a worker answers it; its pictures are forgotten after a while.
 
 The row says all: whoever wrote it tells the broker, and where that came to nothing a sweep does (``announce_again``).
 A message may thus come late or twice; a worker takes up a question once.
@@ -13,15 +13,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session, undefer
 
 from vise_client.schemas import Page, PredictionSummary, PredictionView
 from vise_core.specs.explain import PredictOptions
 
-from . import models
+from . import models, uploads
 from .errors import Invalid, NotFound
+from .storage import Storage
 from .tables import Artifact, Feedback, Model, Outbox, Prediction, User
 
 QUEUE = "predict"
@@ -51,9 +51,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Work:
-    """What a prediction worker needs: the upload, the options, and the predictor's files."""
+    """What a prediction worker needs: the upload's key, the options, and the predictor's files."""
 
-    image: bytes
+    upload: str | None
     options: PredictOptions
     keep: bool
     sha256: str
@@ -78,13 +78,14 @@ class Answer:
 
 def create(
     db: Session,
+    storage: Storage,
     image: bytes,
     model: Model,
     options: PredictOptions,
     user: UUID | None,
     asked: Asked,
 ) -> Prediction:
-    """A queued prediction: tell the broker once it is committed.
+    """A queued prediction, its image stored: tell the broker once it is committed.
 
     Raises Invalid for a class that the model does not know.
     """
@@ -95,7 +96,7 @@ def create(
         created_by=user,
         state="queued",
         options=options.model_dump(),
-        image=image,
+        upload=uploads.put(storage, image),
         **vars(asked),
     )
     prediction: Prediction = db.execute(written.returning(Prediction, NO_WAIT)).one()[0]
@@ -140,26 +141,24 @@ def work(db: Session, prediction_id: UUID) -> Work | None:
             Artifact.id == Model.artifact_id,
         )
         .values(taken_at=func.now())
-        .returning(Prediction.options, Prediction.keep, Artifact.sha256, Artifact.manifest, NO_WAIT)
+        .returning(
+            Prediction.upload,
+            Prediction.options,
+            Prediction.keep,
+            Artifact.sha256,
+            Artifact.manifest,
+            NO_WAIT,
+        )
         .execution_options(synchronize_session=False)
     ).one_or_none()
-    image = None if row is None else _upload(db, prediction_id)
-    if row is None or image is None:
+    if row is None:
         return None
     options = PredictOptions.model_validate(row.options)
-    return Work(image, options, row.keep, row.sha256, row.manifest)
-
-
-def _upload(db: Session, prediction_id: UUID) -> bytes | None:
-    """The image, received as it is. SQLAlchemy asks for text, two digits a byte: 4 ms of both sides for a megabyte."""
-    connection: psycopg.Connection[Any] = db.connection().connection.driver_connection  # type: ignore[assignment]
-    with connection.cursor(binary=True) as cursor:
-        found = cursor.execute("SELECT image FROM predictions WHERE id = %s", (prediction_id,)).fetchone()
-    return None if found is None else found[0]
+    return Work(row.upload, options, row.keep, row.sha256, row.manifest)
 
 
 def answer(db: Session, prediction_id: UUID, found: Answer) -> None:
-    """Write the answer and drop the upload. Answering again does nothing."""
+    """Write the answer. Answering again does nothing. The upload may be dropped once this is committed."""
     _close(db, prediction_id, state="succeeded", **vars(found))
 
 
@@ -266,12 +265,13 @@ def history(
     return Page[PredictionSummary](items=items, next_cursor=str(items[-1].id) if len(rows) > limit else None)
 
 
-def delete(db: Session, prediction_id: UUID) -> None:
-    """Forget all of it, the labelled picture too."""
+def delete(db: Session, prediction_id: UUID) -> str | None:
+    """Forget all of it, the labelled picture too; returns the key of an upload to drop once this is committed."""
     prediction = get(db, prediction_id)
     for kept in db.scalars(select(Feedback).where(Feedback.prediction_id == prediction.id)):
         db.delete(kept)
     db.delete(prediction)
+    return prediction.upload
 
 
 def announce_again(db: Session) -> int:
@@ -352,7 +352,7 @@ def _close(db: Session, prediction_id: UUID, **values: Any) -> None:
     db.execute(
         update(Prediction)
         .where(Prediction.id == prediction_id, Prediction.state == "queued")
-        .values(image=None, **values)
+        .values(upload=None, **values)
         .returning(NO_WAIT, func.pg_notify(ANSWERED, str(prediction_id)))
         .execution_options(synchronize_session=False)
     )

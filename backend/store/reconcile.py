@@ -79,7 +79,7 @@ def reconcile(
             Prediction.state == "queued",
             Prediction.created_at < func.now() - timedelta(seconds=prediction_timeout_seconds),
         )
-        .values(state="failed", image=None, error="no prediction worker answered in time; try again")
+        .values(state="failed", upload=None, error="no prediction worker answered in time; try again")
         .returning(Prediction.id)
     ).all()
     unheard = predictions.announce_again(db) if drained is None or predictions.QUEUE in drained else 0

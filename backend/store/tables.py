@@ -403,7 +403,9 @@ class Prediction(Base):
         server_default=text("false"), comment="the user wants thumbnail and digest in the history"
     )
     synthetic: Mapped[bool] = mapped_column(server_default=text("false"), comment="the image is generated")
-    image: Mapped[bytes | None] = mapped_column(deferred=True, comment="the upload, until it is answered")
+    upload: Mapped[str | None] = mapped_column(
+        comment="key of the upload in the storage, until it is answered"
+    )
     predicted: Mapped[str | None]
     target: Mapped[str | None]
     probabilities: Mapped[dict[str, float]] = mapped_column(JSON, server_default=text("'{}'"))
@@ -464,7 +466,9 @@ class Engagement(Base):
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     state: Mapped[str] = mapped_column(String(16))
     options: Mapped[dict[str, Any]]
-    image: Mapped[bytes | None] = mapped_column(deferred=True, comment="the upload, until it is answered")
+    upload: Mapped[str | None] = mapped_column(
+        comment="key of the upload in the storage, until it is answered"
+    )
     answer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[str | None]
     milliseconds: Mapped[float | None] = mapped_column(Double)

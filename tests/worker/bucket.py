@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import formatdate
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,10 +18,11 @@ from xml.sax.saxutils import escape, unescape
 
 @dataclass
 class Bucket:
-    """``objects``: its bytes by key, of the bucket named ``bucket``."""
+    """Of the bucket named ``bucket`` by key: ``objects``, the bytes, and ``written``, when that was (Unix time)."""
 
     endpoint: str = ""
     objects: dict[str, bytes] = field(default_factory=dict)
+    written: dict[str, float] = field(default_factory=dict)
 
 
 @contextmanager
@@ -28,7 +31,7 @@ def serving() -> Iterator[Bucket]:
     bucket = Bucket()
 
     class Answers(_Answers):
-        objects = bucket.objects
+        objects, written = bucket.objects, bucket.written
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.daemon_threads = True
@@ -46,11 +49,13 @@ class _Answers(BaseHTTPRequestHandler):
     # Head and body go apart: the second would wait for the first to be acknowledged.
     disable_nagle_algorithm = True
     objects: dict[str, bytes]
+    written: dict[str, float]
 
     def do_PUT(self) -> None:
         data = self._body()
         if source := self.headers.get("x-amz-copy-source"):
             data = self.objects[unquote(source).lstrip("/").partition("/")[2]]
+        self.written[self._key] = time.time()
         self.objects[self._key] = data
         copied = f"<CopyObjectResult><ETag>{_etag(data)}</ETag></CopyObjectResult>"
         self._answer(200, copied.encode() if source else b"", ETag=_etag(data))
@@ -89,9 +94,10 @@ class _Answers(BaseHTTPRequestHandler):
                 if delimiter and delimiter in rest:
                     folders[prefix + rest.partition(delimiter)[0] + delimiter] = None
                 else:
+                    then = datetime.fromtimestamp(self.written[key], UTC).isoformat()
                     contents.append(
                         f"<Contents><Key>{escape(key)}</Key><Size>{len(data)}</Size><ETag>{_etag(data)}</ETag>"
-                        "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+                        f"<LastModified>{then}</LastModified></Contents>"
                     )
         below = "".join(f"<CommonPrefixes><Prefix>{escape(f)}</Prefix></CommonPrefixes>" for f in folders)
         said = f"<IsTruncated>false</IsTruncated>{''.join(contents)}{below}"

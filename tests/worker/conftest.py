@@ -57,6 +57,10 @@ class Cluster:
     def worker(self, name: str) -> subprocess.Popen[bytes]:
         return self.start("run", "--queues", "cpu", name=name)
 
+    @property
+    def storage(self) -> Storage:
+        return Storage(self.environment["VISE_STORAGE_URL"])
+
     def create(self, stage: str = "count", **body: object) -> UUID:
         with self.sessions.begin() as db:
             return runs.create_run(db, RunCreate.model_validate({"stage": stage, **body}), None).id
@@ -151,7 +155,7 @@ def api(cluster: Cluster, database_url: str, broker_url: str, tmp_path: Path) ->
     backbone = build_backbone("resnet18", seed=0)
     classifier = ImageClassifier(backbone, linear_head(512, 6, seed=0), EMOTIONS, image_size=64)
     save_classifier(tmp_path / "predictor", classifier, {"synthetic": True})
-    storage = Storage(cluster.environment["VISE_STORAGE_URL"])
+    storage = cluster.storage
     manifest, sha256 = artifacts.upload(storage, tmp_path / "predictor")
     run_id = cluster.create(spec={"steps": 1})
     with cluster.sessions.begin() as db:

@@ -1,6 +1,7 @@
 """A question is answered once, whatever becomes of its message."""
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from PIL import Image
 from sqlalchemy import select, text
 
 from backend.api.app import PREFIX, create_app
-from backend.store import models, predictions
+from backend.store import models, predictions, uploads
 from backend.store.tables import Outbox, Prediction
 from vise_client.local.processes import free_port
 from vise_core.specs.explain import PredictOptions
@@ -33,7 +34,8 @@ def write(cluster) -> UUID:
     """A question that is committed, and of which the broker knows nothing."""
     with cluster.sessions.begin() as db:
         model = models.get(db, None)
-        return predictions.create(db, picture(), model, PredictOptions(), None, predictions.Asked()).id
+        asked = predictions.Asked()
+        return predictions.create(db, cluster.storage, picture(), model, PredictOptions(), None, asked).id
 
 
 def wait_answered(api: TestClient, asked: object) -> None:
@@ -44,18 +46,17 @@ def wait_answered(api: TestClient, asked: object) -> None:
     assert found["state"] == "succeeded", found
 
 
-def test_an_api_that_is_killed_between_commit_and_message_leaves_a_question_that_is_answered(
-    api, cluster
-) -> None:
-    killed = """
+def ask_one_that_is_killed(api: TestClient, cluster, where: str) -> None:
+    """Of an API of its own, in which the lines ``where`` call ``killed`` at the wrong moment."""
+    code = f"""
 import os, signal, sys
-from backend.api.broker import Broker
-Broker.tell = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+killed = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+{where}
 import uvicorn
 uvicorn.run("backend.api.app:create_app", factory=True, port=int(sys.argv[1]), log_level="error")
 """
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-c", killed, str(port)], env=cluster.environment)
+    process = subprocess.Popen([sys.executable, "-c", code, str(port)], env=cluster.environment)
     cluster.processes.append(process)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=dict(api.headers), timeout=60) as client:
         until = time.monotonic() + 60
@@ -69,8 +70,28 @@ uvicorn.run("backend.api.app:create_app", factory=True, port=int(sys.argv[1]), l
         with pytest.raises(httpx.TransportError):
             client.post(f"{PREFIX}/predictions", files={"image": ("x", picture())})
     assert process.wait(20) == -signal.SIGKILL
+
+
+def test_an_api_that_is_killed_between_commit_and_message_leaves_a_question_that_is_answered(
+    api, cluster
+) -> None:
+    where = "from backend.api.broker import Broker\nBroker.tell = killed"
+    ask_one_that_is_killed(api, cluster, where)
     (left,) = api.get(f"{PREFIX}/predictions").json()["items"]
     wait_answered(api, left["id"])
+
+
+def test_an_api_that_is_killed_between_upload_and_commit_leaves_a_file_and_no_question(api, cluster) -> None:
+    where = (
+        "from backend.store import uploads\nput = uploads.put\nuploads.put = lambda *sent: killed(put(*sent))"
+    )
+    ask_one_that_is_killed(api, cluster, where)
+    assert api.get(f"{PREFIX}/predictions").json()["items"] == []
+    (left,) = cluster.folder.glob("storage/uploads/*")
+    assert left.read_bytes() == picture()
+    os.utime(left, (0, 0))
+    assert uploads.sweep(cluster.sessions, cluster.storage) == 1
+    assert not left.exists()
 
 
 def test_without_a_broker_the_question_waits_and_is_not_lost(api, cluster) -> None:
@@ -107,7 +128,9 @@ def test_of_many_who_hear_of_a_question_one_takes_it_up(api, cluster) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         (work,) = [found for found in pool.map(take_up, range(8)) if found is not None]
-    assert (work.image, work.options, work.keep) == (picture(), PredictOptions(), False)
+    assert work.upload is not None
+    assert uploads.read(cluster.storage, work.upload) == picture()
+    assert (work.options, work.keep) == (PredictOptions(), False)
 
 
 def test_only_what_nobody_took_up_for_a_while_is_announced_again(api, cluster) -> None:

@@ -111,3 +111,7 @@ def test_what_people_would_make_of_an_image(api, cluster) -> None:
         bad = api.post(f"{PREFIX}/engagement", files={"image": ("x", data)}, data={"wait": "30"})
         assert bad.status_code == status, bad.text
     assert api.get(f"{PREFIX}/engagement/{view['id']}").json()["answer"] == answer
+    until = time.monotonic() + 20
+    while list(cluster.folder.glob("storage/uploads/*")):
+        assert time.monotonic() < until, "an upload outlives its question"
+        time.sleep(0.05)

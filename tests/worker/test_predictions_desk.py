@@ -210,7 +210,7 @@ def test_thumbnail_and_digest_are_kept_on_request_only_and_pictures_are_forgotte
         assert api.get(f"{PREFIX}/predictions/{answer['id']}/picture").status_code == 404
     with cluster.sessions() as db:
         row = db.get_one(Prediction, UUID(plain["id"]))
-        assert [row.image, row.picture, row.overlay, row.heat, row.thumbnail, row.sha256] == [None] * 6
+        assert [row.upload, row.picture, row.overlay, row.heat, row.thumbnail, row.sha256] == [None] * 6
 
 
 def test_what_the_camera_wrote_into_the_file_is_not_kept(api) -> None:
