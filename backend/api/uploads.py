@@ -63,6 +63,7 @@ async def ask_worker(
     where the worker could not use the image.
     """
     sessions: Sessions = request.app.state.sessions
+    reading: Sessions = request.app.state.reading
 
     def queue() -> tuple[UUID, str]:
         with sessions.begin() as db:
@@ -70,11 +71,11 @@ async def ask_worker(
             return row.id, row.state
 
     def look() -> str | None:
-        with sessions() as db:
+        with reading() as db:
             return state(db, asked)
 
     def read() -> Answer:
-        with sessions() as db:
+        with reading() as db:
             return view(db, asked)
 
     asked: UUID
