@@ -16,6 +16,7 @@ from vise_core.device import pick_device
 from vise_core.errors import BadCheckpoint
 from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import load_backbone, load_card, load_heads
+from vise_core.models.folding import fold_batch_norm
 from vise_core.models.transforms import eval_transform
 from vise_core.specs.base import Compute
 from vise_core.specs.explain import EngagementOptions
@@ -110,7 +111,9 @@ class EngagementPredictor:
                     f"{inspection.name}: not an inspection ({error}): cluster again"
                 ) from error
         device = torch.device(pick_device((compute or Compute()).device))
-        return cls(load_backbone(checkpoint), load_heads(checkpoint), found, device=device)
+        backbone = load_backbone(checkpoint).eval()
+        fold_batch_norm(backbone)
+        return cls(backbone, load_heads(checkpoint), found, device=device)
 
     def predict(self, image: Picture, options: EngagementOptions | None = None) -> Engagement:
         """Answer for one image, seen as in evaluation: resized, its centre cut out. Raises BadImage."""

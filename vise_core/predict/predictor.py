@@ -19,6 +19,7 @@ from vise_core.errors import BadInput
 from vise_core.explain.activation import activation_from_maps
 from vise_core.explain.overlays import Box, overlay, seen_region
 from vise_core.models.classifier import ImageClassifier, load_classifier
+from vise_core.models.folding import fold_batch_norm
 from vise_core.models.transforms import eval_transform
 from vise_core.posts.images import open_image
 from vise_core.specs.base import Compute
@@ -104,7 +105,9 @@ class Predictor:
     def load(cls, folder: Path, *, compute: Compute | None = None) -> Predictor:
         """The predictor that an evaluation wrote. Raises BadCheckpoint for a folder that is none."""
         device = torch.device(pick_device((compute or Compute()).device))
-        return cls(load_classifier(folder), device=device)
+        classifier = load_classifier(folder).eval()
+        fold_batch_norm(classifier.backbone)
+        return cls(classifier, device=device)
 
     def predict(self, image: Picture, options: PredictOptions | None = None) -> Prediction:
         """Answer for one image. Raises BadImage for a file that is none, BadInput for an unknown class."""
