@@ -135,10 +135,8 @@ class GramBatch(HeadBatch):
         Returns the (k, g) float64 sums of cross-entropies, each image's before the step that it is part of.
         """
         k, counts = len(columns), np.array(images)
-        losses, (first, first_bias) = (
-            torch.zeros(k, rates.shape[1], dtype=torch.float64),
-            self._moments["first"],
-        )
+        losses = torch.zeros(k, rates.shape[1], dtype=torch.float64)
+        first, first_bias = self._moments["first"]
         with compiled_threads(self._threads):
             train_epoch(
                 self._table.numpy(),

@@ -290,10 +290,10 @@ def _train_epoch(job: Job, block: Block, running: list[Running], seen: Towers, e
     images = [len(job.splits[split].train) for split in block.splits]
     order = _side_by_side(job, block.splits, epoch)
     truth = torch.from_numpy(job.images.labels[order]).to(job.device)
-    losses = torch.zeros(len(block.splits), g, dtype=torch.float64, device=job.device)
     if isinstance(heads, GramBatch):
         losses = heads.epoch(heads.columns(order), truth, rates, images, job.spec.batch)
     else:
+        losses = torch.zeros(len(block.splits), g, dtype=torch.float64, device=job.device)
         # Memory that is new at each step would have to be mapped by the kernel at each step.
         buffer = torch.empty(len(order) * job.spec.batch, heads.weight.shape[-1])
         for start in range(0, order.shape[1], job.spec.batch):
