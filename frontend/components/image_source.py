@@ -14,8 +14,9 @@ import streamlit as st
 from frontend.components.page import empty
 from frontend.session import client
 from vise_client.schemas import ModelView
+from vise_core.specs.images import IMAGE_SUFFIXES
 
-TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
+TYPES = sorted(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)
 MOST_IMAGES = 12
 SAMPLES_A_CLASS = 2
 SAMPLE_SET = "evaluation_set"

@@ -6,9 +6,9 @@ import csv
 from pathlib import Path
 
 from vise_core.specs.data import DataKind, Layout
+from vise_core.specs.images import is_image_name
 from vise_core.specs.posts import EMOTIONS
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 WEIGHT_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".pkl", ".bin", ".tar"})
 
 
@@ -61,7 +61,7 @@ def _images(folder: Path, names: set[str]) -> Layout:
 
 
 def _holds_images(folder: Path) -> bool:
-    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.rglob("*"))
+    return any(is_image_name(path.name) for path in folder.rglob("*"))
 
 
 def _holds_wnids(folder: Path) -> bool:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from vise_core.errors import BadInput
+from vise_core.specs.images import is_image_name
 from vise_core.specs.posts import JsonlSource, ParquetSource, WebDatasetSource
 
 from .rows import Refused
 
 MAX_LINE_BYTES = 64 * 2**20
 MAX_MEMBER_BYTES = 256 * 2**20
-IMAGE_SUFFIXES = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"}
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _sample(name: str, key: str, parts: dict[str, bytes]) -> RawPost:
         return RawPost(where, None, refused=Refused("not_json", "there is no .json beside the image"))
     except (ValueError, RecursionError) as error:
         return RawPost(where, None, refused=Refused("not_json", f"the .json is not JSON ({error})"))
-    image = next((data for suffix, data in parts.items() if suffix in IMAGE_SUFFIXES), None)
+    image = next((data for suffix, data in parts.items() if is_image_name(f".{suffix}")), None)
     if image is None:
         return RawPost(where, row, refused=Refused("missing_image", "there is no image beside the .json"))
     return RawPost(where, row, image)

@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from vise_core.errors import BadInput
+from vise_core.specs.images import is_image_name
 
-from .records import IMAGE_SUFFIXES, Row, below, inside
+from .records import Row, below, inside
 
 T = TypeVar("T")
 
@@ -26,15 +27,13 @@ def images_below(root: Path, folder: Path) -> list[str]:
 
     Linked folders are not entered; a linked file is listed, and judged by ``missing_rows``.
     """
-    found, endings = [], tuple(IMAGE_SUFFIXES)
+    found: list[str] = []
     prefix = folder.relative_to(root).as_posix()
     for parent, folders, files in os.walk(folder, followlinks=False):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = parent[len(str(folder)) :].replace(os.sep, "/")
         found += [
-            f"{prefix}{below}/{name}"
-            for name in files
-            if not name.startswith(".") and name.lower().endswith(endings)
+            f"{prefix}{below}/{name}" for name in files if not name.startswith(".") and is_image_name(name)
         ]
     return sorted(found)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from vise_core.errors import BadInput
+from vise_core.specs.images import IMAGE_SUFFIXES
 from vise_core.specs.tasks import FolderTask
 
 from .files import images_below
-from .records import IMAGE_SUFFIXES, Row
+from .records import Row
 
 NOT_CLASSES = frozenset({"masks", "__MACOSX"})
 """Folders under the root that hold no labelled images: the sample set's masks, an archiver's litter."""

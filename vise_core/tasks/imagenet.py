@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 
 from vise_core.errors import BadInput
+from vise_core.specs.images import is_image_name
 from vise_core.specs.tasks import ImagenetTask, SplitName
 
 from .files import images_below
 from .folder_labels import class_folders
-from .records import IMAGE_SUFFIXES, Row
+from .records import Row
 
 WNID = re.compile(r"n\d{8}")
 
@@ -40,7 +41,7 @@ def _part(spec: ImagenetTask, folder: Path, name: str) -> dict[str, list[str]]:
         raise BadInput(
             f"task {spec.name}: no folder {name}/ in {folder}; train/<wnid>/ and val/<wnid>/ are expected"
         )
-    flat = sum(1 for entry in part.iterdir() if entry.is_file() and entry.suffix.lower() in IMAGE_SUFFIXES)
+    flat = sum(1 for entry in part.iterdir() if entry.is_file() and is_image_name(entry.name))
     wnids = class_folders(part)
     if flat or not wnids:
         raise BadInput(_flat(spec, name, flat))

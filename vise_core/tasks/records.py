@@ -12,8 +12,6 @@ import numpy.typing as npt
 from vise_core.errors import BadInput
 from vise_core.specs.tasks import SplitName
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-
 
 class Row(NamedTuple):
     """One image as a reader found it.
