@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from vise_core.stage import manifest_sha256, tree_manifest
+from vise_core.hashing import manifest_sha256, tree_manifest
 
 from .errors import NotFound
 from .states import check_token
