@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
+from typing import Any
 
 from .errors import BadInput
 
@@ -43,6 +44,17 @@ def printable_name(name: str | PurePath) -> str:
 def printable_text(text: str) -> str:
     """Any text in a form that JSON, Parquet and PostgreSQL can hold: NUL and surrogates are escaped, nothing else."""
     return text if text.isascii() and "\0" not in text else _UNSTORABLE.sub(_escaped, text)
+
+
+def storable(value: Any) -> Any:
+    """A JSON value whose texts, keys too, have gone through ``printable_text``."""
+    if isinstance(value, str):
+        return printable_text(value)
+    if isinstance(value, Mapping):
+        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
+    return value
 
 
 def plain_spelling(name: str) -> str:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from backend.store import artifacts, datasets, states
-from backend.store.errors import StaleToken
+from backend.store.errors import StaleToken, in_words
 from backend.store.states import Claim
 from backend.store.tables import Upload
 from vise_client.schemas import RunState
@@ -75,7 +75,7 @@ def execute(run_id: UUID, stopping: threading.Event, busy: Busy) -> None:
     except Exception as error:
         # Not the stage's fault: give the run back now, and do not wait for the lease to run out.
         log.exception("run %s could not be carried through", run_id)
-        _give_back(here, claim, f"{here.name} failed: {type(error).__name__}: {error}")
+        _give_back(here, claim, f"{here.name} failed: {in_words(error)}")
     finally:
         busy.run_id = None
         shutil.rmtree(workspace, ignore_errors=True)

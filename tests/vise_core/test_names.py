@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vise_core.names import FileFinder, OutsideFolder, lookalikes, printable_name, printable_text
@@ -37,6 +37,7 @@ def test_names_are_escaped_only_where_they_must_be(name: str, text: str) -> None
     assert printable_name(name) == text
 
 
+@settings(deadline=None)
 @given(one=BYTES | TEXTS, other=BYTES | TEXTS)
 def test_different_names_stay_different_and_can_be_written_anywhere(one: str, other: str) -> None:
     assert (printable_name(one) == printable_name(other)) == (one == other)
@@ -46,6 +47,7 @@ def test_different_names_stay_different_and_can_be_written_anywhere(one: str, ot
     assert "\0" not in text
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_text_is_escaped_once(text: str) -> None:
     once = printable_text(text)
@@ -114,6 +116,7 @@ def test_nothing_outside_is_found(root: Path, name: str) -> None:
         FileFinder(root).find(name)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.text(st.characters(exclude_characters="/\0\\", codec="utf-8"), min_size=1, max_size=5), max_size=4
