@@ -112,7 +112,11 @@ def _unicode_path(info: zipfile.ZipInfo, raw: bytes) -> str | None:
     while len(extra) >= 4:
         kind, size = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
         field, extra = extra[4 : 4 + size], extra[4 + size :]
-        if kind == UNICODE_PATH and len(field) > 5 and int.from_bytes(field[1:5], "little") == zlib.crc32(raw):
+        if (
+            kind == UNICODE_PATH
+            and len(field) > 5
+            and int.from_bytes(field[1:5], "little") == zlib.crc32(raw)
+        ):
             try:
                 return field[5:].decode("utf-8")
             except UnicodeDecodeError:
@@ -127,4 +131,6 @@ def _utf8(part: str) -> str:
 
 def _has_control(part: str) -> bool:
     """Also half a surrogate pair, which no file system holds."""
-    return any(c < " " or "\x7f" <= c <= "\x9f" or c in "\u2028\u2029" or "\ud800" <= c < "\udc80" for c in part)
+    return any(
+        c < " " or "\x7f" <= c <= "\x9f" or c in "\u2028\u2029" or "\ud800" <= c < "\udc80" for c in part
+    )
