@@ -21,6 +21,10 @@ class BadCheckpoint(BadInput):
     """A weights or checkpoint file is not what it claims to be."""
 
 
+class Diverged(BadInput):
+    """A training's numbers are no longer finite, so it has no result."""
+
+
 class MissingInput(BadInput):
     """A stage was started without an input that it needs."""
 

@@ -20,9 +20,9 @@ from vise_core.specs.tasks import Metric, secondary_metrics, task_metric
 from vise_core.tasks import LabelledImages, Split
 
 from .cache import FeaturesCache
-from .grid import Setting
+from .grid import Setting, diverged_point
 from .loading import Look, augmented_look, plain_look
-from .metrics import Scores, measure
+from .metrics import Scores, are_finite, measure
 from .state import State
 from .texts import Texts
 
@@ -102,8 +102,13 @@ class Job:
         accuracy = ("accuracy",) if "accuracy" in secondary_metrics(self.spec.task) else ()
         return (self.metric, *accuracy)
 
-    def point(self, split: int, setting: Setting, val: Scores, test: Scores | None) -> GridPoint:
-        """What the logits (n, classes) of a finished training are worth on val, and on test where there is one."""
+    def point(self, split: int, setting: Setting, epoch: int, val: Scores, test: Scores | None) -> GridPoint:
+        """What the logits (n, classes) after ``epoch`` finished epochs are worth on val, and on test where given.
+
+        Logits that are not finite, on whichever of the two, are those of a network that diverged: no value of it counts.
+        """
+        if not are_finite(val) or (test is not None and not are_finite(test)):
+            return diverged_point(setting, epoch)
         names, parts, labels = secondary_metrics(self.spec.task), self.splits[split], self.images.labels
         on_val = measure((self.metric, *names), val, labels[parts.val])
         on_test = {} if test is None else measure((self.metric, *names), test, labels[parts.test])

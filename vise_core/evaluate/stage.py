@@ -20,6 +20,7 @@ from vise_core.specs.evaluate import (
     CatalogueWeights,
     EvaluateResult,
     EvaluateSpec,
+    GridParameter,
     RandomWeights,
     Secondary,
 )
@@ -51,7 +52,8 @@ class Judged(NamedTuple):
 def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> EvaluateResult:
     """Train the grid on every split, choose on val, report test (Sec. 4.2, App. C.3).
 
-    Raises BadInput for a task or checkpoint that cannot be used, MissingInput, Stopped.
+    Raises BadInput for a task or checkpoint that cannot be used, Diverged where no point of a split's grid can be chosen,
+    MissingInput, Stopped.
     """
     workspace.mkdir(parents=True, exist_ok=True)
     device = torch.device(pick_device(spec.compute.device))
@@ -133,7 +135,9 @@ def summarise(job: Job, judged: Judged, outcomes: list[Outcome]) -> EvaluateResu
         for number, outcome in enumerate(outcomes)
     ]
     chosen = [split.chosen for split in splits]
-    main = _over_splits([p.val for p in chosen], [p.test for p in chosen if p.test is not None])
+    main = _over_splits(
+        [p.val for p in chosen if p.val is not None], [p.test for p in chosen if p.test is not None]
+    )
     secondary = {
         name: _over_splits(
             [p.val_secondary[name] for p in chosen],
@@ -175,3 +179,13 @@ def _tell(result: EvaluateResult, reporter: Reporter, splits: int) -> None:
     )
     sample = "" if std is None else " (sample std)"
     reporter.log(f"{result.method}: {on} {written(result.metric, mean, std)}{sample} over {splits} split(s)")
+    fields: dict[GridParameter, str] = {"base_lr": "base_lrs", "weight_decay": "weight_decays"}
+    for parameter, field in fields.items():
+        for end, beyond in (("lowest", "lower"), ("highest", "higher")):
+            at = [str(split.split) for split in result.splits if split.edges.get(parameter) == end]
+            if at:
+                reporter.log(
+                    f"the chosen {parameter} is the {end} of the grid in split {', '.join(at)}: a {beyond} one may be "
+                    f"better; extend {field}",
+                    level="warning",
+                )
