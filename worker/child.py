@@ -41,6 +41,7 @@ class Order:
     spec: dict[str, Any]
     inputs: dict[str, Path]
     input_hashes: dict[str, str]
+    names: dict[str, str]
     workspace: Path
 
 
@@ -83,7 +84,13 @@ def carry_out(order: Order) -> int:
     try:
         spec = validate_spec(order.stage, order.spec)
         result = run_stage(
-            order.stage, spec, order.inputs, order.workspace, reporter, input_hashes=order.input_hashes
+            order.stage,
+            spec,
+            order.inputs,
+            order.workspace,
+            reporter,
+            input_hashes=order.input_hashes,
+            names=order.names,
         )
         outcome = {
             "result": result.model_dump(mode="json"),

@@ -154,7 +154,7 @@ def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
     for left in workspace.parent.glob(f"{claim.run_id}-*"):
         shutil.rmtree(left, ignore_errors=True)
     workspace.mkdir(parents=True)
-    inputs, hashes = {}, {}
+    inputs, hashes, names = {}, {}, {}
     for role, raw in claim.inputs.items():
         ref = InputRef.model_validate(raw)
         with here.sessions() as db:
@@ -167,10 +167,12 @@ def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
                 continue
             if ref.dataset is not None:
                 dataset = datasets.get(db, ref.dataset)
+                names[role] = dataset.name
                 if dataset.folder is not None:
                     inputs[role] = datasets.resolve(here.settings.data_root, dataset.folder)
                     continue
                 made_by, name = dataset.run_id, datasets.DATA
+            names.setdefault(role, str(name))
             artifact = artifacts.of_run(db, UUID(str(made_by)), str(name))
             manifest = artifact.manifest
         place = workspace / "inputs" / role
@@ -182,7 +184,7 @@ def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
         with storage.open(key) as file:
             for row in json.load(file):
                 storage.get(row["sha256"], workspace / "state" / row["path"], link=False)
-    return Order(claim.run_id, claim.token, claim.stage, claim.spec, inputs, hashes, workspace)
+    return Order(claim.run_id, claim.token, claim.stage, claim.spec, inputs, hashes, names, workspace)
 
 
 def _write_end(

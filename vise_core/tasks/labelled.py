@@ -13,7 +13,7 @@ import numpy as np
 from vise_core.errors import BadImage, BadInput
 from vise_core.names import printable_name, printable_text
 from vise_core.posts.images import open_image
-from vise_core.specs.tasks import TASKS, Task
+from vise_core.specs.tasks import TASKS, Task, named_task
 
 from .csv_labels import read_csv_labels
 from .cub import read_cub
@@ -47,6 +47,7 @@ def load_task(spec: Task, folder: Path) -> LabelledImages:
     Images without a label are left out and counted. ``dataset.json`` beside the images, where there is one, says
     whether they are synthetic. Raises BadInput where the folder does not hold such a task, or a file is missing.
     """
+    spec = named_task(spec, folder.resolve().name)
     rows = read_rows(spec, folder)
     missing = missing_rows(folder, rows)
     if missing:

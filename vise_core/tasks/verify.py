@@ -21,6 +21,7 @@ from vise_core.specs.tasks import (
     SplitSpec,
     Task,
     TaskReport,
+    named_task,
 )
 
 from .files import in_threads, missing_rows
@@ -53,6 +54,7 @@ def verify_task(
     ``decode`` off: lists and names only, no file is opened; quick, and blind to damaged and repeated files.
     Never raises BadInput: what is wrong with the folder is in the report.
     """
+    spec = named_task(spec, folder.resolve().name)
     facts: dict[str, Any] = {
         "kind": spec.kind,
         "title": spec.name,
