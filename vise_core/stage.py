@@ -19,6 +19,7 @@ from .hashing import tree_sha256
 from .reporter import Reporter
 from .specs.base import Provenance, Result, Spec
 from .specs.stages import STAGES
+from .specs.tasks import named_task
 
 PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "pillow", "pyarrow")
 
@@ -31,10 +32,12 @@ def run_stage(
     reporter: Reporter,
     *,
     input_hashes: Mapping[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> Result:
     """Check the inputs, run the stage and return its result with provenance.
 
-    ``input_hashes`` are the SHA-256 of the inputs' content where the caller knows them already.
+    ``input_hashes`` are the SHA-256 of the inputs' content where the caller knows them already. ``names`` are the
+    names of inputs by role, such as that of a registered data set; without one, an input has its folder's name.
     Raises MissingInput, BadInput, Stopped, or whatever the stage raises.
     """
     entry = STAGES[name]
@@ -52,7 +55,7 @@ def run_stage(
     module, function = entry.runner.split(":")
     started, clock = datetime.now(UTC), time.perf_counter()
     result: Result = getattr(importlib.import_module(module), function)(
-        spec, dict(inputs), workspace, reporter
+        _with_task_name(spec, inputs, names or {}), dict(inputs), workspace, reporter
     )
     hashes = dict(input_hashes or {})
     hashes.update({role: tree_sha256(path) for role, path in inputs.items() if role not in hashes})
@@ -69,6 +72,18 @@ def run_stage(
         synthetic=result.synthetic,
     )
     return result.model_copy(update={"provenance": provenance})
+
+
+def _with_task_name(spec: Spec, inputs: Mapping[str, Path], names: Mapping[str, str]) -> Spec:
+    """The spec with its task named after its data set, where it has a task without a name.
+
+    For the stage alone: a data set that is renamed later must not make another spec of a run's.
+    """
+    task = getattr(spec, "task", None)
+    if task is None or "dataset" not in inputs:
+        return spec
+    data = names.get("dataset") or inputs["dataset"].resolve().name
+    return spec.model_copy(update={"task": named_task(task, data)})
 
 
 @cache

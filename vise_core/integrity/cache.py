@@ -31,12 +31,22 @@ def default_cache() -> Path:
 
 
 def files_fingerprints(
-    paths: Sequence[Path], cache: Path | None, *, processes: int = 1, told: Told | None = None
+    paths: Sequence[Path],
+    cache: Path | None,
+    *,
+    processes: int = 1,
+    told: Told | None = None,
+    digests: Sequence[bytes] | None = None,
 ) -> Fingerprints:
-    """Fingerprints of image files, in their order; from the cache where it has files of these bytes in this order."""
+    """Fingerprints of image files, in their order; from the cache where it has files of these bytes in this order.
+
+    ``digests`` are the SHA-256 of the files where the caller has them already.
+    """
     if cache is None:
         return fingerprint_files(paths, processes=processes, told=told)
-    key = hashlib.sha256(b"".join(file_digests(paths, threads=processes))).hexdigest()
+    if digests is None:
+        digests = file_digests(paths, threads=processes)
+    key = hashlib.sha256(b"".join(digests)).hexdigest()
     return _kept(cache, key, lambda: fingerprint_files(paths, processes=processes, told=told))
 
 
