@@ -56,6 +56,14 @@ class StageEntry(Record):
     queue: Queue = Field(description="Where it runs when nobody says otherwise.")
     inputs: dict[str, InputRole] = Field(default_factory=dict)
     outputs: dict[str, str] = Field(default_factory=dict)
+    state_format: str = Field(
+        "1", description="To be changed with what ``workspace/state`` holds: an older state is then rejected."
+    )
+    speed_only: tuple[str, ...] = Field(
+        (),
+        description="Fields of the spec, such as compute.loader_workers, that cannot change one bit of what the stage "
+        "makes: a saved state goes on with another value. All others make another run.",
+    )
 
 
 COMPARED = ("predictor", *(f"predictor_{number}" for number in range(2, MAX_COMPARED + 1)))
