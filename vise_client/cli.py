@@ -204,8 +204,17 @@ def predict(
     model: Annotated[str | None, typer.Option(help="Id of a model; without: the default one.")] = None,
     method: Annotated[str, typer.Option(help="A class activation method, such as cam or gradcampp.")] = "cam",
     overlay: Annotated[Path | None, typer.Option(help="Folder for the overlay pictures.")] = None,
+    predictor: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a predictor that `vise run evaluate --local` made; no server."),
+    ] = None,
 ) -> None:
-    """Ask a model about images."""
+    """Predict the class of images, with a model of the server or a predictor in a folder."""
+    if predictor is not None:
+        if model is not None:
+            raise typer.BadParameter("give --model or --predictor, not both", param_hint="--predictor")
+        _predict_locally(images, predictor, method, overlay)
+        return
     import base64
     from uuid import UUID
 
@@ -219,8 +228,7 @@ def predict(
                 method=method,
                 overlay=overlay is not None,
             )
-            ranked = sorted(found.probabilities.items(), key=lambda item: -item[1])
-            _say(f"{image}: " + ", ".join(f"{name} {value:.1%}" for name, value in ranked))
+            _say(_ranked(image, found.probabilities))
             if overlay is not None and found.overlay_png:
                 overlay.mkdir(parents=True, exist_ok=True)
                 (overlay / f"{image.stem}-{found.target}.png").write_bytes(
@@ -340,6 +348,25 @@ def _run_locally(request: RunCreate | RecipeCreate | SweepCreate, inputs: dict[s
     for artifact, path in artifacts.items():
         _say(f"{artifact}: {path}")
     _say(_numbers(result.headline()))
+
+
+def _predict_locally(images: list[Path], predictor: Path, method: str, overlay: Path | None) -> None:
+    from vise_core.predict import Predictor
+    from vise_core.specs.explain import PredictOptions
+
+    loaded = Predictor.load(predictor)
+    options = PredictOptions.model_validate({"method": method})
+    for image in images:
+        found = loaded.predict(image, options)
+        _say(_ranked(image, found.probabilities))
+        if overlay is not None:
+            overlay.mkdir(parents=True, exist_ok=True)
+            found.overlay.save(overlay / f"{image.stem}-{found.target}.png")
+
+
+def _ranked(image: Path, probabilities: dict[str, float]) -> str:
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
+    return f"{image}: " + ", ".join(f"{name} {value:.1%}" for name, value in ranked)
 
 
 def _become(*arguments: str) -> None:

@@ -26,8 +26,20 @@ def report(
     only_run: Annotated[bool, typer.Option("--only-run", help="Leave out rows that nobody ran.")] = False,
     task: Annotated[str | None, typer.Option(help="results: only this task.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only runs that carry this tag.")] = None,
+    local: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--local",
+            help="A folder of `vise run --local`, or one that holds several; no server. Repeatable.",
+        ),
+    ] = None,
 ) -> None:
-    """The paper's tables and figures from the runs of the server, or one table of all evaluations."""
+    """The paper's tables and figures, or one table of all evaluations, from the server's runs or local ones."""
+    if local:
+        if tag is not None:
+            raise ClientError("--tag: local runs have no tags; leave it out")
+        _report_locally(what, format, out, local, published=published, only_run=only_run, task=task)
+        return
     from vise_core.specs.reports import ENDINGS
 
     from .login import connect
@@ -48,12 +60,39 @@ def report(
                     typer.echo(path)
             return
         content = vise.report(what, format, published=published, only_run=only_run, tag=tag, task=task)
+    _write(what, content, out)
+
+
+def _write(what: str, content: bytes, out: Path | None) -> None:
     if out is not None:
         out.write_bytes(content)
     elif b"\0" in content and sys.stdout.isatty():
         raise ClientError(f"{what} is a picture: name a file with --out")
     else:
         sys.stdout.buffer.write(content)
+
+
+def _report_locally(
+    what: str,
+    format: str | None,
+    out: Path | None,
+    folders: list[Path],
+    *,
+    published: bool,
+    only_run: bool,
+    task: str | None,
+) -> None:
+    from vise_core.specs.reports import Selection
+
+    from .local_results import local_report, local_reports
+
+    wanted = Selection(task=task)
+    if what == ALL:
+        for path in local_reports(folders, out or Path("report"), published=published):
+            typer.echo(path)
+        return
+    content = local_report(folders, what, format, wanted, published=published, only_run=only_run)
+    _write(what, content, out)
 
 
 def paired(a: str, b: str) -> None:

@@ -10,6 +10,7 @@ Where texts are read, their embeddings stand beside the image's features (Sec. 4
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ from .cache import features_key, keep, take
 from .early import Running, falls_behind
 from .features import write_features
 from .gram import GramBatch, gram_pays
-from .grid import choose, choose_point, learning_rate, settings
+from .grid import Setting, choose, choose_point, diverged_point, learning_rate, require_finished, settings
 from .heads import HeadBatch
 from .job import Job, Outcome
 from .loading import Indices, Look, epoch_batches, in_batches
@@ -57,15 +58,21 @@ class _Epoch(NamedTuple):
     train_loss: npt.NDArray[np.float64]
     val_loss: npt.NDArray[np.float64]
     val: dict[str, npt.NDArray[np.float64]]
-    """By metric."""
+    """By metric; NaN where the head diverged."""
     logits: npt.NDArray[np.float32]
     """(g, n, classes) on val."""
+
+    @property
+    def diverged(self) -> npt.NDArray[np.bool_]:
+        """(g,): heads whose training loss or logits are not finite."""
+        finite = [np.isfinite(self.train_loss), *(np.isfinite(values) for values in self.val.values())]
+        return ~np.logical_and.reduce(finite)
 
 
 def evaluate_linear(job: Job) -> tuple[list[Outcome], ImageClassifier | None]:
     """Every split's grid, and split 0's chosen classifier where images alone are read.
 
-    Raises Stopped with the state saved.
+    Raises Stopped with the state saved, Diverged where a split has no point left.
     """
     if job.backbone is not None:
         job.backbone.to(job.device).eval().requires_grad_(False)
@@ -151,7 +158,7 @@ def _image_features(job: Job, backbone: Backbone, path: Path) -> None:
         _extract(job, backbone, everything, look, path, "features")
         return
     dtype = np.dtype(job.spec.feature_dtype)
-    key = features_key(backbone, job.images, job.image_size, dtype, job.spec.compute, job.device)
+    key = features_key(backbone, job.images, job.image_size, dtype, job.spec.compute, job.device, job.digests)
     # A cache that cannot be used, such as on a full disk, is no reason to fail.
     try:
         if take(job.cache, key, (len(job.images), backbone.feature_dim), dtype, path):
@@ -232,7 +239,7 @@ def _train(job: Job, blocks: list[Block], features: Towers) -> list[Running]:
                 results[split] = _judge(job, block, place, losses[place], features)
         _report(job, epoch, [results[split] for split in range(len(job.splits))])
         for block in blocks:
-            _stop_hopeless(job, block, running, results, epoch + 1)
+            _end_points(job, block, running, results, epoch + 1)
         if job.state.due():
             _save(job, blocks, running, epoch + 1)
     _save(job, blocks, running, job.spec.epochs)
@@ -255,27 +262,52 @@ def _save(job: Job, blocks: list[Block], running: list[Running], epoch: int) -> 
     )
 
 
-def _stop_hopeless(
+def _end_points(
     job: Job, block: Block, running: list[Running], results: dict[int, _Epoch], epoch: int
 ) -> None:
-    """Drop the heads that the rule ends after this epoch, and keep what they were worth."""
+    """Drop the heads that diverged in this epoch, and those that the rule ends after it; keep what they were worth.
+
+    Raises Diverged where none is left.
+    """
     grid, kept = settings(job.spec), []
     for split in block.splits:
         values, points = results[split].val[job.metric].tolist(), running[split].points
-        ends = [falls_behind(job.spec.early_stopping, epoch, value, values) for value in values]
+        lost = results[split].diverged.tolist()
+        behind = [
+            not gone and falls_behind(job.spec.early_stopping, epoch, value, values)
+            for gone, value in zip(lost, values, strict=True)
+        ]
         for position, number in enumerate(points):
-            if ends[position]:
-                point = job.point(split, grid[number], results[split].logits[position], None)
+            if lost[position]:
+                running[split].stopped[number] = diverged_point(grid[number], epoch)
+            elif behind[position]:
+                point = job.point(split, grid[number], epoch, results[split].logits[position], None)
                 running[split].stopped[number] = point.model_copy(update={"stopped_at_epoch": epoch})
-        kept.append([position for position, end in enumerate(ends) if not end])
+        kept.append(
+            [position for position in range(len(points)) if not lost[position] and not behind[position]]
+        )
         running[split].points = [points[position] for position in kept[-1]]
-        if any(ends):
+        if any(lost):
+            _warn_of_diverged(
+                job, split, [grid[n] for n, gone in zip(points, lost, strict=True) if gone], epoch
+            )
+        if not kept[-1]:
+            require_finished(split, [point for _, point in sorted(running[split].stopped.items())])
+        if any(behind):
             job.reporter.log(
-                f"split {split}: {sum(ends)} points of the grid were stopped after epoch {epoch}, "
+                f"split {split}: {sum(behind)} points of the grid were stopped after epoch {epoch}, "
                 f"{len(kept[-1])} go on"
             )
     if [len(positions) for positions in kept] != block.heads.counts:
         block.heads.keep(kept)
+
+
+def _warn_of_diverged(job: Job, split: int, gone: Sequence[Setting], epoch: int) -> None:
+    each = "; ".join(f"base lr {point.base_lr:g}, weight decay {point.weight_decay:g}" for point in gone)
+    job.reporter.log(
+        f"split {split}: {len(gone)} points of the grid diverged in epoch {epoch} and are not chosen: {each}",
+        level="warning",
+    )
 
 
 def _train_epoch(job: Job, block: Block, running: list[Running], seen: Towers, epoch: int) -> Tensor:
@@ -326,10 +358,15 @@ def _judge(job: Job, block: Block, place: int, train_loss: Tensor, features: Tow
     )
     logits = found.cpu().numpy()
     measured = [measure(job.curve_metrics, one, job.images.labels[val]) for one in logits]
+    losses = train_loss[: heads.counts[place]].cpu().numpy()
     return _Epoch(
-        train_loss=train_loss[: heads.counts[place]].cpu().numpy(),
+        train_loss=losses,
         val_loss=_mean_loss(found, torch.from_numpy(job.images.labels[val]).to(job.device)),
-        val={name: np.array([values[name] for values in measured]) for name in job.curve_metrics},
+        val={
+            # Where the loss is not finite, the head is lost, whatever its logits still are.
+            name: np.where(np.isfinite(losses), [values[name] for values in measured], np.nan)
+            for name in job.curve_metrics
+        },
         logits=logits,
     )
 
@@ -350,8 +387,11 @@ def _mean_loss(logits: Tensor, labels: Tensor) -> npt.NDArray[np.float64]:
 
 
 def _report(job: Job, epoch: int, results: list[_Epoch]) -> None:
-    """Curves of the head that leads on val so far, averaged over splits; the grid itself is in the result."""
-    leads = [choose(list(result.val[job.metric])) for result in results]
+    """Curves of the head that leads on val so far, averaged over splits; the grid itself is in the result.
+
+    Where every head of a split diverged, its first stands for it: the curves end in NaN.
+    """
+    leads = [0 if result.diverged.all() else choose(result.val[job.metric].tolist()) for result in results]
     pairs = list(zip(results, leads, strict=True))
     values = {
         "train_loss": float(np.mean([result.train_loss[lead] for result, lead in pairs])),
@@ -378,8 +418,10 @@ def _outcome(
     found = dict(running.stopped)
     for position, number in enumerate(running.points):
         setting = settings(job.spec)[number]
-        found[number] = job.point(split, setting, val[position], None if test is None else test[position])
+        on_test = None if test is None else test[position]
+        found[number] = job.point(split, setting, job.spec.epochs, val[position], on_test)
     points = [point for _, point in sorted(found.items())]
+    require_finished(split, points)
     chosen = running.points.index(choose_point(points))
     logits = torch.from_numpy((val if test is None else test)[chosen])
     return Outcome(points, torch.softmax(logits, -1).numpy())
