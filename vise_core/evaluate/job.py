@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Job:
     backbone: the weights to be judged; None where no image is read. texts: None where no text is read.
     image_size: side of the crop.
     cache: where features are kept for other runs; None keeps none.
+    digests: SHA-256 of each image's file, in the task's order; None: not computed yet.
     """
 
     spec: EvaluateSpec
@@ -49,6 +50,7 @@ class Job:
     reporter: Reporter
     state: State
     cache: FeaturesCache | None = None
+    digests: Sequence[bytes] | None = None
 
     def new_head(self, split: int) -> nn.Linear:
         """A fresh head on the features of all towers side by side, the same for every grid point of a split."""

@@ -130,7 +130,7 @@ def _image_features(job: Job, backbone: Backbone, path: Path) -> None:
         _extract(job, backbone, everything, look, path, "features")
         return
     dtype = np.dtype(job.spec.feature_dtype)
-    key = features_key(backbone, job.images, job.image_size, dtype, job.spec.compute, job.device)
+    key = features_key(backbone, job.images, job.image_size, dtype, job.spec.compute, job.device, job.digests)
     # A cache that cannot be used, such as on a full disk, is no reason to fail.
     try:
         if take(job.cache, key, (len(job.images), backbone.feature_dim), dtype, path):

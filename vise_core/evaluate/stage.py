@@ -10,7 +10,7 @@ import torch
 
 from vise_core.device import pick_device
 from vise_core.errors import MissingInput
-from vise_core.integrity.cache import default_cache
+from vise_core.integrity.cache import default_cache, file_digests
 from vise_core.integrity.evaluation import check_evaluation, tell
 from vise_core.models import checkpoint, weights
 from vise_core.models.backbones import Backbone, build_backbone
@@ -26,6 +26,7 @@ from vise_core.specs.evaluate import (
 )
 from vise_core.specs.tasks import secondary_metrics, written
 from vise_core.tasks import load_task, require_measurable, require_readable, task_splits
+from vise_core.tasks.identity import evaluation_data, split_parts
 
 from .cache import features_cache
 from .device import precision
@@ -75,7 +76,8 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
         if unseen:
             names = ", ".join(images.classes[c] for c in sorted(unseen))
             reporter.log(f"split {number}: no training image of {names}", level="warning")
-    integrity = check_evaluation(images, splits, cache=default_cache())
+    digests = file_digests(images.paths, threads=max(2, spec.compute.loader_workers))
+    integrity = check_evaluation(images, splits, cache=default_cache(), digests=digests)
     tell(integrity, reporter)
     job = Job(
         spec=spec,
@@ -89,10 +91,14 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
         reporter=reporter,
         state=state,
         cache=features_cache(),
+        digests=digests,
     )
     outcomes, classifier = (evaluate_linear if spec.protocol == "linear" else evaluate_finetuned)(job)
     origin = weights_origin(spec, inputs)
-    result = summarise(job, judged, outcomes).model_copy(update={"integrity": integrity, **origin})
+    data = evaluation_data(images, splits, digests, texts=spec.reads_texts)
+    result = summarise(job, judged, outcomes).model_copy(
+        update={"data": data, "integrity": integrity, **origin}
+    )
     publish(job, result, outcomes, classifier)
     _tell(result, reporter, len(splits))
     return result
@@ -123,7 +129,9 @@ def load_judged(spec: EvaluateSpec, inputs: dict[str, Path], reporter: Reporter)
 def summarise(job: Job, judged: Judged, outcomes: list[Outcome]) -> EvaluateResult:
     """The choice of each split, and mean ± sample std over splits."""
     splits = [
-        split_result(number, outcome.points, job.splits[number].sizes)
+        split_result(number, outcome.points, job.splits[number].sizes).model_copy(
+            update={"parts": None if job.digests is None else split_parts(job.splits[number], job.digests)}
+        )
         for number, outcome in enumerate(outcomes)
     ]
     chosen = [split.chosen for split in splits]

@@ -237,6 +237,29 @@ class SplitResult(Record):
         description="Where the chosen value is the lowest or the highest of a grid of two values or more: a value "
         "beyond it may be better.",
     )
+    parts: tuple[str, str, str] | None = Field(
+        None,
+        description="Identity of train, val and test: SHA-256 of the sorted SHA-256 of the image files; empty for a "
+        "part without images. None in results of older versions, which did not record it.",
+    )
+
+
+class EvaluationData(Record):
+    """The data and splits that a result was measured on. Results are compared only where all digests are equal.
+
+    An image is its file's content: other file names, folders or orders make no difference, and files that the task
+    does not read do not count.
+    """
+
+    images: int = Field(description="Labelled images.")
+    images_digest: str = Field(description="SHA-256 of the sorted SHA-256 of the image files.")
+    labels_digest: str = Field(
+        description="SHA-256 of the class names in order and of the sorted pairs of image and class."
+    )
+    texts_digest: str = Field(
+        "", description="SHA-256 of the sorted pairs of image and text; empty where no text was read."
+    )
+    splits_digest: str = Field(description="SHA-256 of the parts of all splits, in order.")
 
 
 class Secondary(Record):
@@ -282,6 +305,10 @@ class EvaluateResult(Result):
     test_std: float | None
     secondary: dict[str, Secondary] = Field(default_factory=dict, description="Further metrics, by name.")
     splits: tuple[SplitResult, ...]
+    data: EvaluationData | None = Field(
+        None,
+        description="What it was measured on. None in results of older versions, which did not record it.",
+    )
     integrity: IntegrityReport | None = Field(
         None, description="Checks of the task and its splits that ran with the evaluation."
     )
