@@ -108,6 +108,10 @@ def _replace(target: Path, source: Path) -> None:
             # No folder can be renamed over another that holds files.
             target.rename(old)
         part.replace(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise
     finally:
         for path in (part, old):
             if path.is_dir():

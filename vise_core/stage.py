@@ -25,6 +25,8 @@ from .specs.stages import STAGES
 from .specs.tasks import named_task
 from .workspace import STATE, Identity, Opened, Record, check, opened
 
+SHOWN_BYTES = 64 * 2**20
+"""Inputs that are hashed in less show no progress, and are not stopped."""
 PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "pillow", "pyarrow")
 
 
@@ -71,9 +73,9 @@ class PreparedStage:
                     self.workspace,
                     kept,
                 )
-            except Stopped:
-                # A state of inputs that changed meanwhile must not be resumed.
-                self._check_inputs(kept)
+            except Exception as error:
+                # Also where it was stopped: a state of inputs that changed meanwhile must not be resumed.
+                self._check_inputs(kept, error)
                 raise
             wall_seconds = time.perf_counter() - clock
             self._check_inputs(kept)
@@ -97,7 +99,7 @@ class PreparedStage:
         runner: Callable[..., Result] = getattr(importlib.import_module(module), function)
         return runner
 
-    def _check_inputs(self, reporter: StageReporter) -> None:
+    def _check_inputs(self, reporter: StageReporter, error: Exception | None = None) -> None:
         for role, snapshot in self.snapshots.items():
             changes = snapshot.changes()
             if changes:
@@ -106,7 +108,7 @@ class PreparedStage:
                 raise InputChanged(
                     f"the input {role!r} is not what it was when the run started: {', '.join(changes[:3])}{more} "
                     f"(below {snapshot.path}). Nothing was published; run again once the files stay as they are"
-                )
+                ) from error
 
 
 def prepare_stage(
@@ -237,8 +239,13 @@ def software() -> dict[str, Any]:
 
 def _told(reporter: Reporter, role: str) -> Told:
     """Progress of hashing an input, which may be stopped: what was read by then is in the cache."""
+    shown = 0
 
     def told(done: int, total: int) -> None:
+        nonlocal shown
+        if done - shown < SHOWN_BYTES:
+            return
+        shown = done
         reporter.progress(done, total, "bytes", phase=f"hashing the input {role}")
         if reporter.should_stop():
             raise Stopped(f"stopped while the input {role!r} was hashed; the stage had not started")

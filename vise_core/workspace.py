@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from .errors import BadInput, OtherRun
+from .names import printable_text
 from .specs.base import Spec
 from .specs.stages import STAGES
 
@@ -215,7 +216,11 @@ def _left(folder: Path, record: Record | None, stage: str) -> list[str]:
 def _names(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
-    return sorted(name for name in os.listdir(folder) if name not in (RECORD, f"{RECORD}.part", LOCK))
+    return sorted(
+        name
+        for name in os.listdir(folder)  # noqa: PTH208 - names, not paths
+        if name not in (RECORD, f"{RECORD}.part", LOCK)
+    )
 
 
 def _is_state(name: str) -> bool:
@@ -334,5 +339,5 @@ def _changes(old: Any, new: Any, path: str = "") -> list[str]:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = printable_text(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 80 else f"{text[:77]}…"

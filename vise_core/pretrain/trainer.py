@@ -82,7 +82,7 @@ def train(
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
     meters = Meters(losses + objective.measures, device)
     iteration = 0
-    if (state := load_state(workspace, spec)) is not None:
+    if (state := load_state(workspace)) is not None:
         iteration = int(state["iteration"])
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
@@ -161,7 +161,7 @@ def train(
                     "seconds": clock.seconds(),
                     "rng": torch.get_rng_state(),
                 }
-                reporter.checkpoint(save_state(workspace, spec, saved))
+                reporter.checkpoint(save_state(workspace, saved))
                 clock.saved()
         if asked == STOP:
             raise Stopped(f"pretraining was stopped after iteration {iteration} of {total}")

@@ -160,6 +160,7 @@ STAGES: dict[str, StageEntry] = {
             "clusterer": InputRole(help="Made by cluster.", artifact="clusterer"),
         },
         outputs={"labels": "One Parquet file a shard."},
+        speed_only=("compute.processes", "compute.loader_workers"),
     ),
     "explore": StageEntry(
         title="Explore clusters",
@@ -193,6 +194,8 @@ STAGES: dict[str, StageEntry] = {
             ),
         },
         outputs={"checkpoint": "Backbone and heads."},
+        # Not compute.processes: batch statistics are those of each process's own images.
+        speed_only=("compute.loader_workers", "checkpoint_seconds"),
     ),
     "import": StageEntry(
         title="Import weights",
@@ -237,6 +240,7 @@ STAGES: dict[str, StageEntry] = {
             "predictions": "Scores of every test image.",
             "predictor": "A classifier ready to answer; only of evaluations that read images alone.",
         },
+        speed_only=("compute.loader_workers",),
     ),
     "integrity": StageEntry(
         title="Integrity checks",
