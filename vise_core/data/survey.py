@@ -22,6 +22,7 @@ from vise_core.tasks import load_task
 from vise_core.tasks.labelled import MAX_IMAGE_PIXELS
 from vise_core.tasks.records import LabelledImages
 
+from .archives import Unpacked
 from .layout import recognise, unwrapped
 from .survey_posts import look_at_posts
 
@@ -69,10 +70,14 @@ def survey(
     decode: bool,
     workspace: Path,
     reporter: Reporter,
+    unpacked: Unpacked | None = None,
     *,
     source: PostSource | None = None,
 ) -> SurveyResult:
-    """Look, write ``survey.json`` and thumbnails, and tell what was found."""
+    """Look, write ``survey.json`` and thumbnails, and tell what was found.
+
+    ``unpacked``: what the archive lost on its way here; it is counted with what cannot be used.
+    """
     folder = unwrapped(folder) if folder.is_dir() else folder
     files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else [folder]
     if not files:
@@ -81,7 +86,9 @@ def survey(
     (target / "thumbnails").mkdir(parents=True, exist_ok=True)
     layout: Layout = recognise(folder, kind) if folder.is_dir() else "weights"
     found = Found(layout)
-    if layout == "unknown":
+    if unpacked is not None:
+        _of_archive(found, unpacked)
+    if layout == "unknown" and (kind != "posts" or source is None):
         found.warnings.append(f"The layout of the files was not recognised; {_expected(kind)}")
     elif kind == "images":
         _look_at_images(found, folder, samples, decode, target, reporter)
@@ -93,7 +100,7 @@ def survey(
         reporter.log(warning, level="warning")
     return SurveyResult(
         kind=kind,
-        layout=layout,
+        layout=found.layout,
         images=found.images,
         bytes=sum(path.stat().st_size for path in files),
         files=len(files),
@@ -168,11 +175,19 @@ def _warn_of_images(found: Found, images: LabelledImages) -> None:
         found.warnings.append(f"{len(images.classes)} classes; {entry.title} has {entry.classes}.")
 
 
-def _try_to_keep(found: Found, target: Path, image: bytes | Path, name: str, label: str) -> None:
-    try:
-        _keep(found, target, open_image(image, max_pixels=MAX_IMAGE_PIXELS), name, label)
-    except BadImage as error:
-        found.refuse(name, error)
+def _of_archive(found: Found, unpacked: Unpacked) -> None:
+    found.refused |= unpacked.rejected
+    found.examples += unpacked.examples
+    if unpacked.rejected:
+        found.warnings.append(
+            f"{sum(unpacked.rejected.values()):,} members of the archive were rejected for their names, such as "
+            f"{unpacked.examples[0]['message']}. Rename them and pack again."
+        )
+    if unpacked.escaped:
+        found.warnings.append(
+            f"{unpacked.escaped:,} names in the archive are not UTF-8; each such byte is written as %E9 in the file's "
+            f"name: {unpacked.escaped_first}."
+        )
 
 
 def _keep(found: Found, target: Path, image: Image.Image, name: str, label: str) -> None:

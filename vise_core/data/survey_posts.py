@@ -59,7 +59,8 @@ def look_at_posts(
 def _tell(found: Found, tally: Tally, checker: PostChecker) -> None:
     found.layout = checker.spec.source.kind  # type: ignore[assignment]
     found.images = found.examined = tally.read
-    found.refused, found.dropped = tally.refused, tally.dropped
+    found.refused |= tally.refused
+    found.dropped = tally.dropped
     for reason, shown in tally.examples.items():
         if reason in tally.refused:
             found.examples += [

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from vise_core.errors import BadImage, BadInput
+from vise_core.names import printable_name
 from vise_core.specs.images import is_image_name
 from vise_core.specs.posts import DROPPED, IngestSpec, SampleSource
 
 from .images import store_image
-from .paths import escaped, is_system_file
+from .paths import is_system_file
 from .readers import READERS, Notes, RawPost
 from .records import PostRecord
 from .refused import Refused
@@ -58,7 +59,7 @@ class Tally:
     def show(self, reason: str, where: str, message: str) -> None:
         shown = self.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES:
-            shown.append({"where": escaped(where), "message": _plain(message)[:500]})
+            shown.append({"where": printable_name(where), "message": _plain(message)[:500]})
 
     def warnings(self) -> list[str]:
         """What makes the posts doubtful, in sentences."""

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from vise_core.names import printable_name
 from vise_core.specs.fields import REACTIONS, Reaction
 
 from .comments import as_list
 from .mapping import Mapping, bare_name
-from .paths import escaped
 from .refused import Refused
 
 MAX_COUNT = 2**53
@@ -64,12 +64,12 @@ def read_counts(row: Any, mapping: Mapping, repairs: set[str]) -> Counts:
     alone = set(counts)
     listed = mapping.get("reactions", row)
     by_name = isinstance(listed, dict) and not isinstance(listed.get("data"), list)
-    for name, value in _named(listed, mapping):
-        reaction = mapping.reaction(name)
+    for written, value in _named(listed, mapping):
+        reaction = mapping.reaction(written)
         if reaction is None:
-            _other(name, value, mapping, found)
+            _other(written, value, mapping, found)
         elif reaction not in alone:
-            count = count_of(value, f"reactions.{escaped(name)}", repairs) or 0
+            count = count_of(value, f"reactions.{printable_name(written)}", repairs) or 0
             if count and counts.get(reaction) and by_name:
                 repairs.add("reactions_added_up")
             counts[reaction] = counts.get(reaction, 0) + count
@@ -93,7 +93,7 @@ def count_of(value: Any, name: str, repairs: set[str]) -> int | None:
         return None
     if isinstance(value, Decimal) and not value.is_finite():
         raise Refused("bad_reactions", f"{name} is {value}, not a whole number")
-    if isinstance(value, float | Decimal) and value == value // 1 and abs(value) < math.inf:
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         value = int(value)
         repairs.add("count_as_float")
     if isinstance(value, bool) or not isinstance(value, int):
@@ -178,7 +178,7 @@ def _other(name: str, value: Any, mapping: Mapping, found: Counts) -> None:
         return  # of a flat table every other column would be one
     count = _quiet_count(value)
     if count:
-        found.other[escaped(name)[:60]] = found.other.get(escaped(name)[:60], 0) + count
+        found.other[printable_name(name)[:60]] = found.other.get(printable_name(name)[:60], 0) + count
 
 
 def _quiet_count(value: Any) -> int:
@@ -197,7 +197,7 @@ def _unread(place: dict[Any, Any], mapping: Mapping, above: tuple[str, ...]) -> 
             continue
         part_is_read = isinstance(value, dict) and mapping.reads_below(path)
         if not part_is_read and _looks_like_reactions(str(key), value, mapping):
-            yield escaped(".".join(path))[:120]
+            yield printable_name(".".join(path))[:120]
         elif isinstance(value, dict) and len(path) < _DEEPEST:
             yield from _unread(value, mapping, path)
 

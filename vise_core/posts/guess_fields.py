@@ -17,7 +17,18 @@ from .refused import Refused
 NAMES = {
     "id": ("id", "postid", "uid", "uuid", "pk", "shortcode", "key", "postnumber", "objectid"),
     "image": (
-        *("image", "imagepath", "imagefile", "imagename", "img", "imgpath", "filename", "filepath", "file", "localpath"),
+        *(
+            "image",
+            "imagepath",
+            "imagefile",
+            "imagename",
+            "img",
+            "imgpath",
+            "filename",
+            "filepath",
+            "file",
+            "localpath",
+        ),
         *("picture", "photo", "media", "path", "jpg", "png", "url"),
     ),
     "comments": ("comments", "comment", "commentlist", "replies", "texts", "messages"),
@@ -39,16 +50,17 @@ def guess_fields(rows: Sequence[dict[str, Any]], name: MapName, kind: str) -> di
     mapping = Mapping(Fields(map=name))
     finds_image = kind in ("webdataset", "pictures")
     for part in ("id", "comments") if finds_image else ("id", "image", "comments"):
-        if rows and not any(_holds(mapping.get(part, row)) for row in rows):
-            if (place := _place(rows, part)) is not None:
-                changed[part] = place
+        found = any(_holds(mapping.get(part, row)) for row in rows)
+        if not found and (place := _place(rows, part)) is not None:
+            changed[part] = place
     mapping = Mapping(Fields(map=name, **{part: changed[part] for part in ("comments",) if part in changed}))
     comments = [one for row in rows for one in _objects(mapping.get("comments", row))]
     if comments:
         for part in ("text", "replies"):
-            if not any(_holds(mapping.get(part, one)) for one in comments):
-                if (place := _place(comments, part, depth=1)) is not None and place != changed.get("text"):
-                    changed[part] = place
+            found = any(_holds(mapping.get(part, one)) for one in comments)
+            place = None if found else _place(comments, part, depth=1)
+            if place is not None and place != changed.get("text"):
+                changed[part] = place
     return changed | _reactions(rows, mapping)
 
 
@@ -111,5 +123,3 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 def _holds(value: Any) -> bool:
     return value is not None and value != "" and value != []
-
-

@@ -30,7 +30,7 @@ class Mapping:
 
     def __init__(self, fields: Fields) -> None:
         self.expressions = fields.expressions()
-        self.names: dict[str, Reaction | None] = {name: name for name in REACTIONS} | fields.names
+        self.names: dict[str, Reaction | None] = {**{name: name for name in REACTIONS}, **fields.names}
         self.whole_row = self.expressions["reactions"] == "@"
         self._get = {name: _compiled(text) for name, text in self.expressions.items() if text is not None}
         self._read: set[Path] = set()
@@ -86,7 +86,7 @@ def _compiled(text: str) -> Callable[[Any], Any]:
     return find
 
 
-def _paths(node: dict[str, Any]) -> set[Path]:
+def _paths(node: Any) -> set[Path]:
     """The chains of names that an expression reads, as far as they are known without a row."""
     kind, children = node["type"], node["children"]
     if kind == "field":

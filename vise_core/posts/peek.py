@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from vise_core.errors import BadInput
+from vise_core.names import printable_name
 from vise_core.specs.fields import FIELD_MAPS, REACTIONS
 from vise_core.specs.images import is_image_name
 from vise_core.specs.peek import Peek, PeekedPost
@@ -18,7 +19,6 @@ from vise_core.specs.posts import IngestSpec, PostSource
 
 from .check import PostChecker, Tally, files_below
 from .guess_fields import guess_fields
-from .paths import escaped
 from .readers import READERS, Notes, RawPost
 from .readers.json_list import elements
 from .readers.text import COMPRESSED, encoding_of
@@ -62,7 +62,8 @@ def peek(folder: Path, *, source: PostSource | None = None, posts: int = SHOWN) 
 
 def guess_source(folder: Path) -> dict[str, Any] | None:
     """The ``source`` of an ingest spec that reads the most of the first rows; None where no layout fits."""
-    best, most = None, (-1.0,)
+    best: dict[str, Any] | None = None
+    most: tuple[float, ...] = (-1.0,)
     for candidate in islice(_candidates(folder), MAX_CANDIDATES):
         rows = _rows(folder, candidate)
         maps = ("flat", *FIELD_MAPS) if candidate["kind"] == "csv" else tuple(FIELD_MAPS)
@@ -132,7 +133,9 @@ def _have_sidecars(files: Sequence[str]) -> bool:
     pictures = {name[: name.rindex(".")] for name in files if is_image_name(name)} | set(
         filter(is_image_name, files)
     )
-    return any(name[: name.rindex(".")] in pictures for name in files if name.lower().endswith((".json", ".txt")))
+    return any(
+        name[: name.rindex(".")] in pictures for name in files if name.lower().endswith((".json", ".txt"))
+    )
 
 
 def _rows(folder: Path, candidate: dict[str, Any]) -> list[Any]:
@@ -177,15 +180,20 @@ def _shown(folder: Path, raw: RawPost, record: PostRecord | None, tally: Tally) 
     if isinstance(raw.image, Path):
         root = folder.resolve()
         inside = raw.image.is_relative_to(root)
-        image = escaped(raw.image.relative_to(root).as_posix() if inside else raw.image.name)
+        image = printable_name(raw.image.relative_to(root).as_posix() if inside else raw.image.name)
     if record is None:
-        where = escaped(raw.where)
-        told = ((reason, one["message"]) for reason, several in tally.examples.items() for one in several if one["where"] == where and reason in tally.refused)
+        where = printable_name(raw.where)
+        told = (
+            (reason, one["message"])
+            for reason, several in tally.examples.items()
+            for one in several
+            if one["where"] == where and reason in tally.refused
+        )
         reason, message = next(told, ("rejected", ""))
         return PeekedPost(where=where, image=image, reason=reason, message=message)
     comments = record.post.comments
     return PeekedPost(
-        where=escaped(raw.where),
+        where=printable_name(raw.where),
         id=record.post.id,
         image=image,
         comments=len(comments),

@@ -10,13 +10,13 @@ from collections.abc import Mapping as Named
 from dataclasses import dataclass, field
 from typing import Any
 
+from vise_core.names import printable_name
 from vise_core.specs.fields import Fields
 from vise_core.specs.posts import IngestSpec
 
 from .comments import read_comments
 from .counts import Counts, read_counts
 from .mapping import Mapping
-from .paths import escaped
 from .records import Post
 from .refused import Refused
 
@@ -69,7 +69,7 @@ def _id(value: Any, row: dict[str, Any], mapping: Mapping) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value.strip():
-        there = ", ".join(escaped(str(name))[:40] for name in list(row)[:12])
+        there = ", ".join(printable_name(str(name))[:40] for name in list(row)[:12])
         raise Refused(
             "bad_id", f"{mapping.describe('id')} is missing, empty or no text; the row has: {there}"
         )

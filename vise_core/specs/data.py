@@ -69,7 +69,8 @@ class SurveySpec(Spec):
         True, description="Open every image; off: only names and lists are looked at, which is fast."
     )
     source: PostSource | None = Field(
-        None, description="kind posts only: how the posts are read, as ingest will read them; null: it is guessed."
+        None,
+        description="kind posts only: how the posts are read, as ingest will read them; null: it is guessed.",
     )
 
 
@@ -86,7 +87,9 @@ class SurveyResult(Result):
     classes: dict[str, int] = Field(default_factory=dict, description="Class → images; the largest 1000.")
     parts: dict[str, int] = Field(default_factory=dict, description="Split → images, where it is published.")
     refused: dict[str, int] = Field(default_factory=dict, description="Reason → files that cannot be used.")
-    examined: int = Field(0, description="Images or posts that were read to the end, as the next stage reads them.")
+    examined: int = Field(
+        0, description="Images or posts that were read to the end, as the next stage reads them."
+    )
     dropped: dict[str, int] = Field(
         default_factory=dict, description="Posts: what ingest will leave out of posts it keeps, by reason."
     )

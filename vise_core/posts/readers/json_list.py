@@ -130,9 +130,11 @@ class _Cursor:
             sign = self._mark()
             if sign in "[{":
                 depth += 1
-            elif sign in "]}" and depth:
-                depth -= 1
-            elif sign in ",]":
+            elif depth:
+                depth -= sign in "]}"
+            elif sign == "}":
+                raise BrokenJson("a } has no {")
+            else:
                 text = None if self._too_long else self._text[self._start : self._at - 1]
                 if sign == "," or text is None or text.strip():
                     yield text
@@ -140,8 +142,6 @@ class _Cursor:
                     self._start = None
                     return
                 self._start, self._too_long = self._at, False
-            elif sign == "}":
-                raise BrokenJson("a } has no {")
 
     def _mark(self) -> str:
         """The next of ``[]{},`` outside strings; the place is behind it."""

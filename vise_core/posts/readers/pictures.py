@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from vise_core.errors import BadInput
+from vise_core.names import printable_name
 from vise_core.specs.images import is_image_name
 from vise_core.specs.posts import PicturesSource
 
-from ..paths import as_text, escaped, is_system_file
+from ..paths import as_text, is_system_file
 from ..refused import Refused
 from .raw import MAX_MEMBER_BYTES, Notes, RawPost
 from .sidecars import row_of
@@ -56,7 +57,7 @@ def _folder(root: Path, place: Path, names: list[str]) -> Iterator[RawPost]:
 
 def _post(root: Path, place: Path, key: str, pictures: list[str], sidecars: dict[str, str]) -> RawPost:
     first = next(iter([*pictures, *sidecars.values()]))
-    where = escaped((place / first).relative_to(root).as_posix())
+    where = printable_name((place / first).relative_to(root).as_posix())
     row: Any = None
     image = place / pictures[0] if pictures else None
     try:
@@ -64,7 +65,8 @@ def _post(root: Path, place: Path, key: str, pictures: list[str], sidecars: dict
             raise Refused("missing_image", "there is no picture of this name beside it")
         if len(pictures) > 1:
             raise Refused(
-                "several_images", f"{len(pictures)} pictures have this name: {escaped(', '.join(pictures))}"
+                "several_images",
+                f"{len(pictures)} pictures have this name: {printable_name(', '.join(pictures))}",
             )
         row = row_of(as_text(key), {suffix: _read(root, place / name) for suffix, name in sidecars.items()})
         if not (place / pictures[0]).resolve().is_relative_to(root.resolve()):
@@ -76,7 +78,9 @@ def _post(root: Path, place: Path, key: str, pictures: list[str], sidecars: dict
 
 def _read(root: Path, path: Path) -> bytes:
     if not path.resolve().is_relative_to(root.resolve()) or not path.is_file():
-        raise Refused("outside_folder", f"{escaped(path.name)!r} is a link that leads outside the folder")
+        raise Refused(
+            "outside_folder", f"'{printable_name(path.name)}' is a link that leads outside the folder"
+        )
     if path.stat().st_size > MAX_MEMBER_BYTES:
-        raise Refused("long_line", f"{escaped(path.name)!r} is larger than 256 MiB")
+        raise Refused("long_line", f"'{printable_name(path.name)}' is larger than 256 MiB")
     return path.read_bytes()

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from vise_core.errors import BadInput
+from vise_core.names import printable_name
 from vise_core.specs.posts import CsvSource
 
 from ..mapping import Mapping
-from ..paths import escaped
 from ..refused import Refused
 from .images import ImageFinder
 from .raw import MAX_TEXT, Notes, RawPost
@@ -72,7 +72,7 @@ def _rows(name: str, path: Path, file: IO[str], delimiter: str, images: ImageFin
         raise BadInput(f"{name}: is empty")
     columns = [column.strip() for column in header]
     if len(columns) < 2:
-        raise BadInput(f"{name}: has one column, {escaped(columns[0])[:80]!r}; set source.delimiter")
+        raise BadInput(f"{name}: has one column, {printable_name(columns[0])[:80]!r}; set source.delimiter")
     while True:
         where = f"{name}:{lines.count + 1}"
         try:

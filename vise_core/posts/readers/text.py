@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from vise_core.errors import BadInput
+from vise_core.names import OutsideFolder, printable_name
 
-from ..paths import OutsideFolder, contained, escaped, is_system_file
+from ..paths import contained, is_system_file
 from .raw import Notes
 
 COMPRESSED = (".gz", ".zst")
@@ -41,7 +42,7 @@ def files_of(folder: Path, pattern: str, notes: Notes, *also: str) -> list[Path]
         files = [path for name in names if (path := contained(folder, name, "source.posts")).is_file()][:1]
     if not files:
         raise BadInput(
-            f"source.posts: there is no file {escaped(pattern)!r} in the folder. `vise ingest-peek FOLDER` tells which "
+            f"source.posts: there is no file '{printable_name(pattern)}' in the folder. `vise ingest-peek FOLDER` tells which "
             "layout it has"
         )
     notes.files.update(path.resolve() for path in files)
@@ -54,11 +55,13 @@ def matching(folder: Path, pattern: str) -> list[Path]:
         found = [path for path in folder.glob(pattern) if path.is_file()]
     except (NotImplementedError, ValueError) as error:
         raise BadInput(
-            f"source.posts: {escaped(pattern)!r} is not a pattern below the folder ({error})"
+            f"source.posts: '{printable_name(pattern)}' is not a pattern below the folder ({error})"
         ) from error
     for path in found:
         if not path.resolve().is_relative_to(root):
-            raise OutsideFolder(f"source.posts: {escaped(pattern)!r} leads outside the folder of the data")
+            raise OutsideFolder(
+                f"source.posts: '{printable_name(pattern)}' leads outside the folder of the data"
+            )
     below = {path: path.relative_to(folder).as_posix() for path in found}
     return sorted((path for path in found if not is_system_file(below[path])), key=below.__getitem__)
 
@@ -66,7 +69,7 @@ def matching(folder: Path, pattern: str) -> list[Path]:
 def shown(folder: Path, path: Path) -> str:
     """The file's name for messages, as seen from the folder."""
     inside = path.is_relative_to(folder) and path != folder
-    return escaped(path.relative_to(folder).as_posix() if inside else path.name)
+    return printable_name(path.relative_to(folder).as_posix() if inside else path.name)
 
 
 @contextmanager
@@ -79,7 +82,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             yield file
     except (OSError, EOFError, zlib.error) as error:
         raise BadInput(
-            f"{escaped(path.name)}: cannot be read to its end ({error}): get the file again"
+            f"{printable_name(path.name)}: cannot be read to its end ({error}): get the file again"
         ) from error
 
 
@@ -119,10 +122,10 @@ def encoding_of(path: Path, given: str | None, notes: Notes, *, guess: bool) -> 
     best = from_bytes(sample).best()
     if best is None:
         raise BadInput(
-            f"{escaped(path.name)}: the encoding is not clear; set source.encoding, such as cp1252"
+            f"{printable_name(path.name)}: the encoding is not clear; set source.encoding, such as cp1252"
         )
     notes.warn(
-        f"{escaped(path.name)} is not UTF-8; it is read as {best.encoding}. Set source.encoding where that is wrong."
+        f"{printable_name(path.name)} is not UTF-8; it is read as {best.encoding}. Set source.encoding where that is wrong."
     )
     return best.encoding
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from vise_core.errors import BadInput
+from vise_core.names import printable_name
 from vise_core.specs.images import is_image_name
 from vise_core.specs.posts import WebDatasetSource
 
-from ..paths import as_text, escaped, is_system_file
+from ..paths import as_text, is_system_file
 from ..refused import Refused
 from .raw import MAX_MEMBER_BYTES, Notes, RawPost
 from .sidecars import JSON, TEXT, row_of
@@ -78,12 +79,13 @@ def _posts(name: str, tar: tarfile.TarFile, source: WebDatasetSource) -> Iterato
         ).digest()
         if digest in seen:
             sample.refused = Refused(
-                "duplicate_member", f"the member {escaped(member.name)!r} comes more than once in the tar"
+                "duplicate_member",
+                f"the member '{printable_name(member.name)}' comes more than once in the tar",
             )
         seen.add(digest)
         if not member.isreg():
             sample.refused = sample.refused or Refused(
-                "not_a_file", f"the member {escaped(member.name)!r} is a link or a device"
+                "not_a_file", f"the member '{printable_name(member.name)}' is a link or a device"
             )
         elif member.size > MAX_MEMBER_BYTES:
             sample.refused = sample.refused or Refused("long_line", "a member is larger than 256 MiB")
@@ -100,7 +102,7 @@ def _posts(name: str, tar: tarfile.TarFile, source: WebDatasetSource) -> Iterato
 
 
 def _post(name: str, sample: _Sample, source: WebDatasetSource) -> RawPost:
-    where = f"{name}: {escaped(sample.key)}"
+    where = f"{name}: {printable_name(sample.key)}"
     row: Any = None
     try:
         if sample.refused is not None:
