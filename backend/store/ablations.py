@@ -135,7 +135,7 @@ def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Ru
         if found:
             return {"run": found[0].id}
         if one.run.id not in made:
-            _still_there(db, one)
+            require_same_data(db, one)
             inputs: dict[str, Any] = {role: {"dataset": dataset} for role, dataset in one.datasets.items()}
             for role, (node_read, artifact) in one.sources.items():
                 inputs[role] = source(node_read) | {"artifact": artifact}
@@ -157,7 +157,7 @@ def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Ru
     return runs.create_recipe(db, RecipeCreate(spec=recipe, tags=[TAG]), user)
 
 
-def _still_there(db: Session, node: Node) -> None:
+def require_same_data(db: Session, node: Node) -> None:
     """Raises Conflict where a new run would read another content of a data set than the node's run did."""
     for role, read in dataset_reads.views(db, [node.run.id]).get(node.run.id, {}).items():
         if read.removed:
