@@ -50,7 +50,12 @@ def identity(
     varies: dict[str, Any] = {"seed": spec.get("seed")}
     if isinstance(spec.get("splits"), Mapping):
         # Split i is the same however many are asked for, so their number makes no other experiment.
-        same["splits"] = {n: v for n, v in spec["splits"].items() if n not in ("seed", "count")}
+        # Splits of before stratification had no such field: they are the same experiment as those that say no to it.
+        same["splits"] = {
+            name: value
+            for name, value in spec["splits"].items()
+            if name not in ("seed", "count") and (name, value) != ("stratify", False)
+        }
         varies["splits"] = spec["splits"].get("seed")
     read: dict[str, Any] = {}
     for role, ref in inputs.items():
