@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from vise_core.errors import BadInput
+from vise_core.hashing import manifest_sha256, tree_manifest
 from vise_core.names import printable_name, printable_text
-from vise_core.stage import manifest_sha256, tree_manifest
 
 from .errors import NotFound
 from .states import check_token
