@@ -11,7 +11,7 @@ from backend.store.identity import identity
 from vise_core.specs.recipes import RecipeSpec, SweepSpec
 from vise_core.specs.stages import validate_spec
 
-BEFORE = "0010"
+BEFORE = "0011"
 OLD_SPLITS = {"count": 2, "train": 0.6, "val": 0.2, "seed": 3}
 RECIPE = {
     "title": "r",
