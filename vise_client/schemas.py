@@ -601,6 +601,10 @@ class ArtifactFile(Wire):
     size: int
 
 
+NotFinite = Literal["NaN", "inf", "-inf"]
+"""How a number that JSON does not have is written."""
+
+
 class RunView(RunSummary):
     """One run, whole."""
 
@@ -613,7 +617,7 @@ class RunView(RunSummary):
     result: dict[str, Any] | None
     error: str | None = Field(description="End of the traceback of a failed run.")
     artifacts: list[ArtifactView]
-    latest: dict[str, float] = Field(description="Latest value of each metric.")
+    latest: dict[str, float | NotFinite] = Field(description="Latest value of each metric.")
     children: list[RunSummary] = Field(description="Of a recipe or sweep, in order; at most 1000.")
 
 
@@ -645,6 +649,15 @@ class MetricQuery(Request):
     points: int = Field(500, ge=2, le=5000, description="At most this many points a curve.")
 
 
+class Mark(Wire):
+    """A point of a curve whose value is not finite."""
+
+    step: int
+    value: NotFinite
+    epoch: float | None
+    at: datetime
+
+
 class Curve(Wire):
     """One metric of one run, down-sampled so that minima and maxima stay; the same call, the same points."""
 
@@ -655,6 +668,11 @@ class Curve(Wire):
     values: list[float | None] = Field(description="Null where the value was not a finite number.")
     epochs: list[float | None]
     times: list[datetime]
+    not_finite: int = Field(0, description="Points before down-sampling whose value is NaN or infinite.")
+    marks: list[Mark] = Field(
+        default_factory=list,
+        description="Points whose value is NaN or infinite: the first, the last, and at most about 100 between them.",
+    )
 
 
 class CompareQuery(Request):
@@ -704,7 +722,11 @@ class Comparison(Wire):
     missing: list[UUID] = Field(description="Asked for, but there are no such runs.")
     parameters: list[Parameter]
     metrics: dict[str, list[float | None]] = Field(
-        description="What the result says, else the last value of the curve."
+        description="What the result says, else the last value of the curve; null where that is not finite."
+    )
+    not_finite: dict[str, dict[int, NotFinite]] = Field(
+        default_factory=dict,
+        description="By metric, and by the place of the run: last values that are NaN or infinite.",
     )
     curves: list[str] = Field(description="Metrics of which at least one of the runs has a curve.")
     importance: list[ParameterImportance] = Field(description="Of the metric asked for, the strongest first.")

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import Stopped
+from . import hashing
 
 EXAMPLES = 5
 """Paths that a difference names."""
@@ -33,17 +32,17 @@ class Difference(NamedTuple):
         return bool(self.added or self.changed or self.removed)
 
 
-def walk(folder: Path, should_stop: Callable[[], bool] = lambda: False) -> Iterator[tuple[bytes, bytes]]:
-    """(path below the folder, mark of size, time of modification and time of change) of every file.
+def list_folder(folder: Path) -> Iterator[tuple[bytes, bytes]]:
+    """(path below the folder, mark of its kind, size and times) of all that makes the folder's digest.
 
-    As in a manifest, links to files count as files and links to folders are not followed.
-    Raises OSError where the folder cannot be listed, Stopped where it is asked to stop.
+    Raises OSError where the folder cannot be listed.
     """
-    yield from _walk(os.fsencode(folder), b"", should_stop)
+    for entry in hashing.walk(folder):
+        yield os.fsencode(entry.path), _mark(entry)
 
 
 def pack(rows: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The rows of ``walk`` as few bytes."""
+    """The rows of ``list_folder`` as few bytes."""
     # No path holds a zero byte.
     return zlib.compress(b"\0".join(part for row in sorted(rows) for part in row), 6)
 
@@ -71,19 +70,8 @@ def compare(before: dict[bytes, bytes], rows: Iterable[tuple[bytes, bytes]]) -> 
     return Difference(added, changed, len(left), tuple(os.fsdecode(path) for path in first))
 
 
-def _walk(folder: bytes, below: bytes, should_stop: Callable[[], bool]) -> Iterator[tuple[bytes, bytes]]:
-    if should_stop():
-        raise Stopped("the listing of the folder was stopped")
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path, below + entry.name + b"/", should_stop)
-            elif entry.is_file():
-                # A file that goes in this very moment is not there.
-                with suppress(FileNotFoundError):
-                    yield below + entry.name, _mark(entry.stat())
-
-
-def _mark(stat: os.stat_result) -> bytes:
-    values = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
-    return blake2b(values.encode(), digest_size=8).hexdigest().encode()
+def _mark(entry: hashing.Entry) -> bytes:
+    values = (
+        f"{entry.kind} {entry.link} {entry.facts.size} {entry.facts.modified_ns} {entry.facts.changed_ns}"
+    )
+    return blake2b(os.fsencode(values), digest_size=8).hexdigest().encode()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import platform
 import resource
 import subprocess
@@ -15,12 +13,13 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from .errors import BadInput, MissingInput
+from .hashing import tree_sha256
 from .reporter import Reporter
 from .specs.base import Provenance, Result, Spec
 from .specs.stages import STAGES
+from .specs.tasks import named_task
 
 PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "pillow", "pyarrow")
 
@@ -33,10 +32,12 @@ def run_stage(
     reporter: Reporter,
     *,
     input_hashes: Mapping[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> Result:
     """Check the inputs, run the stage and return its result with provenance.
 
-    ``input_hashes`` are the SHA-256 of the inputs' content where the caller knows them already.
+    ``input_hashes`` are the SHA-256 of the inputs' content where the caller knows them already. ``names`` are the
+    names of inputs by role, such as that of a registered data set; without one, an input has its folder's name.
     Raises MissingInput, BadInput, Stopped, or whatever the stage raises.
     """
     entry = STAGES[name]
@@ -54,7 +55,7 @@ def run_stage(
     module, function = entry.runner.split(":")
     started, clock = datetime.now(UTC), time.perf_counter()
     result: Result = getattr(importlib.import_module(module), function)(
-        spec, dict(inputs), workspace, reporter
+        _with_task_name(spec, inputs, names or {}), dict(inputs), workspace, reporter
     )
     hashes = dict(input_hashes or {})
     hashes.update({role: tree_sha256(path) for role, path in inputs.items() if role not in hashes})
@@ -73,31 +74,16 @@ def run_stage(
     return result.model_copy(update={"provenance": provenance})
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _with_task_name(spec: Spec, inputs: Mapping[str, Path], names: Mapping[str, str]) -> Spec:
+    """The spec with its task named after its data set, where it has a task without a name.
 
-
-def tree_manifest(path: Path) -> list[dict[str, Any]]:
-    """[{path, sha256, size}] of every file below a folder, sorted by path; one row for a file."""
-    if path.is_file():
-        return [{"path": path.name, "sha256": file_sha256(path), "size": path.stat().st_size}]
-    files = sorted(p for p in path.rglob("*") if p.is_file())
-    return [
-        {"path": p.relative_to(path).as_posix(), "sha256": file_sha256(p), "size": p.stat().st_size}
-        for p in files
-    ]
-
-
-def manifest_sha256(manifest: list[dict[str, Any]]) -> str:
-    """SHA-256 of a manifest: the identity of a folder's content, whatever its place or dates."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
-def tree_sha256(path: Path) -> str:
-    """Identity of the content of a file (its SHA-256) or a folder (that of its manifest)."""
-    return file_sha256(path) if path.is_file() else manifest_sha256(tree_manifest(path))
+    For the stage alone: a data set that is renamed later must not make another spec of a run's.
+    """
+    task = getattr(spec, "task", None)
+    if task is None or "dataset" not in inputs:
+        return spec
+    data = names.get("dataset") or inputs["dataset"].resolve().name
+    return spec.model_copy(update={"task": named_task(task, data)})
 
 
 @cache

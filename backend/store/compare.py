@@ -14,6 +14,7 @@ from vise_client.schemas import (
     CompareQuery,
     Comparison,
     DatasetReadView,
+    NotFinite,
     Parameter,
     ParameterImportance,
     RunState,
@@ -22,6 +23,7 @@ from vise_core.specs.difference import differing, flatten
 
 from . import dataset_reads
 from .errors import Invalid
+from .marks import not_finite_name
 from .metrics import SYSTEM
 from .tables import MetricLatest, Run
 
@@ -34,6 +36,7 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
     rows = {row.id: row for row in db.scalars(select(Run).where(Run.id.in_(query.run_ids)))}
     found = [rows[i] for i in dict.fromkeys(query.run_ids) if i in rows]
     metrics: dict[str, list[float | None]] = {}
+    not_finite: dict[str, dict[int, NotFinite]] = {}
     curves = set()
     place = {run.id: position for position, run in enumerate(found)}
     # What results say comes first: a stage names its most telling number first.
@@ -51,6 +54,8 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
         column = metrics.setdefault(key, [None] * len(found))
         if last is not None and key not in rows[run_id].headline:
             column[place[run_id]] = _finite(last)
+            if not math.isfinite(last):
+                not_finite.setdefault(key, {})[place[run_id]] = not_finite_name(last)
     if query.metric is not None and query.metric not in metrics:
         raise Invalid("metric", f"none of these runs has {query.metric!r}; they have {', '.join(metrics)}")
     names = _names(db, found)
@@ -81,6 +86,7 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
         missing=[i for i in query.run_ids if i not in rows],
         parameters=[Parameter(path=p, differs=p in differ, values=v) for p, v in parameters.items()],
         metrics=metrics,
+        not_finite=not_finite,
         curves=sorted(curves),
         importance=[
             ParameterImportance(

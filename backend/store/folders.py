@@ -129,5 +129,5 @@ def _outdated(look: _Look) -> bool:
 
 def _compare(folder: Path, packed: bytes) -> tuple[listing.Difference, float, float]:
     began = time.monotonic()
-    found = listing.compare(listing.unpack(packed), listing.walk(folder))
+    found = listing.compare(listing.unpack(packed), listing.list_folder(folder))
     return found, began, time.monotonic()

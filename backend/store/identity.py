@@ -52,10 +52,18 @@ def identity(
     Ten evaluations of ten pretrainings that differ by their seed are one experiment, ten times.
     """
     same = {name: value for name, value in spec.items() if name not in ("seed", "splits")}
+    if isinstance(spec.get("task"), Mapping) and not spec["task"].get("name", "-"):
+        # As older specs wrote it out: a task without a name of its own is named after its data set.
+        same["task"] = {**spec["task"], "name": spec["task"]["kind"]}
     varies: dict[str, Any] = {"seed": spec.get("seed")}
     if isinstance(spec.get("splits"), Mapping):
         # Split i is the same however many are asked for, so their number makes no other experiment.
-        same["splits"] = {n: v for n, v in spec["splits"].items() if n not in ("seed", "count")}
+        # Splits of before stratification had no such field: they are the same experiment as those that say no to it.
+        same["splits"] = {
+            name: value
+            for name, value in spec["splits"].items()
+            if name not in ("seed", "count") and (name, value) != ("stratify", False)
+        }
         varies["splits"] = spec["splits"].get("seed")
     read: dict[str, Any] = {}
     for role, ref in inputs.items():

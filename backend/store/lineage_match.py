@@ -23,7 +23,7 @@ from .tables import Run
 MAX_CANDIDATES = 500
 DEAD = (RunState.failed.value, RunState.cancelled.value)
 MEANINGLESS: dict[str, tuple[str, ...]] = {"evaluate": ("method",)}
-"""Fields that name a run and change nothing of it; ``compute`` of any stage is another."""
+"""Fields that name a run and change nothing of it; ``compute`` and the task's name of any stage are others."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,10 @@ def _same(run: Run, wanted: dict[str, Any]) -> bool:
 
 def _meaning(stage: str, spec: dict[str, Any]) -> dict[str, Any]:
     left_out = {"compute", *MEANINGLESS.get(stage, ())}
-    return {name: value for name, value in spec.items() if name not in left_out}
+    kept = {name: value for name, value in spec.items() if name not in left_out}
+    if isinstance(kept.get("task"), Mapping):
+        kept["task"] = {name: value for name, value in kept["task"].items() if name != "name"}
+    return kept
 
 
 def value_at(spec: Mapping[str, Any], path: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -33,6 +32,7 @@ from vise_core.specs.stages import STAGES, validate_spec
 from . import dataset_reads, identity, metrics, states
 from .errors import Conflict, Invalid, NotFound
 from .listing import SHOWN, summaries
+from .marks import wire_number
 from .tables import Artifact, Dataset, MetricLatest, Model, Run, RunEvent, Upload, User
 
 MAX_CHILDREN = 1000
@@ -224,7 +224,7 @@ def view(db: Session, run_id: UUID) -> RunView:
         result=run.result,
         error=run.error,
         artifacts=[ArtifactView.model_validate(a) for a in artifacts],
-        latest={key: value for key, value in latest if value is not None and math.isfinite(value)},
+        latest={key: wire_number(value) for key, value in latest if value is not None},
         children=of_children,
     )
 

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, aliased
 
 from vise_client.schemas import Progress, RunState
 from vise_core.errors import ViseError
+from vise_core.names import storable
 
 from . import dataset_versions, summaries
 from . import models as registry
@@ -201,7 +202,11 @@ def finish(
     reason: str | None = None,
     error: str | None = None,
 ) -> None:
-    """End a run that is held. Raises StaleToken where it is another's now."""
+    """End a run that is held. Raises StaleToken where it is another's now.
+
+    Texts that PostgreSQL cannot hold (NUL, surrogates) are escaped, so that a strange file name never loses a result.
+    """
+    result, headline, reason, error = (storable(value) for value in (result, headline, reason, error))
     values: dict[str, Any] = {
         "finished_at": func.now(),
         "lease_until": None,

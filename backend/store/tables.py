@@ -346,6 +346,17 @@ class MetricPoint(Base):
     epoch: Mapped[float | None] = mapped_column(Double)
     at: Mapped[datetime] = _now()
 
+    __table_args__ = (
+        # Almost empty: charts find what is not a finite number without reading the history.
+        Index(
+            "ix_metric_points_not_finite",
+            "run_id",
+            "key",
+            "step",
+            postgresql_where=text("value IN ('NaN', 'Infinity', '-Infinity')"),
+        ),
+    )
+
 
 class MetricChunk(Base):
     """What 64 points of a curve come to: of those numbers 64 n to 64 n + 63 in the order of steps, chunk n.

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from vise_core import listing
+from vise_core.hashing import tree_sha256
 
 
 def look(folder: Path) -> bytes:
-    return listing.pack(listing.walk(folder))
+    return listing.pack(listing.list_folder(folder))
 
 
 def difference(before: bytes, folder: Path) -> listing.Difference:
-    return listing.compare(listing.unpack(before), listing.walk(folder))
+    return listing.compare(listing.unpack(before), listing.list_folder(folder))
 
 
 @pytest.fixture
@@ -47,6 +48,20 @@ def test_the_same_size_and_a_time_set_back_do_not_hide_a_change(folder: Path) ->
     os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
     assert (file.stat().st_size, file.stat().st_mtime_ns) == (was.st_size, was.st_mtime_ns)
     assert difference(before, folder).changed == 1
+
+
+def test_links_and_empty_folders_count_as_they_do_in_the_digest(folder: Path, tmp_path: Path) -> None:
+    before, digest = look(folder), tree_sha256(folder)
+    (folder / "owl").mkdir()
+    assert difference(before, folder).added == 1
+    assert tree_sha256(folder) != digest
+    (folder / "owl").rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/9.jpg").write_bytes(b"x")
+    (folder / "bird").symlink_to(tmp_path / "elsewhere")
+    found = difference(before, folder)
+    assert "bird/9.jpg" in found.first
+    assert (found.changed, found.removed) == (0, 0)
 
 
 def test_names_that_are_not_utf8_are_kept_apart(folder: Path) -> None:

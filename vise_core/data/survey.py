@@ -23,6 +23,7 @@ from vise_core.tasks import load_task
 from vise_core.tasks.labelled import MAX_IMAGE_PIXELS
 from vise_core.tasks.records import LabelledImages
 
+from .archives import Unpacked
 from .layout import recognise, unwrapped
 
 THUMBNAIL = 160
@@ -58,9 +59,18 @@ def run(spec: SurveySpec, inputs: dict[str, Path], workspace: Path, reporter: Re
 
 
 def survey(
-    folder: Path, kind: DataKind, samples: int, decode: bool, workspace: Path, reporter: Reporter
+    folder: Path,
+    kind: DataKind,
+    samples: int,
+    decode: bool,
+    workspace: Path,
+    reporter: Reporter,
+    unpacked: Unpacked | None = None,
 ) -> SurveyResult:
-    """Look, write ``survey.json`` and thumbnails, and tell what was found."""
+    """Look, write ``survey.json`` and thumbnails, and tell what was found.
+
+    ``unpacked``: what the archive lost on its way here; it is counted with what cannot be used.
+    """
     folder = unwrapped(folder) if folder.is_dir() else folder
     files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else [folder]
     if not files:
@@ -69,6 +79,8 @@ def survey(
     (target / "thumbnails").mkdir(parents=True, exist_ok=True)
     layout: Layout = recognise(folder, kind) if folder.is_dir() else "weights"
     found = Found(layout)
+    if unpacked is not None:
+        _of_archive(found, unpacked)
     if layout == "unknown":
         found.warnings.append(f"The layout of the files was not recognised; {_expected(kind)}")
     elif kind == "images":
@@ -176,6 +188,21 @@ def _look_at_posts(found: Found, folder: Path, samples: int, target: Path, repor
     if found.refused:
         found.warnings.append(
             f"{sum(found.refused.values()):,} of {found.images:,} posts cannot be read; ingest will leave them out."
+        )
+
+
+def _of_archive(found: Found, unpacked: Unpacked) -> None:
+    found.refused |= unpacked.rejected
+    found.examples += unpacked.examples
+    if unpacked.rejected:
+        found.warnings.append(
+            f"{sum(unpacked.rejected.values()):,} members of the archive were rejected for their names, such as "
+            f"{unpacked.examples[0]['message']}. Rename them and pack again."
+        )
+    if unpacked.escaped:
+        found.warnings.append(
+            f"{unpacked.escaped:,} names in the archive are not UTF-8; each such byte is written as %E9 in the file's "
+            f"name: {unpacked.escaped_first}."
         )
 
 

@@ -40,7 +40,7 @@ class State:
             self._old.rename(self._folder)
         for leftover in (self._old, self._next):
             shutil.rmtree(leftover, ignore_errors=True)
-        self._spec = spec.model_dump(mode="json", exclude={"compute"})
+        self._spec = spec.model_dump(mode="json", exclude={"compute": True, "task": {"name"}})
         self.facts: dict[str, Any] = {}
         self._saved = time.monotonic()
         path = self._folder / "state.json"

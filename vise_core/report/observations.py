@@ -99,7 +99,7 @@ def _quantities(
     result: EvaluateResult,
 ) -> Iterator[tuple[Literal["val", "test"] | None, str, tuple[float, ...]]]:
     chosen = [split.chosen for split in result.splits]
-    yield "val", result.metric, tuple(point.val for point in chosen)
+    yield "val", result.metric, tuple(point.val for point in chosen if point.val is not None)
     tests = tuple(point.test for point in chosen if point.test is not None)
     if tests:
         yield "test", result.metric, tests
@@ -111,11 +111,11 @@ def _quantities(
     yield None, "weight_decay", tuple(point.weight_decay for point in chosen)
     for name in ("s_lr", "s_wd"):
         spreads = tuple(getattr(split, name) for split in result.splits)
-        if None not in spreads:  # early stopping leaves them unknown
+        if None not in spreads:  # early stopping and trainings that diverged leave them unknown
             yield None, name, spreads
     if result.batch is not None:
         yield None, "batch_size", (float(result.batch),)
-    trainings = [point for split in result.splits for point in split.grid if point.stopped_at_epoch is None]
+    trainings = [point for split in result.splits for point in split.grid if point.finished]
     steps = [point.iteration_seconds for point in trainings if point.iteration_seconds is not None]
     totals = [point.seconds / 60 for point in trainings if point.seconds is not None]
     if steps and totals:

@@ -15,7 +15,7 @@ from vise_core.specs.reports import EvaluationCell, EvaluationRow, EvaluationTab
 from vise_core.specs.tasks import METRICS
 
 from .latex import LatexCell, latex_table
-from .text import STOPPED, markdown_escape, not_a_formula
+from .text import DIVERGED, STOPPED, markdown_escape, not_a_formula
 
 REFERENCE_WEIGHTS = "in-sup"
 """The row that others of the same backbone are compared with (Tables 6, 7)."""
@@ -35,6 +35,8 @@ class Cell:
     synthetic: bool
     cached: bool
     stopped: bool
+    diverged: int = 0
+    edges: str = ""
 
     @property
     def value_text(self) -> str:
@@ -55,8 +57,14 @@ class Cell:
 
     @property
     def marks(self) -> str:
-        """Footnote letters: s synthetic data, c cached features, e early stopping, v reported on val."""
-        told = (("s", self.synthetic), ("c", self.cached), ("e", self.stopped), ("v", self.on == "val"))
+        """Footnote letters: s synthetic data, c cached features, e early stopping, d diverged points, v on val."""
+        told = (
+            ("s", self.synthetic),
+            ("c", self.cached),
+            ("e", self.stopped),
+            ("d", self.diverged > 0),
+            ("v", self.on == "val"),
+        )
         return "".join(letter for letter, holds in told if holds)
 
 
@@ -85,6 +93,7 @@ class ResultTable:
             "s": "[s] synthetic data: generated, not real",
             "c": "[c] cached features: computed once, without augmentation",
             "e": f"[e] {STOPPED}",
+            "d": f"[d] {DIVERGED}",
             "v": "[v] on val: the task has no test labels",
         }
         return notes + [text for letter, text in meanings.items() if letter in marks]
@@ -190,7 +199,15 @@ def _cell(result: EvaluateResult, reference: float | None, best: float) -> Cell:
         synthetic=result.synthetic,
         cached=result.features == "cached",
         stopped=result.stopped_early,
+        diverged=result.diverged,
+        edges=_edges(result),
     )
+
+
+def _edges(result: EvaluateResult) -> str:
+    """Where a split's chosen value lies at the end of its grid, such as "highest base_lr"."""
+    found = [f"{end} {parameter}" for split in result.splits for parameter, end in split.edges.items()]
+    return "; ".join(sorted(set(found)))
 
 
 def _family(backbone: str) -> str:
@@ -223,7 +240,7 @@ def _markdown(table: ResultTable) -> str:
 
 CSV_COLUMNS = (
     "method", "backbone", "task", "protocol", "metric", "on", "mean", "std_ddof1", "splits", "difference_from_in_sup",
-    "best", "synthetic", "features",
+    "best", "synthetic", "features", "diverged_points", "grid_edges",
 )  # fmt: skip
 
 
@@ -240,7 +257,9 @@ def _csv(table: ResultTable) -> str:
             names = [not_a_formula(text) for text in (*row, *column)]
             numbers = [cell.mean, cell.std, cell.n, cell.difference]
             features = "cached" if cell.cached else "augmented"
-            writer.writerow([*names, cell.on, *numbers, cell.best, cell.synthetic, features])
+            writer.writerow(
+                [*names, cell.on, *numbers, cell.best, cell.synthetic, features, cell.diverged, cell.edges]
+            )
     return buffer.getvalue()
 
 

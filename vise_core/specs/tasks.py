@@ -48,11 +48,16 @@ def written(metric: str, mean: float, std: float | None = None) -> str:
     return f"{entry.title} {mean:.{entry.digits}f}{spread}{' %' if entry.percent else ''}"
 
 
+NAMED_BY_DATA = (
+    "Name of the task in tables; empty: the name of the data set, or of the folder for a local run."
+)
+
+
 class FolderTask(Record):
     """<root>/<class>/**/<image>: the class is the first folder under the root."""
 
     kind: Literal["folder"] = "folder"
-    name: str = Field("folder", description="Name of the task in tables.")
+    name: str = Field("", description=NAMED_BY_DATA)
     metric: Metric = Field("accuracy", description="Chooses on val, and is reported.")
 
 
@@ -60,7 +65,7 @@ class CsvTask(Record):
     """A CSV file of path,label and perhaps split (train, val, test)."""
 
     kind: Literal["csv"] = "csv"
-    name: str = Field("csv", description="Name of the task in tables.")
+    name: str = Field("", description=NAMED_BY_DATA)
     manifest: str = Field("labels.csv", description="The CSV file, relative to the data set's folder.")
     delimiter: str = Field(",", min_length=1, max_length=1)
     path_column: str = "path"
@@ -134,6 +139,14 @@ Task = Annotated[
 ]
 
 
+def named_task(task: Task, data: str) -> Task:
+    """The task with a name for tables: its own, else that of its data.
+
+    The kind alone is no name: it was the default of older specs, which stored it as if it had been chosen.
+    """
+    return task.model_copy(update={"name": data or task.kind}) if task.name in ("", task.kind) else task
+
+
 class SplitSpec(Record):
     """Random splits of train / val / test; val and train round down, test takes the rest (Table 8)."""
 
@@ -141,6 +154,11 @@ class SplitSpec(Record):
     train: float = Field(0.7, gt=0, lt=1)
     val: float = Field(0.1, gt=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**31)
+    stratify: bool = Field(
+        True,
+        description="Draw from each class by itself, so that every part has the classes in the same shares. Off: from "
+        "all images at once, as the paper does; its presets and recipes keep that.",
+    )
 
     @model_validator(mode="after")
     def _leaves_a_test_set(self) -> SplitSpec:

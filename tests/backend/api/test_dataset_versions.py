@@ -16,7 +16,7 @@ from backend.api.app import PREFIX
 from backend.store import datasets, states
 from backend.store.database import connect, session_factory
 from backend.store.tables import DatasetRead, Run
-from vise_core.stage import tree_sha256
+from vise_core.hashing import tree_sha256
 
 D = f"{PREFIX}/datasets"
 NEVER = "has not changed since version"

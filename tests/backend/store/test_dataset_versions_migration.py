@@ -55,16 +55,16 @@ class Old:
 
 @pytest.fixture
 def old(database_url: str):
-    command.upgrade(alembic_config(database_url), "0010")
+    command.upgrade(alembic_config(database_url), "0012")
     engine = connect(database_url)
     with engine.connect() as db:
         yield Old(db)
     engine.dispose()
 
 
-def migrate(old: Old, database_url: str, revision: str = "0011") -> None:
+def migrate(old: Old, database_url: str, revision: str = "0013") -> None:
     old.db.commit()
-    step = command.upgrade if revision == "0011" else command.downgrade
+    step = command.upgrade if revision == "0013" else command.downgrade
     step(alembic_config(database_url), revision)
 
 
@@ -128,6 +128,6 @@ def test_old_runs_on_other_contents_are_other_experiments_and_so_is_what_read_fr
     key = dict(rows(old, "SELECT id, group_key FROM runs"))
     assert key[ends[0]] == key[ends[1]] != key[ends[2]]
     assert key[beside] == "beside", "who read no data set stays as it was"
-    migrate(old, database_url, "0010")
+    migrate(old, database_url, "0012")
     key = dict(rows(old, "SELECT id, group_key FROM runs"))
     assert len({key[end] for end in ends}) == 1
