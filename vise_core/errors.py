@@ -29,5 +29,13 @@ class MissingInput(BadInput):
     """A stage was started without an input that it needs."""
 
 
+class InputChanged(BadInput):
+    """A file of an input changed, appeared or vanished while the stage ran: the result would be of neither."""
+
+
+class OtherRun(BadInput):
+    """The workspace holds another run: another stage, spec or input, or a state of another format."""
+
+
 class Stopped(ViseError):
     """The stage was asked to stop, has saved its state and can be resumed."""

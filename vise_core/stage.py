@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import platform
 import resource
 import subprocess
@@ -15,9 +13,9 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from .errors import BadInput, MissingInput
+from .hashing import tree_sha256
 from .reporter import Reporter
 from .specs.base import Provenance, Result, Spec
 from .specs.stages import STAGES
@@ -86,33 +84,6 @@ def _with_task_name(spec: Spec, inputs: Mapping[str, Path], names: Mapping[str, 
         return spec
     data = names.get("dataset") or inputs["dataset"].resolve().name
     return spec.model_copy(update={"task": named_task(task, data)})
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def tree_manifest(path: Path) -> list[dict[str, Any]]:
-    """[{path, sha256, size}] of every file below a folder, sorted by path; one row for a file."""
-    if path.is_file():
-        return [{"path": path.name, "sha256": file_sha256(path), "size": path.stat().st_size}]
-    files = sorted(p for p in path.rglob("*") if p.is_file())
-    return [
-        {"path": p.relative_to(path).as_posix(), "sha256": file_sha256(p), "size": p.stat().st_size}
-        for p in files
-    ]
-
-
-def manifest_sha256(manifest: list[dict[str, Any]]) -> str:
-    """SHA-256 of a manifest: the identity of a folder's content, whatever its place or dates."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
-def tree_sha256(path: Path) -> str:
-    """Identity of the content of a file (its SHA-256) or a folder (that of its manifest)."""
-    return file_sha256(path) if path.is_file() else manifest_sha256(tree_manifest(path))
 
 
 @cache

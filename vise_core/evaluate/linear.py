@@ -10,9 +10,7 @@ Where texts are read, their embeddings stand beside the image's features (Sec. 4
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +22,15 @@ from vise_core.models.backbones import Backbone
 from vise_core.models.classifier import ImageClassifier
 
 from .cache import features_key, keep, take
-from .early import Running, falls_behind
+from .early import Running
 from .features import write_features
 from .gram import GramBatch, gram_pays
-from .grid import Setting, choose, choose_point, diverged_point, learning_rate, require_finished, settings
+from .grid import choose_point, learning_rate, require_finished, settings
 from .heads import HeadBatch
 from .job import Job, Outcome
 from .loading import Indices, Look, epoch_batches, in_batches
 from .metrics import measure
+from .points import Block, EpochValues, end_points, report_epoch
 from .texts import TEXTS
 
 SCORE_BATCH = 4096
@@ -40,33 +39,6 @@ STEP_BYTES = 2**28
 """Features of a step's batches; splits that would need more are trained in several blocks."""
 Towers = list[Tensor]
 """(n, features) of all images under each tower that there is, float32 or float16; each shares the memory of a mapped file."""
-
-CURVES_OF_SPLITS = 10
-"""Splits that get a curve of their own; more would drown the rest."""
-
-
-class Block(NamedTuple):
-    """Splits that are trained at once, those with most images first, and their heads in the same order."""
-
-    splits: list[int]
-    heads: HeadBatch
-
-
-class _Epoch(NamedTuple):
-    """Numbers of one split after an epoch, each (g,): one for each head."""
-
-    train_loss: npt.NDArray[np.float64]
-    val_loss: npt.NDArray[np.float64]
-    val: dict[str, npt.NDArray[np.float64]]
-    """By metric; NaN where the head diverged."""
-    logits: npt.NDArray[np.float32]
-    """(g, n, classes) on val."""
-
-    @property
-    def diverged(self) -> npt.NDArray[np.bool_]:
-        """(g,): heads whose training loss or logits are not finite."""
-        finite = [np.isfinite(self.train_loss), *(np.isfinite(values) for values in self.val.values())]
-        return ~np.logical_and.reduce(finite)
 
 
 def evaluate_linear(job: Job) -> tuple[list[Outcome], ImageClassifier | None]:
@@ -232,14 +204,14 @@ def _train(job: Job, blocks: list[Block], features: Towers) -> list[Running]:
             _save(job, blocks, running, epoch)
             job.state.raise_if_stopped()
         seen = _augmented_features(job, epoch, needed, features) if job.spec.augment else features
-        results: dict[int, _Epoch] = {}
+        results: dict[int, EpochValues] = {}
         for block in blocks:
             losses = _train_epoch(job, block, running, seen, epoch)
             for place, split in enumerate(block.splits):
                 results[split] = _judge(job, block, place, losses[place], features)
-        _report(job, epoch, [results[split] for split in range(len(job.splits))])
+        report_epoch(job, epoch, [results[split] for split in range(len(job.splits))])
         for block in blocks:
-            _end_points(job, block, running, results, epoch + 1)
+            end_points(job, block, running, results, epoch + 1)
         if job.state.due():
             _save(job, blocks, running, epoch + 1)
     _save(job, blocks, running, job.spec.epochs)
@@ -259,54 +231,6 @@ def _save(job: Job, blocks: list[Block], running: list[Running], epoch: int) -> 
             for splits, heads in blocks
             for place, split in enumerate(splits)
         },
-    )
-
-
-def _end_points(
-    job: Job, block: Block, running: list[Running], results: dict[int, _Epoch], epoch: int
-) -> None:
-    """Drop the heads that diverged in this epoch, and those that the rule ends after it; keep what they were worth.
-
-    Raises Diverged where none is left.
-    """
-    grid, kept = settings(job.spec), []
-    for split in block.splits:
-        values, points = results[split].val[job.metric].tolist(), running[split].points
-        lost = results[split].diverged.tolist()
-        behind = [
-            not gone and falls_behind(job.spec.early_stopping, epoch, value, values)
-            for gone, value in zip(lost, values, strict=True)
-        ]
-        for position, number in enumerate(points):
-            if lost[position]:
-                running[split].stopped[number] = diverged_point(grid[number], epoch)
-            elif behind[position]:
-                point = job.point(split, grid[number], epoch, results[split].logits[position], None)
-                running[split].stopped[number] = point.model_copy(update={"stopped_at_epoch": epoch})
-        kept.append(
-            [position for position in range(len(points)) if not lost[position] and not behind[position]]
-        )
-        running[split].points = [points[position] for position in kept[-1]]
-        if any(lost):
-            _warn_of_diverged(
-                job, split, [grid[n] for n, gone in zip(points, lost, strict=True) if gone], epoch
-            )
-        if not kept[-1]:
-            require_finished(split, [point for _, point in sorted(running[split].stopped.items())])
-        if any(behind):
-            job.reporter.log(
-                f"split {split}: {sum(behind)} points of the grid were stopped after epoch {epoch}, "
-                f"{len(kept[-1])} go on"
-            )
-    if [len(positions) for positions in kept] != block.heads.counts:
-        block.heads.keep(kept)
-
-
-def _warn_of_diverged(job: Job, split: int, gone: Sequence[Setting], epoch: int) -> None:
-    each = "; ".join(f"base lr {point.base_lr:g}, weight decay {point.weight_decay:g}" for point in gone)
-    job.reporter.log(
-        f"split {split}: {len(gone)} points of the grid diverged in epoch {epoch} and are not chosen: {each}",
-        level="warning",
     )
 
 
@@ -350,7 +274,7 @@ def _side_by_side(job: Job, splits: list[int], epoch: int) -> Indices:
     return order
 
 
-def _judge(job: Job, block: Block, place: int, train_loss: Tensor, features: Towers) -> _Epoch:
+def _judge(job: Job, block: Block, place: int, train_loss: Tensor, features: Towers) -> EpochValues:
     """What the heads of a block's split, the one at ``place``, are worth on val after an epoch."""
     heads, val = block.heads, job.splits[block.splits[place]].val
     found = (
@@ -359,7 +283,7 @@ def _judge(job: Job, block: Block, place: int, train_loss: Tensor, features: Tow
     logits = found.cpu().numpy()
     measured = [measure(job.curve_metrics, one, job.images.labels[val]) for one in logits]
     losses = train_loss[: heads.counts[place]].cpu().numpy()
-    return _Epoch(
+    return EpochValues(
         train_loss=losses,
         val_loss=_mean_loss(found, torch.from_numpy(job.images.labels[val]).to(job.device)),
         val={
@@ -384,25 +308,6 @@ def _mean_loss(logits: Tensor, labels: Tensor) -> npt.NDArray[np.float64]:
         each = cross_entropy(some.transpose(1, 2), truth.expand(len(some), -1), reduction="none")
         loss += each.sum(1)
     return (loss / len(labels)).cpu().numpy()
-
-
-def _report(job: Job, epoch: int, results: list[_Epoch]) -> None:
-    """Curves of the head that leads on val so far, averaged over splits; the grid itself is in the result.
-
-    Where every head of a split diverged, its first stands for it: the curves end in NaN.
-    """
-    leads = [0 if result.diverged.all() else choose(result.val[job.metric].tolist()) for result in results]
-    pairs = list(zip(results, leads, strict=True))
-    values = {
-        "train_loss": float(np.mean([result.train_loss[lead] for result, lead in pairs])),
-        "val_loss": float(np.mean([result.val_loss[lead] for result, lead in pairs])),
-    }
-    for name in job.curve_metrics:
-        values[f"val_{name}"] = float(np.mean([result.val[name][lead] for result, lead in pairs]))
-    for split, (result, lead) in enumerate(pairs[:CURVES_OF_SPLITS] if len(pairs) > 1 else ()):
-        values[f"val_{job.metric}/split{split}"] = float(result.val[job.metric][lead])
-    job.reporter.metrics(epoch + 1, values, epoch=epoch + 1)
-    job.reporter.progress(epoch + 1, job.spec.epochs, "epochs", phase="linear classifiers")
 
 
 def _outcome(

@@ -6,7 +6,6 @@ They are kept in a folder of the machine, since the inputs of a stage are read-o
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -16,6 +15,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from vise_core.hash_cache import cache_folder
+from vise_core.hashing import file_sha256
 from vise_core.posts.shards import ShardIndex
 
 from .fingerprints import Fingerprints, Told, fingerprint_files, fingerprint_shard
@@ -26,8 +27,7 @@ FORMAT = "fingerprints-1"
 
 def default_cache() -> Path:
     """``$VISE_CACHE``, or ``~/.cache/vise``; below it, ``fingerprints``."""
-    root = Path(os.environ.get("VISE_CACHE") or Path.home() / ".cache" / "vise")
-    return root / "fingerprints"
+    return cache_folder() / "fingerprints"
 
 
 def files_fingerprints(
@@ -53,7 +53,7 @@ def files_fingerprints(
 def file_digests(paths: Sequence[Path], *, threads: int = 2) -> list[bytes]:
     """SHA-256 of each file's content. Reads files, decodes nothing."""
     with ThreadPoolExecutor(max(2, threads)) as pool:
-        return list(pool.map(_file_sha256, paths))
+        return [bytes.fromhex(found) for found in pool.map(file_sha256, paths)]
 
 
 def shard_fingerprints(
@@ -86,8 +86,3 @@ def _read(path: Path) -> Fingerprints | None:
             return Fingerprints(*(arrays[field.name] for field in fields(Fingerprints)))
     except (OSError, ValueError, KeyError, BadZipFile, EOFError):
         return None
-
-
-def _file_sha256(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

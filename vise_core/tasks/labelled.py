@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vise_core.errors import BadImage, BadInput
+from vise_core.names import printable_name, printable_text
 from vise_core.posts.images import open_image
 from vise_core.specs.tasks import TASKS, Task, named_task
 
@@ -52,7 +53,7 @@ def load_task(spec: Task, folder: Path) -> LabelledImages:
     if missing:
         more = f" ({len(missing)} of {len(rows)} files are missing)" if len(missing) > 1 else ""
         where = missing[0].where or f"task {spec.name}"
-        raise BadInput(f"{where}: no file {missing[0].path!r} in the data set's folder{more}")
+        raise BadInput(f"{where}: no file '{printable_name(missing[0].path)}' in the data set's folder{more}")
     return as_images(spec, folder, rows)
 
 
@@ -65,7 +66,8 @@ def read_rows(spec: Task, folder: Path) -> list[Row]:
 
 def as_images(spec: Task, folder: Path, rows: Sequence[Row]) -> LabelledImages:
     """The task of these rows. Raises BadInput where fewer than two classes are left, or a known one is absent."""
-    labelled = [(row, row.label) for row in rows if row.label is not None]
+    # A class may be named by a folder, and a folder's name need not be text.
+    labelled = [(row, printable_name(row.label)) for row in rows if row.label is not None]
     found = {label for _, label in labelled}
     if len(found) < 2:
         raise BadInput(
@@ -87,7 +89,7 @@ def as_images(spec: Task, folder: Path, rows: Sequence[Row]) -> LabelledImages:
         classes=classes,
         published=tuple(s for s in splits if s is not None) if splits[0] is not None else None,
         synthetic=_says_synthetic(folder),
-        texts=tuple(t for t in texts if t is not None) if texts[0] is not None else None,
+        texts=tuple(printable_text(t) for t in texts if t is not None) if texts[0] is not None else None,
         unlabelled=len(rows) - len(labelled),
     )
 
@@ -99,16 +101,14 @@ def require_readable(images: LabelledImages, *, workers: int = 2, name_first: in
     Raises BadInput with the count by reason and the first paths.
     """
     problems = [
-        (path, problem)
-        for path, problem in zip(images.paths, in_threads(_problem, images.paths, workers), strict=True)
+        (images.relative_path(index), problem)
+        for index, problem in enumerate(in_threads(_problem, images.paths, workers))
         if problem is not None
     ]
     if not problems:
         return
     reasons = Counter(problem.reason for _, problem in problems)
-    lines = [
-        f"  {path.relative_to(images.root).as_posix()}: {problem}" for path, problem in problems[:name_first]
-    ]
+    lines = [f"  {path}: {problem}" for path, problem in problems[:name_first]]
     if len(problems) > name_first:
         lines.append(f"  … and {len(problems) - name_first} more")
     counted = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vise_core.errors import BadImage, BadInput
+from vise_core.names import printable_name
 from vise_core.posts.images import open_image
 from vise_core.specs.tasks import (
     TASKS,
@@ -114,7 +116,7 @@ def expected_counts(spec: Task) -> dict[SplitName, int]:
 
 def _split_counts(spec: Task, images: LabelledImages) -> tuple[SplitCount, ...]:
     """What an evaluation would train, choose and report on. Raises BadInput where it could not."""
-    splits = task_splits(images, SplitSpec(count=1))
+    splits = task_splits(images, SplitSpec(count=1, stratify=False))
     require_measurable(spec, images, splits)
     expected = expected_counts(spec)
     counts = []
@@ -149,7 +151,7 @@ def _look_at(path: Path) -> _Looked:
         return _Looked(digest, str(error))
     except OSError as error:
         # A digest of its own: files that cannot be read are not copies of each other.
-        return _Looked(str(path).encode(), f"cannot be opened ({error.strerror})")
+        return _Looked(os.fsencode(path), f"cannot be opened ({error.strerror})")
     return _Looked(digest, None)
 
 
@@ -243,7 +245,8 @@ def _repeat_sentences(images: LabelledImages, facts: dict[str, Any]) -> list[str
 
 
 def _named(row: Row) -> str:
-    return f"{row.path} ({row.where})" if row.where else row.path
+    path = printable_name(row.path)
+    return f"{path} ({row.where})" if row.where else path
 
 
 def _listed(items: Iterable[str], name_first: int) -> Listed:

@@ -20,11 +20,12 @@ from vise_core.engagement.clusterer import Clusterer
 from vise_core.engagement.label import label_shard, shuffle_labels
 from vise_core.engagement.shared import assist
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
+from vise_core.hashing import tree_sha256
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute
 from vise_core.specs.engagement import ClusterSpec, LabelSpec
-from vise_core.stage import run_stage, tree_sha256
+from vise_core.stage import run_stage
 
 SPEC = ClusterSpec.model_validate(
     {"subset": {"cluster_fraction": 0.4}, "comments": {"kmeans": {"k": 8}}, "reactions": {"kmeans": {"k": 4}}}

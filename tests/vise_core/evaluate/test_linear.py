@@ -112,7 +112,9 @@ def test_heads_of_splits_of_any_size_end_where_each_would_alone(
         job = job_on(features, labels, splits, spec, Path(temporary))
         curves: list[dict[int, np.ndarray]] = []
         patch.setattr(
-            linear, "_report", lambda _job, _epoch, results: curves.append([r.train_loss for r in results])
+            linear,
+            "report_epoch",
+            lambda _job, _epoch, results: curves.append([r.train_loss for r in results]),
         )
         outcomes, _ = linear.evaluate_linear(job)
     for split, outcome in enumerate(outcomes):
