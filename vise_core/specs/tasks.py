@@ -154,6 +154,11 @@ class SplitSpec(Record):
     train: float = Field(0.7, gt=0, lt=1)
     val: float = Field(0.1, gt=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**31)
+    stratify: bool = Field(
+        True,
+        description="Draw from each class by itself, so that every part has the classes in the same shares. Off: from "
+        "all images at once, as the paper does; its presets and recipes keep that.",
+    )
 
     @model_validator(mode="after")
     def _leaves_a_test_set(self) -> SplitSpec:

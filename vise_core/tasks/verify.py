@@ -116,7 +116,7 @@ def expected_counts(spec: Task) -> dict[SplitName, int]:
 
 def _split_counts(spec: Task, images: LabelledImages) -> tuple[SplitCount, ...]:
     """What an evaluation would train, choose and report on. Raises BadInput where it could not."""
-    splits = task_splits(images, SplitSpec(count=1))
+    splits = task_splits(images, SplitSpec(count=1, stratify=False))
     require_measurable(spec, images, splits)
     expected = expected_counts(spec)
     counts = []
