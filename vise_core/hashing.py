@@ -50,7 +50,7 @@ def tree_manifest(path: Path) -> list[Row]:
 
     The files alone, for whoever copies them: without what a copy of them would not have. Reads every file.
     """
-    rows = [_row(entry) for entry in _hashed(path, _walk(path), None, None)]
+    rows = [_row(entry) for entry in _hashed(path, walk(path), None, None)]
     return [{key: row[key] for key in ("path", "sha256", "size")} for row in rows if "kind" not in row]
 
 
@@ -98,7 +98,7 @@ class Snapshot:
         """Read what is not in the cache. ``told`` hears of the bytes that are read."""
         cache = HashCache()
         try:
-            entries = _hashed(path, _walk(path), cache, told)
+            entries = _hashed(path, walk(path), cache, told)
         finally:
             cache.close()
         if not path.is_dir() and entries[0].kind == FILE:
@@ -118,7 +118,7 @@ class Snapshot:
         Looks at the status of every file, and reads only those whose status is not the same.
         """
         before = {entry.path: entry for entry in self._entries()}
-        now = {entry.path: entry for entry in _walk(self.path)} if self.path.exists() else {}
+        now = {entry.path: entry for entry in walk(self.path)} if self.path.exists() else {}
         found = dict.fromkeys(before.keys() - now.keys(), "vanished")
         found |= dict.fromkeys(now.keys() - before.keys(), "appeared")
         for path in before.keys() & now.keys():
@@ -165,7 +165,7 @@ def _row(entry: Entry) -> Row:
     return row
 
 
-def _walk(root: Path) -> list[Entry]:
+def walk(root: Path) -> list[Entry]:
     """All below a folder, sorted by path, or the file itself. Linked folders are entered, but none within itself."""
     if not root.is_dir():
         status = root.stat()

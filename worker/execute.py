@@ -21,11 +21,12 @@ from uuid import UUID
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from backend.store import artifacts, datasets, states
+from backend.store import artifacts, dataset_versions, datasets, folders, states
 from backend.store.errors import StaleToken, in_words
 from backend.store.states import Claim
 from backend.store.tables import Upload
 from vise_client.schemas import RunState
+from vise_core import listing
 from vise_core.errors import ViseError
 from vise_core.specs.recipes import InputRef
 
@@ -169,9 +170,11 @@ def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
                 dataset = datasets.get(db, ref.dataset)
                 names[role] = dataset.name
                 if dataset.folder is not None:
-                    inputs[role] = datasets.resolve(here.settings.data_root, dataset.folder)
+                    inputs[role] = folders.resolve(here.settings.data_root, dataset.folder)
+                    if claim.stage == dataset_versions.SURVEY:
+                        _list(here, claim, inputs[role])
                     continue
-                made_by, name = dataset.run_id, datasets.DATA
+                made_by, name = dataset.run_id, dataset_versions.DATA
             names.setdefault(role, str(name))
             artifact = artifacts.of_run(db, UUID(str(made_by)), str(name))
             manifest = artifact.manifest
@@ -185,6 +188,12 @@ def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
             for row in json.load(file):
                 storage.get(row["sha256"], workspace / "state" / row["path"], link=False)
     return Order(claim.run_id, claim.token, claim.stage, claim.spec, inputs, hashes, names, workspace)
+
+
+def _list(here: Context, claim: Claim, folder: Path) -> None:
+    """Keep how the folder looks before it is hashed: what changes from here on differs from the survey's version."""
+    rows = listing.pack(listing.list_folder(folder))
+    here.write(lambda db: dataset_versions.keep_listing(db, claim.run_id, rows))
 
 
 def _write_end(

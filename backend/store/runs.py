@@ -29,7 +29,7 @@ from vise_core.specs.recipe_registry import RECIPES
 from vise_core.specs.recipes import InputRef, RecipeSpec, possible_steps
 from vise_core.specs.stages import STAGES, validate_spec
 
-from . import identity, metrics, states
+from . import dataset_reads, identity, metrics, states
 from .errors import Conflict, Invalid, NotFound
 from .listing import SHOWN, summaries
 from .marks import wire_number
@@ -220,6 +220,7 @@ def view(db: Session, run_id: UUID) -> RunView:
         **own.model_dump(),
         spec=run.spec,
         inputs={role: InputRef.model_validate(ref) for role, ref in run.inputs.items()},
+        datasets=dataset_reads.views(db, [run_id]).get(run_id, {}),
         result=run.result,
         error=run.error,
         artifacts=[ArtifactView.model_validate(a) for a in artifacts],

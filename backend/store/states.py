@@ -20,8 +20,8 @@ from vise_client.schemas import Progress, RunState
 from vise_core.errors import ViseError
 from vise_core.names import storable
 
+from . import dataset_versions, summaries
 from . import models as registry
-from . import summaries
 from .errors import Conflict, NotFound, StaleToken
 from .tables import Outbox, Run, RunEvent
 
@@ -215,9 +215,11 @@ def finish(
     }
     if state is RunState.succeeded:
         values |= {"result": result, "headline": headline or {}, "synthetic": Run.synthetic | synthetic}
-    if change(db, run_id, HELD, state, reason or "", token=token, values=values) is None:
+    run = change(db, run_id, HELD, state, reason or "", token=token, values=values)
+    if run is None:
         raise StaleToken(f"run {run_id} is no longer held with token {token}")
     if state is RunState.succeeded:
+        dataset_versions.note_end(db, run, result)
         summaries.set_final(db, run_id, headline or {}, result)
 
 
