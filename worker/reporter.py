@@ -20,7 +20,7 @@ from backend.store.errors import StaleToken
 from backend.store.metrics import Point
 from vise_client.schemas import Progress
 from vise_core.board import Board
-from vise_core.stage import file_sha256, tree_manifest
+from vise_core.hashing import file_sha256, tree_manifest
 
 from .board import board_of
 from .context import Context

@@ -30,7 +30,7 @@ from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.recipes import RecipeSpec
 from vise_core.specs.stages import STAGES
 
-from . import evaluations, runs
+from . import dataset_reads, evaluations, runs
 from .errors import Conflict, Invalid, NotFound
 from .lineage_match import Change, Node, chain, matches, value_at
 from .tables import Ablation, Run, User
@@ -135,6 +135,7 @@ def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Ru
         if found:
             return {"run": found[0].id}
         if one.run.id not in made:
+            require_same_data(db, one)
             inputs: dict[str, Any] = {role: {"dataset": dataset} for role, dataset in one.datasets.items()}
             for role, (node_read, artifact) in one.sources.items():
                 inputs[role] = source(node_read) | {"artifact": artifact}
@@ -154,6 +155,22 @@ def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Ru
         steps=steps,
     )
     return runs.create_recipe(db, RecipeCreate(spec=recipe, tags=[TAG]), user)
+
+
+def require_same_data(db: Session, node: Node) -> None:
+    """Raises Conflict where a new run would read another content of a data set than the node's run did."""
+    for role, read in dataset_reads.views(db, [node.run.id]).get(node.run.id, {}).items():
+        if read.removed:
+            raise Conflict(f"{node.run.name!r} reads the data set {read.name!r}, which was removed")
+        newest = dataset_reads.newest_versions(db, [read.dataset_id]).get(read.dataset_id)
+        if newest is None or newest.sha256 == node.digests.get(role):
+            continue
+        if newest.sha256 is None:
+            raise Conflict(f"the content of the data set {read.name!r} is not known: rescan it first")
+        raise Conflict(
+            f"{node.run.name!r} read another content of the data set {read.name!r} than its newest version, "
+            f"{newest.number}: run it again, and choose that run as the baseline"
+        )
 
 
 def _point(db: Session, node: Node, kind: AblationKind, number: int, changes: Changes) -> AblationPoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -12,15 +13,19 @@ from vise_client.schemas import (
     ComparedRun,
     CompareQuery,
     Comparison,
+    DatasetReadView,
+    NotFinite,
     Parameter,
     ParameterImportance,
     RunState,
 )
 from vise_core.specs.difference import differing, flatten
 
+from . import dataset_reads
 from .errors import Invalid
+from .marks import not_finite_name
 from .metrics import SYSTEM
-from .tables import Dataset, MetricLatest, Run
+from .tables import MetricLatest, Run
 
 
 def compare(db: Session, query: CompareQuery) -> Comparison:
@@ -31,6 +36,7 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
     rows = {row.id: row for row in db.scalars(select(Run).where(Run.id.in_(query.run_ids)))}
     found = [rows[i] for i in dict.fromkeys(query.run_ids) if i in rows]
     metrics: dict[str, list[float | None]] = {}
+    not_finite: dict[str, dict[int, NotFinite]] = {}
     curves = set()
     place = {run.id: position for position, run in enumerate(found)}
     # What results say comes first: a stage names its most telling number first.
@@ -48,10 +54,13 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
         column = metrics.setdefault(key, [None] * len(found))
         if last is not None and key not in rows[run_id].headline:
             column[place[run_id]] = _finite(last)
+            if not math.isfinite(last):
+                not_finite.setdefault(key, {})[place[run_id]] = not_finite_name(last)
     if query.metric is not None and query.metric not in metrics:
         raise Invalid("metric", f"none of these runs has {query.metric!r}; they have {', '.join(metrics)}")
     names = _names(db, found)
-    flat = [_parameters(run, names) for run in found]
+    reads = dataset_reads.views(db, [run.id for run in found])
+    flat = [_parameters(run, names, reads.get(run.id, {})) for run in found]
     differ = set(differing(flat))
     parameters = {
         path: [spec.get(path) for spec in flat] for path in dict.fromkeys(p for spec in flat for p in spec)
@@ -77,6 +86,7 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
         missing=[i for i in query.run_ids if i not in rows],
         parameters=[Parameter(path=p, differs=p in differ, values=v) for p, v in parameters.items()],
         metrics=metrics,
+        not_finite=not_finite,
         curves=sorted(curves),
         importance=[
             ParameterImportance(
@@ -92,25 +102,27 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
     )
 
 
-def _parameters(run: Run, names: dict[str, str]) -> dict[str, Any]:
-    """The run's spec and, as ``inputs.<role>``, the names of what it reads."""
+def _parameters(run: Run, names: Mapping[str, str], reads: Mapping[str, DatasetReadView]) -> dict[str, Any]:
+    """The run's spec and, as ``inputs.<role>``, the names of what it reads, of a data set with the version."""
     inputs = {
-        f"inputs.{role}": names.get(str(ref.get("run") or ref.get("dataset")), "deleted")
+        f"inputs.{role}": f"{reads[role].label} ({_short(reads[role])})"
+        if role in reads
+        else names.get(str(ref.get("run")), "deleted")
         for role, ref in run.inputs.items()
     }
     return inputs | flatten(run.spec)
 
 
+def _short(read: DatasetReadView) -> str:
+    """A few characters that differ where the content does: of its digest, or of the data set's id."""
+    return (read.sha256 or str(read.dataset_id))[-4:]
+
+
 def _names(db: Session, found: list[Run]) -> dict[str, str]:
-    """{id: name and the end of the id} of all runs and data sets that these read."""
-    wanted = {str(ref.get("run") or ref.get("dataset")) for run in found for ref in run.inputs.values()} - {
-        "None"
-    }
-    named = {}
-    for table in (Run, Dataset):
-        for i, name in db.execute(select(table.id, table.name).where(table.id.in_(wanted))):
-            named[str(i)] = f"{name} ({str(i)[-4:]})"
-    return named
+    """{id: name and the end of the id} of all runs that these read."""
+    wanted = {str(ref["run"]) for run in found for ref in run.inputs.values() if ref.get("run")}
+    rows = db.execute(select(Run.id, Run.name).where(Run.id.in_(wanted)))
+    return {str(i): f"{name} ({str(i)[-4:]})" for i, name in rows}
 
 
 def _finite(value: float) -> float | None:

@@ -56,7 +56,7 @@ def compare(
         reporter.progress(number + 1, len(chosen), "images", phase="comparing")
     return QualitativeResult(
         synthetic=images.synthetic or any(c.metadata.get("synthetic") for c in classifiers.values()),
-        task=spec.task.name,
+        task=images.name,
         method=spec.method,
         target=spec.target,
         unseen=spec.unseen_only,
