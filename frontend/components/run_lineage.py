@@ -45,7 +45,7 @@ def _link(node: LineageNode) -> None:
         "dataset": ("data", {"dataset": str(node.id)}),
         "model": ("models", {"model": str(node.id)}),
     }[node.kind]
-    if page in PAGES:
+    if page in PAGES and not node.removed:
         st.page_link(PAGES[page].view, label=label, icon=PAGES[page].icon, query_params=query)
     else:
         st.markdown(f":material/database: {label}")
