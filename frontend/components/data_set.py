@@ -28,7 +28,7 @@ def data_set(dataset_id: UUID) -> None:
         st.write(plain(one.description))
     origin = f"folder {one.folder} below the data root" if one.folder else f"from {one.source}"
     st.caption(plain(origin))
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if one.state == "ready":
             _next_step(one)
         if admin:
@@ -39,7 +39,8 @@ def data_set(dataset_id: UUID) -> None:
         return
     folder_changes(one, editable=admin)
     if one.found is not None:
-        st.markdown(f"**{counts(one)}**")
+        version = f"Version {one.version.number}: " if one.version is not None else ""
+        st.markdown(f"**{version}{counts(one)}**")
         for warning in one.found.warnings:
             st.warning(plain(warning), icon=":material/warning:")
         _integrity(one)

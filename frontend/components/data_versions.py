@@ -35,10 +35,10 @@ def folder_changes(one: DatasetView, *, editable: bool) -> None:
         checked = f"{one.version.checked_at:%Y-%m-%d %H:%M} UTC"
         st.caption(f":material/check: {plain(changes.sentence)} Last survey: {checked}.")
     else:
-        files = "".join(f"  \n`{path}`" for path in changes.first)
+        files = f"  \nSuch as {plain(', '.join(changes.first))}." if changes.first else ""
         st.warning(
-            f"**{plain(changes.sentence)}** A run that starts now reads the folder as it is, which is not version "
-            f"{one.version.number}: the run says so.{files}",
+            f"**{plain(changes.sentence)}** Until then a run reads the folder as it is, and its version is marked as "
+            f"unknown.{files}",
             icon=":material/warning:",
         )
     if survey is RunState.failed:
@@ -56,6 +56,13 @@ def data_versions(one: DatasetView) -> None:
     st.subheader("Versions", anchor=False)
     for version in versions[:SHOWN]:
         _version(version)
+    unknown = sum(client().dataset_runs(one.id, unknown=True, limit=1).states.values())
+    if unknown:
+        runs = "1 run" if unknown == 1 else f"{unknown:,} runs"
+        label = f"{runs} read what is no known version"
+        if st.button(label, type="tertiary", icon=":material/warning:", key="runs-of-unknown"):
+            st.query_params["version"] = "unknown"
+            st.rerun()
     with st.container(horizontal=True):
         if before is not None and st.button("Newest versions", icon=":material/first_page:"):
             del st.query_params["before"]
@@ -79,7 +86,7 @@ def _version(version: DatasetVersionView) -> None:
         if version.checked_at != version.created_at:
             found += f", last seen unchanged {version.checked_at:%Y-%m-%d %H:%M} UTC"
         st.caption(f"{found} · {digest}", help=version.sha256)
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             if version.runs:
                 runs = "1 run" if version.runs == 1 else f"{version.runs:,} runs"
                 if st.button(f"{runs} read it", type="tertiary", key=f"runs-of-{version.number}"):

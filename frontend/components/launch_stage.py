@@ -74,10 +74,10 @@ def launch_stage(stage: StageView) -> None:
 
 
 def _warn(check: LaunchCheck, chosen: dict[str, str]) -> None:
-    """Warnings once more where one looks before the launch, with a link to where they are settled."""
+    """Where one looks before the launch: which inputs have warnings, with a link to where they are settled."""
     for warning in check.warnings:
         role = warning.field.removeprefix("inputs.")
-        st.warning(f"**{role}** {warning.message}", icon=":material/warning:")
+        st.markdown(f":orange-badge[:material/warning: the input {role} has a warning]")
         data_set_link(chosen.get(role, ""))
 
 

@@ -169,7 +169,7 @@ def write_faces(folder: Path, classes: int) -> None:
 
 
 QUICK = (
-    '{"weights":{"kind":"random"},"backbone":"resnet18","image_size":32,"epochs":1,"augment":false,'
+    '{"weights":{"kind":"random","backbone":"resnet18"},"image_size":32,"epochs":1,"augment":false,'
     '"splits":{"count":1},"base_lrs":[0.1],"weight_decays":[0.0001],"method":"Quick"}'
 )
 
