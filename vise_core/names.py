@@ -122,7 +122,8 @@ class FileFinder:
         if relative == ".." or relative.startswith("../"):
             raise OutsideFolder(_outside(name))
         if not self._is_file(relative, name):
-            spelled = self._spelled(relative)
+            # A name in ASCII has one spelling: a file that is missing costs no listing of its folder.
+            spelled = None if relative.isascii() else self._spelled(relative)
             if spelled is None or not self._is_file(spelled, name):
                 return None
             relative = spelled

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from vise_core.posts.peek import guess_source
 from vise_core.specs.data import DataKind, Layout
 from vise_core.specs.images import is_image_name
 from vise_core.specs.posts import EMOTIONS
@@ -33,13 +34,10 @@ def recognise(folder: Path, kind: DataKind) -> Layout:
 
 
 def _posts(folder: Path, names: set[str]) -> Layout:
-    if "index.json" in names:
+    if "index.json" in names and any(name.startswith("shard-") for name in names):
         return "shards"
-    if "posts.jsonl" in names:
-        return "jsonl"
-    if any(folder.glob("*.parquet")):
-        return "parquet"
-    return "webdataset" if any(folder.glob("*.tar")) else "unknown"
+    guessed = guess_source(folder)
+    return guessed["kind"] if guessed is not None else "unknown"
 
 
 def _images(folder: Path, names: set[str]) -> Layout:

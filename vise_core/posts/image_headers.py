@@ -20,50 +20,6 @@ UPRIGHT: Final = {
 
 _ORIENTATION: Final = 0x0112
 _BITS_PER_SAMPLE, _PLANAR = 258, 284
-_MAGIC: Final = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF8", "GIF"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "BigTIFF"),
-    (b"MM\0+", "BigTIFF"),
-    (b"BM", "BMP"),
-    (b"\0\0\0\x0cJXL ", "JPEG XL"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (b"8BPS", "Photoshop file"),
-    (b"v/1\x01", "OpenEXR file"),
-)
-
-
-def known_kind(data: bytes) -> str | None:
-    """The kind of image that the first bytes announce."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WebP"
-    if data[4:8] == b"ftyp" and _brands(data) & (_AVIF | _HEIF):
-        return "HEIC" if is_heif(data) else "AVIF"
-    return next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)
-
-
-_AVIF: Final = frozenset({b"avif", b"avis"})
-_HEIF: Final = frozenset(
-    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-)
-
-
-def is_heif(data: bytes) -> bool:
-    """Whether this is an ISO container of HEIF's that does not say that it is AVIF."""
-    brands = _brands(data)
-    return bool(brands & _HEIF) and not brands & _AVIF
-
-
-def _brands(data: bytes) -> frozenset[bytes]:
-    """The major and the compatible brands of the box ftyp."""
-    if data[4:8] != b"ftyp":
-        return frozenset()
-    end = min(int.from_bytes(data[:4], "big"), len(data), 4096)
-    return frozenset(data[at : at + 4] for at in (8, *range(16, end - 3, 4)))
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:

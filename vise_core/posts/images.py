@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vise_core.errors import BadImage
+from vise_core.specs.images import IMAGE_KINDS, image_kind
 
 from .colours import to_srgb
 from .depth import colours_to_8_bits, deep_rawmode, grey_to_8_bits, is_deep_grey, read_deep_colours
@@ -20,8 +21,6 @@ from .image_headers import (
     UPRIGHT,
     exif_orientation,
     has_deep_planes,
-    is_heif,
-    known_kind,
     png_grey_bits,
     tiff_orientation,
     webp_size,
@@ -33,8 +32,8 @@ MAX_BYTES: Final = 64 * 2**20
 MAX_SIDE: Final = 65_500
 """JPEG can hold no longer side."""
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
-"""MPO is read as JPEG, APNG as PNG."""
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""What Pillow opens. It reads MPO as JPEG and APNG as PNG; HEIC goes to pillow-heif."""
 JPEG_QUALITY: Final = 90
 
 
@@ -173,22 +172,22 @@ def _decode(data: bytes, max_pixels: int) -> _Decoded:
 def _opened(data: bytes) -> Image.Image:
     """The image as its header describes it; no pixel is decoded yet."""
     try:
-        if is_heif(data):
+        if image_kind(data) == "HEIC":
             # Constructed by itself: pillow-heif's own way would register it for all of this process.
             from pillow_heif import HeifImageFile
 
             opened: Image.Image = HeifImageFile(io.BytesIO(data))
         else:
-            opened = Image.open(io.BytesIO(data), formats=[kind for kind in FORMATS if kind != "HEIF"])
+            opened = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise BadImage(f"the image has too many pixels: {error}", "too_large") from error
     except (UnidentifiedImageError, SyntaxError) as error:
-        if (kind := known_kind(data)) is not None:
+        if (kind := image_kind(data)) is not None:
             raise BadImage(
-                f"a {kind} that is damaged at its start, or of a form that is not read; save it as PNG or JPEG",
+                f"a {kind} file that is damaged at its start, or of a form that is not read; save it as PNG or JPEG",
                 "unsupported",
             ) from error
-        raise BadImage(f"not an image; {', '.join(FORMATS)} are read", "not_an_image") from error
+        raise BadImage(f"not an image; {', '.join(IMAGE_KINDS)} are read", "not_an_image") from error
     except Exception as error:  # a decoder may raise anything on hostile bytes
         raise BadImage(f"the image's header cannot be read: {error}", "broken") from error
     if has_deep_planes(opened):
