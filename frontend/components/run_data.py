@@ -30,8 +30,11 @@ def data_link(read: DatasetReadView, label: str) -> None:
 
 def _note(read: DatasetReadView) -> str:
     """Markdown of what a reader of the results should know."""
-    if read.sha256 is not None and read.version is None and read.newest is not None:
-        return ":orange-badge[:material/warning: not the data of a known version: rescan the folder]"
+    if read.sha256 is not None and read.version is None:
+        told = "no version has the data that it read"
+        if read.latest is not None and read.latest == read.newest:
+            told += ": rescan the folder"
+        return f":orange-badge[:material/warning: {told}]"
     if read.version is not None and read.latest is not None and read.latest > read.version:
         return f":gray-badge[its newest version is {read.latest}: running again reads that]"
     return ""

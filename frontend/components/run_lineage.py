@@ -22,9 +22,7 @@ def run_lineage(run_id: UUID) -> None:
                 "It stands alone.", "This run reads no other run's artifacts, and nothing reads its own yet."
             )
             return
-        st.caption(
-            "Data → clusterer → labels → checkpoint → evaluation → prediction model. Each box is a link."
-        )
+        st.caption("Data → clusterer → labels → checkpoint → evaluation → prediction model. Boxes are links.")
         st.html(drawing(found))
         if found.truncated:
             st.info("There is more than fits: the nearest runs are shown.")
