@@ -65,7 +65,7 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     require_measurable(spec.task, images, splits)
     if images.unlabelled:
         reporter.log(f"{images.name}: {images.unlabelled} test images have no label and are left out")
-    state = State(workspace, spec, reporter)
+    state = State(workspace, reporter)
     if not state.facts:
         reporter.log(
             f"{images.name}: {len(images)} images of {len(images.classes)} classes; reading each once"

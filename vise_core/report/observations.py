@@ -12,6 +12,7 @@ from vise_core.specs.base import Record
 from vise_core.specs.evaluate import EvaluateResult, GridPoint
 from vise_core.specs.tasks import TASKS
 
+from .comparable import MeasuredOn, measured_on
 from .published import Facts
 
 SETUP_OF_TEXT_TASKS = frozenset(entry.title for entry in TASKS.values() if entry.text)
@@ -43,6 +44,7 @@ class Observation(Record):
     synthetic: bool = False
     cached: bool = Field(False, description="Features computed once, without augmentation.")
     stopped: bool = Field(False, description="Early stopping ended points of the grid.")
+    measured: MeasuredOn = Field(description="Data and splits: what else it may be compared with.")
     pretrained_on: int | None = Field(None, description="Images seen in pretraining, where known.")
 
     def fits(self, facts: Facts) -> bool:
@@ -73,6 +75,7 @@ def observe(result: EvaluateResult, run: str = "") -> list[Observation]:
         "synthetic": result.synthetic,
         "cached": result.features == "cached",
         "stopped": result.stopped_early,
+        "measured": measured_on(result),
         "pretrained_on": result.pretrained_on,
     }
     return [
@@ -82,13 +85,14 @@ def observe(result: EvaluateResult, run: str = "") -> list[Observation]:
 
 
 def observe_all(results: Iterable[tuple[str, EvaluateResult]]) -> list[Observation]:
-    """(run id, result) of many runs, the newest first. Where several measured the same, the newest counts,
-    but one on generated data never stands before one on real data."""
+    """(run id, result) of many runs, the newest first. Where several measured the same on the same data and splits,
+    the newest counts. Those on generated data come last."""
     seen: set[tuple[object, ...]] = set()
     found = []
     for run, result in sorted(results, key=lambda pair: pair[1].synthetic):
         for one in observe(result, run):
-            key = (one.method, one.backbone, one.task, one.protocol, one.setup, one.split, one.metric)
+            place = (one.method, one.backbone, one.task, one.protocol, one.setup, one.split, one.metric)
+            key = (*place, one.measured.key)
             if key not in seen:
                 seen.add(key)
                 found.append(one)

@@ -45,6 +45,7 @@ class LabelledImages:
     synthetic: True where ``dataset.json`` says that the images are generated.
     texts: n sentences, one for each image, where the task has them (Hateful Memes).
     unlabelled: how many images of the published test set were left out for want of a label.
+    notes: what a reader of the results should know of how the folder was read, in sentences.
     """
 
     name: str
@@ -56,6 +57,7 @@ class LabelledImages:
     synthetic: bool = False
     texts: tuple[str, ...] | None = None
     unlabelled: int = 0
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -24,8 +24,8 @@ from vise_core.specs.tasks import (
     named_task,
 )
 
-from .files import in_threads, missing_rows
-from .labelled import MAX_IMAGE_PIXELS, as_images, read_rows
+from .files import in_threads
+from .labelled import MAX_IMAGE_PIXELS, open_task
 from .records import LabelledImages, Row
 from .splits import require_measurable, task_splits
 
@@ -61,16 +61,12 @@ def verify_task(
         "classes_expected": TASKS[spec.kind].classes if spec.kind in TASKS else None,
     }
     try:
-        rows = read_rows(spec, folder)
-        missing = missing_rows(folder, rows)
+        images, missing = open_task(spec, folder)
     except BadInput as error:
         return _unusable(facts, [str(error)])
     facts["missing"] = _listed([_named(row) for row in missing], name_first)
-    gone = set(missing)
-    try:
-        images = as_images(spec, folder, [row for row in rows if row not in gone])
-    except BadInput as error:
-        return _unusable(facts, [*_missing_sentences(facts["missing"]), str(error)])
+    if images is None:
+        return _unusable(facts, _missing_sentences(facts["missing"]))
     facts |= {"images": len(images), "unlabelled": images.unlabelled, "decoded": decode}
     facts["classes_found"] = len(set(images.labels.tolist()))
     faults = _missing_sentences(facts["missing"])
