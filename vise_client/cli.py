@@ -10,6 +10,7 @@ import typer
 
 from .data_cli import data_app
 from .models_cli import models_app
+from .peek_cli import ingest_peek
 from .recipes_cli import recipes_app
 from .report_cli import paired, report
 from .tasks_cli import tasks_app
@@ -33,6 +34,7 @@ app.add_typer(tasks_app, name="tasks")
 app.add_typer(recipes_app, name="recipes")
 app.command()(report)
 app.command("paired-test")(paired)
+app.command("ingest-peek")(ingest_peek)
 
 
 @app.command()
