@@ -74,8 +74,8 @@ def survey(
 
     ``unpacked``: what the archive lost on its way here; it is counted with what cannot be used.
     """
-    # An evaluation is given the folder itself, and finds the images in it.
-    folder = unwrapped(folder) if folder.is_dir() and kind != "images" else folder
+    # Images and posts are read as evaluate and ingest will read them: from the folder as it is.
+    folder = unwrapped(folder) if folder.is_dir() and kind == "weights" else folder
     files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else [folder]
     if not files:
         raise BadInput("the data set holds no file")

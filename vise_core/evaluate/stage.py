@@ -62,7 +62,7 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     precision(spec.compute, device)
     judged = load_judged(spec, inputs, reporter)
     images, missing = open_task(spec.task, inputs["dataset"])
-    state = State(workspace, spec, reporter)
+    state = State(workspace, reporter)
 
     def unreadable() -> list[Problem]:
         if state.facts or images is None:  # a run that goes on has read them
