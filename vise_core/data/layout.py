@@ -40,7 +40,6 @@ def recognise(folder: Path, kind: DataKind) -> Layout:
     """The layout of the files; ``unknown`` where none fits."""
     if kind == "posts":
         return _posts(folder)
-    names = {path.name for path in folder.iterdir()}
     if kind == "weights":
         found = any(path.suffix in WEIGHT_SUFFIXES for path in folder.rglob("*"))
         return "weights" if found else "unknown"
