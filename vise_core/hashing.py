@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .hash_cache import FileFacts, HashCache
+from .names import printable_name
 
 Row = dict[str, Any]
 Told = Callable[[int, int], None]
@@ -131,7 +132,9 @@ class Snapshot:
                     found[path] = "changed"
             elif old.kind == UNREADABLE and old.facts != new.facts:
                 found[path] = "changed"
-        return [f"{shown(path)} {found[path]}" for path in sorted(found) if not _is_of_the_system(path)]
+        return [
+            f"{printable_name(path)} {found[path]}" for path in sorted(found) if not _is_of_the_system(path)
+        ]
 
     def _entries(self) -> list[Entry]:
         return [
@@ -144,11 +147,6 @@ def _is_of_the_system(path: str) -> bool:
     """Whether systems write such files of their own while somebody looks at a folder; no stage reads them."""
     name = path.rpartition("/")[2]
     return name in (".DS_Store", "Thumbs.db", "desktop.ini") or name.startswith(("._", ".nfs"))
-
-
-def shown(name: str) -> str:
-    """A name for people: bytes that are not UTF-8 are escaped."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _row(entry: Entry) -> Row:

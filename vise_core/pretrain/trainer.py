@@ -83,7 +83,7 @@ def train(
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
     meters, watch = Meters(losses + objective.measures, device), Watch(device)
     iteration = 0
-    if (state := load_state(workspace, spec)) is not None:
+    if (state := load_state(workspace)) is not None:
         iteration = int(state["iteration"])
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
@@ -170,7 +170,7 @@ def train(
                 lost = not_finite({name: saved[name] for name in ("network", "optimizer")})
                 if lost is not None:
                     raise _diverged(spec, iteration, total, f"{lost} is")
-                reporter.checkpoint(save_state(workspace, spec, saved))
+                reporter.checkpoint(save_state(workspace, saved))
                 clock.saved()
         if asked == STOP:
             raise Stopped(f"pretraining was stopped after iteration {iteration} of {total}")

@@ -45,7 +45,7 @@ def job_on(
     reporter = LocalReporter(folder / "artifacts")
     names = tuple(folder / f"{i}.png" for i in range(len(labels)))
     images = LabelledImages("random", folder, names, labels, ("a", "b", "c"))
-    state, texts, cpu = State(folder, spec, reporter), Given(features), torch.device("cpu")
+    state, texts, cpu = State(folder, reporter), Given(features), torch.device("cpu")
     return Job(spec, images, splits, None, texts, 0, cpu, folder, reporter, state)  # type: ignore[arg-type]
 
 

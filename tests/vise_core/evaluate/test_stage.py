@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from vise_core.errors import BadInput, MissingInput, Stopped
+from vise_core.errors import BadInput, MissingInput, OtherRun, Stopped
 from vise_core.evaluate import cache as features
 from vise_core.evaluate import stage
 from vise_core.evaluate.stage import run
@@ -169,13 +169,18 @@ def test_a_finished_fine_tuning_is_not_done_again(colours: Path, tmp_path: Path,
     assert min(reporter.curves["train_loss"]) == 3
 
 
-def test_a_state_of_another_spec_is_not_used(colours: Path, tmp_path: Path, reporter):
-    run(AUGMENTED, {"dataset": colours}, tmp_path, reporter)
+def test_a_state_of_another_spec_is_rejected_and_fresh_starts_over(
+    colours: Path, tmp_path: Path, reporter, timeless
+):
+    place, data = tmp_path / "work", {"dataset": colours}
+    run_stage("evaluate", AUGMENTED, data, place, reporter)
     other = AUGMENTED.model_copy(update={"seed": 1})
-    again = run(other, {"dataset": colours}, tmp_path, reporter)
-    fresh = run(other, {"dataset": colours}, tmp_path / "fresh", reporter)
-    assert again == fresh
-    assert any("another spec" in message for message in reporter.messages)
+    with pytest.raises(OtherRun, match=r"spec\.seed was 0, now 1"):
+        run_stage("evaluate", other, data, place, reporter)
+    again = run_stage("evaluate", other, data, place, reporter, fresh=True)
+    fresh = run_stage("evaluate", other, data, tmp_path / "fresh", reporter)
+    assert again.provenance.inputs == fresh.provenance.inputs
+    assert timeless(again) == timeless(fresh).model_copy(update={"provenance": again.provenance})
 
 
 def test_a_pretrained_checkpoint_is_judged_and_named_by_its_signals(colours: Path, tmp_path: Path, reporter):
