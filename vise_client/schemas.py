@@ -694,6 +694,9 @@ class ComparedRun(Wire):
     tags: list[str]
     synthetic: bool
     created_at: datetime
+    data: str = Field(
+        "", description="Of an evaluation: stands for its images, labels and texts; empty where not recorded."
+    )
 
 
 class Parameter(Wire):
