@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .models_cli import models_app
+from .peek_cli import ingest_peek
 from .recipes_cli import recipes_app
 from .report_cli import paired, report
 from .tasks_cli import tasks_app
@@ -31,6 +32,7 @@ app.add_typer(tasks_app, name="tasks")
 app.add_typer(recipes_app, name="recipes")
 app.command()(report)
 app.command("paired-test")(paired)
+app.command("ingest-peek")(ingest_peek)
 
 
 @app.command()

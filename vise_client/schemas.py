@@ -729,7 +729,17 @@ class Comparison(Wire):
         description="By metric, and by the place of the run: last values that are NaN or infinite.",
     )
     curves: list[str] = Field(description="Metrics of which at least one of the runs has a curve.")
-    importance: list[ParameterImportance] = Field(description="Of the metric asked for, the strongest first.")
+    importance: list[ParameterImportance] = Field(
+        description="Of the metric asked for, the strongest first. Over evaluations of one data and splits only: those "
+        "of which most are compared, of equally many the newest."
+    )
+    not_compared: list[str] = Field(
+        default_factory=list, description="Why numbers of some evaluations may not be compared with others'."
+    )
+    importance_over: list[UUID] = Field(
+        default_factory=list,
+        description="The runs that importance is over; all of them where they are comparable.",
+    )
 
 
 class LineageNode(Wire):
@@ -1084,6 +1094,9 @@ class AblationPoint(Wire):
     mean: float | None = None
     std: float | None = Field(None, description="Sample std (ddof 1) over splits.")
     n: int = 0
+    note: str = Field(
+        "", description="Why a run that looks like this point is not shown: other data or splits."
+    )
 
 
 class AblationSummary(Wire):
@@ -1108,4 +1121,6 @@ class AblationView(AblationSummary):
     metric: str
     on: Literal["test", "val"]
     synthetic: bool
+    measured: str = Field(description="Stands for the data and splits of the baseline and every point.")
+    recorded: bool = Field(description="Whether the baseline's data and splits are known.")
     points: list[AblationPoint]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -19,7 +20,15 @@ from vise_client.schemas import (
     ParameterImportance,
     RunState,
 )
+from vise_core.report.comparable import (
+    NOT_RECORDED,
+    MeasuredOn,
+    data_difference,
+    measured_on,
+    split_differences,
+)
 from vise_core.specs.difference import differing, flatten
+from vise_core.specs.evaluate import EvaluateResult
 
 from . import dataset_reads
 from .errors import Invalid
@@ -67,8 +76,11 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
     }
     from vise_core.report.importance import importance  # NumPy imports for long; the API starts without it
 
+    groups = _comparable(found)
+    over = max(groups, key=len)  # of equally many the first, which is the newest
     told = importance(
-        {p: v for p, v in parameters.items() if p in differ}, metrics.get(query.metric or "", [])
+        {p: [v[i] for i in over] for p, v in parameters.items() if p in differ},
+        [value for i, value in enumerate(metrics.get(query.metric or "", [])) if i in set(over)],
     )
     return Comparison(
         runs=[
@@ -99,7 +111,55 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
         ]
         if query.metric is not None
         else [],
+        importance_over=[found[i].id for i in over],
+        not_compared=_not_compared(found),
     )
+
+
+def _measured(run: Run) -> MeasuredOn | None:
+    """What an evaluation was measured on; None where it has no result yet, and for other stages."""
+    if run.stage != "evaluate" or run.result is None:
+        return None
+    try:
+        return measured_on(EvaluateResult.model_validate(run.result))
+    except ValidationError:
+        return None
+
+
+def _comparable(runs: Sequence[Run]) -> list[list[int]]:
+    """Places of the runs whose numbers may be compared, of evaluations: those of the same data and splits.
+
+    Runs of other stages, and those without a result, are compared by whoever asks for them together. Groups come in
+    the order of their newest run.
+    """
+    groups: dict[str, list[int]] = {}
+    for place, run in enumerate(runs):
+        measured = _measured(run)
+        key = "" if measured is None else measured.key if measured.recorded else f"{measured.key} {run.id}"
+        groups.setdefault(key, []).append(place)
+    return sorted(groups.values(), key=lambda places: max(runs[i].id for i in places), reverse=True) or [[]]
+
+
+def _not_compared(runs: Sequence[Run]) -> list[str]:
+    """Why the numbers of some evaluations may not be compared, one sentence each; nothing where all may."""
+    variants: dict[str, tuple[MeasuredOn, list[str]]] = {}
+    for run in runs:
+        if (measured := _measured(run)) is not None:
+            variants.setdefault(measured.key, (measured, []))[1].append(f"{run.name} ({str(run.id)[-4:]})")
+    told = []
+    recorded = [(one, names) for one, names in variants.values() if one.recorded]
+    for one, names in recorded[1:]:
+        first, others = recorded[0]
+        if difference := data_difference(one, first):
+            told.append(f"{_some(names)}: {difference} than {_some(others)}")
+        elif differences := split_differences(one, first):
+            told.append(f"{_some(names)}: other splits than {_some(others)}: {'; '.join(differences)}")
+    unrecorded = [name for one, names in variants.values() if not one.recorded for name in names]
+    return told + ([f"{_some(unrecorded)}: {NOT_RECORDED}"] if unrecorded else [])
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _parameters(run: Run, names: Mapping[str, str], reads: Mapping[str, DatasetReadView]) -> dict[str, Any]:

@@ -24,17 +24,17 @@ def unwrapped(folder: Path) -> Path:
 
 def recognise(folder: Path, kind: DataKind) -> Layout:
     """The layout of the files; ``unknown`` where none fits."""
-    names = {path.name for path in folder.iterdir()}
     if kind == "posts":
-        return _posts(folder, names)
+        return _posts(folder)
+    names = {path.name for path in folder.iterdir()}
     if kind == "weights":
         found = any(path.suffix in WEIGHT_SUFFIXES for path in folder.rglob("*"))
         return "weights" if found else "unknown"
     return _images(folder, names)
 
 
-def _posts(folder: Path, names: set[str]) -> Layout:
-    if "index.json" in names and any(name.startswith("shard-") for name in names):
+def _posts(folder: Path) -> Layout:
+    if (unwrapped(folder) / "index.json").is_file() and any(unwrapped(folder).glob("shard-*.tar")):
         return "shards"
     guessed = guess_source(folder)
     return guessed["kind"] if guessed is not None else "unknown"

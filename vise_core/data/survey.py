@@ -78,7 +78,8 @@ def survey(
 
     ``unpacked``: what the archive lost on its way here; it is counted with what cannot be used.
     """
-    folder = unwrapped(folder) if folder.is_dir() else folder
+    # Posts are read as ingest will read them: from the folder as it is.
+    folder = unwrapped(folder) if folder.is_dir() and kind != "posts" else folder
     files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else [folder]
     if not files:
         raise BadInput("the data set holds no file")

@@ -33,7 +33,7 @@ from vise_core.tasks import LabelledImages
 
 from .device import precision
 
-FORMAT = "features-1"
+FORMAT = "features-2"
 """To be raised when the evaluation crop or the pooling changes."""
 SEAL = hashlib.sha256().digest_size
 

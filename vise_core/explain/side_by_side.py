@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vise_core.errors import Stopped
+from vise_core.errors import BadInput, Stopped
 from vise_core.models.classifier import ImageClassifier
 from vise_core.posts.images import open_image
 from vise_core.reporter import Reporter
@@ -89,7 +89,10 @@ def _row(
     _small(image).save(folder / picture)
     answers = []
     for column, classifier in enumerate(classifiers.values()):
-        seen = see(classifier, image, device)
+        try:
+            seen = see(classifier, image, device)
+        except BadInput as error:
+            raise BadInput(f"{images.relative_path(index)}: {error}") from error
         predicted = classifier.classes[seen.predicted]
         target = classifier.classes.index(label) if spec.target == "true" else seen.predicted
         heat = heat_of(classifier, seen, spec.method, target)

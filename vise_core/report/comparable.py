@@ -85,7 +85,7 @@ def data_difference(a: MeasuredOn, b: MeasuredOn) -> str:
     """
     if a.data is None or b.data is None:
         # The whole folder, byte for byte, is enough to say that the data are the same.
-        return "" if a.folder and a.folder == b.folder else "data that were not recorded"
+        return "" if a.folder and a.folder == b.folder else "other data, or data that were not recorded,"
     if a.data.images_digest != b.data.images_digest:
         same = a.data.images == b.data.images
         return f"other images ({a.data.images} {'each' if same else f'instead of {b.data.images}'})"

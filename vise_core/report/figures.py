@@ -47,6 +47,9 @@ class Panel(Record):
     """One panel; ``lines`` are the dashed reference lines."""
 
     key: str
+    paper: str = Field(
+        "", description="Key of the paper's panel; several of ours where data or splits differ."
+    )
     title: str
     task: str | None
     protocol: str | None
@@ -129,6 +132,7 @@ def _panel(panel: PublishedPanel, fitting: Sequence[Observation], kind: Kind) ->
             points += [_own(one) for one in own]
     return Panel(
         key=panel.key,
+        paper=panel.key,
         title=panel.title,
         task=panel.task,
         protocol=panel.protocol,
