@@ -15,6 +15,8 @@ from vise_core.posts.shards import ShardIndex
 from vise_core.reporter import Reporter
 from vise_core.specs.posts import IngestSpec, PostSource
 
+from .layout import unwrapped
+
 if TYPE_CHECKING:
     from .survey import Found
 
@@ -27,7 +29,7 @@ def look_at_posts(
 ) -> None:
     """Count the posts of a folder and what ingest would reject, with the given source or the guessed one."""
     if found.layout == "shards" and source is None:
-        _look_at_shards(found, folder, samples, target)
+        _look_at_shards(found, unwrapped(folder), samples, target)
         return
     first = peek(folder, source=source)
     found.peek = first.model_dump(mode="json")

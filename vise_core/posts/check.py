@@ -86,7 +86,8 @@ class Tally:
             told.append(f"{count:,} comments have no text where source.fields.text looks; they are left out.")
         for reason in ("images_without_post", "other_files"):
             if count := self.dropped.get(reason):
-                told.append(f"{count:,} {DROPPED[reason]}, such as {self.examples[reason][0]['where']!r}.")
+                first = self.examples[reason][0]["where"]
+                told.append(f"{DROPPED[reason].capitalize()}: {count:,}, such as '{first}'.")
         return told
 
 

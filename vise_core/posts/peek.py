@@ -21,6 +21,7 @@ from .check import PostChecker, Tally, files_below
 from .guess_fields import guess_fields
 from .readers import READERS, Notes, RawPost
 from .readers.json_list import elements
+from .readers.pictures import is_sidecar
 from .readers.text import COMPRESSED, encoding_of
 from .records import PostRecord
 
@@ -82,9 +83,10 @@ def _candidates(folder: Path) -> Iterator[dict[str, Any]]:
         files = [folder.name]
     else:
         files = [below for _, below in islice(files_below(folder), MAX_FILES)]
+    beside = _sidecars(files)
     texts: dict[tuple[str, str, str], list[str]] = {}
     for name in files:
-        if (kind := _text_kind(folder, name)) is not None:
+        if name not in beside and (kind := _text_kind(folder, name)) is not None:
             place = name.rpartition("/")[0]
             texts.setdefault((place, kind, _ending(name)), []).append(name)
     named = sorted(texts.items(), key=lambda item: (item[0][0].count("/"), item[0]))
@@ -94,7 +96,7 @@ def _candidates(folder: Path) -> Iterator[dict[str, Any]]:
         yield {"kind": "parquet"}
     if any(name.lower().endswith(_TARS) for name in files):
         yield {"kind": "webdataset"}
-    if _have_sidecars(files):
+    if beside:
         yield {"kind": "pictures"}
     for (place, kind, ending), names in named:
         if len(names) > 1 and kind == "jsonl":
@@ -129,13 +131,11 @@ def _stem(name: str) -> str:
     return Path(name).name.lower().removesuffix(_ending(name))
 
 
-def _have_sidecars(files: Sequence[str]) -> bool:
-    pictures = {name[: name.rindex(".")] for name in files if is_image_name(name)} | set(
-        filter(is_image_name, files)
-    )
-    return any(
-        name[: name.rindex(".")] in pictures for name in files if name.lower().endswith((".json", ".txt"))
-    )
+def _sidecars(files: Sequence[str]) -> set[str]:
+    """Files of .json and .txt that stand beside a picture of their name."""
+    pictures = {name for name in files if is_image_name(name)}
+    pictures |= {name[: name.rindex(".")] for name in pictures}
+    return {name for name in files if is_sidecar(name) and name[: name.rindex(".")] in pictures}
 
 
 def _rows(folder: Path, candidate: dict[str, Any]) -> list[Any]:

@@ -18,8 +18,9 @@ from .raw import RawPost
 class ImageFinder:
     """Finds images for the rows of one source.
 
-    A relative name starts from the folder of images, which it may not leave; then from the file of posts, then from
-    the folder of posts. Raises OutsideFolder where ``source.images`` leads out of the folder.
+    A relative name starts from the folder of images (below the folder of posts, or beside the file of posts), which it
+    may not leave; then from the file of posts, then from the folder of posts. Raises OutsideFolder where
+    ``source.images`` leads out of the folder.
     """
 
     def __init__(self, folder: Path, images: str, mapping: Mapping) -> None:
@@ -28,6 +29,7 @@ class ImageFinder:
         if self._folder is not None:
             self._files = FileFinder(self._folder)
             self._images = _below(self._folder, contained(folder, images, "source.images"))
+            self._written = images
 
     def post(self, where: str, row: Any, file: Path) -> RawPost:
         """The row with its image, or with the reason why it has none."""
@@ -62,9 +64,10 @@ class ImageFinder:
             )
         try:
             name = file_name(value)
-            bases = dict.fromkeys((self._images, _below(self._folder, file.parent.resolve()), ""))
-            kept = [base for base in bases if base != self._images or _stays(base, name)]
-            found = self._files.find(name, kept)
+            beside = _below(self._folder, file.parent.resolve())
+            images = (self._images, os.path.normpath(f"{beside}/{self._written}") if beside else self._images)
+            bases = [base for base in images if _stays(base, name)]
+            found = self._files.find(name, list(dict.fromkeys((*bases, beside, ""))))
         except OutsideFolder as error:
             raise Refused("outside_folder", f"image {error}") from error
         except IsAddress as error:

@@ -60,7 +60,7 @@ def matching(folder: Path, pattern: str) -> list[Path]:
     for path in found:
         if not path.resolve().is_relative_to(root):
             raise OutsideFolder(
-                f"source.posts: '{printable_name(pattern)}' leads outside the folder of the data"
+                f"source.posts: '{printable_name(pattern)}' leads out of the folder of posts; name a path inside it"
             )
     below = {path: path.relative_to(folder).as_posix() for path in found}
     return sorted((path for path in found if not is_system_file(below[path])), key=below.__getitem__)
@@ -111,11 +111,13 @@ def encoding_of(path: Path, given: str | None, notes: Notes, *, guess: bool) -> 
     if b"\0" in sample[:1024]:
         even, odd = sample[:1024:2].count(0), sample[1:1024:2].count(0)
         return "utf-16-le" if odd > even else "utf-16-be"
-    text = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(sample)
-    broken = sum(0xDC80 <= ord(c) <= 0xDCFF for c in text)
-    whole = sum(ord(c) > 127 for c in text) - broken
-    # A few broken bytes in a UTF-8 file reject their rows; they do not make it a file of another encoding.
-    if not guess or broken <= whole:
+    whole = sample.splitlines()
+    if len(sample) == SAMPLE and len(whole) > 1:
+        whole.pop()  # the sample may end inside a character
+    lines = [line for line in whole if not line.isascii()]
+    broken = sum(not _is_utf8(line) for line in lines)
+    # A few broken lines in a UTF-8 file reject their rows; they do not make it a file of another encoding.
+    if not guess or 2 * broken <= len(lines):
         return "utf-8"
     from charset_normalizer import from_bytes
 
@@ -128,6 +130,14 @@ def encoding_of(path: Path, given: str | None, notes: Notes, *, guess: bool) -> 
         f"{printable_name(path.name)} is not UTF-8; it is read as {best.encoding}. Set source.encoding where that is wrong."
     )
     return best.encoding
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def _posts(name: str, tar: tarfile.TarFile, source: WebDatasetSource) -> Iterato
             f"{key}.{suffix}".encode("utf-8", "surrogateescape"), digest_size=12
         ).digest()
         if digest in seen:
-            sample.refused = Refused(
+            sample.refused = sample.refused or Refused(
                 "duplicate_member",
                 f"the member '{printable_name(member.name)}' comes more than once in the tar",
             )
