@@ -243,7 +243,7 @@ def grid_figure(
         height=240,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         xaxis={"title": "weight decay", "type": "category"},
-        yaxis={"title": "base learning rate", "type": "category"},
+        yaxis={"title": "base learning rate", "type": "category", "showgrid": False},
     )
     return figure
 

@@ -61,4 +61,12 @@ def test_streamlits_own_charts_have_the_palette_of_all_others() -> None:
 
 def test_numbers_are_short_whatever_they_are() -> None:
     numbers = [1 / 3, 1234.0, 1.5e39, 12_345.6, float("nan"), float("inf"), float("-inf")]
-    assert [number(value) for value in numbers] == ["0.3333", "1,234", "1.5e+39", "1.235e+04", "NaN", "inf", "-inf"]
+    assert [number(value) for value in numbers] == [
+        "0.3333",
+        "1,234",
+        "1.5e+39",
+        "1.235e+04",
+        "NaN",
+        "inf",
+        "-inf",
+    ]
