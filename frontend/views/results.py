@@ -90,7 +90,8 @@ def all_evaluations(query: dict[str, Any]) -> None:
         )
         for row in table.rows
     ]
-    show_table(ALL, [(column,) for column in table.columns], rows, ["Method", "Backbone"], table.notes)
+    headings = [(column,) for column in table.columns]
+    show_table(ALL, headings, rows, ["Method", "Backbone"], table.notes, table.data_notes)
     downloads("results", TABLE_FORMATS, query)
     paired_rows(
         {
@@ -153,10 +154,11 @@ def paper_table(entry: ReportEntry, query: dict[str, Any]) -> None:
             for row in table.rows
         ]
         left = ["Backbone", "Method"] if named else [table.row_headings[-1]]
-        told = [*notes(table, "ours"), *data_notes(table)]
+        told = notes(table, "ours")
         if published:
             told.append("published: the paper's own numbers, not ours")
-        show_table(entry.title, [column.title for column in table.columns], rows, left, told)
+        headings = [column.title for column in table.columns]
+        show_table(entry.title, headings, rows, left, told, data_notes(table))
     downloads(entry.name, entry.formats, query | {"published": published, "only_run": not every})
     paired_rows(
         {
@@ -244,8 +246,8 @@ def paper_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
             [
                 "mean ± sample standard deviation (ddof 1) over splits",
                 *([f"[u] {NOT_RECORDED}"] if any(not point.recorded for _, point in points) else []),
-                *(note.text for note in figure.data_notes),
             ],
+            [note.text for note in figure.data_notes],
         )
     downloads(entry.name, entry.formats, query | {"published": published})
 
