@@ -8,6 +8,7 @@ its safe mode (``bytearray(2**40)`` is one). Each dialect has its own opcodes; a
 from __future__ import annotations
 
 import pickletools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Literal, TypeVar
 
@@ -200,7 +201,7 @@ class _TorchMachine(_Machine):
         if name in DICTIONARIES:
             # Python 2 hands the items over as a list of pairs; Python 3 sets them afterwards.
             pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
-            return dict(pairs)
+            return dict(_checked_keys(pairs))
         if name not in HARMLESS and not name.startswith(REBUILD_PREFIX):
             raise BadCheckpoint(
                 f"its pickle needs {name}, which is code and not tensors, and nothing in it was run. Load it with its "
@@ -214,7 +215,16 @@ class _TorchMachine(_Machine):
             super().build(state)
 
     def update(self, items: list[Any]) -> None:
-        self.top(dict).update(zip(items[::2], items[1::2], strict=True))
+        self.top(dict).update(_checked_keys(zip(items[::2], items[1::2], strict=True)))
+
+
+def _checked_keys(pairs: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    # Hashing a deeply nested tuple overflows the interpreter's own stack, which nothing can catch.
+    for key, value in pairs:
+        flat = key if type(key) is tuple else (key,)
+        if not all(part is None or isinstance(part, str | int | float | bytes) for part in flat):
+            raise BadCheckpoint("its pickle has a dictionary key that is neither a word nor a number")
+        yield key, value
 
 
 def read_pickle(source: bytes | IO[bytes], dialect: Dialect = "torchscript") -> Any:
@@ -232,5 +242,5 @@ def read_pickle(source: bytes | IO[bytes], dialect: Dialect = "torchscript") -> 
             machine.step(opcode.name, argument)
         (value,) = machine.stack
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadCheckpoint(f"its pickle is damaged ({error})") from error
+        raise BadCheckpoint(f"its pickle is damaged ({error}); download it again") from error
     return value
