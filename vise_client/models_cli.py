@@ -59,7 +59,7 @@ def list_formats() -> None:
     table = Table("name", "format", "row", "files", "licence", box=None)
     for name, layout in CHECKPOINT_FORMATS.items():
         files = "\n".join(known.name for known in layout.files)
-        table.add_row(name, layout.title, ", ".join(layout.rows) or "--row NAME", files, layout.licence)
+        table.add_row(name, layout.title, "\n".join(layout.rows) or "--row", files, layout.licence)
     _console().print(table)
 
 

@@ -61,7 +61,7 @@ def test_formats_lists_every_format_with_row_and_licence(lonely: Vise) -> None:
     for name, layout in CHECKPOINT_FORMATS.items():
         assert name in shown.stdout
         assert all(row in shown.stdout for row in layout.rows)
-        assert layout.licence in shown.stdout
+        assert layout.licence in shown.stdout, name
 
 
 def test_a_file_is_converted_without_a_server(lonely: Vise, file: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def _fits(contents: Contents) -> bool:
 
 FORMAT = Format(
     name="torchvision",
-    title="a ResNet in torchvision's names, origin not stated",
+    title="ResNet of unstated origin",
     row="",
     fits=_fits,
     backbone=resnet_of,
