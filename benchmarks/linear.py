@@ -91,7 +91,7 @@ def prepare(options: argparse.Namespace, spec: EvaluateSpec, folder: Path) -> Jo
         device=torch.device("cpu"),
         workspace=folder,
         reporter=reporter,
-        state=State(folder, spec, reporter),
+        state=State(folder, reporter),
     )
 
 

@@ -41,6 +41,9 @@ from .schemas import (
     Curve,
     DatasetCreate,
     DatasetFromUrl,
+    DatasetUpdate,
+    DatasetUsage,
+    DatasetVersionView,
     DatasetView,
     EngagementModel,
     EngagementView,
@@ -49,6 +52,7 @@ from .schemas import (
     FeedbackCount,
     FeedbackCreate,
     FeedbackView,
+    FolderChanges,
     GroupPage,
     Health,
     InputCandidate,
@@ -207,6 +211,29 @@ class ViseClient:
 
     def register_dataset(self, body: DatasetCreate) -> DatasetView:
         return self._call(DatasetView, "POST", "/datasets", body)
+
+    def update_dataset(self, dataset_id: UUID, body: DatasetUpdate) -> DatasetView:
+        """Rename or describe a data set."""
+        return self._call(DatasetView, "PATCH", f"/datasets/{dataset_id}", body)
+
+    def rescan_dataset(self, dataset_id: UUID) -> RunView:
+        """Survey a registered folder again; ``wait_for`` the run, then ``dataset`` shows its newest version."""
+        return self._call(RunView, "POST", f"/datasets/{dataset_id}/rescan")
+
+    def dataset_changes(self, dataset_id: UUID) -> FolderChanges:
+        """Whether the folder still is the newest version, by names, sizes and times."""
+        return self._call(FolderChanges, "GET", f"/datasets/{dataset_id}/changes")
+
+    def dataset_versions(
+        self, dataset_id: UUID, *, before: int | None = None, limit: int = 20
+    ) -> list[DatasetVersionView]:
+        """Newest first; ``before``: only those with a lower number."""
+        params = _given({"before": before, "limit": limit})
+        return self._call(list[DatasetVersionView], "GET", f"/datasets/{dataset_id}/versions", params=params)
+
+    def dataset_runs(self, dataset_id: UUID, **query: Any) -> DatasetUsage:
+        """Which runs read it; version, unknown, state, surveys, cursor, limit as the API takes them."""
+        return self._call(DatasetUsage, "GET", f"/datasets/{dataset_id}/runs", params=_given(query))
 
     def delete_dataset(self, dataset_id: UUID) -> None:
         self._send("DELETE", f"/datasets/{dataset_id}")

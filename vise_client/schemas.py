@@ -190,6 +190,97 @@ class DatasetFromUrl(Request):
     description: str = Field("", max_length=2000)
 
 
+class DatasetUpdate(Request):
+    """Rename or describe a data set; what is null stays as it is."""
+
+    name: str | None = Field(None, min_length=1, max_length=120, pattern=r"\S")
+    description: str | None = Field(None, max_length=2000)
+
+
+class DatasetVersionView(Wire):
+    """One content of a data set, as a survey found it."""
+
+    number: int
+    sha256: str | None = Field(
+        description="Digest of the manifest of all files; null: surveyed before digests were kept."
+    )
+    files: int
+    bytes: int
+    created_at: datetime
+    checked_at: datetime = Field(description="When the newest survey found this content.")
+    run_id: UUID | None = Field(description="The run that first found this content; null: deleted.")
+    survey_id: UUID | None = Field(description="The newest run that found this content; null: deleted.")
+    found: SurveyResult | None = Field(None, description="What the newest survey of this content counted.")
+    runs: int = Field(0, description="Runs that read this version; surveys aside.")
+    same_as: int | None = Field(None, description="An earlier version with the same content.")
+
+
+class FolderChanges(Wire):
+    """Whether a registered folder still is its newest version: by names, sizes and times; no file is read."""
+
+    state: Literal["same", "changed", "checking", "missing", "unknown", "unsurveyed", "immutable"]
+    version: int | None = Field(None, description="The newest version, with which the folder is compared.")
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    first: tuple[str, ...] = Field((), description="The first few of these files.")
+    sentence: str
+
+    @property
+    def settled(self) -> bool:
+        """Whether a run that starts now reads the newest version, as far as names, sizes and times tell."""
+        return self.state in ("same", "immutable")
+
+
+class DatasetReadView(Wire):
+    """What a run read of a data set. ``version`` is given only where the bytes were those of the version."""
+
+    dataset_id: UUID
+    name: str = Field(description="Of the data set now; of a removed one, its name when the run was created.")
+    removed: bool = False
+    sha256: str | None = Field(description="Digest of what the run read; null: it has not read it yet.")
+    version: int | None = Field(description="The version with this digest; null: none has it.")
+    newest: int | None = Field(description="The newest version when the run read it.")
+    latest: int | None = Field(None, description="The newest version now.")
+
+    @property
+    def which(self) -> str:
+        """``version 2``; says where the version is not known."""
+        if self.version is not None:
+            return f"version {self.version}"
+        if self.sha256 is None:
+            return "not read yet"
+        if self.newest is None:
+            return "version unknown"
+        return f"version unknown: the folder changed after version {self.newest}"
+
+    @property
+    def label(self) -> str:
+        """``emotions, version 2``."""
+        name = f"{self.name} (removed)" if self.removed else self.name
+        return f"{name}, {self.which}"
+
+
+class DatasetUse(Wire):
+    """A run that reads a data set."""
+
+    run_id: UUID
+    name: str
+    stage: str | None
+    state: RunState
+    created_at: datetime
+    role: str
+    sha256: str | None
+    version: int | None
+    newest: int | None
+
+
+class DatasetUsage(Page[DatasetUse]):
+    """One page of the runs that read a data set, newest first, and how many there are in each state."""
+
+    states: dict[str, int] = Field(description="State → runs, of all pages.")
+
+
 class DatasetView(Wire):
     id: UUID
     name: str
@@ -202,13 +293,17 @@ class DatasetView(Wire):
     synthetic: bool
     created_at: datetime
     run_id: UUID | None = Field(None, description="The run that brings it in.")
-    survey_id: UUID | None = Field(None, description="The run that looks through it.")
+    survey_id: UUID | None = Field(None, description="The newest run that surveys it.")
+    survey_state: RunState | None = Field(None, description="Of that run.")
+    survey_reason: str | None = Field(None, description="Why that run failed or waits.")
     state: Literal["ready", "arriving", "failed"] = "ready"
     reason: str | None = None
-    found: SurveyResult | None = Field(None, description="What a look through it found; null before.")
+    version: DatasetVersionView | None = Field(None, description="The newest version; null before a survey.")
+    found: SurveyResult | None = Field(None, description="What the survey of the newest version counted.")
     thumbnails: UUID | None = Field(None, description="The artifact survey, with survey.json and thumbnails.")
     integrity: IntegrityReport | None = Field(
-        None, description="Of one data set: what the newest evaluation or integrity run on it found."
+        None,
+        description="Of one data set: what the newest evaluation or integrity run on the newest version found.",
     )
 
 
@@ -258,6 +353,9 @@ class LaunchCheck(Wire):
     """What is wrong with a draft; where nothing is, what it would take."""
 
     problems: list[FieldProblem]
+    warnings: list[FieldProblem] = Field(
+        default_factory=list, description="What does not prevent the launch: a folder that has changed."
+    )
     runs: int = Field(description="Runs that it would start.")
     estimate: Estimate | None = Field(description="Of all of them; null where there are problems.")
 
@@ -271,6 +369,7 @@ class InputCandidate(Wire):
     state: RunState | None = Field(description="Of the run; one that is not over yet is waited for.")
     synthetic: bool
     created_at: datetime
+    version: int | None = Field(None, description="Of a data set: its newest version.")
 
 
 class RunUpdate(Request):
@@ -502,15 +601,23 @@ class ArtifactFile(Wire):
     size: int
 
 
+NotFinite = Literal["NaN", "inf", "-inf"]
+"""How a number that JSON does not have is written."""
+
+
 class RunView(RunSummary):
     """One run, whole."""
 
     spec: dict[str, Any]
     inputs: dict[str, InputRef]
+    datasets: dict[str, DatasetReadView] = Field(
+        default_factory=dict,
+        description="Role → what the run read of a data set, and which version that was.",
+    )
     result: dict[str, Any] | None
     error: str | None = Field(description="End of the traceback of a failed run.")
     artifacts: list[ArtifactView]
-    latest: dict[str, float] = Field(description="Latest value of each metric.")
+    latest: dict[str, float | NotFinite] = Field(description="Latest value of each metric.")
     children: list[RunSummary] = Field(description="Of a recipe or sweep, in order; at most 1000.")
 
 
@@ -542,6 +649,15 @@ class MetricQuery(Request):
     points: int = Field(500, ge=2, le=5000, description="At most this many points a curve.")
 
 
+class Mark(Wire):
+    """A point of a curve whose value is not finite."""
+
+    step: int
+    value: NotFinite
+    epoch: float | None
+    at: datetime
+
+
 class Curve(Wire):
     """One metric of one run, down-sampled so that minima and maxima stay; the same call, the same points."""
 
@@ -552,6 +668,11 @@ class Curve(Wire):
     values: list[float | None] = Field(description="Null where the value was not a finite number.")
     epochs: list[float | None]
     times: list[datetime]
+    not_finite: int = Field(0, description="Points before down-sampling whose value is NaN or infinite.")
+    marks: list[Mark] = Field(
+        default_factory=list,
+        description="Points whose value is NaN or infinite: the first, the last, and at most about 100 between them.",
+    )
 
 
 class CompareQuery(Request):
@@ -601,10 +722,24 @@ class Comparison(Wire):
     missing: list[UUID] = Field(description="Asked for, but there are no such runs.")
     parameters: list[Parameter]
     metrics: dict[str, list[float | None]] = Field(
-        description="What the result says, else the last value of the curve."
+        description="What the result says, else the last value of the curve; null where that is not finite."
+    )
+    not_finite: dict[str, dict[int, NotFinite]] = Field(
+        default_factory=dict,
+        description="By metric, and by the place of the run: last values that are NaN or infinite.",
     )
     curves: list[str] = Field(description="Metrics of which at least one of the runs has a curve.")
-    importance: list[ParameterImportance] = Field(description="Of the metric asked for, the strongest first.")
+    importance: list[ParameterImportance] = Field(
+        description="Of the metric asked for, the strongest first. Over evaluations of one data and splits only: those "
+        "of which most are compared, of equally many the newest."
+    )
+    not_compared: list[str] = Field(
+        default_factory=list, description="Why numbers of some evaluations may not be compared with others'."
+    )
+    importance_over: list[UUID] = Field(
+        default_factory=list,
+        description="The runs that importance is over; all of them where they are comparable.",
+    )
 
 
 class LineageNode(Wire):
@@ -614,6 +749,7 @@ class LineageNode(Wire):
     stage: str | None = None
     state: RunState | None = None
     synthetic: bool = False
+    removed: bool = Field(False, description="A data set that was removed: it has no page.")
 
 
 class LineageEdge(Wire):
@@ -958,6 +1094,9 @@ class AblationPoint(Wire):
     mean: float | None = None
     std: float | None = Field(None, description="Sample std (ddof 1) over splits.")
     n: int = 0
+    note: str = Field(
+        "", description="Why a run that looks like this point is not shown: other data or splits."
+    )
 
 
 class AblationSummary(Wire):
@@ -982,4 +1121,6 @@ class AblationView(AblationSummary):
     metric: str
     on: Literal["test", "val"]
     synthetic: bool
+    measured: str = Field(description="Stands for the data and splits of the baseline and every point.")
+    recorded: bool = Field(description="Whether the baseline's data and splits are known.")
     points: list[AblationPoint]

@@ -21,8 +21,20 @@ class BadCheckpoint(BadInput):
     """A weights or checkpoint file is not what it claims to be."""
 
 
+class Diverged(BadInput):
+    """A training's numbers are no longer finite, so it has no result."""
+
+
 class MissingInput(BadInput):
     """A stage was started without an input that it needs."""
+
+
+class InputChanged(BadInput):
+    """A file of an input changed, appeared or vanished while the stage ran: the result would be of neither."""
+
+
+class OtherRun(BadInput):
+    """The workspace holds another run: another stage, spec or input, or a state of another format."""
 
 
 class Stopped(ViseError):

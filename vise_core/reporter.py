@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
 
 from .board import Board
 
@@ -76,13 +77,10 @@ class LocalReporter:
         log.debug("%s %s/%s %s", phase, done, total, unit)
 
     def artifact(self, name: str, path: Path) -> None:
-        target = self.folder / name
-        if path.is_dir():
-            shutil.copytree(path, target, dirs_exist_ok=True)
-        else:
-            target = target.with_suffix(path.suffix)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, target)
+        target = self.folder / name if path.is_dir() else (self.folder / name).with_suffix(path.suffix)
+        if target.resolve() != path.resolve():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _replace(target, path)
         self.artifacts[name] = target
 
     def checkpoint(self, path: Path) -> None:
@@ -96,3 +94,27 @@ class LocalReporter:
 
     def call_helpers(self, most: int) -> None:
         """There are none."""
+
+
+def _replace(target: Path, source: Path) -> None:
+    """Put a copy of a file or folder at ``target``, in place of all that was there."""
+    part, old = (target.with_name(f".{target.name}.{uuid4().hex}.{end}") for end in ("part", "old"))
+    try:
+        if source.is_dir():
+            shutil.copytree(source, part)
+        else:
+            shutil.copy2(source, part)
+        if target.is_dir() or (target.exists() and part.is_dir()):
+            # No folder can be renamed over another that holds files.
+            target.rename(old)
+        part.replace(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise
+    finally:
+        for path in (part, old):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)

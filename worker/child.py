@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from backend.store.errors import in_words
 from vise_core.errors import Stopped, ViseError
 from vise_core.specs.stages import validate_spec
-from vise_core.stage import run_stage
+from vise_core.stage import prepare_stage
 
 from .context import context
 from .reporter import StoreReporter
@@ -40,6 +41,7 @@ class Order:
     spec: dict[str, Any]
     inputs: dict[str, Path]
     input_hashes: dict[str, str]
+    names: dict[str, str]
     workspace: Path
 
 
@@ -81,9 +83,17 @@ def carry_out(order: Order) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         spec = validate_spec(order.stage, order.spec)
-        result = run_stage(
-            order.stage, spec, order.inputs, order.workspace, reporter, input_hashes=order.input_hashes
+        stage = prepare_stage(
+            order.stage,
+            spec,
+            order.inputs,
+            order.workspace,
+            reporter,
+            input_hashes=order.input_hashes,
+            names=order.names,
         )
+        reporter.read(stage.hashes)
+        result = stage.run(reporter)
         outcome = {
             "result": result.model_dump(mode="json"),
             "headline": result.headline(),
@@ -95,7 +105,7 @@ def carry_out(order: Order) -> int:
     except ViseError as error:
         outcome, code = {"reason": str(error)}, REFUSED
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
+        reason = in_words(error)
         outcome, code = {"reason": reason, "error": traceback.format_exc()[-8000:]}, CRASHED
     if code != DONE:
         reporter.log(

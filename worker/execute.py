@@ -21,11 +21,12 @@ from uuid import UUID
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from backend.store import artifacts, datasets, states
-from backend.store.errors import StaleToken
+from backend.store import artifacts, dataset_versions, datasets, folders, states
+from backend.store.errors import StaleToken, in_words
 from backend.store.states import Claim
 from backend.store.tables import Upload
 from vise_client.schemas import RunState
+from vise_core import listing
 from vise_core.errors import ViseError
 from vise_core.specs.recipes import InputRef
 
@@ -75,7 +76,7 @@ def execute(run_id: UUID, stopping: threading.Event, busy: Busy) -> None:
     except Exception as error:
         # Not the stage's fault: give the run back now, and do not wait for the lease to run out.
         log.exception("run %s could not be carried through", run_id)
-        _give_back(here, claim, f"{here.name} failed: {type(error).__name__}: {error}")
+        _give_back(here, claim, f"{here.name} failed: {in_words(error)}")
     finally:
         busy.run_id = None
         shutil.rmtree(workspace, ignore_errors=True)
@@ -154,7 +155,7 @@ def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
     for left in workspace.parent.glob(f"{claim.run_id}-*"):
         shutil.rmtree(left, ignore_errors=True)
     workspace.mkdir(parents=True)
-    inputs, hashes = {}, {}
+    inputs, hashes, names = {}, {}, {}
     for role, raw in claim.inputs.items():
         ref = InputRef.model_validate(raw)
         with here.sessions() as db:
@@ -167,10 +168,14 @@ def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
                 continue
             if ref.dataset is not None:
                 dataset = datasets.get(db, ref.dataset)
+                names[role] = dataset.name
                 if dataset.folder is not None:
-                    inputs[role] = datasets.resolve(here.settings.data_root, dataset.folder)
+                    inputs[role] = folders.resolve(here.settings.data_root, dataset.folder)
+                    if claim.stage == dataset_versions.SURVEY:
+                        _list(here, claim, inputs[role])
                     continue
-                made_by, name = dataset.run_id, datasets.DATA
+                made_by, name = dataset.run_id, dataset_versions.DATA
+            names.setdefault(role, str(name))
             artifact = artifacts.of_run(db, UUID(str(made_by)), str(name))
             manifest = artifact.manifest
         place = workspace / "inputs" / role
@@ -182,7 +187,13 @@ def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
         with storage.open(key) as file:
             for row in json.load(file):
                 storage.get(row["sha256"], workspace / "state" / row["path"], link=False)
-    return Order(claim.run_id, claim.token, claim.stage, claim.spec, inputs, hashes, workspace)
+    return Order(claim.run_id, claim.token, claim.stage, claim.spec, inputs, hashes, names, workspace)
+
+
+def _list(here: Context, claim: Claim, folder: Path) -> None:
+    """Keep how the folder looks before it is hashed: what changes from here on differs from the survey's version."""
+    rows = listing.pack(listing.list_folder(folder))
+    here.write(lambda db: dataset_versions.keep_listing(db, claim.run_id, rows))
 
 
 def _write_end(

@@ -22,7 +22,7 @@ from vise_core.specs.presets import PRESETS
 from vise_core.specs.recipe_registry import RECIPES
 from vise_core.specs.stages import STAGES
 
-from .dependencies import Db, editor
+from .dependencies import Config, Db, editor
 
 router = APIRouter(tags=["catalogue"])
 
@@ -53,11 +53,14 @@ def _stages() -> list[StageView]:
 
 
 @router.post("/stages/{name}/validate", response_model=LaunchCheck, dependencies=[editor])
-def validate(name: str, body: StageDraft, db: Db) -> LaunchCheck:
-    """Everything that is wrong with a draft, by field; where nothing is, its time, memory and disk."""
+def validate(name: str, body: StageDraft, db: Db, settings: Config) -> LaunchCheck:
+    """Everything that is wrong with a draft, by field; where nothing is, its time, memory and disk.
+
+    Warnings do not prevent the launch: a registered folder that has changed since its newest version.
+    """
     if name not in STAGES:
         raise NotFound(f"there is no stage {name}; one of {', '.join(STAGES)}")
-    return drafts.check(db, name, body)
+    return drafts.check(db, name, body, settings.data_root)
 
 
 @router.get("/inputs", response_model=list[InputCandidate])

@@ -12,10 +12,20 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from backend.store import audit, datasets
+from backend.store import audit, dataset_usage, dataset_versions, datasets, folders, runs
 from backend.store.database import Sessions
 from backend.store.tables import Upload
-from vise_client.schemas import DatasetCreate, DatasetFromUrl, DatasetView
+from vise_client.schemas import (
+    DatasetCreate,
+    DatasetFromUrl,
+    DatasetUpdate,
+    DatasetUsage,
+    DatasetVersionView,
+    DatasetView,
+    FolderChanges,
+    RunState,
+    RunView,
+)
 from vise_core.specs.data import DataKind
 
 from .dependencies import Config, Db, Store, Who, admin
@@ -35,14 +45,14 @@ def list_datasets(
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> list[DatasetView]:
-    """By name, each with what a look through it found."""
+    """By name, each with its newest version."""
     found = datasets.list_datasets(db, search=search, kind=kind, offset=offset, limit=limit)
     return datasets.views(db, found)
 
 
 @router.post("", response_model=DatasetView, status_code=201, dependencies=[admin])
 def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> DatasetView:
-    """Register a folder below the server's data root; a run looks through it."""
+    """Register a folder below the server's data root; a run surveys it, which makes version 1."""
     dataset = datasets.register(db, settings.data_root, body, who.user_id)
     db.flush()
     db.refresh(dataset)
@@ -120,9 +130,68 @@ def read(dataset_id: UUID, db: Db) -> DatasetView:
     return datasets.view(db, datasets.get(db, dataset_id))
 
 
+@router.patch("/{dataset_id}", response_model=DatasetView, dependencies=[admin])
+def update(dataset_id: UUID, body: DatasetUpdate, db: Db) -> DatasetView:
+    """Rename or describe it; runs that read it show the new name."""
+    return datasets.view(db, datasets.update(db, dataset_id, body))
+
+
+@router.post("/{dataset_id}/rescan", response_model=RunView, status_code=202, dependencies=[admin])
+def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
+    """Survey a registered folder again: the run that does it. Another content becomes the next version."""
+    run = datasets.rescan(db, settings.data_root, dataset_id, who.user_id)
+    db.flush()
+    return runs.view(db, run.id)
+
+
+@router.get("/{dataset_id}/changes", response_model=FolderChanges)
+def changes(dataset_id: UUID, db: Db, settings: Config) -> FolderChanges:
+    """Whether the folder still is the newest version, by names, sizes and times; no file is read.
+
+    Of a big folder the first response says that the comparison is under way; ask again.
+    """
+    return folders.changes(db, settings.data_root, datasets.get(db, dataset_id))
+
+
+@router.get("/{dataset_id}/versions", response_model=list[DatasetVersionView])
+def versions(
+    dataset_id: UUID,
+    db: Db,
+    before: Annotated[int | None, Query(ge=1, description="Only versions with a lower number.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+) -> list[DatasetVersionView]:
+    """Its versions, newest first."""
+    datasets.get(db, dataset_id)
+    return dataset_versions.list_versions(db, dataset_id, before=before, limit=limit)
+
+
+@router.get("/{dataset_id}/runs", response_model=DatasetUsage)
+def usage(
+    dataset_id: UUID,
+    db: Db,
+    version: Annotated[int | None, Query(ge=1, description="Only runs that read this version.")] = None,
+    unknown: Annotated[bool, Query(description="Only runs that read what is no known version.")] = False,
+    state: RunState | None = None,
+    surveys: Annotated[bool, Query(description="Also the surveys of the data set.")] = False,
+    cursor: UUID | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+) -> DatasetUsage:
+    """Which runs read it, and in which version, newest first. A removed data set is still known by its id."""
+    return dataset_usage.usage(
+        db,
+        dataset_id,
+        version=version,
+        unknown=unknown,
+        state=state,
+        surveys=surveys,
+        cursor=cursor,
+        limit=limit,
+    )
+
+
 @router.delete("/{dataset_id}", status_code=204, dependencies=[admin])
 def delete(dataset_id: UUID, db: Db) -> Response:
-    """Forget the entry; the files stay."""
+    """Remove the entry. Files and runs stay, and runs keep the name and version of what they read."""
     datasets.delete(db, dataset_id)
     return Response(status_code=204)
 

@@ -9,10 +9,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
 
-from backend.store.errors import Conflict, Invalid, NotFound
+from backend.store.errors import Conflict, Invalid, NotFound, in_words
 from backend.store.storage import StorageError
 from vise_client.schemas import Problem
 
@@ -86,6 +86,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(StorageError)
     def _storage(request: Request, error: StorageError) -> JSONResponse:
         return answer(request, 410, "Gone", str(error))
+
+    @app.exception_handler(DataError)
+    @app.exception_handler(UnicodeEncodeError)
+    def _unstorable(request: Request, error: Exception) -> JSONResponse:
+        return answer(request, 422, "Invalid request", in_words(error))
 
     @app.exception_handler(OperationalError)
     def _database(request: Request, error: OperationalError) -> JSONResponse:

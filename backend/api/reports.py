@@ -37,6 +37,7 @@ from vise_core.report import (
     select_figure,
     select_table,
 )
+from vise_core.report.comparable import measured_on
 from vise_core.report.published import FIGURES, QUALITATIVE
 from vise_core.specs.evaluate import EvaluateResult
 
@@ -76,7 +77,7 @@ def choices(db: Db) -> Choices:
 def results(
     db: Db, wanted: Wanted, format: ReportFormat = "markdown", tag: Tag = None, synthetic: Synthetic = None
 ) -> Response:
-    """One table of all evaluations: method by task and protocol."""
+    """One table of all evaluations: method by task and protocol, a column for each data and splits."""
     if format not in ("markdown", "csv", "latex"):
         raise Invalid("format", "results come as markdown, csv or latex")
     found = [result for _, result in _newest(db, wanted, tag, synthetic)]
@@ -97,7 +98,15 @@ def _newest(
     asked = {name: value for name, value in wanted.model_dump().items() if value is not None}
     stored = evaluations.results(db, tag=tag, synthetic=synthetic)
     for run, result in sorted(stored, key=lambda pair: pair[1].synthetic):
-        place = (result.method, result.backbone, result.task, result.protocol, result.setup)
+        place = (
+            result.method,
+            result.backbone,
+            result.task,
+            result.protocol,
+            result.setup,
+            result.metric,
+            measured_on(result).key,
+        )
         if all(getattr(result, name) == value for name, value in asked.items()):
             found.setdefault(place, (run, result))
     if not found:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from backend.store.database import Sessions
 from backend.store.tables import Engagement, Prediction
 from vise_client.schemas import EngagementView, PredictionView
+from vise_core.specs.images import IMAGE_KINDS, image_kind
 
 from .errors import ApiProblem
 
@@ -23,6 +24,9 @@ Answer = TypeVar("Answer", PredictionView, EngagementView)
 
 LOOK_SECONDS = 3.0
 """Between two looks at the row of a question: the answer is told by a notification, which may be lost."""
+
+
+_READ = f"{', '.join(IMAGE_KINDS[:-1])} or {IMAGE_KINDS[-1]}"
 
 
 async def read_image(image: UploadFile, most: int) -> bytes:
@@ -36,12 +40,12 @@ async def read_image(image: UploadFile, most: int) -> bytes:
         )
     head = data[:512].lstrip()
     if head.startswith((b"<svg", b"<?xml", b"<!DOCTYPE", b"<html")):
-        raise ApiProblem(
-            415, "Not an image", "SVG and HTML are not pictures here; send JPEG, PNG, WebP, GIF, BMP or TIFF"
-        )
-    known = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*")
-    if not data.startswith(known) and not (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
-        raise ApiProblem(415, "Not an image", "send JPEG, PNG, WebP, GIF, BMP or TIFF")
+        raise ApiProblem(415, "Not an image", f"SVG and HTML are not pictures here; send {_READ}")
+    kind = image_kind(data)
+    if kind is None:
+        raise ApiProblem(415, "Not an image", f"send {_READ}")
+    if kind not in IMAGE_KINDS:
+        raise ApiProblem(415, "Not an image that is read", f"{kind} is not read; send {_READ}")
     return data
 
 

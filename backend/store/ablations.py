@@ -18,6 +18,7 @@ from vise_client.schemas import (
     RecipeCreate,
     RunState,
 )
+from vise_core.report.comparable import data_difference, measured_on, split_differences
 from vise_core.specs.ablation_kinds import (
     ABLATION_KINDS,
     AblationKind,
@@ -30,7 +31,7 @@ from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.recipes import RecipeSpec
 from vise_core.specs.stages import STAGES
 
-from . import evaluations, runs
+from . import dataset_reads, evaluations, runs
 from .errors import Conflict, Invalid, NotFound
 from .lineage_match import Change, Node, chain, matches, value_at
 from .tables import Ablation, Run, User
@@ -93,7 +94,9 @@ def view(db: Session, ablation_id: UUID) -> AblationView:
     node = _baseline(db, ablation.baseline_id, kind)
     baseline = evaluations.result(db, ablation.baseline_id, "baseline")
     user = db.get(User, ablation.created_by) if ablation.created_by else None
-    points = [_point(db, node, kind, number, changes) for number, changes in enumerate(ablation.changes)]
+    points = [
+        _point(db, node, kind, number, changes, baseline) for number, changes in enumerate(ablation.changes)
+    ]
     return AblationView(
         **_summary(ablation, user.email if user else None).model_dump(),
         title=kind.title,
@@ -106,6 +109,8 @@ def view(db: Session, ablation_id: UUID) -> AblationView:
         metric=baseline.metric,
         on="val" if baseline.test_mean is None else "test",
         synthetic=baseline.synthetic,
+        measured=measured_on(baseline).key,
+        recorded=baseline.data is not None,
         points=points,
     )
 
@@ -121,20 +126,22 @@ def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Ru
     kind = _kind(ablation)
     node = _baseline(db, ablation.baseline_id, kind)
     change = Change(kind.stage, ablation.changes[number])
-    if matches(db, node, change):
+    baseline = evaluations.result(db, ablation.baseline_id, "baseline")
+    if any(not _not_comparable(run, baseline) for run in matches(db, node, change)):
         raise Conflict("a run fills this point already, or is about to")
     label = point_label(kind, _values(node, kind, ablation.changes[number]))
-    baseline = evaluations.result(db, ablation.baseline_id, "baseline")
     method = kind.methods.get(label) or f"{baseline.method}, {label}"[:80]
     steps: dict[str, Any] = {}
     made: dict[UUID, str] = {}
 
     def source(one: Node) -> dict[str, Any]:
         """Where the counterpart of a node comes from: a run that there is, or a new step."""
-        found = matches(db, one, change)
+        # Evaluations that may not be compared with the baseline do not fill the point.
+        found = [] if one is node else matches(db, one, change)
         if found:
             return {"run": found[0].id}
         if one.run.id not in made:
+            require_same_data(db, one)
             inputs: dict[str, Any] = {role: {"dataset": dataset} for role, dataset in one.datasets.items()}
             for role, (node_read, artifact) in one.sources.items():
                 inputs[role] = source(node_read) | {"artifact": artifact}
@@ -156,9 +163,45 @@ def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Ru
     return runs.create_recipe(db, RecipeCreate(spec=recipe, tags=[TAG]), user)
 
 
-def _point(db: Session, node: Node, kind: AblationKind, number: int, changes: Changes) -> AblationPoint:
+def require_same_data(db: Session, node: Node) -> None:
+    """Raises Conflict where a new run would read another content of a data set than the node's run did."""
+    for role, read in dataset_reads.views(db, [node.run.id]).get(node.run.id, {}).items():
+        if read.removed:
+            raise Conflict(f"{node.run.name!r} reads the data set {read.name!r}, which was removed")
+        newest = dataset_reads.newest_versions(db, [read.dataset_id]).get(read.dataset_id)
+        if newest is None or newest.sha256 == node.digests.get(role):
+            continue
+        if newest.sha256 is None:
+            raise Conflict(f"the content of the data set {read.name!r} is not known: rescan it first")
+        raise Conflict(
+            f"{node.run.name!r} read another content of the data set {read.name!r} than its newest version, "
+            f"{newest.number}: run it again, and choose that run as the baseline"
+        )
+
+
+def _not_comparable(run: Run, baseline: EvaluateResult) -> str:
+    """Why a succeeded run's numbers do not go with the baseline's; empty where they do, or it has none yet."""
+    if run.state != RunState.succeeded.value:
+        return ""
+    result = EvaluateResult.model_validate(run.result)
+    mine, theirs = measured_on(result), measured_on(baseline)
+    if difference := data_difference(mine, theirs):
+        return f"its run {run.name!r} was measured on {difference} than the baseline"
+    if result.metric != baseline.metric:
+        return f"its run {run.name!r} has the metric {result.metric}, and the baseline {baseline.metric}"
+    # Runs of older versions did not record their splits; equal data and equal specs, as these have, split alike.
+    if mine.recorded and theirs.recorded and (differences := split_differences(mine, theirs)):
+        return f"its run {run.name!r} has other splits than the baseline: {'; '.join(differences)}"
+    return ""
+
+
+def _point(
+    db: Session, node: Node, kind: AblationKind, number: int, changes: Changes, baseline: EvaluateResult
+) -> AblationPoint:
     values = _values(node, kind, changes)
-    found = matches(db, node, Change(kind.stage, changes, dead=True))
+    matching = matches(db, node, Change(kind.stage, changes, dead=True))
+    why = {one.id: _not_comparable(one, baseline) for one in matching if one.id != node.run.id}
+    found = [one for one in matching if not why.get(one.id)]
     run = next((one for one in found if one.id == node.run.id), found[0] if found else None)
     point = AblationPoint(
         number=number,
@@ -169,6 +212,7 @@ def _point(db: Session, node: Node, kind: AblationKind, number: int, changes: Ch
         state="missing" if run is None else RunState(run.state),
         run=None if run is None else run.id,
         parent=None if run is None else run.parent_id,
+        note=next(filter(None, why.values()), "") if run is None else "",
     )
     if run is None or run.state != RunState.succeeded.value:
         return point

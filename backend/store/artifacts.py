@@ -12,7 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from vise_core.stage import manifest_sha256, tree_manifest
+from vise_core.errors import BadInput
+from vise_core.hashing import manifest_sha256, tree_manifest
+from vise_core.names import printable_name, printable_text
 
 from .errors import NotFound
 from .states import check_token
@@ -21,8 +23,14 @@ from .tables import Artifact
 
 
 def upload(storage: Storage, path: Path) -> tuple[list[dict[str, Any]], str]:
-    """Store every file; (manifest, digest of the whole). Long: do it outside a transaction."""
+    """Store every file; (manifest, digest of the whole). Long: do it outside a transaction.
+
+    Raises BadInput for a file whose name is not UTF-8: no manifest could hold it.
+    """
     manifest = tree_manifest(path)
+    strange = next((row["path"] for row in manifest if printable_text(row["path"]) != row["path"]), None)
+    if strange is not None:
+        raise BadInput(f"the file name {printable_name(strange)} is not UTF-8 text; rename the file")
     for row in manifest:
         storage.put(path if path.is_file() else path / row["path"], row["sha256"])
     return manifest, manifest[0]["sha256"] if path.is_file() else manifest_sha256(manifest)

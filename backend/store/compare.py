@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -12,15 +14,27 @@ from vise_client.schemas import (
     ComparedRun,
     CompareQuery,
     Comparison,
+    DatasetReadView,
+    NotFinite,
     Parameter,
     ParameterImportance,
     RunState,
 )
+from vise_core.report.comparable import (
+    NOT_RECORDED,
+    MeasuredOn,
+    data_difference,
+    measured_on,
+    split_differences,
+)
 from vise_core.specs.difference import differing, flatten
+from vise_core.specs.evaluate import EvaluateResult
 
+from . import dataset_reads
 from .errors import Invalid
+from .marks import not_finite_name
 from .metrics import SYSTEM
-from .tables import Dataset, MetricLatest, Run
+from .tables import MetricLatest, Run
 
 
 def compare(db: Session, query: CompareQuery) -> Comparison:
@@ -31,6 +45,7 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
     rows = {row.id: row for row in db.scalars(select(Run).where(Run.id.in_(query.run_ids)))}
     found = [rows[i] for i in dict.fromkeys(query.run_ids) if i in rows]
     metrics: dict[str, list[float | None]] = {}
+    not_finite: dict[str, dict[int, NotFinite]] = {}
     curves = set()
     place = {run.id: position for position, run in enumerate(found)}
     # What results say comes first: a stage names its most telling number first.
@@ -48,18 +63,24 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
         column = metrics.setdefault(key, [None] * len(found))
         if last is not None and key not in rows[run_id].headline:
             column[place[run_id]] = _finite(last)
+            if not math.isfinite(last):
+                not_finite.setdefault(key, {})[place[run_id]] = not_finite_name(last)
     if query.metric is not None and query.metric not in metrics:
         raise Invalid("metric", f"none of these runs has {query.metric!r}; they have {', '.join(metrics)}")
     names = _names(db, found)
-    flat = [_parameters(run, names) for run in found]
+    reads = dataset_reads.views(db, [run.id for run in found])
+    flat = [_parameters(run, names, reads.get(run.id, {})) for run in found]
     differ = set(differing(flat))
     parameters = {
         path: [spec.get(path) for spec in flat] for path in dict.fromkeys(p for spec in flat for p in spec)
     }
     from vise_core.report.importance import importance  # NumPy imports for long; the API starts without it
 
+    groups = _comparable(found)
+    over = max(groups, key=len)  # of equally many the first, which is the newest
     told = importance(
-        {p: v for p, v in parameters.items() if p in differ}, metrics.get(query.metric or "", [])
+        {p: [v[i] for i in over] for p, v in parameters.items() if p in differ},
+        [value for i, value in enumerate(metrics.get(query.metric or "", [])) if i in set(over)],
     )
     return Comparison(
         runs=[
@@ -77,6 +98,7 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
         missing=[i for i in query.run_ids if i not in rows],
         parameters=[Parameter(path=p, differs=p in differ, values=v) for p, v in parameters.items()],
         metrics=metrics,
+        not_finite=not_finite,
         curves=sorted(curves),
         importance=[
             ParameterImportance(
@@ -89,28 +111,78 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
         ]
         if query.metric is not None
         else [],
+        importance_over=[found[i].id for i in over],
+        not_compared=_not_compared(found),
     )
 
 
-def _parameters(run: Run, names: dict[str, str]) -> dict[str, Any]:
-    """The run's spec and, as ``inputs.<role>``, the names of what it reads."""
+def _measured(run: Run) -> MeasuredOn | None:
+    """What an evaluation was measured on; None where it has no result yet, and for other stages."""
+    if run.stage != "evaluate" or run.result is None:
+        return None
+    try:
+        return measured_on(EvaluateResult.model_validate(run.result))
+    except ValidationError:
+        return None
+
+
+def _comparable(runs: Sequence[Run]) -> list[list[int]]:
+    """Places of the runs whose numbers may be compared, of evaluations: those of the same data and splits.
+
+    Runs of other stages, and those without a result, are compared by whoever asks for them together. Groups come in
+    the order of their newest run.
+    """
+    groups: dict[str, list[int]] = {}
+    for place, run in enumerate(runs):
+        measured = _measured(run)
+        key = "" if measured is None else measured.key if measured.recorded else f"{measured.key} {run.id}"
+        groups.setdefault(key, []).append(place)
+    return sorted(groups.values(), key=lambda places: max(runs[i].id for i in places), reverse=True) or [[]]
+
+
+def _not_compared(runs: Sequence[Run]) -> list[str]:
+    """Why the numbers of some evaluations may not be compared, one sentence each; nothing where all may."""
+    variants: dict[str, tuple[MeasuredOn, list[str]]] = {}
+    for run in runs:
+        if (measured := _measured(run)) is not None:
+            variants.setdefault(measured.key, (measured, []))[1].append(f"{run.name} ({str(run.id)[-4:]})")
+    told = []
+    recorded = [(one, names) for one, names in variants.values() if one.recorded]
+    for one, names in recorded[1:]:
+        first, others = recorded[0]
+        if difference := data_difference(one, first):
+            told.append(f"{_some(names)}: {difference} than {_some(others)}")
+        elif differences := split_differences(one, first):
+            told.append(f"{_some(names)}: other splits than {_some(others)}: {'; '.join(differences)}")
+    unrecorded = [name for one, names in variants.values() if not one.recorded for name in names]
+    return told + ([f"{_some(unrecorded)}: {NOT_RECORDED}"] if unrecorded else [])
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _parameters(run: Run, names: Mapping[str, str], reads: Mapping[str, DatasetReadView]) -> dict[str, Any]:
+    """The run's spec and, as ``inputs.<role>``, the names of what it reads, of a data set with the version."""
     inputs = {
-        f"inputs.{role}": names.get(str(ref.get("run") or ref.get("dataset")), "deleted")
+        f"inputs.{role}": f"{reads[role].label} ({_short(reads[role])})"
+        if role in reads
+        else names.get(str(ref.get("run")), "deleted")
         for role, ref in run.inputs.items()
     }
     return inputs | flatten(run.spec)
 
 
+def _short(read: DatasetReadView) -> str:
+    """A few characters that differ where the content does: of its digest, or of the data set's id."""
+    return (read.sha256 or str(read.dataset_id))[-4:]
+
+
 def _names(db: Session, found: list[Run]) -> dict[str, str]:
-    """{id: name and the end of the id} of all runs and data sets that these read."""
-    wanted = {str(ref.get("run") or ref.get("dataset")) for run in found for ref in run.inputs.values()} - {
-        "None"
-    }
-    named = {}
-    for table in (Run, Dataset):
-        for i, name in db.execute(select(table.id, table.name).where(table.id.in_(wanted))):
-            named[str(i)] = f"{name} ({str(i)[-4:]})"
-    return named
+    """{id: name and the end of the id} of all runs that these read."""
+    wanted = {str(ref["run"]) for run in found for ref in run.inputs.values() if ref.get("run")}
+    rows = db.execute(select(Run.id, Run.name).where(Run.id.in_(wanted)))
+    return {str(i): f"{name} ({str(i)[-4:]})" for i, name in rows}
 
 
 def _finite(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator as compare
 import re
 from collections.abc import Callable
@@ -103,6 +104,11 @@ def _one(field: Field, operator: str, value: Any, now: datetime) -> Any:
         return _spec(field, operator, value)
     if field.kind == "metric":
         number = metric_value(field.rule)
+        if isinstance(value, float) and not math.isfinite(value):
+            # Equal to itself in PostgreSQL, NaN too.
+            return Run.id.in_(
+                select(MetricLatest.run_id).where(MetricLatest.key == field.key, number == value)
+            )
         rows = select(MetricLatest.run_id).where(MetricLatest.key == field.key, finite(number))
         if value is None:
             return Run.id.not_in(rows)

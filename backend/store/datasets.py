@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from vise_client.schemas import DatasetCreate, DatasetView, RunCreate, RunState
-from vise_core.specs.data import DataKind, FetchSpec, SurveyResult
+from vise_client.schemas import (
+    DatasetCreate,
+    DatasetUpdate,
+    DatasetVersionView,
+    DatasetView,
+    RunCreate,
+    RunState,
+)
+from vise_core.specs.data import DataKind, FetchSpec
 from vise_core.specs.integrity import IntegrityReport
 from vise_core.specs.recipes import InputRef
 
-from . import runs
+from . import dataset_versions, folders, runs, states
+from .dataset_reads import newest_versions
+from .dataset_versions import SURVEY
 from .errors import Conflict, Invalid, NotFound
-from .tables import Artifact, Dataset, Run, Upload
-
-DATA, SURVEY = "data", "survey"
+from .tables import Artifact, Dataset, DatasetRead, Run, Upload
 
 
 def register(db: Session, root: Path | None, request: DatasetCreate, user: UUID | None = None) -> Dataset:
@@ -29,16 +36,66 @@ def register(db: Session, root: Path | None, request: DatasetCreate, user: UUID 
 
     Raises Invalid where the folder is not below the data root, Conflict where the name is taken.
     """
-    folder = resolve(root, request.folder)
+    folder = folders.resolve(root, request.folder)
     dataset = _add(db, Dataset(**request.model_dump(), synthetic=_says_synthetic(folder)))
-    look = RunCreate(
+    dataset.survey_id = _survey(db, dataset, f"Survey {request.name}", user).id
+    return dataset
+
+
+def rescan(db: Session, root: Path | None, dataset_id: UUID, user: UUID | None = None) -> Run:
+    """Survey a registered folder again; it becomes the next version where its content is another.
+
+    Returns the survey that is under way already, if one is. Raises NotFound; Conflict for what never changes; Invalid
+    where the folder is gone.
+    """
+    dataset = db.scalar(select(Dataset).where(Dataset.id == dataset_id).with_for_update())
+    if dataset is None:
+        raise NotFound(f"there is no data set {dataset_id}")
+    if dataset.folder is None:
+        raise Conflict(f"{dataset.name!r} was uploaded or downloaded, and never changes")
+    folders.resolve(root, dataset.folder)
+    under_way = db.scalar(_surveys(dataset_id).limit(1))
+    if under_way is not None:
+        return under_way
+    run = _survey(db, dataset, f"Rescan {dataset.name}", user)
+    dataset.survey_id = run.id
+    return run
+
+
+def update(db: Session, dataset_id: UUID, request: DatasetUpdate) -> Dataset:
+    """Rename or describe a data set. Raises NotFound, and Conflict where the name is taken."""
+    dataset = get(db, dataset_id)
+    name = dataset.name if request.name is None else request.name.strip()
+    try:
+        with db.begin_nested():
+            dataset.name = name
+            if request.description is not None:
+                dataset.description = request.description
+            db.flush()
+    except IntegrityError as error:
+        raise Conflict(f"there is a data set named {name!r} already; choose another name") from error
+    return dataset
+
+
+def _survey(db: Session, dataset: Dataset, name: str, user: UUID | None) -> Run:
+    body = RunCreate(
         stage=SURVEY,
-        name=f"Look through {request.name}",
-        spec={"kind": request.kind},
+        name=name,
+        spec={"kind": dataset.kind},
         inputs={"dataset": InputRef(dataset=dataset.id)},
     )
-    dataset.survey_id = runs.create_run(db, look, user).id
-    return dataset
+    return runs.create_run(db, body, user)
+
+
+def _surveys(dataset_id: UUID) -> Select[Run]:
+    """Surveys of the data set that are not over yet."""
+    return (
+        select(Run)
+        .join(DatasetRead, DatasetRead.run_id == Run.id)
+        .where(DatasetRead.dataset_id == dataset_id, Run.stage == SURVEY)
+        .where(Run.state.in_([state.value for state in states.LIVE]))
+        .order_by(Run.id.desc())
+    )
 
 
 def bring_in(
@@ -77,18 +134,6 @@ def bring_in(
     )
 
 
-def resolve(root: Path | None, folder: str) -> Path:
-    """The folder on this machine. Links are followed before it is checked, so none leads out."""
-    if root is None:
-        raise Invalid("folder", "this server has no data root: set VISE_DATA_ROOT and start it again")
-    place = (root / folder).resolve()
-    if not place.is_relative_to(root.resolve()) or "\0" in folder:
-        raise Invalid("folder", "must lie below the server's data root")
-    if not place.is_dir():
-        raise Invalid("folder", f"there is no folder {folder!r} below the server's data root")
-    return place
-
-
 def get(db: Session, dataset_id: UUID) -> Dataset:
     dataset = db.get(Dataset, dataset_id)
     if dataset is None:
@@ -108,23 +153,43 @@ def list_datasets(
 
 
 def views(db: Session, found: Sequence[Dataset]) -> list[DatasetView]:
-    """With what the runs that brought them in, or looked through them, say: three queries for any number."""
-    ids = {one.run_id for one in found} | {one.survey_id for one in found}
-    by_id = {run.id: run for run in db.scalars(select(Run).where(Run.id.in_(ids)))}
-    surveys = select(Artifact.run_id, Artifact.id).where(Artifact.run_id.in_(ids), Artifact.name == SURVEY)
+    """Each with its newest version and the run that surveys it or brings it in: a few queries for any number."""
+    newest = newest_versions(db, [one.id for one in found])
+    versions = dict(zip(newest, dataset_versions.views(db, list(newest.values())), strict=True))
+    run_ids = {one.run_id for one in found} | {one.survey_id for one in found}
+    by_id = {run.id: run for run in db.scalars(select(Run).where(Run.id.in_(run_ids)))}
+    looks = {version.survey_id for version in versions.values()}
+    surveys = select(Artifact.run_id, Artifact.id).where(Artifact.run_id.in_(looks), Artifact.name == SURVEY)
     pictures = {row.run_id: row.id for row in db.execute(surveys)}
-    return [_view(one, by_id, pictures) for one in found]
+    return [_view(one, by_id, versions.get(one.id), pictures) for one in found]
 
 
 def view(db: Session, dataset: Dataset) -> DatasetView:
-    """One data set, with the newest integrity checks on it."""
+    """One data set, with the newest integrity checks on its newest version."""
     (found,) = views(db, [dataset])
-    return found.model_copy(update={"integrity": _integrity(db, dataset.id)})
+    sha256 = found.version.sha256 if found.version is not None else None
+    return found.model_copy(update={"integrity": _integrity(db, dataset.id, sha256)})
 
 
 def delete(db: Session, dataset_id: UUID) -> None:
-    """Forget the entry; the files stay."""
-    db.delete(get(db, dataset_id))
+    """Remove the entry; files and runs stay, and runs keep the name and version of what they read.
+
+    Raises NotFound; Conflict where a run that is not over needs it.
+    """
+    dataset = get(db, dataset_id)
+    for survey in db.scalars(_surveys(dataset_id)):
+        states.request_cancel(db, survey.id)
+    needing = db.scalar(
+        select(Run.name)
+        .join(DatasetRead, DatasetRead.run_id == Run.id)
+        .where(DatasetRead.dataset_id == dataset_id, Run.stage != SURVEY)
+        .where(Run.state.in_([state.value for state in states.LIVE]))
+        .order_by(Run.id)
+        .limit(1)
+    )
+    if needing is not None:
+        raise Conflict(f"the run {needing!r} reads it and is not over; cancel it or wait for its end")
+    db.delete(dataset)
 
 
 def _add(db: Session, dataset: Dataset) -> Dataset:
@@ -136,29 +201,38 @@ def _add(db: Session, dataset: Dataset) -> Dataset:
     return dataset
 
 
-def _view(dataset: Dataset, by_id: dict[UUID, Run], pictures: dict[UUID, UUID]) -> DatasetView:
-    plain = DatasetView.model_validate(dataset)
-    looked = by_id.get(dataset.run_id or dataset.survey_id)  # type: ignore[arg-type]
-    if looked is None:
-        return plain
-    changes: dict[str, object] = {"thumbnails": pictures.get(looked.id)}
-    if looked.result is not None:
-        changes["found"] = SurveyResult.model_validate(looked.result)
-        changes["synthetic"] = dataset.synthetic or looked.synthetic
-    if dataset.run_id is not None and looked.state != RunState.succeeded.value:
-        over = RunState(looked.state).final
-        changes |= {"state": "failed" if over else "arriving", "reason": looked.reason}
-    return plain.model_copy(update=changes)
+def _view(
+    dataset: Dataset,
+    by_id: Mapping[UUID, Run],
+    version: DatasetVersionView | None,
+    pictures: Mapping[UUID, UUID],
+) -> DatasetView:
+    changes: dict[str, object] = {"version": version}
+    if version is not None:
+        changes["found"] = version.found
+        changes["thumbnails"] = pictures.get(version.survey_id) if version.survey_id else None
+        changes["synthetic"] = dataset.synthetic or (version.found is not None and version.found.synthetic)
+    survey = by_id.get(dataset.survey_id) if dataset.survey_id else None
+    if survey is not None:
+        changes |= {"survey_state": RunState(survey.state), "survey_reason": survey.reason}
+    bringer = by_id.get(dataset.run_id) if dataset.run_id else None
+    if bringer is not None and bringer.state != RunState.succeeded.value:
+        over = RunState(bringer.state).final
+        changes |= {"state": "failed" if over else "arriving", "reason": bringer.reason}
+    return DatasetView.model_validate(dataset).model_copy(update=changes)
 
 
-def _integrity(db: Session, dataset_id: UUID) -> IntegrityReport | None:
-    """Of the newest evaluation or integrity run that read the data set."""
+def _integrity(db: Session, dataset_id: UUID, sha256: str | None) -> IntegrityReport | None:
+    """Of the newest evaluation or integrity run that read this content of the data set."""
+    read = (DatasetRead.dataset_id == dataset_id, DatasetRead.role == dataset_versions.ROLE)
     result = db.scalar(
         select(Run.result)
+        .join(DatasetRead, DatasetRead.run_id == Run.id)
         .where(
             Run.stage.in_(["evaluate", "integrity"]),
             Run.state == RunState.succeeded.value,
-            Run.inputs["dataset"]["dataset"].astext == str(dataset_id),
+            *read,
+            DatasetRead.sha256.is_not_distinct_from(sha256),
         )
         .order_by(Run.id.desc())
         .limit(1)

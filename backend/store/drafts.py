@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,8 +16,9 @@ from vise_core.specs.estimate import Estimate, InputFacts, PastRun, estimate, to
 from vise_core.specs.recipes import InputRef, SweepSpec
 from vise_core.specs.stages import STAGES, validate_spec
 
-from . import runs
+from . import folders, runs
 from .conditions import phrase
+from .dataset_reads import newest_versions
 from .errors import Invalid
 from .tables import Artifact, Dataset, Run
 
@@ -30,8 +32,11 @@ DATASET_KINDS = {
 LIVE = (RunState.waiting, RunState.queued, RunState.running, RunState.pausing, RunState.paused)
 
 
-def check(db: Session, stage: str, draft: StageDraft) -> LaunchCheck:
-    """All problems at once, each at its field; an estimate where there is none."""
+def check(db: Session, stage: str, draft: StageDraft, root: Path | None) -> LaunchCheck:
+    """All problems at once, each at its field; an estimate where there is none.
+
+    ``root``: the data root; a folder below it that has changed since it was surveyed is a warning.
+    """
     points, found = _points(stage, draft)
     specs: list[Spec] = []
     for point in points:
@@ -56,7 +61,21 @@ def check(db: Session, stage: str, draft: StageDraft) -> LaunchCheck:
         except Invalid as error:
             found.append(FieldProblem(field=error.field, message=error.message))
     whole = None if found else _estimate(db, stage, specs, draft.inputs)
-    return LaunchCheck(problems=found, runs=len(points), estimate=whole)
+    warnings = _warnings(db, draft.inputs, root)
+    return LaunchCheck(problems=found, warnings=warnings, runs=len(points), estimate=whole)
+
+
+def _warnings(db: Session, inputs: Mapping[str, InputRef], root: Path | None) -> list[FieldProblem]:
+    """Of each data set that a run would read: whether its folder still is the newest version."""
+    found = []
+    for role, ref in inputs.items():
+        dataset = db.get(Dataset, ref.dataset) if ref.dataset is not None else None
+        if dataset is None:
+            continue
+        told = folders.changes(db, root, dataset)
+        if not told.settled:
+            found.append(FieldProblem(field=f"inputs.{role}", message=told.sentence))
+    return found
 
 
 def candidates(
@@ -94,7 +113,10 @@ def candidates(
     datasets = select(Dataset).where(Dataset.kind.in_(kinds))
     if search:
         datasets = datasets.where(Dataset.name.icontains(search, autoescape=True))
-    for dataset in db.scalars(datasets.order_by(Dataset.name).limit(limit)):
+    rows = db.scalars(datasets.order_by(Dataset.name).limit(limit)).all()
+    newest = newest_versions(db, [dataset.id for dataset in rows])
+    for dataset in rows:
+        version = newest.get(dataset.id)
         found.append(
             InputCandidate(
                 ref=InputRef(dataset=dataset.id),
@@ -103,6 +125,7 @@ def candidates(
                 state=None,
                 synthetic=dataset.synthetic,
                 created_at=dataset.created_at,
+                version=version.number if version is not None else None,
             )
         )
     return found[:limit]
@@ -199,9 +222,10 @@ def _run(db: Session, ref: InputRef | None) -> Run | None:
 
 
 def _items(db: Session, ref: InputRef) -> int | None:
+    if ref.dataset is not None:
+        version = newest_versions(db, [ref.dataset]).get(ref.dataset)
+        return ((version.found if version is not None else None) or {}).get("images") or None
     run = _run(db, ref)
-    if ref.dataset is not None and (dataset := db.get(Dataset, ref.dataset)) is not None:
-        run = db.get(Run, dataset.run_id or dataset.survey_id)
     if run is None:
         return None
     if ref.artifact == "evaluation_set":

@@ -1,5 +1,7 @@
 """What the store refuses, and why."""
 
+from sqlalchemy.exc import DataError, StatementError
+
 from vise_core.errors import BadInput, ViseError
 
 
@@ -21,3 +23,13 @@ class Invalid(BadInput):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field, self.message = field, message
+
+
+def in_words(error: Exception) -> str:
+    """An exception's type and message for people: of a failed statement what the database says, never its SQL."""
+    cause = error.orig if isinstance(error, StatementError) and error.orig is not None else error
+    lines = str(cause).splitlines()
+    if isinstance(error, DataError) or isinstance(cause, UnicodeError):
+        return f"a value cannot be stored: {lines[0] if lines else type(cause).__name__}"
+    message = "\n".join(lines[:1] if cause is not error else lines)
+    return f"{type(cause).__name__}: {message}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -11,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from vise_client.schemas import RunState
 from vise_core.report import Choices, Comparison
+from vise_core.report.comparable import MeasuredOn
 from vise_core.report.qualitative import Pictures
-from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.evaluate import EvaluateResult, EvaluationData
 from vise_core.specs.explain import QualitativeResult
 
 from . import artifacts
@@ -26,14 +28,22 @@ MAX_RESULTS = 20_000
 
 
 class Identity(NamedTuple):
-    """What an evaluation is of. Of several runs of one identity the newest counts."""
+    """What an evaluation is of. Of several runs of one identity the newest counts.
+
+    ``measured`` stands for its data and splits (``MeasuredOn.key``): a newer result of other data hides no older one.
+    """
 
     method: str
     backbone: str
     task: str
     protocol: str
     setup: str
+    metric: str
     synthetic: bool
+    measured: str
+
+
+TEXTS = Identity._fields[:6]
 
 
 # What a succeeded run is of never changes, and reading it out of 10,000 results takes seconds.
@@ -43,10 +53,11 @@ _identities: dict[UUID, Identity] = {}
 def results(
     db: Session, *, tag: str | None = None, synthetic: bool | None = None
 ) -> list[tuple[str, EvaluateResult]]:
-    """(run id, result): of each method, backbone, task, protocol and setup the newest succeeded evaluation.
+    """(run id, result): of each method, backbone, task, protocol, setup, metric, data and splits the newest one.
 
-    ``tag``: only of runs that carry it, or whose recipe or sweep does. ``synthetic``: only of generated, or only of
-    real data. Newest first. A result that today's schema cannot read, from an older version, is left out.
+    Of succeeded evaluations. ``tag``: only of runs that carry it, or whose recipe or sweep does. ``synthetic``: only of
+    generated, or only of real data. Newest first. A result that today's schema cannot read, from an older version, is
+    left out.
     """
     newest: dict[Identity, UUID] = {}
     for run, identity in _all(db, tag):
@@ -94,13 +105,48 @@ def _all(db: Session, tag: str | None) -> list[tuple[UUID, Identity]]:
         if len(_identities) > 10 * MAX_RESULTS:
             _identities.clear()
             unknown = list(ids)
-        texts = [Run.result[name].as_string() for name in Identity._fields[:-1]]
-        for run, flag, *facts in db.execute(
-            select(Run.id, Run.result["synthetic"].as_boolean(), *texts).where(Run.id.in_(unknown))
-        ):
-            method, backbone, task, protocol, setup = (str(fact or "") for fact in facts)
-            _identities[run] = Identity(method, backbone, task, protocol, setup or "image", bool(flag))
+        _identities.update(_read_identities(db, unknown))
     return [(run, _identities[run]) for run in ids if run in _identities]
+
+
+def _read_identities(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, Identity]:
+    texts = [Run.result[name].as_string() for name in TEXTS]
+    data = Run.result["data"].as_json()
+    rows = db.execute(
+        select(Run.id, Run.result["synthetic"].as_boolean(), data, *texts).where(Run.id.in_(run_ids))
+    ).all()
+    older = _measured_unrecorded(db, [run for run, _, measured, *_ in rows if measured is None])
+    found = {}
+    for run, flag, measured, *facts in rows:
+        method, backbone, task, protocol, setup, metric = (str(fact or "") for fact in facts)
+        key = older[run] if measured is None else recorded_on(measured).key
+        found[run] = Identity(
+            method, backbone, task, protocol, setup or "image", metric or "accuracy", bool(flag), key
+        )
+    return found
+
+
+def _measured_unrecorded(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """{run: what stands for data and splits} of results that do not record them, from older versions."""
+    if not run_ids:
+        return {}
+    folder = Run.result["provenance"]["inputs"]["dataset"].as_string()
+    rows = db.execute(select(Run.id, folder, Run.result["splits"].as_json()).where(Run.id.in_(run_ids)))
+    return {
+        run: MeasuredOn(
+            data=None,
+            classes=(),
+            parts=(),
+            sizes=tuple(tuple(split.get("sizes", (0, 0, 0))) for split in splits or ()),
+            folder=digest or "",
+        ).key
+        for run, digest, splits in rows
+    }
+
+
+def recorded_on(data: dict[str, Any]) -> MeasuredOn:
+    """What a result's field ``data`` says; without the parts of splits, which the digests stand for."""
+    return MeasuredOn(data=EvaluationData.model_validate(data), classes=(), parts=(), sizes=())
 
 
 def result(db: Session, run_id: UUID, field: str) -> EvaluateResult:

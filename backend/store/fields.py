@@ -48,6 +48,7 @@ _EXPECTS: dict[Kind, str] = {
     "spec": "a number, a word or a quoted text",
     "metric": "a number",
 }
+_NOT_FINITE = ("nan", "inf", "-inf")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -176,6 +177,8 @@ def read_value(field: Field, text: str, operator: str, *, quoted: bool) -> objec
             return UUID(text)
         except ValueError:
             raise wrong from None
+    if field.kind == "metric" and operator not in _ORDER and not quoted and text.lower() in _NOT_FINITE:
+        return float(text)
     number = None if quoted else as_number(text)
     if field.kind == "spec" and operator not in _ORDER:
         return text if number is None else number

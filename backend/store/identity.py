@@ -1,5 +1,7 @@
 """What makes two runs the same experiment: all of spec and inputs, but for seeds and splits.
 
+An input that is a data set counts by the digest of its content.
+
 ``group_key`` stands for what is averaged over, ``replicate`` for which of the repetitions a run is.
 """
 
@@ -10,12 +12,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from vise_core.specs.stages import STAGES
 
+from . import dataset_reads
 from .tables import Run, RunParam
 
 TEXT = 200
@@ -38,19 +42,34 @@ def identity(
     spec: Mapping[str, Any],
     inputs: Mapping[str, Any],
     sources: Mapping[str, tuple[str, Identity]],
+    digests: Mapping[str, str] | None = None,
 ) -> Identity:
     """Of a run of ``stage`` with this whole spec; ``sources``: run id → (stage, identity) of what it reads from.
+
+    ``digests``: role → digest of the content of a data set. It stands for the data set: runs on two of its versions
+    are two experiments, and the same content under another name is the same experiment.
 
     Ten evaluations of ten pretrainings that differ by their seed are one experiment, ten times.
     """
     same = {name: value for name, value in spec.items() if name not in ("seed", "splits")}
+    if isinstance(spec.get("task"), Mapping) and not spec["task"].get("name", "-"):
+        # As older specs wrote it out: a task without a name of its own is named after its data set.
+        same["task"] = {**spec["task"], "name": spec["task"]["kind"]}
     varies: dict[str, Any] = {"seed": spec.get("seed")}
     if isinstance(spec.get("splits"), Mapping):
         # Split i is the same however many are asked for, so their number makes no other experiment.
-        same["splits"] = {n: v for n, v in spec["splits"].items() if n not in ("seed", "count")}
+        # Splits of before stratification had no such field: they are the same experiment as those that say no to it.
+        same["splits"] = {
+            name: value
+            for name, value in spec["splits"].items()
+            if name not in ("seed", "count") and (name, value) != ("stratify", False)
+        }
         varies["splits"] = spec["splits"].get("seed")
     read: dict[str, Any] = {}
     for role, ref in inputs.items():
+        if ref.get("dataset") and digests and role in digests:
+            read[role] = {"data": digests[role]}
+            continue
         if ref.get("run") not in sources:
             read[role] = ref
             continue
@@ -65,6 +84,29 @@ def note(db: Session, run: Run) -> None:
     """Write a new run's identity and its parameters. The run must be in the database, and what it reads from too."""
     if run.kind != "stage":
         return
+    found = _of(db, run, dataset_reads.plan(db, run))
+    run.group_key, run.replicate = found.group_key, found.replicate
+    parameters = [{"run_id": run.id, **row} for row in leaves(run.spec)]
+    if parameters:
+        db.execute(insert(RunParam), parameters)
+
+
+def renew(db: Session, run_id: UUID) -> None:
+    """Write a run's identity anew once it has read its data, and that of all runs that read from it."""
+    pending = [run_id]
+    while pending:
+        run = db.get_one(Run, pending.pop(0))
+        found = _of(db, run, dataset_reads.digests(db, run.id))
+        if (run.group_key, run.replicate) == (found.group_key, found.replicate):
+            continue
+        run.group_key, run.replicate = found.group_key, found.replicate
+        db.flush()
+        pending += db.scalars(
+            select(Run.id).where(Run.depends_on.contains([run.id]), Run.kind == "stage").order_by(Run.id)
+        )
+
+
+def _of(db: Session, run: Run, digests: Mapping[str, str]) -> Identity:
     rows = db.execute(
         select(Run.id, Run.stage, Run.group_key, Run.replicate).where(Run.id.in_(run.depends_on))
     )
@@ -73,11 +115,7 @@ def note(db: Session, run: Run) -> None:
         for id_, stage, key, replicate in rows
         if key is not None and replicate is not None
     }
-    found = identity(run.stage or "", run.spec, run.inputs, sources)
-    run.group_key, run.replicate = found.group_key, found.replicate
-    parameters = [{"run_id": run.id, **row} for row in leaves(run.spec)]
-    if parameters:
-        db.execute(insert(RunParam), parameters)
+    return identity(run.stage or "", run.spec, run.inputs, sources, digests)
 
 
 def note_together(runs: Sequence[Run]) -> None:

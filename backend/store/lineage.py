@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from vise_client.schemas import Lineage, LineageEdge, LineageNode, RunState
+from vise_client.schemas import DatasetReadView, Lineage, LineageEdge, LineageNode, RunState
 
-from . import runs
+from . import dataset_reads, runs
 from .tables import Dataset, Model, Run
 
 MAX_NODES = 200
@@ -35,12 +36,15 @@ def lineage(db: Session, run_id: UUID) -> Lineage:
     made = dict(start)
     truncated |= _gather(db, made, start, upwards=False)
     found |= made
+    reads = dataset_reads.views(db, found)
     edges = [
         LineageEdge(source=source, target=row.id, artifact=artifact)
         for row in found.values()
-        for source, artifact in _sources(row.inputs)
+        for source, artifact in _sources(row.inputs, reads.get(row.id, {}))
     ]
-    datasets = db.scalars(select(Dataset).where(Dataset.id.in_(e.source for e in edges)).limit(MAX_NODES))
+    generated = set(
+        db.scalars(select(Dataset.id).where(Dataset.id.in_({e.source for e in edges}), Dataset.synthetic))
+    )
     models = db.scalars(select(Model).where(Model.run_id.in_(made)).order_by(Model.id).limit(MAX_NODES))
     nodes = [
         LineageNode(
@@ -48,7 +52,16 @@ def lineage(db: Session, run_id: UUID) -> Lineage:
         )
         for r in found.values()
     ]
-    nodes += [LineageNode(kind="dataset", id=d.id, name=d.name, synthetic=d.synthetic) for d in datasets]
+    nodes += [
+        LineageNode(
+            kind="dataset",
+            id=read.dataset_id,
+            name=read.name,
+            synthetic=read.dataset_id in generated,
+            removed=read.removed,
+        )
+        for read in {r.dataset_id: r for roles in reads.values() for r in roles.values()}.values()
+    ]
     for model in models:
         nodes.append(LineageNode(kind="model", id=model.id, name=model.name, synthetic=model.synthetic))
         edges.append(LineageEdge(source=model.run_id, target=model.id, artifact="predictor"))
@@ -80,11 +93,14 @@ def _gather(db: Session, found: dict[UUID, Any], frontier: Collection[UUID], *, 
     return True
 
 
-def _sources(inputs: dict[str, Any]) -> Iterator[tuple[UUID, str]]:
-    """(id of the run or data set, name of the artifact or ``data set``) of each input."""
-    refs: Iterable[dict[str, Any]] = inputs.values()
-    for ref in refs:
+def _sources(
+    inputs: Mapping[str, dict[str, Any]], reads: Mapping[str, DatasetReadView] = MappingProxyType({})
+) -> Iterator[tuple[UUID, str]]:
+    """(id of the run or data set, name of the artifact, or which version) of each input."""
+    for role, ref in inputs.items():
         if ref.get("run"):
             yield UUID(ref["run"]), str(ref["artifact"])
         elif ref.get("dataset"):
-            yield UUID(ref["dataset"]), "data set"
+            read = reads.get(role)
+            version = f", {read.which}" if read is not None and read.sha256 is not None else ""
+            yield UUID(ref["dataset"]), f"data set{version}"

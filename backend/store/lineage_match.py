@@ -15,6 +15,7 @@ from vise_client.schemas import RunState
 from vise_core.specs.recipes import with_values
 from vise_core.specs.stages import validate_spec
 
+from . import dataset_reads
 from .errors import Invalid
 from .runs import get, invalid_from
 from .tables import Run
@@ -22,16 +23,18 @@ from .tables import Run
 MAX_CANDIDATES = 500
 DEAD = (RunState.failed.value, RunState.cancelled.value)
 MEANINGLESS: dict[str, tuple[str, ...]] = {"evaluate": ("method",)}
-"""Fields that name a run and change nothing of it; ``compute`` of any stage is another."""
+"""Fields that name a run and change nothing of it; ``compute`` and the task's name of any stage are others."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A run with those that it reads from: role → (node, artifact), and data sets by role."""
+    """A run with those that it reads from: role → (node, artifact); by role, data sets and the digests of their
+    content (where the run has not read them yet, of their newest versions)."""
 
     run: Run
     sources: dict[str, tuple[Node, str]]
     datasets: dict[str, str]
+    digests: dict[str, str]
 
     def reaches(self, stage: str) -> bool:
         """Whether the run, or one that it comes from, is of the stage."""
@@ -75,7 +78,7 @@ def chain(db: Session, run_id: UUID, known: dict[UUID, Node] | None = None) -> N
             if ref.get("run")
         }
         datasets = {role: ref["dataset"] for role, ref in run.inputs.items() if ref.get("dataset")}
-        known[run_id] = Node(run, sources, datasets)
+        known[run_id] = Node(run, sources, datasets, dataset_reads.digests(db, run_id))
     return known[run_id]
 
 
@@ -104,18 +107,27 @@ def _matches(db: Session, node: Node, change: Change) -> list[Run]:
         statement = statement.where(Run.depends_on.overlap(fewest))
     found = db.scalars(statement.order_by(Run.id.desc()).limit(MAX_CANDIDATES)).all()
     wanted = _meaning(node.run.stage or "", change.spec(node))
-    same = [run for run in found if _reads(run, node, options) and _same(run, wanted)]
+    digests = dataset_reads.digests_of(db, [run.id for run in found] if node.datasets else [])
+    same = [run for run in found if _reads(run, node, options, digests) and _same(run, wanted)]
     rank = {RunState.succeeded.value: 0} | dict.fromkeys(DEAD, 2)
     return sorted(same, key=lambda run: rank.get(run.state, 1))
 
 
-def _reads(run: Run, node: Node, options: Mapping[str, list[UUID]]) -> bool:
-    """Whether it reads the same artifacts of counterparts, and the same data sets."""
+def _reads(
+    run: Run,
+    node: Node,
+    options: Mapping[str, list[UUID]],
+    digests: Mapping[UUID, Mapping[str, str]],
+) -> bool:
+    """Whether it reads the same artifacts of counterparts, and the same content of data sets."""
     if run.inputs.keys() != node.run.inputs.keys():
         return False
     for role, ref in run.inputs.items():
         if role in node.datasets:
-            if ref.get("dataset") != node.datasets[role]:
+            sha256 = digests[run.id].get(role)
+            if not ref.get("dataset") or sha256 != node.digests.get(role):
+                return False
+            if sha256 is None and ref["dataset"] != node.datasets[role]:
                 return False
         elif ref.get("artifact") != node.sources[role][1] or UUID(ref["run"]) not in options[role]:
             return False
@@ -133,7 +145,10 @@ def _same(run: Run, wanted: dict[str, Any]) -> bool:
 
 def _meaning(stage: str, spec: dict[str, Any]) -> dict[str, Any]:
     left_out = {"compute", *MEANINGLESS.get(stage, ())}
-    return {name: value for name, value in spec.items() if name not in left_out}
+    kept = {name: value for name, value in spec.items() if name not in left_out}
+    if isinstance(kept.get("task"), Mapping):
+        kept["task"] = {name: value for name, value in kept["task"].items() if name != "name"}
+    return kept
 
 
 def value_at(spec: Mapping[str, Any], path: str) -> Any:

@@ -19,6 +19,7 @@ from . import status
 from .conditions import condition, duration, finite, metric_value, phrase
 from .errors import Invalid
 from .fields import RULES, Field, find_field
+from .marks import wire_number
 from .query import parse
 from .tables import MetricLatest, Run, RunParam, User
 
@@ -170,8 +171,8 @@ def column_values(
         for run_id, key, *values in db.execute(statement):
             for column in metrics:
                 value = values[RULES.index(column.rule)]
-                if column.key == key and value is not None and value - value == 0:  # Finite.
-                    found[run_id][column.name] = value
+                if column.key == key and value is not None:
+                    found[run_id][column.name] = wire_number(value)
     params = [c for c in columns if c.kind == "spec"]
     if params and run_ids:
         statement = (

@@ -10,6 +10,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from vise_client.schemas import LogLevel, LogLine
+from vise_core.names import printable_text
 
 from .database import Sessions
 from .states import check_token
@@ -24,13 +25,12 @@ def append(db: Session, run_id: UUID, token: int, lines: Sequence[tuple[datetime
     """Add (time, level, message) lines. Raises StaleToken."""
     check_token(db, run_id, token)
     if lines:
-        # PostgreSQL's text holds no NUL.
         rows = [
             {
                 "run_id": run_id,
                 "at": at,
                 "level": level,
-                "message": message.replace("\0", "")[:MAX_CHARACTERS],
+                "message": printable_text(message)[:MAX_CHARACTERS],
             }
             for at, level, message in lines
         ]

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from vise_client.schemas import Curve, MetricQuery
 
-from . import chunks, summaries
+from . import chunks, marks, summaries
 from .states import check_token
 from .tables import MetricLatest
 
@@ -182,7 +182,8 @@ def curves(db: Session, query: MetricQuery) -> list[Curve]:
 
     Per curve, steps are cut into buckets of equal count; the points of least and of greatest value of each bucket
     stay, and so do the first and the last: peaks survive, and the same call gives the same points. What is not a
-    finite number stays only in a bucket that has no other, so that it hides no peak.
+    finite number stays only in a bucket that has no other, so that it hides no peak; where such points are, the curve's
+    marks say.
     """
     # Two points a bucket, and room for the first and the last.
     buckets = max(1, (query.points - 2) // 2)
@@ -207,6 +208,7 @@ def curves(db: Session, query: MetricQuery) -> list[Curve]:
         rows = db.execute(_LONG, long | {"points": query.points, "buckets": buckets})
         for (run_id, key, total), group in groupby(rows, key=lambda row: (row.run_id, row.key, row.total)):
             made.append(_curve(run_id, key, total, [(r.step, r.value, r.epoch, r.at) for r in group]))
+    made = marks.marked(db, made)
     place = {run_id: position for position, run_id in reversed(list(enumerate(query.run_ids)))}
     return sorted(made, key=lambda curve: (place[curve.run_id], curve.key))
 

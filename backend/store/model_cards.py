@@ -19,7 +19,7 @@ from vise_core.specs.integrity import IntegrityReport
 from vise_core.specs.model_card import CardMetric, LineageStep, ModelFacts
 from vise_core.specs.recipes import InputRef
 
-from . import artifacts
+from . import artifacts, dataset_reads
 from .models import get
 from .storage import Storage
 from .tables import Artifact, Dataset, Model, Run
@@ -66,6 +66,7 @@ def facts_of(db: Session, model: Model) -> ModelFacts:
 
 def lineage(db: Session, run: Run, depth: int = 1) -> Iterator[LineageStep]:
     """All that the run was made from, each step before what it was made from itself."""
+    reads = dataset_reads.views(db, [run.id]).get(run.id, {})
     for role, raw in run.inputs.items():
         ref = InputRef.model_validate(raw)
         if ref.dataset is not None:
@@ -74,7 +75,7 @@ def lineage(db: Session, run: Run, depth: int = 1) -> Iterator[LineageStep]:
                 role=role,
                 kind="data set",
                 id=str(ref.dataset),
-                name=dataset.name if dataset else "no longer registered",
+                name=reads[role].label if role in reads else "no longer registered",
                 synthetic=dataset.synthetic if dataset else False,
                 depth=depth,
             )

@@ -11,6 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from vise_client.schemas import ModelCreate, ModelView, RunState
+from vise_core.report.comparable import data_difference, measured_on, split_differences
+from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.recipes import RecipeSpec
 
 from .errors import Conflict, Invalid, NotFound
@@ -68,6 +70,7 @@ def register_best(db: Session, parent: Run, children: Sequence[Run]) -> None:
     ]
     if not candidates:
         return  # whatever reads texts makes no predictor
+    _require_comparable(candidates)
     best = max(candidates, key=_validation_score)
     # One at a time, so that two recipes that end at once do not choose the same name.
     _lock_registry(db)
@@ -77,6 +80,28 @@ def register_best(db: Session, parent: Run, children: Sequence[Run]) -> None:
         number += 1
         name = f"{wish.name} {number}"
     register(db, ModelCreate(run_id=best.id, name=name, default=True))
+
+
+def _require_comparable(runs: Sequence[Run]) -> None:
+    """Raises Invalid where val is not of the same metric, data and splits in all: the highest is not the best."""
+    if len(runs) < 2:
+        return
+    results = [EvaluateResult.model_validate(run.result) for run in runs]
+    first = results[0]
+    for run, result in zip(runs[1:], results[1:], strict=True):
+        mine, other = measured_on(result), measured_on(first)
+        if result.metric != first.metric:
+            why = f"has the metric {result.metric}, and {runs[0].name!r} {first.metric}"
+        elif difference := data_difference(mine, other):
+            why = f"was measured on {difference} than {runs[0].name!r}"
+        elif differences := split_differences(mine, other):
+            why = f"has other splits than {runs[0].name!r}: {'; '.join(differences)}"
+        else:
+            continue
+        raise Invalid(
+            "register_best.among",
+            f"the best cannot be told: {run.name!r} {why}. Register one of them by hand",
+        )
 
 
 def set_default(db: Session, model_id: UUID) -> None:

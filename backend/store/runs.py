@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -30,9 +29,10 @@ from vise_core.specs.recipe_registry import RECIPES
 from vise_core.specs.recipes import InputRef, RecipeSpec, possible_steps
 from vise_core.specs.stages import STAGES, validate_spec
 
-from . import identity, metrics, states
+from . import dataset_reads, identity, metrics, states
 from .errors import Conflict, Invalid, NotFound
 from .listing import SHOWN, summaries
+from .marks import wire_number
 from .tables import Artifact, Dataset, MetricLatest, Model, Run, RunEvent, Upload, User
 
 MAX_CHILDREN = 1000
@@ -220,10 +220,11 @@ def view(db: Session, run_id: UUID) -> RunView:
         **own.model_dump(),
         spec=run.spec,
         inputs={role: InputRef.model_validate(ref) for role, ref in run.inputs.items()},
+        datasets=dataset_reads.views(db, [run_id]).get(run_id, {}),
         result=run.result,
         error=run.error,
         artifacts=[ArtifactView.model_validate(a) for a in artifacts],
-        latest={key: value for key, value in latest if value is not None and math.isfinite(value)},
+        latest={key: wire_number(value) for key, value in latest if value is not None},
         children=of_children,
     )
 

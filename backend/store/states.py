@@ -18,9 +18,10 @@ from sqlalchemy.orm import Session, aliased
 
 from vise_client.schemas import Progress, RunState
 from vise_core.errors import ViseError
+from vise_core.names import storable
 
+from . import dataset_versions, summaries
 from . import models as registry
-from . import summaries
 from .errors import Conflict, NotFound, StaleToken
 from .tables import Outbox, Run, RunEvent
 
@@ -201,7 +202,11 @@ def finish(
     reason: str | None = None,
     error: str | None = None,
 ) -> None:
-    """End a run that is held. Raises StaleToken where it is another's now."""
+    """End a run that is held. Raises StaleToken where it is another's now.
+
+    Texts that PostgreSQL cannot hold (NUL, surrogates) are escaped, so that a strange file name never loses a result.
+    """
+    result, headline, reason, error = (storable(value) for value in (result, headline, reason, error))
     values: dict[str, Any] = {
         "finished_at": func.now(),
         "lease_until": None,
@@ -210,9 +215,11 @@ def finish(
     }
     if state is RunState.succeeded:
         values |= {"result": result, "headline": headline or {}, "synthetic": Run.synthetic | synthetic}
-    if change(db, run_id, HELD, state, reason or "", token=token, values=values) is None:
+    run = change(db, run_id, HELD, state, reason or "", token=token, values=values)
+    if run is None:
         raise StaleToken(f"run {run_id} is no longer held with token {token}")
     if state is RunState.succeeded:
+        dataset_versions.note_end(db, run, result)
         summaries.set_final(db, run_id, headline or {}, result)
 
 

@@ -121,6 +121,61 @@ class Dataset(Base):
     __table_args__ = (CheckConstraint("(folder IS NULL) <> (run_id IS NULL)", name="one_place"),)
 
 
+class DatasetVersion(Base):
+    """One content of a data set, as a survey (or, of an archive, the run that unpacked it) found it."""
+
+    __tablename__ = "dataset_versions"
+
+    id: Mapped[UUID] = _id()
+    dataset_id: Mapped[UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    sha256: Mapped[str | None] = mapped_column(
+        comment="digest of the manifest; null: from before it was kept"
+    )
+    files: Mapped[int]
+    size: Mapped[int] = mapped_column(BigInteger, comment="bytes of all files")
+    found: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True), comment="SurveyResult of the newest survey of this content"
+    )
+    run_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("runs.id", ondelete="SET NULL"), comment="the run that first found this content"
+    )
+    survey_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("runs.id", ondelete="SET NULL"), comment="the newest run that found this content"
+    )
+    listing: Mapped[bytes | None] = mapped_column(
+        deferred=True, comment="paths with size and times (vise_core.listing); null: not known"
+    )
+    created_at: Mapped[datetime] = _now()
+    checked_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(), comment="when the newest survey found this content"
+    )
+
+    __table_args__ = (UniqueConstraint("dataset_id", "number"),)
+
+
+class DatasetRead(Base):
+    """What a run read of a data set. It outlives the data set: the run stays readable.
+
+    ``version`` is set only where the digest of what was read is that of the version.
+    """
+
+    __tablename__ = "dataset_reads"
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    role: Mapped[str] = mapped_column(primary_key=True)
+    dataset_id: Mapped[UUID] = mapped_column(comment="no foreign key: the data set may be removed")
+    name: Mapped[str] = mapped_column(comment="of the data set, when the run was created")
+    sha256: Mapped[str | None] = mapped_column(comment="digest of what was read; null: not read yet")
+    version: Mapped[int | None] = mapped_column(comment="the version with this digest")
+    newest: Mapped[int | None] = mapped_column(comment="the newest version when it was read")
+    listing: Mapped[bytes | None] = mapped_column(
+        deferred=True, comment="of a survey under way: the folder as it was before it was hashed"
+    )
+
+    __table_args__ = (Index(None, "dataset_id", "run_id"),)
+
+
 class Upload(Base):
     """A file that somebody sent; its bytes lie in storage. A run unpacks it."""
 
@@ -290,6 +345,17 @@ class MetricPoint(Base):
     value: Mapped[float] = mapped_column(Double)
     epoch: Mapped[float | None] = mapped_column(Double)
     at: Mapped[datetime] = _now()
+
+    __table_args__ = (
+        # Almost empty: charts find what is not a finite number without reading the history.
+        Index(
+            "ix_metric_points_not_finite",
+            "run_id",
+            "key",
+            "step",
+            postgresql_where=text("value IN ('NaN', 'Infinity', '-Infinity')"),
+        ),
+    )
 
 
 class MetricChunk(Base):

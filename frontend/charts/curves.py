@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 
 from vise_client.schemas import Curve
 
+from .marks import Axis, add_marks
 from .palette import colour, series_style
 
-Axis = Literal["step", "epoch", "time"]
 MOST_WITH_RAW = 12
 """With more lines than this, the raw points behind smoothed lines are noise and double the work."""
 MOST_IN_LEGEND = 24
@@ -51,7 +50,7 @@ def curve_figure(
     height: int = 280,
     y_title: str | None = None,
 ) -> go.Figure:
-    """One metric of one or several runs. A smoothed line keeps its raw points, faint."""
+    """One metric of one or several runs. A smoothed line keeps its raw points, faint; what is not finite has marks."""
     figure = go.Figure()
     unit = _time_unit(lines) if look.x == "time" else ("", 1.0)
     if len(lines) > MOST_IN_LEGEND:
@@ -79,6 +78,16 @@ def curve_figure(
             hovertemplate="%{y:.5g}"
             + (f"<extra>{line.name[:40]}</extra>" if len(lines) > 1 else "<extra></extra>"),
         )
+        add_marks(
+            figure,
+            line.curve,
+            look.x,
+            unit[1],
+            x,
+            smooth(y, look.smoothing),
+            name=line.name if len(lines) > 1 else "",
+            colour=style["color"],
+        )
     return _finish(figure, title, look, unit[0], height, legend=len(lines) > 1, y_title=y_title)
 
 
@@ -91,9 +100,8 @@ def band_figure(
         _time_unit([Line("", c) for _, curves in groups for c in curves]) if look.x == "time" else ("", 1.0)
     )
     for position, (name, curves) in enumerate(groups):
-        grid, mean, std = mean_and_std(
-            [_smoothed(curve, look, unit[1]) for curve in curves if any(v is not None for v in curve.values)]
-        )
+        finite = [curve for curve in curves if any(value is not None for value in curve.values)]
+        grid, mean, std = mean_and_std([_smoothed(curve, look, unit[1]) for curve in finite])
         if not len(grid):
             continue
         style = series_style(position, dark=dark)
@@ -111,13 +119,18 @@ def band_figure(
         figure.add_scatter(
             x=grid.tolist(),
             y=mean.tolist(),
-            name=f"{name} (n = {len(curves)})",
+            name=f"{name} (n = {len(finite)}{_diverged(curves)})",
             mode="lines",
             line=style | {"width": 2},
             legendgroup=name,
             hovertemplate="%{y:.5g}<extra>" + name[:40] + "</extra>",
         )
     return _finish(figure, title, look, unit[0], height, legend=True)
+
+
+def _diverged(curves: Sequence[Curve]) -> str:
+    some = sum(curve.not_finite > 0 for curve in curves)
+    return f"; {some} with NaN or inf" if some else ""
 
 
 def _add_crowd(figure: go.Figure, lines: Sequence[Line], look: Look, divisor: float, *, dark: bool) -> None:
@@ -146,6 +159,12 @@ def _add_crowd(figure: go.Figure, lines: Sequence[Line], look: Look, divisor: fl
             line={"color": stroke, "width": 1.3},
             hovertemplate="%{y:.5g}<extra>%{customdata}</extra>",
         )
+    for line in lines:
+        if line.curve.marks:
+            x, y = _points(line.curve, look.x, divisor)
+            shown = smooth(y, look.smoothing)
+            stroke = colour(line.position, dark=dark)
+            add_marks(figure, line.curve, look.x, divisor, x, shown, name=line.name, colour=stroke)
 
 
 def smooth(values: Sequence[float | None], weight: float) -> list[float | None]:
@@ -187,18 +206,32 @@ def has_epochs(curves: Sequence[Curve]) -> bool:
     return any(epoch is not None for curve in curves for epoch in curve.epochs)
 
 
-def grid_figure(base_lrs: list[float], weight_decays: list[float], values: list[list[float]]) -> go.Figure:
-    """Val metric over the grid: rows are learning rates, columns weight decays."""
+def grid_figure(
+    base_lrs: list[float],
+    weight_decays: list[float],
+    values: list[list[float | None]],
+    *,
+    title: str = "val, %",
+    digits: int = 1,
+) -> go.Figure:
+    """Val metric over the grid: rows are learning rates, columns weight decays. None: training diverged there."""
+    columns, rows = [f"{w:g}" for w in weight_decays], [f"{v:g}" for v in base_lrs]
     figure = go.Figure(
         go.Heatmap(
             z=values,
-            x=[f"{w:g}" for w in weight_decays],
-            y=[f"{v:g}" for v in base_lrs],
+            x=columns,
+            y=rows,
             colorscale="Cividis",
-            texttemplate="%{z:.1f}",
-            colorbar={"title": "val, %", "thickness": 12},
+            texttemplate=f"%{{z:.{digits}f}}",
+            colorbar={"title": title, "thickness": 12},
+            hoverongaps=False,
         )
     )
+    for row, line in zip(rows, values, strict=True):
+        for column, value in zip(columns, line, strict=True):
+            if value is None:
+                # A cell without a value has no text of its own.
+                figure.add_annotation(x=column, y=row, text="✕ diverged", showarrow=False)
     figure.update_layout(
         height=240,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},

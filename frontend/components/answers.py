@@ -18,6 +18,7 @@ from vise_client.schemas import ModelView, PredictionView
 from vise_core.specs.explain import CAM_METHODS, CLASS_FREE_METHODS, ColourMap
 
 from .asking import Shown, forget_answer, picture_of
+from .pictures import Drawn, drawn
 
 STATIC = {"displayModeBar": False}
 ACROSS = 4
@@ -74,11 +75,15 @@ def _panel(
 
 def _image_alone(shown: Shown) -> None:
     st.markdown("**The image**")
-    picture = shown.image.data if shown.image else shown.picture or _first_picture(shown)
-    if picture is None:
+    found = Drawn(shown.picture or _first_picture(shown))
+    if found.picture is None and shown.image is not None:
+        found = drawn(shown.image.data)
+    if found.picture is not None:
+        st.image(found.picture, width="stretch", alt=f"{shown.name}, as it was given")
+    elif shown.image is not None:
+        st.caption(f":material/broken_image: No picture: {plain(found.reason)}")
+    else:
         st.caption(":material/visibility_off: Forgotten. Its answers stay.")
-        return
-    st.image(picture, width="stretch", alt=f"{shown.name}, as it was given")
 
 
 def _first_picture(shown: Shown) -> bytes | None:

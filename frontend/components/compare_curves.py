@@ -6,6 +6,7 @@ from uuid import UUID
 
 import streamlit as st
 
+from frontend.charts import marks
 from frontend.charts.curves import CONFIG, Line, band_figure, curve_figure, has_epochs
 from frontend.charts.palette import is_dark
 from frontend.components.compare_runs import ALONE, group_names, names
@@ -25,7 +26,7 @@ def compare_curves(found: Comparison, by: str) -> None:
     shared = sorted(
         found.curves,
         # Those that most runs have come first; the loss before others.
-        key=lambda key: (-sum(v is not None for v in found.metrics[key]), key != "loss", key),
+        key=lambda key: (-_having(found, key), key != "loss", key),
     )
     # Many lines need all the room that there is.
     chosen = metric_controls(found.curves, shared[: 4 if len(found.runs) <= 20 else 1])
@@ -54,11 +55,18 @@ def compare_curves(found: Comparison, by: str) -> None:
             columns[position % len(columns)].plotly_chart(
                 figure, key=f"compare-{key}", config=CONFIG, alt=f"{key} of {len(mine)} runs over {look.x}"
             )
+        if told_of := marks.told_of_marks(curves):
+            st.caption(f"Values that are not finite ({marks.LEGEND}): {'; '.join(told_of)}.")
         if by != ALONE:
             st.caption(
                 "Lines are means, bands ± one standard deviation (ddof 1), where every run of the group has points; "
                 "n is the number of runs. Runs told at other steps are read between their points."
             )
+
+
+def _having(found: Comparison, key: str) -> int:
+    """Runs that have the metric, be its last value finite or not."""
+    return sum(value is not None for value in found.metrics[key]) + len(found.not_finite.get(key, {}))
 
 
 def _grouped(curves: list[Curve], groups: dict[UUID, str]) -> list[tuple[str, list[Curve]]]:

@@ -55,7 +55,8 @@ def table(found: Comparison, *, everything: bool) -> None:
     titles = names(found)
     state = {"state": [run.state.value for run in found.runs]}
     if len(titles) <= AS_COLUMNS:
-        columns: dict[str, Sequence[Any]] = {**state, **parameters, **found.metrics}
+        named = {key: _named(found, key) for key in found.metrics}
+        columns: dict[str, Sequence[Any]] = {**state, **parameters, **named}
         rows = [
             {"field": path, **{n: _shown(v) for n, v in zip(titles, values, strict=True)}}
             for path, values in columns.items()
@@ -65,11 +66,26 @@ def table(found: Comparison, *, everything: bool) -> None:
     wide = {
         "run": [f"run?run={run.id}#{title}" for run, title in zip(found.runs, titles, strict=True)],
         **state,
+        **_not_finite(found),
         **found.metrics,
         **{path: _column(values) for path, values in parameters.items()},
     }
     link = st.column_config.LinkColumn("run", display_text=r"#(.*)$", pinned=True)
     st.dataframe(wide, hide_index=True, column_config={"run": link}, height=480)
+
+
+def _named(found: Comparison, key: str) -> list[Any]:
+    """The values of a metric, with NaN and inf by name."""
+    return [found.not_finite.get(key, {}).get(i, value) for i, value in enumerate(found.metrics[key])]
+
+
+def _not_finite(found: Comparison) -> dict[str, list[str]]:
+    """A column that names what is NaN or inf in a run, where anything is: the metrics' own columns hold numbers."""
+    told = [
+        ", ".join(f"{key} {places[i]}" for key, places in found.not_finite.items() if i in places)
+        for i in range(len(found.runs))
+    ]
+    return {"not finite": told} if any(told) else {}
 
 
 def _column(values: Sequence[Any]) -> list[Any]:

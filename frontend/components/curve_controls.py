@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from frontend.charts.curves import Axis, Look
+from frontend.charts.curves import Look
+from frontend.charts.marks import Axis
 
 AXES: dict[str, Axis] = {"Step": "step", "Epoch": "epoch", "Wall time": "time"}
 

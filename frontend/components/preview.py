@@ -12,6 +12,10 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 from PIL import Image
 
+from vise_core.specs.images import image_kind
+
+from .pictures import drawn
+
 MOST_BYTES = 8 * 2**20
 """Of a file that must be whole to be read: images, Parquet, JSON."""
 TEXT_BYTES = 64 * 2**10
@@ -20,7 +24,16 @@ MOST_ROWS, MOST_COLUMNS, MOST_CELL = 50, 60, 500
 MOST_UNPACKED = 256 * 2**20
 """Of the first row group of a Parquet file, as its own footer declares it."""
 
-IMAGES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+IMAGES = {
+    **dict.fromkeys((".png", ".apng"), "PNG"),
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "JPEG"),
+    **dict.fromkeys((".bmp", ".dib"), "BMP"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
+    **{".webp": "WebP", ".gif": "GIF", ".avif": "AVIF"},
+}
+AS_THEY_ARE = ("PNG", "JPEG", "WEBP")
+"""Pillow's names of what browsers and Streamlit show without another encoding, of modes of 8 bits."""
 TEXTS = {
     ".txt",
     ".log",
@@ -80,19 +93,29 @@ def preview(name: str, size: int, data: bytes) -> Preview:
 
 
 def _image(data: bytes, expected: str) -> Preview:
-    """The bytes as they are, once the header says what the name does and the picture is not too large to decode."""
+    """The bytes as they are, or as a JPEG where browsers do not show them; decoded only where the header allows it."""
+    if image_kind(data) != expected:
+        return Preview("none", f"its content is not a {expected} picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=[expected]) as image:
-                width, height = image.size
+            with Image.open(io.BytesIO(data), formats=AS_THEY_ARE) as image:
+                (width, height), plain = image.size, image.mode in ("1", "L", "LA", "P", "RGB", "RGBA")
+                plain = plain and image.format in AS_THEY_ARE
     except Image.DecompressionBombError:
         return Preview("none", "it has too many pixels to show; download it")
     except Exception:
-        return Preview("none", f"its content is not a {expected} picture")
+        if expected.upper() in AS_THEY_ARE:
+            return Preview("none", f"its content is not a {expected} picture")
+        width, height, plain = 0, 0, False
     if width * height > MOST_PIXELS:
         return Preview("none", f"{width} × {height} are too many pixels to show; download it")
-    return Preview("image", f"{width} × {height} pixels", value=data)
+    if plain:
+        return Preview("image", f"{width} × {height} pixels", value=data)
+    found = drawn(data)
+    if found.picture is None:
+        return Preview("none", f"it cannot be shown: {found.reason}")
+    return Preview("image", "converted for display", value=found.picture)
 
 
 def _parquet(data: bytes) -> Preview:

@@ -92,11 +92,42 @@ def evaluation(values: dict[str, Any]) -> None:
             f"Early stopping ended {stopped} points of the grid: they show what they had on val then, and were not "
             "chosen. S_lr and S_wd are empty where they would need one of them."
         )
+    grid_notes(values["splits"])
     split = st.selectbox("Grid of split", range(len(values["splits"])))
     points = values["splits"][split]["grid"]
     lrs, wds = (list(dict.fromkeys(p[name] for p in points)) for name in ("base_lr", "weight_decay"))
     value = {(p["base_lr"], p["weight_decay"]): p["val"] for p in points}
-    st.plotly_chart(grid_figure(lrs, wds, [[value[lr, wd] for wd in wds] for lr in lrs]), key="grid")
+    figure = grid_figure(
+        lrs,
+        wds,
+        [[value[lr, wd] for wd in wds] for lr in lrs],
+        title=f"val{unit}",
+        digits=1 if metric.percent else 3,
+    )
+    st.plotly_chart(figure, key="grid")
+
+
+def grid_notes(splits: list[dict[str, Any]]) -> None:
+    """Warn of trainings that diverged, and of choices at the edge of the grid."""
+    points = [point for split in splits for point in split["grid"]]
+    diverged = [point for point in points if point["val"] is None]
+    if diverged:
+        rates = ", ".join(f"{rate:g}" for rate in sorted({point["base_lr"] for point in diverged}))
+        st.warning(
+            f"{len(diverged)} of {len(points)} trainings diverged (base LR {rates}): their loss or logits were not "
+            "finite. They have no value on val or test and were not chosen. S_lr and S_wd are empty where they would "
+            "need one of them.",
+            icon=":material/warning:",
+        )
+    for parameter, title in (("base_lr", "base LR"), ("weight_decay", "weight decay")):
+        for end, beyond in (("lowest", "lower"), ("highest", "higher")):
+            at = [str(split["split"]) for split in splits if split.get("edges", {}).get(parameter) == end]
+            if at:
+                st.caption(
+                    f":material/vertical_align_{'bottom' if end == 'lowest' else 'top'}: The chosen {title} is the "
+                    f"{end} of the grid in {len(at)} of {len(splits)} splits ({', '.join(at)}): a {beyond} one may be "
+                    "better."
+                )
 
 
 def register(run: RunView) -> None:

@@ -9,6 +9,8 @@ from itertools import groupby
 
 import streamlit as st
 
+from frontend.style import plain
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -64,7 +66,7 @@ def show_table(
 ) -> None:
     st.html(html_table(caption, headings, rows, left))
     if notes:
-        st.caption("; ".join(notes).replace("[", "\\[") + ".")
+        st.caption(plain("; ".join(notes)) + ".")
 
 
 def _outer(headings: Sequence[tuple[str, ...]], left: int) -> str:

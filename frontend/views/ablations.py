@@ -11,7 +11,7 @@ from frontend.charts.palette import is_dark
 from frontend.components.page import empty, page_title
 from frontend.components.table import Cell, show_table
 from frontend.session import client, errors_as_sentences, may_edit, query_id
-from frontend.style import synthetic_badge
+from frontend.style import plain, synthetic_badge
 from vise_client.schemas import AblationCreate, AblationPoint, AblationView, RunState
 from vise_core.report import OurFigure
 from vise_core.specs.ablation_kinds import ABLATION_KINDS, Kind
@@ -66,9 +66,15 @@ def references(view: AblationView, *, published: bool) -> list[Reference]:
         client().report_data("figure3", task=view.task, protocol=view.protocol, synthetic=view.synthetic)
     )
     points = [point for panel in figure.panels for point in panel.points]
+    comparable = [
+        point
+        for panel in figure.panels
+        if view.recorded and panel.measured == view.measured
+        for point in panel.points
+    ]
     ours = [
         Reference(point.method, point.mean, False)
-        for point in points
+        for point in comparable
         if point.mean is not None and point.method in REFERENCES[:2] and point.backbone == view.backbone
     ]
     paper = [
@@ -89,7 +95,7 @@ def references(view: AblationView, *, published: bool) -> list[Reference]:
             for point in panel.points
             if point.published is not None
         ]
-    return ours + paper
+    return ours + list(dict.fromkeys(paper))
 
 
 def chart_and_table(ablation_id: UUID) -> None:
@@ -123,6 +129,9 @@ def chart_and_table(ablation_id: UUID) -> None:
         [view.axis],
         ["mean ± sample standard deviation (ddof 1) over splits"],
     )
+    for point in view.points:
+        if point.note:
+            st.caption(plain(f"{point.label}: {point.note}."))
     if lines:
         show_table(
             "Lines to compare with",

@@ -15,8 +15,9 @@ from frontend.components.expected_engagement import choose_pretrained, expected_
 from frontend.components.image_source import choose_images
 from frontend.components.page import empty, page_title
 from frontend.components.paging import page_buttons, page_number
+from frontend.components.pictures import drawn
 from frontend.session import client, errors_as_sentences, may_edit
-from frontend.style import number, synthetic_badge
+from frontend.style import number, plain, synthetic_badge
 from vise_client.client import ViseClient
 from vise_client.schemas import ClusterKind, ClusterPage, ClusterPoints, ExplorerView
 from vise_core.specs.engagement import LabelAgreement, LabelSpread
@@ -196,7 +197,11 @@ def for_an_image() -> None:
     with right:
         model = choose_pretrained()
         if image is not None:
-            st.image(image.data, width=240, alt=image.name)
+            found = drawn(image.data)
+            if found.picture is not None:
+                st.image(found.picture, width=240, alt=image.name)
+            else:
+                st.caption(f":material/broken_image: No picture: {plain(found.reason)}")
     if image is None or model is None:
         return
     with st.container(border=True):

@@ -13,7 +13,7 @@ from frontend.components.compare_curves import compare_curves
 from frontend.components.compare_runs import differing, group_names, group_options, names, table
 from frontend.components.page import empty, page_title
 from frontend.session import client, errors_as_sentences
-from frontend.style import synthetic_badge
+from frontend.style import plain, synthetic_badge
 from vise_client.schemas import CompareQuery, Comparison
 
 MOST = 100
@@ -120,7 +120,10 @@ def importance(found: Comparison) -> None:
     target = target_metric(found)
     if target is None:
         return
-    told = client().compare(CompareQuery(run_ids=[run.id for run in found.runs], metric=target)).importance
+    answer = client().compare(CompareQuery(run_ids=[run.id for run in found.runs], metric=target))
+    told = answer.importance
+    if left_out := len(found.runs) - len(answer.importance_over):
+        st.info(f"{left_out} of these runs are left out: they were measured on other data or splits.")
     if not told:
         st.info("Nothing to say: no parameter differs between runs that have this metric.")
         return
@@ -162,6 +165,11 @@ def page() -> None:
             st.warning(f"{len(found.missing)} of these runs are not there any more.")
         if any(run.synthetic for run in found.runs):
             st.markdown(f"{synthetic_badge(True)} :gray[at least one of these runs is on generated data]")
+        if found.not_compared:
+            st.warning(
+                "Not all of these evaluations were measured on the same data and splits; their numbers do not compare.  \n"
+                + "  \n".join(plain(reason) for reason in found.not_compared)
+            )
         if len(found.runs) < 2:
             return
         by = st.selectbox("Group by", group_options(found), key="by", bind="query-params", width=360)

@@ -15,6 +15,7 @@ from frontend.components.asking import Shown, Wish, ask_all, of_batch
 from frontend.components.expected_engagement import choose_pretrained, expected_engagement
 from frontend.components.image_source import choose_images
 from frontend.components.page import empty, page_title
+from frontend.components.pictures import by_itself
 from frontend.components.prediction_history import batch_of_address, history, labelled_set
 from frontend.serve import public_api_url
 from frontend.session import client, errors_as_sentences, may_edit
@@ -128,9 +129,10 @@ def ask(models: Sequence[ModelView]) -> None:
     pretrained = choose_pretrained() if with_engagement else None
     known = {model.id: model for model in models}
     for image in shown:
-        answers_of_image(image, known, look, may_label=True)
+        with by_itself(image.name):
+            answers_of_image(image, known, look, may_label=True)
         if pretrained is not None and image.image is not None:
-            with st.container(border=True, key=f"engagement-{image.position}"), errors_as_sentences():
+            with st.container(border=True, key=f"engagement-{image.position}"), by_itself(image.name):
                 expected_engagement(image.image, pretrained, key=str(image.position))
     api_calls(shown, look)
 

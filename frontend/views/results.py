@@ -18,10 +18,11 @@ from frontend.style import synthetic_badge
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError
 from vise_core.report import OurFigure, QualitativeFigure, ReproducedTable
+from vise_core.report.comparable import NOT_RECORDED
 from vise_core.report.draw import label, unit
 from vise_core.report.figures import Panel, Point
 from vise_core.report.published import published_figure
-from vise_core.report.render import difference_text, heading, marks, notes, our_text
+from vise_core.report.render import data_notes, difference_text, heading, marks, notes, our_text
 from vise_core.report.reproduced import SETTINGS, OurCell, Row, backbone_title
 from vise_core.report.reproduced import Cell as TableCell
 from vise_core.specs.reports import ENDINGS, Choices, ReportEntry, ReportFormat
@@ -59,7 +60,8 @@ def _filter(title: str, name: str, options: Iterable[str]) -> str | None:
 
 def all_evaluations(query: dict[str, Any]) -> None:
     st.write(
-        "The newest evaluation of each method, backbone, task and protocol: our own runs, not the paper's."
+        "The newest evaluation of each method, backbone, task and protocol, a column for each data and splits: our own "
+        "runs, not the paper's."
     )
     try:
         table = client().evaluation_table(**query)
@@ -143,7 +145,7 @@ def paper_table(entry: ReportEntry, query: dict[str, Any]) -> None:
             for row in table.rows
         ]
         left = ["Backbone", "Method"] if named else [table.row_headings[-1]]
-        told = notes(table, "ours")
+        told = [*notes(table, "ours"), *data_notes(table)]
         if published:
             told.append("published: the paper's own numbers, not ours")
         show_table(entry.title, [column.title for column in table.columns], rows, left, told)
@@ -225,13 +227,17 @@ def paper_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
                 (
                     [panel.title.rstrip("."), label(point)],
                     _point_cells(
-                        panel, point, published, (panel.key, point.method, point.backbone) in of_paper
+                        panel, point, published, (panel.paper, point.method, point.backbone) in of_paper
                     ),
                 )
                 for panel, point in points
             ],
             ["Panel", "Method"],
-            ["mean ± sample standard deviation (ddof 1) over splits"],
+            [
+                "mean ± sample standard deviation (ddof 1) over splits",
+                *([f"[u] {NOT_RECORDED}"] if any(not point.recorded for _, point in points) else []),
+                *(note.text for note in figure.data_notes),
+            ],
         )
     downloads(entry.name, entry.formats, query | {"published": published})
 
@@ -242,7 +248,9 @@ def _point_cells(panel: Panel, point: Point, published: bool, of_paper: bool) ->
         cells = [Cell("not run", quiet=True), Cell("", quiet=True)]
     else:
         spread = "" if point.std is None else f" ± {point.std:.{digits}f}"
-        letters = _letters(("s" if point.synthetic else "") + ("c" if point.cached else ""))
+        letters = _letters(
+            ("s" if point.synthetic else "") + ("c" if point.cached else "") + ("" if point.recorded else "u")
+        )
         cells = [Cell(f"{point.mean:.{digits}f}{spread}", letters, point.runs), Cell(str(point.n))]
     if published:
         none = "lost" if of_paper else "–"

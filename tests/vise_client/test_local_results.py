@@ -11,7 +11,7 @@ from vise_client.cli import app
 from vise_client.local_results import local_evaluations, local_report
 from vise_core.errors import BadInput
 from vise_core.specs.base import Provenance, Result
-from vise_core.specs.evaluate import EvaluateResult, GridPoint, SplitResult
+from vise_core.specs.evaluate import EvaluateResult, EvaluationData, GridPoint, SplitResult
 from vise_core.specs.reports import Selection
 
 ALL = Selection()
@@ -33,7 +33,8 @@ def provenance(stage: str, started_at: str) -> Provenance:
 
 def evaluation(method: str, test: float, *, hour: int = 10, task: str = "Mood") -> EvaluateResult:
     point = GridPoint(base_lr=0.1, weight_decay=0.01, val=50, test=test)
-    split = SplitResult(split=0, chosen=point, grid=(point,), s_lr=0, s_wd=0, sizes=(7, 1, 2))
+    parts = ("ab" * 32, "cd" * 32, "ef" * 32)
+    split = SplitResult(split=0, chosen=point, grid=(point,), s_lr=0, s_wd=0, sizes=(7, 1, 2), parts=parts)
     return EvaluateResult(
         provenance=provenance("evaluate", f"2026-01-01T{hour:02d}:00:00+00:00"),
         method=method,
@@ -48,6 +49,9 @@ def evaluation(method: str, test: float, *, hour: int = 10, task: str = "Mood") 
         test_mean=test,
         test_std=None,
         splits=(split,),
+        data=EvaluationData(
+            images=10, images_digest="01" * 32, labels_digest="23" * 32, splits_digest="45" * 32
+        ),
     )
 
 

@@ -12,8 +12,8 @@ import pytest
 import stages
 
 from vise_client.schemas import RunState
+from vise_core.hashing import file_sha256
 from vise_core.reporter import LocalReporter
-from vise_core.stage import file_sha256
 
 if TYPE_CHECKING:
     from bucket import Bucket

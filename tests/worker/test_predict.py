@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+from pillow_heif import from_pillow
 
 from backend.api.app import PREFIX
 from vise_core.specs.posts import EMOTIONS
@@ -45,6 +46,12 @@ def turned() -> bytes:
     return encode(photograph(), "JPEG", exif=exif)
 
 
+def heic(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    from_pillow(image).save(buffer)
+    return buffer.getvalue()
+
+
 def predict(api: TestClient, data: bytes, **form: str):
     return api.post(f"{PREFIX}/predictions", files={"image": ("x", data)}, data={"wait": "30", **form})
 
@@ -61,6 +68,10 @@ def test_odd_uploads_get_an_answer_bad_ones_a_sentence_and_the_service_goes_on(a
         "animated": encode(frames[0], "GIF", save_all=True, append_images=frames[1:]),
         "webp": encode(photograph(), "WEBP"),
         "turned": turned(),
+        "12 of 16 bits": encode(Image.fromarray(np.arange(3600, dtype=np.uint16).reshape(60, 60)), "PNG"),
+        "float": encode(Image.fromarray(np.linspace(-1, 7, 3600, dtype=np.float32).reshape(60, 60)), "TIFF"),
+        "avif": encode(photograph(), "AVIF"),
+        "heic": heic(photograph()),
     }
     for name, data in odd.items():
         response = predict(api, data)
@@ -78,6 +89,7 @@ def test_odd_uploads_get_an_answer_bad_ones_a_sentence_and_the_service_goes_on(a
         "torn png": b"\x89PNG\r\n\x1a\n" + b"\0" * 100,
         "torn gif": b"GIF89a" + b"\xff" * 50,
         "riff": b"RIFF\x10\0\0\0WEBPVP8 ",
+        "not finite": encode(Image.fromarray(np.full((9, 9), np.nan, dtype=np.float32)), "TIFF"),
         "svg": b"<svg><script>alert(1)</script></svg>",
         "large": b"\xff\xd8\xff" + b"\0" * (100 * 2**20),
     }

@@ -7,31 +7,50 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO
 
-from vise_core.errors import BadInput
+from vise_core.names import printable_name
 from vise_core.specs.data import UnpackLimits
 
+from .member_names import BadArchive, MemberName, StrangeName, member_name, zip_names
+
 CHUNK = 2**20
-LONGEST_NAME, DEEPEST = 255, 32
-HIDDEN = ("__MACOSX", ".DS_Store", "Thumbs.db")
-"""What systems add of their own; left out without a word."""
+EXAMPLES = 20
 
 Tell = Callable[[int], None]
-
-
-class BadArchive(BadInput):
-    """An archive that is refused. The message names the member."""
 
 
 @dataclass
 class Member:
     """One plain file of an archive."""
 
-    path: PurePosixPath
+    name: MemberName
     open: Callable[[], IO[bytes]]
+
+
+@dataclass
+class Unpacked:
+    """What came out of an archive.
+
+    Attributes
+    ----------
+    files: how many were written. rejected: reason → members left out for their names. examples: the first of these.
+    escaped: how many were written under an escaped name, as theirs is not UTF-8; ``escaped_first`` is one of them.
+    """
+
+    files: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    examples: list[dict[str, str]] = field(default_factory=list)
+    escaped: int = 0
+    escaped_first: str = ""
+
+    def reject(self, error: StrangeName) -> None:
+        """Count it, and keep the first as examples."""
+        self.rejected[error.reason] = self.rejected.get(error.reason, 0) + 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append({"path": error.name, "reason": error.reason, "message": str(error)})
 
 
 def is_archive(path: Path) -> bool:
@@ -39,23 +58,25 @@ def is_archive(path: Path) -> bool:
     return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
 
 
-def unpack(archive: Path, target: Path, limits: UnpackLimits, tell: Tell | None = None) -> int:
-    """Unpack every plain file below ``target``; returns how many. ``tell`` hears of the files so far.
+def unpack(archive: Path, target: Path, limits: UnpackLimits, tell: Tell | None = None) -> Unpacked:
+    """Unpack every plain file below ``target``. ``tell`` hears of the files so far.
 
-    Sizes are counted as bytes come out: what an archive says of itself is not believed.
+    Sizes are counted as bytes come out: what an archive says of itself is not believed. A member whose name no folder
+    can hold is rejected and counted, and the others are unpacked.
 
     Raises BadArchive for a member that would land outside, a link, a device, a name twice, an encrypted or
     damaged member, and once a limit is passed; what was unpacked so far is for the caller to delete.
     """
     packed = max(1, archive.stat().st_size)
     most = min(limits.bytes, max(int(packed * limits.ratio), 16 * 2**20))
-    files = total = 0
+    done = Unpacked()
+    total = 0
     try:
-        for member in _members(archive):
-            files += 1
-            if files > limits.files:
+        for member in _members(archive, done):
+            done.files += 1
+            if done.files + sum(done.rejected.values()) > limits.files:
                 raise BadArchive(f"{archive.name}: more than {limits.files:,} files")
-            place = target.joinpath(*member.path.parts)
+            place = target.joinpath(*member.name.path.parts)
             place.parent.mkdir(parents=True, exist_ok=True)
             with member.open() as read, place.open("xb") as write:
                 while chunk := read.read(CHUNK):
@@ -63,15 +84,22 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits, tell: Tell | None 
                     if total > most:
                         raise BadArchive(
                             f"{archive.name}: unpacks to more than {most:,} bytes from {packed:,}; refused at "
-                            f"{member.path}. Raise the limits of the run if this is as it should be"
+                            f"{printable_name(member.name.path)}. Raise the limits of the run if this is as it should be"
                         )
                     write.write(chunk)
-            if tell is not None and files % 100 == 0:
-                tell(files)
+            if member.name.escaped:
+                done.escaped += 1
+                done.escaped_first = done.escaped_first or member.name.path.as_posix()
+            if tell is not None and done.files % 100 == 0:
+                tell(done.files)
     except FileExistsError as error:
-        raise BadArchive(f"{archive.name}: the member {member.path} comes twice") from error
+        name = printable_name(member.name.path)
+        raise BadArchive(f"{archive.name}: the member {name} comes twice") from error
     except (NotADirectoryError, IsADirectoryError) as error:
-        raise BadArchive(f"{archive.name}: {member.path} is a file and a folder at once") from error
+        name = printable_name(member.name.path)
+        raise BadArchive(f"{archive.name}: {name} is a file and a folder at once") from error
+    except UnicodeDecodeError as error:
+        raise BadArchive(f"{archive.name}: a name is marked as UTF-8 and is not ({error.reason})") from error
     except (
         tarfile.TarError,
         zipfile.BadZipFile,
@@ -81,61 +109,57 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits, tell: Tell | None 
         RuntimeError,
     ) as error:
         raise BadArchive(f"{archive.name}: damaged, encrypted or of an unknown kind ({error})") from error
-    if files == 0:
-        raise BadArchive(f"{archive.name}: holds no file")
-    return files
+    if done.files == 0:
+        raise BadArchive(f"{archive.name}: holds no file{_of_rejected(done)}")
+    return done
 
 
-def _members(archive: Path) -> Iterator[Member]:
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as opened:
-            for info in opened.infolist():
-                if info.is_dir():
-                    continue
-                mode = info.external_attr >> 16
-                if mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):
-                    raise BadArchive(
-                        f"{archive.name}: {info.filename!r} is a link or a device; only files are taken"
-                    )
-                if info.flag_bits & 0x1:
-                    raise BadArchive(f"{archive.name}: {info.filename!r} is encrypted")
-                if (path := _safe(archive, info.filename)) is not None:
-                    yield Member(path, lambda info=info: opened.open(info))  # type: ignore[misc]
-        return
+def _of_rejected(done: Unpacked) -> str:
+    return f" with a usable name; rejected: {done.examples[0]['message']}" if done.examples else ""
+
+
+def _members(archive: Path, done: Unpacked) -> Iterator[Member]:
+    """The plain files, one by one; those with a name that cannot be used go to ``done``."""
+    reading = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
+    for name, opened in reading:
+        try:
+            found = member_name(archive.name, name)
+        except StrangeName as error:
+            done.reject(error)
+            continue
+        if found is not None:
+            yield Member(found, opened)
+
+
+def _zip_members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
+    with zipfile.ZipFile(archive) as opened:
+        entries = opened.infolist()
+        for info, name in zip(entries, zip_names(entries), strict=True):
+            if info.is_dir():
+                continue
+            mode = info.external_attr >> 16
+            if mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):
+                raise BadArchive(
+                    f"{archive.name}: '{printable_name(name)}' is a link or a device; only files are taken"
+                )
+            if info.flag_bits & 0x1:
+                raise BadArchive(f"{archive.name}: '{printable_name(name)}' is encrypted")
+            yield name, lambda info=info: opened.open(info)  # type: ignore[misc]
+
+
+def _tar_members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
     with tarfile.open(archive, "r:*") as tar:
         for entry in tar:
             if entry.isdir():
                 continue
             if not entry.isreg():
                 raise BadArchive(
-                    f"{archive.name}: {entry.name!r} is a link or a device; only files are taken"
+                    f"{archive.name}: '{printable_name(entry.name)}' is a link or a device; only files are taken"
                 )
-            if (path := _safe(archive, entry.name)) is not None:
-                yield Member(path, lambda entry=entry: _content(tar, entry))  # type: ignore[misc]
+            yield entry.name, lambda entry=entry: _content(tar, entry)  # type: ignore[misc]
 
 
 def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
     content = tar.extractfile(entry)
     assert content is not None  # of a regular file there always is one
     return content
-
-
-def _safe(archive: Path, name: str) -> PurePosixPath | None:
-    """The member's path if it stays inside; None for what systems add. Raises BadArchive."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    parts = [part for part in path.parts if part != "."]
-    bad = (
-        path.is_absolute()
-        or ".." in parts
-        or not parts
-        or len(parts) > DEEPEST
-        or (len(parts[0]) > 1 and parts[0][1] == ":")
-        or any(len(part.encode()) > LONGEST_NAME or not part.isprintable() for part in parts)
-    )
-    if bad:
-        raise BadArchive(
-            f"{archive.name}: the member {name[:200]!r} would leave its folder, or has no usable name"
-        )
-    if any(part in HIDDEN or part.startswith("._") for part in parts):
-        return None
-    return PurePosixPath(*parts)

@@ -10,7 +10,7 @@ from vise_core.errors import BadInput
 from vise_core.reporter import Reporter
 from vise_core.specs.data import FetchSpec, SurveyResult
 
-from .archives import is_archive, unpack
+from .archives import Unpacked, is_archive, unpack
 from .download import allowed_networks, fetch
 from .layout import unwrapped
 from .survey import survey
@@ -32,19 +32,20 @@ def run(spec: FetchSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     else:
         packed = workspace / _file_name(spec.url)
         _download(spec, packed, reporter)
+    unpacked = Unpacked()
     if is_archive(packed) and spec.kind != "weights":
 
         def tell(done: int) -> None:
             reporter.progress(done, None, "files", phase="unpacking")
 
-        files = unpack(packed, folder, spec.limits, tell)
-        reporter.log(f"{files:,} files unpacked.")
+        unpacked = unpack(packed, folder, spec.limits, tell)
+        reporter.log(f"{unpacked.files:,} files unpacked.")
     elif spec.kind == "weights":
         shutil.copyfile(packed, folder / packed.name)
     else:
         raise BadInput(f"{packed.name}: neither a zip nor a tar archive")
     data = unwrapped(folder)
-    result = survey(data, spec.kind, spec.samples, True, workspace, reporter)
+    result = survey(data, spec.kind, spec.samples, True, workspace, reporter, unpacked)
     reporter.artifact("data", data)
     return result
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from vise_core.posts.peek import guess_source
 from vise_core.specs.data import DataKind, Layout
 from vise_core.specs.images import is_image_name
 from vise_core.specs.posts import EMOTIONS
@@ -23,23 +24,20 @@ def unwrapped(folder: Path) -> Path:
 
 def recognise(folder: Path, kind: DataKind) -> Layout:
     """The layout of the files; ``unknown`` where none fits."""
-    names = {path.name for path in folder.iterdir()}
     if kind == "posts":
-        return _posts(folder, names)
+        return _posts(folder)
+    names = {path.name for path in folder.iterdir()}
     if kind == "weights":
         found = any(path.suffix in WEIGHT_SUFFIXES for path in folder.rglob("*"))
         return "weights" if found else "unknown"
     return _images(folder, names)
 
 
-def _posts(folder: Path, names: set[str]) -> Layout:
-    if "index.json" in names:
+def _posts(folder: Path) -> Layout:
+    if (unwrapped(folder) / "index.json").is_file() and any(unwrapped(folder).glob("shard-*.tar")):
         return "shards"
-    if "posts.jsonl" in names:
-        return "jsonl"
-    if any(folder.glob("*.parquet")):
-        return "parquet"
-    return "webdataset" if any(folder.glob("*.tar")) else "unknown"
+    guessed = guess_source(folder)
+    return guessed["kind"] if guessed is not None else "unknown"
 
 
 def _images(folder: Path, names: set[str]) -> Layout:

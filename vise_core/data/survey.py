@@ -6,15 +6,14 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from pydantic import TypeAdapter
 
 from vise_core.errors import BadImage, BadInput, Stopped
 from vise_core.posts.images import encode_jpeg, open_image
-from vise_core.posts.readers import READERS
-from vise_core.posts.rows import Refused
-from vise_core.posts.shards import ShardIndex
+from vise_core.posts.refused import Refused
 from vise_core.reporter import Reporter
 from vise_core.specs.data import DataKind, Layout, SurveyResult, SurveySpec
 from vise_core.specs.posts import PostSource
@@ -23,7 +22,9 @@ from vise_core.tasks import load_task
 from vise_core.tasks.labelled import MAX_IMAGE_PIXELS
 from vise_core.tasks.records import LabelledImages
 
+from .archives import Unpacked
 from .layout import recognise, unwrapped
+from .survey_posts import look_at_posts
 
 THUMBNAIL = 160
 EXAMPLES, MAX_CLASSES = 20, 1000
@@ -44,6 +45,9 @@ class Found:
     warnings: list[str] = field(default_factory=list)
     samples: list[dict[str, str]] = field(default_factory=list)
     synthetic: bool = False
+    examined: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    peek: dict[str, Any] | None = None
 
     def refuse(self, path: str, error: BadImage | Refused) -> None:
         """Count it, and keep the first as examples."""
@@ -54,14 +58,28 @@ class Found:
 
 def run(spec: SurveySpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> SurveyResult:
     """Artifact: ``survey``. Raises BadInput where there is nothing to look at, Stopped."""
-    return survey(inputs["dataset"], spec.kind, spec.samples, spec.decode, workspace, reporter)
+    return survey(
+        inputs["dataset"], spec.kind, spec.samples, spec.decode, workspace, reporter, source=spec.source
+    )
 
 
 def survey(
-    folder: Path, kind: DataKind, samples: int, decode: bool, workspace: Path, reporter: Reporter
+    folder: Path,
+    kind: DataKind,
+    samples: int,
+    decode: bool,
+    workspace: Path,
+    reporter: Reporter,
+    unpacked: Unpacked | None = None,
+    *,
+    source: PostSource | None = None,
 ) -> SurveyResult:
-    """Look, write ``survey.json`` and thumbnails, and tell what was found."""
-    folder = unwrapped(folder) if folder.is_dir() else folder
+    """Look, write ``survey.json`` and thumbnails, and tell what was found.
+
+    ``unpacked``: what the archive lost on its way here; it is counted with what cannot be used.
+    """
+    # Posts are read as ingest will read them: from the folder as it is.
+    folder = unwrapped(folder) if folder.is_dir() and kind != "posts" else folder
     files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else [folder]
     if not files:
         raise BadInput("the data set holds no file")
@@ -69,19 +87,21 @@ def survey(
     (target / "thumbnails").mkdir(parents=True, exist_ok=True)
     layout: Layout = recognise(folder, kind) if folder.is_dir() else "weights"
     found = Found(layout)
-    if layout == "unknown":
+    if unpacked is not None:
+        _of_archive(found, unpacked)
+    if layout == "unknown" and (kind != "posts" or source is None):
         found.warnings.append(f"The layout of the files was not recognised; {_expected(kind)}")
     elif kind == "images":
         _look_at_images(found, folder, samples, decode, target, reporter)
     elif kind == "posts":
-        _look_at_posts(found, folder, samples, target, reporter)
+        look_at_posts(found, folder, samples, target, reporter, source)
     (target / "survey.json").write_text(json.dumps(asdict(found), indent=1) + "\n")
     reporter.artifact("survey", target)
     for warning in found.warnings:
         reporter.log(warning, level="warning")
     return SurveyResult(
         kind=kind,
-        layout=layout,
+        layout=found.layout,
         images=found.images,
         bytes=sum(path.stat().st_size for path in files),
         files=len(files),
@@ -90,6 +110,9 @@ def survey(
         refused=found.refused,
         warnings=tuple(found.warnings),
         synthetic=found.synthetic,
+        examined=found.examined,
+        dropped=found.dropped,
+        source=found.peek["source"] if found.peek else None,
     )
 
 
@@ -153,37 +176,19 @@ def _warn_of_images(found: Found, images: LabelledImages) -> None:
         found.warnings.append(f"{len(images.classes)} classes; {entry.title} has {entry.classes}.")
 
 
-def _look_at_posts(found: Found, folder: Path, samples: int, target: Path, reporter: Reporter) -> None:
-    if found.layout == "shards":
-        index = ShardIndex.open(folder)
-        found.images, found.synthetic = len(index), index.synthetic
-        step = max(1, len(index) // max(1, samples))
-        for i in range(0, len(index), step)[:samples]:
-            record = index.read_record(i)
-            _try_to_keep(found, target, record.image, record.post.id, " / ".join(record.post.comments[:2]))
-        return
-    source = TypeAdapter(PostSource).validate_python({"kind": found.layout})
-    for number, raw in enumerate(READERS[found.layout](folder, source), 1):
-        found.images = number
-        if raw.refused is not None:
-            found.refuse(raw.where, raw.refused)
-        elif len(found.samples) < samples and raw.image is not None:
-            _try_to_keep(found, target, raw.image, raw.where, "")
-        if number % 200 == 0:
-            reporter.progress(number, None, "posts", phase="counting posts")
-            if reporter.should_stop():
-                raise Stopped("the count of posts was stopped; it begins anew when the run goes on")
-    if found.refused:
+def _of_archive(found: Found, unpacked: Unpacked) -> None:
+    found.refused |= unpacked.rejected
+    found.examples += unpacked.examples
+    if unpacked.rejected:
         found.warnings.append(
-            f"{sum(found.refused.values()):,} of {found.images:,} posts cannot be read; ingest will leave them out."
+            f"{sum(unpacked.rejected.values()):,} members of the archive were rejected for their names, such as "
+            f"{unpacked.examples[0]['message']}. Rename them and pack again."
         )
-
-
-def _try_to_keep(found: Found, target: Path, image: bytes | Path, name: str, label: str) -> None:
-    try:
-        _keep(found, target, open_image(image, max_pixels=MAX_IMAGE_PIXELS), name, label)
-    except BadImage as error:
-        found.refuse(name, error)
+    if unpacked.escaped:
+        found.warnings.append(
+            f"{unpacked.escaped:,} names in the archive are not UTF-8; each such byte is written as %E9 in the file's "
+            f"name: {unpacked.escaped_first}."
+        )
 
 
 def _keep(found: Found, target: Path, image: Image.Image, name: str, label: str) -> None:
@@ -196,6 +201,6 @@ def _keep(found: Found, target: Path, image: Image.Image, name: str, label: str)
 def _expected(kind: DataKind) -> str:
     return {
         "images": "give one folder a class, or a labels.csv with path,label, or a layout of the paper's tasks.",
-        "posts": "give posts.jsonl with a folder images, Parquet files, or WebDataset tar shards.",
+        "posts": "give CSV, JSON, JSONL or Parquet with images, WebDataset tar shards, or pictures with a .json each; see docs/posts.md.",
         "weights": "give a file of weights (.pth, .pt, .safetensors).",
     }[kind]

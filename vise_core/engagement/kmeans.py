@@ -58,8 +58,10 @@ class How:
 def fit_kmeans(rows: Rows, spec: KMeansSpec, seed: int, what: str, how: How = How()) -> Clustering:
     """Cluster (n, d) float32 rows. ``what`` names them in errors, such as ``comments``.
 
-    Raises BadInput where there are fewer distinct rows than clusters.
+    Raises BadInput where there are fewer distinct rows than clusters, or a row is not finite.
     """
+    if not np.isfinite(rows.data if sparse.issparse(rows) else rows).all():
+        raise BadInput(f"{what}: the rows to cluster hold NaN or infinity; no distance to them is defined")
     if spec.algorithm == "spherical":
         rows = _directions(rows)
     distinct = _distinct_rows(rows, spec.k)

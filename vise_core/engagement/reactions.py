@@ -12,13 +12,16 @@ from vise_core.specs.posts import REACTIONS
 def reaction_vectors(counts: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """L2-normalised rows of the (n_posts, 5) counts, as float32; a row of zeros stays zeros (no label).
 
-    Raises BadInput for another shape or negative counts.
+    Raises BadInput for another shape, and for counts that are negative or not finite.
     """
     array = np.asarray(counts, dtype=np.float64)
     if array.size == 0:
         array = array.reshape(0, len(REACTIONS))
     if array.ndim != 2 or array.shape[1] != len(REACTIONS):
         raise BadInput(f"reaction counts have shape {array.shape}, expected {len(REACTIONS)} columns")
+    if not np.isfinite(array).all():
+        lost = int(np.argwhere(~np.isfinite(array))[0, 0])
+        raise BadInput(f"reaction counts of row {lost} are not finite numbers")
     if (array < 0).any():
         raise BadInput(f"reaction counts of row {int(np.argwhere(array < 0)[0, 0])} are negative")
     norms = np.linalg.norm(array, axis=1, keepdims=True)

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +24,16 @@ import torch
 import torchvision
 
 from vise_core.errors import BadInput
+from vise_core.hash_cache import cache_folder
 from vise_core.integrity.cache import file_digests
 from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import resize_for
-from vise_core.models.weights import cache_folder
 from vise_core.specs.base import Compute
 from vise_core.tasks import LabelledImages
 
 from .device import precision
 
-FORMAT = "features-1"
+FORMAT = "features-2"
 """To be raised when the evaluation crop or the pooling changes."""
 SEAL = hashlib.sha256().digest_size
 
@@ -65,17 +66,19 @@ def features_key(
     dtype: np.dtype,
     compute: Compute,
     device: torch.device,
+    digests: Sequence[bytes] | None = None,
 ) -> str:
     """Hex SHA-256 of what the pooled features of the evaluation crops depend on (Sec. 4.2).
 
     These are the weights, buffers included, in whatever file they came; the content of the image files, in the task's
     order; the crop and the normalisation; the layer; the type that they are kept in; and, since the last bits depend
-    on them, the libraries, the kind of device and its precision. Labels and splits have no part in it.
+    on them, the libraries, the kind of device and its precision. Labels and splits have no part in it. ``digests`` are
+    the SHA-256 of the image files where the caller has them already.
     """
     facts = {
         "backbone": backbone.name,
         "weights": weights_sha256(backbone),
-        "images": hashlib.sha256(b"".join(file_digests(images.paths))).hexdigest(),
+        "images": hashlib.sha256(b"".join(digests or file_digests(images.paths))).hexdigest(),
         "transform": [image_size, resize_for(backbone, image_size), backbone.mean, backbone.std],
         "layer": "pooled",
         "dtype": dtype.name,

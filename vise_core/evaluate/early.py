@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -13,11 +14,13 @@ from vise_core.specs.evaluate import GridPoint, MedianStopping
 def falls_behind(rule: MedianStopping | None, epoch: int, value: float, others: Sequence[float]) -> bool:
     """Whether a point with this val metric after ``epoch`` finished epochs is stopped.
 
-    ``others`` are what the points that it is compared with had on val after the same epoch.
+    ``others`` are what the points that it is compared with had on val after the same epoch; what is not finite is of
+    a training that diverged, and takes no part in the median.
     """
-    if rule is None or epoch not in rule.epochs or len(others) < rule.fewest:
+    defined = [other for other in others if math.isfinite(other)]
+    if rule is None or epoch not in rule.epochs or len(defined) < rule.fewest:
         return False
-    return value < median(others)
+    return not value >= median(defined)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from vise_core.errors import BadInput
 from vise_core.models.backbones import Backbone
 from vise_core.specs.base import Compute
 from vise_core.tasks import LabelledImages
@@ -37,6 +38,7 @@ def write_features(
 
     Rows of other images stay zero. ``between`` is told after each batch how many are done, and may raise.
     The backbone is put into evaluation mode: its batch-norm statistics must not move (method 7, trap 3).
+    Raises BadInput, which names the image, where a feature is not finite, or too large for ``dtype``.
     """
     backbone.eval()
     features = np.lib.format.open_memmap(
@@ -48,8 +50,34 @@ def write_features(
     ):
         with autocast(compute, device):
             out = backbone(pixels.to(device, memory_format=layout))
-        features[batch] = out.float().cpu().numpy()
+        features[batch] = _checked(out.float().cpu().numpy(), np.dtype(dtype), backbone, images, batch)
         done += len(batch)
         between(done)
     features.flush()
     return features
+
+
+def _checked(
+    found: npt.NDArray[np.float32],
+    dtype: np.dtype,
+    backbone: Backbone,
+    images: LabelledImages,
+    batch: Indices,
+) -> Features:
+    """The features of a batch as ``dtype``. Nothing is trained on what is not finite: every head would diverge."""
+    lost = np.flatnonzero(~np.isfinite(found).all(1))
+    if len(lost):
+        raise BadInput(
+            f"{images.relative_path(int(batch[lost[0]]))}: its features under {backbone.name} are NaN or infinite "
+            f"({len(lost)} of {len(batch)} images of this batch): the weights cannot be used. Check the checkpoint, or "
+            "set compute.amp to off where the features overflow half precision"
+        )
+    with np.errstate(over="ignore"):
+        stored: Features = found.astype(dtype)
+    large = np.flatnonzero(~np.isfinite(stored).all(1))
+    if len(large):
+        raise BadInput(
+            f"{images.relative_path(int(batch[large[0]]))}: a feature of {np.abs(found[large]).max():.4g} is too large "
+            f"for {dtype.name}; set feature_dtype to float32"
+        )
+    return stored

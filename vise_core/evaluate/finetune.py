@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -19,7 +20,7 @@ from vise_core.specs.tasks import written
 
 from .device import autocast, memory_format, precision
 from .early import falls_behind
-from .grid import Setting, learning_rate, settings
+from .grid import Setting, diverged_point, learning_rate, require_finished, settings
 from .job import Job, Outcome
 from .loading import Indices, Look, epoch_batches, image_batches, in_batches
 from .metrics import measure
@@ -40,6 +41,7 @@ def evaluate_finetuned(job: Job) -> tuple[list[Outcome], ImageClassifier | None]
 
     A finished training is kept in the state, and so, every few minutes, is the one in progress after an epoch. What
     is lost by stopping or a crash is done again with the same result. No classifier where texts are read.
+    Raises Diverged where no training of a split ends with finite numbers.
     """
     grid = settings(job.spec)
     read = _reader(job)
@@ -47,26 +49,37 @@ def evaluate_finetuned(job: Job) -> tuple[list[Outcome], ImageClassifier | None]
     for number in range(len(done), len(job.splits) * len(grid)):
         split, setting = number // len(grid), grid[number % len(grid)]
         towers, point, scores = _training(job, split, setting, number, read)
-        earlier = [p["val"] for p in done[split * len(grid) :] if p["stopped_at_epoch"] is None]
+        before = [GridPoint.model_validate(p) for p in done[split * len(grid) :]]
+        earlier = [p.val for p in before if p.finished and p.val is not None]
         keep: dict[str, dict[str, Tensor]] = {}
         # The first of a split have nothing to be compared with: one at least gets to the end.
-        if point.stopped_at_epoch is None and (not earlier or point.val > max(earlier)):
+        if point.finished and point.val is not None and (not earlier or point.val > max(earlier)):
             keep[f"best-{split}"] = {"scores": to_tensor(scores)}
             if split == 0 and job.texts is None:
                 keep["predictor"] = dict(towers.state_dict())
         done = [*done, point.model_dump()]
         facts = {"done": done, COMPARED: job.state.facts.get(COMPARED, {})}
         job.state.save(facts, tensors=keep, drop=[NAME])
-        stopped = "" if point.stopped_at_epoch is None else f", stopped after epoch {point.stopped_at_epoch}"
-        job.reporter.log(
-            f"split {split}: base lr {setting.base_lr:g}, weight decay {setting.weight_decay:g}: "
-            f"val {written(job.metric, point.val)}{stopped}"
-        )
+        _log_point(job, split, point)
+        if len(before) + 1 == len(grid):
+            require_finished(split, [*before, point])
     outcomes = []
     for split in range(len(job.splits)):
         points = [GridPoint.model_validate(p) for p in done[split * len(grid) : (split + 1) * len(grid)]]
+        require_finished(split, points)
         outcomes.append(Outcome(points, job.state.tensors(f"best-{split}")["scores"].numpy()))
     return outcomes, _classifier(job)
+
+
+def _log_point(job: Job, split: int, point: GridPoint) -> None:
+    of = f"split {split}: base lr {point.base_lr:g}, weight decay {point.weight_decay:g}"
+    if point.val is None:
+        job.reporter.log(
+            f"{of}: diverged in epoch {point.diverged_at_epoch}, and is not chosen", level="warning"
+        )
+        return
+    stopped = "" if point.stopped_at_epoch is None else f", stopped after epoch {point.stopped_at_epoch}"
+    job.reporter.log(f"{of}: val {written(job.metric, point.val)}{stopped}")
 
 
 def _reader(job: Job) -> Reads | None:
@@ -95,20 +108,27 @@ def _training(
     job: Job, split: int, setting: Setting, number: int, read: Reads | None
 ) -> tuple[Towers, GridPoint, npt.NDArray[np.float32]]:
     """One point of the grid: the trained towers, their metrics, their probabilities for the reported images."""
-    towers, took = train(job, split, setting, number, read)
+    towers, took, diverged = train(job, split, setting, number, read)
     began = time.perf_counter()
     ended = took.epoch if took.epoch < job.spec.epochs else None
-    point, scores = _judge(job, towers, split, setting, read, test=ended is None)
+    if diverged:
+        point, scores = diverged_point(setting, took.epoch), np.empty((0, 0), np.float32)
+    else:
+        point, scores = _judge(job, towers, split, setting, took.epoch, read, test=ended is None)
     timed = {
-        "stopped_at_epoch": ended,
+        "stopped_at_epoch": None if diverged else ended,
         "seconds": took.seconds + time.perf_counter() - began,
         "iteration_seconds": took.stepping / took.steps,
     }
     return towers, point.model_copy(update=timed), scores
 
 
-def train(job: Job, split: int, setting: Setting, number: int, read: Reads | None) -> tuple[Towers, Midway]:
-    """The trained towers of a split and grid point, and what it took (Table 9).
+def train(
+    job: Job, split: int, setting: Setting, number: int, read: Reads | None
+) -> tuple[Towers, Midway, bool]:
+    """The trained towers of a split and grid point, what it took (Table 9), and whether the training diverged.
+
+    One that diverged ends after the epoch in which its loss, or its metric on val, was not finite.
 
     ``number`` counts the trainings of the evaluation. Goes on from the state where it was in the middle of this one.
     """
@@ -123,7 +143,7 @@ def train(job: Job, split: int, setting: Setting, number: int, read: Reads | Non
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # For networks that draw while they train; the same in every attempt.
         torch.manual_seed((spec.seed * 1009 + number) % 2**31)
-        at = load_midway(job.state, number, training, device)
+        at, diverged = load_midway(job.state, number, training, device), False
         for epoch in range(at.epoch, spec.epochs):
             entered = time.perf_counter()
             towers.train()
@@ -133,7 +153,9 @@ def train(job: Job, split: int, setting: Setting, number: int, read: Reads | Non
             if job.backbone is not None and len(batches) > 1 and len(batches[-1]) == 1:
                 batches = batches[:-1]  # batch-norm has no variance over one image
             look = None if job.backbone is None else job.augmented_look(job.backbone, epoch)
-            total, began = 0.0, time.perf_counter()
+            # On the device: a GPU is not waited for at each step. Once a loss is not finite, neither is the sum.
+            total = torch.zeros((), dtype=torch.float64, device=device)
+            began = time.perf_counter()
             for batch, pixels, words in _inputs(job, batches, look, read):
                 job.state.raise_if_stopped()
                 training.optimizer.zero_grad(set_to_none=True)
@@ -142,18 +164,20 @@ def train(job: Job, split: int, setting: Setting, number: int, read: Reads | Non
                 scaler.scale(loss).backward()
                 scaler.step(training.optimizer)
                 scaler.update()
-                total += float(loss.detach()) * len(batch)
+                total += loss.detach().double() * len(batch)
+            train_loss = float(total) / sum(map(len, batches))
             stepping = at.stepping + time.perf_counter() - began
             done = number * spec.epochs + epoch + 1
-            value = _report(job, towers, split, done, total / sum(map(len, batches)), read)
+            value = _report(job, towers, split, done, train_loss, read)
             job.reporter.progress(done, trainings * spec.epochs, "epochs", phase=f"split {split}")
             seconds = at.seconds + time.perf_counter() - entered
             at = Midway(epoch + 1, at.steps + len(batches), stepping, seconds)
-            if _hopeless(job, split, number, at.epoch, value):
+            diverged = not (math.isfinite(train_loss) and math.isfinite(value))
+            if diverged or _hopeless(job, split, number, at.epoch, value):
                 break
             if at.epoch < spec.epochs and job.state.due(SAVE_SECONDS):
                 save_midway(job.state, number, training, at, device)
-    return towers, at
+    return towers, at, diverged
 
 
 def _hopeless(job: Job, split: int, number: int, epoch: int, value: float) -> bool:
@@ -205,14 +229,14 @@ def _report(job: Job, towers: Towers, split: int, step: int, train_loss: float, 
 
 
 def _judge(
-    job: Job, towers: Towers, split: int, setting: Setting, read: Reads | None, *, test: bool
+    job: Job, towers: Towers, split: int, setting: Setting, epoch: int, read: Reads | None, *, test: bool
 ) -> tuple[GridPoint, npt.NDArray[np.float32]]:
     """The metrics of a training, and its probabilities for the reported images; on val only without ``test``."""
     parts = job.splits[split]
     val = _logits(job, towers, parts.val, read)
     on_test = _logits(job, towers, parts.test, read) if test and len(parts.test) else None
     scores = torch.softmax(torch.from_numpy(val if on_test is None else on_test), -1).numpy()
-    return job.point(split, setting, val, on_test), scores
+    return job.point(split, setting, epoch, val, on_test), scores
 
 
 @torch.inference_mode()

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vise_core.specs.evaluate import EvaluateSpec, GridPoint, SplitResult
+from vise_core.errors import Diverged
+from vise_core.specs.evaluate import EvaluateSpec, GridEnd, GridParameter, GridPoint, SplitResult
 
 
 class Setting(NamedTuple):
@@ -28,19 +29,51 @@ def learning_rate(base_lr: float, spec: EvaluateSpec, epoch: int) -> float:
     return base_lr / 256 * spec.batch * spec.gamma ** sum(epoch >= milestone for milestone in spec.milestones)
 
 
-def choose(values: Sequence[float]) -> int:
+def choose(values: Sequence[float | None]) -> int:
     """Index of the best val metric; of equal ones the first in grid order (ours: the paper is silent).
 
-    Only val enters: test never has a say.
+    Only val enters: test never has a say. What is undefined, None or not finite, is never chosen. Raises Diverged where
+    nothing else is left.
     """
-    return int(np.argmax(np.asarray(values)))
+    defined = [(value, -i) for i, value in enumerate(values) if value is not None and np.isfinite(value)]
+    if not defined:
+        raise Diverged("no point of the grid has a finite val metric; training diverged: lower base_lrs")
+    return -max(defined)[1]
 
 
 def choose_point(points: Sequence[GridPoint]) -> int:
-    """Index of the point that val chooses among those trained to the end; among all where none was."""
-    finished = [i for i, point in enumerate(points) if point.stopped_at_epoch is None]
+    """Index of the point that val chooses among those trained to the end; among the stopped ones where none was.
+
+    Raises Diverged where every point diverged.
+    """
+    finished = [i for i, point in enumerate(points) if point.finished]
     candidates = finished or list(range(len(points)))
     return candidates[choose([points[i].val for i in candidates])]
+
+
+def require_finished(split: int, points: Sequence[GridPoint]) -> None:
+    """Raises Diverged where no training of a split reached its last epoch with finite numbers."""
+    if any(point.finished for point in points):
+        return
+    rates = ", ".join(f"{rate:g}" for rate in dict.fromkeys(point.base_lr for point in points))
+    lost = [point for point in points if point.diverged]
+    first = min((point.diverged_at_epoch or 0 for point in lost), default=0)
+    others = "" if len(lost) == len(points) else ", and early stopping had ended the others"
+    raise Diverged(
+        f"split {split}: {len(lost)} of {len(points)} trainings diverged{others}; no point of the grid is left to "
+        f"choose. Learning rates tried: base_lrs {rates}; the loss is not finite from epoch {first} on. Lower base_lrs"
+    )
+
+
+def diverged_point(setting: Setting, epoch: int) -> GridPoint:
+    """A training that was found not finite after so many finished epochs."""
+    return GridPoint(
+        base_lr=setting.base_lr,
+        weight_decay=setting.weight_decay,
+        val=None,
+        test=None,
+        diverged_at_epoch=epoch,
+    )
 
 
 def split_result(split: int, points: Sequence[GridPoint], sizes: tuple[int, int, int]) -> SplitResult:
@@ -48,7 +81,8 @@ def split_result(split: int, points: Sequence[GridPoint], sizes: tuple[int, int,
 
     S_lr runs over the learning rates at the chosen weight decay, S_wd over the weight decays at the chosen
     learning rate. Both are population std (ddof 0) of the val metric: the paper does not say; ours. A point that
-    was stopped early is at no comparable place: what would need it is None.
+    was stopped early is at no comparable place, and one that diverged at none: what would need it is None.
+    Raises Diverged where no point can be chosen.
     """
     chosen = points[choose_point(points)]
     over_lr = [point for point in points if point.weight_decay == chosen.weight_decay]
@@ -60,13 +94,24 @@ def split_result(split: int, points: Sequence[GridPoint], sizes: tuple[int, int,
         s_lr=_spread(over_lr),
         s_wd=_spread(over_wd),
         sizes=sizes,
+        edges=grid_edges(points, chosen),
     )
 
 
+def grid_edges(points: Sequence[GridPoint], chosen: GridPoint) -> dict[GridParameter, GridEnd]:
+    """The parameters whose chosen value is the lowest or highest of at least two in the grid."""
+    edges: dict[GridParameter, GridEnd] = {}
+    names: tuple[GridParameter, ...] = ("base_lr", "weight_decay")
+    for name in names:
+        values, value = {getattr(point, name) for point in points}, getattr(chosen, name)
+        if len(values) > 1 and value in (min(values), max(values)):
+            edges[name] = "lowest" if value == min(values) else "highest"
+    return edges
+
+
 def _spread(points: Sequence[GridPoint]) -> float | None:
-    if any(point.stopped_at_epoch is not None for point in points):
-        return None
-    return float(np.std([point.val for point in points]))
+    values = [point.val for point in points if point.val is not None and point.stopped_at_epoch is None]
+    return float(np.std(values)) if len(values) == len(points) else None
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:

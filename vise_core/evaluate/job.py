@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,9 @@ from vise_core.specs.tasks import Metric, secondary_metrics, task_metric
 from vise_core.tasks import LabelledImages, Split
 
 from .cache import FeaturesCache
-from .grid import Setting
+from .grid import Setting, diverged_point
 from .loading import Look, augmented_look, plain_look
-from .metrics import Scores, measure
+from .metrics import Scores, are_finite, measure
 from .state import State
 from .texts import Texts
 
@@ -36,6 +36,7 @@ class Job:
     backbone: the weights to be judged; None where no image is read. texts: None where no text is read.
     image_size: side of the crop.
     cache: where features are kept for other runs; None keeps none.
+    digests: SHA-256 of each image's file, in the task's order; None: not computed yet.
     """
 
     spec: EvaluateSpec
@@ -49,6 +50,7 @@ class Job:
     reporter: Reporter
     state: State
     cache: FeaturesCache | None = None
+    digests: Sequence[bytes] | None = None
 
     def new_head(self, split: int) -> nn.Linear:
         """A fresh head on the features of all towers side by side, the same for every grid point of a split."""
@@ -100,8 +102,13 @@ class Job:
         accuracy = ("accuracy",) if "accuracy" in secondary_metrics(self.spec.task) else ()
         return (self.metric, *accuracy)
 
-    def point(self, split: int, setting: Setting, val: Scores, test: Scores | None) -> GridPoint:
-        """What the logits (n, classes) of a finished training are worth on val, and on test where there is one."""
+    def point(self, split: int, setting: Setting, epoch: int, val: Scores, test: Scores | None) -> GridPoint:
+        """What the logits (n, classes) after ``epoch`` finished epochs are worth on val, and on test where given.
+
+        Logits that are not finite, on whichever of the two, are those of a network that diverged: no value of it counts.
+        """
+        if not are_finite(val) or (test is not None and not are_finite(test)):
+            return diverged_point(setting, epoch)
         names, parts, labels = secondary_metrics(self.spec.task), self.splits[split], self.images.labels
         on_val = measure((self.metric, *names), val, labels[parts.val])
         on_test = {} if test is None else measure((self.metric, *names), test, labels[parts.test])

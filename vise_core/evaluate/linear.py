@@ -11,7 +11,6 @@ Where texts are read, their embeddings stand beside the image's features (Sec. 4
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +22,15 @@ from vise_core.models.backbones import Backbone
 from vise_core.models.classifier import ImageClassifier
 
 from .cache import features_key, keep, take
-from .early import Running, falls_behind
+from .early import Running
 from .features import write_features
 from .gram import GramBatch, gram_pays
-from .grid import choose, choose_point, learning_rate, settings
+from .grid import choose_point, learning_rate, require_finished, settings
 from .heads import HeadBatch
 from .job import Job, Outcome
 from .loading import Indices, Look, epoch_batches, in_batches
 from .metrics import measure
+from .points import Block, EpochValues, end_points, report_epoch
 from .texts import TEXTS
 
 SCORE_BATCH = 4096
@@ -40,32 +40,11 @@ STEP_BYTES = 2**28
 Towers = list[Tensor]
 """(n, features) of all images under each tower that there is, float32 or float16; each shares the memory of a mapped file."""
 
-CURVES_OF_SPLITS = 10
-"""Splits that get a curve of their own; more would drown the rest."""
-
-
-class Block(NamedTuple):
-    """Splits that are trained at once, those with most images first, and their heads in the same order."""
-
-    splits: list[int]
-    heads: HeadBatch
-
-
-class _Epoch(NamedTuple):
-    """Numbers of one split after an epoch, each (g,): one for each head."""
-
-    train_loss: npt.NDArray[np.float64]
-    val_loss: npt.NDArray[np.float64]
-    val: dict[str, npt.NDArray[np.float64]]
-    """By metric."""
-    logits: npt.NDArray[np.float32]
-    """(g, n, classes) on val."""
-
 
 def evaluate_linear(job: Job) -> tuple[list[Outcome], ImageClassifier | None]:
     """Every split's grid, and split 0's chosen classifier where images alone are read.
 
-    Raises Stopped with the state saved.
+    Raises Stopped with the state saved, Diverged where a split has no point left.
     """
     if job.backbone is not None:
         job.backbone.to(job.device).eval().requires_grad_(False)
@@ -151,7 +130,7 @@ def _image_features(job: Job, backbone: Backbone, path: Path) -> None:
         _extract(job, backbone, everything, look, path, "features")
         return
     dtype = np.dtype(job.spec.feature_dtype)
-    key = features_key(backbone, job.images, job.image_size, dtype, job.spec.compute, job.device)
+    key = features_key(backbone, job.images, job.image_size, dtype, job.spec.compute, job.device, job.digests)
     # A cache that cannot be used, such as on a full disk, is no reason to fail.
     try:
         if take(job.cache, key, (len(job.images), backbone.feature_dim), dtype, path):
@@ -225,14 +204,14 @@ def _train(job: Job, blocks: list[Block], features: Towers) -> list[Running]:
             _save(job, blocks, running, epoch)
             job.state.raise_if_stopped()
         seen = _augmented_features(job, epoch, needed, features) if job.spec.augment else features
-        results: dict[int, _Epoch] = {}
+        results: dict[int, EpochValues] = {}
         for block in blocks:
             losses = _train_epoch(job, block, running, seen, epoch)
             for place, split in enumerate(block.splits):
                 results[split] = _judge(job, block, place, losses[place], features)
-        _report(job, epoch, [results[split] for split in range(len(job.splits))])
+        report_epoch(job, epoch, [results[split] for split in range(len(job.splits))])
         for block in blocks:
-            _stop_hopeless(job, block, running, results, epoch + 1)
+            end_points(job, block, running, results, epoch + 1)
         if job.state.due():
             _save(job, blocks, running, epoch + 1)
     _save(job, blocks, running, job.spec.epochs)
@@ -253,29 +232,6 @@ def _save(job: Job, blocks: list[Block], running: list[Running], epoch: int) -> 
             for place, split in enumerate(splits)
         },
     )
-
-
-def _stop_hopeless(
-    job: Job, block: Block, running: list[Running], results: dict[int, _Epoch], epoch: int
-) -> None:
-    """Drop the heads that the rule ends after this epoch, and keep what they were worth."""
-    grid, kept = settings(job.spec), []
-    for split in block.splits:
-        values, points = results[split].val[job.metric].tolist(), running[split].points
-        ends = [falls_behind(job.spec.early_stopping, epoch, value, values) for value in values]
-        for position, number in enumerate(points):
-            if ends[position]:
-                point = job.point(split, grid[number], results[split].logits[position], None)
-                running[split].stopped[number] = point.model_copy(update={"stopped_at_epoch": epoch})
-        kept.append([position for position, end in enumerate(ends) if not end])
-        running[split].points = [points[position] for position in kept[-1]]
-        if any(ends):
-            job.reporter.log(
-                f"split {split}: {sum(ends)} points of the grid were stopped after epoch {epoch}, "
-                f"{len(kept[-1])} go on"
-            )
-    if [len(positions) for positions in kept] != block.heads.counts:
-        block.heads.keep(kept)
 
 
 def _train_epoch(job: Job, block: Block, running: list[Running], seen: Towers, epoch: int) -> Tensor:
@@ -318,7 +274,7 @@ def _side_by_side(job: Job, splits: list[int], epoch: int) -> Indices:
     return order
 
 
-def _judge(job: Job, block: Block, place: int, train_loss: Tensor, features: Towers) -> _Epoch:
+def _judge(job: Job, block: Block, place: int, train_loss: Tensor, features: Towers) -> EpochValues:
     """What the heads of a block's split, the one at ``place``, are worth on val after an epoch."""
     heads, val = block.heads, job.splits[block.splits[place]].val
     found = (
@@ -326,10 +282,15 @@ def _judge(job: Job, block: Block, place: int, train_loss: Tensor, features: Tow
     )
     logits = found.cpu().numpy()
     measured = [measure(job.curve_metrics, one, job.images.labels[val]) for one in logits]
-    return _Epoch(
-        train_loss=train_loss[: heads.counts[place]].cpu().numpy(),
+    losses = train_loss[: heads.counts[place]].cpu().numpy()
+    return EpochValues(
+        train_loss=losses,
         val_loss=_mean_loss(found, torch.from_numpy(job.images.labels[val]).to(job.device)),
-        val={name: np.array([values[name] for values in measured]) for name in job.curve_metrics},
+        val={
+            # Where the loss is not finite, the head is lost, whatever its logits still are.
+            name: np.where(np.isfinite(losses), [values[name] for values in measured], np.nan)
+            for name in job.curve_metrics
+        },
         logits=logits,
     )
 
@@ -349,22 +310,6 @@ def _mean_loss(logits: Tensor, labels: Tensor) -> npt.NDArray[np.float64]:
     return (loss / len(labels)).cpu().numpy()
 
 
-def _report(job: Job, epoch: int, results: list[_Epoch]) -> None:
-    """Curves of the head that leads on val so far, averaged over splits; the grid itself is in the result."""
-    leads = [choose(list(result.val[job.metric])) for result in results]
-    pairs = list(zip(results, leads, strict=True))
-    values = {
-        "train_loss": float(np.mean([result.train_loss[lead] for result, lead in pairs])),
-        "val_loss": float(np.mean([result.val_loss[lead] for result, lead in pairs])),
-    }
-    for name in job.curve_metrics:
-        values[f"val_{name}"] = float(np.mean([result.val[name][lead] for result, lead in pairs]))
-    for split, (result, lead) in enumerate(pairs[:CURVES_OF_SPLITS] if len(pairs) > 1 else ()):
-        values[f"val_{job.metric}/split{split}"] = float(result.val[job.metric][lead])
-    job.reporter.metrics(epoch + 1, values, epoch=epoch + 1)
-    job.reporter.progress(epoch + 1, job.spec.epochs, "epochs", phase="linear classifiers")
-
-
 def _outcome(
     job: Job, split: int, heads: HeadBatch, place: int, running: Running, features: Towers
 ) -> Outcome:
@@ -378,8 +323,10 @@ def _outcome(
     found = dict(running.stopped)
     for position, number in enumerate(running.points):
         setting = settings(job.spec)[number]
-        found[number] = job.point(split, setting, val[position], None if test is None else test[position])
+        on_test = None if test is None else test[position]
+        found[number] = job.point(split, setting, job.spec.epochs, val[position], on_test)
     points = [point for _, point in sorted(found.items())]
+    require_finished(split, points)
     chosen = running.points.index(choose_point(points))
     logits = torch.from_numpy((val if test is None else test)[chosen])
     return Outcome(points, torch.softmax(logits, -1).numpy())

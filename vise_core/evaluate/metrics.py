@@ -1,7 +1,12 @@
-"""Metrics of the downstream tasks. Accuracies are in percent, ROC AUC lies in [0, 1] as the paper prints it."""
+"""Metrics of the downstream tasks. Accuracies are in percent, ROC AUC lies in [0, 1] as the paper prints it.
+
+A metric of scores that are not all finite is undefined, NaN: a network that diverged has no accuracy, and no value
+that chooses it. One row is enough, since the others are then of a network that overflows.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -20,15 +25,22 @@ def accuracy(scores: Scores, labels: Labels) -> float:
     """Share of images whose highest score is that of their class, percent.
 
     ``scores`` (n, classes), ``labels`` (n,). Of equal scores the first class counts, as in argmax.
-    Raises BadInput for no images.
+    NaN where a score is not finite. Raises BadInput for no images.
     """
     _require_images(labels)
+    if not are_finite(scores):
+        return math.nan
     return 100 * np.count_nonzero(scores.argmax(axis=1) == labels) / len(labels)
 
 
 def top_k(scores: Scores, labels: Labels, k: int) -> float:
-    """Share of images whose class is among the k highest scores, percent; ties go to the first class."""
+    """Share of images whose class is among the k highest scores, percent; ties go to the first class.
+
+    NaN where a score is not finite.
+    """
     _require_images(labels)
+    if not are_finite(scores):
+        return math.nan
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return float(100 * (best == labels[:, None]).any(axis=1).mean())
 
@@ -39,9 +51,11 @@ def macro_roc_auc(scores: Scores, labels: Labels) -> float:
     ``scores`` (n, classes) are probabilities or their log-odds, never decisions: an argmax has thrown the order
     away; nor plain logits, of which a column alone does not rank images (softmax takes their difference).
     Raises BadInput where a class has no image in this split: then there is no curve, and 0.5 would be a lie
-    (method 7, trap 7).
+    (method 7, trap 7). NaN where a score is not finite.
     """
     _require_images(labels)
+    if not are_finite(scores):
+        return math.nan
     classes = scores.shape[1]
     missing = sorted(set(range(classes)) - set(labels.tolist()))
     if missing:
@@ -53,7 +67,7 @@ def macro_roc_auc(scores: Scores, labels: Labels) -> float:
 
 
 def measure(names: Iterable[str], logits: Scores, labels: Labels) -> dict[str, float]:
-    """{metric: value} of a network's logits (n, classes), for metrics of ``specs.tasks.METRICS``."""
+    """{metric: value} of a network's logits (n, classes), for metrics of ``specs.tasks.METRICS``; NaN where undefined."""
     return {name: MEASURES[name](logits, labels) for name in names}
 
 
@@ -61,12 +75,20 @@ def log_odds(logits: Scores) -> npt.NDArray[np.float64]:
     """log(p / (1 - p)) of each softmax probability, in float64: it orders images as the probability does.
 
     Probabilities near 1 tie in floating point, and a tie is half an error; their log-odds do not.
-    A row that is not finite, of a training that diverged, prefers no class.
+    A row that is not finite, of a training that diverged, has no order: it is NaN.
     """
     wide = logits.astype(np.float64)
-    wide[~np.isfinite(wide).all(axis=1)] = 0
+    diverged = ~np.isfinite(wide).all(axis=1)
+    wide[diverged] = 0
     others = [logsumexp(np.delete(wide, c, axis=1), axis=1) for c in range(wide.shape[1])]
-    return wide - np.stack(others, axis=1)
+    odds = wide - np.stack(others, axis=1)
+    odds[diverged] = np.nan
+    return odds
+
+
+def are_finite(scores: Scores) -> bool:
+    """Whether no score is NaN or infinite."""
+    return bool(np.isfinite(scores).all())
 
 
 MEASURES: dict[str, Callable[[Scores, Labels], float]] = {

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vise_core.errors import BadInput
+from vise_core.errors import BadInput, Diverged
 from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.specs.evaluate import EvaluateResult
 
@@ -28,6 +28,8 @@ def write_predictions(job: Job, outcomes: list[Outcome], path: Path) -> None:
     writer: pq.ParquetWriter | None = None
     for split, outcome in enumerate(outcomes):
         indices = job.reported(split)
+        if not np.isfinite(outcome.scores).all():
+            raise Diverged(f"split {split}: the chosen point's scores are not finite, so it predicts nothing")
         columns: dict[str, Any] = {
             "split": pa.array(np.full(len(indices), split, np.int32)),
             "part": ["test" if len(job.splits[split].test) else "val"] * len(indices),

@@ -10,7 +10,7 @@ import torch
 
 from vise_core.device import pick_device
 from vise_core.errors import MissingInput
-from vise_core.integrity.cache import default_cache
+from vise_core.integrity.cache import default_cache, file_digests
 from vise_core.integrity.evaluation import check_evaluation, tell
 from vise_core.models import checkpoint, weights
 from vise_core.models.backbones import Backbone, build_backbone
@@ -20,11 +20,13 @@ from vise_core.specs.evaluate import (
     CatalogueWeights,
     EvaluateResult,
     EvaluateSpec,
+    GridParameter,
     RandomWeights,
     Secondary,
 )
 from vise_core.specs.tasks import secondary_metrics, written
 from vise_core.tasks import load_task, require_measurable, require_readable, task_splits
+from vise_core.tasks.identity import evaluation_data, split_parts
 
 from .cache import features_cache
 from .device import precision
@@ -50,7 +52,8 @@ class Judged(NamedTuple):
 def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> EvaluateResult:
     """Train the grid on every split, choose on val, report test (Sec. 4.2, App. C.3).
 
-    Raises BadInput for a task or checkpoint that cannot be used, MissingInput, Stopped.
+    Raises BadInput for a task or checkpoint that cannot be used, Diverged where no point of a split's grid can be chosen,
+    MissingInput, Stopped.
     """
     workspace.mkdir(parents=True, exist_ok=True)
     device = torch.device(pick_device(spec.compute.device))
@@ -62,7 +65,7 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     require_measurable(spec.task, images, splits)
     if images.unlabelled:
         reporter.log(f"{images.name}: {images.unlabelled} test images have no label and are left out")
-    state = State(workspace, spec, reporter)
+    state = State(workspace, reporter)
     if not state.facts:
         reporter.log(
             f"{images.name}: {len(images)} images of {len(images.classes)} classes; reading each once"
@@ -73,7 +76,8 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
         if unseen:
             names = ", ".join(images.classes[c] for c in sorted(unseen))
             reporter.log(f"split {number}: no training image of {names}", level="warning")
-    integrity = check_evaluation(images, splits, cache=default_cache())
+    digests = file_digests(images.paths, threads=max(2, spec.compute.loader_workers))
+    integrity = check_evaluation(images, splits, cache=default_cache(), digests=digests)
     tell(integrity, reporter)
     job = Job(
         spec=spec,
@@ -87,10 +91,14 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
         reporter=reporter,
         state=state,
         cache=features_cache(),
+        digests=digests,
     )
     outcomes, classifier = (evaluate_linear if spec.protocol == "linear" else evaluate_finetuned)(job)
     origin = weights_origin(spec, inputs)
-    result = summarise(job, judged, outcomes).model_copy(update={"integrity": integrity, **origin})
+    data = evaluation_data(images, splits, digests, texts=spec.reads_texts)
+    result = summarise(job, judged, outcomes).model_copy(
+        update={"data": data, "integrity": integrity, **origin}
+    )
     publish(job, result, outcomes, classifier)
     _tell(result, reporter, len(splits))
     return result
@@ -121,11 +129,15 @@ def load_judged(spec: EvaluateSpec, inputs: dict[str, Path], reporter: Reporter)
 def summarise(job: Job, judged: Judged, outcomes: list[Outcome]) -> EvaluateResult:
     """The choice of each split, and mean ± sample std over splits."""
     splits = [
-        split_result(number, outcome.points, job.splits[number].sizes)
+        split_result(number, outcome.points, job.splits[number].sizes).model_copy(
+            update={"parts": None if job.digests is None else split_parts(job.splits[number], job.digests)}
+        )
         for number, outcome in enumerate(outcomes)
     ]
     chosen = [split.chosen for split in splits]
-    main = _over_splits([p.val for p in chosen], [p.test for p in chosen if p.test is not None])
+    main = _over_splits(
+        [p.val for p in chosen if p.val is not None], [p.test for p in chosen if p.test is not None]
+    )
     secondary = {
         name: _over_splits(
             [p.val_secondary[name] for p in chosen],
@@ -167,3 +179,13 @@ def _tell(result: EvaluateResult, reporter: Reporter, splits: int) -> None:
     )
     sample = "" if std is None else " (sample std)"
     reporter.log(f"{result.method}: {on} {written(result.metric, mean, std)}{sample} over {splits} split(s)")
+    fields: dict[GridParameter, str] = {"base_lr": "base_lrs", "weight_decay": "weight_decays"}
+    for parameter, field in fields.items():
+        for end, beyond in (("lowest", "lower"), ("highest", "higher")):
+            at = [str(split.split) for split in result.splits if split.edges.get(parameter) == end]
+            if at:
+                reporter.log(
+                    f"the chosen {parameter} is the {end} of the grid in split {', '.join(at)}: a {beyond} one may be "
+                    f"better; extend {field}",
+                    level="warning",
+                )

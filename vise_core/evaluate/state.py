@@ -17,7 +17,6 @@ from torch import Tensor
 
 from vise_core.errors import Stopped
 from vise_core.reporter import Reporter
-from vise_core.specs.evaluate import EvaluateSpec
 
 CHECKPOINT_SECONDS = 30.0
 
@@ -30,8 +29,8 @@ class State:
     facts: JSON of the protocol's own, such as the finished grid points.
     """
 
-    def __init__(self, workspace: Path, spec: EvaluateSpec, reporter: Reporter) -> None:
-        """Read the state of an earlier attempt at the same spec, if there is one; another spec's is dropped."""
+    def __init__(self, workspace: Path, reporter: Reporter) -> None:
+        """Read the state of an earlier attempt, if there is one; ``vise_core.workspace`` sees that it is of this run."""
         self._folder, self._old = workspace / "state", workspace / "state.old"
         self._next = workspace / "state.next"
         self._reporter = reporter
@@ -40,16 +39,11 @@ class State:
             self._old.rename(self._folder)
         for leftover in (self._old, self._next):
             shutil.rmtree(leftover, ignore_errors=True)
-        self._spec = spec.model_dump(mode="json", exclude={"compute"})
         self.facts: dict[str, Any] = {}
         self._saved = time.monotonic()
         path = self._folder / "state.json"
         if path.is_file():
-            found = json.loads(path.read_text())
-            if found["spec"] == self._spec:
-                self.facts = found["facts"]
-            else:
-                reporter.log("the saved state is of another spec: starting anew", level="warning")
+            self.facts = json.loads(path.read_text())["facts"]
         if not self.facts:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -90,7 +84,7 @@ class State:
             plain = {key: value.detach().cpu().contiguous() for key, value in values.items()}
             save_file(plain, self._next / f"{name}.safetensors")
         (self._next / "state.json").unlink(missing_ok=True)
-        (self._next / "state.json").write_text(json.dumps({"spec": self._spec, "facts": facts}))
+        (self._next / "state.json").write_text(json.dumps({"facts": facts}))
         if self._folder.exists():
             self._folder.rename(self._old)
         self._next.rename(self._folder)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from vise_core.errors import BadInput
-from vise_core.models.classifier import ImageClassifier
+from vise_core.models.classifier import ImageClassifier, require_finite
 from vise_core.specs.explain import CAM_METHODS, CamMethod
 
 from .from_maps import cam, eigencam, gradcam, gradcampp
@@ -44,7 +44,7 @@ def class_activation(
     ``images`` (n, 3, h, w), normalised, on the classifier's device; ``classes`` n class indices. Returns
     (n, h, w) float32 in [0, 1]: the map's positive part, upsampled, divided by its peak. A map with nothing
     positive is 0 everywhere. The classifier should be in evaluation mode.
-    Raises BadInput for an unknown method or class.
+    Raises BadInput for an unknown method or class, and where activations or map are not finite.
     """
     with torch.no_grad():
         maps = classifier.backbone.forward_features(images)
@@ -71,6 +71,7 @@ def activation_from_maps(
             f"classes: give one index below {len(classifier.classes)} for each of {len(maps)} images"
         )
     maps = maps.detach().float()
+    require_finite(maps, "the network's last feature map")
     if method in FROM_MAPS:
         raw = FROM_MAPS[method](classifier, maps, classes)
     elif images is None:
@@ -79,11 +80,20 @@ def activation_from_maps(
         )
     else:
         raw = FROM_IMAGES[method](classifier, images, maps, classes)
-    return scaled(raw, size)
+    heat = scaled(raw, size)
+    # Finite maps may still be so large that sums over them are not.
+    require_finite(torch.from_numpy(heat), CAM_METHODS[method])
+    return heat
 
 
 def scaled(raw: Tensor, size: tuple[int, int]) -> Heat:
-    """(n, h, w) signed → (n, *size) in [0, 1]: the positive part, upsampled, divided by its peak."""
+    """(n, h, w) signed → (n, *size) in [0, 1]: the positive part, upsampled, divided by its peak.
+
+    NaN where a map is not finite.
+    """
     heat = interpolate(raw.clamp_min(0)[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
     peak = heat.amax((1, 2), keepdim=True)
-    return torch.where(peak > 0, heat / peak.clamp_min(1e-30), 0).cpu().numpy()
+    # The peak of what is NaN is NaN, and that of inf inf: neither is a map without anything positive.
+    finite = torch.isfinite(raw).all(2).all(1)[:, None, None] & torch.isfinite(peak)
+    heat = torch.where(peak > 0, heat / peak.clamp_min(1e-30), 0)
+    return torch.where(finite, heat, torch.nan).cpu().numpy()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
+from vise_core.models.classifier import require_finite
 from vise_core.specs.explain import DeletionBaseline
 
 from .activation import Heat, scaled
@@ -61,7 +62,7 @@ def insertion_deletion(
     """Both areas for each of several maps (h, w) of one image (3, h, w), normalised.
 
     Deletion ends at the mean colour (0 after normalising, as in RISE) or at the blurred image; insertion starts
-    from the blurred image.
+    from the blurred image. Raises BadInput where a score on the way is not finite.
     """
     soft = blurred(image)
     gone = soft if baseline == "blur" else torch.zeros_like(image)
@@ -74,7 +75,7 @@ def insertion_deletion(
 def curves(
     score: Score, changes: Sequence[Change], *, steps: int, batch: int = 32, seed: int = 0
 ) -> npt.NDArray[np.float64]:
-    """The score after each of ``steps`` equal shares of pixels: (changes, steps + 1).
+    """The score after each of ``steps`` equal shares of pixels: (changes, steps + 1), all finite.
 
     At most ``batch`` images are made and scored at once.
     """
@@ -87,7 +88,9 @@ def curves(
             torch.where(ranks[i] < round(pixels * step / steps), changes[i].finish, changes[i].start)
             for i, step in todo[first : first + batch]
         ]
-        found.append(score(torch.stack(images)).double().cpu())
+        scores = score(torch.stack(images)).double().cpu()
+        require_finite(scores[:, None], "the class's probability on a changed image")
+        found.append(scores)
     return torch.cat(found).reshape(len(changes), steps + 1).numpy()
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from vise_core.errors import BadInput
 from vise_core.models.classifier import ImageClassifier
 
 
@@ -93,7 +94,10 @@ def eigencam(_: ImageClassifier, maps: Tensor, __: Sequence[int]) -> Tensor:
     vector has one sign, which we take as positive. The package centres it, and its sign is then an accident.
     """
     places = maps.flatten(2).transpose(1, 2)
-    left, sizes, _right = torch.linalg.svd(places, full_matrices=False)
+    try:
+        left, sizes, _right = torch.linalg.svd(places, full_matrices=False)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise BadInput(f"Eigen-CAM: the feature map has no singular vectors ({error})") from error
     first = left[..., 0] * sizes[..., :1]
     sign = torch.where(first.sum(1, keepdim=True) < 0, -1.0, 1.0)
     return (first * sign).unflatten(1, maps.shape[2:])

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from vise_core.errors import BadInput
 from vise_core.specs.explain import COLOUR_MAP, ColourMap
 
 
@@ -21,10 +22,15 @@ class Box(NamedTuple):
 
 
 def colour(heat: npt.NDArray[np.floating], colour_map: ColourMap = COLOUR_MAP) -> npt.NDArray[np.uint8]:
-    """(h, w) in [0, 1] → (h, w, 3) uint8, dark for 0 and light for 1 in each of ``specs.explain.COLOUR_MAPS``."""
+    """(h, w) in [0, 1] → (h, w, 3) uint8, dark for 0 and light for 1 in each of ``specs.explain.COLOUR_MAPS``.
+
+    Raises BadInput where the heat is not finite.
+    """
     from matplotlib import colormaps  # here: it takes a while, and not every caller draws
 
-    tint = colormaps[colour_map](np.clip(np.nan_to_num(heat), 0, 1))[..., :3]
+    if not np.isfinite(heat).all():
+        raise BadInput("the heat map is not finite: there is nothing to draw")
+    tint = colormaps[colour_map](np.clip(heat, 0, 1))[..., :3]
     return np.rint(255 * tint).astype(np.uint8)
 
 

@@ -18,7 +18,9 @@ Mask = npt.NDArray[np.bool_]
 
 def mask_path(images: LabelledImages, index: int) -> Path | None:
     """``<root>/masks/<path of the image>.png``, None where there is none. Raises BadInput for a way out."""
-    relative = PurePosixPath("masks", images.relative_path(index)).with_suffix(".png").as_posix()
+    relative = (
+        PurePosixPath("masks", images.paths[index].relative_to(images.root)).with_suffix(".png").as_posix()
+    )
     if not (images.root / relative).exists():
         return None
     return inside(images.root, relative, f"mask of {images.relative_path(index)}")

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vise_core.models.classifier import ImageClassifier
+from vise_core.models.classifier import ImageClassifier, require_finite
 from vise_core.models.transforms import eval_transform
 from vise_core.specs.explain import CamMethod
 
@@ -37,12 +37,16 @@ class Seen(NamedTuple):
 
 @torch.no_grad()
 def see(classifier: ImageClassifier, image: Image.Image, device: torch.device) -> Seen:
-    """Resize, crop and normalise as the classifier's own evaluation does, and ask it."""
+    """Resize, crop and normalise as the classifier's own evaluation does, and ask it.
+
+    Raises BadInput where what it says is not finite.
+    """
     resize, crop = classifier.resize, classifier.image_size
     transform = eval_transform(crop, mean=classifier.mean, std=classifier.std, resize=resize)
     pixels = transform(image)[None].to(device)
     maps = classifier.backbone.forward_features(pixels)
     logits = classifier.head(classifier.backbone.pool(maps))
+    require_finite(logits, "the network's output")
     probabilities = torch.softmax(logits.double(), -1)[0].cpu().numpy()
     region = seen_region(image.size, resize, crop)
     return Seen(pixels, maps, probabilities, int(probabilities.argmax()), region)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vise_core.errors import Stopped
+from vise_core.errors import BadInput, Stopped
 from vise_core.models.classifier import ImageClassifier
 from vise_core.posts.images import open_image
 from vise_core.reporter import Reporter
@@ -56,7 +56,7 @@ def compare(
         reporter.progress(number + 1, len(chosen), "images", phase="comparing")
     return QualitativeResult(
         synthetic=images.synthetic or any(c.metadata.get("synthetic") for c in classifiers.values()),
-        task=spec.task.name,
+        task=images.name,
         method=spec.method,
         target=spec.target,
         unseen=spec.unseen_only,
@@ -89,7 +89,10 @@ def _row(
     _small(image).save(folder / picture)
     answers = []
     for column, classifier in enumerate(classifiers.values()):
-        seen = see(classifier, image, device)
+        try:
+            seen = see(classifier, image, device)
+        except BadInput as error:
+            raise BadInput(f"{images.relative_path(index)}: {error}") from error
         predicted = classifier.classes[seen.predicted]
         target = classifier.classes.index(label) if spec.target == "true" else seen.predicted
         heat = heat_of(classifier, seen, spec.method, target)

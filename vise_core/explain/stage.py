@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vise_core.device import pick_device
-from vise_core.errors import Stopped
+from vise_core.errors import BadInput, Stopped
 from vise_core.models.classifier import ImageClassifier, load_classifier
 from vise_core.posts.images import open_image
 from vise_core.reporter import Reporter
@@ -45,7 +45,10 @@ def run(spec: ExplainSpec, inputs: dict[str, Path], workspace: Path, reporter: R
     for done, index in enumerate(chosen):
         if reporter.should_stop():
             raise Stopped("stopped on request; explaining starts again when resumed")
-        rows.append(_explain(spec, classifier, images, index, overlays / f"{done:05d}.png", device))
+        try:
+            rows.append(_explain(spec, classifier, images, index, overlays / f"{done:05d}.png", device))
+        except BadInput as error:
+            raise BadInput(f"{images.relative_path(index)}: {error}") from error
         reporter.progress(done + 1, len(chosen), "images", phase="explaining")
     result = _summary(rows, images.synthetic or bool(classifier.metadata.get("synthetic")))
     listing = workspace / "explanations.json"

@@ -6,7 +6,6 @@ They are kept in a folder of the machine, since the inputs of a stage are read-o
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -16,6 +15,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from vise_core.hash_cache import cache_folder
+from vise_core.hashing import file_sha256
 from vise_core.posts.shards import ShardIndex
 
 from .fingerprints import Fingerprints, Told, fingerprint_files, fingerprint_shard
@@ -26,24 +27,33 @@ FORMAT = "fingerprints-1"
 
 def default_cache() -> Path:
     """``$VISE_CACHE``, or ``~/.cache/vise``; below it, ``fingerprints``."""
-    root = Path(os.environ.get("VISE_CACHE") or Path.home() / ".cache" / "vise")
-    return root / "fingerprints"
+    return cache_folder() / "fingerprints"
 
 
 def files_fingerprints(
-    paths: Sequence[Path], cache: Path | None, *, processes: int = 1, told: Told | None = None
+    paths: Sequence[Path],
+    cache: Path | None,
+    *,
+    processes: int = 1,
+    told: Told | None = None,
+    digests: Sequence[bytes] | None = None,
 ) -> Fingerprints:
-    """Fingerprints of image files, in their order; from the cache where it has files of these bytes in this order."""
+    """Fingerprints of image files, in their order; from the cache where it has files of these bytes in this order.
+
+    ``digests`` are the SHA-256 of the files where the caller has them already.
+    """
     if cache is None:
         return fingerprint_files(paths, processes=processes, told=told)
-    key = hashlib.sha256(b"".join(file_digests(paths, threads=processes))).hexdigest()
+    if digests is None:
+        digests = file_digests(paths, threads=processes)
+    key = hashlib.sha256(b"".join(digests)).hexdigest()
     return _kept(cache, key, lambda: fingerprint_files(paths, processes=processes, told=told))
 
 
 def file_digests(paths: Sequence[Path], *, threads: int = 2) -> list[bytes]:
     """SHA-256 of each file's content. Reads files, decodes nothing."""
     with ThreadPoolExecutor(max(2, threads)) as pool:
-        return list(pool.map(_file_sha256, paths))
+        return [bytes.fromhex(found) for found in pool.map(file_sha256, paths)]
 
 
 def shard_fingerprints(
@@ -76,8 +86,3 @@ def _read(path: Path) -> Fingerprints | None:
             return Fingerprints(*(arrays[field.name] for field in fields(Fingerprints)))
     except (OSError, ValueError, KeyError, BadZipFile, EOFError):
         return None
-
-
-def _file_sha256(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

@@ -34,11 +34,13 @@ def check_evaluation(
     cache: Path | None = None,
     processes: int = 1,
     told: Told | None = None,
+    digests: Sequence[bytes] | None = None,
 ) -> IntegrityReport:
     """Balance of labels, and images that two parts of a split share, as the same file or as a copy.
 
     ``cache`` is the folder where fingerprints are kept (``cache.default_cache()``), None keeps none. What needs the
     posts of pretraining is ``not_run``, and so is the look for copies where the task is too large for it.
+    ``digests`` are the SHA-256 of the images' files where the caller has them already.
     """
     limits = limits or IntegrityLimits()
     balance = label_balance(images, splits, limits, EXAMPLES)
@@ -53,6 +55,7 @@ def check_evaluation(
                 cache=cache,
                 processes=processes,
                 told=told,
+                digests=digests,
             ),
             *(
                 not_run(
@@ -74,10 +77,13 @@ def overlap_checks(
     cache: Path | None = None,
     processes: int = 1,
     told: Told | None = None,
+    digests: Sequence[bytes] | None = None,
 ) -> tuple[IntegrityCheck, IntegrityCheck]:
     """``split_overlap`` and ``split_near_duplicates``; of a task that is too large only the first."""
     if comparisons(len(images), splits) > MAX_COMPARISONS:
-        same_files = identical_links(file_digests(images.paths, threads=processes))
+        if digests is None:
+            digests = file_digests(images.paths, threads=processes)
+        same_files = identical_links(digests)
         return (
             split_overlap(images, splits, same_files, limits, examples),
             not_run(
@@ -86,7 +92,7 @@ def overlap_checks(
                 "stage integrity once.",
             ),
         )
-    prints = files_fingerprints(images.paths, cache, processes=processes, told=told)
+    prints = files_fingerprints(images.paths, cache, processes=processes, told=told, digests=digests)
     return perceptual_overlap(images, splits, prints, limits, examples, threads=processes)
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from vise_core.errors import BadCheckpoint
+from vise_core.errors import BadCheckpoint, BadInput
 
 from .backbones import Backbone, empty_backbone
 from .card import PredictorCard, apply_card, read_card
@@ -51,6 +51,21 @@ class ImageClassifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, 3, image_size, image_size), normalised → (n, classes) logits."""
         return cast(Tensor, self.head(self.backbone(x)))
+
+
+def require_finite(outputs: Tensor, what: str) -> None:
+    """Raises BadInput where a row (n, …) of a network's outputs is NaN or infinite, naming the rows.
+
+    Such an output says nothing: its softmax is NaN, and the argmax of that is always the first class.
+    """
+    lost = torch.nonzero(~torch.isfinite(outputs).flatten(1).all(1))[:, 0].tolist()
+    if lost:
+        rows = ", ".join(map(str, lost[:5])) + (", …" if len(lost) > 5 else "")
+        whose = "" if len(outputs) == 1 else f" for image {rows} of {len(outputs)}"
+        raise BadInput(
+            f"{what} is not finite{whose}: the image holds values that are not finite, or the network's weights "
+            "diverged in training"
+        )
 
 
 def save_classifier(folder: Path, classifier: ImageClassifier, metadata: Mapping[str, Any]) -> None:

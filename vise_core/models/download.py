@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from vise_core.errors import BadInput
+from vise_core.hashing import file_sha256
 
 MAX_BYTES = 4 * 2**30
 
@@ -62,12 +62,6 @@ def download(url: str, sha256: str, target: Path, *, progress: Progress | None =
 def by_hand(url: str, sha256: str, target: Path) -> str:
     """What to do without a network."""
     return f"Without a network, fetch {target.name} from {url} elsewhere and put it at {target} (SHA-256 {sha256})."
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _receive(url: str, part: Path, progress: Progress) -> None:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vise_core.errors import BadCheckpoint
+from vise_core.errors import BadCheckpoint, Diverged
 
 from .files.safetensor import read_header
 
@@ -20,7 +20,12 @@ MAX_JSON_BYTES = 16 * 2**20
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file; the same tensors give the same bytes."""
+    """Write a safetensors file; the same tensors give the same bytes. Raises Diverged where one is not finite."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise Diverged(
+                f"{path.name}: {name} holds NaN or infinity; a network that diverged is not written"
+            )
     save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, path)
 
 

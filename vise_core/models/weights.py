@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -19,10 +18,12 @@ from torchvision.models import (
 )
 
 from vise_core.errors import BadCheckpoint, BadInput
+from vise_core.hash_cache import cache_folder
+from vise_core.hashing import file_sha256
 from vise_core.specs.backbones import BACKBONES
 
 from .backbones import RGB, Backbone, empty_backbone
-from .download import Progress, download, file_sha256
+from .download import Progress, download
 from .files.reading import plain_tensors
 from .tensors import check_layout, fill
 
@@ -156,11 +157,6 @@ def find(name: str, backbone: str) -> WeightsEntry:
         known = ", ".join(f"{n} for {b}" for n, b in WEIGHTS)
         raise BadInput(f"weights: no {name!r} for backbone {backbone!r}; the catalogue has {known}")
     return entry
-
-
-def cache_folder() -> Path:
-    """``$VISE_CACHE``, or ``~/.cache/vise``."""
-    return Path(os.environ.get("VISE_CACHE") or Path.home() / ".cache" / "vise")
 
 
 def fetch(name: str, backbone: str, *, progress: Progress | None = None) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,25 +13,28 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vise_core.errors import BadImage
+from vise_core.specs.images import IMAGE_KINDS, image_kind
+
+from .colours import to_srgb
+from .depth import colours_to_8_bits, deep_rawmode, grey_to_8_bits, is_deep_grey, read_deep_colours
+from .image_headers import (
+    UPRIGHT,
+    exif_orientation,
+    has_deep_planes,
+    png_grey_bits,
+    tiff_orientation,
+    webp_size,
+)
+from .jpeg_segments import strip_jpeg
 
 MAX_PIXELS: Final = 50_000_000
 MAX_BYTES: Final = 64 * 2**20
 MAX_SIDE: Final = 65_500
 """JPEG can hold no longer side."""
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""What Pillow opens. It reads MPO as JPEG and APNG as PNG; HEIC goes to pillow-heif."""
 JPEG_QUALITY: Final = 90
-
-_ORIENTATION_TAG: Final = 0x0112
-_UPRIGHT: Final = {
-    2: (Image.Transpose.FLIP_LEFT_RIGHT, "image_rotated"),
-    3: (Image.Transpose.ROTATE_180, "image_rotated"),
-    4: (Image.Transpose.FLIP_TOP_BOTTOM, "image_rotated"),
-    5: (Image.Transpose.TRANSPOSE, "image_rotated"),
-    6: (Image.Transpose.ROTATE_270, "image_rotated"),
-    7: (Image.Transpose.TRANSVERSE, "image_rotated"),
-    8: (Image.Transpose.ROTATE_90, "image_rotated"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,37 +47,41 @@ class StoredImage:
 
 
 def open_image(source: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode an untrusted image to upright 8-bit RGB.
+    """Decode an untrusted image to upright 8-bit sRGB.
 
-    Grey, palette, CMYK and 16-bit become RGB; transparency is laid on white; EXIF rotation is applied; of
-    an animation the first frame is taken. Size is judged from the header, before any pixel is decoded.
+    Grey, palette, CMYK, L*a*b* and deeper samples become RGB (``depth`` has the rule for more than 8 bits); colours
+    with an ICC profile become sRGB; transparency is laid on white; of several frames the first is taken, of a HEIC the
+    primary one. The image is turned as EXIF says, or as a TIFF's own tag, or as the container of AVIF and HEIC says,
+    whose EXIF does not count; XMP never does. Size is judged from the header, before any pixel is decoded.
 
     Raises
     ------
-    BadImage, whose ``reason`` is one of: missing, empty, too_many_bytes, svg, html, not_an_image,
-    too_large, truncated, broken, unsupported_mode.
+    BadImage, whose ``reason`` is one of: missing, empty, too_many_bytes, svg, html, not_an_image, unsupported,
+    too_large, truncated, broken, not_finite, unsupported_mode.
     """
-    image, _, _ = _decode(_read(source), max_pixels)
-    return image
+    return _decode(_read(source), max_pixels).image
 
 
 def store_image(source: bytes | Path, *, max_pixels: int, max_side: int) -> StoredImage:
-    """Check an image and give the bytes to keep.
+    """Check an image and give the bytes to keep, without anything that it says about itself.
 
-    A JPEG that is RGB already, upright, without EXIF (which may hold a place) and within ``max_side`` (of
-    the shorter side) is kept byte for byte; all else becomes a JPEG of quality 90.
+    A JPEG that is RGB already, upright, sRGB and within ``max_side`` (of the shorter side) keeps its pixels exactly:
+    only the segments that they need are kept. All else becomes a JPEG of quality 90.
 
     Raises BadImage as ``open_image`` does.
     """
     data = _read(source)
-    image, plain, repairs = _decode(data, max_pixels)
+    decoded = _decode(data, max_pixels)
+    image, repairs = decoded.image, decoded.repairs
     scale = max_side / min(image.size)
     if scale < 1:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
         repairs = (*repairs, "image_scaled")
-    elif plain:
-        return StoredImage(data, "jpg", repairs)
+    elif decoded.plain and (stripped := strip_jpeg(data)) is not None:
+        if stripped != data:
+            repairs = (*repairs, "image_metadata_removed")
+        return StoredImage(stripped, "jpg", repairs)
     return StoredImage(encode_jpeg(image), "jpg", repairs)
 
 
@@ -102,60 +110,113 @@ def _read(source: bytes | Path) -> bytes:
     return source if isinstance(source, bytes) else source.read_bytes()
 
 
-def _decode(data: bytes, max_pixels: int) -> tuple[Image.Image, bool, tuple[str, ...]]:
-    """(upright RGB image, whether the bytes are a plain JPEG of just that, repairs)."""
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """``plain``: the file is a JPEG of just these pixels."""
+
+    image: Image.Image
+    plain: bool
+    repairs: tuple[str, ...]
+
+
+def _decode(data: bytes, max_pixels: int) -> _Decoded:
     _refuse_markup(data)
     # Pillow's WebP reader allocates its canvas on opening, so its header is read here first.
-    _check_size(_webp_size(data) or (1, 1), max_pixels)
+    _check_size(webp_size(data) or (1, 1), max_pixels)
+    opened = _opened(data)
+    _check_size(opened.size, max_pixels)
+    kind, mode = opened.format or "", opened.mode
+    several = bool(getattr(opened, "is_animated", False))
+    # Pillow turns a TIFF while it loads it, by XMP too where it has no tag.
+    turned = tiff_orientation(opened)
+    if kind == "TIFF":
+        opened.info.pop("xmp", None)
+    with _decoding():
+        if kind != "HEIF":  # There the primary image is chosen already, and need not be the first.
+            opened.seek(0)
+        rawmode = deep_rawmode(opened)
+        samples = read_deep_colours(opened, rawmode, data) if rawmode else None
+        opened.load()
+    _check_size(opened.size, max_pixels)
+    with _converting(mode):
+        if samples is not None and rawmode is not None:
+            colours, alpha = colours_to_8_bits(samples, opened, rawmode, data)
+        elif is_deep_grey(opened):
+            colours, alpha = grey_to_8_bits(opened, data)
+        else:
+            colours, alpha = _split_alpha(opened, data)
+        profile = opened.info.get("icc_profile")
+        image = to_srgb(colours, profile if isinstance(profile, bytes) else None)
+        profiled = colours.mode == "RGB" and image is not colours
+        if alpha is not None:
+            image = Image.composite(image, Image.new("RGB", image.size, (255, 255, 255)), alpha)
+    if kind not in ("TIFF", "HEIF"):
+        turned = exif_orientation(opened)
+        if turned in UPRIGHT:
+            image = image.transpose(UPRIGHT[turned])
+    if image is opened:
+        # A plain image of the same pixels, without what the file said; a copy of them takes a third of the decoding.
+        image = opened._new(opened.im)
+    image.info.clear()
+    converted = mode != "RGB" or samples is not None or alpha is not None
+    repairs = {
+        "image_first_frame": several,
+        "image_converted": converted,
+        "image_colours_converted": profiled,
+        "image_rotated": turned in UPRIGHT,
+    }
+    plain = kind in ("JPEG", "MPO") and not converted and not profiled and turned not in UPRIGHT
+    return _Decoded(image, plain, tuple(repair for repair, done in repairs.items() if done))
+
+
+def _opened(data: bytes) -> Image.Image:
+    """The image as its header describes it; no pixel is decoded yet."""
     try:
-        opened = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image_kind(data) == "HEIC":
+            # Constructed by itself: pillow-heif's own way would register it for all of this process.
+            from pillow_heif import HeifImageFile
+
+            opened: Image.Image = HeifImageFile(io.BytesIO(data))
+        else:
+            opened = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise BadImage(f"the image has too many pixels: {error}", "too_large") from error
-    except UnidentifiedImageError as error:
-        raise BadImage(
-            f"not an image, or one that is damaged at its start; {', '.join(FORMATS)} are read",
-            "not_an_image",
-        ) from error
+    except (UnidentifiedImageError, SyntaxError) as error:
+        if (kind := image_kind(data)) is not None:
+            raise BadImage(
+                f"a {kind} file that is damaged at its start, or of a form that is not read; save it as PNG or JPEG",
+                "unsupported",
+            ) from error
+        raise BadImage(f"not an image; {', '.join(IMAGE_KINDS)} are read", "not_an_image") from error
     except Exception as error:  # a decoder may raise anything on hostile bytes
         raise BadImage(f"the image's header cannot be read: {error}", "broken") from error
-    _check_size(opened.size, max_pixels)
-    # Before load: some decoders drop info once the pixels are there.
-    orientation = _orientation(opened)
+    if has_deep_planes(opened):
+        # Pillow reads the first bytes of such planes as if they were of 8 bits.
+        raise BadImage("a TIFF with a plane of 16 bits for each colour; save it as PNG", "unsupported")
+    return opened
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
     try:
-        animated = bool(getattr(opened, "is_animated", False))
-        opened.seek(0)
-        opened.load()
+        yield
+    except BadImage:
+        raise
     except Image.DecompressionBombError as error:
         raise BadImage(f"the image has too many pixels: {error}", "too_large") from error
     except Exception as error:
         reason = "truncated" if "truncated" in str(error).lower() else "broken"
         raise BadImage(f"the image cannot be decoded, it is {reason}: {error}", reason) from error
 
-    repairs: list[str] = []
-    if animated and opened.format in ("GIF", "WEBP", "PNG", "TIFF"):
-        repairs.append("image_first_frame")
-    if opened.mode != "RGB":
-        repairs.append("image_converted")
+
+@contextmanager
+def _converting(mode: str) -> Iterator[None]:
     try:
-        image = _to_rgb(opened)
+        yield
     except BadImage:
         raise
     except Exception as error:
-        raise BadImage(
-            f"an image of mode {opened.mode} has no RGB form: {error}", "unsupported_mode"
-        ) from error
-    if orientation in _UPRIGHT:
-        transpose, repair = _UPRIGHT[orientation]
-        image = image.transpose(transpose)
-        repairs.append(repair)
-    plain = (
-        opened.format == "JPEG" and opened.mode == "RGB" and orientation == 1 and "exif" not in opened.info
-    )
-    if image is opened:
-        # A plain image of the same pixels, without what the file said; a copy of them takes a third of the decoding.
-        image = opened._new(opened.im)
-    image.info.clear()
-    return image, plain, tuple(repairs)
+        raise BadImage(f"an image of mode {mode} has no RGB form: {error}", "unsupported_mode") from error
 
 
 def _refuse_markup(data: bytes) -> None:
@@ -182,51 +243,18 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
         raise BadImage("the image has no pixels", "broken")
 
 
-def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """Canvas size from a WebP header (RFC 9649), None for anything else."""
-    if len(data) < 30 or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-        return None
-    match data[12:16]:
-        case b"VP8X":
-            return (
-                int.from_bytes(data[24:27], "little") + 1,
-                int.from_bytes(data[27:30], "little") + 1,
-            )
-        case b"VP8 ":
-            width, height = struct.unpack("<HH", data[26:30])
-            return width & 0x3FFF, height & 0x3FFF
-        case b"VP8L":
-            bits = int.from_bytes(data[21:25], "little")
-            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    return None
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # EXIF is often damaged; that is no reason to lose the picture
-        return 1
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I") or image.mode == "F":
-        return _deep_grey_to_rgb(image)
-    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float grey to 8 bits: Pillow's own conversion would clip all above 255."""
-    values = np.asarray(image, dtype=np.float64)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = 0.0, 65535.0
-    if image.mode == "F" or values.min() < 0 or values.max() > high:
-        # No fixed range is defined for these: stretch to what is there.
-        low, high = float(values.min()), float(values.max())
-    scaled = (values - low) * (255.0 / max(high - low, 1e-12))
-    return Image.fromarray(np.rint(scaled).clip(0, 255).astype(np.uint8), mode="L").convert("RGB")
+def _split_alpha(image: Image.Image, data: bytes) -> tuple[Image.Image, Image.Image | None]:
+    """(RGB, L, CMYK or LAB, opacity or None) of an image of 8 bits."""
+    clear = image.info.get("transparency")
+    if image.mode in ("1", "L") and isinstance(clear, int):
+        # In units of the file's own bits, of which Pillow has made 8.
+        bits = png_grey_bits(data)
+        level = clear if bits == 8 else round(clear * 255 / (2**bits - 1)) if image.mode == "L" else clear
+        grey = image.convert("L")
+        return grey, Image.fromarray(np.where(np.asarray(grey) == level, 0, 255).astype(np.uint8))
+    if "A" in image.mode.replace("LAB", "") or "a" in image.mode or clear is not None:
+        rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+        return rgba.convert("RGB"), rgba.getchannel("A")
+    if image.mode in ("RGB", "L", "CMYK", "LAB"):
+        return image, None
+    return image.convert("L" if image.mode == "1" else "RGB"), None

@@ -16,6 +16,7 @@ from vise_core.device import pick_device
 from vise_core.errors import BadCheckpoint
 from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import load_backbone, load_card, load_heads
+from vise_core.models.classifier import require_finite
 from vise_core.models.folding import fold_batch_norm
 from vise_core.models.transforms import eval_transform
 from vise_core.specs.base import Compute
@@ -116,15 +117,15 @@ class EngagementPredictor:
         return cls(backbone, load_heads(checkpoint), found, device=device)
 
     def predict(self, image: Picture, options: EngagementOptions | None = None) -> Engagement:
-        """Answer for one image, seen as in evaluation: resized, its centre cut out. Raises BadImage."""
+        """Answer for one image, seen as in evaluation: resized, its centre cut out. Raises BadImage, BadInput."""
         options = options or EngagementOptions()
         pixels = self._transform(opened(image))[None].to(self._device)
         with torch.no_grad():
             features = self._backbone(pixels)
-            found = {
-                name: torch.softmax(head(features)[0].double(), -1).cpu().numpy()
-                for name, head in self._heads.items()
-            }
+            logits = {name: head(features) for name, head in self._heads.items()}
+        for name, values in logits.items():
+            require_finite(values, f"the network's output on {name}")
+        found = {name: torch.softmax(v[0].double(), -1).cpu().numpy() for name, v in logits.items()}
         comments, mass = None, 0.0
         if "comments" in found:
             best = np.argsort(-found["comments"], kind="stable")[: options.top]

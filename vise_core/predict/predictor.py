@@ -18,7 +18,7 @@ from vise_core.device import pick_device
 from vise_core.errors import BadInput
 from vise_core.explain.activation import activation_from_maps
 from vise_core.explain.overlays import Box, overlay, seen_region
-from vise_core.models.classifier import ImageClassifier, load_classifier
+from vise_core.models.classifier import ImageClassifier, load_classifier, require_finite
 from vise_core.models.folding import fold_batch_norm
 from vise_core.models.transforms import eval_transform
 from vise_core.posts.images import open_image
@@ -139,6 +139,7 @@ class Predictor:
 
         The map of the pass is what CAM and its kin are made from; only the methods of ``explain.activation.FROM_IMAGES``
         ask the network again. An answer does not depend on the others but for the rounding of float32.
+        Raises BadInput where the network's output on an image is not finite: it has no probabilities then.
         """
         pixels = torch.stack([question.pixels for question in questions]).to(self._device)
         with torch.inference_mode():
@@ -146,6 +147,7 @@ class Predictor:
                 pixels.contiguous(memory_format=torch.channels_last)
             )
             logits = self._classifier.head(self._classifier.backbone.pool(maps))
+        require_finite(logits, "the network's output")
         # A copy that autograd may take part in, for the methods that differentiate what comes after the map.
         maps = maps.clone()
         probabilities = torch.softmax(logits.double(), -1).cpu().numpy()

@@ -42,6 +42,14 @@ class Group:
         dist.all_reduce(total)
         return total
 
+    def least(self, values: torch.Tensor) -> torch.Tensor:
+        """The least over all processes."""
+        if self.world == 1:
+            return values
+        found = values.clone()
+        dist.all_reduce(found, dist.ReduceOp.MIN)
+        return found
+
     def gather(self, values: torch.Tensor) -> torch.Tensor:
         """The values of all processes one after the other, (n, …) → (n * world, …); no gradient goes through.
 

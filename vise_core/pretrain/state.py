@@ -10,28 +10,30 @@ from typing import Any
 import torch
 
 from vise_core.errors import BadCheckpoint
-from vise_core.specs.pretrain import PretrainSpec
 
 FORMAT = "vise-training-1"
 FILE = "training.pt"
 
 
-def save_state(workspace: Path, spec: PretrainSpec, state: dict[str, Any]) -> Path:
+def save_state(workspace: Path, state: dict[str, Any]) -> Path:
     """Write ``workspace/state/training.pt``; a kill at any moment leaves the one before. Returns the folder."""
     folder = workspace / "state"
     folder.mkdir(parents=True, exist_ok=True)
     # One file, so that one rename changes everything at once.
     part = workspace / f"{FILE}.part"
     with part.open("wb") as file:
-        torch.save({"format": FORMAT, "spec": _meaning(spec), **state}, file)
+        torch.save({"format": FORMAT, **state}, file)
         file.flush()
         os.fsync(file.fileno())
     part.replace(folder / FILE)
     return folder
 
 
-def load_state(workspace: Path, spec: PretrainSpec) -> dict[str, Any] | None:
-    """What ``save_state`` wrote, tensors on the CPU; None where there is nothing yet. Raises BadCheckpoint."""
+def load_state(workspace: Path) -> dict[str, Any] | None:
+    """What ``save_state`` wrote, tensors on the CPU; None where there is nothing yet. Raises BadCheckpoint.
+
+    That it is of this run, ``vise_core.workspace`` has seen to.
+    """
     path = workspace / "state" / FILE
     if not path.exists():
         return None
@@ -41,15 +43,4 @@ def load_state(workspace: Path, spec: PretrainSpec) -> dict[str, Any] | None:
         raise BadCheckpoint(f"{path}: not a training state; delete it to start over") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise BadCheckpoint(f"{path}: not of format {FORMAT}; delete it to start over")
-    if state["spec"] != _meaning(spec):
-        raise BadCheckpoint(f"{path}: is of a run with another spec; delete it to start over")
     return state
-
-
-def _meaning(spec: PretrainSpec) -> str:
-    """The spec without what changes only the speed, so that a run may go on on another machine."""
-    exclude = {"compute", "checkpoint_seconds", "log_every"}
-    if spec.objective == "vise":
-        # So that a state of VisE from before there was a choice still goes on.
-        exclude |= {"objective", "moco"}
-    return spec.model_dump_json(exclude=exclude)

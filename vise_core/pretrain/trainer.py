@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from vise_core.errors import BadInput, Stopped
+from vise_core.errors import Diverged, Stopped
 from vise_core.posts.shards import ShardIndex
 from vise_core.reporter import Reporter
 from vise_core.specs.base import Compute
@@ -22,6 +21,7 @@ from vise_core.specs.pretrain import PretrainSpec, Signal
 
 from .data import BatchPlan, PostImages, Samples, image_loader
 from .distributed import Group
+from .finite import LEAST_SCALE, Watch, not_finite
 from .labels import LabelTable
 from .objectives import OBJECTIVES, Trainable
 from .schedule import learning_rate
@@ -61,7 +61,8 @@ def train(
 
     Only the leading process touches ``reporter`` and writes. On a CPU the same spec, data and number of
     threads give the same weights to the last bit, however often the run was interrupted; on a GPU cuDNN's
-    atomics leave differences in the last digits. Raises Stopped, BadInput.
+    atomics leave differences in the last digits. Raises Stopped, BadInput, Diverged where a loss, gradient or weight is
+    not finite; what is saved always is.
     """
     device, compute, objective = group.device, spec.compute, OBJECTIVES[spec.objective]
     losses = objective.losses(spec)
@@ -80,9 +81,9 @@ def train(
     )
     amp = amp_type(compute, device)
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
-    meters = Meters(losses + objective.measures, device)
+    meters, watch = Meters(losses + objective.measures, device), Watch(device)
     iteration = 0
-    if (state := load_state(workspace, spec)) is not None:
+    if (state := load_state(workspace)) is not None:
         iteration = int(state["iteration"])
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
@@ -121,19 +122,17 @@ def train(
                 # DDP takes the mean of the processes' gradients; ours is a sum over parts of the batch.
                 scaler.scale(loss * group.world).backward()
             meters.add(values)
+            watch.add(loss)
+        watch.step(iteration + 1, learnt, optimizer, scaled=scaler.is_enabled())
         scaler.step(optimizer)
         scaler.update()
         iteration += 1
         meters.count(epoch_ends=iteration % plan.per_epoch == 0)
 
-        if iteration % spec.log_every == 0 or iteration == total:
+        logs = iteration % spec.log_every == 0 or iteration == total
+        if logs:
             found = meters.window_means(group)
             loss_found = sum(found[name] for name in losses)
-            if not math.isfinite(loss_found):
-                raise BadInput(
-                    f"base_lr: the loss is no longer finite at iteration {iteration}; "
-                    "lower base_lr, or lengthen warmup"
-                )
             if group.leads:
                 points = {f"loss/{name}": found[name] for name in losses}
                 points |= {name: found[name] for name in objective.measures}
@@ -149,10 +148,17 @@ def train(
             due = clock.checkpoint_due() or iteration % plan.per_epoch == 0
             asked = STOP if iteration < total and reporter.should_stop() else SAVE if due else GO_ON
         asked = group.agree(asked)
+        if logs or asked != GO_ON:
+            first = watch.read(group)
+            # So small a scale means that no scale would do.
+            if first is None and scaler.is_enabled() and scaler.get_scale() < LEAST_SCALE:
+                first = iteration
+            if first is not None:
+                raise _diverged(spec, first, total, "the loss or its gradients are")
         if asked != GO_ON:
             meters.gather(group)
             if group.leads:
-                saved = {
+                saved: dict[str, Any] = {
                     "iteration": iteration,
                     "network": network.state_dict(),
                     "optimizer": optimizer.state_dict(),
@@ -161,7 +167,10 @@ def train(
                     "seconds": clock.seconds(),
                     "rng": torch.get_rng_state(),
                 }
-                reporter.checkpoint(save_state(workspace, spec, saved))
+                lost = not_finite({name: saved[name] for name in ("network", "optimizer")})
+                if lost is not None:
+                    raise _diverged(spec, iteration, total, f"{lost} is")
+                reporter.checkpoint(save_state(workspace, saved))
                 clock.saved()
         if asked == STOP:
             raise Stopped(f"pretraining was stopped after iteration {iteration} of {total}")
@@ -172,6 +181,14 @@ def train(
         losses={name: means[name] for name in losses},
         measures={name: means[name] for name in objective.measures},
         images_per_second=total * spec.batch / clock.seconds(),
+    )
+
+
+def _diverged(spec: PretrainSpec, iteration: int, total: int, what: str) -> Diverged:
+    rate = learning_rate(iteration - 1, total, spec)
+    return Diverged(
+        f"base_lr: training diverged: {what} not finite from iteration {iteration} of {total} on, at learning rate "
+        f"{rate:.4g} (base_lr {spec.base_lr:g}). Lower base_lr, or lengthen warmup. No state since then was saved"
     )
 
 

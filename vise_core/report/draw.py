@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.tasks import METRICS
 
+from .comparable import NOT_RECORDED
 from .figures import OurFigure, Panel, Point
 
 if TYPE_CHECKING:
@@ -76,9 +78,13 @@ def _footnote(figure: OurFigure, published: bool) -> str:
         told.append("methods without a mark were not run")
     if any(point.synthetic for point in points):
         told.append("synthetic data: generated, not real")
+    if any(not point.recorded for point in points):
+        told.append(NOT_RECORDED)
     if published:
         told.append("hollow: published, the paper's own")
-    return "; ".join(told)
+    wide = 60 * min(3, len(figure.panels))
+    notes = [line for note in figure.data_notes for line in textwrap.wrap(note.text, wide)]
+    return "\n".join(["; ".join(told), *notes])
 
 
 def label(point: Point) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from vise_core.errors import BadInput
 from vise_core.specs.base import Record
 
+from .comparable import Variants, titled
 from .observations import FACT_NAMES, Observation
 from .published import FIGURES, Facts, PublishedPanel, PublishedPoint, published_figure
+from .reproduced import DataNote, data_notes
 
 Kind = Literal["bars", "data size", "backbones"]
 
@@ -34,6 +38,7 @@ class Point(Record):
     runs: tuple[str, ...] = ()
     synthetic: bool = False
     cached: bool = False
+    recorded: bool = True
     published: float | None = None
     published_std: float | None = None
 
@@ -42,6 +47,9 @@ class Panel(Record):
     """One panel; ``lines`` are the dashed reference lines."""
 
     key: str
+    paper: str = Field(
+        "", description="Key of the paper's panel; several of ours where data or splits differ."
+    )
     title: str
     task: str | None
     protocol: str | None
@@ -49,6 +57,7 @@ class Panel(Record):
     unit: str | None
     points: tuple[Point, ...]
     lines: tuple[Point, ...]
+    measured: str = Field("", description="Stands for the data and splits of our own points; empty for none.")
 
 
 class OurFigure(Record):
@@ -59,6 +68,7 @@ class OurFigure(Record):
     caption: str
     kind: Kind
     panels: tuple[Panel, ...]
+    data_notes: tuple[DataNote, ...] = ()
 
     @property
     def run(self) -> bool:
@@ -70,18 +80,41 @@ def figure(name: str, observations: Sequence[Observation]) -> OurFigure:
     if name not in FIGURES:
         raise BadInput(f"no figure {name!r} to draw from runs; one of {', '.join(FIGURES)}")
     paper = published_figure(name)
+    asked = [_facts(panel) for panel in paper.panels]
+    used = [one for one in observations if any(one.fits(facts) for facts in asked)]
+    variants = Variants((one.task, one.measured) for one in used)
     return OurFigure(
         name=name,
         title=f"Figure {name.removeprefix('figure')}",
         caption=paper.caption,
         kind=KINDS[name],
-        panels=tuple(_panel(panel, observations, KINDS[name]) for panel in paper.panels),
+        panels=tuple(one for panel in paper.panels for one in _panels(panel, used, KINDS[name], variants)),
+        data_notes=data_notes(variants),
     )
 
 
-def _panel(panel: PublishedPanel, observations: Sequence[Observation], kind: Kind) -> Panel:
-    facts = Facts(**{name: getattr(panel, name) for name in FACT_NAMES})
+def _facts(panel: PublishedPanel) -> Facts:
+    return Facts(**{name: getattr(panel, name) for name in FACT_NAMES})
+
+
+def _panels(
+    panel: PublishedPanel, observations: Sequence[Observation], kind: Kind, variants: Variants
+) -> list[Panel]:
+    """The panel, once for each data and splits that it has numbers of: they are not compared."""
+    facts = _facts(panel)
     fitting = [one for one in observations if one.fits(facts)]
+    made = []
+    for key in dict.fromkeys(one.measured.key for one in fitting) or [""]:
+        one = _panel(panel, [each for each in fitting if each.measured.key == key], kind)
+        label = variants.label(panel.task or "", key)
+        titles = (
+            {"key": f"{one.key} ({label})", "title": titled(one.title.rstrip("."), label)} if label else {}
+        )
+        made.append(one.model_copy(update={"measured": key, **titles}))
+    return made
+
+
+def _panel(panel: PublishedPanel, fitting: Sequence[Observation], kind: Kind) -> Panel:
     points = [_point(point, fitting) for point in panel.points]
     if points:  # our own methods, on the backbones that the panel is about
         backbones = {point.backbone for point in points}
@@ -99,6 +132,7 @@ def _panel(panel: PublishedPanel, observations: Sequence[Observation], kind: Kin
             points += [_own(one) for one in own]
     return Panel(
         key=panel.key,
+        paper=panel.key,
         title=panel.title,
         task=panel.task,
         protocol=panel.protocol,
@@ -133,7 +167,7 @@ def _point(point: PublishedPoint, fitting: Sequence[Observation]) -> Point:
     )
 
 
-OURS = {"mean", "std", "n", "runs", "synthetic", "cached"}
+OURS = {"mean", "std", "n", "runs", "synthetic", "cached", "recorded"}
 
 
 def _own(one: Observation) -> Point:
@@ -150,4 +184,5 @@ def _own(one: Observation) -> Point:
         runs=(one.run,) if one.run else (),
         synthetic=one.synthetic,
         cached=one.cached,
+        recorded=one.measured.recorded,
     )

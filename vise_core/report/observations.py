@@ -12,6 +12,7 @@ from vise_core.specs.base import Record
 from vise_core.specs.evaluate import EvaluateResult, GridPoint
 from vise_core.specs.tasks import TASKS
 
+from .comparable import MeasuredOn, measured_on
 from .published import Facts
 
 SETUP_OF_TEXT_TASKS = frozenset(entry.title for entry in TASKS.values() if entry.text)
@@ -43,6 +44,8 @@ class Observation(Record):
     synthetic: bool = False
     cached: bool = Field(False, description="Features computed once, without augmentation.")
     stopped: bool = Field(False, description="Early stopping ended points of the grid.")
+    diverged: bool = Field(False, description="Points of the grid diverged, and were not chosen.")
+    measured: MeasuredOn = Field(description="Data and splits: what else it may be compared with.")
     pretrained_on: int | None = Field(None, description="Images seen in pretraining, where known.")
 
     def fits(self, facts: Facts) -> bool:
@@ -73,6 +76,8 @@ def observe(result: EvaluateResult, run: str = "") -> list[Observation]:
         "synthetic": result.synthetic,
         "cached": result.features == "cached",
         "stopped": result.stopped_early,
+        "diverged": result.diverged > 0,
+        "measured": measured_on(result),
         "pretrained_on": result.pretrained_on,
     }
     return [
@@ -82,13 +87,14 @@ def observe(result: EvaluateResult, run: str = "") -> list[Observation]:
 
 
 def observe_all(results: Iterable[tuple[str, EvaluateResult]]) -> list[Observation]:
-    """(run id, result) of many runs, the newest first. Where several measured the same, the newest counts,
-    but one on generated data never stands before one on real data."""
+    """(run id, result) of many runs, the newest first. Where several measured the same on the same data and splits,
+    the newest counts. Those on generated data come last."""
     seen: set[tuple[object, ...]] = set()
     found = []
     for run, result in sorted(results, key=lambda pair: pair[1].synthetic):
         for one in observe(result, run):
-            key = (one.method, one.backbone, one.task, one.protocol, one.setup, one.split, one.metric)
+            place = (one.method, one.backbone, one.task, one.protocol, one.setup, one.split, one.metric)
+            key = (*place, one.measured.key)
             if key not in seen:
                 seen.add(key)
                 found.append(one)
@@ -99,7 +105,7 @@ def _quantities(
     result: EvaluateResult,
 ) -> Iterator[tuple[Literal["val", "test"] | None, str, tuple[float, ...]]]:
     chosen = [split.chosen for split in result.splits]
-    yield "val", result.metric, tuple(point.val for point in chosen)
+    yield "val", result.metric, tuple(point.val for point in chosen if point.val is not None)
     tests = tuple(point.test for point in chosen if point.test is not None)
     if tests:
         yield "test", result.metric, tests
@@ -111,11 +117,11 @@ def _quantities(
     yield None, "weight_decay", tuple(point.weight_decay for point in chosen)
     for name in ("s_lr", "s_wd"):
         spreads = tuple(getattr(split, name) for split in result.splits)
-        if None not in spreads:  # early stopping leaves them unknown
+        if None not in spreads:  # early stopping and trainings that diverged leave them unknown
             yield None, name, spreads
     if result.batch is not None:
         yield None, "batch_size", (float(result.batch),)
-    trainings = [point for split in result.splits for point in split.grid if point.stopped_at_epoch is None]
+    trainings = [point for split in result.splits for point in split.grid if point.finished]
     steps = [point.iteration_seconds for point in trainings if point.iteration_seconds is not None]
     totals = [point.seconds / 60 for point in trainings if point.seconds is not None]
     if steps and totals:

@@ -10,25 +10,29 @@ from vise_core.errors import BadInput
 from vise_core.specs.evaluate import EvaluateResult, SplitResult
 from vise_core.specs.reports import PairedTest
 
+from .comparable import data_difference, measured_on, split_differences
+
+SHOWN = 10
+"""Splits that a message names."""
+
 
 def paired_test(a: EvaluateResult, b: EvaluateResult) -> PairedTest:
-    """Compare two results over the splits they share the images of.
+    """Compare two results over their splits, which must be the same images in train, val and test.
 
-    Raises BadInput where task, protocol, metric or splits differ, or there are fewer than two splits.
+    Raises BadInput where protocol, metric, data or splits differ, naming the splits that do, where an older version did
+    not record them, or where there are fewer than two splits.
     """
-    for name in ("task", "protocol", "metric"):
+    for name in ("protocol", "metric"):
         if getattr(a, name) != getattr(b, name):
             raise BadInput(
                 f"a paired test needs the same {name}: {getattr(a, name)!r} against {getattr(b, name)!r}"
             )
-    sizes = [tuple(split.sizes for split in result.splits) for result in (a, b)]
-    if sizes[0] != sizes[1]:
-        raise BadInput("a paired test needs the same splits; these differ in number or size")
+    _require_same_splits(a, b)
     if len(a.splits) < 2:
         raise BadInput("a paired test needs at least two splits")
     on = "val" if a.test_mean is None else "test"
     differences = [x - y for x, y in zip(_scores(a.splits, on), _scores(b.splits, on), strict=True)]
-    train, val, test = sizes[0][0]
+    train, val, test = a.splits[0].sizes
     numbers = _t_test(differences, (test if on == "test" else val) / train)
     return PairedTest(
         a=a.method,
@@ -43,6 +47,26 @@ def paired_test(a: EvaluateResult, b: EvaluateResult) -> PairedTest:
         synthetic=a.synthetic or b.synthetic,
         **numbers,
     )
+
+
+def _require_same_splits(a: EvaluateResult, b: EvaluateResult) -> None:
+    mine, other = measured_on(a), measured_on(b)
+    for result, measured in ((a, mine), (b, other)):
+        if not measured.recorded:
+            raise BadInput(
+                f"a paired test needs to know both splits: those of {result.method} ({result.task}) were not recorded, "
+                "since an older version evaluated it; evaluate it again"
+            )
+    told = []
+    if difference := data_difference(mine, other):
+        wanted = "data" if a.task == b.task else f"task and data ({a.task!r} against {b.task!r})"
+        told.append(f"the same {wanted}: {a.method} was measured on {difference} than {b.method}")
+    if differences := split_differences(mine, other):
+        shown = "; ".join(differences[:SHOWN])
+        more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+        told.append(f"the same splits: {shown}{more}")
+    if told:
+        raise BadInput(f"a paired test needs {'; and '.join(told)}")
 
 
 def _scores(splits: Sequence[SplitResult], on: str) -> list[float]:

@@ -9,10 +9,11 @@ from typing import Literal
 
 from vise_core.specs.tasks import METRICS
 
+from .comparable import NOT_RECORDED
 from .latex import LatexCell, latex_grouped_table
 from .published import PublishedColumn
 from .reproduced import SETTINGS, Cell, OurCell, ReproducedTable, Row, Show, backbone_title
-from .text import STOPPED, markdown_escape, not_a_formula
+from .text import DIVERGED, STOPPED, markdown_escape, not_a_formula
 
 TableFormat = Literal["markdown", "csv", "latex"]
 NOT_RUN = "not run"
@@ -56,8 +57,15 @@ def difference_text(ours: OurCell, column: PublishedColumn) -> str:
 
 
 def marks(ours: OurCell) -> str:
-    """Footnote letters: s synthetic data, c cached features, e early stopping."""
-    told = (("s", ours.synthetic), ("c", ours.cached), ("e", ours.stopped))
+    """Footnote letters: s synthetic data, c cached features, e early stopping, d points of the grid that diverged,
+    u data and splits unrecorded."""
+    told = (
+        ("s", ours.synthetic),
+        ("c", ours.cached),
+        ("e", ours.stopped),
+        ("d", ours.diverged),
+        ("u", not ours.recorded),
+    )
     return "".join(letter for letter, holds in told if holds)
 
 
@@ -79,9 +87,18 @@ def notes(table: ReproducedTable, show: Show) -> list[str]:
         told.append("[c] cached features: computed once, without augmentation")
     if any(cell.stopped for cell in cells):
         told.append(f"[e] {STOPPED}")
+    if any(cell.diverged for cell in cells):
+        told.append(f"[d] {DIVERGED}")
+    if any(not cell.recorded for cell in cells):
+        told.append(f"[u] {NOT_RECORDED}")
     if show == "both":
         told.append("rows marked published are the paper's own numbers, not ours")
     return told
+
+
+def data_notes(table: ReproducedTable) -> list[str]:
+    """Why numbers of one task's name are not in one column. Names that users chose are in them."""
+    return [note.text for note in table.data_notes]
 
 
 def heading(column: PublishedColumn) -> str:
@@ -127,7 +144,8 @@ def _markdown(table: ReproducedTable, show: Show) -> str:
             )
         lines.append(line)
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{body}\n\n{'; '.join(notes(table, show))}.\n"
+    told = [*notes(table, show), *map(markdown_escape, data_notes(table))]
+    return f"{body}\n\n{'; '.join(told)}.\n"
 
 
 def _marked(cell: Cell, column: PublishedColumn) -> str:
@@ -141,7 +159,7 @@ def _marked(cell: Cell, column: PublishedColumn) -> str:
 
 CSV_COLUMNS = (
     "table", "backbone", "method", "column", "metric", "source", "value", "std_ddof1", "n", "difference", "values",
-    "best", "synthetic", "features", "runs",
+    "best", "synthetic", "features", "runs", "note",
 )  # fmt: skip
 
 
@@ -150,6 +168,7 @@ def _csv(table: ReproducedTable, show: Show) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
+    alike = not_a_formula("; ".join(data_notes(table)))
     for row in table.rows:
         names = [table.name, *map(not_a_formula, (row.backbone or "", row.label))]
         for cell, column in zip(row.cells, table.columns, strict=True):
@@ -158,14 +177,14 @@ def _csv(table: ReproducedTable, show: Show) -> str:
                 values = " ".join(map(repr, ours.values))
                 features = "cached" if ours.cached else "augmented"
                 numbers = [ours.mean, ours.std, len(ours.values), ours.difference, values]
-                writer.writerow(
-                    [*place, "ours", *numbers, ours.best, ours.synthetic, features, " ".join(ours.runs)]
-                )
+                note = alike if ours.recorded else NOT_RECORDED
+                facts = [ours.best, ours.synthetic, features, " ".join(ours.runs), note]
+                writer.writerow([*place, "ours", *numbers, *facts])
             paper = cell.published
             if show == "both" and paper is not None and not paper.illegible:
                 values = " ".join(map(repr, paper.per_split))
                 numbers = [paper.value, paper.std, None, paper.difference, values]
-                writer.writerow([*place, PUBLISHED, *numbers, "", "", "", ""])
+                writer.writerow([*place, PUBLISHED, *numbers, "", "", "", "", ""])
     return buffer.getvalue()
 
 
@@ -183,7 +202,9 @@ def _latex(table: ReproducedTable, show: Show) -> str:
                 cells.append((our_text(ours, column), difference_text(ours, column), marks(ours), ours.best))
         rows.append((_left(table, row, is_published), cells))
     headings = [column.title for column in table.columns]
-    return latex_grouped_table(_left_headings(table), headings, rows, [*notes(table, show), "-- not run"])
+    return latex_grouped_table(
+        _left_headings(table), headings, rows, [*notes(table, show), *data_notes(table), "-- not run"]
+    )
 
 
 FORMATS: dict[str, Callable[[ReproducedTable, Show], str]] = {

@@ -6,7 +6,8 @@ import math
 import re
 import statistics
 from collections.abc import Sequence
-from typing import Any, Literal
+from itertools import groupby
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -15,6 +16,7 @@ from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.base import Record
 from vise_core.specs.tasks import METRICS
 
+from .comparable import Variants, titled
 from .observations import FACT_NAMES, Observation
 from .published import Facts, PublishedCell, PublishedColumn, PublishedRow, PublishedTable, published
 
@@ -46,6 +48,10 @@ class OurCell(Record):
     synthetic: bool = False
     cached: bool = False
     stopped: bool = False
+    diverged: bool = False
+    recorded: bool = Field(
+        True, description="Whether data and splits are known; without, nothing is compared."
+    )
 
 
 class Cell(Record):
@@ -71,6 +77,13 @@ class Row(Record):
         return any(cell.ours for cell in self.cells)
 
 
+class DataNote(Record):
+    """Why numbers of one task stand in several columns, rows or panels."""
+
+    task: str
+    text: str
+
+
 class ReproducedTable(Record):
     """A table of the paper, from our runs."""
 
@@ -81,6 +94,7 @@ class ReproducedTable(Record):
     compared_with: str | None
     columns: tuple[PublishedColumn, ...]
     rows: tuple[Row, ...]
+    data_notes: tuple[DataNote, ...] = ()
 
     def only_run(self) -> ReproducedTable:
         """Without the rows that nobody ran."""
@@ -91,10 +105,13 @@ def reproduce(name: str, observations: Sequence[Observation]) -> ReproducedTable
     """``table6`` and the like from our own runs. Raises BadInput for a name that is not in ``REPRODUCED``."""
     if name not in REPRODUCED:
         raise BadInput(f"no table {name!r} to reproduce; one of {', '.join(REPRODUCED)}")
-    table = _with_own_backbones(published(name), observations)
-    rows = [_published_row(table, row, observations) for row in table.rows]
+    used = _used(published(name), observations)
+    table = _with_own_backbones(published(name), used)
+    variants = Variants((one.task, one.measured) for one in used)
+    columns = _by_data(table, used, variants)
+    rows = [row for one in table.rows for row in _published_rows(table, one, columns, used, variants)]
     if all(row.method for row in table.rows):
-        rows = _with_own_rows(table, rows, observations)
+        rows = _with_own_rows(table, rows, columns, used)
     rows = _with_differences(table, rows)
     rows = _with_best(rows)
     return ReproducedTable(
@@ -103,9 +120,68 @@ def reproduce(name: str, observations: Sequence[Observation]) -> ReproducedTable
         caption=table.caption,
         row_headings=table.row_headings,
         compared_with=table.compared_with,
-        columns=table.columns,
+        columns=tuple(column.shown for column in columns),
         rows=tuple(rows),
+        data_notes=data_notes(variants),
     )
+
+
+def data_notes(variants: Variants) -> tuple[DataNote, ...]:
+    """Why one task's numbers are not together."""
+    return tuple(DataNote(task=task, text=text) for task in variants.tasks for text in variants.reasons(task))
+
+
+class _Column(NamedTuple):
+    """A column as the paper has it, as it is shown, and the observations that it may show."""
+
+    paper: PublishedColumn
+    shown: PublishedColumn
+    observations: Sequence[Observation]
+
+
+def _used(table: PublishedTable, observations: Sequence[Observation]) -> list[Observation]:
+    """The observations that any place of the table asks for."""
+    asked = [_asked(table, column).model_copy(update={"backbone": None}) for column in table.columns]
+    tasks = {cell.task for cell in table.cells}
+    return [one for one in observations if one.task in tasks and any(one.fits(facts) for facts in asked)]
+
+
+def _one_task(table: PublishedTable) -> bool:
+    """Whether each column is about one task; else each row has its own (Table 9)."""
+    return all(row.task is None for row in table.rows)
+
+
+def _by_data(table: PublishedTable, used: Sequence[Observation], variants: Variants) -> list[_Column]:
+    """The columns, each once for each data and splits that it has numbers of: they are not compared."""
+    if not _one_task(table):
+        return [_Column(column, column, used) for column in table.columns]
+    found: list[_Column] = []
+    # Neighbours under one outer heading stay together: val and test of one data, then of the other.
+    for (task, _), group in groupby(table.columns, key=lambda each: (_task(table, each), each.title[:-1])):
+        columns = list(group)
+        of_column = {column.key: _keys(table, column, used) for column in columns}
+        keys = dict.fromkeys(key for own in of_column.values() for key in own)
+        for number, key in enumerate(keys or [""]):
+            mine = [one for one in used if one.measured.key == key]
+            for column in columns:
+                own = of_column[column.key]
+                if key in own or (number == 0 and not own):
+                    found.append(_Column(column, _labelled(column, variants.label(str(task), key)), mine))
+    return found
+
+
+def _keys(table: PublishedTable, column: PublishedColumn, used: Sequence[Observation]) -> dict[str, None]:
+    """Of the data and splits that the column has numbers of."""
+    asked = _asked(table, column)
+    return dict.fromkeys(one.measured.key for one in used if one.fits(asked))
+
+
+def _labelled(column: PublishedColumn, label: str) -> PublishedColumn:
+    """The column with what tells its data from others in its outer heading, or its only one."""
+    if not label:
+        return column
+    title = (titled(column.title[0], label), *column.title[1:])
+    return column.model_copy(update={"key": f"{column.key} ({label})", "title": title})
 
 
 def _with_own_backbones(table: PublishedTable, observations: Sequence[Observation]) -> PublishedTable:
@@ -135,13 +211,38 @@ def _with_own_backbones(table: PublishedTable, observations: Sequence[Observatio
     return table.model_copy(update={"columns": (*table.columns, *columns)})
 
 
-def _published_row(table: PublishedTable, row: PublishedRow, observations: Sequence[Observation]) -> Row:
+def _published_rows(
+    table: PublishedTable,
+    row: PublishedRow,
+    columns: Sequence[_Column],
+    used: Sequence[Observation],
+    variants: Variants,
+) -> list[Row]:
+    """The row; where it has a task of its own, once for each data and splits of it that was run."""
+    if _one_task(table):
+        return [_published_row(table, row, columns)]
+    task = next((cell.task for cell in table.cells if cell.row == row.key and cell.task), "")
+    keys = variants.keys(task)
+    if len(keys) < 2:
+        return [_published_row(table, row, columns)]
+    rows = []
+    for key in keys:
+        of_key = [
+            column._replace(observations=[one for one in used if one.measured.key == key])
+            for column in columns
+        ]
+        made = _published_row(table, row, of_key)
+        rows.append(made.model_copy(update={"label": titled(made.label, variants.label(task, key))}))
+    return rows
+
+
+def _published_row(table: PublishedTable, row: PublishedRow, columns: Sequence[_Column]) -> Row:
     cells = []
-    for column in table.columns:
+    for column, shown, observations in columns:
         printed = next((c for c in table.cells if (c.row, c.column) == (row.key, column.key)), None)
         # A column of our own asks what its neighbours ask, of another backbone.
         facts = printed or Facts(**_facts(table.cell(row.key, table.columns[0].key)) | _given(column))
-        cells.append(Cell(column=column.key, ours=_ours(facts, observations), published=printed))
+        cells.append(Cell(column=shown.key, ours=_ours(facts, observations), published=printed))
     return Row(
         label=_label(row),
         backbone=row.backbone,
@@ -177,16 +278,20 @@ def _ours(facts: Facts, observations: Sequence[Observation]) -> OurCell | None:
         synthetic=any(one.synthetic for one in fitting),
         cached=any(one.cached for one in fitting),
         stopped=any(one.stopped for one in fitting),
+        diverged=any(one.diverged for one in fitting),
+        recorded=all(one.measured.recorded for one in fitting),
     )
 
 
-def _with_own_rows(table: PublishedTable, rows: list[Row], observations: Sequence[Observation]) -> list[Row]:
+def _with_own_rows(
+    table: PublishedTable, rows: list[Row], columns: Sequence[_Column], used: Sequence[Observation]
+) -> list[Row]:
     """Methods and backbones of our own, below the paper's rows of the same backbone."""
-    wanted = [_asked(table, column) for column in table.columns]
+    wanted = [_asked(table, column.paper) for column in columns]
     known = {(row.backbone, row.method) for row in rows}
     new = dict.fromkeys(
         (one.backbone, one.method)
-        for one in observations
+        for one in used
         if (one.backbone, one.method) not in known
         # A learning rate alone is no reason for a row.
         and any(one.fits(facts) and one.metric not in SETTINGS for facts in wanted)
@@ -194,11 +299,13 @@ def _with_own_rows(table: PublishedTable, rows: list[Row], observations: Sequenc
     for backbone, method in new:
         cells = tuple(
             Cell(
-                column=column.key,
-                ours=_ours(facts.model_copy(update={"backbone": backbone, "method": method}), observations),
+                column=column.shown.key,
+                ours=_ours(
+                    facts.model_copy(update={"backbone": backbone, "method": method}), column.observations
+                ),
                 published=None,
             )
-            for column, facts in zip(table.columns, wanted, strict=True)
+            for column, facts in zip(columns, wanted, strict=True)
         )
         # A table without a column of backbones is about one; another is named with the method.
         named = method if "Backbone" in table.row_headings or backbone == table.rows[0].backbone else None
@@ -243,7 +350,8 @@ def _with_differences(table: PublishedTable, rows: list[Row]) -> list[Row]:
 
     def compared(row: Row, cell: Cell) -> Cell:
         reference = references.get((row.backbone, cell.column))
-        if cell.ours is None or reference is None or row.method == table.compared_with:
+        known = cell.ours is not None and cell.ours.recorded
+        if cell.ours is None or not known or reference is None or row.method == table.compared_with:
             return cell
         ours = cell.ours.model_copy(update={"difference": cell.ours.mean - reference})
         return cell.model_copy(update={"ours": ours})
@@ -258,7 +366,7 @@ def _with_best(rows: list[Row]) -> list[Row]:
     best: dict[str, float] = {}
     for row in rows:
         for cell in row.cells:
-            if cell.ours is not None and cell.ours.metric in METRICS:
+            if cell.ours is not None and cell.ours.recorded and cell.ours.metric in METRICS:
                 best[cell.column] = max(best.get(cell.column, -math.inf), cell.ours.mean)
 
     def marked(cell: Cell) -> Cell:

@@ -24,9 +24,9 @@ def select_table(table: ReproducedTable, wanted: Selection) -> ReproducedTable:
         and _fits(wanted.method, row.method)
         and _fits(wanted.task, _row_task(table, row))
     ]
-    return table.model_copy(
-        update={"columns": tuple(table.columns[place] for place in kept), "rows": tuple(rows)}
-    )
+    notes = tuple(note for note in table.data_notes if _fits(wanted.task, note.task))
+    columns = tuple(table.columns[place] for place in kept)
+    return table.model_copy(update={"columns": columns, "rows": tuple(rows), "data_notes": notes})
 
 
 def select_figure(figure: OurFigure, wanted: Selection) -> OurFigure:
@@ -41,7 +41,8 @@ def select_figure(figure: OurFigure, wanted: Selection) -> OurFigure:
         for panel in figure.panels
         if _fits(wanted.task, panel.task) and _fits(wanted.protocol, panel.protocol)
     )
-    return figure.model_copy(update={"panels": panels})
+    notes = tuple(note for note in figure.data_notes if _fits(wanted.task, note.task))
+    return figure.model_copy(update={"panels": panels, "data_notes": notes})
 
 
 def _fits(wanted: str | None, found: str | None) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from vise_core.errors import BadInput
 from vise_core.specs.backbones import BACKBONES
@@ -14,8 +15,9 @@ from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.reports import EvaluationCell, EvaluationRow, EvaluationTable
 from vise_core.specs.tasks import METRICS
 
+from .comparable import NOT_RECORDED, MeasuredOn, Variants, measured_on
 from .latex import LatexCell, latex_table
-from .text import STOPPED, markdown_escape, not_a_formula
+from .text import DIVERGED, STOPPED, markdown_escape, not_a_formula
 
 REFERENCE_WEIGHTS = "in-sup"
 """The row that others of the same backbone are compared with (Tables 6, 7)."""
@@ -35,6 +37,9 @@ class Cell:
     synthetic: bool
     cached: bool
     stopped: bool
+    measured: MeasuredOn
+    diverged: int = 0
+    edges: str = ""
 
     @property
     def value_text(self) -> str:
@@ -55,25 +60,60 @@ class Cell:
 
     @property
     def marks(self) -> str:
-        """Footnote letters: s synthetic data, c cached features, e early stopping, v reported on val."""
-        told = (("s", self.synthetic), ("c", self.cached), ("e", self.stopped), ("v", self.on == "val"))
+        """Footnote letters.
+
+        s synthetic data, c cached features, e early stopping, d diverged points, v on val, u data and splits unrecorded.
+        """
+        told = (
+            ("s", self.synthetic),
+            ("c", self.cached),
+            ("e", self.stopped),
+            ("d", self.diverged > 0),
+            ("v", self.on == "val"),
+            ("u", not self.measured.recorded),
+        )
         return "".join(letter for letter, holds in told if holds)
+
+
+class Row(NamedTuple):
+    """Whose numbers."""
+
+    method: str
+    backbone: str
+
+
+class Column(NamedTuple):
+    """What numbers may be compared: of one task, protocol and metric, on the same data and splits (``measured``)."""
+
+    task: str
+    protocol: str
+    metric: str
+    measured: str
 
 
 @dataclass(frozen=True)
 class ResultTable:
-    """Rows (method, backbone) in order of first appearance, columns (task, protocol, metric)."""
+    """Rows in order of first appearance, columns too, with those that look alike side by side."""
 
-    rows: tuple[tuple[str, str], ...]
-    columns: tuple[tuple[str, str, str], ...]
-    cells: dict[tuple[tuple[str, str], tuple[str, str, str]], Cell]
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    cells: dict[tuple[Row, Column], Cell]
+    variants: Variants
+
+    def title(self, column: Column) -> str:
+        """The column's task, with a label where its name stands for several data or splits."""
+        return self.variants.title(column.task, column.measured)
 
     def header(self) -> list[str]:
         return [
             "Method",
             "Backbone",
-            *(f"{task}, {protocol} ({METRICS[metric].title})" for task, protocol, metric in self.columns),
+            *(f"{self.title(each)}, {each.protocol} ({METRICS[each.metric].title})" for each in self.columns),
         ]
+
+    def data_notes(self) -> list[str]:
+        """Why columns of one task's name are not one column."""
+        return [reason for task in self.variants.tasks for reason in self.variants.reasons(task)]
 
     def notes(self) -> list[str]:
         """What the marks and signs mean; only those that occur."""
@@ -85,19 +125,21 @@ class ResultTable:
             "s": "[s] synthetic data: generated, not real",
             "c": "[c] cached features: computed once, without augmentation",
             "e": f"[e] {STOPPED}",
+            "d": f"[d] {DIVERGED}",
             "v": "[v] on val: the task has no test labels",
+            "u": f"[u] {NOT_RECORDED}",
         }
         return notes + [text for letter, text in meanings.items() if letter in marks]
 
 
 def build_table(results: Sequence[EvaluateResult]) -> ResultTable:
-    """Arrange results by method and by task and protocol.
+    """Arrange results by method, and by task, protocol, data and splits: what is not the same is another column.
 
-    Raises BadInput for no results, or two of the same method, backbone, task and protocol: name them apart.
+    Raises BadInput for no results, or two of the same method, backbone and column: name them apart.
     """
     if not results:
         raise BadInput("no evaluation results: a table needs at least one")
-    placed: dict[tuple[tuple[str, str], tuple[str, str, str]], EvaluateResult] = {}
+    placed: dict[tuple[Row, Column], EvaluateResult] = {}
     for result in results:
         place = (_row(result), _column(result))
         if place in placed:
@@ -111,16 +153,27 @@ def build_table(results: Sequence[EvaluateResult]) -> ResultTable:
         for result in results
         if result.weights == REFERENCE_WEIGHTS
     }
-    best = {column: max(_value(r)[0] for (_, c), r in placed.items() if c == column) for _, column in placed}
+    best: dict[Column, float] = {}
+    for (_, column), result in placed.items():
+        best[column] = max(best.get(column, -math.inf), _value(result)[0])
     cells = {
         (row, column): _cell(result, references.get((_family(result.backbone), column)), best[column])
         for (row, column), result in placed.items()
     }
     return ResultTable(
         rows=tuple(dict.fromkeys(row for row, _ in placed)),
-        columns=tuple(dict.fromkeys(column for _, column in placed)),
+        columns=_side_by_side([column for _, column in placed]),
         cells=cells,
+        variants=Variants((result.task, measured_on(result)) for result in placed.values()),
     )
+
+
+def _side_by_side(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Each column once, in order of first appearance; those that differ by data or splits alone are neighbours."""
+    looks: dict[tuple[str, str, str], dict[Column, None]] = {}
+    for column in columns:
+        looks.setdefault(column[:3], {})[column] = None
+    return tuple(column for alike in looks.values() for column in alike)
 
 
 def evaluation_table(results: Sequence[tuple[str, EvaluateResult]]) -> EvaluationTable:
@@ -128,7 +181,7 @@ def evaluation_table(results: Sequence[tuple[str, EvaluateResult]]) -> Evaluatio
     table = build_table([result for _, result in results])
     runs = {(_row(result), _column(result)): run for run, result in results}
 
-    def cell(place: tuple[tuple[str, str], tuple[str, str, str]]) -> EvaluationCell | None:
+    def cell(place: tuple[Row, Column]) -> EvaluationCell | None:
         found = table.cells.get(place)
         if found is None:
             return None
@@ -144,13 +197,13 @@ def evaluation_table(results: Sequence[tuple[str, EvaluateResult]]) -> Evaluatio
         columns=tuple(table.header()[2:]),
         rows=tuple(
             EvaluationRow(
-                method=row[0],
-                backbone=_backbone_title(row[1]),
+                method=row.method,
+                backbone=_backbone_title(row.backbone),
                 cells=tuple(cell((row, column)) for column in table.columns),
             )
             for row in table.rows
         ),
-        notes=tuple(table.notes()),
+        notes=(*table.notes(), *table.data_notes()),
     )
 
 
@@ -161,13 +214,13 @@ def render_table(table: ResultTable, format: Literal["markdown", "csv", "latex"]
     return FORMATS[format](table)
 
 
-def _row(result: EvaluateResult) -> tuple[str, str]:
-    return result.method, result.backbone
+def _row(result: EvaluateResult) -> Row:
+    return Row(result.method, result.backbone)
 
 
-def _column(result: EvaluateResult) -> tuple[str, str, str]:
+def _column(result: EvaluateResult) -> Column:
     protocol = result.protocol if result.setup == "image" else f"{result.protocol}, {result.setup}"
-    return result.task, protocol, result.metric
+    return Column(result.task, protocol, result.metric, measured_on(result).key)
 
 
 def _value(result: EvaluateResult) -> tuple[float, float | None, Literal["test", "val"]]:
@@ -178,7 +231,8 @@ def _value(result: EvaluateResult) -> tuple[float, float | None, Literal["test",
 
 def _cell(result: EvaluateResult, reference: float | None, best: float) -> Cell:
     mean, std, on = _value(result)
-    compared = reference is not None and result.weights != REFERENCE_WEIGHTS
+    measured = measured_on(result)
+    compared = measured.recorded and reference is not None and result.weights != REFERENCE_WEIGHTS
     return Cell(
         mean=mean,
         std=std,
@@ -186,11 +240,20 @@ def _cell(result: EvaluateResult, reference: float | None, best: float) -> Cell:
         on=on,
         metric=result.metric,
         difference=mean - reference if compared and reference is not None else None,
-        best=mean == best,
+        best=measured.recorded and mean == best,
         synthetic=result.synthetic,
         cached=result.features == "cached",
         stopped=result.stopped_early,
+        measured=measured,
+        diverged=result.diverged,
+        edges=_edges(result),
     )
+
+
+def _edges(result: EvaluateResult) -> str:
+    """Where a split's chosen value lies at the end of its grid, such as "highest base_lr"."""
+    found = [f"{end} {parameter}" for split in result.splits for parameter, end in split.edges.items()]
+    return "; ".join(sorted(set(found)))
 
 
 def _family(backbone: str) -> str:
@@ -206,7 +269,7 @@ def _backbone_title(name: str) -> str:
 def _markdown(table: ResultTable) -> str:
     lines = [table.header(), ["---"] * 2 + ["---:"] * len(table.columns)]
     for row in table.rows:
-        line = [markdown_escape(row[0]), markdown_escape(_backbone_title(row[1]))]
+        line = [markdown_escape(row.method), markdown_escape(_backbone_title(row.backbone))]
         for column in table.columns:
             cell = table.cells.get((row, column))
             if cell is None:
@@ -218,12 +281,14 @@ def _markdown(table: ResultTable) -> str:
         lines.append(line)
     lines[0] = [markdown_escape(text) for text in lines[0]]
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return body + "\n\n" + "; ".join(table.notes()) + ".\n"
+    notes = [*table.notes(), *map(markdown_escape, table.data_notes())]
+    return body + "\n\n" + "; ".join(notes) + ".\n"
 
 
 CSV_COLUMNS = (
     "method", "backbone", "task", "protocol", "metric", "on", "mean", "std_ddof1", "splits", "difference_from_in_sup",
-    "best", "synthetic", "features",
+    "best", "synthetic", "features", "diverged_points", "grid_edges", "data_digest", "texts_digest", "splits_digest",
+    "note",
 )  # fmt: skip
 
 
@@ -237,22 +302,26 @@ def _csv(table: ResultTable) -> str:
             cell = table.cells.get((row, column))
             if cell is None:
                 continue
-            names = [not_a_formula(text) for text in (*row, *column)]
+            names = map(not_a_formula, (*row, table.title(column), column.protocol, column.metric))
             numbers = [cell.mean, cell.std, cell.n, cell.difference]
             features = "cached" if cell.cached else "augmented"
-            writer.writerow([*names, cell.on, *numbers, cell.best, cell.synthetic, features])
+            facts = [cell.best, cell.synthetic, features, cell.diverged, cell.edges]
+            measured = cell.measured
+            digests = [measured.data_digest, measured.texts_digest, measured.splits_digest]
+            note = table.variants.reason(column.task, column.measured) if measured.recorded else NOT_RECORDED
+            writer.writerow([*names, cell.on, *numbers, *facts, *digests, not_a_formula(note)])
     return buffer.getvalue()
 
 
 def _latex(table: ResultTable) -> str:
     rows = [
         (
-            [row[0], _backbone_title(row[1])],
+            [row.method, _backbone_title(row.backbone)],
             [_latex_cell(table.cells.get((row, column))) for column in table.columns],
         )
         for row in table.rows
     ]
-    return latex_table(table.header(), rows, table.notes())
+    return latex_table(table.header(), rows, [*table.notes(), *table.data_notes()])
 
 
 def _latex_cell(cell: Cell | None) -> LatexCell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 STOPPED = "early stopping: points of the grid that fell behind were not trained to the end, and not chosen"
+DIVERGED = "diverged: points of the grid whose loss or logits were not finite, and not chosen"
 
 
 def markdown_escape(text: str) -> str:

@@ -35,7 +35,7 @@ SAMPLE_PRETRAINING: dict[str, Any] = {
 }  # fmt: skip
 SAMPLE_EVALUATION: dict[str, Any] = {
     "image_size": 48, "epochs": 3, "milestones": [2], "batch": 32,
-    "base_lrs": [0.025, 0.0025], "weight_decays": [0.001, 0.0001], "splits": {"count": 2},
+    "base_lrs": [0.025, 0.0025], "weight_decays": [0.001, 0.0001], "splits": {"count": 2, "stratify": False},
 }  # fmt: skip
 
 

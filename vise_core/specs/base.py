@@ -8,9 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Record(BaseModel):
-    """An immutable record that refuses unknown fields, so that a typo is never a silent default."""
+    """An immutable record that rejects unknown fields, so that a typo is never a silent default.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    NaN and infinity are rejected too: JSON has neither, and a number that is undefined is None.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class Spec(Record):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from .base import Record, Result, Spec
+from .posts import PostSource
 
 DataKind = Literal["images", "posts", "weights"]
 
 Layout = Literal[
     "folder", "csv", "unbiased_emotion", "politics", "hateful_memes", "cub", "imagenet",
-    "jsonl", "parquet", "webdataset", "shards", "weights", "unknown",
+    "jsonl", "json", "parquet", "webdataset", "pictures", "shards", "weights", "unknown",
 ]  # fmt: skip
 """How files lie. Those of images are the kinds of tasks, those of posts the kinds of sources."""
 
@@ -67,6 +68,10 @@ class SurveySpec(Spec):
     decode: bool = Field(
         True, description="Open every image; off: only names and lists are looked at, which is fast."
     )
+    source: PostSource | None = Field(
+        None,
+        description="kind posts only: how the posts are read, as ingest will read them; null: it is guessed.",
+    )
 
 
 class SurveyResult(Result):
@@ -82,6 +87,15 @@ class SurveyResult(Result):
     classes: dict[str, int] = Field(default_factory=dict, description="Class → images; the largest 1000.")
     parts: dict[str, int] = Field(default_factory=dict, description="Split → images, where it is published.")
     refused: dict[str, int] = Field(default_factory=dict, description="Reason → files that cannot be used.")
+    examined: int = Field(
+        0, description="Images or posts that were read to the end, as the next stage reads them."
+    )
+    dropped: dict[str, int] = Field(
+        default_factory=dict, description="Posts: what ingest will leave out of posts it keeps, by reason."
+    )
+    source: dict[str, Any] | None = Field(
+        None, description="Posts: the source of an ingest spec that was guessed or given, and read here."
+    )
     warnings: tuple[str, ...] = Field((), description="What makes a result doubtful, in sentences.")
 
     def headline(self) -> dict[str, float]:

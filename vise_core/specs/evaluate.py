@@ -179,7 +179,9 @@ class GridPoint(Record):
 
     base_lr: float
     weight_decay: float
-    val: float = Field(description="The task's metric on val, which chooses; in percent for accuracies.")
+    val: float | None = Field(
+        description="The task's metric on val, which chooses; in percent for accuracies. None where training diverged."
+    )
     test: float | None = Field(description="The task's metric on test, in percent for accuracies.")
     val_secondary: dict[str, float] = Field(
         default_factory=dict, description="Further metrics on val, by name; they choose nothing."
@@ -189,6 +191,11 @@ class GridPoint(Record):
         None,
         description="Finished epochs after which early stopping ended it; val is what it had then, test is unknown.",
     )
+    diverged_at_epoch: int | None = Field(
+        None,
+        description="Finished epochs after which the loss, or a logit, was found not finite. Training ended there; the "
+        "point has no value on val or test and is never chosen.",
+    )
     seconds: float | None = Field(
         None,
         description="Wall time of this training, validation included; None where many are trained at once.",
@@ -196,6 +203,19 @@ class GridPoint(Record):
     iteration_seconds: float | None = Field(
         None, description="Mean wall time of one training step, reading the images included."
     )
+
+    @property
+    def diverged(self) -> bool:
+        return self.val is None
+
+    @property
+    def finished(self) -> bool:
+        """Whether training reached its last epoch with finite numbers: only such a point can be chosen."""
+        return self.val is not None and self.stopped_at_epoch is None
+
+
+GridParameter = Literal["base_lr", "weight_decay"]
+GridEnd = Literal["lowest", "highest"]
 
 
 class SplitResult(Record):
@@ -205,13 +225,41 @@ class SplitResult(Record):
     chosen: GridPoint
     grid: tuple[GridPoint, ...]
     s_lr: float | None = Field(
-        description="Std (ddof 0) of val over learning rates at the best weight decay (App. C.3). None where early "
-        "stopping ended one of these trainings."
+        description="Std (ddof 0) of val over learning rates at the best weight decay (App. C.3). None where one of "
+        "these trainings diverged or early stopping ended it."
     )
     s_wd: float | None = Field(
         description="Std (ddof 0) of val over weight decays at the best learning rate. None as above."
     )
     sizes: tuple[int, int, int] = Field(description="Images in train, val, test.")
+    edges: dict[GridParameter, GridEnd] = Field(
+        default_factory=dict,
+        description="Where the chosen value is the lowest or the highest of a grid of two values or more: a value "
+        "beyond it may be better.",
+    )
+    parts: tuple[str, str, str] | None = Field(
+        None,
+        description="Identity of train, val and test: SHA-256 of the sorted SHA-256 of the image files; empty for a "
+        "part without images. None in results of older versions, which did not record it.",
+    )
+
+
+class EvaluationData(Record):
+    """The data and splits that a result was measured on. Results are compared only where all digests are equal.
+
+    An image is its file's content: other file names, folders or orders make no difference, and files that the task
+    does not read do not count.
+    """
+
+    images: int = Field(description="Labelled images.")
+    images_digest: str = Field(description="SHA-256 of the sorted SHA-256 of the image files.")
+    labels_digest: str = Field(
+        description="SHA-256 of the class names in order and of the sorted pairs of image and class."
+    )
+    texts_digest: str = Field(
+        "", description="SHA-256 of the sorted pairs of image and text; empty where no text was read."
+    )
+    splits_digest: str = Field(description="SHA-256 of the parts of all splits, in order.")
 
 
 class Secondary(Record):
@@ -257,6 +305,10 @@ class EvaluateResult(Result):
     test_std: float | None
     secondary: dict[str, Secondary] = Field(default_factory=dict, description="Further metrics, by name.")
     splits: tuple[SplitResult, ...]
+    data: EvaluationData | None = Field(
+        None,
+        description="What it was measured on. None in results of older versions, which did not record it.",
+    )
     integrity: IntegrityReport | None = Field(
         None, description="Checks of the task and its splits that ran with the evaluation."
     )
@@ -272,6 +324,11 @@ class EvaluateResult(Result):
     def stopped_early(self) -> bool:
         """Whether early stopping ended any point of the grid."""
         return any(point.stopped_at_epoch is not None for split in self.splits for point in split.grid)
+
+    @property
+    def diverged(self) -> int:
+        """Trainings of all grids that diverged."""
+        return sum(point.diverged for split in self.splits for point in split.grid)
 
     def headline(self) -> dict[str, float]:
         values = {f"val_{self.metric}": self.val_mean, f"test_{self.metric}": self.test_mean}

@@ -56,6 +56,14 @@ class StageEntry(Record):
     queue: Queue = Field(description="Where it runs when nobody says otherwise.")
     inputs: dict[str, InputRole] = Field(default_factory=dict)
     outputs: dict[str, str] = Field(default_factory=dict)
+    state_format: str = Field(
+        "1", description="To be changed with what ``workspace/state`` holds: an older state is then rejected."
+    )
+    speed_only: tuple[str, ...] = Field(
+        (),
+        description="Fields of the spec, such as compute.loader_workers, that cannot change one bit of what the stage "
+        "makes: a saved state goes on with another value. All others make another run.",
+    )
 
 
 COMPARED = ("predictor", *(f"predictor_{number}" for number in range(2, MAX_COMPARED + 1)))
@@ -152,6 +160,7 @@ STAGES: dict[str, StageEntry] = {
             "clusterer": InputRole(help="Made by cluster.", artifact="clusterer"),
         },
         outputs={"labels": "One Parquet file a shard."},
+        speed_only=("compute.processes", "compute.loader_workers"),
     ),
     "explore": StageEntry(
         title="Explore clusters",
@@ -185,6 +194,8 @@ STAGES: dict[str, StageEntry] = {
             ),
         },
         outputs={"checkpoint": "Backbone and heads."},
+        # Not compute.processes: batch statistics are those of each process's own images.
+        speed_only=("compute.loader_workers", "checkpoint_seconds"),
     ),
     "import": StageEntry(
         title="Import weights",
@@ -229,6 +240,7 @@ STAGES: dict[str, StageEntry] = {
             "predictions": "Scores of every test image.",
             "predictor": "A classifier ready to answer; only of evaluations that read images alone.",
         },
+        speed_only=("compute.loader_workers",),
     ),
     "integrity": StageEntry(
         title="Integrity checks",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .base import Record, Result, Spec
 from .posts import EMOTIONS
@@ -48,43 +48,68 @@ def written(metric: str, mean: float, std: float | None = None) -> str:
     return f"{entry.title} {mean:.{entry.digits}f}{spread}{' %' if entry.percent else ''}"
 
 
+NAMED_BY_DATA = (
+    "Name of the task in tables; empty: the name of the data set, or of the folder for a local run."
+)
+
+
 class FolderTask(Record):
-    """<root>/<class>/**/<image>: the class is the first folder under the root."""
+    """<root>/<class>/**/<image>, or with a published split <root>/<train, val, test>/<class>/**/<image>."""
 
     kind: Literal["folder"] = "folder"
-    name: str = Field("folder", description="Name of the task in tables.")
+    name: str = Field("", description=NAMED_BY_DATA)
     metric: Metric = Field("accuracy", description="Chooses on val, and is reported.")
 
 
 class CsvTask(Record):
-    """A CSV file of path,label and perhaps split (train, val, test)."""
+    """A CSV file of path,label and perhaps split (train, val, test). The survey of a data set proposes all of it."""
 
     kind: Literal["csv"] = "csv"
-    name: str = Field("csv", description="Name of the task in tables.")
+    name: str = Field("", description=NAMED_BY_DATA)
     manifest: str = Field("labels.csv", description="The CSV file, relative to the data set's folder.")
     delimiter: str = Field(",", min_length=1, max_length=1)
+    encoding: str = Field("utf-8", max_length=40, description="Such as utf-8, utf-16, cp1252 or shift_jis.")
+    header: bool = Field(
+        True, description="The first line names the columns. Off: columns are called 1, 2, 3 and so on."
+    )
+    images: str = Field(
+        "",
+        description="Folder that paths are relative to, below the data set's; empty: the data set's folder, or that of "
+        "the CSV file.",
+    )
     path_column: str = "path"
     label_column: str = "label"
     split_column: str | None = Field("split", description="Used where the file has it.")
     text_column: str | None = Field(None, description="A sentence for each image, for setups that read it.")
     metric: Metric = Field("accuracy", description="Chooses on val, and is reported.")
 
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        try:
+            "".encode(value)
+        except LookupError as error:
+            raise ValueError(f"there is no text encoding {value!r}; write utf-8, utf-16 or cp1252") from error
+        return value
+
 
 class UnbiasedEmotionTask(Record):
-    """<root>/<emotion>/**/<image>, the six emotions of the paper; split at random."""
+    """<emotion>/**/<image> at the root or in images/, the six emotions of the paper; split at random."""
 
     kind: Literal["unbiased_emotion"] = "unbiased_emotion"
     name: str = Field("UnbiasedEmotion", description="Name of the task in tables.")
 
 
 class PoliticsTask(Record):
-    """A manifest of path (or local_path), label (left, right) and split (train, test); delimiter , ; | or tab."""
+    """As released: imgs/LEFT|RIGHT/… and train_test_paths.pickle. Or a manifest of path, label and split."""
 
     kind: Literal["politics"] = "politics"
     name: str = Field("Politics", description="Name of the task in tables.")
     manifest: str | None = Field(
         None,
-        description="The manifest, relative to the data set's folder; null: the only .csv, .tsv or .txt there.",
+        description="The list, relative to the data set's folder: train_test_paths.pickle, or a manifest of path (or "
+        "local_path), label (left, right) and split (train, test) with delimiter , ; | or tab. null: the pickle, or the "
+        "only .csv, .tsv or .txt there.",
     )
 
 
@@ -134,6 +159,14 @@ Task = Annotated[
 ]
 
 
+def named_task(task: Task, data: str) -> Task:
+    """The task with a name for tables: its own, else that of its data.
+
+    The kind alone is no name: it was the default of older specs, which stored it as if it had been chosen.
+    """
+    return task.model_copy(update={"name": data or task.kind}) if task.name in ("", task.kind) else task
+
+
 class SplitSpec(Record):
     """Random splits of train / val / test; val and train round down, test takes the rest (Table 8)."""
 
@@ -141,6 +174,11 @@ class SplitSpec(Record):
     train: float = Field(0.7, gt=0, lt=1)
     val: float = Field(0.1, gt=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**31)
+    stratify: bool = Field(
+        True,
+        description="Draw from each class by itself, so that every part has the classes in the same shares. Off: from "
+        "all images at once, as the paper does; its presets and recipes keep that.",
+    )
 
     @model_validator(mode="after")
     def _leaves_a_test_set(self) -> SplitSpec:
@@ -191,7 +229,7 @@ TASKS: dict[str, TaskEntry] = {
     "unbiased_emotion": TaskEntry(
         title="UnbiasedEmotion",
         about="Image emotion recognition",
-        layout="<emotion>/**/*.jpg for anger, fear, joy, love, sadness, surprise",
+        layout="images/<emotion>/<object>/*.jpg for anger, fear, joy, love, sadness, surprise",
         classes=6,
         class_names=EMOTIONS,
         counts={"train": 2_131, "val": 304, "test": 610},
@@ -208,7 +246,7 @@ TASKS: dict[str, TaskEntry] = {
     "politics": TaskEntry(
         title="Politics",
         about="Visual political bias prediction",
-        layout="a manifest path,label,split with labels left and right, splits train and test",
+        layout="imgs/LEFT and imgs/RIGHT with train_test_paths.pickle, or a manifest path,label,split",
         classes=2,
         class_names=("left", "right"),
         counts={"train": 607_306, "val": 67_478, "test": 75_148},

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 from vise_core.errors import BadInput
-from vise_core.specs.tasks import CsvTask, SplitName
+from vise_core.names import printable_name
+from vise_core.specs.tasks import CsvTask
 
-from .files import list_file
+from .files import list_file, other_label
 from .records import Row
+from .split_names import SPLIT_NAMES
 
-SPLIT_NAMES: dict[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
+MAX_COLUMNS = 1000
+"""Columns of a file without a header; further ones are passed over."""
 
 
 def read_csv_labels(spec: CsvTask, folder: Path) -> list[Row]:
@@ -30,39 +25,59 @@ def read_csv_labels(spec: CsvTask, folder: Path) -> list[Row]:
     """
     manifest = list_file(folder, spec.manifest, f"task {spec.name}: manifest")
     rows: list[Row] = []
-    first_line: dict[str, int] = {}
+    first: dict[str, tuple[int, Row]] = {}
+    encoding = "utf-8-sig" if spec.encoding.lower() in ("utf-8", "utf8") else spec.encoding
+    line = 1
     try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=spec.delimiter, strict=True)
-            split_column = _check_columns(spec, reader.fieldnames or [])
-            for record in reader:
-                where = f"{spec.manifest} line {reader.line_num}"
-                row = _row(spec, record, split_column, where)
-                if row.path in first_line:
-                    raise BadInput(f"{where}: {row.path!r} was already named in line {first_line[row.path]}")
-                first_line[row.path] = reader.line_num
+        with manifest.open(encoding=encoding, newline="") as file:
+            reader = csv.reader(file, delimiter=spec.delimiter, strict=True)
+            columns = _columns(spec, reader)
+            split_column = _check_columns(spec, columns)
+            for values in reader:
+                line = reader.line_num
+                if not any(value.strip() for value in values):
+                    continue
+                row = _row(
+                    spec,
+                    dict(zip(columns, values, strict=False)),
+                    split_column,
+                    f"{spec.manifest} line {line}",
+                )
+                if row.path in first:
+                    before, other = first[row.path]
+                    raise BadInput(
+                        f"{row.where}: '{printable_name(row.path)}' was already named in line {before}"
+                        f"{other_label(other, row)}"
+                    )
+                first[row.path] = line, row
                 rows.append(row)
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{spec.manifest}: not UTF-8 text: {error}") from error
+    except UnicodeError as error:
+        raise BadInput(f"{spec.manifest}: not {spec.encoding} text: {error}; set task.encoding") from error
     except csv.Error as error:
-        raise BadInput(f"{spec.manifest} line {reader.line_num}: {error}") from error
+        raise BadInput(f"{spec.manifest} line {line + 1}: {error}") from error
     if not rows:
-        raise BadInput(f"{spec.manifest}: no rows below the header")
+        raise BadInput(f"{spec.manifest}: no rows{' below the header' if spec.header else ''}")
     return rows
 
 
-def _check_columns(spec: CsvTask, columns: object) -> str | None:
-    names = list(columns) if isinstance(columns, list | tuple) else []
+def _columns(spec: CsvTask, reader: Iterator[list[str]]) -> list[str]:
+    """Names of the columns: the header's, or their numbers from 1 where there is none."""
+    if spec.header:
+        return [name.strip() for name in next(reader, [])]
+    return [str(number) for number in range(1, MAX_COLUMNS + 1)]
+
+
+def _check_columns(spec: CsvTask, names: list[str]) -> str | None:
     for wanted in filter(None, (spec.path_column, spec.label_column, spec.text_column)):
         if wanted not in names:
             raise BadInput(
-                f"{spec.manifest}: no column {wanted!r}; it has {', '.join(map(repr, names)) or 'none'} "
+                f"{spec.manifest}: no column {wanted!r}; it has {', '.join(map(repr, names[:20])) or 'none'} "
                 f"(delimiter {spec.delimiter!r})"
             )
     return spec.split_column if spec.split_column in names else None
 
 
-def _row(spec: CsvTask, record: dict[str | None, str | None], split_column: str | None, where: str) -> Row:
+def _row(spec: CsvTask, record: dict[str, str], split_column: str | None, where: str) -> Row:
     path = (record.get(spec.path_column) or "").strip().removeprefix("./")
     label = (record.get(spec.label_column) or "").strip()
     if not path or not label:

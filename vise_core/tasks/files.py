@@ -7,12 +7,15 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
+from posixpath import normpath
 from typing import TypeVar
 
 from vise_core.errors import BadInput
+from vise_core.names import FileFinder, OutsideFolder, printable_name
 from vise_core.specs.images import is_image_name
 
-from .records import Row, below, inside
+from .records import Row, inside
+from .split_names import SPLIT_NAMES
 
 T = TypeVar("T")
 
@@ -25,7 +28,7 @@ MAX_LIST_BYTES = 1_000_000_000
 def images_below(root: Path, folder: Path) -> list[str]:
     """Every image file below ``folder``, relative to ``root``, sorted; hidden names are passed over.
 
-    Linked folders are not entered; a linked file is listed, and judged by ``missing_rows``.
+    Linked folders are not entered; a linked file is listed, and judged by ``locate_rows``.
     """
     found: list[str] = []
     prefix = folder.relative_to(root).as_posix()
@@ -38,24 +41,76 @@ def images_below(root: Path, folder: Path) -> list[str]:
     return sorted(found)
 
 
-def missing_rows(root: Path, rows: Iterable[Row]) -> list[Row]:
-    """The rows whose file is not there.
+def locate_rows(root: Path, rows: Iterable[Row], bases: Sequence[str] = ("",)) -> tuple[list[Row], list[Row]]:
+    """(rows whose file is there, with its path as the folders spell it; rows whose file is not there).
 
-    Raises BadInput for a path that leads out of the folder, by itself or through a link. A folder is resolved once
-    and a plain file in it is looked at once, so that a million files take seconds.
+    ``bases``: folders that the paths may be relative to, themselves relative to the root; see ``FileFinder``.
+    Raises BadInput for a path that leads out of the folder, by itself or through a link, and for two rows of one file.
+    A folder is resolved once and a plain file in it is looked at once, so that a million files take seconds.
     """
-    top = root.resolve()
+    top, finder = root.resolve(), FileFinder(root)
     plain_folders: dict[str, bool] = {}
-    missing = []
+    there, missing = [], []
     for row in rows:
+        if "\0" in row.path:
+            raise BadInput(f"{row.where}: '{printable_name(row.path)}' is not a path")
         parent = row.path.rpartition("/")[0]
         if parent not in plain_folders:
-            plain_folders[parent] = _is_below(root, top, parent)
+            spelled = normpath(parent) == (parent or ".")  # else two spellings could name one file
+            plain_folders[parent] = bases[0] == "" and spelled and _is_below(root, top, parent)
         if plain_folders[parent] and not row.path.startswith("/") and _is_plain_file(f"{root}/{row.path}"):
+            there.append(row)
             continue
-        if not below(root, row.path, row.where or "data set").is_file():
+        try:
+            found = finder.find(row.path, bases)
+        except OutsideFolder as error:
+            raise BadInput(f"{row.where or 'data set'}: {error}") from None
+        if found is None:
             missing.append(row)
-    return missing
+        else:
+            there.append(row._replace(path=found))
+    _require_distinct(there)
+    return there, missing
+
+
+def _require_distinct(rows: Iterable[Row]) -> None:
+    """Raises BadInput where two rows, perhaps in two spellings, name one file."""
+    first: dict[str, Row] = {}
+    for row in rows:
+        other = first.setdefault(row.path, row)
+        if other is not row:
+            path = printable_name(row.path)
+            raise BadInput(
+                f"{row.where}: '{path}' was already named in {other.where}{other_label(other, row)}"
+            )
+
+
+def other_label(first: Row, again: Row) -> str:
+    """What to add to a message about an image that is named twice."""
+    return "" if first.label == again.label else f", as {first.label!r} there and as {again.label!r} here"
+
+
+def task_root(folder: Path) -> Path:
+    """The folder, or the only one in it: archives mostly hold one folder with all the rest.
+
+    A folder of nothing but images is not entered, it is a class; nor one that is named as a split. Hidden entries do not
+    count.
+    """
+    while True:
+        entries = [entry for entry in folder.iterdir() if not is_hidden(entry.name)]
+        if len(entries) != 1 or entries[0].is_symlink() or not entries[0].is_dir():
+            return folder
+        if entries[0].name.lower() in SPLIT_NAMES:
+            return folder
+        inside = [entry for entry in entries[0].iterdir() if not is_hidden(entry.name)]
+        if all(is_image_name(entry.name) and entry.is_file() for entry in inside):
+            return folder
+        folder = entries[0]
+
+
+def is_hidden(name: str) -> bool:
+    """Names that systems and archivers add of their own."""
+    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
 def in_threads(look: Callable[[Path], T], paths: Sequence[Path], workers: int) -> Iterator[T]:

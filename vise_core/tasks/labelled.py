@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from vise_core.errors import BadImage, BadInput
+from vise_core.names import printable_name, printable_text
 from vise_core.posts.images import open_image
-from vise_core.specs.tasks import TASKS, Task
+from vise_core.specs.tasks import TASKS, CsvTask, PoliticsTask, Task, named_task
 
 from .csv_labels import read_csv_labels
 from .cub import read_cub
-from .files import in_threads, missing_rows
+from .files import in_threads, locate_rows, task_root
 from .folder_labels import read_folder_labels
 from .hateful_memes import read_hateful_memes
 from .imagenet import read_imagenet
+from .notes import notes_on
 from .politics import read_politics
 from .records import LabelledImages, Row
 from .unbiased_emotion import read_unbiased_emotion
@@ -46,25 +49,59 @@ def load_task(spec: Task, folder: Path) -> LabelledImages:
     Images without a label are left out and counted. ``dataset.json`` beside the images, where there is one, says
     whether they are synthetic. Raises BadInput where the folder does not hold such a task, or a file is missing.
     """
-    rows = read_rows(spec, folder)
-    missing = missing_rows(folder, rows)
+    images, missing = open_task(spec, folder)
     if missing:
-        more = f" ({len(missing)} of {len(rows)} files are missing)" if len(missing) > 1 else ""
-        where = missing[0].where or f"task {spec.name}"
-        raise BadInput(f"{where}: no file {missing[0].path!r} in the data set's folder{more}")
-    return as_images(spec, folder, rows)
+        raise MissingFiles(images.name if images else spec.name, missing, len(images or ()) + len(missing))
+    assert images is not None
+    return images
+
+
+def open_task(spec: Task, folder: Path) -> tuple[LabelledImages | None, list[Row]]:
+    """(the images whose files are there, the rows whose file is missing); the first is None where too few are left.
+
+    Raises BadInput where the folder does not hold such a task.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"task {spec.name}: {printable_name(folder)} is not a folder")
+    spec = named_task(spec, printable_name(folder.resolve().name))
+    root = folder if spec.kind == "folder" else task_root(folder)
+    there, missing = locate_rows(root, read_rows(spec, root), bases(spec))
+    try:
+        return as_images(spec, root, there), missing
+    except BadInput:
+        if missing:
+            return None, missing
+        raise
 
 
 def read_rows(spec: Task, folder: Path) -> list[Row]:
     """What the task's lists and folders name, whether or not the files are there. Raises BadInput."""
-    if not folder.is_dir():
-        raise BadInput(f"task {spec.name}: {folder} is not a folder")
     return READERS[spec.kind](spec, folder)
+
+
+def bases(spec: Task) -> tuple[str, ...]:
+    """Folders that the paths of the task's list may be relative to, below the data set's."""
+    manifest = spec.manifest if isinstance(spec, CsvTask | PoliticsTask) else None
+    own = spec.images if isinstance(spec, CsvTask) else ""
+    beside = "" if manifest is None else PurePosixPath(manifest).parent.as_posix()
+    return tuple(dict.fromkeys((own, "", "" if beside == "." else beside)))
+
+
+class MissingFiles(BadInput):
+    """Files that a list names are not there."""
+
+    def __init__(self, task: str, missing: Sequence[Row], rows: int) -> None:
+        first = missing[0]
+        more = f" ({len(missing)} of {rows} files are missing)" if len(missing) > 1 else ""
+        name = printable_name(first.path)
+        super().__init__(f"{first.where or f'task {task}'}: no file '{name}' in the data set's folder{more}")
+        self.missing = missing
 
 
 def as_images(spec: Task, folder: Path, rows: Sequence[Row]) -> LabelledImages:
     """The task of these rows. Raises BadInput where fewer than two classes are left, or a known one is absent."""
-    labelled = [(row, row.label) for row in rows if row.label is not None]
+    # A class may be named by a folder, and a folder's name need not be text.
+    labelled = [(row, printable_name(row.label)) for row in rows if row.label is not None]
     found = {label for _, label in labelled}
     if len(found) < 2:
         raise BadInput(
@@ -78,7 +115,7 @@ def as_images(spec: Task, folder: Path, rows: Sequence[Row]) -> LabelledImages:
     number = {name: index for index, name in enumerate(classes)}
     splits = [row.split for row, _ in labelled]
     texts = [row.text for row, _ in labelled]
-    return LabelledImages(
+    images = LabelledImages(
         name=spec.name,
         root=folder,
         paths=tuple(folder / row.path for row, _ in labelled),
@@ -86,9 +123,10 @@ def as_images(spec: Task, folder: Path, rows: Sequence[Row]) -> LabelledImages:
         classes=classes,
         published=tuple(s for s in splits if s is not None) if splits[0] is not None else None,
         synthetic=_says_synthetic(folder),
-        texts=tuple(t for t in texts if t is not None) if texts[0] is not None else None,
+        texts=tuple(printable_text(t) for t in texts if t is not None) if texts[0] is not None else None,
         unlabelled=len(rows) - len(labelled),
     )
+    return replace(images, notes=tuple(notes_on(spec, images)))
 
 
 def require_readable(images: LabelledImages, *, workers: int = 2, name_first: int = 10) -> None:
@@ -98,16 +136,14 @@ def require_readable(images: LabelledImages, *, workers: int = 2, name_first: in
     Raises BadInput with the count by reason and the first paths.
     """
     problems = [
-        (path, problem)
-        for path, problem in zip(images.paths, in_threads(_problem, images.paths, workers), strict=True)
+        (images.relative_path(index), problem)
+        for index, problem in enumerate(in_threads(_problem, images.paths, workers))
         if problem is not None
     ]
     if not problems:
         return
     reasons = Counter(problem.reason for _, problem in problems)
-    lines = [
-        f"  {path.relative_to(images.root).as_posix()}: {problem}" for path, problem in problems[:name_first]
-    ]
+    lines = [f"  {path}: {problem}" for path, problem in problems[:name_first]]
     if len(problems) > name_first:
         lines.append(f"  … and {len(problems) - name_first} more")
     counted = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())

@@ -1,14 +1,20 @@
-"""Politics: a manifest of paths, the labels left and right, and the published splits train and test."""
+"""Politics: images below imgs/LEFT and imgs/RIGHT, the published splits train and test.
+
+As released: ``imgs/LEFT|RIGHT/<issue>/<source>/…`` and ``train_test_paths.pickle``. A manifest of path, label and split
+is the second way.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from vise_core.errors import BadInput
-from vise_core.specs.tasks import TASKS, CsvTask, PoliticsTask
+from vise_core.names import printable_name
+from vise_core.specs.tasks import TASKS, CsvTask, PoliticsTask, SplitName
 
 from .csv_labels import read_csv_labels
 from .files import list_file
+from .plain_pickle import read_plain_pickle
 from .records import Row
 
 SIDES = TASKS["politics"].class_names or ()
@@ -19,15 +25,82 @@ DELIMITERS = (",", ";", "|", "\t")
 MAX_HEADER = 10_000
 
 
+PICKLES = (".pickle", ".pkl")
+RELEASED = "train_test_paths.pickle"
+PARTS: tuple[tuple[SplitName, tuple[str, str]], ...] = (
+    ("train", ("train_imgs", "train")),
+    ("test", ("test_imgs", "test")),
+)
+"""Split → keys of its list of paths, in the release and in older copies."""
+
+MAX_PICKLE_BYTES = 500_000_000
+IMAGES = "imgs"
+
+
 def read_politics(spec: PoliticsTask, folder: Path) -> list[Row]:
-    """The rows of the manifest, in its order; further columns, such as topic, are passed over.
+    """The rows of the released pickle or of the manifest, in its order; further columns are passed over.
 
     Raises BadInput that names file and line, as ``read_csv_labels`` does, and for a label that is not left or right.
     """
-    manifest = spec.manifest or _only_manifest(spec, folder)
+    manifest = spec.manifest
+    if manifest is None and (folder / RELEASED).is_file():
+        manifest = RELEASED
+    manifest = manifest or _only_manifest(spec, folder)
+    if manifest.lower().endswith(PICKLES):
+        return _released_rows(spec, folder, manifest)
     path_column, delimiter = _dialect(spec, folder, manifest)
     table = CsvTask(name=spec.name, manifest=manifest, path_column=path_column, delimiter=delimiter)
     return [row._replace(label=_side(row)) for row in read_csv_labels(table, folder)]
+
+
+def _released_rows(spec: PoliticsTask, folder: Path, name: str) -> list[Row]:
+    path = list_file(folder, name, f"task {spec.name}: manifest")
+    if path.stat().st_size > MAX_PICKLE_BYTES:
+        raise BadInput(f"{name}: larger than {MAX_PICKLE_BYTES} bytes")
+    lists = read_plain_pickle(path.read_bytes(), name)
+    if not isinstance(lists, dict):
+        raise BadInput(f"{name}: a dictionary with the lists train_imgs and test_imgs is expected")
+    sides = _side_folders(folder)
+    rows = []
+    for split, keys in PARTS:
+        key = next((key for key in keys if key in lists), None)
+        paths = lists[key] if key is not None else None
+        if not isinstance(paths, list) or not paths:
+            raise BadInput(
+                f"{name}: no list {' or '.join(keys)}; it has {', '.join(map(repr, list(lists)[:10])) or 'nothing'}"
+            )
+        for number, item in enumerate(paths):
+            where = f"{name} {key}[{number}]"
+            if not isinstance(item, str):
+                raise BadInput(f"{where}: a path is expected, not a {type(item).__name__}")
+            rows.append(_released_row(item, split, sides, where))
+    return rows
+
+
+def _released_row(path: str, split: SplitName, sides: dict[str, str], where: str) -> Row:
+    """The label is the folder left or right; paths of the authors' machine are matched from there on."""
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    start = max((n + 1 for n, part in enumerate(parts) if part.lower() == IMAGES), default=0)
+    found = next((n for n in range(start, len(parts)) if parts[n].lower() in SIDES), None)
+    if found is None:
+        raise BadInput(f"{where}: no folder left or right in '{printable_name(path)}'")
+    side = parts[found].lower()
+    inside = "/".join(parts[found + 1 :])
+    return Row(f"{sides[side]}/{inside}" if side in sides else path, side, split, where=where)
+
+
+def _side_folders(folder: Path) -> dict[str, str]:
+    """{left, right: its folder, relative to the data set's}, in any case, below imgs/ or at the root."""
+    places = [
+        folder,
+        *(entry for entry in folder.iterdir() if entry.is_dir() and entry.name.lower() == IMAGES),
+    ]
+    return {
+        entry.name.lower(): entry.relative_to(folder).as_posix()
+        for place in places
+        for entry in place.iterdir()
+        if entry.is_dir() and entry.name.lower() in SIDES
+    }
 
 
 def _only_manifest(spec: PoliticsTask, folder: Path) -> str:
@@ -39,7 +112,7 @@ def _only_manifest(spec: PoliticsTask, folder: Path) -> str:
     if len(found) != 1:
         raise BadInput(
             f"task {spec.name}: {folder} holds {', '.join(found) or 'no .csv, .tsv or .txt file'}; exactly one manifest "
-            "with the columns path, label, split is expected; name it with task.manifest"
+            f"with the columns path, label, split is expected, or {RELEASED}; name it with task.manifest"
         )
     return found[0]
 

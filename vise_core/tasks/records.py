@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vise_core.errors import BadInput
+from vise_core.names import printable_name
 from vise_core.specs.tasks import SplitName
 
 
@@ -44,6 +45,7 @@ class LabelledImages:
     synthetic: True where ``dataset.json`` says that the images are generated.
     texts: n sentences, one for each image, where the task has them (Hateful Memes).
     unlabelled: how many images of the published test set were left out for want of a label.
+    notes: what a reader of the results should know of how the folder was read, in sentences.
     """
 
     name: str
@@ -55,13 +57,14 @@ class LabelledImages:
     synthetic: bool = False
     texts: tuple[str, ...] | None = None
     unlabelled: int = 0
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def relative_path(self, index: int) -> str:
-        """The image's path below the root, with forward slashes: its name in tables."""
-        return self.paths[index].relative_to(self.root).as_posix()
+        """The image's path below the root, with forward slashes, as text that can be stored: its name in tables."""
+        return printable_name(self.paths[index].relative_to(self.root))
 
 
 def below(root: Path, relative: str, where: str) -> Path:
@@ -72,9 +75,11 @@ def below(root: Path, relative: str, where: str) -> Path:
     try:
         resolved = (root / relative).resolve()
     except (OSError, ValueError, RuntimeError) as error:  # such as a null byte, or a loop of links
-        raise BadInput(f"{where}: {relative!r} is not a path: {error}") from error
+        raise BadInput(f"{where}: '{printable_name(relative)}' is not a path: {error}") from error
     if Path(relative).is_absolute() or not resolved.is_relative_to(root.resolve()):
-        raise BadInput(f"{where}: {relative!r} leads out of the data set's folder; copy the file into it")
+        raise BadInput(
+            f"{where}: '{printable_name(relative)}' leads out of the data set's folder; copy the file into it"
+        )
     return resolved
 
 
@@ -84,5 +89,5 @@ def inside(root: Path, relative: str, where: str) -> Path:
     Raises BadInput, beginning with ``where``, for an absolute path, a way out of the folder or a missing file.
     """
     if not below(root, relative, where).is_file():
-        raise BadInput(f"{where}: no file {relative!r} in the data set's folder")
+        raise BadInput(f"{where}: no file '{printable_name(relative)}' in the data set's folder")
     return root / relative

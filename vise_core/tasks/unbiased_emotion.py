@@ -1,4 +1,4 @@
-"""UnbiasedEmotion: <root>/<emotion>/**/<image>, six emotions, no published split."""
+"""UnbiasedEmotion: images/<emotion>/<object>/<image>, six emotions, no published split."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from .files import images_below
 from .folder_labels import class_folders
 from .records import Row
 
+IMAGES = "images"
+"""The folder of the release that holds the six; given that folder itself, it is read too."""
+
 EMOTIONS = TASKS["unbiased_emotion"].class_names or ()
 
 
@@ -20,14 +23,17 @@ def read_unbiased_emotion(spec: UnbiasedEmotionTask, folder: Path) -> list[Row]:
     Raises BadInput for a folder that is none of the six (its images would be left out in silence), and where one of
     the six has no image.
     """
-    names = class_folders(folder)
+    at = folder
+    if (folder / IMAGES).is_dir() and not {name.lower() for name in class_folders(folder)} & set(EMOTIONS):
+        at = folder / IMAGES
+    names = class_folders(at)
     unknown = [name for name in names if name.lower() not in EMOTIONS]
     if unknown:
         raise BadInput(
-            f"task {spec.name}: {', '.join(map(repr, unknown))} in {folder} is none of {', '.join(EMOTIONS)}; "
+            f"task {spec.name}: {', '.join(map(repr, unknown))} in {at} is none of {', '.join(EMOTIONS)}; "
             "give the folder that holds these six, and move others out of it"
         )
-    rows = [Row(path, name.lower()) for name in names for path in images_below(folder, folder / name)]
+    rows = [Row(path, name.lower()) for name in names for path in images_below(folder, at / name)]
     found = {row.label for row in rows}
     absent = [name for name in EMOTIONS if name not in found]
     if absent:

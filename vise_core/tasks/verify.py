@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vise_core.errors import BadImage, BadInput
+from vise_core.names import printable_name
 from vise_core.posts.images import open_image
 from vise_core.specs.tasks import (
     TASKS,
@@ -19,10 +21,11 @@ from vise_core.specs.tasks import (
     SplitSpec,
     Task,
     TaskReport,
+    named_task,
 )
 
-from .files import in_threads, missing_rows
-from .labelled import MAX_IMAGE_PIXELS, as_images, read_rows
+from .files import in_threads
+from .labelled import MAX_IMAGE_PIXELS, open_task
 from .records import LabelledImages, Row
 from .splits import require_measurable, task_splits
 
@@ -51,22 +54,19 @@ def verify_task(
     ``decode`` off: lists and names only, no file is opened; quick, and blind to damaged and repeated files.
     Never raises BadInput: what is wrong with the folder is in the report.
     """
+    spec = named_task(spec, folder.resolve().name)
     facts: dict[str, Any] = {
         "kind": spec.kind,
         "title": spec.name,
         "classes_expected": TASKS[spec.kind].classes if spec.kind in TASKS else None,
     }
     try:
-        rows = read_rows(spec, folder)
-        missing = missing_rows(folder, rows)
+        images, missing = open_task(spec, folder)
     except BadInput as error:
         return _unusable(facts, [str(error)])
     facts["missing"] = _listed([_named(row) for row in missing], name_first)
-    gone = set(missing)
-    try:
-        images = as_images(spec, folder, [row for row in rows if row not in gone])
-    except BadInput as error:
-        return _unusable(facts, [*_missing_sentences(facts["missing"]), str(error)])
+    if images is None:
+        return _unusable(facts, _missing_sentences(facts["missing"]))
     facts |= {"images": len(images), "unlabelled": images.unlabelled, "decoded": decode}
     facts["classes_found"] = len(set(images.labels.tolist()))
     faults = _missing_sentences(facts["missing"])
@@ -112,7 +112,7 @@ def expected_counts(spec: Task) -> dict[SplitName, int]:
 
 def _split_counts(spec: Task, images: LabelledImages) -> tuple[SplitCount, ...]:
     """What an evaluation would train, choose and report on. Raises BadInput where it could not."""
-    splits = task_splits(images, SplitSpec(count=1))
+    splits = task_splits(images, SplitSpec(count=1, stratify=False))
     require_measurable(spec, images, splits)
     expected = expected_counts(spec)
     counts = []
@@ -147,7 +147,7 @@ def _look_at(path: Path) -> _Looked:
         return _Looked(digest, str(error))
     except OSError as error:
         # A digest of its own: files that cannot be read are not copies of each other.
-        return _Looked(str(path).encode(), f"cannot be opened ({error.strerror})")
+        return _Looked(os.fsencode(path), f"cannot be opened ({error.strerror})")
     return _Looked(digest, None)
 
 
@@ -241,7 +241,8 @@ def _repeat_sentences(images: LabelledImages, facts: dict[str, Any]) -> list[str
 
 
 def _named(row: Row) -> str:
-    return f"{row.path} ({row.where})" if row.where else row.path
+    path = printable_name(row.path)
+    return f"{path} ({row.where})" if row.where else path
 
 
 def _listed(items: Iterable[str], name_first: int) -> Listed:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from vise_core.errors import BadCheckpoint
+from vise_core.errors import BadCheckpoint, BadInput
 
 from .files import encoder_files, read_json, require_transformers
 
@@ -78,7 +78,7 @@ class TextEncoder(nn.Module):
     def embed_ids(
         self, ids: Sequence[Sequence[int]], *, between: Callable[[int], None] | None = None
     ) -> npt.NDArray[np.float32]:
-        """``embed`` of texts that ``token_ids`` has cut into tokens."""
+        """``embed`` of texts that ``token_ids`` has cut into tokens. Raises BadInput where a vector is not finite."""
         device = next(self.parameters()).device
         found = np.zeros((len(ids), self.dim), dtype=np.float32)
         training = self.training
@@ -95,6 +95,12 @@ class TextEncoder(nn.Module):
                     between(done)
         finally:
             self.train(training)
+        if not np.isfinite(found).all():
+            lost = int((~np.isfinite(found).all(1)).sum())
+            raise BadInput(
+                f"text encoder: the vectors of {lost} of {len(found)} texts are NaN or infinite; its weights cannot be "
+                "used: check the encoder's files"
+            )
         return found
 
     def _passes(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], int]]:

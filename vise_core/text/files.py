@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from vise_core.errors import BadCheckpoint, BadInput, MissingInput
+from vise_core.hashing import file_sha256
 
 INSTALL = "pip install 'vise-studio[text]'"
 
@@ -54,9 +55,7 @@ def encoder_sha256(folder: Path) -> str:
     """Identity of an encoder: the SHA-256 of its files' names and contents, whatever else lies in the folder."""
     digest = hashlib.sha256()
     for path in encoder_files(folder):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.name}\0{content}\n".encode())
+        digest.update(f"{path.name}\0{file_sha256(path)}\n".encode())
     return digest.hexdigest()
 
 

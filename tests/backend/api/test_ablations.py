@@ -93,6 +93,37 @@ def test_runs_of_another_chain_are_not_taken_for_points(editor: TestClient, lab:
     assert not found & set(map(str, other.values()))
 
 
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"data": "others"}, "was measured on other images (100 each) than the baseline"),
+        (
+            {"draw": "seed 1"},
+            "has other splits than the baseline: split 0: train, val and test images differ",
+        ),
+        ({"data": None}, "was measured on other data, or data that were not recorded, than the baseline"),
+    ],
+)
+def test_a_run_on_other_data_or_splits_fills_no_point_and_says_why(
+    editor: TestClient, lab: Lab, facts: dict[str, Any], why: str
+) -> None:
+    """The specs agree, and what was measured does not: a newer version splits in another way, or reads other files."""
+    steps = lab.recipe("sample-data-size")
+    one, small = (
+        steps[STEP.format(method=method, protocol="fine-tuned")] for method in ("VisE-1.2M", "VisE-123k")
+    )
+    lab.succeed(one)
+    lab.succeed(small, values=[90.0, 92.0], **facts)
+    view = create(editor, one, changes=[{"posts_limit": 100}, {}]).json()
+    point = view["points"][0]
+    assert (point["state"], point["run"], point["mean"]) == ("missing", None, None)
+    assert why in point["note"]
+    launched = editor.post(f"{A}/{view['id']}/points/0/launch").json()
+    assert [child["stage"] for child in launched["children"]][-1] == "evaluate"
+    now = editor.get(f"{A}/{view['id']}").json()["points"][0]
+    assert (now["state"], now["note"]) == ("waiting", "")
+
+
 def test_a_missing_point_is_launched_on_the_runs_that_stay_the_same(editor: TestClient, lab: Lab) -> None:
     steps = lab.recipe("sample-tables")
     baseline = steps[STEP.format(method="VisE-1.2M", protocol="linear")]

@@ -1,6 +1,8 @@
 """Runs as columns over HTTP; lineage; the log, filtered and whole."""
 
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -9,6 +11,11 @@ from backend.api.app import PREFIX
 from backend.store import logs, metrics, states
 from backend.store.metrics import Point
 from vise_client.schemas import RunState
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2] / "vise_core" / "report"))
+from results import evaluation
+from store.desk import add_run
 
 SAMPLE = {"kind": "sample", "posts": 20, "evaluation_images": 60}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,6 +60,42 @@ def test_columns_have_the_order_asked_for_and_say_what_differs(editor, finished)
     assert found["curves"] == ["loss"], "the machine's curves are not among them"
     (posts, *_) = found["importance"]
     assert (posts["path"], posts["rank_correlation"], posts["runs"]) == ("source.posts", 1.0, 3)
+
+
+@pytest.fixture
+def evaluated(editor):
+    """Puts a succeeded evaluation into the database."""
+
+    def make(lr: float, score: float, **facts: object) -> UUID:
+        with editor.app.state.sessions.begin() as db:
+            result = evaluation("A", [score, score], **facts).model_dump(mode="json")
+            run = add_run(db, spec={"base_lrs": [lr]}, headline={"test_accuracy": score}, result=result)
+            run.result = result
+            return run.id
+
+    return make
+
+
+def test_importance_is_over_evaluations_of_the_same_data_and_splits(editor, evaluated) -> None:
+    # On each of two data sets the score rises with the rate; together it would seem to fall.
+    cats = [evaluated(lr, score, data="cats") for lr, score in ((3.0, 10.0), (4.0, 11.0), (5.0, 12.0))]
+    dogs = [evaluated(lr, score, data="dogs") for lr, score in ((0.1, 90.0), (0.2, 91.0))]
+    other = evaluated(0.3, 95.0, data="cats", draw="seed 1")
+    body = {"run_ids": [str(i) for i in (*dogs, *cats, other)], "metric": "test_accuracy"}
+    found = editor.post(f"{PREFIX}/runs/compare", json=body).json()
+    assert found["importance_over"] == [str(i) for i in cats]
+    (rate,) = [each for each in found["importance"] if each["path"].startswith("base_lrs")]
+    assert (rate["runs"], rate["variance_share"]) == (3, None)
+    told = found["not_compared"]
+    assert len(told) == 2
+    assert "other images (100 each) than" in told[0]
+    assert str(other)[-4:] in told[1]
+
+
+def test_evaluations_of_the_same_data_are_compared_without_a_word(editor, evaluated) -> None:
+    ids = [str(evaluated(lr, 10.0)) for lr in (0.1, 0.2)]
+    found = editor.post(f"{PREFIX}/runs/compare", json={"run_ids": ids, "metric": "test_accuracy"}).json()
+    assert (found["not_compared"], found["importance_over"]) == ([], ids)
 
 
 def test_what_runs_read_from_is_a_parameter_too(editor) -> None:

@@ -172,6 +172,33 @@ def test_the_table_of_all_has_the_run_behind_each_number(editor: TestClient, add
     assert editor.get(f"{R}/results/data", params={"task": "nothing"}).status_code == 404
 
 
+def test_a_newer_result_of_other_data_hides_no_older_one(editor: TestClient, add) -> None:
+    old = add("IN-Sup", [10.0, 12.0], task="folder", data="cats")
+    new = add("IN-Sup", [80.0, 82.0], task="folder", data="dogs")
+    table = editor.get(f"{R}/results/data").json()
+    (row,) = table["rows"]
+    assert [cell["run"] for cell in row["cells"]] == [str(old), str(new)]
+    assert len(set(table["columns"])) == 2
+    for format in ("markdown", "csv", "latex"):
+        text = editor.get(f"{R}/results", params={"format": format}).text
+        assert "other images (100 each) than folder" in text
+        assert "11.00" in text or "11.0" in text
+    # The same data again, and a result of before identities were recorded.
+    add("IN-Sup", [20.0, 22.0], task="folder", data="cats")
+    unknown = add("IN-Sup", [99.0, 99.0], task="folder", data=None)
+    (row,) = editor.get(f"{R}/results/data").json()["rows"]
+    assert len(row["cells"]) == 3
+    (last,) = [cell for cell in row["cells"] if cell["run"] == str(unknown)]
+    assert (last["marks"], last["best"]) == ("u", False)
+
+
+def test_the_paired_test_names_the_splits_that_differ(editor: TestClient, add) -> None:
+    a, b = add("A", [44.0, 46.0, 43.0]), add("B", [43.0, 45.5, 41.0], draw="seed 1")
+    refused = editor.get(f"{R}/paired", params={"a": str(a), "b": str(b)})
+    assert refused.status_code == 422
+    assert "the same splits: split 0: train, val and test images differ; split 1: " in refused.text
+
+
 def test_real_data_stands_before_newer_generated_data(editor: TestClient, add) -> None:
     real = add("IN-Sup", [10.0])
     add("IN-Sup", [20.0], synthetic=True)

@@ -1,5 +1,7 @@
 """Creating, reading and listing runs over HTTP; errors are problem JSON that names the field."""
 
+import json
+
 import pytest
 
 from backend.api.app import PREFIX
@@ -252,3 +254,17 @@ def test_only_moco_pretrains_without_labels(editor, objective: str, status: int)
     posts = {"run": create(editor).json()["id"], "artifact": "posts"}
     body = {"stage": "pretrain", "spec": {"objective": objective, "batch": 256}, "inputs": {"posts": posts}}
     assert editor.post(f"{PREFIX}/runs", json=body).status_code == status
+
+
+@pytest.mark.parametrize("name", ["a\0b", "half \ud83d"])
+def test_text_that_cannot_be_stored_is_a_clear_error_without_sql(editor, name: str) -> None:
+    for body in ({"name": name}, {"tags": [name]}, {"stage": "evaluate", "spec": {"method": name}}):
+        made = editor.post(
+            f"{PREFIX}/runs",
+            content=json.dumps({"stage": "ingest", "spec": SAMPLE, **body}),
+            headers={"Content-Type": "application/json"},
+        )
+        assert made.status_code == 422, made.text
+        assert made.headers["content-type"] == "application/problem+json"
+        assert "INSERT" not in made.text
+        assert "SELECT" not in made.text

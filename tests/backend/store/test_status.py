@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
-from backend.store import reconcile, runs, states, workers
+from backend.store import logs, reconcile, runs, states, workers
 from backend.store.database import connect, migrate, session_factory
+from backend.store.errors import in_words
 from backend.store.listing import RunFilter, list_runs
+from backend.store.tables import Run
 from vise_client.schemas import RunStatus
 
 from .desk import add_run
@@ -114,3 +117,27 @@ def test_a_parent_counts_its_steps_and_says_where_one_stalls(db: Session) -> Non
     states.claim(db, second.id, "w", -5)
     status = said(db, "sweep")
     assert (status.label, status.sentence) == ("stalled", "1 of 3 done, 1 running, 1 stalled")
+
+
+def test_a_strange_file_name_never_loses_a_result_nor_a_reason(db: Session) -> None:
+    held(db, silent=1, token=1)
+    run = db.query(Run).one()
+    name = "joy/caf\udce9\0.png"
+    logs.append(db, run.id, 1, [(datetime.now(UTC), "warning", f"{name}: truncated")])
+    states.finish(
+        db, run.id, 1, states.RunState.failed, reason=f"{name}: truncated", error=f"Traceback: {name}"
+    )
+    db.flush()
+    db.expire_all()
+    assert run.reason == r"joy/caf\xe9\x00.png: truncated"
+    assert run.error == r"Traceback: joy/caf\xe9\x00.png"
+    assert logs.read(db, run.id)[0].message == r"joy/caf\xe9\x00.png: truncated"
+
+
+def test_the_reason_of_a_failed_statement_shows_no_sql(db: Session) -> None:
+    with pytest.raises(DataError) as failed:
+        add_run(db, name="a\0b")
+    assert "INSERT" in str(failed.value)
+    assert in_words(failed.value).startswith("a value cannot be stored: ")
+    assert "INSERT" not in in_words(failed.value)
+    assert in_words(ValueError("no class\nnamed joy")) == "ValueError: no class\nnamed joy"

@@ -1,6 +1,7 @@
 """Hostile archives land nowhere; honest ones land whole."""
 
 import io
+import os
 import stat
 import tarfile
 import zipfile
@@ -41,7 +42,7 @@ def test_a_tar_of_any_kind_is_unpacked(tmp_path: Path, mode: str) -> None:
     files = {"joy/1.jpg": b"one", "fear/2.jpg": b"two"}
     archive = make_tar(tmp_path / "a.tar", files, mode)
     assert is_archive(archive)
-    assert unpack(archive, tmp_path / "out", UnpackLimits()) == 2
+    assert unpack(archive, tmp_path / "out", UnpackLimits()).files == 2
     assert inside(tmp_path / "out") == files
 
 
@@ -59,9 +60,6 @@ def test_a_zip_is_unpacked_without_what_systems_add(tmp_path: Path) -> None:
         "a/../../out.jpg",
         "..\\out.jpg",
         "C:\\out.jpg",
-        "a\n.jpg",
-        "x" * 300,
-        "a/" * 40 + "b",
     ],
 )
 @pytest.mark.parametrize("make", [make_tar, make_zip])
@@ -71,6 +69,104 @@ def test_a_member_that_would_leave_the_folder_is_refused(tmp_path: Path, make, n
         unpack(archive, tmp_path / "deep" / "out", UnpackLimits())
     assert not (tmp_path / "out.jpg").exists()
     assert not (tmp_path / "deep" / "out.jpg").exists()
+
+
+STRANGE = {
+    "a\n.jpg": "control_character",
+    "a\x7f.jpg": "control_character",
+    "x" * 300: "name_too_long",
+    "é" * 130: "name_too_long",
+    "a/" * 40 + "b": "too_deep",
+}
+
+
+@pytest.mark.parametrize("make", [make_tar, make_zip])
+def test_members_with_names_that_no_folder_should_hold_are_rejected_one_by_one(tmp_path: Path, make) -> None:
+    archive = make(tmp_path / "a.bin", {"fine.jpg": b"1"} | dict.fromkeys(STRANGE, b"2"))
+    done = unpack(archive, tmp_path / "out", UnpackLimits())
+    assert (done.files, inside(tmp_path / "out")) == (1, {"fine.jpg": b"1"})
+    assert done.rejected == {"control_character": 2, "name_too_long": 2, "too_deep": 1}
+    assert done.examples[0] == {
+        "path": r"a\x0a.jpg",
+        "reason": "control_character",
+        "message": r"'a\x0a.jpg' has a control character in its name",
+    }
+
+
+KEPT = [
+    "Screenshot 2024-01-30 at 10.32.07\u202fAM.png",
+    "a\u00a0b.png",
+    "a\u3000b.png",
+    "👩\u200d👩\u200d👧.png",
+    "caf\u00e9.png",
+    "cafe\u0301.png",
+    "joy/IMG.png",
+    "joy/img.png",
+    "Joy/img.png",
+    "CON.png",
+    "trailing. ",
+    "A: first.png",
+    "50%E9.png",
+    "  ",
+]
+
+
+@pytest.mark.parametrize("make", [make_tar, make_zip])
+def test_names_of_all_kinds_are_kept_and_stay_distinct(tmp_path: Path, make) -> None:
+    files = {name: str(number).encode() for number, name in enumerate(KEPT)}
+    done = unpack(make(tmp_path / "a.bin", files), tmp_path / "out", UnpackLimits())
+    assert (done.files, done.rejected, done.escaped) == (len(KEPT), {}, 0)
+    assert inside(tmp_path / "out") == files
+
+
+def test_separators_of_windows_make_folders(tmp_path: Path) -> None:
+    unpack(make_zip(tmp_path / "a.zip", {"joy\\deep\\a.jpg": b"1"}), tmp_path / "out", UnpackLimits())
+    assert inside(tmp_path / "out") == {"joy/deep/a.jpg": b"1"}
+
+
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_tar_names_that_are_not_utf8_are_written_escaped(tmp_path: Path, format: int) -> None:
+    names = [os.fsdecode(b"joy/caf\xe9.jpg"), os.fsdecode(b"joy/caf\xe8.jpg"), "joy/caf\u00e9.jpg"]
+    with tarfile.open(tmp_path / "a.tar", "w", format=format, encoding="utf-8") as tar:
+        for name in names:
+            tar.addfile(tarfile.TarInfo(name))
+    done = unpack(tmp_path / "a.tar", tmp_path / "out", UnpackLimits())
+    assert sorted(inside(tmp_path / "out")) == ["joy/caf%E8.jpg", "joy/caf%E9.jpg", "joy/caf\u00e9.jpg"]
+    assert (done.files, done.escaped, done.escaped_first) == (3, 2, "joy/caf%E9.jpg")
+
+
+def unmarked(archive: Path, names: dict[str, bytes]) -> Path:
+    """A zip whose names are these bytes, without the mark of UTF-8: each stands for its stand-in of equal length."""
+    data = make_zip(archive, dict.fromkeys(names, b"x")).read_bytes()
+    for stand_in, raw in names.items():
+        assert len(stand_in) == len(raw)
+        data = data.replace(stand_in.encode(), raw)
+    archive.write_bytes(data)
+    return archive
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("caf\u00e9.jpg".encode(), "caf\u00e9.jpg"),
+        ("caf\u00e9.jpg".encode("cp437"), "caf\u00e9.jpg"),
+        ("ソフト.jpg".encode("cp932"), "ソフト.jpg"),
+        ("写真 の.jpg".encode("cp932"), "写真 の.jpg"),
+    ],
+)
+def test_unmarked_zip_names_are_utf8_or_shift_jis_or_code_page_437(
+    tmp_path: Path, raw: bytes, name: str
+) -> None:
+    archive = unmarked(tmp_path / "a.zip", {"Q" * len(raw): raw})
+    unpack(archive, tmp_path / "out", UnpackLimits())
+    assert list(inside(tmp_path / "out")) == [name]
+
+
+def test_names_of_other_code_pages_stay_distinct(tmp_path: Path) -> None:
+    raw = ["фото 1.jpg".encode("cp866"), "фото 2.jpg".encode("cp866")]
+    archive = unmarked(tmp_path / "a.zip", {"Q" * len(raw[0]): raw[0], "R" * len(raw[1]): raw[1]})
+    assert unpack(archive, tmp_path / "out", UnpackLimits()).files == 2
+    assert len(inside(tmp_path / "out")) == 2
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
@@ -114,7 +210,7 @@ def test_limits_of_bytes_and_files_hold(tmp_path: Path) -> None:
         unpack(archive, tmp_path / "one", UnpackLimits(files=9))
     with pytest.raises(BadArchive, match="more than 49 bytes"):
         unpack(archive, tmp_path / "two", UnpackLimits(bytes=49))
-    assert unpack(archive, tmp_path / "three", UnpackLimits(bytes=50, files=10)) == 10
+    assert unpack(archive, tmp_path / "three", UnpackLimits(bytes=50, files=10)).files == 10
 
 
 def test_the_same_name_twice_and_a_file_as_folder_are_refused(tmp_path: Path) -> None:

@@ -3,15 +3,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
+from vise_core.engagement.kmeans import fit_kmeans
 from vise_core.engagement.reactions import reaction_vectors
 from vise_core.engagement.sampling import sample_comments
 from vise_core.engagement.tfidf import TfidfExtractor
 from vise_core.engagement.tokenize import tokenize
 from vise_core.errors import BadCheckpoint, BadInput
-from vise_core.specs.engagement import TfidfSpec
+from vise_core.specs.engagement import KMeansSpec, TfidfSpec
 
 
 @pytest.mark.parametrize("sublinear", [False, True])
@@ -79,3 +81,14 @@ def test_posts_and_seeds_give_different_samples() -> None:
     comments = [str(n) for n in range(1000)]
     samples = {tuple(sample_comments(p, comments, 100, s)) for p in ("a", "b") for s in (0, 1)}
     assert len(samples) == 4
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_reactions_and_rows_that_are_not_finite_are_rejected(value):
+    counts = np.array([[1.0, 0, 0, 0, 0], [0, value, 0, 0, 0]])
+    with pytest.raises(BadInput, match="row 1 are not finite"):
+        reaction_vectors(counts)
+    rows = np.array([[1.0, 0], [0, 1], [0, value]], np.float32)
+    for each in (rows, csr_matrix(rows)):
+        with pytest.raises(BadInput, match="reactions: the rows to cluster hold NaN or infinity"):
+            fit_kmeans(each, KMeansSpec(k=2), 0, "reactions")

@@ -2,7 +2,9 @@
 
 import json
 import multiprocessing
+import os
 import random
+import signal
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -17,14 +19,15 @@ from scipy import sparse
 from vise_core.board import FolderBoard
 from vise_core.engagement import shared
 from vise_core.engagement.clusterer import Clusterer
-from vise_core.engagement.label import label_shard, shuffle_labels
+from vise_core.engagement.label import shuffle_labels
 from vise_core.engagement.shared import assist
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
+from vise_core.hashing import tree_sha256
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute
 from vise_core.specs.engagement import ClusterSpec, LabelSpec
-from vise_core.stage import run_stage, tree_sha256
+from vise_core.stage import run_stage
 
 SPEC = ClusterSpec.model_validate(
     {"subset": {"cluster_fraction": 0.4}, "comments": {"kmeans": {"k": 8}}, "reactions": {"kmeans": {"k": 4}}}
@@ -176,14 +179,13 @@ def test_no_algorithm_minds_the_order_of_shards(posts, shards, write_shards, tmp
 
 def test_labelling_goes_on_after_a_kill(shards, clusterer, tmp_path) -> None:
     whole, _ = label(shards, clusterer, tmp_path / "whole")
-    state = tmp_path / "killed" / "work" / "state"
-    state.mkdir(parents=True)
     child = multiprocessing.get_context("spawn").Process(
-        target=_label_two_and_die, args=(shards, clusterer, state)
+        target=_label_two_and_die, args=(shards, clusterer, tmp_path / "killed")
     )
     child.start()
     child.join()
     assert child.exitcode == -9
+    state = tmp_path / "killed" / "work" / "state"
     assert sorted(p.name for p in state.glob("*.json")) == ["shard-000000.json", "shard-000001.json"]
 
     resumed, _ = label(shards, clusterer, tmp_path / "killed")
@@ -191,14 +193,17 @@ def test_labelling_goes_on_after_a_kill(shards, clusterer, tmp_path) -> None:
     assert tree_sha256(resumed) == tree_sha256(whole)
 
 
-def _label_two_and_die(shards: Path, clusterer: Path, state: Path) -> None:
-    import os
-    import signal
+class _DiesAfterTwo(LocalReporter):
+    def progress(self, done: float, total: float | None, unit: str, *, phase: str = "") -> None:
+        if (done, unit) == (2, "shards"):
+            state = self.folder.parent / "work" / "state"
+            (state / "shard-000002.parquet").write_bytes(b"half a fi")
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    for number in (0, 1):
-        label_shard(shards, clusterer, state, number)
-    (state / "shard-000002.parquet").write_bytes(b"half a fi")
-    os.kill(os.getpid(), signal.SIGKILL)
+
+def _label_two_and_die(shards: Path, clusterer: Path, out: Path) -> None:
+    inputs = {"posts": shards, "clusterer": clusterer}
+    run_stage("label", LabelSpec(), inputs, out / "work", _DiesAfterTwo(out / "artifacts"))
 
 
 def test_stopping_keeps_what_is_done(shards, clusterer, tmp_path) -> None:

@@ -45,7 +45,7 @@ def job_on(
     reporter = LocalReporter(folder / "artifacts")
     names = tuple(folder / f"{i}.png" for i in range(len(labels)))
     images = LabelledImages("random", folder, names, labels, ("a", "b", "c"))
-    state, texts, cpu = State(folder, spec, reporter), Given(features), torch.device("cpu")
+    state, texts, cpu = State(folder, reporter), Given(features), torch.device("cpu")
     return Job(spec, images, splits, None, texts, 0, cpu, folder, reporter, state)  # type: ignore[arg-type]
 
 
@@ -112,7 +112,9 @@ def test_heads_of_splits_of_any_size_end_where_each_would_alone(
         job = job_on(features, labels, splits, spec, Path(temporary))
         curves: list[dict[int, np.ndarray]] = []
         patch.setattr(
-            linear, "_report", lambda _job, _epoch, results: curves.append([r.train_loss for r in results])
+            linear,
+            "report_epoch",
+            lambda _job, _epoch, results: curves.append([r.train_loss for r in results]),
         )
         outcomes, _ = linear.evaluate_linear(job)
     for split, outcome in enumerate(outcomes):

@@ -1,5 +1,9 @@
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score, top_k_accuracy_score
 
@@ -78,5 +82,33 @@ def test_certain_predictions_keep_their_order():
 
 def test_a_network_that_diverged_ranks_nothing():
     logits = np.full((4, 2), np.nan, dtype=np.float32)
-    assert log_odds(logits).tolist() == [[0, 0]] * 4
-    assert measure(("roc_auc",), logits, np.array([0, 1, 0, 1]))["roc_auc"] == 0.5
+    assert np.isnan(log_odds(logits)).all()
+    assert math.isnan(measure(("roc_auc",), logits, np.array([0, 1, 0, 1]))["roc_auc"])
+
+
+def test_one_row_that_is_not_finite_leaves_the_other_rows_their_order():
+    logits = np.array([[0, 1], [np.inf, 0], [2, 0]], dtype=np.float32)
+    odds = log_odds(logits)
+    assert np.isnan(odds[1]).all()
+    assert odds[[0, 2]].tolist() == [[-1, 1], [2, -2]]
+
+
+def test_all_nan_logits_have_no_accuracy():
+    # Argmax of NaN is class 0, which would be 75 here.
+    assert math.isnan(accuracy(np.full((4, 2), np.nan), np.array([0, 0, 0, 1])))
+
+
+FINITE = st.floats(-(2.0**100), 2.0**100, width=32)
+
+
+@given(
+    rows=st.lists(st.tuples(FINITE, FINITE, FINITE), min_size=3, max_size=12),
+    place=st.tuples(st.integers(0, 11), st.integers(0, 2)),
+    value=st.sampled_from([np.nan, np.inf, -np.inf]),
+    name=st.sampled_from(sorted(METRICS)),
+)
+def test_every_metric_of_anything_not_finite_is_undefined(rows, place, value, name):
+    logits, labels = np.array(rows, np.float32), np.arange(len(rows)) % 3
+    assert math.isfinite(measure((name,), logits, labels)[name])
+    logits[place[0] % len(rows), place[1]] = value
+    assert math.isnan(measure((name,), logits, labels)[name])

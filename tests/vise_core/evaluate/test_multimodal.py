@@ -286,7 +286,7 @@ def test_a_training_kept_midway_is_put_back_to_the_last_bit(tmp_path: Path, repo
     }
     for kind in optimizers:
         (tmp_path / kind).mkdir()
-        state = State(tmp_path / kind, spec("image", "fine-tuned"), reporter)
+        state = State(tmp_path / kind, reporter)
         first, cpu = training(), torch.device("cpu")
         step(first)
         at = midway.Midway(epoch=1, steps=1, stepping=0.5, seconds=0.75)
@@ -294,7 +294,7 @@ def test_a_training_kept_midway_is_put_back_to_the_last_bit(tmp_path: Path, repo
         losses = [step(first) for _ in range(3)]
 
         again = training()
-        found = State(tmp_path / kind, spec("image", "fine-tuned"), reporter)
+        found = State(tmp_path / kind, reporter)
         assert midway.load_midway(found, 2, copy.deepcopy(again), cpu) == midway.Midway()
         assert midway.load_midway(found, 3, again, cpu) == at
         assert [step(again) for _ in range(3)] == losses

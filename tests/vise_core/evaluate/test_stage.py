@@ -10,15 +10,21 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from vise_core.errors import BadInput, MissingInput, Stopped
+from vise_core.errors import BadInput, MissingInput, OtherRun, Stopped
+from vise_core.evaluate import cache as features
+from vise_core.evaluate import stage
 from vise_core.evaluate.stage import run
+from vise_core.integrity import cache
 from vise_core.models.backbones import build_backbone
 from vise_core.models.checkpoint import save_checkpoint
 from vise_core.models.classifier import load_classifier
 from vise_core.models.heads import linear_head
 from vise_core.reporter import LocalReporter
 from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec, PretrainedWeights, RandomWeights
-from vise_core.specs.tasks import SplitSpec
+from vise_core.specs.tasks import FolderTask, SplitSpec
+from vise_core.stage import run_stage
+from vise_core.tasks import load_task, task_splits
+from vise_core.tasks.identity import evaluation_data, split_parts
 
 CACHED = EvaluateSpec(
     weights=RandomWeights(backbone="resnet18"),
@@ -60,6 +66,38 @@ def test_separable_classes_are_told_apart_from_cached_features(colours: Path, tm
         "val_accuracy/split1",
     }
     assert len(reporter.curves["val_accuracy"]) == 40
+
+
+def test_a_result_knows_its_data_and_splits(colours: Path, tmp_path: Path, reporter, monkeypatch):
+    quick = CACHED.model_copy(update={"epochs": 1, "milestones": (), "base_lrs": (0.0025,)})
+    hashed: list[Path] = []
+    digests_of = cache.file_digests
+    monkeypatch.setattr(stage, "file_digests", lambda paths, **_: hashed.extend(paths) or digests_of(paths))
+    for module in (cache, features):
+        monkeypatch.setattr(module, "file_digests", lambda *_, **__: pytest.fail("images are hashed twice"))
+    result = run(quick, {"dataset": colours}, tmp_path / "work", reporter)
+    assert sorted(hashed) == sorted(colours.rglob("*.png"))
+    images = load_task(quick.task, colours)
+    splits = task_splits(images, quick.splits)
+    assert result.data == evaluation_data(images, splits, digests_of(images.paths))
+    assert [split.parts for split in result.splits] == [
+        split_parts(split, digests_of(images.paths)) for split in splits
+    ]
+    assert result.splits[0].parts != result.splits[1].parts
+
+
+def test_a_task_without_a_name_is_named_after_its_data_set(colours: Path, tmp_path: Path, reporter):
+    quick = CACHED.model_copy(update={"epochs": 1, "milestones": (), "base_lrs": (0.0025,)})
+    stored = quick.model_copy(
+        update={"task": FolderTask(name="folder")}
+    )  # as older versions wrote the default
+    own = quick.model_copy(update={"task": FolderTask(name="shades")})
+    names = []
+    for spec, told in ((quick, {}), (stored, {"dataset": "my cats"}), (own, {"dataset": "my cats"})):
+        found = run_stage("evaluate", spec, {"dataset": colours}, tmp_path / "work", reporter, names=told)
+        assert isinstance(found, EvaluateResult)
+        names.append(found.task)
+    assert names == [colours.name, "my cats", "shades"]
 
 
 def test_artifacts_say_the_same_as_the_result(colours: Path, tmp_path: Path, reporter):
@@ -131,13 +169,18 @@ def test_a_finished_fine_tuning_is_not_done_again(colours: Path, tmp_path: Path,
     assert min(reporter.curves["train_loss"]) == 3
 
 
-def test_a_state_of_another_spec_is_not_used(colours: Path, tmp_path: Path, reporter):
-    run(AUGMENTED, {"dataset": colours}, tmp_path, reporter)
+def test_a_state_of_another_spec_is_rejected_and_fresh_starts_over(
+    colours: Path, tmp_path: Path, reporter, timeless
+):
+    place, data = tmp_path / "work", {"dataset": colours}
+    run_stage("evaluate", AUGMENTED, data, place, reporter)
     other = AUGMENTED.model_copy(update={"seed": 1})
-    again = run(other, {"dataset": colours}, tmp_path, reporter)
-    fresh = run(other, {"dataset": colours}, tmp_path / "fresh", reporter)
-    assert again == fresh
-    assert any("another spec" in message for message in reporter.messages)
+    with pytest.raises(OtherRun, match=r"spec\.seed was 0, now 1"):
+        run_stage("evaluate", other, data, place, reporter)
+    again = run_stage("evaluate", other, data, place, reporter, fresh=True)
+    fresh = run_stage("evaluate", other, data, tmp_path / "fresh", reporter)
+    assert again.provenance.inputs == fresh.provenance.inputs
+    assert timeless(again) == timeless(fresh).model_copy(update={"provenance": again.provenance})
 
 
 def test_a_pretrained_checkpoint_is_judged_and_named_by_its_signals(colours: Path, tmp_path: Path, reporter):
@@ -162,7 +205,10 @@ def test_an_unreadable_image_refuses_the_task_by_name(tmp_path: Path, colours: P
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from vise_core.evaluate import cache as features
+from vise_core.evaluate import stage
 from vise_core.evaluate.stage import run
+from vise_core.integrity import cache
 from vise_core.reporter import LocalReporter
 from vise_core.specs.evaluate import EvaluateSpec
 

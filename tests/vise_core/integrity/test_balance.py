@@ -73,11 +73,26 @@ def test_without_a_test_set_val_is_judged(tmp_path) -> None:
     assert check.counts["majority"] == pytest.approx(2 / 3)
 
 
-def test_the_worst_split_counts(tmp_path) -> None:
+def test_the_worst_split_decides_the_verdict(tmp_path) -> None:
     images = task([0, 1] * 10 + [1] * 4, 2, tmp_path)
     even, uneven = Split(*map(np.array, ([0, 1, 2, 3], [4, 5], [6, 7]))), split(18, 2, 4)
     assert label_balance(images, [even], LIMITS, 5).verdict == "ok"
-    assert label_balance(images, [even, uneven], LIMITS, 5).counts["majority"] == 1
+    assert label_balance(images, [even, uneven], LIMITS, 5).verdict == "failed", (
+        "one class only in the second"
+    )
+
+
+def test_majority_class_accuracy_is_the_mean_over_splits(tmp_path) -> None:
+    # The largest class has 7, 5, 5, 5 and 4 of 16 test images: 43.75 % at most, 26 / 80 = 32.5 % on average.
+    tests = [(7, 3, 3, 3), (5, 4, 4, 3), (5, 4, 4, 3), (5, 4, 4, 3), (4, 4, 4, 4)]
+    labels, splits = [0, 1, 2, 3] * 3, []
+    for counts in tests:
+        start = len(labels)
+        labels += [label for label, count in enumerate(counts) for _ in range(count)]
+        splits.append(Split(np.arange(8), np.arange(8, 12), np.arange(start, start + 16)))
+    check = label_balance(task(labels, 4, tmp_path), splits, LIMITS, 5)
+    assert check.counts["majority"] == pytest.approx(0.325)
+    assert "majority-class accuracy 32.5 %, mean over 5 splits" in check.sentence
 
 
 def test_balance_of_pseudo_labels(write_labels) -> None:

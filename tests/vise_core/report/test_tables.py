@@ -7,12 +7,15 @@ import pytest
 from vise_core.errors import BadInput
 from vise_core.report import build_table, render_table
 from vise_core.report.latex import latex_escape
-from vise_core.specs.evaluate import EvaluateResult, GridPoint, SplitResult
+from vise_core.specs.evaluate import EvaluateResult, EvaluationData, GridPoint, SplitResult
 
 POINT = GridPoint(base_lr=0.1, weight_decay=0.01, val=50, test=50)
+PARTS = ("ab" * 32, "cd" * 32, "ef" * 32)
 SPLITS = tuple(
-    SplitResult(split=i, chosen=POINT, grid=(POINT,), s_lr=0, s_wd=0, sizes=(7, 1, 2)) for i in range(5)
+    SplitResult(split=i, chosen=POINT, grid=(POINT,), s_lr=0, s_wd=0, sizes=(7, 1, 2), parts=PARTS)
+    for i in range(5)
 )
+DATA = EvaluationData(images=10, images_digest="01" * 32, labels_digest="23" * 32, splits_digest="45" * 32)
 
 
 def result(method: str, test: float | None, **others: Any) -> EvaluateResult:
@@ -28,6 +31,7 @@ def result(method: str, test: float | None, **others: Any) -> EvaluateResult:
         "test_mean": test,
         "test_std": None if test is None else 2.0,
         "splits": SPLITS,
+        "data": DATA,
     }
     return EvaluateResult(method=method, **facts | others)
 

@@ -242,7 +242,7 @@ def test_impossible_values_of_our_own_files_are_rejected(
     ):
         tensors = {name: tensor.clone() for name, tensor in read_weights_file(file).entries.items()}
         tensors[f"{prefix}{key}"].view(-1)[3] = value
-        write_tensors(file, tensors)
+        save_file(tensors, file)
         with pytest.raises(BadCheckpoint, match=f"{file.name}: {prefix}{key} .*{message}"):
             load()
 

@@ -1,0 +1,57 @@
+"""Points of curves that are not finite numbers: where they are, and how they are written in JSON, which has none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from vise_client.schemas import Curve, Mark, NotFinite
+
+MOST = 100
+"""About so many marks a curve, besides its first and its last; more could not be told apart."""
+
+_MARKS = text(
+    """
+    SELECT run_id, key, odd.* FROM unnest(CAST(:runs AS uuid[]), CAST(:keys AS text[])) AS asked (run_id, key)
+    CROSS JOIN LATERAL (
+        SELECT step, value, epoch, at, total FROM (
+            SELECT step, value, epoch, at, count(*) OVER () AS total, row_number() OVER (ORDER BY step) AS number
+            FROM metric_points p
+            WHERE p.run_id = asked.run_id AND p.key = asked.key AND p.value IN ('NaN', 'Infinity', '-Infinity')
+        ) AS numbered
+        WHERE number IN (1, total) OR number % (total / :most + 1) = 0
+    ) AS odd
+    ORDER BY run_id, key, step
+    """
+).bindparams(most=MOST)
+
+
+def marked(db: Session, curves: Sequence[Curve]) -> list[Curve]:
+    """The curves, each with the marks of its points that are not finite."""
+    if not curves:
+        return []
+    asked = {"runs": [curve.run_id for curve in curves], "keys": [curve.key for curve in curves]}
+    totals: dict[tuple[object, str], int] = {}
+    marks: dict[tuple[object, str], list[Mark]] = {}
+    for row in db.execute(_MARKS, asked):
+        mark = Mark(step=row.step, value=not_finite_name(row.value), epoch=row.epoch, at=row.at)
+        marks.setdefault((row.run_id, row.key), []).append(mark)
+        totals[row.run_id, row.key] = row.total
+    return [
+        curve.model_copy(update={"marks": marks[place], "not_finite": totals[place]})
+        if (place := (curve.run_id, curve.key)) in marks
+        else curve
+        for curve in curves
+    ]
+
+
+def wire_number(value: float) -> float | NotFinite:
+    """A number as JSON can hold it."""
+    return value if math.isfinite(value) else not_finite_name(value)
+
+
+def not_finite_name(value: float) -> NotFinite:
+    return "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"

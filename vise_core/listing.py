@@ -1,0 +1,77 @@
+"""The files of a folder by path, size and times: whether they have changed is known without reading any.
+
+A listing is cheap (one ``stat`` a file) where a manifest of digests reads every byte. It can only raise the question:
+a file that was copied anew with the same content differs here and has the same digest.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+from . import hashing
+
+EXAMPLES = 5
+"""Paths that a difference names."""
+
+
+class Difference(NamedTuple):
+    """How many files of a folder differ from those of an older listing, and the first of them."""
+
+    added: int
+    changed: int
+    removed: int
+    first: tuple[str, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+
+def list_folder(folder: Path) -> Iterator[tuple[bytes, bytes]]:
+    """(path below the folder, mark of its kind, size and times) of all that makes the folder's digest.
+
+    Raises OSError where the folder cannot be listed.
+    """
+    for entry in hashing.walk(folder):
+        yield os.fsencode(entry.path), _mark(entry)
+
+
+def pack(rows: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The rows of ``list_folder`` as few bytes."""
+    # No path holds a zero byte.
+    return zlib.compress(b"\0".join(part for row in sorted(rows) for part in row), 6)
+
+
+def unpack(packed: bytes) -> dict[bytes, bytes]:
+    """{path: mark} of the rows that ``pack`` was given."""
+    parts = zlib.decompress(packed).split(b"\0")
+    return dict(zip(parts[::2], parts[1::2], strict=True)) if len(parts) > 1 else {}
+
+
+def compare(before: dict[bytes, bytes], rows: Iterable[tuple[bytes, bytes]]) -> Difference:
+    """How the files of ``rows`` differ from those ``before``."""
+    left = dict(before)
+    added = changed = 0
+    first: list[bytes] = []
+    for path, mark in rows:
+        known = left.pop(path, None)
+        if known == mark:
+            continue
+        added += known is None
+        changed += known is not None
+        if len(first) < EXAMPLES:
+            first.append(path)
+    first += sorted(left)[: EXAMPLES - len(first)]
+    return Difference(added, changed, len(left), tuple(os.fsdecode(path) for path in first))
+
+
+def _mark(entry: hashing.Entry) -> bytes:
+    values = (
+        f"{entry.kind} {entry.link} {entry.facts.size} {entry.facts.modified_ns} {entry.facts.changed_ns}"
+    )
+    return blake2b(os.fsencode(values), digest_size=8).hexdigest().encode()

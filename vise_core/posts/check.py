@@ -1,0 +1,268 @@
+"""The one way from a source to checked posts: ingest writes what it gives, a survey and a peek only count it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from vise_core.errors import BadImage, BadInput
+from vise_core.names import printable_name
+from vise_core.specs.images import is_image_name
+from vise_core.specs.posts import DROPPED, IngestSpec, SampleSource
+
+from .images import store_image
+from .paths import is_system_file
+from .readers import READERS, Notes, RawPost
+from .records import PostRecord
+from .refused import Refused
+from .rows import Checked, check_row, mapping_of
+
+EXAMPLES = 100
+"""Rejected posts that the report shows of each reason."""
+
+NAMES = 100
+"""Names of other reactions, and places of unread ones, that are counted apart."""
+
+OTHERS = "(further names)"
+
+
+@dataclass
+class Tally:
+    """What happened so far. Saved with each whole shard, so that a resumed run counts on from there."""
+
+    read: int = 0
+    posts: int = 0
+    comments: int = 0
+    reactions: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    normalised: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    shards: list[dict[str, Any]] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+    other_reactions: dict[str, int] = field(default_factory=dict)
+    unread_reactions: dict[str, int] = field(default_factory=dict)
+
+    def refuse(self, reason: str, where: str, message: str) -> None:
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+        self.show(reason, where, message)
+
+    def drop(self, reason: str, count: int, where: str, message: str = "") -> None:
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
+        self.show(reason, where, message or f"{count:,} {DROPPED[reason]}")
+
+    def show(self, reason: str, where: str, message: str) -> None:
+        shown = self.examples.setdefault(reason, [])
+        if len(shown) < EXAMPLES:
+            shown.append({"where": printable_name(where), "message": _plain(message)[:500]})
+
+    def warnings(self) -> list[str]:
+        """What makes the posts doubtful, in sentences."""
+        told = []
+        if self.posts and self.dropped.get("posts_without_reactions") == self.posts:
+            told.append(
+                "No post has a reaction: every count is zero or missing. Check source.fields.reactions."
+            )
+        if self.posts and self.dropped.get("posts_without_comments") == self.posts:
+            told.append("No post has a comment. Check source.fields.comments and source.fields.text.")
+        if self.other_reactions:
+            told.append(
+                f"Reactions under names that are none of the five are left out: {_listed(self.other_reactions)}. "
+                "Where one of them is one of the five, add it to source.fields.names."
+            )
+        if self.unread_reactions:
+            told.append(
+                f"Posts hold reactions where source.fields does not look: {_listed(self.unread_reactions)} (posts). "
+                "Set source.fields.reactions, or the field of that reaction."
+            )
+        if count := self.dropped.get("reactions_without_type"):
+            told.append(f"{count:,} reactions are in a total only, without a type; they are left out.")
+        if count := self.dropped.get("comments_without_text"):
+            told.append(f"{count:,} comments have no text where source.fields.text looks; they are left out.")
+        for reason in ("images_without_post", "other_files"):
+            if count := self.dropped.get(reason):
+                first = self.examples[reason][0]["where"]
+                told.append(f"{DROPPED[reason].capitalize()}: {count:,}, such as '{first}'.")
+        return told
+
+
+class PostChecker:
+    """Reads the posts of a source and checks each; counts into ``tally``.
+
+    ``database`` is a file for the ids and images seen so far: memory stays flat. With a tally that has read some posts
+    already, reading goes on behind them.
+    """
+
+    def __init__(self, spec: IngestSpec, folder: Path | None, tally: Tally, database: Path) -> None:
+        self.spec = spec
+        self.tally = tally
+        self.notes = Notes()
+        self._folder = folder
+        self._mapping = mapping_of(spec)
+        self._seen = Seen(database, tally.read)
+
+    def records(self) -> Iterator[tuple[RawPost, PostRecord | None]]:
+        """Each post as it was found, and ready to be stored; None with the reason counted.
+
+        Raises BadInput where the source cannot be read.
+        """
+        for raw in islice(self._raw(), self.tally.read, None):
+            self.tally.read += 1
+            yield raw, self._check(raw)
+
+    def count_files(self) -> None:
+        """Count the files of the folder that no post names. Call it once, after the last post."""
+        if self._folder is None or not self._folder.is_dir():
+            return
+        for path, below in files_below(self._folder):
+            if path in self.notes.files or self.notes.is_data(below) or self._seen.is_named(below):
+                continue
+            if is_image_name(below):
+                self.tally.drop("images_without_post", 1, below, "no post names this image")
+            else:
+                self.tally.drop("other_files", 1, below, "neither an image nor a file of posts")
+
+    def save(self) -> None:
+        """Make what was seen so far outlive a kill."""
+        self._seen.commit()
+
+    def close(self) -> None:
+        self._seen.close()
+
+    def _raw(self) -> Iterator[RawPost]:
+        if isinstance(self.spec.source, SampleSource):
+            from .sample import raw_posts
+
+            return raw_posts(self.spec.source, self.spec.seed)
+        assert self._folder is not None
+        return READERS[self.spec.source.kind](self._folder, self.spec.source, self.notes)
+
+    def _check(self, raw: RawPost) -> PostRecord | None:
+        tally = self.tally
+        if isinstance(raw.image, Path) and self._folder is not None:
+            self._seen.name(_below(self._folder, raw.image), tally.read)
+        try:
+            if raw.refused is not None:
+                raise raw.refused
+            checked = check_row(raw.row, self.spec, self._mapping)
+            assert raw.image is not None
+            image = store_image(
+                raw.image, max_pixels=self.spec.max_image_pixels, max_side=self.spec.max_image_side
+            )
+            if not self._seen.add(checked.post.id, tally.read):
+                raise Refused("duplicate_id", f"the post {checked.post.id!r} was there before")
+        except Refused as error:
+            tally.refuse(error.reason, raw.where, str(error))
+            return None
+        except BadImage as error:
+            tally.refuse(f"image_{error.reason}", raw.where, str(error))
+            return None
+        self._count(raw, checked, image.repairs)
+        return PostRecord(checked.post, image.data, image.extension)
+
+    def _count(self, raw: RawPost, checked: Checked, repairs: tuple[str, ...]) -> None:
+        tally, post = self.tally, checked.post
+        tally.posts += 1
+        tally.comments += len(post.comments)
+        tally.reactions += sum(post.reactions)
+        for repair in sorted({*checked.repairs, *repairs}):
+            tally.normalised[repair] = tally.normalised.get(repair, 0) + 1
+        for reason, count in {**checked.dropped, **raw.dropped}.items():
+            message = {
+                "other_reactions": ", ".join(f"{name} {n:,}" for name, n in checked.counts.other.items()),
+                "unread_reactions": f"reactions at {', '.join(checked.counts.unread)}",
+            }.get(reason, "")
+            tally.drop(reason, count, raw.where, message)
+        for name, count in checked.counts.other.items():
+            _add(tally.other_reactions, name, count)
+        for place in checked.counts.unread:
+            _add(tally.unread_reactions, place, 1)
+
+
+class Seen:
+    """Ids that were taken and images that were named, on disk: a million posts or a billion, memory stays flat."""
+
+    def __init__(self, path: Path, read: int) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.executescript(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;"
+        )
+        for table in ("seen", "named"):
+            self._db.execute(
+                f"CREATE TABLE IF NOT EXISTS {table} (id BLOB PRIMARY KEY, n INTEGER) WITHOUT ROWID"
+            )
+        # What lies behind the last whole shard is read again.
+        self._db.execute("DELETE FROM seen WHERE n > ?", (read,))
+        self._db.execute("DELETE FROM named WHERE n > ?", (read,))
+        self._db.execute("BEGIN")
+
+    def add(self, post_id: str, n: int) -> bool:
+        """Whether the id is new."""
+        row = (_digest(post_id), n)
+        return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", row).rowcount == 1
+
+    def name(self, image: str, n: int) -> None:
+        self._db.execute("INSERT OR IGNORE INTO named VALUES (?, ?)", (_digest(image), n))
+
+    def is_named(self, image: str) -> bool:
+        row = (_digest(image),)
+        return self._db.execute("SELECT 1 FROM named WHERE id = ?", row).fetchone() is not None
+
+    def commit(self) -> None:
+        self._db.execute("COMMIT")
+        self._db.execute("BEGIN")
+
+    def close(self) -> None:
+        self._db.execute("COMMIT")
+        self._db.close()
+
+
+def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
+    """(resolved path, path below the folder) of every file, but for those that systems add; in order of name."""
+    root = folder.resolve()
+    for place, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not is_system_file(name))
+        for name in sorted(names):
+            if not is_system_file(name):
+                path = Path(place) / name
+                path = path.resolve() if path.is_symlink() else path
+                yield path, _below(root, path)
+
+
+def source_of(spec: IngestSpec, inputs: dict[str, Path]) -> Path | None:
+    """The folder of posts; None for sample data. Raises BadInput where it is missing."""
+    if isinstance(spec.source, SampleSource):
+        return None
+    if "source" not in inputs:
+        raise BadInput("source: give the folder of posts as input, or choose the sample source")
+    return inputs["source"]
+
+
+def _below(folder: Path, path: Path) -> str:
+    root = folder.resolve()
+    resolved = path.resolve()
+    return resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else path.as_posix()
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _add(counts: dict[str, int], name: str, count: int) -> None:
+    key = name if name in counts or len(counts) < NAMES else OTHERS
+    counts[key] = counts.get(key, 0) + count
+
+
+def _listed(counts: dict[str, int]) -> str:
+    most = sorted(counts.items(), key=lambda item: -item[1])
+    more = f" and {len(most) - 5} more" if len(most) > 5 else ""
+    return ", ".join(f"{name} {count:,}" for name, count in most[:5]) + more
+
+
+def _plain(message: str) -> str:
+    return message.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,92 @@
+"""The image that a row names: bytes, a struct of bytes and path, or a file below the folder of posts."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from vise_core.names import FileFinder, OutsideFolder, printable_name
+
+from ..mapping import Mapping
+from ..paths import IsAddress, contained, file_name
+from ..refused import Refused
+from .raw import RawPost
+
+
+class ImageFinder:
+    """Finds images for the rows of one source.
+
+    A relative name starts from the folder of images (below the folder of posts, or beside the file of posts), which it
+    may not leave; then from the file of posts, then from the folder of posts. Raises OutsideFolder where
+    ``source.images`` leads out of the folder.
+    """
+
+    def __init__(self, folder: Path, images: str, mapping: Mapping) -> None:
+        self._mapping = mapping
+        self._folder = folder.resolve() if folder.is_dir() else None
+        if self._folder is not None:
+            self._files = FileFinder(self._folder)
+            self._images = _below(self._folder, contained(folder, images, "source.images"))
+            self._written = images
+
+    def post(self, where: str, row: Any, file: Path) -> RawPost:
+        """The row with its image, or with the reason why it has none."""
+        try:
+            return RawPost(where, row, self.find(self._mapping.get("image", row), file))
+        except Refused as error:
+            return RawPost(where, row, refused=error)
+
+    def find(self, value: Any, file: Path) -> bytes | Path:
+        """Raises Refused: missing_image, image_missing, outside_folder, image_address, several_images."""
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if isinstance(value, list) and value:
+            raise Refused("several_images", f"{self._field} holds {len(value)} images; a post has one")
+        if isinstance(value, dict):  # the layout of the datasets library
+            value = value.get("bytes") or value.get("path")
+        if isinstance(value, bytes) and value:
+            return value
+        if not isinstance(value, str) or not value.strip():
+            empty = not value or (isinstance(value, float) and math.isnan(value))
+            what = "is missing or empty" if empty else f"is {value!r}, not the name of a file"
+            raise Refused("missing_image", f"{self._field} {what}"[:300])
+        return self._file(value, file)
+
+    def _file(self, value: str, file: Path) -> Path:
+        if "\0" in value:
+            raise Refused("missing_image", f"{self._field} names no file")
+        if self._folder is None:
+            raise Refused(
+                "missing_image",
+                f"image '{printable_name(value)}' is a file name: give the folder that holds it",
+            )
+        try:
+            name = file_name(value)
+            beside = _below(self._folder, file.parent.resolve())
+            images = (self._images, os.path.normpath(f"{beside}/{self._written}") if beside else self._images)
+            bases = [base for base in images if _stays(base, name)]
+            found = self._files.find(name, list(dict.fromkeys((*bases, beside, ""))))
+        except OutsideFolder as error:
+            raise Refused("outside_folder", f"image {error}") from error
+        except IsAddress as error:
+            raise Refused("image_address", f"image {error}") from error
+        if found is None:
+            raise Refused("image_missing", f"image '{printable_name(value)}': no such file")
+        return self._folder / found
+
+    @property
+    def _field(self) -> str:
+        return self._mapping.describe("image")
+
+
+def _below(folder: Path, path: Path) -> str:
+    below = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
+    return "" if below == "." else below
+
+
+def _stays(base: str, name: str) -> bool:
+    """Whether a relative name stays in its base."""
+    path = os.path.normpath(os.path.join(base or ".", name.replace("\\", "/")))  # noqa: PTH118
+    return not base or path == base or path.startswith(f"{base}/") or name.startswith("/")

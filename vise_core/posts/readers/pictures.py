@@ -1,0 +1,86 @@
+"""Posts as a folder of pictures, each with a .json or .txt of the same name beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vise_core.errors import BadInput
+from vise_core.names import printable_name
+from vise_core.specs.images import is_image_name
+from vise_core.specs.posts import PicturesSource
+
+from ..paths import as_text, is_system_file
+from ..refused import Refused
+from .raw import MAX_MEMBER_BYTES, Notes, RawPost
+from .sidecars import row_of
+
+SIDECARS = (".json", ".txt")
+
+
+def read_pictures(folder: Path, _: PicturesSource, notes: Notes) -> Iterator[RawPost]:
+    """A picture and its sidecar a post, in order of name, folder by folder.
+
+    ``a.json`` and ``a.jpg.json`` both belong to ``a.jpg``. The id is the JSON's, else the name without its ending.
+    """
+    if not folder.is_dir():
+        raise BadInput("give the folder that holds the pictures")
+    notes.is_data = is_sidecar
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_system_file(name))
+        yield from _folder(folder, Path(place), sorted(name for name in names if not is_system_file(name)))
+
+
+def is_sidecar(name: str) -> bool:
+    """Whether a file of this layout belongs to a post."""
+    return name.lower().endswith(SIDECARS)
+
+
+def _folder(root: Path, place: Path, names: list[str]) -> Iterator[RawPost]:
+    pictures: dict[str, list[str]] = {}
+    sidecars: dict[str, dict[str, str]] = {}
+    for name in names:
+        if is_image_name(name):
+            pictures.setdefault(name[: name.rindex(".")], []).append(name)
+    full = {name: stem for stem, several in pictures.items() for name in several}
+    for name in names:
+        if is_sidecar(name):
+            stem, suffix = name[: name.rindex(".")], name[name.rindex(".") + 1 :].lower()
+            sidecars.setdefault(full.get(stem, stem), {})[suffix] = name
+    below = place.relative_to(root).as_posix()
+    for stem in sorted({*pictures, *sidecars}):
+        key = stem if below == "." else f"{below}/{stem}"
+        yield _post(root, place, key, pictures.get(stem, []), sidecars.get(stem, {}))
+
+
+def _post(root: Path, place: Path, key: str, pictures: list[str], sidecars: dict[str, str]) -> RawPost:
+    first = next(iter([*pictures, *sidecars.values()]))
+    where = printable_name((place / first).relative_to(root).as_posix())
+    row: Any = None
+    image = place / pictures[0] if pictures else None
+    try:
+        if not pictures:
+            raise Refused("missing_image", "there is no picture of this name beside it")
+        if len(pictures) > 1:
+            raise Refused(
+                "several_images",
+                f"{len(pictures)} pictures have this name: {printable_name(', '.join(pictures))}",
+            )
+        row = row_of(as_text(key), {suffix: _read(root, place / name) for suffix, name in sidecars.items()})
+        if not (place / pictures[0]).resolve().is_relative_to(root.resolve()):
+            raise Refused("outside_folder", "the picture is a link that leads outside the folder")
+    except Refused as error:
+        return RawPost(where, row, image, refused=error)
+    return RawPost(where, row, image)
+
+
+def _read(root: Path, path: Path) -> bytes:
+    if not path.resolve().is_relative_to(root.resolve()) or not path.is_file():
+        raise Refused(
+            "outside_folder", f"'{printable_name(path.name)}' is a link that leads outside the folder"
+        )
+    if path.stat().st_size > MAX_MEMBER_BYTES:
+        raise Refused("long_line", f"'{printable_name(path.name)}' is larger than 256 MiB")
+    return path.read_bytes()

@@ -1,0 +1,42 @@
+"""What a reader yields, and what it tells of the source beside the posts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..refused import Refused
+
+MAX_TEXT = 64 * 2**20
+"""Longest line, element of a list, or cell of a table: bytes of a line, else characters."""
+
+MAX_MEMBER_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class RawPost:
+    """A row as it was found. ``where`` is the file and line, row or member, for messages."""
+
+    where: str
+    row: Any
+    image: bytes | Path | None = None
+    refused: Refused | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Notes:
+    """What a reader learns of its source: warnings in sentences, and which files hold the posts.
+
+    ``is_data`` tells by a file's name what ``files`` would be too long to list.
+    """
+
+    warnings: list[str] = field(default_factory=list)
+    files: set[Path] = field(default_factory=set)
+    is_data: Callable[[str], bool] = lambda _: False
+
+    def warn(self, sentence: str) -> None:
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)

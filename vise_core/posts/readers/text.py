@@ -1,0 +1,157 @@
+"""Text files of posts: which they are, plain or compressed, and in which encoding."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from vise_core.errors import BadInput
+from vise_core.names import OutsideFolder, printable_name
+
+from ..paths import contained, is_system_file
+from .raw import Notes
+
+COMPRESSED = (".gz", ".zst")
+SAMPLE = 64 * 1024
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def files_of(folder: Path, pattern: str, notes: Notes, *also: str) -> list[Path]:
+    """The files of a source, in order of name, all inside the folder; ``also`` are names to try in its place.
+
+    Raises BadInput where there is none, OutsideFolder for one that is not in the folder.
+    """
+    if not folder.is_dir():
+        notes.files.add(folder.resolve())
+        return [folder]
+    if any(sign in pattern for sign in "*?["):
+        files = matching(folder, pattern)
+    else:
+        names = [name + ending for name in (pattern, *also) for ending in ("", *COMPRESSED)]
+        files = [path for name in names if (path := contained(folder, name, "source.posts")).is_file()][:1]
+    if not files:
+        raise BadInput(
+            f"source.posts: there is no file '{printable_name(pattern)}' in the folder. `vise ingest-peek FOLDER` tells which "
+            "layout it has"
+        )
+    notes.files.update(path.resolve() for path in files)
+    return files
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    root = folder.resolve()
+    try:
+        found = [path for path in folder.glob(pattern) if path.is_file()]
+    except (NotImplementedError, ValueError) as error:
+        raise BadInput(
+            f"source.posts: '{printable_name(pattern)}' is not a pattern below the folder ({error})"
+        ) from error
+    for path in found:
+        if not path.resolve().is_relative_to(root):
+            raise OutsideFolder(
+                f"source.posts: '{printable_name(pattern)}' leads out of the folder of posts; name a path inside it"
+            )
+    below = {path: path.relative_to(folder).as_posix() for path in found}
+    return sorted((path for path in found if not is_system_file(below[path])), key=below.__getitem__)
+
+
+def shown(folder: Path, path: Path) -> str:
+    """The file's name for messages, as seen from the folder."""
+    inside = path.is_relative_to(folder) and path != folder
+    return printable_name(path.relative_to(folder).as_posix() if inside else path.name)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file's bytes, unpacked where it ends in .gz or .zst. Raises BadInput where it breaks off or is damaged."""
+    import zlib
+
+    try:
+        with _open(path) as file:
+            yield file
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInput(
+            f"{printable_name(path.name)}: cannot be read to its end ({error}): get the file again"
+        ) from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")  # type: ignore[return-value]
+    if path.suffix == ".zst":
+        import pyarrow as pa
+
+        return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"), 2**20)  # type: ignore[type-var, return-value]
+    return path.open("rb")
+
+
+def encoding_of(path: Path, given: str | None, notes: Notes, *, guess: bool) -> str:
+    """The file's encoding: as given, by its first bytes, UTF-8, or with ``guess`` the likeliest of an old table.
+
+    Raises BadInput where nothing fits.
+    """
+    if given is not None:
+        return given
+    with opened(path) as file:
+        sample = file.read(SAMPLE)
+    for mark, name in _BOMS:
+        if sample.startswith(mark):
+            return name
+    if b"\0" in sample[:1024]:
+        even, odd = sample[:1024:2].count(0), sample[1:1024:2].count(0)
+        return "utf-16-le" if odd > even else "utf-16-be"
+    whole = sample.splitlines()
+    if len(sample) == SAMPLE and len(whole) > 1:
+        whole.pop()  # the sample may end inside a character
+    lines = [line for line in whole if not line.isascii()]
+    broken = sum(not _is_utf8(line) for line in lines)
+    # A few broken lines in a UTF-8 file reject their rows; they do not make it a file of another encoding.
+    if not guess or 2 * broken <= len(lines):
+        return "utf-8"
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample).best()
+    if best is None:
+        raise BadInput(
+            f"{printable_name(path.name)}: the encoding is not clear; set source.encoding, such as cp1252"
+        )
+    notes.warn(
+        f"{printable_name(path.name)} is not UTF-8; it is read as {best.encoding}. Set source.encoding where that is wrong."
+    )
+    return best.encoding
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@contextmanager
+def opened_text(path: Path, encoding: str, newline: str) -> Iterator[IO[str]]:
+    """The file as text; bytes that are not of the encoding become surrogates, for the rows to be rejected by."""
+    errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
+    with opened(path) as file:
+        yield io.TextIOWrapper(file, encoding=encoding, errors=errors, newline=newline)
+
+
+def is_whole(text: str) -> bool:
+    """Whether every byte of a text could be decoded."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\ufffd" not in text

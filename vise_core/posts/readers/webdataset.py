@@ -1,0 +1,159 @@
+"""Posts as WebDataset tars: the members of a sample share a name up to its first dot, and stand next to each other.
+
+A member name that a tar holds twice is rejected: what belongs to which would be a guess. Nothing is unpacked to disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from vise_core.errors import BadInput
+from vise_core.names import printable_name
+from vise_core.specs.images import is_image_name
+from vise_core.specs.posts import WebDatasetSource
+
+from ..paths import as_text, is_system_file
+from ..refused import Refused
+from .raw import MAX_MEMBER_BYTES, Notes, RawPost
+from .sidecars import JSON, TEXT, row_of
+from .text import matching, shown
+
+PATTERNS = ("**/*.tar", "**/*.tar.gz", "**/*.tgz")
+_BLOCK = 512
+
+
+@dataclass
+class _Sample:
+    """The members of one sample: suffix → content."""
+
+    key: str
+    parts: dict[str, bytes] = field(default_factory=dict)
+    refused: Refused | None = None
+    extra: int = 0
+
+
+def read_webdataset(folder: Path, source: WebDatasetSource, notes: Notes) -> Iterator[RawPost]:
+    """Every tar in order of name, ``<key>.json`` (or ``.txt``) and ``<key>.jpg`` for each post.
+
+    The key ends at the first dot of the file's name, as WebDataset has it; folders belong to it. Raises BadInput
+    where a tar is damaged or breaks off.
+    """
+    files = (
+        [path for pattern in PATTERNS for path in matching(folder, pattern)] if folder.is_dir() else [folder]
+    )
+    if not files:
+        raise BadInput("the folder holds no .tar (or .tar.gz)")
+    for path in sorted(files):
+        notes.files.add(path.resolve())
+        name = shown(folder, path)
+        try:
+            with tarfile.open(path, "r:*", encoding="utf-8", errors="surrogateescape") as tar:
+                yield from _posts(name, tar, source)
+                _check_end(name, tar, notes)
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise BadInput(f"{name}: cannot be read as tar ({error})") from error
+
+
+def _posts(name: str, tar: tarfile.TarFile, source: WebDatasetSource) -> Iterator[RawPost]:
+    sample: _Sample | None = None
+    # Digests, not names: a tar may hold millions.
+    seen: set[bytes] = set()
+    while (member := tar.next()) is not None:
+        tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep every header
+        if member.isdir() or is_system_file(member.name):
+            continue
+        folder, _, file = member.name.rpartition("/")
+        stem, _, suffix = file.partition(".")
+        key, suffix = (f"{folder}/{stem}" if folder else stem).removeprefix("./"), suffix.lower()
+        if sample is None or sample.key != key or suffix in sample.parts:
+            if sample is not None:
+                yield _post(name, sample, source)
+            sample = _Sample(key)
+        digest = hashlib.blake2b(
+            f"{key}.{suffix}".encode("utf-8", "surrogateescape"), digest_size=12
+        ).digest()
+        if digest in seen:
+            sample.refused = sample.refused or Refused(
+                "duplicate_member",
+                f"the member '{printable_name(member.name)}' comes more than once in the tar",
+            )
+        seen.add(digest)
+        if not member.isreg():
+            sample.refused = sample.refused or Refused(
+                "not_a_file", f"the member '{printable_name(member.name)}' is a link or a device"
+            )
+        elif member.size > MAX_MEMBER_BYTES:
+            sample.refused = sample.refused or Refused("long_line", "a member is larger than 256 MiB")
+        elif suffix in (JSON, TEXT) or suffix.endswith(f".{JSON}") or is_image_name(f".{suffix}"):
+            content = tar.extractfile(member)
+            sample.parts[suffix] = content.read() if content else b""
+            if len(sample.parts[suffix]) < member.size:
+                raise EOFError("breaks off inside a member")
+            continue
+        sample.parts[suffix] = b""
+        sample.extra += member.isreg()
+    if sample is not None:
+        yield _post(name, sample, source)
+
+
+def _post(name: str, sample: _Sample, source: WebDatasetSource) -> RawPost:
+    where = f"{name}: {printable_name(sample.key)}"
+    row: Any = None
+    try:
+        if sample.refused is not None:
+            raise sample.refused
+        image = _image(sample.parts, source.image)
+        row = row_of(as_text(sample.key), _with_json(sample.parts))
+    except Refused as error:
+        return RawPost(where, row, refused=error)
+    others = sum(suffix.endswith(f".{JSON}") for suffix in sample.parts) + (
+        TEXT in sample.parts and JSON in sample.parts
+    )
+    extra = sample.extra + others
+    return RawPost(where, row, image, dropped={"extra_members": extra} if extra else {})
+
+
+def _image(parts: dict[str, bytes], wanted: str | None) -> bytes:
+    images = [suffix for suffix in parts if is_image_name(f".{suffix}")]
+    if wanted is not None:
+        images = [suffix for suffix in parts if suffix == wanted.lower().lstrip(".")]
+    if not images:
+        what = "image" if wanted is None else f"member .{wanted}"
+        raise Refused(
+            "missing_image",
+            f"there is no {what} beside the .json; the members of a sample must stand together",
+        )
+    if len(images) > 1:
+        raise Refused(
+            "several_images",
+            f"the sample holds {len(images)} images ({', '.join(images)}); set source.image to one",
+        )
+    return parts[images[0]]
+
+
+def _with_json(parts: dict[str, bytes]) -> dict[str, bytes]:
+    """The parts with the only JSON as "json": ``a.meta.json`` is read where there is no ``a.json``."""
+    if JSON in parts:
+        return parts
+    others = [suffix for suffix in parts if suffix.endswith(f".{JSON}")]
+    if len(others) > 1:
+        raise Refused(
+            "not_json", f"the sample holds {len(others)} JSON members ({', '.join(others)}) and no .json"
+        )
+    return parts | {JSON: parts[others[0]]} if others else parts
+
+
+def _check_end(name: str, tar: tarfile.TarFile, notes: Notes) -> None:
+    """tarfile takes a damaged header for the end: what follows must be the end, or nothing."""
+    file: IO[bytes] = tar.fileobj  # type: ignore[assignment]
+    file.seek(tar.offset)  # type: ignore[attr-defined]
+    block = file.read(_BLOCK)
+    if not block:
+        notes.warn(f"{name} has no end mark: it may break off. Compare its size with the original's.")
+    elif block.strip(b"\0"):
+        raise EOFError(f"a header at byte {tar.offset:,} is damaged or breaks off")  # type: ignore[attr-defined]

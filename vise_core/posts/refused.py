@@ -1,0 +1,13 @@
+"""A post that cannot be used."""
+
+from __future__ import annotations
+
+from vise_core.errors import BadInput
+
+
+class Refused(BadInput):
+    """A post that cannot be used. ``reason`` is a stable slug to count by."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

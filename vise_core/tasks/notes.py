@@ -1,0 +1,39 @@
+"""What a reader of the results should know of how a labelled set was read."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from vise_core.names import lookalikes
+from vise_core.specs.tasks import SplitName, Task
+
+from .folder_labels import folder_notes
+from .records import LabelledImages
+
+SHOWN = 5
+PARTS: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+def notes_on(spec: Task, images: LabelledImages) -> list[str]:
+    """Sentences on folders that could mean two things, classes that look alike, and classes missing in a split."""
+    notes = folder_notes(images.root) if spec.kind == "folder" else []
+    for group in lookalikes(images.classes)[:SHOWN]:
+        told = " and ".join(ascii(name) if name.isascii() is False else repr(name) for name in group)
+        notes.append(
+            f"The classes {told} differ by case or Unicode normalisation only; they are kept apart. If they are one "
+            "class, give them one name."
+        )
+    return notes + _missing_in_parts(images)
+
+
+def _missing_in_parts(images: LabelledImages) -> list[str]:
+    if images.published is None:
+        return []
+    held = Counter(zip(images.published, images.labels.tolist(), strict=True))
+    notes = []
+    for part in PARTS:
+        absent = [name for number, name in enumerate(images.classes) if not held[part, number]]
+        if absent and len(absent) < len(images.classes):
+            more = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
+            notes.append(f"{part} has no image of {', '.join(absent[:SHOWN])}{more}.")
+    return notes

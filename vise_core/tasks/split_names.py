@@ -1,0 +1,17 @@
+"""How splits are called in folders and columns."""
+
+from __future__ import annotations
+
+from vise_core.specs.tasks import SplitName
+
+SPLIT_NAMES: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""A split's name in lower case → the split."""
