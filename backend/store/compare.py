@@ -92,6 +92,7 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
                 tags=run.tags,
                 synthetic=run.synthetic,
                 created_at=run.created_at,
+                data=_data(run),
             )
             for run in found
         ],
@@ -124,6 +125,13 @@ def _measured(run: Run) -> MeasuredOn | None:
         return measured_on(EvaluateResult.model_validate(run.result))
     except ValidationError:
         return None
+
+
+def _data(run: Run) -> str:
+    measured = _measured(run)
+    if measured is None:
+        return ""
+    return f"{measured.data_digest} {measured.texts_digest}".strip()
 
 
 def _comparable(runs: Sequence[Run]) -> list[list[int]]:

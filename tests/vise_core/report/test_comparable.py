@@ -64,7 +64,7 @@ def test_two_data_sets_of_one_task_name_are_two_columns_in_every_format():
         ["run a", None],
         [None, "run b"],
     ]
-    assert page.notes[-1] == reason
+    assert page.data_notes == (reason,)
 
 
 def test_the_newer_result_of_one_method_hides_no_older_one_of_other_data():
@@ -85,8 +85,7 @@ def test_no_difference_is_counted_across_data():
     [
         (
             evaluation("B", FOUR, task="cats", draw="seed 1"),
-            "other splits (split 0: train, val and test images differ; split 1: train, val and test images differ; "
-            "split 2: train, val and test images differ; split 3: train, val and test images differ) than cats",
+            "other splits (splits 0 to 3: train, val and test images differ) than cats",
         ),
         (
             evaluation("B", FOUR[:3], task="cats", draw="three"),
@@ -220,11 +219,11 @@ def test_a_figure_has_a_panel_for_each_data_of_a_task():
     [
         (
             evaluation("B", FOUR, task="cats", draw="seed 1"),
-            r"needs the same splits: split 0: train, val and test images differ; split 1: .*; split 3: ",
+            r"needs the same splits: splits 0 to 3: train, val and test images differ",
         ),
         (
             evaluation("B", FOUR, task="cats", data="other"),
-            r"the same data: A was measured on other images \(100 each\) than B; and the same splits: split 0: ",
+            r"the same data: A was measured on other images \(100 each\) than B; and the same splits: splits 0 to 3: ",
         ),
         (evaluation("B", FOUR[:3], task="cats"), r"the same splits: 4 splits instead of 3"),
         (evaluation("B", FOUR, task="cats", data=None), r"those of B \(cats\) were not recorded"),
