@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .data_cli import data_app
 from .models_cli import models_app
 from .peek_cli import ingest_peek
 from .recipes_cli import recipes_app
@@ -27,6 +28,7 @@ token_app = typer.Typer(help="API tokens for scripts.", no_args_is_help=True)
 admin_app = typer.Typer(help="The first admin of a server.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
 app.add_typer(admin_app, name="admin")
+app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(tasks_app, name="tasks")
 app.add_typer(recipes_app, name="recipes")

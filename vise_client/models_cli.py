@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -169,11 +170,16 @@ def local_data_root() -> Path | None:
 
 
 def data_set_of(vise: ViseClient, folder: str) -> Any:
-    """Id of the data set of a folder below the data root; registered if need be, which an admin may."""
+    """Id of the data set of a folder below the data root; registered, or rescanned where another file has come into
+    the folder, if the user is an admin."""
+    from .errors import ApiError
     from .schemas import DatasetCreate
 
     for dataset in vise.datasets():
         if dataset.folder is not None and PurePosixPath(dataset.folder) == PurePosixPath(folder):
+            if vise.dataset_changes(dataset.id).state == "changed":
+                with suppress(ApiError):
+                    vise.rescan_dataset(dataset.id)
             return dataset.id
     body = DatasetCreate(
         name=f"weights: {folder}", kind=KIND, folder=folder, description="Published weights."

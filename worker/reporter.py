@@ -15,7 +15,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from backend.store import artifacts, logs, metrics, states
+from backend.store import artifacts, dataset_versions, logs, metrics, states
 from backend.store.errors import StaleToken
 from backend.store.metrics import Point
 from vise_client.schemas import Progress
@@ -89,6 +89,15 @@ class StoreReporter:
         self.flush()
         folder = path.is_dir()
         self._write(lambda db: artifacts.record(db, self.run_id, self.token, name, manifest, sha256, folder))
+
+    def read(self, hashes: Mapping[str, str]) -> None:
+        """Note which content of each data set the run reads: also a run that fails is known to have read it."""
+
+        def write(db: Session) -> None:
+            states.check_token(db, self.run_id, self.token)
+            dataset_versions.record(db, self.run_id, hashes)
+
+        self._write(write)
 
     def checkpoint(self, path: Path) -> None:
         """Upload the state, name it in the store, then delete what only the one before needed."""

@@ -50,6 +50,8 @@ def address(node: LineageNode) -> str:
 def describe(node: LineageNode) -> str:
     """What the node is, in a few words: ``pretrain, succeeded``."""
     what = {"dataset": "data set", "model": "prediction model"}.get(node.kind, node.stage or "run")
+    if node.removed:
+        return f"{what}, removed"
     return f"{what}, {node.state.value}" if node.state else what
 
 
@@ -83,10 +85,13 @@ def drawing(lineage: Lineage) -> str:
 
 def _box(node: LineageNode, place: tuple[int, int], *, here: bool) -> str:
     current = ' aria-current="page"' if here else ""
+    # What was removed has no page to link to.
+    tag = "span" if node.removed else "a"
+    link = "" if node.removed else f' href="{escape(address(node))}" target="_self"'
     return (
-        f'<a href="{escape(address(node))}" target="_self" class="vise-node vise-{node.kind}"{current} '
+        f'<{tag}{link} class="vise-node vise-{node.kind}"{current} '
         f'style="left:{place[0]}px;top:{place[1]}px;width:{WIDTH}px;height:{HEIGHT}px" '
-        f'title="{escape(node.name)}"><b>{escape(node.name)}</b><span>{escape(describe(node))}</span></a>'
+        f'title="{escape(node.name)}"><b>{escape(node.name)}</b><span>{escape(describe(node))}</span></{tag}>'
     )
 
 

@@ -74,10 +74,39 @@ def choose_input(
     return picked or NONE
 
 
+def changed_folder(text: str) -> None:
+    """Below the choice of a data set: whether its folder still is the newest version, where it is not."""
+    ref = ref_of(text)
+    if ref is None or ref.dataset is None:
+        return
+    try:
+        changes = client().dataset_changes(ref.dataset)
+    except ApiError:
+        return
+    if not changes.settled:
+        st.warning(changes.sentence, icon=":material/warning:")
+        data_set_link(text)
+
+
+def data_set_link(text: str) -> None:
+    """A link to the page of the data set that the reference means."""
+    ref = ref_of(text)
+    if ref is not None and ref.dataset is not None:
+        st.page_link(
+            "views/data.py",
+            label="Its page, with Rescan",
+            icon=":material/database:",
+            query_params={"dataset": str(ref.dataset)},
+        )
+
+
 def _label(one: InputCandidate) -> str:
     marks = ", synthetic" if one.synthetic else ""
     state = f", {one.state.value}" if one.state is not None and not one.state.final else ""
     tail = f" ({str(one.ref.run)[-4:]})" if one.ref.run else ""
+    if one.ref.dataset:
+        version = f"version {one.version}" if one.version is not None else "not surveyed yet"
+        return f"{one.name} · data set, {version}{marks}"
     return f"{one.name} · {one.made_by} {one.created_at:%Y-%m-%d %H:%M}{marks}{state}{tail}"
 
 
@@ -86,6 +115,8 @@ def _named(text: str) -> str:
     try:
         if ref is not None and ref.run is not None:
             return f"{client().run(ref.run).name}: {ref.artifact}"
+        if ref is not None and ref.dataset is not None:
+            return f"{client().dataset(ref.dataset).name} · data set"
     except ApiError:
         pass
     return text

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from frontend.components.draft import cloned
 from frontend.components.estimate import ask_for
-from frontend.components.inputs import choose_input, ref_of, ref_text
+from frontend.components.inputs import changed_folder, choose_input, ref_of, ref_text
 from frontend.components.launch_stage import say_started
 from frontend.session import client
 from frontend.style import seconds
@@ -93,6 +93,7 @@ def _inputs(spec: RecipeSpec, source: RunView | None, name: str) -> dict[str, st
             help=wanted.help,
             key=f"recipe.{name}.{role}",
         )
+        changed_folder(picked)
         if picked:
             chosen[role] = st.query_params[f"in_{role}"] = picked
         else:

@@ -18,7 +18,7 @@ from frontend.components.draft import (
     write_address,
 )
 from frontend.components.estimate import show_check
-from frontend.components.inputs import choose_input, ref_of, ref_text
+from frontend.components.inputs import choose_input, data_set_link, ref_of, ref_text
 from frontend.components.spec_form import Places, spec_form
 from frontend.components.spec_schema import completed, parsed, scalar_paths, without_defaults, written
 from frontend.session import client
@@ -58,6 +58,7 @@ def launch_stage(stage: StageView) -> None:
         check = client().validate(stage.name, StageDraft(spec=spec, inputs=inputs, grid=grid))
         st.header("Before you launch", anchor=False)
         show_check(check)
+        _warn(check, chosen)
         body = RunCreate(
             stage=stage.name,
             name=name,
@@ -66,9 +67,18 @@ def launch_stage(stage: StageView) -> None:
             tags=[tag.strip() for tag in tags.split(",") if tag.strip()],
         )
         _launch(stage, body, grid, check)
+    places.warn(check.warnings)
     places.show(check.problems)
     st.session_state[TROUBLED] = [problem.field for problem in check.problems]
     write_address(draft, stage, preset, spec, grid, name, chosen)
+
+
+def _warn(check: LaunchCheck, chosen: dict[str, str]) -> None:
+    """Where one looks before the launch: which inputs have warnings, with a link to where they are settled."""
+    for warning in check.warnings:
+        role = warning.field.removeprefix("inputs.")
+        st.markdown(f":orange-badge[:material/warning: the input {role} has a warning]")
+        data_set_link(chosen.get(role, ""))
 
 
 def _choose_preset(stage: StageView) -> str:

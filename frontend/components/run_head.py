@@ -9,6 +9,7 @@ import streamlit as st
 
 from frontend.components.page import page_title
 from frontend.components.run_about import run_about
+from frontend.components.run_data import run_data
 from frontend.components.run_rows import run_rows
 from frontend.session import client, errors_as_sentences, may_edit
 from frontend.style import number, plain, seconds, status_badge, status_sentence, synthetic_badge
@@ -42,6 +43,7 @@ def run_head(run_id: UUID, drawn: RunState) -> None:
         if editable:
             actions(run)
         run_about(run, editable=editable)
+        run_data(run)
         if run.headline:
             with st.container(horizontal=True, gap="large"):
                 for key, value in run.headline.items():

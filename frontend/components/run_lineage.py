@@ -22,9 +22,7 @@ def run_lineage(run_id: UUID) -> None:
                 "It stands alone.", "This run reads no other run's artifacts, and nothing reads its own yet."
             )
             return
-        st.caption(
-            "Data → clusterer → labels → checkpoint → evaluation → prediction model. Each box is a link."
-        )
+        st.caption("Data → clusterer → labels → checkpoint → evaluation → prediction model. Boxes are links.")
         st.html(drawing(found))
         if found.truncated:
             st.info("There is more than fits: the nearest runs are shown.")
@@ -45,7 +43,7 @@ def _link(node: LineageNode) -> None:
         "dataset": ("data", {"dataset": str(node.id)}),
         "model": ("models", {"model": str(node.id)}),
     }[node.kind]
-    if page in PAGES:
+    if page in PAGES and not node.removed:
         st.page_link(PAGES[page].view, label=label, icon=PAGES[page].icon, query_params=query)
     else:
         st.markdown(f":material/database: {label}")

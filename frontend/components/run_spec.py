@@ -7,6 +7,8 @@ from typing import Any
 import streamlit as st
 import yaml
 
+from frontend.components.run_data import data_link
+from frontend.style import plain
 from vise_client.schemas import RunView
 from vise_core.specs.difference import difference, nearest_preset, preset_specs
 from vise_core.specs.stages import STAGES
@@ -25,8 +27,12 @@ def run_spec(run: RunView) -> None:
             st.page_link(
                 "views/run.py", label=label, icon=":material/input:", query_params={"run": str(ref.run)}
             )
-        else:
+        elif role in run.datasets:
+            data_link(run.datasets[role], f"**{role}**: {plain(run.datasets[role].label)}")
+        elif ref.dataset:
             st.markdown(f":material/database: **{role}**: data set …{str(ref.dataset)[-4:]}")
+        else:
+            st.markdown(f":material/upload_file: **{role}**: an upload")
     if run.result and run.result.get("provenance"):
         st.header("Provenance", anchor=False)
         _provenance(run.result["provenance"])

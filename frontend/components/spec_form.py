@@ -62,6 +62,12 @@ class Places:
             self.by_path[path].error("  \n".join(messages), icon=":material/error:")
         return homeless
 
+    def warn(self, warnings: Sequence[FieldProblem]) -> None:
+        """Tell below each field what does not prevent the launch."""
+        for warning in warnings:
+            if warning.field in self.by_path:
+                self.by_path[warning.field].warning(warning.message, icon=":material/warning:")
+
 
 def spec_form(
     schema: Schema, values: dict[str, Any], key: str, places: Places, *, open_groups: Sequence[str] = ()

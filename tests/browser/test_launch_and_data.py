@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from docs.screenshots import settle
 from vise_client.client import ViseClient
+from vise_client.schemas import DatasetCreate
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
@@ -156,3 +157,78 @@ def test_workers_are_alive_and_named(stack, page: Page) -> None:
     expect(page.get_by_text("local-runs")).to_be_visible(timeout=SLOW)
     expect(page.get_by_text("local-predict")).to_be_visible(timeout=SLOW)
     expect(page.get_by_text(re.compile("alive")).first).to_be_visible(timeout=SLOW)
+
+
+def write_faces(folder: Path, classes: int) -> None:
+    """Four images in each of so many classes."""
+    for label in range(classes):
+        (folder / f"class {label}").mkdir(parents=True, exist_ok=True)
+        for number in range(4):
+            colour = (30 * label, 60 * number, 120)
+            Image.new("RGB", (40, 40), colour).save(folder / f"class {label}" / f"{number}.png")
+
+
+QUICK = (
+    '{"weights":{"kind":"random","backbone":"resnet18"},"image_size":32,"epochs":1,"augment":false,'
+    '"splits":{"count":1},"base_lrs":[0.1],"weight_decays":[0.0001],"method":"Quick"}'
+)
+
+
+def test_a_folder_that_changes_is_reported_rescanned_and_told_apart_in_its_runs(
+    stack, page: Page, vise: ViseClient, pictures
+) -> None:
+    folder = stack.home / "data" / "faces of the test"
+    write_faces(folder, 5)
+    made = vise.register_dataset(
+        DatasetCreate(name="Faces of the test", kind="images", folder="faces of the test")
+    )
+    assert made.survey_id is not None
+    vise.wait_for(made.survey_id, timeout=240)
+    page.goto(f"{stack.url}/data?dataset={made.id}")
+    expect(page.get_by_text("The folder has not changed since version 1.")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text(re.compile("20 images · 5 classes")).first).to_be_visible()
+
+    write_faces(folder, 8)
+    told = "The folder has changed since version 1: 12 files added, 20 changed, 0 removed. Rescan it."
+    launch = (
+        f"{stack.url}/launch?what=evaluate&in_dataset=dataset:{made.id}&spec={quote(QUICK)}&name=On+faces"
+    )
+    page.goto(launch)
+    expect(page.get_by_text(told).first).to_be_visible(timeout=SLOW)
+    page.screenshot(path=pictures / "launch-changed-folder.png", full_page=True)
+    page.get_by_role("link", name="Its page, with Rescan").first.click()
+    expect(page.get_by_text(told)).to_be_visible(timeout=SLOW)
+    page.screenshot(path=pictures / "data-changed.png", full_page=True)
+    page.get_by_role("button", name="Rescan", exact=True).click()
+    expect(page.get_by_text("The folder has not changed since version 2.")).to_be_visible(timeout=240_000)
+    expect(page.get_by_text(re.compile("32 images · 8 classes")).first).to_be_visible(timeout=SLOW)
+
+    page.goto(launch)
+    button = page.get_by_role("button", name=re.compile("Launch evaluate"))
+    expect(button).to_be_enabled(timeout=SLOW)
+    expect(page.get_by_text(re.compile("has changed since"))).to_have_count(0)
+    button.click()
+    page.get_by_role("link", name="Follow it: On faces").click(timeout=SLOW)
+    run = vise.runs(search="On faces").items[0]
+    assert vise.wait_for(run.id, timeout=300).state == "succeeded"
+    expect(page.get_by_role("link", name="dataset Faces of the test, version 2")).to_be_visible(timeout=SLOW)
+    page.screenshot(path=pictures / "run-data-version.png")
+
+    page.goto(f"{stack.url}/data?dataset={made.id}")
+    page.get_by_role("button", name="1 run read it").click(timeout=SLOW)
+    expect(page.get_by_role("button", name="Only those of version 2")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_role("link", name="On faces")).to_be_visible()
+    page.screenshot(path=pictures / "data-versions.png", full_page=True)
+    page.get_by_role("button", name="Name, description").click()
+    box(page, "Name").fill("Faces")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Faces", exact=True)).to_be_visible(timeout=SLOW)
+    page.get_by_role("button", name="Remove", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("1 run: 1 succeeded")).to_be_visible(timeout=SLOW)
+    expect(dialog.get_by_role("link", name="On faces")).to_be_visible()
+    page.screenshot(path=pictures / "data-remove.png")
+    dialog.get_by_role("button", name="Remove it").click()
+    page.get_by_role("textbox", name="Search data sets").wait_for(timeout=SLOW)
+    page.goto(f"{stack.url}/run?run={run.id}")
+    expect(page.get_by_text("Faces of the test (removed), version 2")).to_be_visible(timeout=SLOW)

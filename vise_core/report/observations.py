@@ -44,6 +44,7 @@ class Observation(Record):
     synthetic: bool = False
     cached: bool = Field(False, description="Features computed once, without augmentation.")
     stopped: bool = Field(False, description="Early stopping ended points of the grid.")
+    diverged: bool = Field(False, description="Points of the grid diverged, and were not chosen.")
     measured: MeasuredOn = Field(description="Data and splits: what else it may be compared with.")
     pretrained_on: int | None = Field(None, description="Images seen in pretraining, where known.")
 
@@ -75,6 +76,7 @@ def observe(result: EvaluateResult, run: str = "") -> list[Observation]:
         "synthetic": result.synthetic,
         "cached": result.features == "cached",
         "stopped": result.stopped_early,
+        "diverged": result.diverged > 0,
         "measured": measured_on(result),
         "pretrained_on": result.pretrained_on,
     }

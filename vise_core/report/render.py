@@ -13,7 +13,7 @@ from .comparable import NOT_RECORDED
 from .latex import LatexCell, latex_grouped_table
 from .published import PublishedColumn
 from .reproduced import SETTINGS, Cell, OurCell, ReproducedTable, Row, Show, backbone_title
-from .text import STOPPED, markdown_escape, not_a_formula
+from .text import DIVERGED, STOPPED, markdown_escape, not_a_formula
 
 TableFormat = Literal["markdown", "csv", "latex"]
 NOT_RUN = "not run"
@@ -57,8 +57,15 @@ def difference_text(ours: OurCell, column: PublishedColumn) -> str:
 
 
 def marks(ours: OurCell) -> str:
-    """Footnote letters: s synthetic data, c cached features, e early stopping, u data and splits unrecorded."""
-    told = (("s", ours.synthetic), ("c", ours.cached), ("e", ours.stopped), ("u", not ours.recorded))
+    """Footnote letters: s synthetic data, c cached features, e early stopping, d points of the grid that diverged,
+    u data and splits unrecorded."""
+    told = (
+        ("s", ours.synthetic),
+        ("c", ours.cached),
+        ("e", ours.stopped),
+        ("d", ours.diverged),
+        ("u", not ours.recorded),
+    )
     return "".join(letter for letter, holds in told if holds)
 
 
@@ -80,6 +87,8 @@ def notes(table: ReproducedTable, show: Show) -> list[str]:
         told.append("[c] cached features: computed once, without augmentation")
     if any(cell.stopped for cell in cells):
         told.append(f"[e] {STOPPED}")
+    if any(cell.diverged for cell in cells):
+        told.append(f"[d] {DIVERGED}")
     if any(not cell.recorded for cell in cells):
         told.append(f"[u] {NOT_RECORDED}")
     if show == "both":

@@ -48,6 +48,7 @@ class OurCell(Record):
     synthetic: bool = False
     cached: bool = False
     stopped: bool = False
+    diverged: bool = False
     recorded: bool = Field(
         True, description="Whether data and splits are known; without, nothing is compared."
     )
@@ -277,6 +278,7 @@ def _ours(facts: Facts, observations: Sequence[Observation]) -> OurCell | None:
         synthetic=any(one.synthetic for one in fitting),
         cached=any(one.cached for one in fitting),
         stopped=any(one.stopped for one in fitting),
+        diverged=any(one.diverged for one in fitting),
         recorded=all(one.measured.recorded for one in fitting),
     )
 

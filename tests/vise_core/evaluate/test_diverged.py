@@ -1,5 +1,7 @@
 """Trainings that diverge: never chosen, named in the result, and a clear error where nothing else is left."""
 
+import csv
+import io
 import math
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from vise_core.evaluate import linear
 from vise_core.evaluate.stage import run
 from vise_core.models.classifier import load_classifier, save_classifier
 from vise_core.models.tensors import read_tensors
+from vise_core.report.observations import observe
+from vise_core.report.tables import build_table, render_table
 from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec, MedianStopping, RandomWeights
 from vise_core.specs.tasks import SplitSpec
 
@@ -125,3 +129,20 @@ def test_a_predictor_that_is_not_finite_is_neither_written_nor_loaded(
     save_file(tensors, path)
     with pytest.raises(BadCheckpoint, match=r"head\.bias holds NaN or infinity"):
         load_classifier(reporter.artifacts["predictor"])
+
+
+def test_tables_mark_what_diverged_and_leave_its_sensitivity_open(colours: Path, tmp_path: Path, reporter):
+    result = run(CACHED, {"dataset": colours}, tmp_path, reporter)
+    table = build_table([result])
+    (cell,) = table.cells.values()
+    assert "d" in cell.marks
+    assert cell.diverged == 4
+    for format in ("markdown", "latex"):
+        assert "diverged: points of the grid" in render_table(table, format)
+    line = next(csv.DictReader(io.StringIO(render_table(table, "csv"))))
+    assert line["diverged_points"] == "4"
+    assert "lowest base_lr" in line["grid_edges"]
+    seen = observe(result)
+    assert all(one.diverged for one in seen)
+    assert {"s_lr", "s_wd"} & {one.metric for one in seen} == {"s_wd"}
+    assert all(math.isfinite(value) for one in seen for value in one.values)
