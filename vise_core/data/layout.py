@@ -1,14 +1,28 @@
-"""Which layout the files of a folder have, told by names alone."""
+"""Which layout the files of a folder have, by their names and by how lists are written."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from vise_core.posts.peek import guess_source
 from vise_core.specs.data import DataKind, Layout
 from vise_core.specs.images import is_image_name
 from vise_core.specs.posts import EMOTIONS
+from vise_core.specs.tasks import (
+    CsvTask,
+    CubTask,
+    FolderTask,
+    HatefulMemesTask,
+    HatefulSplit,
+    ImagenetTask,
+    PoliticsTask,
+    Task,
+    UnbiasedEmotionTask,
+)
+from vise_core.tasks.files import is_hidden, task_root
+from vise_core.tasks.politics import RELEASED
+
+from .sniff import Proposal, propose_csv
 
 WEIGHT_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".pkl", ".bin", ".tar"})
 
@@ -26,11 +40,10 @@ def recognise(folder: Path, kind: DataKind) -> Layout:
     """The layout of the files; ``unknown`` where none fits."""
     if kind == "posts":
         return _posts(folder)
-    names = {path.name for path in folder.iterdir()}
     if kind == "weights":
         found = any(path.suffix in WEIGHT_SUFFIXES for path in folder.rglob("*"))
         return "weights" if found else "unknown"
-    return _images(folder, names)
+    return task_of(folder)[0]
 
 
 def _posts(folder: Path) -> Layout:
@@ -40,22 +53,51 @@ def _posts(folder: Path) -> Layout:
     return guessed["kind"] if guessed is not None else "unknown"
 
 
-def _images(folder: Path, names: set[str]) -> Layout:
+def task_of(folder: Path) -> tuple[Layout, Task | None]:
+    """(layout of labelled images, how an evaluation reads them); ``unknown`` and None where none fits.
+
+    Lists are read as ``propose_csv`` finds them written, so that no set is rejected for a delimiter or a column's name.
+    """
+    root = task_root(folder)
+    names = {path.name for path in root.iterdir()}
     if {"images.txt", "train_test_split.txt"} <= names:
-        return "cub"
+        return "cub", CubTask()
     if "train.jsonl" in names and "img" in names:
-        return "hateful_memes"
-    if {"train", "val"} <= names and _holds_wnids(folder / "train"):
-        return "imagenet"
+        val: HatefulSplit = "dev_seen" if "dev.jsonl" not in names and "dev_seen.jsonl" in names else "dev"
+        return "hateful_memes", HatefulMemesTask(val=val)
+    if {"train", "val"} <= names and _holds_wnids(root / "train"):
+        return "imagenet", ImagenetTask()
+    if RELEASED in names:
+        return "politics", PoliticsTask()
+    proposal = propose_csv(root)
+    if proposal is not None and (proposal.found or "labels.csv" in names):
+        if _is_politics(proposal):
+            return "politics", PoliticsTask(manifest=proposal.task.manifest)
+        return "csv", proposal.task
     if "labels.csv" in names:
-        return "csv"
-    lists = [path for path in folder.iterdir() if path.suffix in (".csv", ".tsv", ".txt") and path.is_file()]
-    if len(lists) == 1 and {"label", "split"} <= _columns(lists[0]):
-        return "politics"
-    classes = {path.name for path in folder.iterdir() if path.is_dir() and _holds_images(path)}
-    if set(EMOTIONS) <= classes and classes <= {*EMOTIONS, "masks"}:
-        return "unbiased_emotion"
-    return "folder" if classes else "unknown"
+        return "csv", CsvTask()
+    return _by_folders(root) or (("csv", proposal.task) if proposal is not None else ("unknown", None))
+
+
+def _is_politics(proposal: Proposal) -> bool:
+    """Whether the list is a manifest of the paper's task: its columns and its two labels."""
+    task = proposal.task
+    return (
+        {task.path_column, task.label_column, task.split_column} <= {"path", "local_path", "label", "split"}
+        and task.encoding == "utf-8"
+        and proposal.labels == {"left", "right"}
+    )
+
+
+def _by_folders(root: Path) -> tuple[Layout, Task] | None:
+    for place in (root, root / "images"):
+        if place.is_dir():
+            classes = {path.name.lower() for path in place.iterdir() if path.is_dir() and _holds_images(path)}
+            if set(EMOTIONS) <= classes and classes <= {*EMOTIONS, "masks"}:
+                return "unbiased_emotion", UnbiasedEmotionTask()
+    if any(path.is_dir() and not is_hidden(path.name) and _holds_images(path) for path in root.iterdir()):
+        return "folder", FolderTask()
+    return None
 
 
 def _holds_images(folder: Path) -> bool:
@@ -67,10 +109,3 @@ def _holds_wnids(folder: Path) -> bool:
         next((path.name for path in sorted(folder.iterdir()) if path.is_dir()), "") if folder.is_dir() else ""
     )
     return len(first) == 9 and first.startswith("n") and first[1:].isdecimal()
-
-
-def _columns(path: Path) -> set[str]:
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        head = file.readline(10_000)
-    delimiter = next((d for d in ",;|\t" if d in head), ",")
-    return {name.strip().lower() for name in next(csv.reader([head], delimiter=delimiter), [])}

@@ -16,7 +16,7 @@ from vise_core.models.transforms import eval_transform, sample_generator, train_
 from vise_core.posts.images import open_image
 from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.tasks import LabelledImages
-from vise_core.tasks.labelled import MAX_IMAGE_PIXELS
+from vise_core.tasks.usable import MAX_IMAGE_PIXELS
 
 Indices = npt.NDArray[np.int64]
 Look = Callable[[Image.Image, int], Tensor]

@@ -25,8 +25,10 @@ from vise_core.specs.evaluate import (
     Secondary,
 )
 from vise_core.specs.tasks import secondary_metrics, written
-from vise_core.tasks import load_task, require_measurable, require_readable, task_splits
+from vise_core.tasks import open_task, require_usable, unreadable_images
 from vise_core.tasks.identity import evaluation_data, split_parts
+from vise_core.tasks.inventory import take_inventory
+from vise_core.tasks.usable import Problem
 
 from .cache import features_cache
 from .device import precision
@@ -59,18 +61,27 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     device = torch.device(pick_device(spec.compute.device))
     precision(spec.compute, device)
     judged = load_judged(spec, inputs, reporter)
-    images = load_task(spec.task, inputs["dataset"])
-    texts = load_texts(inputs.get("text_encoder"), images, reporter) if spec.reads_texts else None
-    splits = task_splits(images, spec.splits)
-    require_measurable(spec.task, images, splits)
-    if images.unlabelled:
-        reporter.log(f"{images.name}: {images.unlabelled} test images have no label and are left out")
+    images, missing = open_task(spec.task, inputs["dataset"])
     state = State(workspace, reporter)
-    if not state.facts:
+
+    def unreadable() -> list[Problem]:
+        if state.facts or images is None:  # a run that goes on has read them
+            return []
         reporter.log(
             f"{images.name}: {len(images)} images of {len(images.classes)} classes; reading each once"
         )
-        require_readable(images, workers=max(2, spec.compute.loader_workers))
+        return unreadable_images(images, workers=max(2, spec.compute.loader_workers))
+
+    splits = require_usable(spec.task, images, missing, spec.splits, unreadable)
+    assert images is not None
+    texts = load_texts(inputs.get("text_encoder"), images, reporter) if spec.reads_texts else None
+    if images.unlabelled:
+        reporter.log(f"{images.name}: {images.unlabelled} test images have no label and are left out")
+    for sentence in (*images.notes, *take_inventory(inputs["dataset"], images).warnings()):
+        reporter.log(f"{images.name}: {sentence}", level="warning")
+    if images.published is None:
+        how = "stratified by class" if spec.splits.stratify else "not stratified, as in the paper"
+        reporter.log(f"{images.name}: {len(splits)} random splits, {how}")
     for number, split in enumerate(splits):
         unseen = set(range(len(images.classes))) - set(np.unique(images.labels[split.train]).tolist())
         if unseen:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from .base import Record, Result, Spec
 from .posts import PostSource
+from .tasks import Task
 
 DataKind = Literal["images", "posts", "weights"]
 
@@ -96,6 +97,22 @@ class SurveyResult(Result):
     source: dict[str, Any] | None = Field(
         None, description="Posts: the source of an ingest spec that was guessed or given, and read here."
     )
+    task: Task | None = Field(
+        None,
+        description="Labelled images: how an evaluation reads them, as the survey found the lists written.",
+    )
+    rejection: str | None = Field(
+        None,
+        description="Labelled images: why an evaluation with this task would fail; null where it would run.",
+    )
+    other: dict[str, int] = Field(
+        default_factory=dict,
+        description="Labelled images: files that are not images by their names, and lists, by ending.",
+    )
+    hidden: int = Field(
+        0, description="Labelled images: files that systems add, in hidden folders, and in masks/."
+    )
+    unlabelled: int = Field(0, description="Images without a label: they are not read.")
     warnings: tuple[str, ...] = Field((), description="What makes a result doubtful, in sentences.")
 
     def headline(self) -> dict[str, float]:

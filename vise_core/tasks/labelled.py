@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -11,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from vise_core.errors import BadImage, BadInput
+from vise_core.errors import BadInput
 from vise_core.names import printable_name, printable_text
-from vise_core.posts.images import open_image
 from vise_core.specs.tasks import TASKS, CsvTask, PoliticsTask, Task, named_task
 
 from .csv_labels import read_csv_labels
 from .cub import read_cub
-from .files import in_threads, locate_rows, task_root
+from .files import locate_rows, task_root
 from .folder_labels import read_folder_labels
 from .hateful_memes import read_hateful_memes
 from .imagenet import read_imagenet
@@ -26,11 +24,9 @@ from .notes import notes_on
 from .politics import read_politics
 from .records import LabelledImages, Row
 from .unbiased_emotion import read_unbiased_emotion
+from .usable import RejectedImages, missing_problems
 
 MAX_DATASET_JSON_BYTES = 1_000_000
-MAX_IMAGE_PIXELS = 50_000_000
-"""Larger images of a task are refused before they are decoded."""
-
 READERS: dict[str, Callable[[Any, Path], list[Row]]] = {
     "folder": read_folder_labels,
     "csv": read_csv_labels,
@@ -47,12 +43,12 @@ def load_task(spec: Task, folder: Path) -> LabelledImages:
     """The labelled images of a task; reads names and labels, no pixels.
 
     Images without a label are left out and counted. ``dataset.json`` beside the images, where there is one, says
-    whether they are synthetic. Raises BadInput where the folder does not hold such a task, or a file is missing.
+    whether they are synthetic. Raises BadInput where the folder does not hold such a task, RejectedImages
+    where a file is missing.
     """
     images, missing = open_task(spec, folder)
-    if missing:
-        raise MissingFiles(images.name if images else spec.name, missing, len(images or ()) + len(missing))
-    assert images is not None
+    if missing or images is None:
+        raise RejectedImages(spec.name, len(images or ()) + len(missing), missing_problems(missing))
     return images
 
 
@@ -87,17 +83,6 @@ def bases(spec: Task) -> tuple[str, ...]:
     return tuple(dict.fromkeys((own, "", "" if beside == "." else beside)))
 
 
-class MissingFiles(BadInput):
-    """Files that a list names are not there."""
-
-    def __init__(self, task: str, missing: Sequence[Row], rows: int) -> None:
-        first = missing[0]
-        more = f" ({len(missing)} of {rows} files are missing)" if len(missing) > 1 else ""
-        name = printable_name(first.path)
-        super().__init__(f"{first.where or f'task {task}'}: no file '{name}' in the data set's folder{more}")
-        self.missing = missing
-
-
 def as_images(spec: Task, folder: Path, rows: Sequence[Row]) -> LabelledImages:
     """The task of these rows. Raises BadInput where fewer than two classes are left, or a known one is absent."""
     # A class may be named by a folder, and a folder's name need not be text.
@@ -127,38 +112,6 @@ def as_images(spec: Task, folder: Path, rows: Sequence[Row]) -> LabelledImages:
         unlabelled=len(rows) - len(labelled),
     )
     return replace(images, notes=tuple(notes_on(spec, images)))
-
-
-def require_readable(images: LabelledImages, *, workers: int = 2, name_first: int = 10) -> None:
-    """Decode every image once and refuse the task where some cannot be read.
-
-    Refused as a whole, not skipped: a test set with images missing gives numbers that compare with nobody's.
-    Raises BadInput with the count by reason and the first paths.
-    """
-    problems = [
-        (images.relative_path(index), problem)
-        for index, problem in enumerate(in_threads(_problem, images.paths, workers))
-        if problem is not None
-    ]
-    if not problems:
-        return
-    reasons = Counter(problem.reason for _, problem in problems)
-    lines = [f"  {path}: {problem}" for path, problem in problems[:name_first]]
-    if len(problems) > name_first:
-        lines.append(f"  … and {len(problems) - name_first} more")
-    counted = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
-    raise BadInput(
-        f"task {images.name}: {len(problems)} of {len(images)} images cannot be read ({counted}); "
-        "mend or remove them:\n" + "\n".join(lines)
-    )
-
-
-def _problem(path: Path) -> BadImage | None:
-    try:
-        open_image(path, max_pixels=MAX_IMAGE_PIXELS)
-    except BadImage as error:
-        return error
-    return None
 
 
 def _known_classes(spec: Task) -> tuple[str, ...] | None:

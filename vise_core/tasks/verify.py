@@ -25,9 +25,10 @@ from vise_core.specs.tasks import (
 )
 
 from .files import in_threads
-from .labelled import MAX_IMAGE_PIXELS, open_task
+from .labelled import open_task
 from .records import LabelledImages, Row
 from .splits import require_measurable, task_splits
+from .usable import MAX_IMAGE_PIXELS
 
 PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 SHOWN_OF_A_GROUP = 4

@@ -9,6 +9,7 @@ from PIL import Image
 
 from vise_core.data import fetch, survey
 from vise_core.data.layout import recognise, unwrapped
+from vise_core.data.survey_images import THUMBNAIL
 from vise_core.errors import BadInput
 from vise_core.reporter import LocalReporter
 from vise_core.specs.data import FetchSpec, SurveySpec
@@ -39,7 +40,7 @@ def test_a_folder_of_classes_is_counted_with_its_balance_and_samples(tmp_path: P
     assert {"cat", "dog"} <= set(labels)
     for sample in told["samples"]:
         with Image.open(tmp_path / "work/survey" / sample["file"]) as picture:
-            assert max(picture.size) <= survey.THUMBNAIL
+            assert max(picture.size) <= THUMBNAIL
 
 
 def test_uneven_labels_are_a_warning(tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""A survey of a labelled set: read as an evaluation reads it, so that both reject the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from vise_core.errors import BadImage, BadInput, Stopped
+from vise_core.posts.images import encode_jpeg, open_image
+from vise_core.reporter import Reporter
+from vise_core.specs.tasks import TASKS, SplitSpec, Task
+from vise_core.tasks import LabelledImages, open_task, require_usable
+from vise_core.tasks.inventory import take_inventory
+from vise_core.tasks.usable import MAX_IMAGE_PIXELS, Problem, missing_problems, unreadable
+
+if TYPE_CHECKING:
+    from .survey import Found
+
+THUMBNAIL = 160
+EXAMPLES, MAX_CLASSES = 20, 1000
+IMBALANCE = 10
+"""From here on the largest class over the smallest is worth a warning; the integrity checks have the same limit."""
+
+
+def look_at_images(
+    found: Found, folder: Path, task: Task, samples: int, decode: bool, target: Path, reporter: Reporter
+) -> None:
+    """Count the images of the task, and say whether an evaluation would reject it and why."""
+    found.task = task
+    problems: list[Problem] = []
+    images = None
+    try:
+        images, missing = open_task(task, folder)
+        problems = missing_problems(missing)
+        if images is not None:
+            problems += _look_at_each(found, images, samples, decode, target, reporter)
+        unreadable_ones = problems[len(missing) :]
+        require_usable(task, images, missing, SplitSpec(), lambda: unreadable_ones)
+    except BadInput as error:
+        found.rejection = str(error)
+        found.warnings.append(f"An evaluation would reject it: {error}")
+    for problem in problems:
+        found.refused[problem.reason] = found.refused.get(problem.reason, 0) + 1
+    found.examples += [
+        {"path": problem.path, "reason": problem.reason, "message": problem.message[:300]}
+        for problem in problems[:EXAMPLES]
+    ]
+    inventory = take_inventory(folder, images)
+    found.other, found.hidden = inventory.other, inventory.hidden + inventory.masks
+    found.unlabelled = inventory.unlabelled + (images.unlabelled if images is not None else 0)
+    found.warnings += inventory.warnings()
+    if images is not None:
+        _facts(found, images)
+
+
+def _facts(found: Found, images: LabelledImages) -> None:
+    found.images, found.synthetic = len(images), images.synthetic
+    counts = Counter(images.classes[label] for label in images.labels.tolist())
+    found.classes = dict(counts.most_common(MAX_CLASSES))
+    if images.published is not None:
+        found.parts = dict(Counter(images.published))
+    if images.unlabelled:
+        found.warnings.append(f"{images.unlabelled:,} test images have no label; they are left out.")
+    found.warnings += images.notes
+    sizes = sorted(counts.values())
+    if sizes[-1] > IMBALANCE * sizes[0]:
+        found.warnings.append(
+            f"Uneven labels: the largest class has {sizes[-1]:,} images, the smallest {sizes[0]:,}."
+        )
+    entry = TASKS.get(found.layout)
+    if entry is not None and entry.class_names is None and len(images.classes) != entry.classes:
+        found.warnings.append(f"{len(images.classes)} classes; {entry.title} has {entry.classes}.")
+
+
+def _look_at_each(
+    found: Found, images: LabelledImages, samples: int, decode: bool, target: Path, reporter: Reporter
+) -> list[Problem]:
+    """Open every image, or with ``decode`` off those to show only; the images that cannot be read."""
+    shown, problems = set(_evenly(images, samples)), []
+    for position, path in enumerate(images.paths):
+        if position % 50 == 0:
+            reporter.progress(position, len(images), "images", phase="checking images")
+            if reporter.should_stop():
+                raise Stopped("the survey of the images was stopped; it starts over when the run goes on")
+        if not decode and position not in shown:
+            continue
+        found.examined += 1
+        try:
+            image = open_image(path, max_pixels=MAX_IMAGE_PIXELS)
+        except BadImage as error:
+            problems.append(unreadable(images, position, error))
+            continue
+        if position in shown:
+            label = images.classes[int(images.labels[position])]
+            _keep(found, target, image, images.relative_path(position), label)
+    return problems
+
+
+def _evenly(images: LabelledImages, samples: int) -> list[int]:
+    """Positions to show: class by class in turn, so that each is seen."""
+    by_class: dict[int, list[int]] = {}
+    for position, label in enumerate(images.labels.tolist()):
+        by_class.setdefault(label, []).append(position)
+    each = max(1, -(-samples // len(by_class)))
+    turns = [rows[:: max(1, len(rows) // each)][:each] for _, rows in sorted(by_class.items())]
+    return [rows[turn] for turn in range(each) for rows in turns if turn < len(rows)][:samples]
+
+
+def _keep(found: Found, target: Path, image: Image.Image, name: str, label: str) -> None:
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    file = f"thumbnails/{len(found.samples):03d}.jpg"
+    (target / file).write_bytes(encode_jpeg(image))
+    found.samples.append({"file": file, "path": name[:300], "label": label[:300]})

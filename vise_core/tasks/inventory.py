@@ -1,0 +1,113 @@
+"""Every file below a data set's folder, counted: those that are read, and those that are not."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vise_core.names import printable_name
+from vise_core.specs.images import is_image_name
+
+from .files import is_hidden
+from .folder_labels import NOT_CLASSES
+from .records import LabelledImages
+
+EXAMPLES = 10
+COMPANIONS = frozenset(
+    {
+        *(
+            "",
+            ".csv",
+            ".tsv",
+            ".txt",
+            ".json",
+            ".jsonl",
+            ".md",
+            ".rst",
+            ".yaml",
+            ".yml",
+            ".xml",
+            ".html",
+            ".pdf",
+        ),
+        *(".pickle", ".pkl", ".mat", ".ann", ".npy", ".py", ".sh", ".bib", ".parquet"),
+    }
+)
+"""Endings of lists and notes that belong beside images; they are counted and give no warning."""
+
+
+@dataclass
+class Inventory:
+    """Files of a labelled set. ``files`` is the sum of all others.
+
+    Attributes
+    ----------
+    labelled: images of the task. unlabelled: image files that no label names. masks: image files in ``masks/``.
+    other: ending → files that are not images by their name. hidden: what systems add, and all in hidden folders.
+    """
+
+    files: int = 0
+    labelled: int = 0
+    unlabelled: int = 0
+    masks: int = 0
+    hidden: int = 0
+    other: dict[str, int] = field(default_factory=dict)
+    unlabelled_first: list[str] = field(default_factory=list)
+    other_first: list[str] = field(default_factory=list)
+
+    def warnings(self) -> list[str]:
+        """Sentences on files that a reader may have expected to be read."""
+        strange = {ending: count for ending, count in self.other.items() if ending not in COMPANIONS}
+        sentences = []
+        if strange:
+            counted = ", ".join(f"{ending} {count:,}" for ending, count in Counter(strange).most_common(5))
+            first = next(name for name in self.other_first if _ending(name) in strange)
+            sentences.append(
+                f"{sum(strange.values()):,} of {self.files:,} files are not read, as their names are not an image's: "
+                f"{counted}; such as {first}."
+            )
+        if self.unlabelled:
+            sentences.append(
+                f"{self.unlabelled:,} of {self.files:,} files are images without a label and are not read, such as "
+                f"{self.unlabelled_first[0]}."
+            )
+        return sentences
+
+
+def take_inventory(folder: Path, images: LabelledImages | None) -> Inventory:
+    """Count every file below the folder; links to folders are not entered."""
+    found = Inventory()
+    labelled = {str(path) for path in images.paths} if images is not None else set()
+    other: Counter[str] = Counter()
+    shown: set[str] = set()
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        relative = Path(parent).relative_to(folder)
+        hidden = any(is_hidden(part) for part in relative.parts)
+        for name in sorted(files):
+            found.files += 1
+            path = os.path.join(parent, name)  # noqa: PTH118 - a million of them
+            if path in labelled:
+                found.labelled += 1
+            elif hidden or is_hidden(name):
+                found.hidden += 1
+            elif not is_image_name(name):
+                ending = _ending(name)
+                other[ending] += 1
+                if ending not in shown or len(found.other_first) < EXAMPLES:
+                    shown.add(ending)
+                    found.other_first.append(printable_name(relative / name))
+            elif relative.parts and relative.parts[0] in NOT_CLASSES:
+                found.masks += 1
+            else:
+                found.unlabelled += 1
+                if len(found.unlabelled_first) < EXAMPLES:
+                    found.unlabelled_first.append(printable_name(relative / name))
+    found.other = dict(other.most_common())
+    return found
+
+
+def _ending(name: str) -> str:
+    return printable_name(Path(name).suffix.lower())[:20]

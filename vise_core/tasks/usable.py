@@ -1,0 +1,113 @@
+"""What an evaluation rejects: the one check that the stages and the survey of a data set share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vise_core.errors import BadImage, BadInput
+from vise_core.names import printable_name
+from vise_core.posts.images import open_image
+from vise_core.specs.tasks import SplitSpec, Task
+
+from .files import in_threads
+from .records import LabelledImages, Row
+from .splits import Split, require_measurable, task_splits
+
+MAX_IMAGE_PIXELS = 50_000_000
+"""Larger images of a task are rejected before they are decoded."""
+
+MISSING = "missing"
+
+
+class Problem(NamedTuple):
+    """A file that cannot be used: its path, a slug that results count by, and a sentence."""
+
+    path: str
+    reason: str
+    message: str
+
+
+class RejectedImages(BadInput):
+    """Files of a task are missing or cannot be read. ``reasons`` counts them."""
+
+    def __init__(self, task: str, of: int, problems: Sequence[Problem], name_first: int = 10) -> None:
+        self.problems = tuple(problems)
+        self.reasons = dict(Counter(problem.reason for problem in problems))
+        lines = [f"  {problem.message}" for problem in problems[:name_first]]
+        if len(problems) > name_first:
+            lines.append(f"  … and {len(problems) - name_first} more")
+        counted = ", ".join(f"{reason} {count}" for reason, count in Counter(self.reasons).most_common())
+        head = f"task {task}: {len(problems)} of {of} images cannot be read ({counted}); fix or remove them:"
+        if self.reasons.keys() == {MISSING}:
+            head, lines = problems[0].message, lines[1:]
+            if lines:
+                head += f" ({len(problems)} of {of} files are missing):"
+        super().__init__("\n".join([head, *lines]))
+
+
+def require_usable(
+    spec: Task,
+    images: LabelledImages | None,
+    missing: Sequence[Row],
+    splits: SplitSpec,
+    unreadable: Callable[[], Iterable[Problem]],
+) -> list[Split]:
+    """The splits of a task that can be evaluated.
+
+    Rejected as a whole, images are not skipped: a test set with images missing gives numbers that compare with
+    nobody's. Raises RejectedImages for missing and unreadable files, BadInput where the splits cannot be drawn or the
+    metric has no value on them. ``unreadable`` is called last, as it may take an hour.
+    """
+    if images is None:
+        raise RejectedImages(spec.name, len(missing), missing_problems(missing))
+    parts = []
+    if not missing:
+        parts = task_splits(images, splits)
+        require_measurable(spec, images, parts)
+    problems = [*missing_problems(missing), *unreadable()]
+    if problems:
+        raise RejectedImages(images.name, len(images) + len(missing), problems)
+    return parts
+
+
+def missing_problems(missing: Iterable[Row]) -> list[Problem]:
+    """Of rows whose file is not there."""
+    found = []
+    for row in missing:
+        name = printable_name(row.path)
+        where = f"{row.where}: " if row.where else ""
+        found.append(Problem(name, MISSING, f"{where}no file '{name}' in the data set's folder"))
+    return found
+
+
+def unreadable_images(images: LabelledImages, workers: int = 2) -> list[Problem]:
+    """Every image that cannot be decoded; each is opened once."""
+    return [
+        unreadable(images, index, error)
+        for index, error in enumerate(in_threads(_error, images.paths, workers))
+        if error is not None
+    ]
+
+
+def unreadable(images: LabelledImages, index: int, error: BadImage) -> Problem:
+    """The problem of an image that ``open_image`` did not take."""
+    path = images.relative_path(index)
+    return Problem(path, error.reason, f"{path}: {error}")
+
+
+def require_readable(images: LabelledImages, *, workers: int = 2, name_first: int = 10) -> None:
+    """Raises RejectedImages where an image of the task cannot be read."""
+    problems = unreadable_images(images, workers)
+    if problems:
+        raise RejectedImages(images.name, len(images), problems, name_first)
+
+
+def _error(path: Path) -> BadImage | None:
+    try:
+        open_image(path, max_pixels=MAX_IMAGE_PIXELS)
+    except BadImage as error:
+        return error
+    return None
