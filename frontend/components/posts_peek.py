@@ -41,7 +41,7 @@ def posts_peek(one: DatasetView) -> None:
 
 
 def _row(post: dict[str, Any]) -> dict[str, Any]:
-    reactions = {name: post["reactions"].get(name, 0) for name in REACTIONS} if post["reactions"] else {}
+    reactions = {str(name): post["reactions"].get(name, 0) for name in REACTIONS if post["reactions"]}
     return {
         "where": post["where"],
         "rejected": "" if post["reason"] is None else f"{post['reason']}: {post['message']}",
