@@ -88,6 +88,12 @@ def run(
     ] = None,
     local: Annotated[bool, typer.Option("--local", help="In this process, with no server.")] = False,
     out: Annotated[Path, typer.Option(help="Where a local run writes.")] = Path("vise-out"),
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh", help="With --local: remove the run that the out folder holds, and start over."
+        ),
+    ] = False,
     title: Annotated[str, typer.Option("--name", help="Name of the run.")] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Stay until it is over.")] = False,
 ) -> None:
@@ -96,8 +102,10 @@ def run(
 
     request = read_request(name, spec, changes or [])
     if local:
-        _run_locally(request, dict(_pair(item) for item in inputs or []), out)
+        _run_locally(request, dict(_pair(item) for item in inputs or []), out, fresh=fresh)
         return
+    if fresh:
+        raise typer.BadParameter("only a local run has a folder to start over in", param_hint="--fresh")
     from .login import connect
     from .schemas import RecipeCreate, RunCreate
 
@@ -335,7 +343,9 @@ def main() -> None:
         sys.exit(1)
 
 
-def _run_locally(request: RunCreate | RecipeCreate | SweepCreate, inputs: dict[str, str], out: Path) -> None:
+def _run_locally(
+    request: RunCreate | RecipeCreate | SweepCreate, inputs: dict[str, str], out: Path, *, fresh: bool
+) -> None:
     from vise_core.errors import BadInput
     from vise_core.specs.recipe_registry import RECIPES
 
@@ -344,11 +354,11 @@ def _run_locally(request: RunCreate | RecipeCreate | SweepCreate, inputs: dict[s
 
     paths = {role: Path(path) for role, path in inputs.items()}
     if isinstance(request, RecipeCreate):
-        run_recipe_locally(request.spec or RECIPES[str(request.recipe)], paths, out, _console())
+        run_recipe_locally(request.spec or RECIPES[str(request.recipe)], paths, out, _console(), fresh=fresh)
         return
     if not isinstance(request, RunCreate):
         raise BadInput("a sweep needs a server: start one with vise up, and leave out --local")
-    result, artifacts = run_locally(request.stage, request.spec, paths, out, _console())
+    result, artifacts = run_locally(request.stage, request.spec, paths, out, _console(), fresh=fresh)
     for artifact, path in artifacts.items():
         _say(f"{artifact}: {path}")
     _say(_numbers(result.headline()))

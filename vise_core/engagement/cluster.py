@@ -68,7 +68,13 @@ def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: R
             comments = fit_kmeans(rows, spec.comments.kmeans, spec.seed, "comments", how)
         _report(reporter, "comments", comments)
         if extractor.terms is None:
-            terms = characteristic_terms(documents, comments.labels, comments.centroids.shape[0], MOST_TERMS)
+            terms = characteristic_terms(
+                documents,
+                comments.labels,
+                comments.centroids.shape[0],
+                MOST_TERMS,
+                spec.comments.extractor.tokenizer,
+            )
     if spec.reactions is not None:
         _stop_if_asked(reporter)
         vectors = reaction_vectors(np.array([post.reactions for post in posts]))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -156,7 +157,7 @@ class Clusterer:
                 raise BadCheckpoint(
                     f"{path}: format is {facts['format']!r}, expected {FORMAT!r}: cluster again"
                 )
-            spec = ClusterSpec.model_validate(facts["spec"])
+            spec = ClusterSpec.model_validate(_with_tokenizer(facts["spec"]))
             extractor = comments = reactions = terms = None
             if spec.comments is not None:
                 extractor = load_extractor(folder, spec.comments.extractor, device)
@@ -172,6 +173,14 @@ class Clusterer:
             return cls(spec, extractor, comments, reactions, bool(facts["synthetic"]), terms)
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise BadCheckpoint(f"{folder}: not a whole clusterer ({error}): cluster again") from error
+
+
+def _with_tokenizer(spec: Any) -> Any:
+    """The spec of a clusterer; one that names no tokenizer was made before there was a second."""
+    comments = spec.get("comments") if isinstance(spec, dict) else None
+    if not isinstance(comments, dict) or not isinstance(comments.get("extractor"), dict):
+        return spec
+    return {**spec, "comments": {**comments, "extractor": {"tokenizer": "words-1", **comments["extractor"]}}}
 
 
 def _read_sparse(path: Path, shape: tuple[int, int]) -> sparse.csr_matrix:

@@ -16,6 +16,7 @@ from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -67,7 +68,14 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     done = len(index.shards) - len(todo)
     if done:
         reporter.log(f"{done} shards were labelled before; going on with {len(todo)}.")
-    label = partial(label_shard, inputs["posts"], inputs["clusterer"], state, device=spec.compute.device)
+    label = partial(
+        label_shard,
+        inputs["posts"],
+        inputs["clusterer"],
+        state,
+        device=spec.compute.device,
+        run=uuid4().hex,
+    )
     with _labeller(label, spec.compute.processes) as finished:
         for _ in finished(todo):
             done += 1
@@ -110,10 +118,19 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
 
 
 def label_shard(
-    posts: Path, clusterer_folder: Path, state: Path, number: int, *, device: str = "auto"
+    posts: Path,
+    clusterer_folder: Path,
+    state: Path,
+    number: int,
+    *,
+    device: str = "auto",
+    run: str | None = None,
 ) -> int:
-    """Label one shard into ``state``; the counts file is written last and marks it as whole."""
-    clusterer = _clusterer(clusterer_folder, device)
+    """Label one shard into ``state``; the counts file is written last and marks it as whole.
+
+    Calls with the same ``run`` share the clusterer that the first of them loaded.
+    """
+    clusterer = _clusterer(clusterer_folder, device, run)
     counts, batches = Counts(), []
     with threadpool_limits(limits=1):
         for held, batch in _batches(ShardIndex.open(posts), number, clusterer):
@@ -193,12 +210,14 @@ def _as_finished(
             yield future.result()
 
 
-_LOADED: dict[tuple[Path, int, str], Clusterer] = {}
+_LOADED: dict[tuple[Path, str, str], Clusterer] = {}
 
 
-def _clusterer(folder: Path, device: str) -> Clusterer:
-    """The clusterer, loaded once a process; a folder that was written anew is loaded anew."""
-    key = (folder, (folder / "clusterer.json").stat().st_mtime_ns, device)
+def _clusterer(folder: Path, device: str, run: str | None) -> Clusterer:
+    """The clusterer, loaded once a process and run: another run may find another one in the same folder."""
+    if run is None:
+        return Clusterer.load(folder, device)
+    key = (folder, device, run)
     if key not in _LOADED:
         _LOADED.clear()
         _LOADED[key] = Clusterer.load(folder, device)

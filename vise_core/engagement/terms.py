@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from vise_core.specs.engagement import WORDS, Words
+
 from .kmeans import Centroids, dense_rows
 from .tokenize import tokenize
 
@@ -22,7 +24,7 @@ def heaviest_terms(centroids: Centroids, words: Sequence[str], most: int) -> Ter
 
 
 def characteristic_terms(
-    comments: Sequence[str], labels: npt.NDArray[np.int32], clusters: int, most: int
+    comments: Sequence[str], labels: npt.NDArray[np.int32], clusters: int, most: int, words: Words = WORDS
 ) -> Terms:
     """Of features that are no words, such as sentence embeddings: class-based TF-IDF.
 
@@ -32,7 +34,7 @@ def characteristic_terms(
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
-    counter = CountVectorizer(analyzer=partial(tokenize, lowercase=True), dtype=np.float64)
+    counter = CountVectorizer(analyzer=partial(tokenize, lowercase=True, words=words), dtype=np.float64)
     try:
         counts = counter.fit_transform(comments)
     except ValueError:  # not one word
@@ -42,12 +44,12 @@ def characteristic_terms(
     by_cluster = sparse.csr_matrix(membership @ counts)
     lengths = by_cluster.sum(axis=1).A1
     rarity = np.log(1 + lengths.mean() / np.maximum(counts.sum(axis=0).A1, 1))
-    words = counter.get_feature_names_out()
+    names = counter.get_feature_names_out()
     found = []
     for cluster in range(clusters):
         row = by_cluster[cluster]
         weights = row.data / max(lengths[cluster], 1) * rarity[row.indices]
-        found.append(_top(weights, words[row.indices], most))
+        found.append(_top(weights, names[row.indices], most))
     return found
 
 

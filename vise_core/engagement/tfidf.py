@@ -40,7 +40,7 @@ class TfidfExtractor:
         from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
         counter = CountVectorizer(
-            analyzer=partial(tokenize, lowercase=spec.lowercase),
+            analyzer=partial(tokenize, lowercase=spec.lowercase, words=spec.tokenizer),
             max_features=spec.max_features,
             min_df=spec.min_df,
             dtype=np.float64,
@@ -84,7 +84,8 @@ class TfidfExtractor:
         """(n_comments, n_terms) float64 CSR: how often each term of the vocabulary stands in each comment."""
         rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
         known = self._columns.get
-        for group, tokens in tokenize_batch(comments, lowercase=self.spec.lowercase):
+        batches = tokenize_batch(comments, lowercase=self.spec.lowercase, words=self.spec.tokenizer)
+        for group, tokens in batches:
             found = np.array([known(token, _UNKNOWN) for token in tokens], dtype=np.int32)
             owners = np.asarray(group)[np.cumsum(found == _END)]
             kept = found >= 0

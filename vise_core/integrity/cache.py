@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from vise_core.hash_cache import cache_folder
-from vise_core.hashing import file_sha256
+from vise_core.hashing import file_sha256, tree_sha256
 from vise_core.posts.shards import ShardIndex
 
 from .fingerprints import Fingerprints, Told, fingerprint_files, fingerprint_shard
@@ -62,7 +62,8 @@ def shard_fingerprints(
     """Fingerprints of one shard's images, in its order; from the cache where it has a shard of this content."""
     if cache is None:
         return fingerprint_shard(posts, shard, processes=processes, told=told)
-    key = ShardIndex.open(posts).shards[shard].sha256
+    # Of the file itself: what the index says of it need not be true any more.
+    key = tree_sha256(posts / ShardIndex.open(posts).shards[shard].name)
     return _kept(cache, key, lambda: fingerprint_shard(posts, shard, processes=processes, told=told))
 
 

@@ -4,12 +4,14 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -277,3 +279,17 @@ def test_a_damaged_clusterer_is_refused(clusterer, tmp_path, damage) -> None:
     damage(broken / "comment_centroids.npz")
     with pytest.raises(BadCheckpoint, match="cluster again"):
         Clusterer.load(broken)
+
+
+def test_another_clusterer_in_the_same_folder_is_loaded_anew(shards, clusterer, tmp_path) -> None:
+    """In one process, and though its files have the dates of the one before."""
+    folder = tmp_path / "clusterer"
+    shutil.copytree(clusterer, folder)
+    first, _ = label(shards, folder, tmp_path / "first")
+    centroids = np.load(folder / "reaction_centroids.npy")
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    np.save(folder / "reaction_centroids.npy", centroids[::-1])
+    for path, time in times.items():
+        os.utime(path, ns=(time, time))
+    second, _ = label(shards, folder, tmp_path / "second")
+    assert tree_sha256(first) != tree_sha256(second)

@@ -63,3 +63,17 @@ def test_shards_are_decoded_once_each(sample_jpegs, write_posts, own_cache) -> N
     assert [len(f) for f in first] == [10, 10, 5]
     assert all(same(*pair) for pair in zip(first, again, strict=True))
     assert same(shard_fingerprints(posts, 2, None), first[2])
+
+
+def test_a_shard_whose_content_changed_is_decoded_again_though_its_index_did_not(
+    sample_jpegs, write_posts, own_cache
+) -> None:
+    posts = write_posts([(f"p{n}", data) for n, data in enumerate(sample_jpegs[:4])], 10)
+    first = shard_fingerprints(posts, 0, own_cache)
+    shard = posts / "shard-000000.tar"
+    data = shard.read_bytes()
+    place = data.index(sample_jpegs[2])
+    shard.write_bytes(data[: place + 300] + bytes([data[place + 300] ^ 1]) + data[place + 301 :])
+    again = shard_fingerprints(posts, 0, own_cache)
+    assert not same(first, again)
+    assert same(again, shard_fingerprints(posts, 0, None))

@@ -1,0 +1,137 @@
+"""Writing systems: letters that folding must leave alone, and words where no spaces stand between them.
+
+Used by ``tokenize`` from ``words-2`` on.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from itertools import pairwise
+
+import regex
+
+# Nobody sees these, and they may hide a word from the vocabulary: format characters, fillers of Hangul, variants of
+# ideographs. Joiners and the zero-width space are not among them: they spell or part words.
+_UNSEEN = regex.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\u3164"
+    "\ufeff\uffa0\ufff9-\ufffb\U000e0100-\U000e01ef]"
+)
+_VARIANTS = regex.compile("[\U0001f3fb-\U0001f3ff\ufe00-\ufe0f]")
+_JOINERS = "\u200c\u200d"
+# Joiners spell words of these scripts and build emoji; elsewhere they only hide a word.
+_STRAY_JOINER = regex.compile(
+    r"(?<![\p{Arabic}\p{Syriac}\p{Mongolian}\p{Nko}\p{Devanagari}\p{Bengali}\p{Gurmukhi}\p{Gujarati}\p{Oriya}\p{Tamil}"
+    r"\p{Telugu}\p{Kannada}\p{Malayalam}\p{Sinhala}\p{Tibetan}\p{Khmer}\p{Myanmar}\p{Extended_Pictographic}]\p{M}*)"
+    rf"[{_JOINERS}]+"
+)
+# Curly and spacing ones, as keyboards of many countries write them.
+_APOSTROPHES = regex.compile("[\u00b4\u02bc\u2018\u2019\u201b\u2032\uff07]")
+
+# What compatibility folding (NFKC) spoils: it makes the letters ㅋㅋㅋ parts of syllables, takes ำ of น้ำ and its like
+# apart, and turns emoji such as ™ and ㊗ into letters.
+_KEPT = (
+    "\u3131-\u318e\u0e33\u0eb3\u0edc\u0edd"
+    "\u203c\u2049\u2122\u2139\u24c2\u3297\u3299\U0001f201\U0001f202\U0001f21a\U0001f22f\U0001f232-\U0001f23a"
+    "\U0001f250\U0001f251"
+)
+_ANY_KEPT = regex.compile(f"[{_KEPT}]")
+_FOLDED = regex.compile(f"[^{_KEPT}]+")
+_HALF_WIDTH = {
+    code: int(unicodedata.decomposition(chr(code)).split()[1], 16)
+    for code in range(0xFFA1, 0xFFDD)
+    if unicodedata.decomposition(chr(code))
+}
+_ANY_HALF_WIDTH = regex.compile("[\uffa1-\uffdc]")
+# Parts of syllables that make no whole syllable are letters again.
+_PARTS = {
+    int(unicodedata.decomposition(chr(code)).split()[1], 16): code
+    for code in range(0x3131, 0x318F)
+    if unicodedata.decomposition(chr(code))
+} | dict(
+    zip(
+        range(0x11A8, 0x11C3), map(ord, "ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"), strict=True
+    )
+)
+# Those in circles and brackets too, which folding opens.
+_ANY_PART = regex.compile("[\u1100-\u11ff\u3200-\u321e\u3260-\u327e\ua960-\ua97c\ud7b0-\ud7fb]")
+_SPLIT_AM = {"\u0e4d\u0e32": "\u0e33", "\u0ecd\u0eb2": "\u0eb3"}
+
+
+def fold(text: str, *, variants: bool = False) -> str:
+    """Compatibility folding (NFKC) that leaves letters letters, with one apostrophe, without what nobody sees.
+
+    ``variants``: skin tones and variation selectors stay, for people to read.
+    """
+    # Few characters are distinct, and most texts have none that matter: one pass finds that out.
+    distinct = "".join(set(text))
+    gone = _UNSEEN.findall(distinct)
+    if not variants:
+        gone += _VARIANTS.findall(distinct)
+    for character in gone:
+        text = text.replace(character, "")
+    if "\u200c" in distinct or "\u200d" in distinct:
+        text = _STRAY_JOINER.sub("", text)
+    for apostrophe in _APOSTROPHES.findall(distinct):
+        text = text.replace(apostrophe, "'")
+    if _ANY_HALF_WIDTH.search(distinct):
+        text = text.translate(_HALF_WIDTH)
+    if _ANY_KEPT.search(distinct) or _ANY_HALF_WIDTH.search(distinct):
+        text = _FOLDED.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    else:
+        text = unicodedata.normalize("NFKC", text)
+    if _ANY_PART.search(distinct):
+        text = text.translate(_PARTS)
+    for parts, whole in _SPLIT_AM.items():
+        text = text.replace(parts, whole)
+    return text
+
+
+# Chinese and Japanese: characters in pairs, as Lucene's CJKBigramFilter makes them.
+_PAIRS = r"[\p{Han}\p{Hiragana}\p{Katakana}\u30FC\u3005-\u3007][\p{Han}\p{Hiragana}\p{Katakana}\u30FC\u3005-\u3007\p{M}]*+"
+# Line break class SA of Unicode: what readers see as one character, in pairs.
+_PARTED = (
+    r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Viet}\p{Tai_Tham}\p{Ahom}]"
+    r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Viet}\p{Tai_Tham}\p{Ahom}\p{M}"
+    rf"{_JOINERS}]*+"
+)
+_UNSPACED = regex.compile(
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Viet}"
+    r"\p{Tai_Tham}\p{Ahom}]"
+)
+_RUNS = regex.compile(
+    rf"(?P<unspaced>{_PAIRS}|{_PARTED})"
+    rf"|(?:(?!{_UNSPACED.pattern})[\p{{L}}\p{{M}}\p{{N}}'{_JOINERS}\u00B7\u05F3\u05F4])++"
+)
+# Blocks that hold them all: a look at a whole text, in half the time.
+_BLOCKS = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u2e80-\u312f\u3190-\u9fff\ua9e0-\ua9ff"
+    "\uaa60-\uaadf\uf900-\ufaff\U000116d0-\U000116ff\U00011700-\U0001174f\U00016fe0-\U00016fff"
+    "\U0001aff0-\U0001b16f\U0001f200-\U0001f2ff\U00020000-\U0003ffff]"
+)
+_CLUSTER = regex.compile(r"\X")
+
+
+def without_spaces(text: str) -> bool:
+    """Whether a character of a script without spaces between its words may be in the text."""
+    return _BLOCKS.search(text) is not None
+
+
+def parted(tokens: list[str]) -> list[str]:
+    """The tokens, with each run of a script without spaces as overlapping pairs of characters; one alone stays."""
+    found: list[str] = []
+    for token in tokens:
+        if token.isascii() or _UNSPACED.search(token) is None:
+            found.append(token)
+            continue
+        for run in _RUNS.finditer(token):
+            if run["unspaced"] is None:
+                if word := run[0].strip(f"'{_JOINERS}\u00b7\u05f3\u05f4"):
+                    found.append(word)
+                continue
+            clusters = _CLUSTER.findall(run[0])
+            if len(clusters) == 1:
+                found += clusters
+            else:
+                found += [left + right for left, right in pairwise(clusters)]
+    return found
