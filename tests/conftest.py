@@ -171,6 +171,7 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
                 order.workspace,
                 reporter,
                 input_hashes=order.input_hashes,
+                names=order.names,
             )
             reporter.close()
             with here.sessions.begin() as db:

@@ -694,6 +694,9 @@ class ComparedRun(Wire):
     tags: list[str]
     synthetic: bool
     created_at: datetime
+    data: str = Field(
+        "", description="Of an evaluation: stands for its images, labels and texts; empty where not recorded."
+    )
 
 
 class Parameter(Wire):
@@ -1121,6 +1124,6 @@ class AblationView(AblationSummary):
     metric: str
     on: Literal["test", "val"]
     synthetic: bool
-    measured: str = Field(description="Stands for the data and splits of the baseline and every point.")
-    recorded: bool = Field(description="Whether the baseline's data and splits are known.")
+    measured: str = Field("", description="Stands for the data and splits of the baseline and every point.")
+    recorded: bool = Field(False, description="Whether the baseline's data and splits are known.")
     points: list[AblationPoint]

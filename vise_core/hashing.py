@@ -165,13 +165,17 @@ def _row(entry: Entry) -> Row:
 
 def walk(root: Path) -> list[Entry]:
     """All below a folder, sorted by path, or the file itself. Linked folders are entered, but none within itself."""
-    if not root.is_dir():
-        status = root.stat()
-        kind = FILE if stat.S_ISREG(status.st_mode) else "special"
-        return [Entry(root.name, kind, None, FileFacts.of(status))]
+    return sorted(entries(root), key=lambda entry: entry.path.split("/"))
+
+
+def entries(root: Path) -> Iterator[Entry]:
+    """The same one by one, in no order: a million of them need not be held at once."""
     status = root.stat()
-    entries = list(_below(os.fspath(root), "", {(status.st_dev, status.st_ino)}))
-    return sorted(entries, key=lambda entry: entry.path.split("/"))
+    if not stat.S_ISDIR(status.st_mode):
+        kind = FILE if stat.S_ISREG(status.st_mode) else "special"
+        yield Entry(root.name, kind, None, FileFacts.of(status))
+        return
+    yield from _below(os.fspath(root), "", {(status.st_dev, status.st_ino)})
 
 
 def _below(folder: str, prefix: str, above: set[tuple[int, int]]) -> Iterator[Entry]:

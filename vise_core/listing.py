@@ -37,7 +37,7 @@ def list_folder(folder: Path) -> Iterator[tuple[bytes, bytes]]:
 
     Raises OSError where the folder cannot be listed.
     """
-    for entry in hashing.walk(folder):
+    for entry in hashing.entries(folder):
         yield os.fsencode(entry.path), _mark(entry)
 
 

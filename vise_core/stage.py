@@ -92,7 +92,7 @@ class PreparedStage:
             inputs=self.hashes,
             synthetic=result.synthetic,
         )
-        return result.model_copy(update={"provenance": provenance})
+        return result.with_provenance(provenance)
 
     def _runner(self) -> Callable[..., Result]:
         module, function = STAGES[self.name].runner.split(":")

@@ -33,7 +33,7 @@ def group_options(found: Comparison) -> list[str]:
 
 
 def group_names(found: Comparison, by: str) -> list[str]:
-    """The group of each run, named by what makes it one."""
+    """The group of each run, named by what makes it one. Evaluations of different data share none."""
     if by == ALONE:
         return names(found)
     columns = differing(found)
@@ -41,9 +41,14 @@ def group_names(found: Comparison, by: str) -> list[str]:
         paths = [path for path in columns if path.split(".")[0] not in REPLICATES]
     else:
         paths = [by] if by in columns else []
-    return [
+    named = [
         ", ".join(f"{path.split('.')[-1]} {text(columns[path][i])}" for path in paths)[:120] or "all runs"
         for i in range(len(found.runs))
+    ]
+    several = len({run.data for run in found.runs if run.data}) > 1
+    return [
+        f"{name}, data {run.data[:8]}" if several and run.data else name
+        for name, run in zip(named, found.runs, strict=True)
     ]
 
 

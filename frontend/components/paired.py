@@ -53,7 +53,9 @@ def paired_rows(rows: Mapping[str, Mapping[str, str]]) -> None:
         columns = "; ".join(column for column, told in refused.items() if told == why)
         st.caption(f"Not tested: {columns}: {why}.")
     if not done and not refused:
-        st.caption("The two rows have no column in common.")
+        st.caption(
+            "The two rows have no column in common: a paired test needs numbers on the same data and splits."
+        )
 
 
 def _test_cells(test: PairedTest) -> list[Cell]:

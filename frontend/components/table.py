@@ -63,10 +63,14 @@ def show_table(
     rows: Sequence[tuple[Sequence[str], Sequence[Cell]]],
     left: Sequence[str],
     notes: Sequence[str] = (),
+    data_notes: Sequence[str] = (),
 ) -> None:
+    """The table, with what its marks mean below, and why columns that look alike are not one (``data_notes``)."""
     st.html(html_table(caption, headings, rows, left))
     if notes:
         st.caption(plain("; ".join(notes)) + ".")
+    if data_notes:
+        st.caption("  \n".join(f":material/info: {plain(note)}." for note in data_notes))
 
 
 def _outer(headings: Sequence[tuple[str, ...]], left: int) -> str:

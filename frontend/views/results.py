@@ -22,7 +22,15 @@ from vise_core.report.comparable import NOT_RECORDED
 from vise_core.report.draw import label, unit
 from vise_core.report.figures import Panel, Point
 from vise_core.report.published import published_figure
-from vise_core.report.render import data_notes, difference_text, heading, marks, notes, our_text
+from vise_core.report.render import (
+    data_notes,
+    difference_text,
+    heading,
+    marks,
+    missing_text,
+    notes,
+    our_text,
+)
 from vise_core.report.reproduced import SETTINGS, OurCell, Row, backbone_title
 from vise_core.report.reproduced import Cell as TableCell
 from vise_core.specs.reports import ENDINGS, Choices, ReportEntry, ReportFormat
@@ -82,7 +90,8 @@ def all_evaluations(query: dict[str, Any]) -> None:
         )
         for row in table.rows
     ]
-    show_table(ALL, [(column,) for column in table.columns], rows, ["Method", "Backbone"], table.notes)
+    headings = [(column,) for column in table.columns]
+    show_table(ALL, headings, rows, ["Method", "Backbone"], table.notes, table.data_notes)
     downloads("results", TABLE_FORMATS, query)
     paired_rows(
         {
@@ -138,17 +147,18 @@ def paper_table(entry: ReportEntry, query: dict[str, Any]) -> None:
             (
                 [backbone_title(row.backbone), row.label] if named else [row.label],
                 [
-                    _table_cell(cell, row, column, published)
+                    _table_cell(cell, row, column, missing_text(table, row, column), published)
                     for cell, column in zip(row.cells, table.columns, strict=True)
                 ],
             )
             for row in table.rows
         ]
         left = ["Backbone", "Method"] if named else [table.row_headings[-1]]
-        told = [*notes(table, "ours"), *data_notes(table)]
+        told = notes(table, "ours")
         if published:
             told.append("published: the paper's own numbers, not ours")
-        show_table(entry.title, [column.title for column in table.columns], rows, left, told)
+        headings = [column.title for column in table.columns]
+        show_table(entry.title, headings, rows, left, told, data_notes(table))
     downloads(entry.name, entry.formats, query | {"published": published, "only_run": not every})
     paired_rows(
         {
@@ -168,12 +178,12 @@ def _tested(ours: OurCell) -> bool:
     return len(ours.runs) == 1 and ours.metric not in SETTINGS and len(ours.values) > 1
 
 
-def _table_cell(cell: TableCell, row: Row, column: Any, published: bool) -> Cell:
+def _table_cell(cell: TableCell, row: Row, column: Any, missing: str, published: bool) -> Cell:
     paper = None
     if published and row.published:
         paper = (cell.published.printed if cell.published else None) or "illegible"
     if cell.ours is None:
-        return Cell("not run", published=paper, quiet=True)
+        return Cell(missing, published=paper, quiet=True)
     n = f"n={len(cell.ours.values)}" if cell.ours.std is not None and cell.ours.metric not in SETTINGS else ""
     after = " ".join(filter(None, (n, difference_text(cell.ours, column), _letters(marks(cell.ours)))))
     return Cell(our_text(cell.ours, column), after, cell.ours.runs, cell.ours.best, paper)
@@ -236,8 +246,8 @@ def paper_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
             [
                 "mean ± sample standard deviation (ddof 1) over splits",
                 *([f"[u] {NOT_RECORDED}"] if any(not point.recorded for _, point in points) else []),
-                *(note.text for note in figure.data_notes),
             ],
+            [note.text for note in figure.data_notes],
         )
     downloads(entry.name, entry.formats, query | {"published": published})
 

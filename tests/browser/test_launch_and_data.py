@@ -196,6 +196,10 @@ def test_a_folder_that_changes_is_reported_rescanned_and_told_apart_in_its_runs(
     page.goto(launch)
     expect(page.get_by_text(told).first).to_be_visible(timeout=SLOW)
     page.screenshot(path=pictures / "launch-changed-folder.png", full_page=True)
+    recipe = f"launch?what=recipe&recipe=ablation-pretext&in_unbiased_emotion=dataset:{made.id}"
+    page.goto(f"{stack.url}/{recipe}")
+    expect(page.get_by_text(told)).to_be_visible(timeout=SLOW)
+    page.goto(launch)
     page.get_by_role("link", name="Its page, with Rescan").first.click()
     expect(page.get_by_text(told)).to_be_visible(timeout=SLOW)
     page.screenshot(path=pictures / "data-changed.png", full_page=True)

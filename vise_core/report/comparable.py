@@ -99,19 +99,22 @@ def data_difference(a: MeasuredOn, b: MeasuredOn) -> str:
 
 
 def split_differences(a: MeasuredOn, b: MeasuredOn) -> list[str]:
-    """Each split that differs, in words, such as ``split 0: train and test images differ``; empty for none."""
+    """The splits that differ, in words, such as ``splits 0 and 2: train and test images differ``; empty for none.
+
+    Splits that differ in the same way share an item.
+    """
     if len(a.sizes) != len(b.sizes):
         return [f"{len(a.sizes)} splits instead of {len(b.sizes)}"]
-    found = []
+    found: dict[str, list[int]] = {}
     for number, (mine, other) in enumerate(zip(a.parts, b.parts, strict=True)):
         if mine is None or other is None:
-            found.append(f"split {number}: its images were not recorded")
+            found.setdefault("images were not recorded", []).append(number)
             continue
         differ = [i for i in range(3) if mine[i] != other[i]]
         if differ:
             words = [_part(i, a.sizes[number][i], b.sizes[number][i]) for i in differ]
-            found.append(f"split {number}: {_listed(words)} images differ")
-    return found
+            found.setdefault(f"{_listed(words)} images differ", []).append(number)
+    return [f"{_numbered(numbers)}: {how}" for how, numbers in found.items()]
 
 
 def same_data_and_splits(a: MeasuredOn, b: MeasuredOn) -> bool:
@@ -222,6 +225,15 @@ def _digits(digests: Iterable[str]) -> int:
 
 def _part(part: int, mine: int, other: int) -> str:
     return PARTS[part] if mine == other else f"{PARTS[part]} ({mine} instead of {other})"
+
+
+def _numbered(numbers: Sequence[int]) -> str:
+    """Such as ``split 3``, ``splits 0 and 2``, ``splits 0 to 4``."""
+    if len(numbers) == 1:
+        return f"split {numbers[0]}"
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"splits {numbers[0]} to {numbers[-1]}"
+    return f"splits {_listed([str(number) for number in numbers])}"
 
 
 def _listed(words: Sequence[str]) -> str:

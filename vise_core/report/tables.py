@@ -203,7 +203,8 @@ def evaluation_table(results: Sequence[tuple[str, EvaluateResult]]) -> Evaluatio
             )
             for row in table.rows
         ),
-        notes=(*table.notes(), *table.data_notes()),
+        notes=tuple(table.notes()),
+        data_notes=tuple(table.data_notes()),
     )
 
 

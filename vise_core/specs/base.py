@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -73,3 +73,7 @@ class Result(Record):
     def headline(self) -> dict[str, float]:
         """The few numbers that a list of runs shows, by metric name."""
         return {}
+
+    def with_provenance(self, provenance: Provenance) -> Self:
+        """The same result, as it is kept."""
+        return self.model_copy(update={"provenance": provenance})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from .base import Record, Result, Spec
+from .base import Provenance, Record, Result, Spec
 from .posts import PostSource
 from .tasks import Task
 
@@ -83,8 +83,11 @@ class SurveyResult(Result):
     images: int = Field(
         0, description="Labelled images, or posts where they are counted without reading all."
     )
-    bytes: int = 0
+    bytes: int = Field(0, description="Of all files.")
     files: int = 0
+    digest: str = Field(
+        "", description="Of the manifest of all files: the version of the data set. Empty for a fetch."
+    )
     classes: dict[str, int] = Field(default_factory=dict, description="Class → images; the largest 1000.")
     parts: dict[str, int] = Field(default_factory=dict, description="Split → images, where it is published.")
     refused: dict[str, int] = Field(default_factory=dict, description="Reason → files that cannot be used.")
@@ -114,6 +117,11 @@ class SurveyResult(Result):
     )
     unlabelled: int = Field(0, description="Images without a label: they are not read.")
     warnings: tuple[str, ...] = Field((), description="What makes a result doubtful, in sentences.")
+
+    def with_provenance(self, provenance: Provenance) -> Self:
+        """The digest is that of the input, hashed before the survey looked at it."""
+        digest = provenance.inputs.get("dataset", self.digest)
+        return self.model_copy(update={"provenance": provenance, "digest": digest})
 
     def headline(self) -> dict[str, float]:
         refused = float(sum(self.refused.values()))

@@ -67,6 +67,9 @@ class EvaluationTable(Record):
     columns: tuple[str, ...]
     rows: tuple[EvaluationRow, ...]
     notes: tuple[str, ...]
+    data_notes: tuple[str, ...] = Field(
+        (), description="Why columns of one task's name are not one column: other data, or other splits."
+    )
 
 
 class PairedTest(Record):

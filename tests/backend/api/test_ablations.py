@@ -99,7 +99,7 @@ def test_runs_of_another_chain_are_not_taken_for_points(editor: TestClient, lab:
         ({"data": "others"}, "was measured on other images (100 each) than the baseline"),
         (
             {"draw": "seed 1"},
-            "has other splits than the baseline: split 0: train, val and test images differ",
+            "has other splits than the baseline: splits 0 and 1: train, val and test images differ",
         ),
         ({"data": None}, "was measured on other data, or data that were not recorded, than the baseline"),
     ],

@@ -123,6 +123,7 @@ def test_a_survey_makes_version_1_and_a_rescan_the_next_one(lab: Lab) -> None:
     assert (first["number"], first["files"], first["bytes"]) == (1, 4, size)
     assert first["sha256"] == tree_sha256(lab.folder)
     assert first["found"]["images"] == 3
+    assert first["found"]["digest"] == first["sha256"]
     assert lab.changes() | {"first": []} == {
         "state": "same", "version": 1, "added": 0, "changed": 0, "removed": 0, "first": [],
         "sentence": f"The folder {NEVER} 1.",

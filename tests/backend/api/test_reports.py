@@ -196,7 +196,7 @@ def test_the_paired_test_names_the_splits_that_differ(editor: TestClient, add) -
     a, b = add("A", [44.0, 46.0, 43.0]), add("B", [43.0, 45.5, 41.0], draw="seed 1")
     refused = editor.get(f"{R}/paired", params={"a": str(a), "b": str(b)})
     assert refused.status_code == 422
-    assert "the same splits: split 0: train, val and test images differ; split 1: " in refused.text
+    assert "the same splits: splits 0 to 2: train, val and test images differ" in refused.text
 
 
 def test_real_data_stands_before_newer_generated_data(editor: TestClient, add) -> None:

@@ -49,7 +49,10 @@ def child(step: str, **facts: object) -> Run:
     ("facts", "why"),
     [
         ({"data": "others"}, r"'two' was measured on other images \(100 each\) than 'one'"),
-        ({"draw": "seed 1"}, "'two' has other splits than 'one': split 0: train, val and test images differ"),
+        (
+            {"draw": "seed 1"},
+            "'two' has other splits than 'one': splits 0 and 1: train, val and test images differ",
+        ),
         ({"metric": "roc_auc"}, "'two' has the metric roc_auc, and 'one' accuracy"),
     ],
 )

@@ -52,3 +52,10 @@ def test_a_name_cannot_break_out() -> None:
     html = drawing(of([run(0, '"><script>alert(1)</script>'), run(1)], [(0, 1)]))
     assert "<script" not in html
     assert "&quot;&gt;&lt;script&gt;" in html
+
+
+def test_a_removed_data_set_is_drawn_without_a_link() -> None:
+    dataset = LineageNode(kind="dataset", id=IDS[1], name="photos", removed=True)
+    html = drawing(of([run(0), dataset], [(1, 0)]))
+    assert "data set, removed" in html
+    assert f"dataset={IDS[1]}" not in html

@@ -64,7 +64,7 @@ def test_two_data_sets_of_one_task_name_are_two_columns_in_every_format():
         ["run a", None],
         [None, "run b"],
     ]
-    assert page.notes[-1] == reason
+    assert page.data_notes == (reason,)
 
 
 def test_the_newer_result_of_one_method_hides_no_older_one_of_other_data():
@@ -85,8 +85,7 @@ def test_no_difference_is_counted_across_data():
     [
         (
             evaluation("B", FOUR, task="cats", draw="seed 1"),
-            "other splits (split 0: train, val and test images differ; split 1: train, val and test images differ; "
-            "split 2: train, val and test images differ; split 3: train, val and test images differ) than cats",
+            "other splits (splits 0 to 3: train, val and test images differ) than cats",
         ),
         (
             evaluation("B", FOUR[:3], task="cats", draw="three"),
@@ -192,6 +191,15 @@ def test_the_paper_s_tables_have_a_column_for_each_data_of_a_task():
         assert reason in render_reproduced(made, format)
 
 
+def test_a_note_in_csv_is_with_the_numbers_that_it_is_about():
+    rows = [evaluation("A", [50.0], data=name) for name in ("cats", "dogs")]
+    rows.append(evaluation("A", [60.0], task="Politics"))
+    made = reproduce("table6", observe_all((str(i), row) for i, row in enumerate(rows)))
+    written = list(csv.DictReader(io.StringIO(render_reproduced(made, "csv"))))
+    assert {row["column"].split()[0].strip(",") for row in written if row["note"]} == {"UnbiasedEmotion"}
+    assert {row["column"].split(",")[0] for row in written if not row["note"]} == {"Politics"}
+
+
 def test_run_times_of_one_task_on_other_data_are_rows_of_their_own():
     rows = [evaluation(m, [50.0], protocol="fine-tuned", data=m) for m in ("cats", "dogs")]
     made = reproduce("table9", observe_all([("a", rows[0]), ("b", rows[1])]))
@@ -220,11 +228,11 @@ def test_a_figure_has_a_panel_for_each_data_of_a_task():
     [
         (
             evaluation("B", FOUR, task="cats", draw="seed 1"),
-            r"needs the same splits: split 0: train, val and test images differ; split 1: .*; split 3: ",
+            r"needs the same splits: splits 0 to 3: train, val and test images differ",
         ),
         (
             evaluation("B", FOUR, task="cats", data="other"),
-            r"the same data: A was measured on other images \(100 each\) than B; and the same splits: split 0: ",
+            r"the same data: A was measured on other images \(100 each\) than B; and the same splits: splits 0 to 3: ",
         ),
         (evaluation("B", FOUR[:3], task="cats"), r"the same splits: 4 splits instead of 3"),
         (evaluation("B", FOUR, task="cats", data=None), r"those of B \(cats\) were not recorded"),
