@@ -35,9 +35,6 @@ def posts_peek(one: DatasetView) -> None:
             "in_source": f"dataset:{one.id}",
         },
     )
-    if survey.get("examples"):
-        st.subheader("Posts that ingest would reject", anchor=False)
-        st.dataframe(survey["examples"], hide_index=True)
 
 
 def _row(post: dict[str, Any]) -> dict[str, Any]:
