@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from pathlib import Path
 
@@ -89,8 +90,10 @@ def age(now: datetime, then: datetime) -> str:
 
 
 def number(value: float) -> str:
-    """Four significant digits, without needless zeros or exponents."""
-    return f"{value:,.0f}" if abs(value) >= 1000 and value == int(value) else f"{value:.4g}"
+    """Four significant digits, without needless zeros or exponents; NaN and inf by name."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{value:g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 and value == int(value) else f"{value:.4g}"
 
 
 def headline(values: dict[str, float]) -> str:

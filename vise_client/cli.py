@@ -84,7 +84,9 @@ def run(
     ] = None,
     inputs: Annotated[
         list[str] | None,
-        typer.Option("--input", help="role=RUN:artifact, role=dataset:ID; locally role=PATH."),
+        typer.Option(
+            "--input", help="role=RUN, role=RUN:artifact, role=dataset:ID or NAME; locally role=PATH."
+        ),
     ] = None,
     local: Annotated[bool, typer.Option("--local", help="In this process, with no server.")] = False,
     out: Annotated[Path, typer.Option(help="Where a local run writes.")] = Path("vise-out"),
@@ -106,11 +108,12 @@ def run(
         return
     if fresh:
         raise typer.BadParameter("only a local run has a folder to start over in", param_hint="--fresh")
+    from .data_cli import find
     from .login import connect
     from .schemas import RecipeCreate, RunCreate
 
-    given = parse_inputs(inputs or [])
     with connect() as vise:
+        given = parse_inputs(inputs or [], lambda wanted: find(vise, wanted).id)
         if isinstance(request, RecipeCreate):
             made = vise.create_recipe(request.model_copy(update={"name": title, "inputs": given}))
         elif isinstance(request, RunCreate):
@@ -350,9 +353,10 @@ def _run_locally(
     from vise_core.specs.recipe_registry import RECIPES
 
     from .local_run import run_locally, run_recipe_locally
+    from .run_files import local_inputs
     from .schemas import RecipeCreate, RunCreate
 
-    paths = {role: Path(path) for role, path in inputs.items()}
+    paths = local_inputs(inputs)
     if isinstance(request, RecipeCreate):
         run_recipe_locally(request.spec or RECIPES[str(request.recipe)], paths, out, _console(), fresh=fresh)
         return

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from vise_core.errors import BadInput, OtherRun
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Result
-from vise_core.specs.recipes import RecipeSpec, possible_steps
+from vise_core.specs.recipes import RecipeSpec, possible_steps, the_artifact
 from vise_core.specs.stages import STAGES, validate_spec
 from vise_core.stage import prepare_stage
 from vise_core.workspace import ADVICE
@@ -55,6 +55,7 @@ def run_locally(
     OtherRun for anything else, unless ``fresh`` removes the results and the state of the run before.
     """
     checked = validate_spec(stage, dict(spec))
+    inputs = {role: artifact_in(path, stage, role) for role, path in inputs.items()}
     _check_place(inputs, out)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
@@ -71,6 +72,21 @@ def run_locally(
     part.write_text(result.model_dump_json(indent=1) + "\n")
     part.replace(out / "result.json")
     return result, reporter.artifacts
+
+
+def artifact_in(path: Path, stage: str, role: str) -> Path:
+    """The folder of an earlier local run stands for the one of its artifacts that fits; other paths for themselves."""
+    made = path / "artifacts"
+    wanted = STAGES[stage].inputs.get(role)
+    if wanted is None or not (path / "result.json").is_file() or not made.is_dir():
+        return path
+    names = {entry.stem: entry for entry in sorted(made.iterdir())}
+    try:
+        return names[the_artifact(names, (wanted.artifact, *wanted.also), role)]
+    except ValueError as error:
+        raise BadInput(
+            f"--input {role}={path}: {error} as {made}/NAME".replace("write RUN:artifact", "give one")
+        ) from error
 
 
 def run_recipe_locally(

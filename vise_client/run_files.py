@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -74,21 +74,46 @@ def read_spec(path: Path | None, changes: Sequence[str]) -> dict[str, Any]:
     return spec
 
 
-def parse_inputs(items: Sequence[str]) -> dict[str, InputRef]:
-    """{role: reference} of ``role=RUN:artifact`` and ``role=dataset:ID``. Raises BadInput."""
+def parse_inputs(
+    items: Sequence[str], dataset_named: Callable[[str], UUID] | None = None
+) -> dict[str, InputRef]:
+    """{role: reference} of ``role=RUN``, ``role=RUN:artifact``, ``role=dataset:ID`` and ``role=dataset:NAME``.
+
+    ``dataset_named`` looks up a data set that is given by its name. Raises BadInput.
+    """
     inputs = {}
     for item in items:
         role, _, value = item.partition("=")
         origin, _, name = value.partition(":")
         try:
-            inputs[role] = (
-                InputRef(dataset=UUID(name))
-                if origin == "dataset"
-                else InputRef(run=UUID(origin), artifact=name)
-            )
+            if origin == "dataset":
+                known = dataset_named is None or _is_uuid(name)
+                inputs[role] = InputRef(dataset=UUID(name) if known else dataset_named(name))  # type: ignore[misc]
+            else:
+                inputs[role] = InputRef(run=UUID(origin), artifact=name or None)
         except ValueError as error:
-            raise BadInput(f"--input {item!r}: write role=RUN:artifact or role=dataset:ID") from error
+            raise BadInput(
+                f"--input {item!r}: write role=RUN, role=RUN:artifact, role=dataset:ID or role=dataset:NAME"
+            ) from error
     return inputs
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def local_inputs(items: Mapping[str, str]) -> dict[str, Path]:
+    """{role: path} for a run without a server. Raises BadInput for a reference that only a server knows."""
+    for role, text in items.items():
+        if not Path(text).exists() and (text.startswith("dataset:") or _is_uuid(text.partition(":")[0])):
+            raise BadInput(
+                f"--input {role}={text}: data sets and runs are a server's; with --local give the path of a folder or file"
+            )
+    return {role: Path(text) for role, text in items.items()}
 
 
 def recipe_yaml(recipe: RecipeSpec) -> str:

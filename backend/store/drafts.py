@@ -50,17 +50,19 @@ def check(db: Session, stage: str, draft: StageDraft, root: Path | None) -> Laun
     for role in sorted(needed - draft.inputs.keys()):
         message = f"is required: {STAGES[stage].inputs[role].help}"
         found.append(FieldProblem(field=f"inputs.{role}", message=message, missing=True))
+    inputs = dict(draft.inputs)
     for role, ref in draft.inputs.items():
         try:
-            runs.check_input(db, stage, role, ref, "inputs")
+            inputs |= runs.with_artifacts(db, stage, {role: ref}, "inputs")
+            runs.check_input(db, stage, role, inputs[role], "inputs")
         except Invalid as error:
             found.append(FieldProblem(field=f"inputs.{role}", message=error.message))
     if not found:
         try:
-            runs.check_labelled(db, draft.inputs, "inputs")
+            runs.check_labelled(db, inputs, "inputs")
         except Invalid as error:
             found.append(FieldProblem(field=error.field, message=error.message))
-    whole = None if found else _estimate(db, stage, specs, draft.inputs)
+    whole = None if found else _estimate(db, stage, specs, inputs)
     warnings = _warnings(db, draft.inputs, root)
     return LaunchCheck(problems=found, warnings=warnings, runs=len(points), estimate=whole)
 

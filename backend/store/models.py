@@ -169,8 +169,8 @@ def _absent(model_id: UUID | None) -> NotFound | Conflict:
 
 
 def _validation_score(run: Run) -> float:
-    score = float((run.result or {}).get("val_mean") or 0)
-    return score if math.isfinite(score) else float("-inf")
+    score = (run.result or {}).get("val_mean")
+    return float(score) if score is not None and math.isfinite(score) else float("-inf")
 
 
 def _lock_registry(db: Session) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +26,7 @@ from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.specs.posts import IngestSpec
 from vise_core.specs.pretrain import PretrainSpec
 from vise_core.specs.recipe_registry import RECIPES
-from vise_core.specs.recipes import InputRef, RecipeSpec, possible_steps
+from vise_core.specs.recipes import InputRef, RecipeSpec, given_artifacts, possible_steps, the_artifact
 from vise_core.specs.stages import STAGES, validate_spec
 
 from . import dataset_reads, identity, metrics, states
@@ -41,14 +41,15 @@ MAX_CHILDREN = 1000
 def create_run(db: Session, request: RunCreate, user: UUID | None) -> Run:
     """One stage, queued or waiting for what it reads from. Raises Invalid with the field's path."""
     spec = _checked_spec(request.stage, request.spec, "spec")
-    depends_on, synthetic = _checked_inputs(db, request.stage, spec, request.inputs, "inputs")
+    inputs = with_artifacts(db, request.stage, request.inputs, "inputs")
+    depends_on, synthetic = _checked_inputs(db, request.stage, spec, inputs, "inputs")
     run = Run(
         kind="stage",
         stage=request.stage,
         name=request.name or STAGES[request.stage].title,
         state=RunState.waiting.value,
         spec=spec,
-        inputs=_dump(request.inputs),
+        inputs=_dump(inputs),
         depends_on=depends_on,
         tags=request.tags,
         queue=STAGES[request.stage].queue,
@@ -77,18 +78,23 @@ def create_recipe(db: Session, request: RecipeCreate, user: UUID | None) -> Run:
         db, "recipe", request.name or spec.title, spec.model_dump(mode="json"), request.tags, user
     )
     parent.synthetic = spec.synthetic
-    parent.inputs = _dump(request.inputs)
+    given = {
+        name: _with_artifact(db, ref, given_artifacts(spec, name), f"inputs.{name}", preferred=name)
+        for name, ref in request.inputs.items()
+    }
+    parent.inputs = _dump(given)
     made: dict[str, Run] = {}
     for position, (name, step) in enumerate(steps.items()):
         # A step's name becomes the id of the run that was made for it, just before.
         inputs = {
             role: InputRef(run=made[ref.step].id, artifact=ref.artifact)
             if ref.step
-            else request.inputs[ref.given]
+            else given[ref.given]
             if ref.given
             else ref
             for role, ref in step.inputs.items()
         }
+        inputs = with_artifacts(db, step.stage, inputs, f"spec.steps.{name}.inputs")
         checked = _checked_spec(step.stage, step.spec, f"spec.steps.{name}.spec")
         depends_on, synthetic = _checked_inputs(db, step.stage, checked, inputs, f"spec.steps.{name}.inputs")
         made[name] = Run(
@@ -123,7 +129,8 @@ def create_sweep(db: Session, request: SweepCreate, user: UUID | None) -> Run:
     children = []
     for position, point in enumerate(sweep.points()):
         spec = _checked_spec(sweep.stage, point.spec, "spec.base")
-        depends_on, synthetic = _checked_inputs(db, sweep.stage, spec, point.inputs, "spec.inputs")
+        inputs = with_artifacts(db, sweep.stage, point.inputs, "spec.inputs")
+        depends_on, synthetic = _checked_inputs(db, sweep.stage, spec, inputs, "spec.inputs")
         parent.synthetic = parent.synthetic or synthetic
         varied = [f"{path.split('.')[-1]} {_at(spec, path)}" for path in sweep.grid]
         values = ", ".join([*point.cases, *varied])
@@ -136,7 +143,7 @@ def create_sweep(db: Session, request: SweepCreate, user: UUID | None) -> Run:
             step=values,
             position=position,
             spec=spec,
-            inputs=_dump(point.inputs),
+            inputs=_dump(inputs),
             depends_on=depends_on,
             queue=STAGES[sweep.stage].queue,
             synthetic=synthetic,
@@ -273,6 +280,40 @@ def _checked_inputs(
             synthetic |= bringer.synthetic
     check_labelled(db, inputs, field)
     return list(depends_on), synthetic
+
+
+def with_artifacts(
+    db: Session, stage: str, inputs: Mapping[str, InputRef], field: str
+) -> dict[str, InputRef]:
+    """The inputs, with the artifact named where a run is given alone and one of its artifacts fits. Raises Invalid."""
+    roles = STAGES[stage].inputs
+    return {
+        role: _with_artifact(
+            db, ref, (roles[role].artifact, *roles[role].also), f"{field}.{role}", preferred=role
+        )
+        if role in roles
+        else ref
+        for role, ref in inputs.items()
+    }
+
+
+def _with_artifact(
+    db: Session, ref: InputRef, fitting: Sequence[str], field: str, *, preferred: str
+) -> InputRef:
+    source = db.get(Run, ref.run) if ref.run is not None and ref.artifact is None else None
+    if source is None or source.stage not in STAGES:
+        return ref
+    made: Sequence[str] = list(STAGES[source.stage].outputs)
+    if source.state == RunState.succeeded.value:
+        made = db.scalars(
+            select(Artifact.name).where(Artifact.run_id == source.id).order_by(Artifact.name)
+        ).all()
+    if "source" in fitting:  # a source may be anything
+        fitting = made
+    try:
+        return ref.model_copy(update={"artifact": the_artifact(made, fitting, preferred)})
+    except ValueError as error:
+        raise Invalid(field, f"the run {source.name!r} is given without an artifact: {error}") from error
 
 
 def check_labelled(db: Session, inputs: Mapping[str, InputRef], field: str) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vise_client.schemas import Curve
 
-from .marks import Axis, add_marks
+from .marks import Axis, add_marks, lowest, say_if_nothing_is_finite
 from .palette import colour, series_style
 
 MOST_WITH_RAW = 12
@@ -53,6 +53,8 @@ def curve_figure(
     """One metric of one or several runs. A smoothed line keeps its raw points, faint; what is not finite has marks."""
     figure = go.Figure()
     unit = _time_unit(lines) if look.x == "time" else ("", 1.0)
+    curves = [line.curve for line in lines]
+    floor = lowest(curves)
     if len(lines) > MOST_IN_LEGEND:
         _add_crowd(figure, lines, look, unit[1], dark=dark)
         return _finish(figure, title, look, unit[0], height, legend=False, y_title=y_title, crowd=True)
@@ -87,7 +89,9 @@ def curve_figure(
             smooth(y, look.smoothing),
             name=line.name if len(lines) > 1 else "",
             colour=style["color"],
+            floor=floor,
         )
+    say_if_nothing_is_finite(figure, curves)
     return _finish(figure, title, look, unit[0], height, legend=len(lines) > 1, y_title=y_title)
 
 
@@ -159,12 +163,15 @@ def _add_crowd(figure: go.Figure, lines: Sequence[Line], look: Look, divisor: fl
             line={"color": stroke, "width": 1.3},
             hovertemplate="%{y:.5g}<extra>%{customdata}</extra>",
         )
+    floor = lowest([line.curve for line in lines])
     for line in lines:
         if line.curve.marks:
             x, y = _points(line.curve, look.x, divisor)
             shown = smooth(y, look.smoothing)
             stroke = colour(line.position, dark=dark)
-            add_marks(figure, line.curve, look.x, divisor, x, shown, name=line.name, colour=stroke)
+            add_marks(
+                figure, line.curve, look.x, divisor, x, shown, name=line.name, colour=stroke, floor=floor
+            )
 
 
 def smooth(values: Sequence[float | None], weight: float) -> list[float | None]:
@@ -227,16 +234,16 @@ def grid_figure(
             hoverongaps=False,
         )
     )
-    for row, line in zip(rows, values, strict=True):
-        for column, value in zip(columns, line, strict=True):
+    for row, line in enumerate(values):
+        for column, value in enumerate(line):
             if value is None:
-                # A cell without a value has no text of its own.
+                # A cell without a value has no text of its own. Places, since a name such as 0.01 would be one too.
                 figure.add_annotation(x=column, y=row, text="✕ diverged", showarrow=False)
     figure.update_layout(
         height=240,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         xaxis={"title": "weight decay", "type": "category"},
-        yaxis={"title": "base learning rate", "type": "category"},
+        yaxis={"title": "base learning rate", "type": "category", "showgrid": False},
     )
     return figure
 

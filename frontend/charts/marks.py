@@ -24,10 +24,11 @@ def add_marks(
     *,
     name: str,
     colour: str,
+    floor: float,
 ) -> None:
     """Draw the marks of a curve, each at the height of the last finite value of the line (x, y) before it.
 
-    Where there is none before, that of the first after it; where the line has none at all, 1, which a log axis has too.
+    Where there is none before, that of the first after it; where the line has none at all, ``floor``.
     """
     places = [
         (at, mark.value) for mark in curve.marks if (at := _place(curve, mark, axis, divisor)) is not None
@@ -36,7 +37,7 @@ def add_marks(
         return
     figure.add_scatter(
         x=[at for at, _ in places],
-        y=_heights([at for at, _ in places], x, y),
+        y=_heights([at for at, _ in places], x, y, floor),
         customdata=[value for _, value in places],
         mode="markers",
         marker={
@@ -46,19 +47,26 @@ def add_marks(
             "line": {"width": 1, "color": colour},
         },
         showlegend=False,
+        cliponaxis=False,
         hovertemplate="%{customdata}<extra>" + name[:40] + "</extra>",
     )
-    if all(value is None for value in y):
-        figure.update_yaxes(showticklabels=False)
-        figure.add_annotation(
-            text="no finite value",
-            showarrow=False,
-            xref="paper",
-            yref="paper",
-            x=0.5,
-            y=0.85,
-            font={"size": 12},
-        )
+
+
+def lowest(curves: Sequence[Curve]) -> float:
+    """The least finite value of a chart: where the marks of a curve stand that has none; 1 where no curve has any."""
+    return min((value for curve in curves for value in curve.values if value is not None), default=1.0)
+
+
+def say_if_nothing_is_finite(figure: go.Figure, curves: Sequence[Curve]) -> None:
+    """Take the numbers off the vertical axis of a chart that has none to show, and say so."""
+    if any(value is not None for curve in curves for value in curve.values):
+        return
+    if not any(curve.marks for curve in curves):
+        return
+    figure.update_yaxes(showticklabels=False)
+    figure.add_annotation(
+        text="no finite value", showarrow=False, xref="paper", yref="paper", x=0.5, y=0.85, font={"size": 12}
+    )
 
 
 def told_of_marks(curves: Sequence[Curve]) -> list[str]:
@@ -83,9 +91,11 @@ def _place(curve: Curve, mark: Mark, axis: Axis, divisor: float) -> float | None
     return (mark.at - curve.times[0]).total_seconds() / divisor
 
 
-def _heights(places: Sequence[float], x: Sequence[float], y: Sequence[float | None]) -> list[float]:
+def _heights(
+    places: Sequence[float], x: Sequence[float], y: Sequence[float | None], floor: float
+) -> list[float]:
     finite = [(at, value) for at, value in zip(x, y, strict=True) if value is not None]
-    first = finite[0][1] if finite else 1.0
+    first = finite[0][1] if finite else floor
     heights, last, following = [], first, 0
     for at in places:
         while following < len(finite) and finite[following][0] <= at:

@@ -10,7 +10,9 @@ import streamlit as st
 from frontend.components.data_about import about
 from frontend.components.data_facts import counts, kind_and_marks
 from frontend.components.data_runs import data_runs, remove_button
+from frontend.components.data_task import task_in_address
 from frontend.components.data_versions import data_versions, folder_changes
+from frontend.components.posts_peek import posts_peek
 from frontend.session import client, errors_as_sentences
 from frontend.style import badge, plain, synthetic_badge
 from vise_client.schemas import DatasetView, Role
@@ -45,7 +47,8 @@ def data_set(dataset_id: UUID) -> None:
             st.warning(plain(warning), icon=":material/warning:")
         _integrity(one)
         _balance(one.found)
-        _rejected(one.found)
+        _rejected(one)
+        posts_peek(one)
         _samples(one)
     data_versions(one)
     data_runs(one)
@@ -59,14 +62,14 @@ def _next_step(one: DatasetView) -> None:
         "views/launch.py",
         label={"evaluate": "Evaluate on it", "ingest": "Ingest it"}.get(stage, "Import it"),
         icon=":material/rocket_launch:",
-        query_params={"what": stage, f"in_{role}": f"dataset:{one.id}"},
+        query_params={"what": stage, f"in_{role}": f"dataset:{one.id}"} | task_in_address(one),
     )
     if stage == "evaluate":
         st.page_link(
             "views/launch.py",
             label="Check its integrity",
             icon=":material/verified:",
-            query_params={"what": "integrity", "in_dataset": f"dataset:{one.id}"},
+            query_params={"what": "integrity", "in_dataset": f"dataset:{one.id}"} | task_in_address(one),
         )
 
 
@@ -123,11 +126,22 @@ def _balance(found: SurveyResult) -> None:
     )
 
 
-def _rejected(found: SurveyResult) -> None:
+def _rejected(one: DatasetView) -> None:
+    found = one.found
+    if found is None:
+        return
     if found.refused:
         st.subheader("What cannot be used", anchor=False)
         rows = [{"reason": name.replace("_", " "), "files": count} for name, count in found.refused.items()]
         st.dataframe(rows, hide_index=True)
+        examples = json.loads(_file(str(one.thumbnails), "survey.json"))["examples"] if one.thumbnails else []
+        if examples:
+            st.dataframe(
+                [{"reason": e["reason"], "example": e["message"]} for e in examples], hide_index=True
+            )
+    if found.other:
+        counted = ", ".join(f"{ending or 'no ending'} {count:,}" for ending, count in found.other.items())
+        st.caption(plain(f"Files that are not images by their names: {counted}."))
 
 
 @st.cache_data(ttl=600, show_spinner=False, max_entries=500)

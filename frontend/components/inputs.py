@@ -19,7 +19,7 @@ ASKED = 50
 
 def ref_text(ref: InputRef) -> str:
     """A reference as the command line and the page's address write it."""
-    return f"dataset:{ref.dataset}" if ref.dataset else f"{ref.run}:{ref.artifact}"
+    return f"dataset:{ref.dataset}" if ref.dataset else f"{ref.run}:{ref.artifact or ''}".rstrip(":")
 
 
 def ref_of(text: str) -> InputRef | None:
@@ -27,7 +27,9 @@ def ref_of(text: str) -> InputRef | None:
     origin, _, name = text.partition(":")
     try:
         return (
-            InputRef(dataset=UUID(name)) if origin == "dataset" else InputRef(run=UUID(origin), artifact=name)
+            InputRef(dataset=UUID(name))
+            if origin == "dataset"
+            else InputRef(run=UUID(origin), artifact=name or None)
         )
     except ValueError:
         return None

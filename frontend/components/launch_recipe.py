@@ -15,8 +15,7 @@ from frontend.components.launch_stage import say_started
 from frontend.session import client
 from frontend.style import seconds
 from vise_client.schemas import RecipeCreate, RunView
-from vise_core.specs.recipes import RecipeSpec, possible_steps
-from vise_core.specs.tasks import TASKS
+from vise_core.specs.recipes import RecipeSpec, given_artifacts, possible_steps
 
 
 def launch_recipe() -> None:
@@ -83,10 +82,9 @@ def _inputs(spec: RecipeSpec, source: RunView | None, name: str) -> dict[str, st
     chosen = {}
     for role, wanted in spec.given.items():
         started = ref_text(source.inputs[role]) if source and role in source.inputs else ""
-        also = tuple(TASKS) if wanted.artifact == "evaluation_set" else ()
         picked = choose_input(
             f"Input: {role}" + ("" if wanted.required else " (without it, its steps are left out)"),
-            (wanted.artifact, *also),
+            given_artifacts(spec, role),
             search="",
             chosen=st.query_params.get(f"in_{role}", started),
             required=wanted.required,

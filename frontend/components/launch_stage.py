@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import UUID
 
 import streamlit as st
 
+from frontend.components.data_task import proposed_task
 from frontend.components.draft import (
+    HELD,
     Draft,
     as_yaml,
     cloned,
@@ -151,12 +154,27 @@ def _bring_along(stage: StageView, key: str, role: str) -> None:
 
     Labels fit the posts that they were made from, and no others.
     """
-    ref = ref_of(st.session_state[f"{key}.in.{role}"])
+    text = st.session_state[f"{key}.in.{role}"]
+    ref = ref_of(text)
+    if ref is not None and ref.dataset is not None:
+        _read_as_surveyed(stage, role, text, ref.dataset)
     if ref is None or ref.run is None:
         return
     for other, made_from in client().run(ref.run).inputs.items():
         if other in stage.inputs and other != role:
             st.session_state[f"{key}.in.{other}"] = ref_text(made_from)
+
+
+def _read_as_surveyed(stage: StageView, role: str, text: str, dataset: UUID) -> None:
+    """Set the task to what the survey of the chosen data set found; everything else in the form stays."""
+    proposed = proposed_task(client().dataset(dataset)) if "task" in stage.defaults else None
+    held: Draft = st.session_state[HELD]
+    spec = json.loads(st.query_params.get("spec", "null")) or without_defaults(held.values, stage.defaults)
+    if proposed is None or (spec.get("task") or {"kind": "folder"}) == proposed:
+        return
+    kept = spec.get("task", {}) if spec.get("task", {}).get("kind") == proposed["kind"] else {}
+    st.query_params[f"in_{role}"] = text
+    renewed(stage, spec | {"task": kept | proposed}, held.grid)
 
 
 def _sweep(

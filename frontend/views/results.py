@@ -22,7 +22,15 @@ from vise_core.report.comparable import NOT_RECORDED
 from vise_core.report.draw import label, unit
 from vise_core.report.figures import Panel, Point
 from vise_core.report.published import published_figure
-from vise_core.report.render import data_notes, difference_text, heading, marks, notes, our_text
+from vise_core.report.render import (
+    data_notes,
+    difference_text,
+    heading,
+    marks,
+    missing_text,
+    notes,
+    our_text,
+)
 from vise_core.report.reproduced import SETTINGS, OurCell, Row, backbone_title
 from vise_core.report.reproduced import Cell as TableCell
 from vise_core.specs.reports import ENDINGS, Choices, ReportEntry, ReportFormat
@@ -139,7 +147,7 @@ def paper_table(entry: ReportEntry, query: dict[str, Any]) -> None:
             (
                 [backbone_title(row.backbone), row.label] if named else [row.label],
                 [
-                    _table_cell(cell, row, column, published)
+                    _table_cell(cell, row, column, missing_text(table, row, column), published)
                     for cell, column in zip(row.cells, table.columns, strict=True)
                 ],
             )
@@ -170,12 +178,12 @@ def _tested(ours: OurCell) -> bool:
     return len(ours.runs) == 1 and ours.metric not in SETTINGS and len(ours.values) > 1
 
 
-def _table_cell(cell: TableCell, row: Row, column: Any, published: bool) -> Cell:
+def _table_cell(cell: TableCell, row: Row, column: Any, missing: str, published: bool) -> Cell:
     paper = None
     if published and row.published:
         paper = (cell.published.printed if cell.published else None) or "illegible"
     if cell.ours is None:
-        return Cell("not run", published=paper, quiet=True)
+        return Cell(missing, published=paper, quiet=True)
     n = f"n={len(cell.ours.values)}" if cell.ours.std is not None and cell.ours.metric not in SETTINGS else ""
     after = " ".join(filter(None, (n, difference_text(cell.ours, column), _letters(marks(cell.ours)))))
     return Cell(our_text(cell.ours, column), after, cell.ours.runs, cell.ours.best, paper)

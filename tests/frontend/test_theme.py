@@ -7,6 +7,7 @@ import pytest
 
 import frontend
 from frontend.charts import palette
+from frontend.style import number
 
 THEME = tomllib.loads((Path(frontend.__file__).parent / ".streamlit" / "config.toml").read_text())["theme"]
 HUES = ("red", "orange", "yellow", "blue", "green", "violet", "gray")
@@ -56,3 +57,16 @@ def test_accents_stand_out_from_the_page(scheme: str) -> None:
 def test_streamlits_own_charts_have_the_palette_of_all_others() -> None:
     assert tuple(THEME["light"]["chartCategoricalColors"]) == palette.LIGHT
     assert tuple(THEME["dark"]["chartCategoricalColors"]) == palette.DARK
+
+
+def test_numbers_are_short_whatever_they_are() -> None:
+    numbers = [1 / 3, 1234.0, 1.5e39, 12_345.6, float("nan"), float("inf"), float("-inf")]
+    assert [number(value) for value in numbers] == [
+        "0.3333",
+        "1,234",
+        "1.5e+39",
+        "1.235e+04",
+        "NaN",
+        "inf",
+        "-inf",
+    ]

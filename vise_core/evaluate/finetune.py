@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from vise_core.models.classifier import ImageClassifier
+from vise_core.models.finite import not_finite
 from vise_core.specs.evaluate import EvaluateSpec, GridPoint
 from vise_core.specs.tasks import written
 
@@ -128,7 +129,7 @@ def train(
 ) -> tuple[Towers, Midway, bool]:
     """The trained towers of a split and grid point, what it took (Table 9), and whether the training diverged.
 
-    One that diverged ends after the epoch in which its loss, or its metric on val, was not finite.
+    One that diverged ends after the epoch in which its loss, its metric on val or a weight was not finite.
 
     ``number`` counts the trainings of the evaluation. Goes on from the state where it was in the middle of this one.
     """
@@ -172,7 +173,9 @@ def train(
             job.reporter.progress(done, trainings * spec.epochs, "epochs", phase=f"split {split}")
             seconds = at.seconds + time.perf_counter() - entered
             at = Midway(epoch + 1, at.steps + len(batches), stepping, seconds)
-            diverged = not (math.isfinite(train_loss) and math.isfinite(value))
+            # Batch-norm's statistics can overflow while the loss is finite: outputs are then divided by infinity.
+            weights_lost = not_finite(towers.state_dict()) is not None
+            diverged = weights_lost or not (math.isfinite(train_loss) and math.isfinite(value))
             if diverged or _hopeless(job, split, number, at.epoch, value):
                 break
             if at.epoch < spec.epochs and job.state.due(SAVE_SECONDS):

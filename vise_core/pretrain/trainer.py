@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vise_core.errors import Diverged, Stopped
+from vise_core.models.finite import not_finite
 from vise_core.posts.shards import ShardIndex
 from vise_core.reporter import Reporter
 from vise_core.specs.base import Compute
@@ -21,7 +22,7 @@ from vise_core.specs.pretrain import PretrainSpec, Signal
 
 from .data import BatchPlan, PostImages, Samples, image_loader
 from .distributed import Group
-from .finite import LEAST_SCALE, Watch, not_finite
+from .finite import LEAST_SCALE, Watch
 from .labels import LabelTable
 from .objectives import OBJECTIVES, Trainable
 from .schedule import learning_rate

@@ -17,6 +17,7 @@ from .text import DIVERGED, STOPPED, markdown_escape, not_a_formula
 
 TableFormat = Literal["markdown", "csv", "latex"]
 NOT_RUN = "not run"
+UNKNOWN = "unknown"
 PUBLISHED = "published"
 
 
@@ -77,6 +78,12 @@ def notes(table: ReproducedTable, show: Show) -> list[str]:
         told.append("mean ± sample standard deviation (ddof 1) over splits")
     if any(cell.metric in ("s_lr", "s_wd") for cell in cells):
         told.append("S_lr and S_wd are population standard deviations (ddof 0) over the grid")
+    if any(
+        cell.ours is None and missing_text(table, row, column) == UNKNOWN
+        for row in table.rows
+        for cell, column in zip(row.cells, table.columns, strict=True)
+    ):
+        told.append(f"{UNKNOWN}: S_lr or S_wd would need a training that diverged or was stopped early")
     if any(cell.difference is not None for cell in cells):
         told.append(f"↑ ↓ difference from {table.compared_with} of the same backbone")
     if any(cell.best for cell in cells):
@@ -140,7 +147,9 @@ def _markdown(table: ReproducedTable, show: Show) -> str:
         line = list(map(markdown_escape, _left(table, row, is_published)))
         for cell, column in zip(row.cells, table.columns, strict=True):
             line.append(
-                f"*{markdown_escape(_published_text(cell))}*" if is_published else _marked(cell, column)
+                f"*{markdown_escape(_published_text(cell))}*"
+                if is_published
+                else _marked(cell, column, missing_text(table, row, column))
             )
         lines.append(line)
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -148,9 +157,24 @@ def _markdown(table: ReproducedTable, show: Show) -> str:
     return f"{body}\n\n{'; '.join(told)}.\n"
 
 
-def _marked(cell: Cell, column: PublishedColumn) -> str:
-    if cell.ours is None:
+def missing_text(table: ReproducedTable, row: Row, column: PublishedColumn) -> str:
+    """What stands where there is no number of ours: S_lr and S_wd of what was run are unknown, all else was not run."""
+    if column.metric not in ("s_lr", "s_wd"):
         return NOT_RUN
+    run = any(
+        cell.ours and _about(other) == _about(column)
+        for cell, other in zip(row.cells, table.columns, strict=True)
+    )
+    return UNKNOWN if run else NOT_RUN
+
+
+def _about(column: PublishedColumn) -> tuple[object, ...]:
+    return column.task, column.protocol, column.backbone, column.title[:-1]
+
+
+def _marked(cell: Cell, column: PublishedColumn, missing: str) -> str:
+    if cell.ours is None:
+        return missing
     value = markdown_escape(our_text(cell.ours, column))
     value = f"**{value}**" if cell.ours.best else value
     letters = f"[{marks(cell.ours)}]" if marks(cell.ours) else ""
@@ -168,7 +192,6 @@ def _csv(table: ReproducedTable, show: Show) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    alike = not_a_formula("; ".join(data_notes(table)))
     for row in table.rows:
         names = [table.name, *map(not_a_formula, (row.backbone or "", row.label))]
         for cell, column in zip(row.cells, table.columns, strict=True):
@@ -177,8 +200,8 @@ def _csv(table: ReproducedTable, show: Show) -> str:
                 values = " ".join(map(repr, ours.values))
                 features = "cached" if ours.cached else "augmented"
                 numbers = [ours.mean, ours.std, len(ours.values), ours.difference, values]
-                note = alike if ours.recorded else NOT_RECORDED
-                facts = [ours.best, ours.synthetic, features, " ".join(ours.runs), note]
+                note = _note(table, column) if ours.recorded else NOT_RECORDED
+                facts = [ours.best, ours.synthetic, features, " ".join(ours.runs), not_a_formula(note)]
                 writer.writerow([*place, "ours", *numbers, *facts])
             paper = cell.published
             if show == "both" and paper is not None and not paper.illegible:
@@ -186,6 +209,11 @@ def _csv(table: ReproducedTable, show: Show) -> str:
                 numbers = [paper.value, paper.std, None, paper.difference, values]
                 writer.writerow([*place, PUBLISHED, *numbers, "", "", "", "", ""])
     return buffer.getvalue()
+
+
+def _note(table: ReproducedTable, column: PublishedColumn) -> str:
+    """Why the column's task stands in several columns; a column without a task is about the table's only one."""
+    return "; ".join(note.text for note in table.data_notes if column.task in (None, note.task))
 
 
 def _latex(table: ReproducedTable, show: Show) -> str:
@@ -196,7 +224,8 @@ def _latex(table: ReproducedTable, show: Show) -> str:
             if is_published:
                 cells.append((_published_text(cell), "", "", False))
             elif cell.ours is None:
-                cells.append(None)
+                unknown = missing_text(table, row, column) == UNKNOWN
+                cells.append((UNKNOWN, "", "", False) if unknown else None)
             else:
                 ours = cell.ours
                 cells.append((our_text(ours, column), difference_text(ours, column), marks(ours), ours.best))

@@ -19,7 +19,10 @@ class InputRef(Record):
 
     run: UUID | None = None
     step: str | None = Field(None, description="Inside a recipe: the step that makes the artifact.")
-    artifact: str | None = Field(None, description="The artifact's name, such as posts or checkpoint.")
+    artifact: str | None = Field(
+        None,
+        description="The artifact's name, such as posts or checkpoint; of a run it may be left out where one fits.",
+    )
     dataset: UUID | None = None
     upload: UUID | None = Field(None, description="A file that somebody sent to be unpacked.")
     given: str | None = Field(
@@ -31,8 +34,10 @@ class InputRef(Record):
         origins = [self.run, self.step, self.dataset, self.upload, self.given]
         if sum(origin is not None for origin in origins) != 1:
             raise ValueError("give exactly one of run, step, dataset, upload or given")
-        if (self.run is None and self.step is None) != (self.artifact is None):
-            raise ValueError("run and step need the name of an artifact; the others take none")
+        if self.step is not None and self.artifact is None:
+            raise ValueError("step needs the name of an artifact")
+        if self.run is None and self.step is None and self.artifact is not None:
+            raise ValueError("only a run or a step has artifacts: leave out artifact")
         return self
 
 
@@ -48,8 +53,12 @@ class RecipeStep(Record):
 class GivenInput(Record):
     """What whoever starts a recipe has to hand in."""
 
-    help: str
-    artifact: str = Field(description="Name of the artifact of a stage that fits.")
+    help: str = ""
+    artifact: str | None = Field(
+        None,
+        description="Name of the artifact of a stage that fits; null: whatever the steps that read it take. A data set "
+        "fits either way.",
+    )
     required: bool = Field(True, description="Off: without it, the steps that need it are left out.")
 
 
@@ -163,6 +172,39 @@ class SweepSpec(Record):
         return self
 
 
+def given_artifacts(recipe: RecipeSpec, name: str) -> tuple[str, ...]:
+    """Names of the artifacts that fit an input which whoever starts the recipe gives, its own first.
+
+    What every step that reads it takes, by the roles in which they read it.
+    """
+    from .stages import STAGES
+
+    roles = [
+        STAGES[step.stage].inputs[role]
+        for step in recipe.steps.values()
+        for role, ref in step.inputs.items()
+        if ref.given == name and role in STAGES[step.stage].inputs
+    ]
+    own = recipe.given[name].artifact
+    taken = [artifact for role in roles for artifact in (role.artifact, *role.also)]
+    fitting = [artifact for artifact in taken if all(role.takes(artifact) for role in roles)]
+    return tuple(dict.fromkeys([*([own] if own else []), *fitting]))
+
+
+def the_artifact(made: Collection[str], fitting: Collection[str], preferred: str = "") -> str:
+    """The one of a run's artifacts that fits an input: ``preferred`` where it does, else the only one.
+
+    Raises ValueError that names those that fit, or all that there are.
+    """
+    able = [name for name in made if name in fitting]
+    if preferred in able:
+        return preferred
+    if len(able) != 1:
+        told = f"several of its artifacts fit: {', '.join(able)}" if able else f"it makes {', '.join(made)}"
+        raise ValueError(f"{told}; this input takes {' or '.join(fitting)}: write RUN:artifact")
+    return able[0]
+
+
 def possible_steps(recipe: RecipeSpec, given: Collection[str]) -> dict[str, RecipeStep]:
     """The steps that can run with these inputs given: without those that need another, directly or not.
 
@@ -173,7 +215,7 @@ def possible_steps(recipe: RecipeSpec, given: Collection[str]) -> dict[str, Reci
             raise ValueError(f"{name}: this recipe takes {', '.join(recipe.given) or 'no inputs'}")
     for name, wanted in recipe.given.items():
         if wanted.required and name not in given:
-            raise ValueError(f"{name}: give it: {wanted.help}")
+            raise ValueError(f"{name}: give it: {wanted.help or 'an input of this recipe'}")
     kept: dict[str, RecipeStep] = {}
     for name, step in recipe.steps.items():
         refs = step.inputs.values()

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from backend.api.app import PREFIX
+from backend.store.tables import Dataset
 
 SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
 
@@ -238,6 +239,68 @@ def test_a_recipe_takes_what_it_is_given_and_leaves_out_what_it_cannot_do(editor
     assert {k: v for k, v in child["inputs"]["posts"].items() if v} == posts
     again = editor.post(f"{PREFIX}/runs/{made.json()['id']}/clone", json={}).json()
     assert [c["step"] for c in again["children"]] == ["cluster"]
+
+
+LEAN = {
+    "title": "lean",
+    "given": {"politics": {}, "posts": {"help": "shards", "required": False}},
+    "steps": {
+        "judge": {
+            "stage": "evaluate",
+            "spec": {"task": {"kind": "politics"}, "weights": {"kind": "random", "backbone": "resnet18"}},
+            "inputs": {"dataset": {"given": "politics"}},
+        },
+        "cluster": {"stage": "cluster", "inputs": {"posts": {"given": "posts"}}},
+    },
+}
+
+
+def test_a_given_input_is_a_data_set_or_a_run_without_the_name_of_an_artifact(
+    editor,
+) -> None:
+    with editor.app.state.sessions.begin() as db:
+        dataset = Dataset(name="Politics", kind="images", folder="politics", description="", synthetic=False)
+        db.add(dataset)
+        db.flush()
+        dataset_id = str(dataset.id)
+    tasks = editor.post(f"{PREFIX}/runs", json={"stage": "sample_tasks", "spec": {"images": 60}}).json()["id"]
+    posts = create(editor).json()["id"]
+    for given, artifact in (({"dataset": dataset_id}, None), ({"run": tasks}, "politics")):
+        made = editor.post(
+            f"{PREFIX}/recipes/runs",
+            json={"spec": LEAN, "inputs": {"politics": given, "posts": {"run": posts}}},
+        )
+        assert made.status_code == 201, made.text
+        children = [editor.get(f"{PREFIX}/runs/{child['id']}").json() for child in made.json()["children"]]
+        read = {role: ref for child in children for role, ref in child["inputs"].items()}
+        assert read["dataset"]["artifact"] == artifact
+        assert read["posts"]["artifact"] == "posts"
+        again = editor.post(f"{PREFIX}/runs/{made.json()['id']}/clone", json={})
+        assert again.status_code == 201, again.text
+    shipped = editor.post(
+        f"{PREFIX}/recipes/runs",
+        json={
+            "recipe": "ablation-pretext",
+            "inputs": {"politics": {"dataset": dataset_id}, "posts": {"run": posts}},
+        },
+    )
+    assert shipped.status_code == 201, shipped.text
+
+
+def test_a_run_alone_is_enough_where_one_artifact_fits_and_else_those_that_fit_are_named(editor) -> None:
+    posts = {"run": create(editor).json()["id"]}
+    made = create(editor, stage="cluster", spec={}, inputs={"posts": posts})
+    assert made.status_code == 201
+    assert made.json()["inputs"]["posts"]["artifact"] == "posts"
+    draft = {"spec": {}, "inputs": {"posts": posts}}
+    checked = editor.post(f"{PREFIX}/stages/cluster/validate", json=draft).json()
+    assert checked["problems"] == []
+    several = create(editor, stage="survey", spec={}, inputs={"dataset": posts})
+    assert several.status_code == 422
+    assert "several of its artifacts fit: posts, evaluation_set" in several.text
+    none = create(editor, stage="pretrain", spec={}, inputs={"posts": posts, "labels": posts})
+    assert none.status_code == 422
+    assert none.json()["errors"][0]["field"] == "inputs.labels"
 
 
 def test_a_recipe_says_what_it_has_to_be_given(editor) -> None:

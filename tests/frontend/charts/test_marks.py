@@ -71,6 +71,15 @@ def test_a_curve_without_a_finite_value_says_so() -> None:
     assert figure.layout.yaxis.showticklabels is False
 
 
+def test_a_curve_without_a_finite_value_stands_at_the_foot_of_the_others() -> None:
+    lost, whole = curve([None], {0: "NaN"}), curve([70.0, 30.0], {})
+    figure = curve_figure("loss", [Line("a", lost), Line("b", whole, 1)], Look(), dark=False)
+    (marks,) = [trace for trace in figure.data if trace.mode == "markers"]
+    assert list(marks.y) == [30.0]
+    assert figure.layout.annotations == ()
+    assert figure.layout.yaxis.showticklabels is None
+
+
 def test_a_curve_of_finite_values_has_no_marks() -> None:
     assert len(curve_figure("loss", [Line("a", curve([2.0, 1.0], {}))], Look(), dark=False).data) == 1
 
@@ -97,5 +106,5 @@ def test_the_sentence_counts_and_names_the_first() -> None:
 
 def test_a_grid_marks_the_points_that_diverged() -> None:
     figure = grid_figure([1e36, 0.0025], [0.01], [[None], [72.5]])
-    assert [(each.y, each.text) for each in figure.layout.annotations] == [("1e+36", "✕ diverged")]
+    assert [(each.x, each.y, each.text) for each in figure.layout.annotations] == [(0, 0, "✕ diverged")]
     assert [list(row) for row in figure.data[0].z] == [[None], [72.5]]

@@ -197,3 +197,34 @@ def test_unknown_names_and_formats_are_refused_with_what_there_is():
 def test_a_variant_of_a_backbone_stands_in_the_rows_of_that_backbone():
     made = table("table6", evaluation("IN-Sup", [50.0]), evaluation("CLIP", [52.0], backbone="clip_resnet50"))
     assert cell(made, "CLIP", "emotion_test").ours.difference == pytest.approx(2)
+
+
+def test_a_sensitivity_that_is_not_known_is_not_taken_for_one_that_was_not_run() -> None:
+    known, lost = (evaluation(name, [60.0, 62.0], backbone="resnet50") for name in ("IN-Sup", "MoCo-v2"))
+    splits = tuple(
+        split.model_copy(
+            update={
+                "s_lr": None,
+                "grid": (
+                    split.grid[0].model_copy(update={"val": None, "test": None, "diverged_at_epoch": 1}),
+                    split.grid[1],
+                ),
+            }
+        )
+        for split in lost.splits
+    )
+    lost = lost.model_copy(update={"splits": splits})
+    found = observe_all([("1", known), ("2", lost)])
+    tables = [reproduce(name, found) for name in REPRODUCED]
+    (table,) = [
+        t for t in tables if any(c.metric == "s_lr" for c in t.columns) and any(r.run for r in t.rows)
+    ][:1]
+    text = render_reproduced(table.only_run(), "markdown")
+    (moco,) = [line for line in text.splitlines() if "MoCo-v2" in line]
+    (in_sup,) = [line for line in text.splitlines() if "IN-Sup" in line and line.startswith("|")]
+    assert moco.count("unknown") == 1
+    assert "[d]" in moco
+    assert "unknown" not in in_sup
+    assert "unknown: S_lr or S_wd would need a training that diverged" in text
+    assert "[d] diverged" in text
+    assert "unknown" in render_reproduced(table.only_run(), "latex")
