@@ -59,6 +59,8 @@ def read_ids(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise BadInput(f"{file.name}: not UTF-8 text (byte {error.start}); save the list as UTF-8") from error
     suffix = file.suffix.lower()
+    if suffix not in SUFFIXES and text.lstrip()[:1] in ("{", "["):
+        suffix = ".json"
     if suffix in (".csv", ".tsv"):
         ids = _of_table(file.name, text, "\t" if suffix == ".tsv" else None)
     elif suffix in (".jsonl", ".ndjson"):
