@@ -162,7 +162,7 @@ def leaky(stack, vise) -> dict[str, UUID]:
     rng = np.random.default_rng(0)
     root = stack.home / "data"
     images = []
-    for number in range(36):
+    for _ in range(36):
         blobs = Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8))
         images.append(blobs.resize((160, 160), Image.Resampling.BICUBIC))
     for number, image in enumerate(images[:24]):
