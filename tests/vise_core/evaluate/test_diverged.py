@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from vise_core.errors import BadCheckpoint, Diverged, Stopped
-from vise_core.evaluate import linear
+from vise_core.evaluate import linear, stage
 from vise_core.evaluate.stage import run
+from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import load_classifier, save_classifier
 from vise_core.models.tensors import read_tensors
 from vise_core.report.observations import observe
@@ -146,3 +147,20 @@ def test_tables_mark_what_diverged_and_leave_its_sensitivity_open(colours: Path,
     assert all(one.diverged for one in seen)
     assert {"s_lr", "s_wd"} & {one.metric for one in seen} == {"s_wd"}
     assert all(math.isfinite(value) for one in seen for value in one.values)
+
+
+def test_a_batch_norm_that_overflowed_is_a_network_that_diverged(
+    colours: Path, tmp_path: Path, reporter, monkeypatch
+):
+    """Divided by an infinite variance, outputs are finite; the predictor would not load."""
+
+    def build(name: str, *, seed: int):
+        made = build_backbone(name, seed=seed)
+        made.trunk.bn1.running_var.fill_(math.inf)
+        return made
+
+    monkeypatch.setattr(stage, "build_backbone", build)
+    spec = FINE_TUNED.model_copy(update={"base_lrs": (0.0025,)})
+    with pytest.raises(Diverged, match="1 of 1 trainings diverged"):
+        run(spec, {"dataset": colours}, tmp_path, reporter)
+    assert reporter.artifacts == {}
