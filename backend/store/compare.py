@@ -76,7 +76,8 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
     }
     from vise_core.report.importance import importance  # NumPy imports for long; the API starts without it
 
-    groups = _comparable(found)
+    measured = [_measured(run) for run in found]
+    groups = _comparable(found, measured)
     over = max(groups, key=len)  # of equally many the first, which is the newest
     told = importance(
         {p: [v[i] for i in over] for p, v in parameters.items() if p in differ},
@@ -92,9 +93,9 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
                 tags=run.tags,
                 synthetic=run.synthetic,
                 created_at=run.created_at,
-                data=_data(run),
+                data="" if of is None else f"{of.data_digest} {of.texts_digest}".strip(),
             )
-            for run in found
+            for run, of in zip(found, measured, strict=True)
         ],
         missing=[i for i in query.run_ids if i not in rows],
         parameters=[Parameter(path=p, differs=p in differ, values=v) for p, v in parameters.items()],
@@ -113,7 +114,7 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
         if query.metric is not None
         else [],
         importance_over=[found[i].id for i in over],
-        not_compared=_not_compared(found),
+        not_compared=_not_compared(found, measured),
     )
 
 
@@ -127,33 +128,32 @@ def _measured(run: Run) -> MeasuredOn | None:
         return None
 
 
-def _data(run: Run) -> str:
-    measured = _measured(run)
-    if measured is None:
-        return ""
-    return f"{measured.data_digest} {measured.texts_digest}".strip()
-
-
-def _comparable(runs: Sequence[Run]) -> list[list[int]]:
+def _comparable(runs: Sequence[Run], measured: Sequence[MeasuredOn | None]) -> list[list[int]]:
     """Places of the runs whose numbers may be compared, of evaluations: those of the same data and splits.
 
     Runs of other stages, and those without a result, are compared by whoever asks for them together. Groups come in
     the order of their newest run.
     """
-    groups: dict[str, list[int]] = {}
-    for place, run in enumerate(runs):
-        measured = _measured(run)
-        key = "" if measured is None else measured.key if measured.recorded else f"{measured.key} {run.id}"
+    groups: dict[tuple[str, ...], list[int]] = {}
+    several_texts = len({of.texts_digest for of in measured if of is not None and of.texts_digest}) > 1
+    for place, (run, of) in enumerate(zip(runs, measured, strict=True)):
+        if of is None:
+            key: tuple[str, ...] = ()
+        elif not of.recorded:
+            key = (str(run.id),)
+        else:
+            # Images alone beside images and texts: the same data, unless there are several texts.
+            key = (of.data_digest, of.splits_digest, of.texts_digest if several_texts else "")
         groups.setdefault(key, []).append(place)
     return sorted(groups.values(), key=lambda places: max(runs[i].id for i in places), reverse=True) or [[]]
 
 
-def _not_compared(runs: Sequence[Run]) -> list[str]:
+def _not_compared(runs: Sequence[Run], measured: Sequence[MeasuredOn | None]) -> list[str]:
     """Why the numbers of some evaluations may not be compared, one sentence each; nothing where all may."""
     variants: dict[str, tuple[MeasuredOn, list[str]]] = {}
-    for run in runs:
-        if (measured := _measured(run)) is not None:
-            variants.setdefault(measured.key, (measured, []))[1].append(f"{run.name} ({str(run.id)[-4:]})")
+    for run, of in zip(runs, measured, strict=True):
+        if of is not None:
+            variants.setdefault(of.key, (of, []))[1].append(f"{run.name} ({str(run.id)[-4:]})")
     told = []
     recorded = [(one, names) for one, names in variants.values() if one.recorded]
     for one, names in recorded[1:]:
@@ -182,8 +182,8 @@ def _parameters(run: Run, names: Mapping[str, str], reads: Mapping[str, DatasetR
 
 
 def _short(read: DatasetReadView) -> str:
-    """A few characters that differ where the content does: of its digest, or of the data set's id."""
-    return (read.sha256 or str(read.dataset_id))[-4:]
+    """Characters that differ where the content does: of its digest, or of the data set's id."""
+    return read.sha256[:12] if read.sha256 is not None else str(read.dataset_id)[-4:]
 
 
 def _names(db: Session, found: list[Run]) -> dict[str, str]:

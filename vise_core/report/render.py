@@ -192,7 +192,6 @@ def _csv(table: ReproducedTable, show: Show) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    alike = not_a_formula("; ".join(data_notes(table)))
     for row in table.rows:
         names = [table.name, *map(not_a_formula, (row.backbone or "", row.label))]
         for cell, column in zip(row.cells, table.columns, strict=True):
@@ -201,8 +200,8 @@ def _csv(table: ReproducedTable, show: Show) -> str:
                 values = " ".join(map(repr, ours.values))
                 features = "cached" if ours.cached else "augmented"
                 numbers = [ours.mean, ours.std, len(ours.values), ours.difference, values]
-                note = alike if ours.recorded else NOT_RECORDED
-                facts = [ours.best, ours.synthetic, features, " ".join(ours.runs), note]
+                note = _note(table, column) if ours.recorded else NOT_RECORDED
+                facts = [ours.best, ours.synthetic, features, " ".join(ours.runs), not_a_formula(note)]
                 writer.writerow([*place, "ours", *numbers, *facts])
             paper = cell.published
             if show == "both" and paper is not None and not paper.illegible:
@@ -210,6 +209,11 @@ def _csv(table: ReproducedTable, show: Show) -> str:
                 numbers = [paper.value, paper.std, None, paper.difference, values]
                 writer.writerow([*place, PUBLISHED, *numbers, "", "", "", "", ""])
     return buffer.getvalue()
+
+
+def _note(table: ReproducedTable, column: PublishedColumn) -> str:
+    """Why the column's task stands in several columns; a column without a task is about the table's only one."""
+    return "; ".join(note.text for note in table.data_notes if column.task in (None, note.task))
 
 
 def _latex(table: ReproducedTable, show: Show) -> str:

@@ -191,6 +191,15 @@ def test_the_paper_s_tables_have_a_column_for_each_data_of_a_task():
         assert reason in render_reproduced(made, format)
 
 
+def test_a_note_in_csv_is_with_the_numbers_that_it_is_about():
+    rows = [evaluation("A", [50.0], data=name) for name in ("cats", "dogs")]
+    rows.append(evaluation("A", [60.0], task="Politics"))
+    made = reproduce("table6", observe_all((str(i), row) for i, row in enumerate(rows)))
+    written = list(csv.DictReader(io.StringIO(render_reproduced(made, "csv"))))
+    assert {row["column"].split()[0].strip(",") for row in written if row["note"]} == {"UnbiasedEmotion"}
+    assert {row["column"].split(",")[0] for row in written if not row["note"]} == {"Politics"}
+
+
 def test_run_times_of_one_task_on_other_data_are_rows_of_their_own():
     rows = [evaluation(m, [50.0], protocol="fine-tuned", data=m) for m in ("cats", "dogs")]
     made = reproduce("table9", observe_all([("a", rows[0]), ("b", rows[1])]))
