@@ -25,7 +25,7 @@ def run_ingest(run: RunView) -> None:
         "comments": values["comments"],
         "reactions": values["reactions"],
     }
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for title, count in numbers.items():
             st.metric(title, f"{count:,}", width="content")
     for warning in values.get("warnings", ()):

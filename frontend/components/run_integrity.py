@@ -22,7 +22,7 @@ def run_integrity(run: RunView) -> None:
     verdicts = [check["verdict"] for check in checks]
     numbers = {WORDS[verdict]: verdicts.count(verdict) for verdict in ORDER}
     numbers |= {"images": values["images"], "posts compared": values["posts"]}
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for title, count in numbers.items():
             st.metric(title, f"{count:,}", width="content")
     pairs = next((artifact for artifact in run.artifacts if artifact.name == "pairs"), None)
