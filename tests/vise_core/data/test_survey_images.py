@@ -166,12 +166,12 @@ def test_the_survey_rejects_what_an_evaluation_rejects_reason_by_reason(
         for written in (root / "list.txt", root / "labels.csv"):
             if written.exists() and line:
                 written.write_text(written.read_text() + line + "\n")
-        try:
-            found = look(root)
-        except BadInput as error:
-            assert str(error) == "the data set holds no file"
+        if not any(path.is_file() for path in root.rglob("*")):
+            with pytest.raises(BadInput, match="the data set holds no file"):
+                look(root)
             assert evaluated(root, FolderTask())[0] is not None
             return
+        found = look(root)
         rejected, reasons = evaluated(root, found.task) if found.task else (None, {})
         if found.task is None:
             assert found.layout == "unknown"
