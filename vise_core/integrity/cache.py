@@ -14,6 +14,7 @@ from uuid import uuid4
 from zipfile import BadZipFile
 
 import numpy as np
+import PIL
 
 from vise_core.hash_cache import cache_folder
 from vise_core.hashing import file_sha256, tree_sha256
@@ -21,8 +22,8 @@ from vise_core.posts.shards import ShardIndex
 
 from .fingerprints import Fingerprints, Told, fingerprint_files, fingerprint_shard
 
-FORMAT = "fingerprints-1"
-"""To be raised when small pictures or hashes change."""
+FORMAT = "fingerprints-2"
+"""To be raised when small pictures or hashes change, or how images are decoded."""
 
 
 def default_cache() -> Path:
@@ -68,7 +69,8 @@ def shard_fingerprints(
 
 
 def _kept(cache: Path, key: str, make: Callable[[], Fingerprints]) -> Fingerprints:
-    path = cache / f"{FORMAT}-{key}.npz"
+    # Another Pillow may decode to other pixels.
+    path = cache / f"{FORMAT}-{PIL.__version__}-{key}.npz"
     found = _read(path)
     if found is None:
         found = make()
