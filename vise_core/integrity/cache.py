@@ -18,6 +18,7 @@ import PIL
 
 from vise_core.hash_cache import cache_folder
 from vise_core.hashing import file_sha256, tree_sha256
+from vise_core.posts.images import DECODING
 from vise_core.posts.shards import ShardIndex
 
 from .fingerprints import Fingerprints, Told, fingerprint_files, fingerprint_shard
