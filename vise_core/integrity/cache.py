@@ -23,8 +23,8 @@ from vise_core.posts.shards import ShardIndex
 
 from .fingerprints import Fingerprints, Told, fingerprint_files, fingerprint_shard
 
-FORMAT = "fingerprints-2"
-"""To be raised when small pictures or hashes change, or how images are decoded."""
+FORMAT = f"fingerprints-1-{DECODING}"
+"""To be raised when small pictures or hashes change."""
 
 
 def default_cache() -> Path:
