@@ -14,6 +14,7 @@ from uuid import uuid4
 from zipfile import BadZipFile
 
 import numpy as np
+import PIL
 
 from vise_core.hash_cache import cache_folder
 from vise_core.hashing import file_sha256, tree_sha256
@@ -69,7 +70,8 @@ def shard_fingerprints(
 
 
 def _kept(cache: Path, key: str, make: Callable[[], Fingerprints]) -> Fingerprints:
-    path = cache / f"{FORMAT}-{key}.npz"
+    # Another Pillow may decode to other pixels.
+    path = cache / f"{FORMAT}-{PIL.__version__}-{key}.npz"
     found = _read(path)
     if found is None:
         found = make()
