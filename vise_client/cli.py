@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .data_cli import data_app
+from .data_cli import data_app, warn_of_changes
 from .models_cli import models_app
 from .peek_cli import ingest_peek
 from .recipes_cli import recipes_app
@@ -114,6 +114,7 @@ def run(
 
     with connect() as vise:
         given = parse_inputs(inputs or [], lambda wanted: find(vise, wanted).id)
+        warn_of_changes(vise, given)
         if isinstance(request, RecipeCreate):
             made = vise.create_recipe(request.model_copy(update={"name": title, "inputs": given}))
         elif isinstance(request, RunCreate):

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vise_core.specs.recipes import InputRef
+
     from .client import ViseClient
     from .schemas import DatasetVersionView, DatasetView
 
@@ -152,6 +156,15 @@ def find(vise: ViseClient, name: str) -> DatasetView:
         raise BadInput(f"there is no data set named {name!r}; vise data list shows them") from None
 
 
+def warn_of_changes(vise: ViseClient, inputs: Mapping[str, InputRef]) -> None:
+    """Say on standard error which data sets' folders a run would not read in their newest version."""
+    for role, ref in inputs.items():
+        if ref.dataset is not None:
+            changes = vise.dataset_changes(ref.dataset)
+            if not changes.settled:
+                typer.echo(f"warning: {role}: {changes.sentence}", err=True)
+
+
 def _wait(vise: ViseClient, run_id: Any) -> None:
     """Wait for a survey. Raises BadInput where it does not succeed."""
     from vise_core.errors import BadInput
@@ -168,7 +181,7 @@ def _tell(vise: ViseClient, one: DatasetView) -> None:
         files, images, classes = _counts(one.version)
         parts = [
             f"{files} files",
-            f"{images} images or posts" if images else "",
+            f"{images} {one.kind}" if images else "",
             classes and f"{classes} classes",
         ]
         typer.echo(f"version {one.version.number}: {', '.join(filter(None, parts))}")

@@ -60,7 +60,7 @@ def list_formats() -> None:
     table = Table("name", "format", "row", "files", "licence", box=None)
     for name, layout in CHECKPOINT_FORMATS.items():
         files = "\n".join(known.name for known in layout.files)
-        table.add_row(name, layout.title, layout.row, files, layout.licence)
+        table.add_row(name, layout.title, "\n".join(layout.rows) or "--row", files, layout.licence)
     _console().print(table)
 
 
@@ -75,7 +75,12 @@ def add(
     format: Annotated[
         str | None, typer.Option(help="A name of vise models formats, where the keys do not tell it.")
     ] = None,
-    row: Annotated[str, typer.Option(help="Name of the row in tables; without: the format's.")] = "",
+    row: Annotated[
+        str, typer.Option(help="Name of the row in tables: one of the format's, or your own.")
+    ] = "",
+    network: Annotated[
+        str | None, typer.Option(help="Which network, where the file holds several (teacher, student).")
+    ] = None,
     sha256: Annotated[str | None, typer.Option(help="What the file must hash to.")] = None,
     local: Annotated[bool, typer.Option("--local", help="In this process, with no server.")] = False,
     output: Annotated[Path | None, typer.Option(help="With --local: folder of the checkpoint made.")] = None,
@@ -83,7 +88,7 @@ def add(
     """Recognise a published file by its keys and take its backbone in, every key accounted for."""
     from vise_core.specs.models import ImportResult, ImportSpec
 
-    spec = ImportSpec(format=format, row=row, sha256=sha256)
+    spec = ImportSpec(format=format, row=row, network=network, sha256=sha256)
     if local != (output is not None):
         raise typer.BadParameter("--local and --output FOLDER go together", param_hint="--output")
     if output is not None:
@@ -203,4 +208,4 @@ def _say(result: ImportResult) -> None:
 def _console() -> Any:
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 200)
+    return Console(width=None if sys.stdout.isatty() else 280)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import hashing
+from .names import printable_name
 
 EXAMPLES = 5
 """Paths that a difference names."""
@@ -67,7 +68,7 @@ def compare(before: dict[bytes, bytes], rows: Iterable[tuple[bytes, bytes]]) -> 
         if len(first) < EXAMPLES:
             first.append(path)
     first += sorted(left)[: EXAMPLES - len(first)]
-    return Difference(added, changed, len(left), tuple(os.fsdecode(path) for path in first))
+    return Difference(added, changed, len(left), tuple(printable_name(os.fsdecode(path)) for path in first))
 
 
 def _mark(entry: hashing.Entry) -> bytes:

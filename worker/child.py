@@ -113,6 +113,6 @@ def carry_out(order: Order) -> int:
         )
     reporter.close()
     part = order.workspace / f"{OUTCOME}.part"
-    part.write_text(json.dumps(outcome))
+    part.write_text(json.dumps(outcome, allow_nan=False))
     part.replace(order.workspace / OUTCOME)
     return code

@@ -182,8 +182,8 @@ def _parameters(run: Run, names: Mapping[str, str], reads: Mapping[str, DatasetR
 
 
 def _short(read: DatasetReadView) -> str:
-    """A few characters that differ where the content does: of its digest, or of the data set's id."""
-    return (read.sha256 or str(read.dataset_id))[-4:]
+    """Characters that differ where the content does: of its digest, or of the data set's id."""
+    return read.sha256[:12] if read.sha256 is not None else str(read.dataset_id)[-4:]
 
 
 def _names(db: Session, found: list[Run]) -> dict[str, str]:

@@ -52,10 +52,13 @@ def digests_of(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[str, str
 
 def newest_versions(db: Session, dataset_ids: Iterable[UUID]) -> dict[UUID, DatasetVersion]:
     """The newest version of each data set that has one."""
+    ids = list(dataset_ids)
+    if not ids:
+        return {}
     rows = db.scalars(
         select(DatasetVersion)
         .ext(distinct_on(DatasetVersion.dataset_id))
-        .where(DatasetVersion.dataset_id.in_(list(dataset_ids)))
+        .where(DatasetVersion.dataset_id.in_(ids))
         .order_by(DatasetVersion.dataset_id, DatasetVersion.number.desc())
     )
     return {row.dataset_id: row for row in rows}
@@ -66,6 +69,8 @@ def views(db: Session, run_ids: Iterable[UUID]) -> dict[UUID, dict[str, DatasetR
     reads = db.scalars(
         select(DatasetRead).where(DatasetRead.run_id.in_(list(run_ids))).order_by(DatasetRead.role)
     ).all()
+    if not reads:
+        return {}
     ids = {read.dataset_id for read in reads}
     names = _names(db, ids)
     latest = newest_versions(db, ids)

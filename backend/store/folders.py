@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,6 @@ class _Look:
 
 _looks: dict[UUID, _Look] = {}
 _lock = threading.Lock()
-_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="folder-changes")
 
 
 def changes(db: Session, root: Path | None, dataset: Dataset, wait: float = WAIT_SECONDS) -> FolderChanges:
@@ -104,7 +103,7 @@ def _look(
             if packed is None:
                 told = f"Version {number} has no list of its files to compare the folder with. Rescan it."
                 return FolderChanges(state="unknown", version=number, sentence=told)
-            look = _Look(key, time.monotonic(), _threads.submit(_compare, folder, packed))
+            look = _Look(key, time.monotonic(), _start(folder, packed))
             while len(_looks) >= MOST:
                 del _looks[next(iter(_looks))]
             _looks[version.dataset_id] = look
@@ -127,7 +126,18 @@ def _outdated(look: _Look) -> bool:
     return time.monotonic() > ended + KEEP * (ended - began)
 
 
-def _compare(folder: Path, packed: bytes) -> tuple[listing.Difference, float, float]:
-    began = time.monotonic()
-    found = listing.compare(listing.unpack(packed), listing.list_folder(folder))
-    return found, began, time.monotonic()
+def _start(folder: Path, packed: bytes) -> Future[tuple[listing.Difference, float, float]]:
+    """Compare in a thread of its own, which does not keep the process from ending."""
+    future: Future[tuple[listing.Difference, float, float]] = Future()
+
+    def compare() -> None:
+        began = time.monotonic()
+        try:
+            found = listing.compare(listing.unpack(packed), listing.list_folder(folder))
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            future.set_result((found, began, time.monotonic()))
+
+    threading.Thread(target=compare, name="folder-changes", daemon=True).start()
+    return future

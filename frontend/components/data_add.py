@@ -64,7 +64,8 @@ def add_data_set() -> None:
 
 _LAYOUTS = (
     "Labelled images: one folder a class, or labels.csv with path,label and perhaps split, or a task of the paper in "
-    "its published layout. Posts: posts.jsonl with a folder images, Parquet, or WebDataset shards."
+    "its published layout. Posts: CSV, JSON, JSONL or Parquet with"
+    " images, WebDataset shards, or pictures with a .json each."
 )
 
 

@@ -12,6 +12,7 @@ from frontend.components.data_facts import counts, kind_and_marks
 from frontend.components.data_runs import data_runs, remove_button
 from frontend.components.data_task import task_in_address
 from frontend.components.data_versions import data_versions, folder_changes
+from frontend.components.posts_peek import posts_peek
 from frontend.session import client, errors_as_sentences
 from frontend.style import badge, plain, synthetic_badge
 from vise_client.schemas import DatasetView, Role
@@ -47,6 +48,7 @@ def data_set(dataset_id: UUID) -> None:
         _integrity(one)
         _balance(one.found)
         _rejected(one)
+        posts_peek(one)
         _samples(one)
     data_versions(one)
     data_runs(one)

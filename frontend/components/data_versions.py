@@ -103,6 +103,7 @@ def _version(version: DatasetVersionView) -> None:
 
 def _rescan(one: DatasetView, label: str, *, editable: bool) -> None:
     if not editable:
+        st.caption("An admin can rescan the folder.")
         return
     told = (
         "Survey the folder again. Another content becomes the next version; the same content changes nothing."

@@ -9,6 +9,8 @@ import streamlit as st
 
 from frontend.charts.curves import grid_figure
 from frontend.components.page import empty
+from frontend.components.run_ingest import run_ingest
+from frontend.components.run_integrity import run_integrity
 from frontend.session import client, errors_as_sentences, may_edit
 from vise_client.schemas import ModelCreate, RunView
 from vise_core.specs.evaluate import SETUPS
@@ -31,7 +33,9 @@ def run_result(run: RunView) -> None:
     if run.stage == "qualitative":
         drawing(run)
     if run.stage == "ingest":
-        refusals(run.result["refusals"])
+        run_ingest(run)
+    if run.stage == "integrity":
+        run_integrity(run)
     with st.expander("The whole result"):
         st.json(run.result, expanded=1)
 
@@ -196,11 +200,3 @@ def drawing(run: RunView) -> None:
                     alt=file.path,
                     width="stretch",
                 )
-
-
-def refusals(counts: dict[str, dict[str, int]]) -> None:
-    rows = [{"what": kind, "reason": r, "posts": n} for kind in counts for r, n in counts[kind].items()]
-    if rows:
-        st.dataframe(rows, hide_index=True)
-    else:
-        st.success("Not one post had to be refused or repaired.")

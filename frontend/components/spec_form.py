@@ -18,12 +18,15 @@ from frontend.components.spec_schema import (
     chosen,
     default_of,
     is_group,
+    is_table,
     may_be_null,
     options,
     parsed,
+    parsed_table,
     resolve,
     title,
     written,
+    written_table,
 )
 from vise_client.schemas import FieldProblem
 
@@ -145,6 +148,10 @@ class _Form:
             return st.checkbox(label, bool(value), key=key, help=help_text)
         if inner.get("type") == "array":
             return self.array(label, inner, value, key, help_text)
+        if is_table(inner):
+            shown = written_table(value)
+            help_text = help_text or "Entries as name: value, with commas between them."
+            return parsed_table(st.text_input(label, shown, key=key, help=help_text, live=True))
         # Numbers as text: number inputs round 0.00025 to 0.00, and refuse without a word.
         text = st.text_input(
             label,

@@ -28,8 +28,13 @@ def may_be_null(field: Schema) -> bool:
 
 
 def is_group(field: Schema, root: Schema) -> bool:
-    """Whether the field holds further fields."""
-    return any(option.get("type") == "object" for option in options(field, root))
+    """Whether the field holds further fields; a table of names that people choose is none."""
+    return any(option.get("type") == "object" and not is_table(option) for option in options(field, root))
+
+
+def is_table(option: Schema) -> bool:
+    """Whether a field is an object whose keys are free, such as names and what they stand for."""
+    return option.get("type") == "object" and "properties" not in option
 
 
 def default_of(schema: Schema, root: Schema) -> Any:
@@ -87,8 +92,12 @@ def scalar_paths(schema: Schema, root: Schema, values: dict[str, Any], prefix: s
         if is_group(field, root):
             if isinstance(value, dict):
                 yield from scalar_paths(chosen(field, root, value), root, value, f"{prefix}{name}.")
-        elif name != "kind" and "const" not in field and options(field, root)[0].get("type") != "array":
+        elif name != "kind" and "const" not in field and _holds_one_value(options(field, root)[0]):
             yield prefix + name
+
+
+def _holds_one_value(option: Schema) -> bool:
+    return option.get("type") not in ("array", "object")
 
 
 def completed(
@@ -134,6 +143,17 @@ def parsed(text: str) -> Any:
         return float(text)  # .5 and 1e-4, which JSON has not
     except ValueError:
         return text.strip()
+
+
+def parsed_table(text: str) -> dict[str, Any]:
+    """{"sad": "sorry", "care": None} of "sad: sorry, care:"; an entry without a colon stands for nothing yet."""
+    entries = (part.partition(":") for part in text.split(",") if part.strip())
+    return {name.strip(): parsed(value) if value.strip() else None for name, _, value in entries}
+
+
+def written_table(value: dict[str, Any] | None) -> str:
+    """A table as people type it; ``parsed_table`` reads it back."""
+    return ", ".join(f"{name}: {written(item)}".rstrip() for name, item in (value or {}).items())
 
 
 def written(value: Any) -> str:

@@ -68,7 +68,18 @@ def target_metric(found: Comparison) -> str | None:
     if not found.metrics:
         empty("These runs have no metrics yet.", "Come back when they have told some numbers.")
         return None
-    return st.selectbox("Metric", list(found.metrics), key="target", bind="query-params", width=360)
+    target = st.selectbox("Metric", list(found.metrics), key="target", bind="query-params", width=360)
+    left_out(found, target)
+    return target
+
+
+def left_out(found: Comparison, metric: str | None) -> None:
+    """Name the runs that a chart of a metric cannot show, since what they have of it is NaN or infinite."""
+    places = found.not_finite.get(metric or "", {})
+    if places:
+        titles = names(found)
+        told = ", ".join(f"{titles[place]} ({value})" for place, value in sorted(places.items()))
+        st.caption(f":material/warning: Left out, since their {metric} is not finite: {plain(told)}.")
 
 
 def scatter(found: Comparison, by: str) -> None:
@@ -79,6 +90,7 @@ def scatter(found: Comparison, by: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         x = st.selectbox("Against", list(columns), key="against", bind="query-params", width=320)
         log_x = st.toggle("Log x", key="logx", bind="query-params")
+    left_out(found, x)
     figure = scatter_figure(
         (x, columns[x]),
         (target, found.metrics[target]),

@@ -78,12 +78,12 @@ def collections() -> None:
         with st.container(border=True, key=f"row-{run.id}"):
             st.page_link("views/run.py", label=f"**{plain(run.name)}**", query_params={"run": str(run.id)})
             refused = int(run.headline.get("refused", 0))
-            mark = f" :orange-badge[:material/warning: {refused:,} refused]" if refused else ""
+            mark = f" :orange-badge[:material/warning: {refused:,} rejected]" if refused else ""
             st.markdown(f"{headline(run.headline)}{mark}{synthetic_badge(run.synthetic)}")
             if run.stage == "ingest":
                 st.page_link(
                     "views/launch.py",
-                    label="Look through it",
+                    label="Survey it",
                     icon=":material/search:",
                     query_params={
                         "what": "survey",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import streamlit as st
 
@@ -34,6 +34,9 @@ OF_A_STAGE: dict[str, Part] = {
 }
 OF_A_PARENT = {name: OF_A_STAGE[name] for name in ("Spec", "Lineage", "History")}
 
+WITHOUT_CURVES = ("ingest", "fetch", "survey", "label", "import", "integrity")
+"""Stages that report no number while they run."""
+
 UNTOLD = ("Run", "One run, in every detail.")
 """Title and purpose where there is no run to name the page after."""
 
@@ -57,6 +60,16 @@ def machine(run: RunView) -> None:
     run_machine(run.id)
 
 
+def first_tab(run: RunView, parts: Iterable[str]) -> str:
+    """Where a run's page opens: at its curves, or at its result or log where it has none."""
+    first = next(iter(parts))
+    if run.kind != "stage" or run.latest:
+        return first
+    if run.result is not None:
+        return "Result"
+    return "Log" if run.state.final or run.stage in WITHOUT_CURVES else first
+
+
 def page() -> None:
     run_id = query_id("run")
     if run_id is None:
@@ -71,7 +84,8 @@ def page() -> None:
             raise
         live(head, run, 2)
         parts = OF_A_STAGE if run.kind == "stage" else OF_A_PARENT
-        for name, tab in zip(parts, st.tabs(list(parts), key="tab", bind="query-params"), strict=True):
+        tabs = st.tabs(list(parts), default=first_tab(run, parts), key="tab", bind="query-params")
+        for name, tab in zip(parts, tabs, strict=True):
             if tab.open:
                 with tab:
                     parts[name](run)

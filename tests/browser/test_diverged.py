@@ -108,6 +108,9 @@ def test_a_comparison_and_the_table_name_them(
     page.screenshot(path=pictures / "compare-diverged.png")
     visit(page, f"compare?{query}&part=Differences")
     expect(page.get_by_role("gridcell", name="NaN", include_hidden=True).first).to_have_count(1, timeout=SOON)
+    visit(page, f"compare?{query}&part=Importance&target=val_loss")
+    left_out = page.get_by_text("Left out, since their val_loss is not finite").first
+    expect(left_out).to_contain_text("Rates: all diverge", timeout=SOON)
     visit(page, "runs?query=stage = evaluate&column=name&column=metric.val_loss:last")
     expect(page.get_by_role("cell", name="NaN").first).to_be_visible(timeout=SOON)
     page.screenshot(path=pictures / "runs-diverged.png")

@@ -1,6 +1,7 @@
 """Launching from a form, and data on its way in, in a real browser against the real stack."""
 
 import io
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from playwright.sync_api import Page, expect
 from docs.screenshots import settle
 from vise_client.client import ViseClient
 from vise_client.schemas import DatasetCreate
+from vise_core.specs.tasks import CsvTask
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
@@ -138,6 +140,43 @@ def test_an_archive_becomes_a_data_set_with_samples(stack, page: Page, tmp_path:
     page.get_by_role("link", name="Evaluate on it").click()
     page.get_by_role("heading", name="Launch").wait_for(timeout=SLOW)
     assert in_address(page, "in_dataset").startswith("dataset:")
+
+
+def test_a_list_in_another_dialect_is_proposed_and_the_launch_page_starts_with_it(
+    stack, page: Page, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "listed.zip", "w") as made:
+        for number in range(12):
+            buffer = io.BytesIO()
+            Image.new("RGB", (64, 48), (20 * number, 90, 120)).save(buffer, "JPEG")
+            made.writestr(f"pictures/{number} \u202fAM.jpg", buffer.getvalue())
+        rows = [f"{number} \u202fAM.jpg\t{('joie', 'désir')[number % 2]}" for number in range(12)]
+        made.writestr("all.tsv", "\n".join(["filename\tclass", *rows]).encode("utf-16"))
+    page.goto(f"{stack.url}/data?tab=Add")
+    box(page, "Name").fill("Listed pictures")
+    page.locator("input[type=file]").set_input_files(tmp_path / "listed.zip")
+    page.get_by_text("listed.zip").first.wait_for(timeout=SLOW)
+    page.get_by_role("button", name="Add").last.click()
+    page.get_by_role("heading", name="Listed pictures").wait_for(timeout=SLOW)
+    expect(page.get_by_text(re.compile("12 images · 2 classes .* layout csv"))).to_be_visible(timeout=240_000)
+    page.get_by_role("link", name="Evaluate on it").click()
+    page.get_by_role("heading", name="Launch").wait_for(timeout=SLOW)
+    page.get_by_role("tab", name="YAML").click(timeout=SLOW)
+    expect(page.get_by_label("Spec as YAML")).to_have_value(re.compile("manifest: all.tsv"), timeout=SLOW)
+    assert CsvTask.model_validate(json.loads(in_address(page, "spec"))["task"]) == CsvTask(
+        manifest="all.tsv", delimiter="\t", encoding="utf-16", images="pictures", path_column="filename",
+        label_column="class",
+    )  # fmt: skip
+
+    # Chosen on the launch page itself, the data set brings its task along; what else was set stays.
+    spec = quote('{"epochs":7,"milestones":[5]}')
+    page.goto(f"{stack.url}/launch?what=evaluate&spec={spec}")
+    settle(page)
+    page.get_by_role("combobox", name="Input: dataset").click(timeout=SLOW)
+    page.get_by_role("option", name=re.compile("^Listed pictures")).click(timeout=SLOW)
+    page.wait_for_function("location.search.includes('all.tsv')", timeout=SLOW)
+    spec = json.loads(in_address(page, "spec"))
+    assert (spec["task"]["manifest"], spec["epochs"]) == ("all.tsv", 7)
 
 
 def test_a_token_is_shown_once_and_told_in_the_log(stack, page: Page, vise: ViseClient) -> None:

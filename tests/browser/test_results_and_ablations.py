@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from docs.screenshots import settle
 from vise_client.client import ViseClient
-from vise_client.schemas import RecipeCreate, RunView
+from vise_client.schemas import RecipeCreate, RunCreate, RunView
 from vise_core.specs.ablations import Chain
 from vise_core.specs.recipes import RecipeSpec
 
@@ -134,6 +134,26 @@ def test_figure_7_shows_what_each_model_says_of_the_same_images(
     expect(answers.get_by_text("not run").first).to_be_visible()
     expect(page.get_by_text("synthetic data").first).to_be_visible()
     page.screenshot(path=pictures / "results-figure7.png", full_page=True)
+
+
+def test_results_on_other_splits_stand_apart_with_the_reason(
+    made, visit, vise: ViseClient, page: Page, pictures: Path
+) -> None:
+    run = vise.run(made[STEP.format(method="Random Init")])
+    spec = run.spec | {"splits": run.spec["splits"] | {"seed": 1}}
+    again = vise.create_run(RunCreate(stage="evaluate", spec=spec, inputs=run.inputs, tags=["seeds"]))
+    assert vise.wait_for(again.id, timeout=300).state == "succeeded"
+    visit(page, "results?method=Random Init&backbone=resnet18")
+    table = page.get_by_role("table", name="All evaluations")
+    expect(table.get_by_role("columnheader").filter(has_text="(splits ")).to_have_count(2)
+    row = table.get_by_role("row").filter(has_text="Random Init")
+    expect(row).to_have_count(1)
+    for one in (run.id, again.id):
+        expect(row.locator(f"a[href='run?run={one}']")).to_have_count(1)
+    expect(page.get_by_text(re.compile(r"other splits \(splits 0 and 1: train"))).to_be_visible()
+    page.screenshot(path=pictures / "results-look-alikes.png", full_page=True)
+    visit(page, f"compare?run={run.id}&run={again.id}")
+    expect(page.get_by_text("were measured on the same data and splits")).to_be_visible()
 
 
 def test_an_ablation_is_saved_drawn_and_its_missing_point_launched(

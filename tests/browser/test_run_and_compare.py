@@ -1,14 +1,19 @@
 """A run's page and the comparison of runs, in a real browser over the sample recipe's runs."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from docs.screenshots import settle
-from vise_client.schemas import RunCreate, RunState
+from vise_client.schemas import DatasetCreate, RunCreate, RunState
+from vise_core.specs.recipes import InputRef
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
@@ -149,3 +154,94 @@ def test_runs_that_are_not_there_are_said_to_be_missing(sample, page: Page, visi
     expect(page.get_by_text("1 of these runs are not there any more")).to_be_visible(timeout=SOON)
     visit(page, f"run?run={gone}")
     expect(page.get_by_text("there is no run")).to_be_visible(timeout=SOON)
+
+
+@pytest.fixture(scope="module")
+def leaky(stack, vise) -> dict[str, UUID]:
+    """A data set, posts of which some hold its images and some cannot be read, and the checks of both."""
+    rng = np.random.default_rng(0)
+    root = stack.home / "data"
+    images = []
+    for _ in range(36):
+        blobs = Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8))
+        images.append(blobs.resize((160, 160), Image.Resampling.BICUBIC))
+    for number, image in enumerate(images[:24]):
+        folder = root / "leaky" / ("cat" if number % 2 else "dog")
+        folder.mkdir(parents=True, exist_ok=True)
+        image.save(folder / f"{number:02d}.png")
+    (root / "dirty" / "images").mkdir(parents=True)
+    rows = []
+    for number, image in enumerate(images[6:]):
+        image.save(root / "dirty" / "images" / f"{number}.jpg", quality=90)
+        rows.append(
+            {"id": f"post-{number}", "image": f"{number}.jpg", "comments": ["wow"], "reactions": {"wow": 2}}
+        )
+    rows += [{"id": "post-0", "image": "0.jpg"}, {"id": "no picture", "image": "none.jpg"}]
+    (root / "dirty" / "posts.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n{\n")
+    posts = vise.register_dataset(DatasetCreate(name="Dirty posts", kind="posts", folder="dirty"))
+    task = vise.register_dataset(DatasetCreate(name="Leaky", kind="images", folder="leaky"))
+    ingest = vise.create_run(
+        RunCreate(
+            stage="ingest",
+            name="Ingest dirty posts",
+            spec={"source": {"kind": "jsonl"}},
+            inputs={"source": InputRef(dataset=posts.id)},
+        )
+    )
+    assert vise.wait_for(ingest.id, timeout=240).state is RunState.succeeded
+    checks = vise.create_run(
+        RunCreate(
+            stage="integrity",
+            name="Check the leaky set",
+            spec={"splits": {"count": 1}},
+            inputs={
+                "dataset": InputRef(dataset=task.id),
+                "posts": InputRef(run=ingest.id, artifact="posts"),
+            },
+        )
+    )
+    assert vise.wait_for(checks.id, timeout=240).state is RunState.succeeded
+    return {"ingest": ingest.id, "integrity": checks.id}
+
+
+def test_an_ingest_opens_at_its_counts_and_examples(
+    leaky, page: Page, visit: Callable, pictures: Path
+) -> None:
+    visit(page, f"run?run={leaky['ingest']}")
+    expect(page.get_by_role("tab", name="Result")).to_have_attribute("aria-selected", "true", timeout=SOON)
+    panel = page.get_by_role("tabpanel", name="Result")
+    for title, count in (("posts read", 33), ("posts kept", 30), ("posts rejected", 3)):
+        metric = panel.get_by_test_id("stMetric").filter(has_text=title)
+        expect(metric).to_contain_text(str(count), timeout=SOON)
+    expect(panel.get_by_role("heading", name="Rejected")).to_be_visible(timeout=SOON)
+    expect(page.get_by_role("gridcell", name=re.compile("none.jpg"), include_hidden=True)).not_to_have_count(
+        0, timeout=SOON
+    )
+    expect(page.get_by_text("No points yet")).to_have_count(0)
+    settle(page)
+    page.screenshot(path=pictures / "run-ingest.png", full_page=True)
+
+
+def test_the_checks_open_at_their_pictures_and_lead_to_a_run_without_those_posts(
+    leaky, vise, page: Page, visit: Callable, pictures: Path
+) -> None:
+    found = vise.run(leaky["integrity"]).result
+    assert found["copied_posts"] > 0
+    for width, scheme in ((1280, "light"), (1280, "dark"), (390, "light")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        visit(page, f"run?run={leaky['integrity']}")
+        failed = page.get_by_role("alert").filter(has_text="Test images among the pretraining posts")
+        expect(failed).to_contain_text("Leave those posts out", timeout=SOON)
+        picture = page.get_by_role("img", name=re.compile("beside post-")).first
+        expect(picture).to_be_visible(timeout=SOON)
+        picture.scroll_into_view_if_needed()
+        settle(page)
+        page.screenshot(path=pictures / f"run-integrity-{width}-{scheme}.png", full_page=True)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_role("link", name=f"Leave these {found['copied_posts']} posts out: label again").click()
+    expect(page.get_by_role("combobox", name=re.compile("exclude"))).to_have_value(
+        re.compile("Check the leaky set"), timeout=LONG
+    )
+    settle(page)
+    page.screenshot(path=pictures / "launch-exclude.png", full_page=True)

@@ -60,12 +60,12 @@ def test_formats_lists_every_format_with_row_and_licence(lonely: Vise) -> None:
     assert shown.returncode == 0, shown.stderr
     for name, layout in CHECKPOINT_FORMATS.items():
         assert name in shown.stdout
-        assert layout.row in shown.stdout
-        assert layout.licence in shown.stdout
+        assert all(row in shown.stdout for row in layout.rows)
+        assert layout.licence in shown.stdout, name
 
 
 def test_a_file_is_converted_without_a_server(lonely: Vise, file: Path, tmp_path: Path) -> None:
-    shown = lonely("add", file, "--local", "--output", tmp_path / "made" / "checkpoint")
+    shown = lonely("add", file, "--local", "--output", tmp_path / "made" / "checkpoint", "--format", "in-sup")
     assert shown.returncode == 0, shown.stderr
     assert "r18.pth: torchvision's supervised ImageNet weights" in shown.stdout
     assert "left out: fc.weight: ImageNet classifier" in shown.stdout
@@ -74,15 +74,28 @@ def test_a_file_is_converted_without_a_server(lonely: Vise, file: Path, tmp_path
     assert card.source is not None
     assert card.source.row == "IN-Sup"
     assert [p.name for p in (tmp_path / "made").iterdir()] == ["checkpoint"]
-    again = lonely("add", file, "--local", "--output", tmp_path / "made" / "checkpoint")
+    again = lonely("add", file, "--format", "in-sup", "--local", "--output", tmp_path / "made" / "checkpoint")
     assert (again.returncode, "is there already" in again.stderr) == (1, True)
+
+
+def test_where_the_keys_do_not_tell_the_origin_is_asked_for(lonely: Vise, file: Path, tmp_path: Path) -> None:
+    shown = lonely("add", file, "--local", "--output", tmp_path / "made")
+    assert shown.returncode == 1
+    said = " ".join(shown.stderr.split())
+    assert "If it is one of these, say so: --format in-sup" in said
+    assert "--row with a name of your own" in said
+    assert lonely("add", file, "--format", "dino", "--local", "--output", tmp_path / "made").returncode != 0
+    shown = lonely("add", file, "--row", "my ResNet", "--local", "--output", tmp_path / "made")
+    assert shown.returncode == 0, shown.stderr
+    assert "row: my ResNet; backbone: resnet18" in shown.stdout
+    assert "licence: not stated" in shown.stdout
 
 
 def test_a_file_that_is_none_is_one_sentence(lonely: Vise, tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("hello")
     shown = lonely("add", tmp_path / "text.pth", "--local", "--output", tmp_path / "made")
     assert shown.returncode == 1
-    assert "text.pth: is no file of tensors" in shown.stderr
+    assert "text.pth: it is a text file that begins with 'hello', not weights" in shown.stderr
     assert "Traceback" not in shown.stderr
     assert not (tmp_path / "made").exists()
     assert lonely("add", tmp_path / "text.pth", "--local").returncode == 2
@@ -149,7 +162,7 @@ def _wait_until_up(url: str) -> None:
 
 def test_a_server_takes_a_file_in(served: dict[str, str], file: Path, tmp_path: Path) -> None:
     vise = shell(served)
-    shown = vise("add", file)
+    shown = vise("add", file, "--row", "IN-Sup")
     assert shown.returncode == 0, shown.stderr
     assert "row: IN-Sup; backbone: resnet18, 11,176,512 weights" in shown.stdout
     with ViseClient(served["VISE_API_URL"], served["VISE_TOKEN"]) as client:
@@ -173,5 +186,5 @@ def test_a_server_takes_a_file_in(served: dict[str, str], file: Path, tmp_path: 
     shell_elsewhere = shell({k: v for k, v in served.items() if k != "VISE_DATA_ROOT"})
     elsewhere = shell_elsewhere("add", file)
     assert (elsewhere.returncode, "below its data root" in elsewhere.stderr) == (1, True)
-    assert shell_elsewhere("add", "weights/r18.pth").returncode == 0
+    assert shell_elsewhere("add", "weights/r18.pth", "--format", "in-sup").returncode == 0
     assert vise().returncode == 0

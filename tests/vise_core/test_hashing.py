@@ -6,6 +6,8 @@ import os
 import socket
 import sqlite3
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -218,6 +220,26 @@ def test_without_a_usable_cache_digests_are_the_same(tmp_path, cache, damage, mo
     assert tree_sha256(tmp_path) != right
     if holder is not None:
         holder.close()
+
+
+def _hash_often(folder: Path, times: int) -> None:
+    hashing.SETTLED_NS = -(10**12)
+    for _ in range(times):
+        (folder / f"{os.getpid()}.txt").write_text(str(time.time_ns()))
+        rows = {row["path"]: row["sha256"] for row in manifest(folder)}
+        own = folder / f"{os.getpid()}.txt"
+        assert rows[own.name] == file_sha256(own)
+
+
+def test_several_processes_share_the_cache(tmp_path):
+    for number in range(20):
+        (tmp_path / f"shared-{number}").write_text(str(number))
+    with ProcessPoolExecutor(4, mp_context=get_context("fork")) as pool:
+        done = [pool.submit(_hash_often, tmp_path, 10) for _ in range(4)]
+        for each in done:
+            each.result()
+    right = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()}
+    assert {row["path"]: row["sha256"] for row in manifest(tmp_path)} == right
 
 
 def test_a_cache_that_grew_too_large_is_emptied(cache, monkeypatch):

@@ -101,6 +101,18 @@ def test_odd_uploads_get_an_answer_bad_ones_a_sentence_and_the_service_goes_on(a
     assert predict(api, odd["plain"]).status_code == 200
 
 
+def test_what_an_upload_says_of_itself_is_not_kept(api) -> None:
+    secret = b"48.8584N 2.2945E"
+    data = encode(photograph(), "JPEG", comment=secret, xmp=secret, exif=b"Exif\0\0" + secret) + secret
+    asked = predict(api, data, keep="true").json()
+    picture = api.get(f"{PREFIX}/predictions/{asked['id']}/picture").content
+    row = api.get(f"{PREFIX}/predictions", params={"limit": 1}).json()["items"][0]
+    for kept in (picture, base64.b64decode(row["thumbnail_jpg"])):
+        assert kept.startswith(b"\xff\xd8")
+        assert secret not in kept
+        assert set(Image.open(io.BytesIO(kept)).info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+
+
 def test_the_class_the_method_and_the_strength_are_the_user_s(api) -> None:
     data = encode(photograph(), "PNG")
     for method in ("cam", "gradcam"):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import mmap
 import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from vise_core.names import printable_name
 from vise_core.specs.data import UnpackLimits
 
-from .member_names import BadArchive, MemberName, StrangeName, member_name, zip_names
+from .member_names import UTF8_FLAG, BadArchive, MemberName, StrangeName, member_name, zip_names
 
 CHUNK = 2**20
 EXAMPLES = 20
@@ -51,6 +53,54 @@ class Unpacked:
         self.rejected[error.reason] = self.rejected.get(error.reason, 0) + 1
         if len(self.examples) < EXAMPLES:
             self.examples.append({"path": error.name, "reason": error.reason, "message": str(error)})
+
+
+@contextmanager
+def open_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip, also one that marks names as UTF-8 that are not: those are read without the mark."""
+    with archive.open("rb") as file:
+        try:
+            opened = zipfile.ZipFile(file)
+        except UnicodeDecodeError:
+            # A private copy: the file itself stays as it is, and only pages that are changed take memory.
+            with _Copy(file.fileno(), 0, access=mmap.ACCESS_COPY) as copy:
+                _unmark(copy)
+                with zipfile.ZipFile(cast(IO[bytes], copy)) as unmarked:
+                    yield unmarked
+            return
+        with opened:
+            yield opened
+
+
+class _Copy(mmap.mmap):
+    """What zipfile asks of a file."""
+
+    def seekable(self) -> bool:
+        return True
+
+
+def _unmark(data: mmap.mmap) -> None:
+    """Take the mark of UTF-8 from the entries of the directory whose names are not."""
+    end = data.rfind(b"PK\x05\x06")
+    at = data.find(b"PK\x01\x02", max(0, end - int.from_bytes(data[end + 12 : end + 16], "little")))
+    while 0 <= at < end and data[at : at + 4] == b"PK\x01\x02":
+        name, extra, comment = (int.from_bytes(data[at + n : at + n + 2], "little") for n in (28, 30, 32))
+        flags = int.from_bytes(data[at + 8 : at + 10], "little")
+        if flags & UTF8_FLAG and not _is_utf8(data[at + 46 : at + 46 + name]):
+            unmarked = (flags & ~UTF8_FLAG).to_bytes(2, "little")
+            data[at + 8 : at + 10] = unmarked
+            local = int.from_bytes(data[at + 42 : at + 46], "little")
+            if data[local : local + 4] == b"PK\x03\x04":
+                data[local + 6 : local + 8] = unmarked
+        at += 46 + name + extra + comment
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def is_archive(path: Path) -> bool:
@@ -132,7 +182,7 @@ def _members(archive: Path, done: Unpacked) -> Iterator[Member]:
 
 
 def _zip_members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
-    with zipfile.ZipFile(archive) as opened:
+    with open_zip(archive) as opened:
         entries = opened.infolist()
         for info, name in zip(entries, zip_names(entries), strict=True):
             if info.is_dir():

@@ -47,8 +47,10 @@ def recognise(folder: Path, kind: DataKind) -> Layout:
 
 
 def _posts(folder: Path) -> Layout:
-    if (unwrapped(folder) / "index.json").is_file() and any(unwrapped(folder).glob("shard-*.tar")):
-        return "shards"
+    if folder.is_dir():
+        inner = unwrapped(folder)
+        if (inner / "index.json").is_file() and any(inner.glob("shard-*.tar")):
+            return "shards"
     guessed = guess_source(folder)
     return guessed["kind"] if guessed is not None else "unknown"
 

@@ -119,7 +119,7 @@ def survey(
 
 
 def _recognised(folder: Path, kind: DataKind) -> tuple[Layout, Task | None]:
-    if not folder.is_dir():
+    if not folder.is_dir() and kind != "posts":
         return "weights", None
     return task_of(folder) if kind == "images" else (recognise(folder, kind), None)
 

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from vise_core.errors import BadInput, Stopped
+from vise_core.posts.exclusions import excluded_keys, tell_exclusions
 from vise_core.posts.records import Post
 from vise_core.posts.shards import ShardIndex
 from vise_core.posts.subsets import in_cluster_subset
@@ -53,6 +54,7 @@ class Counts:
     with_reactions: int = 0
     unlabelled: int = 0
     held_for_clusters: int = 0
+    excluded: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -68,11 +70,14 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     done = len(index.shards) - len(todo)
     if done:
         reporter.log(f"{done} shards were labelled before; going on with {len(todo)}.")
+    exclude = inputs.get("exclude")
+    names = excluded_keys(exclude)
     label = partial(
         label_shard,
         inputs["posts"],
         inputs["clusterer"],
         state,
+        exclude=exclude,
         device=spec.compute.device,
         run=uuid4().hex,
     )
@@ -87,6 +92,7 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
         (Counts(**json.loads(_counts_file(state, n).read_bytes())) for n in range(len(index.shards))),
         Counts(),
     )
+    unmatched = tell_exclusions(reporter, len(names), counts.excluded) if exclude is not None else 0
     if counts.posts == 0:
         raise BadInput(
             "posts: not one post got a label; cluster on more posts, or check that posts have comments"
@@ -114,7 +120,11 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     }
     (folder / "labels.json").write_text(json.dumps(facts, indent=1) + "\n")
     reporter.artifact("labels", folder)
-    return LabelResult(synthetic=synthetic, **{f.name: getattr(counts, f.name) for f in fields(counts)})
+    return LabelResult(
+        synthetic=synthetic,
+        exclude_unmatched=unmatched,
+        **{f.name: getattr(counts, f.name) for f in fields(counts)},
+    )
 
 
 def label_shard(
@@ -123,6 +133,7 @@ def label_shard(
     state: Path,
     number: int,
     *,
+    exclude: Path | None = None,
     device: str = "auto",
     run: str | None = None,
 ) -> int:
@@ -133,7 +144,9 @@ def label_shard(
     clusterer = _clusterer(clusterer_folder, device, run)
     counts, batches = Counts(), []
     with threadpool_limits(limits=1):
-        for held, batch in _batches(ShardIndex.open(posts), number, clusterer):
+        for excluded, held, batch in _batches(
+            ShardIndex.open(posts), number, clusterer, excluded_keys(exclude)
+        ):
             labels = clusterer.label(batch)
             rows = [
                 {"post_id": post.id, "key": post.key, "comment_labels": c, "reaction_label": r}
@@ -147,6 +160,7 @@ def label_shard(
                 with_reactions=sum(row["reaction_label"] is not None for row in rows),
                 unlabelled=len(batch) - len(rows),
                 held_for_clusters=held,
+                excluded=excluded,
             )
     table = pa.concat_tables(batches) if batches else SCHEMA.empty_table()
     pq.write_table(table, _label_file(state, number))
@@ -173,12 +187,15 @@ def shuffle_labels(tables: list[pa.Table], seed: int) -> list[pa.Table]:
     return [shuffled.slice(start, len(t)) for start, t in zip(starts[:-1].tolist(), tables, strict=True)]
 
 
-def _batches(index: ShardIndex, number: int, clusterer: Clusterer) -> Iterator[tuple[int, list[Post]]]:
-    """(posts held back for the clusters, posts to label), a bounded number at a time."""
+def _batches(
+    index: ShardIndex, number: int, clusterer: Clusterer, exclude: frozenset[str]
+) -> Iterator[tuple[int, int, list[Post]]]:
+    """(posts excluded, posts held back for the clusters, posts to label), a bounded number at a time."""
     stream = index.iterate_posts(number)
     while batch := list(islice(stream, _BATCH)):
-        free = [post for post in batch if not in_cluster_subset(post.id, clusterer.spec.subset)]
-        yield len(batch) - len(free), free
+        allowed = [post for post in batch if not exclude or post.key not in exclude]
+        free = [post for post in allowed if not in_cluster_subset(post.id, clusterer.spec.subset)]
+        yield len(batch) - len(allowed), len(allowed) - len(free), free
 
 
 @contextmanager

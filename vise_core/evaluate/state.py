@@ -84,7 +84,7 @@ class State:
             plain = {key: value.detach().cpu().contiguous() for key, value in values.items()}
             save_file(plain, self._next / f"{name}.safetensors")
         (self._next / "state.json").unlink(missing_ok=True)
-        (self._next / "state.json").write_text(json.dumps({"facts": facts}))
+        (self._next / "state.json").write_text(json.dumps({"facts": facts}, allow_nan=False))
         if self._folder.exists():
             self._folder.rename(self._old)
         self._next.rename(self._folder)

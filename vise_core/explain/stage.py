@@ -53,7 +53,7 @@ def run(spec: ExplainSpec, inputs: dict[str, Path], workspace: Path, reporter: R
     result = _summary(rows, images.synthetic or bool(classifier.metadata.get("synthetic")))
     listing = workspace / "explanations.json"
     facts = {"method": spec.method, "target": spec.target, "synthetic": result.synthetic, "images": rows}
-    listing.write_text(json.dumps(facts, indent=1) + "\n")
+    listing.write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n")
     reporter.artifact("overlays", overlays)
     reporter.artifact("explanations", listing)
     return result

@@ -14,14 +14,16 @@ from uuid import uuid4
 from zipfile import BadZipFile
 
 import numpy as np
+import PIL
 
 from vise_core.hash_cache import cache_folder
 from vise_core.hashing import file_sha256, tree_sha256
+from vise_core.posts.images import DECODING
 from vise_core.posts.shards import ShardIndex
 
 from .fingerprints import Fingerprints, Told, fingerprint_files, fingerprint_shard
 
-FORMAT = "fingerprints-1"
+FORMAT = f"fingerprints-1-{DECODING}"
 """To be raised when small pictures or hashes change."""
 
 
@@ -68,7 +70,8 @@ def shard_fingerprints(
 
 
 def _kept(cache: Path, key: str, make: Callable[[], Fingerprints]) -> Fingerprints:
-    path = cache / f"{FORMAT}-{key}.npz"
+    # Another Pillow may decode to other pixels.
+    path = cache / f"{FORMAT}-{PIL.__version__}-{key}.npz"
     found = _read(path)
     if found is None:
         found = make()

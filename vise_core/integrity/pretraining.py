@@ -48,6 +48,7 @@ class PostsFound:
     copies: (n_images,) int64, posts with a copy that is not the same file.
     first: image → the nearest post found for it.
     crowded: images with so many look-alikes that only the nearest were looked at.
+    pairs: every (image, post) that was found.
     """
 
     posts: int
@@ -55,6 +56,7 @@ class PostsFound:
     copies: npt.NDArray[np.int64]
     first: dict[int, PostCopy]
     crowded: int
+    pairs: tuple[PostCopy, ...] = ()
 
 
 def labelled_keys(labels: Path, shard: str) -> set[str]:
@@ -85,6 +87,7 @@ def find_in_posts(
     index = ShardIndex.open(posts)
     identical, copies = (np.zeros(len(prints), dtype=np.int64) for _ in range(2))
     first: dict[int, PostCopy] = {}
+    pairs: list[PostCopy] = []
     compared = crowded = 0
     for number, shard in enumerate(index.shards):
         theirs = shard_fingerprints(posts, number, cache, processes=processes, told=told)
@@ -101,11 +104,41 @@ def find_in_posts(
         np.add.at(copies, matches.first[~matches.identical], 1)
         columns = (matches.first, matches.second, matches.identical, matches.mirrored, matches.difference)
         for image, row, same, mirrored, difference in zip(*(c.tolist() for c in columns), strict=True):
+            kind = "identical" if same else "mirrored copy" if mirrored else "copy"
+            copy = PostCopy(image, int(index.starts[number]) + int(rows[row]), kind, difference)
+            pairs.append(copy)
             known = first.get(image)
             if known is None or (not same, difference) < (known.kind != "identical", known.difference):
-                kind = "identical" if same else "mirrored copy" if mirrored else "copy"
-                first[image] = PostCopy(image, int(index.starts[number]) + int(rows[row]), kind, difference)
-    return PostsFound(compared, identical, copies, first, crowded)
+                first[image] = copy
+    return PostsFound(compared, identical, copies, first, crowded, tuple(pairs))
+
+
+@dataclass(frozen=True)
+class FoundPost:
+    """A post that is a copy of an image of the task. ``reported``: of one that a result is reported on."""
+
+    post_id: str
+    image: str
+    kind: str
+    difference: float
+    reported: bool
+
+
+def found_posts(
+    images: LabelledImages, splits: Sequence[Split], found: PostsFound, index: ShardIndex
+) -> list[FoundPost]:
+    """All of them, not examples only, in the order of the posts. Reported is what any of the splits reports on."""
+    reported = {int(image) for split in splits for image in reported_part(split)}
+    return [
+        FoundPost(
+            index.read_post(copy.post).id,
+            images.relative_path(copy.image),
+            copy.kind,
+            round(copy.difference, 3),
+            copy.image in reported,
+        )
+        for copy in sorted(found.pairs, key=lambda copy: (copy.post, copy.image))
+    ]
 
 
 def pretraining_overlap(

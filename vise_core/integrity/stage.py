@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from PIL import Image
 
 from vise_core.engagement.labels import read_label_facts
 from vise_core.errors import BadImage, Stopped
+from vise_core.posts import exclusions
 from vise_core.posts.images import open_image
 from vise_core.posts.shards import ShardIndex
 from vise_core.reporter import Reporter
@@ -22,9 +25,11 @@ from .evaluation import not_run, perceptual_overlap, tell
 from .fingerprints import Fingerprints, Told
 from .overlap import identical_links, reported_part, split_overlap
 from .pretraining import (
+    FoundPost,
     PostCopy,
     cluster_leak,
     find_in_posts,
+    found_posts,
     nearest_posts,
     pretraining_overlap,
     subset_rule,
@@ -51,8 +56,9 @@ def run(spec: IntegritySpec, inputs: dict[str, Path], workspace: Path, reporter:
     for check in _overlap(spec, images, splits, prints):
         checks.append(_with_pictures(check, pairs, _task_images(images, check)))
     posts = 0
+    copies: list[FoundPost] = []
     if "posts" in inputs:
-        check = _posts_check(spec, inputs, images, splits, prints, pairs, reporter)
+        check, copies = _posts_check(spec, inputs, images, splits, prints, pairs, reporter)
         posts = int(check.counts["posts"])
         checks.append(check)
     else:
@@ -60,16 +66,22 @@ def run(spec: IntegritySpec, inputs: dict[str, Path], workspace: Path, reporter:
             not_run("pretraining_overlap", "No posts were given: add the input posts, made by ingest.")
         )
     checks += _label_checks(spec, inputs)
+    exclude = list(dict.fromkeys(copy.post_id for copy in copies if copy.reported))
     result = IntegrityResult(
         task=images.name,
         images=len(images),
         posts=posts,
+        copied_posts=len(exclude),
         report=IntegrityReport(checks=tuple(checks)),
         synthetic=images.synthetic or _says_synthetic(inputs),
     )
     tell(result.report, reporter)
     path = workspace / "integrity.json"
-    path.write_text(result.model_dump_json(indent=1, exclude={"provenance"}) + "\n")
+    content = result.model_dump(mode="json", exclude={"provenance"})
+    if "posts" in inputs:
+        content[exclusions.KEY] = exclude
+        _write_copies(pairs / "copies.csv", copies)
+    path.write_text(json.dumps(content, indent=1) + "\n")
     reporter.artifact("integrity", path)
     reporter.artifact("pairs", pairs)
     return result
@@ -97,7 +109,7 @@ def _posts_check(
     prints: Fingerprints,
     pairs: Path,
     reporter: Reporter,
-) -> IntegrityCheck:
+) -> tuple[IntegrityCheck, list[FoundPost]]:
     index = ShardIndex.open(inputs["posts"])
     found = find_in_posts(
         prints,
@@ -117,7 +129,22 @@ def _posts_check(
             lambda: open_image(index.read_image(copy.post)),
         )
 
-    return _with_pictures(check, pairs, [opened(copy) for copy in shown])
+    copies = found_posts(images, splits, found, index)
+    if found.crowded:
+        reporter.log(
+            f"{found.crowded} images have so many look-alikes that only the nearest posts were compared: after these "
+            "posts are left out, check again",
+            level="warning",
+        )
+    return _with_pictures(check, pairs, [opened(copy) for copy in shown]), copies
+
+
+def _write_copies(path: Path, copies: list[FoundPost]) -> None:
+    """Every pair that was found, for people and spreadsheets."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(("post_id", "image", "kind", "difference", "reported"))
+        table.writerows((c.post_id, c.image, c.kind, c.difference, int(c.reported)) for c in copies)
 
 
 def _label_checks(spec: IntegritySpec, inputs: dict[str, Path]) -> list[IntegrityCheck]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from .backbones import Backbone, empty_backbone
 from .card import CheckpointCard, Source, apply_card, read_card
-from .tensors import fill, read_tensors, write_tensors
+from .tensors import load_into, write_tensors
 
 
 def save_checkpoint(
@@ -64,8 +64,7 @@ def load_backbone(folder: Path) -> Backbone:
     """
     card = load_card(folder)
     backbone = empty_backbone(card.backbone)
-    path = folder / "backbone.safetensors"
-    fill(backbone.trunk, read_tensors(path), path.name)
+    load_into(backbone.trunk, folder / "backbone.safetensors")
     apply_card(backbone, card)
     return backbone
 
@@ -76,8 +75,7 @@ def load_heads(folder: Path) -> dict[str, nn.Linear]:
     features = empty_backbone(card.backbone).feature_dim
     with torch.device("meta"):
         heads = nn.ModuleDict({name: nn.Linear(features, classes) for name, classes in card.heads.items()})
-    path = folder / "heads.safetensors"
-    fill(heads, read_tensors(path), path.name)
+    load_into(heads, folder / "heads.safetensors")
     return {name: head for name, head in heads.items() if isinstance(head, nn.Linear)}
 
 

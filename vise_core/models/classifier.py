@@ -14,7 +14,7 @@ from vise_core.errors import BadCheckpoint, BadInput
 from .backbones import Backbone, empty_backbone
 from .card import PredictorCard, apply_card, read_card
 from .checkpoint import resize_for
-from .tensors import fill, read_tensors, write_tensors
+from .tensors import load_into, write_tensors
 
 CARD_FIELDS = ("method", "task", "synthetic")
 
@@ -101,9 +101,8 @@ def load_classifier(folder: Path) -> ImageClassifier:
     backbone = empty_backbone(card.backbone)
     with torch.device("meta"):
         head = nn.Linear(backbone.feature_dim, len(card.classes))
-    path = folder / "model.safetensors"
     parts = nn.ModuleDict({"backbone": backbone.trunk, "head": head})
-    fill(parts, read_tensors(path), path.name)
+    load_into(parts, folder / "model.safetensors")
     apply_card(backbone, card)
     classifier = ImageClassifier(backbone, head, card.classes)
     # The card's own value, where it was not the usual proportion.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from vise_core.errors import BadInput, Stopped
+import torch
+
+from vise_core.errors import BadCheckpoint, BadInput, Stopped
 from vise_core.reporter import Reporter
 from vise_core.specs.models import ImportResult, ImportSpec
 
+from .backbones import Backbone
 from .checkpoint import save_checkpoint
 from .formats import Published, read_published
 from .formats.contents import CARD_FILE
@@ -20,9 +22,10 @@ def run(spec: ImportSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
         raise Stopped("stopped on request; nothing was read yet")
     path = chosen_file(inputs["file"], spec.file)
     reporter.log(f"reading {path.name}; tensors only, nothing in it is run")
-    published = read_published(path, format=spec.format, sha256=spec.sha256)
-    if spec.row:
-        published = replace(published, row=spec.row)
+    published = read_published(
+        path, format=spec.format, row=spec.row, network=spec.network, sha256=spec.sha256
+    )
+    check_features(published.backbone)
     _tell(published, reporter)
     folder = workspace / "checkpoint"
     save_checkpoint(
@@ -42,6 +45,19 @@ def run(spec: ImportSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
         parameters=sum(weight.numel() for weight in published.backbone.parameters()),
         dropped=published.dropped,
     )
+
+
+def check_features(backbone: Backbone) -> None:
+    """Weights may be finite one by one and still give features that are not. Raises BadCheckpoint."""
+    grey = torch.zeros(1, 3, backbone.image_size, backbone.image_size)
+    was_training = backbone.training
+    with torch.inference_mode():
+        features = backbone.eval()(grey)
+    backbone.train(was_training)
+    if not bool(torch.isfinite(features).all()):
+        raise BadCheckpoint(
+            "the features that it gives for a grey image are not finite, so its weights cannot be used"
+        )
 
 
 def chosen_file(place: Path, name: str | None) -> Path:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vise_core.errors import BadCheckpoint, Diverged
+
+from .files.safetensor import read_header
 
 MAX_JSON_BYTES = 16 * 2**20
 
@@ -28,40 +29,40 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, path)
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. Raises BadCheckpoint where it is none."""
+def load_into(module: nn.Module, path: Path) -> None:
+    """Fill a module (perhaps on the meta device) from a safetensors file of exactly its tensors.
+
+    Names, shapes and types are compared with the file's header before any data is read. Raises BadCheckpoint.
+    """
     try:
-        return load_file(path)
+        check_layout(read_header(path)[0], module.state_dict(), path.name)
+        tensors = load_file(path)
     except FileNotFoundError as error:
         raise BadCheckpoint(
             f"{path.parent}: no {path.name}; the folder is not whole, copy it again"
         ) from error
+    except BadCheckpoint as error:
+        named = str(error).startswith(f"{path.name}: ")
+        raise BadCheckpoint(str(error) if named else f"{path.name}: {error}") from error
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise BadCheckpoint(f"{path.name}: not a safetensors file ({error})") from error
+    fill(module, tensors, path.name)
 
 
-def read_torch_tensors(path: Path) -> dict[str, Tensor]:
-    """A plain state dict that ``torch.save`` wrote; a pickle with anything but tensors in it is refused.
+class Shaped(Protocol):
+    """What has a shape and a type: a tensor, or what a header states of one."""
 
-    Raises BadCheckpoint.
-    """
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        # torch's message explains how to switch the protection off; its first line is enough here.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadCheckpoint(
-            f"{path.name}: not a file of plain tensors, it was not loaded ({reason})"
-        ) from error
-    if not isinstance(loaded, dict) or not all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in loaded.items()
-    ):
-        raise BadCheckpoint(f"{path.name}: holds something else than named tensors")
-    return dict(loaded)
+    @property
+    def shape(self) -> torch.Size: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
 
 
-def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
-    """Raise BadCheckpoint unless names, shapes and types are exactly those expected and all is finite."""
+def check_layout(
+    tensors: Mapping[str, Shaped], expected: Mapping[str, Shaped], source: str, *, types: bool = True
+) -> None:
+    """Raise BadCheckpoint unless names, shapes and types are exactly those expected. No value is looked at."""
     missing, unexpected = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
     if missing or unexpected:
         raise BadCheckpoint(
@@ -74,10 +75,27 @@ def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor],
             raise BadCheckpoint(
                 f"{source}: {name} has shape {tuple(tensor.shape)}, expected {tuple(wanted.shape)}"
             )
-        if tensor.dtype != wanted.dtype:
+        if types and tensor.dtype != wanted.dtype:
             raise BadCheckpoint(f"{source}: {name} is {tensor.dtype}, expected {wanted.dtype}")
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+
+
+def check_values(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Raise BadCheckpoint for a value that no training leaves behind: NaN, infinity, a negative variance."""
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            continue
+        if not bool(torch.isfinite(tensor).all()):
             raise BadCheckpoint(f"{source}: {name} holds NaN or infinity; the training behind it diverged")
+        if name.endswith("running_var") and bool((tensor < 0).any()):
+            raise BadCheckpoint(
+                f"{source}: {name} holds {float(tensor.min()):.4g}; a variance is never negative, the file is damaged"
+            )
+
+
+def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
+    """Raise BadCheckpoint unless names, shapes and types are exactly those expected and all values are possible."""
+    check_layout(tensors, expected, source)
+    check_values(tensors, source)
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

@@ -24,7 +24,8 @@ from vise_core.specs.backbones import BACKBONES
 
 from .backbones import RGB, Backbone, empty_backbone
 from .download import Progress, download
-from .tensors import fill, read_torch_tensors
+from .files.reading import plain_tensors
+from .tensors import check_layout, fill
 
 Tensors = dict[str, Tensor]
 _COUNTER = ".num_batches_tracked"
@@ -182,11 +183,14 @@ def load(name: str, backbone: str, *, progress: Progress | None = None) -> Backb
 def load_file(entry: WeightsEntry, backbone: str, path: Path) -> Backbone:
     """The same from a file that is at hand. Raises BadCheckpoint."""
     model = empty_backbone(backbone)
+    tensors = plain_tensors(path)
     try:
-        tensors = entry.adapt(read_torch_tensors(path), model.trunk.state_dict())
+        tensors = entry.adapt(tensors, model.trunk.state_dict())
     except BadCheckpoint as error:
         raise BadCheckpoint(f"{path.name}: {error}") from error
-    fill(model.trunk, tensors, path.name)
+    # The file's tensors are views of it: they are copied once they are known to be the network's.
+    check_layout(tensors, model.trunk.state_dict(), path.name)
+    fill(model.trunk, {name: tensor.clone() for name, tensor in tensors.items()}, path.name)
     model.mean, model.std = entry.mean, entry.std
     return model
 

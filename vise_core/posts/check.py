@@ -103,6 +103,7 @@ class PostChecker:
         self.tally = tally
         self.notes = Notes()
         self._folder = folder
+        self._root = folder.resolve() if folder is not None else None
         self._mapping = mapping_of(spec)
         self._seen = Seen(database, tally.read)
 
@@ -144,8 +145,8 @@ class PostChecker:
 
     def _check(self, raw: RawPost) -> PostRecord | None:
         tally = self.tally
-        if isinstance(raw.image, Path) and self._folder is not None:
-            self._seen.name(_below(self._folder, raw.image), tally.read)
+        if isinstance(raw.image, Path) and self._root is not None:
+            self._seen.name(_below(self._root, raw.image.resolve()), tally.read)
         try:
             if raw.refused is not None:
                 raise raw.refused
@@ -243,10 +244,9 @@ def source_of(spec: IngestSpec, inputs: dict[str, Path]) -> Path | None:
     return inputs["source"]
 
 
-def _below(folder: Path, path: Path) -> str:
-    root = folder.resolve()
-    resolved = path.resolve()
-    return resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else path.as_posix()
+def _below(root: Path, path: Path) -> str:
+    """The path as seen from the root; both are resolved."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
 def _digest(text: str) -> bytes:

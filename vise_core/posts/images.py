@@ -32,6 +32,9 @@ MAX_BYTES: Final = 64 * 2**20
 MAX_SIDE: Final = 65_500
 """JPEG can hold no longer side."""
 
+DECODING: Final = 2
+"""To be raised when the pixels of any file change: what is kept of pixels between runs is named by it."""
+
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """What Pillow opens. It reads MPO as JPEG and APNG as PNG; HEIC goes to pillow-heif."""
 JPEG_QUALITY: Final = 90

@@ -47,6 +47,7 @@ class LabelTable:
     reactions: (n,) int32, NO_LABEL where there is none.
     clusters: number of clusters of each signal.
     synthetic: whether posts or labels come from sample data.
+    excluded: posts that were left out because the user named them.
     """
 
     images: Ints
@@ -55,6 +56,7 @@ class LabelTable:
     reactions: npt.NDArray[np.int32]
     clusters: dict[Signal, int]
     synthetic: bool
+    excluded: int = 0
 
     def __len__(self) -> int:
         return len(self.images)
@@ -82,12 +84,19 @@ class LabelTable:
 
 
 def read_labels(
-    folder: Path, posts: ShardIndex, signals: Sequence[Signal], *, limit: int | None = None, seed: int = 0
+    folder: Path,
+    posts: ShardIndex,
+    signals: Sequence[Signal],
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    exclude: frozenset[str] = frozenset(),
 ) -> LabelTable:
     """The labels of a ``labels`` artifact, in the order of the shards.
 
     Posts without a label of any of ``signals`` are left out: they could teach nothing. With ``limit`` the
-    posts of lowest ``pretrain_rank`` stay, so that a smaller subset lies within a larger one of that seed.
+    posts of lowest ``pretrain_rank`` stay, so that a smaller subset lies within a larger one of that seed. Posts whose
+    key is in ``exclude`` are left out first.
     Raises BadInput, naming the file and the post.
     """
     facts = _facts(folder)
@@ -107,7 +116,8 @@ def read_labels(
         usable |= lengths > 0
     if "reactions" in signals:
         usable |= reactions != NO_LABEL
-    kept = np.flatnonzero(usable)
+    excluded = usable & ~allowed_rows(posts, images, exclude)
+    kept = np.flatnonzero(usable & ~excluded)
     if limit is not None:
         kept = np.sort(kept[np.argsort(ranks[kept], kind="stable")[:limit]])
     stays = np.zeros(len(images), dtype=bool)
@@ -119,15 +129,31 @@ def read_labels(
         reactions=reactions[kept],
         clusters=clusters,
         synthetic=posts.synthetic or bool(facts["synthetic"]),
+        excluded=int(excluded.sum()),
     )
 
 
-def unlabelled(posts: ShardIndex, *, limit: int | None = None, seed: int = 0) -> LabelTable:
+def allowed_rows(posts: ShardIndex, images: Ints, exclude: frozenset[str]) -> npt.NDArray[np.bool_]:
+    """(n,) bool: whether the posts at these places of the index may be learnt from."""
+    allowed = np.ones(len(posts), dtype=bool)
+    if exclude:
+        for number in range(len(posts.shards)):
+            keys = posts.keys(number)
+            start = int(posts.starts[number])
+            allowed[start : start + len(keys)] = [key not in exclude for key in keys]
+    return allowed[images]
+
+
+def unlabelled(
+    posts: ShardIndex, *, limit: int | None = None, seed: int = 0, exclude: frozenset[str] = frozenset()
+) -> LabelTable:
     """Every post, without a label; with ``limit`` those of lowest ``pretrain_rank``, as in ``read_labels``."""
-    images = np.arange(len(posts), dtype=np.int64)
+    everything = np.arange(len(posts), dtype=np.int64)
+    images = everything[allowed_rows(posts, everything, exclude)]
+    excluded = len(everything) - len(images)
     if limit is not None:
-        ranks = [pretrain_rank(post.id, seed) for post in posts.iterate_posts()]
-        images = np.sort(np.argsort(np.array(ranks, dtype=np.uint64), kind="stable")[:limit])
+        ranks = np.array([pretrain_rank(post.id, seed) for post in posts.iterate_posts()], dtype=np.uint64)
+        images = np.sort(images[np.argsort(ranks[images], kind="stable")[:limit]])
     return LabelTable(
         images=images,
         comment_ids=np.empty(0, dtype=np.int32),
@@ -135,6 +161,7 @@ def unlabelled(posts: ShardIndex, *, limit: int | None = None, seed: int = 0) ->
         reactions=np.full(len(images), NO_LABEL, dtype=np.int32),
         clusters={"comments": 0, "reactions": 0},
         synthetic=posts.synthetic,
+        excluded=excluded,
     )
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from vise_core.errors import MissingInput
 from vise_core.models.checkpoint import save_checkpoint
+from vise_core.posts.exclusions import excluded_keys, tell_exclusions
 from vise_core.posts.shards import ShardIndex
 from vise_core.reporter import Reporter
 from vise_core.specs.pretrain import PretrainResult, PretrainSpec
@@ -23,6 +24,10 @@ from .trainer import Trained, build_network, train
 def run(spec: PretrainSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> PretrainResult:
     """Artifact: ``checkpoint``. Resumes exactly from ``workspace/state``."""
     posts, labels = _read(spec, inputs)
+    unmatched = 0
+    if "exclude" in inputs:
+        names = excluded_keys(inputs["exclude"])
+        unmatched = tell_exclusions(reporter, len(names), sum(key in names for key in posts.keys()))  # noqa: SIM118
     with process_group(spec.compute, _follow, spec, inputs, workspace) as group:
         if group.leads:
             # Without labels, every post is taken.
@@ -59,6 +64,8 @@ def run(spec: PretrainSpec, inputs: dict[str, Path], workspace: Path, reporter: 
         final_losses=trained.losses,
         final_measures=trained.measures,
         images_per_second=trained.images_per_second,
+        excluded=labels.excluded,
+        exclude_unmatched=unmatched,
     )
 
 
@@ -91,13 +98,19 @@ def _read(spec: PretrainSpec, inputs: dict[str, Path]) -> tuple[ShardIndex, Labe
     may include the cluster subset: where no engagement is learnt, none can leak.
     """
     posts = ShardIndex.open(inputs["posts"])
+    exclude = excluded_keys(inputs.get("exclude"))
     if "labels" in inputs:
         return posts, read_labels(
-            inputs["labels"], posts, spec.signals, limit=spec.posts_limit, seed=spec.seed
+            inputs["labels"],
+            posts,
+            spec.signals,
+            limit=spec.posts_limit,
+            seed=spec.seed,
+            exclude=exclude,
         )
     if OBJECTIVES[spec.objective].needs_labels:
         raise MissingInput(f"objective is {spec.objective}: give the input 'labels', made by label")
-    return posts, unlabelled(posts, limit=spec.posts_limit, seed=spec.seed)
+    return posts, unlabelled(posts, limit=spec.posts_limit, seed=spec.seed, exclude=exclude)
 
 
 def _train(

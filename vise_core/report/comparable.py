@@ -170,9 +170,9 @@ def reasons(name: str, variants: Sequence[MeasuredOn]) -> dict[str, str]:
         other = min(
             others, key=lambda each: (bool(data_difference(one, each)), each.data_digest != one.data_digest)
         )
-        difference = (
-            data_difference(one, other) or f"other splits ({'; '.join(split_differences(one, other))})"
-        )
+        difference = data_difference(one, other)
+        if not difference:
+            difference = f"other splits ({'; '.join(split_differences(one, other))})"
         found[one.key] = (
             f"{titled(name, named[one.key])}: {difference} than {titled(name, named[other.key])}; not compared with "
             "each other"

@@ -67,7 +67,8 @@ class SurveySpec(Spec):
     kind: DataKind = "images"
     samples: int = Field(24, ge=0, le=200, description="Thumbnails to make, evenly over classes.")
     decode: bool = Field(
-        True, description="Open every image; off: only names and lists are looked at, which is fast."
+        True,
+        description="Open every image; off: only names and lists are looked at, which is fast. Posts are always read whole.",
     )
     source: PostSource | None = Field(
         None,

@@ -137,9 +137,12 @@ class LabelResult(Result):
     with_reactions: int
     unlabelled: int = Field(description="Posts left out: no comment and no reaction label.")
     held_for_clusters: int = Field(description="Posts left out: they made the clusters.")
+    excluded: int = Field(0, description="Posts left out: the input exclude names them.")
+    exclude_unmatched: int = Field(0, description="Ids of the input exclude that match no post.")
 
     def headline(self) -> dict[str, float]:
-        return {"labelled": self.posts, "unlabelled": self.unlabelled}
+        excluded = {"excluded": self.excluded} if self.excluded or self.exclude_unmatched else {}
+        return {"labelled": self.posts, "unlabelled": self.unlabelled, **excluded}
 
 
 class ExploreSpec(Spec):

@@ -127,11 +127,16 @@ class IntegritySpec(Spec):
 
 
 class IntegrityResult(Result):
-    """Artifacts: ``integrity`` (JSON: the report), ``pairs`` (folder of PNG pictures of the examples)."""
+    """Artifacts: ``integrity`` (JSON: the report, and the ids of the posts to leave out), ``pairs`` (folder of PNG
+    pictures of the examples, and ``copies.csv`` with every post that was found)."""
 
     task: str
     images: int
     posts: int = Field(description="Posts whose images were compared with the task's.")
+    copied_posts: int = Field(
+        0,
+        description="Posts that are copies of images that a result is reported on; integrity.json lists all their ids.",
+    )
     report: IntegrityReport
 
     def headline(self) -> dict[str, float]:

@@ -2,23 +2,64 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, field_validator
 
 from .base import Result, Spec
+
+PUBLISHED_FORMATS: dict[str, str] = {
+    "in-sup": "IN-Sup",
+    "wsl-images": "IG-940M-IN",
+    "moco-v2": "MoCo-v2",
+    "grid-feats-vqa": "VQAGrid",
+    "virtex": "VirTex",
+    "virtex-model": "VirTex",
+    "torchvision": "",
+    "icmlm-tfm": "ICMLM-tfm",
+    "icmlm-att-fc": "ICMLM-att-fc",
+    "clip-rn50": "CLIP",
+    "vise-released": "VisE (released)",
+    "vise-checkpoint": "VisE",
+}
+"""Name → row in tables, of each format in ``vise_core.models.formats``; a test holds them together."""
+
+
+def _known_format(name: str) -> str:
+    if name not in PUBLISHED_FORMATS:
+        raise ValueError(f"unknown format {name!r}; choose one of {', '.join(PUBLISHED_FORMATS)}")
+    return name
+
+
+PublishedFormat = Annotated[
+    str, AfterValidator(_known_format), Field(json_schema_extra={"enum": list(PUBLISHED_FORMATS)})
+]
 
 
 class ImportSpec(Spec):
     """Take weights that somebody published into the system, as a checkpoint of our own."""
 
-    format: str | None = Field(
-        None, description="Name of a format, where the keys do not tell it; null: recognised by the keys."
+    format: PublishedFormat | None = Field(
+        None,
+        description="Name of a format, where the keys do not tell it (torchvision: any ResNet in its names, origin not "
+        "stated); null: recognised by the keys.",
     )
     file: str | None = Field(
         None,
         max_length=255,
         description="Name of the file where the input is a folder with several; null: the only one in it.",
     )
-    row: str = Field("", max_length=80, description="Name of the row in tables; empty: the format's.")
+    row: str = Field(
+        "",
+        max_length=80,
+        description="Name of the row in tables: one of the format's, or your own. Of your own alone, licence and "
+        "training data are recorded as not stated. Empty: the format's.",
+    )
+    network: str | None = Field(
+        None,
+        max_length=300,
+        description="Which network, where a file holds several, such as teacher and student; null: the only one.",
+    )
     sha256: str | None = Field(
         None,
         pattern=r"^[0-9a-fA-F]{8,64}$",

@@ -159,6 +159,16 @@ class PretrainResult(Result):
         default_factory=dict, description="What is measured beside the loss, the same way."
     )
     images_per_second: float
+    excluded: int = Field(
+        0, description="Posts that would have been learnt from, but the input exclude names them."
+    )
+    exclude_unmatched: int = Field(0, description="Ids of the input exclude that match no post.")
 
     def headline(self) -> dict[str, float]:
-        return {"loss": self.final_loss, **self.final_measures, "images_per_second": self.images_per_second}
+        excluded = {"excluded": self.excluded} if self.excluded or self.exclude_unmatched else {}
+        return {
+            "loss": self.final_loss,
+            **self.final_measures,
+            "images_per_second": self.images_per_second,
+            **excluded,
+        }

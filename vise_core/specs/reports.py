@@ -62,7 +62,7 @@ class EvaluationRow(Record):
 
 
 class EvaluationTable(Record):
-    """The newest evaluation of each method, backbone, task and protocol."""
+    """The newest evaluation of each method and backbone on each task, protocol, metric, data and splits."""
 
     columns: tuple[str, ...]
     rows: tuple[EvaluationRow, ...]

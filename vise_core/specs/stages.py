@@ -69,6 +69,13 @@ class StageEntry(Record):
 COMPARED = ("predictor", *(f"predictor_{number}" for number in range(2, MAX_COMPARED + 1)))
 """Roles of the predictors of one comparison, in the order of the figure's columns."""
 
+EXCLUDE = InputRole(
+    help="Posts to leave out: a result of integrity (those that are copies of test images), or a list of post ids "
+    "(.txt with an id a line; .csv, .jsonl or .json with id or post_id).",
+    artifact="integrity",
+    required=False,
+)
+
 STAGES: dict[str, StageEntry] = {
     "ingest": StageEntry(
         title="Ingest",
@@ -158,6 +165,7 @@ STAGES: dict[str, StageEntry] = {
         inputs={
             "posts": InputRole(help="Shards made by ingest.", artifact="posts"),
             "clusterer": InputRole(help="Made by cluster.", artifact="clusterer"),
+            "exclude": EXCLUDE,
         },
         outputs={"labels": "One Parquet file a shard."},
         speed_only=("compute.processes", "compute.loader_workers"),
@@ -192,6 +200,7 @@ STAGES: dict[str, StageEntry] = {
                 artifact="labels",
                 required=False,
             ),
+            "exclude": EXCLUDE,
         },
         outputs={"checkpoint": "Backbone and heads."},
         # Not compute.processes: batch statistics are those of each process's own images.

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from vise_core.names import printable_name
+
 from .base import Record, Result, Spec
 from .posts import EMOTIONS
 
@@ -164,7 +166,11 @@ def named_task(task: Task, data: str) -> Task:
 
     The kind alone is no name: it was the default of older specs, which stored it as if it had been chosen.
     """
-    return task.model_copy(update={"name": data or task.kind}) if task.name in ("", task.kind) else task
+    return (
+        task.model_copy(update={"name": printable_name(data) or task.kind})
+        if task.name in ("", task.kind)
+        else task
+    )
 
 
 class SplitSpec(Record):

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vise_core.names import printable_name
+from vise_core.names import lookalikes, printable_name
 from vise_core.specs.images import is_image_name
 
 from .files import is_hidden
@@ -46,6 +46,7 @@ class Inventory:
     ----------
     labelled: images of the task. unlabelled: image files that no label names. masks: image files in ``masks/``.
     other: ending → files that are not images by their name. hidden: what systems add, and all in hidden folders.
+    alike: groups of files in one folder whose names differ by case or Unicode normalisation only.
     """
 
     files: int = 0
@@ -56,6 +57,7 @@ class Inventory:
     other: dict[str, int] = field(default_factory=dict)
     unlabelled_first: list[str] = field(default_factory=list)
     other_first: list[str] = field(default_factory=list)
+    alike: list[tuple[str, ...]] = field(default_factory=list)
 
     def warnings(self) -> list[str]:
         """Sentences on files that a reader may have expected to be read."""
@@ -73,6 +75,12 @@ class Inventory:
                 f"{self.unlabelled:,} of {self.files:,} files are images without a label and are not read, such as "
                 f"{self.unlabelled_first[0]}."
             )
+        if self.alike:
+            group = " and ".join(map(ascii, self.alike[0]))
+            sentences.append(
+                f"{len(self.alike):,} groups of files differ by case or Unicode normalisation only, such as {group}; they "
+                "are kept apart here, and not on every file system."
+            )
         return sentences
 
 
@@ -86,6 +94,10 @@ def take_inventory(folder: Path, images: LabelledImages | None) -> Inventory:
         folders.sort()
         relative = Path(parent).relative_to(folder)
         hidden = any(is_hidden(part) for part in relative.parts)
+        found.alike += [
+            tuple(printable_name(relative / name) for name in group)
+            for group in lookalikes([*files, *folders])
+        ]
         for name in sorted(files):
             found.files += 1
             path = os.path.join(parent, name)  # noqa: PTH118 - a million of them

@@ -59,7 +59,7 @@ def open_task(spec: Task, folder: Path) -> tuple[LabelledImages | None, list[Row
     """
     if not folder.is_dir():
         raise BadInput(f"task {spec.name}: {printable_name(folder)} is not a folder")
-    spec = named_task(spec, printable_name(folder.resolve().name))
+    spec = named_task(spec, folder.resolve().name)
     root = folder if spec.kind == "folder" else task_root(folder)
     there, missing = locate_rows(root, read_rows(spec, root), bases(spec))
     try:

@@ -31,7 +31,8 @@ def vise(api, tokens, settings, work_off, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(login, "connect", lambda: nullcontext(client))
 
     def run(*arguments: str, says: str = "") -> tuple[int, str]:
-        done = CliRunner().invoke(app, ["data", *arguments], input=says)
+        command = arguments if arguments[0] == "run" else ("data", *arguments)
+        done = CliRunner().invoke(app, command, input=says)
         return done.exit_code, done.output + (str(done.exception) if done.exception else "")
 
     return run
@@ -49,14 +50,19 @@ def folder(settings) -> Path:
 def test_a_folder_is_added_changed_and_rescanned(vise, folder: Path) -> None:
     code, said = vise("add", "faces", "--description", "Of May.")
     assert code == 0, said
-    assert "version 1: 2 files, 2 images or posts, 2 classes" in said
+    assert "version 1: 2 files, 2 images, 2 classes" in said
     assert "The folder has not changed since version 1." in said
     assert "Nothing has changed since version 1." in vise("rescan", "faces")[1]
     Image.new("RGB", (40, 40), (20, 90, 10)).save(folder / "joy" / "2.png")
     changed = "The folder has changed since version 1: 1 file added, 0 changed, 0 removed. Rescan it."
     assert changed in vise("show", "faces")[1]
+    dataset = vise("show", "faces")[1].split()[0]
+    run = ("run", "survey", "--input", f"dataset=dataset:{dataset}")
+    code, said = vise(*run)
+    assert (code, f"warning: dataset: {changed}" in said) == (0, True), said
     code, said = vise("rescan", "faces")
     assert (code, "version 2: 3 files" in said) == (0, True), said
+    assert "warning" not in vise(*run)[1]
     rows = [line.split() for line in vise("show", "faces")[1].splitlines()[-2:]]
     assert [(row[0], row[3]) for row in rows] == [("2", "3"), ("1", "2")]
     assert "faces" in vise("list")[1]

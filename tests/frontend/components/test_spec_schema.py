@@ -8,10 +8,12 @@ from frontend.components.spec_schema import (
     completed,
     merged,
     parsed,
+    parsed_table,
     resolve,
     scalar_paths,
     without_defaults,
     written,
+    written_table,
 )
 from vise_core.specs.presets import PRESETS
 from vise_core.specs.recipes import SweepSpec
@@ -75,6 +77,22 @@ def test_the_sweep_follows_the_kind_that_is_chosen() -> None:
 @pytest.mark.parametrize("value", [1, -3, 0.1, 0.00025, 1e-4, True, False, "cpu", 25.0, 1 / 3])
 def test_a_value_reads_back_as_it_was_written(value: object) -> None:
     assert parsed(written(value)) == value
+
+
+@pytest.mark.parametrize("table", [{}, {"sad": "sorry"}, {"sad": None, "care": "love"}])
+def test_a_table_of_names_reads_back_as_it_was_written(table: dict) -> None:
+    assert parsed_table(written_table(table)) == table
+
+
+def test_a_name_that_is_added_or_taken_out_in_the_form_is_so_in_the_spec() -> None:
+    for text, names in (
+        ("sad: sorry, care: love", {"sad": "sorry", "care": "love"}),
+        ("sad:", {"sad": None}),
+    ):
+        default = {"source": {"kind": "jsonl", "fields": {"names": {"sad": "sorry"}}}}
+        values = {"source": {"kind": "jsonl", "fields": {"names": parsed_table(text)}}}
+        spec = validate_spec("ingest", without_defaults(values, default))
+        assert spec.source.fields.names == names
 
 
 def test_a_sweep_is_part_of_the_yaml() -> None:

@@ -162,6 +162,20 @@ def test_unmarked_zip_names_are_utf8_or_shift_jis_or_code_page_437(
     assert list(inside(tmp_path / "out")) == [name]
 
 
+def test_names_marked_as_utf8_that_are_not_are_read_one_by_one(tmp_path: Path) -> None:
+    files = {"joy/caf\u00e9.jpg": b"one", "joy/Q\u00e9.jpg": b"two", "fear/1.jpg": b"three"}
+    data = make_zip(tmp_path / "a.zip", files).read_bytes()
+    (tmp_path / "a.zip").write_bytes(data.replace("Q\u00e9".encode(), b"Q\xff\xfe"))
+    before = (tmp_path / "a.zip").read_bytes()
+    done = unpack(tmp_path / "a.zip", tmp_path / "out", UnpackLimits())
+    assert (done.files, done.rejected) == (3, {})
+    found = inside(tmp_path / "out")
+    assert found.pop("joy/caf\u00e9.jpg") == b"one"
+    assert found.pop("fear/1.jpg") == b"three"
+    assert list(found.values()) == [b"two"]
+    assert (tmp_path / "a.zip").read_bytes() == before
+
+
 def test_names_of_other_code_pages_stay_distinct(tmp_path: Path) -> None:
     raw = ["фото 1.jpg".encode("cp866"), "фото 2.jpg".encode("cp866")]
     archive = unmarked(tmp_path / "a.zip", {"Q" * len(raw[0]): raw[0], "R" * len(raw[1]): raw[1]})

@@ -1,6 +1,7 @@
 """A look through a data set, and the way from an archive to one."""
 
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -92,6 +93,33 @@ def test_an_archive_becomes_data_without_the_folder_around_it(tmp_path: Path) ->
     found = fetch.run(FetchSpec(), {"archive": tmp_path / "a.tar.gz"}, tmp_path / "work", reporter)
     assert (found.layout, found.images, found.files) == ("folder", 4, 4)
     assert sorted(p.name for p in unwrapped(tmp_path / "work/data").iterdir()) == ["cat", "dog"]
+
+
+def test_members_with_strange_names_are_counted_and_the_others_are_there(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "set", {"cat": 12, "dog": 12})
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(folder, "set")
+        picture = folder / "cat/0.png"
+        for name in (
+            "set/cat/line\nend.png",
+            "set/cat/" + "x" * 300 + ".png",
+            os.fsdecode(b"set/cat/caf\xe9.png"),
+        ):
+            tar.add(picture, name)
+        tar.add(picture, "set/cat/10.32.07\u202fAM.png")
+    reporter = LocalReporter(tmp_path / "artifacts")
+    found = fetch.run(FetchSpec(), {"archive": tmp_path / "a.tar"}, tmp_path / "work", reporter)
+    assert (found.images, found.classes) == (26, {"cat": 14, "dog": 12})
+    assert found.refused == {"control_character": 1, "name_too_long": 1}
+    assert found.rejection is None
+    assert found.warnings[:2] == (
+        r"2 members of the archive were rejected for their names, such as 'set/cat/line\x0aend.png' has a control "
+        "character in its name. Rename them and pack again.",
+        "1 names in the archive are not UTF-8; each such byte is written as %E9 in the file's name: "
+        "set/cat/caf%E9.png.",
+    )
+    examples = json.loads((tmp_path / "work/survey/survey.json").read_text())["examples"]
+    assert [example["reason"] for example in examples] == ["control_character", "name_too_long"]
 
 
 def test_both_or_neither_of_address_and_archive_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The survey of a labelled set says before an evaluation what the evaluation will say."""
 
+import json
 import os
 import pickle
 import tempfile
@@ -17,6 +18,7 @@ from vise_core.evaluate import stage as evaluate
 from vise_core.reporter import LocalReporter
 from vise_core.specs.data import SurveyResult, SurveySpec
 from vise_core.specs.evaluate import EvaluateSpec, RandomWeights
+from vise_core.specs.tasks import FolderTask
 from vise_core.tasks import RejectedImages
 
 
@@ -96,7 +98,26 @@ def politics(root: Path, names: list[str]) -> None:
     (root / "train_test_paths.pickle").write_bytes(pickle.dumps(lists))
 
 
-LAYOUTS: list[Callable[[Path, list[str]], None]] = [folders, split_folders, csv_list, csv_splits, politics]
+def memes(root: Path, names: list[str]) -> None:
+    (root / "img").mkdir()
+    lines: dict[str, list[str]] = {"train": [], "dev_seen": []}
+    for number, name in enumerate(names):
+        image = f"img/{number:05}.png"
+        (root / name).rename(root / image)
+        row = {"id": number, "img": image, "label": number % 2, "text": "a sentence"}
+        lines["dev_seen" if number % 3 == 0 else "train"].append(json.dumps(row))
+    for part, written in lines.items():
+        (root / f"{part}.jsonl").write_text("\n".join(written) + "\n")
+
+
+LAYOUTS: list[Callable[[Path, list[str]], None]] = [
+    folders,
+    split_folders,
+    csv_list,
+    csv_splits,
+    politics,
+    memes,
+]
 
 
 def truncated(path: Path) -> None:
@@ -145,6 +166,11 @@ def test_the_survey_rejects_what_an_evaluation_rejects_reason_by_reason(
         for written in (root / "list.txt", root / "labels.csv"):
             if written.exists() and line:
                 written.write_text(written.read_text() + line + "\n")
+        if not any(path.is_file() for path in root.rglob("*")):
+            with pytest.raises(BadInput, match="the data set holds no file"):
+                look(root)
+            assert evaluated(root, FolderTask())[0] is not None
+            return
         found = look(root)
         rejected, reasons = evaluated(root, found.task) if found.task else (None, {})
         if found.task is None:
@@ -184,6 +210,19 @@ def test_every_file_is_counted_once(tmp_path: Path) -> None:
         "1 of 59 files are images without a label and are not read, such as stray.jpg.",
     )
     assert found.rejection is None
+
+
+def test_files_that_look_alike_are_a_warning_and_both_are_read(tmp_path: Path) -> None:
+    names = ["cat/caf\u00e9.png", "cat/cafe\u0301.png", "dog/IMG.png", "dog/img.png", "dog/img.PNG"]
+    names += [f"{label}/{n}.png" for label in ("cat", "dog") for n in range(8)]
+    for number, name in enumerate(names):
+        picture(tmp_path / name, number)
+    found = look(tmp_path)
+    assert (found.images, found.rejection) == (21, None)
+    assert found.warnings == (
+        r"2 groups of files differ by case or Unicode normalisation only, such as 'cat/cafe\u0301.png' and "
+        r"'cat/caf\xe9.png'; they are kept apart here, and not on every file system.",
+    )
 
 
 def test_three_unreadable_and_eight_missing_are_eleven(tmp_path: Path) -> None:

@@ -224,3 +224,10 @@ def test_the_survey_keeps_the_peek_and_examples_for_the_page(tmp_path: Path) -> 
     assert {example["reason"] for example in told["examples"]} == {"negative_count", "bad_row"}
     assert any("care 4" in warning for warning in found.warnings)
     assert any("reject 2 of 4 posts" in warning for warning in found.warnings)
+
+
+def test_one_file_of_parquet_is_posts_too(tmp_path: Path) -> None:
+    write_parquet(tmp_path, rows_of(["negative"]))
+    found = look(tmp_path / "posts.parquet", tmp_path / "work")
+    assert (found.layout, found.refused) == ("parquet", {"negative_count": 1})
+    assert ingest(tmp_path / "posts.parquet", tmp_path / "ingest", found.source or {}).posts == 1

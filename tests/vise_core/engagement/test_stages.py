@@ -293,3 +293,25 @@ def test_another_clusterer_in_the_same_folder_is_loaded_anew(shards, clusterer, 
         os.utime(path, ns=(time, time))
     second, _ = label(shards, folder, tmp_path / "second")
     assert tree_sha256(first) != tree_sha256(second)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_excluded_posts_have_no_label_and_are_counted(shards, clusterer, tmp_path, processes) -> None:
+    _, whole = label(shards, clusterer, tmp_path / "whole")
+    some = sorted(whole)[:3]
+    (tmp_path / "ids.txt").write_text("\n".join([*some, "no such post"]))
+    reporter = LocalReporter(tmp_path / "artifacts")
+    inputs = {"posts": shards, "clusterer": clusterer, "exclude": tmp_path / "ids.txt"}
+    spec = LabelSpec(compute=Compute(processes=processes))
+    result = run_stage("label", spec, inputs, tmp_path / "work", reporter)
+    rows = [
+        row
+        for file in sorted(reporter.artifacts["labels"].glob("*.parquet"))
+        for row in pq.read_table(file).to_pylist()
+    ]
+    # All others have the labels that they had.
+    assert {row["post_id"]: row for row in rows} == {k: v for k, v in whole.items() if k not in some}
+    assert (result.posts, result.excluded, result.exclude_unmatched) == (len(whole) - 3, 3, 1)
+    assert result.headline()["excluded"] == 3
+    assert "exclude" in result.provenance.inputs
+    assert any("1 ids of the input exclude match no post" in message for message in reporter.messages)

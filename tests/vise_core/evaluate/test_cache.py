@@ -15,7 +15,7 @@ import torch
 
 from vise_core.errors import BadInput
 from vise_core.evaluate import linear
-from vise_core.evaluate.cache import FeaturesCache, features_cache, features_key, keep, take
+from vise_core.evaluate.cache import FORMAT, FeaturesCache, features_cache, features_key, keep, take
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
 from vise_core.reporter import LocalReporter
@@ -54,7 +54,7 @@ def test_kept_features_come_back_and_can_be_mapped(tmp_path: Path) -> None:
     found = np.load(tmp_path / "taken.npy", mmap_mode="c")
     np.testing.assert_array_equal(found, VALUES)
     assert not take(cache, "cd" * 32, SHAPE, FLOAT32, tmp_path / "other.npy")
-    assert [path.name for path in cache.folder.iterdir()] == [f"features-2-{KEY}.npy"]
+    assert [path.name for path in cache.folder.iterdir()] == [f"{FORMAT}-{KEY}.npy"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "longer", "nothing sealed"])
@@ -140,7 +140,7 @@ def take_as(cache: FeaturesCache, name: str, *, held: bool = False) -> bool:
 
 def names(cache: FeaturesCache) -> list[str]:
     return sorted(
-        path.name.removeprefix("features-2-").removesuffix(".npy") for path in cache.folder.iterdir()
+        path.name.removeprefix(f"{FORMAT}-").removesuffix(".npy") for path in cache.folder.iterdir()
     )
 
 
@@ -178,7 +178,7 @@ def test_what_is_being_written_stays_and_what_a_killed_process_left_goes(tmp_pat
     cache = bounded(tmp_path, 1)
     keep_as(cache, "a")
     for name, age in (("being written", 3600), ("left", 25 * 3600)):
-        part = cache.folder / f"features-2-{name}.part"
+        part = cache.folder / f"{FORMAT}-{name}.part"
         part.write_bytes(b"x" * VALUES.nbytes)
         os.utime(part, (time.time() - age,) * 2)
     keep_as(cache, "b", held=True)

@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from vise_core.errors import BadCheckpoint, Diverged, Stopped
-from vise_core.evaluate import linear
+from vise_core.evaluate import linear, stage
 from vise_core.evaluate.stage import run
+from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import load_classifier, save_classifier
-from vise_core.models.tensors import read_tensors
 from vise_core.report.observations import observe
 from vise_core.report.tables import build_table, render_table
 from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec, MedianStopping, RandomWeights
@@ -68,7 +69,7 @@ def test_a_point_that_diverged_loses_and_is_named(
     scores = np.array([[row[f"score_{name}"] for name in result.classes] for row in rows])
     assert np.isfinite(scores).all()
     assert [row["predicted"] for row in rows] == [result.classes[i] for i in scores.argmax(1)]
-    tensors = read_tensors(reporter.artifacts["predictor"] / "model.safetensors")
+    tensors = load_file(reporter.artifacts["predictor"] / "model.safetensors")
     assert all(bool(torch.isfinite(t).all()) for t in tensors.values() if t.is_floating_point())
     # What is left is what a grid without the other learning rate gives.
     alone = run(
@@ -121,7 +122,6 @@ def test_a_predictor_that_is_not_finite_is_neither_written_nor_loaded(
         classifier.head.bias[1] = float("inf")
     with pytest.raises(Diverged, match=r"head\.bias holds NaN or infinity"):
         save_classifier(tmp_path / "lost", classifier, {})
-    from safetensors.torch import load_file, save_file
 
     path = reporter.artifacts["predictor"] / "model.safetensors"
     tensors = load_file(path)
@@ -146,3 +146,20 @@ def test_tables_mark_what_diverged_and_leave_its_sensitivity_open(colours: Path,
     assert all(one.diverged for one in seen)
     assert {"s_lr", "s_wd"} & {one.metric for one in seen} == {"s_wd"}
     assert all(math.isfinite(value) for one in seen for value in one.values)
+
+
+def test_a_batch_norm_that_overflowed_is_a_network_that_diverged(
+    colours: Path, tmp_path: Path, reporter, monkeypatch
+):
+    """Divided by an infinite variance, outputs are finite; the predictor would not load."""
+
+    def build(name: str, *, seed: int):
+        made = build_backbone(name, seed=seed)
+        made.trunk.bn1.running_var.fill_(math.inf)
+        return made
+
+    monkeypatch.setattr(stage, "build_backbone", build)
+    spec = FINE_TUNED.model_copy(update={"base_lrs": (0.0025,)})
+    with pytest.raises(Diverged, match="1 of 1 trainings diverged"):
+        run(spec, {"dataset": colours}, tmp_path, reporter)
+    assert reporter.artifacts == {}

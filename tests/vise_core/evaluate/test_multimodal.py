@@ -94,9 +94,9 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return found
 
     def trained(*args):
-        towers, took = train(*args)
+        towers, took, diverged = train(*args)
         seen.trained.append(towers)
-        return towers, took
+        return towers, took, diverged
 
     monkeypatch.setattr(stage, "load_judged", judged)
     monkeypatch.setattr(stage, "load_texts", texts)

@@ -1,5 +1,6 @@
 """The stage over real posts, labels and a task: what is planted is found, shown in pictures, and nothing else."""
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from vise_core.errors import BadInput, Stopped
+from vise_core.posts.exclusions import read_ids
 from vise_core.reporter import LocalReporter
 from vise_core.specs.engagement import ClusterSpec, LabelSpec
 from vise_core.specs.integrity import CHECKS, IntegrityResult, IntegritySpec
@@ -67,6 +69,19 @@ def test_test_images_among_the_posts_are_found(task, posts, tmp_path) -> None:
     for example in found.examples:
         with Image.open(reporter.artifacts["pairs"] / example.picture) as strip:
             assert strip.size == (338, 172)
+    # The list is whole however few examples are shown; p29 is a copy of a training image.
+    few, told = check(
+        SPEC.model_copy(update={"examples": 1}), {"dataset": task.root, "posts": posts}, tmp_path / "few"
+    )
+    assert read_ids(told.artifacts["integrity"]) == ["p4", "p17", "p18"]
+    assert few.copied_posts == result.copied_posts == 3
+    table = list(csv.DictReader((told.artifacts["pairs"] / "copies.csv").open()))
+    assert [(row["post_id"], row["image"], row["reported"]) for row in table] == [
+        ("p4", "0025.jpg", "1"),
+        ("p17", "0026.jpg", "1"),
+        ("p18", "0027.jpg", "1"),
+        ("p29", "0002.jpg", "0"),
+    ]
     left, right = strip_halves(reporter.artifacts["pairs"] / found.examples[0].picture)
     assert left == right, "the same file is shown twice"
     assert result.synthetic

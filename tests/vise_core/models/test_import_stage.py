@@ -39,6 +39,7 @@ def reporter(tmp_path: Path) -> LocalReporter:
 
 
 def imported(place: Path, reporter: LocalReporter, workspace: Path, **spec: object) -> ImportResult:
+    spec = {"format": None if any(place.rglob("checkpoint.json")) else "in-sup"} | spec
     result = run_stage("import", ImportSpec.model_validate(spec), {"file": place}, workspace, reporter)
     assert isinstance(result, ImportResult)
     return result

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from post_layouts import picture
 from pydantic import ValidationError
 
 from vise_core.posts.check import PostChecker, Tally
+from vise_core.posts.records import post_to_json
 from vise_core.posts.refused import Refused
 from vise_core.posts.rows import Checked, check_row
 from vise_core.reporter import LocalReporter
@@ -108,6 +109,30 @@ def test_case_and_order_of_names_change_no_count(reactions: dict[str, int], rand
     spelled = [("".join(random.choice((c, c.upper())) for c in name), n) for name, n in reactions.items()]
     random.shuffle(spelled)
     assert counts(dict(spelled)) == {name: n for name, n in reactions.items() if n}
+
+
+KEYS = st.sampled_from(
+    ["id", "image", "comments", "text", "message", "body", "replies", "reactions", "data", "summary", "total_count",
+     "children", "type", "haha", "Sad", "love", "reaction_counts", "count", "x"]
+)  # fmt: skip
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.binary(max_size=3)
+    | st.sampled_from(["[1]", "[]", '{"haha": 1}', "['a']", "[", "NaN", "7", "1.0", "\ud800", "haha"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=5),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(row=st.dictionaries(KEYS, ANY, max_size=8), name=st.sampled_from(sorted(FIELD_MAPS)))
+def test_whatever_a_row_holds_it_is_a_post_or_rejected_with_a_reason(row: dict[str, Any], name: str) -> None:
+    try:
+        post = check(row, {"map": name}).post
+    except Refused:  # any other error would end the whole ingest
+        return
+    assert all(isinstance(text, str) and text.strip() for text in post.comments)
+    assert all(type(count) is int and count >= 0 for count in post.reactions)
+    json.loads(post_to_json(post))
 
 
 def test_other_names_go_through_the_map_of_the_spec_and_the_rest_is_counted() -> None:

@@ -94,6 +94,31 @@ def test_broken_rows_are_rejected_one_by_one(folder) -> None:
     }
 
 
+def test_a_replacement_character_is_a_character_and_a_given_encoding_may_have_a_bom(folder) -> None:
+    row = {"id": "1", "image": "a.jpg", "comments": ["caf\ufffd"]}
+    (folder / "posts.jsonl").write_text(json.dumps(row, ensure_ascii=False))
+    (folder / "posts.json").write_text(json.dumps([row], ensure_ascii=False), encoding="utf-8-sig")
+    (folder / "posts.csv").write_text("id,image,comments\n1,a.jpg,caf\ufffd\n", encoding="utf-8-sig")
+    for kind in ("jsonl", "json", "csv"):
+        for encoding in (None, "UTF-8"):
+            kept, _, _ = read(folder, {"kind": kind, "encoding": encoding})
+            assert comments(kept) == {"1": ("caf\ufffd",)}, (kind, encoding)
+
+
+def test_bytes_that_a_given_encoding_has_not_reject_their_row(folder) -> None:
+    (folder / "posts.csv").write_bytes(b"id,image,comments\n1,a.jpg,\x81 hi\n2,a.jpg,\xe9\n")
+    kept, tally, _ = read(folder, {"kind": "csv", "encoding": "cp1252"})
+    assert (comments(kept), tally.refused) == ({"2": ("é",)}, {"bad_encoding": 1})
+
+
+def test_a_window_beyond_what_is_read_says_what_to_do(folder) -> None:
+    # A frame whose window is 2 GiB, as of dumps made with zstd --long=31: header, window, one raw block.
+    frame = bytes.fromhex("28b52ffd00a8") + (5 << 3 | 1).to_bytes(3, "little") + b"hello"
+    (folder / "posts.jsonl.zst").write_bytes(frame)
+    with pytest.raises(BadInput, match=r"unpack it with zstd -d --long=31"):
+        read(folder, {"kind": "jsonl"})
+
+
 def test_columns_of_one_name_become_a_list_and_excels_first_line_is_passed_over(folder) -> None:
     (folder / "posts.csv").write_text("sep=;\nid;image;comments;comments\n1;a.jpg;x;y\n2;b.jpg;;z\n")
     kept, _, _ = read(folder, {"kind": "csv"})

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from vise_core.errors import BadInput
+from vise_core.posts.records import post_key
 from vise_core.posts.shards import ShardIndex
 from vise_core.posts.subsets import pretrain_rank
-from vise_core.pretrain.labels import read_labels
+from vise_core.pretrain.labels import read_labels, unlabelled
 
 BOTH = ("comments", "reactions")
 
@@ -96,3 +97,28 @@ def test_labels_that_do_not_fit_are_refused(material, damage, message: str) -> N
     damage(material.labels)
     with pytest.raises(BadInput, match=message):
         read_labels(material.labels, ShardIndex.open(material.posts), BOTH)
+
+
+def test_subsets_stay_nested_where_posts_are_excluded(material) -> None:
+    posts = ShardIndex.open(material.posts)
+    whole = read_labels(material.labels, posts, BOTH, limit=12, seed=3)
+    some = [posts.read_post(i).id for i in whole.images[:4].tolist()]
+    exclude = frozenset(map(post_key, some))
+    ids = {}
+    for n in (5, 12, 1000):
+        table = read_labels(material.labels, posts, BOTH, limit=n, seed=3, exclude=exclude)
+        ids[n] = {posts.read_post(i).id for i in table.images.tolist()}
+        assert table.excluded == 4
+        without = unlabelled(posts, limit=n, seed=3, exclude=exclude)
+        # All 44 posts have a label, so that both take the same.
+        assert without.images.tolist() == table.images.tolist()
+        assert without.excluded == 4
+        # The labels are those of the posts, not of the places in the whole table.
+        full = read_labels(material.labels, posts, BOTH)
+        rows = np.searchsorted(full.images, table.images)
+        assert table.reactions.tolist() == full.reactions[rows].tolist()
+    assert ids[5] < ids[12] < ids[1000]
+    assert (len(ids[5]), len(ids[12]), len(ids[1000])) == (5, 12, 40)
+    assert not ids[1000] & set(some)
+    lowest = sorted(ids[1000], key=lambda post_id: pretrain_rank(post_id, 3))
+    assert ids[12] == set(lowest[:12])

@@ -61,3 +61,21 @@ def test_a_state_of_another_spec_or_with_code_in_it_is_rejected(material, tmp_pa
     torch.save({"format": "vise-training-1", "payload": Path}, tmp_path / "state" / "training.pt")
     with pytest.raises(BadCheckpoint, match="not a training state"):
         run(SPEC, material.inputs, tmp_path, reporter)
+
+
+@pytest.mark.parametrize(("objective", "processes"), [("vise", 1), ("vise", 2), ("moco-v2", 1)])
+def test_excluded_posts_are_not_learnt_from(material, tmp_path: Path, objective: str, processes: int) -> None:
+    (tmp_path / "ids.txt").write_text("post-3\npost-17\nnobody\n")
+    inputs = material.inputs | {"exclude": tmp_path / "ids.txt"}
+    if objective == "moco-v2":
+        del inputs["labels"]
+    spec = SPEC.model_copy(
+        update={"objective": objective, "epochs": 1, "compute": Compute(device="cpu", processes=processes)}
+    )
+    reporter = LocalReporter(tmp_path / "artifacts")
+    result = run_stage("pretrain", spec, inputs, tmp_path / "work", reporter)
+    assert (result.posts, result.excluded, result.exclude_unmatched) == (42, 2, 1)
+    assert "exclude" in result.provenance.inputs
+    assert (
+        "the input exclude names 3 posts; 2 of them are among these posts and left out" in reporter.messages
+    )

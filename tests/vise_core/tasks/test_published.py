@@ -183,7 +183,7 @@ def test_the_released_pickle_names_splits_and_sides(
         ("", ("LEFT", "RIGHT")),
         ("imgs/", ("left", "right")),
         ("./imgs/", ("Left", "Right")),
-        ("/home/wright/left/Politics/imgs/", ("LEFT", "RIGHT")),
+        ("/srv/wright/left/Politics/imgs/", ("LEFT", "RIGHT")),
         ("D:\\politics\\imgs\\", ("LEFT", "RIGHT")),
         ("/data/", ("left", "right")),
     ],

@@ -1,5 +1,6 @@
 """What ``verify_task`` says of whole, incomplete and unusable sets."""
 
+import pickle
 import shutil
 from pathlib import Path
 
@@ -178,3 +179,20 @@ def test_progress_is_told_for_every_file(tmp_path: Path, layouts):
     root = layouts.memes(tmp_path, {"train": [0, 1], "dev": [1, 0]})
     verify_task(MEMES, root, progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_the_releases_of_politics_and_unbiased_emotion_are_known(tmp_path: Path, layouts):
+    """Given the archive as it unpacks: a folder around everything."""
+    layouts.emotions(tmp_path / "emotion/UnbiasedEmotion/images")
+    report = verify_task(UnbiasedEmotionTask(), tmp_path / "emotion", decode=False)
+    assert (report.images, report.verdict) == (12, "incomplete")
+    root = tmp_path / "politics/Politics"
+    paths = [f"imgs/{('LEFT', 'RIGHT')[n % 2]}/guns/source/{n}.jpg" for n in range(24)]
+    for path in paths:
+        layouts.picture(root / path)
+    lists = {"train_imgs": paths[:20], "test_imgs": [*paths[20:], "imgs/LEFT/guns/source/gone.jpg"]}
+    (root / "train_test_paths.pickle").write_bytes(pickle.dumps(lists))
+    report = verify_task(PoliticsTask(), tmp_path / "politics", decode=False)
+    assert report.verdict == "unusable"
+    assert report.missing.first == ("imgs/LEFT/guns/source/gone.jpg (train_test_paths.pickle test_imgs[4])",)
+    assert {split.split: split.found for split in report.splits} == {"train": 18, "val": 2, "test": 4}

@@ -5,18 +5,34 @@ Adding a format is one small file here and its entry in ``CHECKPOINT_FORMATS``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from vise_core.errors import BadCheckpoint, BadInput
 
 from ..backbones import Backbone
 from ..card import CheckpointCard, Source, apply_card, row_of
-from . import clip, grid_feats_vqa, icmlm, in_sup, moco_v2, virtex, vise_checkpoint, vise_released, wsl_images
+from . import (
+    clip,
+    grid_feats_vqa,
+    icmlm,
+    in_sup,
+    moco_v2,
+    torchvision_layout,
+    virtex,
+    vise_checkpoint,
+    vise_released,
+    wsl_images,
+)
 from .account import load
+from .choosing import Chosen, choose, origin_of
 from .contents import Contents, read_contents
-from .digest import Digests, Identity, digests, identify
+from .digest import Digests, Identity, digests
 from .format import Drop, Format, KnownFile
+
+T = TypeVar("T")
 
 __all__ = ["CHECKPOINT_FORMATS", "Drop", "Format", "KnownFile", "Published", "read_published", "recognise"]
 
@@ -29,6 +45,7 @@ CHECKPOINT_FORMATS: dict[str, Format] = {
         grid_feats_vqa.FORMAT,
         virtex.BACKBONE,
         virtex.MODEL,
+        torchvision_layout.FORMAT,
         icmlm.TFM,
         icmlm.ATT_FC,
         clip.FORMAT,
@@ -88,15 +105,28 @@ class Published:
 
 
 def recognise(path: Path) -> Format:
-    """The format of a file or folder, by its keys. Raises BadCheckpoint where none or several fit."""
-    return _recognise(read_contents(path))
+    """The format of a file or folder, by its keys or its digest.
+
+    Raises BadCheckpoint where none fits, or several do; the message lists them.
+    """
+    contents = read_contents(path)
+    return _named(path, lambda: choose(contents, digests(contents.weights_file), CHECKPOINT_FORMATS).layout)
 
 
-def read_published(path: Path, *, format: str | None = None, sha256: str | None = None) -> Published:
+def read_published(
+    path: Path,
+    *,
+    format: str | None = None,
+    row: str = "",
+    network: str | None = None,
+    sha256: str | None = None,
+) -> Published:
     """The backbone of a published file.
 
-    ``format`` names an entry of CHECKPOINT_FORMATS where the keys do not tell; ``sha256`` is what the file must
-    hash to (the beginning is enough). Raises BadCheckpoint, BadInput for a format that there is not.
+    ``format`` names an entry of CHECKPOINT_FORMATS where the keys do not tell. ``row`` is the row in tables: one of
+    the format's, or a name of the user's own, whose licence and training data are then not stated unless ``format``
+    says more. ``network`` names one of several in the file. ``sha256`` is what the file must hash to (the beginning
+    is enough). Raises BadCheckpoint, BadInput for a format that there is not.
     """
     if format is not None and format not in CHECKPOINT_FORMATS:
         raise BadInput(f"format: unknown {format!r}; one of {', '.join(CHECKPOINT_FORMATS)}")
@@ -104,45 +134,40 @@ def read_published(path: Path, *, format: str | None = None, sha256: str | None 
     found = digests(contents.weights_file)
     if sha256 is not None and not found.sha256.startswith(sha256.lower()):
         raise BadCheckpoint(f"{path.name}: its SHA-256 is {found.sha256}, expected {sha256}")
-    layout = CHECKPOINT_FORMATS[format] if format else _recognise(contents)
+
+    def read() -> Published:
+        chosen = choose(contents, found, CHECKPOINT_FORMATS, format=format, row=row)
+        return _published(chosen, contents, found, network)
+
+    return _named(path, read)
+
+
+def _named(path: Path, do: Callable[[], T]) -> T:
     try:
-        return _published(layout, contents, found)
+        return do()
     except BadCheckpoint as error:
         raise BadCheckpoint(f"{path.name}: {error}") from error
 
 
-def _recognise(contents: Contents) -> Format:
-    possible = (layout for layout in CHECKPOINT_FORMATS.values() if contents.kind in layout.kinds)
-    fitting = [layout for layout in possible if layout.fits(contents)]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        names = ", ".join(layout.name for layout in fitting)
-        raise BadCheckpoint(f"{contents.path.name}: its keys fit several formats; say which it is: {names}")
-    known = "; ".join(f"{layout.name} ({layout.title})" for layout in CHECKPOINT_FORMATS.values())
-    raise BadCheckpoint(
-        f"{contents.path.name}: of no format that is known here ({contents.summary()}). Known: {known}"
-    )
-
-
-def _published(layout: Format, contents: Contents, found: Digests) -> Published:
-    identity = identify(layout, contents.path, found)
-    backbone, known, added = load(layout, contents)
+def _published(chosen: Chosen, contents: Contents, found: Digests, network: str | None) -> Published:
+    layout, identity = chosen.layout, chosen.identity
+    backbone, known, changes = load(layout, contents, network)
     backbone.mean, backbone.std = layout.mean, layout.std
+    origin = origin_of(chosen)
     read = Published(
         backbone=backbone,
         format=layout,
-        row=(identity.file.row if identity.file else "") or layout.row,
+        row=origin.row,
         file=contents.weights_file.name,
         sha256=found.sha256,
         verified=identity.verified,
-        licence=layout.licence,
-        trained_on=(identity.file.trained_on if identity.file else "") or layout.trained_on,
+        licence=origin.licence,
+        trained_on=origin.trained_on,
         dropped=known.rules,
         dropped_keys=tuple(known.dropped),
-        notes=(*layout.notes, *_identity_notes(layout, identity), *added),
+        notes=(*layout.notes, *_identity_notes(layout, identity), *origin.notes, *changes),
     )
-    return read if contents.card is None else _with_card(read, contents.card)
+    return read if contents.card is None else _with_card(read, contents.card, chosen.row)
 
 
 def _identity_notes(layout: Format, identity: Identity) -> tuple[str, ...]:
@@ -158,10 +183,10 @@ def _identity_notes(layout: Format, identity: Identity) -> tuple[str, ...]:
     return ()
 
 
-def _with_card(read: Published, card: CheckpointCard) -> Published:
+def _with_card(read: Published, card: CheckpointCard, row: str) -> Published:
     """Of our own checkpoints: what their card says."""
     apply_card(read.backbone, card)
-    read = replace(read, row=row_of(card), synthetic=card.synthetic, origin=card.source)
+    read = replace(read, row=row or row_of(card), synthetic=card.synthetic, origin=card.source)
     if card.source is None:
         return read
     return replace(

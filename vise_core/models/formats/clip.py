@@ -6,11 +6,6 @@ Of the archive only tensors are read: its programs are not loaded. What the feat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import torch
-from torch import Tensor
-
 from vise_core.errors import BadCheckpoint
 from vise_core.specs.backbones import CLIP_MEAN, CLIP_STD
 
@@ -41,11 +36,6 @@ def _backbone(trunk: Tensors) -> str:
     return "clip_resnet50"
 
 
-def to_float(trunk: Tensors, _dropped: Mapping[str, object]) -> Mapping[str, Tensor]:
-    """Half precision, in which CLIP's convolutions are stored, to single."""
-    return {name: t.float() if t.dtype is torch.float16 else t for name, t in trunk.items()}
-
-
 FORMAT = Format(
     name="clip-rn50",
     title="CLIP RN50",
@@ -73,7 +63,6 @@ FORMAT = Format(
     trained_on="WebImageText, 400M image-text pairs",
     source="openai/CLIP@d05afc4 clip/model.py, clip/clip.py",
     kinds=("torch", "torchscript"),
-    convert=to_float,
     files=(
         KnownFile(
             name="RN50.pt",

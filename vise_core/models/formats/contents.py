@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from vise_core.errors import BadCheckpoint
 
 from ..card import CheckpointCard
 from ..checkpoint import load_card
-from ..tensors import read_tensors
-from .torchscript import is_archive, read_archive
+from ..files.reading import read_weights_file
+from ..files.safetensor import read_views
 
 Tensors = Mapping[str, Tensor]
 Kind = Literal["torch", "torchscript", "folder"]
 MAX_NAMES = 20_000
 MAX_NAME_LENGTH = 500
-CARD_FILE, BACKBONE_FILE, HEADS = "checkpoint.json", "backbone.safetensors", "heads."
+CARD_FILE, BACKBONE_FILE, HEADS_FILE = "checkpoint.json", "backbone.safetensors", "heads.safetensors"
+HEADS = "heads."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +33,14 @@ class Contents:
     kind: ``torch`` (torch.save), ``torchscript``, or ``folder`` (our own checkpoints).
     entries: what the file holds by name: tensors, or where they are wrapped, a mapping of tensors among others.
         Of a folder: the backbone's tensors, and the heads' with ``heads.`` before their names.
-    card: of a folder, what its ``checkpoint.json`` says.
+    card: of a folder, what its ``checkpoint.json`` says. notes: what a user should know of the file.
     """
 
     kind: Kind
     path: Path
     entries: Mapping[str, Any]
     card: CheckpointCard | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def weights_file(self) -> Path:
@@ -65,12 +65,11 @@ class Contents:
 
 
 def read_contents(path: Path) -> Contents:
-    """Raises BadCheckpoint for a file that is none, or that only code could read."""
+    """Tensors are views of the file. Raises BadCheckpoint for a file that is none, or that only code could read."""
     if path.is_dir():
         return _read_folder(path)
-    if is_archive(path):
-        return Contents("torchscript", path, _checked(path, read_archive(path)))
-    return Contents("torch", path, _checked(path, _read_torch(path)))
+    read = read_weights_file(path)
+    return Contents(read.kind, path, _checked(path, read.entries), notes=read.notes)
 
 
 def _read_folder(path: Path) -> Contents:
@@ -78,27 +77,20 @@ def _read_folder(path: Path) -> Contents:
         raise BadCheckpoint(
             f"{path.name}: a folder without {CARD_FILE}; give a file, or a checkpoint folder of our own"
         )
-    entries = dict(read_tensors(path / BACKBONE_FILE))
-    entries |= {f"{HEADS}{name}": t for name, t in read_tensors(path / "heads.safetensors").items()}
+    entries: dict[str, Any] = dict(_views(path / BACKBONE_FILE))
+    entries |= {f"{HEADS}{name}": tensor for name, tensor in _views(path / HEADS_FILE).items()}
     return Contents("folder", path, _checked(path, entries), load_card(path))
 
 
-def _read_torch(path: Path) -> dict[str, Any]:
+def _views(path: Path) -> dict[str, Tensor]:
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        return read_views(path)
     except FileNotFoundError as error:
-        raise BadCheckpoint(f"{path.name}: there is no such file") from error
-    except Exception as error:  # an untrusted file can make the parser fail in any way
-        # torch's message explains how to switch the protection off; its first line is enough here.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        what = "holds more than plain tensors" if zipfile.is_zipfile(path) else "is no file of tensors"
         raise BadCheckpoint(
-            f"{path.name}: {what}, and nothing in it was run ({reason}). Where it needs its authors' code, load it "
-            "there and save the state dict alone"
+            f"{path.parent}: no {path.name}; the folder is not whole, copy it again"
         ) from error
-    if not isinstance(loaded, dict):
-        raise BadCheckpoint(f"{path.name}: holds a {type(loaded).__name__}, not tensors by name")
-    return dict(loaded)
+    except BadCheckpoint as error:
+        raise BadCheckpoint(f"{path.name}: {error}") from error
 
 
 def _checked(path: Path, entries: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -106,19 +98,11 @@ def _checked(path: Path, entries: Mapping[str, Any]) -> Mapping[str, Any]:
     for level in (entries, *(v for v in entries.values() if isinstance(v, dict) and _all_tensors(v))):
         if len(level) > MAX_NAMES:
             raise BadCheckpoint(f"{path.name}: {len(level):,} entries, more than any format has")
-        for name, value in level.items():
+        for name in level:
             if not isinstance(name, str) or len(name) > MAX_NAME_LENGTH or not name.isprintable():
                 raise BadCheckpoint(f"{path.name}: an entry whose name is no name: {name!r:.100}")
-            if isinstance(value, Tensor) and not _ordinary(value):
-                raise BadCheckpoint(
-                    f"{path.name}: {name} is not an ordinary tensor ({value.layout}, {value.device})"
-                )
     return entries
 
 
 def _all_tensors(entries: Mapping[Any, Any]) -> bool:
     return all(isinstance(value, Tensor) for value in entries.values())
-
-
-def _ordinary(tensor: Tensor) -> bool:
-    return tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized

@@ -24,11 +24,13 @@ class Drop:
     name: the whole name, or with ``.*`` at its end all below it.
     what: what it is, for people.
     required: whether a file without it is not of this format.
+    rows: what its first dimension must be; 0 for any.
     """
 
     name: str
     what: str
     required: bool = False
+    rows: int = 0
 
     def covers(self, name: str) -> bool:
         below = self.name.removesuffix("*")
@@ -74,6 +76,10 @@ class Format:
     mean, std: what images in [0, 1] RGB are normalised with once the weights are ours; our own checkpoints' card
         says it for itself, and its own backbone.
     source: the authors' code that the keys were read from.
+    torchvision: whether the trunk is in torchvision's names, wherever it lies. So are many others': such a file is of
+        this format only where its digest or the user says so.
+    heads_beside: whether keys outside the trunk are dropped by the same rules, and other networks with them.
+    row_unknown: whether the keys do not tell which of the files' rows it is; ``row`` is then the format's name alone.
     verified: False where no file or code of the authors' was at hand to hold the keys against.
     """
 
@@ -97,6 +103,15 @@ class Format:
     files: tuple[KnownFile, ...] = ()
     notes: tuple[str, ...] = ()
     verified: bool = True
+    torchvision: bool = False
+    heads_beside: bool = False
+    row_unknown: bool = False
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Rows that files of this format may be."""
+        named = dict.fromkeys(file.row for file in self.files if file.row)
+        return tuple(named) if not self.row or self.row_unknown else (self.row, *named)
 
 
 def under(prefix: str) -> Names:

@@ -51,6 +51,8 @@ def fold_pixels(trunk: Tensors, dropped: Mapping[str, object]) -> Mapping[str, T
     """
     for name, wanted in (("pixel_mean", BGR_MEAN), ("pixel_std", (1.0, 1.0, 1.0))):
         found = tensor_of(dropped, name)
+        if found is not None and found.numel() != 3:
+            raise BadCheckpoint(f"{name} has {found.numel():,} values, expected 3")
         if found is not None and not torch.allclose(found.flatten().float(), torch.tensor(wanted), atol=1e-3):
             raise BadCheckpoint(f"{name} is {found.flatten().tolist()}, expected {list(wanted)}: other input")
     bgr = trunk["conv1.weight"]

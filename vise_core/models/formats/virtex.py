@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from vise_core.errors import BadCheckpoint
 from vise_core.specs.backbones import IMAGENET_MEAN, IMAGENET_STD
 
-from .contents import Contents
+from .contents import Contents, Tensors
 from .format import Drop, Format, KnownFile, under
+from .networks import only_network
 from .resnets import resnet_of, which_resnet
 
 VISUAL = "visual.cnn."
@@ -14,8 +16,14 @@ SOURCE = "kdexd/virtex@ae67b23 hubconf.py, virtex/utils/checkpointing.py, virtex
 
 
 def _fits_backbone(contents: Contents) -> bool:
-    tensors = contents.plain or {}
-    return "fc.weight" not in tensors and which_resnet(tensors) == "resnet50"
+    trunk = only_network(contents)
+    return not any(name.startswith("fc.") for name in trunk) and which_resnet(trunk) == "resnet50"
+
+
+def _backbone(trunk: Tensors) -> str:
+    if (found := resnet_of(trunk)) != "resnet50":
+        raise BadCheckpoint(f"VirTex's backbone is a resnet50, not {found}")
+    return found
 
 
 def _fits_model(contents: Contents) -> bool:
@@ -27,7 +35,7 @@ BACKBONE = Format(
     title="VirTex's visual backbone",
     row="VirTex",
     fits=_fits_backbone,
-    backbone=resnet_of,
+    backbone=_backbone,
     names=under(""),
     drops=(),
     mean=IMAGENET_MEAN,
@@ -41,9 +49,9 @@ BACKBONE = Format(
             url="https://www.dropbox.com/s/pxgjxcva7oypf12/backbone_bicaptioning_R_50_L1_H2048.pth?dl=1",
         ),
     ),
+    torchvision=True,
     notes=(
-        "a ResNet-50 trunk in torchvision's names without a classifier: taken for VirTex's, the one that is "
-        "published so; the keys alone cannot tell it from another's",
+        "a ResNet-50 trunk in torchvision's names without a classifier; the keys cannot tell VirTex's from another's",
     ),
 )
 

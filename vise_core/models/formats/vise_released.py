@@ -38,6 +38,7 @@ FORMAT = Format(
     name="vise-released",
     title="VisE's released ResNet-50 trunk",
     row="VisE (released)",
+    row_unknown=True,
     fits=_fits,
     backbone=resnet_of,
     names=torchvision_names,

@@ -30,6 +30,7 @@ class ImageFinder:
             self._files = FileFinder(self._folder)
             self._images = _below(self._folder, contained(folder, images, "source.images"))
             self._written = images
+        self._bases: dict[Path, tuple[tuple[str, str], str]] = {}
 
     def post(self, where: str, row: Any, file: Path) -> RawPost:
         """The row with its image, or with the reason why it has none."""
@@ -64,8 +65,7 @@ class ImageFinder:
             )
         try:
             name = file_name(value)
-            beside = _below(self._folder, file.parent.resolve())
-            images = (self._images, os.path.normpath(f"{beside}/{self._written}") if beside else self._images)
+            images, beside = self._places(self._folder, file)
             bases = [base for base in images if _stays(base, name)]
             found = self._files.find(name, list(dict.fromkeys((*bases, beside, ""))))
         except OutsideFolder as error:
@@ -75,6 +75,14 @@ class ImageFinder:
         if found is None:
             raise Refused("image_missing", f"image '{printable_name(value)}': no such file")
         return self._folder / found
+
+    def _places(self, folder: Path, file: Path) -> tuple[tuple[str, str], str]:
+        """(the two folders of images, the folder of the file of posts), below the folder."""
+        if file not in self._bases:
+            beside = _below(folder, file.parent.resolve())
+            other = os.path.normpath(f"{beside}/{self._written}") if beside else self._images
+            self._bases = {file: ((self._images, other), beside)}  # files come one after the other
+        return self._bases[file]
 
     @property
     def _field(self) -> str:

@@ -80,9 +80,19 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     try:
         with _open(path) as file:
             yield file
-    except (OSError, EOFError, zlib.error) as error:
+    except UnicodeError as error:
         raise BadInput(
-            f"{printable_name(path.name)}: cannot be read to its end ({error}): get the file again"
+            f"{printable_name(path.name)}: is not of its encoding ({error}); set source.encoding"
+        ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        too_wide = path.suffix == ".zst" and "memory" in str(error)
+        advice = (
+            "unpack it with zstd -d --long=31 and compress it without --long"
+            if too_wide
+            else "get the file again"
+        )
+        raise BadInput(
+            f"{printable_name(path.name)}: cannot be read to its end ({error}): {advice}"
         ) from error
 
 
@@ -102,7 +112,8 @@ def encoding_of(path: Path, given: str | None, notes: Notes, *, guess: bool) -> 
     Raises BadInput where nothing fits.
     """
     if given is not None:
-        return given
+        name = codecs.lookup(given).name
+        return "utf-8-sig" if name == "utf-8" else name  # a BOM may be there or not
     with opened(path) as file:
         sample = file.read(SAMPLE)
     for mark, name in _BOMS:
@@ -143,7 +154,8 @@ def _is_utf8(line: bytes) -> bool:
 @contextmanager
 def opened_text(path: Path, encoding: str, newline: str) -> Iterator[IO[str]]:
     """The file as text; bytes that are not of the encoding become surrogates, for the rows to be rejected by."""
-    errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
+    # UTF-16 and UTF-32 have no single bytes to keep so.
+    errors = "replace" if encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
     with opened(path) as file:
         yield io.TextIOWrapper(file, encoding=encoding, errors=errors, newline=newline)
 
@@ -154,4 +166,4 @@ def is_whole(text: str) -> bool:
         text.encode()
     except UnicodeEncodeError:
         return False
-    return "\ufffd" not in text
+    return True

@@ -33,6 +33,7 @@ class Example:
     path: Path
     features: Features
     format: str | None = None
+    row: str = ""
 
 
 class FrozenBatchNorm(nn.Module):
@@ -140,21 +141,28 @@ def under(prefix: str, network: nn.Module) -> dict[str, Tensor]:
     return {f"{prefix}{name}": tensor for name, tensor in network.state_dict().items()}
 
 
-def saved(path: Path, content: Any, features: Features) -> Example:
+def saved(path: Path, content: Any, features: Features, format: str | None = None) -> Example:
     torch.save(content, path)
-    return Example(path, features)
+    return Example(path, features, format)
 
 
 def in_sup(folder: Path) -> Example:
     network = shaken(timm.create_model("resnet50"))
-    return saved(folder / "r50.pth", network.state_dict(), timm_features(network))
+    return saved(folder / "r50.pth", network.state_dict(), timm_features(network), "in-sup")
+
+
+def torchvision_names(folder: Path) -> Example:
+    """A ResNet-50 of nobody knows whom: as a script saves what it trained under DataParallel."""
+    network = shaken(torchvision.models.resnet50(), 5)
+    torch.save({"state_dict": under("module.", network), "epoch": 3}, folder / "mine.pth")
+    return Example(folder / "mine.pth", torchvision_features(network), row="my ResNet-50")
 
 
 def wsl_images(folder: Path) -> Example:
     network = shaken(timm.create_model("resnext101_32x16d"))
     # Of 2019, without batch-norm's counters.
     state = {k: v for k, v in network.state_dict().items() if "num_batches_tracked" not in k}
-    return saved(folder / "wsl.pth", state, timm_features(network))
+    return saved(folder / "wsl.pth", state, timm_features(network), "wsl-images")
 
 
 def moco_v2(folder: Path) -> Example:
@@ -190,7 +198,7 @@ def virtex(folder: Path) -> Example:
     network = shaken(torchvision.models.resnet50())
     features = torchvision_features(network)
     network.avgpool, network.fc = nn.Identity(), nn.Identity()
-    return saved(folder / "virtex.pth", network.state_dict(), features)
+    return saved(folder / "virtex.pth", network.state_dict(), features, "virtex")
 
 
 def virtex_model(folder: Path) -> Example:
@@ -284,6 +292,7 @@ MAKERS: dict[str, Callable[[Path], Example]] = {
     "grid-feats-vqa": grid_feats_vqa,
     "virtex": virtex,
     "virtex-model": virtex_model,
+    "torchvision": torchvision_names,
     "icmlm-tfm": icmlm("tfm"),
     "icmlm-att-fc": icmlm("att-fc"),
     "clip-rn50": clip_archive,

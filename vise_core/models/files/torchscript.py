@@ -1,0 +1,74 @@
+"""The tensors of a TorchScript archive, without TorchScript: its code is not loaded, let alone run.
+
+An archive is a zip: ``<name>/data.pkl`` describes the object tree, ``<name>/data/<key>`` holds each tensor's
+bytes, ``<name>/code/`` the programs, which are never opened.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from vise_core.errors import BadCheckpoint
+
+from .pickled import MAX_BYTES, Made, read_pickle
+from .stored import MAX_TENSORS, REBUILD, view
+from .torchfile import zip_storages
+from .zipped import Members
+
+MAX_DEPTH = 64
+
+
+def is_torchscript(members: Members) -> bool:
+    """Whether it is a TorchScript archive: only these hold code and constants beside the data."""
+    return any(name.endswith("/constants.pkl") for name in members.names)
+
+
+def read_archive(path: Path) -> dict[str, Tensor]:
+    """The same as ``read_members`` of a file. Raises BadCheckpoint, naming the file."""
+    try:
+        return read_members(Members(path))
+    except BadCheckpoint as error:
+        raise BadCheckpoint(f"{path.name}: {error}") from error
+
+
+def read_members(members: Members) -> dict[str, Tensor]:
+    """Every tensor of the archive's module by its dotted name, as a view of the file. Raises BadCheckpoint.
+
+    These are parameters and buffers, as ``state_dict`` gives them, and tensors that are plain attributes.
+    """
+    pickles = [name for name in members.names if name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise BadCheckpoint(f"a TorchScript archive with {len(pickles)} entries named data.pkl, expected one")
+    folder = pickles[0].removesuffix("data.pkl")
+    if (
+        f"{folder}byteorder" in members.names
+        and (order := bytes(members.view(f"{folder}byteorder"))) != b"little"
+    ):
+        raise BadCheckpoint(f"its bytes are in {order[:16].decode(errors='replace')}-endian order")
+    root = read_pickle(bytes(members.view(pickles[0], MAX_BYTES)))
+    storage = zip_storages(members, folder)
+    return {name: view(name, made, storage) for name, made in tensors_of(root).items()}
+
+
+def tensors_of(root: Any) -> dict[str, Made]:
+    """The descriptions of all tensors below an object, by dotted name. Raises BadCheckpoint."""
+    found: dict[str, Made] = {}
+    seen, waiting = 0, [("", root, 0)]
+    while waiting:
+        prefix, item, depth = waiting.pop()
+        if not isinstance(item, Made) or not isinstance(item.state, dict):
+            continue
+        for name, value in item.state.items():
+            dotted = f"{prefix}{name}"
+            # The same object may hang in several places: without a limit, a small file has no end of names.
+            seen += 1
+            if seen > 50 * MAX_TENSORS or len(found) > MAX_TENSORS or depth > MAX_DEPTH or len(dotted) > 500:
+                raise BadCheckpoint("too many or too deeply nested objects")
+            if isinstance(value, Made) and value.what == REBUILD:
+                found[dotted] = value
+            else:
+                waiting.append((f"{dotted}.", value, depth + 1))
+    return found
