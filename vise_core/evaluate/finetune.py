@@ -109,25 +109,23 @@ def _training(
     job: Job, split: int, setting: Setting, number: int, read: Reads | None
 ) -> tuple[Towers, GridPoint, npt.NDArray[np.float32]]:
     """One point of the grid: the trained towers, their metrics, their probabilities for the reported images."""
-    towers, took, diverged = train(job, split, setting, number, read)
+    towers, took = train(job, split, setting, number, read)
     began = time.perf_counter()
     ended = took.epoch if took.epoch < job.spec.epochs else None
-    if diverged:
+    if took.diverged:
         point, scores = diverged_point(setting, took.epoch), np.empty((0, 0), np.float32)
     else:
         point, scores = _judge(job, towers, split, setting, took.epoch, read, test=ended is None)
     timed = {
-        "stopped_at_epoch": None if diverged else ended,
+        "stopped_at_epoch": None if took.diverged else ended,
         "seconds": took.seconds + time.perf_counter() - began,
         "iteration_seconds": took.stepping / took.steps,
     }
     return towers, point.model_copy(update=timed), scores
 
 
-def train(
-    job: Job, split: int, setting: Setting, number: int, read: Reads | None
-) -> tuple[Towers, Midway, bool]:
-    """The trained towers of a split and grid point, what it took (Table 9), and whether the training diverged.
+def train(job: Job, split: int, setting: Setting, number: int, read: Reads | None) -> tuple[Towers, Midway]:
+    """The trained towers of a split and grid point, and what it took (Table 9).
 
     One that diverged ends after the epoch in which its loss, its metric on val or a weight was not finite.
 
@@ -144,7 +142,7 @@ def train(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # For networks that draw while they train; the same in every attempt.
         torch.manual_seed((spec.seed * 1009 + number) % 2**31)
-        at, diverged = load_midway(job.state, number, training, device), False
+        at = load_midway(job.state, number, training, device)
         for epoch in range(at.epoch, spec.epochs):
             entered = time.perf_counter()
             towers.train()
@@ -172,15 +170,15 @@ def train(
             value = _report(job, towers, split, done, train_loss, read)
             job.reporter.progress(done, trainings * spec.epochs, "epochs", phase=f"split {split}")
             seconds = at.seconds + time.perf_counter() - entered
-            at = Midway(epoch + 1, at.steps + len(batches), stepping, seconds)
             # Batch-norm's statistics can overflow while the loss is finite: outputs are then divided by infinity.
             weights_lost = not_finite(towers.state_dict()) is not None
             diverged = weights_lost or not (math.isfinite(train_loss) and math.isfinite(value))
+            at = Midway(epoch + 1, at.steps + len(batches), stepping, seconds, diverged)
             if diverged or _hopeless(job, split, number, at.epoch, value):
                 break
             if at.epoch < spec.epochs and job.state.due(SAVE_SECONDS):
                 save_midway(job.state, number, training, at, device)
-    return towers, at, diverged
+    return towers, at
 
 
 def _hopeless(job: Job, split: int, number: int, epoch: int, value: float) -> bool:

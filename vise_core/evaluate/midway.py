@@ -31,12 +31,14 @@ class Midway(NamedTuple):
     ----------
     epoch: finished epochs. steps: of the optimiser, in them.
     stepping: seconds that the steps took, reading the images included. seconds: validation and all.
+    diverged: whether its loss, its metric on val or a weight is not finite; such a training ends, and is not saved.
     """
 
     epoch: int = 0
     steps: int = 0
     stepping: float = 0.0
     seconds: float = 0.0
+    diverged: bool = False
 
 
 def save_midway(state: State, number: int, training: Training, at: Midway, device: torch.device) -> None:
