@@ -89,7 +89,14 @@ def output(outputs: dict[str, str], part: str) -> str:
 
 
 def test_the_page_has_the_commands_from_a_csv_to_a_predictor(outputs: dict[str, str]) -> None:
-    parts = ("run survey", "run ingest ", "run pretrain", "report --local", "predict --predictor", "ingest-peek")
+    parts = (
+        "run survey",
+        "run ingest ",
+        "run pretrain",
+        "report --local",
+        "predict --predictor",
+        "ingest-peek",
+    )
     for part in parts:
         assert any(part in command for command in outputs), part
 
