@@ -25,8 +25,9 @@ def run_ingest(run: RunView) -> None:
         "comments": values["comments"],
         "reactions": values["reactions"],
     }
-    for column, (title, count) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
-        column.metric(title, f"{count:,}")
+    with st.container(horizontal=True, gap="medium"):
+        for title, count in numbers.items():
+            st.metric(title, f"{count:,}", width="content")
     for warning in values.get("warnings", ()):
         st.warning(warning, icon=":material/warning:")
     examples = _examples(run)

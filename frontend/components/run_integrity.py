@@ -20,18 +20,27 @@ def run_integrity(run: RunView) -> None:
     values = run.result or {}
     checks = values["report"]["checks"]
     verdicts = [check["verdict"] for check in checks]
-    numbers = {f"checks {WORDS[verdict]}": verdicts.count(verdict) for verdict in ORDER}
+    numbers = {WORDS[verdict]: verdicts.count(verdict) for verdict in ORDER}
     numbers |= {"images": values["images"], "posts compared": values["posts"]}
-    for column, (title, count) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
-        column.metric(title, f"{count:,}")
+    with st.container(horizontal=True, gap="medium"):
+        for title, count in numbers.items():
+            st.metric(title, f"{count:,}", width="content")
     pairs = next((artifact for artifact in run.artifacts if artifact.name == "pairs"), None)
     for check in sorted(checks, key=lambda check: ORDER.index(check["verdict"])):
-        _check(check, pairs)
-        if check["name"] == "pretraining_overlap" and check["verdict"] in ("failed", "warning"):
-            _leave_out(run, values)
+        _verdict(check)
+        if check["verdict"] in ("failed", "warning"):
+            if check["name"] == "pretraining_overlap":
+                _leave_out(run, values)
+            _examples(check, pairs)
+        if check["counts"]:
+            with st.expander(f"Numbers of {CHECKS[check['name']]}"):
+                st.dataframe(
+                    [{"what": name.replace("_", " "), "value": n} for name, n in check["counts"].items()],
+                    hide_index=True,
+                )
 
 
-def _check(check: dict[str, Any], pairs: ArtifactView | None) -> None:
+def _verdict(check: dict[str, Any]) -> None:
     told = f"**{CHECKS[check['name']]}**: {check['sentence']}"
     match check["verdict"]:
         case "failed":
@@ -42,14 +51,6 @@ def _check(check: dict[str, Any], pairs: ArtifactView | None) -> None:
             st.success(told, icon=":material/check:")
         case _:
             st.info(told, icon=":material/block:")
-    if check["verdict"] in ("failed", "warning"):
-        _examples(check, pairs)
-    if check["counts"]:
-        with st.expander(f"Numbers of {CHECKS[check['name']]}"):
-            st.dataframe(
-                [{"what": name.replace("_", " "), "value": value} for name, value in check["counts"].items()],
-                hide_index=True,
-            )
 
 
 def _examples(check: dict[str, Any], pairs: ArtifactView | None) -> None:

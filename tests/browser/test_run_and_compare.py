@@ -233,7 +233,9 @@ def test_the_checks_open_at_their_pictures_and_lead_to_a_run_without_those_posts
         visit(page, f"run?run={leaky['integrity']}")
         failed = page.get_by_role("alert").filter(has_text="Test images among the pretraining posts")
         expect(failed).to_contain_text("Leave those posts out", timeout=SOON)
-        expect(page.get_by_role("img", name=re.compile("beside post-")).first).to_be_visible(timeout=SOON)
+        picture = page.get_by_role("img", name=re.compile("beside post-")).first
+        expect(picture).to_be_visible(timeout=SOON)
+        picture.scroll_into_view_if_needed()
         settle(page)
         page.screenshot(path=pictures / f"run-integrity-{width}-{scheme}.png", full_page=True)
     page.set_viewport_size({"width": 1280, "height": 900})
