@@ -6,7 +6,6 @@ import ast
 import io
 import json
 import math
-import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,10 +18,6 @@ from .refused import Refused
 
 MAX_REPLY_DEPTH = 32
 _MAX_LITERAL = 1_000_000
-_BRACKETED = re.compile(
-    r"\[(?!(?:nan|none|null|nat|true|false)\])[^\W\d_][^\W_ ]*(?: [^\W\d_]+)*\]", re.IGNORECASE
-)
-"""A text such as [deleted]: lists of texts have quotes."""
 
 
 @dataclass
@@ -74,8 +69,6 @@ def as_list(text: str, *, object_too: bool = False) -> Any:
         if object_too:
             raise Refused("bad_reactions", f"{text[:80]!r} is neither a list nor an object of counts")
         return [text] if stripped else []
-    if not object_too and _BRACKETED.fullmatch(stripped):
-        return [text]
     for read in (json.loads, _python_list):
         try:
             value = read(stripped)

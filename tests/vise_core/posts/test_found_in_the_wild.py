@@ -69,15 +69,6 @@ def test_null_comments_of_a_list_are_counted_by_every_map_that_takes_lists(folde
     assert tally.dropped["comments_without_text"] == 1
 
 
-def test_a_deleted_comment_of_a_table_is_a_text(folder: Path) -> None:
-    (folder / "posts.csv").write_text(
-        "id,image,comments\n1,a.jpg,[deleted]\n2,b.jpg,[removed by mod]\n3,c.jpg,[nan]\n"
-    )
-    kept, tally, _ = read(folder, {"kind": "csv"})
-    assert comments(kept) == {"1": ("[deleted]",), "2": ("[removed by mod]",)}
-    assert tally.refused == {"bad_comments": 1}
-
-
 def test_columns_of_counts_are_neither_comments_nor_reactions(folder: Path) -> None:
     """The columns of a published table of Facebook posts, and of an export with a column Comments of counts."""
     (folder / "live.csv").write_text(
