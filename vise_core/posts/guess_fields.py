@@ -110,7 +110,7 @@ def expression(path: Sequence[str]) -> str:
 
 def _places(row: dict[str, Any], above: tuple[str, ...], depth: int) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, value in row.items():
-        if not isinstance(key, str):
+        if not isinstance(key, str) or key.isdecimal():  # numbered rows are no parts of one
             continue
         yield (*above, key), value
         if isinstance(value, dict) and len(above) + 1 < depth:

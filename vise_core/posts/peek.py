@@ -83,7 +83,7 @@ def _why_not(folder: Path) -> Iterator[str]:
     """Of the first files that look like posts by their names: what is wrong with them."""
     for candidate in islice(_candidates(folder), MAX_REASONS):
         try:
-            shown, _, _ = _read(folder, candidate, 1)
+            shown, _, _ = _read(folder, candidate, SAMPLED)
         except BadInput as error:
             yield f"Read as {candidate['kind']}: {error}"
         else:

@@ -105,6 +105,7 @@ def test_endings_of_compression_may_be_in_capitals(folder: Path) -> None:
         ("posts.jsonl", b"", "posts.jsonl holds no post"),
         ("posts.jsonl.gz", gzip.compress(b"{}\n" * 9)[:-9], "cannot be read to its end"),
         ("posts.parquet", b"", "cannot be read as Parquet"),
+        ("posts.json", b'[{"id": "1", "image": "a.jpg"}, {"id": "2"', "breaks off before its list ends"),
     ],
 )
 def test_a_look_at_posts_that_cannot_be_read_says_why(
@@ -138,3 +139,24 @@ def test_pictures_that_share_a_stem_are_posts_of_their_own_where_each_has_a_file
     kept, tally, _ = read(made, {"kind": "pictures", "fields": {"id": "__key__"}})
     assert list(comments(kept)) == ["a.jpg", "a.png"]
     assert tally.refused == {"several_sidecars": 2, "several_images": 1}
+
+
+def test_a_page_of_the_graph_api_holds_its_posts_in_an_object(folder: Path) -> None:
+    rows = [{"id": name, "image": f"{name}.jpg"} for name in "abc"]
+    for key in ("posts", "feed"):
+        (folder / "posts.json").write_text(json.dumps({"id": "7", key: {"data": rows, "paging": {}}}))
+        kept, _, _ = read(folder, {"kind": "json"})
+        assert list(comments(kept)) == ["a", "b", "c"], key
+
+
+def test_numbered_rows_are_not_taken_for_one_post(folder: Path) -> None:
+    rows = {str(n): {"id": name, "image": f"{name}.jpg"} for n, name in enumerate("abc")}
+    (folder / "x.json").write_text(json.dumps(rows))
+    assert [post.reason for post in peek(folder).posts] == ["missing_image"]
+
+
+def test_one_zero_byte_does_not_make_a_table_utf_16(folder: Path) -> None:
+    (folder / "posts.csv").write_bytes(b"id,image,comments\r1,a.jpg,z\0z\r2,b.jpg,y\r")
+    kept, tally, _ = read(folder, {"kind": "csv"})
+    assert comments(kept) == {"1": ("zz",), "2": ("y",)}
+    assert tally.normalised["broken_unicode"] == 1

@@ -119,7 +119,7 @@ def encoding_of(path: Path, given: str | None, notes: Notes, *, guess: bool) -> 
     for mark, name in _BOMS:
         if sample.startswith(mark):
             return name
-    if b"\0" in sample[:1024]:
+    if sample[:1024].count(0) > len(sample[:1024]) // 8:
         even, odd = sample[:1024:2].count(0), sample[1:1024:2].count(0)
         return "utf-16-le" if odd > even else "utf-16-be"
     whole = sample.splitlines()
