@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from post_layouts import picture
-from test_sources import comments, read
+from test_sources import comments, read, sample, tar_of
 
 from vise_core.data import survey
 from vise_core.posts.peek import peek
@@ -160,3 +160,13 @@ def test_one_zero_byte_does_not_make_a_table_utf_16(folder: Path) -> None:
     kept, tally, _ = read(folder, {"kind": "csv"})
     assert comments(kept) == {"1": ("zz",), "2": ("y",)}
     assert tally.normalised["broken_unicode"] == 1
+
+
+def test_tars_with_endings_in_capitals_are_read(tmp_path: Path) -> None:
+    made = tmp_path / "in"
+    made.mkdir()
+    for name, key in (("A.TAR", "x"), ("b.tar", "y"), ("c.Tar", "z")):
+        (tar_of(made, sample(key)) / "a.tar").rename(made / name)
+    kept, tally, _ = read(made, {"kind": "webdataset", "fields": {"id": "__key__"}})
+    assert list(comments(kept)) == ["x", "y", "z"]
+    assert "other_files" not in tally.dropped
