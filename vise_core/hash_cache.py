@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from .errors import BadInput
+
 FILE = "hashes-1.sqlite"
 MOST_BYTES = 2**30
 """A larger cache is emptied."""
@@ -37,8 +39,15 @@ class FileFacts(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """``$VISE_CACHE``, or ``~/.cache/vise``."""
-    return Path(os.environ.get("VISE_CACHE") or Path.home() / ".cache" / "vise")
+    """``$VISE_CACHE``, or ``~/.cache/vise``. Raises BadInput where neither is known."""
+    if given := os.environ.get("VISE_CACHE"):
+        return Path(given)
+    try:
+        return Path.home() / ".cache" / "vise"
+    except RuntimeError as error:
+        raise BadInput(
+            "this account has no home folder: set VISE_CACHE to a folder for files that are kept"
+        ) from error
 
 
 class HashCache:
@@ -57,7 +66,7 @@ class HashCache:
             )
             if self._used_bytes() > MOST_BYTES:
                 self._db.execute("DELETE FROM files")
-        except (OSError, RuntimeError, sqlite3.Error):
+        except (OSError, BadInput, sqlite3.Error):
             self.close()
 
     def get(self, folder: str) -> dict[str, tuple[FileFacts, str]]:

@@ -11,7 +11,10 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
+import numpy as np
 import pytest
+from PIL import Image
+from pillow_heif import from_pillow
 from playwright.sync_api import Page, expect
 from skimage import data
 from skimage import io as skio
@@ -111,6 +114,25 @@ def test_two_images_and_two_models_side_by_side_asked_once(
     panels(page, 4)
     expect(page.get_by_text("From the history")).to_be_visible()
     expect(page.locator(".heatmaplayer image")).to_have_count(4)
+
+
+def test_one_bad_image_of_a_batch_fails_by_itself(
+    material: Material, stack, page: Page, tmp_path: Path
+) -> None:
+    deep, photograph, torn = tmp_path / "deep.png", tmp_path / "phone.heic", tmp_path / "torn.png"
+    Image.fromarray(np.arange(200 * 1200, dtype=np.uint16).reshape(200, 1200) % 4096).save(deep)
+    from_pillow(Image.fromarray(data.chelsea())).save(photograph)
+    torn.write_bytes(deep.read_bytes()[:3000])
+    settled(page, ask_page(stack, material).rpartition("&")[0])
+    page.locator("input[type=file]").set_input_files([torn, deep, photograph, material.files[1]])
+    panels(page, 3)
+    expect(page.get_by_text("This page has broken")).to_have_count(0)
+    broken = page.locator("[class*=st-key-image-0]")
+    expect(broken.get_by_text(re.compile("truncated")).first).to_be_visible()
+    for position in (1, 2, 3):
+        shown = page.locator(f"[class*=st-key-image-{position}]").get_by_role("img", name="as it was given")
+        expect(shown).to_be_visible()
+        assert shown.evaluate("image => image.naturalWidth") > 0
 
 
 def test_a_label_is_kept_and_exported_with_its_picture(

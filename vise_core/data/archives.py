@@ -112,10 +112,10 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits, tell: Tell | None 
     """Unpack every plain file below ``target``. ``tell`` hears of the files so far.
 
     Sizes are counted as bytes come out: what an archive says of itself is not believed. A member whose name no folder
-    can hold is rejected and counted, and the others are unpacked.
+    can hold, or that another member has taken already, is rejected and counted, and the others are unpacked.
 
-    Raises BadArchive for a member that would land outside, a link, a device, a name twice, an encrypted or
-    damaged member, and once a limit is passed; what was unpacked so far is for the caller to delete.
+    Raises BadArchive for a member that would land outside, a link, a device, an encrypted or damaged member, and
+    once a limit is passed; what was unpacked so far is for the caller to delete.
     """
     packed = max(1, archive.stat().st_size)
     most = min(limits.bytes, max(int(packed * limits.ratio), 16 * 2**20))
@@ -123,12 +123,15 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits, tell: Tell | None 
     total = 0
     try:
         for member in _members(archive, done):
-            done.files += 1
-            if done.files + sum(done.rejected.values()) > limits.files:
+            if done.files + sum(done.rejected.values()) >= limits.files:
                 raise BadArchive(f"{archive.name}: more than {limits.files:,} files")
-            place = target.joinpath(*member.name.path.parts)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with member.open() as read, place.open("xb") as write:
+            try:
+                written = _created(target, member.name)
+            except StrangeName as error:
+                done.reject(error)
+                continue
+            done.files += 1
+            with member.open() as read, written as write:
                 while chunk := read.read(CHUNK):
                     total += len(chunk)
                     if total > most:
@@ -142,12 +145,6 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits, tell: Tell | None 
                 done.escaped_first = done.escaped_first or member.name.path.as_posix()
             if tell is not None and done.files % 100 == 0:
                 tell(done.files)
-    except FileExistsError as error:
-        name = printable_name(member.name.path)
-        raise BadArchive(f"{archive.name}: the member {name} comes twice") from error
-    except (NotADirectoryError, IsADirectoryError) as error:
-        name = printable_name(member.name.path)
-        raise BadArchive(f"{archive.name}: {name} is a file and a folder at once") from error
     except UnicodeDecodeError as error:
         raise BadArchive(f"{archive.name}: a name is marked as UTF-8 and is not ({error.reason})") from error
     except (
@@ -162,6 +159,19 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits, tell: Tell | None 
     if done.files == 0:
         raise BadArchive(f"{archive.name}: holds no file{_of_rejected(done)}")
     return done
+
+
+def _created(target: Path, name: MemberName) -> IO[bytes]:
+    """The member's file, new and open. Raises StrangeName where another member has taken its place."""
+    place, shown = target.joinpath(*name.path.parts), printable_name(name.path)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place.open("xb")
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        if place.is_file():
+            message = "comes more than once; the first is kept"
+            raise StrangeName(shown, "name_twice", message) from error
+        raise StrangeName(shown, "file_and_folder", "is a file and a folder at once") from error
 
 
 def _of_rejected(done: Unpacked) -> str:

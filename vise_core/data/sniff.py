@@ -17,7 +17,7 @@ from pathlib import Path
 
 from charset_normalizer import from_bytes
 
-from vise_core.names import FileFinder, OutsideFolder
+from vise_core.names import FileFinder, OutsideFolder, printable_name
 from vise_core.specs.images import is_image_name
 from vise_core.specs.tasks import CsvTask
 from vise_core.tasks.files import is_hidden
@@ -31,7 +31,9 @@ MOST_LISTS, MOST_FOLDERS = 20, 20
 FALLBACKS = ("cp1252", "cp932", "gb18030", "cp1251", "mac_roman", "latin-1")
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
+_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+_FLAGS = frozenset({"0", "1", "0.0", "1.0"})
 _ACCENT = re.compile(rb"(?<![\x80-\xff])[\x80-\xff](?![\x80-\xff])")
 
 PATHS = ("path", "local_path", "image_path", "img_path", "file_path", "filepath", "filename", "file_name", "file", "image",
@@ -85,6 +87,17 @@ def propose_csv(root: Path) -> Proposal | None:
     finder, folders = FileFinder(root), _image_folders(root)
     proposals = [proposal for path in _lists(root) for proposal in _proposals(root, path, finder, folders)]
     return max(proposals, key=lambda one: one.rank, default=None)
+
+
+def other_lists(root: Path, manifest: str) -> list[str]:
+    """Lists beside the manifest that name images, too."""
+    finder, folders = FileFinder(root), _image_folders(root)
+    return [
+        printable_name(path.relative_to(root))
+        for path in _lists(root)
+        if path.relative_to(root).as_posix() != manifest
+        and any(proposal.found for proposal in _proposals(root, path, finder, folders))
+    ]
 
 
 def _lists(root: Path) -> list[Path]:
@@ -148,12 +161,23 @@ def _encodings(path: Path, data: bytes) -> list[str]:
         return ["utf-16-le" if data[1::2].count(0) >= zeros // 2 else "utf-16-be"]
     if _is_utf8(path):
         return ["utf-8"]
+    if _holds_kana(data):
+        return ["cp932", *FALLBACKS]
     best = from_bytes(data).best()
     guessed = [best.encoding] if best is not None and best.encoding not in ("ascii", "utf_8") else []
     # Accented letters stand alone between plain ones; in other scripts bytes beyond ASCII stand together. A guess from
     # a few accents is a poor one.
     western = len(_ACCENT.findall(data)) > len(_BEYOND_ASCII.findall(data)) / 2
     return list(dict.fromkeys(["cp1252", *guessed, *FALLBACKS] if western else [*guessed, *FALLBACKS]))
+
+
+def _holds_kana(data: bytes) -> bool:
+    """Whether the bytes are Shift-JIS with kana, which no text of another encoding is by chance."""
+    try:
+        text = codecs.getincrementaldecoder("cp932")().decode(data)
+    except UnicodeDecodeError:
+        return False
+    return _KANA.search(text) is not None
 
 
 def _is_utf8(path: Path) -> bool:
@@ -284,4 +308,6 @@ def _label_column(table: _Table, lower: Sequence[str], free: Sequence[int]) -> i
         return (named or part)[0]
     distinct = {n: len(Counter(table.column(n))) for n in free}
     able = [n for n in free if 2 <= distinct[n] <= max(2, len(table.rows) // 2)]
+    if len(able) > 1 and all(set(table.column(n)) <= _FLAGS for n in able):
+        return None  # a column for each class: any one of them would be the wrong label
     return min(able, key=lambda n: distinct[n], default=None)

@@ -89,7 +89,7 @@ def survey(
         found.warnings.append(f"The layout of the files was not recognised; {_expected(kind)}")
     elif task is not None:
         look_at_images(found, folder, task, samples, decode, target, reporter)
-    elif kind == "posts":
+    if kind == "posts":
         look_at_posts(found, folder, samples, target, reporter, source)
     told = asdict(found) | {"task": task.model_dump(mode="json") if task is not None else None}
     (target / "survey.json").write_text(json.dumps(storable(told), indent=1) + "\n")

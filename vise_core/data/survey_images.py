@@ -11,10 +11,13 @@ from PIL import Image
 from vise_core.errors import BadImage, BadInput, Stopped
 from vise_core.posts.images import encode_jpeg, open_image
 from vise_core.reporter import Reporter
-from vise_core.specs.tasks import TASKS, SplitSpec, Task
+from vise_core.specs.tasks import TASKS, CsvTask, SplitSpec, Task
 from vise_core.tasks import LabelledImages, open_task, require_usable
+from vise_core.tasks.files import task_root
 from vise_core.tasks.inventory import take_inventory
 from vise_core.tasks.usable import MAX_IMAGE_PIXELS, Problem, missing_problems, unreadable
+
+from .sniff import other_lists
 
 if TYPE_CHECKING:
     from .survey import Found
@@ -50,10 +53,27 @@ def look_at_images(
     ]
     inventory = take_inventory(folder, images)
     found.other, found.hidden = inventory.other, inventory.hidden + inventory.masks
-    found.unlabelled = inventory.unlabelled + (images.unlabelled if images is not None else 0)
-    found.warnings += inventory.warnings()
+    found.unlabelled = inventory.unlabelled
+    found.warnings += [*_of_list(folder, task), *inventory.warnings()]
     if images is not None:
         _facts(found, images)
+
+
+def _of_list(folder: Path, task: Task) -> list[str]:
+    """What is doubtful in how a list of images was read, in sentences."""
+    if not isinstance(task, CsvTask):
+        return []
+    told = []
+    if not task.encoding.lower().startswith("utf"):
+        told.append(
+            f"{task.manifest} is not UTF-8; it is read as {task.encoding}. Set task.encoding where that is wrong."
+        )
+    if others := other_lists(task_root(folder), task.manifest):
+        told.append(
+            f"{', '.join(others)} also name{'s' if len(others) == 1 else ''} images and labels; only {task.manifest} is "
+            "read. Put all rows into one list, with a column of splits."
+        )
+    return told
 
 
 def _facts(found: Found, images: LabelledImages) -> None:

@@ -52,12 +52,18 @@ class FeaturesCache:
     most_bytes: int = MOST_BYTES
 
 
-def features_cache() -> FeaturesCache:
-    """``$VISE_CACHE/features``, or ``~/.cache/vise/features``, of ``$VISE_FEATURES_CACHE_BYTES``. Raises BadInput."""
+def features_cache() -> FeaturesCache | None:
+    """``$VISE_CACHE/features``, or ``~/.cache/vise/features``, of ``$VISE_FEATURES_CACHE_BYTES``.
+
+    None where the account has no home. Raises BadInput.
+    """
     told = os.environ.get("VISE_FEATURES_CACHE_BYTES") or str(MOST_BYTES)
     if not told.isdecimal():
         raise BadInput(f"VISE_FEATURES_CACHE_BYTES: {told!r} is not a number of bytes")
-    return FeaturesCache(cache_folder() / "features", int(told))
+    try:
+        return FeaturesCache(cache_folder() / "features", int(told))
+    except BadInput:
+        return None
 
 
 def features_key(

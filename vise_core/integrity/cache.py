@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from uuid import uuid4
@@ -16,6 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 import PIL
 
+from vise_core.errors import BadInput
 from vise_core.hash_cache import cache_folder
 from vise_core.hashing import file_sha256, tree_sha256
 from vise_core.posts.images import DECODING
@@ -27,9 +29,12 @@ FORMAT = f"fingerprints-1-{DECODING}"
 """To be raised when small pictures or hashes change."""
 
 
-def default_cache() -> Path:
-    """``$VISE_CACHE``, or ``~/.cache/vise``; below it, ``fingerprints``."""
-    return cache_folder() / "fingerprints"
+def default_cache() -> Path | None:
+    """``$VISE_CACHE``, or ``~/.cache/vise``; below it, ``fingerprints``. None where the account has no home."""
+    try:
+        return cache_folder() / "fingerprints"
+    except BadInput:
+        return None
 
 
 def files_fingerprints(
@@ -75,12 +80,22 @@ def _kept(cache: Path, key: str, make: Callable[[], Fingerprints]) -> Fingerprin
     found = _read(path)
     if found is None:
         found = make()
-        cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{uuid4().hex}.part")
+        # A cache that cannot be written to, such as a read-only folder, is no reason to fail.
+        with suppress(OSError):
+            _keep(path, found)
+    return found
+
+
+def _keep(path: Path, found: Fingerprints) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
+    try:
         with part.open("wb") as file:
             np.savez(file, **{field.name: getattr(found, field.name) for field in fields(Fingerprints)})
         part.replace(path)
-    return found
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Fingerprints | None:

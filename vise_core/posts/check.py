@@ -231,8 +231,8 @@ def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
         for name in sorted(names):
             if not is_system_file(name):
                 path = Path(place) / name
-                path = path.resolve() if path.is_symlink() else path
-                yield path, _below(root, path)
+                target = path.resolve() if path.is_symlink() else path
+                yield target, _below(root, target if target.is_relative_to(root) else path)
 
 
 def source_of(spec: IngestSpec, inputs: dict[str, Path]) -> Path | None:

@@ -15,7 +15,10 @@ from .mapping import Mapping
 from .refused import Refused
 
 NAMES = {
-    "id": ("id", "postid", "uid", "uuid", "pk", "shortcode", "key", "postnumber", "objectid"),
+    "id": (
+        *("id", "postid", "uid", "uuid", "pk", "shortcode", "key", "postnumber", "objectid"),
+        *("statusid", "tweetid", "mediaid", "facebookid"),
+    ),
     "image": (
         *(
             "image",
@@ -88,8 +91,16 @@ def _reactions(rows: Sequence[dict[str, Any]], mapping: Mapping) -> dict[str, st
         for place in counts.unread:
             path = tuple(place.split("."))
             reaction = mapping.reaction(path[-1])
-            changed.setdefault(reaction or "reactions", expression(path))
+            # A number under the name of reactions is their total, of which none has a type.
+            if reaction is not None or isinstance(_at(row, path), dict | list):
+                changed.setdefault(reaction or "reactions", expression(path))
     return changed
+
+
+def _at(row: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        row = row.get(name) if isinstance(row, dict) else None
+    return row
 
 
 def expression(path: Sequence[str]) -> str:
@@ -99,7 +110,7 @@ def expression(path: Sequence[str]) -> str:
 
 def _places(row: dict[str, Any], above: tuple[str, ...], depth: int) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, value in row.items():
-        if not isinstance(key, str):
+        if not isinstance(key, str) or key.isdecimal():  # numbered rows are no parts of one
             continue
         yield (*above, key), value
         if isinstance(value, dict) and len(above) + 1 < depth:
@@ -114,7 +125,8 @@ def _fits(part: str, value: Any) -> bool:
         return named or isinstance(value, bytes) or (isinstance(value, dict) and "bytes" in value)
     if part == "text":
         return isinstance(value, str)
-    return isinstance(value, list | str) and _holds(value)
+    # A whole number is how many comments there are, not one of them.
+    return isinstance(value, list | str) and _holds(value) and not str(value).strip().isdecimal()
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

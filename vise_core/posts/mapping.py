@@ -15,7 +15,7 @@ Path = tuple[str, ...]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TOKENS = re.compile(r"[^\W_]+")
-_AROUND = frozenset({"reaction", "reactions", "count", "counts", "num", "number", "n", "total", "of"})
+_AROUND = frozenset({"reaction", "reactions", "count", "counts", "num", "number", "n", "total", "of", "type"})
 
 
 class Mapping:
@@ -49,8 +49,13 @@ class Mapping:
         return f"source.fields.{field} ({self.expressions[field]})"
 
     def reaction(self, name: str) -> Reaction | None:
-        """The reaction that a name counts for, in any case and with or without "reactions_", "_count"; None: none."""
-        return self.names.get(name.strip().casefold()) or self.names.get(bare_name(name))
+        """The reaction that a name counts for, in any case and with or without "reactions_", "_count"; None: none.
+
+        So does its plural: ``num_loves``.
+        """
+        bare = bare_name(name)
+        spellings = (name.strip().casefold(), bare, bare.removesuffix("s"))
+        return next((self.names[one] for one in spellings if one in self.names), None)
 
     def reads(self, path: Path) -> bool:
         """Whether the reactions' expressions read this place of a row, or one that holds it."""

@@ -30,6 +30,7 @@ SAMPLED = 20
 """Posts that a guess is judged by."""
 
 MAX_FILES, MAX_CANDIDATES = 20_000, 24
+MAX_REASONS = 3
 _TABLES = (".csv", ".tsv", ".tab")
 _LINES = (".jsonl", ".ndjson")
 _TARS = (".tar", ".tar.gz", ".tgz")
@@ -46,6 +47,7 @@ def peek(folder: Path, *, source: PostSource | None = None, posts: int = SHOWN) 
             warnings=(
                 "No layout of posts fits: there is no CSV, JSON, JSONL, Parquet or tar file that holds posts, and no "
                 "picture with a .json or .txt beside it.",
+                *_why_not(folder),
             ),
         )
     try:
@@ -75,6 +77,18 @@ def guess_source(folder: Path) -> dict[str, Any] | None:
             if score > most:
                 best, most = source, score
     return best
+
+
+def _why_not(folder: Path) -> Iterator[str]:
+    """Of the first files that look like posts by their names: what is wrong with them."""
+    for candidate in islice(_candidates(folder), MAX_REASONS):
+        try:
+            shown, _, _ = _read(folder, candidate, SAMPLED)
+        except BadInput as error:
+            yield f"Read as {candidate['kind']}: {error}"
+        else:
+            if not shown:
+                yield f"{printable_name(candidate.get('posts', candidate['kind']))} holds no post."
 
 
 def _candidates(folder: Path) -> Iterator[dict[str, Any]]:
@@ -115,10 +129,10 @@ def _text_kind(folder: Path, name: str) -> str | None:
     path = folder / name if folder.is_dir() else folder
     try:
         encoding = encoding_of(path, None, Notes(), guess=False)
-        first = next(elements(path, encoding, None), None)
+        next(elements(path, encoding, None), None)
     except BadInput:
         return "jsonl"  # one object a line is often named .json
-    return "json" if first is not None else None
+    return "json"
 
 
 def _ending(name: str) -> str:

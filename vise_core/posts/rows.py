@@ -70,9 +70,12 @@ def _id(value: Any, row: dict[str, Any], mapping: Mapping) -> str:
         value = str(value)
     if not isinstance(value, str) or not value.strip():
         there = ", ".join(printable_name(str(name))[:40] for name in list(row)[:12])
-        raise Refused(
-            "bad_id", f"{mapping.describe('id')} is missing, empty or no text; the row has: {there}"
+        what = (
+            "is missing or empty"
+            if value is None or value == ""
+            else f"is {value!r:.80}, not a text or a whole number"
         )
+        raise Refused("bad_id", f"{mapping.describe('id')} {what}; the row has: {there}")
     if len(value) > MAX_ID_CHARACTERS or any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF for c in value):
         raise Refused("bad_id", f"{mapping.describe('id')} is too long or holds control characters")
     return value

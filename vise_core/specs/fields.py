@@ -106,9 +106,9 @@ FIELD_MAPS: dict[MapName, dict[str, str]] = {
     "graph_api": {
         "id": "id",
         "image": "image || full_picture || picture",
-        "comments": "comments.data || comments[]",
+        "comments": "not_null(comments.data, comments)",
         "text": "message",
-        "replies": "comments.data || comments[]",
+        "replies": "not_null(comments.data, comments)",
         "reactions": "reactions",
         "sorry": "sorry.summary.total_count || reactions_sorry.summary.total_count"
         " || sad.summary.total_count || reactions_sad.summary.total_count",
@@ -121,9 +121,9 @@ FIELD_MAPS: dict[MapName, dict[str, str]] = {
     "reddit": {
         "id": "id || name",
         "image": "image || image_path || url",
-        "comments": "comments.data.children[].data || comments[]",
+        "comments": "not_null(comments.data.children[].data, comments)",
         "text": "body",
-        "replies": "replies.data.children[].data || replies[]",
+        "replies": "not_null(replies.data.children[].data, replies)",
         "reactions": "reactions",
     },
     "flat": {

@@ -68,7 +68,7 @@ class JsonSource(TextFile):
         None,
         max_length=200,
         description="Where the list stands in the file, such as data.children; null: the file is the list, or an object "
-        "that holds it as data, data.children, posts, items, rows or results.",
+        "that holds it as data, data.children, posts, posts.data, feed.data, items, rows or results.",
     )
 
 

@@ -17,6 +17,9 @@ from .split_names import SPLIT_NAMES
 MAX_COLUMNS = 1000
 """Columns of a file without a header; further ones are passed over."""
 
+_SPACE = " \t\r\n"
+"""Around a path; other spaces, such as U+3000, belong to the file's name."""
+
 
 def read_csv_labels(spec: CsvTask, folder: Path) -> list[Row]:
     """The rows of the manifest, in its order.
@@ -37,6 +40,11 @@ def read_csv_labels(spec: CsvTask, folder: Path) -> list[Row]:
                 line = reader.line_num
                 if not any(value.strip() for value in values):
                     continue
+                if spec.header and any(value.strip() for value in values[len(columns) :]):
+                    raise BadInput(
+                        f"{spec.manifest} line {line}: the row has {len(values)} cells, the header names {len(columns)} "
+                        "columns; put a cell that holds the delimiter into quotes"
+                    )
                 row = _row(
                     spec,
                     dict(zip(columns, values, strict=False)),
@@ -74,11 +82,13 @@ def _check_columns(spec: CsvTask, names: list[str]) -> str | None:
                 f"{spec.manifest}: no column {wanted!r}; it has {', '.join(map(repr, names[:20])) or 'none'} "
                 f"(delimiter {spec.delimiter!r})"
             )
+        if names.count(wanted) > 1:
+            raise BadInput(f"{spec.manifest}: the header names the column {wanted!r} more than once")
     return spec.split_column if spec.split_column in names else None
 
 
 def _row(spec: CsvTask, record: dict[str, str], split_column: str | None, where: str) -> Row:
-    path = (record.get(spec.path_column) or "").strip().removeprefix("./")
+    path = (record.get(spec.path_column) or "").strip(_SPACE).removeprefix("./")
     label = (record.get(spec.label_column) or "").strip()
     if not path or not label:
         raise BadInput(f"{where}: {spec.path_column if not path else spec.label_column} is empty")

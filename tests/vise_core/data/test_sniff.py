@@ -38,6 +38,20 @@ def read(root: Path) -> dict[str, str]:
     return {images.relative_path(i): images.classes[label] for i, label in enumerate(images.labels.tolist())}
 
 
+def test_shift_jis_is_known_by_its_kana_in_a_short_list(tmp_path: Path) -> None:
+    write_pictures(tmp_path, NAMES)
+    right = dict(zip(NAMES, ["猫です", "犬です"] * 4, strict=True))
+    (tmp_path / "l.csv").write_bytes(table([["image", "label"], *map(list, right.items())]).encode("cp932"))
+    assert read(tmp_path) == right
+
+
+def test_a_column_for_each_class_is_no_label(tmp_path: Path) -> None:
+    write_pictures(tmp_path, NAMES)
+    rows = [[name, str(n % 2), str(1 - n % 2)] for n, name in enumerate(NAMES)]
+    (tmp_path / "l.csv").write_text(table([["image", "cat", "dog"], *rows]))
+    assert task_of(tmp_path)[0] != "csv"
+
+
 RIGHT = dict(zip(NAMES, LABELS, strict=True))
 ROWS = [list(row) for row in RIGHT.items()]
 

@@ -273,3 +273,27 @@ def test_what_is_proposed_survives_a_round_trip(tmp_path: Path) -> None:
     found = look(tmp_path)
     assert SurveyResult.model_validate_json(found.model_dump_json()) == found
     assert (found.layout, found.task.header, found.task.delimiter) == ("csv", False, "\t")
+
+
+def test_images_of_a_flat_test_folder_are_counted_once(tmp_path: Path) -> None:
+    names = [f"{part}/{label}/{n}.png" for part in ("train", "val") for label in "ab" for n in range(3)]
+    for shade, name in enumerate([*names, "test/1.png", "test/2.png"]):
+        picture(tmp_path / name, shade)
+    found = look(tmp_path)
+    assert (found.files, found.images, found.unlabelled, found.parts) == (14, 12, 2, {"train": 6, "val": 6})
+
+
+def test_further_lists_and_a_guessed_encoding_are_a_warning(tmp_path: Path) -> None:
+    for n in range(20):
+        picture(tmp_path / f"{n}.png", n)
+    rows = [f"{n}.png;{('año', 'niño')[n % 2]}\n" for n in range(20)]
+    (tmp_path / "train.csv").write_bytes("".join(["image;label\n", *rows[:12]]).encode("latin-1"))
+    (tmp_path / "valid.csv").write_bytes("".join(["image;label\n", *rows[12:]]).encode("latin-1"))
+    (tmp_path / "classes.txt").write_text("1 año\n2 niño\n")
+    found = look(tmp_path)
+    assert (found.images, found.unlabelled, set(found.classes)) == (12, 8, {"año", "niño"})
+    assert found.warnings[:2] == (
+        "train.csv is not UTF-8; it is read as cp1252. Set task.encoding where that is wrong.",
+        "valid.csv also names images and labels; only train.csv is read. Put all rows into one list, with a column of "
+        "splits.",
+    )

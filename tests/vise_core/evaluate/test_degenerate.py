@@ -143,6 +143,16 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return call
 
 
+def test_a_cache_that_cannot_be_written_to_changes_no_number(
+    tmp_path: Path, reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, file = dataset(tmp_path / "two", {"cat": 10, "dog": 10}), tmp_path / "a file"
+    file.write_bytes(b"")
+    kept = evaluate(root, tmp_path / "kept", reporter)
+    monkeypatch.setenv("VISE_CACHE", str(file / "cache"))
+    assert evaluate(root, tmp_path / "not kept", reporter).test_mean == kept.test_mean
+
+
 def test_the_command_says_the_same(command, tmp_path: Path) -> None:
     said = command(dataset(tmp_path / "one", {"cat": 6}))
     assert "at least two classes are needed" in said

@@ -1,8 +1,11 @@
 """Fingerprints are made once for each content, and never served for another."""
 
-import numpy as np
+from pathlib import Path
 
-from vise_core.integrity.cache import file_digests, files_fingerprints, shard_fingerprints
+import numpy as np
+import pytest
+
+from vise_core.integrity.cache import default_cache, file_digests, files_fingerprints, shard_fingerprints
 from vise_core.integrity.fingerprints import Fingerprints, fingerprint_files
 
 
@@ -77,3 +80,18 @@ def test_a_shard_whose_content_changed_is_decoded_again_though_its_index_did_not
     again = shard_fingerprints(posts, 0, own_cache)
     assert not same(first, again)
     assert same(again, shard_fingerprints(posts, 0, None))
+
+
+def test_a_cache_that_cannot_be_written_to_is_no_reason_to_fail(sample_jpegs, write_images, tmp_path) -> None:
+    paths, file = write_images(tmp_path, sample_jpegs[:3]), tmp_path / "a file"
+    file.write_bytes(b"")
+    assert same(files_fingerprints(paths, file / "fingerprints"), fingerprint_files(paths))
+
+
+def test_an_account_without_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("VISE_CACHE", raising=False)
+    monkeypatch.setattr(Path, "home", none)
+    assert default_cache() is None

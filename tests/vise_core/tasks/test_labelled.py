@@ -285,3 +285,24 @@ def test_unreadable_images_are_listed_and_the_task_refused(tmp_path: Path, pictu
         require_readable(load_task(FOLDER, tmp_path))
     assert "fear/cut.png" in str(refusal.value)
     assert "joy/b.png" in str(refusal.value)
+
+
+def test_a_row_of_a_csv_with_more_cells_than_columns_is_an_error_but_empty_ones_are_not(
+    tmp_path: Path, picture
+):
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name)
+    (tmp_path / "labels.csv").write_text("path,label\na.png,red,\nb.png,black, white\n")
+    with pytest.raises(BadInput, match=r"labels.csv line 3: the row has 3 cells, the header names 2 columns"):
+        load_task(CSV, tmp_path)
+    (tmp_path / "labels.csv").write_text("path,label,label\na.png,red,x\nb.png,black,y\n")
+    with pytest.raises(BadInput, match="'label' more than once"):
+        load_task(CSV, tmp_path)
+
+
+def test_a_space_that_is_no_ascii_belongs_to_the_name_in_a_csv(tmp_path: Path, picture):
+    for name in ("\u3000a.png", "b\u00a0.png"):
+        picture(tmp_path / name)
+    (tmp_path / "labels.csv").write_text("path,label\n\u3000a.png ,red\n b\u00a0.png,blue\n")
+    images = load_task(CSV, tmp_path)
+    assert [images.relative_path(i) for i in range(2)] == ["\u3000a.png", "b\u00a0.png"]

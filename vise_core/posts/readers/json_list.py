@@ -23,7 +23,7 @@ from .raw import MAX_TEXT, Notes, RawPost
 from .text import encoding_of, files_of, is_whole, opened_text, shown
 
 CHUNK = 2**20
-LISTS = ("data", "data.children", "posts", "items", "rows", "results")
+LISTS = ("data", "data.children", "posts", "posts.data", "feed.data", "items", "rows", "results")
 """Where a list is looked for in a file that is an object."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vise_core.errors import BadInput
+from vise_core.names import printable_name
 from vise_core.specs.posts import ParquetSource
 
 from ..mapping import Mapping
+from ..refused import Refused
 from .images import ImageFinder
 from .raw import Notes, RawPost
 from .text import files_of, shown
+
+if TYPE_CHECKING:
+    import pyarrow
 
 BATCH = 16
 """Rows in memory at once: each may hold an image."""
@@ -29,8 +35,36 @@ def read_parquet(folder: Path, source: ParquetSource, notes: Notes) -> Iterator[
             with pq.ParquetFile(path) as file:
                 number = 0
                 for batch in file.iter_batches(batch_size=BATCH):
-                    for row in batch.to_pylist():
+                    for row in _rows(batch):
                         number += 1
-                        yield images.post(f"{name}: row {number}", row, path)
+                        where = f"{name}: row {number}"
+                        if isinstance(row, Refused):
+                            yield RawPost(where, None, refused=row)
+                        else:
+                            yield images.post(where, row, path)
         except (pa.ArrowException, OSError) as error:
             raise BadInput(f"{name}: cannot be read as Parquet ({error})") from error
+
+
+def _rows(batch: pyarrow.RecordBatch) -> list[Any]:
+    """The rows, or why one of them cannot be read."""
+    try:
+        return batch.to_pylist()  # type: ignore[no-any-return]
+    except (ValueError, OverflowError):  # text that is not UTF-8, a date beyond the year 9999
+        return [_row(batch, number) for number in range(batch.num_rows)]
+
+
+def _row(batch: pyarrow.RecordBatch, number: int) -> dict[str, Any] | Refused:
+    import pyarrow as pa
+
+    row: dict[str, Any] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            row[name] = column[number].as_py()
+        except (ValueError, OverflowError) as error:
+            if pa.types.is_temporal(column.type):  # no part of a post is a time
+                row[name] = None
+                continue
+            reason = "bad_encoding" if isinstance(error, UnicodeError) else "bad_row"
+            return Refused(reason, f"the column '{printable_name(name)}' cannot be read ({error})"[:300])
+    return row

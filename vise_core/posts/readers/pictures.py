@@ -23,7 +23,7 @@ SIDECARS = (".json", ".txt")
 def read_pictures(folder: Path, _: PicturesSource, notes: Notes) -> Iterator[RawPost]:
     """A picture and its sidecar a post, in order of name, folder by folder.
 
-    ``a.json`` and ``a.jpg.json`` both belong to ``a.jpg``. The id is the JSON's, else the name without its ending.
+    ``a.json`` or ``a.jpg.json`` belongs to ``a.jpg``. The id is the JSON's, else the name without its ending.
     """
     if not folder.is_dir():
         raise BadInput("give the folder that holds the pictures")
@@ -40,23 +40,29 @@ def is_sidecar(name: str) -> bool:
 
 def _folder(root: Path, place: Path, names: list[str]) -> Iterator[RawPost]:
     pictures: dict[str, list[str]] = {}
-    sidecars: dict[str, dict[str, str]] = {}
+    sidecars: dict[str, dict[str, list[str]]] = {}
     for name in names:
         if is_image_name(name):
             pictures.setdefault(name[: name.rindex(".")], []).append(name)
     full = {name: stem for stem, several in pictures.items() for name in several}
-    for name in names:
-        if is_sidecar(name):
-            stem, suffix = name[: name.rindex(".")], name[name.rindex(".") + 1 :].lower()
-            sidecars.setdefault(full.get(stem, stem), {})[suffix] = name
+    beside = [name for name in names if is_sidecar(name)]
+    for stem, several in list(pictures.items()):
+        # a.jpg and a.png are two posts where each has a file of its own whole name.
+        if len(several) > 1 and set(several) <= {name[: name.rindex(".")] for name in beside}:
+            del pictures[stem]
+            pictures |= {name: [name] for name in several}
+            full |= {name: name for name in several}
+    for name in beside:
+        stem, suffix = name[: name.rindex(".")], name[name.rindex(".") + 1 :].lower()
+        sidecars.setdefault(full.get(stem, stem), {}).setdefault(suffix, []).append(name)
     below = place.relative_to(root).as_posix()
     for stem in sorted({*pictures, *sidecars}):
         key = stem if below == "." else f"{below}/{stem}"
         yield _post(root, place, key, pictures.get(stem, []), sidecars.get(stem, {}))
 
 
-def _post(root: Path, place: Path, key: str, pictures: list[str], sidecars: dict[str, str]) -> RawPost:
-    first = next(iter([*pictures, *sidecars.values()]))
+def _post(root: Path, place: Path, key: str, pictures: list[str], sidecars: dict[str, list[str]]) -> RawPost:
+    first = next(iter([*pictures, *(name for several in sidecars.values() for name in several)]))
     where = printable_name((place / first).relative_to(root).as_posix())
     row: Any = None
     image = place / pictures[0] if pictures else None
@@ -68,7 +74,12 @@ def _post(root: Path, place: Path, key: str, pictures: list[str], sidecars: dict
                 "several_images",
                 f"{len(pictures)} pictures have this name: {printable_name(', '.join(pictures))}",
             )
-        row = row_of(as_text(key), {suffix: _read(root, place / name) for suffix, name in sidecars.items()})
+        twice = next((several for several in sidecars.values() if len(several) > 1), None)
+        if twice is not None:
+            raise Refused(
+                "several_sidecars", f"{printable_name(' and '.join(twice))} both belong to the picture"
+            )
+        row = row_of(as_text(key), {suffix: _read(root, place / one[0]) for suffix, one in sidecars.items()})
         if not (place / pictures[0]).resolve().is_relative_to(root.resolve()):
             raise Refused("outside_folder", "the picture is a link that leads outside the folder")
     except Refused as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -70,6 +71,7 @@ def _rows(name: str, path: Path, file: IO[str], delimiter: str, images: ImageFin
         raise BadInput(f"{name}: the first line is no row of column names ({error})") from error
     if header is None:
         raise BadInput(f"{name}: is empty")
+    lines.done()
     columns = [column.strip() for column in header]
     if len(columns) < 2:
         raise BadInput(f"{name}: has one column, {printable_name(columns[0])[:80]!r}; set source.delimiter")
@@ -83,11 +85,18 @@ def _rows(name: str, path: Path, file: IO[str], delimiter: str, images: ImageFin
             yield RawPost(
                 where, None, refused=Refused("long_line", "the line is longer than 64 Mi characters")
             )
+            lines.done()
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
             continue
         except csv.Error as error:
-            yield RawPost(where, None, refused=Refused("bad_row", f"the row is not CSV: {error}"))
+            # A quote that nothing closes takes what follows with it: only its own line is rejected.
+            lines.back()
+            yield RawPost(
+                where, None, refused=Refused("bad_row", f"the row is not CSV: {error}; check its quotes")
+            )
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
             continue
+        lines.done()
         if not any(cell.strip() for cell in cells):
             continue
         yield _row(where, path, columns, cells, images)
@@ -117,21 +126,37 @@ class _LongLine(Exception):
 
 
 class _Lines:
-    """The lines of a file, and how many there were. Raises _LongLine, and goes on behind it."""
+    """The lines of a file, and how many there were. Raises _LongLine, and goes on behind it.
+
+    The lines of a row are kept until ``done``, so that ``back`` can give all but the first once more.
+    """
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
+        self._row: list[str] = []
+        self._again: deque[str] = deque()
         self.count = 0
+
+    def done(self) -> None:
+        """The row was read."""
+        self._row.clear()
+
+    def back(self) -> None:
+        """Go back behind the first line of the row."""
+        self._again.extendleft(reversed(self._row[1:]))
+        self.count -= len(self._row[1:])
+        self._row.clear()
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._file.readline(MAX_TEXT + 1)
+        line = self._again.popleft() if self._again else self._file.readline(MAX_TEXT + 1)
         if not line:
             raise StopIteration
         self.count += 1
         if len(line) <= MAX_TEXT:
+            self._row.append(line)
             return line
         while line and not line.endswith(("\n", "\r")):
             line = self._file.readline(MAX_TEXT)

@@ -85,7 +85,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             f"{printable_name(path.name)}: is not of its encoding ({error}); set source.encoding"
         ) from error
     except (OSError, EOFError, zlib.error) as error:
-        too_wide = path.suffix == ".zst" and "memory" in str(error)
+        too_wide = path.suffix.lower() == ".zst" and "memory" in str(error)
         advice = (
             "unpack it with zstd -d --long=31 and compress it without --long"
             if too_wide
@@ -97,9 +97,9 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         return gzip.open(path, "rb")  # type: ignore[return-value]
-    if path.suffix == ".zst":
+    if path.suffix.lower() == ".zst":
         import pyarrow as pa
 
         return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"), 2**20)  # type: ignore[type-var, return-value]
@@ -119,7 +119,7 @@ def encoding_of(path: Path, given: str | None, notes: Notes, *, guess: bool) -> 
     for mark, name in _BOMS:
         if sample.startswith(mark):
             return name
-    if b"\0" in sample[:1024]:
+    if sample[:1024].count(0) > len(sample[:1024]) // 8:
         even, odd = sample[:1024:2].count(0), sample[1:1024:2].count(0)
         return "utf-16-le" if odd > even else "utf-16-be"
     whole = sample.splitlines()

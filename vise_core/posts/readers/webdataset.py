@@ -23,7 +23,7 @@ from .raw import MAX_MEMBER_BYTES, Notes, RawPost
 from .sidecars import JSON, TEXT, row_of
 from .text import matching, shown
 
-PATTERNS = ("**/*.tar", "**/*.tar.gz", "**/*.tgz")
+PATTERNS = ("**/*.[tT][aA][rR]", "**/*.[tT][aA][rR].[gG][zZ]", "**/*.[tT][gG][zZ]")
 _BLOCK = 512
 
 
