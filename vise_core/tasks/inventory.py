@@ -47,6 +47,7 @@ class Inventory:
     labelled: images of the task. unlabelled: image files that no label names. masks: image files in ``masks/``.
     other: ending → files that are not images by their name. hidden: what systems add, and all in hidden folders.
     endless: those of ``other`` without an ending that begin as an image does.
+    linked: folders that are links, which are not entered; no part of ``files``.
     alike: groups of files in one folder whose names differ by case or Unicode normalisation only.
     """
 
@@ -60,6 +61,8 @@ class Inventory:
     other_first: list[str] = field(default_factory=list)
     endless: int = 0
     endless_first: str = ""
+    linked: int = 0
+    linked_first: str = ""
     alike: list[tuple[str, ...]] = field(default_factory=list)
 
     def warnings(self) -> list[str]:
@@ -77,6 +80,11 @@ class Inventory:
             sentences.append(
                 f"{self.endless:,} of {self.files:,} files are images whose names have no ending, and are not read, such as "
                 f"{self.endless_first}; rename them, to .jpg or what they are."
+            )
+        if self.linked:
+            sentences.append(
+                f"{self.linked:,} folders are links, which are not followed, so what lies in them is not read, such as "
+                f"{self.linked_first}; put the folders themselves there."
             )
         if self.unlabelled:
             sentences.append(
@@ -106,6 +114,10 @@ def take_inventory(folder: Path, images: LabelledImages | None) -> Inventory:
             tuple(printable_name(relative / name) for name in group)
             for group in lookalikes([*files, *folders])
         ]
+        for name in folders:
+            if not hidden and not is_hidden(name) and Path(parent, name).is_symlink():
+                found.linked += 1
+                found.linked_first = found.linked_first or printable_name(relative / name)
         for name in sorted(files):
             found.files += 1
             path = os.path.join(parent, name)  # noqa: PTH118 - a million of them

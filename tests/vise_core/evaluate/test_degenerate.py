@@ -156,6 +156,13 @@ def test_a_published_split_without_val_says_where_val_is_from(tmp_path: Path, re
     )
 
 
+def test_a_class_folder_that_is_a_link_is_told_of(tmp_path: Path, reporter) -> None:
+    root = dataset(tmp_path / "set", {"cat": 10, "dog": 10})
+    (root / "owl").symlink_to(dataset(tmp_path / "elsewhere", {"owl": 5}) / "owl")
+    assert evaluate(root, tmp_path, reporter).classes == ("cat", "dog")
+    assert any("1 folders are links" in message and "such as owl" in message for message in reporter.messages)
+
+
 def test_a_cache_that_cannot_be_written_to_changes_no_number(
     tmp_path: Path, reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
