@@ -234,22 +234,31 @@ def predict(
     import base64
     from uuid import UUID
 
+    from .errors import ApiError
     from .login import connect
 
+    unread = 0
     with connect() as vise:
         for image in images:
-            found = vise.predict(
-                image.read_bytes(),
-                model_id=UUID(model) if model else None,
-                method=method,
-                overlay=overlay is not None,
-            )
+            try:
+                found = vise.predict(
+                    image.read_bytes(),
+                    model_id=UUID(model) if model else None,
+                    method=method,
+                    overlay=overlay is not None,
+                )
+            except ApiError as error:
+                if error.status not in (413, 415, 422):  # of this image alone
+                    raise
+                unread += _unread(image, error)
+                continue
             _say(_ranked(image, found.probabilities))
             if overlay is not None and found.overlay_png:
                 overlay.mkdir(parents=True, exist_ok=True)
                 (overlay / f"{image.stem}-{found.target}.png").write_bytes(
                     base64.b64decode(found.overlay_png)
                 )
+    _end_predicting(unread, len(images))
 
 
 @app.command()
@@ -370,17 +379,36 @@ def _run_locally(
 
 
 def _predict_locally(images: list[Path], predictor: Path, method: str, overlay: Path | None) -> None:
+    from vise_core.errors import BadImage
     from vise_core.predict import Predictor
     from vise_core.specs.explain import PredictOptions
 
     loaded = Predictor.load(predictor)
     options = PredictOptions.model_validate({"method": method})
+    unread = 0
     for image in images:
-        found = loaded.predict(image, options)
+        try:
+            found = loaded.predict(image, options)
+        except BadImage as error:
+            unread += _unread(image, error)
+            continue
         _say(_ranked(image, found.probabilities))
         if overlay is not None:
             overlay.mkdir(parents=True, exist_ok=True)
             found.overlay.save(overlay / f"{image.stem}-{found.target}.png")
+    _end_predicting(unread, len(images))
+
+
+def _unread(image: Path, reason: object) -> int:
+    """Report an image that has no prediction, the others go on; returns 1, to count it."""
+    typer.echo(f"{image}: no prediction: {reason}", err=True)
+    return 1
+
+
+def _end_predicting(unread: int, images: int) -> None:
+    if unread:
+        typer.echo(f"{unread} of {images} images have no prediction", err=True)
+        raise typer.Exit(1)
 
 
 def _ranked(image: Path, probabilities: dict[str, float]) -> str:

@@ -82,6 +82,11 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     if images.published is None:
         how = "stratified by class" if spec.splits.stratify else "not stratified, as in the paper"
         reporter.log(f"{images.name}: {len(splits)} random splits, {how}")
+    elif "val" not in images.published and len(splits[0].val):
+        reporter.log(
+            f"{images.name}: the published split has no val images: in each of {len(splits)} split(s) "
+            f"{len(splits[0].val)} of the train images, drawn at random, are val instead"
+        )
     for number, split in enumerate(splits):
         unseen = set(range(len(images.classes))) - set(np.unique(images.labels[split.train]).tolist())
         if unseen:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vise_core.names import lookalikes, printable_name
-from vise_core.specs.images import is_image_name
+from vise_core.specs.images import image_kind, is_image_name
 
 from .files import is_hidden
 from .folder_labels import NOT_CLASSES
@@ -46,6 +46,7 @@ class Inventory:
     ----------
     labelled: images of the task. unlabelled: image files that no label names. masks: image files in ``masks/``.
     other: ending → files that are not images by their name. hidden: what systems add, and all in hidden folders.
+    endless: those of ``other`` without an ending that begin as an image does.
     alike: groups of files in one folder whose names differ by case or Unicode normalisation only.
     """
 
@@ -57,6 +58,8 @@ class Inventory:
     other: dict[str, int] = field(default_factory=dict)
     unlabelled_first: list[str] = field(default_factory=list)
     other_first: list[str] = field(default_factory=list)
+    endless: int = 0
+    endless_first: str = ""
     alike: list[tuple[str, ...]] = field(default_factory=list)
 
     def warnings(self) -> list[str]:
@@ -69,6 +72,11 @@ class Inventory:
             sentences.append(
                 f"{sum(strange.values()):,} of {self.files:,} files are not read, as their names are not an image's: "
                 f"{counted}; such as {first}."
+            )
+        if self.endless:
+            sentences.append(
+                f"{self.endless:,} of {self.files:,} files are images whose names have no ending, and are not read, such as "
+                f"{self.endless_first}; rename them, to .jpg or what they are."
             )
         if self.unlabelled:
             sentences.append(
@@ -108,6 +116,9 @@ def take_inventory(folder: Path, images: LabelledImages | None) -> Inventory:
             elif not is_image_name(name):
                 ending = _ending(name)
                 other[ending] += 1
+                if not ending and _begins_as_image(path):
+                    found.endless += 1
+                    found.endless_first = found.endless_first or printable_name(relative / name)
                 if ending not in shown or len(found.other_first) < EXAMPLES:
                     shown.add(ending)
                     found.other_first.append(printable_name(relative / name))
@@ -123,3 +134,14 @@ def take_inventory(folder: Path, images: LabelledImages | None) -> Inventory:
 
 def _ending(name: str) -> str:
     return printable_name(Path(name).suffix.lower())[:20]
+
+
+def _begins_as_image(path: str) -> bool:
+    try:
+        # A pipe or a device would wait for a writer.
+        if not Path(path).is_file():
+            return False
+        with Path(path).open("rb") as file:
+            return image_kind(file.read(4096)) is not None
+    except OSError:
+        return False

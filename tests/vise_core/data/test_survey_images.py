@@ -212,6 +212,20 @@ def test_every_file_is_counted_once(tmp_path: Path) -> None:
     assert found.rejection is None
 
 
+def test_images_without_an_ending_are_a_warning(tmp_path: Path) -> None:
+    for number in range(20):
+        picture(tmp_path / ("cat", "dog")[number % 2] / f"{number}.png", number)
+    for name in ("cat/a", "dog/b"):
+        (tmp_path / name).write_bytes((tmp_path / "cat/0.png").read_bytes())
+    (tmp_path / "README").write_bytes(b"x")
+    found = look(tmp_path)
+    assert (found.files, found.images, found.other) == (23, 20, {"": 3})
+    assert found.warnings == (
+        "2 of 23 files are images whose names have no ending, and are not read, such as cat/a; rename them, to .jpg or what "
+        "they are.",
+    )
+
+
 def test_files_that_look_alike_are_a_warning_and_both_are_read(tmp_path: Path) -> None:
     names = ["cat/caf\u00e9.png", "cat/cafe\u0301.png", "dog/IMG.png", "dog/img.png", "dog/img.PNG"]
     names += [f"{label}/{n}.png" for label in ("cat", "dog") for n in range(8)]

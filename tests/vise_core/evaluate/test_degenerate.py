@@ -143,6 +143,19 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return call
 
 
+def test_a_published_split_without_val_says_where_val_is_from(tmp_path: Path, reporter) -> None:
+    root = dataset(tmp_path / "set" / "train", {"cat": 10, "dog": 10}).parent
+    dataset(root / "test", {"cat": 3, "dog": 3})
+    (root / "val").mkdir()
+    result = evaluate(root, tmp_path, reporter)
+    # val is a fifth of 20.
+    assert [split.sizes for split in result.splits] == [(16, 4, 6)] * 2
+    assert any(
+        "no val images: in each of 2 split(s) 4 of the train images" in message
+        for message in reporter.messages
+    )
+
+
 def test_a_cache_that_cannot_be_written_to_changes_no_number(
     tmp_path: Path, reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

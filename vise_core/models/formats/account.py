@@ -19,6 +19,7 @@ from .networks import SHELLS, Network, network_of, networks, peeled
 
 COUNTER = ".num_batches_tracked"
 BESIDE = "training state or another entry beside the weights"
+LEAVE_OUT = "Where they are heads or training state, leave them out and save the state dict again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,9 @@ def _is_beside(name: str, value: Any, network: Network) -> bool:
 
 def _reject_unknown(layout: Format, unknown: Iterable[str]) -> None:
     if names := set(unknown):
-        raise BadCheckpoint(f"not {layout.title}: {len(names)} keys that it does not have{examples(names)}")
+        raise BadCheckpoint(
+            f"not {layout.title}: {len(names)} keys that it does not have{examples(names)}. {LEAVE_OUT}"
+        )
 
 
 def _without_shells(name: str) -> str:
@@ -133,7 +136,7 @@ def load(
         raise BadCheckpoint(f"not {layout.title}: {len(missing)} keys missing{examples(missing)} of {name}")
     if extra := trunk.keys() - expected.keys():
         raise BadCheckpoint(
-            f"not {layout.title}: {len(extra)} keys that {name} does not have{examples(extra)}"
+            f"not {layout.title}: {len(extra)} keys that {name} does not have{examples(extra)}. {LEAVE_OUT}"
         )
     check_layout(trunk, expected, layout.title, types=False)
     own, converted = _own(trunk, expected, layout.title)

@@ -16,7 +16,7 @@ from .contents import Contents
 from .digest import Digests, Identity, identify
 from .format import Format
 from .networks import networks, peeled
-from .resnets import which_resnet
+from .resnets import BY_SHAPE, which_resnet
 from .torchvision_layout import FORMAT as TORCHVISION
 from .torchvision_layout import NOT_STATED
 
@@ -150,5 +150,10 @@ def _ask(contents: Contents, fitting: list[Format], identities: Mapping[str, Ide
 
 
 def _unknown(contents: Contents, formats: Mapping[str, Format]) -> str:
+    if networks(contents):
+        return (
+            "it is a ResNet in torchvision's names of a kind that is not known here; those are "
+            + ", ".join(BY_SHAPE.values())
+        )
     known = "; ".join(f"{layout.name} ({layout.title})" for layout in formats.values())
     return f"of no format that is known here ({contents.summary()}). Known: {known}"

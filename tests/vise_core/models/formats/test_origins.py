@@ -259,3 +259,22 @@ def test_an_imported_row_travels_with_the_checkpoint(state: Tensors, tmp_path: P
     assert torch.equal(
         load_backbone(tmp_path / "checkpoint").trunk.state_dict()["bn1.weight"], state["bn1.weight"]
     )
+
+
+def test_a_resnet_that_is_not_known_is_named_as_one(state: Tensors, tmp_path: Path) -> None:
+    """As of Wide ResNet and ResNeXt-50: the names fit, the widths do not."""
+    wide = state | {"layer1.0.conv2.weight": torch.zeros(128, 128, 3, 3)}
+    for content in (wide, {"state_dict": under("module.", wide)}):
+        with pytest.raises(
+            BadCheckpoint, match=r"of a kind that is not known here; those are resnet18, resnet34"
+        ):
+            read_published(written(tmp_path / "w.pth", content), row="mine")
+
+
+def test_keys_of_nothing_known_are_to_be_left_out(state: Tensors, tmp_path: Path) -> None:
+    """SimCLR's code names the network f and its head g."""
+    content = under("f.", state) | {"g.0.weight": torch.zeros(2, 2)}
+    with pytest.raises(
+        BadCheckpoint, match=r"\(g\.0\.weight\)\. Where they are heads or training state, leave them out"
+    ):
+        read_published(written(tmp_path / "w.pth", content), row="mine")
