@@ -93,8 +93,10 @@ def test_a_task_without_a_name_is_named_after_its_data_set(colours: Path, tmp_pa
     )  # as older versions wrote the default
     own = quick.model_copy(update={"task": FolderTask(name="shades")})
     names = []
-    for spec, told in ((quick, {}), (stored, {"dataset": "my cats"}), (own, {"dataset": "my cats"})):
-        found = run_stage("evaluate", spec, {"dataset": colours}, tmp_path / "work", reporter, names=told)
+    runs = ((quick, {}), (stored, {"dataset": "my cats"}), (own, {"dataset": "my cats"}))
+    for number, (spec, told) in enumerate(runs):
+        work = tmp_path / f"work-{number}"
+        found = run_stage("evaluate", spec, {"dataset": colours}, work, reporter, names=told)
         assert isinstance(found, EvaluateResult)
         names.append(found.task)
     assert names == [colours.name, "my cats", "shades"]
