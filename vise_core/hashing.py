@@ -49,7 +49,7 @@ def manifest(path: Path, *, told: Told | None = None) -> list[Row]:
 def tree_manifest(path: Path) -> list[Row]:
     """[{path, sha256, size}] of every file below a folder, sorted by path; one row for a file.
 
-    The files alone, for whoever copies them: without what a copy of them would not have. Reads every file.
+    The files alone, as a copy of the folder has them. Reads every file.
     """
     rows = [_row(entry) for entry in _hashed(path, walk(path), None, None)]
     return [{key: row[key] for key in ("path", "sha256", "size")} for row in rows if "kind" not in row]

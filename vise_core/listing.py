@@ -1,7 +1,7 @@
 """The files of a folder by path, size and times: whether they have changed is known without reading any.
 
 A listing is cheap (one ``stat`` a file) where a manifest of digests reads every byte. It can only raise the question:
-a file that was copied anew with the same content differs here and has the same digest.
+a file that was copied again with the same content differs here and has the same digest.
 """
 
 from __future__ import annotations

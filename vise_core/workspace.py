@@ -183,7 +183,7 @@ def opened(
         record = check(folder, identity, fresh=fresh)
         software = dict(software or {})
         same = record is None or not record.identity.differences(identity)
-        # A finished run of other software is made anew: its state would give the result of then.
+        # A finished run of other software is repeated: its state would give the old software's result.
         outdated = record is not None and record.finished and record.software != software
         resumes = not fresh and same and not outdated and _holds_state(folder)
         kept = {_first_part(folder, path) for path in protected}

@@ -137,7 +137,7 @@ def downgrade() -> None:
 
 
 def _identities(*, with_digests: bool) -> None:
-    """Write anew the identity of each run that read a data set, and of those that read from such a run."""
+    """Rewrite the identity of each run that read a data set, and of the runs that read from such a run."""
     connection = op.get_bind()
     digests: dict[Any, dict[str, str]] = {}
     for run_id, role, sha256 in connection.execute(sa.text("SELECT run_id, role, sha256 FROM dataset_reads")):

@@ -131,7 +131,7 @@ def _measured(run: Run) -> MeasuredOn | None:
 def _comparable(runs: Sequence[Run], measured: Sequence[MeasuredOn | None]) -> list[list[int]]:
     """Places of the runs whose numbers may be compared, of evaluations: those of the same data and splits.
 
-    Runs of other stages, and those without a result, are compared by whoever asks for them together. Groups come in
+    Runs of other stages, and those without a result, are compared where a request names them together. Groups come in
     the order of their newest run.
     """
     groups: dict[tuple[str, ...], list[int]] = {}

@@ -92,7 +92,7 @@ def note(db: Session, run: Run) -> None:
 
 
 def renew(db: Session, run_id: UUID) -> None:
-    """Write a run's identity anew once it has read its data, and that of all runs that read from it."""
+    """Rewrite a run's identity once it has read its data, and the identity of all runs that read from it."""
     pending = [run_id]
     while pending:
         run = db.get_one(Run, pending.pop(0))

@@ -170,12 +170,12 @@ def test_a_finished_run_is_not_replaced_by_another_one_silently(words, tmp_path)
 
 
 def test_after_a_failure_without_a_state_another_run_may_start(words, tmp_path):
-    """A bad file is mended, and the same command given again."""
+    """A bad file is fixed, and the same command is run again."""
     with pytest.raises(BadInput, match="a bad word"):
         run(words, tmp_path / "work", CountSpec(fail_at=0))
-    words.write_text("mended")
+    words.write_text("fixed")
     assert run(words, tmp_path / "work", CountSpec(fail_at=None)).first == 0
-    assert (tmp_path / "work-out" / "counted" / "5.txt").read_text() == "mended"
+    assert (tmp_path / "work-out" / "counted" / "5.txt").read_text() == "fixed"
 
 
 def test_a_finished_run_is_made_anew_by_other_software(words, tmp_path, monkeypatch):

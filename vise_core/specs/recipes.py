@@ -173,7 +173,7 @@ class SweepSpec(Record):
 
 
 def given_artifacts(recipe: RecipeSpec, name: str) -> tuple[str, ...]:
-    """Names of the artifacts that fit an input which whoever starts the recipe gives, its own first.
+    """Names of the artifacts that fit an input given at the start of a recipe, its own artifact first.
 
     What every step that reads it takes, by the roles in which they read it.
     """

@@ -1,4 +1,4 @@
-"""The one way in for a file of weights, whoever wrote it."""
+"""Reads a file of weights of any origin: the only function that does."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Neither the authors' files nor their code could be had, so the names are not known. A ResNet-50 in
 torchvision's names under any one prefix is taken, and nothing else beside it. The keys do not tell the two apart,
-nor from others, so whoever adds one has to say which it is.
+nor from others, so the user who adds one has to say which it is.
 """
 
 from __future__ import annotations

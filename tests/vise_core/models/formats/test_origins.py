@@ -142,7 +142,7 @@ def test_which_of_the_released_vise_trunks_it_is_has_to_be_said(
 
 
 def test_mocos_keys_name_no_licence_of_somebody_elses_run(published: Callable[[str], Any]) -> None:
-    """Whoever runs MoCo's code on other images gets the same keys."""
+    """MoCo's code on other images gives the same keys."""
     path = published("moco-v2").path
     by_keys, stated, own = (
         read_published(path),
