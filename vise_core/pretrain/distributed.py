@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 
 import torch
@@ -119,6 +121,7 @@ def process_group(compute: Compute, work: Callable[..., None], *args: object) ->
         device = device_of(compute)
         if device.type == "cpu":
             torch.set_num_threads(max(1, threads // world))
+        _wait_for(others, store)
         _join(device, 0, world, store)
         yield Group(0, world, device)
         for process in others:
@@ -151,7 +154,9 @@ def _member(
     device = device_of(compute, rank)
     if device.type == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // world))
-    _join(device, rank, world, TCPStore("127.0.0.1", port, is_master=False, timeout=TIMEOUT))
+    store = TCPStore("127.0.0.1", port, is_master=False, timeout=TIMEOUT)
+    store.set(_ready(rank), "")
+    _join(device, rank, world, store)
     try:
         work(Group(rank, world, device), *args)
     except Stopped:
@@ -160,6 +165,19 @@ def _member(
         failures.put(str(error))
         sys.exit(1)
     dist.destroy_process_group()
+
+
+def _wait_for(others: Sequence[BaseProcess], store: Store) -> None:
+    """Return once every other process has reached the store. Raises RuntimeError where one has ended before that."""
+    for rank, process in enumerate(others, 1):
+        while not store.check([_ready(rank)]):
+            if not process.is_alive() and not store.check([_ready(rank)]):
+                raise RuntimeError(f"process {rank} ended with exit code {process.exitcode} before it joined")
+            time.sleep(0.05)
+
+
+def _ready(rank: int) -> str:
+    return f"ready/{rank}"
 
 
 def _join(device: torch.device, rank: int, world: int, store: Store | None) -> None:
@@ -171,3 +189,5 @@ def _join(device: torch.device, rank: int, world: int, store: Store | None) -> N
         dist.init_process_group(backend, timeout=TIMEOUT)
     else:
         dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=TIMEOUT)
+    # Leave no process behind in the set-up: one that ends as soon as it has joined would let the others wait there.
+    dist.all_reduce(torch.zeros(1))

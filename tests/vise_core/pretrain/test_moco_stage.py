@@ -9,7 +9,7 @@ from vise_core.errors import BadInput, MissingInput
 from vise_core.models.checkpoint import load_backbone, load_card, load_heads
 from vise_core.posts.shards import ShardIndex
 from vise_core.posts.subsets import pretrain_rank
-from vise_core.pretrain.distributed import Group
+from vise_core.pretrain.distributed import Group, process_group
 from vise_core.pretrain.labels import read_labels, unlabelled
 from vise_core.pretrain.stage import run
 from vise_core.pretrain.trainer import build_network, train
@@ -96,3 +96,22 @@ def test_processes_that_cannot_share_the_batch_are_refused_before_training(mater
     spec = SPEC.model_copy(update={"batch": 1, "compute": compute})
     with pytest.raises(BadInput, match="batch: 1 cannot be shared evenly by 2 processes"):
         run(spec, {"posts": material.posts}, tmp_path, LocalReporter(tmp_path))
+
+
+def test_a_process_that_dies_before_it_joins_ends_the_run(tmp_path: Path) -> None:
+    compute = Compute(device="cpu", processes=2)
+    # Its arguments cannot be unpickled over there, so it never gets as far as joining.
+    with (
+        pytest.raises(RuntimeError, match="process 1 ended with exit code 1 before it joined"),
+        process_group(compute, _never, Unreadable()),
+    ):
+        pass
+
+
+def _never(group: object, value: object) -> None:
+    raise AssertionError("it never joins")
+
+
+class Unreadable:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return int, ("not a number",)
