@@ -94,9 +94,9 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return found
 
     def trained(*args):
-        towers, took, diverged = train(*args)
+        towers, took = train(*args)
         seen.trained.append(towers)
-        return towers, took, diverged
+        return towers, took
 
     monkeypatch.setattr(stage, "load_judged", judged)
     monkeypatch.setattr(stage, "load_texts", texts)
