@@ -134,7 +134,7 @@ def test_an_archive_becomes_a_data_set_with_samples(stack, page: Page, tmp_path:
     page.get_by_text("pets.zip").first.wait_for(timeout=SLOW)
     page.get_by_role("button", name="Add").last.click()
     page.get_by_role("heading", name="Pets of the test").wait_for(timeout=SLOW)
-    expect(page.get_by_text(re.compile("12 images · 2 classes"))).to_be_visible(timeout=240_000)
+    expect(page.get_by_text(re.compile("12 images · 2 classes")).first).to_be_visible(timeout=240_000)
     expect(page.locator("[data-testid=stImage] img")).to_have_count(12, timeout=SLOW)
     page.screenshot(path=pictures / "data-set.png", full_page=True)
     page.get_by_role("link", name="Evaluate on it").click()

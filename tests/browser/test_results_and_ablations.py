@@ -85,7 +85,7 @@ def test_filters_and_switches_live_in_the_address(made, visit, page: Page) -> No
     visit(page, "results?show=Table 6&method=Random Init&backbone=resnet18")
     expect(table.get_by_role("row").filter(has_text="Random Init")).to_have_count(1)
     expect(table.get_by_role("row").filter(has_text="VisE")).to_have_count(0)
-    visit(page, "results?data=real data")
+    visit(page, "results?data=real data&tag=tiny")
     expect(page.get_by_text("No evaluation fits these filters.")).to_be_visible()
 
 
