@@ -86,7 +86,7 @@ def test_a_helper_leaves_for_a_run_that_waits(cluster, alone) -> None:
     cluster.start("dispatch", name="dispatch")
     for name in ("one", "two"):
         cluster.worker(name)
-    run_id = cluster.create("fit", spec={"pause": 0.5})
+    run_id = cluster.create("fit", spec={"pause": 1.0})
     cluster.wait(run_id, lambda run: helped(run) or run.state.final, 120)
     asked = time.monotonic()
     other = cluster.create(spec={"steps": 2, "pause": 0})
