@@ -70,8 +70,8 @@ def _of_list(folder: Path, task: Task) -> list[str]:
         )
     if others := other_lists(task_root(folder), task.manifest):
         told.append(
-            f"{', '.join(others)} also name{'s' if len(others) == 1 else ''} images and labels; only {task.manifest} is "
-            "read. Put all rows into one list, with a column of splits."
+            f"{', '.join(others)} also name{'s' if len(others) == 1 else ''} images; only {task.manifest} is read. For "
+            "further labels or splits, put all rows into one list, with a column of splits."
         )
     return told
 

@@ -294,6 +294,6 @@ def test_further_lists_and_a_guessed_encoding_are_a_warning(tmp_path: Path) -> N
     assert (found.images, found.unlabelled, set(found.classes)) == (12, 8, {"año", "niño"})
     assert found.warnings[:2] == (
         "train.csv is not UTF-8; it is read as cp1252. Set task.encoding where that is wrong.",
-        "valid.csv also names images and labels; only train.csv is read. Put all rows into one list, with a column of "
-        "splits.",
+        "valid.csv also names images; only train.csv is read. For further labels or splits, put all rows into one list, "
+        "with a column of splits.",
     )
