@@ -54,7 +54,7 @@ class Tally:
 
     def drop(self, reason: str, count: int, where: str, message: str = "") -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + count
-        self.show(reason, where, message or f"{count:,} {DROPPED[reason]}")
+        self.show(reason, where, message or f"{DROPPED[reason]}: {count:,}")
 
     def show(self, reason: str, where: str, message: str) -> None:
         shown = self.examples.setdefault(reason, [])
