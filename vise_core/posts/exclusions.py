@@ -23,11 +23,15 @@ SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 
 def excluded_keys(path: Path | None) -> frozenset[str]:
     """Keys of the posts that the input ``exclude`` names; empty where there is no such input. Raises BadInput."""
-    return frozenset() if path is None else _keys(path, _list_file(path).stat().st_mtime_ns)
+    if path is None:
+        return frozenset()
+    facts = _list_file(path).stat()
+    # The change time too: a modification time can be set back.
+    return _keys(path, (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns))
 
 
 @lru_cache(maxsize=2)
-def _keys(path: Path, _modified: int) -> frozenset[str]:
+def _keys(path: Path, _state: tuple[int, ...]) -> frozenset[str]:
     return frozenset(map(post_key, read_ids(path)))
 
 

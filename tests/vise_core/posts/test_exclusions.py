@@ -1,6 +1,8 @@
 """Lists of posts to leave out, in each form in which people bring them."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,14 @@ def test_a_folder_must_hold_one_list(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("id\np")
     with pytest.raises(BadInput, match=r"found a\.txt, b\.csv"):
         read_ids(tmp_path)
+
+
+def test_a_list_that_changed_is_read_again_though_its_time_was_set_back(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    path.write_text("first\n")
+    before = path.stat()
+    assert excluded_keys(path) == {post_key("first")}
+    time.sleep(0.05)  # longer than a tick of the clock of files
+    path.write_text("other\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert excluded_keys(path) == {post_key("other")}
