@@ -28,8 +28,8 @@ from scipy import sparse
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_info
 
-from vise_core.engagement.inverted import InvertedIndex
-from vise_core.engagement.lloyd import fit_sparse
+from vise_core.engagement.clustering.inverted import InvertedIndex
+from vise_core.engagement.clustering.lloyd import fit_sparse
 
 from .rows import Row, verdict
 from .zipf import tfidf, word_counts

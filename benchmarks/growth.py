@@ -164,8 +164,8 @@ def label_posts(posts: int, _: int) -> list[Measured]:
 
     from benchmarks.zipf import as_text, tfidf, word_counts
     from vise_core.engagement.clusterer import Clusterer
-    from vise_core.engagement.lloyd import fit_sparse
-    from vise_core.engagement.tfidf import TfidfExtractor
+    from vise_core.engagement.clustering.lloyd import fit_sparse
+    from vise_core.engagement.features.tfidf import TfidfExtractor
     from vise_core.posts.images import encode_jpeg
     from vise_core.posts.records import Post, PostRecord
     from vise_core.posts.shards import ShardWriter, write_index

@@ -35,9 +35,9 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from vise_core.engagement.clusterer import Clusterer
-from vise_core.engagement.inverted import InvertedIndex
-from vise_core.engagement.lloyd import fit_sparse
-from vise_core.engagement.tfidf import TfidfExtractor
+from vise_core.engagement.clustering.inverted import InvertedIndex
+from vise_core.engagement.clustering.lloyd import fit_sparse
+from vise_core.engagement.features.tfidf import TfidfExtractor
 from vise_core.posts.images import encode_jpeg
 from vise_core.posts.records import Post, PostRecord
 from vise_core.posts.shards import ShardEntry, ShardWriter, shard_name, write_index

@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from vise_core.evaluate.grid import choose_point, learning_rate, settings
 from vise_core.evaluate.job import Job, Outcome
-from vise_core.evaluate.linear import evaluate_linear
+from vise_core.evaluate.linear.linear import evaluate_linear
 from vise_core.evaluate.loading import epoch_batches
 from vise_core.evaluate.state import State
 from vise_core.reporter import LocalReporter

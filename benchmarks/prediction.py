@@ -48,9 +48,9 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
-from backend.store import artifacts
 from backend.store.database import connect, session_factory
-from backend.store.storage import Storage
+from backend.store.registry import artifacts
+from backend.store.registry.storage import Storage
 from backend.store.tables import Artifact, Model, Run
 from vise_client.local.up import prediction_threads
 from vise_core.models.backbones import build_backbone

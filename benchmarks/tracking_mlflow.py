@@ -38,10 +38,11 @@ import psycopg
 from sqlalchemy.engine import make_url
 
 from backend.settings import Settings
-from backend.store import metrics, runs, states
 from backend.store.database import connect, plain_url, session_factory
-from backend.store.metrics import Point
-from backend.store.storage import Storage
+from backend.store.metrics import points as metrics
+from backend.store.metrics.points import Point
+from backend.store.registry.storage import Storage
+from backend.store.runs import runs, states
 from benchmarks.tracking_pages import fill_database, running, time_calls, wait_for
 from vise_client.client import ViseClient
 from vise_client.local.processes import free_port

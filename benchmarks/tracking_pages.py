@@ -28,9 +28,10 @@ import httpx
 import psycopg
 from playwright.sync_api import Page
 
-from backend.store import chunks, users
+from backend.store.accounts import users
 from backend.store.database import connect, migrate, plain_url, session_factory
-from backend.store.identity import identity, leaves
+from backend.store.metrics import chunks
+from backend.store.runs.identity import identity, leaves
 from docs.screenshots import SIZE, WAITING, signed_in
 from vise_client.client import ViseClient
 from vise_client.local.processes import free_port

@@ -9,7 +9,7 @@ import sys
 
 from backend.settings import settings
 from backend.store.database import connect, session_factory
-from backend.store.workers import list_workers
+from backend.store.runs.workers import list_workers
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Entry:
-    """A page: ``views/<name>.py`` at the address ``/<name>``; the first page's address is empty."""
+    """A page: ``views/<name>/page.py`` at the address ``/<name>``; the first page's address is empty."""
 
     name: str
     title: str
@@ -16,7 +16,7 @@ class Entry:
     @property
     def view(self) -> str:
         """The script, as Streamlit's page links name it."""
-        return f"views/{self.name}.py"
+        return f"views/{self.name}/page.py"
 
     @property
     def first(self) -> bool:

@@ -137,9 +137,9 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
     What a worker does (claim, inputs, reporter, end) without a child process a run, which costs seconds each.
     A run that fails fails the test. Returns the ids of what was run.
     """
-    from backend.store import states
     from backend.store.database import connect, session_factory
-    from backend.store.storage import Storage
+    from backend.store.registry.storage import Storage
+    from backend.store.runs import states
     from backend.store.tables import Run
     from vise_client.schemas import RunState
     from vise_core.specs.stages import validate_spec

@@ -289,7 +289,7 @@ def create_admin(email: Annotated[str, typer.Option(prompt=True)]) -> None:
     import os
 
     from backend.settings import settings
-    from backend.store import users
+    from backend.store.accounts import users
     from backend.store.database import connect, session_factory
 
     from .schemas import Role, UserCreate

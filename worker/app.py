@@ -10,9 +10,9 @@ from celery import Celery
 from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
 
 from backend.settings import settings
-from backend.store.engagement import TASK as ENGAGEMENT_TASK
-from backend.store.predictions import TASK as PREDICT_TASK
-from backend.store.states import HELP_TASK
+from backend.store.runs.states import HELP_TASK
+from backend.store.serving.engagement import TASK as ENGAGEMENT_TASK
+from backend.store.serving.predictions import TASK as PREDICT_TASK
 
 from .presence import Presence
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from backend.store.storage import Storage
+from backend.store.registry.storage import Storage
 from vise_core.board import Board, FolderBoard
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from backend.settings import Settings, settings
 from backend.store.database import Sessions, connect, session_factory
-from backend.store.storage import Storage
+from backend.store.registry.storage import Storage
 
 log = logging.getLogger("vise.worker")
 

@@ -13,10 +13,11 @@ from amqp.exceptions import ChannelError
 from kombu.exceptions import KombuError
 from sqlalchemy.exc import SQLAlchemyError
 
-from backend.store import outbox, predictions, uploads
 from backend.store.database import plain_url
-from backend.store.reconcile import Swept, reconcile
-from backend.store.states import CHANNEL
+from backend.store.runs import outbox
+from backend.store.runs.reconcile import Swept, reconcile
+from backend.store.runs.states import CHANNEL
+from backend.store.serving import predictions, uploads
 
 from .app import app
 from .context import Context, context

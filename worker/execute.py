@@ -21,9 +21,10 @@ from uuid import UUID
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from backend.store import artifacts, dataset_versions, datasets, folders, states
 from backend.store.errors import StaleToken, in_words
-from backend.store.states import Claim
+from backend.store.registry import artifacts, dataset_versions, datasets, folders
+from backend.store.runs import states
+from backend.store.runs.states import Claim
 from backend.store.tables import Upload
 from vise_client.schemas import RunState
 from vise_core import listing

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from backend.store import states
+from backend.store.runs import states
 
 from .board import board_of
 from .child import separate
@@ -66,7 +66,7 @@ def begin(run_id: UUID, token: int, environment: dict[str, str]) -> None:
     """The helper's process."""
     separate(environment)
     # Here, not above: the worker itself must not wait for the science's imports.
-    from vise_core.engagement.shared import assist
+    from vise_core.engagement.clustering.shared import assist
 
     board = board_of(context().state_storage(run_id, token))
     assist(board, threads=os.cpu_count() or 1, name=os.getpid())

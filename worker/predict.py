@@ -18,7 +18,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from backend.store import artifacts, engagement, predictions, uploads
+from backend.store.registry import artifacts
+from backend.store.serving import engagement, predictions, uploads
 from vise_client.schemas import EngagementAnswer
 from vise_core.errors import BadInput
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from backend.store import workers
+from backend.store.runs import workers
 
 from .context import context
 

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
-from backend.store import metrics
 from backend.store.errors import StaleToken
-from backend.store.metrics import SYSTEM, Point
-from backend.store.states import Claim
+from backend.store.metrics import points as metrics
+from backend.store.metrics.points import SYSTEM, Point
+from backend.store.runs.states import Claim
 
 from .context import Context
 

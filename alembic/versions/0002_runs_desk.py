@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from alembic import op
-from backend.store.identity import Identity, identity, leaves
-from backend.store.summaries import over_splits
+from backend.store.metrics.summaries import over_splits
+from backend.store.runs.identity import Identity, identity, leaves
 
 revision = "0002"
 down_revision = "0001"

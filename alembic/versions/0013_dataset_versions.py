@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from alembic import op
-from backend.store.identity import Identity, identity
+from backend.store.runs.identity import Identity, identity
 
 revision = "0013"
 down_revision = "0012"

@@ -14,33 +14,25 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, Depends, FastAPI
 
+from backend.api.accounts import accounts
+from backend.api.clusters import clusters
+from backend.api.registry import artifacts, datasets, models
+from backend.api.reports import ablations, reports
+from backend.api.runs import runs, views
+from backend.api.runs import stages as catalogue
+from backend.api.serving import engagement, predictions
+from backend.api.serving.listener import Answered
+from backend.api.serving.prediction_cache import Repeats
 from backend.settings import Settings
 from backend.settings import settings as environment
-from backend.store import audit
+from backend.store.accounts import audit
 from backend.store.database import connect, reading, session_factory
-from backend.store.storage import Storage
+from backend.store.registry.storage import Storage
 
-from . import (
-    ablations,
-    accounts,
-    artifacts,
-    catalogue,
-    clusters,
-    datasets,
-    engagement,
-    errors,
-    health,
-    models,
-    predictions,
-    reports,
-    runs,
-    views,
-)
-from .answered import Answered
+from . import errors, health
 from .broker import Broker
 from .dependencies import identify
 from .limits import RequestLimits
-from .repeats import Repeats
 
 gc.freeze()
 # A request makes some ten thousand objects and lets go of nearly all by itself: looking for cycles after every 700 of

@@ -10,9 +10,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 
 from backend.settings import Settings
-from backend.store import audit, users
-from backend.store.storage import Storage
-from backend.store.users import RANK, Identity
+from backend.store.accounts import audit, users
+from backend.store.accounts.users import RANK, Identity
+from backend.store.registry.storage import Storage
 from vise_client.schemas import Role
 
 from .errors import ApiProblem

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
 
 from backend.store.errors import Conflict, Invalid, NotFound, in_words
-from backend.store.storage import StorageError
+from backend.store.registry.storage import StorageError
 from vise_client.schemas import Problem
 
 log = logging.getLogger("vise.api")

@@ -7,8 +7,8 @@ from importlib.metadata import version
 import redis
 from fastapi import APIRouter, Request, Response
 
-from backend.store import workers
 from backend.store.database import is_up
+from backend.store.runs import workers
 from vise_client.schemas import Health
 
 router = APIRouter(tags=["health"])

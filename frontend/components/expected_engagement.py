@@ -104,7 +104,7 @@ def _links(clusters: Sequence[ExpectedCluster], model: EngagementModel) -> None:
     with st.container(horizontal=True):
         for cluster in clusters[:3]:
             st.page_link(
-                "views/clusters.py",
+                "views/clusters/page.py",
                 label=f"Cluster {cluster.cluster}",
                 icon=":material/bubble_chart:",
                 query_params={"explorer": str(explored.artifact_id), "cluster": str(cluster.cluster)},

@@ -95,7 +95,7 @@ def data_set_link(text: str) -> None:
     ref = ref_of(text)
     if ref is not None and ref.dataset is not None:
         st.page_link(
-            "views/data.py",
+            "views/data/page.py",
             label="Its page, with Rescan",
             icon=":material/database:",
             query_params={"dataset": str(ref.dataset)},

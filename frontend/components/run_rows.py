@@ -15,7 +15,7 @@ def run_row(run: RunSummary, *, mark: bool = True) -> None:
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             label = f"**{plain(run.name)}** :gray[{run.stage or run.kind}]"
-            st.page_link("views/run.py", label=label, query_params={"run": str(run.id)})
+            st.page_link("views/run/page.py", label=label, query_params={"run": str(run.id)})
             marks = synthetic_badge(run.synthetic) if mark else ""
             st.markdown(f"{_state(run)}{marks}", width="content")
         if run.headline:

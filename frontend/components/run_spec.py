@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 import yaml
 
-from frontend.components.run_data import data_link
 from frontend.style import plain
+from frontend.views.run.data import data_link
 from vise_client.schemas import RunView
 from vise_core.specs.difference import difference, nearest_preset, preset_specs
 from vise_core.specs.stages import STAGES
@@ -25,7 +25,7 @@ def run_spec(run: RunView) -> None:
         if ref.run:
             label = f"**{role}**: {ref.artifact} of the run …{str(ref.run)[-4:]}"
             st.page_link(
-                "views/run.py", label=label, icon=":material/input:", query_params={"run": str(ref.run)}
+                "views/run/page.py", label=label, icon=":material/input:", query_params={"run": str(ref.run)}
             )
         elif role in run.datasets:
             data_link(run.datasets[role], f"**{role}**: {plain(run.datasets[role].label)}")

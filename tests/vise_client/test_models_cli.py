@@ -15,7 +15,7 @@ import pytest
 import torch
 import torchvision
 
-from backend.store import users
+from backend.store.accounts import users
 from backend.store.database import connect, migrate, session_factory
 from vise_client.client import ViseClient
 from vise_client.local.processes import free_port

@@ -19,8 +19,10 @@ from PIL import Image
 
 from backend.api.app import create_app
 from backend.settings import Settings
-from backend.store import evaluations, runs, users
+from backend.store.accounts import users
 from backend.store.database import Sessions, connect, migrate, session_factory
+from backend.store.reports import evaluations
+from backend.store.runs import runs
 from vise_client.client import ViseClient
 from vise_client.local.processes import free_port
 from vise_client.schemas import RecipeCreate, Role

@@ -17,9 +17,11 @@ from sqlalchemy import text
 
 from backend.api.app import create_app
 from backend.settings import Settings
-from backend.store import artifacts, runs, states, users
+from backend.store.accounts import users
 from backend.store.database import Sessions, connect, migrate, session_factory
-from backend.store.storage import Storage
+from backend.store.registry import artifacts
+from backend.store.registry.storage import Storage
+from backend.store.runs import runs, states
 from backend.store.tables import Model, Run
 from vise_client.schemas import Role, RunCreate, RunView
 from vise_core.models.backbones import build_backbone

@@ -101,8 +101,8 @@ def fit(spec: FitSpec, inputs: dict[str, Path], workspace: Path, reporter: Repor
     import numpy as np
     from scipy import sparse
 
-    from vise_core.engagement.lloyd import Assign, fit_sparse
-    from vise_core.engagement.shared import Lead
+    from vise_core.engagement.clustering.lloyd import Assign, fit_sparse
+    from vise_core.engagement.clustering.shared import Lead
 
     rng = np.random.default_rng(spec.seed)
     rows = sparse.random(spec.rows, 200, density=0.03, format="csr", dtype=np.float32, random_state=rng)

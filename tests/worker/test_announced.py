@@ -18,7 +18,8 @@ from PIL import Image
 from sqlalchemy import select, text
 
 from backend.api.app import PREFIX, create_app
-from backend.store import models, predictions, uploads
+from backend.store.registry import models
+from backend.store.serving import predictions, uploads
 from backend.store.tables import Outbox, Prediction
 from vise_client.local.processes import free_port
 from vise_core.specs.explain import PredictOptions

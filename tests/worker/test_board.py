@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from backend.store.storage import Storage
+from backend.store.registry.storage import Storage
 from vise_core.board import Board, FolderBoard
-from vise_core.engagement.lloyd import Assign, fit_sparse
-from vise_core.engagement.shared import Lead, assist
+from vise_core.engagement.clustering.lloyd import Assign, fit_sparse
+from vise_core.engagement.clustering.shared import Lead, assist
 from worker.board import BucketBoard, board_of
 
 Look = Callable[[], Board]

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from PIL import Image
 
-from backend.store import dataset_versions, datasets, folders
+from backend.store.registry import dataset_versions, datasets, folders
 from vise_client.schemas import DatasetCreate, DatasetVersionView, RunState
 from vise_core.hashing import tree_sha256
 

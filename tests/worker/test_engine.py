@@ -5,7 +5,7 @@ import time
 
 import redis
 
-from backend.store import states
+from backend.store.runs import states
 from vise_client.schemas import RunState
 
 EXPECTED = sorted(

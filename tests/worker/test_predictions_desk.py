@@ -18,8 +18,9 @@ from PIL import Image
 from sqlalchemy import update
 
 from backend.api.app import PREFIX
-from backend.store import predictions, users
-from backend.store.reconcile import reconcile
+from backend.store.accounts import users
+from backend.store.runs.reconcile import reconcile
+from backend.store.serving import predictions
 from backend.store.tables import Prediction
 from vise_client.client import ViseClient
 from vise_client.schemas import Role

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import func, select
 
 from backend.settings import Settings
-from backend.store import runs, states
 from backend.store.database import connect, migrate, session_factory
-from backend.store.storage import Storage
+from backend.store.registry.storage import Storage
+from backend.store.runs import runs, states
 from backend.store.tables import MetricPoint
 from vise_client.schemas import RunCreate
 from worker import reporter as module

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import text
 
-from backend.store import metrics
+from backend.store.metrics import points as metrics
 from vise_client.schemas import MetricQuery, RunState
 from worker import telemetry
 from worker.telemetry import ProcessTree

@@ -18,9 +18,9 @@ from PIL import Image
 
 from backend.api.app import PREFIX
 from backend.settings import Settings
-from backend.store import engagement, predictions, uploads
 from backend.store.database import Sessions
-from backend.store.storage import Storage, StorageError
+from backend.store.registry.storage import Storage, StorageError
+from backend.store.serving import engagement, predictions, uploads
 from backend.store.tables import Artifact, Engagement, Model, Prediction, Run
 from vise_core.specs.explain import EngagementOptions, PredictOptions
 from worker import predict

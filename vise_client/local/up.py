@@ -135,7 +135,7 @@ def prediction_threads() -> int:
 
 def _prepare_store(url: str, home: Path, api_port: int) -> str:
     """Migrate, make the local admin, leave a token for the command line; a one-time code for the browser."""
-    from backend.store import users
+    from backend.store.accounts import users
     from backend.store.database import connect, migrate, session_factory
     from vise_client.schemas import Role
 

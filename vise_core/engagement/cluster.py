@@ -12,6 +12,12 @@ import numpy as np
 from scipy import sparse
 
 from vise_core.device import pick_device
+from vise_core.engagement.clustering.kmeans import Clustering, How, Rows, fit_kmeans
+from vise_core.engagement.clustering.lloyd import Share
+from vise_core.engagement.clustering.shared import Lead
+from vise_core.engagement.features.extractors import fit_extractor
+from vise_core.engagement.features.reactions import reaction_vectors
+from vise_core.engagement.features.terms import characteristic_terms
 from vise_core.errors import BadInput, Stopped
 from vise_core.posts.records import Post
 from vise_core.posts.shards import ShardIndex
@@ -21,14 +27,8 @@ from vise_core.specs.engagement import ClusterResult, ClusterSpec
 from vise_core.specs.posts import SubsetSpec
 
 from .clusterer import MOST_TERMS, Clusterer
-from .extractors import fit_extractor
 from .inspect import TOP_TERMS, inspect_comments, inspect_reactions
-from .kmeans import Clustering, How, Rows, fit_kmeans
-from .lloyd import Share
-from .reactions import reaction_vectors
 from .sampling import sample_comments
-from .shared import Lead
-from .terms import characteristic_terms
 
 
 def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> ClusterResult:

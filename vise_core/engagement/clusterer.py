@@ -14,17 +14,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from vise_core.engagement.clustering.inverted import InvertedIndex
+from vise_core.engagement.clustering.kmeans import Centroids, Rows, nearest_centroid
+from vise_core.engagement.features.extractors import Extractor, load_extractor
+from vise_core.engagement.features.reactions import reaction_vectors
+from vise_core.engagement.features.terms import Terms, heaviest_terms
 from vise_core.errors import BadCheckpoint
 from vise_core.posts.records import Post
 from vise_core.specs.engagement import ClusterSpec
 from vise_core.specs.posts import REACTIONS
 
-from .extractors import Extractor, load_extractor
-from .inverted import InvertedIndex
-from .kmeans import Centroids, Rows, nearest_centroid
-from .reactions import reaction_vectors
 from .sampling import sample_comments
-from .terms import Terms, heaviest_terms
 
 FORMAT = "vise-clusterer-1"
 MOST_TERMS = 100

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vise_core.engagement.clustering.kmeans import Centroids, Clustering, Rows, dense_rows
+from vise_core.engagement.features.terms import Terms
 from vise_core.specs.posts import REACTIONS
-
-from .kmeans import Centroids, Clustering, Rows, dense_rows
-from .terms import Terms
-from .tokenize import redact
+from vise_core.text.tokenize import redact
 
 TOP_TERMS = 10
 NEAREST_COMMENTS = 8

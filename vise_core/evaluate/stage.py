@@ -10,6 +10,8 @@ import torch
 
 from vise_core.device import pick_device
 from vise_core.errors import MissingInput
+from vise_core.evaluate.finetune.finetune import evaluate_finetuned
+from vise_core.evaluate.linear.linear import evaluate_linear
 from vise_core.integrity.cache import default_cache, file_digests
 from vise_core.integrity.evaluation import check_evaluation, tell
 from vise_core.models import checkpoint, weights
@@ -32,10 +34,8 @@ from vise_core.tasks.usable import Problem
 
 from .cache import features_cache
 from .device import precision
-from .finetune import evaluate_finetuned
 from .grid import mean_and_std, split_result
 from .job import Job, Outcome
-from .linear import evaluate_linear
 from .origin import weights_origin
 from .outputs import publish
 from .state import State

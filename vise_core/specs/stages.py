@@ -173,7 +173,7 @@ STAGES: dict[str, StageEntry] = {
     "explore": StageEntry(
         title="Explore clusters",
         help="Gather what each cluster is about, and how comment and reaction labels agree.",
-        runner="vise_core.engagement.explore:run",
+        runner="vise_core.engagement.explore.stage:run",
         spec=ExploreSpec,
         result=ExploreResult,
         queue="cpu",

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from backend.api.app import create_app
 from backend.settings import Settings
-from backend.store import users
+from backend.store.accounts import users
 from backend.store.database import connect, migrate, session_factory
 from vise_client.schemas import Role
 

@@ -15,11 +15,12 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from backend.api.app import PREFIX
-from backend.store import artifacts, runs, states
 from backend.store.database import connect, session_factory
-from backend.store.storage import Storage
+from backend.store.registry import artifacts
+from backend.store.registry.storage import Storage
+from backend.store.runs import runs, states
 from vise_client.schemas import RunCreate, RunState
-from vise_core.engagement.explore_files import COMMENTS, REACTION_ROWS
+from vise_core.engagement.explore.files import COMMENTS, REACTION_ROWS
 from vise_core.specs.posts import REACTIONS
 
 COMMENT_CLUSTERS, REACTION_CLUSTERS = 5000, 128

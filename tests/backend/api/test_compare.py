@@ -8,8 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from backend.api.app import PREFIX
-from backend.store import logs, metrics, states
-from backend.store.metrics import Point
+from backend.store.metrics import points as metrics
+from backend.store.metrics.points import Point
+from backend.store.runs import logs, states
 from vise_client.schemas import RunState
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from backend.api.app import PREFIX
-from backend.store import datasets, states
 from backend.store.database import connect, session_factory
+from backend.store.registry import datasets
+from backend.store.runs import states
 from backend.store.tables import DatasetRead, Run
 from vise_core.hashing import tree_sha256
 

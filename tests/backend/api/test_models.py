@@ -9,7 +9,7 @@ import pytest
 
 from backend.api.app import PREFIX
 from backend.store.database import connect, session_factory
-from backend.store.storage import Storage
+from backend.store.registry.storage import Storage
 from backend.store.tables import Artifact, Run
 
 FILES = {"model.safetensors": b"weights, as it were", "predictor.json": b'{"format": "vise-predictor-1"}'}

@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from backend.api.app import PREFIX
-from backend.store import marks, metrics, states
-from backend.store.metrics import Point
+from backend.store.metrics import marks
+from backend.store.metrics import points as metrics
+from backend.store.metrics.points import Point
+from backend.store.runs import states
 from vise_client.schemas import Comparison, Curve, RunState, RunView
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from backend.api.answered import Answered
-from backend.api.repeats import Repeats, question_key
+from backend.api.serving.listener import Answered
+from backend.api.serving.prediction_cache import Repeats, question_key
 from backend.settings import Settings
 from backend.store.database import connect
-from backend.store.predictions import ANSWERED
+from backend.store.serving.predictions import ANSWERED
 from vise_core.specs.explain import COLOUR_MAPS, PredictOptions
 
 questions = st.tuples(

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 from fastapi.testclient import TestClient
 
-from backend.store import runs
 from backend.store.database import connect, session_factory
+from backend.store.runs import runs
 from backend.store.tables import Run
 from vise_client.schemas import RunCreate
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from backend.store import runs, states
 from backend.store.database import connect, migrate, session_factory
+from backend.store.runs import runs, states
 from vise_client.schemas import RunCreate
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from backend.store import identity, summaries
+from backend.store.metrics import summaries
+from backend.store.runs import identity
 from backend.store.tables import Run
 from vise_core.specs.stages import validate_spec
 

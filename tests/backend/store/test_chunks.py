@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 
 from alembic import command
-from backend.store import chunks, metrics
 from backend.store.database import alembic_config
-from backend.store.metrics import Point
+from backend.store.metrics import chunks
+from backend.store.metrics import points as metrics
+from backend.store.metrics.points import Point
 from backend.store.tables import MetricChunk, MetricPoint, Run
 from vise_client.schemas import MetricQuery
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from sqlalchemy.orm import Session
 
-from backend.store import runs, states
 from backend.store.database import connect, migrate, session_factory
-from backend.store.groups import list_groups
-from backend.store.listing import RunFilter
-from backend.store.metrics import Point, append
+from backend.store.metrics.points import Point, append
+from backend.store.runs import runs, states
+from backend.store.runs.groups import list_groups
+from backend.store.runs.listing import RunFilter
 from backend.store.tables import MetricLatest
 from vise_client.schemas import RunCreate, SweepCreate
 from vise_core.specs.recipes import InputRef

@@ -4,11 +4,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from backend.store import lineage as module
-from backend.store import runs
 from backend.store.database import connect, migrate, session_factory
 from backend.store.errors import NotFound
-from backend.store.lineage import lineage
+from backend.store.runs import lineage as module
+from backend.store.runs import runs
+from backend.store.runs.lineage import lineage
 from backend.store.tables import Artifact, Dataset, Model
 from vise_client.schemas import Lineage, RecipeCreate, RunCreate
 

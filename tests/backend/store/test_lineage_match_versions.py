@@ -4,11 +4,12 @@ from uuid import UUID
 
 import pytest
 
-from backend.store import dataset_versions, runs
-from backend.store.ablations import require_same_data
 from backend.store.database import connect, migrate, session_factory
 from backend.store.errors import Conflict
-from backend.store.lineage_match import Change, chain, matches
+from backend.store.registry import dataset_versions
+from backend.store.reports.ablations import require_same_data
+from backend.store.runs import runs
+from backend.store.runs.lineage_match import Change, chain, matches
 from backend.store.tables import Dataset, DatasetVersion, Run
 from vise_client.schemas import RunCreate
 

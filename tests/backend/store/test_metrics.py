@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from backend.store import metrics, runs, states
 from backend.store.errors import StaleToken
-from backend.store.metrics import Point
+from backend.store.metrics import points as metrics
+from backend.store.metrics.points import Point
+from backend.store.runs import runs, states
 from vise_client.schemas import MetricQuery
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

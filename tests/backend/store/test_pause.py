@@ -4,9 +4,9 @@ from uuid import UUID
 
 import pytest
 
-from backend.store import runs, states
 from backend.store.database import connect, migrate, session_factory
 from backend.store.errors import Conflict
+from backend.store.runs import runs, states
 from vise_client.schemas import RecipeCreate, RunCreate, RunState
 
 SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}

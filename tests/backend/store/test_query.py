@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from backend.store.database import connect, migrate, session_factory
-from backend.store.listing import RunFilter, list_runs
-from backend.store.query import QueryError, parse
+from backend.store.runs.listing import RunFilter, list_runs
+from backend.store.runs.query.language import QueryError, parse
 from backend.store.tables import User
 
 from .desk import NOW, add_run
@@ -295,7 +295,7 @@ def test_any_text_is_a_query_or_an_error(text: str) -> None:
 
 
 def test_values_are_never_part_of_the_statement(table: Session) -> None:
-    from backend.store.conditions import condition
+    from backend.store.runs.query.conditions import condition
 
     evil = "x'; drop table runs; --"
     for query in (f'name = "{evil}"', f'metric."{evil}" > 1', f'tag ~ "{evil}"', f'step in ("{evil}")'):

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.database import connect, migrate, session_factory
 from backend.store.errors import Invalid
-from backend.store.models import register_best
+from backend.store.registry.models import register_best
 from backend.store.tables import Artifact, Model, Run
 
 from .desk import add_run

@@ -7,8 +7,9 @@ from uuid import UUID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.store import metrics, runs
-from backend.store.metrics import Point
+from backend.store.metrics import points as metrics
+from backend.store.metrics.points import Point
+from backend.store.runs import runs
 from vise_client.schemas import MetricQuery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from alembic import command
 from backend.store.database import alembic_config, connect
-from backend.store.identity import identity
+from backend.store.runs.identity import identity
 from vise_core.specs.recipes import RecipeSpec, SweepSpec
 from vise_core.specs.stages import validate_spec
 

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
-from backend.store import logs, reconcile, runs, states, workers
 from backend.store.database import connect, migrate, session_factory
 from backend.store.errors import in_words
-from backend.store.listing import RunFilter, list_runs
+from backend.store.runs import logs, reconcile, runs, states, workers
+from backend.store.runs.listing import RunFilter, list_runs
 from backend.store.tables import Run
 from vise_client.schemas import RunStatus
 

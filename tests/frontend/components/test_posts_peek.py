@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from frontend.components import posts_peek
+from frontend.views.data import posts_peek
 
 SOURCE = {"kind": "csv", "posts": "dump.csv", "fields": {"id": '"Post ID"'}}
 KEPT = {
@@ -55,7 +55,7 @@ def test_the_posts_and_a_link_that_opens_launch_with_the_guessed_source(page, mo
     assert [row["rejected"] for row in rows] == ["", "bad_row: too few cells"]
     assert (rows[0]["love"], rows[0]["first comments"]) == (3, "x / y")
     ((target, options),) = page.of("page_link")
-    assert (target, options["label"]) == ("views/launch.py", "Ingest with this map")
+    assert (target, options["label"]) == ("views/launch/page.py", "Ingest with this map")
     assert json.loads(options["query_params"]["spec"]) == {"source": SOURCE}
     assert options["query_params"]["in_source"] == f"dataset:{UUID(int=7)}"
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from frontend.components import preview as module
-from frontend.components.preview import MOST_BYTES, TEXT_BYTES, Preview, bytes_wanted, preview
+from frontend.views.run import preview as module
+from frontend.views.run.preview import MOST_BYTES, TEXT_BYTES, Preview, bytes_wanted, preview
 
 
 def look(name: str, data: bytes, size: int | None = None) -> Preview:

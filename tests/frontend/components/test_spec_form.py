@@ -10,7 +10,7 @@ from vise_core.specs.stages import STAGES, validate_spec
 def draw() -> None:
     import streamlit as st
 
-    from frontend.components.spec_form import Places, spec_form
+    from frontend.views.launch.spec_form import Places, spec_form
     from vise_core.specs.stages import STAGES
 
     schema = STAGES["ingest"].spec.model_json_schema()

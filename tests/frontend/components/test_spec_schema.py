@@ -2,8 +2,8 @@
 
 import pytest
 
-from frontend.components.draft import as_yaml, from_yaml
-from frontend.components.spec_schema import (
+from frontend.views.launch.draft import as_yaml, from_yaml
+from frontend.views.launch.spec_schema import (
     chosen,
     completed,
     merged,

@@ -8,8 +8,8 @@ from scipy import sparse, stats
 from sklearn.decomposition import PCA
 from sklearn.metrics import mutual_info_score, normalized_mutual_info_score
 
-from vise_core.engagement.agreement import agreement, entropy, normalised_entropy, top_pairs
-from vise_core.engagement.projection import principal_plane
+from vise_core.engagement.explore.agreement import agreement, entropy, normalised_entropy, top_pairs
+from vise_core.engagement.explore.projection import principal_plane
 
 
 def table(first, second, shape) -> sparse.csr_matrix:
@@ -76,7 +76,7 @@ def test_the_map_is_principal_components(n, d) -> None:
 
 
 def test_a_large_map_is_the_same_by_iteration(monkeypatch) -> None:
-    from vise_core.engagement import projection
+    from vise_core.engagement.explore import projection
 
     rows = np.random.default_rng(2).normal(size=(200, 30)).astype(np.float32)
     exact = principal_plane(rows)

@@ -7,13 +7,13 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
-from vise_core.engagement.kmeans import fit_kmeans
-from vise_core.engagement.reactions import reaction_vectors
+from vise_core.engagement.clustering.kmeans import fit_kmeans
+from vise_core.engagement.features.reactions import reaction_vectors
+from vise_core.engagement.features.tfidf import TfidfExtractor
 from vise_core.engagement.sampling import sample_comments
-from vise_core.engagement.tfidf import TfidfExtractor
-from vise_core.engagement.tokenize import tokenize
 from vise_core.errors import BadCheckpoint, BadInput
 from vise_core.specs.engagement import KMeansSpec, TfidfSpec
+from vise_core.text.tokenize import tokenize
 
 
 @pytest.mark.parametrize("sublinear", [False, True])

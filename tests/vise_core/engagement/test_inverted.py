@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from vise_core.engagement import inverted
-from vise_core.engagement.inverted import InvertedIndex
+from vise_core.engagement.clustering import inverted
+from vise_core.engagement.clustering.inverted import InvertedIndex
 
 
 def reference(rows: sparse.csr_matrix, centroids: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:

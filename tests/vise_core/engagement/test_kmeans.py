@@ -6,8 +6,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import sparse
 from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 
-from vise_core.engagement import kmeans, lloyd
-from vise_core.engagement.kmeans import fit_kmeans, nearest_centroid
+from vise_core.engagement.clustering import kmeans, lloyd
+from vise_core.engagement.clustering.kmeans import fit_kmeans, nearest_centroid
 from vise_core.errors import BadInput
 from vise_core.specs.engagement import KMeansSpec
 

@@ -10,9 +10,9 @@ from scipy import sparse
 from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.preprocessing import normalize
 
-from vise_core.engagement import lloyd, nearest_torch
-from vise_core.engagement.inverted import InvertedIndex
-from vise_core.engagement.lloyd import (
+from vise_core.engagement.clustering import lloyd, nearest_torch
+from vise_core.engagement.clustering.inverted import InvertedIndex
+from vise_core.engagement.clustering.lloyd import (
     Assigned,
     assign,
     fit_sparse,
@@ -23,7 +23,7 @@ from vise_core.engagement.lloyd import (
     plus_plus,
     unit_rows,
 )
-from vise_core.engagement.nearest_torch import TorchIndex
+from vise_core.engagement.clustering.nearest_torch import TorchIndex
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 from scipy.stats import chisquare
 
-from vise_core.engagement.samples import ClusterSamples
+from vise_core.engagement.explore.samples import ClusterSamples
 from vise_core.posts.records import post_key
 
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
-from vise_core.engagement import scripts
 from vise_core.engagement.clusterer import Clusterer
-from vise_core.engagement.kmeans import fit_kmeans
-from vise_core.engagement.tfidf import TfidfExtractor
-from vise_core.engagement.tokenize import LINK, MENTION, redact, tokenize
+from vise_core.engagement.clustering.kmeans import fit_kmeans
+from vise_core.engagement.features.tfidf import TfidfExtractor
 from vise_core.posts.records import Post
 from vise_core.specs.engagement import ClusterSpec, SentenceSpec, TfidfSpec
+from vise_core.text import scripts
+from vise_core.text.tokenize import LINK, MENTION, redact, tokenize
 
 HERE = Path(__file__).parent
 UDHR = json.loads((HERE / "udhr.json").read_text())

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sentence_transformers import SentenceTransformer
 
 from vise_core.engagement.clusterer import Clusterer
-from vise_core.engagement.sentence import SentenceExtractor
+from vise_core.engagement.features.sentence import SentenceExtractor
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
 from vise_core.hashing import tree_sha256
 from vise_core.posts.records import Post

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from vise_core.engagement.lloyd import Assign, fit_sparse
-from vise_core.engagement.shared import Lead, assist
+from vise_core.engagement.clustering.lloyd import Assign, fit_sparse
+from vise_core.engagement.clustering.shared import Lead, assist
 
 
 class MemoryBoard:

@@ -19,10 +19,10 @@ import torch
 from scipy import sparse
 
 from vise_core.board import FolderBoard
-from vise_core.engagement import shared
 from vise_core.engagement.clusterer import Clusterer
+from vise_core.engagement.clustering import shared
+from vise_core.engagement.clustering.shared import assist
 from vise_core.engagement.label import shuffle_labels
-from vise_core.engagement.shared import assist
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
 from vise_core.hashing import tree_sha256
 from vise_core.posts.subsets import in_cluster_subset

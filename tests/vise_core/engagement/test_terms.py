@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vise_core.engagement.terms import characteristic_terms, heaviest_terms
+from vise_core.engagement.features.terms import characteristic_terms, heaviest_terms
 
 COMMENTS = ["so sad", "sad day", "so funny", "funny so so"]
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vise_core.engagement.tokenize import END, LINK, MENTION, normalise, redact, tokenize, tokenize_batch
+from vise_core.text.tokenize import END, LINK, MENTION, normalise, redact, tokenize, tokenize_batch
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from vise_core.errors import BadInput
-from vise_core.evaluate import linear
 from vise_core.evaluate.cache import FORMAT, FeaturesCache, features_cache, features_key, keep, take
+from vise_core.evaluate.linear import linear
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
 from vise_core.reporter import LocalReporter

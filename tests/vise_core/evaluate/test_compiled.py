@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vise_core.evaluate.compiled import row_products, sgd_step
+from vise_core.evaluate.linear.compiled import row_products, sgd_step
 from vise_core.threads import compiled_threads
 
 

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vise_core.errors import BadCheckpoint, Diverged, Stopped
-from vise_core.evaluate import linear, stage
+from vise_core.evaluate import stage
+from vise_core.evaluate.linear import linear
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import load_classifier, save_classifier

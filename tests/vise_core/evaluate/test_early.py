@@ -10,7 +10,7 @@ from torch import nn
 from vise_core.errors import Stopped
 from vise_core.evaluate.early import falls_behind
 from vise_core.evaluate.grid import choose_point, split_result
-from vise_core.evaluate.heads import HeadBatch
+from vise_core.evaluate.linear.heads import HeadBatch
 from vise_core.evaluate.stage import run
 from vise_core.report.observations import observe
 from vise_core.report.tables import build_table

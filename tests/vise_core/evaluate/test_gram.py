@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vise_core.evaluate.gram import GRAM_BYTES, GramBatch, gram_pays
-from vise_core.evaluate.heads import HeadBatch
+from vise_core.evaluate.linear.gram import GRAM_BYTES, GramBatch, gram_pays
+from vise_core.evaluate.linear.heads import HeadBatch
 from vise_core.tasks import Split
 
 DECAYS, RATES = [0.1, 0.0], [0.5, 0.05]
@@ -145,7 +145,7 @@ def test_a_state_of_an_earlier_version_has_no_columns_that_only_fill_up() -> Non
 def test_torch_keeps_its_number_of_threads() -> None:
     code = (
         "import torch\n"
-        "from vise_core.evaluate.gram import _torch_threads\n"
+        "from vise_core.evaluate.linear.gram import _torch_threads\n"
         "torch.set_num_threads(1)\n"
         "assert (_torch_threads(), torch.get_num_threads()) == (1, 1)\n"
     )

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from vise_core.evaluate.heads import HeadBatch
+from vise_core.evaluate.linear.heads import HeadBatch
 
 RATES, DECAYS = [0.5, 0.05, 0.5], [0.01, 0.1, 0.0]
 GENERATOR = torch.Generator().manual_seed(0)

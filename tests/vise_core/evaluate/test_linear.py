@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from vise_core.evaluate import linear
 from vise_core.evaluate.grid import learning_rate
 from vise_core.evaluate.grid import settings as grid_of
 from vise_core.evaluate.job import Job
+from vise_core.evaluate.linear import linear
 from vise_core.evaluate.loading import epoch_batches
 from vise_core.evaluate.state import State
 from vise_core.models.heads import linear_head

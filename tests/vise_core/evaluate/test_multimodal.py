@@ -16,7 +16,8 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
-from vise_core.evaluate import finetune, midway, stage
+from vise_core.evaluate import stage
+from vise_core.evaluate.finetune import finetune, midway
 from vise_core.evaluate.loading import epoch_batches, image_batches, plain_look
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone

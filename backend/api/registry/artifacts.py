@@ -1,0 +1,62 @@
+"""Artifacts: what runs made."""
+
+from __future__ import annotations
+
+import mimetypes
+from typing import Annotated
+from urllib.parse import quote
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from backend.api.dependencies import Db, Store
+from backend.store.registry import artifacts
+from vise_client.schemas import ArtifactFile, ArtifactView
+
+router = APIRouter(prefix="/artifacts", tags=["artifacts"])
+
+SHOWN = {"image/png", "image/jpeg", "application/json", "text/plain", "text/csv"}
+"""Content types that a browser may show in place; anything else is a download."""
+
+
+@router.get("/{artifact_id}", response_model=ArtifactView)
+def read(artifact_id: UUID, db: Db) -> ArtifactView:
+    return ArtifactView.model_validate(artifacts.get(db, artifact_id))
+
+
+@router.get("/{artifact_id}/files", response_model=list[ArtifactFile])
+def list_files(artifact_id: UUID, db: Db) -> list[ArtifactFile]:
+    return [ArtifactFile.model_validate(row) for row in artifacts.get(db, artifact_id).manifest]
+
+
+@router.get("/{artifact_id}/content", response_class=StreamingResponse)
+def content(
+    artifact_id: UUID,
+    request: Request,
+    db: Db,
+    storage: Store,
+    file: Annotated[
+        str | None, Query(max_length=4096, description="A file of a folder; without: a tar.")
+    ] = None,
+) -> Response:
+    """The bytes of the artifact, or of one of its files. ``ETag`` is the SHA-256."""
+    artifact = artifacts.get(db, artifact_id)
+    if file is None and artifact.folder:
+        sha256, name, kind = artifact.sha256, f"{artifact.name}.tar", "application/x-tar"
+        size, body = None, artifacts.as_tar(storage, artifact)
+    else:
+        path, sha256, size = artifacts.file_digest(artifact, file)
+        name = path.rpartition("/")[2]
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        body = storage.stream(sha256)
+        storage.open(sha256).close()
+    headers = {"ETag": f'"{sha256}"', "Cache-Control": "private, max-age=31536000, immutable"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    shown = "inline" if kind in SHOWN else "attachment"
+    headers["Content-Disposition"] = f"{shown}; filename*=UTF-8''{quote(name)}"
+    headers["Content-Security-Policy"] = "sandbox"
+    if size is not None:
+        headers["Content-Length"] = str(size)
+    return StreamingResponse(body, media_type=kind, headers=headers)

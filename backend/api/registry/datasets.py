@@ -1,0 +1,209 @@
+"""Data sets: registered, uploaded or downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from backend.api.dependencies import Config, Db, Store, Who, admin
+from backend.api.errors import ApiProblem
+from backend.store.accounts import audit
+from backend.store.database import Sessions
+from backend.store.registry import dataset_usage, dataset_versions, datasets, folders
+from backend.store.runs import runs
+from backend.store.tables import Upload
+from vise_client.schemas import (
+    DatasetCreate,
+    DatasetFromUrl,
+    DatasetUpdate,
+    DatasetUsage,
+    DatasetVersionView,
+    DatasetView,
+    FolderChanges,
+    RunState,
+    RunView,
+)
+from vise_core.specs.data import DataKind
+
+router = APIRouter(prefix="/datasets", tags=["datasets"])
+
+MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
+HEAD = 512
+
+
+@router.get("", response_model=list[DatasetView])
+def list_datasets(
+    db: Db,
+    search: Annotated[str, Query(max_length=200, description="Part of the name.")] = "",
+    kind: DataKind | None = None,
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> list[DatasetView]:
+    """By name, each with its newest version."""
+    found = datasets.list_datasets(db, search=search, kind=kind, offset=offset, limit=limit)
+    return datasets.views(db, found)
+
+
+@router.post("", response_model=DatasetView, status_code=201, dependencies=[admin])
+def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> DatasetView:
+    """Register a folder below the server's data root; a run surveys it, which makes version 1."""
+    dataset = datasets.register(db, settings.data_root, body, who.user_id)
+    db.flush()
+    db.refresh(dataset)
+    return datasets.view(db, dataset)
+
+
+@router.post("/url", response_model=DatasetView, status_code=201, dependencies=[admin])
+def register_url(body: DatasetFromUrl, db: Db, who: Who) -> DatasetView:
+    """Download an archive; a worker fetches, checks and unpacks it."""
+    dataset = datasets.bring_in(
+        db,
+        body.name,
+        body.kind,
+        description=body.description,
+        url=body.url,
+        sha256=body.sha256,
+        user=who.user_id,
+    )
+    db.flush()
+    db.refresh(dataset)
+    return datasets.view(db, dataset)
+
+
+@router.post("/upload", response_model=DatasetView, status_code=201, dependencies=[admin])
+async def upload(
+    request: Request,
+    settings: Config,
+    storage: Store,
+    who: Who,
+    name: Annotated[str, Query(min_length=1, max_length=120)],
+    filename: Annotated[str, Query(min_length=1, max_length=200)],
+    kind: DataKind = "images",
+    description: Annotated[str, Query(max_length=2000)] = "",
+) -> DatasetView:
+    """Send an archive (zip or tar) as the body of the request. It goes to disk as it comes; a worker unpacks it."""
+    incoming = settings.home / "incoming"
+    incoming.mkdir(parents=True, exist_ok=True)
+    digest, size, head = hashlib.sha256(), 0, b""
+    with tempfile.NamedTemporaryFile(dir=incoming) as file:
+        async for chunk in request.stream():
+            if len(head) < HEAD:
+                head += chunk[: HEAD - len(head)]
+                if len(head) >= HEAD:
+                    _require_archive(head, kind)
+            size += len(chunk)
+            digest.update(chunk)
+            await run_in_threadpool(file.write, chunk)
+        if not size:
+            raise ApiProblem(400, "Empty upload", "the body is empty; send the archive as the body")
+        _require_archive(head, kind)
+        await run_in_threadpool(file.flush)
+        sha256 = digest.hexdigest()
+        await run_in_threadpool(storage.put, Path(file.name), sha256)
+    sessions: Sessions = request.app.state.sessions
+
+    def create() -> DatasetView:
+        with sessions.begin() as db:
+            sent = Upload(name=harmless(filename), sha256=sha256, size=size, created_by=who.user_id)
+            db.add(sent)
+            db.flush()
+            dataset = datasets.bring_in(
+                db, name, kind, description=description, upload=sent, user=who.user_id
+            )
+            db.flush()
+            db.refresh(dataset)
+            found = datasets.view(db, dataset)
+            audit.write(db, who)
+            return found
+
+    return await run_in_threadpool(create)
+
+
+@router.get("/{dataset_id}", response_model=DatasetView)
+def read(dataset_id: UUID, db: Db) -> DatasetView:
+    return datasets.view(db, datasets.get(db, dataset_id))
+
+
+@router.patch("/{dataset_id}", response_model=DatasetView, dependencies=[admin])
+def update(dataset_id: UUID, body: DatasetUpdate, db: Db) -> DatasetView:
+    """Rename or describe it; runs that read it show the new name."""
+    return datasets.view(db, datasets.update(db, dataset_id, body))
+
+
+@router.post("/{dataset_id}/rescan", response_model=RunView, status_code=202, dependencies=[admin])
+def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
+    """Survey a registered folder again: the run that does it. Another content becomes the next version."""
+    run = datasets.rescan(db, settings.data_root, dataset_id, who.user_id)
+    db.flush()
+    return runs.view(db, run.id)
+
+
+@router.get("/{dataset_id}/changes", response_model=FolderChanges)
+def changes(dataset_id: UUID, db: Db, settings: Config) -> FolderChanges:
+    """Whether the folder still is the newest version, by names, sizes and times; no file is read.
+
+    Of a big folder the first response says that the comparison is under way; ask again.
+    """
+    return folders.changes(db, settings.data_root, datasets.get(db, dataset_id))
+
+
+@router.get("/{dataset_id}/versions", response_model=list[DatasetVersionView])
+def versions(
+    dataset_id: UUID,
+    db: Db,
+    before: Annotated[int | None, Query(ge=1, description="Only versions with a lower number.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+) -> list[DatasetVersionView]:
+    """Its versions, newest first."""
+    datasets.get(db, dataset_id)
+    return dataset_versions.list_versions(db, dataset_id, before=before, limit=limit)
+
+
+@router.get("/{dataset_id}/runs", response_model=DatasetUsage)
+def usage(
+    dataset_id: UUID,
+    db: Db,
+    version: Annotated[int | None, Query(ge=1, description="Only runs that read this version.")] = None,
+    unknown: Annotated[bool, Query(description="Only runs that read what is no known version.")] = False,
+    state: RunState | None = None,
+    surveys: Annotated[bool, Query(description="Also the surveys of the data set.")] = False,
+    cursor: UUID | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+) -> DatasetUsage:
+    """Which runs read it, and in which version, newest first. A removed data set is still known by its id."""
+    return dataset_usage.usage(
+        db,
+        dataset_id,
+        version=version,
+        unknown=unknown,
+        state=state,
+        surveys=surveys,
+        cursor=cursor,
+        limit=limit,
+    )
+
+
+@router.delete("/{dataset_id}", status_code=204, dependencies=[admin])
+def delete(dataset_id: UUID, db: Db) -> Response:
+    """Remove the entry. Files and runs stay, and runs keep the name and version of what they read."""
+    datasets.delete(db, dataset_id)
+    return Response(status_code=204)
+
+
+def harmless(filename: str) -> str:
+    """The last part of a name that somebody sent, without anything that a file system might read into it."""
+    last = filename.replace("\\", "/").rpartition("/")[2]
+    return re.sub(r"[^\w.-]+", "-", last).lstrip(".-")[-100:] or "archive"
+
+
+def _require_archive(head: bytes, kind: DataKind) -> None:
+    """What can be said from the first bytes; the rest is the worker's, under its limits."""
+    if kind != "weights" and not head.startswith(MAGIC) and head[257:262] != b"ustar":
+        raise ApiProblem(415, "Not an archive", "send a zip, or a tar (plain, gzip, bzip2 or xz)")

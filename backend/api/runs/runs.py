@@ -1,0 +1,263 @@
+"""Runs, recipes, sweeps, their metrics, logs and events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from backend.api.dependencies import Db, Who, editor
+from backend.store.metrics import points as metrics
+from backend.store.runs import bulk, groups, listing, logs, runs, states
+from backend.store.runs.compare import compare
+from backend.store.runs.lineage import lineage
+from backend.store.runs.listing import RunFilter
+from backend.store.runs.query import vocabulary
+from vise_client.schemas import (
+    ArtifactView,
+    BulkOutcome,
+    BulkRequest,
+    CompareQuery,
+    Comparison,
+    Curve,
+    EventView,
+    GroupPage,
+    Lineage,
+    LogLevel,
+    LogLine,
+    MetricQuery,
+    RecipeCreate,
+    RunClone,
+    RunCreate,
+    RunKind,
+    RunPage,
+    RunState,
+    RunUpdate,
+    RunView,
+    SweepCreate,
+    Vocabulary,
+)
+
+router = APIRouter(tags=["runs"])
+
+
+Asked = Annotated[
+    str,
+    Query(
+        alias="query",
+        max_length=2000,
+        description='Such as: stage = pretrain and spec.base_lr < 0.01 and tag = "c+r" and not archived.',
+    ),
+]
+Sorted = Annotated[
+    str,
+    Query(
+        max_length=200,
+        description="created, name, state, stage, duration, started, finished, spec.… or metric.…; "
+        "- in front: descending.",
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    Query(alias="column", description="Values to add to each row: spec.…, metric.… or metric.…:max."),
+]
+Cursor = Annotated[str | None, Query(max_length=2000)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Count = Annotated[bool, Query(description="Also say how many there are in all.")]
+
+
+@router.get("/runs", response_model=RunPage)
+def list_runs(
+    db: Db,
+    state: Annotated[list[RunState] | None, Query(description="Any of these.")] = None,
+    stage: str | None = None,
+    kind: RunKind | None = None,
+    parent: UUID | None = None,
+    tag: str | None = None,
+    search: Annotated[str | None, Query(max_length=200, description="Part of the name, or a tag.")] = None,
+    nested: Annotated[bool, Query(alias="all", description="Also the runs of recipes and sweeps.")] = False,
+    query: Asked = "",
+    sort: Sorted = "-created",
+    column: Columns = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    count: Count = False,
+) -> RunPage:
+    """One page of runs, newest first; ask on with ``next_cursor``."""
+    wanted = RunFilter(
+        states=tuple(s.value for s in state or ()),
+        stage=stage,
+        kind=kind,
+        parent=parent,
+        tag=tag,
+        search=search,
+        nested=nested,
+        query=query,
+    )
+    return listing.list_runs(
+        db, wanted, sort=sort, cursor=cursor, limit=limit, columns=column or (), count=count
+    )
+
+
+@router.get("/runs/groups", response_model=GroupPage)
+def list_groups(
+    db: Db,
+    query: Asked = "",
+    sort: Sorted = "-created",
+    column: Columns = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    count: Count = False,
+) -> GroupPage:
+    """Runs that differ by seeds and splits alone, as one row with mean ± sample std (n) of each metric.
+
+    A group is listed where one of its runs fits; its numbers are over all of its runs that are not archived.
+    """
+    wanted = RunFilter(nested=True, query=query)
+    return groups.list_groups(
+        db, wanted, sort=sort, cursor=cursor, limit=limit, columns=column or (), count=count
+    )
+
+
+@router.get("/runs/vocabulary", response_model=Vocabulary)
+def read_vocabulary(db: Db) -> Vocabulary:
+    """Fields, paths, metrics and tags that a query can be completed with."""
+    return vocabulary.vocabulary(db)
+
+
+@router.post("/runs/bulk", response_model=list[BulkOutcome], dependencies=[editor])
+def bulk_action(body: BulkRequest, db: Db) -> list[BulkOutcome]:
+    """Tag, star, archive, delete, cancel or retry many; each says for itself whether it went."""
+    return bulk.apply(db, body)
+
+
+@router.post("/runs", response_model=RunView, status_code=201, dependencies=[editor])
+def create_run(body: RunCreate, db: Db, who: Who) -> RunView:
+    """Queue one stage; it waits where a run that it reads from is not done yet."""
+    return runs.view(db, runs.create_run(db, body, who.user_id).id)
+
+
+@router.post("/recipes/runs", response_model=RunView, status_code=201, dependencies=[editor])
+def create_recipe(body: RecipeCreate, db: Db, who: Who) -> RunView:
+    """Start a whole chain, by name or given whole."""
+    return runs.view(db, runs.create_recipe(db, body, who.user_id).id)
+
+
+@router.post("/sweeps", response_model=RunView, status_code=201, dependencies=[editor])
+def create_sweep(body: SweepCreate, db: Db, who: Who) -> RunView:
+    """Start one run for each point of a grid."""
+    return runs.view(db, runs.create_sweep(db, body, who.user_id).id)
+
+
+@router.get("/runs/{run_id}", response_model=RunView)
+def read_run(run_id: UUID, db: Db) -> RunView:
+    return runs.view(db, run_id)
+
+
+@router.patch("/runs/{run_id}", response_model=RunView, dependencies=[editor])
+def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
+    """Change the name, the tags or the notes; star or archive it."""
+    run = runs.get(db, run_id)
+    for field, value in body.model_dump(exclude_none=True).items():
+        setattr(run, field, value)
+    db.flush()
+    return runs.view(db, run_id)
+
+
+@router.delete("/runs/{run_id}", status_code=204, dependencies=[editor])
+def delete_run(run_id: UUID, db: Db) -> Response:
+    """Forget a finished run with its curves and logs."""
+    runs.delete(db, run_id)
+    return Response(status_code=204)
+
+
+@router.post("/runs/{run_id}/cancel", response_model=RunView, dependencies=[editor])
+def cancel(run_id: UUID, db: Db) -> RunView:
+    """Ask a run to save its state and end; a queued one ends at once."""
+    states.request_cancel(db, run_id)
+    return runs.view(db, run_id)
+
+
+@router.post("/runs/{run_id}/pause", response_model=RunView, dependencies=[editor])
+def pause(run_id: UUID, db: Db) -> RunView:
+    """Ask a run to save its state and rest; of a parent, its children."""
+    states.request_pause(db, run_id)
+    return runs.view(db, run_id)
+
+
+@router.post("/runs/{run_id}/resume", response_model=RunView, dependencies=[editor])
+def resume(run_id: UUID, db: Db) -> RunView:
+    """Put a paused run back in line, to go on from its last checkpoint."""
+    states.resume(db, run_id)
+    return runs.view(db, run_id)
+
+
+@router.post("/runs/{run_id}/retry", response_model=RunView, dependencies=[editor])
+def retry(run_id: UUID, db: Db) -> RunView:
+    """Take a failed or cancelled run up again, from its last checkpoint."""
+    states.retry(db, run_id)
+    return runs.view(db, run_id)
+
+
+@router.post("/runs/{run_id}/clone", response_model=RunView, status_code=201, dependencies=[editor])
+def clone(run_id: UUID, body: RunClone, db: Db, who: Who) -> RunView:
+    """The same again, with changes."""
+    return runs.view(db, runs.clone(db, run_id, body, who.user_id).id)
+
+
+@router.get("/runs/{run_id}/events", response_model=list[EventView])
+def events(run_id: UUID, db: Db) -> list[EventView]:
+    return runs.events(db, run_id)
+
+
+@router.get("/runs/{run_id}/logs", response_model=list[LogLine])
+def read_logs(
+    run_id: UUID,
+    db: Db,
+    after: Annotated[
+        int, Query(ge=-1, lt=2**63, description="Id of the last line you have; -1: the last lines.")
+    ] = 0,
+    before: Annotated[int | None, Query(ge=0, lt=2**63, description="The last lines before this id.")] = None,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 500,
+    level: Annotated[LogLevel | None, Query(description="At least as urgent as this.")] = None,
+    search: Annotated[str | None, Query(max_length=200, description="Part of the line.")] = None,
+) -> list[LogLine]:
+    """Log lines in order, filtered by level and text."""
+    runs.get(db, run_id)
+    # PostgreSQL's text holds no NUL, so no line can hold one.
+    wanted = None if search is None else search.replace("\0", "")
+    return logs.read(db, run_id, after=after, before=before, limit=limit, level=level, search=wanted)
+
+
+@router.get("/runs/{run_id}/logs/download", response_class=StreamingResponse)
+def download_log(run_id: UUID, request: Request, db: Db) -> StreamingResponse:
+    """The whole log as text, streamed."""
+    runs.get(db, run_id)
+    headers = {"Content-Disposition": f'attachment; filename="{run_id}.log"'}
+    lines = logs.whole(request.app.state.sessions, run_id)
+    return StreamingResponse(lines, media_type="text/plain; charset=utf-8", headers=headers)
+
+
+@router.get("/runs/{run_id}/lineage", response_model=Lineage)
+def read_lineage(run_id: UUID, db: Db) -> Lineage:
+    """What the run comes from and what was made of it, over every step in between."""
+    return lineage(db, run_id)
+
+
+@router.post("/runs/compare", response_model=Comparison)
+def compare_runs(body: CompareQuery, db: Db) -> Comparison:
+    """Up to 100 runs as columns, and how strongly their parameters go with a metric."""
+    return compare(db, body)
+
+
+@router.get("/runs/{run_id}/artifacts", response_model=list[ArtifactView])
+def list_artifacts(run_id: UUID, db: Db) -> list[ArtifactView]:
+    return runs.view(db, run_id).artifacts
+
+
+@router.post("/metrics/query", response_model=list[Curve])
+def query_metrics(body: MetricQuery, db: Db) -> list[Curve]:
+    """Curves of up to 100 runs at once, down-sampled so that minima and maxima stay."""
+    return metrics.curves(db, body)

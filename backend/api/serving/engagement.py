@@ -1,0 +1,68 @@
+"""Ask a pretrained model which comments and reactions it expects of an image."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
+
+from backend.api.dependencies import Config, Db, Store, Who, editor
+from backend.store.serving import engagement
+from vise_client.schemas import EngagementModel, EngagementView
+from vise_core.specs.explain import EngagementOptions
+
+from .uploads import ask_worker, read_image
+
+router = APIRouter(prefix="/engagement", tags=["engagement"])
+
+TOP = EngagementOptions().top
+
+
+@router.post(
+    "", response_model=EngagementView, dependencies=[editor], responses={202: {"model": EngagementView}}
+)
+async def ask(
+    request: Request,
+    response: Response,
+    settings: Config,
+    storage: Store,
+    who: Who,
+    image: UploadFile,
+    run_id: Annotated[
+        UUID | None, Form(description="A pretrain run; without: the newest that has heads.")
+    ] = None,
+    top: Annotated[int, Form(ge=1, le=100, description="Comment clusters told.")] = TOP,
+    wait: Annotated[float, Form(ge=0, le=30, description="Seconds to wait for the answer.")] = 10,
+) -> EngagementView:
+    """Comment clusters and reactions that the model expects; 202 with a Location where it takes longer than ``wait``.
+
+    The upload is dropped once it is answered, the answer after an hour.
+    """
+    data = await read_image(image, settings.max_upload_bytes)
+    return await ask_worker(
+        request,
+        response,
+        wait,
+        create=lambda db: engagement.create(
+            db, storage, data, run_id, EngagementOptions(top=top), who.user_id
+        ),
+        state=engagement.state,
+        view=engagement.view,
+        refusal="No answer",
+    )
+
+
+@router.get("/models", response_model=list[EngagementModel])
+def list_models(
+    db: Db,
+    search: Annotated[str | None, Query(max_length=200, description="Part of the run's name.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> list[EngagementModel]:
+    """Pretrained models that have heads, newest first."""
+    return engagement.list_models(db, search=search, limit=limit)
+
+
+@router.get("/{engagement_id}", response_model=EngagementView)
+def read(engagement_id: UUID, db: Db) -> EngagementView:
+    return engagement.view(db, engagement_id)

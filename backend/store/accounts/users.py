@@ -1,0 +1,194 @@
+"""Users and tokens. Passwords are kept as argon2 hashes, tokens as SHA-256: what is stored opens nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Literal
+from uuid import UUID
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.store.errors import Conflict, NotFound
+from backend.store.tables import LoginAttempt, Token, User
+from vise_client.schemas import Role
+
+TokenKind = Literal["session", "api", "login-code"]
+RANK = {Role.viewer: 0, Role.editor: 1, Role.admin: 2}
+_HASHER = PasswordHasher()
+
+LOGIN_WINDOW = timedelta(minutes=5)
+MAX_FAILED_LOGINS = 10
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who makes a request, and what that token may do."""
+
+    user_id: UUID
+    email: str
+    role: Role
+    token_id: UUID
+    kind: str
+
+
+def create_user(db: Session, email: str, password: str | None, role: Role) -> User:
+    """Raises Conflict where the address is taken. Without a password only a one-time code logs in."""
+    user = User(
+        email=email.strip().lower(),
+        password_hash=_HASHER.hash(password) if password else None,
+        role=role.value,
+        active=True,
+    )
+    try:
+        with db.begin_nested():
+            db.add(user)
+    except IntegrityError as error:
+        raise Conflict(f"there is a user {email} already") from error
+    return user
+
+
+def get_user(db: Session, user_id: UUID) -> User:
+    user = db.get(User, user_id)
+    if user is None:
+        raise NotFound(f"there is no user {user_id}")
+    return user
+
+
+def find_user(db: Session, email: str) -> User | None:
+    return db.scalar(select(User).where(User.email == email.strip().lower()))
+
+
+def list_users(db: Session, *, search: str = "", offset: int = 0, limit: int = 1000) -> list[User]:
+    statement = select(User).order_by(User.email).offset(offset).limit(limit)
+    if search:
+        statement = statement.where(User.email.icontains(search, autoescape=True))
+    return list(db.scalars(statement))
+
+
+def set_password(db: Session, user: User, password: str, *, keep: UUID) -> None:
+    """A new password; every session of the user ends but the one that asks (``keep``)."""
+    user.password_hash = _HASHER.hash(password)
+    db.execute(delete(Token).where(Token.user_id == user.id, Token.kind == "session", Token.id != keep))
+
+
+def verify_password(db: Session, email: str, password: str) -> User | None:
+    """The user, or None. Takes as long for an unknown address as for a wrong password."""
+    user = find_user(db, email)
+    stored = user.password_hash if user and user.password_hash and user.active else _dummy_hash()
+    try:
+        _HASHER.verify(stored, password)
+    except (VerificationError, InvalidHashError):
+        return None
+    return user if user and user.password_hash and user.active else None
+
+
+def too_many_attempts(db: Session, email: str, address: str) -> bool:
+    since = func.now() - LOGIN_WINDOW
+    of_either = or_(LoginAttempt.email == email.strip().lower(), LoginAttempt.address == address)
+    count = db.scalar(
+        select(func.count()).select_from(LoginAttempt).where(of_either, LoginAttempt.at > since)
+    )
+    return (count or 0) >= MAX_FAILED_LOGINS
+
+
+def note_failed_attempt(db: Session, email: str, address: str) -> None:
+    db.add(LoginAttempt(email=email.strip().lower()[:254], address=address))
+
+
+def issue_token(
+    db: Session,
+    user: User,
+    kind: TokenKind,
+    *,
+    lifetime: timedelta | None,
+    role: Role | None = None,
+    name: str = "",
+) -> tuple[str, Token]:
+    """(the secret, shown once; its row). The role is at most the user's own."""
+    role = min(role or Role(user.role), Role(user.role), key=RANK.__getitem__)
+    secret = f"vise_{secrets.token_urlsafe(32)}"
+    token = Token(
+        user_id=user.id,
+        kind=kind,
+        name=name,
+        role=role.value,
+        sha256=_digest(secret),
+        expires_at=datetime.now(UTC) + lifetime if lifetime else None,
+    )
+    db.add(token)
+    db.flush()
+    return secret, token
+
+
+# Columns, not objects, and put together once: every request asks this.
+_IDENTITY = (
+    select(
+        Token.id,
+        Token.kind,
+        Token.role,
+        Token.last_used_at,
+        User.id.label("user_id"),
+        User.email,
+        User.role.label("user_role"),
+    )
+    .join(User, User.id == Token.user_id)
+    .where(
+        Token.sha256 == bindparam("digest"),
+        Token.kind != "login-code",
+        User.active,
+        or_(Token.expires_at.is_(None), Token.expires_at > func.now()),
+    )
+)
+
+
+def find_identity(db: Session, secret: str) -> Identity | None:
+    """Who this token speaks for; None where it is unknown, expired, a login code, or its user is shut off."""
+    row = db.execute(_IDENTITY, {"digest": _digest(secret)}).one_or_none()
+    if row is None:
+        return None
+    # Once a minute is exact enough, and keeps reads from being writes.
+    if row.last_used_at is None or row.last_used_at < datetime.now(UTC) - timedelta(minutes=1):
+        db.execute(update(Token).where(Token.id == row.id).values(last_used_at=func.now()))
+    role = min(Role(row.role), Role(row.user_role), key=RANK.__getitem__)
+    return Identity(row.user_id, row.email, role, row.id, row.kind)
+
+
+def redeem_code(db: Session, secret: str) -> User | None:
+    """Use up a one-time login code; of two requests with the same code one gets None."""
+    user_id = db.execute(
+        delete(Token)
+        .where(Token.sha256 == _digest(secret), Token.kind == "login-code", Token.expires_at > func.now())
+        .returning(Token.user_id)
+    ).scalar_one_or_none()
+    user = db.get(User, user_id) if user_id else None
+    return user if user and user.active else None
+
+
+def list_tokens(db: Session, user_id: UUID) -> list[Token]:
+    statement = select(Token).where(Token.user_id == user_id, Token.kind == "api").order_by(Token.id.desc())
+    return list(db.scalars(statement.limit(1000)))
+
+
+def revoke_token(db: Session, token_id: UUID, user_id: UUID) -> None:
+    """Raises NotFound for a token that is not that user's."""
+    token = db.get(Token, token_id)
+    if token is None or token.user_id != user_id:
+        raise NotFound(f"you have no token {token_id}")
+    db.delete(token)
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+@cache
+def _dummy_hash() -> str:
+    return _HASHER.hash(secrets.token_hex())

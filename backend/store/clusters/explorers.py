@@ -1,0 +1,238 @@
+"""What the stage explore found, read from its artifact: clusters to search, page through and draw on a map."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.store.errors import Invalid, NotFound
+from backend.store.registry.storage import Storage
+from backend.store.tables import Artifact, Run
+from vise_client.schemas import (
+    ClusterDetail,
+    ClusterKind,
+    ClusterPage,
+    ClusterPair,
+    ClusterPoints,
+    ClusterRow,
+    ExplorerView,
+    RunState,
+)
+
+ARTIFACT = "explorer"
+TABLES: dict[ClusterKind, str] = {"comments": "comments.parquet", "reactions": "reactions.parquet"}
+TITLE_TERMS = 4
+KEEP_READ = 4
+
+_read: OrderedDict[str, Explorer] = OrderedDict()
+_reading = Lock()
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """One artifact in memory; it never changes. 5,000 clusters are some 20 MB.
+
+    Attributes
+    ----------
+    summary: explorer.json.
+    tables: kind → the rows of its Parquet file, row i being cluster i.
+    pictures: path of a strip in the artifact → SHA-256.
+    """
+
+    summary: dict[str, Any]
+    tables: dict[ClusterKind, list[dict[str, Any]]]
+    pictures: dict[str, str]
+
+    @cached_property
+    def texts(self) -> dict[ClusterKind, list[str]]:
+        """What a search looks through: terms and sample comments of each cluster, case folded."""
+        return {
+            kind: [" ".join([*row.get("terms", ()), *row.get("comments", ())]).casefold() for row in rows]
+            for kind, rows in self.tables.items()
+        }
+
+    @cached_property
+    def totals(self) -> dict[ClusterKind, int]:
+        return {kind: sum(row["size"] for row in rows) for kind, rows in self.tables.items()}
+
+
+def list_explorers(db: Session, *, limit: int = 20) -> list[UUID]:
+    """Artifacts of succeeded explore runs, newest first."""
+    rows = db.scalars(
+        select(Artifact.id)
+        .join(Run, Run.id == Artifact.run_id)
+        .where(Run.stage == "explore", Run.state == RunState.succeeded.value, Artifact.name == ARTIFACT)
+        .order_by(Run.id.desc())
+        .limit(limit)
+    )
+    return list(rows)
+
+
+def load(db: Session, storage: Storage, artifact_id: UUID) -> Explorer:
+    """The artifact's content, kept in memory by its digest. Raises NotFound."""
+    artifact = db.get(Artifact, artifact_id)
+    if artifact is None or artifact.name != ARTIFACT:
+        raise NotFound(f"there is no explorer {artifact_id}")
+    with _reading:
+        if artifact.sha256 not in _read:
+            _read[artifact.sha256] = _parse(storage, artifact.manifest)
+            while len(_read) > KEEP_READ:
+                _read.popitem(last=False)
+        _read.move_to_end(artifact.sha256)
+        return _read[artifact.sha256]
+
+
+def view(db: Session, storage: Storage, artifact_id: UUID) -> ExplorerView:
+    """Numbers of the whole: how labels spread over clusters, and how the two kinds agree."""
+    found = load(db, storage, artifact_id).summary
+    artifact = db.get_one(Artifact, artifact_id)
+    run = db.get_one(Run, artifact.run_id)
+    return ExplorerView(
+        artifact_id=artifact.id,
+        run_id=run.id,
+        name=run.name,
+        synthetic=found["synthetic"],
+        posts=found["posts"],
+        with_labels=found["labels"],
+        shuffled=found["shuffled"],
+        clusterer_run_id=run.inputs.get("clusterer", {}).get("run"),
+        comments=found["comments"],
+        reactions=found["reactions"],
+        agreement=found["agreement"],
+        reaction_names=found["reaction_names"],
+        thumbnail=found["thumbnail"],
+        map_explained=found["map_explained"],
+        created_at=artifact.created_at,
+    )
+
+
+def page(
+    explorer: Explorer,
+    storage: Storage,
+    kind: ClusterKind,
+    *,
+    search: str = "",
+    sort: str | None = None,
+    offset: int = 0,
+    limit: int = 20,
+) -> ClusterPage:
+    """Some clusters with their pictures. Raises Invalid for a sort that this kind does not have."""
+    found = order(explorer, kind, search=search, sort=sort)
+    rows = [_row(explorer, storage, kind, cluster) for cluster in found[offset : offset + limit]]
+    return ClusterPage(items=rows, total=len(found))
+
+
+def order(explorer: Explorer, kind: ClusterKind, *, search: str = "", sort: str | None = None) -> list[int]:
+    """Clusters that hold every word of the search, sorted.
+
+    By default the largest first; with a search, those whose terms carry most of its words.
+    """
+    rows = _rows(explorer, kind)
+    words = search.casefold().split()
+    texts = explorer.texts[kind]
+    found = [c for c in range(len(rows)) if all(word in texts[c] for word in words)]
+    if sort is None:
+        return sorted(found, key=lambda c: (-_relevance(rows[c], words), -rows[c]["size"], c))
+    descending, by = sort.startswith("-"), sort.removeprefix("-")
+    names: list[str] = explorer.summary["reaction_names"]
+    if by not in ("size", "cluster", *names):
+        raise Invalid("sort", f"one of size, cluster, {', '.join(names)}, with - in front for descending")
+
+    def key(cluster: int) -> float:
+        row = rows[cluster]
+        return float(row["reactions"][names.index(by)] if by in names else row[by])
+
+    return sorted(found, key=key, reverse=descending)
+
+
+def detail(explorer: Explorer, storage: Storage, kind: ClusterKind, cluster: int) -> ClusterDetail:
+    """One cluster and what it occurs with. Raises NotFound."""
+    if cluster >= len(_rows(explorer, kind)):
+        raise NotFound(
+            f"there is no cluster {cluster} of {kind}; the last is {len(explorer.tables[kind]) - 1}"
+        )
+    own, other = ("first", "second") if kind == "comments" else ("second", "first")
+    pairs = [
+        ClusterPair(cluster=pair[other], count=pair["weight"], lift=pair["lift"])
+        for pair in explorer.summary["pairs"]
+        if pair[own] == cluster
+    ]
+    return ClusterDetail(**_row(explorer, storage, kind, cluster).model_dump(), kind=kind, pairs=pairs)
+
+
+def points(explorer: Explorer, kind: ClusterKind, *, search: str = "") -> ClusterPoints:
+    """The map, in the order of the clusters' numbers."""
+    found = sorted(order(explorer, kind, search=search))
+    rows = [explorer.tables[kind][cluster] for cluster in found]
+    return ClusterPoints(
+        clusters=found,
+        x=[row["x"] for row in rows],
+        y=[row["y"] for row in rows],
+        sizes=[row["size"] for row in rows],
+        titles=[_title(row, explorer.summary["reaction_names"]) for row in rows],
+    )
+
+
+def _parse(storage: Storage, manifest: Sequence[dict[str, Any]]) -> Explorer:
+    import pyarrow.parquet as pq  # imports for long; the API starts without it
+
+    digests = {row["path"]: row["sha256"] for row in manifest}
+
+    def read(path: str) -> bytes:
+        return b"".join(storage.stream(digests[path]))
+
+    tables = {
+        kind: pq.read_table(io.BytesIO(read(path))).to_pylist()
+        for kind, path in TABLES.items()
+        if path in digests
+    }
+    return Explorer(json.loads(read("explorer.json")), tables, digests)
+
+
+def _rows(explorer: Explorer, kind: ClusterKind) -> list[dict[str, Any]]:
+    if kind not in explorer.tables:
+        raise NotFound(f"this clusterer has no clusters of {kind}")
+    return explorer.tables[kind]
+
+
+def _row(explorer: Explorer, storage: Storage, kind: ClusterKind, cluster: int) -> ClusterRow:
+    row = explorer.tables[kind][cluster]
+    strip = row["thumbnails"]
+    picture = b"".join(storage.stream(explorer.pictures[strip])) if strip else b""
+    return ClusterRow(
+        cluster=cluster,
+        size=row["size"],
+        share=row["size"] / max(1, explorer.totals[kind]),
+        posts=row.get("posts", row["size"]),
+        terms=list(zip(row.get("terms", ()), row.get("weights", ()), strict=True)),
+        comments=row.get("comments", []),
+        reactions=dict(zip(explorer.summary["reaction_names"], row["reactions"], strict=True)),
+        sample_posts=row["sample_posts"],
+        thumbnails_jpg=base64.b64encode(picture).decode() if picture else None,
+    )
+
+
+def _relevance(row: dict[str, Any], words: list[str]) -> float:
+    """How much the searched words weigh in the cluster's centroid."""
+    if not words:
+        return 0.0
+    weights = zip(row.get("terms", ()), row.get("weights", ()), strict=True)
+    return float(sum(weight for term, weight in weights if any(word in term.casefold() for word in words)))
+
+
+def _title(row: dict[str, Any], names: list[str]) -> str:
+    if row.get("terms"):
+        return " ".join(row["terms"][:TITLE_TERMS])
+    share, name = max(zip(row["reactions"], names, strict=True))
+    return f"{name} {share:.0%}" if share else "nobody"

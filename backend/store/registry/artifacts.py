@@ -1,0 +1,109 @@
+"""Artifacts: a row exists only for what lies whole in storage."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from backend.store.errors import NotFound
+from backend.store.runs.states import check_token
+from backend.store.tables import Artifact
+from vise_core.errors import BadInput
+from vise_core.hashing import manifest_sha256, tree_manifest
+from vise_core.names import printable_name, printable_text
+
+from .storage import Storage, StorageError
+
+
+def upload(storage: Storage, path: Path) -> tuple[list[dict[str, Any]], str]:
+    """Store every file; (manifest, digest of the whole). Long: do it outside a transaction.
+
+    Raises BadInput for a file whose name is not UTF-8: no manifest could hold it.
+    """
+    manifest = tree_manifest(path)
+    strange = next((row["path"] for row in manifest if printable_text(row["path"]) != row["path"]), None)
+    if strange is not None:
+        raise BadInput(f"the file name {printable_name(strange)} is not UTF-8 text; rename the file")
+    for row in manifest:
+        storage.put(path if path.is_file() else path / row["path"], row["sha256"])
+    return manifest, manifest[0]["sha256"] if path.is_file() else manifest_sha256(manifest)
+
+
+def record(
+    db: Session,
+    run_id: UUID,
+    token: int,
+    name: str,
+    manifest: list[dict[str, Any]],
+    sha256: str,
+    folder: bool,
+) -> None:
+    """The row, under the run's token; the same name again replaces it. Raises StaleToken."""
+    check_token(db, run_id, token)
+    values = {
+        "sha256": sha256,
+        "size": sum(row["size"] for row in manifest),
+        "files": len(manifest),
+        "folder": folder,
+        "manifest": manifest,
+    }
+    statement = insert(Artifact).values(run_id=run_id, name=name, **values)
+    db.execute(statement.on_conflict_do_update(index_elements=["run_id", "name"], set_=values))
+
+
+def get(db: Session, artifact_id: UUID) -> Artifact:
+    artifact = db.get(Artifact, artifact_id)
+    if artifact is None:
+        raise NotFound(f"there is no artifact {artifact_id}")
+    return artifact
+
+
+def of_run(db: Session, run_id: UUID, name: str) -> Artifact:
+    artifact = db.scalar(select(Artifact).where(Artifact.run_id == run_id, Artifact.name == name))
+    if artifact is None:
+        raise NotFound(f"the run {run_id} has no artifact named {name!r}")
+    return artifact
+
+
+def file_digest(artifact: Artifact, path: str | None) -> tuple[str, str, int]:
+    """(path, SHA-256, size) of one file of the artifact. Raises NotFound for a path that it does not list."""
+    for row in artifact.manifest:
+        if row["path"] == path or (path is None and not artifact.folder):
+            return row["path"], row["sha256"], row["size"]
+    raise NotFound(f"the artifact {artifact.name!r} has no file {path!r}")
+
+
+def materialise(storage: Storage, manifest: list[dict[str, Any]], folder: bool, target: Path) -> Path:
+    """Place the artifact's files under ``target``; returns the folder, or the one file."""
+    for row in manifest:
+        path = PurePosixPath(row["path"])
+        if path.is_absolute() or ".." in path.parts:
+            raise StorageError(f"a manifest names the path {row['path']!r}, which leaves its folder")
+        place = target / path
+        if not place.exists():
+            storage.get(row["sha256"], place)
+    target.mkdir(parents=True, exist_ok=True)
+    return target if folder else target / manifest[0]["path"]
+
+
+def as_tar(storage: Storage, artifact: Artifact, folder: str | None = None) -> Iterator[bytes]:
+    """The folder as a tar, streamed: never whole in memory. ``folder``: its name there, else the artifact's."""
+    # Read here: the session is over before the answer is sent.
+    return _tar(storage, folder or artifact.name, artifact.manifest)
+
+
+def _tar(storage: Storage, name: str, manifest: list[dict[str, Any]]) -> Iterator[bytes]:
+    for row in manifest:
+        info = tarfile.TarInfo(f"{name}/{row['path']}")
+        info.size = row["size"]
+        yield info.tobuf(tarfile.PAX_FORMAT)
+        yield from storage.stream(row["sha256"])
+        yield b"\0" * (-row["size"] % tarfile.BLOCKSIZE)
+    yield b"\0" * (2 * tarfile.BLOCKSIZE)

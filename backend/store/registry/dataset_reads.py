@@ -1,0 +1,94 @@
+"""What runs read of data sets: noted with the name when a run is created, with the digest once it has been hashed.
+
+A version is named only where its digest is that of what was read. A run that finds a folder changed goes on: its
+record says that the version is unknown, and after which version the folder changed. A rescan that finds the same
+content makes it a version, and the record names that one from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from backend.store.tables import Dataset, DatasetRead, DatasetVersion, Run
+from vise_client.schemas import DatasetReadView
+
+
+def plan(db: Session, run: Run) -> dict[str, str]:
+    """Note which data sets a new run will read; {role: digest of the newest version}, where it is known."""
+    refs = {role: UUID(str(ref["dataset"])) for role, ref in run.inputs.items() if ref.get("dataset")}
+    if not refs:
+        return {}
+    names = _names(db, refs.values())
+    for role, dataset_id in refs.items():
+        if dataset_id in names:
+            db.add(DatasetRead(run_id=run.id, role=role, dataset_id=dataset_id, name=names[dataset_id]))
+    db.flush()
+    return digests(db, run.id)
+
+
+def digests(db: Session, run_id: UUID) -> dict[str, str]:
+    """{role: digest} of what the run read; of what it has not read yet, the newest version's."""
+    return digests_of(db, [run_id])[run_id]
+
+
+def digests_of(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[str, str]]:
+    """``digests`` of each of many runs: two queries for any number."""
+    reads = db.scalars(select(DatasetRead).where(DatasetRead.run_id.in_(run_ids))).all()
+    newest = newest_versions(db, {read.dataset_id for read in reads if read.sha256 is None})
+    found: dict[UUID, dict[str, str]] = {run_id: {} for run_id in run_ids}
+    for read in reads:
+        version = newest.get(read.dataset_id)
+        sha256 = read.sha256 or (version.sha256 if version else None)
+        if sha256 is not None:
+            found[read.run_id][read.role] = sha256
+    return found
+
+
+def newest_versions(db: Session, dataset_ids: Iterable[UUID]) -> dict[UUID, DatasetVersion]:
+    """The newest version of each data set that has one."""
+    ids = list(dataset_ids)
+    if not ids:
+        return {}
+    rows = db.scalars(
+        select(DatasetVersion)
+        .ext(distinct_on(DatasetVersion.dataset_id))
+        .where(DatasetVersion.dataset_id.in_(ids))
+        .order_by(DatasetVersion.dataset_id, DatasetVersion.number.desc())
+    )
+    return {row.dataset_id: row for row in rows}
+
+
+def views(db: Session, run_ids: Iterable[UUID]) -> dict[UUID, dict[str, DatasetReadView]]:
+    """Run → role → what it read, with today's name of each data set; three queries for any number of runs."""
+    reads = db.scalars(
+        select(DatasetRead).where(DatasetRead.run_id.in_(list(run_ids))).order_by(DatasetRead.role)
+    ).all()
+    if not reads:
+        return {}
+    ids = {read.dataset_id for read in reads}
+    names = _names(db, ids)
+    latest = newest_versions(db, ids)
+    found: dict[UUID, dict[str, DatasetReadView]] = {}
+    for read in reads:
+        version = latest.get(read.dataset_id)
+        found.setdefault(read.run_id, {})[read.role] = DatasetReadView(
+            dataset_id=read.dataset_id,
+            name=names.get(read.dataset_id, read.name),
+            removed=read.dataset_id not in names,
+            sha256=read.sha256,
+            version=read.version,
+            newest=read.newest,
+            latest=version.number if version else None,
+        )
+    return found
+
+
+def _names(db: Session, dataset_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Today's names of those data sets that there still are."""
+    rows = db.execute(select(Dataset.id, Dataset.name).where(Dataset.id.in_(list(dataset_ids))))
+    return {row.id: row.name for row in rows}

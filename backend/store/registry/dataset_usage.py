@@ -1,0 +1,77 @@
+"""Which runs read a data set, and in which version."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from backend.store.errors import NotFound
+from backend.store.tables import Dataset, DatasetRead, Run
+from vise_client.schemas import DatasetUsage, DatasetUse, RunState
+
+from .dataset_versions import SURVEY
+
+
+def usage(
+    db: Session,
+    dataset_id: UUID,
+    *,
+    version: int | None = None,
+    unknown: bool = False,
+    state: RunState | None = None,
+    surveys: bool = False,
+    cursor: UUID | None = None,
+    limit: int = 20,
+) -> DatasetUsage:
+    """One page of the runs that read the data set, newest first, and how many there are in each state.
+
+    ``version``: only those that read it; ``unknown``: only those that read what is no known version. ``surveys``: the
+    surveys of the data set too. A removed data set is still known by its id. Raises NotFound.
+    """
+    reads: list[ColumnElement[bool]] = [DatasetRead.dataset_id == dataset_id]
+    if version is not None:
+        reads.append(DatasetRead.version == version)
+    if unknown:
+        reads += [DatasetRead.version.is_(None), DatasetRead.sha256.is_not(None)]
+    if not surveys:
+        reads.append(Run.stage != SURVEY)
+    counted = db.execute(
+        select(Run.state, func.count(Run.id.distinct()).label("runs"))
+        .join(DatasetRead, DatasetRead.run_id == Run.id)
+        .where(*reads)
+        .group_by(Run.state)
+    )
+    states = {row.state: row.runs for row in counted}
+    if not states and db.get(Dataset, dataset_id) is None:
+        raise NotFound(f"there is no data set {dataset_id}")
+    # One row a run, also where it reads the data set in two roles.
+    page = (
+        select(Run, DatasetRead)
+        .ext(distinct_on(Run.id))
+        .join(DatasetRead, DatasetRead.run_id == Run.id)
+        .where(*reads)
+    )
+    if state is not None:
+        page = page.where(Run.state == state.value)
+    if cursor is not None:
+        page = page.where(Run.id < cursor)
+    rows = db.execute(page.order_by(Run.id.desc(), DatasetRead.role).limit(limit + 1)).all()
+    items = [
+        DatasetUse(
+            run_id=run.id,
+            name=run.name,
+            stage=run.stage,
+            state=RunState(run.state),
+            created_at=run.created_at,
+            role=read.role,
+            sha256=read.sha256,
+            version=read.version,
+            newest=read.newest,
+        )
+        for run, read in rows[:limit]
+    ]
+    following = str(items[-1].run_id) if len(rows) > limit else None
+    return DatasetUsage(items=items, next_cursor=following, states=states)

@@ -1,0 +1,170 @@
+"""Versions of data sets: each content that a survey found, numbered 1, 2, …
+
+A registered folder gets its first version from the survey that registering starts, and the next one from a rescan that
+finds another content. What was uploaded or downloaded never changes: its only version is the artifact's content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from backend.store.runs import identity
+from backend.store.tables import Artifact, Dataset, DatasetRead, DatasetVersion, Run, RunLog
+from vise_client.schemas import DatasetVersionView
+from vise_core.specs.data import SurveyResult
+
+from .dataset_reads import newest_versions
+
+DATA, SURVEY, ROLE = "data", "survey", "dataset"
+
+
+def keep_listing(db: Session, run_id: UUID, listing: bytes) -> None:
+    """Keep how a folder looked before a survey hashed it: what changes from here on is noticed."""
+    db.execute(
+        update(DatasetRead)
+        .where(DatasetRead.run_id == run_id, DatasetRead.role == ROLE)
+        .values(listing=listing)
+    )
+
+
+def record(db: Session, run_id: UUID, hashes: Mapping[str, str]) -> None:
+    """Note the digests that a run read, by role, and of each the version that has it, if one has.
+
+    The run's identity follows: it was noted for the newest version, and this may be another content.
+    """
+    reads = db.scalars(select(DatasetRead).where(DatasetRead.run_id == run_id)).all()
+    changed = [read for read in reads if hashes.get(read.role) not in (None, read.sha256)]
+    newest = newest_versions(db, {read.dataset_id for read in changed})
+    for read in changed:
+        version = newest.get(read.dataset_id)
+        read.sha256 = hashes[read.role]
+        read.newest = version.number if version else None
+        read.version = db.scalar(
+            select(func.max(DatasetVersion.number)).where(
+                DatasetVersion.dataset_id == read.dataset_id, DatasetVersion.sha256 == read.sha256
+            )
+        )
+    db.flush()
+    if changed:
+        identity.renew(db, run_id)
+
+
+def note_end(db: Session, run: Run, result: Mapping[str, Any] | None) -> None:
+    """Of a run that has succeeded: record what it read; of a survey or fetch, make a version of what it found."""
+    record(db, run.id, ((result or {}).get("provenance") or {}).get("inputs") or {})
+    if run.stage == "fetch":
+        dataset = _held(db, Dataset.run_id == run.id)
+        artifact = db.scalar(select(Artifact).where(Artifact.run_id == run.id, Artifact.name == DATA))
+        if dataset is not None and artifact is not None:
+            _found(db, dataset, run, result, artifact.sha256, artifact.files, artifact.size, None)
+    elif run.stage == SURVEY and result is not None:
+        read = db.get(DatasetRead, (run.id, ROLE))
+        dataset = _held(db, Dataset.id == read.dataset_id) if read is not None else None
+        # A survey for something else than what the data set holds counts other things.
+        if read is None or dataset is None or dataset.folder is None or result["kind"] != dataset.kind:
+            return
+        if read.sha256 is not None:
+            _found(db, dataset, run, result, read.sha256, result["files"], result["bytes"], read.listing)
+        read.listing = None
+
+
+def _held(db: Session, condition: Any) -> Dataset | None:
+    """The data set, locked: of two surveys that end at once one is the first."""
+    return db.scalar(select(Dataset).where(condition).with_for_update())
+
+
+def _found(
+    db: Session,
+    dataset: Dataset,
+    run: Run,
+    result: Mapping[str, Any] | None,
+    sha256: str,
+    files: int,
+    size: int,
+    listing: bytes | None,
+) -> None:
+    """Make the next version, unless the newest one has this content; the run's log says which."""
+    version = newest_versions(db, [dataset.id]).get(dataset.id)
+    if version is not None and version.sha256 is None and sha256 == _digest_then(db, version):
+        version.sha256 = sha256
+    if version is not None and version.sha256 == sha256:
+        said = f"Nothing has changed since version {version.number} of {dataset.name}."
+    else:
+        number = version.number + 1 if version is not None else 1
+        said = f"This is version {number} of {dataset.name}: {files:,} files, SHA-256 {sha256}."
+        version = DatasetVersion(
+            dataset_id=dataset.id, number=number, sha256=sha256, files=files, size=size, run_id=run.id
+        )
+        db.add(version)
+    version.survey_id, version.checked_at = run.id, func.now()
+    version.found = None if result is None else {k: v for k, v in result.items() if k != "provenance"}
+    version.listing = listing
+    db.add(RunLog(run_id=run.id, level="info", message=said))
+    db.flush()
+    db.execute(
+        update(DatasetRead)
+        .where(DatasetRead.dataset_id == dataset.id, DatasetRead.sha256 == sha256)
+        .where(DatasetRead.version.is_(None))
+        .values(version=version.number)
+    )
+
+
+def _digest_then(db: Session, version: DatasetVersion) -> str | None:
+    """The digest in the result of the survey behind a version from before digests were kept."""
+    run = db.get(Run, version.run_id) if version.run_id is not None else None
+    provenance = ((run.result if run is not None else None) or {}).get("provenance") or {}
+    digest = (provenance.get("inputs") or {}).get(ROLE)
+    return None if digest is None else str(digest)
+
+
+def list_versions(
+    db: Session, dataset_id: UUID, *, before: int | None = None, limit: int = 20
+) -> list[DatasetVersionView]:
+    """Newest first; ``before``: only those with a lower number."""
+    statement = select(DatasetVersion).where(DatasetVersion.dataset_id == dataset_id)
+    if before is not None:
+        statement = statement.where(DatasetVersion.number < before)
+    rows = db.scalars(statement.order_by(DatasetVersion.number.desc()).limit(limit)).all()
+    return views(db, rows)
+
+
+def views(db: Session, rows: Sequence[DatasetVersion]) -> list[DatasetVersionView]:
+    """Each with how many runs read it, surveys aside, and the first version with its content."""
+    ids = {row.dataset_id for row in rows}
+    counted = db.execute(
+        select(DatasetRead.dataset_id, DatasetRead.version, func.count())
+        .join(Run, Run.id == DatasetRead.run_id)
+        .where(DatasetRead.dataset_id.in_(ids), DatasetRead.version.is_not(None), Run.stage != SURVEY)
+        .group_by(DatasetRead.dataset_id, DatasetRead.version)
+    )
+    runs = {(dataset, number): many for dataset, number, many in counted}
+    firsts = db.execute(
+        select(DatasetVersion.dataset_id, DatasetVersion.sha256, func.min(DatasetVersion.number))
+        .where(DatasetVersion.dataset_id.in_(ids), DatasetVersion.sha256.is_not(None))
+        .group_by(DatasetVersion.dataset_id, DatasetVersion.sha256)
+    )
+    first = {(dataset, sha256): number for dataset, sha256, number in firsts}
+    found = []
+    for row in rows:
+        same = first.get((row.dataset_id, row.sha256))
+        found.append(
+            DatasetVersionView(
+                number=row.number,
+                sha256=row.sha256,
+                files=row.files,
+                bytes=row.size,
+                created_at=row.created_at,
+                checked_at=row.checked_at,
+                run_id=row.run_id,
+                survey_id=row.survey_id,
+                found=None if row.found is None else SurveyResult.model_validate(row.found),
+                runs=runs.get((row.dataset_id, row.number), 0),
+                same_as=same if same != row.number else None,
+            )
+        )
+    return found

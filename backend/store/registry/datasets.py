@@ -1,0 +1,251 @@
+"""Data sets: folders below the server's data root, or what a run brought in. A request never names any other path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from uuid import UUID
+
+from pydantic import ValidationError
+from sqlalchemy import Select, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.store.errors import Conflict, Invalid, NotFound
+from backend.store.runs import runs, states
+from backend.store.tables import Artifact, Dataset, DatasetRead, Run, Upload
+from vise_client.schemas import (
+    DatasetCreate,
+    DatasetUpdate,
+    DatasetVersionView,
+    DatasetView,
+    RunCreate,
+    RunState,
+)
+from vise_core.specs.data import DataKind, FetchSpec
+from vise_core.specs.integrity import IntegrityReport
+from vise_core.specs.recipes import InputRef
+
+from . import dataset_versions, folders
+from .dataset_reads import newest_versions
+from .dataset_versions import SURVEY
+
+
+def register(db: Session, root: Path | None, request: DatasetCreate, user: UUID | None = None) -> Dataset:
+    """A folder, and a run that looks through it.
+
+    Raises Invalid where the folder is not below the data root, Conflict where the name is taken.
+    """
+    folder = folders.resolve(root, request.folder)
+    dataset = _add(db, Dataset(**request.model_dump(), synthetic=_says_synthetic(folder)))
+    dataset.survey_id = _survey(db, dataset, f"Survey {request.name}", user).id
+    return dataset
+
+
+def rescan(db: Session, root: Path | None, dataset_id: UUID, user: UUID | None = None) -> Run:
+    """Survey a registered folder again; it becomes the next version where its content is another.
+
+    Returns the survey that is under way already, if one is. Raises NotFound; Conflict for what never changes; Invalid
+    where the folder is gone.
+    """
+    dataset = db.scalar(select(Dataset).where(Dataset.id == dataset_id).with_for_update())
+    if dataset is None:
+        raise NotFound(f"there is no data set {dataset_id}")
+    if dataset.folder is None:
+        raise Conflict(f"{dataset.name!r} was uploaded or downloaded, and never changes")
+    folders.resolve(root, dataset.folder)
+    under_way = db.scalar(_surveys(dataset_id).limit(1))
+    if under_way is not None:
+        return under_way
+    run = _survey(db, dataset, f"Rescan {dataset.name}", user)
+    dataset.survey_id = run.id
+    return run
+
+
+def update(db: Session, dataset_id: UUID, request: DatasetUpdate) -> Dataset:
+    """Rename or describe a data set. Raises NotFound, and Conflict where the name is taken."""
+    dataset = get(db, dataset_id)
+    name = dataset.name if request.name is None else request.name.strip()
+    try:
+        with db.begin_nested():
+            dataset.name = name
+            if request.description is not None:
+                dataset.description = request.description
+            db.flush()
+    except IntegrityError as error:
+        raise Conflict(f"there is a data set named {name!r} already; choose another name") from error
+    return dataset
+
+
+def _survey(db: Session, dataset: Dataset, name: str, user: UUID | None) -> Run:
+    body = RunCreate(
+        stage=SURVEY,
+        name=name,
+        spec={"kind": dataset.kind},
+        inputs={"dataset": InputRef(dataset=dataset.id)},
+    )
+    return runs.create_run(db, body, user)
+
+
+def _surveys(dataset_id: UUID) -> Select[Run]:
+    """Surveys of the data set that are not over yet."""
+    return (
+        select(Run)
+        .join(DatasetRead, DatasetRead.run_id == Run.id)
+        .where(DatasetRead.dataset_id == dataset_id, Run.stage == SURVEY)
+        .where(Run.state.in_([state.value for state in states.LIVE]))
+        .order_by(Run.id.desc())
+    )
+
+
+def bring_in(
+    db: Session,
+    name: str,
+    kind: DataKind,
+    *,
+    description: str = "",
+    upload: Upload | None = None,
+    url: str | None = None,
+    sha256: str | None = None,
+    user: UUID | None = None,
+) -> Dataset:
+    """A data set that a run unpacks or downloads; until it has, runs that read it wait.
+
+    Raises Conflict where the name is taken, Invalid for an address that cannot be one.
+    """
+    if db.scalar(select(Dataset.id).where(Dataset.name == name)) is not None:
+        raise Conflict(f"there is a data set named {name!r} already")
+    try:
+        spec = FetchSpec(kind=kind, url=url, sha256=sha256)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Invalid(str(first["loc"][-1]), str(first["msg"]).removeprefix("Value error, ")) from error
+    body = RunCreate(
+        stage="fetch",
+        name=f"Bring in {name}",
+        spec=spec.model_dump(mode="json"),
+        inputs={"archive": InputRef(upload=upload.id)} if upload is not None else {},
+    )
+    run = runs.create_run(db, body, user)
+    source = upload.name if upload is not None else str(url)
+    return _add(
+        db,
+        Dataset(name=name, kind=kind, description=description, source=source, run_id=run.id, synthetic=False),
+    )
+
+
+def get(db: Session, dataset_id: UUID) -> Dataset:
+    dataset = db.get(Dataset, dataset_id)
+    if dataset is None:
+        raise NotFound(f"there is no data set {dataset_id}")
+    return dataset
+
+
+def list_datasets(
+    db: Session, *, search: str = "", kind: str | None = None, offset: int = 0, limit: int = 1000
+) -> list[Dataset]:
+    statement = select(Dataset).order_by(Dataset.name).offset(offset).limit(limit)
+    if search:
+        statement = statement.where(Dataset.name.icontains(search, autoescape=True))
+    if kind is not None:
+        statement = statement.where(Dataset.kind == kind)
+    return list(db.scalars(statement))
+
+
+def views(db: Session, found: Sequence[Dataset]) -> list[DatasetView]:
+    """Each with its newest version and the run that surveys it or brings it in: a few queries for any number."""
+    newest = newest_versions(db, [one.id for one in found])
+    versions = dict(zip(newest, dataset_versions.views(db, list(newest.values())), strict=True))
+    run_ids = {one.run_id for one in found} | {one.survey_id for one in found}
+    by_id = {run.id: run for run in db.scalars(select(Run).where(Run.id.in_(run_ids)))}
+    looks = {version.survey_id for version in versions.values()}
+    surveys = select(Artifact.run_id, Artifact.id).where(Artifact.run_id.in_(looks), Artifact.name == SURVEY)
+    pictures = {row.run_id: row.id for row in db.execute(surveys)}
+    return [_view(one, by_id, versions.get(one.id), pictures) for one in found]
+
+
+def view(db: Session, dataset: Dataset) -> DatasetView:
+    """One data set, with the newest integrity checks on its newest version."""
+    (found,) = views(db, [dataset])
+    sha256 = found.version.sha256 if found.version is not None else None
+    return found.model_copy(update={"integrity": _integrity(db, dataset.id, sha256)})
+
+
+def delete(db: Session, dataset_id: UUID) -> None:
+    """Remove the entry; files and runs stay, and runs keep the name and version of what they read.
+
+    Raises NotFound; Conflict where a run that is not over needs it.
+    """
+    dataset = get(db, dataset_id)
+    for survey in db.scalars(_surveys(dataset_id)):
+        states.request_cancel(db, survey.id)
+    needing = db.scalar(
+        select(Run.name)
+        .join(DatasetRead, DatasetRead.run_id == Run.id)
+        .where(DatasetRead.dataset_id == dataset_id, Run.stage != SURVEY)
+        .where(Run.state.in_([state.value for state in states.LIVE]))
+        .order_by(Run.id)
+        .limit(1)
+    )
+    if needing is not None:
+        raise Conflict(f"the run {needing!r} reads it and is not over; cancel it or wait for its end")
+    db.delete(dataset)
+
+
+def _add(db: Session, dataset: Dataset) -> Dataset:
+    try:
+        with db.begin_nested():
+            db.add(dataset)
+    except IntegrityError as error:
+        raise Conflict(f"there is a data set named {dataset.name!r} already") from error
+    return dataset
+
+
+def _view(
+    dataset: Dataset,
+    by_id: Mapping[UUID, Run],
+    version: DatasetVersionView | None,
+    pictures: Mapping[UUID, UUID],
+) -> DatasetView:
+    changes: dict[str, object] = {"version": version}
+    if version is not None:
+        changes["found"] = version.found
+        changes["thumbnails"] = pictures.get(version.survey_id) if version.survey_id else None
+        changes["synthetic"] = dataset.synthetic or (version.found is not None and version.found.synthetic)
+    survey = by_id.get(dataset.survey_id) if dataset.survey_id else None
+    if survey is not None:
+        changes |= {"survey_state": RunState(survey.state), "survey_reason": survey.reason}
+    bringer = by_id.get(dataset.run_id) if dataset.run_id else None
+    if bringer is not None and bringer.state != RunState.succeeded.value:
+        over = RunState(bringer.state).final
+        changes |= {"state": "failed" if over else "arriving", "reason": bringer.reason}
+    return DatasetView.model_validate(dataset).model_copy(update=changes)
+
+
+def _integrity(db: Session, dataset_id: UUID, sha256: str | None) -> IntegrityReport | None:
+    """Of the newest evaluation or integrity run that read this content of the data set."""
+    read = (DatasetRead.dataset_id == dataset_id, DatasetRead.role == dataset_versions.ROLE)
+    result = db.scalar(
+        select(Run.result)
+        .join(DatasetRead, DatasetRead.run_id == Run.id)
+        .where(
+            Run.stage.in_(["evaluate", "integrity"]),
+            Run.state == RunState.succeeded.value,
+            *read,
+            DatasetRead.sha256.is_not_distinct_from(sha256),
+        )
+        .order_by(Run.id.desc())
+        .limit(1)
+    )
+    found = (result or {}).get("report") or (result or {}).get("integrity")
+    return IntegrityReport.model_validate(found) if found else None
+
+
+def _says_synthetic(folder: Path) -> bool:
+    for name in ("dataset.json", "index.json"):
+        try:
+            return bool(json.loads((folder / name).read_bytes()).get("synthetic"))
+        except (OSError, ValueError, AttributeError):
+            continue
+    return False

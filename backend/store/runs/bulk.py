@@ -1,0 +1,55 @@
+"""The same done to many runs; each tells for itself whether it went."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from backend.store.errors import Conflict, Invalid, NotFound
+from backend.store.tables import Run
+from vise_client.schemas import BulkOutcome, BulkRequest
+
+from . import runs, states
+
+
+def apply(db: Session, request: BulkRequest) -> list[BulkOutcome]:
+    """Newest first, so that what reads from another goes before it. What cannot be done to one stops no other."""
+    if request.action in ("tag", "untag") and not request.tags:
+        raise Invalid("tags", "give at least one")
+    return [_one(db, run_id, request) for run_id in sorted(set(request.ids), reverse=True)]
+
+
+def _one(db: Session, run_id: UUID, request: BulkRequest) -> BulkOutcome:
+    name = ""
+    try:
+        with db.begin_nested():
+            run = runs.get(db, run_id)
+            name = run.name
+            _do(db, run, request.action, request.tags)
+            db.flush()
+    except (Conflict, NotFound) as error:
+        return BulkOutcome(id=run_id, name=name, done=False, message=str(error))
+    return BulkOutcome(id=run_id, name=name, done=True, message="")
+
+
+def _do(db: Session, run: Run, action: str, tags: list[str]) -> None:
+    match action:
+        case "tag":
+            run.tags = list(dict.fromkeys([*run.tags, *tags]))
+        case "untag":
+            run.tags = [tag for tag in run.tags if tag not in tags]
+        case "star" | "unstar":
+            run.starred = action == "star"
+        case "archive" | "unarchive":
+            run.archived = action == "archive"
+        case "delete":
+            runs.delete(db, run.id)
+        case "cancel":
+            states.request_cancel(db, run.id)
+        case "pause":
+            states.request_pause(db, run.id)
+        case "resume":
+            states.resume(db, run.id)
+        case "retry":
+            states.retry(db, run.id)

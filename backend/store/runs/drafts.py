@@ -1,0 +1,241 @@
+"""Runs that are being thought of: what fits their inputs, what is wrong with them, what they would take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from backend.store.errors import Invalid
+from backend.store.registry import folders
+from backend.store.registry.dataset_reads import newest_versions
+from backend.store.runs.query.conditions import phrase
+from backend.store.tables import Artifact, Dataset, Run
+from vise_client.schemas import FieldProblem, InputCandidate, LaunchCheck, RunState, StageDraft
+from vise_core.specs.base import Spec
+from vise_core.specs.estimate import Estimate, InputFacts, PastRun, estimate, together
+from vise_core.specs.recipes import InputRef, SweepSpec
+from vise_core.specs.stages import STAGES, validate_spec
+
+from . import runs
+
+MAX_POINTS = 1000
+PAST_RUNS = 50
+DATASET_KINDS = {
+    "evaluation_set": "images", "source": "posts", "posts": "posts", "weights": "weights", "text_encoder": "weights",
+}  # fmt: skip
+"""Artifact that an input takes → kind of a registered data set that fits it too."""
+
+LIVE = (RunState.waiting, RunState.queued, RunState.running, RunState.pausing, RunState.paused)
+
+
+def check(db: Session, stage: str, draft: StageDraft, root: Path | None) -> LaunchCheck:
+    """All problems at once, each at its field; an estimate where there is none.
+
+    ``root``: the data root; a folder below it that has changed since it was surveyed is a warning.
+    """
+    points, found = _points(stage, draft)
+    specs: list[Spec] = []
+    for point in points:
+        try:
+            specs.append(validate_spec(stage, point))
+        except ValidationError as error:
+            wrong = [_problem(item, point, draft.grid) for item in error.errors()]
+            found += [problem for problem in wrong if problem not in found]
+            break  # The other points are mostly wrong in the same way.
+    needed = runs.needed_inputs(stage, specs[0]) if specs else set()
+    for role in sorted(needed - draft.inputs.keys()):
+        message = f"is required: {STAGES[stage].inputs[role].help}"
+        found.append(FieldProblem(field=f"inputs.{role}", message=message, missing=True))
+    inputs = dict(draft.inputs)
+    for role, ref in draft.inputs.items():
+        try:
+            inputs |= runs.with_artifacts(db, stage, {role: ref}, "inputs")
+            runs.check_input(db, stage, role, inputs[role], "inputs")
+        except Invalid as error:
+            found.append(FieldProblem(field=f"inputs.{role}", message=error.message))
+    if not found:
+        try:
+            runs.check_labelled(db, inputs, "inputs")
+        except Invalid as error:
+            found.append(FieldProblem(field=error.field, message=error.message))
+    whole = None if found else _estimate(db, stage, specs, inputs)
+    warnings = _warnings(db, draft.inputs, root)
+    return LaunchCheck(problems=found, warnings=warnings, runs=len(points), estimate=whole)
+
+
+def _warnings(db: Session, inputs: Mapping[str, InputRef], root: Path | None) -> list[FieldProblem]:
+    """Of each data set that a run would read: whether its folder still is the newest version."""
+    found = []
+    for role, ref in inputs.items():
+        dataset = db.get(Dataset, ref.dataset) if ref.dataset is not None else None
+        if dataset is None:
+            continue
+        told = folders.changes(db, root, dataset)
+        if not told.settled:
+            found.append(FieldProblem(field=f"inputs.{role}", message=told.sentence))
+    return found
+
+
+def candidates(
+    db: Session, artifacts: Sequence[str], *, search: str = "", limit: int = 50
+) -> list[InputCandidate]:
+    """Artifacts of succeeded runs, and of those still to succeed, newest first; then data sets."""
+    makers = [(stage, name) for stage, entry in STAGES.items() for name in entry.outputs if name in artifacts]
+    found: list[InputCandidate] = []
+    for stage, name in makers:
+        made = exists().where(Artifact.run_id == Run.id, Artifact.name == name)
+        statement = select(Run).where(
+            Run.kind == "stage",
+            Run.stage == stage,
+            or_(
+                and_(Run.state == RunState.succeeded.value, made),
+                Run.state.in_([state.value for state in LIVE]),
+            ),
+        )
+        if search:
+            statement = statement.where(phrase(search))
+        several = sum(made_by == stage for made_by, _ in makers) > 1
+        for run in db.scalars(statement.order_by(Run.id.desc()).limit(limit)):
+            found.append(
+                InputCandidate(
+                    ref=InputRef(run=run.id, artifact=name),
+                    name=f"{run.name}: {name}" if several else run.name,
+                    made_by=stage,
+                    state=RunState(run.state),
+                    synthetic=run.synthetic,
+                    created_at=run.created_at,
+                )
+            )
+    found.sort(key=lambda one: one.created_at, reverse=True)
+    kinds = {DATASET_KINDS[name] for name in artifacts if name in DATASET_KINDS}
+    datasets = select(Dataset).where(Dataset.kind.in_(kinds))
+    if search:
+        datasets = datasets.where(Dataset.name.icontains(search, autoescape=True))
+    rows = db.scalars(datasets.order_by(Dataset.name).limit(limit)).all()
+    newest = newest_versions(db, [dataset.id for dataset in rows])
+    for dataset in rows:
+        version = newest.get(dataset.id)
+        found.append(
+            InputCandidate(
+                ref=InputRef(dataset=dataset.id),
+                name=dataset.name,
+                made_by="data set",
+                state=None,
+                synthetic=dataset.synthetic,
+                created_at=dataset.created_at,
+                version=version.number if version is not None else None,
+            )
+        )
+    return found[:limit]
+
+
+def facts_of(db: Session, inputs: Mapping[str, InputRef]) -> InputFacts:
+    """What the store knows of inputs: posts or images, the checkpoint's backbone, the labels' classes."""
+    items = backbone = classes = None
+    # Labels say which of the posts will be trained on.
+    for role in ("labels", "dataset", "posts", "source"):
+        if role in inputs and items is None:
+            items = _items(db, inputs[role])
+    if (source := _run(db, inputs.get("checkpoint"))) is not None:
+        backbone = (source.result or {}).get("backbone") or source.spec.get("backbone")
+    if (labels := _run(db, inputs.get("labels"))) is not None and "clusterer" in labels.inputs:
+        clusterer = _run(db, InputRef.model_validate(labels.inputs["clusterer"]))
+        result = (clusterer.result if clusterer else None) or {}
+        classes = result.get("comment_clusters", 0) + result.get("reaction_clusters", 0) or None
+    return InputFacts(items=items, backbone=backbone, classes=classes)
+
+
+def past_runs(db: Session, stage: str) -> list[PastRun]:
+    """The newest succeeded runs of a stage. What an older version wrote and today's cannot read is left out."""
+    size = aliased(Artifact)
+    written = select(func.coalesce(func.sum(size.size), 0)).where(size.run_id == Run.id).scalar_subquery()
+    rows = db.execute(
+        select(Run.id, Run.spec, Run.result, written)
+        .where(Run.stage == stage, Run.state == RunState.succeeded.value)
+        .order_by(Run.id.desc())
+        .limit(PAST_RUNS)
+    )
+    found = []
+    for run_id, spec, result, size_bytes in rows:
+        try:
+            found.append(PastRun(str(run_id), validate_spec(stage, spec), result or {}, int(size_bytes)))
+        except ValidationError:
+            continue
+    return found
+
+
+def _estimate(db: Session, stage: str, specs: Sequence[Spec], inputs: Mapping[str, InputRef]) -> Estimate:
+    facts, past = facts_of(db, inputs), past_runs(db, stage)
+    return together([estimate(stage, spec, facts, past) for spec in specs])
+
+
+def _points(stage: str, draft: StageDraft) -> tuple[list[dict[str, Any]], list[FieldProblem]]:
+    """The spec of each run, and what is wrong with the grid itself."""
+    empty = [path for path, values in draft.grid.items() if not values]
+    if empty:
+        return [draft.spec], [
+            FieldProblem(field=f"grid.{path}", message="give values", missing=True) for path in empty
+        ]
+    if not draft.grid:
+        return [draft.spec], []
+    number = 1
+    for values in draft.grid.values():
+        number *= len(values)
+    if number > MAX_POINTS:
+        message = f"the grid has {number:,} points; at most {MAX_POINTS:,}"
+        return [draft.spec], [FieldProblem(field="grid", message=message)]
+    grid = {path: tuple(values) for path, values in draft.grid.items()}
+    try:
+        points = SweepSpec.model_construct(stage=stage, base=draft.spec, grid=grid).points()
+    except ValueError as error:
+        return [draft.spec], [FieldProblem(field="grid", message=str(error))]
+    return [point.spec for point in points], []
+
+
+def _problem(item: Any, spec: dict[str, Any], grid: Mapping[str, Any]) -> FieldProblem:
+    path = ".".join(field_path(item["loc"], spec))
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if path in grid:
+        return FieldProblem(field=f"grid.{path}", message=message)
+    return FieldProblem(field=f"spec.{path}" if path else "spec", message=message)
+
+
+def field_path(location: Sequence[int | str], spec: Any) -> list[str]:
+    """Pydantic's location without the tags of unions, which are no fields: source.jsonl.posts → source.posts."""
+    path: list[str] = []
+    node = spec
+    for part in location:
+        if isinstance(node, dict) and part not in node and part == node.get("kind"):
+            continue
+        path.append(str(part))
+        try:
+            node = node[part]
+        except (KeyError, IndexError, TypeError):
+            node = None
+    return path
+
+
+def _run(db: Session, ref: InputRef | None) -> Run | None:
+    return db.get(Run, ref.run) if ref is not None and ref.run is not None else None
+
+
+def _items(db: Session, ref: InputRef) -> int | None:
+    if ref.dataset is not None:
+        version = newest_versions(db, [ref.dataset]).get(ref.dataset)
+        return ((version.found if version is not None else None) or {}).get("images") or None
+    run = _run(db, ref)
+    if run is None:
+        return None
+    if ref.artifact == "evaluation_set":
+        found = run.spec.get("source", {}).get("evaluation_images")
+    elif run.stage == "sample_tasks":
+        found = run.spec.get("images")
+    else:
+        result = run.result or {}
+        found = result.get("posts") or result.get("images")
+    return int(found) if found is not None else None

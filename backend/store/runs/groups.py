@@ -1,0 +1,305 @@
+"""Runs that differ by seeds and splits alone, as one row: mean and sample std, and what is missing from them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from statistics import fmean, stdev
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, String, Uuid, and_, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import array, distinct_on
+from sqlalchemy.orm import Session
+
+from backend.store.errors import Invalid
+from backend.store.runs.query.conditions import finite, metric_value
+from backend.store.runs.query.fields import Field, find_field
+from backend.store.tables import MetricLatest, Run, RunParam
+from vise_client.schemas import GroupMetric, GroupPage, RunGroup, RunState
+
+from .listing import RunFilter, column_fields, column_values
+
+SORTS = ("created", "stage", "runs")
+SUCCEEDED = RunState.succeeded.value
+
+
+def list_groups(
+    db: Session,
+    wanted: RunFilter,
+    *,
+    sort: str = "-created",
+    cursor: str | None = None,
+    limit: int = 50,
+    columns: Sequence[str] = (),
+    count: bool = False,
+) -> GroupPage:
+    """Groups with a run that fits; their numbers are over all their runs that are not archived, or fit.
+
+    A filter such as metric.val_accuracy > 60 must not leave the lucky seeds alone in a mean. Raises Invalid.
+    """
+    chosen = column_fields(columns)
+    now = datetime.now(UTC)
+    # Only runs of stages have one.
+    fits = [Run.group_key.is_not(None), *wanted.conditions(now)]
+    descending, by = sort.startswith("-"), sort.removeprefix("-")
+    newest = cast(func.max(cast(Run.id, String)), Uuid).label("newest")
+    keys = select(Run.group_key, newest).where(*fits).group_by(Run.group_key)
+    value = _value(db, by, fits)
+    if value is None:
+        found = keys.subquery()
+        order: list[Any] = [found.c.newest]
+        sorted_by: Any = None
+    else:
+        valued = value.subquery()
+        base = keys.subquery()
+        found = (
+            select(base.c.group_key, base.c.newest, valued.c.value)
+            .outerjoin(valued, valued.c.group_key == base.c.group_key)
+            .subquery()
+        )
+        sorted_by = found.c.value
+        order = [sorted_by, found.c.newest]
+    statement = select(found)
+    if cursor is not None:
+        statement = statement.where(_after(sorted_by, found.c.newest, _read_cursor(cursor, sort), descending))
+    ordered = [(o.desc() if descending else o.asc()).nulls_last() for o in order]
+    rows = db.execute(statement.order_by(*ordered).limit(limit + 1)).all()
+    following = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        following = _write_cursor(sort, None if sorted_by is None else last.value, last.newest)
+    shown = [row.group_key for row in rows[:limit]]
+    total = None
+    if count:
+        total = db.scalar(select(func.count(Run.group_key.distinct())).where(*fits))
+    return GroupPage(items=_groups(db, shown, fits, chosen), next_cursor=following, total=total)
+
+
+def _members(fits: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
+    return or_(and_(Run.group_key.is_not(None), Run.archived.is_(False)), and_(*fits))
+
+
+def _value(db: Session, by: str, fits: Sequence[ColumnElement[bool]]) -> Any:
+    """(group_key, value) of every group, to sort by; None for the order of creation."""
+    if by == "created":
+        return None
+    if by == "runs":
+        counted = select(Run.group_key, func.count().label("value")).where(_members(fits))
+        return counted.group_by(Run.group_key)
+    if by == "stage":
+        staged = select(Run.group_key, func.min(Run.stage).label("value")).where(*fits)
+        return staged.group_by(Run.group_key)
+    field = find_field(by)
+    if isinstance(field, str) or field.kind not in ("spec", "metric"):
+        raise Invalid(
+            "sort", f"groups sort by {', '.join(SORTS)}, spec.… or metric.…, - in front: descending"
+        )
+    if field.kind == "metric":
+        # Of runs that repeat each other the newest counts.
+        once = (
+            select(Run.group_key, Run.id)
+            .ext(distinct_on(Run.group_key, Run.replicate))
+            .where(Run.state == SUCCEEDED, _members(fits))
+            .order_by(Run.group_key, Run.replicate, Run.id.desc())
+            .subquery()
+        )
+        number = metric_value(field.rule)
+        several = (
+            func.coalesce(MetricLatest.finals, array([number])) if field.rule == "final" else array([number])
+        )
+        each = func.unnest(several).table_valued("one").render_derived(name="each")
+        return (
+            select(once.c.group_key, func.avg(each.c.one).label("value"))
+            .join(MetricLatest, and_(MetricLatest.run_id == once.c.id, MetricLatest.key == field.key))
+            .join(each, finite(each.c.one))
+            .group_by(once.c.group_key)
+        )
+    mine = (RunParam.path == field.key, RunParam.position == 0)
+    numeric = db.scalar(select(RunParam.number).where(*mine, RunParam.number.is_not(None)).limit(1))
+    leaf = RunParam.number if numeric is not None else RunParam.text
+    return (
+        select(Run.group_key, func.min(leaf).label("value"))
+        .join(RunParam, and_(RunParam.run_id == Run.id, *mine))
+        .where(*fits)
+        .group_by(Run.group_key)
+    )
+
+
+def _groups(
+    db: Session, keys: Sequence[str], fits: Sequence[ColumnElement[bool]], columns: Sequence[Field]
+) -> list[RunGroup]:
+    if not keys:
+        return []
+    parent = Run.__table__.alias("parent")
+    rows = db.execute(
+        select(
+            Run.group_key,
+            Run.id,
+            Run.replicate,
+            Run.state,
+            Run.asked,
+            Run.name,
+            Run.stage,
+            Run.tags,
+            Run.synthetic,
+            Run.created_at,
+            Run.parent_id,
+            parent.c.name.label("parent_name"),
+        )
+        .outerjoin(parent, parent.c.id == Run.parent_id)
+        .where(Run.group_key.in_(keys), _members(fits))
+        .order_by(Run.id.desc())
+    ).all()
+    members: dict[str, list[Any]] = {key: [] for key in keys}
+    for row in rows:
+        members[row.group_key].append(row)
+    # Newest first, so that of runs that repeat each other the newest counts.
+    counted: dict[str, dict[str, UUID]] = {key: {} for key in keys}
+    for row in rows:
+        if row.state == SUCCEEDED:
+            counted[row.group_key].setdefault(row.replicate, row.id)
+    metrics = [c for c in columns if c.kind == "metric"]
+    values = _metric_values(db, [id_ for ids in counted.values() for id_ in ids.values()], metrics)
+    params = [c for c in columns if c.kind == "spec"]
+    specs = column_values(db, [row.id for row in rows] if params else [], params)
+    return [
+        _group(
+            members[key],
+            list(counted[key].values()),
+            metrics,
+            values,
+            _common([specs.get(row.id, {}) for row in members[key]]),
+        )
+        for key in keys
+        if members[key]
+    ]
+
+
+def _common(columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the members have in a column; of seeds and splits, which differ, every value."""
+    found: dict[str, Any] = {}
+    for name in {name for one in columns for name in one}:
+        distinct = {json.dumps(one[name]): one[name] for one in columns if name in one}
+        several = list(distinct.values())
+        found[name] = several[0] if len(several) == 1 else sorted(several, key=str)
+    return found
+
+
+def _group(
+    members: Sequence[Any],
+    counted: Sequence[UUID],
+    metrics: Sequence[Field],
+    values: Mapping[tuple[UUID, str], list[float]],
+    columns: dict[str, Any],
+) -> RunGroup:
+    newest = members[0]
+    states = Counter(row.state for row in members)
+    asked = max(len({row.replicate for row in members}), *(row.asked for row in members))
+    found = {}
+    for metric in metrics:
+        several = [v for id_ in counted for v in values.get((id_, metric.name), ())]
+        if several:
+            std = stdev(several) if len(several) > 1 else None
+            found[metric.name] = GroupMetric(mean=fmean(several), std=std, n=len(several))
+    return RunGroup(
+        group_key=newest.group_key,
+        name=_name(members),
+        stage=newest.stage,
+        newest=newest.id,
+        created_at=newest.created_at,
+        tags=sorted({tag for row in members for tag in row.tags}),
+        synthetic=any(row.synthetic for row in members),
+        runs=len(members),
+        asked=asked,
+        succeeded=len(counted),
+        states=dict(states),
+        repeats=states[SUCCEEDED] - len(counted),
+        warning=_warning(asked, len(counted), states),
+        metrics=found,
+        columns=columns,
+    )
+
+
+def _warning(asked: int, succeeded: int, states: Mapping[str, int]) -> str:
+    if succeeded >= asked:
+        return ""
+    parts = [f"{n} {state}" for state, n in sorted(states.items()) if state != SUCCEEDED]
+    missing = asked - succeeded - sum(n for state, n in states.items() if state != SUCCEEDED)
+    if missing > 0:
+        parts.append(f"{missing} deleted or archived")
+    if asked == 1:
+        return f"no run has succeeded: {', '.join(parts)}"
+    return f"{succeeded} of {asked} seeds and splits" + (f": {', '.join(parts)}" if parts else "")
+
+
+def _name(members: Sequence[Any]) -> str:
+    """What the names have in common: of base lr 0.1, seed 3 and base lr 0.1, seed 4 it is base lr 0.1."""
+    parts = members[0].name.split(", ")
+    common = [p for p in parts if all(p in row.name.split(", ") for row in members)]
+    name = ", ".join(common)
+    parents = {row.parent_name for row in members}
+    if parents != {None} and len(parents) == 1 and len(members) > 1:
+        (parent,) = parents
+        return f"{parent}: {name}" if name else str(parent)
+    return name or members[0].name
+
+
+def _metric_values(
+    db: Session, run_ids: Sequence[UUID], metrics: Sequence[Field]
+) -> dict[tuple[UUID, str], list[float]]:
+    """{(run, column): its values}: several where a result is itself a mean over splits."""
+    found: dict[tuple[UUID, str], list[float]] = {}
+    if not run_ids or not metrics:
+        return found
+    by_key: dict[str, list[Field]] = {}
+    for metric in metrics:
+        by_key.setdefault(metric.key, []).append(metric)
+    rows = db.scalars(
+        select(MetricLatest).where(MetricLatest.run_id.in_(run_ids), MetricLatest.key.in_(by_key))
+    )
+    for row in rows:
+        ruled = {
+            "final": row.final if row.final is not None else row.value,
+            "last": row.value,
+            "min": row.min,
+            "max": row.max,
+            "best": row.at_best,
+        }
+        for metric in by_key[row.key]:
+            several = row.finals if metric.rule == "final" and row.finals else [ruled[metric.rule]]
+            kept = [v for v in several if v is not None and math.isfinite(v)]
+            if kept:
+                found[row.run_id, metric.name] = kept
+    return found
+
+
+def _after(value: Any, newest: Any, edge: tuple[Any, UUID], descending: bool) -> ColumnElement[bool]:
+    """Behind the last row, with those that have no value behind all others."""
+    at, last = edge
+    behind = newest < last if descending else newest > last
+    if value is None:
+        return behind  # type: ignore[no-any-return]
+    if at is None:
+        return and_(value.is_(None), behind)
+    beyond = value < at if descending else value > at
+    return or_(value.is_(None), beyond, and_(value == at, behind))
+
+
+def _write_cursor(sort: str, value: Any, newest: UUID) -> str:
+    written = value if value is None or isinstance(value, str | int) else float(value)
+    return base64.urlsafe_b64encode(json.dumps(["groups", sort, written, str(newest)]).encode()).decode()
+
+
+def _read_cursor(cursor: str, sort: str) -> tuple[Any, UUID]:
+    try:
+        kind, given, value, newest = json.loads(base64.urlsafe_b64decode(cursor))
+        if (kind, given) == ("groups", sort) and "\0" not in str(value):
+            return value, UUID(newest)
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise Invalid("cursor", "is not one that this list gave; start again without it")

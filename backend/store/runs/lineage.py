@@ -1,0 +1,107 @@
+"""Where a run comes from and what was made of it: data → clusterer → labels → checkpoint → evaluation → model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.store.registry import dataset_reads
+from backend.store.tables import Dataset, Model, Run
+from vise_client.schemas import DatasetReadView, Lineage, LineageEdge, LineageNode, RunState
+
+from . import runs
+
+MAX_NODES = 200
+MAX_DEPTH = 20
+_COLUMNS = (Run.id, Run.name, Run.stage, Run.state, Run.synthetic, Run.inputs)
+
+
+def lineage(db: Session, run_id: UUID) -> Lineage:
+    """All that the run (of a recipe or sweep: its runs) reads from, directly or not, and all that reads from it.
+
+    At most ``MAX_NODES`` nodes, nearest first; ``truncated`` says that there are more. Raises NotFound.
+    """
+    run = runs.get(db, run_id)
+    of_it = Run.id == run_id if run.kind == "stage" else Run.parent_id == run_id
+    start = {
+        row.id: row
+        for row in db.execute(select(*_COLUMNS).where(of_it).order_by(Run.position).limit(MAX_NODES))
+    }
+    found: dict[UUID, Any] = dict(start)
+    truncated = _gather(db, found, start, upwards=True)
+    made = dict(start)
+    truncated |= _gather(db, made, start, upwards=False)
+    found |= made
+    reads = dataset_reads.views(db, found)
+    edges = [
+        LineageEdge(source=source, target=row.id, artifact=artifact)
+        for row in found.values()
+        for source, artifact in _sources(row.inputs, reads.get(row.id, {}))
+    ]
+    generated = set(
+        db.scalars(select(Dataset.id).where(Dataset.id.in_({e.source for e in edges}), Dataset.synthetic))
+    )
+    models = db.scalars(select(Model).where(Model.run_id.in_(made)).order_by(Model.id).limit(MAX_NODES))
+    nodes = [
+        LineageNode(
+            kind="run", id=r.id, name=r.name, stage=r.stage, state=RunState(r.state), synthetic=r.synthetic
+        )
+        for r in found.values()
+    ]
+    nodes += [
+        LineageNode(
+            kind="dataset",
+            id=read.dataset_id,
+            name=read.name,
+            synthetic=read.dataset_id in generated,
+            removed=read.removed,
+        )
+        for read in {r.dataset_id: r for roles in reads.values() for r in roles.values()}.values()
+    ]
+    for model in models:
+        nodes.append(LineageNode(kind="model", id=model.id, name=model.name, synthetic=model.synthetic))
+        edges.append(LineageEdge(source=model.run_id, target=model.id, artifact="predictor"))
+    kept = {node.id for node in nodes}
+    return Lineage(
+        run_id=run_id,
+        nodes=nodes,
+        edges=[edge for edge in edges if edge.source in kept],
+        truncated=truncated,
+    )
+
+
+def _gather(db: Session, found: dict[UUID, Any], frontier: Collection[UUID], *, upwards: bool) -> bool:
+    """Add level after level to ``found``; True where there would be more."""
+    for _ in range(MAX_DEPTH):
+        if upwards:
+            wanted = {source for i in frontier for source, _ in _sources(found[i].inputs)} - found.keys()
+            which = Run.id.in_(wanted)
+        else:
+            which = Run.depends_on.overlap(list(frontier)) & Run.id.notin_(list(found))
+        room = MAX_NODES - len(found)
+        rows = db.execute(select(*_COLUMNS).where(which).order_by(Run.id).limit(room + 1)).all()
+        found.update((row.id, row) for row in rows[:room])
+        if len(rows) > room:
+            return True
+        frontier = [row.id for row in rows]
+        if not frontier:
+            return False
+    return True
+
+
+def _sources(
+    inputs: Mapping[str, dict[str, Any]], reads: Mapping[str, DatasetReadView] = MappingProxyType({})
+) -> Iterator[tuple[UUID, str]]:
+    """(id of the run or data set, name of the artifact, or which version) of each input."""
+    for role, ref in inputs.items():
+        if ref.get("run"):
+            yield UUID(ref["run"]), str(ref["artifact"])
+        elif ref.get("dataset"):
+            read = reads.get(role)
+            version = f", {read.which}" if read is not None and read.sha256 is not None else ""
+            yield UUID(ref["dataset"]), f"data set{version}"

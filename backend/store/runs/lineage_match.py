@@ -1,0 +1,161 @@
+"""Runs that are the same as others but for one changed factor, found through what they read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.store.errors import Invalid
+from backend.store.registry import dataset_reads
+from backend.store.tables import Run
+from vise_client.schemas import RunState
+from vise_core.specs.recipes import with_values
+from vise_core.specs.stages import validate_spec
+
+from .runs import get, invalid_from
+
+MAX_CANDIDATES = 500
+DEAD = (RunState.failed.value, RunState.cancelled.value)
+MEANINGLESS: dict[str, tuple[str, ...]] = {"evaluate": ("method",)}
+"""Fields that name a run and change nothing of it; ``compute`` and the task's name of any stage are others."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A run with those that it reads from: role → (node, artifact); by role, data sets and the digests of their
+    content (where the run has not read them yet, of their newest versions)."""
+
+    run: Run
+    sources: dict[str, tuple[Node, str]]
+    datasets: dict[str, str]
+    digests: dict[str, str]
+
+    def reaches(self, stage: str) -> bool:
+        """Whether the run, or one that it comes from, is of the stage."""
+        return self.run.stage == stage or any(node.reaches(stage) for node, _ in self.sources.values())
+
+    def find(self, stage: str) -> Node | None:
+        """The nearest run of the stage."""
+        if self.run.stage == stage:
+            return self
+        return next((found for node, _ in self.sources.values() if (found := node.find(stage))), None)
+
+
+@dataclass
+class Change:
+    """Values of one stage's spec, by dotted path, and what was found for it so far."""
+
+    stage: str
+    values: Mapping[str, Any]
+    dead: bool = False
+    known: dict[UUID, list[Run]] = field(default_factory=dict)
+
+    def spec(self, node: Node) -> dict[str, Any]:
+        """The spec of the node's counterpart. Raises Invalid for values that the stage refuses."""
+        spec = node.run.spec
+        if node.run.stage == self.stage:
+            spec = with_values(spec, dict(self.values))
+        try:
+            return validate_spec(node.run.stage or "", spec).model_dump(mode="json")
+        except ValidationError as error:
+            raise invalid_from(error, "changes") from error
+
+
+def chain(db: Session, run_id: UUID, known: dict[UUID, Node] | None = None) -> Node:
+    """The run and all that it comes from."""
+    known = {} if known is None else known
+    if run_id not in known:
+        run = get(db, run_id)
+        sources = {
+            role: (chain(db, UUID(ref["run"]), known), ref["artifact"])
+            for role, ref in run.inputs.items()
+            if ref.get("run")
+        }
+        datasets = {role: ref["dataset"] for role, ref in run.inputs.items() if ref.get("dataset")}
+        known[run_id] = Node(run, sources, datasets, dataset_reads.digests(db, run_id))
+    return known[run_id]
+
+
+def matches(db: Session, node: Node, change: Change) -> list[Run]:
+    """Runs that are the node's but for the change: those that succeeded first, then the newest.
+
+    Failed and cancelled ones come last, and only where ``change.dead``.
+    """
+    if not node.reaches(change.stage):
+        return [node.run]
+    if node.run.id not in change.known:
+        change.known[node.run.id] = _matches(db, node, change)
+    return change.known[node.run.id]
+
+
+def _matches(db: Session, node: Node, change: Change) -> list[Run]:
+    options = {
+        role: [run.id for run in matches(db, source, change)] for role, (source, _) in node.sources.items()
+    }
+    statement = select(Run).where(Run.stage == node.run.stage)
+    if not change.dead:
+        statement = statement.where(Run.state.notin_(DEAD))
+    if options:
+        # By the source with the fewest: the index on depends_on makes this cheap.
+        fewest = min(options.values(), key=len)
+        statement = statement.where(Run.depends_on.overlap(fewest))
+    found = db.scalars(statement.order_by(Run.id.desc()).limit(MAX_CANDIDATES)).all()
+    wanted = _meaning(node.run.stage or "", change.spec(node))
+    digests = dataset_reads.digests_of(db, [run.id for run in found] if node.datasets else [])
+    same = [run for run in found if _reads(run, node, options, digests) and _same(run, wanted)]
+    rank = {RunState.succeeded.value: 0} | dict.fromkeys(DEAD, 2)
+    return sorted(same, key=lambda run: rank.get(run.state, 1))
+
+
+def _reads(
+    run: Run,
+    node: Node,
+    options: Mapping[str, list[UUID]],
+    digests: Mapping[UUID, Mapping[str, str]],
+) -> bool:
+    """Whether it reads the same artifacts of counterparts, and the same content of data sets."""
+    if run.inputs.keys() != node.run.inputs.keys():
+        return False
+    for role, ref in run.inputs.items():
+        if role in node.datasets:
+            sha256 = digests[run.id].get(role)
+            if not ref.get("dataset") or sha256 != node.digests.get(role):
+                return False
+            if sha256 is None and ref["dataset"] != node.datasets[role]:
+                return False
+        elif ref.get("artifact") != node.sources[role][1] or UUID(ref["run"]) not in options[role]:
+            return False
+    return True
+
+
+def _same(run: Run, wanted: dict[str, Any]) -> bool:
+    try:
+        # With today's defaults: a field that is newer than the run would look like a difference.
+        spec = validate_spec(run.stage or "", run.spec).model_dump(mode="json")
+    except ValidationError:
+        return False
+    return _meaning(run.stage or "", spec) == wanted
+
+
+def _meaning(stage: str, spec: dict[str, Any]) -> dict[str, Any]:
+    left_out = {"compute", *MEANINGLESS.get(stage, ())}
+    kept = {name: value for name, value in spec.items() if name not in left_out}
+    if isinstance(kept.get("task"), Mapping):
+        kept["task"] = {name: value for name, value in kept["task"].items() if name != "name"}
+    return kept
+
+
+def value_at(spec: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path. Raises Invalid where the spec has none."""
+    found: Any = spec
+    for part in path.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            raise Invalid("changes", f"the baseline's spec has no {path}")
+        found = found[part]
+    return found

@@ -1,0 +1,79 @@
+"""Log lines of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from backend.store.database import Sessions
+from backend.store.tables import RunLog
+from vise_client.schemas import LogLevel, LogLine
+from vise_core.names import printable_text
+
+from .states import check_token
+
+MAX_CHARACTERS = 20_000
+LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
+"""From the least to the most urgent."""
+
+
+def append(db: Session, run_id: UUID, token: int, lines: Sequence[tuple[datetime, str, str]]) -> None:
+    """Add (time, level, message) lines. Raises StaleToken."""
+    check_token(db, run_id, token)
+    if lines:
+        rows = [
+            {
+                "run_id": run_id,
+                "at": at,
+                "level": level,
+                "message": printable_text(message)[:MAX_CHARACTERS],
+            }
+            for at, level, message in lines
+        ]
+        db.execute(insert(RunLog), rows)
+
+
+def read(
+    db: Session,
+    run_id: UUID,
+    *,
+    after: int = 0,
+    before: int | None = None,
+    limit: int = 500,
+    level: LogLevel | None = None,
+    search: str | None = None,
+) -> list[LogLine]:
+    """The lines after the one with this id; with a negative ``after``, or a ``before``, the last ``limit`` lines.
+
+    Of those at least as urgent as ``level``, and with ``search`` somewhere in them, whatever the case.
+    """
+    statement = select(RunLog).where(RunLog.run_id == run_id)
+    if level is not None:
+        statement = statement.where(RunLog.level.in_(LEVELS[LEVELS.index(level) :]))
+    if search:
+        statement = statement.where(RunLog.message.icontains(search, autoescape=True))
+    if before is not None:
+        statement = statement.where(RunLog.id < before)
+    if after < 0 or before is not None:
+        rows = list(db.scalars(statement.order_by(RunLog.id.desc()).limit(limit)))[::-1]
+    else:
+        rows = list(db.scalars(statement.where(RunLog.id > after).order_by(RunLog.id).limit(limit)))
+    return [LogLine.model_validate(row) for row in rows]
+
+
+def whole(sessions: Sessions, run_id: UUID) -> Iterator[str]:
+    """Every line as text, page after page, each in a transaction of its own: a slow reader holds none open."""
+    last = 0
+    while True:
+        with sessions() as db:
+            page = read(db, run_id, after=last, limit=5000)
+        if not page:
+            return
+        yield "".join(
+            f"{line.at.isoformat(timespec='milliseconds')} {line.level} {line.message}\n" for line in page
+        )
+        last = page[-1].id

@@ -1,0 +1,54 @@
+"""What queries can be completed with: fields, paths of specs, metrics and tags that there are."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from backend.store.metrics.points import SYSTEM
+from vise_client.schemas import QueryField, Vocabulary
+
+from .fields import FIELDS, paths
+
+MOST = 500
+RULE_HELP = {
+    "final": "the result's number; the last value where there is none",
+    "last": "the last value of the curve",
+    "max": "the greatest value of the curve",
+    "min": "the least value of the curve",
+    "best": "the value at the step where validation was best",
+}
+
+# From one key to the next by the index: PostgreSQL would read every row for DISTINCT.
+_KEYS = text(
+    """
+    WITH RECURSIVE found AS (
+        (SELECT key FROM metric_latest ORDER BY key LIMIT 1)
+        UNION ALL
+        SELECT (SELECT m.key FROM metric_latest m WHERE m.key > found.key ORDER BY m.key LIMIT 1)
+        FROM found WHERE found.key IS NOT NULL
+    )
+    SELECT key FROM found WHERE key IS NOT NULL LIMIT :most
+    """
+)
+
+_TAGS = text("SELECT tag FROM runs, unnest(tags) AS tag GROUP BY tag ORDER BY count(*) DESC, tag LIMIT :most")
+
+
+def vocabulary(db: Session) -> Vocabulary:
+    return Vocabulary(
+        fields=[
+            QueryField(
+                name=f.name,
+                kind=f.kind,
+                help=f.help,
+                operators=list(f.operators),
+                choices=["true", "false"] if f.kind == "flag" else list(f.choices),
+            )
+            for f in FIELDS.values()
+        ],
+        specs=paths(),
+        metrics=[key for key in db.scalars(_KEYS, {"most": MOST}) if not key.startswith(SYSTEM)],
+        tags=list(db.scalars(_TAGS, {"most": MOST})),
+        rules=RULE_HELP,
+    )

@@ -1,0 +1,159 @@
+"""Labels that people gave to images that models were asked about: a labelled set that grows by use."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping, Select, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from backend.store.errors import Conflict, Invalid, NotFound
+from backend.store.tables import Feedback, Model, User
+from vise_client.schemas import FeedbackCount, FeedbackView, Page
+from vise_core.specs.tasks import CsvTask
+
+from .predictions import get, picture
+
+FOLDER = "feedback"
+
+
+def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> None:
+    """Label the image of an answered prediction; again: change the label.
+
+    Raises NotFound, Invalid for a label that the model does not know, Conflict where there is no picture to keep.
+    """
+    prediction = get(db, prediction_id)
+    if prediction.state != "succeeded":
+        raise Conflict(f"the prediction is {prediction.state}; only an answer can be corrected")
+    model = db.get_one(Model, prediction.model_id)
+    if label not in model.classes:
+        raise Invalid("label", f"{model.name!r} knows {', '.join(model.classes)}")
+    given = db.scalar(select(Feedback).where(Feedback.prediction_id == prediction_id))
+    if given is not None:
+        given.label, given.created_by = label, user
+        return
+    try:
+        data = picture(db, prediction_id)
+    except NotFound as error:
+        raise Conflict("its picture was forgotten since; predict the image again and correct that") from error
+    db.add(
+        Feedback(
+            prediction_id=prediction_id,
+            task=model.task,
+            label=label,
+            predicted=prediction.predicted,
+            model=model.name,
+            picture=data,
+            sha256=hashlib.sha256(data).hexdigest(),
+            synthetic=prediction.synthetic,
+            created_by=user,
+        )
+    )
+
+
+def take_back(db: Session, prediction_id: UUID) -> None:
+    """Forget the label and the kept picture. Raises NotFound."""
+    given = db.scalar(select(Feedback).where(Feedback.prediction_id == prediction_id))
+    if given is None:
+        raise NotFound(f"the prediction {prediction_id} has no feedback")
+    db.delete(given)
+
+
+def counts(db: Session) -> list[FeedbackCount]:
+    """Images by task and label, an image that was labelled twice counting once."""
+    newest = _newest().subquery()
+    rows = db.execute(
+        select(
+            newest.c.task,
+            newest.c.label,
+            func.count(),
+            func.count().filter(newest.c.predicted != newest.c.label),
+        )
+        .group_by(newest.c.task, newest.c.label)
+        .order_by(newest.c.task, newest.c.label)
+    )
+    return [FeedbackCount(task=t, label=label, images=n, corrected=wrong) for t, label, n, wrong in rows]
+
+
+def list_feedback(
+    db: Session, *, task: str | None = None, cursor: str | None = None, limit: int = 50
+) -> Page[FeedbackView]:
+    """Newest first; keyset paging by id."""
+    statement = select(Feedback, User.email).outerjoin(User, User.id == Feedback.created_by)
+    if task is not None:
+        statement = statement.where(Feedback.task == task)
+    if cursor is not None:
+        try:
+            statement = statement.where(Feedback.id < UUID(cursor))
+        except ValueError as error:
+            raise Invalid("cursor", "is not one that this list gave; start again without it") from error
+    rows = db.execute(statement.order_by(Feedback.id.desc()).limit(limit + 1)).all()
+    items = [
+        FeedbackView(
+            **{name: getattr(row, name) for name in FeedbackView.model_fields if name != "created_by"},
+            created_by=email,
+        )
+        for row, email in rows[:limit]
+    ]
+    return Page[FeedbackView](items=items, next_cursor=str(items[-1].id) if len(rows) > limit else None)
+
+
+def export(db: Session, task: str) -> Iterator[bytes]:
+    """A tar in the layout of ``CsvTask``: labels.csv and images/, streamed. Raises NotFound without any image.
+
+    An image that was labelled more than once is there once, with its newest label, so that no split can have it on
+    both sides.
+    """
+    rows = db.execute(_newest(task).order_by(Feedback.sha256)).all()
+    if not rows:
+        raise NotFound(f"nobody has labelled an image of the task {task!r} yet")
+    return _tar(db, task, [row._mapping for row in rows])
+
+
+def _newest(task: str | None = None) -> Select[Any]:
+    columns = [c for c in Feedback.__table__.c if c.name != "picture"]
+    statement = select(*columns).ext(distinct_on(Feedback.task, Feedback.sha256))
+    if task is not None:
+        statement = statement.where(Feedback.task == task)
+    return statement.order_by(Feedback.task, Feedback.sha256, Feedback.id.desc())
+
+
+def _tar(db: Session, task: str, rows: list[RowMapping]) -> Iterator[bytes]:
+    layout = CsvTask()
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(
+        [layout.path_column, layout.label_column, "predicted", "model", "synthetic", "prediction"]
+    )
+    for row in rows:
+        values = [row["label"], row["predicted"], row["model"], row["synthetic"], row["prediction_id"]]
+        writer.writerow([_path(row["sha256"]), *values])
+    facts = {"name": f"{task} (feedback)", "synthetic": any(row["synthetic"] for row in rows)}
+    yield from _member(layout.manifest, table.getvalue().encode())
+    yield from _member("dataset.json", json.dumps(facts, indent=1).encode())
+    for row in rows:
+        # One picture at a time: the set may be larger than memory.
+        data = db.scalar(select(Feedback.picture).where(Feedback.id == row["id"]))
+        if data is not None:
+            yield from _member(_path(row["sha256"]), data)
+    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+
+
+def _path(sha256: str) -> str:
+    return f"images/{sha256[:32]}.jpg"
+
+
+def _member(path: str, data: bytes) -> Iterator[bytes]:
+    info = tarfile.TarInfo(f"{FOLDER}/{path}")
+    info.size = len(data)
+    yield info.tobuf(tarfile.PAX_FORMAT)
+    yield data
+    yield b"\0" * (-len(data) % tarfile.BLOCKSIZE)

@@ -1,0 +1,122 @@
+"""Images on their way from the API to a prediction worker: ``uploads/<key>`` in the storage that both share.
+
+Not in the row: a megabyte through PostgreSQL costs both sides and its log more than reading a file. The object is
+written first and the row that names it is committed then, so that whoever dies in between leaves nothing but an
+object, which ``sweep`` finds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import select, union_all
+
+from backend.store.database import Sessions
+from backend.store.registry.storage import Storage, StorageError
+from backend.store.tables import Engagement, Prediction
+
+log = logging.getLogger("vise.uploads")
+ORPHAN_SECONDS = 3600.0
+"""Older than any question between its object and its row."""
+KEY = re.compile(r"[0-9a-f]{32}")
+
+
+def put(storage: Storage, data: bytes) -> str:
+    """Store it under a new key: name that in a row."""
+    key = uuid4().hex
+    path = _path(storage, key)
+    if not storage.local:
+        storage.fs.pipe_file(path, data)
+        return key
+    try:
+        _write(path, data)
+    except FileNotFoundError:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        _write(path, data)
+    return key
+
+
+def read(storage: Storage, key: str) -> bytes | None:
+    """What was put there; None where it is gone."""
+    path = _path(storage, key)
+    try:
+        return Path(path).read_bytes() if storage.local else bytes(storage.fs.cat_file(path))
+    except FileNotFoundError:
+        return None
+
+
+def drop(storage: Storage, key: str) -> None:
+    """Forget it, once no row names it any more. Where the storage does not answer, ``sweep`` will."""
+    path = _path(storage, key)
+    try:
+        with suppress(FileNotFoundError):
+            if storage.local:
+                Path(path).unlink()
+            else:
+                storage.fs.rm_file(path)
+    except Exception as error:  # of the system, fsspec or the bucket's client: there are many
+        log.warning("the upload %s stays for now: %s", key, error)
+
+
+def sweep(sessions: Sessions, storage: Storage) -> int:
+    """Drop the old ones that no queued question names; returns how many. Raises nothing: the next sweep comes."""
+    try:
+        # Listed before it is asked what is named: a row that comes later names a younger one.
+        orphans = set(_old(storage))
+        if orphans:
+            named = (
+                select(table.upload).where(table.state == "queued") for table in (Prediction, Engagement)
+            )
+            with sessions() as db:
+                orphans -= set(db.scalars(union_all(*named)))
+    except Exception as error:  # of the database too
+        log.warning("uploads are swept later: %s", error)
+        return 0
+    for key in orphans:
+        drop(storage, key)
+    return len(orphans)
+
+
+def _old(storage: Storage) -> Iterator[str]:
+    before = time.time() - ORPHAN_SECONDS
+    return (key for key, written in _listed(storage) if KEY.fullmatch(key) and written < before)
+
+
+def _listed(storage: Storage) -> Iterator[tuple[str, float]]:
+    """Names with the time at which each was written."""
+    folder = f"{storage.root}/uploads"
+    with suppress(FileNotFoundError):
+        if storage.local:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):  # a worker was faster
+                        yield entry.name, entry.stat().st_mtime
+        else:
+            # Others write there too: what was listed before says nothing.
+            for found in storage.fs.ls(folder, detail=True, refresh=True):
+                if found["type"] == "file":
+                    yield found["name"].rpartition("/")[2], found["LastModified"].timestamp()
+
+
+def _write(path: str, data: bytes) -> None:
+    """Without waiting for the disk: a power failure may take the last half second, as it may of the rows."""
+    file = open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
+    try:
+        with file:
+            file.write(data)
+    except BaseException:
+        Path(path).unlink()
+        raise
+
+
+def _path(storage: Storage, key: str) -> str:
+    if not KEY.fullmatch(key):
+        raise StorageError(f"{key!r} is not the key of an upload")
+    return f"{storage.root}/uploads/{key}"

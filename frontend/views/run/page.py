@@ -1,0 +1,94 @@
+"""One run: how it stands, its curves, its machine, its log, what it was made of and what it made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import streamlit as st
+
+from frontend.components.page import empty, page_title
+from frontend.components.run_spec import run_spec
+from frontend.session import client, errors_as_sentences, query_id
+from frontend.views.run.artifacts import run_artifacts
+from frontend.views.run.curves import run_curves
+from frontend.views.run.head import run_head
+from frontend.views.run.history import run_history
+from frontend.views.run.lineage import run_lineage
+from frontend.views.run.log import run_log
+from frontend.views.run.machine import run_machine
+from frontend.views.run.result import run_result
+from vise_client.errors import ClientError
+from vise_client.schemas import RunView
+
+Part = Callable[[RunView], None]
+
+OF_A_STAGE: dict[str, Part] = {
+    "Curves": lambda run: live(curves, run, 4),
+    "Machine": lambda run: live(machine, run, 5),
+    "Log": run_log,
+    "Result": run_result,
+    "Spec": run_spec,
+    "Lineage": lambda run: run_lineage(run.id),
+    "Artifacts": lambda run: run_artifacts(run.artifacts),
+    "History": run_history,
+}
+OF_A_PARENT = {name: OF_A_STAGE[name] for name in ("Spec", "Lineage", "History")}
+
+WITHOUT_CURVES = ("ingest", "fetch", "survey", "label", "import", "integrity")
+"""Stages that report no number while they run."""
+
+UNTOLD = ("Run", "One run, in every detail.")
+"""Title and purpose where there is no run to name the page after."""
+
+
+def live(part: Part, run: RunView, seconds: float) -> None:
+    """Draw the part, and again each few seconds until the run is over."""
+    st.fragment(part, run_every=None if run.state.final else seconds)(run)
+
+
+def head(run: RunView) -> None:
+    run_head(run.id, run.state)
+
+
+def curves(run: RunView) -> None:
+    with errors_as_sentences():
+        now = run if run.state.final else client().run(run.id)
+        run_curves(run.id, list(now.latest))
+
+
+def machine(run: RunView) -> None:
+    run_machine(run.id)
+
+
+def first_tab(run: RunView, parts: Iterable[str]) -> str:
+    """Where a run's page opens: at its curves, or at its result or log where it has none."""
+    first = next(iter(parts))
+    if run.kind != "stage" or run.latest:
+        return first
+    if run.result is not None:
+        return "Result"
+    return "Log" if run.state.final or run.stage in WITHOUT_CURVES else first
+
+
+def page() -> None:
+    run_id = query_id("run")
+    if run_id is None:
+        page_title(*UNTOLD)
+        empty("No run is chosen.", "Choose one from the list of runs.", page="runs", label="Runs")
+        return
+    with errors_as_sentences():
+        try:
+            run = client().run(run_id)
+        except ClientError:
+            page_title(*UNTOLD)
+            raise
+        live(head, run, 2)
+        parts = OF_A_STAGE if run.kind == "stage" else OF_A_PARENT
+        tabs = st.tabs(list(parts), default=first_tab(run, parts), key="tab", bind="query-params")
+        for name, tab in zip(parts, tabs, strict=True):
+            if tab.open:
+                with tab:
+                    parts[name](run)
+
+
+page()

@@ -1,0 +1,139 @@
+"""The tables of the ``explorer`` artifact: one row a cluster, with its strip of sample images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vise_core.engagement.clusterer import Clusterer
+from vise_core.specs.engagement import ExploreSpec
+
+from .projection import Plane
+from .tally import Tally
+from .thumbnails import write_strip
+
+_SHARED = [
+    ("x", pa.float64()),
+    ("y", pa.float64()),
+    ("sample_posts", pa.list_(pa.string())),
+    ("thumbnails", pa.string()),
+]
+COMMENTS = pa.schema(
+    [
+        ("cluster", pa.int32()),
+        ("size", pa.int64()),
+        ("posts", pa.int64()),
+        ("terms", pa.list_(pa.string())),
+        ("weights", pa.list_(pa.float64())),
+        ("comments", pa.list_(pa.string())),
+        ("reactions", pa.list_(pa.float64())),
+        *_SHARED,
+    ]
+)
+"""``size``: comment labels; ``posts``: posts that have it; ``reactions``: mean share of each among those posts;
+``thumbnails``: a strip of the sample posts' images, square, in their order."""
+REACTION_ROWS = pa.schema(
+    [
+        ("cluster", pa.int32()),
+        ("size", pa.int64()),
+        ("reactions", pa.list_(pa.float64())),
+        ("centroid", pa.list_(pa.float32())),
+        *_SHARED,
+    ]
+)
+"""``size``: posts; ``reactions``: mean share of each reaction among them."""
+
+
+@dataclass
+class Samples:
+    """What is shown of the sampled posts.
+
+    Attributes
+    ----------
+    ids: key → post id.
+    images: key → small JPEG.
+    comments: (key, cluster) → the post's first comment in that cluster, as it may be shown.
+    """
+
+    ids: dict[str, str] = field(default_factory=dict)
+    images: dict[str, bytes] = field(default_factory=dict)
+    comments: dict[tuple[str, int], str] = field(default_factory=dict)
+
+
+def write_comments(
+    folder: Path, clusterer: Clusterer, tally: Tally, samples: Samples, plane: Plane, spec: ExploreSpec
+) -> None:
+    """``comments.parquet``: one row a comment cluster."""
+    shown = [
+        _distinct(
+            (samples.comments.get((key, cluster)) for key in tally.comment_samples.of(cluster)), spec.comments
+        )
+        for cluster in range(clusterer.comment_clusters)
+    ]
+    terms = clusterer.comment_terms(spec.terms)
+    reacted = np.maximum(tally.comment_reacted, 1)[:, None]
+    rows = [
+        {
+            "cluster": cluster,
+            "size": int(tally.comment_labels[cluster]),
+            "posts": int(tally.comment_posts[cluster]),
+            "terms": [term for term, _ in terms[cluster]],
+            "weights": [weight for _, weight in terms[cluster]],
+            "comments": shown[cluster],
+            "reactions": _rounded(tally.comment_shares[cluster] / reacted[cluster]),
+            "x": float(plane.points[cluster, 0]),
+            "y": float(plane.points[cluster, 1]),
+            **_pictures(folder, "comments", cluster, tally.comment_samples.of(cluster), samples, spec),
+        }
+        for cluster in range(clusterer.comment_clusters)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=COMMENTS), folder / "comments.parquet")
+
+
+def write_reactions(
+    folder: Path, clusterer: Clusterer, tally: Tally, samples: Samples, plane: Plane, spec: ExploreSpec
+) -> None:
+    """``reactions.parquet``: one row a reaction cluster."""
+    assert clusterer.reaction_centroids is not None
+    means = tally.reaction_shares / np.maximum(tally.reaction_posts, 1)[:, None]
+    rows = [
+        {
+            "cluster": cluster,
+            "size": int(tally.reaction_posts[cluster]),
+            "reactions": _rounded(means[cluster]),
+            "centroid": clusterer.reaction_centroids[cluster].tolist(),
+            "x": float(plane.points[cluster, 0]),
+            "y": float(plane.points[cluster, 1]),
+            **_pictures(folder, "reactions", cluster, tally.reaction_samples.of(cluster), samples, spec),
+        }
+        for cluster in range(clusterer.reaction_clusters)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=REACTION_ROWS), folder / "reactions.parquet")
+
+
+def _rounded(values: npt.NDArray[np.float64]) -> list[float]:
+    """Sums over posts differ in their last digits by the order of shards: those are not shown."""
+    return [round(value, 9) for value in values.tolist()]
+
+
+def _pictures(
+    folder: Path, kind: str, cluster: int, keys: list[str], samples: Samples, spec: ExploreSpec
+) -> dict[str, Any]:
+    chosen = keys[: spec.images]
+    name = f"thumbnails/{kind}-{cluster:05d}.jpg"
+    if not chosen:
+        return {"sample_posts": [], "thumbnails": None}
+    write_strip(folder / name, [samples.images[key] for key in chosen], spec.thumbnail)
+    return {"sample_posts": [samples.ids[key] for key in chosen], "thumbnails": name}
+
+
+def _distinct(comments: Iterator[str | None], most: int) -> list[str]:
+    return list(islice(dict.fromkeys(c for c in comments if c is not None), most))

@@ -1,0 +1,231 @@
+"""The stage ``explore``: what each cluster is about, and how comment and reaction labels agree.
+
+With labels, the posts are those with a label. Without, every post is labelled here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vise_core.engagement.clusterer import Clusterer, PostLabels
+from vise_core.engagement.labels import LabelFacts, read_label_facts, shard_labels
+from vise_core.engagement.sampling import sample_comments
+from vise_core.errors import BadInput, Stopped
+from vise_core.posts.records import Post
+from vise_core.posts.shards import ShardIndex
+from vise_core.reporter import Reporter
+from vise_core.specs.engagement import ExploreResult, ExploreSpec, LabelAgreement, LabelSpread
+from vise_core.specs.posts import REACTIONS
+from vise_core.text.tokenize import redact
+
+from .agreement import agreement, entropy, normalised_entropy, top_pairs
+from .files import Samples, write_comments, write_reactions
+from .projection import principal_plane
+from .tally import Tally
+from .thumbnails import small_jpeg
+
+FORMAT = "vise-explorer-1"
+COMMENT_CHARACTERS = 200
+_BATCH = 2000
+
+
+def run(spec: ExploreSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> ExploreResult:
+    """Artifact: ``explorer``. Raises BadInput where labels, clusterer and posts do not belong together, Stopped."""
+    index, clusterer = ShardIndex.open(inputs["posts"]), Clusterer.load(inputs["clusterer"])
+    labels = inputs.get("labels")
+    facts = None if labels is None else _checked_facts(labels, clusterer)
+    # Twice as many posts as comments to show: some posts say the same.
+    tally = Tally(
+        clusterer.comment_clusters,
+        clusterer.reaction_clusters,
+        max(2 * spec.comments, spec.images),
+        spec.seed,
+    )
+    for number in range(len(index.shards)):
+        _stop_if_asked(reporter)
+        for posts, found in _labelled(_fresh(index), number, clusterer, labels):
+            tally.add(posts, found)
+        reporter.progress(number + 1, len(index.shards), "shards", phase="counting labels")
+    if tally.posts == 0:
+        raise BadInput("posts: not one has a label; label them with this clusterer first")
+    samples = _gather(
+        index, clusterer, tally, spec, reporter, own_comments=facts is None or not facts.shuffled
+    )
+    folder = workspace / "explorer"
+    (folder / "thumbnails").mkdir(parents=True, exist_ok=True)
+    result = ExploreResult(
+        posts=tally.posts,
+        comments=_spread(tally.comment_labels),
+        reactions=_spread(tally.reaction_posts),
+        agreement=_agreement(tally),
+        synthetic=index.synthetic or clusterer.synthetic,
+    )
+    planes = {}
+    for name, centroids in (
+        ("comments", clusterer.comment_centroids),
+        ("reactions", clusterer.reaction_centroids),
+    ):
+        if centroids is not None:
+            planes[name] = principal_plane(centroids)
+    if "comments" in planes:
+        write_comments(folder, clusterer, tally, samples, planes["comments"], spec)
+    if "reactions" in planes:
+        write_reactions(folder, clusterer, tally, samples, planes["reactions"], spec)
+    summary = {
+        "format": FORMAT,
+        "synthetic": result.synthetic,
+        "labels": facts is not None,
+        "shuffled": facts is not None and facts.shuffled,
+        "posts": tally.posts,
+        "reaction_names": list(REACTIONS),
+        "thumbnail": spec.thumbnail,
+        "comments": None if result.comments is None else result.comments.model_dump(),
+        "reactions": None if result.reactions is None else result.reactions.model_dump(),
+        "agreement": None if result.agreement is None else result.agreement.model_dump(),
+        "pairs": [asdict(pair) for pair in top_pairs(tally.by_label, spec.pairs)],
+        "map_explained": {name: list(plane.explained) for name, plane in planes.items()},
+    }
+    (folder / "explorer.json").write_text(json.dumps(summary, indent=1) + "\n")
+    reporter.artifact("explorer", folder)
+    return result
+
+
+def _checked_facts(labels: Path, clusterer: Clusterer) -> LabelFacts:
+    facts = read_label_facts(labels)
+    ours = (clusterer.comment_clusters, clusterer.reaction_clusters)
+    if (facts.comment_clusters, facts.reaction_clusters) != ours:
+        raise BadInput(
+            f"labels: of {facts.comment_clusters} comment and {facts.reaction_clusters} reaction clusters, the "
+            f"clusterer has {ours[0]} and {ours[1]}: give the clusterer that they were made with"
+        )
+    return facts
+
+
+def _fresh(index: ShardIndex) -> ShardIndex:
+    """The same index without what it remembers of the shards it read: memory stays flat over many."""
+    return ShardIndex(index.folder, index.shards, index.starts, index.synthetic)
+
+
+def _labelled(
+    index: ShardIndex, number: int, clusterer: Clusterer, labels: Path | None
+) -> Iterator[tuple[list[Post], PostLabels]]:
+    """Posts of a shard with their labels, a bounded number at a time."""
+    given = None if labels is None else shard_labels(labels, index.shards[number].name)
+    stream = index.iterate_posts(number)
+    while batch := list(islice(stream, _BATCH)):
+        if given is None:
+            yield batch, clusterer.label(batch)
+        else:
+            found = [given.pop(post.key, ((), None)) for post in batch]
+            yield batch, PostLabels([list(c) for c, _ in found], [r for _, r in found])
+    if given:
+        raise BadInput(
+            f"labels: {len(given)} posts of {index.shards[number].name} have labels but are not there, such as "
+            f"{next(iter(given))}: these labels are of other posts"
+        )
+
+
+def _gather(
+    index: ShardIndex,
+    clusterer: Clusterer,
+    tally: Tally,
+    spec: ExploreSpec,
+    reporter: Reporter,
+    *,
+    own_comments: bool,
+) -> Samples:
+    """Read the sampled posts again: their ids, small images and comments.
+
+    Of shuffled labels a post's own comments say nothing about the cluster: then there are none.
+    """
+    pictured: set[str] = set()
+    wanted: dict[str, list[int]] = {key: [] for key in tally.reaction_samples.keys()}  # noqa: SIM118 - not a dict
+    for cluster in range(clusterer.comment_clusters):
+        chosen = tally.comment_samples.of(cluster)
+        pictured.update(chosen[: spec.images])
+        for key in chosen:
+            wanted.setdefault(key, []).append(cluster)
+    for cluster in range(clusterer.reaction_clusters):
+        pictured.update(tally.reaction_samples.of(cluster)[: spec.images])
+    samples = Samples()
+    for number in range(len(index.shards)):
+        _stop_if_asked(reporter)
+        shard = _fresh(index)
+        posts: list[Post] = []
+        for row, key in enumerate(shard.keys(number)):
+            if key not in wanted:
+                continue
+            place = int(shard.starts[number]) + row
+            posts.append(shard.read_post(place))
+            samples.ids[key] = posts[-1].id
+            if key in pictured:
+                samples.images[key] = small_jpeg(shard.read_image(place), spec.thumbnail)
+        if own_comments and spec.comments and posts:
+            samples.comments |= _comments(clusterer, posts, wanted)
+        reporter.progress(number + 1, len(index.shards), "shards", phase="reading the samples")
+    return samples
+
+
+def _comments(
+    clusterer: Clusterer, posts: list[Post], wanted: dict[str, list[int]]
+) -> dict[tuple[str, int], str]:
+    """(key, cluster) → the first comment of the post that lies in that cluster, for the clusters it stands for."""
+    if clusterer.spec.comments is None:
+        return {}
+    # One comment a post: labels are then labels of comments, whatever the features are.
+    apart = [
+        Post(post.id, (comment,))
+        for post in posts
+        for comment in sample_comments(
+            post.id, post.comments, clusterer.spec.comments.max_comments, clusterer.spec.seed
+        )
+    ]
+    found: dict[tuple[str, int], str] = {}
+    for start in range(0, len(apart), _BATCH):
+        batch = apart[start : start + _BATCH]
+        for post, clusters in zip(batch, clusterer.label(batch).comments, strict=True):
+            for cluster in clusters:
+                if cluster in wanted[post.key]:
+                    found.setdefault((post.key, cluster), redact(post.comments[0])[:COMMENT_CHARACTERS])
+    return found
+
+
+def _spread(sizes: npt.NDArray[np.int64]) -> LabelSpread | None:
+    if not sizes.sum():
+        return None
+    bits = entropy(sizes)
+    return LabelSpread(
+        clusters=len(sizes),
+        used=int((sizes > 0).sum()),
+        labels=int(sizes.sum()),
+        entropy_bits=bits,
+        normalised_entropy=normalised_entropy(sizes),
+        perplexity=2.0**bits,
+        largest_share=float(sizes.max() / sizes.sum()),
+    )
+
+
+def _agreement(tally: Tally) -> LabelAgreement | None:
+    if not tally.both:
+        return None
+    by_label, by_post = agreement(tally.by_label, tally.both), agreement(tally.by_post, tally.both)
+    return LabelAgreement(
+        posts=tally.both,
+        mutual_information_bits=by_label.mutual_information,
+        nmi=by_label.nmi,
+        # A sum of fractions, whose last digits the order of shards decides.
+        nmi_by_post=round(by_post.nmi, 9),
+        nmi_chance=round(by_post.chance, 9),
+    )
+
+
+def _stop_if_asked(reporter: Reporter) -> None:
+    if reporter.should_stop():
+        raise Stopped("exploring was stopped; it starts from the beginning when it is resumed")

@@ -1,0 +1,57 @@
+"""The words that tell what a comment cluster is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from vise_core.engagement.clustering.kmeans import Centroids, dense_rows
+from vise_core.specs.engagement import WORDS, Words
+from vise_core.text.tokenize import tokenize
+
+Terms = list[list[tuple[str, float]]]
+"""(word, weight) pairs of each cluster, heaviest first, weights above 0."""
+
+
+def heaviest_terms(centroids: Centroids, words: Sequence[str], most: int) -> Terms:
+    """Of features that are words: the centroid's largest columns."""
+    return [_top(centroid, words, most) for centroid in dense_rows(centroids)]
+
+
+def characteristic_terms(
+    comments: Sequence[str], labels: npt.NDArray[np.int32], clusters: int, most: int, words: Words = WORDS
+) -> Terms:
+    """Of features that are no words, such as sentence embeddings: class-based TF-IDF.
+
+    All comments of a cluster are one document. A word weighs its share of that document's words times
+    ``log(1 + A / f)``, with f its count over all clusters and A the mean number of words of a cluster
+    (Grootendorst 2022, arXiv:2203.05794).
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counter = CountVectorizer(analyzer=partial(tokenize, lowercase=True, words=words), dtype=np.float64)
+    try:
+        counts = counter.fit_transform(comments)
+    except ValueError:  # not one word
+        return [[] for _ in range(clusters)]
+    n = len(comments)
+    membership = sparse.csr_matrix((np.ones(n), (labels, np.arange(n))), shape=(clusters, n))
+    by_cluster = sparse.csr_matrix(membership @ counts)
+    lengths = by_cluster.sum(axis=1).A1
+    rarity = np.log(1 + lengths.mean() / np.maximum(counts.sum(axis=0).A1, 1))
+    names = counter.get_feature_names_out()
+    found = []
+    for cluster in range(clusters):
+        row = by_cluster[cluster]
+        weights = row.data / max(lengths[cluster], 1) * rarity[row.indices]
+        found.append(_top(weights, names[row.indices], most))
+    return found
+
+
+def _top(weights: npt.NDArray[np.floating], words: Sequence[str], most: int) -> list[tuple[str, float]]:
+    order = np.argsort(-weights, kind="stable")[:most]
+    return [(str(words[i]), float(weights[i])) for i in order.tolist() if weights[i] > 0]

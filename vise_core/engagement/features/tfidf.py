@@ -1,0 +1,118 @@
+"""Bag of words with TF-IDF weights: the comment feature extractor of the paper (Sec. 3.2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from vise_core.errors import BadCheckpoint, BadInput
+from vise_core.specs.engagement import TfidfSpec
+from vise_core.text.tokenize import END, tokenize, tokenize_batch
+
+_UNKNOWN, _END = -1, -2
+
+
+class TfidfExtractor:
+    """Vocabulary and idf, fitted once on the cluster subset and then frozen.
+
+    Attributes
+    ----------
+    terms: the vocabulary; column i of every matrix is terms[i].
+    idf: (n_terms,) float64, smooth idf as scikit-learn computes it.
+    """
+
+    def __init__(self, terms: Sequence[str], idf: npt.NDArray[np.float64], spec: TfidfSpec) -> None:
+        self.terms = list(terms)
+        self.idf = idf
+        self.spec = spec
+        self._columns = {term: column for column, term in enumerate(self.terms)} | {END: _END}
+
+    @classmethod
+    def fit(cls, comments: Iterable[str], spec: TfidfSpec) -> TfidfExtractor:
+        """Learn vocabulary and idf. Raises BadInput where no word is frequent enough to be kept."""
+        from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+
+        counter = CountVectorizer(
+            analyzer=partial(tokenize, lowercase=spec.lowercase, words=spec.tokenizer),
+            max_features=spec.max_features,
+            min_df=spec.min_df,
+            dtype=np.float64,
+        )
+        try:
+            counts = counter.fit_transform(comments)
+        except ValueError as error:
+            raise BadInput(
+                f"comments: no word occurs in min_df={spec.min_df} comments of the cluster subset; "
+                "ingest more posts, raise subset.cluster_fraction or lower comments.extractor.min_df"
+            ) from error
+        idf = TfidfTransformer(sublinear_tf=spec.sublinear_tf).fit(counts).idf_
+        return cls(counter.get_feature_names_out().tolist(), np.asarray(idf, dtype=np.float64), spec)
+
+    @property
+    def dim(self) -> int:
+        return len(self.terms)
+
+    def known(
+        self, comments: Sequence[str], between: Callable[[int], None] | None = None
+    ) -> tuple[npt.NDArray[np.int64], sparse.csr_matrix]:
+        """(comments with a word of the vocabulary (m,), their rows of ``transform``)."""
+        rows = self.transform(comments)
+        kept = np.flatnonzero(np.diff(rows.indptr))
+        if between is not None:
+            between(len(comments))
+        return kept, rows[kept]
+
+    def transform(self, comments: Iterable[str]) -> sparse.csr_matrix:
+        """(n_comments, n_terms) float32 CSR, rows of L2 norm 1; a comment with no known word is an empty row."""
+        counts = self._count(list(comments))
+        if self.spec.sublinear_tf:
+            counts.data = np.log(counts.data) + 1
+        counts.data *= self.idf[counts.indices]
+        norms = np.sqrt(np.bincount(_rows(counts), weights=counts.data**2, minlength=counts.shape[0]))
+        norms[norms == 0] = 1
+        counts.data /= norms[_rows(counts)]
+        return counts.astype(np.float32)
+
+    def _count(self, comments: list[str]) -> sparse.csr_matrix:
+        """(n_comments, n_terms) float64 CSR: how often each term of the vocabulary stands in each comment."""
+        rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
+        known = self._columns.get
+        batches = tokenize_batch(comments, lowercase=self.spec.lowercase, words=self.spec.tokenizer)
+        for group, tokens in batches:
+            found = np.array([known(token, _UNKNOWN) for token in tokens], dtype=np.int32)
+            owners = np.asarray(group)[np.cumsum(found == _END)]
+            kept = found >= 0
+            rows.append(owners[kept])
+            columns.append(found[kept])
+        at, terms = np.concatenate(rows), np.concatenate(columns)
+        counts = sparse.csr_matrix(
+            (np.ones(len(at)), (at, terms)), shape=(len(comments), len(self.terms)), dtype=np.float64
+        )
+        counts.sum_duplicates()
+        return counts
+
+    def save(self, folder: Path) -> None:
+        (folder / "vocabulary.json").write_text(json.dumps(self.terms, ensure_ascii=False))
+        np.save(folder / "idf.npy", self.idf)
+
+    @classmethod
+    def load(cls, folder: Path, spec: TfidfSpec) -> TfidfExtractor:
+        """Raises BadCheckpoint where the two files do not belong together."""
+        try:
+            terms = json.loads((folder / "vocabulary.json").read_text())
+            idf = np.load(folder / "idf.npy", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise BadCheckpoint(f"{folder}: vocabulary.json or idf.npy cannot be read ({error})") from error
+        if idf.shape != (len(terms),) or not all(isinstance(term, str) for term in terms):
+            raise BadCheckpoint(f"{folder}: {len(terms)} terms, but idf of shape {idf.shape}")
+        return cls(terms, idf.astype(np.float64), spec)
+
+
+def _rows(matrix: sparse.csr_matrix) -> npt.NDArray[np.int64]:
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

@@ -1,0 +1,109 @@
+"""What the points of every split's grid are worth after an epoch: their curves, and which of them go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vise_core.evaluate.early import Running, falls_behind
+from vise_core.evaluate.grid import Setting, choose, diverged_point, require_finished, settings
+from vise_core.evaluate.job import Job
+
+from .heads import HeadBatch
+
+CURVES_OF_SPLITS = 10
+"""Splits that get a curve of their own; more would drown the rest."""
+
+
+class Block(NamedTuple):
+    """Splits that are trained at once, those with most images first, and their heads in the same order."""
+
+    splits: list[int]
+    heads: HeadBatch
+
+
+class EpochValues(NamedTuple):
+    """Numbers of one split after an epoch, each (g,): one for each head."""
+
+    train_loss: npt.NDArray[np.float64]
+    val_loss: npt.NDArray[np.float64]
+    val: dict[str, npt.NDArray[np.float64]]
+    """By metric; NaN where the head diverged."""
+    logits: npt.NDArray[np.float32]
+    """(g, n, classes) on val."""
+
+    @property
+    def diverged(self) -> npt.NDArray[np.bool_]:
+        """(g,): heads whose training loss or logits are not finite."""
+        finite = [np.isfinite(self.train_loss), *(np.isfinite(values) for values in self.val.values())]
+        return ~np.logical_and.reduce(finite)
+
+
+def report_epoch(job: Job, epoch: int, results: list[EpochValues]) -> None:
+    """Curves of the head that leads on val so far, averaged over splits; the grid itself is in the result.
+
+    Where every head of a split diverged, its first stands for it: the curves end in NaN.
+    """
+    leads = [0 if result.diverged.all() else choose(result.val[job.metric].tolist()) for result in results]
+    pairs = list(zip(results, leads, strict=True))
+    values = {
+        "train_loss": float(np.mean([result.train_loss[lead] for result, lead in pairs])),
+        "val_loss": float(np.mean([result.val_loss[lead] for result, lead in pairs])),
+    }
+    for name in job.curve_metrics:
+        values[f"val_{name}"] = float(np.mean([result.val[name][lead] for result, lead in pairs]))
+    for split, (result, lead) in enumerate(pairs[:CURVES_OF_SPLITS] if len(pairs) > 1 else ()):
+        values[f"val_{job.metric}/split{split}"] = float(result.val[job.metric][lead])
+    job.reporter.metrics(epoch + 1, values, epoch=epoch + 1)
+    job.reporter.progress(epoch + 1, job.spec.epochs, "epochs", phase="linear classifiers")
+
+
+def end_points(
+    job: Job, block: Block, running: list[Running], results: dict[int, EpochValues], epoch: int
+) -> None:
+    """Drop the heads that diverged in this epoch, and those that the rule ends after it; keep what they were worth.
+
+    Raises Diverged where none is left.
+    """
+    grid, kept = settings(job.spec), []
+    for split in block.splits:
+        values, points = results[split].val[job.metric].tolist(), running[split].points
+        lost = results[split].diverged.tolist()
+        behind = [
+            not gone and falls_behind(job.spec.early_stopping, epoch, value, values)
+            for gone, value in zip(lost, values, strict=True)
+        ]
+        for position, number in enumerate(points):
+            if lost[position]:
+                running[split].stopped[number] = diverged_point(grid[number], epoch)
+            elif behind[position]:
+                point = job.point(split, grid[number], epoch, results[split].logits[position], None)
+                running[split].stopped[number] = point.model_copy(update={"stopped_at_epoch": epoch})
+        kept.append(
+            [position for position in range(len(points)) if not lost[position] and not behind[position]]
+        )
+        running[split].points = [points[position] for position in kept[-1]]
+        if any(lost):
+            _warn_of_diverged(
+                job, split, [grid[n] for n, gone in zip(points, lost, strict=True) if gone], epoch
+            )
+        if not kept[-1]:
+            require_finished(split, [point for _, point in sorted(running[split].stopped.items())])
+        if any(behind):
+            job.reporter.log(
+                f"split {split}: {sum(behind)} points of the grid were stopped after epoch {epoch}, "
+                f"{len(kept[-1])} go on"
+            )
+    if [len(positions) for positions in kept] != block.heads.counts:
+        block.heads.keep(kept)
+
+
+def _warn_of_diverged(job: Job, split: int, gone: Sequence[Setting], epoch: int) -> None:
+    each = "; ".join(f"base lr {point.base_lr:g}, weight decay {point.weight_decay:g}" for point in gone)
+    job.reporter.log(
+        f"split {split}: {len(gone)} points of the grid diverged in epoch {epoch} and are not chosen: {each}",
+        level="warning",
+    )
