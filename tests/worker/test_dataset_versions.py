@@ -8,7 +8,7 @@ from PIL import Image
 
 from backend.store.registry import dataset_versions, datasets, folders
 from vise_client.schemas import DatasetCreate, DatasetVersionView, RunState
-from vise_core.hashing import tree_sha256
+from vise_core.files.hashing import tree_sha256
 
 
 def write_images(folder: Path, classes: int) -> None:

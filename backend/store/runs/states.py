@@ -23,7 +23,7 @@ from backend.store.registry import models as registry
 from backend.store.tables import Outbox, Run, RunEvent
 from vise_client.schemas import Progress, RunState
 from vise_core.errors import ViseError
-from vise_core.names import storable
+from vise_core.files.names import storable
 
 HELD = (RunState.running, RunState.cancelling, RunState.pausing)
 IDLE = (RunState.waiting, RunState.queued, RunState.paused)
