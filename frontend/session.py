@@ -12,7 +12,8 @@ import streamlit as st
 
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError, NotSignedIn, Unreachable
-from vise_client.schemas import Role, StageView, UserView
+from vise_client.schemas.accounts import Role, UserView
+from vise_client.schemas.launch import StageView
 
 from .components.page import page_title, problem
 from .serve import COOKIE, api_url

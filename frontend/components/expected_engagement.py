@@ -10,7 +10,7 @@ from frontend.charts.palette import is_dark
 from frontend.charts.shares import share_bars
 from frontend.session import client
 from frontend.style import plain, synthetic_badge
-from vise_client.schemas import EngagementModel, EngagementView, ExpectedCluster
+from vise_client.schemas.engagement import EngagementModel, EngagementView, ExpectedCluster
 
 from .addressed import addressed_select
 from .image_source import ChosenImage

@@ -10,7 +10,7 @@ import streamlit as st
 
 from frontend.session import client
 from vise_client.errors import ApiError
-from vise_client.schemas import InputCandidate
+from vise_client.schemas.launch import InputCandidate
 from vise_core.specs.recipes import InputRef
 
 NONE = ""

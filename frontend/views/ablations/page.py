@@ -12,7 +12,8 @@ from frontend.components.page import empty, page_title
 from frontend.components.table import Cell, show_table
 from frontend.session import client, errors_as_sentences, may_edit, query_id
 from frontend.style import plain, synthetic_badge
-from vise_client.schemas import AblationCreate, AblationPoint, AblationView, RunState
+from vise_client.schemas.ablations import AblationCreate, AblationPoint, AblationView
+from vise_client.schemas.run_states import RunState
 from vise_core.report import OurFigure
 from vise_core.specs.ablation_kinds import ABLATION_KINDS, Kind
 from vise_core.specs.tasks import METRICS

@@ -19,7 +19,7 @@ from frontend.session import client, errors_as_sentences, may_edit
 from frontend.style import number, plain, synthetic_badge
 from frontend.views.clusters.rows import STATIC, UNITS, cluster_detail, cluster_rows
 from vise_client.client import ViseClient
-from vise_client.schemas import ClusterKind, ClusterPage, ClusterPoints, ExplorerView
+from vise_client.schemas.clusters import ClusterKind, ClusterPage, ClusterPoints, ExplorerView
 from vise_core.specs.engagement import LabelAgreement, LabelSpread
 
 PAGE = 20

@@ -6,7 +6,8 @@ import streamlit as st
 
 from frontend.session import client
 from frontend.views.data.facts import KINDS
-from vise_client.schemas import DatasetCreate, DatasetFromUrl, DatasetView, Role
+from vise_client.schemas.accounts import Role
+from vise_client.schemas.datasets import DatasetCreate, DatasetFromUrl, DatasetView
 
 # The pages' server holds an upload in memory on its way; larger ones go to the API.
 UPLOAD_MIB = 1024

@@ -11,7 +11,7 @@ from frontend.style import headline, plain, synthetic_badge
 from frontend.views.data.add import add_data_set
 from frontend.views.data.data_set import data_set
 from frontend.views.data.facts import counts, kind_and_marks
-from vise_client.schemas import DatasetView
+from vise_client.schemas.datasets import DatasetView
 
 PAGE = 20
 # Stages whose runs make data of their own.

@@ -9,7 +9,7 @@ import streamlit as st
 
 from frontend.session import client
 from frontend.style import plain
-from vise_client.schemas import DatasetView
+from vise_client.schemas.datasets import DatasetView
 from vise_core.specs.fields import REACTIONS
 
 

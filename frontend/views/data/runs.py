@@ -9,7 +9,8 @@ import streamlit as st
 from frontend.components.page import empty
 from frontend.session import client, errors_as_sentences
 from frontend.style import badge, plain
-from vise_client.schemas import DatasetUsage, DatasetUse, DatasetView, RunState
+from vise_client.schemas.datasets import DatasetUsage, DatasetUse, DatasetView
+from vise_client.schemas.run_states import RunState
 
 PAGE = 10
 NEWEST = 5

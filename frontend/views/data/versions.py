@@ -8,7 +8,8 @@ from frontend.components.estimate import size
 from frontend.session import client, errors_as_sentences
 from frontend.style import badge, plain
 from frontend.views.data.facts import version_counts
-from vise_client.schemas import DatasetVersionView, DatasetView, RunState
+from vise_client.schemas.datasets import DatasetVersionView, DatasetView
+from vise_client.schemas.run_states import RunState
 
 SHOWN = 5
 EVERY = 3

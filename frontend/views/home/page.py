@@ -10,7 +10,9 @@ from frontend.components.page import empty, page_title, problem
 from frontend.components.run_rows import run_lines, run_row, run_rows
 from frontend.navigation import PAGES
 from frontend.session import client, errors_as_sentences, may_edit
-from vise_client.schemas import RecipeCreate, RunState, RunSummary
+from vise_client.schemas.launch import RecipeCreate
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunSummary
 
 GOING = [s.value for s in RunState if not s.final]
 SAMPLE = "sample"

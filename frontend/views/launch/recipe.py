@@ -14,7 +14,8 @@ from frontend.session import client
 from frontend.style import seconds
 from frontend.views.launch.draft import cloned
 from frontend.views.launch.stage import say_started
-from vise_client.schemas import RecipeCreate, RunView
+from vise_client.schemas.launch import RecipeCreate
+from vise_client.schemas.runs import RunView
 from vise_core.specs.recipes import RecipeSpec, given_artifacts, possible_steps
 
 

@@ -12,7 +12,8 @@ from frontend.components.paging import page_buttons, page_number, search_box
 from frontend.session import client, errors_as_sentences, may_edit, query_id
 from frontend.style import headline, plain, synthetic_badge
 from vise_client.errors import ApiError
-from vise_client.schemas import ModelCardView, ModelCreate, ModelUpdate, ModelView, Role
+from vise_client.schemas.accounts import Role
+from vise_client.schemas.models import ModelCardView, ModelCreate, ModelUpdate, ModelView
 
 PAGE = 20
 MOST_COMPARED = 6

@@ -15,7 +15,8 @@ from frontend.charts.shares import share_bars
 from frontend.components.pictures import Drawn, drawn
 from frontend.session import client, errors_as_sentences
 from frontend.style import headline, plain, synthetic_badge
-from vise_client.schemas import ModelView, PredictionView
+from vise_client.schemas.models import ModelView
+from vise_client.schemas.predictions import PredictionView
 from vise_core.specs.explain import CAM_METHODS, CLASS_FREE_METHODS, ColourMap
 
 from .asking import Shown, forget_answer, picture_of

@@ -13,7 +13,8 @@ import streamlit as st
 from frontend.components.page import empty
 from frontend.session import client
 from frontend.style import age, plain, synthetic_badge
-from vise_client.schemas import ModelView, PredictionSummary
+from vise_client.schemas.models import ModelView
+from vise_client.schemas.predictions import PredictionSummary
 from vise_core.specs.explain import CAM_METHODS
 
 from .asking import forget_answer

@@ -19,7 +19,8 @@ from frontend.views.predict.answers import Look, answers_of_image
 from frontend.views.predict.api_calls import TOKEN, Question, curl_call, python_call
 from frontend.views.predict.asking import Shown, Wish, ask_all, of_batch
 from frontend.views.predict.history import batch_of_address, history, labelled_set
-from vise_client.schemas import ModelView, PredictionView
+from vise_client.schemas.models import ModelView
+from vise_client.schemas.predictions import PredictionView
 from vise_core.specs.explain import CAM_METHODS, COLOUR_MAP, COLOUR_MAPS, PredictOptions
 
 VIEWS = ("Ask", "History", "Labelled set")

@@ -9,7 +9,7 @@ import streamlit as st
 from frontend.components.page import empty
 from frontend.session import client, errors_as_sentences
 from frontend.views.run.preview import Preview, bytes_wanted, preview
-from vise_client.schemas import ArtifactFile, ArtifactView
+from vise_client.schemas.artifacts import ArtifactFile, ArtifactView
 
 MOST_FILES = 500
 

@@ -13,7 +13,9 @@ from frontend.session import client, errors_as_sentences, may_edit
 from frontend.style import number, plain, seconds, status_badge, status_sentence, synthetic_badge
 from frontend.views.run.about import run_about
 from frontend.views.run.data import run_data
-from vise_client.schemas import RunClone, RunState, RunView
+from vise_client.schemas.launch import RunClone
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunView
 
 MOST_STEPS = 30
 GOING = (RunState.running, RunState.pausing, RunState.cancelling)

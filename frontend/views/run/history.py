@@ -8,7 +8,8 @@ import streamlit as st
 
 from frontend.session import client, errors_as_sentences
 from frontend.style import badge, plain, seconds
-from vise_client.schemas import RunState, RunView
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunView
 
 
 def run_history(run: RunView) -> None:

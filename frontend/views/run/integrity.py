@@ -8,7 +8,8 @@ import streamlit as st
 
 from frontend.components.inputs import ref_text
 from frontend.session import client, may_edit
-from vise_client.schemas import ArtifactView, RunView
+from vise_client.schemas.artifacts import ArtifactView
+from vise_client.schemas.runs import RunView
 from vise_core.specs.integrity import CHECKS
 
 ORDER = ("failed", "warning", "ok", "not_run")

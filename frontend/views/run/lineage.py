@@ -11,7 +11,7 @@ from frontend.components.page import empty
 from frontend.navigation import PAGES
 from frontend.session import client, errors_as_sentences
 from frontend.style import plain
-from vise_client.schemas import LineageNode
+from vise_client.schemas.lineage import LineageNode
 
 
 def run_lineage(run_id: UUID) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import streamlit as st
 
 from frontend.style import headline, number, seconds, status_sentence, status_tone
-from vise_client.schemas import GroupMetric, RunGroup, RunState, RunSummary
+from vise_client.schemas.run_lists import GroupMetric, RunGroup
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunSummary
 
 _HERE = Path(__file__).parent
 _draw = st.components.v2.component(

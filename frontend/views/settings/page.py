@@ -11,7 +11,7 @@ from frontend.components.page import page_title
 from frontend.components.paging import cursor_buttons, page_buttons, page_number
 from frontend.session import client, errors_as_sentences
 from frontend.style import plain
-from vise_client.schemas import PasswordChange, Role, TokenCreate, UserCreate, UserUpdate, UserView
+from vise_client.schemas.accounts import PasswordChange, Role, TokenCreate, UserCreate, UserUpdate, UserView
 
 PAGE = 25
 RANKS = list(Role)

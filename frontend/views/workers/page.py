@@ -9,7 +9,7 @@ import streamlit as st
 from frontend.components.page import empty, page_title, problem
 from frontend.session import client, errors_as_sentences
 from frontend.style import age
-from vise_client.schemas import QueueView, WorkerView
+from vise_client.schemas.workers import QueueView, WorkerView
 
 SHOWN = 100
 
