@@ -10,10 +10,10 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from backend.store.runs.states.transition import HELD, LIVE
 from backend.store.tables import Run, Worker
 from vise_client.schemas import RunRef, RunState, RunStatus
 
-from .states import HELD, LIVE
 from .workers import ALIVE
 
 TRACEBACK = 1500

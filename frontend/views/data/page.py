@@ -41,7 +41,9 @@ def data_sets() -> None:
 
 def _row(one: DatasetView) -> None:
     with st.container(border=True, key=f"row-{one.id}"):
-        st.page_link("views/data/page.py", label=f"**{plain(one.name)}**", query_params={"dataset": str(one.id)})
+        st.page_link(
+            "views/data/page.py", label=f"**{plain(one.name)}**", query_params={"dataset": str(one.id)}
+        )
         marks = synthetic_badge(one.synthetic)
         if one.found is not None and one.found.warnings:
             many = len(one.found.warnings)
@@ -76,7 +78,9 @@ def collections() -> None:
         )
     for run in page.items:
         with st.container(border=True, key=f"row-{run.id}"):
-            st.page_link("views/run/page.py", label=f"**{plain(run.name)}**", query_params={"run": str(run.id)})
+            st.page_link(
+                "views/run/page.py", label=f"**{plain(run.name)}**", query_params={"run": str(run.id)}
+            )
             refused = int(run.headline.get("refused", 0))
             mark = f" :orange-badge[:material/warning: {refused:,} rejected]" if refused else ""
             st.markdown(f"{headline(run.headline)}{mark}{synthetic_badge(run.synthetic)}")
