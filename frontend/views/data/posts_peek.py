@@ -7,8 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from frontend.formatting import plain
 from frontend.session import client
-from frontend.style import plain
 from vise_client.schemas import DatasetView
 from vise_core.specs.fields import REACTIONS
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from frontend.views.run import preview as module
-from frontend.views.run.preview import MOST_BYTES, TEXT_BYTES, Preview, bytes_wanted, preview
+from frontend.views.run.file_preview import MOST_BYTES, TEXT_BYTES, Preview, bytes_wanted, preview
 
 
 def look(name: str, data: bytes, size: int | None = None) -> Preview:

@@ -8,9 +8,9 @@ import streamlit as st
 
 from frontend.charts.curves import CONFIG, Line, Look, curve_figure
 from frontend.charts.palette import is_dark
-from frontend.components.page import empty
-from frontend.session import client, errors_as_sentences
-from frontend.style import number
+from frontend.components.layout import empty
+from frontend.formatting import number
+from frontend.session import client, show_errors
 from vise_client.schemas import Curve, MetricQuery
 
 SYSTEM = "system/"
@@ -19,7 +19,7 @@ GPU_TITLES = {"utilisation_percent": "utilisation, %", "memory_bytes": "memory, 
 
 
 def run_machine(run_id: UUID) -> None:
-    with errors_as_sentences():
+    with show_errors():
         found = client().curves(MetricQuery(run_ids=[run_id], prefix=SYSTEM, points=300))
         if not found:
             empty(

@@ -12,13 +12,14 @@ import streamlit as st
 from frontend.charts.heat import heat_figure, read_heat, where_strongest
 from frontend.charts.palette import is_dark
 from frontend.charts.shares import share_bars
-from frontend.components.pictures import Drawn, drawn
-from frontend.session import client, errors_as_sentences
-from frontend.style import headline, plain, synthetic_badge
+from frontend.components.image_preview import Drawn, drawn
+from frontend.formatting import headline, plain
+from frontend.session import client, show_errors
+from frontend.style import synthetic_badge
 from vise_client.schemas import ModelView, PredictionView
 from vise_core.specs.explain import CAM_METHODS, CLASS_FREE_METHODS, ColourMap
 
-from .asking import Shown, forget_answer, picture_of
+from .requests import Shown, forget_answer, picture_of
 
 STATIC = {"displayModeBar": False}
 ACROSS = 4
@@ -94,7 +95,7 @@ def _first_picture(shown: Shown) -> bytes | None:
 def _model_answer(answer: PredictionView, truth: str | None, look: Look, may_label: bool, width: int) -> None:
     model = answer.model
     st.markdown(f"**{plain(model.name)}**{synthetic_badge(model.synthetic)}")
-    with errors_as_sentences():
+    with show_errors():
         picture = picture_of(answer)
         if answer.heat_png and answer.region and picture is not None:
             heat = read_heat(base64.b64decode(answer.heat_png))
@@ -142,7 +143,7 @@ def _feedback(answer: PredictionView, truth: str | None) -> None:
     if answer.feedback is not None:
         st.markdown(f":material/label: labelled **{plain(answer.feedback)}**; the picture is kept")
         if st.button("Take the label back", key=f"back-{answer.id}", icon=":material/undo:"):
-            with errors_as_sentences():
+            with show_errors():
                 forget_answer(answer.id, client().take_feedback_back(answer.id))
                 st.rerun()
         return
@@ -165,7 +166,7 @@ def _feedback(answer: PredictionView, truth: str | None) -> None:
             )
             given = st.form_submit_button("Keep with this label", type="primary")
         if given and label:
-            with errors_as_sentences():
+            with show_errors():
                 forget_answer(answer.id, client().give_feedback(answer.id, label))
                 st.rerun()
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from frontend.components.pictures import LONGER_SIDE, drawn
-from frontend.views.run.preview import preview
+from frontend.components.image_preview import LONGER_SIDE, drawn
+from frontend.views.run.file_preview import preview
 from vise_core.specs.images import IMAGE_KINDS, IMAGE_SUFFIXES
 
 
@@ -54,7 +54,7 @@ def test_what_is_no_image_has_a_reason() -> None:
 
 
 def test_every_suffix_has_a_preview() -> None:
-    from frontend.views.run.preview import IMAGES
+    from frontend.views.run.file_preview import IMAGES
 
     assert set(IMAGES) == IMAGE_SUFFIXES
     assert set(IMAGES.values()) == set(IMAGE_KINDS)
@@ -63,10 +63,10 @@ def test_every_suffix_has_a_preview() -> None:
 def _page(files: dict[str, bytes], broken: str) -> None:
     from uuid import UUID
 
+    from frontend.components.image_preview import by_itself
     from frontend.components.image_source import ChosenImage
-    from frontend.components.pictures import by_itself
     from frontend.views.predict import answers
-    from frontend.views.predict.asking import Shown
+    from frontend.views.predict.requests import Shown
 
     look = answers.Look(0.5, "viridis")
     for position, (name, data) in enumerate(files.items()):

@@ -4,35 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID
 
 import streamlit as st
 
-from frontend.session import client
+from frontend.components.input_ref import parse_ref, ref_text
+from frontend.session import client, current_user
 from vise_client.errors import ApiError
 from vise_client.schemas import InputCandidate
-from vise_core.specs.recipes import InputRef
 
 NONE = ""
 ASKED = 50
-
-
-def ref_text(ref: InputRef) -> str:
-    """A reference as the command line and the page's address write it."""
-    return f"dataset:{ref.dataset}" if ref.dataset else f"{ref.run}:{ref.artifact or ''}".rstrip(":")
-
-
-def ref_of(text: str) -> InputRef | None:
-    """The reference that the text means; None where it means none."""
-    origin, _, name = text.partition(":")
-    try:
-        return (
-            InputRef(dataset=UUID(name))
-            if origin == "dataset"
-            else InputRef(run=UUID(origin), artifact=name or None)
-        )
-    except ValueError:
-        return None
 
 
 @st.cache_data(ttl=5, show_spinner=False)
@@ -53,7 +34,7 @@ def choose_input(
     args: tuple[Any, ...] = (),
 ) -> str:
     """Draw the choice; returns the reference as text, empty for none. ``chosen``: what it starts with."""
-    found = _candidates(str(st.session_state["user"].id), tuple(artifacts), search)
+    found = _candidates(str(current_user().id), tuple(artifacts), search)
     labels = {ref_text(one.ref): _label(one) for one in found}
     # What is chosen stays, whatever the search finds.
     for kept in (st.session_state.get(key, NONE), chosen):
@@ -78,7 +59,7 @@ def choose_input(
 
 def changed_folder(text: str) -> None:
     """Below the choice of a data set: whether its folder still is the newest version, where it is not."""
-    ref = ref_of(text)
+    ref = parse_ref(text)
     if ref is None or ref.dataset is None:
         return
     try:
@@ -92,7 +73,7 @@ def changed_folder(text: str) -> None:
 
 def data_set_link(text: str) -> None:
     """A link to the page of the data set that the reference means."""
-    ref = ref_of(text)
+    ref = parse_ref(text)
     if ref is not None and ref.dataset is not None:
         st.page_link(
             "views/data/page.py",
@@ -113,7 +94,7 @@ def _label(one: InputCandidate) -> str:
 
 
 def _named(text: str) -> str:
-    ref = ref_of(text)
+    ref = parse_ref(text)
     try:
         if ref is not None and ref.run is not None:
             return f"{client().run(ref.run).name}: {ref.artifact}"

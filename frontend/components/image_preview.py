@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from frontend.session import errors_as_sentences
-from frontend.style import plain
+from frontend.formatting import plain
+from frontend.session import show_errors
 
-from .page import problem
+from .layout import problem
 
 LONGER_SIDE = 1024
 
@@ -44,7 +44,7 @@ def drawn(data: bytes) -> Drawn:
 def by_itself(name: str) -> Iterator[None]:
     """What is drawn of one image among several: an error in it is shown in its place, and the others stay."""
     try:
-        with errors_as_sentences():
+        with show_errors():
             yield
     except Exception as error:
         problem(f"{plain(name)} cannot be shown.", plain(f"{type(error).__name__}: {error}"[:300]))

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from frontend.charts.comparison import is_number
-from frontend.components.run_spec import text
+from frontend.formatting import value_text
 from vise_client.schemas import Comparison
 from vise_core.specs.difference import REPLICATES
 
@@ -42,7 +42,8 @@ def group_names(found: Comparison, by: str) -> list[str]:
     else:
         paths = [by] if by in columns else []
     named = [
-        ", ".join(f"{path.split('.')[-1]} {text(columns[path][i])}" for path in paths)[:120] or "all runs"
+        ", ".join(f"{path.split('.')[-1]} {value_text(columns[path][i])}" for path in paths)[:120]
+        or "all runs"
         for i in range(len(found.runs))
     ]
     several = len({run.data for run in found.runs if run.data}) > 1
@@ -97,8 +98,8 @@ def _column(values: Sequence[Any]) -> list[Any]:
     """Numbers stay numbers, so that the column sorts as numbers do."""
     if all(value is None or is_number(value) for value in values):
         return list(values)
-    return ["" if value is None else text(value) for value in values]
+    return ["" if value is None else value_text(value) for value in values]
 
 
 def _shown(value: Any) -> str:
-    return "" if value is None else text(value)
+    return "" if value is None else value_text(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend.style import plain
+from frontend.formatting import plain
 from vise_client.schemas import DatasetReadView, RunView
 
 

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from uuid import UUID
 
-from frontend.components.data_task import proposed_task, task_in_address
+from frontend.components.survey_task import proposed_task, task_in_address
 from vise_client.schemas import DatasetView
 from vise_core.specs.data import SurveyResult
 from vise_core.specs.evaluate import EvaluateSpec

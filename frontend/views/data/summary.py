@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from frontend.components.estimate import size
+from frontend.formatting import size
 from vise_client.schemas import DatasetVersionView, DatasetView, RunState
 from vise_core.specs.data import SurveyResult
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend.session import client, errors_as_sentences
+from frontend.session import client, show_errors
 from vise_client.schemas import DatasetUpdate, DatasetView
 
 
@@ -20,6 +20,6 @@ def about(one: DatasetView) -> None:
             if not name.strip():
                 st.error("A data set needs a name.")
                 return
-            with errors_as_sentences():
+            with show_errors():
                 client().update_dataset(one.id, DatasetUpdate(name=name.strip(), description=description))
                 st.rerun()

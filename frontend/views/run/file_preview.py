@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 from PIL import Image
 
-from frontend.components.pictures import drawn
+from frontend.components.image_preview import drawn
 from vise_core.specs.images import image_kind
 
 MOST_BYTES = 8 * 2**20

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from frontend.session import client, errors_as_sentences
+from frontend.session import client, show_errors
 from vise_client.schemas import (
     BulkRequest,
     MetricRule,
@@ -116,7 +116,7 @@ def column_chooser(look: RunLook, words: Vocabulary) -> RunLook:
 
 def saved_views(look: RunLook, *, may_share: bool) -> RunLook | None:
     """Open, keep, change and forget views. Returns the look of the view that was opened."""
-    with errors_as_sentences():
+    with show_errors():
         views = client().views()
         opened = None
         if not views:
@@ -196,7 +196,7 @@ def bulk_bar(chosen: Sequence[str]) -> bool:
                 return True
         if action is None:
             return False
-        with errors_as_sentences():
+        with show_errors():
             sent = tags if action in ("tag", "untag") else []
             outcomes = client().bulk(BulkRequest.model_validate({"ids": ids, "action": action, "tags": sent}))
             st.session_state["bulk-told"] = (action, [o.model_dump() for o in outcomes])
@@ -225,7 +225,7 @@ def tell_outcomes() -> None:
 def _run_ids(chosen: Sequence[str]) -> list[str]:
     """Of a chosen group, all its runs."""
     found: dict[str, Any] = {}
-    with errors_as_sentences():
+    with show_errors():
         for key in chosen:
             if not key.startswith("group:"):
                 found[key] = None

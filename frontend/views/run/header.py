@@ -7,12 +7,13 @@ from uuid import UUID
 
 import streamlit as st
 
-from frontend.components.page import page_title
+from frontend.components.layout import page_title
 from frontend.components.run_rows import run_rows
-from frontend.session import client, errors_as_sentences, may_edit
-from frontend.style import number, plain, seconds, status_badge, status_sentence, synthetic_badge
-from frontend.views.run.about import run_about
-from frontend.views.run.data import run_data
+from frontend.formatting import duration, number, plain
+from frontend.session import can_edit, client, show_errors
+from frontend.style import status_badge, status_sentence, synthetic_badge
+from frontend.views.run.datasets import run_data
+from frontend.views.run.notes import run_about
 from vise_client.schemas import RunClone, RunState, RunView
 
 MOST_STEPS = 30
@@ -21,7 +22,7 @@ GOING = (RunState.running, RunState.pausing, RunState.cancelling)
 
 def run_head(run_id: UUID, drawn: RunState) -> None:
     """Asked anew while the run is not over; when it is, the whole page is drawn again (``drawn``: as it was)."""
-    with errors_as_sentences():
+    with show_errors():
         run = client().run(run_id)
         if run.state.final and not drawn.final:
             st.rerun()
@@ -39,7 +40,7 @@ def run_head(run_id: UUID, drawn: RunState) -> None:
                 icon=":material/pause_circle:",
             )
         progress(run)
-        editable = may_edit(st.session_state["user"])
+        editable = can_edit()
         if editable:
             actions(run)
         run_about(run, editable=editable)
@@ -84,7 +85,7 @@ def progress(run: RunView) -> None:
         return
     text = f"{what}: {told.done:,.0f} of {told.total:,.0f} {plain(told.unit)}"
     if told.seconds_left is not None and run.state is RunState.running:
-        text += f" · about {seconds(told.seconds_left)} left at this pace"
+        text += f" · about {duration(told.seconds_left)} left at this pace"
     st.progress(min(1.0, told.done / told.total), text=text)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 import yaml
 
-from frontend.style import plain
-from frontend.views.run.data import data_link
+from frontend.formatting import plain, value_text
+from frontend.views.run.datasets import data_link
 from vise_client.schemas import RunView
 from vise_core.specs.difference import difference, nearest_preset, preset_specs
 from vise_core.specs.stages import STAGES
@@ -57,7 +57,7 @@ def _difference(stage: str, spec: dict[str, Any]) -> None:
         st.markdown(f":material/check: Not one field differs from **{base}**.")
         return
     st.dataframe(
-        [{"field": c.path, base: text(c.base), "this run": text(c.value)} for c in changed],
+        [{"field": c.path, base: value_text(c.base), "this run": value_text(c.value)} for c in changed],
         hide_index=True,
     )
 
@@ -77,14 +77,3 @@ def _provenance(told: dict[str, Any]) -> None:
         [{"what": name, "value": str(value)} for name, value in rows.items()],
         hide_index=True,
     )
-
-
-def text(value: Any) -> str:
-    """A value of a spec as a table shows it; nothing where there is no such field."""
-    if value is None:
-        return "none"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list):
-        return ", ".join(map(text, value))
-    return str(value)

@@ -6,27 +6,18 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from frontend.style import seconds
+from frontend.formatting import duration, size
 from vise_client.schemas import LaunchCheck
 from vise_core.specs.estimate import Estimate
-
-
-def size(count: float) -> str:
-    """Bytes as people say them: 512 B, 1.4 GiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
 
 
 def estimate_lines(found: Estimate) -> list[str]:
     """Markdown lines: work, time, memory, disk."""
     lines = [f"**Work** {found.work}"] if found.work else []
     for time in found.time:
-        spread = f", {seconds(time.least)} to {seconds(time.most)}" if len(time.runs) > 1 else ""
+        spread = f", {duration(time.least)} to {duration(time.most)}" if len(time.runs) > 1 else ""
         lines.append(
-            f"**Time** about {seconds(time.seconds)} on {time.device} :gray[({found.time_note}{spread})]"
+            f"**Time** about {duration(time.seconds)} on {time.device} :gray[({found.time_note}{spread})]"
         )
     if not found.time:
         lines.append(f"**Time** {found.time_note}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from frontend.formatting import plain
 from frontend.session import client
-from frontend.style import plain
 from vise_client.schemas import RunUpdate, RunView
 
 

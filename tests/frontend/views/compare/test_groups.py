@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from frontend.views.compare.runs import ALONE, REPEATED, group_names
+from frontend.views.compare.groups import ALONE, REPEATED, group_names
 from vise_client.schemas import ComparedRun, Comparison, Parameter, RunState
 
 
