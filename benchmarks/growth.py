@@ -34,7 +34,7 @@ from backend.store.database import connect
 from benchmarks.tracking_mlflow import held_run
 from benchmarks.tracking_pages import fill_database, running, time_calls
 from vise_client.client import ViseClient
-from vise_client.schemas import MetricQuery
+from vise_client.schemas.metrics import MetricQuery
 from worker.reporter import StoreReporter
 
 from .memory import own_peak_bytes, peak_bytes

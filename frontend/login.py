@@ -11,7 +11,7 @@ from frontend.components.layout import page_title
 from frontend.session import client
 from frontend.settings import COOKIE
 from vise_client.errors import NotSignedIn, Unreachable
-from vise_client.schemas import UserView
+from vise_client.schemas.accounts import UserView
 
 FAILURES = {
     "failed": "Sign-in failed: the e-mail, the password or the link is wrong, or the link was used already.",

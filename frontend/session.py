@@ -11,7 +11,8 @@ import streamlit as st
 from frontend.settings import COOKIE, api_url
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError, NotSignedIn
-from vise_client.schemas import Role, StageView, UserView
+from vise_client.schemas.accounts import Role, UserView
+from vise_client.schemas.launch import StageView
 
 BROKEN = "page-broken"
 """Key of the box in place of a page that raised an exception; the browser tests look for it."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from frontend.formatting import duration
-from vise_client.schemas import RunState, RunSummary
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunSummary
 
 LOGO = str(Path(__file__).parent / "static" / "logo.svg")
 ICON = str(Path(__file__).parent / "static" / "icon.svg")

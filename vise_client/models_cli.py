@@ -97,7 +97,7 @@ def add(
     from vise_core.specs.recipes import InputRef
 
     from .login import connect
-    from .schemas import RunCreate
+    from .schemas.launch import RunCreate
 
     with connect() as vise:
         place = below_data_root(file)
@@ -178,7 +178,7 @@ def data_set_of(vise: ViseClient, folder: str) -> Any:
     """Id of the data set of a folder below the data root; registered, or rescanned where another file has come into
     the folder, if the user is an admin."""
     from .errors import ApiError
-    from .schemas import DatasetCreate
+    from .schemas.datasets import DatasetCreate
 
     for dataset in vise.datasets():
         if dataset.folder is not None and PurePosixPath(dataset.folder) == PurePosixPath(folder):

@@ -26,7 +26,7 @@ from backend.store.registry import artifacts, dataset_versions, datasets, folder
 from backend.store.runs import states
 from backend.store.runs.states import Claim
 from backend.store.tables import Upload
-from vise_client.schemas import RunState
+from vise_client.schemas.run_states import RunState
 from vise_core import listing
 from vise_core.errors import ViseError
 from vise_core.specs.recipes import InputRef

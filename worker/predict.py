@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.registry import artifacts
 from backend.store.serving import engagement, predictions, uploads
-from vise_client.schemas import EngagementAnswer
+from vise_client.schemas.engagement import EngagementAnswer
 from vise_core.errors import BadInput
 
 from .batches import Batches

@@ -20,7 +20,7 @@ from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
 from backend.store.registry import artifacts, dataset_versions
 from backend.store.runs import logs, states
-from vise_client.schemas import Progress
+from vise_client.schemas.runs import Progress
 from vise_core.board import Board
 from vise_core.hashing import file_sha256, tree_manifest
 

@@ -11,7 +11,7 @@ from frontend.charts.shares import share_bars
 from frontend.formatting import plain
 from frontend.session import client
 from frontend.style import synthetic_badge
-from vise_client.schemas import EngagementModel, EngagementView, ExpectedCluster
+from vise_client.schemas.engagement import EngagementModel, EngagementView, ExpectedCluster
 
 from .image_source import ChosenImage
 from .layout import empty

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from vise_client.schemas import DatasetView
+from vise_client.schemas.datasets import DatasetView
 
 
 def proposed_task(one: DatasetView) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from skimage import data
 from skimage import io as skio
 
 from vise_client.client import ViseClient
-from vise_client.schemas import ModelCreate, ModelView
+from vise_client.schemas.models import ModelCreate, ModelView
 from vise_core.posts.sample import generate_evaluation_image
 from vise_core.specs.posts import EMOTIONS, REACTIONS
 from vise_core.specs.tasks import CsvTask

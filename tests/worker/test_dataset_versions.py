@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from backend.store.registry import dataset_versions, datasets, folders
-from vise_client.schemas import DatasetCreate, DatasetVersionView, RunState
+from vise_client.schemas.datasets import DatasetCreate, DatasetVersionView
+from vise_client.schemas.run_states import RunState
 from vise_core.hashing import tree_sha256
 
 

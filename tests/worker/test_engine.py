@@ -6,7 +6,7 @@ import time
 import redis
 
 from backend.store.runs import states
-from vise_client.schemas import RunState
+from vise_client.schemas.run_states import RunState
 
 EXPECTED = sorted(
     [("count", n, float(n)) for n in range(40)] + [("square", n, float(n * n)) for n in range(40)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import stages
 
-from vise_client.schemas import RunState
+from vise_client.schemas.run_states import RunState
 from vise_core.hashing import file_sha256
 from vise_core.reporter import LocalReporter
 

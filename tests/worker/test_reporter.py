@@ -12,7 +12,7 @@ from backend.store.database import connect, migrate, session_factory
 from backend.store.registry.storage import Storage
 from backend.store.runs import runs, states
 from backend.store.tables import MetricPoint
-from vise_client.schemas import RunCreate
+from vise_client.schemas.launch import RunCreate
 from worker import reporter as module
 from worker.context import Context
 from worker.reporter import StoreReporter

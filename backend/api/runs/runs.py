@@ -15,29 +15,22 @@ from backend.store.runs.compare import compare
 from backend.store.runs.lineage import lineage
 from backend.store.runs.listing import RunFilter
 from backend.store.runs.query import vocabulary
-from vise_client.schemas import (
-    ArtifactView,
+from vise_client.schemas.artifacts import ArtifactView
+from vise_client.schemas.comparison import CompareQuery, Comparison
+from vise_client.schemas.launch import RecipeCreate, RunClone, RunCreate, SweepCreate
+from vise_client.schemas.lineage import Lineage
+from vise_client.schemas.metrics import Curve, MetricQuery
+from vise_client.schemas.run_lists import GroupPage, Vocabulary
+from vise_client.schemas.run_states import RunKind, RunState
+from vise_client.schemas.runs import (
     BulkOutcome,
     BulkRequest,
-    CompareQuery,
-    Comparison,
-    Curve,
     EventView,
-    GroupPage,
-    Lineage,
     LogLevel,
     LogLine,
-    MetricQuery,
-    RecipeCreate,
-    RunClone,
-    RunCreate,
-    RunKind,
     RunPage,
-    RunState,
     RunUpdate,
     RunView,
-    SweepCreate,
-    Vocabulary,
 )
 
 router = APIRouter(tags=["runs"])

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.tables import Run
-from vise_client.schemas import BulkOutcome, BulkRequest
+from vise_client.schemas.runs import BulkOutcome, BulkRequest
 
 from . import runs, states
 

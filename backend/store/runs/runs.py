@@ -15,16 +15,10 @@ from backend.store.metrics import points as metrics
 from backend.store.metrics.marks import wire_number
 from backend.store.registry import dataset_reads
 from backend.store.tables import Artifact, Dataset, MetricLatest, Model, Run, RunEvent, Upload, User
-from vise_client.schemas import (
-    ArtifactView,
-    EventView,
-    RecipeCreate,
-    RunClone,
-    RunCreate,
-    RunState,
-    RunView,
-    SweepCreate,
-)
+from vise_client.schemas.artifacts import ArtifactView
+from vise_client.schemas.launch import RecipeCreate, RunClone, RunCreate, SweepCreate
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import EventView, RunView
 from vise_core.specs.base import Spec
 from vise_core.specs.data import FetchSpec
 from vise_core.specs.evaluate import EvaluateSpec

@@ -21,7 +21,8 @@ from backend.store.metrics import summaries
 from backend.store.registry import dataset_versions
 from backend.store.registry import models as registry
 from backend.store.tables import Outbox, Run, RunEvent
-from vise_client.schemas import Progress, RunState
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import Progress
 from vise_core.errors import ViseError
 from vise_core.names import storable
 

@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.store.tables import Run, Worker
-from vise_client.schemas import RunRef, RunState, RunStatus
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunRef, RunStatus
 
 from .states import HELD, LIVE
 from .workers import ALIVE

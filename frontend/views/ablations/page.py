@@ -13,7 +13,8 @@ from frontend.components.table import Cell, show_table
 from frontend.formatting import plain
 from frontend.session import can_edit, client, query_id, show_errors
 from frontend.style import synthetic_badge
-from vise_client.schemas import AblationCreate, AblationPoint, AblationView, RunState
+from vise_client.schemas.ablations import AblationCreate, AblationPoint, AblationView
+from vise_client.schemas.run_states import RunState
 from vise_core.report import OurFigure
 from vise_core.specs.ablation_kinds import ABLATION_KINDS, Kind
 from vise_core.specs.tasks import METRICS

@@ -20,7 +20,7 @@ from frontend.session import can_edit, client, show_errors
 from frontend.style import synthetic_badge
 from frontend.views.clusters.rows import STATIC, UNITS, cluster_detail, cluster_rows
 from vise_client.client import ViseClient
-from vise_client.schemas import ClusterKind, ClusterPage, ClusterPoints, ExplorerView
+from vise_client.schemas.clusters import ClusterKind, ClusterPage, ClusterPoints, ExplorerView
 from vise_core.specs.engagement import LabelAgreement, LabelSpread
 
 PAGE = 20

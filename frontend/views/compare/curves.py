@@ -13,7 +13,8 @@ from frontend.components.curve_controls import look_controls, metric_controls
 from frontend.components.layout import empty
 from frontend.session import client, show_errors
 from frontend.views.compare.groups import ALONE, group_names, names
-from vise_client.schemas import Comparison, Curve, MetricQuery
+from vise_client.schemas.comparison import Comparison
+from vise_client.schemas.metrics import Curve, MetricQuery
 
 ALL_POINTS = 6_000
 """Of one chart, shared by its lines: more would be slower to draw than they could be told apart."""

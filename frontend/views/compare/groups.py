@@ -9,7 +9,7 @@ import streamlit as st
 
 from frontend.charts.comparison import is_number
 from frontend.formatting import value_text
-from vise_client.schemas import Comparison
+from vise_client.schemas.comparison import Comparison
 from vise_core.specs.difference import REPLICATES
 
 AS_COLUMNS = 6

@@ -15,7 +15,7 @@ from frontend.session import client, show_errors
 from frontend.style import synthetic_badge
 from frontend.views.compare.curves import compare_curves
 from frontend.views.compare.groups import differing, group_names, group_options, names, table
-from vise_client.schemas import CompareQuery, Comparison
+from vise_client.schemas.comparison import CompareQuery, Comparison
 
 MOST = 100
 # Axes of parallel coordinates before anybody has chosen.

@@ -6,7 +6,7 @@ import streamlit as st
 
 from frontend.session import client, is_admin
 from frontend.views.data.summary import KINDS
-from vise_client.schemas import DatasetCreate, DatasetFromUrl, DatasetView
+from vise_client.schemas.datasets import DatasetCreate, DatasetFromUrl, DatasetView
 
 # The pages' server holds an upload in memory on its way; larger ones go to the API.
 UPLOAD_MIB = 1024

@@ -16,7 +16,7 @@ from frontend.views.data.posts_peek import posts_peek
 from frontend.views.data.runs import data_runs, remove_button
 from frontend.views.data.summary import counts, kind_and_marks
 from frontend.views.data.versions import data_versions, folder_changes
-from vise_client.schemas import DatasetView
+from vise_client.schemas.datasets import DatasetView
 from vise_core.specs.data import SurveyResult
 
 

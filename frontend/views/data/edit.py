@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.session import client, show_errors
-from vise_client.schemas import DatasetUpdate, DatasetView
+from vise_client.schemas.datasets import DatasetUpdate, DatasetView
 
 
 def about(one: DatasetView) -> None:

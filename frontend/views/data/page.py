@@ -12,7 +12,7 @@ from frontend.style import synthetic_badge
 from frontend.views.data.add import add_data_set
 from frontend.views.data.data_set import data_set
 from frontend.views.data.summary import counts, kind_and_marks
-from vise_client.schemas import DatasetView
+from vise_client.schemas.datasets import DatasetView
 
 PAGE = 20
 # Stages whose runs make data of their own.

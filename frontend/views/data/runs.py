@@ -10,7 +10,8 @@ from frontend.components.layout import empty
 from frontend.formatting import plain
 from frontend.session import client, show_errors
 from frontend.style import badge
-from vise_client.schemas import DatasetUsage, DatasetUse, DatasetView, RunState
+from vise_client.schemas.datasets import DatasetUsage, DatasetUse, DatasetView
+from vise_client.schemas.run_states import RunState
 
 PAGE = 10
 NEWEST = 5

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from frontend.formatting import size
-from vise_client.schemas import DatasetVersionView, DatasetView, RunState
+from vise_client.schemas.datasets import DatasetVersionView, DatasetView
+from vise_client.schemas.run_states import RunState
 from vise_core.specs.data import SurveyResult
 
 KINDS = {"images": "Labelled images", "posts": "Posts", "weights": "Weights"}

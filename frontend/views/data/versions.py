@@ -8,7 +8,8 @@ from frontend.formatting import plain, size
 from frontend.session import client, show_errors
 from frontend.style import badge
 from frontend.views.data.summary import version_counts
-from vise_client.schemas import DatasetVersionView, DatasetView, RunState
+from vise_client.schemas.datasets import DatasetVersionView, DatasetView
+from vise_client.schemas.run_states import RunState
 
 SHOWN = 5
 EVERY = 3

@@ -10,7 +10,9 @@ from frontend.components.layout import empty, page_title, problem
 from frontend.components.run_rows import run_lines, run_row, run_rows
 from frontend.navigation import PAGES
 from frontend.session import can_edit, client, show_errors
-from vise_client.schemas import RecipeCreate, RunState, RunSummary
+from vise_client.schemas.launch import RecipeCreate
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunSummary
 
 GOING = [s.value for s in RunState if not s.final]
 SAMPLE = "sample"

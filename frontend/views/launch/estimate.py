@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from frontend.formatting import duration, size
-from vise_client.schemas import LaunchCheck
+from vise_client.schemas.launch import LaunchCheck
 from vise_core.specs.estimate import Estimate
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from frontend.components.input_ref import parse_ref, ref_text
 from frontend.session import client, current_user
 from vise_client.errors import ApiError
-from vise_client.schemas import InputCandidate
+from vise_client.schemas.launch import InputCandidate
 
 NONE = ""
 ASKED = 50

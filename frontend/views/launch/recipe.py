@@ -15,7 +15,8 @@ from frontend.views.launch.draft import cloned
 from frontend.views.launch.estimate import ask_for
 from frontend.views.launch.inputs import changed_folder, choose_input
 from frontend.views.launch.stage import say_started
-from vise_client.schemas import RecipeCreate, RunView
+from vise_client.schemas.launch import RecipeCreate
+from vise_client.schemas.runs import RunView
 from vise_core.specs.recipes import RecipeSpec, given_artifacts, possible_steps
 
 

@@ -26,7 +26,8 @@ from frontend.views.launch.estimate import show_check
 from frontend.views.launch.inputs import choose_input, data_set_link
 from frontend.views.launch.spec_form import Places, spec_form
 from frontend.views.launch.spec_schema import completed, parsed, scalar_paths, without_defaults, written
-from vise_client.schemas import LaunchCheck, RunCreate, RunView, StageDraft, StageView, SweepCreate
+from vise_client.schemas.launch import LaunchCheck, RunCreate, StageDraft, StageView, SweepCreate
+from vise_client.schemas.runs import RunView
 from vise_core.specs.recipes import SweepSpec
 
 YAML_ERROR = "launch.yaml-error"

@@ -12,7 +12,7 @@ from frontend.formatting import headline, plain, size
 from frontend.session import can_edit, client, current_user, is_admin, query_id, show_errors
 from frontend.style import synthetic_badge
 from vise_client.errors import ApiError
-from vise_client.schemas import ModelCardView, ModelCreate, ModelUpdate, ModelView
+from vise_client.schemas.models import ModelCardView, ModelCreate, ModelUpdate, ModelView
 
 PAGE = 20
 MOST_COMPARED = 6

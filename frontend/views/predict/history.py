@@ -14,7 +14,8 @@ from frontend.components.layout import empty
 from frontend.formatting import age, plain
 from frontend.session import client
 from frontend.style import synthetic_badge
-from vise_client.schemas import ModelView, PredictionSummary
+from vise_client.schemas.models import ModelView
+from vise_client.schemas.predictions import PredictionSummary
 from vise_core.specs.explain import CAM_METHODS
 
 from .requests import forget_answer

@@ -19,7 +19,8 @@ from frontend.views.predict.api_calls import TOKEN, Question, curl_call, python_
 from frontend.views.predict.history import batch_of_address, history, labelled_set
 from frontend.views.predict.requests import Shown, Wish, ask_all, of_batch
 from frontend.views.predict.results import Look, answers_of_image
-from vise_client.schemas import ModelView, PredictionView
+from vise_client.schemas.models import ModelView
+from vise_client.schemas.predictions import PredictionView
 from vise_core.specs.explain import CAM_METHODS, COLOUR_MAP, COLOUR_MAPS, PredictOptions
 
 VIEWS = ("Ask", "History", "Labelled set")

@@ -13,7 +13,8 @@ import streamlit as st
 from frontend.components.image_source import ChosenImage
 from frontend.session import client
 from vise_client.errors import ApiError, ClientError
-from vise_client.schemas import ModelView, PredictionView
+from vise_client.schemas.models import ModelView
+from vise_client.schemas.predictions import PredictionView
 from vise_core.specs.explain import CamMethod
 
 AT_ONCE = 4

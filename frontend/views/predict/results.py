@@ -16,7 +16,8 @@ from frontend.components.image_preview import Drawn, drawn
 from frontend.formatting import headline, plain
 from frontend.session import client, show_errors
 from frontend.style import synthetic_badge
-from vise_client.schemas import ModelView, PredictionView
+from vise_client.schemas.models import ModelView
+from vise_client.schemas.predictions import PredictionView
 from vise_core.specs.explain import CAM_METHODS, CLASS_FREE_METHODS, ColourMap
 
 from .requests import Shown, forget_answer, picture_of

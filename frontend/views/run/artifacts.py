@@ -10,7 +10,7 @@ from frontend.components.layout import empty
 from frontend.formatting import size
 from frontend.session import client, show_errors
 from frontend.views.run.file_preview import Preview, bytes_wanted, preview
-from vise_client.schemas import ArtifactFile, ArtifactView
+from vise_client.schemas.artifacts import ArtifactFile, ArtifactView
 
 MOST_FILES = 500
 

@@ -13,7 +13,7 @@ from frontend.components.curve_controls import by_prefix, look_controls, metric_
 from frontend.components.layout import empty
 from frontend.formatting import number
 from frontend.session import client, show_errors
-from vise_client.schemas import Curve, MetricQuery
+from vise_client.schemas.metrics import Curve, MetricQuery
 
 POINTS = 400
 AT_FIRST = 8

@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.formatting import plain
-from vise_client.schemas import DatasetReadView, RunView
+from vise_client.schemas.datasets import DatasetReadView
+from vise_client.schemas.runs import RunView
 
 
 def run_data(run: RunView) -> None:

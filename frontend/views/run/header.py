@@ -14,7 +14,9 @@ from frontend.session import can_edit, client, show_errors
 from frontend.style import status_badge, status_sentence, synthetic_badge
 from frontend.views.run.datasets import run_data
 from frontend.views.run.notes import run_about
-from vise_client.schemas import RunClone, RunState, RunView
+from vise_client.schemas.launch import RunClone
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunView
 
 MOST_STEPS = 30
 GOING = (RunState.running, RunState.pausing, RunState.cancelling)

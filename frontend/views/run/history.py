@@ -9,7 +9,8 @@ import streamlit as st
 from frontend.formatting import duration, plain
 from frontend.session import client, show_errors
 from frontend.style import badge
-from vise_client.schemas import RunState, RunView
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunView
 
 
 def run_history(run: RunView) -> None:

@@ -8,7 +8,8 @@ import streamlit as st
 
 from frontend.components.input_ref import ref_text
 from frontend.session import can_edit, client
-from vise_client.schemas import ArtifactView, RunView
+from vise_client.schemas.artifacts import ArtifactView
+from vise_client.schemas.runs import RunView
 from vise_core.specs.integrity import CHECKS
 
 ORDER = ("failed", "warning", "ok", "not_run")

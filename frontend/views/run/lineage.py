@@ -11,7 +11,7 @@ from frontend.components.layout import empty
 from frontend.formatting import plain
 from frontend.navigation import PAGES
 from frontend.session import client, show_errors
-from vise_client.schemas import LineageNode
+from vise_client.schemas.lineage import LineageNode
 
 
 def run_lineage(run_id: UUID) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from frontend.components.layout import empty
 from frontend.session import client, show_errors
-from vise_client.schemas import LogLevel, LogLine, RunView
+from vise_client.schemas.runs import LogLevel, LogLine, RunView
 
 LINES = 300
 LEVELS: dict[str, LogLevel | None] = {"All": None, "Warnings": "warning", "Errors": "error"}

@@ -6,7 +6,7 @@ import streamlit as st
 
 from frontend.formatting import plain
 from frontend.session import client
-from vise_client.schemas import RunUpdate, RunView
+from vise_client.schemas.runs import RunUpdate, RunView
 
 
 def run_about(run: RunView, *, editable: bool) -> None:

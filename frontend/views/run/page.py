@@ -18,7 +18,7 @@ from frontend.views.run.resources import run_machine
 from frontend.views.run.result import run_result
 from frontend.views.run.spec import run_spec
 from vise_client.errors import ClientError
-from vise_client.schemas import RunView
+from vise_client.schemas.runs import RunView
 
 Part = Callable[[RunView], None]
 

@@ -11,7 +11,7 @@ from frontend.charts.palette import is_dark
 from frontend.components.layout import empty
 from frontend.formatting import number
 from frontend.session import client, show_errors
-from vise_client.schemas import Curve, MetricQuery
+from vise_client.schemas.metrics import Curve, MetricQuery
 
 SYSTEM = "system/"
 TITLES = {"cpu_percent": "CPU, % of one core", "memory_bytes": "Memory, GiB"}

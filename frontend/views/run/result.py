@@ -12,7 +12,8 @@ from frontend.components.layout import empty
 from frontend.session import can_edit, client, show_errors
 from frontend.views.run.ingest import run_ingest
 from frontend.views.run.integrity import run_integrity
-from vise_client.schemas import ModelCreate, RunView
+from vise_client.schemas.models import ModelCreate
+from vise_client.schemas.runs import RunView
 from vise_core.specs.evaluate import SETUPS
 from vise_core.specs.integrity import CHECKS
 from vise_core.specs.tasks import METRICS

@@ -8,15 +8,9 @@ from typing import Any, get_args
 import streamlit as st
 
 from frontend.session import client, show_errors
-from vise_client.schemas import (
-    BulkRequest,
-    MetricRule,
-    RunLook,
-    SavedViewCreate,
-    SavedViewUpdate,
-    SavedViewView,
-    Vocabulary,
-)
+from vise_client.schemas.metrics import MetricRule
+from vise_client.schemas.run_lists import RunLook, SavedViewCreate, SavedViewUpdate, SavedViewView, Vocabulary
+from vise_client.schemas.runs import BulkRequest
 
 DEFAULT = ("status", "stage", "created", "duration", "result")
 DEFAULT_GROUPED = ("status", "stage", "runs", "created")

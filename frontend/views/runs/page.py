@@ -22,7 +22,8 @@ from frontend.views.runs.list_state import (
 from frontend.views.runs.query_box import query_box
 from frontend.views.runs.run_table import group_data, run_data, run_table
 from vise_client.client import ViseClient
-from vise_client.schemas import RunLook, RunUpdate, Vocabulary
+from vise_client.schemas.run_lists import RunLook, Vocabulary
+from vise_client.schemas.runs import RunUpdate
 
 PAGE = 25
 

@@ -12,7 +12,9 @@ import streamlit as st
 
 from frontend.formatting import duration, headline, number
 from frontend.style import status_sentence, status_tone
-from vise_client.schemas import GroupMetric, RunGroup, RunState, RunSummary
+from vise_client.schemas.run_lists import GroupMetric, RunGroup
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunSummary
 
 _HERE = Path(__file__).parent
 _draw = st.components.v2.component(

@@ -11,7 +11,7 @@ from frontend.components.layout import page_title
 from frontend.components.paging import cursor_buttons, page_buttons, page_number
 from frontend.formatting import plain
 from frontend.session import client, current_user, is_admin, show_errors
-from vise_client.schemas import PasswordChange, Role, TokenCreate, UserCreate, UserUpdate, UserView
+from vise_client.schemas.accounts import PasswordChange, Role, TokenCreate, UserCreate, UserUpdate, UserView
 
 PAGE = 25
 RANKS = list(Role)

@@ -9,7 +9,7 @@ import streamlit as st
 from frontend.components.layout import empty, page_title, problem
 from frontend.formatting import age
 from frontend.session import client, show_errors
-from vise_client.schemas import QueueView, WorkerView
+from vise_client.schemas.workers import QueueView, WorkerView
 
 SHOWN = 100
 

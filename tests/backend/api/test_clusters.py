@@ -19,7 +19,8 @@ from backend.store.database import connect, session_factory
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
 from backend.store.runs import runs, states
-from vise_client.schemas import RunCreate, RunState
+from vise_client.schemas.launch import RunCreate
+from vise_client.schemas.run_states import RunState
 from vise_core.engagement.explore.files import COMMENTS, REACTION_ROWS
 from vise_core.specs.posts import REACTIONS
 

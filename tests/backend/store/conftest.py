@@ -4,7 +4,7 @@ import pytest
 
 from backend.store.database import connect, migrate, session_factory
 from backend.store.runs import runs, states
-from vise_client.schemas import RunCreate
+from vise_client.schemas.launch import RunCreate
 
 
 @pytest.fixture

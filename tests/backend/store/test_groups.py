@@ -16,7 +16,7 @@ from backend.store.runs import runs, states
 from backend.store.runs.groups import list_groups
 from backend.store.runs.listing import RunFilter
 from backend.store.tables import MetricLatest
-from vise_client.schemas import RunCreate, SweepCreate
+from vise_client.schemas.launch import RunCreate, SweepCreate
 from vise_core.specs.recipes import InputRef
 
 from .desk import NOW, add_run

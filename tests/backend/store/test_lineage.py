@@ -10,7 +10,8 @@ from backend.store.runs import lineage as module
 from backend.store.runs import runs
 from backend.store.runs.lineage import lineage
 from backend.store.tables import Artifact, Dataset, Model
-from vise_client.schemas import Lineage, RecipeCreate, RunCreate
+from vise_client.schemas.launch import RecipeCreate, RunCreate
+from vise_client.schemas.lineage import Lineage
 
 SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
 

@@ -9,7 +9,7 @@ from backend.store.errors import StaleToken
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
 from backend.store.runs import runs, states
-from vise_client.schemas import MetricQuery
+from vise_client.schemas.metrics import MetricQuery
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

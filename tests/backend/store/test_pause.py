@@ -7,7 +7,8 @@ import pytest
 from backend.store.database import connect, migrate, session_factory
 from backend.store.errors import Conflict
 from backend.store.runs import runs, states
-from vise_client.schemas import RecipeCreate, RunCreate, RunState
+from vise_client.schemas.launch import RecipeCreate, RunCreate
+from vise_client.schemas.run_states import RunState
 
 SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
 

@@ -15,7 +15,7 @@ from backend.store.errors import in_words
 from backend.store.runs import logs, reconcile, runs, states, workers
 from backend.store.runs.listing import RunFilter, list_runs
 from backend.store.tables import Run
-from vise_client.schemas import RunStatus
+from vise_client.schemas.runs import RunStatus
 
 from .desk import add_run
 

@@ -65,17 +65,17 @@ def _page(files: dict[str, bytes], broken: str) -> None:
 
     from frontend.components.image_preview import by_itself
     from frontend.components.image_source import ChosenImage
-    from frontend.views.predict import answers
+    from frontend.views.predict import results
     from frontend.views.predict.requests import Shown
 
-    look = answers.Look(0.5, "viridis")
+    look = results.Look(0.5, "viridis")
     for position, (name, data) in enumerate(files.items()):
         told = f"answer about {name}"
         shown = Shown(position, name, None, {UUID(int=position): told}, ChosenImage(name, data))
         if name == broken:
             shown.answers = None  # type: ignore[assignment]
         with by_itself(name):
-            answers.answers_of_image(shown, {}, look, may_label=True)
+            results.answers_of_image(shown, {}, look, may_label=True)
 
 
 def test_one_image_of_a_batch_fails_by_itself() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from frontend.components.survey_task import proposed_task, task_in_address
-from vise_client.schemas import DatasetView
+from vise_client.schemas.datasets import DatasetView
 from vise_core.specs.data import SurveyResult
 from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.specs.tasks import CsvTask, FolderTask, Task

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from frontend.views.compare.groups import ALONE, REPEATED, group_names
-from vise_client.schemas import ComparedRun, Comparison, Parameter, RunState
+from vise_client.schemas.comparison import ComparedRun, Comparison, Parameter
+from vise_client.schemas.run_states import RunState
 
 
 def comparison(data: list[str], lrs: list[float]) -> Comparison:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from frontend.views.run import preview as module
+from frontend.views.run import file_preview as module
 from frontend.views.run.file_preview import MOST_BYTES, TEXT_BYTES, Preview, bytes_wanted, preview
 
 

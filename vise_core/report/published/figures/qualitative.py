@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from pathlib import Path
 
 from vise_core.errors import BadInput
 from vise_core.specs.base import Record
 
-from .tables import read_yaml
+from ..tables import read_yaml
 
 QUALITATIVE = ("figure7", "figure8")
 _ANSWER = re.compile(r"(?P<predicted>\w+) \((?P<probability>\d\.\d\d)\)")
@@ -48,7 +49,7 @@ def published_qualitative(figure: str) -> PublishedQualitative:
     """``figure7`` or ``figure8``. Raises BadInput for another name, and for an answer not as the paper prints them."""
     if figure not in QUALITATIVE:
         raise BadInput(f"no published predictions in {figure!r}; one of {', '.join(QUALITATIVE)}")
-    content = read_yaml("qualitative.yaml")[figure]
+    content = read_yaml(Path(__file__).with_name("qualitative.yaml"))[figure]
     rows = tuple(
         PublishedExample(
             label=row["label"], answers=tuple(_answer(one, row["label"]) for one in row["answers"])

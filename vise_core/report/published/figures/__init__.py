@@ -1,14 +1,15 @@
-"""The numbers of Figures 3–6 that stand in tables or in the text; the drawings themselves are lost."""
+"""The paper's Figures 3–6, as far as its tables and text give their numbers; the drawings themselves are lost."""
 
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from vise_core.errors import BadInput
 
-from .records import Facts, Place, PublishedFigure, PublishedPanel, PublishedPoint
-from .tables import published, read_yaml
+from ..records import Facts, Place, PublishedFigure, PublishedPanel, PublishedPoint
+from ..tables import published, read_yaml
 
 FIGURES = ("figure3", "figure4", "figure5", "figure6")
 
@@ -20,10 +21,10 @@ Rows = dict[str, list[str]]
 
 @cache
 def published_figure(figure: str) -> PublishedFigure:
-    """The paper's own figure, such as ``published_figure("figure3")``. Raises BadInput for a name not in ``FIGURES``."""
+    """Return the paper's own figure, such as ``published_figure("figure3")``. Raises BadInput for a name not in ``FIGURES``."""
     if figure not in FIGURES:
         raise BadInput(f"no published numbers of {figure!r}; one of {', '.join(FIGURES)}")
-    content = read_yaml("figures.yaml")["figures"][figure]
+    content = read_yaml(Path(__file__).with_name("figures.yaml"))["figures"][figure]
     content.pop("facts", None)  # an anchor that panels refer to
     sizes = {method: read_size(size) for method, size in content.pop("data_sizes", {}).items()}
     panels = tuple(_panel(panel, sizes) for panel in content.pop("panels"))

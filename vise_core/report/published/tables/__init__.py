@@ -1,20 +1,20 @@
-"""The paper's tables, read from the YAML file of each (beside this module)."""
+"""The paper's Tables 1–16, read from one YAML file each in this folder."""
 
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from vise_core.errors import BadInput
 
-from .cells import ILLEGIBLE, read_number, read_words
-from .records import Facts, PublishedCell, PublishedColumn, PublishedRow, PublishedTable
+from ..cells import ILLEGIBLE, read_number, read_words
+from ..records import Facts, PublishedCell, PublishedColumn, PublishedRow, PublishedTable
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The compiled one, where PyYAML has it: these files are read when the API starts."""
+"""PyYAML's compiled loader where it is installed: the API reads these files when it starts."""
 
 TABLES = tuple(f"table{number}" for number in range(1, 17))
 """Tables 1–16; 1 and 8 are facts about methods and data sets, the others results."""
@@ -22,10 +22,10 @@ TABLES = tuple(f"table{number}" for number in range(1, 17))
 
 @cache
 def published(table: str) -> PublishedTable:
-    """The paper's own table, such as ``published("table6")``. Raises BadInput for a name not in ``TABLES``."""
+    """Return the paper's own table, such as ``published("table6")``. Raises BadInput for a name not in ``TABLES``."""
     if table not in TABLES:
         raise BadInput(f"the paper has no {table!r}; one of {', '.join(TABLES)}")
-    content = read_yaml(f"{table}.yaml")
+    content = read_yaml(Path(__file__).with_name(f"{table}.yaml"))
     everywhere = Facts.model_validate(content.pop("facts", {}))
     columns = tuple(map(PublishedColumn.model_validate, content.pop("columns")))
     rows = tuple(_row(row, everywhere) for row in content.pop("rows"))
@@ -33,9 +33,9 @@ def published(table: str) -> PublishedTable:
     return PublishedTable(name=table, columns=columns, rows=rows, cells=cells, **content)
 
 
-def read_yaml(name: str) -> Any:
-    """A data file of this package."""
-    return yaml.load((files(__package__) / name).read_text(encoding="utf-8"), _Loader)
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML data file of this package."""
+    return yaml.load(path.read_text(encoding="utf-8"), _Loader)
 
 
 def _row(content: dict[str, Any], everywhere: Facts) -> PublishedRow:
