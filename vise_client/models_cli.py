@@ -55,7 +55,7 @@ def list_formats() -> None:
     """The formats of published weights that can be added."""
     from rich.table import Table
 
-    from vise_core.models.formats import CHECKPOINT_FORMATS
+    from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS
 
     table = Table("name", "format", "row", "files", "licence", box=None)
     for name, layout in CHECKPOINT_FORMATS.items():

@@ -27,8 +27,8 @@ from backend.store.runs import states
 from backend.store.runs.states import Claim
 from backend.store.tables import Upload
 from vise_client.schemas.run_states import RunState
-from vise_core import listing
 from vise_core.errors import ViseError
+from vise_core.files import listing
 from vise_core.specs.recipes import InputRef
 
 from .child import CRASHED, DONE, OUTCOME, REFUSED, STOPPED, Order, begin

@@ -22,7 +22,7 @@ from backend.store.registry import artifacts, dataset_versions
 from backend.store.runs import logs, states
 from vise_client.schemas.runs import Progress
 from vise_core.board import Board
-from vise_core.hashing import file_sha256, tree_manifest
+from vise_core.files.hashing import file_sha256, tree_manifest
 
 from .board import board_of
 from .context import Context

@@ -30,7 +30,7 @@ def drawn(data: bytes) -> Drawn:
 
     Streamlit itself fails on 16-bit PNGs and on HEIC, and shows a TIFF as it lies in its file.
     """
-    from vise_core.posts.images import encode_jpeg, open_image
+    from vise_core.posts.images.decode import encode_jpeg, open_image
 
     try:
         image = open_image(data)

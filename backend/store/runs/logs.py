@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from backend.store.database import Sessions
 from backend.store.tables import RunLog
 from vise_client.schemas.runs import LogLevel, LogLine
-from vise_core.names import printable_text
+from vise_core.files.names import printable_text
 
 from .states import check_token
 

@@ -24,7 +24,7 @@ from backend.store.tables import Outbox, Run, RunEvent
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import Progress
 from vise_core.errors import ViseError
-from vise_core.names import storable
+from vise_core.files.names import storable
 
 HELD = (RunState.running, RunState.cancelling, RunState.pausing)
 IDLE = (RunState.waiting, RunState.queued, RunState.paused)

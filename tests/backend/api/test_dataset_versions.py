@@ -17,7 +17,7 @@ from backend.store.database import connect, session_factory
 from backend.store.registry import datasets
 from backend.store.runs import states
 from backend.store.tables import DatasetRead, Run
-from vise_core.hashing import tree_sha256
+from vise_core.files.hashing import tree_sha256
 
 D = f"{PREFIX}/datasets"
 NEVER = "has not changed since version"

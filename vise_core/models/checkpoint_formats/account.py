@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from vise_core.errors import BadCheckpoint, BadInput
+from vise_core.models.backbones import Backbone, empty_backbone
+from vise_core.models.tensors import check_layout, fill
 
-from ..backbones import Backbone, empty_backbone
-from ..tensors import check_layout, fill
 from .contents import Contents, Tensors
 from .format import Drop, Format
 from .networks import SHELLS, Network, network_of, networks, peeled

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from vise_core.errors import BadCheckpoint, BadInput
 from vise_core.models.checkpoint import load_backbone
-from vise_core.models.formats import CHECKPOINT_FORMATS, read_published
+from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS, read_published
 from vise_core.models.import_stage import run
 from vise_core.reporter import LocalReporter
 from vise_core.specs.models import PUBLISHED_FORMATS, ImportSpec

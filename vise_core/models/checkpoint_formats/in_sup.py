@@ -5,9 +5,9 @@ from __future__ import annotations
 from torchvision.models import ResNet50_Weights, ResNet101_Weights, WeightsEnum
 
 from vise_core.errors import BadCheckpoint
+from vise_core.models.weights import WEIGHTS, Url
 from vise_core.specs.backbones import IMAGENET_MEAN, IMAGENET_STD
 
-from ..weights import WEIGHTS, Url
 from .contents import Contents, Tensors
 from .format import Drop, Format, KnownFile, under
 from .networks import only_network

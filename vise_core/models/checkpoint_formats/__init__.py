@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from vise_core.errors import BadCheckpoint, BadInput
+from vise_core.models.backbones import Backbone
+from vise_core.models.card import CheckpointCard, Source, apply_card, row_of
 
-from ..backbones import Backbone
-from ..card import CheckpointCard, Source, apply_card, row_of
 from . import (
     clip,
     grid_feats_vqa,

@@ -11,10 +11,10 @@ import torchvision
 
 from vise_core.errors import BadCheckpoint, BadInput
 from vise_core.models.checkpoint import save_checkpoint
-from vise_core.models.formats import CHECKPOINT_FORMATS, KnownFile, read_published, recognise
-from vise_core.models.formats.account import load
-from vise_core.models.formats.contents import Contents, read_contents
-from vise_core.models.formats.digest import digests, identify
+from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS, KnownFile, read_published, recognise
+from vise_core.models.checkpoint_formats.account import load
+from vise_core.models.checkpoint_formats.contents import Contents, read_contents
+from vise_core.models.checkpoint_formats.digest import digests, identify
 
 Published = Callable[[str], Any]
 Tensors = dict[str, torch.Tensor]

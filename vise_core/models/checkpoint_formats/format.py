@@ -8,7 +8,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from ..backbones import RGB
+from vise_core.models.backbones import RGB
+
 from .contents import Contents, Kind, Tensors
 
 Names = Callable[[Iterable[str]], dict[str, str]]

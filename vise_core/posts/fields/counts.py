@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from vise_core.names import printable_name
+from vise_core.files.names import printable_name
+from vise_core.posts.rejected import Refused
 from vise_core.specs.fields import REACTIONS, Reaction
 
 from .comments import as_list
 from .mapping import Mapping, bare_name
-from .refused import Refused
 
 MAX_COUNT = 2**53
 BUTTONS = frozenset({"like", "likes", "care", "thankful", "pride"})

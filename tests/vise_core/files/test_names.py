@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vise_core.names import FileFinder, OutsideFolder, lookalikes, printable_name, printable_text
+from vise_core.files.names import FileFinder, OutsideFolder, lookalikes, printable_name, printable_text
 
 BYTES = st.binary(min_size=1, max_size=8).map(os.fsdecode)
 TEXTS = st.text(st.characters() | st.sampled_from("\\xu0\udce9\ud800\x00é\u202f\u202e"), max_size=8)

@@ -14,9 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vise_core import hashing
-from vise_core.hash_cache import FILE, HashCache
-from vise_core.hashing import Snapshot, file_sha256, manifest, manifest_sha256, tree_manifest, tree_sha256
+from vise_core.files import hashing
+from vise_core.files.hash_cache import FILE, HashCache
+from vise_core.files.hashing import (
+    Snapshot,
+    file_sha256,
+    manifest,
+    manifest_sha256,
+    tree_manifest,
+    tree_sha256,
+)
 
 LONG_AGO = 10**18
 
@@ -212,7 +219,7 @@ def test_without_a_usable_cache_digests_are_the_same(tmp_path, cache, damage, mo
     elif damage == "no folder":
         monkeypatch.setenv("VISE_CACHE", str(tmp_path / "a.txt" / "below"))
     else:
-        monkeypatch.setattr("vise_core.hash_cache.WAIT_SECONDS", 0.1)
+        monkeypatch.setattr("vise_core.files.hash_cache.WAIT_SECONDS", 0.1)
         holder = sqlite3.connect(file, isolation_level=None)
         holder.execute("BEGIN EXCLUSIVE")
     assert tree_sha256(tmp_path) == right
@@ -248,7 +255,7 @@ def test_a_cache_that_grew_too_large_is_emptied(cache, monkeypatch):
     first.put("/folder", {"a": (facts, "00" * 32)})
     assert first.get("/folder") == {"a": (facts, "00" * 32)}
     first.close()
-    monkeypatch.setattr("vise_core.hash_cache.MOST_BYTES", 0)
+    monkeypatch.setattr("vise_core.files.hash_cache.MOST_BYTES", 0)
     second = HashCache()
     assert second.get("/folder") == {}
     second.close()

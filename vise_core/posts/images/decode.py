@@ -16,8 +16,14 @@ from vise_core.errors import BadImage
 from vise_core.specs.images import IMAGE_KINDS, image_kind
 
 from .colours import to_srgb
-from .depth import colours_to_8_bits, deep_rawmode, grey_to_8_bits, is_deep_grey, read_deep_colours
-from .image_headers import (
+from .depth import (
+    colours_to_8_bits,
+    deep_rawmode,
+    grey_to_8_bits,
+    is_deep_grey,
+    read_deep_colours,
+)
+from .headers import (
     UPRIGHT,
     exif_orientation,
     has_deep_planes,

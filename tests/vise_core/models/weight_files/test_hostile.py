@@ -22,7 +22,7 @@ READ = """
 import json, resource, sys
 from pathlib import Path
 from vise_core.errors import BadInput
-from vise_core.models.formats import read_published
+from vise_core.models.checkpoint_formats import read_published
 for path in sorted(Path(sys.argv[1]).iterdir()):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(path.name, file=sys.stderr)

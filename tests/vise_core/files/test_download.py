@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vise_core.models.download import DownloadFailed, download
+from vise_core.files.download import DownloadFailed, download
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

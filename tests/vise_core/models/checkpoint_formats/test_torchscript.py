@@ -15,11 +15,11 @@ import torch
 from torch import nn
 
 from vise_core.errors import BadCheckpoint
-from vise_core.models.files.pickled import External, Made, Name, read_pickle
-from vise_core.models.files.torchscript import is_torchscript, read_archive
-from vise_core.models.files.zipped import Members
-from vise_core.models.formats import read_published, recognise
-from vise_core.models.formats.contents import read_contents
+from vise_core.models.checkpoint_formats import read_published, recognise
+from vise_core.models.checkpoint_formats.contents import read_contents
+from vise_core.models.weight_files.pickled import External, Made, Name, read_pickle
+from vise_core.models.weight_files.torchscript import is_torchscript, read_archive
+from vise_core.models.weight_files.zipped import Members
 
 
 class Small(nn.Module):

@@ -10,15 +10,15 @@ from collections.abc import Mapping as Named
 from dataclasses import dataclass, field
 from typing import Any
 
-from vise_core.names import printable_name
+from vise_core.files.names import printable_name
+from vise_core.formats.post import Post
+from vise_core.posts.rejected import Refused
 from vise_core.specs.fields import Fields
 from vise_core.specs.posts import IngestSpec
 
 from .comments import read_comments
 from .counts import Counts, read_counts
 from .mapping import Mapping
-from .records import Post
-from .refused import Refused
 
 MAX_ID_CHARACTERS = 512
 

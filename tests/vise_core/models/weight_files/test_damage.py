@@ -20,10 +20,10 @@ from vise_core.errors import BadCheckpoint
 from vise_core.models.backbones import build_backbone
 from vise_core.models.checkpoint import load_backbone, load_heads, save_checkpoint
 from vise_core.models.classifier import ImageClassifier, load_classifier, save_classifier
-from vise_core.models.files.reading import read_weights_file
-from vise_core.models.files.safetensor import read_header
 from vise_core.models.heads import linear_head
 from vise_core.models.tensors import load_into, write_tensors
+from vise_core.models.weight_files.reading import read_weights_file
+from vise_core.models.weight_files.safetensor import read_header
 
 Tensors = dict[str, torch.Tensor]
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from vise_core.posts.rejected import Refused
 from vise_core.specs.posts import IngestSpec
 
 from .mapping import Mapping
-from .refused import Refused
 
 MAX_REPLY_DEPTH = 32
 _MAX_LITERAL = 1_000_000

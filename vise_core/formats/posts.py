@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from vise_core.errors import BadInput
 
-from .records import Post, PostRecord, post_from_json, post_to_json
+from .post import Post, PostRecord, post_from_json, post_to_json
 
 FORMAT = "vise-posts-1"
 EXTENSIONS = ("jpg", "png", "webp")

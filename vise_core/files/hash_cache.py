@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import BadInput
+from vise_core.errors import BadInput
 
 FILE = "hashes-1.sqlite"
 MOST_BYTES = 2**30

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vise_core import listing
-from vise_core.hashing import tree_sha256
+from vise_core.files import listing
+from vise_core.files.hashing import tree_sha256
 
 
 def look(folder: Path) -> bytes:

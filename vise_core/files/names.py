@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
-from .errors import BadInput
+from vise_core.errors import BadInput
 
 _UNPRINTABLE = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 """Controls, line ends, marks that reverse the text behind them, and bytes that are not UTF-8 (as surrogates)."""

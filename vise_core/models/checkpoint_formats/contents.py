@@ -10,11 +10,10 @@ from typing import Any, Literal
 from torch import Tensor
 
 from vise_core.errors import BadCheckpoint
-
-from ..card import CheckpointCard
-from ..checkpoint import load_card
-from ..files.reading import read_weights_file
-from ..files.safetensor import read_views
+from vise_core.models.card import CheckpointCard
+from vise_core.models.checkpoint import load_card
+from vise_core.models.weight_files.reading import read_weights_file
+from vise_core.models.weight_files.safetensor import read_views
 
 Tensors = Mapping[str, Tensor]
 Kind = Literal["torch", "torchscript", "folder"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from vise_core.errors import BadInput
-from vise_core.hashing import file_sha256
+from vise_core.files.hashing import file_sha256
 
 MAX_BYTES = 4 * 2**30
 

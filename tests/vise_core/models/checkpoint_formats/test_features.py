@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vise_core.errors import BadCheckpoint
 from vise_core.models.backbones import build_backbone
-from vise_core.models.formats import CHECKPOINT_FORMATS, read_published, recognise
+from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS, read_published, recognise
 
 FILES = [*CHECKPOINT_FORMATS, "clip-rn50 state dict"]
 Published = Callable[[str], Any]
