@@ -34,7 +34,7 @@ from backend.store.database import connect
 from benchmarks.tracking_mlflow import held_run
 from benchmarks.tracking_pages import fill_database, running, time_calls
 from vise_client.client import ViseClient
-from vise_client.schemas import MetricQuery
+from vise_client.schemas.metrics import MetricQuery
 from worker.reporter import StoreReporter
 
 from .memory import own_peak_bytes, peak_bytes
@@ -166,9 +166,9 @@ def label_posts(posts: int, _: int) -> list[Measured]:
     from vise_core.engagement.clusterer import Clusterer
     from vise_core.engagement.clustering.lloyd import fit_sparse
     from vise_core.engagement.features.tfidf import TfidfExtractor
-    from vise_core.posts.images import encode_jpeg
-    from vise_core.posts.records import Post, PostRecord
-    from vise_core.posts.shards import ShardWriter, write_index
+    from vise_core.formats.post import Post, PostRecord
+    from vise_core.formats.posts import ShardWriter, write_index
+    from vise_core.posts.images.decode import encode_jpeg
     from vise_core.reporter import LocalReporter
     from vise_core.specs.engagement import ClusterSpec, LabelSpec
     from vise_core.stage import run_stage

@@ -47,7 +47,8 @@ from backend.store.runs.states.lease import claim_run
 from benchmarks.tracking_pages import fill_database, running, time_calls, wait_for
 from vise_client.client import ViseClient
 from vise_client.local.processes import free_port
-from vise_client.schemas import MetricQuery, RunCreate
+from vise_client.schemas.launch import RunCreate
+from vise_client.schemas.metrics import MetricQuery
 from worker.context import Context
 from worker.reporter import StoreReporter
 

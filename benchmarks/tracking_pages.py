@@ -36,7 +36,7 @@ from docs.screenshots import SIZE, WAITING, signed_in
 from vise_client.client import ViseClient
 from vise_client.local.processes import free_port
 from vise_client.local.servers import start_postgres, start_valkey
-from vise_client.schemas import Role
+from vise_client.schemas.accounts import Role
 from vise_core.specs.stages import validate_spec
 
 from .rows import Row, verdict

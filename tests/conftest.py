@@ -144,7 +144,7 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
 
     pass
     from backend.store.tables import Run
-    from vise_client.schemas import RunState
+    from vise_client.schemas.run_states import RunState
     from vise_core.specs.stages import validate_spec
     from vise_core.stage import run_stage
     from worker.context import Context

@@ -16,7 +16,8 @@ from .report_cli import paired, report
 from .tasks_cli import tasks_app
 
 if TYPE_CHECKING:
-    from .schemas import RecipeCreate, RunCreate, RunView, SweepCreate
+    from .schemas.launch import RecipeCreate, RunCreate, SweepCreate
+    from .schemas.runs import RunView
 
 
 app = typer.Typer(
@@ -110,7 +111,7 @@ def run(
         raise typer.BadParameter("only a local run has a folder to start over in", param_hint="--fresh")
     from .data_cli import find
     from .login import connect
-    from .schemas import RecipeCreate, RunCreate
+    from .schemas.launch import RecipeCreate, RunCreate
 
     with connect() as vise:
         given = parse_inputs(inputs or [], lambda wanted: find(vise, wanted).id)
@@ -277,7 +278,7 @@ def login(url: str, email: Annotated[str, typer.Option(prompt=True)]) -> None:
 def create_token(name: str, days: Annotated[int | None, typer.Option(min=1)] = None) -> None:
     """Make an API token and show it once."""
     from .login import connect
-    from .schemas import TokenCreate
+    from .schemas.accounts import TokenCreate
 
     with connect() as vise:
         _say(vise.create_token(TokenCreate(name=name, expires_days=days)).token)
@@ -292,7 +293,7 @@ def create_admin(email: Annotated[str, typer.Option(prompt=True)]) -> None:
     from backend.store.accounts import users
     from backend.store.database import connect, session_factory
 
-    from .schemas import Role, UserCreate
+    from .schemas.accounts import Role, UserCreate
 
     password = os.environ.get("VISE_ADMIN_PASSWORD") or typer.prompt(
         "Password", hide_input=True, confirmation_prompt=True
@@ -364,7 +365,7 @@ def _run_locally(
 
     from .local_run import run_locally, run_recipe_locally
     from .run_files import local_inputs
-    from .schemas import RecipeCreate, RunCreate
+    from .schemas.launch import RecipeCreate, RunCreate
 
     paths = local_inputs(inputs)
     if isinstance(request, RecipeCreate):

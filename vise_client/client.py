@@ -22,79 +22,66 @@ from vise_core.specs.explain import COLOUR_MAP
 from vise_core.specs.reports import Choices, EvaluationTable, PairedTest, ReportEntry
 
 from .errors import ApiError, ClientError, NotSignedIn, Unreachable
-from .schemas import (
-    AblationCreate,
-    AblationSummary,
-    AblationUpdate,
-    AblationView,
-    ArtifactFile,
-    ArtifactView,
+from .schemas.ablations import AblationCreate, AblationSummary, AblationUpdate, AblationView
+from .schemas.accounts import (
     AuditEntry,
-    BulkOutcome,
-    BulkRequest,
-    ClusterDetail,
-    ClusterKind,
-    ClusterPage,
-    ClusterPoints,
-    CompareQuery,
-    Comparison,
-    Curve,
-    DatasetCreate,
-    DatasetFromUrl,
-    DatasetUpdate,
-    DatasetUsage,
-    DatasetVersionView,
-    DatasetView,
-    EngagementModel,
-    EngagementView,
-    EventView,
-    ExplorerView,
-    FeedbackCount,
-    FeedbackCreate,
-    FeedbackView,
-    FolderChanges,
-    GroupPage,
-    Health,
-    InputCandidate,
-    LaunchCheck,
-    Lineage,
-    LogLevel,
-    LogLine,
-    MetricQuery,
-    ModelCardView,
-    ModelCreate,
-    ModelUpdate,
-    ModelView,
-    Page,
     PasswordChange,
-    PredictionSummary,
-    PredictionView,
-    Problem,
-    QueueView,
-    RecipeCreate,
-    RecipeView,
-    RunClone,
-    RunCreate,
-    RunPage,
-    RunSummary,
-    RunUpdate,
-    RunView,
-    SavedViewCreate,
-    SavedViewUpdate,
-    SavedViewView,
     Session,
-    StageDraft,
-    StageView,
-    SweepCreate,
     TokenCreate,
     TokenCreated,
     TokenView,
     UserCreate,
     UserUpdate,
     UserView,
-    Vocabulary,
-    WorkerView,
 )
+from .schemas.artifacts import ArtifactFile, ArtifactView
+from .schemas.clusters import ClusterDetail, ClusterKind, ClusterPage, ClusterPoints, ExplorerView
+from .schemas.comparison import CompareQuery, Comparison
+from .schemas.datasets import (
+    DatasetCreate,
+    DatasetFromUrl,
+    DatasetUpdate,
+    DatasetUsage,
+    DatasetVersionView,
+    DatasetView,
+    FolderChanges,
+)
+from .schemas.engagement import EngagementModel, EngagementView
+from .schemas.launch import (
+    InputCandidate,
+    LaunchCheck,
+    RecipeCreate,
+    RecipeView,
+    RunClone,
+    RunCreate,
+    StageDraft,
+    StageView,
+    SweepCreate,
+)
+from .schemas.lineage import Lineage
+from .schemas.metrics import Curve, MetricQuery
+from .schemas.models import ModelCardView, ModelCreate, ModelUpdate, ModelView
+from .schemas.predictions import (
+    FeedbackCount,
+    FeedbackCreate,
+    FeedbackView,
+    PredictionSummary,
+    PredictionView,
+)
+from .schemas.run_lists import GroupPage, SavedViewCreate, SavedViewUpdate, SavedViewView, Vocabulary
+from .schemas.runs import (
+    BulkOutcome,
+    BulkRequest,
+    EventView,
+    LogLevel,
+    LogLine,
+    RunPage,
+    RunSummary,
+    RunUpdate,
+    RunView,
+)
+from .schemas.wire import Health, Page, Problem
+from .schemas.workers import QueueView, WorkerView
 
 T = TypeVar("T")
 Asked = TypeVar("Asked", PredictionView, EngagementView)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vise_core.specs.recipes import InputRef
 
     from .client import ViseClient
-    from .schemas import DatasetVersionView, DatasetView
+    from .schemas.datasets import DatasetVersionView, DatasetView
 
 data_app = typer.Typer(help="Data sets of the server, and their versions.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name or id of a data set.")]
@@ -43,7 +43,7 @@ def add(
 ) -> None:
     """Register a folder, wait for its survey, and show version 1."""
     from .login import connect
-    from .schemas import DatasetCreate
+    from .schemas.datasets import DatasetCreate
 
     body = {"name": name or folder.rstrip("/").rpartition("/")[2], "kind": kind, "folder": folder}
     with connect() as vise:
@@ -93,7 +93,7 @@ def update(
 ) -> None:
     """Rename or describe a data set."""
     from .login import connect
-    from .schemas import DatasetUpdate
+    from .schemas.datasets import DatasetUpdate
 
     with connect() as vise:
         made = vise.update_dataset(find(vise, name).id, DatasetUpdate(name=new_name, description=description))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # Hundreds of models: `vise --help` waits for none of them.
-    from .schemas import Problem
+    from .schemas.wire import Problem
 
 
 class ClientError(Exception):

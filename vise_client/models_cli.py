@@ -55,7 +55,7 @@ def list_formats() -> None:
     """The formats of published weights that can be added."""
     from rich.table import Table
 
-    from vise_core.models.formats import CHECKPOINT_FORMATS
+    from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS
 
     table = Table("name", "format", "row", "files", "licence", box=None)
     for name, layout in CHECKPOINT_FORMATS.items():
@@ -97,7 +97,7 @@ def add(
     from vise_core.specs.recipes import InputRef
 
     from .login import connect
-    from .schemas import RunCreate
+    from .schemas.launch import RunCreate
 
     with connect() as vise:
         place = below_data_root(file)
@@ -178,7 +178,7 @@ def data_set_of(vise: ViseClient, folder: str) -> Any:
     """Id of the data set of a folder below the data root; registered, or rescanned where another file has come into
     the folder, if the user is an admin."""
     from .errors import ApiError
-    from .schemas import DatasetCreate
+    from .schemas.datasets import DatasetCreate
 
     for dataset in vise.datasets():
         if dataset.folder is not None and PurePosixPath(dataset.folder) == PurePosixPath(folder):

@@ -13,7 +13,7 @@ from vise_core.errors import BadInput
 from vise_core.specs.recipe_registry import RECIPES
 from vise_core.specs.recipes import InputRef, RecipeSpec, SweepSpec
 
-from .schemas import RecipeCreate, RunCreate, SweepCreate
+from .schemas.launch import RecipeCreate, RunCreate, SweepCreate
 
 FILES = (".yaml", ".yml", ".json")
 

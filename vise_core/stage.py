@@ -16,9 +16,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from vise_core.files.hashing import Snapshot, Told
+
 from .board import Board
 from .errors import BadInput, InputChanged, MissingInput, Stopped
-from .hashing import Snapshot, Told
 from .reporter import LocalReporter, Reporter
 from .specs.base import Provenance, Result, Spec
 from .specs.stages import STAGES

@@ -27,9 +27,9 @@ from backend.store.runs.states.cancel import stop_run
 from backend.store.runs.states.finish import finish_run, release_run, requeue_run
 from backend.store.runs.states.lease import Claim, claim_run, renew_lease
 from backend.store.tables import Upload
-from vise_client.schemas import RunState
-from vise_core import listing
+from vise_client.schemas.run_states import RunState
 from vise_core.errors import ViseError
+from vise_core.files import listing
 from vise_core.specs.recipes import InputRef
 
 from .child import CRASHED, DONE, OUTCOME, REFUSED, STOPPED, Order, begin

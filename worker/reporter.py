@@ -22,9 +22,9 @@ from backend.store.registry import artifacts, dataset_versions
 from backend.store.runs import logs
 from backend.store.runs.states.helpers import call_helpers
 from backend.store.runs.states.lease import check_token, set_checkpoint, set_progress
-from vise_client.schemas import Progress
+from vise_client.schemas.runs import Progress
 from vise_core.board import Board
-from vise_core.hashing import file_sha256, tree_manifest
+from vise_core.files.hashing import file_sha256, tree_manifest
 
 from .board import board_of
 from .context import Context

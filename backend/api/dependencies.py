@@ -13,7 +13,7 @@ from backend.settings import Settings
 from backend.store.accounts import audit, users
 from backend.store.accounts.users import RANK, Identity
 from backend.store.registry.storage import Storage
-from vise_client.schemas import Role
+from vise_client.schemas.accounts import Role
 
 from .errors import ApiProblem
 

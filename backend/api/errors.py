@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from backend.store.errors import Conflict, Invalid, NotFound, in_words
 from backend.store.registry.storage import StorageError
-from vise_client.schemas import Problem
+from vise_client.schemas.wire import Problem
 
 log = logging.getLogger("vise.api")
 

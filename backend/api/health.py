@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from backend.store.database import is_up
 from backend.store.runs import workers
-from vise_client.schemas import Health
+from vise_client.schemas.wire import Health
 
 router = APIRouter(tags=["health"])
 

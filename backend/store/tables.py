@@ -144,7 +144,7 @@ class DatasetVersion(Base):
         ForeignKey("runs.id", ondelete="SET NULL"), comment="the newest run that found this content"
     )
     listing: Mapped[bytes | None] = mapped_column(
-        deferred=True, comment="paths with size and times (vise_core.listing); null: not known"
+        deferred=True, comment="paths with size and times (vise_core.files.listing); null: not known"
     )
     created_at: Mapped[datetime] = _now()
     checked_at: Mapped[datetime] = mapped_column(

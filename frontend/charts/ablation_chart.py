@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from frontend.charts.palette import NEUTRAL, series_style
-from vise_client.schemas import AblationView
+from vise_client.schemas.ablations import AblationView
 from vise_core.specs.tasks import METRICS
 
 

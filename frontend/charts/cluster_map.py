@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from vise_client.schemas import ClusterPoints
+from vise_client.schemas.clusters import ClusterPoints
 
 from .palette import NEUTRAL, colour
 

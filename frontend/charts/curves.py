@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vise_client.schemas import Curve
+from vise_client.schemas.metrics import Curve
 
 from .marks import Axis, add_marks, lowest, say_if_nothing_is_finite
 from .palette import colour, series_style

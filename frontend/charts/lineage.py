@@ -10,7 +10,7 @@ from html import escape
 from urllib.parse import quote
 from uuid import UUID
 
-from vise_client.schemas import Lineage, LineageEdge, LineageNode
+from vise_client.schemas.lineage import Lineage, LineageEdge, LineageNode
 
 from .palette import NEUTRAL
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
-from vise_client.schemas import Curve, Mark, NotFinite
+from vise_client.schemas.metrics import Curve, Mark, NotFinite
 
 Axis = Literal["step", "epoch", "time"]
 SYMBOLS: dict[NotFinite, str] = {"NaN": "x", "inf": "triangle-up", "-inf": "triangle-down"}

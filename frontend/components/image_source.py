@@ -11,9 +11,9 @@ from uuid import UUID
 
 import streamlit as st
 
-from frontend.components.page import empty
+from frontend.components.layout import empty
 from frontend.session import client
-from vise_client.schemas import ModelView
+from vise_client.schemas.models import ModelView
 from vise_core.specs.images import IMAGE_SUFFIXES
 
 TYPES = sorted(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)

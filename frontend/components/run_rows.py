@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from frontend.style import headline, plain, status_badge, status_sentence, synthetic_badge
-from vise_client.schemas import RunState, RunSummary
+from frontend.formatting import headline, plain
+from frontend.style import status_badge, status_sentence, synthetic_badge
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunSummary
 
 
 def run_row(run: RunSummary, *, mark: bool = True) -> None:

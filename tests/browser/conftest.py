@@ -15,7 +15,7 @@ from docs.screenshots import FLAGS, settle
 from frontend import session
 from frontend.navigation import PAGES
 from vise_client.client import ViseClient
-from vise_client.schemas import RunView
+from vise_client.schemas.runs import RunView
 
 BROKEN = f"[data-testid=stException], .st-key-{session.BROKEN}"
 """The box that Streamlit, or our frame in its place, shows where a page's script has failed."""

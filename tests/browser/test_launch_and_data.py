@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from docs.screenshots import settle
 from vise_client.client import ViseClient
-from vise_client.schemas import DatasetCreate
+from vise_client.schemas.datasets import DatasetCreate
 from vise_core.specs.tasks import CsvTask
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]

@@ -10,7 +10,8 @@ from playwright.sync_api import Page, expect
 
 from docs.screenshots import settle
 from vise_client.client import ViseClient
-from vise_client.schemas import RecipeCreate, RunCreate, RunView
+from vise_client.schemas.launch import RecipeCreate, RunCreate
+from vise_client.schemas.runs import RunView
 from vise_core.specs.ablations import Chain
 from vise_core.specs.recipes import RecipeSpec
 

@@ -12,7 +12,9 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from docs.screenshots import settle
-from vise_client.schemas import DatasetCreate, RunCreate, RunState
+from vise_client.schemas.datasets import DatasetCreate
+from vise_client.schemas.launch import RunCreate
+from vise_client.schemas.run_states import RunState
 from vise_core.specs.recipes import InputRef
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]

@@ -9,7 +9,8 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Locator, Page, expect
 
 from vise_client.client import ViseClient
-from vise_client.schemas import RunCreate, RunUpdate, SweepCreate
+from vise_client.schemas.launch import RunCreate, SweepCreate
+from vise_client.schemas.runs import RunUpdate
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect
 
 from docs.screenshots import outline, settle
-from vise_client.schemas import Role, UserCreate
+from vise_client.schemas.accounts import Role, UserCreate
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 

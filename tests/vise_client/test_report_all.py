@@ -25,7 +25,8 @@ from backend.store.reports import evaluations
 from backend.store.runs.create import create_recipe
 from vise_client.client import ViseClient
 from vise_client.local.processes import free_port
-from vise_client.schemas import RecipeCreate, Role
+from vise_client.schemas.accounts import Role
+from vise_client.schemas.launch import RecipeCreate
 from vise_core.report import ENDINGS, NAMES, formats
 from vise_core.specs.ablations import Chain
 from vise_core.specs.evaluate import EvaluateResult

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from vise_client.cli import app
 from vise_client.local_run import artifact_in
 from vise_client.run_files import local_inputs, parse_inputs, read_request, recipe_yaml
-from vise_client.schemas import RecipeCreate, RunCreate, SweepCreate
+from vise_client.schemas.launch import RecipeCreate, RunCreate, SweepCreate
 from vise_core.errors import BadInput
 from vise_core.specs.recipe_registry import RECIPES
 from vise_core.specs.recipes import InputRef

@@ -328,7 +328,7 @@ def test_the_clock_does_not_run_while_inputs_are_hashed(words, tmp_path, monkeyp
         time.sleep(0.3)
         return original(path)
 
-    from vise_core import hashing
+    from vise_core.files import hashing
 
     original = hashing.Snapshot.take
     monkeypatch.setattr("vise_core.stage.Snapshot.take", slow)

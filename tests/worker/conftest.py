@@ -25,7 +25,9 @@ from backend.store.runs.create import create_run
 from backend.store.runs.read import view_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.tables import Model, Run
-from vise_client.schemas import Role, RunCreate, RunView
+from vise_client.schemas.accounts import Role
+from vise_client.schemas.launch import RunCreate
+from vise_client.schemas.runs import RunView
 from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.models.heads import linear_head

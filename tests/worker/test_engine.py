@@ -8,7 +8,7 @@ import redis
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.pause import request_pause
 from backend.store.runs.states.resume import resume_run, retry_run
-from vise_client.schemas import RunState
+from vise_client.schemas.run_states import RunState
 
 EXPECTED = sorted(
     [("count", n, float(n)) for n in range(40)] + [("square", n, float(n * n)) for n in range(40)]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 import stages
 
-from vise_client.schemas import RunState
-from vise_core.hashing import file_sha256
+from vise_client.schemas.run_states import RunState
+from vise_core.files.hashing import file_sha256
 from vise_core.reporter import LocalReporter
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from backend.store.runs.states.reconcile import reconcile
 from backend.store.serving import predictions
 from backend.store.tables import Prediction
 from vise_client.client import ViseClient
-from vise_client.schemas import Role
+from vise_client.schemas.accounts import Role
 from vise_core.specs.posts import EMOTIONS
 from vise_core.specs.tasks import CsvTask
 from vise_core.tasks import load_task

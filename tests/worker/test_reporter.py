@@ -13,7 +13,7 @@ from backend.store.registry.storage import Storage
 from backend.store.runs.create import create_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.tables import MetricPoint
-from vise_client.schemas import RunCreate
+from vise_client.schemas.launch import RunCreate
 from worker import reporter as module
 from worker.context import Context
 from worker.reporter import StoreReporter

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from backend.store.metrics import points as metrics
-from vise_client.schemas import MetricQuery, RunState
+from vise_client.schemas.metrics import MetricQuery
+from vise_client.schemas.run_states import RunState
 from worker import telemetry
 from worker.telemetry import ProcessTree
 

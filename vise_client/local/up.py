@@ -137,7 +137,7 @@ def _prepare_store(url: str, home: Path, api_port: int) -> str:
     """Migrate, make the local admin, leave a token for the command line; a one-time code for the browser."""
     from backend.store.accounts import users
     from backend.store.database import connect, migrate, session_factory
-    from vise_client.schemas import Role
+    from vise_client.schemas.accounts import Role
 
     migrate(url)
     engine = connect(url, pool_size=1)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from charset_normalizer import from_bytes
 
-from vise_core.names import FileFinder, OutsideFolder, printable_name
+from vise_core.files.names import FileFinder, OutsideFolder, printable_name
 from vise_core.specs.images import is_image_name
 from vise_core.specs.tasks import CsvTask
 from vise_core.tasks.files import is_hidden

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vise_core.errors import BadImage, BadInput
-from vise_core.names import storable
-from vise_core.posts.refused import Refused
+from vise_core.files.names import storable
+from vise_core.posts.rejected import Refused
 from vise_core.reporter import Reporter
 from vise_core.specs.data import DataKind, Layout, SurveyResult, SurveySpec
 from vise_core.specs.posts import PostSource

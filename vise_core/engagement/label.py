@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from vise_core.errors import BadInput, Stopped
+from vise_core.formats.post import Post
+from vise_core.formats.posts import ShardIndex
 from vise_core.posts.exclusions import excluded_keys, tell_exclusions
-from vise_core.posts.records import Post
-from vise_core.posts.shards import ShardIndex
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import Reporter
 from vise_core.specs.engagement import LabelResult, LabelSpec

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from vise_core.engagement.labels import label_batches
 from vise_core.errors import BadCheckpoint, BadInput
-from vise_core.posts.records import post_key
-from vise_core.posts.shards import ShardIndex
+from vise_core.formats.post import post_key
+from vise_core.formats.posts import ShardIndex
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.specs.integrity import IntegrityCheck, IntegrityExample, IntegrityLimits, IntegrityVerdict
 from vise_core.specs.posts import SubsetSpec

@@ -21,7 +21,7 @@ from vise_core.explain.overlays import Box, overlay, seen_region
 from vise_core.models.classifier import ImageClassifier, load_classifier, require_finite
 from vise_core.models.folding import fold_batch_norm
 from vise_core.models.transforms import eval_transform
-from vise_core.posts.images import open_image
+from vise_core.posts.images.decode import open_image
 from vise_core.specs.base import Compute
 from vise_core.specs.explain import PredictOptions
 

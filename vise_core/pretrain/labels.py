@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vise_core.errors import BadInput
-from vise_core.posts.shards import ShardIndex
+from vise_core.formats.posts import ShardIndex
 from vise_core.posts.subsets import pretrain_rank
 from vise_core.specs.pretrain import Signal
 

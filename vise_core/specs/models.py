@@ -22,7 +22,7 @@ PUBLISHED_FORMATS: dict[str, str] = {
     "vise-released": "VisE (released)",
     "vise-checkpoint": "VisE",
 }
-"""Name → row in tables, of each format in ``vise_core.models.formats``; a test holds them together."""
+"""Name → row in tables, of each format in ``vise_core.models.checkpoint_formats``; a test holds them together."""
 
 
 def _known_format(name: str) -> str:

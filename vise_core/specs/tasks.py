@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from vise_core.names import printable_name
+from vise_core.files.names import printable_name
 
 from .base import Record, Result, Spec
 from .posts import EMOTIONS

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vise_core.errors import BadInput
-from vise_core.names import printable_name
+from vise_core.files.names import printable_name
 from vise_core.specs.tasks import CsvTask
 
 from .files import list_file, other_label

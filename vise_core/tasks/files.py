@@ -11,7 +11,7 @@ from posixpath import normpath
 from typing import TypeVar
 
 from vise_core.errors import BadInput
-from vise_core.names import FileFinder, OutsideFolder, printable_name
+from vise_core.files.names import FileFinder, OutsideFolder, printable_name
 from vise_core.specs.images import is_image_name
 
 from .records import Row, inside

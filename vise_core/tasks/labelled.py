@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vise_core.errors import BadInput
-from vise_core.names import printable_name, printable_text
+from vise_core.files.names import printable_name, printable_text
 from vise_core.specs.tasks import TASKS, CsvTask, PoliticsTask, Task, named_task
 
 from .csv_labels import read_csv_labels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from vise_core.names import lookalikes
+from vise_core.files.names import lookalikes
 from vise_core.specs.tasks import SplitName, Task
 
 from .folder_labels import folder_notes

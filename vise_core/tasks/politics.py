@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from vise_core.errors import BadInput
-from vise_core.names import printable_name
+from vise_core.files.names import printable_name
 from vise_core.specs.tasks import TASKS, CsvTask, PoliticsTask, SplitName
 
 from .csv_labels import read_csv_labels

@@ -13,7 +13,7 @@ from random import Random
 
 from PIL import Image
 
-from vise_core.posts.images import encode_jpeg
+from vise_core.posts.images.decode import encode_jpeg
 from vise_core.posts.sample import generate_evaluation_image
 from vise_core.posts.sample.scenes import OBJECTS, choose_scene, draw_scene
 from vise_core.posts.sample.words import make_comments

@@ -13,11 +13,10 @@ from backend.api.errors import ApiProblem
 from backend.store.accounts import audit, users
 from backend.store.errors import Conflict, Invalid
 from backend.store.tables import User
-from vise_client.schemas import (
+from vise_client.schemas.accounts import (
     AuditEntry,
     Login,
     LoginCode,
-    Page,
     PasswordChange,
     Role,
     Session,
@@ -28,6 +27,7 @@ from vise_client.schemas import (
     UserUpdate,
     UserView,
 )
+from vise_client.schemas.wire import Page
 
 SESSION = timedelta(days=14)
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 
 from backend.api.dependencies import Db, Store
 from backend.store.clusters import explorers
-from vise_client.schemas import ClusterDetail, ClusterKind, ClusterPage, ClusterPoints, ExplorerView
+from vise_client.schemas.clusters import ClusterDetail, ClusterKind, ClusterPage, ClusterPoints, ExplorerView
 
 router = APIRouter(prefix="/explorers", tags=["clusters"])
 

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from backend.api.dependencies import Db, Store
 from backend.store.registry import artifacts
-from vise_client.schemas import ArtifactFile, ArtifactView
+from vise_client.schemas.artifacts import ArtifactFile, ArtifactView
 
 router = APIRouter(prefix="/artifacts", tags=["artifacts"])
 

@@ -19,7 +19,7 @@ from backend.store.database import Sessions
 from backend.store.registry import dataset_usage, dataset_versions, datasets, folders
 from backend.store.runs.read import view_run
 from backend.store.tables import Upload
-from vise_client.schemas import (
+from vise_client.schemas.datasets import (
     DatasetCreate,
     DatasetFromUrl,
     DatasetUpdate,
@@ -27,9 +27,9 @@ from vise_client.schemas import (
     DatasetVersionView,
     DatasetView,
     FolderChanges,
-    RunState,
-    RunView,
 )
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunView
 from vise_core.specs.data import DataKind
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])

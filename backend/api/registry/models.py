@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from backend.api.dependencies import Db, Store, admin, editor
 from backend.store.registry import artifacts, model_cards, models
-from vise_client.schemas import ModelCardView, ModelCreate, ModelUpdate, ModelView
+from vise_client.schemas.models import ModelCardView, ModelCreate, ModelUpdate, ModelView
 
 router = APIRouter(prefix="/models", tags=["models"])
 

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Path, Response
 from backend.api.dependencies import Db, Who, editor
 from backend.store.reports import ablations
 from backend.store.runs.read import view_run
-from vise_client.schemas import AblationCreate, AblationSummary, AblationUpdate, AblationView, RunView
+from vise_client.schemas.ablations import AblationCreate, AblationSummary, AblationUpdate, AblationView
+from vise_client.schemas.runs import RunView
 
 router = APIRouter(prefix="/ablations", tags=["ablations"])
 

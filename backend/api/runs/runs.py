@@ -19,29 +19,22 @@ from backend.store.runs.read import get_run, list_events, view_run
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.pause import request_pause
 from backend.store.runs.states.resume import resume_run, retry_run
-from vise_client.schemas import (
-    ArtifactView,
+from vise_client.schemas.artifacts import ArtifactView
+from vise_client.schemas.comparison import CompareQuery, Comparison
+from vise_client.schemas.launch import RecipeCreate, RunClone, RunCreate, SweepCreate
+from vise_client.schemas.lineage import Lineage
+from vise_client.schemas.metrics import Curve, MetricQuery
+from vise_client.schemas.run_lists import GroupPage, Vocabulary
+from vise_client.schemas.run_states import RunKind, RunState
+from vise_client.schemas.runs import (
     BulkOutcome,
     BulkRequest,
-    CompareQuery,
-    Comparison,
-    Curve,
     EventView,
-    GroupPage,
-    Lineage,
     LogLevel,
     LogLine,
-    MetricQuery,
-    RecipeCreate,
-    RunClone,
-    RunCreate,
-    RunKind,
     RunPage,
-    RunState,
     RunUpdate,
     RunView,
-    SweepCreate,
-    Vocabulary,
 )
 
 router = APIRouter(tags=["runs"])

@@ -10,15 +10,8 @@ from fastapi import APIRouter, Query
 from backend.api.dependencies import Config, Db, editor
 from backend.store.errors import NotFound
 from backend.store.runs import drafts, workers
-from vise_client.schemas import (
-    InputCandidate,
-    LaunchCheck,
-    QueueView,
-    RecipeView,
-    StageDraft,
-    StageView,
-    WorkerView,
-)
+from vise_client.schemas.launch import InputCandidate, LaunchCheck, RecipeView, StageDraft, StageView
+from vise_client.schemas.workers import QueueView, WorkerView
 from vise_core.specs.presets import PRESETS
 from vise_core.specs.recipe_registry import RECIPES
 from vise_core.specs.stages import STAGES

@@ -10,7 +10,8 @@ from backend.api.dependencies import Db, Who
 from backend.api.errors import ApiProblem
 from backend.store.accounts.users import RANK, Identity
 from backend.store.runs import views
-from vise_client.schemas import Role, SavedViewCreate, SavedViewUpdate, SavedViewView
+from vise_client.schemas.accounts import Role
+from vise_client.schemas.run_lists import SavedViewCreate, SavedViewUpdate, SavedViewView
 
 router = APIRouter(tags=["views"])
 

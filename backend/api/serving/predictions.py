@@ -18,15 +18,15 @@ from backend.store.accounts.users import Identity
 from backend.store.registry import models
 from backend.store.serving import feedback, predictions, uploads
 from backend.store.tables import Prediction
-from vise_client.schemas import (
+from vise_client.schemas.accounts import Role
+from vise_client.schemas.predictions import (
     FeedbackCount,
     FeedbackCreate,
     FeedbackView,
-    Page,
     PredictionSummary,
     PredictionView,
-    Role,
 )
+from vise_client.schemas.wire import Page
 from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap, PredictOptions
 
 from .prediction_cache import Repeats, question_key

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from backend.store.database import Sessions
 from backend.store.errors import Invalid
 from backend.store.tables import Ablation, Audit, Dataset, Model, Run, RunEvent, Token, Upload, User
-from vise_client.schemas import AuditEntry, Page
+from vise_client.schemas.accounts import AuditEntry
+from vise_client.schemas.wire import Page
 
 from .users import Identity
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict, NotFound
 from backend.store.tables import LoginAttempt, Token, User
-from vise_client.schemas import Role
+from vise_client.schemas.accounts import Role
 
 TokenKind = Literal["session", "api", "login-code"]
 RANK = {Role.viewer: 0, Role.editor: 1, Role.admin: 2}

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from backend.store.errors import Invalid, NotFound
 from backend.store.registry.storage import Storage
 from backend.store.tables import Artifact, Run
-from vise_client.schemas import (
+from vise_client.schemas.clusters import (
     ClusterDetail,
     ClusterKind,
     ClusterPage,
@@ -27,8 +27,8 @@ from vise_client.schemas import (
     ClusterPoints,
     ClusterRow,
     ExplorerView,
-    RunState,
 )
+from vise_client.schemas.run_states import RunState
 
 ARTIFACT = "explorer"
 TABLES: dict[ClusterKind, str] = {"comments": "comments.parquet", "reactions": "reactions.parquet"}

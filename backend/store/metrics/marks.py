@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from vise_client.schemas import Curve, Mark, NotFinite
+from vise_client.schemas.metrics import Curve, Mark, NotFinite
 
 MOST = 100
 """About so many marks a curve, besides its first and its last; more could not be told apart."""

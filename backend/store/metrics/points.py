@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.runs.states.lease import check_token
 from backend.store.tables import MetricLatest
-from vise_client.schemas import Curve, MetricQuery
+from vise_client.schemas.metrics import Curve, MetricQuery
 
 from . import chunks, marks, summaries
 

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from backend.store.tables import Dataset, DatasetRead, DatasetVersion, Run
-from vise_client.schemas import DatasetReadView
+from vise_client.schemas.datasets import DatasetReadView
 
 
 def plan(db: Session, run: Run) -> dict[str, str]:

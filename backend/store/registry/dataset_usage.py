@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import NotFound
 from backend.store.tables import Dataset, DatasetRead, Run
-from vise_client.schemas import DatasetUsage, DatasetUse, RunState
+from vise_client.schemas.datasets import DatasetUsage, DatasetUse
+from vise_client.schemas.run_states import RunState
 
 from .dataset_versions import SURVEY
 

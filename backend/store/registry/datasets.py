@@ -17,14 +17,9 @@ from backend.store.runs.create import create_run
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.transition import LIVE
 from backend.store.tables import Artifact, Dataset, DatasetRead, Run, Upload
-from vise_client.schemas import (
-    DatasetCreate,
-    DatasetUpdate,
-    DatasetVersionView,
-    DatasetView,
-    RunCreate,
-    RunState,
-)
+from vise_client.schemas.datasets import DatasetCreate, DatasetUpdate, DatasetVersionView, DatasetView
+from vise_client.schemas.launch import RunCreate
+from vise_client.schemas.run_states import RunState
 from vise_core.specs.data import DataKind, FetchSpec
 from vise_core.specs.integrity import IntegrityReport
 from vise_core.specs.recipes import InputRef

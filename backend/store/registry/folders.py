@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import Invalid
 from backend.store.tables import Dataset, DatasetVersion
-from vise_client.schemas import FolderChanges
-from vise_core import listing
+from vise_client.schemas.datasets import FolderChanges
+from vise_core.files import listing
 
 from .dataset_reads import newest_versions
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from backend.store.tables import Artifact, Dataset, Model, Run
-from vise_client.schemas import ModelCardView
+from vise_client.schemas.models import ModelCardView
 from vise_core.report.model_card import model_card
 from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.integrity import IntegrityReport

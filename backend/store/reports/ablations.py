@@ -14,15 +14,15 @@ from backend.store.registry import dataset_reads
 from backend.store.runs.create import create_recipe
 from backend.store.runs.lineage_match import Change, Node, chain, matches, value_at
 from backend.store.tables import Ablation, Run, User
-from vise_client.schemas import (
+from vise_client.schemas.ablations import (
     AblationCreate,
     AblationPoint,
     AblationSummary,
     AblationUpdate,
     AblationView,
-    RecipeCreate,
-    RunState,
 )
+from vise_client.schemas.launch import RecipeCreate
+from vise_client.schemas.run_states import RunState
 from vise_core.report.comparable import data_difference, measured_on, split_differences
 from vise_core.specs.ablation_kinds import (
     ABLATION_KINDS,

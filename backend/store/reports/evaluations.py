@@ -15,7 +15,7 @@ from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
 from backend.store.runs.read import get_run
 from backend.store.tables import Run
-from vise_client.schemas import RunState
+from vise_client.schemas.run_states import RunState
 from vise_core.report import Choices, Comparison
 from vise_core.report.comparable import MeasuredOn
 from vise_core.report.qualitative import Pictures

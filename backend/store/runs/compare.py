@@ -15,16 +15,16 @@ from backend.store.metrics.marks import not_finite_name
 from backend.store.metrics.points import SYSTEM
 from backend.store.registry import dataset_reads
 from backend.store.tables import MetricLatest, Run
-from vise_client.schemas import (
+from vise_client.schemas.comparison import (
     ComparedRun,
     CompareQuery,
     Comparison,
-    DatasetReadView,
-    NotFinite,
     Parameter,
     ParameterImportance,
-    RunState,
 )
+from vise_client.schemas.datasets import DatasetReadView
+from vise_client.schemas.metrics import NotFinite
+from vise_client.schemas.run_states import RunState
 from vise_core.report.comparable import (
     NOT_RECORDED,
     MeasuredOn,

@@ -9,9 +9,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict
 from backend.store.tables import Dataset, Model, Run
-from vise_client.schemas import (
-    RunState,
-)
+from vise_client.schemas.run_states import RunState
 
 from .read import get_run
 

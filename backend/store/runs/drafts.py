@@ -16,7 +16,8 @@ from backend.store.registry.dataset_reads import newest_versions
 from backend.store.runs.inputs import check_input, check_labelled, needed_inputs, with_artifacts
 from backend.store.runs.query.conditions import phrase
 from backend.store.tables import Artifact, Dataset, Run
-from vise_client.schemas import FieldProblem, InputCandidate, LaunchCheck, RunState, StageDraft
+from vise_client.schemas.launch import FieldProblem, InputCandidate, LaunchCheck, StageDraft
+from vise_client.schemas.run_states import RunState
 from vise_core.specs.base import Spec
 from vise_core.specs.estimate import Estimate, InputFacts, PastRun, estimate, together
 from vise_core.specs.recipes import InputRef, SweepSpec

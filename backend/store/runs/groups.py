@@ -20,7 +20,8 @@ from backend.store.errors import Invalid
 from backend.store.runs.query.conditions import finite, metric_value
 from backend.store.runs.query.fields import Field, find_field
 from backend.store.tables import MetricLatest, Run, RunParam
-from vise_client.schemas import GroupMetric, GroupPage, RunGroup, RunState
+from vise_client.schemas.run_lists import GroupMetric, GroupPage, RunGroup
+from vise_client.schemas.run_states import RunState
 
 from .listing import RunFilter, column_fields, column_values
 

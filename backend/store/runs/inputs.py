@@ -10,9 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import Invalid
 from backend.store.tables import Artifact, Dataset, Run, Upload
-from vise_client.schemas import (
-    RunState,
-)
+from vise_client.schemas.run_states import RunState
 from vise_core.specs.base import Spec
 from vise_core.specs.data import FetchSpec
 from vise_core.specs.evaluate import EvaluateSpec

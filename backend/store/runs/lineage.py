@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 from backend.store.registry import dataset_reads
 from backend.store.runs.read import get_run
 from backend.store.tables import Dataset, Model, Run
-from vise_client.schemas import DatasetReadView, Lineage, LineageEdge, LineageNode, RunState
+from vise_client.schemas.datasets import DatasetReadView
+from vise_client.schemas.lineage import Lineage, LineageEdge, LineageNode
+from vise_client.schemas.run_states import RunState
 
 MAX_NODES = 200
 MAX_DEPTH = 20

@@ -19,7 +19,7 @@ from backend.store.runs.query.conditions import condition, duration, finite, met
 from backend.store.runs.query.fields import RULES, Field, find_field
 from backend.store.runs.query.language import parse
 from backend.store.tables import MetricLatest, Run, RunParam, User
-from vise_client.schemas import RunPage, RunSummary
+from vise_client.schemas.runs import RunPage, RunSummary
 
 from . import status
 

@@ -12,11 +12,8 @@ from backend.store.metrics import points as metrics
 from backend.store.metrics.marks import wire_number
 from backend.store.registry import dataset_reads
 from backend.store.tables import Artifact, MetricLatest, Run, RunEvent, User
-from vise_client.schemas import (
-    ArtifactView,
-    EventView,
-    RunView,
-)
+from vise_client.schemas.artifacts import ArtifactView
+from vise_client.schemas.runs import EventView, RunView
 from vise_core.specs.recipes import InputRef
 
 from .listing import SHOWN, summaries

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from backend.store.runs.states.transition import HELD, LIVE
 from backend.store.tables import Run, Worker
-from vise_client.schemas import RunRef, RunState, RunStatus
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunRef, RunStatus
 
 from .workers import ALIVE
 

@@ -12,7 +12,8 @@ from backend.store.accounts.users import Identity
 from backend.store.errors import Conflict, NotFound
 from backend.store.runs.query.language import parse
 from backend.store.tables import SavedView, User
-from vise_client.schemas import Role, RunLook, SavedViewCreate, SavedViewUpdate, SavedViewView
+from vise_client.schemas.accounts import Role
+from vise_client.schemas.run_lists import RunLook, SavedViewCreate, SavedViewUpdate, SavedViewView
 
 from .listing import column_fields
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from backend.store.tables import Run, Worker
-from vise_client.schemas import QueueView, WorkerView
+from vise_client.schemas.workers import QueueView, WorkerView
 from vise_core.specs.stages import STAGES
 
 ALIVE = timedelta(seconds=20)

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session, undefer
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry.storage import Storage
 from backend.store.tables import Artifact, Engagement, Outbox, Run
-from vise_client.schemas import EngagementAnswer, EngagementModel, EngagementView, RunState
+from vise_client.schemas.engagement import EngagementAnswer, EngagementModel, EngagementView
+from vise_client.schemas.run_states import RunState
 from vise_core.specs.explain import EngagementOptions
 from vise_core.specs.recipes import InputRef
 

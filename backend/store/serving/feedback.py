@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.tables import Feedback, Model, User
-from vise_client.schemas import FeedbackCount, FeedbackView, Page
+from vise_client.schemas.predictions import FeedbackCount, FeedbackView
+from vise_client.schemas.wire import Page
 from vise_core.specs.tasks import CsvTask
 
 from .predictions import get, picture

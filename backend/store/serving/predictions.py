@@ -20,7 +20,8 @@ from backend.store.errors import Invalid, NotFound
 from backend.store.registry import models
 from backend.store.registry.storage import Storage
 from backend.store.tables import Artifact, Feedback, Model, Outbox, Prediction, User
-from vise_client.schemas import Page, PredictionSummary, PredictionView
+from vise_client.schemas.predictions import PredictionSummary, PredictionView
+from vise_client.schemas.wire import Page
 from vise_core.specs.explain import PredictOptions
 
 from . import uploads

@@ -11,8 +11,8 @@ from PIL import Image
 
 from frontend.charts.palette import is_dark
 from frontend.charts.shares import share_bars
-from frontend.style import plain
-from vise_client.schemas import ClusterDetail, ClusterKind, ClusterRow
+from frontend.formatting import plain
+from vise_client.schemas.clusters import ClusterDetail, ClusterKind, ClusterRow
 
 STATIC = {"displayModeBar": False}
 UNITS: dict[ClusterKind, str] = {"comments": "comments", "reactions": "posts"}

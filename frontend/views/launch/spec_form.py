@@ -28,7 +28,7 @@ from frontend.views.launch.spec_schema import (
     written,
     written_table,
 )
-from vise_client.schemas import FieldProblem
+from vise_client.schemas.launch import FieldProblem
 
 
 @dataclass

@@ -7,7 +7,7 @@ import json
 import streamlit as st
 
 from frontend.session import client
-from vise_client.schemas import RunView
+from vise_client.schemas.runs import RunView
 from vise_core.specs.posts import DROPPED
 
 Examples = dict[str, list[dict[str, str]]]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from vise_client.schemas import QueryField, Vocabulary
+from vise_client.schemas.run_lists import QueryField, Vocabulary
 
 _HERE = Path(__file__).parent
 _draw = st.components.v2.component(

@@ -11,7 +11,7 @@ from backend.api.app import create_app
 from backend.settings import Settings
 from backend.store.accounts import users
 from backend.store.database import connect, migrate, session_factory
-from vise_client.schemas import Role
+from vise_client.schemas.accounts import Role
 
 PASSWORD = "correct horse battery"
 

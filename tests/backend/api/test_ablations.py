@@ -10,7 +10,8 @@ from fastapi.testclient import TestClient
 
 from backend.store.database import connect, session_factory
 from backend.store.tables import Run
-from vise_client.schemas import RecipeCreate, Role
+from vise_client.schemas.accounts import Role
+from vise_client.schemas.launch import RecipeCreate
 from vise_core.specs.ablation_kinds import ABLATION_KINDS
 from vise_core.specs.recipe_registry import RECIPES
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from backend.api.app import PREFIX
-from vise_client.schemas import Role
+from vise_client.schemas.accounts import Role
 
 PUBLIC = {
     ("GET", f"{PREFIX}/health"),

@@ -3,7 +3,7 @@
 import pytest
 
 from backend.api.app import PREFIX
-from vise_client.schemas import Role
+from vise_client.schemas.accounts import Role
 
 PASSWORD = "correct horse battery"
 SAMPLE = {"stage": "ingest", "spec": {"source": {"kind": "sample"}}, "name": "Spring"}

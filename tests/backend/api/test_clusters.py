@@ -21,7 +21,8 @@ from backend.store.registry.storage import Storage
 from backend.store.runs.create import create_run
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
-from vise_client.schemas import RunCreate, RunState
+from vise_client.schemas.launch import RunCreate
+from vise_client.schemas.run_states import RunState
 from vise_core.engagement.explore.files import COMMENTS, REACTION_ROWS
 from vise_core.specs.posts import REACTIONS
 

@@ -11,7 +11,7 @@ from backend.api.app import PREFIX
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
 from backend.store.runs import logs
-from vise_client.schemas import RunState
+from vise_client.schemas.run_states import RunState
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "vise_core" / "report"))

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from PIL import Image
+from vise_core.hashing import tree_sha256
 
 from backend.api.app import PREFIX
 from backend.store.database import connect, session_factory
@@ -18,8 +19,7 @@ from backend.store.registry import datasets
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.tables import DatasetRead, Run
-from vise_client.schemas import RunState
-from vise_core.hashing import tree_sha256
+from vise_client.schemas.run_states import RunState
 
 D = f"{PREFIX}/datasets"
 NEVER = "has not changed since version"

@@ -14,7 +14,10 @@ from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
-from vise_client.schemas import Comparison, Curve, RunState, RunView
+from vise_client.schemas.comparison import Comparison
+from vise_client.schemas.metrics import Curve
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunView
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LAST = "metric.loss:last"

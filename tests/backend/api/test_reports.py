@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from backend.store.database import connect, session_factory
 from backend.store.tables import Run
-from vise_client.schemas import RunCreate
+from vise_client.schemas.launch import RunCreate
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "vise_core" / "report"))
 from results import evaluation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend.api.app import PREFIX
-from vise_client.schemas import Role
+from vise_client.schemas.accounts import Role
 
 SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
 

@@ -5,7 +5,7 @@ import pytest
 from backend.store.database import connect, migrate, session_factory
 from backend.store.runs.create import create_run
 from backend.store.runs.states.lease import claim_run
-from vise_client.schemas import RunCreate
+from vise_client.schemas.launch import RunCreate
 
 
 @pytest.fixture

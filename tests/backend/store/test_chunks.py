@@ -16,7 +16,7 @@ from backend.store.metrics import chunks
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
 from backend.store.tables import MetricChunk, MetricPoint, Run
-from vise_client.schemas import MetricQuery
+from vise_client.schemas.metrics import MetricQuery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 _names = (f"curve {number}" for number in count())

@@ -21,7 +21,8 @@ from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.tables import MetricLatest
-from vise_client.schemas import RunCreate, RunState, SweepCreate
+from vise_client.schemas.launch import RunCreate, SweepCreate
+from vise_client.schemas.run_states import RunState
 from vise_core.specs.recipes import InputRef
 
 from .desk import NOW, add_run

@@ -11,7 +11,8 @@ from backend.store.runs.create import create_recipe, create_run
 from backend.store.runs.lineage import lineage
 from backend.store.runs.read import view_run
 from backend.store.tables import Artifact, Dataset, Model
-from vise_client.schemas import Lineage, RecipeCreate, RunCreate
+from vise_client.schemas.launch import RecipeCreate, RunCreate
+from vise_client.schemas.lineage import Lineage
 
 SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
 

@@ -11,7 +11,7 @@ from backend.store.reports.ablations import require_same_data
 from backend.store.runs.create import create_run
 from backend.store.runs.lineage_match import Change, chain, matches
 from backend.store.tables import Dataset, DatasetVersion, Run
-from vise_client.schemas import RunCreate
+from vise_client.schemas.launch import RunCreate
 
 ONE, TWO = "1" * 64, "2" * 64
 

@@ -11,7 +11,7 @@ from backend.store.metrics.points import Point
 from backend.store.runs.read import view_run
 from backend.store.runs.states.finish import release_run
 from backend.store.runs.states.lease import claim_run
-from vise_client.schemas import MetricQuery
+from vise_client.schemas.metrics import MetricQuery
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

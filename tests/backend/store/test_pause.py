@@ -14,7 +14,8 @@ from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run, renew_lease
 from backend.store.runs.states.pause import request_pause
 from backend.store.runs.states.resume import resume_run
-from vise_client.schemas import RecipeCreate, RunCreate, RunState
+from vise_client.schemas.launch import RecipeCreate, RunCreate
+from vise_client.schemas.run_states import RunState
 
 SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
 from backend.store.runs.read import view_run
-from vise_client.schemas import MetricQuery
+from vise_client.schemas.metrics import MetricQuery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 _names = (f"curve {number}" for number in count())

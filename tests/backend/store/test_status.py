@@ -20,7 +20,9 @@ from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.runs.states.reconcile import reconcile
 from backend.store.tables import Run
-from vise_client.schemas import RunState, RunStatus, SweepCreate
+from vise_client.schemas.launch import SweepCreate
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import RunStatus
 
 from .desk import add_run
 

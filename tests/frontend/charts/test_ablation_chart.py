@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from frontend.charts.ablation_chart import Reference, ablation_chart
-from vise_client.schemas import AblationPoint, AblationView, RunState
+from vise_client.schemas.ablations import AblationPoint, AblationView
+from vise_client.schemas.run_states import RunState
 
 
 def point(number: int, label: str, position: float | None, mean: float | None, **facts) -> AblationPoint:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from frontend.charts.curves import Line, Look, band_figure, curve_figure, mean_and_std, smooth
 from frontend.charts.palette import LIGHT
-from vise_client.schemas import Curve
+from vise_client.schemas.metrics import Curve
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

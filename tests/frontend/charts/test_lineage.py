@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frontend.charts.lineage import columns, drawing
-from vise_client.schemas import Lineage, LineageEdge, LineageNode, RunState
+from vise_client.schemas.lineage import Lineage, LineageEdge, LineageNode
+from vise_client.schemas.run_states import RunState
 
 IDS = [UUID(int=n) for n in range(12)]
 

@@ -8,7 +8,7 @@ import pytest
 
 from frontend.charts.curves import Line, Look, band_figure, curve_figure, grid_figure
 from frontend.charts.marks import SYMBOLS, told_of_marks
-from vise_client.schemas import Curve, Mark, NotFinite
+from vise_client.schemas.metrics import Curve, Mark, NotFinite
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -24,7 +24,7 @@ from vise_core.engagement.clustering import shared
 from vise_core.engagement.clustering.shared import assist
 from vise_core.engagement.label import shuffle_labels
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
-from vise_core.hashing import tree_sha256
+from vise_core.files.hashing import tree_sha256
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute

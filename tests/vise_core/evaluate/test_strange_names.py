@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from vise_core.files.names import printable_name
 from vise_core.models.classifier import load_classifier
-from vise_core.names import printable_name
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Spec
 from vise_core.specs.data import SurveySpec

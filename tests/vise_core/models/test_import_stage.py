@@ -15,7 +15,7 @@ from vise_core.evaluate.stage import load_judged
 from vise_core.evaluate.stage import run as evaluate
 from vise_core.models.backbones import build_backbone
 from vise_core.models.checkpoint import load_backbone, load_card, save_checkpoint
-from vise_core.models.formats import read_published
+from vise_core.models.checkpoint_formats import read_published
 from vise_core.models.heads import linear_head
 from vise_core.models.import_stage import chosen_file
 from vise_core.reporter import LocalReporter

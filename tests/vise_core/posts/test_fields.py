@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from post_layouts import picture
 from pydantic import ValidationError
 
+from vise_core.formats.post import post_to_json
 from vise_core.posts.check import PostChecker, Tally
-from vise_core.posts.records import post_to_json
-from vise_core.posts.refused import Refused
-from vise_core.posts.rows import Checked, check_row
+from vise_core.posts.fields.rows import Checked, check_row
+from vise_core.posts.rejected import Refused
 from vise_core.reporter import LocalReporter
 from vise_core.specs.fields import EXPRESSIONS, FIELD_MAPS, Fields
 from vise_core.specs.posts import IngestResult, IngestSpec

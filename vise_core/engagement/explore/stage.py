@@ -18,8 +18,8 @@ from vise_core.engagement.clusterer import Clusterer, PostLabels
 from vise_core.engagement.labels import LabelFacts, read_label_facts, shard_labels
 from vise_core.engagement.sampling import sample_comments
 from vise_core.errors import BadInput, Stopped
-from vise_core.posts.records import Post
-from vise_core.posts.shards import ShardIndex
+from vise_core.formats.post import Post
+from vise_core.formats.posts import ShardIndex
 from vise_core.reporter import Reporter
 from vise_core.specs.engagement import ExploreResult, ExploreSpec, LabelAgreement, LabelSpread
 from vise_core.specs.posts import REACTIONS

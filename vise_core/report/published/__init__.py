@@ -1,7 +1,7 @@
 """The paper's own numbers as data, each with its table, row and column. Show them only as *published*."""
 
 from .figures import FIGURES, published_figure
-from .qualitative import (
+from .figures.qualitative import (
     QUALITATIVE,
     PublishedAnswer,
     PublishedExample,

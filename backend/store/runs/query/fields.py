@@ -12,7 +12,8 @@ from typing import Literal, get_args
 from uuid import UUID
 
 from backend.store.runs.identity import spec_paths
-from vise_client.schemas import MetricRule, RunKind, RunState
+from vise_client.schemas.metrics import MetricRule
+from vise_client.schemas.run_states import RunKind, RunState
 from vise_core.specs.stages import STAGES
 
 Kind = Literal["text", "choice", "number", "time", "duration", "flag", "id", "spec", "metric"]

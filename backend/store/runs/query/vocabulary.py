@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from backend.store.metrics.points import SYSTEM
-from vise_client.schemas import QueryField, Vocabulary
+from vise_client.schemas.run_lists import QueryField, Vocabulary
 
 from .fields import FIELDS, paths
 

@@ -12,8 +12,8 @@ from backend.store.errors import StaleToken
 from backend.store.metrics import summaries
 from backend.store.registry import dataset_versions
 from backend.store.tables import Run
-from vise_client.schemas import RunState
-from vise_core.names import storable
+from vise_client.schemas.run_states import RunState
+from vise_core.files.names import storable
 
 from .cancel import stop_run
 from .transition import HELD, change_state, queue_run

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from backend.store.tables import Run
-from vise_client.schemas import RunState
+from vise_client.schemas.run_states import RunState
 
 from . import outbox
 from .lease import check_token

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import StaleToken
 from backend.store.tables import Run
-from vise_client.schemas import Progress, RunState
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import Progress
 
 from .transition import HELD, change_state
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.serving import engagement, predictions
 from backend.store.tables import LoginAttempt, Outbox, Run, Token, Worker
-from vise_client.schemas import RunState
+from vise_client.schemas.run_states import RunState
 
 from .finish import finish_run, requeue_run
 from .outbox import enqueue

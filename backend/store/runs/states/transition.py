@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from backend.store.registry import models as registry
 from backend.store.tables import Run, RunEvent
-from vise_client.schemas import Progress, RunState
+from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import Progress
 from vise_core.errors import ViseError
 
 from .outbox import enqueue
