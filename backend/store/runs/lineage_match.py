@@ -15,7 +15,7 @@ from backend.store.errors import Invalid
 from backend.store.registry import dataset_reads
 from backend.store.tables import Run
 from vise_client.schemas.run_states import RunState
-from vise_core.specs.recipes import with_values
+from vise_core.specs.paths import with_values
 from vise_core.specs.stages import validate_spec
 
 from .runs import get, invalid_from

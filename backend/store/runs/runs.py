@@ -20,12 +20,13 @@ from vise_client.schemas.launch import RecipeCreate, RunClone, RunCreate, SweepC
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import EventView, RunView
 from vise_core.specs.base import Spec
-from vise_core.specs.data import FetchSpec
 from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.posts import IngestSpec
+from vise_core.specs.fetch import FetchSpec
+from vise_core.specs.ingest import IngestSpec
 from vise_core.specs.pretrain import PretrainSpec
-from vise_core.specs.recipe_registry import RECIPES
-from vise_core.specs.recipes import InputRef, RecipeSpec, given_artifacts, possible_steps, the_artifact
+from vise_core.specs.recipes.inputs import InputRef, the_artifact
+from vise_core.specs.recipes.recipe import RecipeSpec, given_artifacts, possible_steps
+from vise_core.specs.recipes.registry import RECIPES
 from vise_core.specs.stages import STAGES, validate_spec
 
 from . import identity, states

@@ -17,7 +17,7 @@ from backend.store.runs.groups import list_groups
 from backend.store.runs.listing import RunFilter
 from backend.store.tables import MetricLatest
 from vise_client.schemas.launch import RunCreate, SweepCreate
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.recipes.inputs import InputRef
 
 from .desk import NOW, add_run
 
