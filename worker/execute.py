@@ -30,7 +30,7 @@ from backend.store.tables import Upload
 from vise_client.schemas.run_states import RunState
 from vise_core.errors import ViseError
 from vise_core.files import listing
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.recipes.inputs import InputRef
 
 from .child import CRASHED, DONE, OUTCOME, REFUSED, STOPPED, Order, begin
 from .context import Context, context

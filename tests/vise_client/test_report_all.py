@@ -28,10 +28,10 @@ from vise_client.local.processes import free_port
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RecipeCreate
 from vise_core.report import ENDINGS, NAMES, formats
-from vise_core.specs.ablations import Chain
 from vise_core.specs.evaluate import EvaluateResult
-from vise_core.specs.recipe_registry import RECIPES
-from vise_core.specs.recipes import RecipeSpec
+from vise_core.specs.recipes.ablations import Chain
+from vise_core.specs.recipes.recipe import RecipeSpec
+from vise_core.specs.recipes.registry import RECIPES
 
 Vise = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -31,7 +31,7 @@ from vise_client.schemas.runs import RunView
 from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.models.heads import linear_head
-from vise_core.specs.posts import EMOTIONS
+from vise_core.specs.tasks.catalogue import EMOTIONS
 
 if TYPE_CHECKING:
     from bucket import Bucket

@@ -24,8 +24,8 @@ from backend.store.serving import predictions
 from backend.store.tables import Prediction
 from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
-from vise_core.specs.posts import EMOTIONS
-from vise_core.specs.tasks import CsvTask
+from vise_core.specs.tasks.catalogue import EMOTIONS
+from vise_core.specs.tasks.kinds import CsvTask
 from vise_core.tasks import load_task
 
 

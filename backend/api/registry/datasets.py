@@ -30,7 +30,7 @@ from vise_client.schemas.datasets import (
 )
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunView
-from vise_core.specs.data import DataKind
+from vise_core.specs.survey import DataKind
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 

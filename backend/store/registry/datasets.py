@@ -20,9 +20,10 @@ from backend.store.tables import Artifact, Dataset, DatasetRead, Run, Upload
 from vise_client.schemas.datasets import DatasetCreate, DatasetUpdate, DatasetVersionView, DatasetView
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
-from vise_core.specs.data import DataKind, FetchSpec
+from vise_core.specs.fetch import FetchSpec
 from vise_core.specs.integrity import IntegrityReport
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.recipes.inputs import InputRef
+from vise_core.specs.survey import DataKind
 
 from . import dataset_versions, folders
 from .dataset_reads import newest_versions

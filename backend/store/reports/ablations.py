@@ -24,7 +24,8 @@ from vise_client.schemas.ablations import (
 from vise_client.schemas.launch import RecipeCreate
 from vise_client.schemas.run_states import RunState
 from vise_core.report.comparable import data_difference, measured_on, split_differences
-from vise_core.specs.ablation_kinds import (
+from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.recipes.ablation_kinds import (
     ABLATION_KINDS,
     AblationKind,
     Changes,
@@ -32,8 +33,7 @@ from vise_core.specs.ablation_kinds import (
     point_label,
     point_position,
 )
-from vise_core.specs.evaluate import EvaluateResult
-from vise_core.specs.recipes import RecipeSpec
+from vise_core.specs.recipes.recipe import RecipeSpec
 from vise_core.specs.stages import STAGES
 
 from . import evaluations

@@ -19,8 +19,9 @@ from vise_client.schemas.run_states import RunState
 from vise_core.report import Choices, Comparison
 from vise_core.report.comparable import MeasuredOn
 from vise_core.report.qualitative import Pictures
-from vise_core.specs.evaluate import EvaluateResult, EvaluationData
-from vise_core.specs.explain import QualitativeResult
+from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.evaluation.results import EvaluationData
+from vise_core.specs.qualitative import QualitativeResult
 
 MAX_RESULTS = 20_000
 """Newest first; whatever is older appears in no table unless a tag selects it."""

@@ -13,8 +13,9 @@ from backend.store.errors import Invalid, invalid_from
 from backend.store.tables import Run, RunEvent
 from vise_client.schemas.launch import RecipeCreate, RunClone, RunCreate, SweepCreate
 from vise_client.schemas.run_states import RunState
-from vise_core.specs.recipe_registry import RECIPES
-from vise_core.specs.recipes import InputRef, RecipeSpec, given_artifacts, possible_steps
+from vise_core.specs.recipes.inputs import InputRef
+from vise_core.specs.recipes.recipe import RecipeSpec, given_artifacts, possible_steps
+from vise_core.specs.recipes.registry import RECIPES
 from vise_core.specs.stages import STAGES, validate_spec
 
 from . import identity

@@ -20,7 +20,8 @@ from vise_client.schemas.launch import FieldProblem, InputCandidate, LaunchCheck
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.base import Spec
 from vise_core.specs.estimate import Estimate, InputFacts, PastRun, estimate, together
-from vise_core.specs.recipes import InputRef, SweepSpec
+from vise_core.specs.recipes.inputs import InputRef
+from vise_core.specs.recipes.sweep import SweepSpec
 from vise_core.specs.stages import STAGES, validate_spec
 
 MAX_POINTS = 1000

@@ -12,11 +12,11 @@ from backend.store.errors import Invalid
 from backend.store.tables import Artifact, Dataset, Run, Upload
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.base import Spec
-from vise_core.specs.data import FetchSpec
 from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.posts import IngestSpec
+from vise_core.specs.fetch import FetchSpec
+from vise_core.specs.ingest import IngestSpec
 from vise_core.specs.pretrain import PretrainSpec
-from vise_core.specs.recipes import InputRef, the_artifact
+from vise_core.specs.recipes.inputs import InputRef, the_artifact
 from vise_core.specs.stages import STAGES
 
 

@@ -14,7 +14,7 @@ from backend.store.registry import dataset_reads
 from backend.store.tables import Artifact, MetricLatest, Run, RunEvent, User
 from vise_client.schemas.artifacts import ArtifactView
 from vise_client.schemas.runs import EventView, RunView
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.recipes.inputs import InputRef
 
 from .listing import SHOWN, summaries
 

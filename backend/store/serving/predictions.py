@@ -22,7 +22,7 @@ from backend.store.registry.storage import Storage
 from backend.store.tables import Artifact, Feedback, Model, Outbox, Prediction, User
 from vise_client.schemas.predictions import PredictionSummary, PredictionView
 from vise_client.schemas.wire import Page
-from vise_core.specs.explain import PredictOptions
+from vise_core.specs.models.predict import PredictOptions
 
 from . import uploads
 

@@ -12,8 +12,8 @@ from backend.store.database import connect, session_factory
 from backend.store.tables import Run
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RecipeCreate
-from vise_core.specs.ablation_kinds import ABLATION_KINDS
-from vise_core.specs.recipe_registry import RECIPES
+from vise_core.specs.recipes.ablation_kinds import ABLATION_KINDS
+from vise_core.specs.recipes.registry import RECIPES
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "vise_core" / "report"))
 from results import evaluation
@@ -237,7 +237,7 @@ def test_what_does_not_fit_is_refused_by_field(editor: TestClient, lab: Lab) -> 
 
 
 def test_every_kind_names_a_field_of_its_stage() -> None:
-    from vise_core.specs.recipes import with_values
+    from vise_core.specs.paths import with_values
     from vise_core.specs.stages import STAGES
 
     for name, kind in ABLATION_KINDS.items():

@@ -24,7 +24,7 @@ from backend.store.runs.states.lease import claim_run
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
 from vise_core.engagement.explore.files import COMMENTS, REACTION_ROWS
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.posts.fields import REACTIONS
 
 COMMENT_CLUSTERS, REACTION_CLUSTERS = 5000, 128
 WORDS = [f"word{n}" for n in range(3000)] + ["love", "😂", "größe"]

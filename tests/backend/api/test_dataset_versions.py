@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 
 import pytest
 from PIL import Image
-from vise_core.hashing import tree_sha256
 
 from backend.api.app import PREFIX
 from backend.store.database import connect, session_factory
@@ -20,6 +19,7 @@ from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.tables import DatasetRead, Run
 from vise_client.schemas.run_states import RunState
+from vise_core.files.hashing import tree_sha256
 
 D = f"{PREFIX}/datasets"
 NEVER = "has not changed since version"

@@ -23,7 +23,7 @@ from backend.store.runs.states.lease import claim_run
 from backend.store.tables import MetricLatest
 from vise_client.schemas.launch import RunCreate, SweepCreate
 from vise_client.schemas.run_states import RunState
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.recipes.inputs import InputRef
 
 from .desk import NOW, add_run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .ablations import ABLATIONS
-from .recipes import RecipeSpec
+from .recipe import RecipeSpec
 
 SAMPLE_TASK = "Sample emotion (synthetic)"
 

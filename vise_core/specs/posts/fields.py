@@ -8,7 +8,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import Field, field_validator
 
-from .base import Record
+from ..base import Record
 
 Reaction = Literal["haha", "sorry", "angry", "wow", "love"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from .base import Record
+from ..base import Record
 
 
 class PeekedPost(Record):

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ..base import Record
 from .ablations import CLUSTERS, SAMPLE_CLUSTERS, SAMPLE_SIZES, SIZES
-from .base import Record
 
 Kind = Literal["data-size", "pretext", "backbone", "clusters", "extractor", "multimodal"]
 Changes = dict[str, Any]

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .evaluate import SETUPS, Setup
-from .presets import MULTIMODAL, evaluation
-from .recipes import RecipeSpec
-from .stages import COMPARED
-from .tasks import TASKS
+from ..evaluation.presets import MULTIMODAL, evaluation
+from ..evaluation.setups import SETUPS, Setup
+from ..qualitative import COMPARED
+from ..tasks.catalogue import TASKS
+from .recipe import RecipeSpec
 
 Ref = dict[str, str]
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from .base import Record
-from .tasks import written
+from ..base import Record
+from ..tasks.metrics import written
 
 
 class LineageStep(Record):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .base import Record
+from ..base import Record
 
 ReportFormat = Literal["markdown", "csv", "latex", "png", "svg", "pdf"]
 ENDINGS: dict[ReportFormat, str] = {
