@@ -22,7 +22,7 @@ from backend.store.registry import models
 from backend.store.serving import predictions, uploads
 from backend.store.tables import Outbox, Prediction
 from vise_client.local.processes import free_port
-from vise_core.specs.explain import PredictOptions
+from vise_core.specs.models.predict import PredictOptions
 
 
 def picture() -> bytes:

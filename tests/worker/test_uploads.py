@@ -22,7 +22,7 @@ from backend.store.database import Sessions
 from backend.store.registry.storage import Storage, StorageError
 from backend.store.serving import engagement, predictions, uploads
 from backend.store.tables import Artifact, Engagement, Model, Prediction, Run
-from vise_core.specs.explain import EngagementOptions, PredictOptions
+from vise_core.specs.models.predict import EngagementOptions, PredictOptions
 from worker import predict
 from worker.context import Context
 

@@ -36,7 +36,7 @@ from vise_core.formats.posts import ShardIndex
 from vise_core.posts.exclusions import excluded_keys, tell_exclusions
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import Reporter
-from vise_core.specs.engagement import LabelResult, LabelSpec
+from vise_core.specs.label import LabelResult, LabelSpec
 
 from .clusterer import Clusterer
 

@@ -16,7 +16,7 @@ from vise_core.formats.post import post_key
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.specs.integrity import IntegrityCheck, IntegrityExample, IntegrityLimits, IntegrityVerdict
-from vise_core.specs.posts import SubsetSpec
+from vise_core.specs.posts.subset import SubsetSpec
 from vise_core.tasks import LabelledImages, Split
 
 from .cache import shard_fingerprints

@@ -16,7 +16,7 @@ from vise_core.posts import exclusions
 from vise_core.posts.images.decode import open_image
 from vise_core.reporter import Reporter
 from vise_core.specs.integrity import IntegrityCheck, IntegrityReport, IntegrityResult, IntegritySpec
-from vise_core.specs.posts import SubsetSpec
+from vise_core.specs.posts.subset import SubsetSpec
 from vise_core.tasks import LabelledImages, Split, load_task, task_splits
 
 from .balance import label_balance, pretraining_balance

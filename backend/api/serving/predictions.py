@@ -27,7 +27,8 @@ from vise_client.schemas.predictions import (
     PredictionView,
 )
 from vise_client.schemas.wire import Page
-from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap, PredictOptions
+from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap
+from vise_core.specs.models.predict import PredictOptions
 
 from .prediction_cache import Repeats, question_key
 from .uploads import ask_worker, read_image

@@ -16,7 +16,7 @@ from vise_client.schemas.models import ModelCreate, ModelView
 from vise_client.schemas.run_states import RunState
 from vise_core.report.comparable import data_difference, measured_on, split_differences
 from vise_core.specs.evaluate import EvaluateResult
-from vise_core.specs.recipes import RecipeSpec
+from vise_core.specs.recipes.recipe import RecipeSpec
 
 
 def register(db: Session, request: ModelCreate) -> Model:

@@ -32,8 +32,8 @@ from vise_core.report.comparable import (
     measured_on,
     split_differences,
 )
-from vise_core.specs.difference import differing, flatten
 from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.paths import differing, flatten
 
 
 def compare(db: Session, query: CompareQuery) -> Comparison:

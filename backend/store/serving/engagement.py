@@ -14,8 +14,8 @@ from backend.store.registry.storage import Storage
 from backend.store.tables import Artifact, Engagement, Outbox, Run
 from vise_client.schemas.engagement import EngagementAnswer, EngagementModel, EngagementView
 from vise_client.schemas.run_states import RunState
-from vise_core.specs.explain import EngagementOptions
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.models.predict import EngagementOptions
+from vise_core.specs.recipes.inputs import InputRef
 
 from . import uploads
 from .predictions import ANSWERED, PICTURES, QUEUE

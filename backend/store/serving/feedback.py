@@ -19,7 +19,7 @@ from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.tables import Feedback, Model, User
 from vise_client.schemas.predictions import FeedbackCount, FeedbackView
 from vise_client.schemas.wire import Page
-from vise_core.specs.tasks import CsvTask
+from vise_core.specs.tasks.kinds import CsvTask
 
 from .predictions import get, picture
 

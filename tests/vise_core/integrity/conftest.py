@@ -12,7 +12,7 @@ from vise_core.formats.post import Post, PostRecord, post_key
 from vise_core.formats.posts import ShardWriter, shard_name, write_index
 from vise_core.posts.images.decode import encode_jpeg
 from vise_core.posts.sample import generate_post
-from vise_core.specs.tasks import CsvTask
+from vise_core.specs.tasks.kinds import CsvTask
 from vise_core.tasks import LabelledImages, load_task
 
 

@@ -21,8 +21,8 @@ from vise_core.formats.labels import LabelFacts, labels_by_key, read_label_facts
 from vise_core.formats.post import Post
 from vise_core.formats.posts import ShardIndex
 from vise_core.reporter import Reporter
-from vise_core.specs.engagement import ExploreResult, ExploreSpec, LabelAgreement, LabelSpread
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.explore import ExploreResult, ExploreSpec, LabelAgreement, LabelSpread
+from vise_core.specs.posts.fields import REACTIONS
 from vise_core.text.tokenize import redact
 
 from .agreement import agreement, entropy, normalised_entropy, top_pairs
