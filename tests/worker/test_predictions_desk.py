@@ -19,7 +19,7 @@ from sqlalchemy import update
 
 from backend.api.app import PREFIX
 from backend.store.accounts import users
-from backend.store.runs.reconcile import reconcile
+from backend.store.runs.states.reconcile import reconcile
 from backend.store.serving import predictions
 from backend.store.tables import Prediction
 from vise_client.client import ViseClient

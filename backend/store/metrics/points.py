@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from backend.store.runs.states import check_token
+from backend.store.runs.states.lease import check_token
 from backend.store.tables import MetricLatest
 from vise_client.schemas.metrics import Curve, MetricQuery
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry import dataset_reads
-from backend.store.runs import runs
+from backend.store.runs.create import create_recipe
 from backend.store.runs.lineage_match import Change, Node, chain, matches, value_at
 from backend.store.tables import Ablation, Run, User
 from vise_client.schemas.ablations import (
@@ -162,7 +162,7 @@ def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Ru
         synthetic=node.run.synthetic,
         steps=steps,
     )
-    return runs.create_recipe(db, RecipeCreate(spec=recipe, tags=[TAG]), user)
+    return create_recipe(db, RecipeCreate(spec=recipe, tags=[TAG]), user)
 
 
 def require_same_data(db: Session, node: Node) -> None:

@@ -276,6 +276,17 @@ def delete(db: Session, prediction_id: UUID) -> str | None:
     return prediction.upload
 
 
+def fail_timed_out(db: Session, timeout: timedelta) -> int:
+    """Fail the queued predictions that are older than ``timeout``; return how many."""
+    failed = db.execute(
+        update(Prediction)
+        .where(Prediction.state == "queued", Prediction.created_at < func.now() - timeout)
+        .values(state="failed", upload=None, error="no prediction worker answered in time; try again")
+        .returning(Prediction.id)
+    ).all()
+    return len(failed)
+
+
 def announce_again(db: Session) -> int:
     """Put into the outbox what nobody took up, as its message was lost or never sent; returns how many."""
     unheard = db.scalars(

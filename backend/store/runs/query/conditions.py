@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, literal, or_, select, true
 from sqlalchemy.sql import Select
 
-from backend.store.runs.states import HELD
+from backend.store.runs.states.transition import HELD
 from backend.store.tables import MetricLatest, Run, RunParam, User
 
 from .fields import Ago, Field
