@@ -31,6 +31,7 @@ from vise_client.schemas.runs import RunView
 from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.models.heads import linear_head
+from vise_core.specs.stages import STAGES
 from vise_core.specs.tasks.catalogue import EMOTIONS
 
 if TYPE_CHECKING:
@@ -101,7 +102,10 @@ class Cluster:
 def cluster(
     database_url: str, broker_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Cluster]:
-    import stages  # noqa: F401 - registers the stage in this process too
+    import stages
+
+    for stage in (stages.COUNT, stages.FIT):
+        monkeypatch.setitem(STAGES, stage.name, stage)
 
     migrate(database_url)
     engine = connect(database_url)
@@ -117,7 +121,6 @@ def cluster(
         # The first answer loads torch: on a busy machine that takes longer than people would wait.
         "VISE_PREDICTION_TIMEOUT_SECONDS": "600",
         "VISE_TELEMETRY_SECONDS": "0.5",
-        "VISE_STAGE_MODULES": "stages",
         "PYTHONPATH": str(HERE),
     }
     made = Cluster(environment, session_factory(engine), tmp_path)

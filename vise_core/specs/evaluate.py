@@ -221,12 +221,11 @@ def _needed(spec: EvaluateSpec) -> tuple[str, ...]:
     return ("checkpoint",) if reads_checkpoint else ()
 
 
-def _missing(spec: EvaluateSpec) -> dict[str, str]:
-    if not spec.reads_texts:
+def _missing(spec: Mapping[str, Any]) -> dict[str, str]:
+    if spec["setup"] == "image":
         return {}
-    return {
-        "predictor": f"it reads texts (setup {spec.setup}), and a predictor answers for an image alone",
-    }
+    reason = f"it reads texts (setup {spec['setup']}), and a predictor answers for an image alone"
+    return {"predictor": reason}
 
 
 def _leading(spec: Mapping[str, Any]) -> tuple[str, Best]:
@@ -236,10 +235,10 @@ def _leading(spec: Mapping[str, Any]) -> tuple[str, Best]:
 def _per_split(result: Mapping[str, Any]) -> dict[str, list[float]]:
     """A split's value of a metric is that of its chosen point; splits without one, as without test labels, are left out."""
     values: dict[str, list[float]] = {}
-    for split in result["splits"]:
+    for split in result.get("splits", ()):
         point = split["chosen"]
         for part in ("val", "test"):
-            for name, value in ({result["metric"]: point[part]} | point[f"{part}_secondary"]).items():
+            for name, value in ({result["metric"]: point[part]} | point.get(f"{part}_secondary", {})).items():
                 if value is not None:
                     values.setdefault(f"{part}_{name}", []).append(float(value))
     return values

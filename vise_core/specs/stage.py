@@ -75,7 +75,7 @@ class Stage(Generic[S]):
     presets: name → what differs from the spec's defaults.
     cost: what one run takes.
     needed: (spec) → roles of optional inputs that this spec needs.
-    missing: (spec) → artifacts that this spec does not make, with the reason.
+    missing: (spec as plain data) → artifacts that a run with this spec does not make, with the reason.
     leading: (spec as plain data) → the curve that says which step is best, and whether high or low is good.
     per_split: (result as plain data) → {metric: its value on each split}.
     facts: (artifact, spec, result, both plain data) → what is known of an artifact for the runs that read it.
@@ -100,7 +100,7 @@ class Stage(Generic[S]):
     presets: Mapping[str, Json] = field(default_factory=dict)
     cost: Cost[S] = field(default_factory=Cost)
     needed: Callable[[S], Collection[str]] = lambda spec: ()
-    missing: Callable[[S], Mapping[str, str]] = lambda spec: {}
+    missing: Callable[[Json], Mapping[str, str]] = lambda spec: {}
     leading: Callable[[Json], tuple[str, Best]] = lambda spec: ("val_loss", "min")
     per_split: Callable[[Json], dict[str, list[float]]] = lambda result: {}
     facts: Callable[[str, Json, Json], InputFacts] = counted_items
