@@ -9,8 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from backend.store.database import connect, session_factory
-from backend.store.runs import runs
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RecipeCreate
 from vise_core.specs.recipes.ablation_kinds import ABLATION_KINDS
@@ -18,6 +17,9 @@ from vise_core.specs.recipes.registry import RECIPES
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "vise_core" / "report"))
 from results import evaluation
+
+from backend.store.runs.create import create_recipe
+from backend.store.runs.read import view_run
 
 A = "/api/v1/ablations"
 STEP = "{method} (resnet18) on UnbiasedEmotion, {protocol}"
@@ -33,8 +35,8 @@ class Lab:
     def recipe(self, name: str) -> dict[str, UUID]:
         """Step → run of a recipe that is created as it ships."""
         with self.sessions.begin() as db:
-            parent = runs.create_recipe(db, RecipeCreate(recipe=name), None)
-            return {child.step: child.id for child in runs.view(db, parent.id).children}
+            parent = create_recipe(db, RecipeCreate(recipe=name), None)
+            return {child.step: child.id for child in view_run(db, parent.id).children}
 
     def succeed(self, *made: UUID, **facts: Any) -> None:
         with self.sessions.begin() as db:
