@@ -143,7 +143,7 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
     from backend.store.registry.storage import Storage
 
     pass
-    from backend.store.tables import Run
+    from backend.store.runs.tables import Run
     from vise_client.schemas.run_states import RunState
     from vise_core.specs.stages import validate_spec
     from vise_core.stage import run_stage

@@ -21,10 +21,11 @@ from backend.store.accounts import users
 from backend.store.database import Sessions, connect, migrate, session_factory
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
+from backend.store.registry.tables import Model
 from backend.store.runs.create import create_run
 from backend.store.runs.read import view_run
 from backend.store.runs.states.lease import claim_run
-from backend.store.tables import Model, Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.runs import RunView

@@ -21,7 +21,7 @@ from backend.api.app import PREFIX
 from backend.store.accounts import users
 from backend.store.runs.states.reconcile import reconcile
 from backend.store.serving import predictions
-from backend.store.tables import Prediction
+from backend.store.serving.tables import Prediction
 from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
 from vise_core.specs.tasks.catalogue import EMOTIONS

@@ -9,10 +9,10 @@ from sqlalchemy import func, select
 
 from backend.settings import Settings
 from backend.store.database import connect, migrate, session_factory
+from backend.store.metrics.tables import MetricPoint
 from backend.store.registry.storage import Storage
 from backend.store.runs.create import create_run
 from backend.store.runs.states.lease import claim_run
-from backend.store.tables import MetricPoint
 from vise_client.schemas.launch import RunCreate
 from worker import reporter as module
 from worker.context import Context

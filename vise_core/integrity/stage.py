@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from vise_core.engagement.labels import read_label_facts
 from vise_core.errors import BadImage, Stopped
+from vise_core.formats.labels import read_label_facts
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts import exclusions
 from vise_core.posts.images.decode import open_image

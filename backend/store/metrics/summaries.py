@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION
 from sqlalchemy.orm import Session
 
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_core.specs.stage import Best
 from vise_core.specs.stages import STAGES
 

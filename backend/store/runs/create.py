@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Invalid, invalid_from
-from backend.store.tables import Run, RunEvent
+from backend.store.runs.tables import Run, RunEvent
 from vise_client.schemas.launch import RecipeCreate, RunClone, RunCreate, SweepCreate
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.paths import value_at

@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session, aliased
 from backend.store.errors import Invalid
 from backend.store.registry import folders
 from backend.store.registry.dataset_reads import newest_versions
+from backend.store.registry.tables import Artifact, Dataset
 from backend.store.runs.inputs import check_input, check_labelled, with_artifacts
 from backend.store.runs.query.conditions import phrase
-from backend.store.tables import Artifact, Dataset, Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.launch import FieldProblem, InputCandidate, LaunchCheck, StageDraft
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.base import Spec

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Invalid
-from backend.store.tables import Artifact, Dataset, Run, Upload
+from backend.store.registry.tables import Artifact, Dataset, Upload
+from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.base import Spec
 from vise_core.specs.recipes.inputs import InputRef, the_artifact

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from backend.store.errors import Invalid, invalid_from
 from backend.store.registry import dataset_reads
 from backend.store.runs.read import get_run
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 from vise_core.specs import paths
 from vise_core.specs.stages import STAGES, validate_spec

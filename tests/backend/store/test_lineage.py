@@ -6,11 +6,11 @@ import pytest
 
 from backend.store.database import connect, migrate, session_factory
 from backend.store.errors import NotFound
+from backend.store.registry.tables import Artifact, Dataset, Model
 from backend.store.runs import lineage as module
 from backend.store.runs.create import create_recipe, create_run
 from backend.store.runs.lineage import lineage
 from backend.store.runs.read import view_run
-from backend.store.tables import Artifact, Dataset, Model
 from vise_client.schemas.launch import RecipeCreate, RunCreate
 from vise_client.schemas.lineage import Lineage
 

@@ -19,7 +19,7 @@ from backend.store.runs.read import view_run
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.runs.states.reconcile import reconcile
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.launch import SweepCreate
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunStatus

@@ -155,7 +155,7 @@ def test_the_sample_data_are_clean(chain, tmp_path) -> None:
 
 def test_posts_of_the_cluster_subset_with_a_label_are_a_leak(chain, tmp_path) -> None:
     """The same labels under another rule: about 40 % of them should not be there."""
-    from vise_core.engagement.labels import label_batches
+    from vise_core.formats.labels import label_batches
     from vise_core.posts.subsets import in_cluster_subset
     from vise_core.specs.posts.subset import SubsetSpec
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from backend.store.errors import StaleToken
 from backend.store.metrics import summaries
 from backend.store.registry import dataset_versions
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 from vise_core.files.names import storable
 
