@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.runs import runs, states
 from vise_client.schemas.launch import RunCreate
 
@@ -10,7 +10,6 @@ from vise_client.schemas.launch import RunCreate
 @pytest.fixture
 def held(database_url: str):
     """(sessions, run id, token) of a run that a worker holds."""
-    migrate(database_url)
     engine = connect(database_url)
     sessions = session_factory(engine)
     spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
