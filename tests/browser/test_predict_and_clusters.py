@@ -22,8 +22,9 @@ from skimage import io as skio
 from vise_client.client import ViseClient
 from vise_client.schemas.models import ModelCreate, ModelView
 from vise_core.posts.sample import generate_evaluation_image
-from vise_core.specs.posts import EMOTIONS, REACTIONS
-from vise_core.specs.tasks import CsvTask
+from vise_core.specs.posts.fields import REACTIONS
+from vise_core.specs.tasks.catalogue import EMOTIONS
+from vise_core.specs.tasks.kinds import CsvTask
 from vise_core.tasks.csv_labels import read_csv_labels
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]

@@ -12,7 +12,8 @@ import pytest
 from vise_core.errors import BadInput, InputChanged, OtherRun, Stopped
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute, Result, Spec
-from vise_core.specs.stages import STAGES, InputRole, StageEntry
+from vise_core.specs.stage import InputRole, StageEntry
+from vise_core.specs.stages import STAGES
 from vise_core.stage import run_stage
 
 

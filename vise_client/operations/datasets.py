@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from vise_core.specs.data import DataKind
+from vise_core.specs.survey import DataKind
 
 from ..operation import Id, delete, get, patch, post
 from ..schemas.datasets import (

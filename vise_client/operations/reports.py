@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vise_core.specs.reports import Choices, EvaluationTable, PairedTest, ReportEntry, ReportFormat
+from vise_core.specs.reports.tables import Choices, EvaluationTable, PairedTest, ReportEntry, ReportFormat
 
 from ..operation import Id, get
 

@@ -23,8 +23,8 @@ from vise_core.formats.post import Post
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import Reporter
-from vise_core.specs.engagement import ClusterResult, ClusterSpec
-from vise_core.specs.posts import SubsetSpec
+from vise_core.specs.cluster import ClusterResult, ClusterSpec
+from vise_core.specs.posts.subset import SubsetSpec
 
 from .clusterer import MOST_TERMS, Clusterer
 from .inspect import TOP_TERMS, inspect_comments, inspect_reactions

@@ -16,8 +16,8 @@ from frontend.style import synthetic_badge
 from vise_client.schemas.ablations import AblationCreate, AblationPoint, AblationView
 from vise_client.schemas.run_states import RunState
 from vise_core.report import OurFigure
-from vise_core.specs.ablation_kinds import ABLATION_KINDS, Kind
-from vise_core.specs.tasks import METRICS
+from vise_core.specs.recipes.ablation_kinds import ABLATION_KINDS, Kind
+from vise_core.specs.tasks.metrics import METRICS
 
 # Levels that are drawn across: the paper's baselines and its two VisE lines (Figs. 3, 4).
 REFERENCES = ("Random Init", "IN-Sup", "VisE-1.2M", "VisE-250M")

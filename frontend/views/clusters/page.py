@@ -21,7 +21,7 @@ from frontend.style import synthetic_badge
 from frontend.views.clusters.rows import STATIC, UNITS, cluster_detail, cluster_rows
 from vise_client.client import ViseClient
 from vise_client.schemas.clusters import ClusterKind, ClusterPage, ClusterPoints, ExplorerView
-from vise_core.specs.engagement import LabelAgreement, LabelSpread
+from vise_core.specs.explore import LabelAgreement, LabelSpread
 
 PAGE = 20
 SHOWN: dict[str, ClusterKind | None] = {

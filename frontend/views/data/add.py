@@ -11,7 +11,7 @@ from frontend.views.data.summary import KINDS
 from vise_client.schemas.datasets import DatasetCreate, DatasetFromUrl, DatasetView
 
 if TYPE_CHECKING:
-    from vise_core.specs.data import DataKind
+    from vise_core.specs.survey import DataKind
 
 # The pages' server holds an upload in memory on its way; larger ones go to the API.
 UPLOAD_MIB = 1024

@@ -17,7 +17,7 @@ from frontend.views.data.runs import data_runs, remove_button
 from frontend.views.data.summary import counts, kind_and_marks
 from frontend.views.data.versions import data_versions, folder_changes
 from vise_client.schemas.datasets import DatasetView
-from vise_core.specs.data import SurveyResult
+from vise_core.specs.survey import SurveyResult
 
 
 def data_set(dataset_id: UUID) -> None:

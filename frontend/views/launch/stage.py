@@ -28,7 +28,7 @@ from frontend.views.launch.spec_form import Places, spec_form
 from frontend.views.launch.spec_schema import completed, parsed, scalar_paths, without_defaults, written
 from vise_client.schemas.launch import LaunchCheck, RunCreate, StageDraft, StageView, SweepCreate
 from vise_client.schemas.runs import RunView
-from vise_core.specs.recipes import SweepSpec
+from vise_core.specs.recipes.sweep import SweepSpec
 
 YAML_ERROR = "launch.yaml-error"
 TROUBLED = "launch.troubled"

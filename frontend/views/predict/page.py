@@ -21,7 +21,8 @@ from frontend.views.predict.requests import Shown, Wish, ask_all, of_batch
 from frontend.views.predict.results import Look, answers_of_image
 from vise_client.schemas.models import ModelView
 from vise_client.schemas.predictions import PredictionView
-from vise_core.specs.explain import CAM_METHODS, COLOUR_MAP, COLOUR_MAPS, PredictOptions
+from vise_core.specs.explain import CAM_METHODS, COLOUR_MAP, COLOUR_MAPS
+from vise_core.specs.models.predict import PredictOptions
 
 VIEWS = ("Ask", "History", "Labelled set")
 MOST_MODELS = 6

@@ -25,7 +25,7 @@ from vise_core.report.published import published_figure
 from vise_core.report.render import data_notes, difference_text, heading, marks, missing_text, notes, our_text
 from vise_core.report.reproduced import SETTINGS, OurCell, Row, backbone_title
 from vise_core.report.reproduced import Cell as TableCell
-from vise_core.specs.reports import ENDINGS, Choices, ReportEntry, ReportFormat
+from vise_core.specs.reports.tables import ENDINGS, Choices, ReportEntry, ReportFormat
 
 ALL = "All evaluations"
 ANY = "any"

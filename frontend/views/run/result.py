@@ -14,9 +14,9 @@ from frontend.views.run.ingest import run_ingest
 from frontend.views.run.integrity import run_integrity
 from vise_client.schemas.models import ModelCreate
 from vise_client.schemas.runs import RunView
-from vise_core.specs.evaluate import SETUPS
+from vise_core.specs.evaluation.setups import SETUPS
 from vise_core.specs.integrity import CHECKS
-from vise_core.specs.tasks import METRICS
+from vise_core.specs.tasks.metrics import METRICS
 
 
 def run_result(run: RunView) -> None:

@@ -10,7 +10,8 @@ import yaml
 from frontend.formatting import plain, value_text
 from frontend.views.run.datasets import data_link
 from vise_client.schemas.runs import RunView
-from vise_core.specs.difference import difference, nearest_preset, preset_specs
+from vise_core.specs.difference import nearest_preset, preset_specs
+from vise_core.specs.paths import difference
 from vise_core.specs.stages import STAGES
 
 

@@ -16,7 +16,7 @@ from frontend.views.launch.spec_schema import (
     written_table,
 )
 from vise_core.specs.presets import PRESETS
-from vise_core.specs.recipes import SweepSpec
+from vise_core.specs.recipes.sweep import SweepSpec
 from vise_core.specs.stages import STAGES, validate_spec
 
 EVERY_PRESET = [(stage, name) for stage, presets in PRESETS.items() for name in presets]
