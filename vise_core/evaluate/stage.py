@@ -18,27 +18,23 @@ from vise_core.models import checkpoint, weights
 from vise_core.models.backbones import Backbone, build_backbone
 from vise_core.models.card import row_of
 from vise_core.reporter import Reporter
-from vise_core.specs.evaluate import (
-    CatalogueWeights,
-    EvaluateResult,
-    EvaluateSpec,
-    GridParameter,
-    RandomWeights,
-    Secondary,
-)
-from vise_core.specs.tasks import secondary_metrics, written
+from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec
+from vise_core.specs.evaluation.results import GridParameter, Secondary
+from vise_core.specs.evaluation.setups import CatalogueWeights, RandomWeights
+from vise_core.specs.tasks.catalogue import secondary_metrics
+from vise_core.specs.tasks.metrics import written
 from vise_core.tasks import open_task, require_usable, unreadable_images
 from vise_core.tasks.identity import evaluation_data, split_parts
 from vise_core.tasks.inventory import take_inventory
 from vise_core.tasks.usable import Problem
+from vise_core.training.precision import precision
+from vise_core.training.state import State
 
 from .cache import features_cache
-from .device import precision
 from .grid import mean_and_std, split_result
 from .job import Job, Outcome
 from .origin import weights_origin
 from .outputs import publish
-from .state import State
 from .texts import load_texts
 
 

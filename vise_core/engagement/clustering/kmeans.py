@@ -17,7 +17,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from vise_core.errors import BadInput
-from vise_core.specs.engagement import KMeansSpec
+from vise_core.specs.cluster import KMeansSpec
 
 from .csr import unit_rows
 from .inverted import InvertedIndex
