@@ -24,14 +24,9 @@ from backend.store.serving import predictions
 from backend.store.serving.tables import Prediction
 from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
-<<<<<<< HEAD
 from vise_client.schemas.predictions import FeedbackCreate
-from vise_core.specs.posts import EMOTIONS
-from vise_core.specs.tasks import CsvTask
-=======
 from vise_core.specs.tasks.catalogue import EMOTIONS
 from vise_core.specs.tasks.kinds import CsvTask
->>>>>>> main
 from vise_core.tasks import load_task
 
 
