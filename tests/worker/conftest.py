@@ -18,7 +18,7 @@ from sqlalchemy import text
 from backend.api.app import create_app
 from backend.settings import Settings
 from backend.store.accounts import users
-from backend.store.database import Sessions, connect, migrate, session_factory
+from backend.store.database import Sessions, connect, session_factory
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Model
@@ -108,7 +108,6 @@ def cluster(
     for stage in (stages.COUNT, stages.FIT):
         monkeypatch.setitem(STAGES, stage.name, stage)
 
-    migrate(database_url)
     engine = connect(database_url)
     environment = os.environ | {
         "VISE_DATABASE_URL": database_url,

@@ -102,32 +102,32 @@ def fit(spec: FitSpec, inputs: dict[str, Path], workspace: Path, reporter: Repor
     import numpy as np
     from scipy import sparse
 
-    from vise_core.engagement.clustering.lloyd import Assign, fit_sparse
-    from vise_core.engagement.clustering.shared import Lead
+    from vise_core.engagement.clustering.distributed import Leader
+    from vise_core.engagement.clustering.lloyd import MakePass, fit_sparse
 
     rng = np.random.default_rng(spec.seed)
     rows = sparse.random(spec.rows, 200, density=0.03, format="csr", dtype=np.float32, random_state=rng)
     board = reporter.board()
-    led: list[Lead] = []
+    led: list[Leader] = []
 
-    def share(rows: sparse.csr_matrix, bits: int) -> Assign:
-        led.append(Lead(board, rows, bits, block_rows=20, ready=lambda: reporter.call_helpers(2)))
+    def share(rows: sparse.csr_matrix, bits: int) -> MakePass:
+        led.append(Leader(board, rows, bits, block_rows=20, ready=lambda: reporter.call_helpers(2)))
         return led[0]
 
     def each(iteration: int, inertia: float) -> bool:
-        helped = led[0].helped if led else 0
+        helped = led[0].blocks_helped if led else 0
         reporter.metrics(iteration, {"inertia": inertia, "helped": float(helped)})
         time.sleep(spec.pause)
         return False
 
     centroids, passes = fit_sparse(
-        rows, 30, spec.seed, max_iter=12, tol=0, each=each, share=share if board else None
+        rows, 30, spec.seed, max_iter=12, tol=0, on_pass=each, distribute=share if board else None
     )
     if board:
         board.drop()
     sparse.save_npz(workspace / "centroids.npz", centroids)
     reporter.artifact("centroids", workspace / "centroids.npz")
-    return FitResult(passes=passes, helped=led[0].helped if led else 0)
+    return FitResult(passes=passes, helped=led[0].blocks_helped if led else 0)
 
 
 FIT = Stage(
