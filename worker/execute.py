@@ -23,10 +23,10 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import StaleToken, in_words
 from backend.store.registry import artifacts, dataset_versions, datasets, folders
+from backend.store.registry.tables import Upload
 from backend.store.runs.states.cancel import stop_run
 from backend.store.runs.states.finish import finish_run, release_run, requeue_run
 from backend.store.runs.states.lease import Claim, claim_run, renew_lease
-from backend.store.tables import Upload
 from vise_client.schemas.run_states import RunState
 from vise_core.errors import ViseError
 from vise_core.files import listing

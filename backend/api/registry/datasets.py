@@ -17,8 +17,8 @@ from backend.api.errors import ApiProblem
 from backend.store.accounts import audit
 from backend.store.database import Sessions
 from backend.store.registry import dataset_usage, dataset_versions, datasets, folders
+from backend.store.registry.tables import Upload
 from backend.store.runs.read import view_run
-from backend.store.tables import Upload
 from vise_client.schemas.datasets import (
     DatasetCreate,
     DatasetFromUrl,

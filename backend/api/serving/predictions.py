@@ -17,7 +17,7 @@ from backend.api.errors import ApiProblem
 from backend.store.accounts.users import Identity
 from backend.store.registry import models
 from backend.store.serving import feedback, predictions, uploads
-from backend.store.tables import Prediction
+from backend.store.serving.tables import Prediction
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.predictions import (
     FeedbackCount,

@@ -13,10 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict, Invalid, NotFound
+from backend.store.registry.tables import Artifact, Dataset, DatasetRead, Upload
 from backend.store.runs.create import create_run
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.transition import LIVE
-from backend.store.tables import Artifact, Dataset, DatasetRead, Run, Upload
+from backend.store.runs.tables import Run
 from vise_client.schemas.datasets import DatasetCreate, DatasetUpdate, DatasetVersionView, DatasetView
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState

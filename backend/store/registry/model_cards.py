@@ -12,7 +12,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from backend.store.tables import Artifact, Dataset, Model, Run
+from backend.store.registry.tables import Artifact, Dataset, Model
+from backend.store.runs.tables import Run
 from vise_client.schemas.models import ModelCardView
 from vise_core.report.model_card import model_card
 from vise_core.specs.integrity import IntegrityReport

@@ -9,11 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.store.accounts.tables import User
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry import dataset_reads
+from backend.store.reports.tables import Ablation
 from backend.store.runs.create import create_recipe
 from backend.store.runs.lineage_match import Change, Node, chain, matches, value_at
-from backend.store.tables import Ablation, Run, User
+from backend.store.runs.tables import Run
 from vise_client.schemas.ablations import (
     AblationCreate,
     AblationPoint,

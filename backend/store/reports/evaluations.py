@@ -14,7 +14,7 @@ from backend.store.errors import Invalid
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
 from backend.store.runs.read import get_run
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 from vise_core.report import Choices, Comparison
 from vise_core.report.comparable import MeasuredOn

@@ -12,7 +12,7 @@ from backend.store.runs.read import get_run
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.pause import request_pause
 from backend.store.runs.states.resume import resume_run, retry_run
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.runs import BulkOutcome, BulkRequest
 
 

@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict
-from backend.store.tables import Dataset, Model, Run
+from backend.store.registry.tables import Dataset, Model
+from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 
 from .read import get_run

@@ -11,8 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.store.registry import dataset_reads
+from backend.store.registry.tables import Dataset, Model
 from backend.store.runs.read import get_run
-from backend.store.tables import Dataset, Model, Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.datasets import DatasetReadView
 from vise_client.schemas.lineage import Lineage, LineageEdge, LineageNode
 from vise_client.schemas.run_states import RunState

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.database import Sessions
 from backend.store.runs.states.lease import check_token
-from backend.store.tables import RunLog
+from backend.store.runs.tables import RunLog
 from vise_client.schemas.runs import LogLevel, LogLine
 from vise_core.files.names import printable_text
 

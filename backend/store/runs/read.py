@@ -7,11 +7,14 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.store.accounts.tables import User
 from backend.store.errors import NotFound
 from backend.store.metrics import points as metrics
 from backend.store.metrics.marks import wire_number
+from backend.store.metrics.tables import MetricLatest
 from backend.store.registry import dataset_reads
-from backend.store.tables import Artifact, MetricLatest, Run, RunEvent, User
+from backend.store.registry.tables import Artifact
+from backend.store.runs.tables import Run, RunEvent
 from vise_client.schemas.artifacts import ArtifactView
 from vise_client.schemas.runs import EventView, RunView
 from vise_core.specs.recipes.inputs import InputRef

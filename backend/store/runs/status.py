@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.store.runs.states.transition import HELD, LIVE
-from backend.store.tables import Run, Worker
+from backend.store.runs.tables import Run, Worker
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunRef, RunStatus
 

@@ -16,10 +16,13 @@ from uuid import UUID
 from sqlalchemy import exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session, undefer
 
+from backend.store.accounts.tables import User
 from backend.store.errors import Invalid, NotFound
 from backend.store.registry import models
 from backend.store.registry.storage import Storage
-from backend.store.tables import Artifact, Feedback, Model, Outbox, Prediction, User
+from backend.store.registry.tables import Artifact, Model
+from backend.store.runs.tables import Outbox
+from backend.store.serving.tables import Feedback, Prediction
 from vise_client.schemas.predictions import PredictionSummary, PredictionView
 from vise_client.schemas.wire import Page
 from vise_core.specs.models.predict import PredictOptions

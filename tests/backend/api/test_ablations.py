@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from backend.store.database import connect, session_factory
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RecipeCreate
 from vise_core.specs.recipes.ablation_kinds import ABLATION_KINDS

@@ -15,9 +15,10 @@ from PIL import Image
 from backend.api.app import PREFIX
 from backend.store.database import connect, session_factory
 from backend.store.registry import datasets
+from backend.store.registry.tables import DatasetRead
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
-from backend.store.tables import DatasetRead, Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 from vise_core.files.hashing import tree_sha256
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from backend.store.database import connect, session_factory
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.launch import RunCreate
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "vise_core" / "report"))

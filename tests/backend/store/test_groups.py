@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from sqlalchemy.orm import Session
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.metrics.points import Point, append
+from backend.store.metrics.tables import MetricLatest
 from backend.store.runs.create import create_run, create_sweep
 from backend.store.runs.delete import delete_run
 from backend.store.runs.groups import list_groups
@@ -20,7 +21,6 @@ from backend.store.runs.read import view_run
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
-from backend.store.tables import MetricLatest
 from vise_client.schemas.launch import RunCreate, SweepCreate
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.recipes.inputs import InputRef
@@ -33,7 +33,6 @@ ACCURACY = ("metric.val_accuracy",)
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Session]:
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine)() as session:
         yield session

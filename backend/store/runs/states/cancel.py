@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict
 from backend.store.runs.read import get_run
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 
 from .transition import CANCELLED, IDLE, LIVE, PAUSED, change_state, children_of, lock_children

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from backend.store.errors import StaleToken
 from backend.store.metrics import summaries
 from backend.store.registry import dataset_versions
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 from vise_core.files.names import storable
 
@@ -49,7 +49,7 @@ def finish_run(
         raise StaleToken.of(run_id, token)
     if state is RunState.succeeded:
         dataset_versions.note_end(db, run, result)
-        summaries.set_final(db, run_id, headline or {}, result)
+        summaries.set_final(db, run, headline or {}, result or {})
 
 
 def release_run(db: Session, run_id: UUID, token: int, detail: str) -> None:

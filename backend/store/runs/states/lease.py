@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from backend.store.errors import StaleToken
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import Progress
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
-from backend.store.tables import Outbox, Run
+from backend.store.runs.tables import Outbox, Run
 
 Publish = Callable[[str, UUID, str], None]
 """(task, argument, queue) → None; raises if the broker does not respond."""

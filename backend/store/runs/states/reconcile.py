@@ -9,8 +9,9 @@ from datetime import timedelta
 from sqlalchemy import delete, exists, func, select, true
 from sqlalchemy.orm import Session
 
+from backend.store.accounts.tables import LoginAttempt, Token
+from backend.store.runs.tables import Outbox, Run, Worker
 from backend.store.serving import engagement, predictions
-from backend.store.tables import LoginAttempt, Outbox, Run, Token, Worker
 from vise_client.schemas.run_states import RunState
 
 from .finish import finish_run, requeue_run

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict
 from backend.store.runs.read import get_run
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 
 from .transition import change_state, children_of, lock_children, lock_inputs, wait_or_queue

@@ -15,7 +15,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from backend.store.registry import models as registry
-from backend.store.tables import Run, RunEvent
+from backend.store.runs.tables import Run, RunEvent
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import Progress
 from vise_core.errors import ViseError
