@@ -116,7 +116,7 @@ class DatasetUse(Wire):
     state: RunState
     created_at: datetime
     role: str
-    sha256: str | None
+    sha256: str
     version: int | None
     newest: int | None
 
