@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -16,6 +16,8 @@ from .report_cli import paired, report
 from .tasks_cli import tasks_app
 
 if TYPE_CHECKING:
+    from vise_core.specs.explain import CamMethod
+
     from .schemas.launch import RecipeCreate, RunCreate, SweepCreate
     from .schemas.runs import RunView
 
@@ -126,7 +128,7 @@ def run(
             made = vise.create_sweep(request.model_copy(update={"name": title, "spec": whole}))
         _say(f"{made.id}  {made.name}  {made.state}")
         if follow:
-            last = vise.wait_for(made.id, tell=_Follow())
+            last = vise.wait_for(made.id, on_update=_Follow())
             _say(f"{last.state}  {last.reason or ''}  {_numbers(last.headline)}")
             raise typer.Exit(0 if last.state == "succeeded" else 1)
 
@@ -150,7 +152,7 @@ def runs(
 
     with connect() as vise:
         page = vise.runs(
-            state=state, stage=stage, search=search, query=query, sort=sort, all=everything, limit=limit
+            state=state, stage=stage, search=search, query=query or "", sort=sort, all=everything, limit=limit
         )
     table = Table("id", "name", "stage", "state", "started", "results", box=None)
     for item in page.items:
@@ -245,7 +247,7 @@ def predict(
                 found = vise.predict(
                     image.read_bytes(),
                     model_id=UUID(model) if model else None,
-                    method=method,
+                    method=cast("CamMethod", method),
                     overlay=overlay is not None,
                 )
             except ApiError as error:
@@ -267,9 +269,10 @@ def login(url: str, email: Annotated[str, typer.Option(prompt=True)]) -> None:
     """Sign in to a server and remember it for this user."""
     from .client import ViseClient
     from .login import stored, write_private
+    from .schemas.accounts import Login
 
     with ViseClient(url) as vise:
-        session = vise.login(email, typer.prompt("Password", hide_input=True))
+        session = vise.login(Login(email=email, password=typer.prompt("Password", hide_input=True)))
     write_private(stored(), {"url": url, "token": session.token})
     _say(f"signed in as {session.user.email} ({session.user.role})")
 

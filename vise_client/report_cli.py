@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from .errors import ClientError
+
+if TYPE_CHECKING:
+    from vise_core.specs.reports.tables import ReportFormat
 
 ALL = "all"
 
@@ -59,7 +62,14 @@ def report(
                     path.write_bytes(content)
                     typer.echo(path)
             return
-        content = vise.report(what, format, published=published, only_run=only_run, tag=tag, task=task)
+        content = vise.report(
+            what,
+            cast("ReportFormat | None", format),
+            published=published,
+            only_run=only_run,
+            tag=tag,
+            task=task,
+        )
     _write(what, content, out)
 
 

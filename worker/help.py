@@ -66,7 +66,7 @@ def begin(run_id: UUID, token: int, environment: dict[str, str]) -> None:
     """The helper's process."""
     separate(environment)
     # Here, not above: the worker itself must not wait for the science's imports.
-    from vise_core.engagement.clustering.shared import assist
+    from vise_core.engagement.clustering.distributed import help_leader
 
     board = board_of(context().state_storage(run_id, token))
-    assist(board, threads=os.cpu_count() or 1, name=os.getpid())
+    help_leader(board, threads=os.cpu_count() or 1, name=os.getpid())

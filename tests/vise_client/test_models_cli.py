@@ -16,7 +16,7 @@ import torch
 import torchvision
 
 from backend.store.accounts import users
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from vise_client.client import ViseClient
 from vise_client.local.processes import free_port
 from vise_client.schemas.accounts import Role
@@ -110,7 +110,6 @@ def test_without_a_server_it_says_how_to_get_one(lonely: Vise, file: Path) -> No
 @pytest.fixture
 def served(database_url: str, broker_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
     """An API, a dispatcher and a worker; the environment of a shell that an admin is signed in with."""
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine).begin() as db:
         admin = users.create_user(db, "admin@example.org", "correct horse battery", Role.admin)

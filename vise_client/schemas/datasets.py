@@ -47,9 +47,7 @@ class DatasetVersionView(Wire):
     """One content of a data set, as a survey found it."""
 
     number: int
-    sha256: str | None = Field(
-        description="Digest of the manifest of all files; null: surveyed before digests were kept."
-    )
+    sha256: str = Field(description="Digest of the manifest of all files.")
     files: int
     bytes: int
     created_at: datetime
@@ -116,7 +114,7 @@ class DatasetUse(Wire):
     state: RunState
     created_at: datetime
     role: str
-    sha256: str
+    sha256: str | None
     version: int | None
     newest: int | None
 

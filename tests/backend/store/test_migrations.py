@@ -8,26 +8,25 @@ from backend.store.database import UnknownRevision, alembic_config, connect, mig
 from backend.store.tables import Base
 
 
-def test_migrations_and_models_agree(database_url: str) -> None:
-    migrate(database_url)
-    migrate(database_url)
+def test_migrations_and_models_agree(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    migrate(empty_database_url)
     # Raises where autogenerate would add anything.
-    command.check(alembic_config(database_url))
-    tables = set(inspect(connect(database_url)).get_table_names())
+    command.check(alembic_config(empty_database_url))
+    tables = set(inspect(connect(empty_database_url)).get_table_names())
     assert tables == {*Base.metadata.tables, "alembic_version"}
 
 
-def test_down_to_nothing_and_up_again(database_url: str) -> None:
-    migrate(database_url)
-    command.downgrade(alembic_config(database_url), "base")
-    assert inspect(connect(database_url)).get_table_names() == ["alembic_version"]
-    migrate(database_url)
+def test_down_to_nothing_and_up_again(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    command.downgrade(alembic_config(empty_database_url), "base")
+    assert inspect(connect(empty_database_url)).get_table_names() == ["alembic_version"]
+    migrate(empty_database_url)
 
 
 def test_a_database_of_an_unknown_revision_is_left_alone_and_the_message_says_what_to_do(
     database_url: str,
 ) -> None:
-    migrate(database_url)
     engine = connect(database_url)
     with engine.begin() as db:
         db.execute(text("UPDATE alembic_version SET version_num = '0013'"))

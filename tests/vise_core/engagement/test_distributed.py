@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from vise_core.engagement.clustering.lloyd import Assign, fit_sparse
-from vise_core.engagement.clustering.shared import Lead, assist
+from vise_core.engagement.clustering.distributed import Leader, help_leader
+from vise_core.engagement.clustering.lloyd import MakePass, fit_sparse
 
 
 class MemoryBoard:
@@ -46,7 +46,7 @@ def fit(rows: sparse.csr_matrix, share: Any = None, **more: Any) -> tuple[list[b
         return False
 
     centroids, iterations = fit_sparse(
-        rows, 12, 0, max_iter=6, tol=0, threads=1, share=share, each=each, **more
+        rows, 12, 0, max_iter=6, tol=0, threads=1, distribute=share, on_pass=each, **more
     )
     return [getattr(centroids, part).tobytes() for part in ("indptr", "indices", "data")], iterations, inertia
 
@@ -67,7 +67,7 @@ def some(board: MemoryBoard, rng: np.random.Generator) -> None:
         left -= 1
         return left < 0
 
-    assist(board, name=int(rng.integers(0, 50)), stop=stop, pause=lambda _: None)
+    help_leader(board, name=int(rng.integers(0, 50)), stop=stop, pause=lambda _: None)
     if rng.random() < 0.3 and (folders := {n.partition("/")[0] for n in board.held if n.startswith("pass-")}):
         board.put(f"{min(folders)}/claim-{rng.integers(0, 9)}", b"")
 
@@ -80,8 +80,8 @@ def test_any_help_in_any_order_gives_the_bits_of_one_process(
     rows, rng = random_rows(seed, n), np.random.default_rng(seed)
     board = MemoryBoard(lambda board: some(board, rng))
 
-    def share(rows: sparse.csr_matrix, bits: int) -> Assign:
-        return Lead(board, rows, bits, block_rows=block_rows)
+    def share(rows: sparse.csr_matrix, bits: int) -> MakePass:
+        return Leader(board, rows, bits, block_rows=block_rows)
 
     assert fit(rows, share, spherical=spherical) == fit(rows, spherical=spherical)
 
@@ -93,7 +93,7 @@ def test_a_claim_of_a_dead_helper_is_done_again_and_counts_once() -> None:
         for name in [n for n in board.held if n.endswith("/centroids")]:
             board.held |= {f"{name.partition('/')[0]}/claim-{block}": b"" for block in range(9)}
 
-    def share(rows: sparse.csr_matrix, bits: int) -> Assign:
-        return Lead(MemoryBoard(claims_all), rows, bits, block_rows=10)
+    def share(rows: sparse.csr_matrix, bits: int) -> MakePass:
+        return Leader(MemoryBoard(claims_all), rows, bits, block_rows=10)
 
     assert fit(rows, share) == fit(rows)

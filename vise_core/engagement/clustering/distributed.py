@@ -1,10 +1,9 @@
-"""A pass of k-means made by several processes, over blocks of rows that lie on a board.
+"""Passes of k-means that several processes make together, over blocks of rows on a board.
 
-Who leads lays out the rows once, and for each pass the centroids; who helps takes a block that nobody has claimed
-and lays what it found beside it. The leader works too, and makes itself whatever has no result when nothing is left
-to claim: it never waits for anybody, so a helper may come late, be killed or never come. A block that two worked on
-has the same result twice, and only one of them is taken. Blocks add up exactly (``lloyd.joined``), so the result has
-the bits of a pass that one process makes alone.
+The leader puts the rows on the board once, and the centroids before each pass; helpers claim blocks and put their
+results beside them. The leader works too, and when nothing is left to claim it computes every block that has no result
+itself: it never waits for a helper, which may come late, be killed or never come. A block computed twice has the same
+result twice. Blocks add up exactly (``lloyd.join_blocks``), so the result has the bits of a pass by one process.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ from vise_core.board import Board
 from vise_core.device import pick_device
 from vise_core.specs.base import Device
 
-from .lloyd import Assigned, assigner, joined
+from .lloyd import Assigned, block_assigner, join_blocks
 
 BLOCK_ROWS = 2**16
 KEEP_BLOCKS = 256
-"""Blocks of rows that a helper keeps in memory; of a comment's words about 4 MB each."""
+"""Blocks of rows that a helper keeps in memory, about 4 MB each for the words of comments."""
 IDLE_SECONDS = 0.05
 
 
-class Lead:
-    """Makes passes as ``lloyd.assign`` does over (n, d) float32 rows, with whoever comes to the board.
+class Leader:
+    """Makes passes over (n, d) float32 rows as ``lloyd.assign`` does, together with the helpers of a board.
 
-    The caller drops the board when there will be no further pass; helpers leave then.
+    The caller drops the board after the last pass; helpers then return.
 
     Attributes
     ----------
-    made: blocks that the passes so far had. helped: those of them that others did.
+    blocks_made: blocks of all passes so far. blocks_helped: those of them that helpers computed.
     """
 
     def __init__(
@@ -53,9 +52,9 @@ class Lead:
         threads: int = 1,
         device: Device = "cpu",
     ) -> None:
-        """``ready`` is called once, when there is something that others can do; blocks have BLOCK_ROWS by default."""
+        """``ready`` is called once, when helpers can begin. ``block_rows`` is BLOCK_ROWS by default."""
         step = block_rows or BLOCK_ROWS
-        self.made = self.helped = 0
+        self.blocks_made = self.blocks_helped = 0
         self._board, self._ready = board, ready
         self._blocks = [rows[start : start + step] for start in range(0, rows.shape[0], step)]
         self._bits, self._threads, self._device = bits, threads, device
@@ -71,23 +70,25 @@ class Lead:
         self._board.put("plan", json.dumps(plan).encode())
         if self._passes == 1:
             self._ready()
-        work = assigner(centroids, bits=self._bits, threads=self._threads, device=pick_device(self._device))
-        found: dict[int, Assigned] = {}
-        while (number := _free(self._board, folder, range(blocks))) is not None:
+        assign_block = block_assigner(
+            centroids, bits=self._bits, threads=self._threads, device=pick_device(self._device)
+        )
+        results: dict[int, Assigned] = {}
+        while (number := _unclaimed(self._board, folder, range(blocks))) is not None:
             self._board.put(f"{folder}/claim-{number}", b"")
-            found[number] = work(self._blocks[number])
+            results[number] = assign_block(self._blocks[number])
         for number, block in enumerate(self._blocks):
-            if number not in found:
+            if number not in results:
                 data = self._board.get(f"{folder}/done-{number}")
-                # Claimed by one that is slow or dead: doing it is quicker than to find out which.
-                found[number] = work(block) if data is None else _unpack_found(data)
-                self.helped += data is not None
-        self.made += blocks
+                # Claimed by a helper that is slow or dead: computing the block is quicker than finding out which.
+                results[number] = assign_block(block) if data is None else _unpack_assigned(data)
+                self.blocks_helped += data is not None
+        self.blocks_made += blocks
         self._board.drop(folder)
-        return joined([found[number] for number in range(blocks)])
+        return join_blocks([results[number] for number in range(blocks)])
 
 
-def assist(
+def help_leader(
     board: Board,
     *,
     threads: int = 1,
@@ -95,28 +96,28 @@ def assist(
     stop: Callable[[], bool] = lambda: False,
     pause: Callable[[float], object] = time.sleep,
 ) -> int:
-    """Work on blocks until the board is dropped or ``stop`` says so; returns how many were done.
+    """Compute blocks until the board is dropped or ``stop`` returns True; return how many were computed.
 
-    ``name`` says at which block to begin, so that several do not all reach for the same. Raises BadInput where the
-    leader's run was told to use a GPU and there is none here.
+    Helpers with different ``name`` begin at different blocks. Raises BadInput where the leader's run uses a GPU and
+    this machine has none.
     """
     kept: OrderedDict[int, sparse.csr_matrix] = OrderedDict()
     folder, done = "", 0
-    work: Callable[[sparse.csr_matrix], Assigned] | None = None
-    while not stop() and (told := board.get("plan")) is not None:
-        plan = json.loads(told)
+    assign_block: Callable[[sparse.csr_matrix], Assigned] | None = None
+    while not stop() and (plan_json := board.get("plan")) is not None:
+        plan = json.loads(plan_json)
         blocks = int(plan["blocks"])
         order = sorted(range(blocks), key=lambda block: (block not in kept, (block - name) % blocks))
-        number = _free(board, plan["folder"], order)
+        number = _unclaimed(board, plan["folder"], order)
         if number is None:
             pause(IDLE_SECONDS)
             continue
-        if plan["folder"] != folder or work is None:
+        if plan["folder"] != folder or assign_block is None:
             data = board.get(f"{plan['folder']}/centroids")
-            if data is None:  # The pass has just ended.
+            if data is None:  # the pass has just ended
                 continue
             folder = plan["folder"]
-            work = assigner(
+            assign_block = block_assigner(
                 _unpack(data), bits=plan["bits"], threads=threads, device=pick_device(plan["device"])
             )
         board.put(f"{folder}/claim-{number}", b"")
@@ -128,15 +129,15 @@ def assist(
         kept.move_to_end(number)
         if len(kept) > KEEP_BLOCKS:
             kept.popitem(last=False)
-        board.put(f"{folder}/done-{number}", _pack_found(work(kept[number])))
+        board.put(f"{folder}/done-{number}", _pack_assigned(assign_block(kept[number])))
         done += 1
     return done
 
 
-def _free(board: Board, folder: str, order: Iterable[int]) -> int | None:
-    """The first block that nobody has claimed."""
-    taken = board.names(folder)
-    return next((number for number in order if f"claim-{number}" not in taken), None)
+def _unclaimed(board: Board, folder: str, order: Iterable[int]) -> int | None:
+    """Return the first block in ``order`` without a claim, or None."""
+    names = board.names(folder)
+    return next((number for number in order if f"claim-{number}" not in names), None)
 
 
 def _pack(matrix: sparse.csr_matrix, **more: Any) -> bytes:
@@ -149,11 +150,11 @@ def _unpack(data: bytes) -> sparse.csr_matrix:
     return _matrix(np.load(io.BytesIO(data), allow_pickle=False))
 
 
-def _pack_found(found: Assigned) -> bytes:
-    return _pack(found.sums, labels=found.labels, squared=found.squared)
+def _pack_assigned(assigned: Assigned) -> bytes:
+    return _pack(assigned.sums, labels=assigned.labels, squared=assigned.squared)
 
 
-def _unpack_found(data: bytes) -> Assigned:
+def _unpack_assigned(data: bytes) -> Assigned:
     arrays = np.load(io.BytesIO(data), allow_pickle=False)
     return Assigned(arrays["labels"], arrays["squared"], _matrix(arrays))
 
