@@ -13,9 +13,9 @@ from backend.store.metrics import points as metrics
 from backend.store.runs import bulk, create, delete, groups, listing, logs
 from backend.store.runs.compare import compare
 from backend.store.runs.lineage import lineage
-from backend.store.runs.listing import RunFilter
 from backend.store.runs.query import vocabulary
 from backend.store.runs.read import get_run, list_events, view_run
+from backend.store.runs.run_list import RunFilter
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.pause import request_pause
 from backend.store.runs.states.resume import resume_run, retry_run
