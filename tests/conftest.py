@@ -20,9 +20,9 @@ import pytest
 from psycopg import sql
 from sqlalchemy import select
 
+from backend.local.servers import start_postgres, start_valkey
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
-from vise_client.local.servers import start_postgres, start_valkey
 
 
 @pytest.fixture(scope="session")
