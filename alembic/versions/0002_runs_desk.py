@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from alembic import op
-from backend.store.metrics.summaries import over_splits
 from backend.store.runs.identity import Identity, identity, leaves
+from vise_core.specs.stages import STAGES
 
 revision = "0002"
 down_revision = "0001"
@@ -147,7 +147,7 @@ def _fill() -> None:
                 sa.text("INSERT INTO run_params VALUES (:run_id, :path, :position, :text, :number)"),
                 leaf_rows,
             )
-        splits = over_splits(row.result or {}) if row.state == "succeeded" else {}
+        splits = STAGES[row.stage].per_split(row.result or {}) if row.state == "succeeded" else {}
         for key, value in row.headline.items() if row.state == "succeeded" else ():
             connection.execute(
                 sa.text(

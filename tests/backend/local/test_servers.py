@@ -140,9 +140,9 @@ def test_valkey_keeps_the_queue_over_a_stop_and_sets_a_broken_dump_aside(folder:
 
 
 def test_the_fixtures_give_each_test_an_empty_database_and_one_broker(
-    database_url: str, broker_url: str
+    empty_database_url: str, broker_url: str
 ) -> None:
-    with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+    with psycopg.connect(empty_database_url.replace("+psycopg", "")) as connection:
         tables = connection.execute("select * from pg_tables where schemaname = 'public'").fetchall()
     assert tables == []
     assert redis.Redis.from_url(broker_url).ping()

@@ -54,25 +54,25 @@ class Old:
 
 
 @pytest.fixture
-def old(database_url: str):
-    command.upgrade(alembic_config(database_url), "0012")
-    engine = connect(database_url)
+def old(empty_database_url: str):
+    command.upgrade(alembic_config(empty_database_url), "0012")
+    engine = connect(empty_database_url)
     with engine.connect() as db:
         yield Old(db)
     engine.dispose()
 
 
-def migrate(old: Old, database_url: str, revision: str = "0013") -> None:
+def migrate(old: Old, empty_database_url: str, revision: str = "0013") -> None:
     old.db.commit()
     step = command.upgrade if revision == "0013" else command.downgrade
-    step(alembic_config(database_url), revision)
+    step(alembic_config(empty_database_url), revision)
 
 
 def rows(old: Old, query: str) -> list[tuple]:
     return [tuple(row) for row in old.db.execute(text(query))]
 
 
-def test_a_surveyed_folder_becomes_version_1_without_a_digest(old: Old, database_url: str) -> None:
+def test_a_surveyed_folder_becomes_version_1_without_a_digest(old: Old, empty_database_url: str) -> None:
     found = {"kind": "images", "images": 7, "files": 8, "bytes": 900}
     survey = old.run("survey", {}, {}, {"dataset": A}, **found)
     surveyed = old.dataset("surveyed", folder="x", survey=survey)
@@ -81,7 +81,7 @@ def test_a_surveyed_folder_becomes_version_1_without_a_digest(old: Old, database
     evaluation = old.run("evaluate", EVALUATE, {"dataset": {"dataset": surveyed}}, {"dataset": A})
     queued = old.run("evaluate", EVALUATE, {"dataset": {"dataset": surveyed}}, None)
     removed = old.run("evaluate", EVALUATE, {"dataset": {"dataset": str(survey)}}, {"dataset": B})
-    migrate(old, database_url)
+    migrate(old, empty_database_url)
     versions = rows(
         old,
         "SELECT dataset_id::text, number, sha256, files, size, found, run_id, created_at::date::text FROM dataset_versions",
@@ -96,7 +96,7 @@ def test_a_surveyed_folder_becomes_version_1_without_a_digest(old: Old, database
     ]
 
 
-def test_an_archive_becomes_version_1_with_its_artifact_s_digest(old: Old, database_url: str) -> None:
+def test_an_archive_becomes_version_1_with_its_artifact_s_digest(old: Old, empty_database_url: str) -> None:
     fetch = old.run("fetch", {}, {}, {}, kind="images", files=2, bytes=10)
     dataset = old.dataset("sent", fetch=fetch)
     old.db.execute(
@@ -107,13 +107,13 @@ def test_an_archive_becomes_version_1_with_its_artifact_s_digest(old: Old, datab
         {"run": fetch, "sha256": A},
     )
     evaluation = old.run("evaluate", EVALUATE, {"dataset": {"dataset": dataset}}, {"dataset": A})
-    migrate(old, database_url)
+    migrate(old, empty_database_url)
     assert rows(old, "SELECT number, sha256, files, size FROM dataset_versions") == [(1, A, 3, 11)]
     assert rows(old, "SELECT run_id, version FROM dataset_reads") == [(evaluation, 1)]
 
 
 def test_old_runs_on_other_contents_are_other_experiments_and_so_is_what_read_from_them(
-    old: Old, database_url: str
+    old: Old, empty_database_url: str
 ) -> None:
     dataset = old.dataset("folder", folder="x")
 
@@ -124,10 +124,10 @@ def test_old_runs_on_other_contents_are_other_experiments_and_so_is_what_read_fr
 
     ends = [chain(0, A), chain(1, A), chain(2, B)]
     beside = old.run("cluster", {"seed": 0}, {}, {}, group="beside")
-    migrate(old, database_url)
+    migrate(old, empty_database_url)
     key = dict(rows(old, "SELECT id, group_key FROM runs"))
     assert key[ends[0]] == key[ends[1]] != key[ends[2]]
     assert key[beside] == "beside", "who read no data set stays as it was"
-    migrate(old, database_url, "0012")
+    migrate(old, empty_database_url, "0012")
     key = dict(rows(old, "SELECT id, group_key FROM runs"))
     assert len({key[end] for end in ends}) == 1

@@ -21,13 +21,13 @@ SELECT id, point.* FROM runs, (VALUES
 """
 
 
-def test_old_runs_get_a_group_their_parameters_and_what_their_curves_come_to(database_url: str) -> None:
-    command.upgrade(alembic_config(database_url), "0001")
-    engine = connect(database_url)
+def test_old_runs_get_a_group_their_parameters_and_what_their_curves_come_to(empty_database_url: str) -> None:
+    command.upgrade(alembic_config(empty_database_url), "0001")
+    engine = connect(empty_database_url)
     with engine.begin() as db:
         db.execute(text(OLD))
         db.execute(text(POINTS))
-    migrate(database_url)
+    migrate(empty_database_url)
     with engine.connect() as db:
         groups = db.execute(
             text("SELECT count(DISTINCT group_key), count(DISTINCT replicate) FROM runs")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy.orm import Session
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.metrics.points import Point, append
 from backend.store.metrics.tables import MetricLatest
 from backend.store.runs.create import create_run, create_sweep
@@ -33,7 +33,6 @@ ACCURACY = ("metric.val_accuracy",)
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Session]:
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine)() as session:
         yield session

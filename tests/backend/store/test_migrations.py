@@ -7,20 +7,20 @@ from backend.store.database import alembic_config, connect, migrate
 from backend.store.tables import Base
 
 
-def test_migrations_and_models_agree(database_url: str) -> None:
-    migrate(database_url)
-    migrate(database_url)
+def test_migrations_and_models_agree(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    migrate(empty_database_url)
     # Raises where autogenerate would add anything.
-    command.check(alembic_config(database_url))
-    tables = set(inspect(connect(database_url)).get_table_names())
+    command.check(alembic_config(empty_database_url))
+    tables = set(inspect(connect(empty_database_url)).get_table_names())
     assert tables == {*Base.metadata.tables, "alembic_version"}
 
 
-def test_down_to_nothing_and_up_again(database_url: str) -> None:
-    migrate(database_url)
-    command.downgrade(alembic_config(database_url), "base")
-    assert inspect(connect(database_url)).get_table_names() == ["alembic_version"]
-    migrate(database_url)
+def test_down_to_nothing_and_up_again(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    command.downgrade(alembic_config(empty_database_url), "base")
+    assert inspect(connect(empty_database_url)).get_table_names() == ["alembic_version"]
+    migrate(empty_database_url)
 
 
 QUESTIONS = """
@@ -44,10 +44,12 @@ FROM (SELECT state, error FROM predictions UNION ALL SELECT state, error FROM en
 """
 
 
-def test_what_is_queued_while_uploads_move_into_the_storage_is_to_be_asked_again(database_url: str) -> None:
-    config = alembic_config(database_url)
+def test_what_is_queued_while_uploads_move_into_the_storage_is_to_be_asked_again(
+    empty_database_url: str,
+) -> None:
+    config = alembic_config(empty_database_url)
     command.upgrade(config, "0009")
-    engine = connect(database_url)
+    engine = connect(empty_database_url)
     with engine.begin() as db:
         db.execute(text(QUESTIONS))
     command.upgrade(config, "0010")

@@ -47,10 +47,10 @@ def rows() -> list[dict[str, Any]]:
     ]
 
 
-def test_what_is_stored_says_that_it_is_not_stratified(database_url: str) -> None:
-    config = alembic_config(database_url)
+def test_what_is_stored_says_that_it_is_not_stratified(empty_database_url: str) -> None:
+    config = alembic_config(empty_database_url)
     command.upgrade(config, BEFORE)
-    engine = connect(database_url)
+    engine = connect(empty_database_url)
     with engine.begin() as db:
         db.execute(text(INSERT), rows())
     command.upgrade(config, "head")

@@ -21,7 +21,7 @@ from backend.api.app import create_app
 from backend.local.processes import free_port
 from backend.settings import Settings
 from backend.store.accounts import users
-from backend.store.database import Sessions, connect, migrate, session_factory
+from backend.store.database import Sessions, connect, session_factory
 from backend.store.reports import evaluations
 from backend.store.runs.create import create_recipe
 from vise_client.client import ViseClient
@@ -94,7 +94,6 @@ def filled(
     module_database_url: str, broker_url: str, work_off, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Filled]:
     home = tmp_path_factory.mktemp("filled")
-    migrate(module_database_url)
     settings = Settings(
         database_url=module_database_url,
         broker_url=broker_url,
