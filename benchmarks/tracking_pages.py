@@ -78,7 +78,7 @@ def fill_database(url: str, runs: int, points: int) -> dict[str, list[UUID]]:
 RUN_COLUMNS = (
     "id, kind, stage, name, state, reason, parent_id, step, position, tags, synthetic, queue, spec, headline, result, "
     "error, attempt, worker, heartbeat_at, lease_until, created_at, queued_at, started_at, finished_at, starred, "
-    "archived, group_key, replicate, asked"
+    "archived, group_key, replicate, requested"
 )
 
 

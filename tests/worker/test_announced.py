@@ -149,4 +149,4 @@ def test_only_what_nobody_took_up_for_a_while_is_announced_again(api, cluster) -
         assert predictions.announce_again(db) == 0, "its message waits in the outbox"
         waiting = select(Outbox.argument).where(Outbox.task == predictions.TASK)
         assert db.scalars(waiting).all() == [unheard]
-        assert db.get_one(Prediction, taken).taken_at is not None
+        assert db.get_one(Prediction, taken).claimed_at is not None

@@ -63,7 +63,7 @@ def show(name: Name) -> None:
         for version in vise.dataset_versions(one.id, limit=200):
             files, images, classes = _counts(version)
             found = f"{version.created_at:%Y-%m-%d %H:%M}"
-            digest = version.sha256 or "unknown"
+            digest = version.sha256
             table.add_row(str(version.number), found, files, images, classes, f"{version.runs:,}", digest)
         _console().print(table)
 
