@@ -15,12 +15,12 @@ import pytest
 import torch
 import torchvision
 
+from backend.local.processes import free_port
 from backend.store.accounts import users
 from backend.store.database import connect, session_factory
 from vise_client.client import ViseClient
-from vise_client.local.processes import free_port
 from vise_client.schemas.accounts import Role
-from vise_core.models.checkpoint import load_card
+from vise_core.formats.checkpoint import read_checkpoint_card
 from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS
 
 Vise = Callable[..., subprocess.CompletedProcess[str]]
@@ -70,7 +70,7 @@ def test_a_file_is_converted_without_a_server(lonely: Vise, file: Path, tmp_path
     assert "r18.pth: torchvision's supervised ImageNet weights" in shown.stdout
     assert "left out: fc.weight: ImageNet classifier" in shown.stdout
     assert "not verified" in shown.stdout
-    card = load_card(tmp_path / "made" / "checkpoint")
+    card = read_checkpoint_card(tmp_path / "made" / "checkpoint")
     assert card.source is not None
     assert card.source.row == "IN-Sup"
     assert [p.name for p in (tmp_path / "made").iterdir()] == ["checkpoint"]
