@@ -28,14 +28,14 @@ import httpx
 import psycopg
 from playwright.sync_api import Page
 
+from backend.local.processes import free_port
+from backend.local.servers import start_postgres, start_valkey
 from backend.store.accounts import users
 from backend.store.database import connect, migrate, plain_url, session_factory
 from backend.store.metrics import chunks
 from backend.store.runs.identity import identity, leaves
 from docs.screenshots import SIZE, WAITING, signed_in
 from vise_client.client import ViseClient
-from vise_client.local.processes import free_port
-from vise_client.local.servers import start_postgres, start_valkey
 from vise_client.schemas.accounts import Role
 from vise_core.specs.stages import validate_spec
 

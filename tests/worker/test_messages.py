@@ -18,11 +18,11 @@ from PIL import Image
 from sqlalchemy import select, text
 
 from backend.api.app import PREFIX, create_app
+from backend.local.processes import free_port
 from backend.store.registry import models
 from backend.store.runs.tables import Outbox
 from backend.store.serving import predictions, uploads
 from backend.store.serving.tables import Prediction
-from vise_client.local.processes import free_port
 from vise_core.specs.models.predict import PredictOptions
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from .errors import ClientError
+from vise_client.errors import ClientError
 
 if TYPE_CHECKING:
     from vise_core.specs.reports.tables import ReportFormat
@@ -43,9 +43,8 @@ def report(
             raise ClientError("--tag: local runs have no tags; leave it out")
         _report_locally(what, format, out, local, published=published, only_run=only_run, task=task)
         return
+    from vise_client.login import connect
     from vise_core.specs.reports.tables import ENDINGS
-
-    from .login import connect
 
     with connect() as vise:
         if what == "list":
@@ -92,9 +91,8 @@ def _report_locally(
     only_run: bool,
     task: str | None,
 ) -> None:
+    from vise_client.local.results import local_report, local_reports
     from vise_core.specs.reports.tables import Selection
-
-    from .local_results import local_report, local_reports
 
     wanted = Selection(task=task)
     if what == ALL:
@@ -107,7 +105,7 @@ def _report_locally(
 
 def paired(a: str, b: str) -> None:
     """Two evaluations (run ids) compared over their splits: a minus b, p-value, effect size."""
-    from .login import connect
+    from vise_client.login import connect
 
     with connect() as vise:
         found = vise.paired_test(a, b)

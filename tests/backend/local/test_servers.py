@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import redis
 
-from vise_client.local.servers import Server, ServerError, start_postgres, start_valkey
+from backend.local.servers import Server, ServerError, start_postgres, start_valkey
 
 
 @pytest.fixture

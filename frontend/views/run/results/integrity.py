@@ -17,8 +17,7 @@ WORDS = {"failed": "failed", "warning": "warnings", "ok": "passed", "not_run": "
 SHOWN = 12
 
 
-def run_integrity(run: RunView) -> None:
-    values = run.result or {}
+def integrity_result(run: RunView, values: dict[str, Any]) -> None:
     checks = values["report"]["checks"]
     verdicts = [check["verdict"] for check in checks]
     numbers = {WORDS[verdict]: verdicts.count(verdict) for verdict in ORDER}

@@ -11,7 +11,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from vise_client.local.processes import (
+from backend.local.processes import (
     Server,
     ServerError,
     end,

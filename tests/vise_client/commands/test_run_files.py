@@ -9,14 +9,14 @@ import yaml
 from typer.testing import CliRunner
 
 from vise_client.cli import app
-from vise_client.local_run import artifact_in
-from vise_client.run_files import local_inputs, parse_inputs, read_request, recipe_yaml
+from vise_client.commands.run_files import local_inputs, parse_inputs, read_request, recipe_yaml
+from vise_client.local.run import artifact_in
 from vise_client.schemas.launch import RecipeCreate, RunCreate, SweepCreate
 from vise_core.errors import BadInput
 from vise_core.specs.recipes.inputs import InputRef
 from vise_core.specs.recipes.registry import RECIPES
 
-DOCS = Path(__file__).parents[2] / "docs" / "recipes.md"
+DOCS = Path(__file__).parents[3] / "docs" / "recipes.md"
 
 
 @pytest.fixture

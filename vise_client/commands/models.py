@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from vise_client.client import ViseClient
     from vise_core.specs.import_weights import ImportResult
-
-    from .client import ViseClient
 
 models_app = typer.Typer(
     help="The models that answer predictions; and weights that others published, to take in.",
@@ -33,7 +32,7 @@ def list_models(context: typer.Context) -> None:
         return
     from rich.table import Table
 
-    from .login import connect
+    from vise_client.login import connect
 
     table = Table("id", "name", "method", "task", "results", "default", "data", box=None)
     with connect() as vise:
@@ -94,10 +93,9 @@ def add(
     if output is not None:
         _say(_add_locally(file, spec.model_dump(), output))
         return
+    from vise_client.login import connect
+    from vise_client.schemas.launch import RunCreate
     from vise_core.specs.recipes.inputs import InputRef
-
-    from .login import connect
-    from .schemas.launch import RunCreate
 
     with connect() as vise:
         place = below_data_root(file)
@@ -117,10 +115,9 @@ def add(
 
 
 def _add_locally(file: Path, spec: dict[str, Any], output: Path) -> ImportResult:
+    from vise_client.local.run import run_locally
     from vise_core.errors import BadInput
     from vise_core.specs.import_weights import ImportResult
-
-    from .local_run import run_locally
 
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise BadInput(f"--output: {output} is there already; name a new folder")
@@ -167,7 +164,7 @@ def below_data_root(file: Path) -> PurePosixPath:
 
 def local_data_root() -> Path | None:
     """The data root of the server, where that is on this machine."""
-    from .login import LOCAL, home
+    from vise_client.login import LOCAL, home
 
     if "VISE_DATA_ROOT" in os.environ:
         return Path(os.environ["VISE_DATA_ROOT"])
@@ -177,8 +174,8 @@ def local_data_root() -> Path | None:
 def data_set_of(vise: ViseClient, folder: str) -> Any:
     """Id of the data set of a folder below the data root; registered, or rescanned where another file has come into
     the folder, if the user is an admin."""
-    from .errors import ApiError
-    from .schemas.datasets import DatasetCreate
+    from vise_client.errors import ApiError
+    from vise_client.schemas.datasets import DatasetCreate
 
     for dataset in vise.datasets():
         if dataset.folder is not None and PurePosixPath(dataset.folder) == PurePosixPath(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import streamlit as st
 
@@ -13,8 +14,7 @@ from vise_core.specs.ingest import DROPPED
 Examples = dict[str, list[dict[str, str]]]
 
 
-def run_ingest(run: RunView) -> None:
-    values = run.result or {}
+def ingest_result(run: RunView, values: dict[str, Any]) -> None:
     rejected, repaired = values["refusals"]["refused"], values["refusals"]["normalised"]
     lost = sum(rejected.values())
     read = values.get("read") or values["posts"] + lost

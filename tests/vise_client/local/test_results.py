@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vise_client.cli import app
-from vise_client.local_results import local_evaluations, local_report
+from vise_client.local.results import local_evaluations, local_report
 from vise_core.errors import BadInput
 from vise_core.specs.base import Provenance, Result
 from vise_core.specs.evaluate import EvaluateResult

@@ -15,10 +15,10 @@ import pytest
 import torch
 import torchvision
 
+from backend.local.processes import free_port
 from backend.store.accounts import users
 from backend.store.database import connect, session_factory
 from vise_client.client import ViseClient
-from vise_client.local.processes import free_port
 from vise_client.schemas.accounts import Role
 from vise_core.formats.checkpoint import read_checkpoint_card
 from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS

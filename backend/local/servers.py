@@ -4,8 +4,8 @@ Both listen on this machine only, and both survive having been killed: what an e
 recognised and cleared away. ``folder`` is theirs alone, and keeps their data from start to start.
 """
 
-from vise_client.local.postgres import start_postgres
-from vise_client.local.processes import Server, ServerError
-from vise_client.local.valkey import start_valkey
+from backend.local.postgres import start_postgres
+from backend.local.processes import Server, ServerError
+from backend.local.valkey import start_valkey
 
 __all__ = ["Server", "ServerError", "start_postgres", "start_valkey"]

@@ -10,15 +10,7 @@ from typing import get_args
 from pydantic import ValidationError
 
 from vise_core.errors import BadInput
-from vise_core.report import (
-    NAMES,
-    build_table,
-    formats,
-    observe_all,
-    render_table,
-    report,
-    write_all,
-)
+from vise_core.report import NAMES, build_table, formats, observe_all, render_table, report, write_all
 from vise_core.report.published import QUALITATIVE
 from vise_core.report.render import TableFormat
 from vise_core.specs.evaluate import EvaluateResult

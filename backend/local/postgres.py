@@ -21,7 +21,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from vise_client.local.processes import (
+from backend.local.processes import (
     Account,
     Server,
     ServerError,

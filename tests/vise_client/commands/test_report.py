@@ -18,13 +18,13 @@ import uvicorn
 from PIL import Image
 
 from backend.api.app import create_app
+from backend.local.processes import free_port
 from backend.settings import Settings
 from backend.store.accounts import users
 from backend.store.database import Sessions, connect, session_factory
 from backend.store.reports import evaluations
 from backend.store.runs.create import create_recipe
 from vise_client.client import ViseClient
-from vise_client.local.processes import free_port
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RecipeCreate
 from vise_core.report import ENDINGS, NAMES, formats

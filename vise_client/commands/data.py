@@ -10,10 +10,9 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vise_client.client import ViseClient
+    from vise_client.schemas.datasets import DatasetVersionView, DatasetView
     from vise_core.specs.recipes.inputs import InputRef
-
-    from .client import ViseClient
-    from .schemas.datasets import DatasetVersionView, DatasetView
 
 data_app = typer.Typer(help="Data sets of the server, and their versions.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name or id of a data set.")]
@@ -22,7 +21,7 @@ Name = Annotated[str, typer.Argument(help="Name or id of a data set.")]
 @data_app.command("list")
 def list_data(search: Annotated[str, typer.Option(help="Part of the name.")] = "") -> None:
     """List the data sets by name."""
-    from .login import connect
+    from vise_client.login import connect
 
     with connect() as vise:
         found = vise.datasets(search=search)
@@ -42,8 +41,8 @@ def add(
     description: Annotated[str, typer.Option()] = "",
 ) -> None:
     """Register a folder, wait for its survey, and show version 1."""
-    from .login import connect
-    from .schemas.datasets import DatasetCreate
+    from vise_client.login import connect
+    from vise_client.schemas.datasets import DatasetCreate
 
     body = {"name": name or folder.rstrip("/").rpartition("/")[2], "kind": kind, "folder": folder}
     with connect() as vise:
@@ -55,7 +54,7 @@ def add(
 @data_app.command()
 def show(name: Name) -> None:
     """Show a data set with its versions, and whether its folder has changed."""
-    from .login import connect
+    from vise_client.login import connect
 
     with connect() as vise:
         one = find(vise, name)
@@ -72,7 +71,7 @@ def show(name: Name) -> None:
 @data_app.command()
 def rescan(name: Name) -> None:
     """Survey a registered folder again: another content becomes the next version."""
-    from .login import connect
+    from vise_client.login import connect
 
     with connect() as vise:
         one = find(vise, name)
@@ -92,8 +91,8 @@ def update(
     description: Annotated[str | None, typer.Option(help="Its new description.")] = None,
 ) -> None:
     """Rename or describe a data set."""
-    from .login import connect
-    from .schemas.datasets import DatasetUpdate
+    from vise_client.login import connect
+    from vise_client.schemas.datasets import DatasetUpdate
 
     with connect() as vise:
         made = vise.update_dataset(find(vise, name).id, DatasetUpdate(name=new_name, description=description))
@@ -110,7 +109,7 @@ def runs(
     limit: Annotated[int, typer.Option(min=1, max=200)] = 30,
 ) -> None:
     """List the runs that read a data set, newest first."""
-    from .login import connect
+    from vise_client.login import connect
 
     with connect() as vise:
         found = vise.dataset_runs(find(vise, name).id, version=version, unknown=unknown, limit=limit)
@@ -128,7 +127,7 @@ def runs(
 @data_app.command()
 def remove(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False) -> None:
     """Remove a data set's entry, after a list of the runs that read it. Files and runs stay."""
-    from .login import connect
+    from vise_client.login import connect
 
     with connect() as vise:
         one = find(vise, name)

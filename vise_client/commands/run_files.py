@@ -9,13 +9,12 @@ from uuid import UUID
 
 import yaml
 
+from vise_client.schemas.launch import RecipeCreate, RunCreate, SweepCreate
 from vise_core.errors import BadInput
 from vise_core.specs.recipes.inputs import InputRef
 from vise_core.specs.recipes.recipe import RecipeSpec
 from vise_core.specs.recipes.registry import RECIPES
 from vise_core.specs.recipes.sweep import SweepSpec
-
-from .schemas.launch import RecipeCreate, RunCreate, SweepCreate
 
 FILES = (".yaml", ".yml", ".json")
 
