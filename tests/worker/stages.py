@@ -1,6 +1,6 @@
 """Stages for tests: one counts slowly, saves its state, and can be told to fail; one clusters in many small blocks.
 
-Registered by VISE_STAGE_MODULES.
+Worker processes know them by the entry points of ``stages-0.dist-info`` beside this file.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from pydantic import Field
 from vise_core.errors import BadInput, Stopped
 from vise_core.reporter import Reporter
 from vise_core.specs.base import Result, Spec
-from vise_core.specs.stage import InputRole, StageEntry
-from vise_core.specs.stages import STAGES
+from vise_core.specs.stage import InputRole, Stage
 
 
 class CountSpec(Spec):
@@ -70,7 +69,8 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     return CountResult(counted=spec.steps, started_at_step=first)
 
 
-STAGES["count"] = StageEntry(
+COUNT = Stage(
+    name="count",
     title="Count",
     help="Count slowly.",
     runner="stages:run",
@@ -130,7 +130,8 @@ def fit(spec: FitSpec, inputs: dict[str, Path], workspace: Path, reporter: Repor
     return FitResult(passes=passes, helped=led[0].blocks_helped if led else 0)
 
 
-STAGES["fit"] = StageEntry(
+FIT = Stage(
+    name="fit",
     title="Fit",
     help="Cluster in small blocks.",
     runner="stages:fit",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy.orm import Session
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.metrics.points import Point, append
 from backend.store.metrics.tables import MetricLatest
 from backend.store.runs.create import create_run, create_sweep
@@ -33,7 +33,6 @@ ACCURACY = ("metric.val_accuracy",)
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Session]:
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine)() as session:
         yield session
@@ -103,7 +102,7 @@ def test_a_missing_seed_is_told_and_not_averaged_away(db: Session) -> None:
         headline = {"val_accuracy": 60.0 + seed} if state == "succeeded" else {}
         add_run(db, spec={"seed": seed}, state=state, headline=headline)
     (group,) = list_groups(db, ALL, columns=ACCURACY).items
-    assert (group.succeeded, group.asked) == (4, 5)
+    assert (group.succeeded, group.requested) == (4, 5)
     assert group.warning == "4 of 5 seeds and splits: 1 failed"
     assert group.metrics["metric.val_accuracy"].n == 4
 
@@ -120,7 +119,7 @@ def test_a_run_that_repeats_another_s_seed_counts_once_and_the_newest_does(db: S
     for value in (60.0, 61.0):
         add_run(db, spec={"seed": 0}, headline={"val_accuracy": value})
     (group,) = list_groups(db, ALL, columns=ACCURACY).items
-    assert (group.runs, group.repeats, group.succeeded, group.asked) == (2, 1, 1, 1)
+    assert (group.runs, group.repeats, group.succeeded, group.requested) == (2, 1, 1, 1)
     assert group.metrics["metric.val_accuracy"].mean == 61.0
     assert group.metrics["metric.val_accuracy"].std is None
 

@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.errors import NotFound
 from backend.store.registry.tables import Artifact, Dataset, Model
 from backend.store.runs import lineage as module
@@ -19,7 +19,6 @@ SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
 
 @pytest.fixture
 def db(database_url: str):
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine)() as session:
         yield session

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.errors import Conflict
 from backend.store.registry import dataset_versions
 from backend.store.registry.tables import Dataset, DatasetVersion
@@ -19,7 +19,6 @@ ONE, TWO = "1" * 64, "2" * 64
 
 @pytest.fixture
 def db(database_url: str):
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine)() as session:
         yield session

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.errors import Conflict
 from backend.store.runs.create import create_recipe, create_run
 from backend.store.runs.delete import delete_run
@@ -22,7 +22,6 @@ SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
 
 @pytest.fixture
 def db(database_url: str):
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine)() as session:
         yield session

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.errors import in_words
 from backend.store.runs import logs, workers
 from backend.store.runs.create import create_sweep
@@ -29,7 +29,6 @@ from .desk import add_run
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Session]:
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine)() as session:
         yield session
