@@ -21,10 +21,10 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url, select
 
+from backend.local.servers import start_postgres, start_valkey
 from backend.store.database import migrate, plain_url
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
-from vise_client.local.servers import start_postgres, start_valkey
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from .data_cli import data_app, warn_of_changes
-from .models_cli import models_app
-from .peek_cli import ingest_peek
-from .recipes_cli import recipes_app
-from .report_cli import paired, report
-from .tasks_cli import tasks_app
+from vise_client.commands.data import data_app, warn_of_changes
+from vise_client.commands.models import models_app
+from vise_client.commands.posts import ingest_peek
+from vise_client.commands.recipes import recipes_app
+from vise_client.commands.report import paired, report
+from vise_client.commands.tasks import tasks_app
 
 if TYPE_CHECKING:
     from vise_core.specs.explain import CamMethod
@@ -50,7 +50,8 @@ def up(
     browser: Annotated[bool, typer.Option(help="Open the link in the browser.")] = True,
 ) -> None:
     """Run the whole system on this machine until Ctrl-C; nothing else needs to be installed."""
-    from .local.up import up as run_up
+    from backend.local.up import up as run_up
+
     from .login import home as default_home
 
     run_up(home=home or default_home(), port=port, api_port=api_port, browser=browser, tell=_say)
@@ -103,7 +104,7 @@ def run(
     follow: Annotated[bool, typer.Option("--follow", help="Stay until it is over.")] = False,
 ) -> None:
     """Run a stage, a recipe or a sweep."""
-    from .run_files import parse_inputs, read_request
+    from vise_client.commands.run_files import parse_inputs, read_request
 
     request = read_request(name, spec, changes or [])
     if local:
@@ -111,7 +112,8 @@ def run(
         return
     if fresh:
         raise typer.BadParameter("only a local run has a folder to start over in", param_hint="--fresh")
-    from .data_cli import find
+    from vise_client.commands.data import find
+
     from .login import connect
     from .schemas.launch import RecipeCreate, RunCreate
 
@@ -363,11 +365,11 @@ def main() -> None:
 def _run_locally(
     request: RunCreate | RecipeCreate | SweepCreate, inputs: dict[str, str], out: Path, *, fresh: bool
 ) -> None:
+    from vise_client.commands.run_files import local_inputs
+    from vise_client.local.run import run_locally, run_recipe_locally
     from vise_core.errors import BadInput
     from vise_core.specs.recipes.registry import RECIPES
 
-    from .local_run import run_locally, run_recipe_locally
-    from .run_files import local_inputs
     from .schemas.launch import RecipeCreate, RunCreate
 
     paths = local_inputs(inputs)

@@ -111,11 +111,11 @@ def _of(db: Session, run: Run, digests: Mapping[str, str]) -> Identity:
 
 def note_together(runs: Sequence[Run]) -> None:
     """Keep how many repetitions of each experiment were asked for at once: one that is missing stays missed."""
-    asked: dict[str | None, set[str | None]] = {}
+    replicates: dict[str | None, set[str | None]] = {}
     for run in runs:
-        asked.setdefault(run.group_key, set()).add(run.replicate)
+        replicates.setdefault(run.group_key, set()).add(run.replicate)
     for run in runs:
-        run.asked = len(asked[run.group_key])
+        run.requested = len(replicates[run.group_key])
 
 
 def leaves(spec: Any, path: str = "") -> Iterator[dict[str, Any]]:
