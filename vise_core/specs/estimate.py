@@ -12,8 +12,9 @@ from typing import Any
 
 from pydantic import Field
 
-from .base import Compute, Record, Spec
+from .base import Record, Spec
 from .cluster import ClusterSpec
+from .compute import NetworkCompute
 from .evaluate import EvaluateSpec
 from .evaluation.setups import PretrainedWeights
 from .explain import ExplainSpec
@@ -251,7 +252,7 @@ def _disk(spec: Spec, facts: InputFacts) -> DiskEstimate | None:
     return None
 
 
-def _places(compute: Compute) -> list[tuple[str, bool]]:
+def _places(compute: NetworkCompute) -> list[tuple[str, bool]]:
     """(device, whether activations take two bytes) for each device that the run may land on."""
     on_gpu, on_cpu = ("GPU", compute.amp != "off"), ("CPU", compute.amp == "bf16")
     return {"auto": [on_gpu, on_cpu], "cuda": [on_gpu], "cpu": [on_cpu]}[compute.device]
@@ -359,7 +360,7 @@ def _evaluate(spec: EvaluateSpec, facts: InputFacts) -> Work | None:
     backbone = _backbone(spec, facts)
     if facts.items is None or (backbone is None and spec.reads_images):
         return None
-    kind = (backbone, spec.setup, spec.protocol, spec.augment, spec.image_size, spec.compute.processes)
+    kind = (backbone, spec.setup, spec.protocol, spec.augment, spec.image_size)
     if spec.protocol == "linear" and not spec.augment:
         return Work(facts.items, f"{facts.items:,} images, features computed once", kind)
     # Linear: every split and point of the grid goes through the epochs together.

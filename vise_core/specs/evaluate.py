@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from .base import Compute, Record, Result, Spec
+from .base import Record, Result, Spec
+from .compute import NetworkCompute
 from .evaluation.results import EvaluationData, Secondary, SplitResult, TextTower
 from .evaluation.setups import PretrainedWeights, Setup, Weights
 from .integrity import IntegrityReport
@@ -87,7 +88,7 @@ class EvaluateSpec(Spec):
     image_size: int | None = Field(
         None, ge=32, le=1024, description="Side of the crop; null: the backbone's own."
     )
-    compute: Compute = Field(default_factory=Compute)
+    compute: NetworkCompute = Field(default_factory=NetworkCompute)
 
     @field_validator("base_lrs", "weight_decays")
     @classmethod
@@ -121,8 +122,6 @@ class EvaluateSpec(Spec):
             raise ValueError("augment: fine-tuning reads images anew at each step; features cannot be kept")
         if self.protocol == "fine-tuned" and self.feature_dtype != "float32":
             raise ValueError("feature_dtype: fine-tuning keeps no features; leave it at float32")
-        if self.compute.compile:
-            raise ValueError("compute.compile: evaluations do not go through torch.compile; leave it off")
         if not self.reads_texts:
             return self
         if not has_texts(self.task):

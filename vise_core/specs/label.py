@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from .base import Compute, Result, Spec
+from .base import Result, Spec
+from .compute import LabelCompute
 
 
 class LabelSpec(Spec):
@@ -14,7 +15,7 @@ class LabelSpec(Spec):
         False,
         description="Control: permute whole labels over posts, so that images and engagement no longer belong together.",
     )
-    compute: Compute = Field(default_factory=Compute)
+    compute: LabelCompute = Field(default_factory=LabelCompute)
 
 
 class LabelResult(Result):

@@ -115,7 +115,7 @@ STAGES: dict[str, StageEntry] = {
             "exclude": EXCLUDE,
         },
         outputs={"labels": "One Parquet file a shard."},
-        speed_only=("compute.processes", "compute.loader_workers"),
+        speed_only=("compute.processes",),
     ),
     "explore": StageEntry(
         title="Explore clusters",
