@@ -31,9 +31,9 @@ import torch
 import torchvision
 from torch.utils.flop_counter import FlopCounterMode
 
+from vise_core.formats.post import Post, PostRecord
+from vise_core.formats.posts import ShardIndex, ShardWriter, write_index
 from vise_core.models.backbones import build_backbone
-from vise_core.posts.records import Post, PostRecord
-from vise_core.posts.shards import ShardIndex, ShardWriter, write_index
 from vise_core.pretrain import trainer
 from vise_core.pretrain.distributed import Group
 from vise_core.pretrain.labels import LabelTable

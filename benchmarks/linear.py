@@ -39,7 +39,7 @@ from vise_core.evaluate.loading import epoch_batches
 from vise_core.evaluate.state import State
 from vise_core.reporter import LocalReporter
 from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.tasks import SplitSpec
+from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.tasks import LabelledImages
 from vise_core.tasks.splits import random_splits
 

@@ -26,7 +26,7 @@ from PIL import Image, ImageOps
 
 from vise_core.integrity.fingerprints import fingerprint_files
 from vise_core.integrity.near_duplicates import duplicates_within
-from vise_core.posts.images import encode_jpeg
+from vise_core.posts.images.decode import encode_jpeg
 from vise_core.posts.sample import generate_post
 
 from .rows import Row, verdict

@@ -51,7 +51,8 @@ from torchvision import transforms
 from backend.store.database import connect, session_factory
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
-from backend.store.tables import Artifact, Model, Run
+from backend.store.registry.tables import Artifact, Model
+from backend.store.runs.tables import Run
 from vise_client.local.up import prediction_threads
 from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import ImageClassifier, save_classifier

@@ -34,10 +34,10 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
+from vise_core.formats.post import Post, PostRecord
+from vise_core.formats.posts import ShardIndex, ShardWriter, write_index
 from vise_core.models.transforms import train_transform
-from vise_core.posts.images import encode_jpeg
-from vise_core.posts.records import Post, PostRecord
-from vise_core.posts.shards import ShardIndex, ShardWriter, write_index
+from vise_core.posts.images.decode import encode_jpeg
 from vise_core.pretrain import trainer
 from vise_core.pretrain.data import BatchPlan, PostImages, Samples, image_loader
 from vise_core.pretrain.distributed import Group

@@ -8,8 +8,8 @@ import streamlit as st
 # Streamlit runs this file as a script; the package lies one folder up.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from frontend.login import signed_in
 from frontend.navigation import SECTIONS
-from frontend.session import signed_in
 from frontend.style import ICON, LOGO, apply_style
 
 st.set_page_config(page_title="VisE Studio", page_icon=ICON, layout="wide")

@@ -19,20 +19,11 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from frontend.settings import COOKIE, api_url, secure_cookies
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError
 
-COOKIE = "vise_session"
 FOLDER = Path(__file__).parent
-
-
-def api_url() -> str:
-    return os.environ.get("VISE_API_URL", "http://127.0.0.1:8000")
-
-
-def public_api_url() -> str:
-    """Where people's own programs find the API; in containers that is another address than the pages' own."""
-    return os.environ.get("VISE_PUBLIC_API_URL") or api_url()
 
 
 async def login_with_code(request: Request) -> Response:
@@ -117,8 +108,9 @@ async def _sign_in(ask: Callable[[ViseClient], str], page: str) -> Response:
     except ClientError:
         return refused("unreachable")
     response = RedirectResponse(page, 303)
-    secure = os.environ.get("VISE_PUBLIC_URL", "").startswith("https://")
-    response.set_cookie(COOKIE, secret, max_age=14 * 86400, httponly=True, samesite="lax", secure=secure)
+    response.set_cookie(
+        COOKIE, secret, max_age=14 * 86400, httponly=True, samesite="lax", secure=secure_cookies()
+    )
     return response
 
 

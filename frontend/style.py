@@ -1,13 +1,12 @@
-"""The visual language: the style sheet, state badges, marks, and how numbers and times are written."""
+"""The style sheet, the badges of states, and the mark of synthetic data."""
 
 from __future__ import annotations
 
-import math
-from datetime import datetime
 from pathlib import Path
 
 import streamlit as st
 
+from frontend.formatting import duration
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunSummary
 
@@ -73,36 +72,4 @@ def status_sentence(run: RunSummary) -> str:
     heard = run.status.heartbeat_seconds
     if heard is None or run.status.label not in ("running", "cancelling", "pausing"):
         return run.status.sentence
-    return f"{run.status.sentence}, heartbeat {seconds(heard)} ago"
-
-
-def seconds(value: float) -> str:
-    """A span of time as people say it: 8 s, 3 min 5 s, 2 h 4 min."""
-    whole = int(value)
-    if whole < 60:
-        return f"{value:.0f} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def age(now: datetime, then: datetime) -> str:
-    return seconds(max(0.0, (now - then).total_seconds()))
-
-
-def number(value: float) -> str:
-    """Four significant digits, without needless zeros or exponents; NaN and inf by name."""
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else f"{value:g}"
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 and value == int(value) else f"{value:.4g}"
-
-
-def headline(values: dict[str, float]) -> str:
-    return " · ".join(f"{key.replace('_', ' ')} {number(value)}" for key, value in values.items())
-
-
-def plain(text: str) -> str:
-    """A name or a message as it is, whatever Markdown would make of its signs."""
-    for character in "\\[]*_`<>$:#|~":
-        text = text.replace(character, f"\\{character}")
-    return text.replace("\n", " ")
+    return f"{run.status.sentence}, heartbeat {duration(heard)} ago"

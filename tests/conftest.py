@@ -20,6 +20,8 @@ import pytest
 from psycopg import sql
 from sqlalchemy import select
 
+from backend.store.runs.states.finish import finish_run
+from backend.store.runs.states.lease import claim_run
 from vise_client.local.servers import start_postgres, start_valkey
 
 
@@ -139,8 +141,9 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
     """
     from backend.store.database import connect, session_factory
     from backend.store.registry.storage import Storage
-    from backend.store.runs import states
-    from backend.store.tables import Run
+
+    pass
+    from backend.store.runs.tables import Run
     from vise_client.schemas.run_states import RunState
     from vise_core.specs.stages import validate_spec
     from vise_core.stage import run_stage
@@ -160,7 +163,7 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
             if queued is None:
                 break
             with here.sessions.begin() as db:
-                claim = states.claim(db, queued, here.name, 3600)
+                claim = claim_run(db, queued, here.name, 3600)
             assert claim is not None
             order = _prepare(here, claim, settings.workspaces / str(queued))
             reporter = StoreReporter(here, claim.run_id, claim.token)
@@ -175,7 +178,7 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
             )
             reporter.close()
             with here.sessions.begin() as db:
-                states.finish(
+                finish_run(
                     db,
                     claim.run_id,
                     claim.token,

@@ -64,7 +64,7 @@ def sample_data(
 ) -> None:
     """Write synthetic posts (JSONL and images) and a matching six-emotion evaluation set."""
     from vise_core.posts.sample import write_sample
-    from vise_core.specs.posts import SampleSource
+    from vise_core.specs.posts.sources import SampleSource
 
     source = SampleSource(posts=posts, evaluation_images=evaluation_images, image_size=image_size)
     write_sample(out, source, seed)
@@ -361,7 +361,7 @@ def _run_locally(
     request: RunCreate | RecipeCreate | SweepCreate, inputs: dict[str, str], out: Path, *, fresh: bool
 ) -> None:
     from vise_core.errors import BadInput
-    from vise_core.specs.recipe_registry import RECIPES
+    from vise_core.specs.recipes.registry import RECIPES
 
     from .local_run import run_locally, run_recipe_locally
     from .run_files import local_inputs
@@ -382,7 +382,7 @@ def _run_locally(
 def _predict_locally(images: list[Path], predictor: Path, method: str, overlay: Path | None) -> None:
     from vise_core.errors import BadImage
     from vise_core.predict import Predictor
-    from vise_core.specs.explain import PredictOptions
+    from vise_core.specs.models.predict import PredictOptions
 
     loaded = Predictor.load(predictor)
     options = PredictOptions.model_validate({"method": method})

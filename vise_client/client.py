@@ -19,7 +19,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter
 
 from vise_core.specs.explain import COLOUR_MAP
-from vise_core.specs.reports import Choices, EvaluationTable, PairedTest, ReportEntry
+from vise_core.specs.reports.tables import Choices, EvaluationTable, PairedTest, ReportEntry
 
 from .errors import ApiError, ClientError, NotSignedIn, Unreachable
 from .schemas.ablations import AblationCreate, AblationSummary, AblationUpdate, AblationView

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vise_core.specs.recipes import InputRef
+    from vise_core.specs.recipes.inputs import InputRef
 
     from .client import ViseClient
     from .schemas.datasets import DatasetVersionView, DatasetView

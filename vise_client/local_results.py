@@ -22,7 +22,7 @@ from vise_core.report import (
 from vise_core.report.published import QUALITATIVE
 from vise_core.report.render import TableFormat
 from vise_core.specs.evaluate import EvaluateResult
-from vise_core.specs.reports import Selection
+from vise_core.specs.reports.tables import Selection
 
 RESULT = "result.json"
 

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from vise_core.errors import BadInput, OtherRun
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Result
-from vise_core.specs.recipes import RecipeSpec, possible_steps, the_artifact
+from vise_core.specs.recipes.inputs import the_artifact
+from vise_core.specs.recipes.recipe import RecipeSpec, possible_steps
 from vise_core.specs.stages import STAGES, validate_spec
 from vise_core.stage import prepare_stage
 from vise_core.workspace import ADVICE

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from vise_core.specs.models import ImportResult
+    from vise_core.specs.import_weights import ImportResult
 
     from .client import ViseClient
 
@@ -55,7 +55,7 @@ def list_formats() -> None:
     """The formats of published weights that can be added."""
     from rich.table import Table
 
-    from vise_core.models.formats import CHECKPOINT_FORMATS
+    from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS
 
     table = Table("name", "format", "row", "files", "licence", box=None)
     for name, layout in CHECKPOINT_FORMATS.items():
@@ -86,7 +86,7 @@ def add(
     output: Annotated[Path | None, typer.Option(help="With --local: folder of the checkpoint made.")] = None,
 ) -> None:
     """Recognise a published file by its keys and take its backbone in, every key accounted for."""
-    from vise_core.specs.models import ImportResult, ImportSpec
+    from vise_core.specs.import_weights import ImportResult, ImportSpec
 
     spec = ImportSpec(format=format, row=row, network=network, sha256=sha256)
     if local != (output is not None):
@@ -94,7 +94,7 @@ def add(
     if output is not None:
         _say(_add_locally(file, spec.model_dump(), output))
         return
-    from vise_core.specs.recipes import InputRef
+    from vise_core.specs.recipes.inputs import InputRef
 
     from .login import connect
     from .schemas.launch import RunCreate
@@ -118,7 +118,7 @@ def add(
 
 def _add_locally(file: Path, spec: dict[str, Any], output: Path) -> ImportResult:
     from vise_core.errors import BadInput
-    from vise_core.specs.models import ImportResult
+    from vise_core.specs.import_weights import ImportResult
 
     from .local_run import run_locally
 

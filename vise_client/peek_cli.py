@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from vise_core.specs.peek import Peek
+    from vise_core.specs.posts.peek import Peek
 
 
 def ingest_peek(
@@ -27,7 +27,7 @@ def ingest_peek(
     from pydantic import TypeAdapter
 
     from vise_core.posts.peek import guess_source, peek
-    from vise_core.specs.posts import PostSource
+    from vise_core.specs.posts.sources import PostSource
 
     from .run_files import read_spec
 

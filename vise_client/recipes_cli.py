@@ -14,7 +14,7 @@ recipes_app = typer.Typer(
 @recipes_app.command("list")
 def list_recipes() -> None:
     """The recipes by name, and what each has to be given."""
-    from vise_core.specs.recipe_registry import RECIPES
+    from vise_core.specs.recipes.registry import RECIPES
 
     for name, recipe in RECIPES.items():
         typer.echo(f"{name}: {recipe.title}")
@@ -26,7 +26,7 @@ def list_recipes() -> None:
 def show_recipe(name: Annotated[str, typer.Argument(help="As in: vise recipes list.")]) -> None:
     """A recipe as YAML. Save it, change it, and start it with: vise run FILE.yaml."""
     from vise_core.errors import BadInput
-    from vise_core.specs.recipe_registry import RECIPES
+    from vise_core.specs.recipes.registry import RECIPES
 
     from .run_files import recipe_yaml
 

@@ -40,7 +40,7 @@ def report(
             raise ClientError("--tag: local runs have no tags; leave it out")
         _report_locally(what, format, out, local, published=published, only_run=only_run, task=task)
         return
-    from vise_core.specs.reports import ENDINGS
+    from vise_core.specs.reports.tables import ENDINGS
 
     from .login import connect
 
@@ -82,7 +82,7 @@ def _report_locally(
     only_run: bool,
     task: str | None,
 ) -> None:
-    from vise_core.specs.reports import Selection
+    from vise_core.specs.reports.tables import Selection
 
     from .local_results import local_report, local_reports
 

@@ -10,8 +10,10 @@ from uuid import UUID
 import yaml
 
 from vise_core.errors import BadInput
-from vise_core.specs.recipe_registry import RECIPES
-from vise_core.specs.recipes import InputRef, RecipeSpec, SweepSpec
+from vise_core.specs.recipes.inputs import InputRef
+from vise_core.specs.recipes.recipe import RecipeSpec
+from vise_core.specs.recipes.registry import RECIPES
+from vise_core.specs.recipes.sweep import SweepSpec
 
 from .schemas.launch import RecipeCreate, RunCreate, SweepCreate
 

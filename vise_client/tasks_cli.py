@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from vise_core.specs.tasks import Task, TaskReport
+    from vise_core.specs.tasks.kinds import Task
+    from vise_core.specs.tasks.report import TaskReport
 
 tasks_app = typer.Typer(help="The downstream tasks, and checks of their folders.", no_args_is_help=True)
 
@@ -21,7 +22,8 @@ def list_tasks() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from vise_core.specs.tasks import METRICS, TASKS
+    from vise_core.specs.tasks.catalogue import TASKS
+    from vise_core.specs.tasks.metrics import METRICS
 
     table = Table("name", "task", "classes", "train / val / test", "metric", "layout", box=None)
     for kind, task in TASKS.items():
@@ -77,7 +79,8 @@ def _task(name: str, fields: dict[str, Any]) -> Task:
     from pydantic import TypeAdapter
 
     from vise_core.errors import BadInput
-    from vise_core.specs.tasks import TASKS, Task
+    from vise_core.specs.tasks.catalogue import TASKS
+    from vise_core.specs.tasks.kinds import Task
 
     kinds = {_plain(kind): kind for kind in (*TASKS, "folder", "csv")}
     kinds |= {_plain(task.title): kind for kind, task in TASKS.items()}

@@ -16,13 +16,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from vise_core.files.hashing import Snapshot, Told
+
 from .board import Board
 from .errors import BadInput, InputChanged, MissingInput, Stopped
-from .hashing import Snapshot, Told
 from .reporter import LocalReporter, Reporter
 from .specs.base import Provenance, Result, Spec
 from .specs.stages import STAGES
-from .specs.tasks import named_task
+from .specs.tasks.kinds import named_task
 from .workspace import STATE, Identity, Opened, Record, check, opened
 
 SHOWN_BYTES = 64 * 2**20

@@ -19,8 +19,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
+from vise_core.files.names import printable_text
+
 from .errors import BadInput, OtherRun
-from .names import printable_text
 from .specs.base import Spec
 from .specs.stages import STAGES
 

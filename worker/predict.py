@@ -128,7 +128,7 @@ def _kept(here: Context, key: str, load: Callable[[Path], T]) -> T:
 
 def _predict(here: Context, work: predictions.Work) -> predictions.Answer:
     clock = time.perf_counter()
-    from vise_core.posts.images import encode_jpeg
+    from vise_core.posts.images.decode import encode_jpeg
     from vise_core.predict import encode_heat
     from vise_core.predict.predictor import for_eyes
 
@@ -171,7 +171,7 @@ def _sent(here: Context, upload: str | None) -> bytes:
 
 
 def _decoded(image: bytes) -> Image.Image:
-    from vise_core.posts.images import open_image
+    from vise_core.posts.images.decode import open_image
 
     return open_image(image, max_pixels=MAX_PIXELS)
 

@@ -74,7 +74,7 @@ def upgrade() -> None:
             "listing",
             sa.LargeBinary(),
             nullable=True,
-            comment="paths with size and times (vise_core.listing); null: not known",
+            comment="paths with size and times (vise_core.files.listing); null: not known",
         ),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column(

@@ -12,6 +12,8 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
 
+import backend.store.tables  # noqa: F401 -- foreign keys need the tables of every room
+
 if TYPE_CHECKING:
     # Only who migrates waits for it.
     from alembic.config import Config

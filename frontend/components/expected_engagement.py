@@ -8,13 +8,14 @@ import streamlit as st
 
 from frontend.charts.palette import is_dark
 from frontend.charts.shares import share_bars
+from frontend.formatting import plain
 from frontend.session import client
-from frontend.style import plain, synthetic_badge
+from frontend.style import synthetic_badge
 from vise_client.schemas.engagement import EngagementModel, EngagementView, ExpectedCluster
 
-from .addressed import addressed_select
 from .image_source import ChosenImage
-from .page import empty
+from .layout import empty
+from .url_select import addressed_select
 
 TOLD = 8
 WORDS = 4

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from frontend.style import headline, plain, status_badge, status_sentence, synthetic_badge
+from frontend.formatting import headline, plain
+from frontend.style import status_badge, status_sentence, synthetic_badge
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunSummary
 

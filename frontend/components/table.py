@@ -9,7 +9,7 @@ from itertools import groupby
 
 import streamlit as st
 
-from frontend.style import plain
+from frontend.formatting import plain
 
 
 @dataclass(frozen=True)

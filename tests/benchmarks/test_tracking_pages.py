@@ -11,9 +11,9 @@ from backend.api.app import create_app
 from backend.settings import Settings
 from backend.store.database import connect, migrate, session_factory
 from backend.store.metrics import chunks
+from backend.store.metrics.tables import MetricChunk, MetricLatest, MetricPoint
 from backend.store.runs.groups import list_groups
 from backend.store.runs.listing import RunFilter, list_runs
-from backend.store.tables import MetricChunk, MetricLatest, MetricPoint
 from benchmarks.tracking_pages import fill_database, issue_token, time_api
 from vise_client.client import ViseClient
 

@@ -22,8 +22,9 @@ from skimage import io as skio
 from vise_client.client import ViseClient
 from vise_client.schemas.models import ModelCreate, ModelView
 from vise_core.posts.sample import generate_evaluation_image
-from vise_core.specs.posts import EMOTIONS, REACTIONS
-from vise_core.specs.tasks import CsvTask
+from vise_core.specs.posts.fields import REACTIONS
+from vise_core.specs.tasks.catalogue import EMOTIONS
+from vise_core.specs.tasks.kinds import CsvTask
 from vise_core.tasks.csv_labels import read_csv_labels
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
@@ -126,7 +127,7 @@ def test_one_bad_image_of_a_batch_fails_by_itself(
     settled(page, ask_page(stack, material).rpartition("&")[0])
     page.locator("input[type=file]").set_input_files([torn, deep, photograph, material.files[1]])
     panels(page, 3)
-    expect(page.get_by_text("This page has broken")).to_have_count(0)
+    expect(page.get_by_text("This page failed")).to_have_count(0)
     broken = page.locator("[class*=st-key-image-0]")
     expect(broken.get_by_text(re.compile("truncated")).first).to_be_visible()
     for position in (1, 2, 3):

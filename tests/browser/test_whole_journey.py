@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 from skimage import data, io
 
 from docs.screenshots import settle
-from vise_core.specs.posts import EMOTIONS
+from vise_core.specs.tasks.catalogue import EMOTIONS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
 

@@ -7,7 +7,7 @@ import pytest
 
 import frontend
 from frontend.charts import palette
-from frontend.style import number
+from frontend.formatting import number
 
 THEME = tomllib.loads((Path(frontend.__file__).parent / ".streamlit" / "config.toml").read_text())["theme"]
 HUES = ("red", "orange", "yellow", "blue", "green", "violet", "gray")

@@ -11,8 +11,9 @@ from vise_client.cli import app
 from vise_client.local_results import local_evaluations, local_report
 from vise_core.errors import BadInput
 from vise_core.specs.base import Provenance, Result
-from vise_core.specs.evaluate import EvaluateResult, EvaluationData, GridPoint, SplitResult
-from vise_core.specs.reports import Selection
+from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.evaluation.results import EvaluationData, GridPoint, SplitResult
+from vise_core.specs.reports.tables import Selection
 
 ALL = Selection()
 

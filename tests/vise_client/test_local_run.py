@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from vise_client.cli import app, main
 from vise_core.errors import BadInput, OtherRun
-from vise_core.hashing import tree_sha256
+from vise_core.files.hashing import tree_sha256
 
 
 @pytest.fixture(autouse=True)

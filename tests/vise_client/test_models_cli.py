@@ -21,7 +21,7 @@ from vise_client.client import ViseClient
 from vise_client.local.processes import free_port
 from vise_client.schemas.accounts import Role
 from vise_core.models.checkpoint import load_card
-from vise_core.models.formats import CHECKPOINT_FORMATS
+from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS
 
 Vise = Callable[..., subprocess.CompletedProcess[str]]
 

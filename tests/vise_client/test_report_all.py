@@ -22,16 +22,16 @@ from backend.settings import Settings
 from backend.store.accounts import users
 from backend.store.database import Sessions, connect, migrate, session_factory
 from backend.store.reports import evaluations
-from backend.store.runs import runs
+from backend.store.runs.create import create_recipe
 from vise_client.client import ViseClient
 from vise_client.local.processes import free_port
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RecipeCreate
 from vise_core.report import ENDINGS, NAMES, formats
-from vise_core.specs.ablations import Chain
 from vise_core.specs.evaluate import EvaluateResult
-from vise_core.specs.recipe_registry import RECIPES
-from vise_core.specs.recipes import RecipeSpec
+from vise_core.specs.recipes.ablations import Chain
+from vise_core.specs.recipes.recipe import RecipeSpec
+from vise_core.specs.recipes.registry import RECIPES
 
 Vise = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -107,7 +107,7 @@ def filled(
         user = users.create_user(db, "editor@example.org", "correct horse battery", Role.editor)
         token, _ = users.issue_token(db, user, "api", lifetime=timedelta(hours=1))
         for recipe in (RECIPES["sample-tables"], RECIPES["sample-multimodal"], other_pretexts()):
-            runs.create_recipe(db, RecipeCreate(spec=smaller(recipe)), user.id)
+            create_recipe(db, RecipeCreate(spec=smaller(recipe)), user.id)
     assert len(work_off(settings)) > 25
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(create_app(settings), port=port, log_level="warning"))

@@ -13,8 +13,8 @@ from vise_client.local_run import artifact_in
 from vise_client.run_files import local_inputs, parse_inputs, read_request, recipe_yaml
 from vise_client.schemas.launch import RecipeCreate, RunCreate, SweepCreate
 from vise_core.errors import BadInput
-from vise_core.specs.recipe_registry import RECIPES
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.recipes.inputs import InputRef
+from vise_core.specs.recipes.registry import RECIPES
 
 DOCS = Path(__file__).parents[2] / "docs" / "recipes.md"
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vise_core.specs.tasks import TASKS, TaskReport
+from vise_core.specs.tasks.catalogue import TASKS
+from vise_core.specs.tasks.report import TaskReport
 
 
 def vise(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,8 @@ import pytest
 from vise_core.errors import BadInput, InputChanged, OtherRun, Stopped
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute, Result, Spec
-from vise_core.specs.stages import STAGES, InputRole, StageEntry
+from vise_core.specs.stage import InputRole, StageEntry
+from vise_core.specs.stages import STAGES
 from vise_core.stage import run_stage
 
 
@@ -328,7 +329,7 @@ def test_the_clock_does_not_run_while_inputs_are_hashed(words, tmp_path, monkeyp
         time.sleep(0.3)
         return original(path)
 
-    from vise_core import hashing
+    from vise_core.files import hashing
 
     original = hashing.Snapshot.take
     monkeypatch.setattr("vise_core.stage.Snapshot.take", slow)

@@ -17,7 +17,8 @@ from pydantic import Field
 from vise_core.errors import BadInput, Stopped
 from vise_core.reporter import Reporter
 from vise_core.specs.base import Result, Spec
-from vise_core.specs.stages import STAGES, InputRole, StageEntry
+from vise_core.specs.stage import InputRole, StageEntry
+from vise_core.specs.stages import STAGES
 
 
 class CountSpec(Spec):

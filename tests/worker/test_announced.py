@@ -19,10 +19,11 @@ from sqlalchemy import select, text
 
 from backend.api.app import PREFIX, create_app
 from backend.store.registry import models
+from backend.store.runs.tables import Outbox
 from backend.store.serving import predictions, uploads
-from backend.store.tables import Outbox, Prediction
+from backend.store.serving.tables import Prediction
 from vise_client.local.processes import free_port
-from vise_core.specs.explain import PredictOptions
+from vise_core.specs.models.predict import PredictOptions
 
 
 def picture() -> bytes:

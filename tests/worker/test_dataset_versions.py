@@ -9,7 +9,7 @@ from PIL import Image
 from backend.store.registry import dataset_versions, datasets, folders
 from vise_client.schemas.datasets import DatasetCreate, DatasetVersionView
 from vise_client.schemas.run_states import RunState
-from vise_core.hashing import tree_sha256
+from vise_core.files.hashing import tree_sha256
 
 
 def write_images(folder: Path, classes: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 import stages
 
 from vise_client.schemas.run_states import RunState
-from vise_core.hashing import file_sha256
+from vise_core.files.hashing import file_sha256
 from vise_core.reporter import LocalReporter
 
 if TYPE_CHECKING:

@@ -19,13 +19,13 @@ from sqlalchemy import update
 
 from backend.api.app import PREFIX
 from backend.store.accounts import users
-from backend.store.runs.reconcile import reconcile
+from backend.store.runs.states.reconcile import reconcile
 from backend.store.serving import predictions
-from backend.store.tables import Prediction
+from backend.store.serving.tables import Prediction
 from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
-from vise_core.specs.posts import EMOTIONS
-from vise_core.specs.tasks import CsvTask
+from vise_core.specs.tasks.catalogue import EMOTIONS
+from vise_core.specs.tasks.kinds import CsvTask
 from vise_core.tasks import load_task
 
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from vise_core.specs.data import DataKind, SurveyResult
 from vise_core.specs.integrity import IntegrityReport
+from vise_core.specs.survey import DataKind, SurveyResult
 
 from .run_states import RunState
 from .wire import Page, Request, Wire

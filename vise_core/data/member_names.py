@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from vise_core.errors import BadInput
-from vise_core.names import printable_name
+from vise_core.files.names import printable_name
 
 LONGEST_NAME, DEEPEST = 255, 32
 HIDDEN = ("__MACOSX", ".DS_Store", "Thumbs.db")

@@ -19,12 +19,12 @@ from vise_core.engagement.features.extractors import fit_extractor
 from vise_core.engagement.features.reactions import reaction_vectors
 from vise_core.engagement.features.terms import characteristic_terms
 from vise_core.errors import BadInput, Stopped
-from vise_core.posts.records import Post
-from vise_core.posts.shards import ShardIndex
+from vise_core.formats.post import Post
+from vise_core.formats.posts import ShardIndex
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import Reporter
-from vise_core.specs.engagement import ClusterResult, ClusterSpec
-from vise_core.specs.posts import SubsetSpec
+from vise_core.specs.cluster import ClusterResult, ClusterSpec
+from vise_core.specs.posts.subset import SubsetSpec
 
 from .clusterer import MOST_TERMS, Clusterer
 from .inspect import TOP_TERMS, inspect_comments, inspect_reactions

@@ -24,11 +24,11 @@ import torch
 import torchvision
 
 from vise_core.errors import BadInput
-from vise_core.hash_cache import cache_folder
+from vise_core.files.hash_cache import cache_folder
 from vise_core.integrity.cache import file_digests
 from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import resize_for
-from vise_core.posts.images import DECODING
+from vise_core.posts.images.decode import DECODING
 from vise_core.specs.base import Compute
 from vise_core.tasks import LabelledImages
 

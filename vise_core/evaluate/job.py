@@ -15,8 +15,10 @@ from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import resize_for
 from vise_core.models.heads import linear_head
 from vise_core.reporter import Reporter
-from vise_core.specs.evaluate import EvaluateSpec, GridPoint
-from vise_core.specs.tasks import Metric, secondary_metrics, task_metric
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.results import GridPoint
+from vise_core.specs.tasks.catalogue import secondary_metrics, task_metric
+from vise_core.specs.tasks.metrics import Metric
 from vise_core.tasks import LabelledImages, Split
 
 from .cache import FeaturesCache

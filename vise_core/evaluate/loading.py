@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vise_core.errors import BadImage, BadInput
 from vise_core.models.transforms import eval_transform, sample_generator, train_transform
-from vise_core.posts.images import open_image
+from vise_core.posts.images.decode import open_image
 from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.tasks import LabelledImages
 from vise_core.tasks.usable import MAX_IMAGE_PIXELS

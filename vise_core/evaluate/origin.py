@@ -6,7 +6,8 @@ from pathlib import Path
 
 from vise_core.models import checkpoint, weights
 from vise_core.models.card import Source
-from vise_core.specs.evaluate import CatalogueWeights, EvaluateSpec, PretrainedWeights
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.setups import CatalogueWeights, PretrainedWeights
 
 
 def weights_origin(spec: EvaluateSpec, inputs: dict[str, Path]) -> dict[str, str]:

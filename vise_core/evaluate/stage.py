@@ -18,15 +18,11 @@ from vise_core.models import checkpoint, weights
 from vise_core.models.backbones import Backbone, build_backbone
 from vise_core.models.card import row_of
 from vise_core.reporter import Reporter
-from vise_core.specs.evaluate import (
-    CatalogueWeights,
-    EvaluateResult,
-    EvaluateSpec,
-    GridParameter,
-    RandomWeights,
-    Secondary,
-)
-from vise_core.specs.tasks import secondary_metrics, written
+from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec
+from vise_core.specs.evaluation.results import GridParameter, Secondary
+from vise_core.specs.evaluation.setups import CatalogueWeights, RandomWeights
+from vise_core.specs.tasks.catalogue import secondary_metrics
+from vise_core.specs.tasks.metrics import written
 from vise_core.tasks import open_task, require_usable, unreadable_images
 from vise_core.tasks.identity import evaluation_data, split_parts
 from vise_core.tasks.inventory import take_inventory

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from vise_core.errors import BadInput
-from vise_core.posts.images import open_image
+from vise_core.posts.images.decode import open_image
 from vise_core.tasks import LabelledImages
 from vise_core.tasks.records import inside
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from vise_core.device import pick_device
 from vise_core.errors import BadInput, Stopped
 from vise_core.models.classifier import ImageClassifier, load_classifier
-from vise_core.posts.images import open_image
+from vise_core.posts.images.decode import open_image
 from vise_core.reporter import Reporter
 from vise_core.specs.explain import ExplainResult, ExplainSpec, Faithfulness, MeanAreas
 from vise_core.tasks import LabelledImages, load_task

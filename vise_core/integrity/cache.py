@@ -18,10 +18,10 @@ import numpy as np
 import PIL
 
 from vise_core.errors import BadInput
-from vise_core.hash_cache import cache_folder
-from vise_core.hashing import file_sha256, tree_sha256
-from vise_core.posts.images import DECODING
-from vise_core.posts.shards import ShardIndex
+from vise_core.files.hash_cache import cache_folder
+from vise_core.files.hashing import file_sha256, tree_sha256
+from vise_core.formats.posts import ShardIndex
+from vise_core.posts.images.decode import DECODING
 
 from .fingerprints import Fingerprints, Told, fingerprint_files, fingerprint_shard
 

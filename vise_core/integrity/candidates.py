@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .hashing import Bits
+from .perceptual_hashes import Bits
 
 MAX_BITS = 18
 """Bits of 128 in which a copy's hash may differ. Of copies cut anywhere by up to 5 % a side, 99 in 100 stay within 15."""

@@ -21,10 +21,10 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from vise_core.errors import BadImage
-from vise_core.posts.images import MAX_BYTES, open_image
-from vise_core.posts.shards import ShardIndex
+from vise_core.formats.posts import ShardIndex
+from vise_core.posts.images.decode import MAX_BYTES, open_image
 
-from .hashing import SIDE, WINDOWS, Bits, Thumbs, hash_views
+from .perceptual_hashes import SIDE, WINDOWS, Bits, Thumbs, hash_views
 from .verify import MIN_CONTRAST, TINY, contrast
 
 DIGEST_BYTES = 32

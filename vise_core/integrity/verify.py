@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .candidates import Candidates
-from .hashing import LUMA, SIDE, WINDOWS, Thumbs, Windows, sampling
+from .perceptual_hashes import LUMA, SIDE, WINDOWS, Thumbs, Windows, sampling
 
 MAX_DIFFERENCE = 4.0
 """Grey levels (root mean square, colour counted a quarter) that may remain. Chosen on sample images of 64 pixels: among

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from vise_core.errors import BadCheckpoint
-from vise_core.specs.backbones import BackboneName
 from vise_core.specs.base import Record
+from vise_core.specs.models.backbones import BackboneName
 
 from .backbones import Backbone
 from .tensors import read_json

@@ -13,8 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vise_core.errors import BadCheckpoint, Diverged
-
-from .files.safetensor import read_header
+from vise_core.models.weight_files.safetensor import read_header
 
 MAX_JSON_BYTES = 16 * 2**20
 

@@ -18,13 +18,13 @@ from torchvision.models import (
 )
 
 from vise_core.errors import BadCheckpoint, BadInput
-from vise_core.hash_cache import cache_folder
-from vise_core.hashing import file_sha256
-from vise_core.specs.backbones import BACKBONES
+from vise_core.files.download import Progress, download
+from vise_core.files.hash_cache import cache_folder
+from vise_core.files.hashing import file_sha256
+from vise_core.models.weight_files.reading import plain_tensors
+from vise_core.specs.models.backbones import BACKBONES
 
 from .backbones import RGB, Backbone, empty_backbone
-from .download import Progress, download
-from .files.reading import plain_tensors
 from .tensors import check_layout, fill
 
 Tensors = dict[str, Tensor]

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from vise_core.errors import BadImage, BadInput
-from vise_core.names import printable_name
-from vise_core.specs.images import is_image_name
-from vise_core.specs.posts import DROPPED, IngestSpec, SampleSource
+from vise_core.files.names import printable_name
+from vise_core.formats.post import PostRecord
+from vise_core.posts.fields.rows import Checked, check_row, mapping_of
+from vise_core.posts.images.decode import store_image
+from vise_core.specs.ingest import DROPPED, IngestSpec
+from vise_core.specs.posts.images import is_image_name
+from vise_core.specs.posts.sources import SampleSource
 
-from .images import store_image
 from .paths import is_system_file
 from .readers import READERS, Notes, RawPost
-from .records import PostRecord
-from .refused import Refused
-from .rows import Checked, check_row, mapping_of
+from .rejected import Refused
 
 EXAMPLES = 100
 """Rejected posts that the report shows of each reason."""

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vise_core.errors import BadInput
+from vise_core.formats.post import post_key
 from vise_core.reporter import Reporter
-
-from .records import post_key
 
 COLUMNS = ("id", "post_id")
 KEY = "posts_to_exclude"

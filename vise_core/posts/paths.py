@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from vise_core.errors import BadInput
-from vise_core.names import OutsideFolder, printable_name
+from vise_core.files.names import OutsideFolder, printable_name
 
 SYSTEM_FILES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 """What systems add of their own; passed over without a word, as are names that start with ``._``."""

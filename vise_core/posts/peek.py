@@ -11,19 +11,20 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from vise_core.errors import BadInput
-from vise_core.names import printable_name
-from vise_core.specs.fields import FIELD_MAPS, REACTIONS
-from vise_core.specs.images import is_image_name
-from vise_core.specs.peek import Peek, PeekedPost
-from vise_core.specs.posts import IngestSpec, PostSource
+from vise_core.files.names import printable_name
+from vise_core.formats.post import PostRecord
+from vise_core.posts.fields.guess import guess_fields
+from vise_core.specs.ingest import IngestSpec
+from vise_core.specs.posts.fields import FIELD_MAPS, REACTIONS
+from vise_core.specs.posts.images import is_image_name
+from vise_core.specs.posts.peek import Peek, PeekedPost
+from vise_core.specs.posts.sources import PostSource
 
 from .check import PostChecker, Tally, files_below
-from .guess_fields import guess_fields
 from .readers import READERS, Notes, RawPost
 from .readers.json_list import elements
 from .readers.pictures import is_sidecar
 from .readers.text import COMPRESSED, encoding_of
-from .records import PostRecord
 
 SHOWN = 10
 SAMPLED = 20

@@ -20,8 +20,8 @@ from vise_core.models.classifier import require_finite
 from vise_core.models.folding import fold_batch_norm
 from vise_core.models.transforms import eval_transform
 from vise_core.specs.base import Compute
-from vise_core.specs.explain import EngagementOptions
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.models.predict import EngagementOptions
+from vise_core.specs.posts.fields import REACTIONS
 
 from .predictor import Picture, opened, weight_bytes
 
@@ -51,7 +51,7 @@ class Engagement:
     comments: the most probable comment clusters, falling; None where the model has no such head.
     comment_mass: probability that they hold together, 0 to 1.
     reaction_clusters: (k,) probability of each reaction cluster, in their order; None without such a head.
-    reactions: {reaction: expected share}, in the order of ``specs.posts.REACTIONS``: the mean shares of the reaction
+    reactions: {reaction: expected share}, in the order of ``specs.posts.fields.REACTIONS``: the mean shares of the reaction
         clusters, weighted by their probability. None without such a head, or without an inspection.
     """
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vise_core.errors import BadImage, BadInput
+from vise_core.formats.posts import ShardIndex
 from vise_core.models.transforms import TrainTransform, sample_generator
-from vise_core.posts.images import open_image
-from vise_core.posts.shards import ShardIndex
+from vise_core.posts.images.decode import open_image
 
 from .labels import Ints
 

@@ -9,9 +9,9 @@ from typing import cast
 from torch import nn
 
 from vise_core.errors import MissingInput
+from vise_core.formats.posts import ShardIndex
 from vise_core.models.checkpoint import save_checkpoint
 from vise_core.posts.exclusions import excluded_keys, tell_exclusions
-from vise_core.posts.shards import ShardIndex
 from vise_core.reporter import Reporter
 from vise_core.specs.pretrain import PretrainResult, PretrainSpec
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vise_core.errors import Diverged, Stopped
+from vise_core.formats.posts import ShardIndex
 from vise_core.models.finite import not_finite
-from vise_core.posts.shards import ShardIndex
 from vise_core.reporter import Reporter
 from vise_core.specs.base import Compute
 from vise_core.specs.pretrain import PretrainSpec, Signal

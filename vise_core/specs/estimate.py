@@ -12,15 +12,17 @@ from typing import Any
 
 from pydantic import Field
 
-from .backbones import BACKBONES
 from .base import Compute, Record, Spec
-from .engagement import ClusterSpec
-from .evaluate import EvaluateSpec, PretrainedWeights
+from .cluster import ClusterSpec
+from .evaluate import EvaluateSpec
+from .evaluation.setups import PretrainedWeights
 from .explain import ExplainSpec
+from .ingest import IngestSpec
 from .integrity import IntegritySpec
-from .posts import IngestSpec, SampleSource
+from .models.backbones import BACKBONES
+from .posts.sources import SampleSource
 from .pretrain import PretrainSpec
-from .tasks import SampleTasksSpec
+from .sample_tasks import SampleTasksSpec
 
 FLOAT, HALF = 4, 2
 LOOKED_AT = 5

@@ -7,8 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from .base import Compute, Record, Result, Spec
-from .posts import SubsetSpec
-from .tasks import FolderTask, SplitSpec, Task
+from .posts.subset import SubsetSpec
+from .tasks.kinds import FolderTask, Task
+from .tasks.splits import SplitSpec
 
 IntegrityVerdict = Literal["ok", "warning", "failed", "not_run"]
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from .backbones import BackboneName
 from .base import Compute, Record, Result, Spec
+from .models.backbones import BackboneName
 
 Signal = Literal["comments", "reactions"]
 ObjectiveName = Literal["vise", "moco-v2"]

@@ -1,80 +1,27 @@
-"""The registry of stages: spec, result, inputs and outputs of each, and the dotted path of its code.
-
-Adding a kind of run is one entry here and its ``run`` function in the room it belongs to.
-"""
+"""The registry of stages."""
 
 from __future__ import annotations
 
 import importlib
 import os
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from .base import Record, Result, Spec
-from .data import FetchSpec, SurveyResult, SurveySpec
-from .engagement import (
-    ClusterResult,
-    ClusterSpec,
-    ExploreResult,
-    ExploreSpec,
-    LabelResult,
-    LabelSpec,
-)
+from .base import Spec
+from .cluster import ClusterResult, ClusterSpec
 from .evaluate import EvaluateResult, EvaluateSpec
-from .explain import MAX_COMPARED, ExplainResult, ExplainSpec, QualitativeResult, QualitativeSpec
+from .explain import ExplainResult, ExplainSpec
+from .explore import ExploreResult, ExploreSpec
+from .fetch import FetchSpec
+from .import_weights import ImportResult, ImportSpec
+from .ingest import IngestResult, IngestSpec
 from .integrity import IntegrityResult, IntegritySpec
-from .models import ImportResult, ImportSpec
-from .posts import IngestResult, IngestSpec
+from .label import LabelResult, LabelSpec
 from .pretrain import PretrainResult, PretrainSpec
-from .tasks import TASKS, SampleTasksResult, SampleTasksSpec
-
-Queue = Literal["cpu", "gpu"]
-
-
-class InputRole(Record):
-    """An input that a stage reads: always a folder or a file, checked before use."""
-
-    help: str
-    artifact: str = Field(description="Name of the artifact of another stage that fits.")
-    also: tuple[str, ...] = Field((), description="Names of further artifacts that fit.")
-    required: bool = True
-
-    def takes(self, artifact: str) -> bool:
-        """Whether an artifact of this name fits; a source may be anything."""
-        return self.artifact == "source" or artifact in (self.artifact, *self.also)
-
-
-class StageEntry(Record):
-    """A stage: run(spec, inputs, workspace, reporter) -> result, found at ``runner``."""
-
-    title: str
-    help: str
-    runner: str
-    spec: type[Spec]
-    result: type[Result]
-    queue: Queue = Field(description="Where it runs when nobody says otherwise.")
-    inputs: dict[str, InputRole] = Field(default_factory=dict)
-    outputs: dict[str, str] = Field(default_factory=dict)
-    state_format: str = Field(
-        "1", description="To be changed with what ``workspace/state`` holds: an older state is then rejected."
-    )
-    speed_only: tuple[str, ...] = Field(
-        (),
-        description="Fields of the spec, such as compute.loader_workers, that cannot change one bit of what the stage "
-        "makes: a saved state goes on with another value. All others make another run.",
-    )
-
-
-COMPARED = ("predictor", *(f"predictor_{number}" for number in range(2, MAX_COMPARED + 1)))
-"""Roles of the predictors of one comparison, in the order of the figure's columns."""
-
-EXCLUDE = InputRole(
-    help="Posts to leave out: a result of integrity (those that are copies of test images), or a list of post ids "
-    "(.txt with an id a line; .csv, .jsonl or .json with id or post_id).",
-    artifact="integrity",
-    required=False,
-)
+from .qualitative import COMPARED, QualitativeResult, QualitativeSpec
+from .sample_tasks import SampleTasksResult, SampleTasksSpec
+from .stage import EXCLUDE, InputRole, StageEntry
+from .survey import SurveyResult, SurveySpec
+from .tasks.catalogue import TASKS
 
 STAGES: dict[str, StageEntry] = {
     "ingest": StageEntry(

@@ -11,8 +11,8 @@ from posixpath import normpath
 from typing import TypeVar
 
 from vise_core.errors import BadInput
-from vise_core.names import FileFinder, OutsideFolder, printable_name
-from vise_core.specs.images import is_image_name
+from vise_core.files.names import FileFinder, OutsideFolder, printable_name
+from vise_core.specs.posts.images import is_image_name
 
 from .records import Row, inside
 from .split_names import SPLIT_NAMES

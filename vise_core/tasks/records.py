@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vise_core.errors import BadInput
-from vise_core.names import printable_name
-from vise_core.specs.tasks import SplitName
+from vise_core.files.names import printable_name
+from vise_core.specs.tasks.splits import SplitName
 
 
 class Row(NamedTuple):

@@ -13,13 +13,13 @@ from random import Random
 
 from PIL import Image
 
-from vise_core.posts.images import encode_jpeg
+from vise_core.posts.images.decode import encode_jpeg
 from vise_core.posts.sample import generate_evaluation_image
 from vise_core.posts.sample.scenes import OBJECTS, choose_scene, draw_scene
 from vise_core.posts.sample.words import make_comments
 from vise_core.reporter import Reporter
-from vise_core.specs.posts import EMOTIONS
-from vise_core.specs.tasks import SampleTasksResult, SampleTasksSpec
+from vise_core.specs.sample_tasks import SampleTasksResult, SampleTasksSpec
+from vise_core.specs.tasks.catalogue import EMOTIONS
 
 NEGATIVE = frozenset({"anger", "fear", "sadness"})
 

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from vise_core.errors import BadCheckpoint, BadInput, MissingInput
-from vise_core.hashing import file_sha256
+from vise_core.files.hashing import file_sha256
 
 INSTALL = "pip install 'vise-studio[text]'"
 

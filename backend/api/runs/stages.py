@@ -13,7 +13,7 @@ from backend.store.runs import drafts, workers
 from vise_client.schemas.launch import InputCandidate, LaunchCheck, RecipeView, StageDraft, StageView
 from vise_client.schemas.workers import QueueView, WorkerView
 from vise_core.specs.presets import PRESETS
-from vise_core.specs.recipe_registry import RECIPES
+from vise_core.specs.recipes.registry import RECIPES
 from vise_core.specs.stages import STAGES
 
 router = APIRouter(tags=["catalogue"])

@@ -15,7 +15,8 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION
 from sqlalchemy.orm import Session
 
-from vise_core.specs.tasks import Task, task_metric
+from vise_core.specs.tasks.catalogue import task_metric
+from vise_core.specs.tasks.kinds import Task
 
 _TASK: TypeAdapter[Task] = TypeAdapter(Task)
 

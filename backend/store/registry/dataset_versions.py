@@ -13,10 +13,11 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from backend.store.registry.tables import Artifact, Dataset, DatasetRead, DatasetVersion
 from backend.store.runs import identity
-from backend.store.tables import Artifact, Dataset, DatasetRead, DatasetVersion, Run, RunLog
+from backend.store.runs.tables import Run, RunLog
 from vise_client.schemas.datasets import DatasetVersionView
-from vise_core.specs.data import SurveyResult
+from vise_core.specs.survey import SurveyResult
 
 from .dataset_reads import newest_versions
 

@@ -18,9 +18,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Invalid
-from backend.store.tables import Dataset, DatasetVersion
+from backend.store.registry.tables import Dataset, DatasetVersion
 from vise_client.schemas.datasets import FolderChanges
-from vise_core import listing
+from vise_core.files import listing
 
 from .dataset_reads import newest_versions
 

@@ -13,7 +13,7 @@ import fsspec
 from fsspec.core import url_to_fs
 
 from vise_core.errors import ViseError
-from vise_core.hashing import file_sha256
+from vise_core.files.hashing import file_sha256
 
 CHUNK = 2**20
 

@@ -13,16 +13,17 @@ from sqlalchemy.orm import Session, aliased
 from backend.store.errors import Invalid
 from backend.store.registry import folders
 from backend.store.registry.dataset_reads import newest_versions
+from backend.store.registry.tables import Artifact, Dataset
+from backend.store.runs.inputs import check_input, check_labelled, needed_inputs, with_artifacts
 from backend.store.runs.query.conditions import phrase
-from backend.store.tables import Artifact, Dataset, Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.launch import FieldProblem, InputCandidate, LaunchCheck, StageDraft
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.base import Spec
 from vise_core.specs.estimate import Estimate, InputFacts, PastRun, estimate, together
-from vise_core.specs.recipes import InputRef, SweepSpec
+from vise_core.specs.recipes.inputs import InputRef
+from vise_core.specs.recipes.sweep import SweepSpec
 from vise_core.specs.stages import STAGES, validate_spec
-
-from . import runs
 
 MAX_POINTS = 1000
 PAST_RUNS = 50
@@ -48,20 +49,20 @@ def check(db: Session, stage: str, draft: StageDraft, root: Path | None) -> Laun
             wrong = [_problem(item, point, draft.grid) for item in error.errors()]
             found += [problem for problem in wrong if problem not in found]
             break  # The other points are mostly wrong in the same way.
-    needed = runs.needed_inputs(stage, specs[0]) if specs else set()
+    needed = needed_inputs(stage, specs[0]) if specs else set()
     for role in sorted(needed - draft.inputs.keys()):
         message = f"is required: {STAGES[stage].inputs[role].help}"
         found.append(FieldProblem(field=f"inputs.{role}", message=message, missing=True))
     inputs = dict(draft.inputs)
     for role, ref in draft.inputs.items():
         try:
-            inputs |= runs.with_artifacts(db, stage, {role: ref}, "inputs")
-            runs.check_input(db, stage, role, inputs[role], "inputs")
+            inputs |= with_artifacts(db, stage, {role: ref}, "inputs")
+            check_input(db, stage, role, inputs[role], "inputs")
         except Invalid as error:
             found.append(FieldProblem(field=f"inputs.{role}", message=error.message))
     if not found:
         try:
-            runs.check_labelled(db, inputs, "inputs")
+            check_labelled(db, inputs, "inputs")
         except Invalid as error:
             found.append(FieldProblem(field=error.field, message=error.message))
     whole = None if found else _estimate(db, stage, specs, inputs)

@@ -17,9 +17,10 @@ from sqlalchemy.dialects.postgresql import array, distinct_on
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Invalid
+from backend.store.metrics.tables import MetricLatest
 from backend.store.runs.query.conditions import finite, metric_value
 from backend.store.runs.query.fields import Field, find_field
-from backend.store.tables import MetricLatest, Run, RunParam
+from backend.store.runs.tables import Run, RunParam
 from vise_client.schemas.run_lists import GroupMetric, GroupPage, RunGroup
 from vise_client.schemas.run_states import RunState
 

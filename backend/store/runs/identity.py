@@ -18,7 +18,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from backend.store.registry import dataset_reads
-from backend.store.tables import Run, RunParam
+from backend.store.runs.tables import Run, RunParam
 from vise_core.specs.stages import STAGES
 
 TEXT = 200

@@ -11,14 +11,13 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.store.errors import Invalid
+from backend.store.errors import Invalid, invalid_from
 from backend.store.registry import dataset_reads
-from backend.store.tables import Run
+from backend.store.runs.read import get_run
+from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
-from vise_core.specs.recipes import with_values
+from vise_core.specs.paths import with_values
 from vise_core.specs.stages import validate_spec
-
-from .runs import get, invalid_from
 
 MAX_CANDIDATES = 500
 DEAD = (RunState.failed.value, RunState.cancelled.value)
@@ -71,7 +70,7 @@ def chain(db: Session, run_id: UUID, known: dict[UUID, Node] | None = None) -> N
     """The run and all that it comes from."""
     known = {} if known is None else known
     if run_id not in known:
-        run = get(db, run_id)
+        run = get_run(db, run_id)
         sources = {
             role: (chain(db, UUID(ref["run"]), known), ref["artifact"])
             for role, ref in run.inputs.items()

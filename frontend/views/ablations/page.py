@@ -8,15 +8,16 @@ import streamlit as st
 
 from frontend.charts.ablation_chart import Reference, ablation_chart
 from frontend.charts.palette import is_dark
-from frontend.components.page import empty, page_title
+from frontend.components.layout import empty, page_title
 from frontend.components.table import Cell, show_table
-from frontend.session import client, errors_as_sentences, may_edit, query_id
-from frontend.style import plain, synthetic_badge
+from frontend.formatting import plain
+from frontend.session import can_edit, client, query_id, show_errors
+from frontend.style import synthetic_badge
 from vise_client.schemas.ablations import AblationCreate, AblationPoint, AblationView
 from vise_client.schemas.run_states import RunState
 from vise_core.report import OurFigure
-from vise_core.specs.ablation_kinds import ABLATION_KINDS, Kind
-from vise_core.specs.tasks import METRICS
+from vise_core.specs.recipes.ablation_kinds import ABLATION_KINDS, Kind
+from vise_core.specs.tasks.metrics import METRICS
 
 # Levels that are drawn across: the paper's baselines and its two VisE lines (Figs. 3, 4).
 REFERENCES = ("Random Init", "IN-Sup", "VisE-1.2M", "VisE-250M")
@@ -53,7 +54,7 @@ def new_ablation() -> None:
         )
         name = st.text_input("Name", value=ABLATION_KINDS[kind].title, max_chars=120, key=f"new-name-{kind}")
         if st.button("Save the ablation", type="primary", disabled=not name.strip()):
-            with errors_as_sentences():
+            with show_errors():
                 made = client().create_ablation(
                     AblationCreate(name=name.strip(), kind=kind, baseline=baseline.id)
                 )
@@ -141,7 +142,7 @@ def chart_and_table(ablation_id: UUID) -> None:
             ["Line"],
         )
     missing = [point for point in view.points if _can_launch(point)]
-    if missing and may_edit(st.session_state["user"]):
+    if missing and can_edit():
         launch_buttons(view, missing)
     if any(_live(point) for point in view.points):
         st.caption("Points are being made.")
@@ -155,7 +156,7 @@ def launch_buttons(view: AblationView, missing: list[AblationPoint]) -> None:
             if st.button(
                 f"Launch it: {point.label}", icon=":material/rocket_launch:", key=f"launch-{point.number}"
             ):
-                with errors_as_sentences():
+                with show_errors():
                     client().launch_point(view.id, point.number)
                     st.rerun()
 
@@ -163,7 +164,7 @@ def launch_buttons(view: AblationView, missing: list[AblationPoint]) -> None:
 @st.fragment(run_every=5)
 def _refresh(ablation_id: UUID, before: list[str]) -> None:
     """Load the page anew once the state of a point has changed."""
-    with errors_as_sentences():
+    with show_errors():
         if [point.state for point in client().ablation(ablation_id).points] != before:
             st.rerun()
 
@@ -197,7 +198,7 @@ def _cells(view: AblationView, point: AblationPoint) -> list[Cell]:
 
 
 page_title("Ablations", "A baseline, and what one change at a time makes of it.")
-with errors_as_sentences():
+with show_errors():
     saved = {str(one.id): one for one in client().ablations()}
     if saved:
         asked = query_id("ablation")
@@ -216,5 +217,5 @@ with errors_as_sentences():
             "Choose a finished evaluation as the baseline and what is to change about it, below. What was run already is "
             "found by itself; what is missing can be launched from here.",
         )
-    if may_edit(st.session_state["user"]):
+    if can_edit():
         new_ablation()

@@ -9,18 +9,19 @@ import streamlit as st
 from frontend.charts.cluster_map import cluster_map
 from frontend.charts.palette import is_dark
 from frontend.charts.shares import stacked_shares
-from frontend.components.addressed import addressed_select
 from frontend.components.expected_engagement import choose_pretrained, expected_engagement
+from frontend.components.image_preview import drawn
 from frontend.components.image_source import choose_images
-from frontend.components.page import empty, page_title
+from frontend.components.layout import empty, page_title
 from frontend.components.paging import page_buttons, page_number
-from frontend.components.pictures import drawn
-from frontend.session import client, errors_as_sentences, may_edit
-from frontend.style import number, plain, synthetic_badge
+from frontend.components.url_select import addressed_select
+from frontend.formatting import number, plain
+from frontend.session import can_edit, client, show_errors
+from frontend.style import synthetic_badge
 from frontend.views.clusters.rows import STATIC, UNITS, cluster_detail, cluster_rows
 from vise_client.client import ViseClient
 from vise_client.schemas.clusters import ClusterKind, ClusterPage, ClusterPoints, ExplorerView
-from vise_core.specs.engagement import LabelAgreement, LabelSpread
+from vise_core.specs.explore import LabelAgreement, LabelSpread
 
 PAGE = 20
 SHOWN: dict[str, ClusterKind | None] = {
@@ -91,7 +92,7 @@ def clusters(explorer: ExplorerView, kind: ClusterKind) -> None:
         if chosen is None and page.items:
             chosen = page.items[0].cluster
         if chosen is not None:
-            with errors_as_sentences():
+            with show_errors():
                 cluster_detail(client().cluster(artifact, kind, chosen))
     plural = "" if page.total == 1 else "s"
     st.header(f"{page.total:,} {kind.removesuffix('s')} cluster{plural}", anchor=False)
@@ -187,7 +188,7 @@ def _list(explorer: ExplorerView, kind: ClusterKind, page: ClusterPage, search: 
 
 def for_an_image() -> None:
     """Expected engagement of one image."""
-    if not may_edit(st.session_state["user"]):
+    if not can_edit():
         st.info("Your role only reads. Ask an admin for the role editor, which may ask models.")
         return
     st.markdown("Which comments and reactions a pretrained model expects people to leave on an image.")
@@ -219,7 +220,7 @@ def _from_the_start() -> None:
 
 
 page_title("Clusters", "What the pseudo-labels are about: groups of comments and of reactions.")
-with errors_as_sentences():
+with show_errors():
     shown = st.segmented_control(
         "Show",
         list(SHOWN),

@@ -11,7 +11,7 @@ from PIL import Image
 
 from frontend.charts.palette import is_dark
 from frontend.charts.shares import share_bars
-from frontend.style import plain
+from frontend.formatting import plain
 from vise_client.schemas.clusters import ClusterDetail, ClusterKind, ClusterRow
 
 STATIC = {"displayModeBar": False}

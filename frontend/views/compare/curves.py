@@ -10,9 +10,9 @@ from frontend.charts import marks
 from frontend.charts.curves import CONFIG, Line, band_figure, curve_figure, has_epochs
 from frontend.charts.palette import is_dark
 from frontend.components.curve_controls import look_controls, metric_controls
-from frontend.components.page import empty
-from frontend.session import client, errors_as_sentences
-from frontend.views.compare.runs import ALONE, group_names, names
+from frontend.components.layout import empty
+from frontend.session import client, show_errors
+from frontend.views.compare.groups import ALONE, group_names, names
 from vise_client.schemas.comparison import Comparison
 from vise_client.schemas.metrics import Curve, MetricQuery
 
@@ -37,7 +37,7 @@ def compare_curves(found: Comparison, by: str) -> None:
         return
     points = max(40, min(400, ALL_POINTS // len(found.runs)))
     ids = [run.id for run in found.runs]
-    with errors_as_sentences():
+    with show_errors():
         curves = client().curves(MetricQuery(run_ids=ids, keys=chosen, points=points))
         if look.x == "epoch" and not has_epochs(curves):
             st.info("These metrics were told without epochs; choose steps or wall time.")

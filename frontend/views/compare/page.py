@@ -9,11 +9,12 @@ import streamlit as st
 from frontend.charts.comparison import parallel_figure, scatter_figure
 from frontend.charts.curves import CONFIG
 from frontend.charts.palette import is_dark
-from frontend.components.page import empty, page_title
-from frontend.session import client, errors_as_sentences
-from frontend.style import plain, synthetic_badge
+from frontend.components.layout import empty, page_title
+from frontend.formatting import plain
+from frontend.session import client, show_errors
+from frontend.style import synthetic_badge
 from frontend.views.compare.curves import compare_curves
-from frontend.views.compare.runs import differing, group_names, group_options, names, table
+from frontend.views.compare.groups import differing, group_names, group_options, names, table
 from vise_client.schemas.comparison import CompareQuery, Comparison
 
 MOST = 100
@@ -164,7 +165,7 @@ def importance(found: Comparison) -> None:
 
 def page() -> None:
     page_title("Compare", "Runs side by side: what differs between them, and what came of it.")
-    with errors_as_sentences():
+    with show_errors():
         chosen = asked()
         choose(chosen)
         if len(chosen) < 2:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend.session import client
-from frontend.views.data.facts import KINDS
-from vise_client.schemas.accounts import Role
+from frontend.session import client, is_admin
+from frontend.views.data.summary import KINDS
 from vise_client.schemas.datasets import DatasetCreate, DatasetFromUrl, DatasetView
 
 # The pages' server holds an upload in memory on its way; larger ones go to the API.
@@ -15,7 +14,7 @@ UPLOAD_MIB = 1024
 
 def add_data_set() -> None:
     """Upload, name an address, or name a folder of the server."""
-    if st.session_state["user"].role is not Role.admin:
+    if not is_admin():
         st.info("Only an admin adds data sets. Ask one, and name the folder or the address.")
         return
     how = st.segmented_control("From", ("Upload", "Address", "Folder"), default="Upload", key="data.how")

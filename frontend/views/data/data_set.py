@@ -7,23 +7,23 @@ from uuid import UUID
 
 import streamlit as st
 
-from frontend.components.data_task import task_in_address
-from frontend.session import client, errors_as_sentences
-from frontend.style import badge, plain, synthetic_badge
-from frontend.views.data.about import about
-from frontend.views.data.facts import counts, kind_and_marks
+from frontend.components.survey_task import task_in_address
+from frontend.formatting import plain
+from frontend.session import client, is_admin, show_errors
+from frontend.style import badge, synthetic_badge
+from frontend.views.data.edit import about
 from frontend.views.data.posts_peek import posts_peek
 from frontend.views.data.runs import data_runs, remove_button
+from frontend.views.data.summary import counts, kind_and_marks
 from frontend.views.data.versions import data_versions, folder_changes
-from vise_client.schemas.accounts import Role
 from vise_client.schemas.datasets import DatasetView
-from vise_core.specs.data import SurveyResult
+from vise_core.specs.survey import SurveyResult
 
 
 def data_set(dataset_id: UUID) -> None:
     """The whole page."""
     one = client().dataset(dataset_id)
-    admin = st.session_state["user"].role is Role.admin
+    admin = is_admin()
     st.page_link("views/data/page.py", label="All data", icon=":material/arrow_back:")
     st.header(plain(one.name), anchor=False)
     st.markdown(f"{kind_and_marks(one)}{synthetic_badge(one.synthetic)}")
@@ -77,7 +77,7 @@ def _next_step(one: DatasetView) -> None:
 @st.fragment(run_every=2)
 def _wait(dataset_id: UUID) -> None:
     """The run that brings it in, live."""
-    with errors_as_sentences():
+    with show_errors():
         one = client().dataset(dataset_id)
         if one.run_id is None:
             return

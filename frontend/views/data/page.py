@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend.components.page import empty, page_title
+from frontend.components.layout import empty, page_title
 from frontend.components.paging import cursor_buttons, page_buttons, page_number, search_box
-from frontend.session import client, errors_as_sentences, query_id
-from frontend.style import headline, plain, synthetic_badge
+from frontend.formatting import headline, plain
+from frontend.session import client, query_id, show_errors
+from frontend.style import synthetic_badge
 from frontend.views.data.add import add_data_set
 from frontend.views.data.data_set import data_set
-from frontend.views.data.facts import counts, kind_and_marks
+from frontend.views.data.summary import counts, kind_and_marks
 from vise_client.schemas.datasets import DatasetView
 
 PAGE = 20
@@ -99,7 +100,7 @@ def collections() -> None:
 
 
 page_title("Data", "Data sets and posts: counts, balance, samples, and what is wrong with them.")
-with errors_as_sentences():
+with show_errors():
     wanted = query_id("dataset")
     if wanted is not None:
         data_set(wanted)

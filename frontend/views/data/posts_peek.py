@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
+from frontend.formatting import plain
 from frontend.session import client
-from frontend.style import plain
 from vise_client.schemas.datasets import DatasetView
-from vise_core.specs.fields import REACTIONS
+from vise_core.specs.posts.fields import REACTIONS
 
 
 def posts_peek(one: DatasetView) -> None:

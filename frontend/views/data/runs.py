@@ -6,9 +6,10 @@ from uuid import UUID
 
 import streamlit as st
 
-from frontend.components.page import empty
-from frontend.session import client, errors_as_sentences
-from frontend.style import badge, plain
+from frontend.components.layout import empty
+from frontend.formatting import plain
+from frontend.session import client, show_errors
+from frontend.style import badge
 from vise_client.schemas.datasets import DatasetUsage, DatasetUse, DatasetView
 from vise_client.schemas.run_states import RunState
 
@@ -82,7 +83,7 @@ def remove_button(one: DatasetView) -> None:
 
 @st.dialog("Remove this data set?")
 def _remove(dataset_id: UUID, name: str) -> None:
-    with errors_as_sentences():
+    with show_errors():
         usage = client().dataset_runs(dataset_id, limit=NEWEST)
         st.write(
             f"The entry **{plain(name)}** and its list of versions go. Files and runs stay, and each run keeps the "

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend.components.estimate import size
-from frontend.session import client, errors_as_sentences
-from frontend.style import badge, plain
-from frontend.views.data.facts import version_counts
+from frontend.formatting import plain, size
+from frontend.session import client, show_errors
+from frontend.style import badge
+from frontend.views.data.summary import version_counts
 from vise_client.schemas.datasets import DatasetVersionView, DatasetView
 from vise_client.schemas.run_states import RunState
 
@@ -117,7 +117,7 @@ def _rescan(one: DatasetView, label: str, *, editable: bool) -> None:
 @st.fragment(run_every=EVERY)
 def _survey(one: DatasetView) -> None:
     """The survey that is under way, live."""
-    with errors_as_sentences():
+    with show_errors():
         now = client().dataset(one.id)
         if now.survey_id is None or now.survey_state is None or now.survey_state.final:
             st.rerun()
@@ -146,7 +146,7 @@ def _amount(done: float, unit: str) -> str:
 @st.fragment(run_every=EVERY)
 def _checking(one: DatasetView) -> None:
     """A big folder that is being compared: draw the page again once that is done."""
-    with errors_as_sentences():
+    with show_errors():
         changes = client().dataset_changes(one.id)
         if changes.state != "checking":
             st.rerun()

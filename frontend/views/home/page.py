@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from frontend.components.page import empty, page_title, problem
+from frontend.components.layout import empty, page_title, problem
 from frontend.components.run_rows import run_lines, run_row, run_rows
 from frontend.navigation import PAGES
-from frontend.session import client, errors_as_sentences, may_edit
+from frontend.session import can_edit, client, show_errors
 from vise_client.schemas.launch import RecipeCreate
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunSummary
@@ -54,7 +54,7 @@ def way() -> list[Step]:
 
 @st.fragment(run_every=4)
 def system_state() -> None:
-    with errors_as_sentences():
+    with show_errors():
         health = client().health()
         workers = [w for w in client().workers() if w.alive]
         queued = newest(200, state=["queued"], kind="stage")
@@ -75,7 +75,7 @@ def system_state() -> None:
 @st.fragment(run_every=2)
 def at_work() -> None:
     """Runs that are not final, and the steps of the newest."""
-    with errors_as_sentences():
+    with show_errors():
         going = client().runs(state=GOING, limit=5).items
         if busy and not any(run.kind == "recipe" and run.synthetic for run in going):
             st.rerun()  # The sample recipe has ended: its button and the results below come back.
@@ -95,7 +95,7 @@ def sample_data() -> None:
         "pseudo-labels, compares it with random and ImageNet features on six emotions, and makes the best one "
         "ready for your own images. Takes a few minutes on a laptop."
     )
-    if may_edit(st.session_state["user"]):
+    if can_edit():
         label = "Sample recipe is running" if busy else "Try it with sample data"
         if st.button(
             label,
@@ -125,7 +125,7 @@ page_title(
     "Learn image representations from visual engagement, and judge them on subjective vision tasks.",
 )
 busy = False
-with errors_as_sentences():
+with show_errors():
     system_state()
     # Looked up before the button is drawn, so that a second press cannot start a second one.
     busy = any(run.synthetic for run in client().runs(kind="recipe", state=GOING, limit=20).items)

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 import yaml
 
-from frontend.components.inputs import ref_text
+from frontend.components.input_ref import ref_text
 from frontend.session import client, query_id
 from frontend.views.launch.spec_schema import merged
 from vise_client.schemas.launch import StageView

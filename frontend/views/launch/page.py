@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend.components.page import page_title
-from frontend.session import errors_as_sentences, may_edit, stages
+from frontend.components.layout import page_title
+from frontend.session import can_edit, show_errors, stages
 from frontend.views.launch.draft import cloned, forget
 from frontend.views.launch.recipe import launch_recipe
 from frontend.views.launch.stage import launch_stage
@@ -26,8 +26,8 @@ def _chosen() -> None:
 
 
 page_title("Launch", "Choose what to run, change its settings, see what it will take, start it.")
-with errors_as_sentences():
-    if not may_edit(st.session_state["user"]):
+with show_errors():
+    if not can_edit():
         st.info("Your role only reads. Ask an editor to start a run.")
         st.stop()
     known = stages()

@@ -8,15 +8,16 @@ import streamlit as st
 import yaml
 from pydantic import ValidationError
 
-from frontend.components.estimate import ask_for
-from frontend.components.inputs import changed_folder, choose_input, ref_of, ref_text
+from frontend.components.input_ref import parse_ref, ref_text
+from frontend.formatting import duration
 from frontend.session import client
-from frontend.style import seconds
 from frontend.views.launch.draft import cloned
+from frontend.views.launch.estimate import ask_for
+from frontend.views.launch.inputs import changed_folder, choose_input
 from frontend.views.launch.stage import say_started
 from vise_client.schemas.launch import RecipeCreate
 from vise_client.schemas.runs import RunView
-from vise_core.specs.recipes import RecipeSpec, given_artifacts, possible_steps
+from vise_core.specs.recipes.recipe import RecipeSpec, given_artifacts, possible_steps
 
 
 def launch_recipe() -> None:
@@ -55,7 +56,7 @@ def launch_recipe() -> None:
             disabled=bool(missing),
             width="stretch",
         ):
-            inputs = {role: ref for role, text in chosen.items() if (ref := ref_of(text)) is not None}
+            inputs = {role: ref for role, text in chosen.items() if (ref := parse_ref(text)) is not None}
             as_shipped = name in recipes and spec == recipes[name]
             whole = {"recipe": name} if as_shipped else {"spec": spec}
             body = RecipeCreate.model_validate({**whole, "inputs": inputs, "name": title})
@@ -145,7 +146,7 @@ def _last_time(spec: RecipeSpec) -> None:
     before = client().runs(kind="recipe", state=["succeeded"], search=spec.title[:200], limit=5).items
     for run in before:
         if run.name == spec.title and run.started_at and run.finished_at:
-            took = seconds((run.finished_at - run.started_at).total_seconds())
+            took = duration((run.finished_at - run.started_at).total_seconds())
             st.markdown(f"**Time** {took} the last time it ran here")
             st.page_link("views/run/page.py", label="That run", query_params={"run": str(run.id)})
             return

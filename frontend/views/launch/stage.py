@@ -8,9 +8,8 @@ from uuid import UUID
 
 import streamlit as st
 
-from frontend.components.data_task import proposed_task
-from frontend.components.estimate import show_check
-from frontend.components.inputs import choose_input, data_set_link, ref_of, ref_text
+from frontend.components.input_ref import parse_ref, ref_text
+from frontend.components.survey_task import proposed_task
 from frontend.session import client
 from frontend.views.launch.draft import (
     HELD,
@@ -23,11 +22,13 @@ from frontend.views.launch.draft import (
     renewed,
     write_address,
 )
+from frontend.views.launch.estimate import show_check
+from frontend.views.launch.inputs import choose_input, data_set_link
 from frontend.views.launch.spec_form import Places, spec_form
 from frontend.views.launch.spec_schema import completed, parsed, scalar_paths, without_defaults, written
 from vise_client.schemas.launch import LaunchCheck, RunCreate, StageDraft, StageView, SweepCreate
 from vise_client.schemas.runs import RunView
-from vise_core.specs.recipes import SweepSpec
+from vise_core.specs.recipes.sweep import SweepSpec
 
 YAML_ERROR = "launch.yaml-error"
 TROUBLED = "launch.troubled"
@@ -58,7 +59,7 @@ def launch_stage(stage: StageView) -> None:
     with right, st.container(border=True):
         name = st.text_input("Name", draft.name, key=f"{key}.name", placeholder=stage.title)
         tags = st.text_input("Tags", key=f"{key}.tags", placeholder="with commas between them")
-        inputs = {role: ref for role, text in chosen.items() if (ref := ref_of(text)) is not None}
+        inputs = {role: ref for role, text in chosen.items() if (ref := parse_ref(text)) is not None}
         check = client().validate(stage.name, StageDraft(spec=spec, inputs=inputs, grid=grid))
         st.header("Before you launch", anchor=False)
         show_check(check)
@@ -156,7 +157,7 @@ def _bring_along(stage: StageView, key: str, role: str) -> None:
     Labels fit the posts that they were made from, and no others.
     """
     text = st.session_state[f"{key}.in.{role}"]
-    ref = ref_of(text)
+    ref = parse_ref(text)
     if ref is not None and ref.dataset is not None:
         _read_as_surveyed(stage, role, text, ref.dataset)
     if ref is None or ref.run is None:

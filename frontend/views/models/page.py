@@ -6,19 +6,18 @@ from uuid import UUID
 
 import streamlit as st
 
-from frontend.components.estimate import size
-from frontend.components.page import empty, page_title
+from frontend.components.layout import empty, page_title
 from frontend.components.paging import page_buttons, page_number, search_box
-from frontend.session import client, errors_as_sentences, may_edit, query_id
-from frontend.style import headline, plain, synthetic_badge
+from frontend.formatting import headline, plain, size
+from frontend.session import can_edit, client, current_user, is_admin, query_id, show_errors
+from frontend.style import synthetic_badge
 from vise_client.errors import ApiError
-from vise_client.schemas.accounts import Role
 from vise_client.schemas.models import ModelCardView, ModelCreate, ModelUpdate, ModelView
 
 PAGE = 20
 MOST_COMPARED = 6
 
-user = st.session_state["user"]
+user = current_user()
 
 
 def registry() -> None:
@@ -40,7 +39,7 @@ def registry() -> None:
         _row(model)
     _compare_link()
     page_buttons(number, more=len(found) > PAGE)
-    if may_edit(user):
+    if can_edit():
         _register()
 
 
@@ -159,7 +158,7 @@ def _actions(model: ModelView, found: ModelCardView) -> None:
             f"/download/models/{model.id}",
             icon=":material/download:",
         )
-        if not may_edit(user):
+        if not can_edit():
             return
         if not model.default and st.button("Make it the default", icon=":material/check:"):
             client().update_model(model.id, ModelUpdate(default=True))
@@ -169,7 +168,7 @@ def _actions(model: ModelView, found: ModelCardView) -> None:
             if st.button("Rename it", type="primary") and name.strip() and name.strip() != model.name:
                 client().update_model(model.id, ModelUpdate(name=name.strip()))
                 st.rerun()
-        if user.role is Role.admin:
+        if is_admin():
             with st.popover("Delete", icon=":material/delete:"):
                 st.write("The model and its predictions go; the run that made it stays.")
                 if st.button("Delete it", type="primary"):
@@ -217,7 +216,7 @@ def compare(ids: list[str]) -> None:
 page_title(
     "Models", "Evaluated models that answer for images: what each comes from, how good it is, its files."
 )
-with errors_as_sentences():
+with show_errors():
     wanted, compared = query_id("model"), st.query_params.get_all("compare")
     if wanted is not None:
         one_model(wanted)

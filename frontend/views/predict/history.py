@@ -10,14 +10,15 @@ from uuid import UUID
 
 import streamlit as st
 
-from frontend.components.page import empty
+from frontend.components.layout import empty
+from frontend.formatting import age, plain
 from frontend.session import client
-from frontend.style import age, plain, synthetic_badge
+from frontend.style import synthetic_badge
 from vise_client.schemas.models import ModelView
 from vise_client.schemas.predictions import PredictionSummary
 from vise_core.specs.explain import CAM_METHODS
 
-from .asking import forget_answer
+from .requests import forget_answer
 
 PAGE = 20
 LABELS = ("all", "labelled", "not labelled")

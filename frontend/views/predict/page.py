@@ -8,20 +8,21 @@ from uuid import UUID
 
 import streamlit as st
 
-from frontend.components.addressed import addressed_several
 from frontend.components.expected_engagement import choose_pretrained, expected_engagement
+from frontend.components.image_preview import by_itself
 from frontend.components.image_source import choose_images
-from frontend.components.page import empty, page_title
-from frontend.components.pictures import by_itself
-from frontend.serve import public_api_url
-from frontend.session import client, errors_as_sentences, may_edit
-from frontend.views.predict.answers import Look, answers_of_image
+from frontend.components.layout import empty, page_title
+from frontend.components.url_select import addressed_several
+from frontend.session import can_edit, client, show_errors
+from frontend.settings import public_api_url
 from frontend.views.predict.api_calls import TOKEN, Question, curl_call, python_call
-from frontend.views.predict.asking import Shown, Wish, ask_all, of_batch
 from frontend.views.predict.history import batch_of_address, history, labelled_set
+from frontend.views.predict.requests import Shown, Wish, ask_all, of_batch
+from frontend.views.predict.results import Look, answers_of_image
 from vise_client.schemas.models import ModelView
 from vise_client.schemas.predictions import PredictionView
-from vise_core.specs.explain import CAM_METHODS, COLOUR_MAP, COLOUR_MAPS, PredictOptions
+from vise_core.specs.explain import CAM_METHODS, COLOUR_MAP, COLOUR_MAPS
+from vise_core.specs.models.predict import PredictOptions
 
 VIEWS = ("Ask", "History", "Labelled set")
 MOST_MODELS = 6
@@ -173,7 +174,7 @@ def api_calls(shown: Sequence[Shown], look: Look) -> None:
 
 
 page_title("Predict", "Ask models about images, see where they look, and say whether they are right.")
-with errors_as_sentences():
+with show_errors():
     models = client().models()
     if not models:
         empty(
@@ -183,7 +184,7 @@ with errors_as_sentences():
             label="Try it with sample data",
         )
         st.stop()
-    if not may_edit(st.session_state["user"]):
+    if not can_edit():
         st.info("Your role only reads. Ask an admin for the role editor, which may predict.")
         st.stop()
     view = st.segmented_control(

@@ -10,9 +10,9 @@ import streamlit as st
 
 from frontend.charts.palette import is_dark
 from frontend.charts.report_figures import panel_chart, shown
-from frontend.components.page import empty, loading, page_title
+from frontend.components.layout import empty, loading, page_title
 from frontend.components.table import Cell, show_table
-from frontend.session import client, errors_as_sentences
+from frontend.session import client, show_errors
 from frontend.style import synthetic_badge
 from frontend.views.results.paired import paired_rows
 from vise_client.client import ViseClient
@@ -25,7 +25,7 @@ from vise_core.report.published import published_figure
 from vise_core.report.render import data_notes, difference_text, heading, marks, missing_text, notes, our_text
 from vise_core.report.reproduced import SETTINGS, OurCell, Row, backbone_title
 from vise_core.report.reproduced import Cell as TableCell
-from vise_core.specs.reports import ENDINGS, Choices, ReportEntry, ReportFormat
+from vise_core.specs.reports.tables import ENDINGS, Choices, ReportEntry, ReportFormat
 
 ALL = "All evaluations"
 ANY = "any"
@@ -349,7 +349,7 @@ def downloads(name: str, formats: Iterable[ReportFormat], query: dict[str, Any])
 
 
 page_title("Results", "Our own evaluations, as they are and as the paper's tables and figures show them.")
-with errors_as_sentences():
+with show_errors():
     entries = {entry.title: entry for entry in client().reports()}
     choice = st.selectbox("Show", [ALL, *entries], key="show", bind="query-params")
     asked = filters(client().report_choices())

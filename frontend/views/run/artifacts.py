@@ -6,9 +6,10 @@ from functools import partial
 
 import streamlit as st
 
-from frontend.components.page import empty
-from frontend.session import client, errors_as_sentences
-from frontend.views.run.preview import Preview, bytes_wanted, preview
+from frontend.components.layout import empty
+from frontend.formatting import size
+from frontend.session import client, show_errors
+from frontend.views.run.file_preview import Preview, bytes_wanted, preview
 from vise_client.schemas.artifacts import ArtifactFile, ArtifactView
 
 MOST_FILES = 500
@@ -20,7 +21,7 @@ def run_artifacts(found: list[ArtifactView]) -> None:
         empty("No artifacts yet.", "Files and folders appear here once the run has published them.")
         return
     names = [artifact.name for artifact in found]
-    with errors_as_sentences():
+    with show_errors():
         chosen = st.segmented_control(
             "Artifact", names, default=names[0], required=True, key="artifact", bind="query-params"
         )
@@ -81,13 +82,3 @@ def _draw(path: str, shown: Preview) -> None:
             st.markdown(shown.text)
     elif shown.kind == "text":
         st.code(shown.text, language=None, wrap_lines=True, height=420)
-
-
-def size(count: int) -> str:
-    """Bytes as people read them."""
-    if count < 1024:
-        return f"{count} bytes"
-    for unit, scale in (("KiB", 2**10), ("MiB", 2**20)):
-        if count < 1024 * scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count / 2**30:.2f} GiB"

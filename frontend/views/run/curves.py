@@ -10,9 +10,9 @@ from frontend.charts import marks
 from frontend.charts.curves import CONFIG, Line, curve_figure, has_epochs
 from frontend.charts.palette import is_dark
 from frontend.components.curve_controls import by_prefix, look_controls, metric_controls
-from frontend.components.page import empty
-from frontend.session import client, errors_as_sentences
-from frontend.style import number
+from frontend.components.layout import empty
+from frontend.formatting import number
+from frontend.session import client, show_errors
 from vise_client.schemas.metrics import Curve, MetricQuery
 
 POINTS = 400
@@ -37,7 +37,7 @@ def run_curves(run_id: UUID, keys: list[str]) -> None:
     if not chosen:
         st.info("Choose a metric above.")
         return
-    with errors_as_sentences():
+    with show_errors():
         found = {c.key: c for c in client().curves(MetricQuery(run_ids=[run_id], keys=chosen, points=POINTS))}
         if look.x == "epoch" and not has_epochs(list(found.values())):
             st.info("These metrics were told without epochs; choose steps or wall time.")

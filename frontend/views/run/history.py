@@ -6,15 +6,16 @@ from datetime import datetime
 
 import streamlit as st
 
-from frontend.session import client, errors_as_sentences
-from frontend.style import badge, plain, seconds
+from frontend.formatting import duration, plain
+from frontend.session import client, show_errors
+from frontend.style import badge
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunView
 
 
 def run_history(run: RunView) -> None:
     """A timeline of its events, and how often it was taken up."""
-    with errors_as_sentences():
+    with show_errors():
         events = client().events(run.id)
         taken = sum(e.to_state == RunState.running.value for e in events)
         if run.kind == "stage":
@@ -23,7 +24,7 @@ def run_history(run: RunView) -> None:
         before: datetime | None = None
         rows = []
         for event in events:
-            passed = "" if before is None else f"{seconds((event.at - before).total_seconds())} later"
+            passed = "" if before is None else f"{duration((event.at - before).total_seconds())} later"
             before = event.at
             state = badge(RunState(event.to_state))
             told = plain(event.detail) or "no detail"

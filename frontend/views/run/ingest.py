@@ -8,7 +8,7 @@ import streamlit as st
 
 from frontend.session import client
 from vise_client.schemas.runs import RunView
-from vise_core.specs.posts import DROPPED
+from vise_core.specs.ingest import DROPPED
 
 Examples = dict[str, list[dict[str, str]]]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from frontend.components.inputs import ref_text
-from frontend.session import client, may_edit
+from frontend.components.input_ref import ref_text
+from frontend.session import can_edit, client
 from vise_client.schemas.artifacts import ArtifactView
 from vise_client.schemas.runs import RunView
 from vise_core.specs.integrity import CHECKS
@@ -88,7 +88,7 @@ def _leave_out(run: RunView, values: dict[str, Any]) -> None:
     if count is None:
         st.caption("This result has no list of the posts: run the checks again to leave the posts out.")
         return
-    if not count or not may_edit(st.session_state["user"]):
+    if not count or not can_edit():
         return
     given = {f"in_{role}": ref_text(ref) for role, ref in run.inputs.items()}
     exclude = {"in_exclude": f"{run.id}:integrity"}

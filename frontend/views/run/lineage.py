@@ -7,15 +7,15 @@ from uuid import UUID
 import streamlit as st
 
 from frontend.charts.lineage import describe, drawing
-from frontend.components.page import empty
+from frontend.components.layout import empty
+from frontend.formatting import plain
 from frontend.navigation import PAGES
-from frontend.session import client, errors_as_sentences
-from frontend.style import plain
+from frontend.session import client, show_errors
 from vise_client.schemas.lineage import LineageNode
 
 
 def run_lineage(run_id: UUID) -> None:
-    with errors_as_sentences():
+    with show_errors():
         found = client().lineage(run_id)
         if len(found.nodes) < 2:
             empty(

@@ -6,8 +6,8 @@ from functools import partial
 
 import streamlit as st
 
-from frontend.components.page import empty
-from frontend.session import client, errors_as_sentences
+from frontend.components.layout import empty
+from frontend.session import client, show_errors
 from vise_client.schemas.runs import LogLevel, LogLine, RunView
 
 LINES = 300
@@ -45,7 +45,7 @@ def run_log(run: RunView) -> None:
 
 
 def lines(run: RunView, search: str | None, level: LogLevel | None, before: int | None) -> None:
-    with errors_as_sentences():
+    with show_errors():
         found = client().logs(run.id, after=-1, before=before, limit=LINES, search=search, level=level)
         if not found:
             if search or level:

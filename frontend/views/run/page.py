@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable
 
 import streamlit as st
 
-from frontend.components.page import empty, page_title
-from frontend.components.run_spec import run_spec
-from frontend.session import client, errors_as_sentences, query_id
+from frontend.components.layout import empty, page_title
+from frontend.session import client, query_id, show_errors
 from frontend.views.run.artifacts import run_artifacts
 from frontend.views.run.curves import run_curves
-from frontend.views.run.head import run_head
+from frontend.views.run.header import run_head
 from frontend.views.run.history import run_history
 from frontend.views.run.lineage import run_lineage
 from frontend.views.run.log import run_log
-from frontend.views.run.machine import run_machine
+from frontend.views.run.resources import run_machine
 from frontend.views.run.result import run_result
+from frontend.views.run.spec import run_spec
 from vise_client.errors import ClientError
 from vise_client.schemas.runs import RunView
 
@@ -51,7 +51,7 @@ def head(run: RunView) -> None:
 
 
 def curves(run: RunView) -> None:
-    with errors_as_sentences():
+    with show_errors():
         now = run if run.state.final else client().run(run.id)
         run_curves(run.id, list(now.latest))
 
@@ -76,7 +76,7 @@ def page() -> None:
         page_title(*UNTOLD)
         empty("No run is chosen.", "Choose one from the list of runs.", page="runs", label="Runs")
         return
-    with errors_as_sentences():
+    with show_errors():
         try:
             run = client().run(run_id)
         except ClientError:

@@ -8,15 +8,15 @@ from typing import Any
 import streamlit as st
 
 from frontend.charts.curves import grid_figure
-from frontend.components.page import empty
-from frontend.session import client, errors_as_sentences, may_edit
+from frontend.components.layout import empty
+from frontend.session import can_edit, client, show_errors
 from frontend.views.run.ingest import run_ingest
 from frontend.views.run.integrity import run_integrity
 from vise_client.schemas.models import ModelCreate
 from vise_client.schemas.runs import RunView
-from vise_core.specs.evaluate import SETUPS
+from vise_core.specs.evaluation.setups import SETUPS
 from vise_core.specs.integrity import CHECKS
-from vise_core.specs.tasks import METRICS
+from vise_core.specs.tasks.metrics import METRICS
 
 
 def run_result(run: RunView) -> None:
@@ -141,14 +141,14 @@ def grid_notes(splits: list[dict[str, Any]]) -> None:
 
 
 def register(run: RunView) -> None:
-    if not may_edit(st.session_state["user"]) or not any(a.name == "predictor" for a in run.artifacts):
+    if not can_edit() or not any(a.name == "predictor" for a in run.artifacts):
         return
     with st.form("register", border=True):
         st.write("Make a model of it, to ask about images.")
         name = st.text_input("Name", f"{run.result['method'] if run.result else run.name} {str(run.id)[-4:]}")
         default = st.checkbox("Default model", True)
         if st.form_submit_button("Register"):
-            with errors_as_sentences():
+            with show_errors():
                 client().register_model(ModelCreate(run_id=run.id, name=name, default=default))
                 st.success("Registered. It answers on the page Predict.")
 

@@ -7,10 +7,10 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
-from frontend.components.page import empty, page_title
+from frontend.components.layout import empty, page_title
 from frontend.navigation import PAGES
-from frontend.session import client, errors_as_sentences, may_edit
-from frontend.views.runs.look import (
+from frontend.session import can_edit, client, show_errors
+from frontend.views.runs.list_state import (
     bulk_bar,
     column_chooser,
     read_look,
@@ -35,10 +35,10 @@ def vocabulary(_vise: ViseClient) -> Vocabulary:
 
 
 page_title("Runs", "Everything that was started: search it, group it, watch it.")
-st.session_state["may_edit"] = may_edit(st.session_state["user"])
+st.session_state["may_edit"] = can_edit()
 look = read_look()
 words = Vocabulary(fields=[], specs={}, metrics=[], tags=[], rules={})
-with errors_as_sentences():
+with show_errors():
     words = vocabulary(client())
 
 asked = query_box(look.query, words)
@@ -75,7 +75,7 @@ if changed != look:
 def listing() -> None:
     look, cursor, opened = read_look(), st.query_params.get("cursor"), st.query_params.get_all("open")
     columns = shown_columns(look, words)
-    with errors_as_sentences():
+    with show_errors():
         rows, total, following = fetch(look, columns, cursor, opened)
         if not rows:
             nothing(look, cursor)

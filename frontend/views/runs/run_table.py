@@ -10,7 +10,8 @@ from typing import Any
 
 import streamlit as st
 
-from frontend.style import headline, number, seconds, status_sentence, status_tone
+from frontend.formatting import duration, headline, number
+from frontend.style import status_sentence, status_tone
 from vise_client.schemas.run_lists import GroupMetric, RunGroup
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunSummary
@@ -187,7 +188,7 @@ def _cell(run: RunSummary, name: str) -> dict[str, Any] | None:
     if name == "duration":
         if run.started_at is None:
             return None
-        return {"text": seconds(((run.finished_at or datetime.now(UTC)) - run.started_at).total_seconds())}
+        return {"text": duration(((run.finished_at or datetime.now(UTC)) - run.started_at).total_seconds())}
     if name == "tag":
         return {"text": "", "tags": run.tags} if run.tags else None
     if name == "result":

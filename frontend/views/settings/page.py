@@ -7,17 +7,17 @@ from datetime import UTC, datetime, time
 
 import streamlit as st
 
-from frontend.components.page import page_title
+from frontend.components.layout import page_title
 from frontend.components.paging import cursor_buttons, page_buttons, page_number
-from frontend.session import client, errors_as_sentences
-from frontend.style import plain
+from frontend.formatting import plain
+from frontend.session import client, current_user, is_admin, show_errors
 from vise_client.schemas.accounts import PasswordChange, Role, TokenCreate, UserCreate, UserUpdate, UserView
 
 PAGE = 25
 RANKS = list(Role)
 AUDITED = ("run", "model", "data set", "upload", "user", "token")
 
-user = st.session_state["user"]
+user = current_user()
 
 
 def account() -> None:
@@ -143,11 +143,11 @@ def audit() -> None:
 
 
 TABS = {"Account": account, "API tokens": tokens}
-if user.role is Role.admin:
+if is_admin():
     TABS |= {"Users": users, "Audit log": audit}
 
 page_title("Settings", "Your account and API tokens; for admins the users and what was changed by whom.")
-with errors_as_sentences():
+with show_errors():
     start = st.query_params.get("tab", "Account")
     tab = st.segmented_control(
         "Show",

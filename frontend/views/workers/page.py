@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from frontend.components.page import empty, page_title, problem
-from frontend.session import client, errors_as_sentences
-from frontend.style import age
+from frontend.components.layout import empty, page_title, problem
+from frontend.formatting import age
+from frontend.session import client, show_errors
 from vise_client.schemas.workers import QueueView, WorkerView
 
 SHOWN = 100
@@ -17,7 +17,7 @@ SHOWN = 100
 @st.fragment(run_every=5)
 def live() -> None:
     """Queues and workers, asked anew every few seconds."""
-    with errors_as_sentences():
+    with show_errors():
         queues, workers = client().queues(), client().workers()
         now = datetime.now(UTC)
         for queue in queues:

@@ -15,9 +15,12 @@ from PIL import Image
 from backend.api.app import PREFIX
 from backend.store.database import connect, session_factory
 from backend.store.registry import datasets
-from backend.store.runs import states
-from backend.store.tables import DatasetRead, Run
-from vise_core.hashing import tree_sha256
+from backend.store.registry.tables import DatasetRead
+from backend.store.runs.states.finish import finish_run
+from backend.store.runs.states.lease import claim_run
+from backend.store.runs.tables import Run
+from vise_client.schemas.run_states import RunState
+from vise_core.files.hashing import tree_sha256
 
 D = f"{PREFIX}/datasets"
 NEVER = "has not changed since version"
@@ -390,9 +393,9 @@ def test_a_survey_that_anybody_launches_counts_as_a_rescan(lab: Lab) -> None:
 def test_a_failed_survey_is_told(lab: Lab, db) -> None:
     survey = lab.view()["survey_id"]
     with db.begin():
-        claim = states.claim(db, UUID(survey), "w", 60)
+        claim = claim_run(db, UUID(survey), "w", 60)
         assert claim is not None
-        states.finish(db, claim.run_id, claim.token, states.RunState.failed, reason="the disk is full")
+        finish_run(db, claim.run_id, claim.token, RunState.failed, reason="the disk is full")
     found = lab.view()
     assert (found["survey_state"], found["survey_reason"]) == ("failed", "the disk is full")
     assert found["version"] is None

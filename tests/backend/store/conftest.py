@@ -3,7 +3,8 @@
 import pytest
 
 from backend.store.database import connect, migrate, session_factory
-from backend.store.runs import runs, states
+from backend.store.runs.create import create_run
+from backend.store.runs.states.lease import claim_run
 from vise_client.schemas.launch import RunCreate
 
 
@@ -15,9 +16,9 @@ def held(database_url: str):
     sessions = session_factory(engine)
     spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
     with sessions.begin() as db:
-        run_id = runs.create_run(db, RunCreate(stage="ingest", spec=spec), None).id
+        run_id = create_run(db, RunCreate(stage="ingest", spec=spec), None).id
     with sessions.begin() as db:
-        claim = states.claim(db, run_id, "w", 60)
+        claim = claim_run(db, run_id, "w", 60)
     assert claim is not None
     yield sessions, run_id, claim.token
     engine.dispose()

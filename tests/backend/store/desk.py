@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.metrics import summaries
 from backend.store.runs import identity
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_core.specs.stages import validate_spec
 
 NOW = datetime.now(UTC)

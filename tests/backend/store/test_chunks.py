@@ -15,7 +15,8 @@ from backend.store.database import alembic_config
 from backend.store.metrics import chunks
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
-from backend.store.tables import MetricChunk, MetricPoint, Run
+from backend.store.metrics.tables import MetricChunk, MetricPoint
+from backend.store.runs.tables import Run
 from vise_client.schemas.metrics import MetricQuery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

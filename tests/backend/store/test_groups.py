@@ -12,12 +12,18 @@ from sqlalchemy.orm import Session
 
 from backend.store.database import connect, migrate, session_factory
 from backend.store.metrics.points import Point, append
-from backend.store.runs import runs, states
+from backend.store.metrics.tables import MetricLatest
+from backend.store.runs.create import create_run, create_sweep
+from backend.store.runs.delete import delete_run
 from backend.store.runs.groups import list_groups
 from backend.store.runs.listing import RunFilter
-from backend.store.tables import MetricLatest
+from backend.store.runs.read import view_run
+from backend.store.runs.states.cancel import request_cancel
+from backend.store.runs.states.finish import finish_run
+from backend.store.runs.states.lease import claim_run
 from vise_client.schemas.launch import RunCreate, SweepCreate
-from vise_core.specs.recipes import InputRef
+from vise_client.schemas.run_states import RunState
+from vise_core.specs.recipes.inputs import InputRef
 
 from .desk import NOW, add_run
 
@@ -123,14 +129,14 @@ def test_what_a_sweep_asked_for_stays_asked_when_a_run_is_deleted(db: Session) -
     base = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
     grid = {"seed": [0, 1, 2, 3, 4], "posts_per_shard": [100, 200]}
     body = SweepCreate.model_validate({"spec": {"stage": "ingest", "base": base, "grid": grid}})
-    sweep = runs.create_sweep(db, body, None)
-    children = runs.view(db, sweep.id).children
+    sweep = create_sweep(db, body, None)
+    children = view_run(db, sweep.id).children
     for child in children[:-1]:
-        states.claim(db, child.id, "w", 60)
-        states.finish(db, child.id, 1, states.RunState.succeeded, headline={"posts": 20.0})
-    states.request_cancel(db, children[-1].id)
+        claim_run(db, child.id, "w", 60)
+        finish_run(db, child.id, 1, RunState.succeeded, headline={"posts": 20.0})
+    request_cancel(db, children[-1].id)
     db.flush()
-    runs.delete(db, children[-1].id)
+    delete_run(db, children[-1].id)
     db.flush()
     groups = {
         g.columns["spec.posts_per_shard"]: g
@@ -146,7 +152,7 @@ def test_evaluations_of_pretrainings_that_differ_by_seed_are_one_group(db: Sessi
 
     def made(stage: str, spec: dict[str, Any], **inputs: tuple[Any, str]) -> Any:
         refs = {role: InputRef(run=run.id, artifact=artifact) for role, (run, artifact) in inputs.items()}
-        return runs.create_run(db, RunCreate(stage=stage, spec=spec, inputs=refs), None)
+        return create_run(db, RunCreate(stage=stage, spec=spec, inputs=refs), None)
 
     posts, other = made("ingest", data), made("ingest", {**data, "seed": 1})
     trained = [

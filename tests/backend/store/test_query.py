@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from backend.store.accounts.tables import User
 from backend.store.database import connect, migrate, session_factory
 from backend.store.runs.listing import RunFilter, list_runs
 from backend.store.runs.query.language import QueryError, parse
-from backend.store.tables import User
 
 from .desk import NOW, add_run
 

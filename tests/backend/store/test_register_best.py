@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from backend.store.database import connect, migrate, session_factory
 from backend.store.errors import Invalid
 from backend.store.registry.models import register_best
-from backend.store.tables import Artifact, Model, Run
+from backend.store.registry.tables import Artifact, Model
+from backend.store.runs.tables import Run
 
 from .desk import add_run
 

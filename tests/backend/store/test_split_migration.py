@@ -8,7 +8,8 @@ from sqlalchemy import text
 from alembic import command
 from backend.store.database import alembic_config, connect
 from backend.store.runs.identity import identity
-from vise_core.specs.recipes import RecipeSpec, SweepSpec
+from vise_core.specs.recipes.recipe import RecipeSpec
+from vise_core.specs.recipes.sweep import SweepSpec
 from vise_core.specs.stages import validate_spec
 
 BEFORE = "0011"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vise_core.posts.records import Post, PostRecord
-from vise_core.posts.shards import ShardWriter, shard_name, write_index
+from vise_core.formats.post import Post, PostRecord
+from vise_core.formats.posts import ShardWriter, shard_name, write_index
 
 MOODS = {
     0: (["love", "cute", "😍", "adorable", "sweet"], (1, 0, 0, 3, 40)),

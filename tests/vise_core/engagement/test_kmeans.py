@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 from vise_core.engagement.clustering import kmeans, lloyd
 from vise_core.engagement.clustering.kmeans import fit_kmeans, nearest_centroid
 from vise_core.errors import BadInput
-from vise_core.specs.engagement import KMeansSpec
+from vise_core.specs.cluster import KMeansSpec
 
 
 def dense(centroids) -> np.ndarray:

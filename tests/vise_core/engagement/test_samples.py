@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import chisquare
 
 from vise_core.engagement.explore.samples import ClusterSamples
-from vise_core.posts.records import post_key
+from vise_core.formats.post import post_key
 
 
 def filled(rows: list[tuple[str, int]], most: int, seed: int, batch: int) -> ClusterSamples:

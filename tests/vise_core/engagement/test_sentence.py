@@ -15,11 +15,12 @@ from sentence_transformers import SentenceTransformer
 from vise_core.engagement.clusterer import Clusterer
 from vise_core.engagement.features.sentence import SentenceExtractor
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
-from vise_core.hashing import tree_sha256
-from vise_core.posts.records import Post
+from vise_core.files.hashing import tree_sha256
+from vise_core.formats.post import Post
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import LocalReporter
-from vise_core.specs.engagement import ClusterSpec, CommentClusterSpec, LabelSpec, SentenceSpec, TfidfSpec
+from vise_core.specs.cluster import ClusterSpec, CommentClusterSpec, SentenceSpec, TfidfSpec
+from vise_core.specs.label import LabelSpec
 from vise_core.stage import run_stage
 from vise_core.text.files import copy_encoder, packaged_encoder
 

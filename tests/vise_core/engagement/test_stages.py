@@ -24,11 +24,12 @@ from vise_core.engagement.clustering import shared
 from vise_core.engagement.clustering.shared import assist
 from vise_core.engagement.label import shuffle_labels
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
-from vise_core.hashing import tree_sha256
+from vise_core.files.hashing import tree_sha256
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute
-from vise_core.specs.engagement import ClusterSpec, LabelSpec
+from vise_core.specs.cluster import ClusterSpec
+from vise_core.specs.label import LabelSpec
 from vise_core.stage import run_stage
 
 SPEC = ClusterSpec.model_validate(

@@ -24,8 +24,8 @@ from vise_core.models.backbones import build_backbone
 from vise_core.models.heads import linear_head
 from vise_core.reporter import LocalReporter
 from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec
-from vise_core.specs.presets import MULTIMODAL
-from vise_core.specs.tasks import CsvTask, HatefulMemesTask
+from vise_core.specs.evaluation.presets import MULTIMODAL
+from vise_core.specs.tasks.kinds import CsvTask, HatefulMemesTask
 from vise_core.tasks import load_task
 from vise_core.text.encoder import load_text_encoder
 from vise_core.text.files import packaged_encoder

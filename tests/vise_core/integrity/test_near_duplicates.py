@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageOps
 from vise_core.integrity import candidates
 from vise_core.integrity.fingerprints import Fingerprints, fingerprint_files, joined
 from vise_core.integrity.near_duplicates import Matches, duplicates_between, duplicates_within
-from vise_core.posts.images import encode_jpeg
+from vise_core.posts.images.decode import encode_jpeg
 
 PLANTED = 60
 

@@ -15,12 +15,13 @@ from vise_core.evaluate.stage import load_judged
 from vise_core.evaluate.stage import run as evaluate
 from vise_core.models.backbones import build_backbone
 from vise_core.models.checkpoint import load_backbone, load_card, save_checkpoint
-from vise_core.models.formats import read_published
+from vise_core.models.checkpoint_formats import read_published
 from vise_core.models.heads import linear_head
 from vise_core.models.import_stage import chosen_file
 from vise_core.reporter import LocalReporter
-from vise_core.specs.evaluate import EvaluateSpec, PretrainedWeights
-from vise_core.specs.models import ImportResult, ImportSpec
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.setups import PretrainedWeights
+from vise_core.specs.import_weights import ImportResult, ImportSpec
 from vise_core.stage import run_stage
 
 

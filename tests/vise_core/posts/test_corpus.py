@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from vise_core.errors import BadImage
-from vise_core.posts.images import open_image
-from vise_core.posts.shards import ShardIndex
+from vise_core.formats.posts import ShardIndex
+from vise_core.posts.images.decode import open_image
 from vise_core.reporter import LocalReporter
-from vise_core.specs.posts import IngestSpec
+from vise_core.specs.ingest import IngestSpec
 from vise_core.stage import run_stage
 
 from .corpus import CORPUS, REJECTED, independent

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from vise_core.errors import BadInput
+from vise_core.formats.post import post_key
 from vise_core.posts.exclusions import excluded_keys, read_ids
-from vise_core.posts.records import post_key
 
 LISTS = {
     "ids.txt": "\ufeffp 1\r\n\n  p2\np 1\n",

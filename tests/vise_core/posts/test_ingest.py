@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from vise_core.errors import BadInput, Stopped
-from vise_core.hashing import tree_sha256
-from vise_core.posts.shards import ShardIndex
+from vise_core.files.hashing import tree_sha256
+from vise_core.formats.posts import ShardIndex
 from vise_core.reporter import LocalReporter
-from vise_core.specs.posts import IngestSpec
+from vise_core.specs.ingest import IngestSpec
 from vise_core.stage import run_stage
 
 

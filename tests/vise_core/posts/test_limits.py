@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from vise_core.errors import BadImage
-from vise_core.posts.images import MAX_SIDE, open_image
-from vise_core.specs.images import IMAGE_SUFFIXES, is_image_name
+from vise_core.posts.images.decode import MAX_SIDE, open_image
+from vise_core.specs.posts.images import IMAGE_SUFFIXES, is_image_name
 
 from .corpus import PICTURE
 from .picture_files import heic, mpo, saved
@@ -87,7 +87,7 @@ def test_of_a_heic_the_primary_picture_is_taken() -> None:
 def test_reading_a_heic_registers_nothing_for_others() -> None:
     # In a process of its own: another test may have registered it.
     program = (
-        "import sys; from PIL import Image; from vise_core.posts.images import open_image; "
+        "import sys; from PIL import Image; from vise_core.posts.images.decode import open_image; "
         "open_image(sys.stdin.buffer.read()); Image.init(); sys.exit('HEIF' in Image.OPEN)"
     )
     subprocess.run([sys.executable, "-c", program], input=SAVED["HEIC"], check=True, timeout=60)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from vise_core.posts.images import encode_jpeg, open_image, store_image
-from vise_core.posts.jpeg_segments import strip_jpeg
+from vise_core.posts.images.decode import encode_jpeg, open_image, store_image
+from vise_core.posts.images.jpeg_segments import strip_jpeg
 
 from .corpus import CORPUS, PICTURE
 from .picture_files import chunk, exif, heic, mpo, png, saved, tiff, xmp

@@ -7,12 +7,14 @@ from random import Random
 import numpy as np
 import pytest
 
+from vise_core.formats.posts import ShardIndex
 from vise_core.posts.sample import generate_evaluation_image, generate_post, raw_posts, write_sample
 from vise_core.posts.sample.scenes import OBJECTS, PLACES, choose_scene
 from vise_core.posts.sample.words import lexicon
-from vise_core.posts.shards import ShardIndex
 from vise_core.reporter import LocalReporter
-from vise_core.specs.posts import EMOTIONS, IngestSpec, SampleSource
+from vise_core.specs.ingest import IngestSpec
+from vise_core.specs.posts.sources import SampleSource
+from vise_core.specs.tasks.catalogue import EMOTIONS
 from vise_core.stage import run_stage
 
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from vise_core.posts.records import Post, PostRecord
-from vise_core.posts.shards import ShardWriter, shard_name, write_index
+from vise_core.formats.post import Post, PostRecord
+from vise_core.formats.posts import ShardWriter, shard_name, write_index
 
 COMMENT_CLUSTERS, REACTION_CLUSTERS = 7, 5
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vise_core.errors import BadInput
+from vise_core.formats.posts import ShardIndex
 from vise_core.models.transforms import train_transform
-from vise_core.posts.shards import ShardIndex
 from vise_core.pretrain.data import BatchPlan, PostImages, Samples, image_loader
 
 

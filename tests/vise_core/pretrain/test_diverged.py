@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vise_core.errors import Diverged, Stopped
+from vise_core.formats.posts import ShardIndex
 from vise_core.models.finite import not_finite
-from vise_core.posts.shards import ShardIndex
 from vise_core.pretrain import trainer
 from vise_core.pretrain.distributed import Group
 from vise_core.pretrain.finite import Watch

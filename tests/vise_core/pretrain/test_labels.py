@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from vise_core.errors import BadInput
-from vise_core.posts.records import post_key
-from vise_core.posts.shards import ShardIndex
+from vise_core.formats.post import post_key
+from vise_core.formats.posts import ShardIndex
 from vise_core.posts.subsets import pretrain_rank
 from vise_core.pretrain.labels import read_labels, unlabelled
 

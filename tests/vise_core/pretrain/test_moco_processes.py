@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vise_core.formats.posts import ShardIndex
 from vise_core.models.backbones import Backbone
-from vise_core.posts.shards import ShardIndex
 from vise_core.pretrain.data import BatchPlan, PostImages
 from vise_core.pretrain.distributed import Group, process_group
 from vise_core.pretrain.labels import unlabelled

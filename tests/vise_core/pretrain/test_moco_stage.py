@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from vise_core.errors import BadInput, MissingInput
+from vise_core.formats.posts import ShardIndex
 from vise_core.models.checkpoint import load_backbone, load_card, load_heads
-from vise_core.posts.shards import ShardIndex
 from vise_core.posts.subsets import pretrain_rank
 from vise_core.pretrain.distributed import Group, process_group
 from vise_core.pretrain.labels import read_labels, unlabelled

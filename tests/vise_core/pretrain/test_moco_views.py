@@ -10,8 +10,8 @@ from torch import Tensor
 from torchvision import transforms as T
 from torchvision.transforms import functional as F
 
+from vise_core.formats.posts import ShardIndex
 from vise_core.models.transforms import sample_generator
-from vise_core.posts.shards import ShardIndex
 from vise_core.pretrain import moco_views
 from vise_core.pretrain.data import PostImages
 from vise_core.pretrain.moco_views import augment, jitter, two_views

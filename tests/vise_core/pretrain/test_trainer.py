@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from vise_core.errors import BadInput, Stopped
+from vise_core.formats.posts import ShardIndex
 from vise_core.models.backbones import Backbone
 from vise_core.models.heads import linear_head
-from vise_core.posts.shards import ShardIndex
 from vise_core.pretrain.data import BatchPlan
 from vise_core.pretrain.distributed import Group, process_group
 from vise_core.pretrain.labels import read_labels

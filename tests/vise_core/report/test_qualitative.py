@@ -14,14 +14,13 @@ from vise_core.explain.seeing import see
 from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import ImageClassifier, load_classifier, save_classifier
 from vise_core.models.heads import linear_head
-from vise_core.posts.images import open_image
+from vise_core.posts.images.decode import open_image
 from vise_core.report import Comparison, qualitative, report
 from vise_core.report.published import QUALITATIVE, published_qualitative
 from vise_core.report.qualitative import Pictures
 from vise_core.reporter import LocalReporter
-from vise_core.specs.explain import QualitativeResult, QualitativeSpec
-from vise_core.specs.stages import COMPARED
-from vise_core.specs.tasks import FolderTask
+from vise_core.specs.qualitative import COMPARED, QualitativeResult, QualitativeSpec
+from vise_core.specs.tasks.kinds import FolderTask
 from vise_core.stage import run_stage
 
 CLASSES = ("blue", "green", "red")

@@ -1,14 +1,7 @@
 """What differs between specs, and which preset a spec comes from."""
 
-from vise_core.specs.difference import (
-    Difference,
-    difference,
-    differing,
-    flatten,
-    nearest_preset,
-    preset_specs,
-    without_replicates,
-)
+from vise_core.specs.difference import nearest_preset, preset_specs, without_replicates
+from vise_core.specs.paths import Difference, difference, differing, flatten
 from vise_core.specs.stages import STAGES, validate_spec
 
 

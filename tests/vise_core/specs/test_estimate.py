@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from vise_core.models.backbones import empty_backbone
-from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.estimate import (
     NO_RUN_YET,
     InputFacts,
@@ -14,6 +13,7 @@ from vise_core.specs.estimate import (
     training_memory,
 )
 from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.models.backbones import BACKBONES
 from vise_core.specs.pretrain import PretrainSpec
 from vise_core.specs.stages import STAGES, validate_spec
 

@@ -3,9 +3,10 @@
 import pytest
 
 from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.presets import MULTIMODAL, PRESETS, evaluation
-from vise_core.specs.recipe_registry import RECIPES
-from vise_core.specs.recipes import possible_steps
+from vise_core.specs.evaluation.presets import MULTIMODAL, evaluation
+from vise_core.specs.presets import PRESETS
+from vise_core.specs.recipes.recipe import possible_steps
+from vise_core.specs.recipes.registry import RECIPES
 
 
 def judged(name: str) -> list[EvaluateSpec]:

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vise_core.errors import BadInput
-from vise_core.specs.ablations import ABLATIONS
 from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.specs.presets import PRESETS
-from vise_core.specs.tasks import SplitSpec
+from vise_core.specs.recipes.ablations import ABLATIONS
+from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.tasks import random_splits, task_splits
 from vise_core.tasks.records import LabelledImages
 from vise_core.tasks.splits import stratified_splits

@@ -17,7 +17,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from vise_core.errors import BadInput
-from vise_core.specs.engagement import KMeansSpec
+from vise_core.specs.cluster import KMeansSpec
 
 from .inverted import InvertedIndex
 from .lloyd import Each, Share, fit_sparse, unit_rows

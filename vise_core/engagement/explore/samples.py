@@ -31,7 +31,7 @@ class ClusterSamples:
         self._posts: npt.NDArray[np.object_] = np.empty(0, dtype=object)
 
     def add(self, keys: Sequence[str], clusters: npt.ArrayLike) -> None:
-        """Posts by ``posts.records.post_key`` and, for each, a cluster; a post in two clusters comes twice."""
+        """Posts by ``formats.post.post_key`` and, for each, a cluster; a post in two clusters comes twice."""
         ids = np.asarray(clusters, dtype=np.int64)
         posts = np.array([int(key[:16], 16) for key in keys], dtype=np.uint64)
         ranks = _mixed(posts ^ _mixed(ids.astype(np.uint64) + np.uint64(self.seed) * np.uint64(2**32 - 5)))

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from vise_core.engagement.clusterer import PostLabels
-from vise_core.posts.records import Post
-from vise_core.specs.posts import REACTIONS
+from vise_core.formats.post import Post
+from vise_core.specs.posts.fields import REACTIONS
 
 from .samples import ClusterSamples
 

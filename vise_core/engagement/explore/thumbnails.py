@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from vise_core.errors import BadImage
-from vise_core.posts.images import encode_jpeg, open_image
+from vise_core.posts.images.decode import encode_jpeg, open_image
 
 UNREADABLE = (200, 200, 200)
 

@@ -24,8 +24,9 @@ from vise_core.evaluate.state import to_tensor
 from vise_core.evaluate.texts import TEXTS, Words
 from vise_core.models.classifier import ImageClassifier
 from vise_core.models.finite import not_finite
-from vise_core.specs.evaluate import EvaluateSpec, GridPoint
-from vise_core.specs.tasks import written
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.results import GridPoint
+from vise_core.specs.tasks.metrics import written
 
 from .midway import NAME, SAVE_SECONDS, Midway, Training, load_midway, save_midway
 from .towers import Towers, new_towers

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from vise_core.names import FileFinder, OutsideFolder, printable_name
+from vise_core.files.names import FileFinder, OutsideFolder, printable_name
+from vise_core.posts.fields.mapping import Mapping
+from vise_core.posts.rejected import Refused
 
-from ..mapping import Mapping
 from ..paths import IsAddress, contained, file_name
-from ..refused import Refused
 from .raw import RawPost
 
 

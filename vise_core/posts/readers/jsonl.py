@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from vise_core.specs.posts import JsonlSource
+from vise_core.posts.fields.mapping import Mapping
+from vise_core.posts.rejected import Refused
+from vise_core.specs.posts.sources import JsonlSource
 
-from ..mapping import Mapping
-from ..refused import Refused
 from .images import ImageFinder
 from .raw import MAX_TEXT, Notes, RawPost
 from .text import encoding_of, files_of, opened, opened_text, shown

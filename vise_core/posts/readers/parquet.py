@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vise_core.errors import BadInput
-from vise_core.names import printable_name
-from vise_core.specs.posts import ParquetSource
+from vise_core.files.names import printable_name
+from vise_core.posts.fields.mapping import Mapping
+from vise_core.posts.rejected import Refused
+from vise_core.specs.posts.sources import ParquetSource
 
-from ..mapping import Mapping
-from ..refused import Refused
 from .images import ImageFinder
 from .raw import Notes, RawPost
 from .text import files_of, shown

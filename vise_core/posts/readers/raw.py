@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..refused import Refused
+from vise_core.posts.rejected import Refused
 
 MAX_TEXT = 64 * 2**20
 """Longest line, element of a list, or cell of a table: bytes of a line, else characters."""

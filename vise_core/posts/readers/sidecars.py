@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..refused import Refused
+from vise_core.posts.rejected import Refused
 
 JSON, TEXT = "json", "txt"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from vise_core.errors import BadInput
-from vise_core.names import printable_name
-from vise_core.specs.posts import CsvSource
+from vise_core.files.names import printable_name
+from vise_core.posts.fields.mapping import Mapping
+from vise_core.posts.rejected import Refused
+from vise_core.specs.posts.sources import CsvSource
 
-from ..mapping import Mapping
-from ..refused import Refused
 from .images import ImageFinder
 from .raw import MAX_TEXT, Notes, RawPost
 from .text import SAMPLE, encoding_of, files_of, is_whole, opened_text, shown

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from vise_core.errors import BadInput
-from vise_core.names import OutsideFolder, printable_name
+from vise_core.files.names import OutsideFolder, printable_name
 
 from ..paths import contained, is_system_file
 from .raw import Notes

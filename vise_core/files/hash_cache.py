@@ -1,0 +1,133 @@
+"""Digests of files that were read before, so that a data set of 100 GB is not read again for each run.
+
+One SQLite file in the cache folder. A digest counts only for a file of the same absolute path, size, modification
+time, change time, inode and device; each row is sealed, so that a damaged one is never believed. The file may be
+deleted at any time. Where it cannot be written or read, files are hashed as if there were no cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from vise_core.errors import BadInput
+
+FILE = "hashes-1.sqlite"
+MOST_BYTES = 2**30
+"""A larger cache is emptied."""
+WAIT_SECONDS = 5.0
+_SEAL = 8
+
+
+class FileFacts(NamedTuple):
+    """What a file's status says of its content; the change time also tells of a modification time set back."""
+
+    size: int
+    modified_ns: int
+    changed_ns: int
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileFacts:
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+
+
+def cache_folder() -> Path:
+    """``$VISE_CACHE``, or ``~/.cache/vise``. Raises BadInput where neither is known."""
+    if given := os.environ.get("VISE_CACHE"):
+        return Path(given)
+    try:
+        return Path.home() / ".cache" / "vise"
+    except RuntimeError as error:
+        raise BadInput(
+            "this account has no home folder: set VISE_CACHE to a folder for files that are kept"
+        ) from error
+
+
+class HashCache:
+    """Digests by folder and name. Several processes may use the same file. Never raises for a cache that fails."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._db: sqlite3.Connection | None = None
+        try:
+            folder = folder or cache_folder()
+            folder.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(folder / FILE, timeout=WAIT_SECONDS, isolation_level=None)
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS files (folder BLOB, name BLOB, facts BLOB, sha256 BLOB, seal BLOB, "
+                "PRIMARY KEY (folder, name)) WITHOUT ROWID"
+            )
+            if self._used_bytes() > MOST_BYTES:
+                self._db.execute("DELETE FROM files")
+        except (OSError, BadInput, sqlite3.Error):
+            self.close()
+
+    def get(self, folder: str) -> dict[str, tuple[FileFacts, str]]:
+        """Name → (facts, SHA-256 as hex) of the files right in a folder that were hashed before."""
+        if self._db is None:
+            return {}
+        where = os.fsencode(folder)
+        try:
+            rows = self._db.execute(
+                "SELECT name, facts, sha256, seal FROM files WHERE folder = ?", (where,)
+            ).fetchall()
+            return {
+                os.fsdecode(name): (FileFacts(*struct.unpack(_FACTS, facts)), sha256.hex())
+                for name, facts, sha256, seal in rows
+                if seal == _seal(where, name, facts, sha256)
+            }
+        except (sqlite3.Error, struct.error, TypeError):
+            self.close()
+            return {}
+
+    def put(self, folder: str, found: Mapping[str, tuple[FileFacts, str]]) -> None:
+        """Keep the digests of files right in a folder."""
+        if self._db is None or not found:
+            return
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", _rows(folder, found))
+            self._db.execute("COMMIT")
+        except (sqlite3.Error, struct.error):
+            self.close()
+
+    def close(self) -> None:
+        """Give the file back. Without it nothing is found and nothing kept."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _used_bytes(self) -> int:
+        assert self._db is not None
+        pages, unused, size = (
+            int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - unused) * size
+
+
+_FACTS = "<QqqQQ"
+
+
+def _rows(
+    folder: str, found: Mapping[str, tuple[FileFacts, str]]
+) -> Iterable[tuple[bytes, bytes, bytes, bytes, bytes]]:
+    where = os.fsencode(folder)
+    for name, (facts, sha256) in found.items():
+        encoded = os.fsencode(name), struct.pack(_FACTS, *facts), bytes.fromhex(sha256)
+        yield (where, *encoded, _seal(where, *encoded))
+
+
+def _seal(*parts: bytes) -> bytes:
+    digest = hashlib.blake2b(digest_size=_SEAL)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.digest()

@@ -1,0 +1,184 @@
+"""File names as text, and the files that a data file names.
+
+A file's name is a row of bytes: it need not be UTF-8, and one name has several spellings in Unicode. Text that is
+stored or shown (JSON, Parquet, PostgreSQL, logs, pages) goes through ``printable_name`` or ``printable_text``; names
+that stand in a CSV or JSON file are looked up with ``FileFinder``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any
+
+from vise_core.errors import BadInput
+
+_UNPRINTABLE = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+"""Controls, line ends, marks that reverse the text behind them, and bytes that are not UTF-8 (as surrogates)."""
+
+_STRANGE = re.compile(f"[{_UNPRINTABLE}]")
+_AMBIGUOUS = re.compile(rf"\\(?=[\\xu{_UNPRINTABLE}])")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+
+
+class OutsideFolder(BadInput):
+    """A name that leads out of its folder, by itself or through a link."""
+
+
+def printable_name(name: str | PurePath) -> str:
+    r"""The name of a file as text: what cannot be shown is escaped, and different names stay different.
+
+    A byte that is not UTF-8 becomes ``\xe9``, other characters without a form ``\u202e``. Spaces of all kinds, emoji
+    and accents stay as they are. A backslash is doubled only where it could be read as the start of an escape.
+    """
+    text = name if isinstance(name, str) else name.as_posix()
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
+    return _STRANGE.sub(_escaped, _AMBIGUOUS.sub(r"\\\\", text))
+
+
+def printable_text(text: str) -> str:
+    """Any text in a form that JSON, Parquet and PostgreSQL can hold: NUL and surrogates are escaped, nothing else."""
+    return text if text.isascii() and "\0" not in text else _UNSTORABLE.sub(_escaped, text)
+
+
+def storable(value: Any) -> Any:
+    """A JSON value whose texts, keys too, have gone through ``printable_text``."""
+    if isinstance(value, str):
+        return printable_text(value)
+    if isinstance(value, Mapping):
+        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
+    return value
+
+
+def plain_spelling(name: str) -> str:
+    """The name without what people do not see: composed (NFKC) and without regard to case.
+
+    Names that share it look alike: ``Joy`` and ``joy``, or é as one character and as two.
+    """
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def lookalikes(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Groups of different names that differ by Unicode normalisation or case only, sorted."""
+    groups: dict[str, set[str]] = {}
+    for name in names:
+        groups.setdefault(plain_spelling(name), set()).add(name)
+    return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
+
+
+class FileFinder:
+    """Finds the files that a data file names, below one folder and nowhere else.
+
+    A name is taken as it is where there is such a file. Otherwise: separators of Windows, an absolute path that lies
+    below the folder, and another Unicode normalisation (a list in NFC beside files that macOS wrote in NFD).
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._top = root.resolve()
+        self._entries: dict[str, dict[str, list[str]]] = {}
+
+    def find(self, name: str, bases: Sequence[str] = ("",)) -> str | None:
+        """The file's path relative to the root, with forward slashes; None where there is no such file.
+
+        ``bases``: folders below the root, relative to it, that the name may be relative to; the first that has the
+        file counts. Raises OutsideFolder where the name, or a link on the way, leads out of the root.
+        """
+        found = self._below_bases(name, bases)
+        if found is None and "\\" in name:
+            found = self._below_bases(name.replace("\\", "/"), bases)
+        return found
+
+    def _below_bases(self, name: str, bases: Sequence[str]) -> str | None:
+        if not name or "\0" in name:
+            return None
+        if name.startswith("/"):
+            inside = next(
+                (PurePosixPath(name).relative_to(top) for top in self._tops() if _is_below(name, top)), None
+            )
+            if inside is None:
+                raise OutsideFolder(_outside(name))
+            return self._find(inside.as_posix(), name)
+        if _DRIVE.match(name):
+            raise OutsideFolder(_outside(name))
+        for base in bases:
+            found = self._find(f"{base}/{name}" if base else name, name)
+            if found is not None:
+                return found
+        return None
+
+    def _tops(self) -> tuple[str, str]:
+        return self._top.as_posix(), self.root.absolute().as_posix()
+
+    def _find(self, relative: str, name: str) -> str | None:
+        relative = os.path.normpath(relative)
+        if relative == ".." or relative.startswith("../"):
+            raise OutsideFolder(_outside(name))
+        if not self._is_file(relative, name):
+            # A name in ASCII has one spelling: a file that is missing costs no listing of its folder.
+            spelled = None if relative.isascii() else self._spelled(relative)
+            if spelled is None or not self._is_file(spelled, name):
+                return None
+            relative = spelled
+        return relative
+
+    def _is_file(self, relative: str, name: str) -> bool:
+        """Raises OutsideFolder where links lead out."""
+        try:
+            place = (self.root / relative).resolve()
+            if not place.is_relative_to(self._top):
+                raise OutsideFolder(_outside(name))
+            return place.is_file()
+        except (OSError, ValueError, RuntimeError):  # a name too long, half a character, a loop of links
+            return False
+
+    def _spelled(self, relative: str) -> str | None:
+        """The path as its folders spell it, by NFC; None where a part is not there, or two are spelled alike."""
+        at = ""
+        for part in relative.split("/"):
+            same = self._listed(at).get(_composed(part), [])
+            if part not in same and len(same) != 1:
+                return None
+            part = part if part in same else same[0]
+            at = f"{at}/{part}" if at else part
+        return at
+
+    def _listed(self, folder: str) -> dict[str, list[str]]:
+        """{name in NFC: names as the folder has them}. A folder outside, or none, has nothing."""
+        if folder not in self._entries:
+            listed: dict[str, list[str]] = {}
+            place = self.root / folder
+            try:
+                if place.resolve().is_relative_to(self._top):
+                    for entry in place.iterdir():
+                        listed.setdefault(_composed(entry.name), []).append(entry.name)
+            except (OSError, ValueError, RuntimeError):
+                pass
+            self._entries[folder] = listed
+        return self._entries[folder]
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _is_below(name: str, top: str) -> bool:
+    return PurePosixPath(os.path.normpath(name)).is_relative_to(top)
+
+
+def _outside(name: str) -> str:
+    return f"'{printable_name(name)}' leads out of the data set's folder; copy the file into it"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"  # the byte that Python's file system decoder could not read
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"

@@ -1,0 +1,71 @@
+"""The post record (Sec. 3.1): one image, its comments, five reaction counts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from vise_core.errors import BadInput
+from vise_core.specs.posts.fields import REACTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What people said and felt about one image.
+
+    Attributes
+    ----------
+    id: the post's id in its source; any text without control characters.
+    comments: comments and replies alike (Sec. 3.1), each one document.
+    reactions: five counts >= 0, in the order of ``specs.posts.fields.REACTIONS``.
+    """
+
+    id: str
+    comments: tuple[str, ...] = ()
+    reactions: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+
+    @property
+    def key(self) -> str:
+        """The post's name in shards and labels; see ``post_key``."""
+        return post_key(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class PostRecord:
+    """A post with the bytes of its image, ready to be stored: ``extension`` is jpg, png or webp."""
+
+    post: Post
+    image: bytes
+    extension: str = "jpg"
+
+
+def post_key(post_id: str) -> str:
+    """The first 32 hex digits of SHA-256 of the id: safe as a file name, whatever the id holds."""
+    return hashlib.sha256(post_id.encode()).hexdigest()[:32]
+
+
+def post_to_json(post: Post) -> bytes:
+    """The one byte form of a post: sorted keys, no spaces, UTF-8. Equal posts, equal bytes."""
+    row = {
+        "id": post.id,
+        "comments": list(post.comments),
+        "reactions": dict(zip(REACTIONS, post.reactions, strict=True)),
+    }
+    return json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def post_from_json(data: bytes) -> Post:
+    """The post that ``post_to_json`` wrote. Raises BadInput for anything else."""
+    try:
+        row = json.loads(data)
+        counts = row["reactions"]
+        return Post(
+            id=str(row["id"]),
+            comments=tuple(str(c) for c in row["comments"]),
+            reactions=tuple(int(counts[name]) for name in REACTIONS),  # type: ignore[arg-type]
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadInput(
+            f"a post in the shards is not as ingest writes it ({error!r}): ingest again"
+        ) from error

@@ -1,0 +1,250 @@
+"""Shards: WebDataset tar files with the same bytes for the same posts, and random access into them.
+
+A shard is a plain ustar file: for each post ``<key>.json`` then ``<key>.jpg``. ``index.json`` names the
+shards, how many posts each holds and its SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from vise_core.errors import BadInput
+
+from .post import Post, PostRecord, post_from_json, post_to_json
+
+FORMAT = "vise-posts-1"
+EXTENSIONS = ("jpg", "png", "webp")
+_BLOCK = 512
+_MEMBER = re.compile(r"([0-9a-f]{32})\.(json|jpg|png|webp)")
+_SHARD_NAME = re.compile(r"shard-\d{6,}\.tar")
+
+Offsets = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEntry:
+    """One shard of the index."""
+
+    name: str
+    posts: int
+    sha256: str
+
+
+def shard_name(number: int) -> str:
+    return f"shard-{number:06d}.tar"
+
+
+class ShardWriter:
+    """Writes one shard. Nothing is at ``path`` until ``close``: a killed writer leaves only a ``.part`` file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.posts = 0
+        self._part = path.with_name(path.name + ".part")
+        self._file: BinaryIO = self._part.open("wb")
+        self._hash = hashlib.sha256()
+
+    def write(self, record: PostRecord) -> None:
+        """Append a post. ``extension`` must be jpg, png or webp."""
+        if record.extension not in EXTENSIONS:
+            raise BadInput(
+                f"post {record.post.id!r}: image extension {record.extension!r} is not one of {EXTENSIONS}"
+            )
+        key = record.post.key
+        self._member(f"{key}.json", post_to_json(record.post))
+        self._member(f"{key}.{record.extension}", record.image)
+        self.posts += 1
+
+    def close(self) -> ShardEntry:
+        """End the tar, flush it to disk and give it its name."""
+        self._put(b"\0" * (2 * _BLOCK))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._part.replace(self.path)
+        return ShardEntry(self.path.name, self.posts, self._hash.hexdigest())
+
+    def abandon(self) -> None:
+        """Drop what was written so far."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def _member(self, name: str, data: bytes) -> None:
+        # TarInfo's defaults are fixed (mtime 0, mode 0644, uid 0, no names): the bytes depend on content only.
+        header = tarfile.TarInfo(name)
+        header.size = len(data)
+        self._put(header.tobuf(format=tarfile.USTAR_FORMAT))
+        self._put(data)
+        self._put(b"\0" * (-len(data) % _BLOCK))
+
+    def _put(self, data: bytes) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+
+
+def write_index(folder: Path, shards: list[ShardEntry], *, synthetic: bool) -> None:
+    """Write ``index.json``: the folder is a ``posts`` artifact from here on."""
+    index = {
+        "format": FORMAT,
+        "posts": sum(s.posts for s in shards),
+        "synthetic": synthetic,
+        "shards": [asdict(s) for s in shards],
+    }
+    (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+@dataclass
+class ShardIndex:
+    """Random access to the posts of a folder of shards; post i is the i-th in order of shards.
+
+    Opening reads ``index.json`` only; a shard's member offsets (40 bytes a post) are read from its tar headers
+    when it is first touched. No file stays open, so an index may be pickled, forked and shared by threads.
+
+    Attributes
+    ----------
+    folder: where the shards lie.
+    shards: one entry a shard, in order.
+    starts: (n_shards + 1,) int64, index of the first post of each shard; the last is ``len``.
+    synthetic: whether the posts are generated sample data.
+    """
+
+    folder: Path
+    shards: tuple[ShardEntry, ...]
+    starts: Offsets
+    synthetic: bool
+    _members: dict[int, tuple[list[str], Offsets]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(cls, folder: Path) -> ShardIndex:
+        """Raises BadInput where the folder is not a whole ``posts`` artifact."""
+        path = Path(folder) / "index.json"
+        try:
+            index: dict[str, Any] = json.loads(path.read_bytes())
+            if index["format"] != FORMAT:
+                raise BadInput(f"{path}: format is {index['format']!r}, expected {FORMAT!r}: ingest again")
+            shards = tuple(
+                ShardEntry(str(s["name"]), int(s["posts"]), str(s["sha256"])) for s in index["shards"]
+            )
+            synthetic = bool(index["synthetic"])
+        except FileNotFoundError as error:
+            raise BadInput(f"{folder}: no index.json; give a folder of shards made by ingest") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{path}: not an index of posts ({error!r}): ingest again") from error
+        for shard in shards:
+            if not _SHARD_NAME.fullmatch(shard.name) or not (Path(folder) / shard.name).is_file():
+                raise BadInput(f"{path}: shard {shard.name!r} is not beside it: copy the folder whole")
+        starts = np.cumsum([0, *(s.posts for s in shards)], dtype=np.int64)
+        return cls(Path(folder), shards, starts, synthetic)
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def keys(self, shard: int | None = None) -> list[str]:
+        """Keys of the posts of one shard, or of all, in order."""
+        if shard is not None:
+            return list(self._offsets(shard)[0])
+        return [key for number in range(len(self.shards)) for key in self._offsets(number)[0]]
+
+    def read_post(self, i: int) -> Post:
+        """The post without its image."""
+        shard, row = self._locate(i)
+        return post_from_json(self._read(shard, row, "json"))
+
+    def read_image(self, i: int) -> bytes:
+        """The encoded bytes of the post's image."""
+        return self._read(*self._locate(i), "image")
+
+    def read_record(self, i: int) -> PostRecord:
+        """The post with its image."""
+        shard, row = self._locate(i)
+        extension = EXTENSIONS[int(self._offsets(shard)[1][row, 4])]
+        return PostRecord(self.read_post(i), self.read_image(i), extension)
+
+    def iterate(self, shard: int | None = None) -> Iterator[PostRecord]:
+        """Every post with its image, in order; of one shard, or of all."""
+        for i in self._range(shard):
+            yield self.read_record(i)
+
+    def iterate_posts(self, shard: int | None = None) -> Iterator[Post]:
+        """Every post without its image: image bytes are not read."""
+        for number in range(len(self.shards)) if shard is None else (shard,):
+            with (self.folder / self.shards[number].name).open("rb") as file:
+                for offset, size in self._offsets(number)[1][:, :2].tolist():
+                    file.seek(offset)
+                    yield post_from_json(file.read(size))
+
+    def _range(self, shard: int | None) -> range:
+        if shard is None:
+            return range(len(self))
+        return range(int(self.starts[shard]), int(self.starts[shard + 1]))
+
+    def _locate(self, i: int) -> tuple[int, int]:
+        if not 0 <= i < len(self):
+            raise IndexError(f"post {i} of {len(self)}")
+        shard = int(np.searchsorted(self.starts, i, side="right")) - 1
+        return shard, i - int(self.starts[shard])
+
+    def _read(self, shard: int, row: int, part: str) -> bytes:
+        offsets = self._offsets(shard)[1][row]
+        offset, size = offsets[:2] if part == "json" else offsets[2:4]
+        with (self.folder / self.shards[shard].name).open("rb") as file:
+            file.seek(int(offset))
+            return file.read(int(size))
+
+    def _offsets(self, shard: int) -> tuple[list[str], Offsets]:
+        if shard not in self._members:
+            entry = self.shards[shard]
+            keys, offsets = scan_shard(self.folder / entry.name)
+            if len(keys) != entry.posts:
+                raise BadInput(
+                    f"{entry.name}: {len(keys)} posts, the index says {entry.posts}: copy the folder whole"
+                )
+            self._members[shard] = keys, offsets
+        return self._members[shard]
+
+
+def scan_shard(path: Path) -> tuple[list[str], Offsets]:
+    """Keys of a shard and, for each post, (json offset, json size, image offset, image size, extension).
+
+    The array is (n_posts, 5) int64; ``extension`` indexes ``EXTENSIONS``. Only headers are read. Raises
+    BadInput for a tar that ``ShardWriter`` would not write: other names, links, a broken end.
+    """
+    keys: list[str] = []
+    rows: list[tuple[int, int, int, int, int]] = []
+    length = path.stat().st_size
+    with path.open("rb") as file:
+        while (first := _next_member(file, path.name, length)) is not None:
+            second = _next_member(file, path.name, length)
+            key, kind, offset, size = first
+            if second is None or kind != "json" or second[0] != key or second[1] == "json":
+                raise BadInput(f"{path.name}: {key} is not a .json followed by its image: ingest again")
+            keys.append(key)
+            rows.append((offset, size, second[2], second[3], EXTENSIONS.index(second[1])))
+    return keys, np.array(rows, dtype=np.int64).reshape(-1, 5)
+
+
+def _next_member(file: BinaryIO, shard: str, length: int) -> tuple[str, str, int, int] | None:
+    block = file.read(_BLOCK)
+    if block == b"\0" * _BLOCK:
+        return None
+    try:
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
+    except (tarfile.HeaderError, UnicodeDecodeError) as error:
+        raise BadInput(f"{shard}: the tar breaks off or is damaged ({error}): ingest again") from error
+    name = _MEMBER.fullmatch(header.name)
+    offset = file.tell()
+    if name is None or header.type != tarfile.REGTYPE or not 0 <= header.size <= length - offset:
+        raise BadInput(f"{shard}: member {header.name!r} is not one that ingest writes: ingest again")
+    file.seek(header.size + -header.size % _BLOCK, os.SEEK_CUR)
+    return name[1], name[2], offset, header.size

@@ -1,0 +1,45 @@
+"""A ResNet in torchvision's names whose origin nobody states: the user names the row, the rest is not stated."""
+
+from __future__ import annotations
+
+from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
+
+from .contents import Contents
+from .format import Drop, Format, under
+from .networks import networks
+from .resnets import resnet_of, which_resnet
+
+NOT_STATED = "not stated"
+HEADS = (
+    *("fc", "head", "heads", "classifier", "projector", "projection", "projection_head", "proj", "predictor"),
+    *("prediction_head", "prototypes", "contrastive_head", "linear", "mlp"),
+)
+
+
+def _fits(contents: Contents) -> bool:
+    return any(which_resnet(network.trunk) for network in networks(contents))
+
+
+FORMAT = Format(
+    name="torchvision",
+    title="ResNet of unstated origin",
+    row="",
+    fits=_fits,
+    backbone=resnet_of,
+    names=under(""),
+    drops=(
+        *(Drop(f"{head}.*", "classifier or head") for head in HEADS),
+        Drop("queue", "queue of negative keys"),
+        Drop("queue_ptr", "place in the queue"),
+    ),
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+    licence=NOT_STATED,
+    trained_on=NOT_STATED,
+    source="pytorch/vision torchvision/models/resnet.py",
+    torchvision=True,
+    heads_beside=True,
+    notes=(
+        "the file does not state the input's normalisation; ImageNet's is taken, as torchvision's models have it",
+    ),
+)

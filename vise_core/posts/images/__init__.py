@@ -1,0 +1,1 @@
+"""Decoding untrusted images, and storing them as plain 8-bit RGB."""
