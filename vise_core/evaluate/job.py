@@ -20,12 +20,12 @@ from vise_core.specs.evaluation.results import GridPoint
 from vise_core.specs.tasks.catalogue import secondary_metrics, task_metric
 from vise_core.specs.tasks.metrics import Metric
 from vise_core.tasks import LabelledImages, Split
+from vise_core.training.state import State
 
 from .cache import FeaturesCache
 from .grid import Setting, diverged_point
 from .loading import Look, augmented_look, plain_look
 from .metrics import Scores, are_finite, measure
-from .state import State
 from .texts import Texts
 
 

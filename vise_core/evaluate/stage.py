@@ -27,14 +27,14 @@ from vise_core.tasks import open_task, require_usable, unreadable_images
 from vise_core.tasks.identity import evaluation_data, split_parts
 from vise_core.tasks.inventory import take_inventory
 from vise_core.tasks.usable import Problem
+from vise_core.training.precision import precision
+from vise_core.training.state import State
 
 from .cache import features_cache
-from .device import precision
 from .grid import mean_and_std, split_result
 from .job import Job, Outcome
 from .origin import weights_origin
 from .outputs import publish
-from .state import State
 from .texts import load_texts
 
 

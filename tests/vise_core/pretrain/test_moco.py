@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from vise_core.errors import BadInput
 from vise_core.models.backbones import Backbone
-from vise_core.pretrain.distributed import Group
 from vise_core.pretrain.moco import Moco, build_moco, contrast_logits
 from vise_core.pretrain.schedule import learning_rate
 from vise_core.specs.presets import PRESETS
 from vise_core.specs.pretrain import MocoSettings, PretrainSpec
+from vise_core.training.distributed import Group
 
 
 class Identity(nn.Module):

@@ -9,13 +9,13 @@ from vise_core.errors import BadInput, MissingInput
 from vise_core.formats.posts import ShardIndex
 from vise_core.models.checkpoint import load_backbone, load_card, load_heads
 from vise_core.posts.subsets import pretrain_rank
-from vise_core.pretrain.distributed import Group, process_group
 from vise_core.pretrain.labels import read_labels, unlabelled
 from vise_core.pretrain.stage import run
 from vise_core.pretrain.trainer import build_network, train
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute
 from vise_core.specs.pretrain import CosineDecay, MocoSettings, PretrainSpec
+from vise_core.training.distributed import Group, process_group
 
 SPEC = PretrainSpec(
     objective="moco-v2",
