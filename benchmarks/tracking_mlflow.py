@@ -37,6 +37,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy.engine import make_url
 
+from backend.local.processes import free_port
 from backend.settings import Settings
 from backend.store.database import connect, plain_url, session_factory
 from backend.store.metrics import points as metrics
@@ -46,7 +47,6 @@ from backend.store.runs.create import create_run
 from backend.store.runs.states.lease import claim_run
 from benchmarks.tracking_pages import fill_database, running, time_calls, wait_for
 from vise_client.client import ViseClient
-from vise_client.local.processes import free_port
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.metrics import MetricQuery
 from worker.context import Context

@@ -140,7 +140,7 @@ def _ask(image: ChosenImage, model: EngagementModel) -> EngagementView:
     key = (image.digest, str(model.run_id))
     if key not in held:
         with st.spinner("Asking the pretrained model …"):
-            found = client().engagement(image.data, run_id=model.run_id, top=TOLD)
+            found = client().predict_engagement(image.data, run_id=model.run_id, top=TOLD)
         if found.state != "succeeded":
             return found
         held[key] = found

@@ -211,7 +211,9 @@ def test_expected_engagement_beside_the_answers(material: Material, stack, page:
     page.locator("input[type=file]").set_input_files(material.files[1])
     panels(page, 2)
     expect(page.get_by_text("most probable comment clusters")).to_be_visible(timeout=60_000)
-    found = material.vise.engagement(material.files[1].read_bytes(), run_id=material.pretrained, top=8)
+    found = material.vise.predict_engagement(
+        material.files[1].read_bytes(), run_id=material.pretrained, top=8
+    )
     assert found.answer is not None
     assert found.answer.comments is not None
     first = found.answer.comments[0]

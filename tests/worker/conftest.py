@@ -18,7 +18,7 @@ from sqlalchemy import text
 from backend.api.app import create_app
 from backend.settings import Settings
 from backend.store.accounts import users
-from backend.store.database import Sessions, connect, migrate, session_factory
+from backend.store.database import Sessions, connect, session_factory
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Model
@@ -32,6 +32,7 @@ from vise_client.schemas.runs import RunView
 from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.models.heads import linear_head
+from vise_core.specs.stages import STAGES
 from vise_core.specs.tasks.catalogue import EMOTIONS
 
 if TYPE_CHECKING:
@@ -102,9 +103,11 @@ class Cluster:
 def cluster(
     database_url: str, broker_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Cluster]:
-    import stages  # noqa: F401 - registers the stage in this process too
+    import stages
 
-    migrate(database_url)
+    for stage in (stages.COUNT, stages.FIT):
+        monkeypatch.setitem(STAGES, stage.name, stage)
+
     engine = connect(database_url)
     environment = os.environ | {
         "VISE_DATABASE_URL": database_url,
@@ -118,7 +121,6 @@ def cluster(
         # The first answer loads torch: on a busy machine that takes longer than people would wait.
         "VISE_PREDICTION_TIMEOUT_SECONDS": "600",
         "VISE_TELEMETRY_SECONDS": "0.5",
-        "VISE_STAGE_MODULES": "stages",
         "PYTHONPATH": str(HERE),
     }
     made = Cluster(environment, session_factory(engine), tmp_path)

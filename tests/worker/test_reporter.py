@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from backend.settings import Settings
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.metrics.tables import MetricPoint
 from backend.store.registry.storage import Storage
 from backend.store.runs.create import create_run
@@ -22,7 +22,6 @@ from worker.reporter import StoreReporter
 @pytest.fixture
 def held(database_url: str, tmp_path):
     """(context, run id, token) of a run that this process holds."""
-    migrate(database_url)
     settings = Settings(database_url=database_url, broker_url="redis://", storage_url=f"file://{tmp_path}")
     engine = connect(database_url)
     here = Context(settings, session_factory(engine), Storage(settings.storage_url), "w")

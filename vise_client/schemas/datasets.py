@@ -47,9 +47,7 @@ class DatasetVersionView(Wire):
     """One content of a data set, as a survey found it."""
 
     number: int
-    sha256: str | None = Field(
-        description="Digest of the manifest of all files; null: surveyed before digests were kept."
-    )
+    sha256: str = Field(description="Digest of the manifest of all files.")
     files: int
     bytes: int
     created_at: datetime

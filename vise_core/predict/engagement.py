@@ -14,8 +14,9 @@ from torch import nn
 
 from vise_core.device import pick_device
 from vise_core.errors import BadCheckpoint
+from vise_core.formats.checkpoint import read_checkpoint_card
 from vise_core.models.backbones import Backbone
-from vise_core.models.checkpoint import load_backbone, load_card, load_heads
+from vise_core.models.checkpoint import load_backbone, load_heads
 from vise_core.models.classifier import require_finite
 from vise_core.models.folding import fold_batch_norm
 from vise_core.models.transforms import eval_transform
@@ -100,7 +101,7 @@ class EngagementPredictor:
         cls, checkpoint: Path, inspection: Path | None = None, *, compute: Compute | None = None
     ) -> EngagementPredictor:
         """From the artifacts ``checkpoint`` (folder) and ``inspection`` (JSON file). Raises BadCheckpoint."""
-        load_card(checkpoint)
+        read_checkpoint_card(checkpoint)
         found = None
         if inspection is not None:
             try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from .base import Compute, Record, Result, Spec
+from .estimate import Cost, InputFacts, Work
 from .posts.subset import SubsetSpec
+from .stage import POSTS, InputRole, Stage
 
 Words = Literal["words-1", "words-2"]
 
@@ -121,3 +124,53 @@ class ClusterResult(Result):
 
     def headline(self) -> dict[str, float]:
         return {"comment_clusters": self.comment_clusters, "reaction_clusters": self.reaction_clusters}
+
+
+def _work(spec: ClusterSpec, facts: InputFacts) -> Work | None:
+    if facts.items is None:
+        return None
+    clusters = tuple(
+        part and (part.kmeans.algorithm, part.kmeans.k) for part in (spec.comments, spec.reactions)
+    )
+    extractor = spec.comments and spec.comments.extractor.kind
+    return Work(facts.items, f"{facts.items:,} posts of the cluster subset", (*clusters, extractor))
+
+
+def _facts(artifact: str, spec: Mapping[str, Any], result: Mapping[str, Any]) -> InputFacts:
+    clusters = result.get("comment_clusters", 0) + result.get("reaction_clusters", 0)
+    return InputFacts(items=result.get("posts"), classes=clusters or None)
+
+
+STAGE = Stage(
+    name="cluster",
+    title="Cluster",
+    help="Fit the comment and reaction clusterers on the cluster subset.",
+    runner="vise_core.engagement.cluster:run",
+    spec=ClusterSpec,
+    result=ClusterResult,
+    queue="cpu",
+    inputs={
+        "posts": POSTS,
+        "text_encoder": InputRole(
+            help="For comments.extractor.kind sentence: a folder with a sentence encoder as transformers saves "
+            "it. Without: the packaged all-MiniLM-L6-v2.",
+            artifact="text_encoder",
+            required=False,
+        ),
+    },
+    outputs={
+        "clusterer": "Frozen comment features and centroids.",
+        "inspection": "Terms, sizes and examples.",
+    },
+    measures=True,
+    presets={
+        "Paper: 5000 comment and 128 reaction clusters": {},
+        "Sentence embeddings in place of TF-IDF": {"comments": {"extractor": {"kind": "sentence"}}},
+    },
+    cost=Cost(
+        work=_work,
+        used=lambda spec, posts: round(posts * spec.subset.cluster_fraction),
+        done=lambda result: result.get("posts"),
+    ),
+    facts=_facts,
+)

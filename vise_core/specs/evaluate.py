@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from .base import Compute, Record, Result, Spec
+from .estimate import (
+    FLOAT,
+    Cost,
+    DiskEstimate,
+    InputFacts,
+    MemoryEstimate,
+    Work,
+    memory_of,
+    places,
+    training_memory,
+)
+from .evaluation.presets import evaluation_presets
 from .evaluation.results import EvaluationData, Secondary, SplitResult, TextTower
 from .evaluation.setups import PretrainedWeights, Setup, Weights
 from .integrity import IntegrityReport
-from .tasks.catalogue import has_texts
+from .models.backbones import BACKBONES
+from .stage import LABELLED_IMAGES, Best, InputRole, Stage
+from .tasks.catalogue import has_texts, task_metric
 from .tasks.kinds import FolderTask, Task
 from .tasks.metrics import Metric
 from .tasks.splits import SplitSpec
@@ -196,3 +211,130 @@ class EvaluateResult(Result):
         for name, other in self.secondary.items():
             values |= {f"val_{name}": other.val_mean, f"test_{name}": other.test_mean}
         return {name: value for name, value in values.items() if value is not None}
+
+
+_TASK: TypeAdapter[Task] = TypeAdapter(Task)
+
+
+def _needed(spec: EvaluateSpec) -> tuple[str, ...]:
+    reads_checkpoint = spec.reads_images and isinstance(spec.weights, PretrainedWeights)
+    return ("checkpoint",) if reads_checkpoint else ()
+
+
+def _missing(spec: Mapping[str, Any]) -> dict[str, str]:
+    if spec["setup"] == "image":
+        return {}
+    reason = f"it reads texts (setup {spec['setup']}), and a predictor answers for an image alone"
+    return {"predictor": reason}
+
+
+def _leading(spec: Mapping[str, Any]) -> tuple[str, Best]:
+    return f"val_{task_metric(_TASK.validate_python(spec['task']))}", "max"
+
+
+def _per_split(result: Mapping[str, Any]) -> dict[str, list[float]]:
+    """A split's value of a metric is that of its chosen point; splits without one, as without test labels, are left out."""
+    values: dict[str, list[float]] = {}
+    for split in result.get("splits", ()):
+        point = split["chosen"]
+        for part in ("val", "test"):
+            for name, value in ({result["metric"]: point[part]} | point.get(f"{part}_secondary", {})).items():
+                if value is not None:
+                    values.setdefault(f"{part}_{name}", []).append(float(value))
+    return values
+
+
+def _backbone(spec: EvaluateSpec, facts: InputFacts) -> str | None:
+    """The backbone that is judged; None where it is not known, or no image is read."""
+    if not spec.reads_images:
+        return None
+    return facts.backbone if isinstance(spec.weights, PretrainedWeights) else spec.weights.backbone
+
+
+def _work(spec: EvaluateSpec, facts: InputFacts) -> Work | None:
+    backbone = _backbone(spec, facts)
+    if facts.items is None or (backbone is None and spec.reads_images):
+        return None
+    kind = (backbone, spec.setup, spec.protocol, spec.augment, spec.image_size, spec.compute.processes)
+    if spec.protocol == "linear" and not spec.augment:
+        return Work(facts.items, f"{facts.items:,} images, features computed once", kind)
+    # Linear: every split and point of the grid goes through the epochs together.
+    points = len(spec.base_lrs) * len(spec.weight_decays)
+    trainings = 1 if spec.protocol == "linear" else spec.splits.count * points
+    amount = facts.items * spec.epochs * trainings
+    times = f" × {trainings} trainings" if trainings > 1 else ""
+    return Work(amount, f"{facts.items:,} images × {spec.epochs} epochs{times}", kind)
+
+
+def _memory(spec: EvaluateSpec, facts: InputFacts) -> tuple[MemoryEstimate, ...]:
+    backbone = _backbone(spec, facts)
+    if backbone is None:
+        return ()
+    size = spec.image_size or BACKBONES[backbone].image_size
+    tuned = spec.protocol == "fine-tuned"
+    copies = (3 if spec.optimizer == "sgd" else 4) if tuned else 1
+    return tuple(
+        # Frozen, no map outlives its layer: fewer than training keeps.
+        memory_of(
+            where,
+            training_memory(backbone, size, spec.batch, half=half, copies=copies),
+            at_most=not tuned,
+        )
+        for where, half in places(spec.compute.device, spec.compute.amp)
+    )
+
+
+def _disk(spec: EvaluateSpec, facts: InputFacts) -> DiskEstimate | None:
+    backbone = _backbone(spec, facts)
+    if backbone is None:
+        return None
+    kept = FLOAT * BACKBONES[backbone].parameters
+    return DiskEstimate(kept=kept, working=2 * kept if spec.protocol == "fine-tuned" else 0)
+
+
+def _done(result: Mapping[str, Any]) -> int | None:
+    """Images of a past run's data set."""
+    splits = result.get("splits") or ()
+    return sum(splits[0]["sizes"]) if splits else None
+
+
+STAGE = Stage(
+    name="evaluate",
+    title="Evaluate",
+    help="Judge a backbone on a downstream task.",
+    runner="vise_core.evaluate.stage:run",
+    spec=EvaluateSpec,
+    result=EvaluateResult,
+    queue="gpu",
+    inputs={
+        "dataset": LABELLED_IMAGES,
+        "checkpoint": InputRole(
+            help="Made by pretrain; needed when weights.kind is pretrained.",
+            artifact="checkpoint",
+            required=False,
+        ),
+        "text_encoder": InputRole(
+            help="For setups that read texts: a folder with a sentence encoder as transformers saves it, such as "
+            "RoBERTa-base. Without: the packaged all-MiniLM-L6-v2.",
+            artifact="text_encoder",
+            required=False,
+        ),
+    },
+    outputs={
+        "result": "The full result.",
+        "predictions": "Scores of every test image.",
+        "predictor": "A classifier ready to answer; only of evaluations that read images alone.",
+    },
+    speed_only=("compute.loader_workers",),
+    names=("method", "task.name"),
+    replicates=("seed", "splits.seed"),
+    # Split i is the same however many there are, so their number makes no other experiment.
+    repeats=("splits.count",),
+    measures=True,
+    presets=evaluation_presets(),
+    cost=Cost(work=_work, done=_done, memory=_memory, disk=_disk),
+    needed=_needed,
+    missing=_missing,
+    leading=_leading,
+    per_split=_per_split,
+)

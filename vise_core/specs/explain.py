@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from .base import Compute, Record, Result, Spec
+from .estimate import Cost, InputFacts, Work
+from .stage import LABELLED_IMAGES, InputRole, Stage
 from .tasks.kinds import FolderTask, Task
 
 CAM_METHODS: dict[str, str] = {
@@ -104,3 +106,27 @@ class ExplainResult(Result):
 
     def headline(self) -> dict[str, float]:
         return {} if self.pointing is None else {"pointing": self.pointing}
+
+
+def _work(spec: ExplainSpec, _: InputFacts) -> Work:
+    steps = spec.faithfulness_steps if spec.faithfulness else 0
+    return Work(spec.limit, f"{spec.limit:,} images", (spec.method, steps))
+
+
+STAGE = Stage(
+    name="explain",
+    title="Explain",
+    help="Draw and score class activation maps.",
+    runner="vise_core.explain.stage:run",
+    spec=ExplainSpec,
+    result=ExplainResult,
+    queue="gpu",
+    inputs={
+        "predictor": InputRole(help="Made by evaluate.", artifact="predictor"),
+        "dataset": LABELLED_IMAGES,
+    },
+    outputs={"overlays": "PNG pictures.", "explanations": "What each picture shows."},
+    names=("task.name",),
+    presets={"CAM of the predicted class": {}},
+    cost=Cost(work=_work),
+)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from .base import Record, Result, Spec
+from .estimate import Cost, per_item
+from .stage import POSTS, InputRole, Stage
 
 
 class ExploreSpec(Spec):
@@ -60,3 +62,23 @@ class ExploreResult(Result):
         if self.agreement is not None:
             values["nmi"] = self.agreement.nmi
         return values
+
+
+STAGE = Stage(
+    name="explore",
+    title="Explore clusters",
+    help="Gather what each cluster is about, and how comment and reaction labels agree.",
+    runner="vise_core.engagement.explore.stage:run",
+    spec=ExploreSpec,
+    result=ExploreResult,
+    queue="cpu",
+    inputs={
+        "posts": POSTS,
+        "clusterer": InputRole(help="Made by cluster.", artifact="clusterer"),
+        "labels": InputRole(
+            help="Made by label; without, every post is labelled anew.", artifact="labels", required=False
+        ),
+    },
+    outputs={"explorer": "Clusters with terms, samples and a map; entropy and agreement of labels."},
+    cost=Cost(work=per_item("posts"), done=lambda result: result.get("posts")),
+)

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from .base import Record, Spec
-from .survey import DataKind
+from .stage import InputRole, Stage
+from .survey import DataKind, SurveyResult
 
 SCHEMES = ("https", "http")
 
@@ -49,3 +50,21 @@ class FetchSpec(Spec):
         if parts.username or parts.password:
             raise ValueError("an address must hold no user name or password")
         return value
+
+
+STAGE = Stage(
+    name="fetch",
+    title="Bring in data",
+    help="Unpack an uploaded archive, or download one, check every file, and look through it.",
+    runner="vise_core.data.fetch:run",
+    spec=FetchSpec,
+    result=SurveyResult,
+    queue="cpu",
+    inputs={
+        "archive": InputRole(
+            help="An uploaded zip or tar; none where a url is given.", artifact="upload", required=False
+        )
+    },
+    outputs={"data": "The files, unpacked.", "survey": "Counts, what cannot be read, thumbnails."},
+    needed=lambda spec: ("archive",) if spec.url is None else (),
+)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from .base import Result, Spec
+from .estimate import Cost, InputFacts, Work
 from .models.published import PublishedFormat
+from .stage import InputRole, Stage
 
 
 class ImportSpec(Spec):
@@ -68,3 +70,23 @@ class ImportResult(Result):
 
     def headline(self) -> dict[str, float]:
         return {"parameters": float(self.parameters)}
+
+
+STAGE = Stage(
+    name="import",
+    title="Import weights",
+    help="Take weights that somebody published into the system, every key accounted for.",
+    runner="vise_core.models.import_stage:run",
+    spec=ImportSpec,
+    result=ImportResult,
+    queue="cpu",
+    inputs={
+        "file": InputRole(
+            help="The published file, the folder it lies in, or a checkpoint folder of another system like this.",
+            artifact="weights",
+        )
+    },
+    outputs={"checkpoint": "The backbone with its source."},
+    cost=Cost(work=lambda spec, facts: Work(1, "one file")),
+    facts=lambda artifact, spec, result: InputFacts(backbone=result.get("backbone")),
+)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import Field
 
 from .base import Record, Result, Spec
-from .posts.sources import JsonlSource, PostSource
+from .estimate import Cost, InputFacts, Work
+from .posts.sources import JsonlSource, PostSource, SampleSource
+from .stage import InputRole, Stage
 
 
 class IngestSpec(Spec):
@@ -83,3 +88,47 @@ DROPPED = {
     "extra_members": "members of tar shards that are neither the image nor the JSON of a post",
 }
 """Reason → what ``IngestResult.dropped`` counts under it."""
+
+
+def _needed(spec: IngestSpec) -> tuple[str, ...]:
+    return () if isinstance(spec.source, SampleSource) else ("source",)
+
+
+def _work(spec: IngestSpec, facts: InputFacts) -> Work | None:
+    kind = (spec.source.kind, spec.max_image_side)
+    if isinstance(spec.source, SampleSource):
+        images = spec.source.posts + spec.source.evaluation_images
+        return Work(images, f"{images:,} images to generate", (*kind, spec.source.image_size))
+    return None if facts.items is None else Work(facts.items, f"{facts.items:,} posts", kind)
+
+
+def _facts(artifact: str, spec: Mapping[str, Any], result: Mapping[str, Any]) -> InputFacts:
+    if artifact == "evaluation_set":
+        return InputFacts(items=spec["source"].get("evaluation_images"))
+    return InputFacts(items=result.get("posts") or None)
+
+
+STAGE = Stage(
+    name="ingest",
+    title="Ingest",
+    help="Read posts, check each, write shards.",
+    runner="vise_core.posts.ingest:run",
+    spec=IngestSpec,
+    result=IngestResult,
+    queue="cpu",
+    inputs={
+        "source": InputRole(
+            help="Folder in the source's layout; none for sample data.", artifact="source", required=False
+        )
+    },
+    outputs={
+        "posts": "Tar shards of checked posts.",
+        "report": "What was refused or repaired, and why.",
+        "evaluation_set": "Sample data only: six-emotion images, with masks.",
+    },
+    makes_data=True,
+    presets={"Sample data (synthetic)": {"source": {"kind": "sample"}}},
+    cost=Cost(work=_work, done=lambda result: result.get("posts")),
+    needed=_needed,
+    facts=_facts,
+)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import Field
 
 from .base import Compute, Result, Spec
+from .estimate import Cost, per_item
+from .stage import EXCLUDE, POSTS, InputRole, Stage
 
 
 class LabelSpec(Spec):
@@ -31,3 +36,28 @@ class LabelResult(Result):
     def headline(self) -> dict[str, float]:
         excluded = {"excluded": self.excluded} if self.excluded or self.exclude_unmatched else {}
         return {"labelled": self.posts, "unlabelled": self.unlabelled, **excluded}
+
+
+def _labelled(result: Mapping[str, Any]) -> int:
+    """Posts that a past run went through, with a label or without."""
+    return sum(result.get(count, 0) for count in ("posts", "unlabelled", "held_for_clusters"))
+
+
+STAGE = Stage(
+    name="label",
+    title="Label",
+    help="Give each post of the pretrain subset its pseudo-labels.",
+    runner="vise_core.engagement.label:run",
+    spec=LabelSpec,
+    result=LabelResult,
+    queue="cpu",
+    inputs={
+        "posts": POSTS,
+        "clusterer": InputRole(help="Made by cluster.", artifact="clusterer"),
+        "exclude": EXCLUDE,
+    },
+    outputs={"labels": "One Parquet file a shard."},
+    speed_only=("compute.processes", "compute.loader_workers"),
+    presets={"Paper": {}, "Control: shuffled engagement": {"shuffle_engagement": True}},
+    cost=Cost(work=per_item("posts"), done=_labelled),
+)

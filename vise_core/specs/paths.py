@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -20,6 +20,25 @@ def with_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
             node = node[parent]
         node[leaf] = value
     return spec
+
+
+def value_at(spec: Any, path: str) -> Any:
+    """The value at a dotted path. Raises KeyError where the spec has none."""
+    for part in path.split("."):
+        if not isinstance(spec, Mapping):
+            raise KeyError(path)
+        spec = spec[part]
+    return spec
+
+
+def without(spec: Mapping[str, Any], paths: Collection[str]) -> dict[str, Any]:
+    """A copy of the spec without the fields at these dotted paths; a path that it does not have is skipped."""
+    kept = {name: value for name, value in spec.items() if name not in paths}
+    for name, value in kept.items():
+        below = [path.removeprefix(f"{name}.") for path in paths if path.startswith(f"{name}.")]
+        if below and isinstance(value, Mapping):
+            kept[name] = without(value, below)
+    return kept
 
 
 class Difference(NamedTuple):

@@ -7,7 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from .base import Compute, Record, Result, Spec
+from .estimate import Cost, Work
 from .explain import CamMethod
+from .stage import InputRole, Stage
+from .tasks.catalogue import TASKS
 from .tasks.kinds import FolderTask, Task
 
 MAX_COMPARED = 6
@@ -78,3 +81,29 @@ class QualitativeResult(Result):
 
 COMPARED = ("predictor", *(f"predictor_{number}" for number in range(2, MAX_COMPARED + 1)))
 """Roles of the predictors of one comparison, in the order of the figure's columns."""
+
+
+STAGE = Stage(
+    name="qualitative",
+    title="Compare predictions",
+    help="Show what several predictors say of the same images, and where they look (Figs. 7, 8).",
+    runner="vise_core.report.qualitative_stage:run",
+    spec=QualitativeSpec,
+    result=QualitativeResult,
+    queue="gpu",
+    inputs={
+        "dataset": InputRole(help="Folder of labelled images.", artifact="evaluation_set", also=tuple(TASKS)),
+        **{
+            role: InputRole(
+                help=f"Column {number} of the figure.", artifact="predictor", required=number <= 2
+            )
+            for number, role in enumerate(COMPARED, 1)
+        },
+    },
+    outputs={
+        "comparison": "Pictures, overlays and what each predictor says.",
+        "figure": "The same drawn as the paper does: PNG, SVG and PDF.",
+    },
+    names=("task.name",),
+    cost=Cost(work=lambda spec, facts: Work(spec.limit, f"{spec.limit:,} images", (spec.method,))),
+)

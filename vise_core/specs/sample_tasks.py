@@ -7,6 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from .base import Result, Spec
+from .estimate import Cost, InputFacts, Work
+from .stage import Stage
+from .tasks.catalogue import TASKS
 
 TaskKind = Literal["unbiased_emotion", "politics", "hateful_memes", "cub", "imagenet"]
 
@@ -28,3 +31,23 @@ class SampleTasksResult(Result):
 
     def headline(self) -> dict[str, float]:
         return {"images": self.images}
+
+
+def _work(spec: SampleTasksSpec, _: InputFacts) -> Work:
+    images = spec.images * len(spec.kinds)
+    return Work(images, f"{images:,} images to generate", (spec.image_size,))
+
+
+STAGE = Stage(
+    name="sample_tasks",
+    title="Sample tasks",
+    help="Write synthetic stand-ins for the paper's downstream tasks, in their published layouts.",
+    runner="vise_core.tasks.sample:run",
+    spec=SampleTasksSpec,
+    result=SampleTasksResult,
+    queue="cpu",
+    outputs={kind: f"{entry.title}: {entry.layout}." for kind, entry in TASKS.items()},
+    makes_data=True,
+    cost=Cost(work=_work),
+    facts=lambda artifact, spec, result: InputFacts(items=spec["images"]),
+)

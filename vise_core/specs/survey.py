@@ -7,7 +7,10 @@ from typing import Any, Literal, Self
 from pydantic import Field
 
 from .base import Provenance, Result, Spec
+from .estimate import Cost, per_item
 from .posts.sources import PostSource
+from .stage import InputRole, Stage
+from .tasks.catalogue import TASKS
 from .tasks.kinds import Task
 
 DataKind = Literal["images", "posts", "weights"]
@@ -86,3 +89,23 @@ class SurveyResult(Result):
     def headline(self) -> dict[str, float]:
         refused = float(sum(self.refused.values()))
         return {"images": float(self.images), "classes": float(len(self.classes)), "refused": refused}
+
+
+STAGE = Stage(
+    name="survey",
+    title="Look through data",
+    help="Count a data set, tell what cannot be read and how even its labels are, make thumbnails.",
+    runner="vise_core.data.survey:run",
+    spec=SurveySpec,
+    result=SurveyResult,
+    queue="cpu",
+    inputs={
+        "dataset": InputRole(
+            help="Labelled images, posts, or shards made by ingest.",
+            artifact="evaluation_set",
+            also=(*TASKS, "posts", "data"),
+        )
+    },
+    outputs={"survey": "Counts, what cannot be read, thumbnails."},
+    cost=Cost(work=per_item("images or posts"), done=lambda result: result.get("images")),
+)

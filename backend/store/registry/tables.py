@@ -54,9 +54,7 @@ class DatasetVersion(Base):
     id: Mapped[UUID] = primary_key()
     dataset_id: Mapped[UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
     number: Mapped[int]
-    sha256: Mapped[str | None] = mapped_column(
-        comment="digest of the manifest; null: from before it was kept"
-    )
+    sha256: Mapped[str] = mapped_column(comment="digest of the manifest")
     files: Mapped[int]
     size: Mapped[int] = mapped_column(BigInteger, comment="bytes of all files")
     found: Mapped[dict[str, Any] | None] = mapped_column(

@@ -13,6 +13,7 @@ from backend.store.errors import Invalid, invalid_from
 from backend.store.runs.tables import Run, RunEvent
 from vise_client.schemas.launch import RecipeCreate, RunClone, RunCreate, SweepCreate
 from vise_client.schemas.run_states import RunState
+from vise_core.specs.paths import value_at
 from vise_core.specs.recipes.inputs import InputRef
 from vise_core.specs.recipes.recipe import RecipeSpec, given_artifacts, possible_steps
 from vise_core.specs.recipes.registry import RECIPES
@@ -93,7 +94,7 @@ def create_sweep(db: Session, request: SweepCreate, user: UUID | None) -> Run:
     children = []
     for position, point in enumerate(sweep.points()):
         child = _stage_run(db, sweep.stage, point.spec, point.inputs, ("spec.base", "spec.inputs"), user)
-        varied = [f"{path.split('.')[-1]} {_at(child.spec, path)}" for path in sweep.grid]
+        varied = [f"{path.split('.')[-1]} {value_at(child.spec, path)}" for path in sweep.grid]
         child.name = child.step = ", ".join([*point.cases, *varied])
         child.parent_id, child.position = parent.id, position
         parent.synthetic = parent.synthetic or child.synthetic
@@ -176,11 +177,3 @@ def _parent(
 
 def _dump(inputs: Mapping[str, InputRef]) -> dict[str, Any]:
     return {role: ref.model_dump(mode="json", exclude_none=True) for role, ref in inputs.items()}
-
-
-def _at(spec: dict[str, Any], path: str) -> Any:
-    """Return the value at a dotted path; None where the path leaves the spec."""
-    node: Any = spec
-    for part in path.split("."):
-        node = node[part] if isinstance(node, dict) else None
-    return node

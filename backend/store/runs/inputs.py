@@ -13,33 +13,15 @@ from backend.store.registry.tables import Artifact, Dataset, Upload
 from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.base import Spec
-from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.fetch import FetchSpec
-from vise_core.specs.ingest import IngestSpec
-from vise_core.specs.pretrain import PretrainSpec
 from vise_core.specs.recipes.inputs import InputRef, the_artifact
 from vise_core.specs.stages import STAGES
-
-
-def needed_inputs(stage: str, spec: Spec) -> set[str]:
-    """Return the roles of the inputs that a run with this spec requires."""
-    needed = {role for role, entry in STAGES[stage].inputs.items() if entry.required}
-    if isinstance(spec, EvaluateSpec) and spec.reads_images and spec.weights.kind == "pretrained":
-        needed.add("checkpoint")
-    if isinstance(spec, PretrainSpec) and spec.objective == "vise":
-        needed.add("labels")
-    if isinstance(spec, IngestSpec) and spec.source.kind != "sample":
-        needed.add("source")
-    if isinstance(spec, FetchSpec) and spec.url is None:
-        needed.add("archive")
-    return needed
 
 
 def read_inputs(
     db: Session, stage: str, spec: Spec, inputs: Mapping[str, InputRef], field: str
 ) -> tuple[list[UUID], bool]:
     """Return (ids of the runs that the inputs come from, whether any input is synthetic). Raises Invalid."""
-    for role in sorted(needed_inputs(stage, spec) - inputs.keys()):
+    for role in sorted(STAGES[stage].needed_inputs(spec) - inputs.keys()):
         raise Invalid(f"{field}.{role}", f"is required: {STAGES[stage].inputs[role].help}")
     depends_on: dict[UUID, None] = {}
     synthetic = False
@@ -115,17 +97,15 @@ def check_input(db: Session, stage: str, role: str, ref: InputRef, field: str) -
     source = db.get(Run, ref.run) if ref.run is not None else None
     if source is None or source.kind != "stage":
         raise Invalid(f"{field}.{role}.run", f"there is no run of a stage with the id {ref.run or ref.step}")
-    if ref.artifact not in STAGES[source.stage or ""].outputs:
-        outputs = ", ".join(STAGES[source.stage or ""].outputs)
+    maker = STAGES[source.stage or ""]
+    if ref.artifact not in maker.outputs:
+        outputs = ", ".join(maker.outputs)
         raise Invalid(f"{field}.{role}.artifact", f"{source.stage} makes {outputs}, not {ref.artifact}")
     if not roles[role].takes(ref.artifact or ""):
         raise Invalid(f"{field}.{role}.artifact", f"takes {roles[role].artifact}, not {ref.artifact}")
-    if ref.artifact == "predictor" and source.spec.get("setup", "image") != "image":
-        raise Invalid(
-            f"{field}.{role}.artifact",
-            f"{source.name!r} makes no predictor: it reads texts (setup {source.spec['setup']}), and a predictor "
-            "answers for an image alone",
-        )
+    reason = maker.missing(source.spec).get(ref.artifact or "")
+    if reason is not None:
+        raise Invalid(f"{field}.{role}.artifact", f"{source.name!r} makes no {ref.artifact}: {reason}")
     if source.state in (RunState.failed.value, RunState.cancelled.value):
         raise Invalid(f"{field}.{role}.run", f"the run {source.name!r} has ended as {source.state}")
     return source

@@ -65,8 +65,8 @@ class Run(Base):
     archived: Mapped[bool] = mapped_column(server_default=text("false"))
     group_key: Mapped[str | None] = mapped_column(comment="digest of all but seed and splits")
     replicate: Mapped[str | None] = mapped_column(comment="digest of seed and splits")
-    asked: Mapped[int] = mapped_column(
-        server_default=text("1"), comment="replicates of its group that were asked for together with it"
+    requested: Mapped[int] = mapped_column(
+        server_default=text("1"), comment="replicates of the group that were requested together"
     )
 
     __table_args__ = (
@@ -90,7 +90,7 @@ class Run(Base):
         Index("ix_runs_state_id", "state", "id"),
         Index("ix_runs_stage_id", text("coalesce(stage, '')"), "id"),
         # Holds all that gathering groups reads of a run, so that the wide rows are left alone.
-        Index("ix_runs_group", "group_key", "replicate", "state", "id", "asked", "archived"),
+        Index("ix_runs_group", "group_key", "replicate", "state", "id", "requested", "archived"),
     )
 
 

@@ -141,11 +141,11 @@ def work(db: Session, prediction_id: UUID) -> Work | None:
         .where(
             Prediction.id == prediction_id,
             Prediction.state == "queued",
-            Prediction.taken_at.is_(None),
+            Prediction.claimed_at.is_(None),
             Model.id == Prediction.model_id,
             Artifact.id == Model.artifact_id,
         )
-        .values(taken_at=func.now())
+        .values(claimed_at=func.now())
         .returning(
             Prediction.upload,
             Prediction.options,
@@ -296,7 +296,7 @@ def announce_again(db: Session) -> int:
         select(Prediction.id)
         .where(
             Prediction.state == "queued",
-            Prediction.taken_at.is_(None),
+            Prediction.claimed_at.is_(None),
             Prediction.created_at < func.now() - UNHEARD,
             ~exists().where(Outbox.argument == Prediction.id),
         )

@@ -56,7 +56,9 @@ class Prediction(Base):
     error: Mapped[str | None]
     milliseconds: Mapped[float | None] = mapped_column(Double)
     created_at: Mapped[datetime] = insert_time()
-    taken_at: Mapped[datetime | None] = mapped_column(comment="when a worker took it up, which happens once")
+    claimed_at: Mapped[datetime | None] = mapped_column(
+        comment="when a worker claimed it, which happens once"
+    )
 
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'succeeded', 'failed')", name="state"),

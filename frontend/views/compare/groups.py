@@ -10,10 +10,13 @@ import streamlit as st
 from frontend.charts.comparison import is_number
 from frontend.formatting import value_text
 from vise_client.schemas.comparison import Comparison
-from vise_core.specs.difference import REPLICATES
+from vise_core.specs.stages import STAGES
 
 AS_COLUMNS = 6
 """Up to so many runs stand beside each other, as columns; more are rows."""
+
+REPLICATES = {path for stage in STAGES.values() for path in (*stage.replicates, *stage.repeats)}
+"""Fields in which repetitions of one experiment differ."""
 
 ALONE, REPEATED = "Each run by itself", "Repetitions: all but seed and splits"
 
@@ -38,7 +41,7 @@ def group_names(found: Comparison, by: str) -> list[str]:
         return names(found)
     columns = differing(found)
     if by == REPEATED:
-        paths = [path for path in columns if path.split(".")[0] not in REPLICATES]
+        paths = [path for path in columns if path not in REPLICATES]
     else:
         paths = [by] if by in columns else []
     named = [

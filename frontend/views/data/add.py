@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import streamlit as st
 
 from frontend.session import client, is_admin
 from frontend.views.data.summary import KINDS
 from vise_client.schemas.datasets import DatasetCreate, DatasetFromUrl, DatasetView
+
+if TYPE_CHECKING:
+    from vise_core.specs.survey import DataKind
 
 # The pages' server holds an upload in memory on its way; larger ones go to the API.
 UPLOAD_MIB = 1024
@@ -57,7 +62,7 @@ def add_data_set() -> None:
     else:
         with st.spinner("Sending the archive …"):
             made = client().upload_dataset(
-                name.strip(), upload.name, upload, kind=kind, description=description
+                name.strip(), upload.name, upload, kind=cast("DataKind", kind), description=description
             )
         _opened(made)
 

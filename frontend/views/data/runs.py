@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import streamlit as st
@@ -22,7 +23,7 @@ def data_runs(one: DatasetView) -> None:
     """One page of them, newest first; of one version where the address names one."""
     st.subheader("Runs that read it", anchor=False)
     version = st.query_params.get("version", "")
-    query = {"cursor": st.query_params.get("cursor"), "limit": PAGE}
+    query: dict[str, Any] = {"cursor": st.query_params.get("cursor"), "limit": PAGE}
     if version == "unknown":
         query["unknown"] = True
     elif version.isdecimal():

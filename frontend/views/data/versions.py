@@ -82,7 +82,7 @@ def _version(version: DatasetVersionView) -> None:
     with st.container(border=True, key=f"version-{version.number}"):
         marks = f" :gray-badge[same content as version {version.same_as}]" if version.same_as else ""
         st.markdown(f"**Version {version.number}** {version_counts(version)}{marks}")
-        digest = f"SHA-256 {version.sha256[:16]}…" if version.sha256 else "digest unknown until a rescan"
+        digest = f"SHA-256 {version.sha256[:16]}…"
         found = f"found {version.created_at:%Y-%m-%d %H:%M} UTC"
         if version.checked_at != version.created_at:
             found += f", last seen unchanged {version.checked_at:%Y-%m-%d %H:%M} UTC"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -30,7 +31,7 @@ class Step:
     query: dict[str, str] | None = None
 
 
-def newest(limit: int = 1, **query: object) -> list[RunSummary]:
+def newest(limit: int = 1, **query: Any) -> list[RunSummary]:
     return client().runs(all=True, limit=limit, **query).items
 
 

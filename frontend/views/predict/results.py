@@ -17,7 +17,7 @@ from frontend.formatting import headline, plain
 from frontend.session import client, show_errors
 from frontend.style import synthetic_badge
 from vise_client.schemas.models import ModelView
-from vise_client.schemas.predictions import PredictionView
+from vise_client.schemas.predictions import FeedbackCreate, PredictionView
 from vise_core.specs.explain import CAM_METHODS, CLASS_FREE_METHODS, ColourMap
 
 from .requests import Shown, forget_answer, picture_of
@@ -145,7 +145,7 @@ def _feedback(answer: PredictionView, truth: str | None) -> None:
         st.markdown(f":material/label: labelled **{plain(answer.feedback)}**; the picture is kept")
         if st.button("Take the label back", key=f"back-{answer.id}", icon=":material/undo:"):
             with show_errors():
-                forget_answer(answer.id, client().take_feedback_back(answer.id))
+                forget_answer(answer.id, client().remove_feedback(answer.id))
                 st.rerun()
         return
     if answer.pictured_until is None:
@@ -168,7 +168,7 @@ def _feedback(answer: PredictionView, truth: str | None) -> None:
             given = st.form_submit_button("Keep with this label", type="primary")
         if given and label:
             with show_errors():
-                forget_answer(answer.id, client().give_feedback(answer.id, label))
+                forget_answer(answer.id, client().give_feedback(answer.id, FeedbackCreate(label=label)))
                 st.rerun()
 
 

@@ -33,7 +33,7 @@ def run_log(run: RunView) -> None:
             follow = st.toggle("Follow", True, key="follow", bind="query-params")
         st.download_button(
             "Whole log",
-            partial(client().whole_log, run.id),
+            partial(client().download_log, run.id),
             file_name=f"{run.id}.log",
             mime="text/plain",
             icon=":material/download:",

@@ -19,6 +19,7 @@ from frontend.views.run.result import run_result
 from frontend.views.run.spec import run_spec
 from vise_client.errors import ClientError
 from vise_client.schemas.runs import RunView
+from vise_core.specs.stages import STAGES
 
 Part = Callable[[RunView], None]
 
@@ -33,9 +34,6 @@ OF_A_STAGE: dict[str, Part] = {
     "History": run_history,
 }
 OF_A_PARENT = {name: OF_A_STAGE[name] for name in ("Spec", "Lineage", "History")}
-
-WITHOUT_CURVES = ("ingest", "fetch", "survey", "label", "import", "integrity")
-"""Stages that report no number while they run."""
 
 UNTOLD = ("Run", "One run, in every detail.")
 """Title and purpose where there is no run to name the page after."""
@@ -67,7 +65,9 @@ def first_tab(run: RunView, parts: Iterable[str]) -> str:
         return first
     if run.result is not None:
         return "Result"
-    return "Log" if run.state.final or run.stage in WITHOUT_CURVES else first
+    stage = STAGES.get(run.stage or "")
+    has_curves = stage is not None and stage.measures
+    return first if has_curves and not run.state.final else "Log"
 
 
 def page() -> None:

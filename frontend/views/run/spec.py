@@ -10,7 +10,6 @@ import yaml
 from frontend.formatting import plain, value_text
 from frontend.views.run.datasets import data_link
 from vise_client.schemas.runs import RunView
-from vise_core.specs.difference import nearest_preset, preset_specs
 from vise_core.specs.paths import difference
 from vise_core.specs.stages import STAGES
 
@@ -40,8 +39,8 @@ def run_spec(run: RunView) -> None:
 
 
 def _difference(stage: str, spec: dict[str, Any]) -> None:
-    specs = preset_specs(stage)
-    nearest = nearest_preset(stage, spec)
+    specs = STAGES[stage].preset_specs()
+    nearest = STAGES[stage].nearest_preset(spec)
     base = (
         st.selectbox(
             "Compare with",

@@ -126,7 +126,7 @@ def fetch(
 ) -> tuple[list[dict[str, Any]], int, str | None]:
     """(rows, how many there are in all, cursor of the next page)."""
     extra = [c for c in columns if "." in c]
-    asked = {
+    asked: dict[str, Any] = {
         "query": look.query,
         "sort": look.sort,
         "column": extra,
@@ -135,7 +135,7 @@ def fetch(
         "count": True,
     }
     if not look.grouped:
-        page = client().runs(**asked, all=look.nested or None)
+        page = client().runs(**asked, all=look.nested)
         return [run_data(run, columns) for run in page.items], page.total or 0, page.next_cursor
     found = client().run_groups(**asked)
     rows = []

@@ -113,8 +113,8 @@ def run_data(run: RunSummary, columns: Sequence[str], *, member: bool = False) -
 
 def group_data(group: RunGroup, columns: Sequence[str], *, open: bool) -> dict[str, Any]:
     """A group as a row: mean ± sample std (n), and what is missing from it."""
-    done = group.succeeded >= group.asked
-    all_of = f"all {group.asked} seeds and splits" if group.asked > 1 else ""
+    done = group.succeeded >= group.requested
+    all_of = f"all {group.requested} seeds and splits" if group.requested > 1 else ""
     sentence = group.warning or all_of
     if group.repeats:
         sentence = f"{sentence}; " if sentence else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, time
+from typing import Any
 
 import streamlit as st
 
@@ -113,14 +114,14 @@ def _user(one: UserView) -> None:
 def audit() -> None:
     """Who changed what, newest first."""
     who, what, kind, since = st.columns(4)
-    query = {
+    query: dict[str, Any] = {
         "who": who.text_input("Who", key="audit.who", placeholder="part of the address", live=True),
         "search": what.text_input("What", key="audit.search", placeholder="name or id", live=True),
         "kind": kind.selectbox("Kind", [None, *AUDITED], format_func=lambda k: k or "any", key="audit.kind"),
     }
     day = since.date_input("Since", None, key="audit.since")
     if day is not None:
-        query["since"] = datetime.combine(day, time(), UTC).isoformat()
+        query["since"] = datetime.combine(day, time(), UTC)
     page = client().audit(**query, cursor=st.query_params.get("cursor"), limit=PAGE)
     if not page.items:
         st.info("Nothing was changed that matches.")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.runs.create import create_run
 from backend.store.runs.states.lease import claim_run
 from vise_client.schemas.launch import RunCreate
@@ -11,7 +11,6 @@ from vise_client.schemas.launch import RunCreate
 @pytest.fixture
 def held(database_url: str):
     """(sessions, run id, token) of a run that a worker holds."""
-    migrate(database_url)
     engine = connect(database_url)
     sessions = session_factory(engine)
     spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}

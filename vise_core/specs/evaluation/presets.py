@@ -40,7 +40,7 @@ def evaluation(kind: str, protocol: str, backbone: str, setup: Setup = "image") 
     }
 
 
-def _evaluations() -> dict[str, dict[str, Any]]:
+def evaluation_presets() -> dict[str, dict[str, Any]]:
     """Every task × setup × protocol × backbone; the first backbone of a task, ResNet-50 where it has one, goes unnamed."""
     presets = {}
     for kind, task in TASKS.items():

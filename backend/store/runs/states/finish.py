@@ -49,7 +49,7 @@ def finish_run(
         raise StaleToken.of(run_id, token)
     if state is RunState.succeeded:
         dataset_versions.note_end(db, run, result)
-        summaries.set_final(db, run_id, headline or {}, result)
+        summaries.set_final(db, run, headline or {}, result or {})
 
 
 def release_run(db: Session, run_id: UUID, token: int, detail: str) -> None:

@@ -1,0 +1,80 @@
+"""A recipe's best evaluation becomes the default model, where the best can be told."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.store.database import connect, session_factory
+from backend.store.errors import Invalid
+from backend.store.registry.models import register_best
+from backend.store.registry.tables import Artifact, Model
+from backend.store.runs.tables import Run
+from tests.backend.run_rows import add_run
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "vise_core" / "report"))
+from results import evaluation
+
+STEP = {
+    "stage": "evaluate",
+    "spec": {"weights": {"kind": "random"}},
+    "inputs": {"dataset": {"given": "images"}},
+}
+RECIPE = {
+    "title": "two",
+    "given": {"images": {"help": "pictures", "artifact": "evaluation_set"}},
+    "steps": {"one": STEP, "two": STEP},
+    "register_best": {"among": ["one", "two"], "name": "best"},
+}
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Session]:
+    engine = connect(database_url)
+    with session_factory(engine)() as session:
+        yield session
+    engine.dispose()
+
+
+def child(step: str, **facts: object) -> Run:
+    result = evaluation(step, [50.0, 52.0], **facts).model_dump(mode="json")
+    return Run(kind="stage", stage="evaluate", name=step, step=step, result=result)
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"data": "others"}, r"'two' was measured on other images \(100 each\) than 'one'"),
+        (
+            {"draw": "seed 1"},
+            "'two' has other splits than 'one': splits 0 and 1: train, val and test images differ",
+        ),
+        ({"metric": "roc_auc"}, "'two' has the metric roc_auc, and 'one' accuracy"),
+    ],
+)
+def test_no_model_is_the_best_of_what_cannot_be_compared(
+    db: Session, facts: dict[str, object], why: str
+) -> None:
+    parent = Run(kind="recipe", name="two", spec=RECIPE)
+    with pytest.raises(Invalid, match=f"the best cannot be told: {why}"):
+        register_best(db, parent, [child("one"), child("two", **facts)])
+
+
+def test_of_what_can_be_compared_the_highest_on_val_is_registered(db: Session) -> None:
+    children = []
+    for step, values in (("one", [50.0, 52.0]), ("two", [60.0, 62.0])):
+        run = add_run(db, name=step, step=step)
+        run.result = evaluation(step, values).model_dump(mode="json")
+        db.add(
+            Artifact(
+                run_id=run.id, name="predictor", sha256="0" * 64, size=1, files=1, folder=True, manifest=[]
+            )
+        )
+        children.append(run)
+    db.flush()
+    register_best(db, Run(kind="recipe", name="two", spec=RECIPE), children)
+    (model,) = db.scalars(select(Model))
+    assert (model.run_id, model.name, model.default) == (children[1].id, "best", True)
