@@ -70,5 +70,7 @@ def _missing(name: str, extra: str) -> Any:
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     anything = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-    app.command(name, help=f"Not installed: needs the extra '{extra}' of vise-studio.", context_settings=anything)(missing)
+    app.command(
+        name, help=f"Not installed: needs the extra '{extra}' of vise-studio.", context_settings=anything
+    )(missing)
     return typer.main.get_command(app)
