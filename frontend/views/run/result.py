@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from frontend.charts.curves import grid_figure
+from frontend.charts.grid import grid_figure
 from frontend.components.layout import empty
 from frontend.session import can_edit, client, show_errors
 from frontend.views.run.ingest import run_ingest
