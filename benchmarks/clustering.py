@@ -131,12 +131,12 @@ def fit_ours(rows: sparse.csr_matrix, clusters: int, seed: int) -> list[Moment]:
     moments: list[Moment] = []
     clock = Clock()
 
-    def each(iteration: int, inertia: float) -> bool:
+    def on_pass(iteration: int, inertia: float) -> bool:
         moments.append(Moment(*clock.read(), inertia))
         _print(f"ours, pass {iteration}", moments[-1])
         return iteration > 1 and inertia > (1 - LEAST_GAIN) * moments[-2].inertia
 
-    fit_sparse(rows, clusters, seed, max_iter=MOST_PASSES, tol=0, each=each)
+    fit_sparse(rows, clusters, seed, max_iter=MOST_PASSES, tol=0, on_pass=on_pass)
     return moments
 
 

@@ -35,11 +35,11 @@ from vise_core.formats.post import Post, PostRecord
 from vise_core.formats.posts import ShardIndex, ShardWriter, write_index
 from vise_core.models.backbones import build_backbone
 from vise_core.pretrain import trainer
-from vise_core.pretrain.distributed import Group
 from vise_core.pretrain.labels import LabelTable
 from vise_core.pretrain.objective import hard_cross_entropy, soft_cross_entropy
 from vise_core.reporter import LocalReporter
 from vise_core.specs.pretrain import PretrainSpec
+from vise_core.training.distributed import Group
 
 from .rows import Row, verdict
 from .training import draw, synthetic_labels

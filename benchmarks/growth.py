@@ -170,7 +170,8 @@ def label_posts(posts: int, _: int) -> list[Measured]:
     from vise_core.formats.posts import ShardWriter, write_index
     from vise_core.posts.images.decode import encode_jpeg
     from vise_core.reporter import LocalReporter
-    from vise_core.specs.engagement import ClusterSpec, LabelSpec
+    from vise_core.specs.cluster import ClusterSpec
+    from vise_core.specs.label import LabelSpec
     from vise_core.stage import run_stage
 
     with tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary:

@@ -42,7 +42,8 @@ from vise_core.formats.post import Post, PostRecord
 from vise_core.formats.posts import ShardEntry, ShardWriter, shard_name, write_index
 from vise_core.posts.images.decode import encode_jpeg
 from vise_core.reporter import LocalReporter
-from vise_core.specs.engagement import ClusterSpec, LabelSpec
+from vise_core.specs.cluster import ClusterSpec
+from vise_core.specs.label import LabelSpec
 from vise_core.stage import run_stage
 
 from .memory import RSS_UNIT, own_peak_bytes

@@ -36,12 +36,12 @@ from vise_core.evaluate.grid import choose_point, learning_rate, settings
 from vise_core.evaluate.job import Job, Outcome
 from vise_core.evaluate.linear.linear import evaluate_linear
 from vise_core.evaluate.loading import epoch_batches
-from vise_core.evaluate.state import State
 from vise_core.reporter import LocalReporter
 from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.tasks import SplitSpec
+from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.tasks import LabelledImages
 from vise_core.tasks.splits import random_splits
+from vise_core.training.state import State
 
 from .rows import Row, verdict
 

@@ -48,11 +48,12 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
+from backend.local.up import prediction_threads
 from backend.store.database import connect, session_factory
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
-from backend.store.tables import Artifact, Model, Run
-from vise_client.local.up import prediction_threads
+from backend.store.registry.tables import Artifact, Model
+from backend.store.runs.tables import Run
 from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.models.folding import fold_batch_norm

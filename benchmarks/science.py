@@ -18,7 +18,7 @@ from pathlib import Path
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Result
 from vise_core.specs.evaluate import EvaluateResult
-from vise_core.specs.recipe_registry import RECIPES
+from vise_core.specs.recipes.registry import RECIPES
 from vise_core.specs.stages import validate_spec
 from vise_core.stage import run_stage
 

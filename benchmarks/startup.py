@@ -22,7 +22,7 @@ from pathlib import Path
 
 import httpx
 
-from vise_client.local.processes import free_port
+from backend.local.processes import free_port
 
 from .rows import Row, verdict
 

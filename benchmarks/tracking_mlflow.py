@@ -37,15 +37,16 @@ from uuid import UUID
 import psycopg
 from sqlalchemy.engine import make_url
 
+from backend.local.processes import free_port
 from backend.settings import Settings
 from backend.store.database import connect, plain_url, session_factory
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
 from backend.store.registry.storage import Storage
-from backend.store.runs import runs, states
+from backend.store.runs.create import create_run
+from backend.store.runs.states.lease import claim_run
 from benchmarks.tracking_pages import fill_database, running, time_calls, wait_for
 from vise_client.client import ViseClient
-from vise_client.local.processes import free_port
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.metrics import MetricQuery
 from worker.context import Context
@@ -238,9 +239,9 @@ def held_run(servers: dict[str, str]) -> Iterator[tuple[Context, UUID, int]]:
     engine = connect(settings.database_url)
     here = Context(settings, session_factory(engine), Storage(settings.storage_url), "benchmark")
     with here.sessions.begin() as db:
-        run_id = runs.create_run(db, RunCreate(stage="ingest", spec=SPEC), None).id
+        run_id = create_run(db, RunCreate(stage="ingest", spec=SPEC), None).id
     with here.sessions.begin() as db:
-        claim = states.claim(db, run_id, here.name, 3600)
+        claim = claim_run(db, run_id, here.name, 3600)
     assert claim is not None
     yield here, run_id, claim.token
     engine.dispose()

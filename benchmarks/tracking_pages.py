@@ -28,14 +28,14 @@ import httpx
 import psycopg
 from playwright.sync_api import Page
 
+from backend.local.processes import free_port
+from backend.local.servers import start_postgres, start_valkey
 from backend.store.accounts import users
 from backend.store.database import connect, migrate, plain_url, session_factory
 from backend.store.metrics import chunks
 from backend.store.runs.identity import identity, leaves
 from docs.screenshots import SIZE, WAITING, signed_in
 from vise_client.client import ViseClient
-from vise_client.local.processes import free_port
-from vise_client.local.servers import start_postgres, start_valkey
 from vise_client.schemas.accounts import Role
 from vise_core.specs.stages import validate_spec
 
@@ -78,7 +78,7 @@ def fill_database(url: str, runs: int, points: int) -> dict[str, list[UUID]]:
 RUN_COLUMNS = (
     "id, kind, stage, name, state, reason, parent_id, step, position, tags, synthetic, queue, spec, headline, result, "
     "error, attempt, worker, heartbeat_at, lease_until, created_at, queued_at, started_at, finished_at, starred, "
-    "archived, group_key, replicate, asked"
+    "archived, group_key, replicate, requested"
 )
 
 

@@ -40,11 +40,11 @@ from vise_core.models.transforms import train_transform
 from vise_core.posts.images.decode import encode_jpeg
 from vise_core.pretrain import trainer
 from vise_core.pretrain.data import BatchPlan, PostImages, Samples, image_loader
-from vise_core.pretrain.distributed import Group
 from vise_core.pretrain.labels import LabelTable
 from vise_core.pretrain.objective import hard_cross_entropy, soft_cross_entropy
 from vise_core.reporter import LocalReporter
 from vise_core.specs.pretrain import PretrainSpec
+from vise_core.training.distributed import Group
 
 from .rows import Row, verdict
 

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 from frontend.settings import COOKIE, api_url, secure_cookies
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError
+from vise_client.schemas.accounts import Login, LoginCode
 
 FOLDER = Path(__file__).parent
 
@@ -29,7 +30,7 @@ FOLDER = Path(__file__).parent
 async def login_with_code(request: Request) -> Response:
     """The one-time link of ``vise up``."""
     return await _sign_in(
-        lambda vise: vise.redeem_code(request.query_params.get("code", "")[:200]).token, "/"
+        lambda vise: vise.redeem_code(LoginCode(code=request.query_params.get("code", "")[:200])).token, "/"
     )
 
 
@@ -40,7 +41,7 @@ async def login_with_password(request: Request) -> Response:
     form = await request.form()
     email, password = str(form.get("email", ""))[:254], str(form.get("password", ""))[:1024]
     page = own_page(str(form.get("page", "/"))[:8000])
-    return await _sign_in(lambda vise: vise.login(email, password).token, page)
+    return await _sign_in(lambda vise: vise.login(Login(email=email, password=password)).token, page)
 
 
 async def logout(request: Request) -> Response:
@@ -75,7 +76,7 @@ async def download_model(request: Request) -> Response:
 
     def begin() -> httpx.Response:
         vise = stack.enter_context(ViseClient(api_url(), request.cookies.get(COOKIE, "")))
-        return stack.enter_context(vise.stream(f"/models/{model_id}/download"))
+        return stack.enter_context(vise.stream(ViseClient.download_model.request(model_id)))
 
     def pieces(answer: httpx.Response) -> Iterator[bytes]:
         with stack:

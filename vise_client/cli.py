@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from .data_cli import data_app, warn_of_changes
-from .models_cli import models_app
-from .peek_cli import ingest_peek
-from .recipes_cli import recipes_app
-from .report_cli import paired, report
-from .tasks_cli import tasks_app
+from vise_client.commands.data import data_app, warn_of_changes
+from vise_client.commands.models import models_app
+from vise_client.commands.posts import ingest_peek
+from vise_client.commands.recipes import recipes_app
+from vise_client.commands.report import paired, report
+from vise_client.commands.tasks import tasks_app
 
 if TYPE_CHECKING:
+    from vise_core.specs.explain import CamMethod
+
     from .schemas.launch import RecipeCreate, RunCreate, SweepCreate
     from .schemas.runs import RunView
 
@@ -48,7 +50,8 @@ def up(
     browser: Annotated[bool, typer.Option(help="Open the link in the browser.")] = True,
 ) -> None:
     """Run the whole system on this machine until Ctrl-C; nothing else needs to be installed."""
-    from .local.up import up as run_up
+    from backend.local.up import up as run_up
+
     from .login import home as default_home
 
     run_up(home=home or default_home(), port=port, api_port=api_port, browser=browser, tell=_say)
@@ -64,7 +67,7 @@ def sample_data(
 ) -> None:
     """Write synthetic posts (JSONL and images) and a matching six-emotion evaluation set."""
     from vise_core.posts.sample import write_sample
-    from vise_core.specs.posts import SampleSource
+    from vise_core.specs.posts.sources import SampleSource
 
     source = SampleSource(posts=posts, evaluation_images=evaluation_images, image_size=image_size)
     write_sample(out, source, seed)
@@ -101,7 +104,7 @@ def run(
     follow: Annotated[bool, typer.Option("--follow", help="Stay until it is over.")] = False,
 ) -> None:
     """Run a stage, a recipe or a sweep."""
-    from .run_files import parse_inputs, read_request
+    from vise_client.commands.run_files import parse_inputs, read_request
 
     request = read_request(name, spec, changes or [])
     if local:
@@ -109,7 +112,8 @@ def run(
         return
     if fresh:
         raise typer.BadParameter("only a local run has a folder to start over in", param_hint="--fresh")
-    from .data_cli import find
+    from vise_client.commands.data import find
+
     from .login import connect
     from .schemas.launch import RecipeCreate, RunCreate
 
@@ -126,7 +130,7 @@ def run(
             made = vise.create_sweep(request.model_copy(update={"name": title, "spec": whole}))
         _say(f"{made.id}  {made.name}  {made.state}")
         if follow:
-            last = vise.wait_for(made.id, tell=_Follow())
+            last = vise.wait_for(made.id, on_update=_Follow())
             _say(f"{last.state}  {last.reason or ''}  {_numbers(last.headline)}")
             raise typer.Exit(0 if last.state == "succeeded" else 1)
 
@@ -150,7 +154,7 @@ def runs(
 
     with connect() as vise:
         page = vise.runs(
-            state=state, stage=stage, search=search, query=query, sort=sort, all=everything, limit=limit
+            state=state, stage=stage, search=search, query=query or "", sort=sort, all=everything, limit=limit
         )
     table = Table("id", "name", "stage", "state", "started", "results", box=None)
     for item in page.items:
@@ -245,7 +249,7 @@ def predict(
                 found = vise.predict(
                     image.read_bytes(),
                     model_id=UUID(model) if model else None,
-                    method=method,
+                    method=cast("CamMethod", method),
                     overlay=overlay is not None,
                 )
             except ApiError as error:
@@ -267,9 +271,10 @@ def login(url: str, email: Annotated[str, typer.Option(prompt=True)]) -> None:
     """Sign in to a server and remember it for this user."""
     from .client import ViseClient
     from .login import stored, write_private
+    from .schemas.accounts import Login
 
     with ViseClient(url) as vise:
-        session = vise.login(email, typer.prompt("Password", hide_input=True))
+        session = vise.login(Login(email=email, password=typer.prompt("Password", hide_input=True)))
     write_private(stored(), {"url": url, "token": session.token})
     _say(f"signed in as {session.user.email} ({session.user.role})")
 
@@ -360,11 +365,11 @@ def main() -> None:
 def _run_locally(
     request: RunCreate | RecipeCreate | SweepCreate, inputs: dict[str, str], out: Path, *, fresh: bool
 ) -> None:
+    from vise_client.commands.run_files import local_inputs
+    from vise_client.local.run import run_locally, run_recipe_locally
     from vise_core.errors import BadInput
-    from vise_core.specs.recipe_registry import RECIPES
+    from vise_core.specs.recipes.registry import RECIPES
 
-    from .local_run import run_locally, run_recipe_locally
-    from .run_files import local_inputs
     from .schemas.launch import RecipeCreate, RunCreate
 
     paths = local_inputs(inputs)
@@ -382,7 +387,7 @@ def _run_locally(
 def _predict_locally(images: list[Path], predictor: Path, method: str, overlay: Path | None) -> None:
     from vise_core.errors import BadImage
     from vise_core.predict import Predictor
-    from vise_core.specs.explain import PredictOptions
+    from vise_core.specs.models.predict import PredictOptions
 
     loaded = Predictor.load(predictor)
     options = PredictOptions.model_validate({"method": method})

@@ -23,7 +23,7 @@ from .errors import BadInput, InputChanged, MissingInput, Stopped
 from .reporter import LocalReporter, Reporter
 from .specs.base import Provenance, Result, Spec
 from .specs.stages import STAGES
-from .specs.tasks import named_task
+from .specs.tasks.kinds import named_task
 from .workspace import STATE, Identity, Opened, Record, check, opened
 
 SHOWN_BYTES = 64 * 2**20

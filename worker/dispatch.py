@@ -14,9 +14,9 @@ from kombu.exceptions import KombuError
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend.store.database import plain_url
-from backend.store.runs import outbox
-from backend.store.runs.reconcile import Swept, reconcile
-from backend.store.runs.states import CHANNEL
+from backend.store.runs.states import outbox
+from backend.store.runs.states.outbox import CHANNEL
+from backend.store.runs.states.reconcile import ReconcileResult, reconcile
 from backend.store.serving import predictions, uploads
 
 from .app import app
@@ -78,14 +78,14 @@ def _publish(here: Context) -> bool:
     try:
         while True:
             with here.sessions.begin() as db:
-                if outbox.publish_due(db, publish) < outbox.MOST:
+                if outbox.publish_due(db, publish) < outbox.BATCH:
                     return True
     except _broker_errors() as error:
         log.warning("the broker does not answer, messages wait: %s", error)
         return False
 
 
-def _drained() -> list[str]:
+def _empty_queues() -> list[str]:
     """Queues in which the broker holds no message; none where it does not answer."""
     empty = []
     try:
@@ -108,14 +108,14 @@ def _broker_errors() -> tuple[type[BaseException], ...]:
 
 
 def _sweep(here: Context) -> None:
-    drained = _drained()
+    empty_queues = _empty_queues()
     with here.sessions.begin() as db:
-        swept = reconcile(
+        result = reconcile(
             db,
             max_attempts=here.settings.max_attempts,
             republish_seconds=here.settings.republish_seconds,
             prediction_timeout_seconds=here.settings.prediction_timeout_seconds,
-            drained=drained,
+            empty_queues=empty_queues,
         )
-    if swept != Swept():
-        log.info("swept: %s", swept)
+    if result != ReconcileResult():
+        log.info("reconciled: %s", result)

@@ -23,13 +23,14 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import StaleToken, in_words
 from backend.store.registry import artifacts, dataset_versions, datasets, folders
-from backend.store.runs import states
-from backend.store.runs.states import Claim
-from backend.store.tables import Upload
+from backend.store.registry.tables import Upload
+from backend.store.runs.states.cancel import stop_run
+from backend.store.runs.states.finish import finish_run, release_run, requeue_run
+from backend.store.runs.states.lease import Claim, claim_run, renew_lease
 from vise_client.schemas.run_states import RunState
 from vise_core.errors import ViseError
 from vise_core.files import listing
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.recipes.inputs import InputRef
 
 from .child import CRASHED, DONE, OUTCOME, REFUSED, STOPPED, Order, begin
 from .context import Context, context
@@ -62,7 +63,7 @@ def execute(run_id: UUID, stopping: threading.Event, busy: Busy) -> None:
     if stopping.is_set():
         return
     with here.sessions.begin() as db:
-        claim = states.claim(db, run_id, here.name, here.settings.lease_seconds)
+        claim = claim_run(db, run_id, here.name, here.settings.lease_seconds)
     if claim is None:
         log.info("run %s is not queued any more; message dropped", run_id)
         return
@@ -101,7 +102,7 @@ def _lease(here: Context, claim: Claim) -> Iterator[Lease]:
         while not done.wait(here.settings.lease_seconds / 4):
             try:
                 with here.sessions.begin() as db:
-                    state = states.renew(db, claim.run_id, claim.token, here.settings.lease_seconds)
+                    state = renew_lease(db, claim.run_id, claim.token, here.settings.lease_seconds)
                 last = time.monotonic()
             except SQLAlchemyError as error:
                 # While the database is away nobody else can claim the run either; go on, and ask again.
@@ -215,7 +216,7 @@ def _write_end(
         here.write(lambda db: _stop(db, claim, f"stopped, {saved}"), stop=stopping)
     elif stopping.is_set():
         with here.sessions.begin() as db:
-            states.release(db, claim.run_id, claim.token, f"{here.name} is shutting down")
+            release_run(db, claim.run_id, claim.token, f"{here.name} is shutting down")
     elif code in (REFUSED, CRASHED, STOPPED) and outcome:
         _end(here, claim, stopping, RunState.failed, reason=outcome["reason"], error=outcome.get("error"))
     else:
@@ -224,12 +225,12 @@ def _write_end(
 
 
 def _end(here: Context, claim: Claim, stopping: threading.Event, state: RunState, **values: Any) -> None:
-    here.write(lambda db: states.finish(db, claim.run_id, claim.token, state, **values), stop=stopping)
+    here.write(lambda db: finish_run(db, claim.run_id, claim.token, state, **values), stop=stopping)
     log.info("run %s: %s %s", claim.run_id, state, values.get("reason") or "")
 
 
 def _stop(db: Session, claim: Claim, detail: str) -> None:
-    if states.stop(db, claim.run_id, claim.token, detail) is None:
+    if stop_run(db, claim.run_id, claim.token, detail) is None:
         raise StaleToken(f"run {claim.run_id} is no longer held with token {claim.token}")
 
 
@@ -239,9 +240,9 @@ def _give_back(here: Context, claim: Claim, detail: str) -> None:
     def write(db: Session) -> None:
         if claim.attempt >= here.settings.max_attempts:
             reason = f"given up after {claim.attempt} attempts: {detail}"
-            states.finish(db, claim.run_id, claim.token, RunState.failed, reason=reason)
+            finish_run(db, claim.run_id, claim.token, RunState.failed, reason=reason)
         else:
-            states.queue_held(db, claim.run_id, claim.token, detail)
+            requeue_run(db, claim.run_id, claim.token, detail)
 
     # Where even this fails, the lease runs out and the reconciler takes the run back.
     with suppress(StaleToken, SQLAlchemyError), here.sessions.begin() as db:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from backend.store.runs import states
+from backend.store.runs.states.helpers import token_to_help
 
 from .board import board_of
 from .child import separate
@@ -28,7 +28,7 @@ def help_run(run_id: UUID, stopping: threading.Event, busy: Busy) -> None:
     """Until there is nothing left to do; nothing where the run is not held any more: a message may come late."""
     here = context()
     with here.sessions() as db:
-        token = states.to_help(db, run_id)
+        token = token_to_help(db, run_id)
     if token is None or stopping.is_set():
         log.info("run %s needs no help any more; message dropped", run_id)
         return
@@ -55,7 +55,7 @@ def help_run(run_id: UUID, stopping: threading.Event, busy: Busy) -> None:
 def _wanted(here: Context, run_id: UUID, token: int) -> bool:
     try:
         with here.sessions() as db:
-            return states.to_help(db, run_id) == token
+            return token_to_help(db, run_id) == token
     except SQLAlchemyError as error:
         # While the database is away nobody else can claim the run either.
         log.warning("run %s: the database does not answer, helping on: %s", run_id, error)
@@ -66,7 +66,7 @@ def begin(run_id: UUID, token: int, environment: dict[str, str]) -> None:
     """The helper's process."""
     separate(environment)
     # Here, not above: the worker itself must not wait for the science's imports.
-    from vise_core.engagement.clustering.shared import assist
+    from vise_core.engagement.clustering.distributed import help_leader
 
     board = board_of(context().state_storage(run_id, token))
-    assist(board, threads=os.cpu_count() or 1, name=os.getpid())
+    help_leader(board, threads=os.cpu_count() or 1, name=os.getpid())

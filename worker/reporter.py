@@ -19,7 +19,9 @@ from backend.store.errors import StaleToken
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
 from backend.store.registry import artifacts, dataset_versions
-from backend.store.runs import logs, states
+from backend.store.runs import logs
+from backend.store.runs.states.helpers import call_helpers
+from backend.store.runs.states.lease import check_token, set_checkpoint, set_progress
 from vise_client.schemas.runs import Progress
 from vise_core.board import Board
 from vise_core.files.hashing import file_sha256, tree_manifest
@@ -96,7 +98,7 @@ class StoreReporter:
         """Note which content of each data set the run reads: also a run that fails is known to have read it."""
 
         def write(db: Session) -> None:
-            states.check_token(db, self.run_id, self.token)
+            check_token(db, self.run_id, self.token)
             dataset_versions.record(db, self.run_id, hashes)
 
         self._write(write)
@@ -116,7 +118,7 @@ class StoreReporter:
         self.flush()
         before: list[str | None] = []
         name = f"{self.token}/{key}"
-        self._write(lambda db: before.append(states.set_checkpoint(db, self.run_id, self.token, name)))
+        self._write(lambda db: before.append(set_checkpoint(db, self.run_id, self.token, name)))
         if before[-1] is not None and before[-1] != name:
             self._forget(before[-1], kept={row["sha256"] for row in manifest} | {key})
 
@@ -139,7 +141,7 @@ class StoreReporter:
         return board_of(self.context.state_storage(self.run_id, self.token))
 
     def call_helpers(self, most: int) -> None:
-        self._write(lambda db: states.call_helpers(db, self.run_id, self.token, most))
+        self._write(lambda db: call_helpers(db, self.run_id, self.token, most))
 
     def flush(self) -> None:
         """Write all that is buffered; waits for the database as long as it takes."""
@@ -154,7 +156,7 @@ class StoreReporter:
                 if lines:
                     logs.append(db, self.run_id, self.token, lines)
                 if progress is not None:
-                    states.set_progress(db, self.run_id, self.token, progress)
+                    set_progress(db, self.run_id, self.token, progress)
 
             if self._broken is not None:
                 raise self._broken

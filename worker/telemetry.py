@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.store.errors import StaleToken
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import SYSTEM, Point
-from backend.store.runs.states import Claim
+from backend.store.runs.states.lease import Claim
 
 from .context import Context
 

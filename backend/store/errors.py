@@ -1,24 +1,34 @@
-"""What the store refuses, and why."""
+"""Errors of the store, which the API turns into problem documents."""
 
+from __future__ import annotations
+
+from uuid import UUID
+
+from pydantic import ValidationError
 from sqlalchemy.exc import DataError, StatementError
 
 from vise_core.errors import BadInput, ViseError
 
 
 class NotFound(ViseError):
-    """There is no such thing."""
+    """There is no row with this id or name."""
 
 
 class Conflict(ViseError):
-    """The thing is not in a state in which that can be done."""
+    """The row is in a state in which the request cannot be done."""
 
 
 class StaleToken(ViseError):
-    """A worker wrote for a run that was given to another since. The write was refused."""
+    """A worker wrote with the fencing token of a lease that it has lost. The write was refused."""
+
+    @classmethod
+    def of(cls, run_id: UUID, token: int) -> StaleToken:
+        """The error for this run and this token."""
+        return cls(f"run {run_id} is no longer held with token {token}")
 
 
 class Invalid(BadInput):
-    """A request that fits the schema but cannot be done. ``field`` is where, as a dotted path."""
+    """A request that fits the schema but cannot be done; ``field`` is the dotted path of the wrong field."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -26,10 +36,17 @@ class Invalid(BadInput):
 
 
 def in_words(error: Exception) -> str:
-    """An exception's type and message for people: of a failed statement what the database says, never its SQL."""
+    """Return an exception's type and message for people: of a failed statement the database's words, not the SQL."""
     cause = error.orig if isinstance(error, StatementError) and error.orig is not None else error
     lines = str(cause).splitlines()
     if isinstance(error, DataError) or isinstance(cause, UnicodeError):
         return f"a value cannot be stored: {lines[0] if lines else type(cause).__name__}"
     message = "\n".join(lines[:1] if cause is not error else lines)
     return f"{type(cause).__name__}: {message}"
+
+
+def invalid_from(error: ValidationError, prefix: str) -> Invalid:
+    """Return the first problem of a spec as an Invalid whose field is the dotted path below ``prefix``."""
+    first = error.errors()[0]
+    path = ".".join([prefix, *(str(part) for part in first["loc"])])
+    return Invalid(path, str(first["msg"]).removeprefix("Value error, "))

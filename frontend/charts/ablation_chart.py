@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from frontend.charts.palette import NEUTRAL, series_style
 from vise_client.schemas.ablations import AblationView
-from vise_core.specs.tasks import METRICS
+from vise_core.specs.tasks.metrics import METRICS
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def _engagement(image: SelectedImage, model: EngagementModel) -> EngagementView:
     key = (image.digest, str(model.run_id))
     if key not in cache:
         with st.spinner("Predicting the engagement …"):
-            view = client().engagement(image.data, run_id=model.run_id, top=CLUSTERS)
+            view = client().predict_engagement(image.data, run_id=model.run_id, top=CLUSTERS)
         if view.state != "succeeded":
             return view
         cache[key] = view

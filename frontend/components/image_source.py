@@ -14,7 +14,7 @@ import streamlit as st
 from frontend.components.layout import empty
 from frontend.session import client
 from vise_client.schemas.models import ModelView
-from vise_core.specs.images import IMAGE_SUFFIXES
+from vise_core.specs.posts.images import IMAGE_SUFFIXES
 
 TYPES = sorted(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)
 MOST_IMAGES = 12

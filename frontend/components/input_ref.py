@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.recipes.inputs import InputRef
 
 
 def ref_text(ref: InputRef) -> str:

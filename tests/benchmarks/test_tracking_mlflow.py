@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.runs.listing import RunFilter, list_runs
 from benchmarks.tracking_mlflow import SEARCHES, log_ours
 from benchmarks.tracking_pages import fill_database
 
 
 def test_its_searches_find_runs(database_url: str) -> None:
-    migrate(database_url)
     fill_database(database_url, 300, 300)
     engine = connect(database_url)
     with session_factory(engine)() as db:
@@ -22,6 +21,5 @@ def test_its_searches_find_runs(database_url: str) -> None:
 
 
 def test_all_points_are_logged(database_url: str, broker_url: str, tmp_path: Path) -> None:
-    migrate(database_url)
     ours = {"database": database_url, "broker": broker_url, "storage": f"file://{tmp_path}"}
     assert log_ours(ours, 50) > 0

@@ -9,11 +9,11 @@ from sqlalchemy import func, select, text
 
 from backend.api.app import create_app
 from backend.settings import Settings
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.metrics import chunks
+from backend.store.metrics.tables import MetricChunk, MetricLatest, MetricPoint
 from backend.store.runs.groups import list_groups
 from backend.store.runs.listing import RunFilter, list_runs
-from backend.store.tables import MetricChunk, MetricLatest, MetricPoint
 from benchmarks.tracking_pages import fill_database, issue_token, time_api
 from vise_client.client import ViseClient
 
@@ -30,7 +30,6 @@ CHUNKS = select(MetricChunk.__table__).order_by(MetricChunk.run_id, MetricChunk.
 
 
 def test_it_writes_runs_points_and_what_lists_show_of_them(database_url: str) -> None:
-    migrate(database_url)
     made = [run for ids in fill_database(database_url, 90, 36_000).values() for run in ids]
     engine = connect(database_url)
     with session_factory(engine)() as db:
@@ -59,7 +58,6 @@ def test_it_measures_every_call_that_the_runs_page_makes(
     database_url: str, broker_url: str, tmp_path: Path
 ) -> None:
     """Against the API itself, through a client that needs no port."""
-    migrate(database_url)
     fill_database(database_url, 60, 600)
     settings = Settings(
         database_url=database_url, broker_url=broker_url, storage_url=f"file://{tmp_path}", home=tmp_path

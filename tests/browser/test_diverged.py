@@ -15,7 +15,7 @@ from vise_client.client import ViseClient
 from vise_client.schemas.datasets import DatasetCreate
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.recipes.inputs import InputRef
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 

@@ -10,7 +10,7 @@ from skimage import data, io
 
 from vise_client.client import ViseClient
 from vise_core.posts.sample import generate_evaluation_image
-from vise_core.specs.posts import EMOTIONS
+from vise_core.specs.tasks.catalogue import EMOTIONS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from docs.screenshots import settle
 from vise_client.client import ViseClient
 from vise_client.schemas.datasets import DatasetCreate
-from vise_core.specs.tasks import CsvTask
+from vise_core.specs.tasks.kinds import CsvTask
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 

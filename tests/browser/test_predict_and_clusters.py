@@ -22,8 +22,9 @@ from skimage import io as skio
 from vise_client.client import ViseClient
 from vise_client.schemas.models import ModelCreate, ModelView
 from vise_core.posts.sample import generate_evaluation_image
-from vise_core.specs.posts import EMOTIONS, REACTIONS
-from vise_core.specs.tasks import CsvTask
+from vise_core.specs.posts.fields import REACTIONS
+from vise_core.specs.tasks.catalogue import EMOTIONS
+from vise_core.specs.tasks.kinds import CsvTask
 from vise_core.tasks.csv_labels import read_csv_labels
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
@@ -210,7 +211,9 @@ def test_expected_engagement_beside_the_answers(material: Material, stack, page:
     page.locator("input[type=file]").set_input_files(material.files[1])
     panels(page, 2)
     expect(page.get_by_text("most probable comment clusters")).to_be_visible(timeout=60_000)
-    found = material.vise.engagement(material.files[1].read_bytes(), run_id=material.pretrained, top=8)
+    found = material.vise.predict_engagement(
+        material.files[1].read_bytes(), run_id=material.pretrained, top=8
+    )
     assert found.answer is not None
     assert found.answer.comments is not None
     first = found.answer.comments[0]

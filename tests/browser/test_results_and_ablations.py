@@ -12,8 +12,8 @@ from docs.screenshots import settle
 from vise_client.client import ViseClient
 from vise_client.schemas.launch import RecipeCreate, RunCreate
 from vise_client.schemas.runs import RunView
-from vise_core.specs.ablations import Chain
-from vise_core.specs.recipes import RecipeSpec
+from vise_core.specs.recipes.ablations import Chain
+from vise_core.specs.recipes.recipe import RecipeSpec
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 

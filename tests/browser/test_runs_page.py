@@ -29,7 +29,7 @@ def made(vise: ViseClient) -> str:
     )
     for name in ("Desk one", "Desk two"):
         vise.create_run(RunCreate(stage="ingest", name=name, spec=POSTS, tags=["desk"]))
-    for run in vise.iterate_runs(query="tag = desk", all=True):
+    for run in vise.iterate(vise.runs, query="tag = desk", all=True):
         vise.wait_for(run.id, timeout=300)
     last = vise.run(sweep.id).children[-1]
     vise.delete_run(last.id)

@@ -20,7 +20,7 @@ import psutil
 import pytest
 import yaml
 
-from vise_client.local.processes import free_port
+from backend.local.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]

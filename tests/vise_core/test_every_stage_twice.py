@@ -114,7 +114,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def material(tmp_path_factory: pytest.TempPathFactory, cache: None) -> dict[str, Path]:
     """Inputs of every kind by name, made once by the stages themselves."""
     from vise_core.posts.sample import write_sample
-    from vise_core.specs.posts import SampleSource
+    from vise_core.specs.posts.sources import SampleSource
 
     folder = tmp_path_factory.mktemp("material")
     made = {"raw": folder / "raw", "archive": folder / "pets.zip"}

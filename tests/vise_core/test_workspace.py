@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from vise_core.errors import BadInput, InputChanged, OtherRun, Stopped
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute, Result, Spec
-from vise_core.specs.stages import STAGES, InputRole, StageEntry
+from vise_core.specs.stage import InputRole, Stage
+from vise_core.specs.stages import STAGES
 from vise_core.stage import run_stage
 
 
@@ -56,7 +58,8 @@ def count(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: L
 @pytest.fixture(autouse=True)
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VISE_CACHE", str(tmp_path / "cache"))
-    entry = StageEntry(
+    entry = Stage(
+        name="test-count",
         title="Count",
         help="Count.",
         runner=f"{__name__}:count",
@@ -140,7 +143,7 @@ def test_another_stage_is_rejected(words, tmp_path):
 
 def test_a_state_of_another_format_is_rejected(words, tmp_path, monkeypatch):
     stopped(words, tmp_path / "work")
-    entry = STAGES["test-count"].model_copy(update={"state_format": "2"})
+    entry = replace(STAGES["test-count"], state_format="2")
     monkeypatch.setitem(STAGES, "test-count", entry)
     with pytest.raises(OtherRun, match="the state's format was '1', now '2'"):
         run(words, tmp_path / "work")

@@ -18,18 +18,22 @@ from sqlalchemy import text
 from backend.api.app import create_app
 from backend.settings import Settings
 from backend.store.accounts import users
-from backend.store.database import Sessions, connect, migrate, session_factory
+from backend.store.database import Sessions, connect, session_factory
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
-from backend.store.runs import runs, states
-from backend.store.tables import Model, Run
+from backend.store.registry.tables import Model
+from backend.store.runs.create import create_run
+from backend.store.runs.read import view_run
+from backend.store.runs.states.lease import claim_run
+from backend.store.runs.tables import Run
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.runs import RunView
 from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.models.heads import linear_head
-from vise_core.specs.posts import EMOTIONS
+from vise_core.specs.stages import STAGES
+from vise_core.specs.tasks.catalogue import EMOTIONS
 
 if TYPE_CHECKING:
     from bucket import Bucket
@@ -67,11 +71,11 @@ class Cluster:
 
     def create(self, stage: str = "count", **body: object) -> UUID:
         with self.sessions.begin() as db:
-            return runs.create_run(db, RunCreate.model_validate({"stage": stage, **body}), None).id
+            return create_run(db, RunCreate.model_validate({"stage": stage, **body}), None).id
 
     def view(self, run_id: UUID) -> RunView:
         with self.sessions() as db:
-            return runs.view(db, run_id)
+            return view_run(db, run_id)
 
     def wait(self, run_id: UUID, until: Callable[[RunView], bool], seconds: float = 60) -> RunView:
         end = time.monotonic() + seconds
@@ -99,9 +103,11 @@ class Cluster:
 def cluster(
     database_url: str, broker_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Cluster]:
-    import stages  # noqa: F401 - registers the stage in this process too
+    import stages
 
-    migrate(database_url)
+    for stage in (stages.COUNT, stages.FIT):
+        monkeypatch.setitem(STAGES, stage.name, stage)
+
     engine = connect(database_url)
     environment = os.environ | {
         "VISE_DATABASE_URL": database_url,
@@ -115,7 +121,6 @@ def cluster(
         # The first answer loads torch: on a busy machine that takes longer than people would wait.
         "VISE_PREDICTION_TIMEOUT_SECONDS": "600",
         "VISE_TELEMETRY_SECONDS": "0.5",
-        "VISE_STAGE_MODULES": "stages",
         "PYTHONPATH": str(HERE),
     }
     made = Cluster(environment, session_factory(engine), tmp_path)
@@ -163,7 +168,7 @@ def api(cluster: Cluster, database_url: str, broker_url: str, tmp_path: Path) ->
     manifest, sha256 = artifacts.upload(storage, tmp_path / "predictor")
     run_id = cluster.create(spec={"steps": 1})
     with cluster.sessions.begin() as db:
-        claim = states.claim(db, run_id, "test", 600)
+        claim = claim_run(db, run_id, "test", 600)
         assert claim is not None
         artifacts.record(db, run_id, claim.token, "predictor", manifest, sha256, True)
         artifact = artifacts.of_run(db, run_id, "predictor")

@@ -1,6 +1,6 @@
 """Stages for tests: one counts slowly, saves its state, and can be told to fail; one clusters in many small blocks.
 
-Registered by VISE_STAGE_MODULES.
+Worker processes know them by the entry points of ``stages-0.dist-info`` beside this file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import Field
 from vise_core.errors import BadInput, Stopped
 from vise_core.reporter import Reporter
 from vise_core.specs.base import Result, Spec
-from vise_core.specs.stages import STAGES, InputRole, StageEntry
+from vise_core.specs.stage import InputRole, Stage
 
 
 class CountSpec(Spec):
@@ -69,7 +69,8 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     return CountResult(counted=spec.steps, started_at_step=first)
 
 
-STAGES["count"] = StageEntry(
+COUNT = Stage(
+    name="count",
     title="Count",
     help="Count slowly.",
     runner="stages:run",
@@ -101,35 +102,36 @@ def fit(spec: FitSpec, inputs: dict[str, Path], workspace: Path, reporter: Repor
     import numpy as np
     from scipy import sparse
 
-    from vise_core.engagement.clustering.lloyd import Assign, fit_sparse
-    from vise_core.engagement.clustering.shared import Lead
+    from vise_core.engagement.clustering.distributed import Leader
+    from vise_core.engagement.clustering.lloyd import MakePass, fit_sparse
 
     rng = np.random.default_rng(spec.seed)
     rows = sparse.random(spec.rows, 200, density=0.03, format="csr", dtype=np.float32, random_state=rng)
     board = reporter.board()
-    led: list[Lead] = []
+    led: list[Leader] = []
 
-    def share(rows: sparse.csr_matrix, bits: int) -> Assign:
-        led.append(Lead(board, rows, bits, block_rows=20, ready=lambda: reporter.call_helpers(2)))
+    def share(rows: sparse.csr_matrix, bits: int) -> MakePass:
+        led.append(Leader(board, rows, bits, block_rows=20, ready=lambda: reporter.call_helpers(2)))
         return led[0]
 
     def each(iteration: int, inertia: float) -> bool:
-        helped = led[0].helped if led else 0
+        helped = led[0].blocks_helped if led else 0
         reporter.metrics(iteration, {"inertia": inertia, "helped": float(helped)})
         time.sleep(spec.pause)
         return False
 
     centroids, passes = fit_sparse(
-        rows, 30, spec.seed, max_iter=12, tol=0, each=each, share=share if board else None
+        rows, 30, spec.seed, max_iter=12, tol=0, on_pass=each, distribute=share if board else None
     )
     if board:
         board.drop()
     sparse.save_npz(workspace / "centroids.npz", centroids)
     reporter.artifact("centroids", workspace / "centroids.npz")
-    return FitResult(passes=passes, helped=led[0].helped if led else 0)
+    return FitResult(passes=passes, helped=led[0].blocks_helped if led else 0)
 
 
-STAGES["fit"] = StageEntry(
+FIT = Stage(
+    name="fit",
     title="Fit",
     help="Cluster in small blocks.",
     runner="stages:fit",

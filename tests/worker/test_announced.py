@@ -18,11 +18,12 @@ from PIL import Image
 from sqlalchemy import select, text
 
 from backend.api.app import PREFIX, create_app
+from backend.local.processes import free_port
 from backend.store.registry import models
+from backend.store.runs.tables import Outbox
 from backend.store.serving import predictions, uploads
-from backend.store.tables import Outbox, Prediction
-from vise_client.local.processes import free_port
-from vise_core.specs.explain import PredictOptions
+from backend.store.serving.tables import Prediction
+from vise_core.specs.models.predict import PredictOptions
 
 
 def picture() -> bytes:
@@ -148,4 +149,4 @@ def test_only_what_nobody_took_up_for_a_while_is_announced_again(api, cluster) -
         assert predictions.announce_again(db) == 0, "its message waits in the outbox"
         waiting = select(Outbox.argument).where(Outbox.task == predictions.TASK)
         assert db.scalars(waiting).all() == [unheard]
-        assert db.get_one(Prediction, taken).taken_at is not None
+        assert db.get_one(Prediction, taken).claimed_at is not None

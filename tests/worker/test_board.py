@@ -14,8 +14,8 @@ from scipy import sparse
 
 from backend.store.registry.storage import Storage
 from vise_core.board import Board, FolderBoard
-from vise_core.engagement.clustering.lloyd import Assign, fit_sparse
-from vise_core.engagement.clustering.shared import Lead, assist
+from vise_core.engagement.clustering.distributed import Leader, help_leader
+from vise_core.engagement.clustering.lloyd import MakePass, fit_sparse
 from worker.board import BucketBoard, board_of
 
 Look = Callable[[], Board]
@@ -84,15 +84,17 @@ def rows_to_fit() -> sparse.csr_matrix:
     return sparse.random(1000, 40, density=0.1, format="csr", dtype=np.float32, random_state=rng)
 
 
-def fit(share: Callable[[sparse.csr_matrix, int], Assign] | None = None) -> bytes:
-    centroids, _ = fit_sparse(rows_to_fit(), 12, 0, max_iter=4, tol=0, threads=1, share=share)
+def fit(share: Callable[[sparse.csr_matrix, int], MakePass] | None = None) -> bytes:
+    centroids, _ = fit_sparse(rows_to_fit(), 12, 0, max_iter=4, tol=0, threads=1, distribute=share)
     return centroids.toarray().tobytes()
 
 
 @pytest.mark.parametrize("helpers", [1, 2])
 def test_helpers_at_the_same_time_change_no_bit_and_leave_with_the_board(look: Look, helpers: int) -> None:
     board, led, done = look(), [], []
-    threads = [Thread(target=lambda n=n: done.append(assist(look(), name=9 * n))) for n in range(helpers)]
+    threads = [
+        Thread(target=lambda n=n: done.append(help_leader(look(), name=9 * n))) for n in range(helpers)
+    ]
 
     def start() -> None:
         for thread in threads:
@@ -100,8 +102,8 @@ def test_helpers_at_the_same_time_change_no_bit_and_leave_with_the_board(look: L
         while not any(name.startswith("done-") for name in board.names("pass-1")):
             time.sleep(0.01)
 
-    def share(rows: sparse.csr_matrix, bits: int) -> Assign:
-        led.append(Lead(board, rows, bits, block_rows=50, ready=start))
+    def share(rows: sparse.csr_matrix, bits: int) -> MakePass:
+        led.append(Leader(board, rows, bits, block_rows=50, ready=start))
         return led[0]
 
     shared = fit(share)
@@ -110,8 +112,8 @@ def test_helpers_at_the_same_time_change_no_bit_and_leave_with_the_board(look: L
         thread.join(20)
     assert shared == fit()
     assert len(done) == helpers, "helpers leave when the board is gone"
-    assert 0 < led[0].helped <= sum(done)
-    assert led[0].made == 4 * 20
+    assert 0 < led[0].blocks_helped <= sum(done)
+    assert led[0].blocks_made == 4 * 20
     assert not board.names("rows")
 
 
@@ -133,15 +135,15 @@ def test_a_helper_that_dies_with_its_claim_or_never_comes_changes_no_bit(look: L
 
     def claim_and_die() -> None:
         with pytest.raises(Dies):
-            assist(Deadly(), name=7)  # type: ignore[arg-type]
+            help_leader(Deadly(), name=7)  # type: ignore[arg-type]
 
-    def share(rows: sparse.csr_matrix, bits: int) -> Assign:
-        led.append(Lead(board, rows, bits, block_rows=50, ready=claim_and_die))
+    def share(rows: sparse.csr_matrix, bits: int) -> MakePass:
+        led.append(Leader(board, rows, bits, block_rows=50, ready=claim_and_die))
         return led[0]
 
     assert fit(share) == fit()
-    assert (led[0].made, led[0].helped) == (4 * 20, 0)
+    assert (led[0].blocks_made, led[0].blocks_helped) == (4 * 20, 0)
 
 
 def test_a_helper_that_comes_when_all_is_over_leaves_at_once(look: Look) -> None:
-    assert assist(look()) == 0
+    assert help_leader(look()) == 0

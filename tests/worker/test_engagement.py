@@ -9,7 +9,7 @@ import pytest
 from backend.api.app import PREFIX
 from vise_client.schemas.run_states import RunState
 from vise_core.posts.sample import generate_evaluation_image
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.posts.fields import REACTIONS
 
 STEPS = {
     "posts": {

@@ -5,7 +5,9 @@ import time
 
 import redis
 
-from backend.store.runs import states
+from backend.store.runs.states.cancel import request_cancel
+from backend.store.runs.states.pause import request_pause
+from backend.store.runs.states.resume import resume_run, retry_run
 from vise_client.schemas.run_states import RunState
 
 EXPECTED = sorted(
@@ -57,10 +59,10 @@ def test_cancel_saves_the_state_and_retry_goes_on_from_there(running) -> None:
     run_id = running.create(spec=LONG)
     running.wait(run_id, lambda run: run.latest.get("count", 0) >= 3)
     with running.sessions.begin() as db:
-        assert states.request_cancel(db, run_id).state == "cancelling"
+        assert request_cancel(db, run_id).state == "cancelling"
     assert running.wait_final(run_id).state is RunState.cancelled
     with running.sessions.begin() as db:
-        states.retry(db, run_id)
+        retry_run(db, run_id)
     run = running.wait_final(run_id)
     assert run.state is RunState.succeeded
     assert run.result["started_at_step"] >= 3
@@ -71,7 +73,7 @@ def test_a_paused_run_rests_without_a_worker_and_goes_on_from_there(running) -> 
     run_id = running.create(spec=LONG)
     running.wait(run_id, lambda run: run.latest.get("count", 0) >= 3)
     with running.sessions.begin() as db:
-        assert states.request_pause(db, run_id).state == "pausing"
+        assert request_pause(db, run_id).state == "pausing"
     paused = running.wait(run_id, lambda run: run.state is RunState.paused)
     assert (paused.worker, paused.finished_at, paused.reason) == (None, None, "paused on request")
     at = len(running.points(run_id))
@@ -80,7 +82,7 @@ def test_a_paused_run_rests_without_a_worker_and_goes_on_from_there(running) -> 
     assert running.view(run_id).state is RunState.paused
     assert len(running.points(run_id)) == at
     with running.sessions.begin() as db:
-        states.resume(db, run_id)
+        resume_run(db, run_id)
     run = running.wait_final(run_id)
     assert run.state is RunState.succeeded, (run.reason, run.error)
     assert run.result["started_at_step"] >= 3
@@ -96,16 +98,16 @@ def test_a_run_that_loses_its_worker_while_it_pauses_is_paused_and_a_cancel_over
     cluster.wait(run_id, lambda run: run.latest.get("count", 0) >= 6)
     worker.send_signal(signal.SIGKILL)
     with cluster.sessions.begin() as db:
-        states.request_pause(db, run_id)
+        request_pause(db, run_id)
     cluster.wait(run_id, lambda run: run.state is RunState.paused)
     with cluster.sessions.begin() as db:
-        states.resume(db, run_id)
+        resume_run(db, run_id)
     cluster.worker("second")
     cluster.wait(run_id, lambda run: run.state is RunState.running and run.worker == "second")
     with cluster.sessions.begin() as db:
-        states.request_pause(db, run_id)
+        request_pause(db, run_id)
     with cluster.sessions.begin() as db:
-        states.request_cancel(db, run_id)
+        request_cancel(db, run_id)
     assert cluster.wait_final(run_id).state is RunState.cancelled
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from pillow_heif import from_pillow
 
 from backend.api.app import PREFIX
-from vise_core.specs.posts import EMOTIONS
+from vise_core.specs.tasks.catalogue import EMOTIONS
 
 
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -19,13 +19,14 @@ from sqlalchemy import update
 
 from backend.api.app import PREFIX
 from backend.store.accounts import users
-from backend.store.runs.reconcile import reconcile
+from backend.store.runs.states.reconcile import reconcile
 from backend.store.serving import predictions
-from backend.store.tables import Prediction
+from backend.store.serving.tables import Prediction
 from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
-from vise_core.specs.posts import EMOTIONS
-from vise_core.specs.tasks import CsvTask
+from vise_client.schemas.predictions import FeedbackCreate
+from vise_core.specs.tasks.catalogue import EMOTIONS
+from vise_core.specs.tasks.kinds import CsvTask
 from vise_core.tasks import load_task
 
 
@@ -296,7 +297,7 @@ def test_the_client_waits_for_an_answer_that_takes_longer_than_one_request(api) 
             assert found.state == "succeeded"
             assert tuple(found.probabilities) == EMOTIONS
             assert vise.prediction_picture(found.id).startswith(b"\xff\xd8")
-            assert vise.give_feedback(found.id, "joy").feedback == "joy"
+            assert vise.give_feedback(found.id, FeedbackCreate(label="joy")).feedback == "joy"
             assert [c.label for c in vise.feedback_counts()] == ["joy"]
             assert vise.export_feedback("none")[:20].startswith(b"feedback/labels.csv")
             assert vise.predictions(limit=1).items[0].id == found.id

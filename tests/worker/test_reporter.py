@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import func, select
 
 from backend.settings import Settings
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
+from backend.store.metrics.tables import MetricPoint
 from backend.store.registry.storage import Storage
-from backend.store.runs import runs, states
-from backend.store.tables import MetricPoint
+from backend.store.runs.create import create_run
+from backend.store.runs.states.lease import claim_run
 from vise_client.schemas.launch import RunCreate
 from worker import reporter as module
 from worker.context import Context
@@ -21,15 +22,14 @@ from worker.reporter import StoreReporter
 @pytest.fixture
 def held(database_url: str, tmp_path):
     """(context, run id, token) of a run that this process holds."""
-    migrate(database_url)
     settings = Settings(database_url=database_url, broker_url="redis://", storage_url=f"file://{tmp_path}")
     engine = connect(database_url)
     here = Context(settings, session_factory(engine), Storage(settings.storage_url), "w")
     spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
     with here.sessions.begin() as db:
-        run_id = runs.create_run(db, RunCreate(stage="ingest", spec=spec), None).id
+        run_id = create_run(db, RunCreate(stage="ingest", spec=spec), None).id
     with here.sessions.begin() as db:
-        claim = states.claim(db, run_id, "w", 600)
+        claim = claim_run(db, run_id, "w", 600)
     assert claim is not None
     yield here, run_id, claim.token
     engine.dispose()

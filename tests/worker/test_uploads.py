@@ -20,9 +20,11 @@ from backend.api.app import PREFIX
 from backend.settings import Settings
 from backend.store.database import Sessions
 from backend.store.registry.storage import Storage, StorageError
+from backend.store.registry.tables import Artifact, Model
+from backend.store.runs.tables import Run
 from backend.store.serving import engagement, predictions, uploads
-from backend.store.tables import Artifact, Engagement, Model, Prediction, Run
-from vise_core.specs.explain import EngagementOptions, PredictOptions
+from backend.store.serving.tables import Engagement, Prediction
+from vise_core.specs.models.predict import EngagementOptions, PredictOptions
 from worker import predict
 from worker.context import Context
 

@@ -1,1 +1,1 @@
-"""What `vise up` starts on one machine."""
+"""Stages, recipes and reports in this process, with no server."""

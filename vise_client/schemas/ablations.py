@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from vise_core.specs.ablation_kinds import Kind as AblationName
+from vise_core.specs.recipes.ablation_kinds import Kind as AblationName
 
 from .run_states import RunState
 from .wire import Request, Wire

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from vise_core.specs.engagement import LabelAgreement, LabelSpread
+from vise_core.specs.explore import LabelAgreement, LabelSpread
 
 from .wire import Wire
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from vise_core.specs.data import DataKind, SurveyResult
 from vise_core.specs.integrity import IntegrityReport
+from vise_core.specs.survey import DataKind, SurveyResult
 
 from .run_states import RunState
 from .wire import Page, Request, Wire
@@ -47,9 +47,7 @@ class DatasetVersionView(Wire):
     """One content of a data set, as a survey found it."""
 
     number: int
-    sha256: str | None = Field(
-        description="Digest of the manifest of all files; null: surveyed before digests were kept."
-    )
+    sha256: str = Field(description="Digest of the manifest of all files.")
     files: int
     bytes: int
     created_at: datetime

@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import Field
 
 from vise_core.specs.estimate import Estimate
-from vise_core.specs.recipes import InputRef, RecipeSpec, SweepSpec
+from vise_core.specs.recipes.inputs import InputRef
+from vise_core.specs.recipes.recipe import RecipeSpec
+from vise_core.specs.recipes.sweep import SweepSpec
 
 from .run_states import RunState
 from .wire import Request, Wire

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from vise_core.specs.model_card import ModelFacts
+from vise_core.specs.reports.model_card import ModelFacts
 
 from .wire import Request, Wire
 

@@ -30,7 +30,7 @@ class RunGroup(Wire):
     tags: list[str]
     synthetic: bool
     runs: int
-    asked: int = Field(description="Repetitions that were asked for.")
+    requested: int = Field(description="Replicates (seeds and splits) that were requested together.")
     succeeded: int = Field(description="Different repetitions that succeeded; only these are averaged.")
     states: dict[str, int]
     repeats: int = Field(description="Succeeded runs that repeat another's seed and splits: not averaged.")

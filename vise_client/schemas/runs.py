@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.recipes.inputs import InputRef
 
 from .artifacts import ArtifactView
 from .datasets import DatasetReadView

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from vise_core.files.names import printable_name
-from vise_core.specs.data import UnpackLimits
+from vise_core.specs.fetch import UnpackLimits
 
 from .member_names import UTF8_FLAG, BadArchive, MemberName, StrangeName, member_name, zip_names
 

@@ -8,7 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from vise_core.errors import BadInput
 from vise_core.reporter import Reporter
-from vise_core.specs.data import FetchSpec, SurveyResult
+from vise_core.specs.fetch import FetchSpec
+from vise_core.specs.survey import SurveyResult
 
 from .archives import Unpacked, is_archive, unpack
 from .download import allowed_networks, fetch

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from vise_core.posts.peek import guess_source
-from vise_core.specs.data import DataKind, Layout
-from vise_core.specs.images import is_image_name
-from vise_core.specs.posts import EMOTIONS
-from vise_core.specs.tasks import (
+from vise_core.specs.posts.images import is_image_name
+from vise_core.specs.survey import DataKind, Layout
+from vise_core.specs.tasks.catalogue import EMOTIONS
+from vise_core.specs.tasks.kinds import (
     CsvTask,
     CubTask,
     FolderTask,

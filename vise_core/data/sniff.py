@@ -18,8 +18,8 @@ from pathlib import Path
 from charset_normalizer import from_bytes
 
 from vise_core.files.names import FileFinder, OutsideFolder, printable_name
-from vise_core.specs.images import is_image_name
-from vise_core.specs.tasks import CsvTask
+from vise_core.specs.posts.images import is_image_name
+from vise_core.specs.tasks.kinds import CsvTask
 from vise_core.tasks.files import is_hidden
 from vise_core.tasks.split_names import SPLIT_NAMES
 

@@ -11,9 +11,9 @@ from vise_core.errors import BadImage, BadInput
 from vise_core.files.names import storable
 from vise_core.posts.rejected import Refused
 from vise_core.reporter import Reporter
-from vise_core.specs.data import DataKind, Layout, SurveyResult, SurveySpec
-from vise_core.specs.posts import PostSource
-from vise_core.specs.tasks import Task
+from vise_core.specs.posts.sources import PostSource
+from vise_core.specs.survey import DataKind, Layout, SurveyResult, SurveySpec
+from vise_core.specs.tasks.kinds import Task
 
 from .archives import Unpacked
 from .layout import recognise, task_of, unwrapped

@@ -11,7 +11,9 @@ from PIL import Image
 from vise_core.errors import BadImage, BadInput, Stopped
 from vise_core.posts.images.decode import encode_jpeg, open_image
 from vise_core.reporter import Reporter
-from vise_core.specs.tasks import TASKS, CsvTask, SplitSpec, Task
+from vise_core.specs.tasks.catalogue import TASKS
+from vise_core.specs.tasks.kinds import CsvTask, Task
+from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.tasks import LabelledImages, open_task, require_usable
 from vise_core.tasks.files import task_root
 from vise_core.tasks.inventory import take_inventory

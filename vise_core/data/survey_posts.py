@@ -13,7 +13,8 @@ from vise_core.posts.check import PostChecker, Tally
 from vise_core.posts.images.decode import encode_jpeg, open_image
 from vise_core.posts.peek import peek
 from vise_core.reporter import Reporter
-from vise_core.specs.posts import IngestSpec, PostSource
+from vise_core.specs.ingest import IngestSpec
+from vise_core.specs.posts.sources import PostSource
 
 from .layout import unwrapped
 

@@ -7,24 +7,25 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from vise_core.device import pick_device
-from vise_core.engagement.clustering.kmeans import Clustering, How, Rows, fit_kmeans
-from vise_core.engagement.clustering.lloyd import Share
-from vise_core.engagement.clustering.shared import Lead
-from vise_core.engagement.features.extractors import fit_extractor
+from vise_core.engagement.clustering.distributed import Leader
+from vise_core.engagement.clustering.kmeans import Clustering, PassOptions, Rows, fit_kmeans
+from vise_core.engagement.clustering.lloyd import Distribute
+from vise_core.engagement.features.extractors import Extractor, fit_extractor
 from vise_core.engagement.features.reactions import reaction_vectors
-from vise_core.engagement.features.terms import characteristic_terms
+from vise_core.engagement.features.terms import Terms, characteristic_terms
 from vise_core.errors import BadInput, Stopped
 from vise_core.formats.post import Post
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import Reporter
-from vise_core.specs.engagement import ClusterResult, ClusterSpec
-from vise_core.specs.posts import SubsetSpec
+from vise_core.specs.cluster import ClusterResult, ClusterSpec, CommentClusterSpec, KMeansSpec
+from vise_core.specs.posts.subset import SubsetSpec
 
 from .clusterer import MOST_TERMS, Clusterer
 from .inspect import TOP_TERMS, inspect_comments, inspect_reactions
@@ -32,7 +33,7 @@ from .sampling import sample_comments
 
 
 def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> ClusterResult:
-    """Artifacts: ``clusterer`` and ``inspection``. Raises BadInput where the subset is too small for k."""
+    """Fit the clusterer; artifacts ``clusterer`` and ``inspection``. Raises BadInput where the subset is too small."""
     index = ShardIndex.open(inputs["posts"])
     posts = cluster_subset(index, spec.subset, reporter)
     if not posts:
@@ -42,144 +43,173 @@ def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: R
         )
     reporter.log(f"{len(posts)} of {len(index)} posts make the clusters and will not be pretrained on.")
     inspection: dict[str, object] = {"synthetic": index.synthetic, "comments": [], "reactions": []}
-    extractor, comments, reactions, terms = None, None, None, None
-    known = 0
-    if spec.comments is not None:
-        documents = [
-            comment
-            for post in posts
-            for comment in sample_comments(post.id, post.comments, spec.comments.max_comments, spec.seed)
-        ]
-        phase = f"comment features ({spec.comments.extractor.kind})"
-        reporter.progress(0, None, "comments", phase=phase)
-        extractor = fit_extractor(
-            documents, spec.comments.extractor, inputs.get("text_encoder"), spec.compute.device
-        )
-
-        def between(done: int) -> None:
-            _stop_if_asked(reporter)
-            reporter.progress(done, None, "comments", phase=phase)
-
-        kept, rows = extractor.known(documents, between)
-        known, documents = len(kept), [documents[i] for i in kept.tolist()]
-        _stop_if_asked(reporter)
-        with _shared(spec, reporter) as share:
-            how = _how(spec, rows, share, reporter)
-            comments = fit_kmeans(rows, spec.comments.kmeans, spec.seed, "comments", how)
-        _report(reporter, "comments", comments)
-        if extractor.terms is None:
-            terms = characteristic_terms(
-                documents,
-                comments.labels,
-                comments.centroids.shape[0],
-                MOST_TERMS,
-                spec.comments.extractor.tokenizer,
-            )
+    comments = None if spec.comments is None else _fit_comments(spec, spec.comments, posts, inputs, reporter)
+    reactions = None
     if spec.reactions is not None:
-        _stop_if_asked(reporter)
-        vectors = reaction_vectors(np.array([post.reactions for post in posts]))
-        vectors = vectors[vectors.any(axis=1)]
-        reporter.progress(0, None, "posts", phase=f"k-means, {spec.reactions.kmeans.k} reaction clusters")
-        reactions = fit_kmeans(vectors, spec.reactions.kmeans, spec.seed, "reactions")
-        _report(reporter, "reactions", reactions)
-        inspection["reactions"] = inspect_reactions(reactions.labels, reactions.centroids, vectors)
+        reactions, inspection["reactions"] = _fit_reactions(spec.reactions.kmeans, spec.seed, posts, reporter)
     clusterer = Clusterer(
         spec,
-        extractor,
-        None if comments is None else comments.centroids,
+        None if comments is None else comments.extractor,
+        None if comments is None else comments.clustering.centroids,
         None if reactions is None else reactions.centroids,
         index.synthetic,
-        terms,
+        None if comments is None else comments.terms,
     )
     if comments is not None:
-        top = clusterer.comment_terms(TOP_TERMS)
-        inspection["comments"] = inspect_comments(comments, rows, documents, top)
+        inspection["comments"] = inspect_comments(
+            comments.clustering, comments.rows, comments.documents, clusterer.comment_terms(TOP_TERMS)
+        )
     clusterer.save(workspace / "clusterer")
     reporter.artifact("clusterer", workspace / "clusterer")
     (workspace / "inspection.json").write_text(json.dumps(inspection, ensure_ascii=False, indent=1) + "\n")
     reporter.artifact("inspection", workspace / "inspection.json")
+    vocabulary = None if comments is None else comments.extractor.terms
     return ClusterResult(
         posts=len(posts),
-        comments=known,
-        vocabulary=0 if extractor is None or extractor.terms is None else len(extractor.terms),
+        comments=0 if comments is None else len(comments.documents),
+        vocabulary=len(vocabulary or ()),
         comment_clusters=clusterer.comment_clusters,
         reaction_clusters=clusterer.reaction_clusters,
-        comment_inertia=None if comments is None else comments.inertia,
+        comment_inertia=None if comments is None else comments.clustering.inertia,
         reaction_inertia=None if reactions is None else reactions.inertia,
         synthetic=index.synthetic,
     )
 
 
+class CommentClusters(NamedTuple):
+    """Fitted comment features and clusters.
+
+    Attributes
+    ----------
+    documents: the m sampled comments that have features. rows: (m, extractor.dim), their features.
+    terms: characteristic words of each cluster, where the features are no words.
+    """
+
+    extractor: Extractor
+    clustering: Clustering
+    documents: list[str]
+    rows: Rows
+    terms: Terms | None
+
+
+def _fit_comments(
+    spec: ClusterSpec,
+    comments: CommentClusterSpec,
+    posts: list[Post],
+    inputs: dict[str, Path],
+    reporter: Reporter,
+) -> CommentClusters:
+    documents = [
+        comment
+        for post in posts
+        for comment in sample_comments(post.id, post.comments, comments.max_comments, spec.seed)
+    ]
+    phase = f"comment features ({comments.extractor.kind})"
+    reporter.progress(0, None, "comments", phase=phase)
+    extractor = fit_extractor(documents, comments.extractor, inputs.get("text_encoder"), spec.compute.device)
+
+    def on_progress(done: int) -> None:
+        _raise_if_stopped(reporter)
+        reporter.progress(done, None, "comments", phase=phase)
+
+    known, rows = extractor.known(documents, on_progress)
+    documents = [documents[i] for i in known.tolist()]
+    _raise_if_stopped(reporter)
+    with _helpers(spec, reporter) as distribute:
+        options = _pass_options(spec, comments.kmeans, rows, distribute, reporter)
+        clustering = fit_kmeans(rows, comments.kmeans, spec.seed, "comments", options)
+    _report(reporter, "comments", clustering)
+    terms = None
+    if extractor.terms is None:
+        clusters = clustering.centroids.shape[0]
+        terms = characteristic_terms(
+            documents, clustering.labels, clusters, MOST_TERMS, comments.extractor.tokenizer
+        )
+    return CommentClusters(extractor, clustering, documents, rows, terms)
+
+
+def _fit_reactions(
+    kmeans: KMeansSpec, seed: int, posts: list[Post], reporter: Reporter
+) -> tuple[Clustering, list[dict[str, Any]]]:
+    """Return the reaction clusters and their records for the inspection."""
+    _raise_if_stopped(reporter)
+    vectors = reaction_vectors(np.array([post.reactions for post in posts]))
+    vectors = vectors[vectors.any(axis=1)]
+    reporter.progress(0, None, "posts", phase=f"k-means, {kmeans.k} reaction clusters")
+    reactions = fit_kmeans(vectors, kmeans, seed, "reactions")
+    _report(reporter, "reactions", reactions)
+    return reactions, inspect_reactions(reactions.labels, reactions.centroids, vectors)
+
+
 def cluster_subset(index: ShardIndex, subset: SubsetSpec, reporter: Reporter) -> list[Post]:
-    """The posts of the cluster subset, ordered by id: the order of shards must not matter (trap 8)."""
+    """Return the posts of the cluster subset, ordered by id: the order of shards must not matter (trap 8)."""
     posts = []
     for number, post in enumerate(index.iterate_posts()):
         if in_cluster_subset(post.id, subset):
             posts.append(post)
         if number % 5000 == 0:
-            _stop_if_asked(reporter)
+            _raise_if_stopped(reporter)
             reporter.progress(number, len(index), "posts", phase="choosing the cluster subset")
     return sorted(posts, key=lambda post: post.id)
 
 
-def _how(spec: ClusterSpec, rows: Rows, share: Share | None, reporter: Reporter) -> How:
-    """Passes over the comments that tell how far they are, on the device that was asked for."""
-    assert spec.comments is not None
-    kmeans = spec.comments.kmeans
+def _pass_options(
+    spec: ClusterSpec, kmeans: KMeansSpec, rows: Rows, distribute: Distribute | None, reporter: Reporter
+) -> PassOptions:
+    """Passes over comments that report their progress, on the spec's device."""
     phase = f"k-means, {kmeans.k} comment clusters"
     reporter.progress(0, kmeans.max_iter, "passes", phase=phase)
 
-    def each(iteration: int, inertia: float) -> bool:
+    def on_pass(iteration: int, inertia: float) -> bool:
         reporter.metrics(iteration, {"inertia/comments": inertia})
         reporter.progress(iteration, kmeans.max_iter, "passes", phase=phase)
-        _stop_if_asked(reporter)
+        _raise_if_stopped(reporter)
         return False
 
-    # Only passes over words can use a GPU; for the others it need not be looked for.
+    # Only passes over words use a GPU: other rows must not fail for the lack of one.
     device = pick_device(spec.compute.device) if sparse.issparse(rows) else "cpu"
-    return How(device, each, share)
+    return PassOptions(device, on_pass, distribute)
 
 
 @contextmanager
-def _shared(spec: ClusterSpec, reporter: Reporter) -> Iterator[Share | None]:
-    """Has passes made by other workers too, where the spec says so and there are any."""
+def _helpers(spec: ClusterSpec, reporter: Reporter) -> Iterator[Distribute | None]:
+    """Yield a function that shares passes with other workers, or None where the spec or the reporter has none."""
     board = reporter.board() if spec.helpers else None
     if board is None:
         yield None
         return
-    led: list[Lead] = []
+    leaders: list[Leader] = []
 
-    def share(rows: sparse.csr_matrix, bits: int) -> Lead:
-        led.append(
-            Lead(
-                board,
-                rows,
-                bits,
-                ready=lambda: reporter.call_helpers(spec.helpers),
-                threads=os.cpu_count() or 1,
-                device=spec.compute.device,
-            )
+    def distribute(rows: sparse.csr_matrix, bits: int) -> Leader:
+        leader = Leader(
+            board,
+            rows,
+            bits,
+            ready=lambda: reporter.call_helpers(spec.helpers),
+            threads=os.cpu_count() or 1,
+            device=spec.compute.device,
         )
-        return led[0]
+        leaders.append(leader)
+        return leader
 
     try:
-        yield share
+        yield distribute
     finally:
         board.drop()
-    for lead in led:
-        reporter.log(f"Other workers did {lead.helped} of {lead.made} blocks of comments.")
+    for leader in leaders:
+        reporter.log(f"Other workers did {leader.blocks_helped} of {leader.blocks_made} blocks of comments.")
 
 
-def _report(reporter: Reporter, what: str, clustering: Clustering) -> None:
+def _report(reporter: Reporter, name: str, clustering: Clustering) -> None:
     # One step after the inertia that the last pass began with.
-    reporter.metrics(clustering.iterations + 1, {f"inertia/{what}": clustering.inertia})
+    reporter.metrics(clustering.iterations + 1, {f"inertia/{name}": clustering.inertia})
     empty = int((np.bincount(clustering.labels, minlength=clustering.centroids.shape[0]) == 0).sum())
     reporter.log(
-        f"{what}: {len(clustering.labels)} rows in {clustering.centroids.shape[0]} clusters after "
+        f"{name}: {len(clustering.labels)} rows in {clustering.centroids.shape[0]} clusters after "
         f"{clustering.iterations} iterations, inertia {clustering.inertia:.4g}, {empty} empty."
     )
 
 
-def _stop_if_asked(reporter: Reporter) -> None:
+def _raise_if_stopped(reporter: Reporter) -> None:
     if reporter.should_stop():
         raise Stopped("clustering was stopped; it starts from the beginning when it is resumed")

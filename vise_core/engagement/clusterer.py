@@ -21,8 +21,8 @@ from vise_core.engagement.features.reactions import reaction_vectors
 from vise_core.engagement.features.terms import Terms, heaviest_terms
 from vise_core.errors import BadCheckpoint
 from vise_core.formats.post import Post
-from vise_core.specs.engagement import ClusterSpec
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.cluster import ClusterSpec
+from vise_core.specs.posts.fields import REACTIONS
 
 from .sampling import sample_comments
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vise_core.engagement.clustering.kmeans import Centroids, Clustering, Rows, dense_rows
 from vise_core.engagement.features.terms import Terms
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.posts.fields import REACTIONS
 from vise_core.text.tokenize import redact
 
 TOP_TERMS = 10

@@ -20,28 +20,26 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from vise_core.errors import BadInput, Stopped
+from vise_core.formats.labels import (
+    SCHEMA,
+    LabelFacts,
+    label_file,
+    read_label_table,
+    write_label_facts,
+    write_label_table,
+)
 from vise_core.formats.post import Post
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.exclusions import excluded_keys, tell_exclusions
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import Reporter
-from vise_core.specs.engagement import LabelResult, LabelSpec
+from vise_core.specs.label import LabelResult, LabelSpec
 
 from .clusterer import Clusterer
 
-FORMAT = "vise-labels-1"
-SCHEMA = pa.schema(
-    [
-        ("post_id", pa.string()),
-        ("key", pa.string()),
-        ("comment_labels", pa.list_(pa.int32())),
-        ("reaction_label", pa.int32()),
-    ]
-)
 _BATCH = 2000
 
 
@@ -100,25 +98,24 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     folder = workspace / "labels"
     folder.mkdir(exist_ok=True)
     if spec.shuffle_engagement:
-        tables = [pq.read_table(_label_file(state, n), schema=SCHEMA) for n in range(len(index.shards))]
+        tables = [read_label_table(label_file(state, n)) for n in range(len(index.shards))]
         for number, table in enumerate(shuffle_labels(tables, spec.seed)):
-            pq.write_table(table, _label_file(folder, number))
+            write_label_table(label_file(folder, number), table)
         reporter.log(
             "Control: labels were permuted over posts; images and engagement no longer belong together."
         )
     else:
         for number in range(len(index.shards)):
-            shutil.copyfile(_label_file(state, number), _label_file(folder, number))
+            shutil.copyfile(label_file(state, number), label_file(folder, number))
     synthetic = index.synthetic or clusterer.synthetic
-    facts = {
-        "format": FORMAT,
-        "comment_clusters": clusterer.comment_clusters,
-        "reaction_clusters": clusterer.reaction_clusters,
-        "posts": counts.posts,
-        "synthetic": synthetic,
-        "shuffled": spec.shuffle_engagement,
-    }
-    (folder / "labels.json").write_text(json.dumps(facts, indent=1) + "\n")
+    facts = LabelFacts(
+        comment_clusters=clusterer.comment_clusters,
+        reaction_clusters=clusterer.reaction_clusters,
+        posts=counts.posts,
+        synthetic=synthetic,
+        shuffled=spec.shuffle_engagement,
+    )
+    write_label_facts(folder, facts)
     reporter.artifact("labels", folder)
     return LabelResult(
         synthetic=synthetic,
@@ -163,7 +160,7 @@ def label_shard(
                 excluded=excluded,
             )
     table = pa.concat_tables(batches) if batches else SCHEMA.empty_table()
-    pq.write_table(table, _label_file(state, number))
+    write_label_table(label_file(state, number), table)
     part = _counts_file(state, number).with_suffix(".part")
     part.write_text(json.dumps({f.name: getattr(counts, f.name) for f in fields(counts)}))
     part.replace(_counts_file(state, number))
@@ -239,10 +236,6 @@ def _clusterer(folder: Path, device: str, run: str | None) -> Clusterer:
         _LOADED.clear()
         _LOADED[key] = Clusterer.load(folder, device)
     return _LOADED[key]
-
-
-def _label_file(folder: Path, number: int) -> Path:
-    return folder / f"shard-{number:06d}.parquet"
 
 
 def _counts_file(folder: Path, number: int) -> Path:

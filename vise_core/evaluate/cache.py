@@ -31,8 +31,7 @@ from vise_core.models.checkpoint import resize_for
 from vise_core.posts.images.decode import DECODING
 from vise_core.specs.base import Compute
 from vise_core.tasks import LabelledImages
-
-from .device import precision
+from vise_core.training.precision import precision
 
 FORMAT = f"features-2-{DECODING}"
 """To be raised when the evaluation crop or the pooling changes."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from vise_core.specs.evaluate import GridPoint, MedianStopping
+from vise_core.specs.evaluate import MedianStopping
+from vise_core.specs.evaluation.results import GridPoint
 
 
 def falls_behind(rule: MedianStopping | None, epoch: int, value: float, others: Sequence[float]) -> bool:

@@ -13,8 +13,8 @@ from vise_core.errors import BadInput
 from vise_core.models.backbones import Backbone
 from vise_core.specs.base import Compute
 from vise_core.tasks import LabelledImages
+from vise_core.training.precision import autocast, memory_format
 
-from .device import autocast, memory_format
 from .loading import Indices, Look, image_batches, in_batches
 
 Features = npt.NDArray[np.float32] | npt.NDArray[np.float16]

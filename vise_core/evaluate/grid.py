@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from vise_core.errors import Diverged
-from vise_core.specs.evaluate import EvaluateSpec, GridEnd, GridParameter, GridPoint, SplitResult
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.results import GridEnd, GridParameter, GridPoint, SplitResult
 
 
 class Setting(NamedTuple):

@@ -15,15 +15,17 @@ from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import resize_for
 from vise_core.models.heads import linear_head
 from vise_core.reporter import Reporter
-from vise_core.specs.evaluate import EvaluateSpec, GridPoint
-from vise_core.specs.tasks import Metric, secondary_metrics, task_metric
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.results import GridPoint
+from vise_core.specs.tasks.catalogue import secondary_metrics, task_metric
+from vise_core.specs.tasks.metrics import Metric
 from vise_core.tasks import LabelledImages, Split
+from vise_core.training.state import State
 
 from .cache import FeaturesCache
 from .grid import Setting, diverged_point
 from .loading import Look, augmented_look, plain_look
 from .metrics import Scores, are_finite, measure
-from .state import State
 from .texts import Texts
 
 

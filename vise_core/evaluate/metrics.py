@@ -67,7 +67,7 @@ def macro_roc_auc(scores: Scores, labels: Labels) -> float:
 
 
 def measure(names: Iterable[str], logits: Scores, labels: Labels) -> dict[str, float]:
-    """{metric: value} of a network's logits (n, classes), for metrics of ``specs.tasks.METRICS``; NaN where undefined."""
+    """{metric: value} of a network's logits (n, classes), for metrics of ``specs.tasks.metrics.METRICS``; NaN where undefined."""
     return {name: MEASURES[name](logits, labels) for name in names}
 
 
@@ -97,7 +97,7 @@ MEASURES: dict[str, Callable[[Scores, Labels], float]] = {
     "top5": partial(top_k, k=5),
     "roc_auc": lambda logits, labels: macro_roc_auc(log_odds(logits), labels),
 }
-"""Every metric of ``specs.tasks.METRICS``, from logits (n, classes) and labels (n,)."""
+"""Every metric of ``specs.tasks.metrics.METRICS``, from logits (n, classes) and labels (n,)."""
 
 
 def _require_images(labels: Labels) -> None:

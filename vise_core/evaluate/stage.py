@@ -12,33 +12,29 @@ from vise_core.device import pick_device
 from vise_core.errors import MissingInput
 from vise_core.evaluate.finetune.finetune import evaluate_finetuned
 from vise_core.evaluate.linear.linear import evaluate_linear
+from vise_core.formats.checkpoint import read_checkpoint_card, row_of
 from vise_core.integrity.cache import default_cache, file_digests
 from vise_core.integrity.evaluation import check_evaluation, tell
 from vise_core.models import checkpoint, weights
 from vise_core.models.backbones import Backbone, build_backbone
-from vise_core.models.card import row_of
 from vise_core.reporter import Reporter
-from vise_core.specs.evaluate import (
-    CatalogueWeights,
-    EvaluateResult,
-    EvaluateSpec,
-    GridParameter,
-    RandomWeights,
-    Secondary,
-)
-from vise_core.specs.tasks import secondary_metrics, written
+from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec
+from vise_core.specs.evaluation.results import GridParameter, Secondary
+from vise_core.specs.evaluation.setups import CatalogueWeights, RandomWeights
+from vise_core.specs.tasks.catalogue import secondary_metrics
+from vise_core.specs.tasks.metrics import written
 from vise_core.tasks import open_task, require_usable, unreadable_images
 from vise_core.tasks.identity import evaluation_data, split_parts
 from vise_core.tasks.inventory import take_inventory
 from vise_core.tasks.usable import Problem
+from vise_core.training.precision import precision
+from vise_core.training.state import State
 
 from .cache import features_cache
-from .device import precision
 from .grid import mean_and_std, split_result
 from .job import Job, Outcome
 from .origin import weights_origin
 from .outputs import publish
-from .state import State
 from .texts import load_texts
 
 
@@ -137,7 +133,7 @@ def load_judged(spec: EvaluateSpec, inputs: dict[str, Path], reporter: Reporter)
         return Judged(backbone, entry.row, chosen.name, False)
     if "checkpoint" not in inputs:
         raise MissingInput("weights.kind is pretrained: give the input 'checkpoint', made by pretrain")
-    card = checkpoint.load_card(inputs["checkpoint"])
+    card = read_checkpoint_card(inputs["checkpoint"])
     name = card.source.format if card.source else "pretrained"
     return Judged(checkpoint.load_backbone(inputs["checkpoint"]), row_of(card), name, card.synthetic)
 

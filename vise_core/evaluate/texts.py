@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vise_core.reporter import Reporter
-from vise_core.specs.evaluate import TextTower
+from vise_core.specs.evaluation.results import TextTower
 from vise_core.tasks import LabelledImages
 from vise_core.text.encoder import TextEncoder, Tokens, load_text_encoder
 from vise_core.text.files import encoder_sha256, packaged_encoder

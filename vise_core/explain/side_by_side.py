@@ -13,7 +13,7 @@ from vise_core.errors import BadInput, Stopped
 from vise_core.models.classifier import ImageClassifier
 from vise_core.posts.images.decode import open_image
 from vise_core.reporter import Reporter
-from vise_core.specs.explain import (
+from vise_core.specs.qualitative import (
     Answer,
     ComparedImage,
     ComparedPredictor,

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 
 from vise_core.errors import BadInput
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.posts.fields import REACTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Post:
     ----------
     id: the post's id in its source; any text without control characters.
     comments: comments and replies alike (Sec. 3.1), each one document.
-    reactions: five counts >= 0, in the order of ``specs.posts.REACTIONS``.
+    reactions: five counts >= 0, in the order of ``specs.posts.fields.REACTIONS``.
     """
 
     id: str

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.stats import chi2_contingency
 
 from vise_core.engagement.explore.agreement import normalised_entropy
-from vise_core.engagement.labels import label_batches, read_label_facts
+from vise_core.formats.labels import label_batches, read_label_facts
 from vise_core.specs.integrity import IntegrityCheck, IntegrityExample, IntegrityLimits, IntegrityVerdict
 from vise_core.tasks import LabelledImages, Split
 

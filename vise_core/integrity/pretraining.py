@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from vise_core.engagement.labels import label_batches
-from vise_core.errors import BadCheckpoint, BadInput
+from vise_core.errors import BadCheckpoint
+from vise_core.formats.labels import label_batches, label_file, read_label_table
 from vise_core.formats.post import post_key
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.specs.integrity import IntegrityCheck, IntegrityExample, IntegrityLimits, IntegrityVerdict
-from vise_core.specs.posts import SubsetSpec
+from vise_core.specs.posts.subset import SubsetSpec
 from vise_core.tasks import LabelledImages, Split
 
 from .cache import shard_fingerprints
@@ -61,13 +59,7 @@ class PostsFound:
 
 def labelled_keys(labels: Path, shard: str) -> set[str]:
     """Keys of the posts of one shard (named as in the posts' index) that have a label."""
-    path = labels / Path(shard).with_suffix(".parquet").name
-    try:
-        return set(pq.ParquetFile(path).read(["key"])["key"].to_pylist())
-    except FileNotFoundError as error:
-        raise BadInput(f"{path}: missing; these labels are of other posts, or not whole") from error
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise BadInput(f"{path}: not a Parquet file of labels ({error}): label again") from error
+    return set(read_label_table(label_file(labels, shard), ["key"])["key"].to_pylist())
 
 
 def find_in_posts(

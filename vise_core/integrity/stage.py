@@ -9,14 +9,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from vise_core.engagement.labels import read_label_facts
 from vise_core.errors import BadImage, Stopped
+from vise_core.formats.labels import read_label_facts
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts import exclusions
 from vise_core.posts.images.decode import open_image
 from vise_core.reporter import Reporter
 from vise_core.specs.integrity import IntegrityCheck, IntegrityReport, IntegrityResult, IntegritySpec
-from vise_core.specs.posts import SubsetSpec
+from vise_core.specs.posts.subset import SubsetSpec
 from vise_core.tasks import LabelledImages, Split, load_task, task_splits
 
 from .balance import label_balance, pretraining_balance

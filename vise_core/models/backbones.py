@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vise_core.specs.backbones import BACKBONES
+from vise_core.specs.models.backbones import BACKBONES
 
 RGB = tuple[float, float, float]
 
@@ -19,7 +19,7 @@ class Backbone(nn.Module):
 
     Attributes
     ----------
-    name: key of ``specs.backbones.BACKBONES``.
+    name: key of ``specs.models.backbones.BACKBONES``.
     feature_dim: length of the pooled feature.
     mean, std: what images in [0, 1] RGB are normalised with. They belong to the weights, so that a
         loader may replace them (method 7, trap 4).

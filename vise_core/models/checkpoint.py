@@ -1,4 +1,4 @@
-"""What pretraining hands on: ``backbone.safetensors``, ``heads.safetensors``, ``checkpoint.json``."""
+"""Checkpoint folders with their tensors; ``vise_core.formats.checkpoint`` has the card and the names of the files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from vise_core.formats.checkpoint import (
+    BACKBONE_FILE,
+    HEADS_FILE,
+    CheckpointCard,
+    Source,
+    read_checkpoint_card,
+    write_checkpoint_card,
+)
+from vise_core.formats.network_card import NetworkCard
+
 from .backbones import Backbone, empty_backbone
-from .card import CheckpointCard, Source, apply_card, read_card
 from .tensors import load_into, write_tensors
 
 
@@ -42,19 +51,12 @@ def save_checkpoint(
         source=source,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / "backbone.safetensors", backbone.trunk.state_dict())
+    write_tensors(folder / BACKBONE_FILE, backbone.trunk.state_dict())
     write_tensors(
-        folder / "heads.safetensors",
+        folder / HEADS_FILE,
         {f"{name}.{key}": t for name, head in heads.items() for key, t in head.state_dict().items()},
     )
-    # Without a source the card is as it ever was, so that older versions read it.
-    text = card.model_dump_json(indent=1, exclude=None if source else {"source"})
-    (folder / "checkpoint.json").write_text(text + "\n")
-
-
-def load_card(folder: Path) -> CheckpointCard:
-    """What checkpoint.json says. Raises BadCheckpoint."""
-    return read_card(folder / "checkpoint.json", CheckpointCard)
+    write_checkpoint_card(folder, card)
 
 
 def load_backbone(folder: Path) -> Backbone:
@@ -62,23 +64,29 @@ def load_backbone(folder: Path) -> Backbone:
 
     Raises BadCheckpoint for anything that ``save_checkpoint`` would not write.
     """
-    card = load_card(folder)
+    card = read_checkpoint_card(folder)
     backbone = empty_backbone(card.backbone)
-    load_into(backbone.trunk, folder / "backbone.safetensors")
+    load_into(backbone.trunk, folder / BACKBONE_FILE)
     apply_card(backbone, card)
     return backbone
 
 
 def load_heads(folder: Path) -> dict[str, nn.Linear]:
     """The pretraining heads of a checkpoint, by name. Raises BadCheckpoint."""
-    card = load_card(folder)
+    card = read_checkpoint_card(folder)
     features = empty_backbone(card.backbone).feature_dim
     with torch.device("meta"):
         heads = nn.ModuleDict({name: nn.Linear(features, classes) for name, classes in card.heads.items()})
-    load_into(heads, folder / "heads.safetensors")
+    load_into(heads, folder / HEADS_FILE)
     return {name: head for name, head in heads.items() if isinstance(head, nn.Linear)}
 
 
 def resize_for(backbone: Backbone, image_size: int) -> int:
     """Shorter side before a centre crop of ``image_size``, in the proportion of 256 to 224 (Sec. 4.2)."""
     return round(image_size * backbone.resize / backbone.image_size)
+
+
+def apply_card(backbone: Backbone, card: NetworkCard) -> None:
+    """Give the backbone the input sizes and the normalisation of its card."""
+    backbone.mean, backbone.std = card.mean, card.std
+    backbone.image_size, backbone.resize = card.image_size, card.resize

@@ -9,11 +9,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from vise_core.errors import BadCheckpoint, BadInput
+from vise_core.errors import BadInput
+from vise_core.formats.predictor import MODEL_FILE, PredictorCard, read_predictor_card, write_predictor_card
 
 from .backbones import Backbone, empty_backbone
-from .card import PredictorCard, apply_card, read_card
-from .checkpoint import resize_for
+from .checkpoint import apply_card, resize_for
 from .tensors import load_into, write_tensors
 
 CARD_FIELDS = ("method", "task", "synthetic")
@@ -86,8 +86,8 @@ def save_classifier(folder: Path, classifier: ImageClassifier, metadata: Mapping
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"backbone.{name}": t for name, t in classifier.backbone.trunk.state_dict().items()}
     tensors |= {f"head.{name}": t for name, t in classifier.head.state_dict().items()}
-    write_tensors(folder / "model.safetensors", tensors)
-    (folder / "predictor.json").write_text(card.model_dump_json(indent=1) + "\n")
+    write_tensors(folder / MODEL_FILE, tensors)
+    write_predictor_card(folder, card)
 
 
 def load_classifier(folder: Path) -> ImageClassifier:
@@ -95,14 +95,12 @@ def load_classifier(folder: Path) -> ImageClassifier:
 
     Raises BadCheckpoint for anything that ``save_classifier`` would not write.
     """
-    card = read_card(folder / "predictor.json", PredictorCard)
-    if len(set(card.classes)) != len(card.classes):
-        raise BadCheckpoint("predictor.json: classes names one twice")
+    card = read_predictor_card(folder)
     backbone = empty_backbone(card.backbone)
     with torch.device("meta"):
         head = nn.Linear(backbone.feature_dim, len(card.classes))
     parts = nn.ModuleDict({"backbone": backbone.trunk, "head": head})
-    load_into(parts, folder / "model.safetensors")
+    load_into(parts, folder / MODEL_FILE)
     apply_card(backbone, card)
     classifier = ImageClassifier(backbone, head, card.classes)
     # The card's own value, where it was not the usual proportion.

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
-from vise_core.models.checkpoint_formats.contents import CARD_FILE
+from vise_core.formats.checkpoint import CARD_FILE
 from vise_core.reporter import Reporter
-from vise_core.specs.models import ImportResult, ImportSpec
+from vise_core.specs.import_weights import ImportResult, ImportSpec
 
 from .backbones import Backbone
 from .checkpoint import save_checkpoint

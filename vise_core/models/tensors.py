@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -14,8 +13,6 @@ from torch import Tensor, nn
 
 from vise_core.errors import BadCheckpoint, Diverged
 from vise_core.models.weight_files.safetensor import read_header
-
-MAX_JSON_BYTES = 16 * 2**20
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -101,24 +98,6 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Give a module (perhaps on the meta device) exactly these tensors. Raises BadCheckpoint."""
     check_tensors(tensors, module.state_dict(), source)
     module.load_state_dict(dict(tensors), assign=True)
-
-
-def read_json(path: Path, expected_format: str) -> dict[str, Any]:
-    """A JSON object whose ``format`` is as expected. Raises BadCheckpoint."""
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise BadCheckpoint(f"{path.name}: larger than {MAX_JSON_BYTES:,} bytes")
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise BadCheckpoint(
-            f"{path.parent}: no {path.name}; the folder is not whole, copy it again"
-        ) from error
-    except (ValueError, OSError, RecursionError) as error:
-        raise BadCheckpoint(f"{path.name}: not JSON ({error})") from error
-    if not isinstance(content, dict) or content.get("format") != expected_format:
-        found = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise BadCheckpoint(f"{path.name}: format is {found!r}, expected {expected_format!r}")
-    return content
 
 
 def _examples(names: set[str]) -> str:

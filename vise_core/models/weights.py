@@ -22,7 +22,7 @@ from vise_core.files.download import Progress, download
 from vise_core.files.hash_cache import cache_folder
 from vise_core.files.hashing import file_sha256
 from vise_core.models.weight_files.reading import plain_tensors
-from vise_core.specs.backbones import BACKBONES
+from vise_core.specs.models.backbones import BACKBONES
 
 from .backbones import RGB, Backbone, empty_backbone
 from .tensors import check_layout, fill

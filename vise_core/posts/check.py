@@ -16,8 +16,9 @@ from vise_core.files.names import printable_name
 from vise_core.formats.post import PostRecord
 from vise_core.posts.fields.rows import Checked, check_row, mapping_of
 from vise_core.posts.images.decode import store_image
-from vise_core.specs.images import is_image_name
-from vise_core.specs.posts import DROPPED, IngestSpec, SampleSource
+from vise_core.specs.ingest import DROPPED, IngestSpec
+from vise_core.specs.posts.images import is_image_name
+from vise_core.specs.posts.sources import SampleSource
 
 from .paths import is_system_file
 from .readers import READERS, Notes, RawPost

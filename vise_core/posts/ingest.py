@@ -9,7 +9,8 @@ from pathlib import Path
 from vise_core.errors import BadInput, Stopped
 from vise_core.formats.posts import ShardEntry, ShardWriter, shard_name, write_index
 from vise_core.reporter import Reporter
-from vise_core.specs.posts import IngestResult, IngestSpec, Refusals, SampleSource
+from vise_core.specs.ingest import IngestResult, IngestSpec, Refusals
+from vise_core.specs.posts.sources import SampleSource
 
 from .check import PostChecker, Tally, source_of
 

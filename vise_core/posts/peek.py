@@ -14,10 +14,11 @@ from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
 from vise_core.formats.post import PostRecord
 from vise_core.posts.fields.guess import guess_fields
-from vise_core.specs.fields import FIELD_MAPS, REACTIONS
-from vise_core.specs.images import is_image_name
-from vise_core.specs.peek import Peek, PeekedPost
-from vise_core.specs.posts import IngestSpec, PostSource
+from vise_core.specs.ingest import IngestSpec
+from vise_core.specs.posts.fields import FIELD_MAPS, REACTIONS
+from vise_core.specs.posts.images import is_image_name
+from vise_core.specs.posts.peek import Peek, PeekedPost
+from vise_core.specs.posts.sources import PostSource
 
 from .check import PostChecker, Tally, files_below
 from .readers import READERS, Notes, RawPost

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
-from vise_core.specs.posts import SubsetSpec
+from vise_core.specs.posts.subset import SubsetSpec
 
 _SPAN = 2**64
 

@@ -14,14 +14,15 @@ from torch import nn
 
 from vise_core.device import pick_device
 from vise_core.errors import BadCheckpoint
+from vise_core.formats.checkpoint import read_checkpoint_card
 from vise_core.models.backbones import Backbone
-from vise_core.models.checkpoint import load_backbone, load_card, load_heads
+from vise_core.models.checkpoint import load_backbone, load_heads
 from vise_core.models.classifier import require_finite
 from vise_core.models.folding import fold_batch_norm
 from vise_core.models.transforms import eval_transform
 from vise_core.specs.base import Compute
-from vise_core.specs.explain import EngagementOptions
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.models.predict import EngagementOptions
+from vise_core.specs.posts.fields import REACTIONS
 
 from .predictor import Picture, opened, weight_bytes
 
@@ -51,7 +52,7 @@ class Engagement:
     comments: the most probable comment clusters, falling; None where the model has no such head.
     comment_mass: probability that they hold together, 0 to 1.
     reaction_clusters: (k,) probability of each reaction cluster, in their order; None without such a head.
-    reactions: {reaction: expected share}, in the order of ``specs.posts.REACTIONS``: the mean shares of the reaction
+    reactions: {reaction: expected share}, in the order of ``specs.posts.fields.REACTIONS``: the mean shares of the reaction
         clusters, weighted by their probability. None without such a head, or without an inspection.
     """
 
@@ -100,7 +101,7 @@ class EngagementPredictor:
         cls, checkpoint: Path, inspection: Path | None = None, *, compute: Compute | None = None
     ) -> EngagementPredictor:
         """From the artifacts ``checkpoint`` (folder) and ``inspection`` (JSON file). Raises BadCheckpoint."""
-        load_card(checkpoint)
+        read_checkpoint_card(checkpoint)
         found = None
         if inspection is not None:
             try:

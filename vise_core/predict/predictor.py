@@ -23,7 +23,7 @@ from vise_core.models.folding import fold_batch_norm
 from vise_core.models.transforms import eval_transform
 from vise_core.posts.images.decode import open_image
 from vise_core.specs.base import Compute
-from vise_core.specs.explain import PredictOptions
+from vise_core.specs.models.predict import PredictOptions
 
 Picture = Image.Image | bytes | Path
 """A decoded RGB image, or an untrusted file or its bytes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,27 +9,16 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from vise_core.errors import BadInput
+from vise_core.formats.labels import label_file, read_label_facts, read_label_table
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.subsets import pretrain_rank
 from vise_core.specs.pretrain import Signal
 
 from .objective import NO_LABEL, comment_targets
-
-FORMAT = "vise-labels-1"
-SCHEMA = pa.schema(
-    [
-        ("post_id", pa.string()),
-        ("key", pa.string()),
-        ("comment_labels", pa.list_(pa.int32())),
-        ("reaction_label", pa.int32()),
-    ]
-)
 
 Ints = npt.NDArray[np.int64]
 
@@ -99,11 +87,8 @@ def read_labels(
     key is in ``exclude`` are left out first.
     Raises BadInput, naming the file and the post.
     """
-    facts = _facts(folder)
-    clusters: dict[Signal, int] = {
-        "comments": facts["comment_clusters"],
-        "reactions": facts["reaction_clusters"],
-    }
+    facts = read_label_facts(folder)
+    clusters: dict[Signal, int] = {"comments": facts.comment_clusters, "reactions": facts.reaction_clusters}
     for signal in signals:
         if clusters[signal] < 1:
             raise BadInput(f"signals: {signal} were not clustered; cluster and label them, or leave it out")
@@ -128,7 +113,7 @@ def read_labels(
         comment_starts=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[kept])]),
         reactions=reactions[kept],
         clusters=clusters,
-        synthetic=posts.synthetic or bool(facts["synthetic"]),
+        synthetic=posts.synthetic or facts.synthetic,
         excluded=int(excluded.sum()),
     )
 
@@ -165,30 +150,12 @@ def unlabelled(
     )
 
 
-def _facts(folder: Path) -> dict[str, int]:
-    path = folder / "labels.json"
-    try:
-        facts = json.loads(path.read_bytes())
-        if facts["format"] != FORMAT:
-            raise BadInput(f"{path}: format is {facts['format']!r}, expected {FORMAT!r}: label again")
-        return {name: int(facts[name]) for name in ("comment_clusters", "reaction_clusters", "synthetic")}
-    except FileNotFoundError as error:
-        raise BadInput(f"{folder}: no labels.json; give a folder made by label") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: not as label writes it ({error!r}): label again") from error
-
-
 def _read_shard(
     folder: Path, posts: ShardIndex, number: int, clusters: dict[Signal, int], rank_seed: int | None
 ) -> tuple[Ints, npt.NDArray[np.int32], Ints, npt.NDArray[np.int32], Ints]:
     """(images, comment ids, labels a post, reactions, ranks) of one shard."""
-    path = folder / Path(posts.shards[number].name).with_suffix(".parquet").name
-    try:
-        table = pq.ParquetFile(path).read(SCHEMA.names).select(SCHEMA.names).cast(SCHEMA)
-    except FileNotFoundError as error:
-        raise BadInput(f"{path}: missing; these labels are of other posts, or not whole") from error
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise BadInput(f"{path}: not a Parquet file of labels ({error}): label again") from error
+    path = label_file(folder, posts.shards[number].name)
+    table = read_label_table(path)
     place = {key: i for i, key in enumerate(posts.keys(number))}
     keys = table["key"].to_pylist()
     for key, post_id in zip(keys, table["post_id"].to_pylist(), strict=True):

@@ -12,8 +12,7 @@ from torch.nn import functional as F
 from vise_core.errors import BadInput
 from vise_core.models.backbones import Backbone, build_backbone
 from vise_core.specs.pretrain import MocoSettings, PretrainSpec
-
-from .distributed import Group
+from vise_core.training.distributed import Group
 
 
 class Moco(nn.Module):

@@ -10,8 +10,8 @@ from torch import Tensor
 from vise_core.models.backbones import Backbone
 from vise_core.models.transforms import TrainTransform, train_transform
 from vise_core.specs.pretrain import ObjectiveName, PretrainSpec, Signal
+from vise_core.training.distributed import Group
 
-from .distributed import Group
 from .labels import Ints, LabelTable
 from .moco import Moco, build_moco
 from .moco_views import two_views

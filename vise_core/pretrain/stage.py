@@ -14,8 +14,8 @@ from vise_core.models.checkpoint import save_checkpoint
 from vise_core.posts.exclusions import excluded_keys, tell_exclusions
 from vise_core.reporter import Reporter
 from vise_core.specs.pretrain import PretrainResult, PretrainSpec
+from vise_core.training.distributed import Group, process_group
 
-from .distributed import Group, process_group
 from .labels import LabelTable, read_labels, unlabelled
 from .objectives import OBJECTIVES
 from .trainer import Trained, build_network, train

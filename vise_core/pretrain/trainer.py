@@ -15,14 +15,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vise_core.errors import Diverged, Stopped
 from vise_core.formats.posts import ShardIndex
-from vise_core.models.finite import not_finite
 from vise_core.reporter import Reporter
 from vise_core.specs.base import Compute
 from vise_core.specs.pretrain import PretrainSpec, Signal
+from vise_core.training.distributed import Group
+from vise_core.training.finite import not_finite
+from vise_core.training.watch import LEAST_SCALE, Watch
 
 from .data import BatchPlan, PostImages, Samples, image_loader
-from .distributed import Group
-from .finite import LEAST_SCALE, Watch
 from .labels import LabelTable
 from .objectives import OBJECTIVES, Trainable
 from .schedule import learning_rate

@@ -1,6 +1,6 @@
 """Tables and figures from results: the paper's, filled by our own runs, and the plain table of all of them."""
 
-from vise_core.specs.reports import (
+from vise_core.specs.reports.tables import (
     ENDINGS,
     Choices,
     EvaluationTable,

@@ -8,7 +8,8 @@ from functools import cached_property
 from itertools import count
 
 from vise_core.specs.base import Record
-from vise_core.specs.evaluate import EvaluateResult, EvaluationData
+from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.evaluation.results import EvaluationData
 
 Parts = tuple[str, str, str]
 Sizes = tuple[int, int, int]

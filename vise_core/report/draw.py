@@ -8,8 +8,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from vise_core.specs.backbones import BACKBONES
-from vise_core.specs.tasks import METRICS
+from vise_core.specs.models.backbones import BACKBONES
+from vise_core.specs.tasks.metrics import METRICS
 
 from .comparable import NOT_RECORDED
 from .figures import OurFigure, Panel, Point

@@ -8,7 +8,7 @@ from typing import get_args
 
 from vise_core.errors import BadInput
 from vise_core.specs.evaluate import EvaluateResult
-from vise_core.specs.reports import ENDINGS, ReportEntry, ReportFormat, Selection
+from vise_core.specs.reports.tables import ENDINGS, ReportEntry, ReportFormat, Selection
 
 from .draw import PictureFormat, draw
 from .draw_qualitative import draw_qualitative

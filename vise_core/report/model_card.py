@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vise_core.specs.model_card import CardMetric, LineageStep, ModelFacts
-from vise_core.specs.tasks import METRICS, written
+from vise_core.specs.reports.model_card import CardMetric, LineageStep, ModelFacts
+from vise_core.specs.tasks.metrics import METRICS, written
 
 from .text import markdown_escape
 

@@ -7,10 +7,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.base import Record
-from vise_core.specs.evaluate import EvaluateResult, GridPoint
-from vise_core.specs.tasks import TASKS
+from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.evaluation.results import GridPoint
+from vise_core.specs.models.backbones import BACKBONES
+from vise_core.specs.tasks.catalogue import TASKS
 
 from .comparable import MeasuredOn, measured_on
 from .published import Facts

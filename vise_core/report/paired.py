@@ -7,8 +7,9 @@ import statistics
 from collections.abc import Sequence
 
 from vise_core.errors import BadInput
-from vise_core.specs.evaluate import EvaluateResult, SplitResult
-from vise_core.specs.reports import PairedTest
+from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.evaluation.results import SplitResult
+from vise_core.specs.reports.tables import PairedTest
 
 from .comparable import data_difference, measured_on, split_differences
 

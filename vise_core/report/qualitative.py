@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from pydantic import Field
 
 from vise_core.errors import BadInput
-from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.base import Record
-from vise_core.specs.explain import CAM_METHODS, Answer, QualitativeResult
+from vise_core.specs.explain import CAM_METHODS
+from vise_core.specs.models.backbones import BACKBONES
+from vise_core.specs.qualitative import Answer, QualitativeResult
 
 from .published import QUALITATIVE, PublishedExample, published_qualitative
 

@@ -10,8 +10,7 @@ from vise_core.device import pick_device
 from vise_core.explain.side_by_side import compare
 from vise_core.models.classifier import load_classifier
 from vise_core.reporter import Reporter
-from vise_core.specs.explain import QualitativeResult, QualitativeSpec
-from vise_core.specs.stages import COMPARED
+from vise_core.specs.qualitative import COMPARED, QualitativeResult, QualitativeSpec
 from vise_core.tasks import load_task
 
 from .draw_qualitative import draw_qualitative

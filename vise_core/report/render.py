@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from vise_core.specs.tasks import METRICS
+from vise_core.specs.tasks.metrics import METRICS
 
 from .comparable import NOT_RECORDED
 from .latex import LatexCell, latex_grouped_table

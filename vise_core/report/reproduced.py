@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from vise_core.errors import BadInput
-from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.base import Record
-from vise_core.specs.tasks import METRICS
+from vise_core.specs.models.backbones import BACKBONES
+from vise_core.specs.tasks.metrics import METRICS
 
 from .comparable import Variants, titled
 from .observations import FACT_NAMES, Observation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vise_core.specs.reports import Selection
+from vise_core.specs.reports.tables import Selection
 
 from .figures import OurFigure, Panel, Point
 from .reproduced import ReproducedTable, Row

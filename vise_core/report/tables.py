@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from vise_core.errors import BadInput
-from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.evaluate import EvaluateResult
-from vise_core.specs.reports import EvaluationCell, EvaluationRow, EvaluationTable
-from vise_core.specs.tasks import METRICS
+from vise_core.specs.models.backbones import BACKBONES
+from vise_core.specs.reports.tables import EvaluationCell, EvaluationRow, EvaluationTable
+from vise_core.specs.tasks.metrics import METRICS
 
 from .comparable import NOT_RECORDED, MeasuredOn, Variants, measured_on
 from .latex import LatexCell, latex_table

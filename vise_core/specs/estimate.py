@@ -1,6 +1,7 @@
-"""What a run will take, before it is launched: memory and disk by arithmetic, time from runs of its kind.
+"""What a run will take, before it is launched: memory and disk by arithmetic, time from past runs of its kind.
 
-Nothing is guessed: what neither follows from the spec nor was measured before stays unknown, and says so.
+Each stage's own ``Cost`` is in its spec file. Nothing is guessed: what neither follows from the spec nor was measured
+before stays unknown, and its note says so.
 """
 
 from __future__ import annotations
@@ -8,23 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
-from .backbones import BACKBONES
-from .base import Compute, Record, Spec
-from .engagement import ClusterSpec
-from .evaluate import EvaluateSpec, PretrainedWeights
-from .explain import ExplainSpec
-from .integrity import IntegritySpec
-from .posts import IngestSpec, SampleSource
-from .pretrain import PretrainSpec
-from .tasks import SampleTasksSpec
+from .base import Record, Spec
+from .models.backbones import BACKBONES
+
+S = TypeVar("S", bound=Spec)
 
 FLOAT, HALF = 4, 2
-LOOKED_AT = 5
-"""Runs of a kind that a time is taken from: the newest."""
+"""Bytes of a number."""
+
+MAX_PAST_RUNS = 5
+"""Past runs of a kind that a time is taken from: the newest."""
 
 NO_RUN_YET = "unknown: no run of this kind yet"
 
@@ -39,18 +37,17 @@ class InputFacts(Record):
 
 @dataclass(frozen=True)
 class PastRun:
-    """A succeeded run of the same stage, as the store keeps it."""
+    """A succeeded run of the same stage, as the store keeps it; ``written`` are the bytes of its artifacts."""
 
     id: str
     spec: Spec
     result: Mapping[str, Any]
     written: int
-    """Bytes of its artifacts."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """How much there is to do, and what must agree for two runs to be of one kind."""
+    """How much a run has to do; ``kind`` must be equal for the times of two runs to be compared."""
 
     amount: float
     sentence: str
@@ -95,12 +92,31 @@ class Estimate(Record):
     disk_note: str = ""
 
 
-def estimate(stage: str, spec: Spec, facts: InputFacts, past: Sequence[PastRun] = ()) -> Estimate:
-    """What one run with this spec will take; ``past``: succeeded runs of the stage, newest first."""
-    planned = planned_work(stage, spec, facts)
-    alike = _alike(stage, planned, spec, past)
-    memory = _memory(spec, facts)
-    disk = _disk(spec, facts)
+@dataclass(frozen=True, kw_only=True)
+class Cost(Generic[S]):
+    """What one run of a stage takes. A stage that leaves ``work`` out has no time, and its estimate says so.
+
+    Attributes
+    ----------
+    work: (spec, facts) → what there is to do; None where that depends on an input of unknown size.
+    used: (spec, items of the input) → items that a run works on, where it takes only some of them.
+    done: (result) → items that a past run worked on.
+    memory, disk: (spec, facts) → by arithmetic; none where only past runs tell.
+    """
+
+    work: Callable[[S, InputFacts], Work | None] = lambda spec, facts: None
+    used: Callable[[S, int], int] = lambda spec, items: items
+    done: Callable[[Mapping[str, Any]], int | None] = lambda result: None
+    memory: Callable[[S, InputFacts], tuple[MemoryEstimate, ...]] = lambda spec, facts: ()
+    disk: Callable[[S, InputFacts], DiskEstimate | None] = lambda spec, facts: None
+
+
+def estimate(cost: Cost[S], spec: S, facts: InputFacts, past: Sequence[PastRun] = ()) -> Estimate:
+    """Estimate one run with this spec; ``past``: succeeded runs of its stage, newest first."""
+    planned = _planned(cost, spec, facts)
+    alike = _alike(cost, planned, spec, past)
+    memory = cost.memory(spec, facts)
+    disk = cost.disk(spec, facts)
     seen = max((_provenance(run).get("peak_memory_bytes", 0) for run, _ in alike), default=0)
     memory_note = "weights, gradients and activations; libraries and kernels' workspaces come on top"
     if not memory and seen:
@@ -163,22 +179,13 @@ def together(estimates: Sequence[Estimate]) -> Estimate:
     )
 
 
-def planned_work(stage: str, spec: Spec, facts: InputFacts) -> Work | None:
-    """What the run has to do; None where that depends on an input of unknown size."""
-    if isinstance(spec, PretrainSpec) and facts.items is not None and spec.posts_limit is not None:
-        facts = facts.model_copy(update={"items": min(facts.items, spec.posts_limit)})
-    if isinstance(spec, ClusterSpec) and facts.items is not None:
-        facts = facts.model_copy(update={"items": round(facts.items * spec.subset.cluster_fraction)})
-    measure = _WORK.get(stage)
-    return measure(spec, facts) if measure else None
+def per_item(unit: str) -> Callable[[Any, InputFacts], Work | None]:
+    """Work that grows with the number of items alone, whatever the spec."""
 
+    def work(_: Any, facts: InputFacts) -> Work | None:
+        return None if facts.items is None else Work(facts.items, f"{facts.items:,} {unit}")
 
-def done_work(stage: str, run: PastRun) -> Work | None:
-    """What a past run did, in the same measure."""
-    items = _DONE_ITEMS.get(stage, lambda _: None)(run.result)
-    facts = InputFacts(items=items, backbone=run.result.get("backbone"))
-    measure = _WORK.get(stage)
-    return measure(run.spec, facts) if measure else None
+    return work
 
 
 def training_memory(
@@ -196,91 +203,44 @@ def training_memory(
     }
 
 
-def _memory(spec: Spec, facts: InputFacts) -> tuple[MemoryEstimate, ...]:
-    if isinstance(spec, PretrainSpec):
-        images = -(-spec.batch // (spec.accumulate * spec.compute.processes))
-        moco = spec.objective == "moco-v2"
-        extra = {"queue of keys": FLOAT * spec.moco.queue * spec.moco.dim} if moco else {}
-        heads = 0 if moco else (facts.classes or 0)
-        return tuple(
-            _sum(
-                where,
-                training_memory(
-                    # MoCo-v2's key encoder is one more copy of the weights.
-                    spec.backbone,
-                    spec.image_size,
-                    images,
-                    half=half,
-                    copies=4 if moco else 3,
-                    heads=heads,
-                )
-                | extra,
-            )
-            for where, half in _places(spec.compute)
-        )
-    if isinstance(spec, EvaluateSpec) and (backbone := _backbone(spec, facts)) is not None:
-        size = spec.image_size or BACKBONES[backbone].image_size
-        tuned = spec.protocol == "fine-tuned"
-        copies = (3 if spec.optimizer == "sgd" else 4) if tuned else 1
-        return tuple(
-            # Frozen, no map outlives its layer: fewer than training keeps.
-            _sum(
-                where,
-                training_memory(backbone, size, spec.batch, half=half, copies=copies),
-                at_most=not tuned,
-            )
-            for where, half in _places(spec.compute)
-        )
-    return ()
+def places(device: str, amp: str) -> list[tuple[str, bool]]:
+    """(GPU or CPU, whether activations take two bytes) for each device that the run may be placed on."""
+    on_gpu, on_cpu = ("GPU", amp != "off"), ("CPU", amp == "bf16")
+    return {"auto": [on_gpu, on_cpu], "cuda": [on_gpu], "cpu": [on_cpu]}[device]
 
 
-def _disk(spec: Spec, facts: InputFacts) -> DiskEstimate | None:
-    if isinstance(spec, PretrainSpec):
-        entry = BACKBONES[spec.backbone]
-        moco = spec.objective == "moco-v2"
-        heads = 0 if moco else (facts.classes or 0) * (entry.feature_dim + 1)
-        kept = FLOAT * (entry.parameters + heads)
-        queue = FLOAT * spec.moco.queue * spec.moco.dim if moco else 0
-        # Weights and momentum, the key encoder for MoCo-v2; a new state is written before the old one goes.
-        return DiskEstimate(kept=kept, working=2 * ((3 if moco else 2) * kept + queue))
-    if isinstance(spec, EvaluateSpec) and (backbone := _backbone(spec, facts)) is not None:
-        kept = FLOAT * BACKBONES[backbone].parameters
-        return DiskEstimate(kept=kept, working=2 * kept if spec.protocol == "fine-tuned" else 0)
-    return None
-
-
-def _places(compute: Compute) -> list[tuple[str, bool]]:
-    """(device, whether activations take two bytes) for each device that the run may land on."""
-    on_gpu, on_cpu = ("GPU", compute.amp != "off"), ("CPU", compute.amp == "bf16")
-    return {"auto": [on_gpu, on_cpu], "cuda": [on_gpu], "cpu": [on_cpu]}[compute.device]
-
-
-def _sum(where: str, parts: dict[str, int], *, at_most: bool = False) -> MemoryEstimate:
+def memory_of(where: str, parts: dict[str, int], *, at_most: bool = False) -> MemoryEstimate:
+    """The sum of the parts."""
     return MemoryEstimate(where=where, bytes=sum(parts.values()), parts=parts, at_most=at_most)
 
 
-def _backbone(spec: EvaluateSpec, facts: InputFacts) -> str | None:
-    """None where it is not known, or there is none."""
-    if not spec.reads_images:
-        return None
-    return facts.backbone if isinstance(spec.weights, PretrainedWeights) else spec.weights.backbone
+def _planned(cost: Cost[S], spec: S, facts: InputFacts) -> Work | None:
+    if facts.items is not None:
+        facts = facts.model_copy(update={"items": cost.used(spec, facts.items)})
+    return cost.work(spec, facts)
+
+
+def _done(cost: Cost[Any], run: PastRun) -> Work | None:
+    """What a past run did, in the measure of ``_planned``."""
+    facts = InputFacts(items=cost.done(run.result), backbone=run.result.get("backbone"))
+    return cost.work(run.spec, facts)
 
 
 def _alike(
-    stage: str, planned: Work | None, spec: Spec, past: Sequence[PastRun]
+    cost: Cost[S], planned: Work | None, spec: S, past: Sequence[PastRun]
 ) -> list[tuple[PastRun, Work]]:
     """Past runs of the planned kind, newest first; with a device chosen in the spec, of that device."""
     if planned is None:
         return []
-    wanted = getattr(getattr(spec, "compute", None), "device", "auto")
-    found = []
+    device = getattr(getattr(spec, "compute", None), "device", "auto")
+    alike = []
     for run in past:
-        done = done_work(stage, run)
+        done = _done(cost, run)
         on_cpu = str(_provenance(run).get("device", "")).startswith("cpu")
-        fits = wanted == "auto" or (wanted == "cpu") == on_cpu
+        fits = device == "auto" or (device == "cpu") == on_cpu
         if done is not None and done.amount > 0 and done.kind == planned.kind and fits:
-            found.append((run, done))
-    return found[:LOOKED_AT]
+            alike.append((run, done))
+    return alike[:MAX_PAST_RUNS]
 
 
 def _times(planned: Work | None, alike: Sequence[tuple[PastRun, Work]]) -> tuple[TimeEstimate, ...]:
@@ -288,9 +248,9 @@ def _times(planned: Work | None, alike: Sequence[tuple[PastRun, Work]]) -> tuple
         return ()
     by_device: dict[str, list[tuple[str, float]]] = {}
     for run, done in alike:
-        found = _provenance(run)
-        if seconds := found.get("wall_seconds"):
-            rates = by_device.setdefault(str(found.get("device", "unknown device")), [])
+        provenance = _provenance(run)
+        if seconds := provenance.get("wall_seconds"):
+            rates = by_device.setdefault(str(provenance.get("device", "unknown device")), [])
             rates.append((run.id, seconds / done.amount))
     return tuple(
         TimeEstimate(
@@ -314,104 +274,3 @@ def _counted(alike: Sequence[Any]) -> str:
 
 def _provenance(run: PastRun) -> Mapping[str, Any]:
     return run.result.get("provenance") or {}
-
-
-def _per_item(unit: str) -> Callable[[Any, InputFacts], Work | None]:
-    def measure(_: Any, facts: InputFacts) -> Work | None:
-        return None if facts.items is None else Work(facts.items, f"{facts.items:,} {unit}")
-
-    return measure
-
-
-def _ingest(spec: IngestSpec, facts: InputFacts) -> Work | None:
-    kind = (spec.source.kind, spec.max_image_side)
-    if isinstance(spec.source, SampleSource):
-        made = spec.source.posts + spec.source.evaluation_images
-        return Work(made, f"{made:,} images to generate", (*kind, spec.source.image_size))
-    return None if facts.items is None else Work(facts.items, f"{facts.items:,} posts", kind)
-
-
-def _sample_tasks(spec: SampleTasksSpec, _: InputFacts) -> Work:
-    made = spec.images * len(spec.kinds)
-    return Work(made, f"{made:,} images to generate", (spec.image_size,))
-
-
-def _cluster(spec: ClusterSpec, facts: InputFacts) -> Work | None:
-    if facts.items is None:
-        return None
-    clusters = tuple(
-        part and (part.kmeans.algorithm, part.kmeans.k) for part in (spec.comments, spec.reactions)
-    )
-    extractor = spec.comments and spec.comments.extractor.kind
-    return Work(facts.items, f"{facts.items:,} posts of the cluster subset", (*clusters, extractor))
-
-
-def _pretrain(spec: PretrainSpec, facts: InputFacts) -> Work | None:
-    if facts.items is None:
-        return None
-    kind = (spec.backbone, spec.objective, spec.image_size, spec.compute.processes, spec.compute.amp)
-    return Work(facts.items * spec.epochs, f"{facts.items:,} posts × {spec.epochs} epochs", kind)
-
-
-def _evaluate(spec: EvaluateSpec, facts: InputFacts) -> Work | None:
-    backbone = _backbone(spec, facts)
-    if facts.items is None or (backbone is None and spec.reads_images):
-        return None
-    kind = (backbone, spec.setup, spec.protocol, spec.augment, spec.image_size, spec.compute.processes)
-    if spec.protocol == "linear" and not spec.augment:
-        return Work(facts.items, f"{facts.items:,} images, features computed once", kind)
-    # Linear: every split and point of the grid goes through the epochs together.
-    trainings = 1 if spec.protocol == "linear" else spec.splits.count * _grid(spec)
-    amount = facts.items * spec.epochs * trainings
-    many = f" × {trainings} trainings" if trainings > 1 else ""
-    return Work(amount, f"{facts.items:,} images × {spec.epochs} epochs{many}", kind)
-
-
-def _grid(spec: EvaluateSpec) -> int:
-    return len(spec.base_lrs) * len(spec.weight_decays)
-
-
-def _explain(spec: ExplainSpec, _: InputFacts) -> Work:
-    steps = spec.faithfulness_steps if spec.faithfulness else 0
-    return Work(spec.limit, f"{spec.limit:,} images", (spec.method, steps))
-
-
-def _integrity(spec: IntegritySpec, facts: InputFacts) -> Work | None:
-    if facts.items is None:
-        return None
-    return Work(facts.items, f"{facts.items:,} images", (spec.perceptual,))
-
-
-_WORK: dict[str, Callable[[Any, InputFacts], Work | None]] = {
-    "ingest": _ingest,
-    "sample_tasks": _sample_tasks,
-    "cluster": _cluster,
-    "label": _per_item("posts"),
-    "explore": _per_item("posts"),
-    "survey": _per_item("images or posts"),
-    "pretrain": _pretrain,
-    "import": lambda *_: Work(1, "one file"),
-    "evaluate": _evaluate,
-    "integrity": _integrity,
-    "explain": _explain,
-    "qualitative": lambda spec, _: Work(spec.limit, f"{spec.limit:,} images", (spec.method,)),
-}
-"""Stage → what it has to do. A stage without an entry has no time, and says so."""
-
-
-def _evaluated(result: Mapping[str, Any]) -> int | None:
-    splits = result.get("splits") or ()
-    return sum(splits[0]["sizes"]) if splits else None
-
-
-_DONE_ITEMS: dict[str, Callable[[Mapping[str, Any]], int | None]] = {
-    "ingest": lambda result: result.get("posts"),
-    "cluster": lambda result: result.get("posts"),
-    "label": lambda result: sum(result.get(key, 0) for key in ("posts", "unlabelled", "held_for_clusters")),
-    "explore": lambda result: result.get("posts"),
-    "survey": lambda result: result.get("images"),
-    "pretrain": lambda result: result.get("posts"),
-    "evaluate": _evaluated,
-    "integrity": lambda result: result.get("images"),
-}
-"""Stage → posts or images that a past run worked on, from its result."""

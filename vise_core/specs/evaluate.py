@@ -1,52 +1,35 @@
-"""Specs of the downstream protocols (Sec. 4.2, 5.2, App. C.3)."""
+"""Evaluate: judge a backbone on a downstream task (Sec. 4.2, 5.2, App. C.3)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, TypeAdapter, field_validator, model_validator
 
-from .backbones import BackboneName
 from .base import Compute, Record, Result, Spec
+from .estimate import (
+    FLOAT,
+    Cost,
+    DiskEstimate,
+    InputFacts,
+    MemoryEstimate,
+    Work,
+    memory_of,
+    places,
+    training_memory,
+)
+from .evaluation.presets import evaluation_presets
+from .evaluation.results import EvaluationData, Secondary, SplitResult, TextTower
+from .evaluation.setups import PretrainedWeights, Setup, Weights
 from .integrity import IntegrityReport
-from .tasks import FolderTask, Metric, SplitSpec, Task, has_texts
-
-
-class RandomWeights(Record):
-    """No pretrained features: the table's Random Init."""
-
-    kind: Literal["random"] = "random"
-    backbone: BackboneName = "resnet50"
-
-
-class CatalogueWeights(Record):
-    """Published weights from the catalogue, downloaded and verified."""
-
-    kind: Literal["catalogue"] = "catalogue"
-    backbone: BackboneName = "resnet50"
-    name: str = Field("in-sup", description="Entry of the weights catalogue, such as in-sup.")
-
-
-class PretrainedWeights(Record):
-    """The backbone of a pretraining run: the input ``checkpoint``."""
-
-    kind: Literal["pretrained"] = "pretrained"
-
-
-Weights = Annotated[RandomWeights | CatalogueWeights | PretrainedWeights, Field(discriminator="kind")]
-
-
-Setup = Literal["image", "image+text", "image+text-frozen", "text"]
-"""Towers used and which of them learn (Sec. 5.2, Fig. 6); a task without text has ``image`` only."""
-
-SETUPS: dict[Setup, str] = {
-    "image+text": "image + text",
-    "image+text-frozen": "image + frozen text",
-    "image": "image only",
-    "text": "text only",
-}
-"""Each setup in words. The paper's main one for a task with texts is ``image+text-frozen`` (Sec. 4.3)."""
+from .models.backbones import BACKBONES
+from .stage import LABELLED_IMAGES, Best, InputRole, Stage
+from .tasks.catalogue import has_texts, task_metric
+from .tasks.kinds import FolderTask, Task
+from .tasks.metrics import Metric
+from .tasks.splits import SplitSpec
 
 
 class MedianStopping(Record):
@@ -174,113 +157,6 @@ class EvaluateSpec(Spec):
         return self
 
 
-class GridPoint(Record):
-    """One training of the grid on one split."""
-
-    base_lr: float
-    weight_decay: float
-    val: float | None = Field(
-        description="The task's metric on val, which chooses; in percent for accuracies. None where training diverged."
-    )
-    test: float | None = Field(description="The task's metric on test, in percent for accuracies.")
-    val_secondary: dict[str, float] = Field(
-        default_factory=dict, description="Further metrics on val, by name; they choose nothing."
-    )
-    test_secondary: dict[str, float] = Field(default_factory=dict, description="Further metrics on test.")
-    stopped_at_epoch: int | None = Field(
-        None,
-        description="Finished epochs after which early stopping ended it; val is what it had then, test is unknown.",
-    )
-    diverged_at_epoch: int | None = Field(
-        None,
-        description="Finished epochs after which the loss, or a logit, was found not finite. Training ended there; the "
-        "point has no value on val or test and is never chosen.",
-    )
-    seconds: float | None = Field(
-        None,
-        description="Wall time of this training, validation included; None where many are trained at once.",
-    )
-    iteration_seconds: float | None = Field(
-        None, description="Mean wall time of one training step, reading the images included."
-    )
-
-    @property
-    def diverged(self) -> bool:
-        return self.val is None
-
-    @property
-    def finished(self) -> bool:
-        """Whether training reached its last epoch with finite numbers: only such a point can be chosen."""
-        return self.val is not None and self.stopped_at_epoch is None
-
-
-GridParameter = Literal["base_lr", "weight_decay"]
-GridEnd = Literal["lowest", "highest"]
-
-
-class SplitResult(Record):
-    """One split: every grid point, and the one that val chose."""
-
-    split: int
-    chosen: GridPoint
-    grid: tuple[GridPoint, ...]
-    s_lr: float | None = Field(
-        description="Std (ddof 0) of val over learning rates at the best weight decay (App. C.3). None where one of "
-        "these trainings diverged or early stopping ended it."
-    )
-    s_wd: float | None = Field(
-        description="Std (ddof 0) of val over weight decays at the best learning rate. None as above."
-    )
-    sizes: tuple[int, int, int] = Field(description="Images in train, val, test.")
-    edges: dict[GridParameter, GridEnd] = Field(
-        default_factory=dict,
-        description="Where the chosen value is the lowest or the highest of a grid of two values or more: a value "
-        "beyond it may be better.",
-    )
-    parts: tuple[str, str, str] | None = Field(
-        None,
-        description="Identity of train, val and test: SHA-256 of the sorted SHA-256 of the image files; empty for a "
-        "part without images. None in results of older versions, which did not record it.",
-    )
-
-
-class EvaluationData(Record):
-    """The data and splits that a result was measured on. Results are compared only where all digests are equal.
-
-    An image is its file's content: other file names, folders or orders make no difference, and files that the task
-    does not read do not count.
-    """
-
-    images: int = Field(description="Labelled images.")
-    images_digest: str = Field(description="SHA-256 of the sorted SHA-256 of the image files.")
-    labels_digest: str = Field(
-        description="SHA-256 of the class names in order and of the sorted pairs of image and class."
-    )
-    texts_digest: str = Field(
-        "", description="SHA-256 of the sorted pairs of image and text; empty where no text was read."
-    )
-    splits_digest: str = Field(description="SHA-256 of the parts of all splits, in order.")
-
-
-class Secondary(Record):
-    """A metric that is reported beside the task's own, at the points that the task's own chose."""
-
-    val_mean: float
-    val_std: float | None = Field(description="Sample std (ddof 1) over splits; None for a single split.")
-    test_mean: float | None
-    test_std: float | None
-
-
-class TextTower(Record):
-    """The text encoder of an evaluation. A sentence's vector is the mean over its tokens (ours)."""
-
-    encoder: str = Field(description="Architecture and size, such as roberta, 124.1M parameters.")
-    dim: int = Field(description="Length of a sentence's vector.")
-    sha256: str = Field(description="Identity of the files that it was loaded from.")
-    limit: int = Field(description="Most tokens of a text; the rest is cut off.")
-    at_limit: int = Field(description="Texts of so many tokens or more.")
-
-
 class EvaluateResult(Result):
     """Artifacts: ``result`` (JSON), ``predictions`` (Parquet, every test image), ``predictor`` (folder).
 
@@ -335,3 +211,130 @@ class EvaluateResult(Result):
         for name, other in self.secondary.items():
             values |= {f"val_{name}": other.val_mean, f"test_{name}": other.test_mean}
         return {name: value for name, value in values.items() if value is not None}
+
+
+_TASK: TypeAdapter[Task] = TypeAdapter(Task)
+
+
+def _needed(spec: EvaluateSpec) -> tuple[str, ...]:
+    reads_checkpoint = spec.reads_images and isinstance(spec.weights, PretrainedWeights)
+    return ("checkpoint",) if reads_checkpoint else ()
+
+
+def _missing(spec: Mapping[str, Any]) -> dict[str, str]:
+    if spec["setup"] == "image":
+        return {}
+    reason = f"it reads texts (setup {spec['setup']}), and a predictor answers for an image alone"
+    return {"predictor": reason}
+
+
+def _leading(spec: Mapping[str, Any]) -> tuple[str, Best]:
+    return f"val_{task_metric(_TASK.validate_python(spec['task']))}", "max"
+
+
+def _per_split(result: Mapping[str, Any]) -> dict[str, list[float]]:
+    """A split's value of a metric is that of its chosen point; splits without one, as without test labels, are left out."""
+    values: dict[str, list[float]] = {}
+    for split in result.get("splits", ()):
+        point = split["chosen"]
+        for part in ("val", "test"):
+            for name, value in ({result["metric"]: point[part]} | point.get(f"{part}_secondary", {})).items():
+                if value is not None:
+                    values.setdefault(f"{part}_{name}", []).append(float(value))
+    return values
+
+
+def _backbone(spec: EvaluateSpec, facts: InputFacts) -> str | None:
+    """The backbone that is judged; None where it is not known, or no image is read."""
+    if not spec.reads_images:
+        return None
+    return facts.backbone if isinstance(spec.weights, PretrainedWeights) else spec.weights.backbone
+
+
+def _work(spec: EvaluateSpec, facts: InputFacts) -> Work | None:
+    backbone = _backbone(spec, facts)
+    if facts.items is None or (backbone is None and spec.reads_images):
+        return None
+    kind = (backbone, spec.setup, spec.protocol, spec.augment, spec.image_size, spec.compute.processes)
+    if spec.protocol == "linear" and not spec.augment:
+        return Work(facts.items, f"{facts.items:,} images, features computed once", kind)
+    # Linear: every split and point of the grid goes through the epochs together.
+    points = len(spec.base_lrs) * len(spec.weight_decays)
+    trainings = 1 if spec.protocol == "linear" else spec.splits.count * points
+    amount = facts.items * spec.epochs * trainings
+    times = f" × {trainings} trainings" if trainings > 1 else ""
+    return Work(amount, f"{facts.items:,} images × {spec.epochs} epochs{times}", kind)
+
+
+def _memory(spec: EvaluateSpec, facts: InputFacts) -> tuple[MemoryEstimate, ...]:
+    backbone = _backbone(spec, facts)
+    if backbone is None:
+        return ()
+    size = spec.image_size or BACKBONES[backbone].image_size
+    tuned = spec.protocol == "fine-tuned"
+    copies = (3 if spec.optimizer == "sgd" else 4) if tuned else 1
+    return tuple(
+        # Frozen, no map outlives its layer: fewer than training keeps.
+        memory_of(
+            where,
+            training_memory(backbone, size, spec.batch, half=half, copies=copies),
+            at_most=not tuned,
+        )
+        for where, half in places(spec.compute.device, spec.compute.amp)
+    )
+
+
+def _disk(spec: EvaluateSpec, facts: InputFacts) -> DiskEstimate | None:
+    backbone = _backbone(spec, facts)
+    if backbone is None:
+        return None
+    kept = FLOAT * BACKBONES[backbone].parameters
+    return DiskEstimate(kept=kept, working=2 * kept if spec.protocol == "fine-tuned" else 0)
+
+
+def _done(result: Mapping[str, Any]) -> int | None:
+    """Images of a past run's data set."""
+    splits = result.get("splits") or ()
+    return sum(splits[0]["sizes"]) if splits else None
+
+
+STAGE = Stage(
+    name="evaluate",
+    title="Evaluate",
+    help="Judge a backbone on a downstream task.",
+    runner="vise_core.evaluate.stage:run",
+    spec=EvaluateSpec,
+    result=EvaluateResult,
+    queue="gpu",
+    inputs={
+        "dataset": LABELLED_IMAGES,
+        "checkpoint": InputRole(
+            help="Made by pretrain; needed when weights.kind is pretrained.",
+            artifact="checkpoint",
+            required=False,
+        ),
+        "text_encoder": InputRole(
+            help="For setups that read texts: a folder with a sentence encoder as transformers saves it, such as "
+            "RoBERTa-base. Without: the packaged all-MiniLM-L6-v2.",
+            artifact="text_encoder",
+            required=False,
+        ),
+    },
+    outputs={
+        "result": "The full result.",
+        "predictions": "Scores of every test image.",
+        "predictor": "A classifier ready to answer; only of evaluations that read images alone.",
+    },
+    speed_only=("compute.loader_workers",),
+    names=("method", "task.name"),
+    replicates=("seed", "splits.seed"),
+    # Split i is the same however many there are, so their number makes no other experiment.
+    repeats=("splits.count",),
+    measures=True,
+    presets=evaluation_presets(),
+    cost=Cost(work=_work, done=_done, memory=_memory, disk=_disk),
+    needed=_needed,
+    missing=_missing,
+    leading=_leading,
+    per_split=_per_split,
+)

@@ -1,4 +1,4 @@
-"""Specs of class activation maps: of a whole set, and of one uploaded image."""
+"""Explain: class activation maps over a labelled set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from .base import Compute, Record, Result, Spec
-from .tasks import FolderTask, Task
+from .estimate import Cost, InputFacts, Work
+from .stage import LABELLED_IMAGES, InputRole, Stage
+from .tasks.kinds import FolderTask, Task
 
 CAM_METHODS: dict[str, str] = {
     "cam": "CAM",
@@ -21,15 +23,19 @@ CAM_METHODS: dict[str, str] = {
 The name of Grad-CAM++ is spelt without signs: a + in a form or an address means a space.
 """
 
+
 CamMethod = Literal["cam", "gradcam", "gradcampp", "scorecam", "eigencam"]
 
+
 DeletionBaseline = Literal["mean", "blur"]
+
 
 CLASS_FREE_METHODS = frozenset({"eigencam"})
 """Methods whose map is the same for every class: it shows what the network sees, not what speaks for a class."""
 
 
 ColourMap = Literal["inferno", "magma", "viridis", "cividis"]
+
 
 COLOUR_MAPS: dict[ColourMap, str] = {
     "inferno": "Inferno",
@@ -39,6 +45,7 @@ COLOUR_MAPS: dict[ColourMap, str] = {
 }
 """matplotlib's maps for heat, with titles. Lightness rises evenly in each: they read in grey, and without telling
 hues apart. A rainbow has bands that are not in the data."""
+
 
 COLOUR_MAP: ColourMap = "inferno"
 """Of the four it has the widest range of lightness, which sets heat apart from a photograph's own colours."""
@@ -101,87 +108,25 @@ class ExplainResult(Result):
         return {} if self.pointing is None else {"pointing": self.pointing}
 
 
-MAX_COMPARED = 6
-"""Predictors in one comparison; the paper's Figs. 7 and 8 have four."""
+def _work(spec: ExplainSpec, _: InputFacts) -> Work:
+    steps = spec.faithfulness_steps if spec.faithfulness else 0
+    return Work(spec.limit, f"{spec.limit:,} images", (spec.method, steps))
 
 
-class QualitativeSpec(Spec):
-    """Several predictors on the same images: what each says, and where it looks (Sec. 5.3, Figs. 7, 8)."""
-
-    task: Task = Field(default_factory=FolderTask, description="How the data set's folder is laid out.")
-    method: CamMethod = "cam"
-    target: Literal["predicted", "true"] = Field("predicted", description="The class whose map is drawn.")
-    limit: int = Field(
-        14,
-        ge=1,
-        le=100,
-        description="Images, evenly over classes: the first eight are Fig. 7, the rest Fig. 8.",
-    )
-    strength: float = Field(0.5, ge=0, le=1, description="Opacity of the map over the image.")
-    unseen_only: bool = Field(
-        True,
-        description="Only images that no predictor was trained or chosen on; refused where one does not say which.",
-    )
-    compute: Compute = Field(default_factory=Compute)
-
-
-class ComparedPredictor(Record):
-    """A column of the comparison."""
-
-    role: str = Field(description="The input that it came in by.")
-    method: str
-    backbone: str
-    protocol: str | None = None
-    accuracy: float = Field(description="Share of the shown images whose predicted class is right, percent.")
-
-
-class Answer(Record):
-    """What one predictor says of one image."""
-
-    predicted: str
-    probability: float = Field(description="Of the predicted class.")
-    right: bool
-    overlay: str = Field(description="Its file in the artifact ``comparison``.")
-
-
-class ComparedImage(Record):
-    """A row of the comparison; ``answers`` in the order of the predictors."""
-
-    path: str = Field(description="In the data set.")
-    label: str
-    picture: str = Field(description="Its file in the artifact ``comparison``.")
-    answers: tuple[Answer, ...]
-
-
-class QualitativeResult(Result):
-    """Artifacts: ``comparison`` (pictures, overlays and this as JSON), ``figure`` (PNG, SVG, PDF)."""
-
-    task: str
-    method: CamMethod
-    target: Literal["predicted", "true"]
-    unseen: bool = Field(description="Whether no predictor was trained or chosen on any of the images.")
-    predictors: tuple[ComparedPredictor, ...]
-    images: tuple[ComparedImage, ...]
-
-    def headline(self) -> dict[str, float]:
-        return {"images": len(self.images), "predictors": len(self.predictors)}
-
-
-class PredictOptions(Record):
-    """What to compute for an uploaded image."""
-
-    method: CamMethod = "cam"
-    target_class: str | None = Field(None, description="Class whose map is drawn; null: the most probable.")
-    strength: float = Field(0.5, ge=0, le=1, description="Opacity of the map over the image.")
-    colour_map: ColourMap = Field(COLOUR_MAP, description="Colours of the map over the image.")
-    overlay: bool = Field(
-        True,
-        description="Send the map drawn over the image. Drawing takes longer than the network: whoever draws the map "
-        "over the image themselves does without.",
-    )
-
-
-class EngagementOptions(Record):
-    """What to say about the engagement that a pretrained model expects of an image."""
-
-    top: int = Field(10, ge=1, le=100, description="Comment clusters told, the most probable ones.")
+STAGE = Stage(
+    name="explain",
+    title="Explain",
+    help="Draw and score class activation maps.",
+    runner="vise_core.explain.stage:run",
+    spec=ExplainSpec,
+    result=ExplainResult,
+    queue="gpu",
+    inputs={
+        "predictor": InputRole(help="Made by evaluate.", artifact="predictor"),
+        "dataset": LABELLED_IMAGES,
+    },
+    outputs={"overlays": "PNG pictures.", "explanations": "What each picture shows."},
+    names=("task.name",),
+    presets={"CAM of the predicted class": {}},
+    cost=Cost(work=_work),
+)

@@ -7,8 +7,11 @@ from typing import Literal
 from pydantic import Field
 
 from .base import Compute, Record, Result, Spec
-from .posts import SubsetSpec
-from .tasks import FolderTask, SplitSpec, Task
+from .estimate import Cost, InputFacts, Work
+from .posts.subset import SubsetSpec
+from .stage import LABELLED_IMAGES, InputRole, Stage
+from .tasks.kinds import FolderTask, Task
+from .tasks.splits import SplitSpec
 
 IntegrityVerdict = Literal["ok", "warning", "failed", "not_run"]
 
@@ -142,3 +145,43 @@ class IntegrityResult(Result):
     def headline(self) -> dict[str, float]:
         counted = [check.verdict for check in self.report.checks]
         return {name: float(counted.count(name)) for name in ("failed", "warning", "not_run")}
+
+
+def _work(spec: IntegritySpec, facts: InputFacts) -> Work | None:
+    if facts.items is None:
+        return None
+    return Work(facts.items, f"{facts.items:,} images", (spec.perceptual,))
+
+
+STAGE = Stage(
+    name="integrity",
+    title="Integrity checks",
+    help="Look for copies, leaks and imbalance that make a result look better than it is.",
+    runner="vise_core.integrity.stage:run",
+    spec=IntegritySpec,
+    result=IntegrityResult,
+    queue="cpu",
+    inputs={
+        "dataset": LABELLED_IMAGES,
+        "posts": InputRole(
+            help="Shards made by ingest; are any of the data set's images among them?",
+            artifact="posts",
+            required=False,
+        ),
+        "labels": InputRole(
+            help="Made by label; only posts with a label count as pretrained on.",
+            artifact="labels",
+            required=False,
+        ),
+        "clusterer": InputRole(
+            help="Made by cluster; says which posts must have no label.",
+            artifact="clusterer",
+            required=False,
+        ),
+    },
+    outputs={"integrity": "What each check found.", "pairs": "Pictures of the pairs that were found."},
+    names=("task.name",),
+    replicates=("seed", "splits.seed"),
+    repeats=("splits.count",),
+    cost=Cost(work=_work, done=lambda result: result.get("images")),
+)

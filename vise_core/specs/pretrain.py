@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from .backbones import BackboneName
 from .base import Compute, Record, Result, Spec
+from .estimate import (
+    FLOAT,
+    Cost,
+    DiskEstimate,
+    InputFacts,
+    MemoryEstimate,
+    Work,
+    memory_of,
+    places,
+    training_memory,
+)
+from .models.backbones import BACKBONES, BackboneName
+from .stage import EXCLUDE, POSTS, InputRole, Stage
 
 Signal = Literal["comments", "reactions"]
 ObjectiveName = Literal["vise", "moco-v2"]
@@ -172,3 +185,117 @@ class PretrainResult(Result):
             "images_per_second": self.images_per_second,
             **excluded,
         }
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # App. C.1: batch 1920 (ResNet) and 1536 (ResNeXt); ImageNet steps for 1.23M posts.
+    "VisE-1.2M, ResNet-50": {"posts_limit": 1_230_000},
+    "VisE-1.2M-C (comments only), ResNet-50": {"posts_limit": 1_230_000, "signals": ["comments"]},
+    "VisE-R (reactions only), ResNet-50": {"posts_limit": 1_230_000, "signals": ["reactions"]},
+    "VisE-1.2M, ResNet-101": {"posts_limit": 1_230_000, "backbone": "resnet101"},
+    "VisE-1.2M, ResNeXt-101 32x16d": {
+        "posts_limit": 1_230_000,
+        "backbone": "resnext101_32x16d",
+        "batch": 1536,
+    },
+    # App. C.1: the rate is halved ten times over about 10 epochs.
+    "VisE-250M, ResNet-50": {
+        "posts_limit": 250_000_000,
+        "epochs": 10,
+        "decay": {"kind": "even", "times": 10, "gamma": 0.5},
+    },
+    "VisE-250M, ResNeXt-101 32x16d": {
+        "posts_limit": 250_000_000,
+        "backbone": "resnext101_32x16d",
+        "batch": 1536,
+        "epochs": 10,
+        "decay": {"kind": "even", "times": 10, "gamma": 0.5},
+    },
+    "VisE-123k, ResNet-50": {"posts_limit": 123_000},
+    "VisE-308k, ResNet-50": {"posts_limit": 308_000},
+    "VisE-615k, ResNet-50": {"posts_limit": 615_000},
+    # App. B, Table 5: the same 1.23M images and ResNet-50; of the rest the paper says nothing. Batch, rate,
+    # epochs and cosine without warm-up are those of MoCo-v2's own code, which shares a batch over 8 GPUs.
+    "MoCo-v2 on the same images, ResNet-50": {
+        "objective": "moco-v2",
+        "posts_limit": 1_230_000,
+        "epochs": 200,
+        "batch": 256,
+        "base_lr": 0.03,
+        "warmup": 0,
+        "decay": {"kind": "cosine", "every": "epoch"},
+    },
+}
+
+
+def _needed(spec: PretrainSpec) -> tuple[str, ...]:
+    return ("labels",) if spec.objective == "vise" else ()
+
+
+def _used(spec: PretrainSpec, posts: int) -> int:
+    return posts if spec.posts_limit is None else min(posts, spec.posts_limit)
+
+
+def _work(spec: PretrainSpec, facts: InputFacts) -> Work | None:
+    if facts.items is None:
+        return None
+    kind = (spec.backbone, spec.objective, spec.image_size, spec.compute.processes, spec.compute.amp)
+    return Work(facts.items * spec.epochs, f"{facts.items:,} posts × {spec.epochs} epochs", kind)
+
+
+def _memory(spec: PretrainSpec, facts: InputFacts) -> tuple[MemoryEstimate, ...]:
+    images = -(-spec.batch // (spec.accumulate * spec.compute.processes))
+    moco = spec.objective == "moco-v2"
+    # MoCo-v2's key encoder is one more copy of the weights.
+    copies, heads = (4, 0) if moco else (3, facts.classes or 0)
+    queue = {"queue of keys": FLOAT * spec.moco.queue * spec.moco.dim} if moco else {}
+    return tuple(
+        memory_of(
+            where,
+            training_memory(spec.backbone, spec.image_size, images, half=half, copies=copies, heads=heads)
+            | queue,
+        )
+        for where, half in places(spec.compute.device, spec.compute.amp)
+    )
+
+
+def _disk(spec: PretrainSpec, facts: InputFacts) -> DiskEstimate:
+    entry = BACKBONES[spec.backbone]
+    moco = spec.objective == "moco-v2"
+    heads = 0 if moco else (facts.classes or 0) * (entry.feature_dim + 1)
+    kept = FLOAT * (entry.parameters + heads)
+    queue = FLOAT * spec.moco.queue * spec.moco.dim if moco else 0
+    # Weights and momentum, the key encoder for MoCo-v2; a new state is written before the old one is removed.
+    return DiskEstimate(kept=kept, working=2 * ((3 if moco else 2) * kept + queue))
+
+
+def _facts(artifact: str, spec: Mapping[str, Any], result: Mapping[str, Any]) -> InputFacts:
+    return InputFacts(backbone=result.get("backbone") or spec["backbone"])
+
+
+STAGE = Stage(
+    name="pretrain",
+    title="Pretrain",
+    help="Train a backbone to predict the pseudo-labels.",
+    runner="vise_core.pretrain.stage:run",
+    spec=PretrainSpec,
+    result=PretrainResult,
+    queue="gpu",
+    inputs={
+        "posts": POSTS,
+        "labels": InputRole(
+            help="Made by label; MoCo-v2 needs none, and with them takes the same posts as VisE.",
+            artifact="labels",
+            required=False,
+        ),
+        "exclude": EXCLUDE,
+    },
+    outputs={"checkpoint": "Backbone and heads."},
+    # Not compute.processes: batch statistics are those of each process's own images.
+    speed_only=("compute.loader_workers", "checkpoint_seconds"),
+    measures=True,
+    presets=PRESETS,
+    cost=Cost(work=_work, used=_used, done=lambda result: result.get("posts"), memory=_memory, disk=_disk),
+    needed=_needed,
+    facts=_facts,
+)

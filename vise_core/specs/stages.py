@@ -1,324 +1,43 @@
-"""The registry of stages: spec, result, inputs and outputs of each, and the dotted path of its code.
+"""The stages by name. What each is and what is asked of it stands in its own file, ``specs/<stage>.py``.
 
-Adding a kind of run is one entry here and its ``run`` function in the room it belongs to.
+Adding a stage here is its spec file and its module in the list below. A package outside adds one by the entry point
+``vise.stages``: every process in whose environment it is installed (API, worker, command line, pages) knows the stage.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
-from typing import Any, Literal
+from importlib.metadata import entry_points
+from typing import Any
 
-from pydantic import Field
-
-from .base import Record, Result, Spec
-from .data import FetchSpec, SurveyResult, SurveySpec
-from .engagement import (
-    ClusterResult,
-    ClusterSpec,
-    ExploreResult,
-    ExploreSpec,
-    LabelResult,
-    LabelSpec,
+from . import (
+    cluster,
+    evaluate,
+    explain,
+    explore,
+    fetch,
+    import_weights,
+    ingest,
+    integrity,
+    label,
+    pretrain,
+    qualitative,
+    sample_tasks,
+    survey,
 )
-from .evaluate import EvaluateResult, EvaluateSpec
-from .explain import MAX_COMPARED, ExplainResult, ExplainSpec, QualitativeResult, QualitativeSpec
-from .integrity import IntegrityResult, IntegritySpec
-from .models import ImportResult, ImportSpec
-from .posts import IngestResult, IngestSpec
-from .pretrain import PretrainResult, PretrainSpec
-from .tasks import TASKS, SampleTasksResult, SampleTasksSpec
+from .base import Spec
+from .stage import Stage
 
-Queue = Literal["cpu", "gpu"]
+STAGES: dict[str, Stage[Any]] = {}
+"""Every stage by name, in the order of the pipeline."""
 
 
-class InputRole(Record):
-    """An input that a stage reads: always a folder or a file, checked before use."""
-
-    help: str
-    artifact: str = Field(description="Name of the artifact of another stage that fits.")
-    also: tuple[str, ...] = Field((), description="Names of further artifacts that fit.")
-    required: bool = True
-
-    def takes(self, artifact: str) -> bool:
-        """Whether an artifact of this name fits; a source may be anything."""
-        return self.artifact == "source" or artifact in (self.artifact, *self.also)
-
-
-class StageEntry(Record):
-    """A stage: run(spec, inputs, workspace, reporter) -> result, found at ``runner``."""
-
-    title: str
-    help: str
-    runner: str
-    spec: type[Spec]
-    result: type[Result]
-    queue: Queue = Field(description="Where it runs when nobody says otherwise.")
-    inputs: dict[str, InputRole] = Field(default_factory=dict)
-    outputs: dict[str, str] = Field(default_factory=dict)
-    state_format: str = Field(
-        "1", description="To be changed with what ``workspace/state`` holds: an older state is then rejected."
-    )
-    speed_only: tuple[str, ...] = Field(
-        (),
-        description="Fields of the spec, such as compute.loader_workers, that cannot change one bit of what the stage "
-        "makes: a saved state goes on with another value. All others make another run.",
-    )
-
-
-COMPARED = ("predictor", *(f"predictor_{number}" for number in range(2, MAX_COMPARED + 1)))
-"""Roles of the predictors of one comparison, in the order of the figure's columns."""
-
-EXCLUDE = InputRole(
-    help="Posts to leave out: a result of integrity (those that are copies of test images), or a list of post ids "
-    "(.txt with an id a line; .csv, .jsonl or .json with id or post_id).",
-    artifact="integrity",
-    required=False,
-)
-
-STAGES: dict[str, StageEntry] = {
-    "ingest": StageEntry(
-        title="Ingest",
-        help="Read posts, check each, write shards.",
-        runner="vise_core.posts.ingest:run",
-        spec=IngestSpec,
-        result=IngestResult,
-        queue="cpu",
-        inputs={
-            "source": InputRole(
-                help="Folder in the source's layout; none for sample data.", artifact="source", required=False
-            )
-        },
-        outputs={
-            "posts": "Tar shards of checked posts.",
-            "report": "What was refused or repaired, and why.",
-            "evaluation_set": "Sample data only: six-emotion images, with masks.",
-        },
-    ),
-    "fetch": StageEntry(
-        title="Bring in data",
-        help="Unpack an uploaded archive, or download one, check every file, and look through it.",
-        runner="vise_core.data.fetch:run",
-        spec=FetchSpec,
-        result=SurveyResult,
-        queue="cpu",
-        inputs={
-            "archive": InputRole(
-                help="An uploaded zip or tar; none where a url is given.", artifact="upload", required=False
-            )
-        },
-        outputs={"data": "The files, unpacked.", "survey": "Counts, what cannot be read, thumbnails."},
-    ),
-    "survey": StageEntry(
-        title="Look through data",
-        help="Count a data set, tell what cannot be read and how even its labels are, make thumbnails.",
-        runner="vise_core.data.survey:run",
-        spec=SurveySpec,
-        result=SurveyResult,
-        queue="cpu",
-        inputs={
-            "dataset": InputRole(
-                help="Labelled images, posts, or shards made by ingest.",
-                artifact="evaluation_set",
-                also=(*TASKS, "posts", "data"),
-            )
-        },
-        outputs={"survey": "Counts, what cannot be read, thumbnails."},
-    ),
-    "sample_tasks": StageEntry(
-        title="Sample tasks",
-        help="Write synthetic stand-ins for the paper's downstream tasks, in their published layouts.",
-        runner="vise_core.tasks.sample:run",
-        spec=SampleTasksSpec,
-        result=SampleTasksResult,
-        queue="cpu",
-        outputs={kind: f"{entry.title}: {entry.layout}." for kind, entry in TASKS.items()},
-    ),
-    "cluster": StageEntry(
-        title="Cluster",
-        help="Fit the comment and reaction clusterers on the cluster subset.",
-        runner="vise_core.engagement.cluster:run",
-        spec=ClusterSpec,
-        result=ClusterResult,
-        queue="cpu",
-        inputs={
-            "posts": InputRole(help="Shards made by ingest.", artifact="posts"),
-            "text_encoder": InputRole(
-                help="For comments.extractor.kind sentence: a folder with a sentence encoder as transformers saves "
-                "it. Without: the packaged all-MiniLM-L6-v2.",
-                artifact="text_encoder",
-                required=False,
-            ),
-        },
-        outputs={
-            "clusterer": "Frozen comment features and centroids.",
-            "inspection": "Terms, sizes and examples.",
-        },
-    ),
-    "label": StageEntry(
-        title="Label",
-        help="Give each post of the pretrain subset its pseudo-labels.",
-        runner="vise_core.engagement.label:run",
-        spec=LabelSpec,
-        result=LabelResult,
-        queue="cpu",
-        inputs={
-            "posts": InputRole(help="Shards made by ingest.", artifact="posts"),
-            "clusterer": InputRole(help="Made by cluster.", artifact="clusterer"),
-            "exclude": EXCLUDE,
-        },
-        outputs={"labels": "One Parquet file a shard."},
-        speed_only=("compute.processes", "compute.loader_workers"),
-    ),
-    "explore": StageEntry(
-        title="Explore clusters",
-        help="Gather what each cluster is about, and how comment and reaction labels agree.",
-        runner="vise_core.engagement.explore.stage:run",
-        spec=ExploreSpec,
-        result=ExploreResult,
-        queue="cpu",
-        inputs={
-            "posts": InputRole(help="Shards made by ingest.", artifact="posts"),
-            "clusterer": InputRole(help="Made by cluster.", artifact="clusterer"),
-            "labels": InputRole(
-                help="Made by label; without, every post is labelled anew.", artifact="labels", required=False
-            ),
-        },
-        outputs={"explorer": "Clusters with terms, samples and a map; entropy and agreement of labels."},
-    ),
-    "pretrain": StageEntry(
-        title="Pretrain",
-        help="Train a backbone to predict the pseudo-labels.",
-        runner="vise_core.pretrain.stage:run",
-        spec=PretrainSpec,
-        result=PretrainResult,
-        queue="gpu",
-        inputs={
-            "posts": InputRole(help="Shards made by ingest.", artifact="posts"),
-            "labels": InputRole(
-                help="Made by label; MoCo-v2 needs none, and with them takes the same posts as VisE.",
-                artifact="labels",
-                required=False,
-            ),
-            "exclude": EXCLUDE,
-        },
-        outputs={"checkpoint": "Backbone and heads."},
-        # Not compute.processes: batch statistics are those of each process's own images.
-        speed_only=("compute.loader_workers", "checkpoint_seconds"),
-    ),
-    "import": StageEntry(
-        title="Import weights",
-        help="Take weights that somebody published into the system, every key accounted for.",
-        runner="vise_core.models.import_stage:run",
-        spec=ImportSpec,
-        result=ImportResult,
-        queue="cpu",
-        inputs={
-            "file": InputRole(
-                help="The published file, the folder it lies in, or a checkpoint folder of another system like this.",
-                artifact="weights",
-            )
-        },
-        outputs={"checkpoint": "The backbone with its source."},
-    ),
-    "evaluate": StageEntry(
-        title="Evaluate",
-        help="Judge a backbone on a downstream task.",
-        runner="vise_core.evaluate.stage:run",
-        spec=EvaluateSpec,
-        result=EvaluateResult,
-        queue="gpu",
-        inputs={
-            "dataset": InputRole(
-                help="Folder of labelled images.", artifact="evaluation_set", also=(*TASKS, "data")
-            ),
-            "checkpoint": InputRole(
-                help="Made by pretrain; needed when weights.kind is pretrained.",
-                artifact="checkpoint",
-                required=False,
-            ),
-            "text_encoder": InputRole(
-                help="For setups that read texts: a folder with a sentence encoder as transformers saves it, such as "
-                "RoBERTa-base. Without: the packaged all-MiniLM-L6-v2.",
-                artifact="text_encoder",
-                required=False,
-            ),
-        },
-        outputs={
-            "result": "The full result.",
-            "predictions": "Scores of every test image.",
-            "predictor": "A classifier ready to answer; only of evaluations that read images alone.",
-        },
-        speed_only=("compute.loader_workers",),
-    ),
-    "integrity": StageEntry(
-        title="Integrity checks",
-        help="Look for copies, leaks and imbalance that make a result look better than it is.",
-        runner="vise_core.integrity.stage:run",
-        spec=IntegritySpec,
-        result=IntegrityResult,
-        queue="cpu",
-        inputs={
-            "dataset": InputRole(
-                help="Folder of labelled images.", artifact="evaluation_set", also=(*TASKS, "data")
-            ),
-            "posts": InputRole(
-                help="Shards made by ingest; are any of the data set's images among them?",
-                artifact="posts",
-                required=False,
-            ),
-            "labels": InputRole(
-                help="Made by label; only posts with a label count as pretrained on.",
-                artifact="labels",
-                required=False,
-            ),
-            "clusterer": InputRole(
-                help="Made by cluster; says which posts must have no label.",
-                artifact="clusterer",
-                required=False,
-            ),
-        },
-        outputs={"integrity": "What each check found.", "pairs": "Pictures of the pairs that were found."},
-    ),
-    "explain": StageEntry(
-        title="Explain",
-        help="Draw and score class activation maps.",
-        runner="vise_core.explain.stage:run",
-        spec=ExplainSpec,
-        result=ExplainResult,
-        queue="gpu",
-        inputs={
-            "predictor": InputRole(help="Made by evaluate.", artifact="predictor"),
-            "dataset": InputRole(
-                help="Folder of labelled images.", artifact="evaluation_set", also=(*TASKS, "data")
-            ),
-        },
-        outputs={"overlays": "PNG pictures.", "explanations": "What each picture shows."},
-    ),
-    "qualitative": StageEntry(
-        title="Compare predictions",
-        help="Show what several predictors say of the same images, and where they look (Figs. 7, 8).",
-        runner="vise_core.report.qualitative_stage:run",
-        spec=QualitativeSpec,
-        result=QualitativeResult,
-        queue="gpu",
-        inputs={
-            "dataset": InputRole(
-                help="Folder of labelled images.", artifact="evaluation_set", also=tuple(TASKS)
-            ),
-            **{
-                role: InputRole(
-                    help=f"Column {number} of the figure.", artifact="predictor", required=number <= 2
-                )
-                for number, role in enumerate(COMPARED, 1)
-            },
-        },
-        outputs={
-            "comparison": "Pictures, overlays and what each predictor says.",
-            "figure": "The same drawn as the paper does: PNG, SVG and PDF.",
-        },
-    ),
-}
+def register(stage: Stage[Any]) -> None:
+    """Add a stage. Raises ValueError where another has its name."""
+    if stage.name in STAGES:
+        raise ValueError(
+            f"there are two stages {stage.name!r}: {STAGES[stage.name].runner} and {stage.runner}"
+        )
+    STAGES[stage.name] = stage
 
 
 def validate_spec(stage: str, spec: dict[str, Any]) -> Spec:
@@ -326,13 +45,25 @@ def validate_spec(stage: str, spec: dict[str, Any]) -> Spec:
 
     Raises pydantic.ValidationError, which names the field; KeyError for an unknown stage.
     """
-    return STAGES[stage].spec.model_validate(spec)
+    checked: Spec = STAGES[stage].spec.model_validate(spec)
+    return checked
 
 
-def load_plugins() -> None:
-    """Import the modules that ``VISE_STAGE_MODULES`` names (comma-separated): each may add entries to STAGES."""
-    for module in filter(None, os.environ.get("VISE_STAGE_MODULES", "").split(",")):
-        importlib.import_module(module)
-
-
-load_plugins()
+for _module in (
+    ingest,
+    fetch,
+    survey,
+    sample_tasks,
+    cluster,
+    label,
+    explore,
+    pretrain,
+    import_weights,
+    evaluate,
+    integrity,
+    explain,
+    qualitative,
+):
+    register(_module.STAGE)
+for _entry_point in entry_points(group="vise.stages"):
+    register(_entry_point.load())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
-from vise_core.specs.tasks import CsvTask
+from vise_core.specs.tasks.kinds import CsvTask
 
 from .files import list_file, other_label
 from .records import Row

@@ -7,7 +7,9 @@ from pathlib import Path
 from posixpath import join
 
 from vise_core.errors import BadInput
-from vise_core.specs.tasks import TASKS, CubTask, SplitName
+from vise_core.specs.tasks.catalogue import TASKS
+from vise_core.specs.tasks.kinds import CubTask
+from vise_core.specs.tasks.splits import SplitName
 
 from .files import list_file, unpacked_below
 from .records import Row

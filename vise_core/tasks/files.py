@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from vise_core.errors import BadInput
 from vise_core.files.names import FileFinder, OutsideFolder, printable_name
-from vise_core.specs.images import is_image_name
+from vise_core.specs.posts.images import is_image_name
 
 from .records import Row, inside
 from .split_names import SPLIT_NAMES

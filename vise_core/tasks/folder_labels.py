@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vise_core.errors import BadInput
-from vise_core.specs.images import IMAGE_SUFFIXES, is_image_name
-from vise_core.specs.tasks import FolderTask, SplitName
+from vise_core.specs.posts.images import IMAGE_SUFFIXES, is_image_name
+from vise_core.specs.tasks.kinds import FolderTask
+from vise_core.specs.tasks.splits import SplitName
 
 from .files import images_below, is_hidden
 from .records import Row

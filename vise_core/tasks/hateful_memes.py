@@ -9,7 +9,9 @@ from posixpath import join
 from typing import Any
 
 from vise_core.errors import BadInput
-from vise_core.specs.tasks import TASKS, HatefulMemesTask, SplitName
+from vise_core.specs.tasks.catalogue import TASKS
+from vise_core.specs.tasks.kinds import HatefulMemesTask
+from vise_core.specs.tasks.splits import SplitName
 
 from .files import list_file, unpacked_below
 from .records import Row

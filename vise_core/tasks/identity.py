@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 
-from vise_core.specs.evaluate import EvaluationData
+from vise_core.specs.evaluation.results import EvaluationData
 
 from .records import LabelledImages
 from .splits import Split

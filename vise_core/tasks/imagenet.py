@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from vise_core.errors import BadInput
-from vise_core.specs.images import is_image_name
-from vise_core.specs.tasks import ImagenetTask, SplitName
+from vise_core.specs.posts.images import is_image_name
+from vise_core.specs.tasks.kinds import ImagenetTask
+from vise_core.specs.tasks.splits import SplitName
 
 from .files import images_below
 from .folder_labels import class_folders

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vise_core.files.names import lookalikes, printable_name
-from vise_core.specs.images import image_kind, is_image_name
+from vise_core.specs.posts.images import image_kind, is_image_name
 
 from .files import is_hidden
 from .folder_labels import NOT_CLASSES

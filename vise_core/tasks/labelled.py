@@ -12,7 +12,8 @@ import numpy as np
 
 from vise_core.errors import BadInput
 from vise_core.files.names import printable_name, printable_text
-from vise_core.specs.tasks import TASKS, CsvTask, PoliticsTask, Task, named_task
+from vise_core.specs.tasks.catalogue import TASKS
+from vise_core.specs.tasks.kinds import CsvTask, PoliticsTask, Task, named_task
 
 from .csv_labels import read_csv_labels
 from .cub import read_cub
@@ -36,7 +37,7 @@ READERS: dict[str, Callable[[Any, Path], list[Row]]] = {
     "cub": read_cub,
     "imagenet": read_imagenet,
 }
-"""How each kind of task is read. Adding a kind: its spec in ``specs.tasks`` and its reader here."""
+"""How each kind of task is read. Adding a kind: its spec in ``specs.tasks.kinds`` and its reader here."""
 
 
 def load_task(spec: Task, folder: Path) -> LabelledImages:

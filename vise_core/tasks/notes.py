@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from vise_core.files.names import lookalikes
-from vise_core.specs.tasks import SplitName, Task
+from vise_core.specs.tasks.kinds import Task
+from vise_core.specs.tasks.splits import SplitName
 
 from .folder_labels import folder_notes
 from .records import LabelledImages

@@ -10,7 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
-from vise_core.specs.tasks import TASKS, CsvTask, PoliticsTask, SplitName
+from vise_core.specs.tasks.catalogue import TASKS
+from vise_core.specs.tasks.kinds import CsvTask, PoliticsTask
+from vise_core.specs.tasks.splits import SplitName
 
 from .csv_labels import read_csv_labels
 from .files import list_file

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
-from vise_core.specs.tasks import SplitName
+from vise_core.specs.tasks.splits import SplitName
 
 
 class Row(NamedTuple):

@@ -18,8 +18,8 @@ from vise_core.posts.sample import generate_evaluation_image
 from vise_core.posts.sample.scenes import OBJECTS, choose_scene, draw_scene
 from vise_core.posts.sample.words import make_comments
 from vise_core.reporter import Reporter
-from vise_core.specs.posts import EMOTIONS
-from vise_core.specs.tasks import SampleTasksResult, SampleTasksSpec
+from vise_core.specs.sample_tasks import SampleTasksResult, SampleTasksSpec
+from vise_core.specs.tasks.catalogue import EMOTIONS
 
 NEGATIVE = frozenset({"anger", "fear", "sadness"})
 

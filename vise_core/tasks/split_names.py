@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vise_core.specs.tasks import SplitName
+from vise_core.specs.tasks.splits import SplitName
 
 SPLIT_NAMES: dict[str, SplitName] = {
     "train": "train",

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vise_core.errors import BadInput
-from vise_core.specs.tasks import SplitName, SplitSpec, Task, task_metric
+from vise_core.specs.tasks.catalogue import task_metric
+from vise_core.specs.tasks.kinds import Task
+from vise_core.specs.tasks.splits import SplitName, SplitSpec
 
 from .records import LabelledImages
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from vise_core.errors import BadInput
-from vise_core.specs.tasks import TASKS, UnbiasedEmotionTask
+from vise_core.specs.tasks.catalogue import TASKS
+from vise_core.specs.tasks.kinds import UnbiasedEmotionTask
 
 from .files import images_below
 from .folder_labels import class_folders

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from vise_core.errors import BadImage, BadInput
 from vise_core.files.names import printable_name
 from vise_core.posts.images.decode import open_image
-from vise_core.specs.tasks import SplitSpec, Task
+from vise_core.specs.tasks.kinds import Task
+from vise_core.specs.tasks.splits import SplitSpec
 
 from .files import in_threads
 from .records import LabelledImages, Row

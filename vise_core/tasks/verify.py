@@ -12,17 +12,10 @@ from typing import Any, NamedTuple
 from vise_core.errors import BadImage, BadInput
 from vise_core.files.names import printable_name
 from vise_core.posts.images.decode import open_image
-from vise_core.specs.tasks import (
-    TASKS,
-    HatefulMemesTask,
-    Listed,
-    SplitCount,
-    SplitName,
-    SplitSpec,
-    Task,
-    TaskReport,
-    named_task,
-)
+from vise_core.specs.tasks.catalogue import TASKS
+from vise_core.specs.tasks.kinds import HatefulMemesTask, Task, named_task
+from vise_core.specs.tasks.report import Listed, SplitCount, TaskReport
+from vise_core.specs.tasks.splits import SplitName, SplitSpec
 
 from .files import in_threads
 from .labelled import open_task

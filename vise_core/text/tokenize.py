@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import regex
 
-from vise_core.specs.engagement import WORDS, Words
+from vise_core.specs.cluster import WORDS, Words
 
 from .scripts import fold, parted, without_spaces
 

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Query, Request, Response
 from backend.api.dependencies import Db, Who, admin
 from backend.api.errors import ApiProblem
 from backend.store.accounts import audit, users
+from backend.store.accounts.tables import User
 from backend.store.errors import Conflict, Invalid
-from backend.store.tables import User
 from vise_client.schemas.accounts import (
     AuditEntry,
     Login,

@@ -17,8 +17,8 @@ from backend.api.errors import ApiProblem
 from backend.store.accounts import audit
 from backend.store.database import Sessions
 from backend.store.registry import dataset_usage, dataset_versions, datasets, folders
-from backend.store.runs import runs
-from backend.store.tables import Upload
+from backend.store.registry.tables import Upload
+from backend.store.runs.read import view_run
 from vise_client.schemas.datasets import (
     DatasetCreate,
     DatasetFromUrl,
@@ -30,7 +30,7 @@ from vise_client.schemas.datasets import (
 )
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunView
-from vise_core.specs.data import DataKind
+from vise_core.specs.survey import DataKind
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 
@@ -142,7 +142,7 @@ def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
     """Survey a registered folder again: the run that does it. Another content becomes the next version."""
     run = datasets.rescan(db, settings.data_root, dataset_id, who.user_id)
     db.flush()
-    return runs.view(db, run.id)
+    return view_run(db, run.id)
 
 
 @router.get("/{dataset_id}/changes", response_model=FolderChanges)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Response
 
 from backend.api.dependencies import Db, Who, editor
 from backend.store.reports import ablations
-from backend.store.runs import runs
+from backend.store.runs.read import view_run
 from vise_client.schemas.ablations import AblationCreate, AblationSummary, AblationUpdate, AblationView
 from vise_client.schemas.runs import RunView
 
@@ -55,4 +55,4 @@ def delete(ablation_id: UUID, db: Db) -> Response:
 )
 def launch(ablation_id: UUID, number: Annotated[int, Path(ge=0)], db: Db, who: Who) -> RunView:
     """Start the runs that fill a missing point."""
-    return runs.view(db, ablations.launch(db, ablation_id, number, who.user_id).id)
+    return view_run(db, ablations.launch(db, ablation_id, number, who.user_id).id)

@@ -10,11 +10,15 @@ from fastapi.responses import StreamingResponse
 
 from backend.api.dependencies import Db, Who, editor
 from backend.store.metrics import points as metrics
-from backend.store.runs import bulk, groups, listing, logs, runs, states
+from backend.store.runs import bulk, create, delete, groups, listing, logs
 from backend.store.runs.compare import compare
 from backend.store.runs.lineage import lineage
 from backend.store.runs.listing import RunFilter
 from backend.store.runs.query import vocabulary
+from backend.store.runs.read import get_run, list_events, view_run
+from backend.store.runs.states.cancel import request_cancel
+from backend.store.runs.states.pause import request_pause
+from backend.store.runs.states.resume import resume_run, retry_run
 from vise_client.schemas.artifacts import ArtifactView
 from vise_client.schemas.comparison import CompareQuery, Comparison
 from vise_client.schemas.launch import RecipeCreate, RunClone, RunCreate, SweepCreate
@@ -129,80 +133,80 @@ def bulk_action(body: BulkRequest, db: Db) -> list[BulkOutcome]:
 @router.post("/runs", response_model=RunView, status_code=201, dependencies=[editor])
 def create_run(body: RunCreate, db: Db, who: Who) -> RunView:
     """Queue one stage; it waits where a run that it reads from is not done yet."""
-    return runs.view(db, runs.create_run(db, body, who.user_id).id)
+    return view_run(db, create.create_run(db, body, who.user_id).id)
 
 
 @router.post("/recipes/runs", response_model=RunView, status_code=201, dependencies=[editor])
 def create_recipe(body: RecipeCreate, db: Db, who: Who) -> RunView:
     """Start a whole chain, by name or given whole."""
-    return runs.view(db, runs.create_recipe(db, body, who.user_id).id)
+    return view_run(db, create.create_recipe(db, body, who.user_id).id)
 
 
 @router.post("/sweeps", response_model=RunView, status_code=201, dependencies=[editor])
 def create_sweep(body: SweepCreate, db: Db, who: Who) -> RunView:
     """Start one run for each point of a grid."""
-    return runs.view(db, runs.create_sweep(db, body, who.user_id).id)
+    return view_run(db, create.create_sweep(db, body, who.user_id).id)
 
 
 @router.get("/runs/{run_id}", response_model=RunView)
 def read_run(run_id: UUID, db: Db) -> RunView:
-    return runs.view(db, run_id)
+    return view_run(db, run_id)
 
 
 @router.patch("/runs/{run_id}", response_model=RunView, dependencies=[editor])
 def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
     """Change the name, the tags or the notes; star or archive it."""
-    run = runs.get(db, run_id)
+    run = get_run(db, run_id)
     for field, value in body.model_dump(exclude_none=True).items():
         setattr(run, field, value)
     db.flush()
-    return runs.view(db, run_id)
+    return view_run(db, run_id)
 
 
 @router.delete("/runs/{run_id}", status_code=204, dependencies=[editor])
 def delete_run(run_id: UUID, db: Db) -> Response:
     """Forget a finished run with its curves and logs."""
-    runs.delete(db, run_id)
+    delete.delete_run(db, run_id)
     return Response(status_code=204)
 
 
 @router.post("/runs/{run_id}/cancel", response_model=RunView, dependencies=[editor])
 def cancel(run_id: UUID, db: Db) -> RunView:
     """Ask a run to save its state and end; a queued one ends at once."""
-    states.request_cancel(db, run_id)
-    return runs.view(db, run_id)
+    request_cancel(db, run_id)
+    return view_run(db, run_id)
 
 
 @router.post("/runs/{run_id}/pause", response_model=RunView, dependencies=[editor])
 def pause(run_id: UUID, db: Db) -> RunView:
     """Ask a run to save its state and rest; of a parent, its children."""
-    states.request_pause(db, run_id)
-    return runs.view(db, run_id)
+    request_pause(db, run_id)
+    return view_run(db, run_id)
 
 
 @router.post("/runs/{run_id}/resume", response_model=RunView, dependencies=[editor])
 def resume(run_id: UUID, db: Db) -> RunView:
     """Put a paused run back in line, to go on from its last checkpoint."""
-    states.resume(db, run_id)
-    return runs.view(db, run_id)
+    resume_run(db, run_id)
+    return view_run(db, run_id)
 
 
 @router.post("/runs/{run_id}/retry", response_model=RunView, dependencies=[editor])
 def retry(run_id: UUID, db: Db) -> RunView:
     """Take a failed or cancelled run up again, from its last checkpoint."""
-    states.retry(db, run_id)
-    return runs.view(db, run_id)
+    retry_run(db, run_id)
+    return view_run(db, run_id)
 
 
 @router.post("/runs/{run_id}/clone", response_model=RunView, status_code=201, dependencies=[editor])
 def clone(run_id: UUID, body: RunClone, db: Db, who: Who) -> RunView:
     """The same again, with changes."""
-    return runs.view(db, runs.clone(db, run_id, body, who.user_id).id)
+    return view_run(db, create.clone_run(db, run_id, body, who.user_id).id)
 
 
 @router.get("/runs/{run_id}/events", response_model=list[EventView])
 def events(run_id: UUID, db: Db) -> list[EventView]:
-    return runs.events(db, run_id)
+    return list_events(db, run_id)
 
 
 @router.get("/runs/{run_id}/logs", response_model=list[LogLine])
@@ -218,7 +222,7 @@ def read_logs(
     search: Annotated[str | None, Query(max_length=200, description="Part of the line.")] = None,
 ) -> list[LogLine]:
     """Log lines in order, filtered by level and text."""
-    runs.get(db, run_id)
+    get_run(db, run_id)
     # PostgreSQL's text holds no NUL, so no line can hold one.
     wanted = None if search is None else search.replace("\0", "")
     return logs.read(db, run_id, after=after, before=before, limit=limit, level=level, search=wanted)
@@ -227,7 +231,7 @@ def read_logs(
 @router.get("/runs/{run_id}/logs/download", response_class=StreamingResponse)
 def download_log(run_id: UUID, request: Request, db: Db) -> StreamingResponse:
     """The whole log as text, streamed."""
-    runs.get(db, run_id)
+    get_run(db, run_id)
     headers = {"Content-Disposition": f'attachment; filename="{run_id}.log"'}
     lines = logs.whole(request.app.state.sessions, run_id)
     return StreamingResponse(lines, media_type="text/plain; charset=utf-8", headers=headers)
@@ -247,7 +251,7 @@ def compare_runs(body: CompareQuery, db: Db) -> Comparison:
 
 @router.get("/runs/{run_id}/artifacts", response_model=list[ArtifactView])
 def list_artifacts(run_id: UUID, db: Db) -> list[ArtifactView]:
-    return runs.view(db, run_id).artifacts
+    return view_run(db, run_id).artifacts
 
 
 @router.post("/metrics/query", response_model=list[Curve])

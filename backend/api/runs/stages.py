@@ -12,8 +12,7 @@ from backend.store.errors import NotFound
 from backend.store.runs import drafts, workers
 from vise_client.schemas.launch import InputCandidate, LaunchCheck, RecipeView, StageDraft, StageView
 from vise_client.schemas.workers import QueueView, WorkerView
-from vise_core.specs.presets import PRESETS
-from vise_core.specs.recipe_registry import RECIPES
+from vise_core.specs.recipes.registry import RECIPES
 from vise_core.specs.stages import STAGES
 
 router = APIRouter(tags=["catalogue"])
@@ -36,8 +35,8 @@ def _stages() -> list[StageView]:
             queue=entry.queue,
             spec_schema=entry.spec.model_json_schema(),
             inputs={role: wanted.model_dump() for role, wanted in entry.inputs.items()},
-            outputs=entry.outputs,
-            presets=PRESETS.get(name, {}),
+            outputs=dict(entry.outputs),
+            presets={preset: dict(values) for preset, values in entry.presets.items()},
             defaults=entry.spec().model_dump(mode="json"),
         )
         for name, entry in STAGES.items()

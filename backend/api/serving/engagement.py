@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
 from backend.api.dependencies import Config, Db, Store, Who, editor
 from backend.store.serving import engagement
 from vise_client.schemas.engagement import EngagementModel, EngagementView
-from vise_core.specs.explain import EngagementOptions
+from vise_core.specs.models.predict import EngagementOptions
 
 from .uploads import ask_worker, read_image
 

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from uuid import UUID
 
-from vise_core.specs.explain import PredictOptions
+from vise_core.specs.models.predict import PredictOptions
 
 MOST = 10_000
 

@@ -17,7 +17,7 @@ from backend.api.errors import ApiProblem
 from backend.store.accounts.users import Identity
 from backend.store.registry import models
 from backend.store.serving import feedback, predictions, uploads
-from backend.store.tables import Prediction
+from backend.store.serving.tables import Prediction
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.predictions import (
     FeedbackCount,
@@ -27,7 +27,8 @@ from vise_client.schemas.predictions import (
     PredictionView,
 )
 from vise_client.schemas.wire import Page
-from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap, PredictOptions
+from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap
+from vise_core.specs.models.predict import PredictOptions
 
 from .prediction_cache import Repeats, question_key
 from .uploads import ask_worker, read_image

@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 
 from backend.api.errors import ApiProblem
 from backend.store.database import Sessions
-from backend.store.tables import Engagement, Prediction
+from backend.store.serving.tables import Engagement, Prediction
 from vise_client.schemas.engagement import EngagementView
 from vise_client.schemas.predictions import PredictionView
-from vise_core.specs.images import IMAGE_KINDS, image_kind
+from vise_core.specs.posts.images import IMAGE_KINDS, image_kind
 
 Answer = TypeVar("Answer", PredictionView, EngagementView)
 

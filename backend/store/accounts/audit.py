@@ -10,9 +10,12 @@ from uuid import UUID
 from sqlalchemy import event, inspect, select
 from sqlalchemy.orm import Session
 
+from backend.store.accounts.tables import Audit, Token, User
 from backend.store.database import Sessions
 from backend.store.errors import Invalid
-from backend.store.tables import Ablation, Audit, Dataset, Model, Run, RunEvent, Token, Upload, User
+from backend.store.registry.tables import Dataset, Model, Upload
+from backend.store.reports.tables import Ablation
+from backend.store.runs.tables import Run, RunEvent
 from vise_client.schemas.accounts import AuditEntry
 from vise_client.schemas.wire import Page
 

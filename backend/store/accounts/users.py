@@ -16,8 +16,8 @@ from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.store.accounts.tables import LoginAttempt, Token, User
 from backend.store.errors import Conflict, NotFound
-from backend.store.tables import LoginAttempt, Token, User
 from vise_client.schemas.accounts import Role
 
 TokenKind = Literal["session", "api", "login-code"]

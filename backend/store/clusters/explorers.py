@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import Invalid, NotFound
 from backend.store.registry.storage import Storage
-from backend.store.tables import Artifact, Run
+from backend.store.registry.tables import Artifact
+from backend.store.runs.tables import Run
 from vise_client.schemas.clusters import (
     ClusterDetail,
     ClusterKind,

@@ -12,8 +12,8 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from backend.store.runs.states import check_token
-from backend.store.tables import MetricLatest
+from backend.store.metrics.tables import MetricLatest
+from backend.store.runs.states.lease import check_token
 from vise_client.schemas.metrics import Curve, MetricQuery
 
 from . import chunks, marks, summaries

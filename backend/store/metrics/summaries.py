@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from pydantic import TypeAdapter
-from sqlalchemy import bindparam, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION
 from sqlalchemy.orm import Session
 
-from vise_core.specs.tasks import Task, task_metric
-
-_TASK: TypeAdapter[Task] = TypeAdapter(Task)
+from backend.store.runs.tables import Run
+from vise_core.specs.stage import Best
+from vise_core.specs.stages import STAGES
 
 _UPSERT = text(
     """
@@ -65,49 +64,27 @@ def count_in(db: Session, run_id: UUID, points: Sequence[tuple[str, int, float]]
     for key, step, value in points:
         by_key.setdefault(key, []).append((step, value))
     db.execute(_UPSERT, [{"run_id": run_id, "key": key, **_extent(by_key[key])} for key in sorted(by_key)])
-    key, best = validation_curve(db, run_id)
+    key, best = leading_curve(db, run_id)
     step = db.scalar(_VALIDATION, {"run_id": run_id, "key": key, "highest": best == "max"})
     if step is not None and (key in by_key or any(s == step for _, s, _ in points)):
         db.execute(_AT_BEST, {"run_id": run_id, "best": step})
 
 
-def set_final(
-    db: Session, run_id: UUID, headline: Mapping[str, float], result: Mapping[str, Any] | None
-) -> None:
-    """Keep the numbers of a result, and of an evaluation those of its splits."""
-    splits = over_splits(result or {})
+def set_final(db: Session, run: Run, headline: Mapping[str, float], result: Mapping[str, Any]) -> None:
+    """Keep the numbers of a succeeded run's result, and their values on each split where it has several."""
+    splits = STAGES[run.stage or ""].per_split(result)
     rows = [
-        {"run_id": run_id, "key": key, "final": value, "finals": splits.get(key)}
+        {"run_id": run.id, "key": key, "final": value, "finals": splits.get(key)}
         for key, value in sorted(headline.items())
     ]
     if rows:
         db.execute(_FINAL, rows)
 
 
-def over_splits(result: Mapping[str, Any]) -> dict[str, list[float]]:
-    """{metric: its value on each split} of an evaluation's result; nothing for other results."""
-    found: dict[str, list[float]] = {}
-    if "metric" not in result:
-        return found
-    for split in result.get("splits", ()):
-        point = split["chosen"]
-        for part in ("val", "test"):
-            values = {result["metric"]: point[part]} | point.get(f"{part}_secondary", {})
-            for name, value in values.items():
-                if value is not None:
-                    found.setdefault(f"{part}_{name}", []).append(float(value))
-    return found
-
-
-def validation_curve(db: Session, run_id: UUID) -> tuple[str, str]:
-    """(metric, max or min): the curve whose best point is the best validation epoch."""
-    stage, task = db.execute(
-        text("SELECT stage, CASE WHEN stage = 'evaluate' THEN spec->'task' END FROM runs WHERE id = :run_id"),
-        {"run_id": run_id},
-    ).one()
-    if stage == "evaluate" and task is not None:
-        return f"val_{task_metric(_TASK.validate_python(task))}", "max"
-    return "val_loss", "min"
+def leading_curve(db: Session, run_id: UUID) -> tuple[str, Best]:
+    """The curve whose best point is the best validation epoch, and whether high or low is good."""
+    stage, spec = db.execute(select(Run.stage, Run.spec).where(Run.id == run_id)).one()
+    return STAGES[stage].leading(spec)
 
 
 def _extent(points: Sequence[tuple[int, float]]) -> dict[str, Any]:

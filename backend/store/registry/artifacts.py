@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from backend.store.errors import NotFound
-from backend.store.runs.states import check_token
-from backend.store.tables import Artifact
+from backend.store.registry.tables import Artifact
+from backend.store.runs.states.lease import check_token
 from vise_core.errors import BadInput
 from vise_core.files.hashing import manifest_sha256, tree_manifest
 from vise_core.files.names import printable_name, printable_text

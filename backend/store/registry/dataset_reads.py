@@ -14,7 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from backend.store.tables import Dataset, DatasetRead, DatasetVersion, Run
+from backend.store.registry.tables import Dataset, DatasetRead, DatasetVersion
+from backend.store.runs.tables import Run
 from vise_client.schemas.datasets import DatasetReadView
 
 

@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from backend.store.errors import NotFound
-from backend.store.tables import Dataset, DatasetRead, Run
+from backend.store.registry.tables import Dataset, DatasetRead
+from backend.store.runs.tables import Run
 from vise_client.schemas.datasets import DatasetUsage, DatasetUse
 from vise_client.schemas.run_states import RunState
 

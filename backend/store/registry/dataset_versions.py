@@ -13,10 +13,11 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from backend.store.registry.tables import Artifact, Dataset, DatasetRead, DatasetVersion
 from backend.store.runs import identity
-from backend.store.tables import Artifact, Dataset, DatasetRead, DatasetVersion, Run, RunLog
+from backend.store.runs.tables import Run, RunLog
 from vise_client.schemas.datasets import DatasetVersionView
-from vise_core.specs.data import SurveyResult
+from vise_core.specs.survey import SurveyResult
 
 from .dataset_reads import newest_versions
 
@@ -90,8 +91,6 @@ def _found(
 ) -> None:
     """Make the next version, unless the newest one has this content; the run's log says which."""
     version = newest_versions(db, [dataset.id]).get(dataset.id)
-    if version is not None and version.sha256 is None and sha256 == _digest_then(db, version):
-        version.sha256 = sha256
     if version is not None and version.sha256 == sha256:
         said = f"Nothing has changed since version {version.number} of {dataset.name}."
     else:
@@ -112,14 +111,6 @@ def _found(
         .where(DatasetRead.version.is_(None))
         .values(version=version.number)
     )
-
-
-def _digest_then(db: Session, version: DatasetVersion) -> str | None:
-    """The digest in the result of the survey behind a version from before digests were kept."""
-    run = db.get(Run, version.run_id) if version.run_id is not None else None
-    provenance = ((run.result if run is not None else None) or {}).get("provenance") or {}
-    digest = (provenance.get("inputs") or {}).get(ROLE)
-    return None if digest is None else str(digest)
 
 
 def list_versions(
@@ -145,7 +136,7 @@ def views(db: Session, rows: Sequence[DatasetVersion]) -> list[DatasetVersionVie
     runs = {(dataset, number): many for dataset, number, many in counted}
     firsts = db.execute(
         select(DatasetVersion.dataset_id, DatasetVersion.sha256, func.min(DatasetVersion.number))
-        .where(DatasetVersion.dataset_id.in_(ids), DatasetVersion.sha256.is_not(None))
+        .where(DatasetVersion.dataset_id.in_(ids))
         .group_by(DatasetVersion.dataset_id, DatasetVersion.sha256)
     )
     first = {(dataset, sha256): number for dataset, sha256, number in firsts}

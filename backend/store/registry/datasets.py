@@ -13,14 +13,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict, Invalid, NotFound
-from backend.store.runs import runs, states
-from backend.store.tables import Artifact, Dataset, DatasetRead, Run, Upload
+from backend.store.registry.tables import Artifact, Dataset, DatasetRead, Upload
+from backend.store.runs.create import create_run
+from backend.store.runs.states.cancel import request_cancel
+from backend.store.runs.states.transition import LIVE
+from backend.store.runs.tables import Run
 from vise_client.schemas.datasets import DatasetCreate, DatasetUpdate, DatasetVersionView, DatasetView
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
-from vise_core.specs.data import DataKind, FetchSpec
+from vise_core.specs.fetch import FetchSpec
 from vise_core.specs.integrity import IntegrityReport
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.recipes.inputs import InputRef
+from vise_core.specs.survey import DataKind
 
 from . import dataset_versions, folders
 from .dataset_reads import newest_versions
@@ -80,7 +84,7 @@ def _survey(db: Session, dataset: Dataset, name: str, user: UUID | None) -> Run:
         spec={"kind": dataset.kind},
         inputs={"dataset": InputRef(dataset=dataset.id)},
     )
-    return runs.create_run(db, body, user)
+    return create_run(db, body, user)
 
 
 def _surveys(dataset_id: UUID) -> Select[Run]:
@@ -89,7 +93,7 @@ def _surveys(dataset_id: UUID) -> Select[Run]:
         select(Run)
         .join(DatasetRead, DatasetRead.run_id == Run.id)
         .where(DatasetRead.dataset_id == dataset_id, Run.stage == SURVEY)
-        .where(Run.state.in_([state.value for state in states.LIVE]))
+        .where(Run.state.in_([state.value for state in LIVE]))
         .order_by(Run.id.desc())
     )
 
@@ -122,7 +126,7 @@ def bring_in(
         spec=spec.model_dump(mode="json"),
         inputs={"archive": InputRef(upload=upload.id)} if upload is not None else {},
     )
-    run = runs.create_run(db, body, user)
+    run = create_run(db, body, user)
     source = upload.name if upload is not None else str(url)
     return _add(
         db,
@@ -174,12 +178,12 @@ def delete(db: Session, dataset_id: UUID) -> None:
     """
     dataset = get(db, dataset_id)
     for survey in db.scalars(_surveys(dataset_id)):
-        states.request_cancel(db, survey.id)
+        request_cancel(db, survey.id)
     needing = db.scalar(
         select(Run.name)
         .join(DatasetRead, DatasetRead.run_id == Run.id)
         .where(DatasetRead.dataset_id == dataset_id, Run.stage != SURVEY)
-        .where(Run.state.in_([state.value for state in states.LIVE]))
+        .where(Run.state.in_([state.value for state in LIVE]))
         .order_by(Run.id)
         .limit(1)
     )

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Invalid
-from backend.store.tables import Dataset, DatasetVersion
+from backend.store.registry.tables import Dataset, DatasetVersion
 from vise_client.schemas.datasets import FolderChanges
 from vise_core.files import listing
 

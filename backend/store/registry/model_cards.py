@@ -12,13 +12,14 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from backend.store.tables import Artifact, Dataset, Model, Run
+from backend.store.registry.tables import Artifact, Dataset, Model
+from backend.store.runs.tables import Run
 from vise_client.schemas.models import ModelCardView
 from vise_core.report.model_card import model_card
-from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.integrity import IntegrityReport
-from vise_core.specs.model_card import CardMetric, LineageStep, ModelFacts
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.models.backbones import BACKBONES
+from vise_core.specs.recipes.inputs import InputRef
+from vise_core.specs.reports.model_card import CardMetric, LineageStep, ModelFacts
 
 from . import artifacts, dataset_reads
 from .models import get

@@ -11,12 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict, Invalid, NotFound
-from backend.store.tables import Artifact, Model, Run
+from backend.store.registry.tables import Artifact, Model
+from backend.store.runs.tables import Run
 from vise_client.schemas.models import ModelCreate, ModelView
 from vise_client.schemas.run_states import RunState
 from vise_core.report.comparable import data_difference, measured_on, split_differences
 from vise_core.specs.evaluate import EvaluateResult
-from vise_core.specs.recipes import RecipeSpec
+from vise_core.specs.recipes.recipe import RecipeSpec
 
 
 def register(db: Session, request: ModelCreate) -> Model:

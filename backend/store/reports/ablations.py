@@ -9,11 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.store.accounts.tables import User
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry import dataset_reads
-from backend.store.runs import runs
+from backend.store.reports.tables import Ablation
+from backend.store.runs.create import create_recipe
 from backend.store.runs.lineage_match import Change, Node, chain, matches, value_at
-from backend.store.tables import Ablation, Run, User
+from backend.store.runs.tables import Run
 from vise_client.schemas.ablations import (
     AblationCreate,
     AblationPoint,
@@ -24,7 +26,8 @@ from vise_client.schemas.ablations import (
 from vise_client.schemas.launch import RecipeCreate
 from vise_client.schemas.run_states import RunState
 from vise_core.report.comparable import data_difference, measured_on, split_differences
-from vise_core.specs.ablation_kinds import (
+from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.recipes.ablation_kinds import (
     ABLATION_KINDS,
     AblationKind,
     Changes,
@@ -32,8 +35,7 @@ from vise_core.specs.ablation_kinds import (
     point_label,
     point_position,
 )
-from vise_core.specs.evaluate import EvaluateResult
-from vise_core.specs.recipes import RecipeSpec
+from vise_core.specs.recipes.recipe import RecipeSpec
 from vise_core.specs.stages import STAGES
 
 from . import evaluations
@@ -162,7 +164,7 @@ def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Ru
         synthetic=node.run.synthetic,
         steps=steps,
     )
-    return runs.create_recipe(db, RecipeCreate(spec=recipe, tags=[TAG]), user)
+    return create_recipe(db, RecipeCreate(spec=recipe, tags=[TAG]), user)
 
 
 def require_same_data(db: Session, node: Node) -> None:

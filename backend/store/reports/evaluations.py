@@ -13,14 +13,15 @@ from sqlalchemy.orm import Session
 from backend.store.errors import Invalid
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
-from backend.store.runs.runs import get
-from backend.store.tables import Run
+from backend.store.runs.read import get_run
+from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 from vise_core.report import Choices, Comparison
 from vise_core.report.comparable import MeasuredOn
 from vise_core.report.qualitative import Pictures
-from vise_core.specs.evaluate import EvaluateResult, EvaluationData
-from vise_core.specs.explain import QualitativeResult
+from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.evaluation.results import EvaluationData
+from vise_core.specs.qualitative import QualitativeResult
 
 MAX_RESULTS = 20_000
 """Newest first; whatever is older appears in no table unless a tag selects it."""
@@ -150,7 +151,7 @@ def recorded_on(data: dict[str, Any]) -> MeasuredOn:
 
 def result(db: Session, run_id: UUID, field: str) -> EvaluateResult:
     """One run's result. Raises NotFound; Invalid where it is no succeeded evaluation."""
-    run = get(db, run_id)
+    run = get_run(db, run_id)
     if run.stage != "evaluate" or run.result is None:
         raise Invalid(field, f"the run {run_id} is not a succeeded evaluation")
     return EvaluateResult.model_validate(run.result)

@@ -7,10 +7,13 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict, Invalid, NotFound
-from backend.store.tables import Run
+from backend.store.runs.delete import delete_run
+from backend.store.runs.read import get_run
+from backend.store.runs.states.cancel import request_cancel
+from backend.store.runs.states.pause import request_pause
+from backend.store.runs.states.resume import resume_run, retry_run
+from backend.store.runs.tables import Run
 from vise_client.schemas.runs import BulkOutcome, BulkRequest
-
-from . import runs, states
 
 
 def apply(db: Session, request: BulkRequest) -> list[BulkOutcome]:
@@ -24,7 +27,7 @@ def _one(db: Session, run_id: UUID, request: BulkRequest) -> BulkOutcome:
     name = ""
     try:
         with db.begin_nested():
-            run = runs.get(db, run_id)
+            run = get_run(db, run_id)
             name = run.name
             _do(db, run, request.action, request.tags)
             db.flush()
@@ -44,12 +47,12 @@ def _do(db: Session, run: Run, action: str, tags: list[str]) -> None:
         case "archive" | "unarchive":
             run.archived = action == "archive"
         case "delete":
-            runs.delete(db, run.id)
+            delete_run(db, run.id)
         case "cancel":
-            states.request_cancel(db, run.id)
+            request_cancel(db, run.id)
         case "pause":
-            states.request_pause(db, run.id)
+            request_pause(db, run.id)
         case "resume":
-            states.resume(db, run.id)
+            resume_run(db, run.id)
         case "retry":
-            states.retry(db, run.id)
+            retry_run(db, run.id)

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from backend.store.errors import Invalid
 from backend.store.metrics.marks import not_finite_name
 from backend.store.metrics.points import SYSTEM
+from backend.store.metrics.tables import MetricLatest
 from backend.store.registry import dataset_reads
-from backend.store.tables import MetricLatest, Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.comparison import (
     ComparedRun,
     CompareQuery,
@@ -32,8 +33,8 @@ from vise_core.report.comparable import (
     measured_on,
     split_differences,
 )
-from vise_core.specs.difference import differing, flatten
 from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.paths import differing, flatten
 
 
 def compare(db: Session, query: CompareQuery) -> Comparison:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,17 @@ from sqlalchemy.orm import Session, aliased
 from backend.store.errors import Invalid
 from backend.store.registry import folders
 from backend.store.registry.dataset_reads import newest_versions
+from backend.store.registry.tables import Artifact, Dataset
+from backend.store.runs.inputs import check_input, check_labelled, with_artifacts
 from backend.store.runs.query.conditions import phrase
-from backend.store.tables import Artifact, Dataset, Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.launch import FieldProblem, InputCandidate, LaunchCheck, StageDraft
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.base import Spec
 from vise_core.specs.estimate import Estimate, InputFacts, PastRun, estimate, together
-from vise_core.specs.recipes import InputRef, SweepSpec
+from vise_core.specs.recipes.inputs import InputRef
+from vise_core.specs.recipes.sweep import SweepSpec
 from vise_core.specs.stages import STAGES, validate_spec
-
-from . import runs
 
 MAX_POINTS = 1000
 PAST_RUNS = 50
@@ -48,20 +50,20 @@ def check(db: Session, stage: str, draft: StageDraft, root: Path | None) -> Laun
             wrong = [_problem(item, point, draft.grid) for item in error.errors()]
             found += [problem for problem in wrong if problem not in found]
             break  # The other points are mostly wrong in the same way.
-    needed = runs.needed_inputs(stage, specs[0]) if specs else set()
+    needed = STAGES[stage].needed_inputs(specs[0]) if specs else set()
     for role in sorted(needed - draft.inputs.keys()):
         message = f"is required: {STAGES[stage].inputs[role].help}"
         found.append(FieldProblem(field=f"inputs.{role}", message=message, missing=True))
     inputs = dict(draft.inputs)
     for role, ref in draft.inputs.items():
         try:
-            inputs |= runs.with_artifacts(db, stage, {role: ref}, "inputs")
-            runs.check_input(db, stage, role, inputs[role], "inputs")
+            inputs |= with_artifacts(db, stage, {role: ref}, "inputs")
+            check_input(db, stage, role, inputs[role], "inputs")
         except Invalid as error:
             found.append(FieldProblem(field=f"inputs.{role}", message=error.message))
     if not found:
         try:
-            runs.check_labelled(db, inputs, "inputs")
+            check_labelled(db, inputs, "inputs")
         except Invalid as error:
             found.append(FieldProblem(field=error.field, message=error.message))
     whole = None if found else _estimate(db, stage, specs, inputs)
@@ -137,22 +139,18 @@ def candidates(
 
 def facts_of(db: Session, inputs: Mapping[str, InputRef]) -> InputFacts:
     """What the store knows of inputs: posts or images, the checkpoint's backbone, the labels' classes."""
-    items = backbone = classes = None
     # Labels say which of the posts will be trained on.
-    for role in ("labels", "dataset", "posts", "source"):
-        if role in inputs and items is None:
-            items = _items(db, inputs[role])
-    if (source := _run(db, inputs.get("checkpoint"))) is not None:
-        backbone = (source.result or {}).get("backbone") or source.spec.get("backbone")
-    if (labels := _run(db, inputs.get("labels"))) is not None and "clusterer" in labels.inputs:
-        clusterer = _run(db, InputRef.model_validate(labels.inputs["clusterer"]))
-        result = (clusterer.result if clusterer else None) or {}
-        classes = result.get("comment_clusters", 0) + result.get("reaction_clusters", 0) or None
+    roles = [role for role in ("labels", "dataset", "posts", "source") if role in inputs]
+    items = next((items for role in roles if (items := _facts(db, inputs[role]).items)), None)
+    backbone = _facts(db, inputs.get("checkpoint")).backbone
+    labels = _run(db, inputs.get("labels"))
+    clusterer = labels.inputs.get("clusterer") if labels is not None else None
+    classes = _facts(db, InputRef.model_validate(clusterer)).classes if clusterer is not None else None
     return InputFacts(items=items, backbone=backbone, classes=classes)
 
 
 def past_runs(db: Session, stage: str) -> list[PastRun]:
-    """The newest succeeded runs of a stage. What an older version wrote and today's cannot read is left out."""
+    """The newest succeeded runs of a stage; those whose spec is no longer valid are left out."""
     size = aliased(Artifact)
     written = select(func.coalesce(func.sum(size.size), 0)).where(size.run_id == Run.id).scalar_subquery()
     rows = db.execute(
@@ -161,18 +159,16 @@ def past_runs(db: Session, stage: str) -> list[PastRun]:
         .order_by(Run.id.desc())
         .limit(PAST_RUNS)
     )
-    found = []
+    past = []
     for run_id, spec, result, size_bytes in rows:
-        try:
-            found.append(PastRun(str(run_id), validate_spec(stage, spec), result or {}, int(size_bytes)))
-        except ValidationError:
-            continue
-    return found
+        with suppress(ValidationError):
+            past.append(PastRun(str(run_id), validate_spec(stage, spec), result or {}, int(size_bytes)))
+    return past
 
 
 def _estimate(db: Session, stage: str, specs: Sequence[Spec], inputs: Mapping[str, InputRef]) -> Estimate:
     facts, past = facts_of(db, inputs), past_runs(db, stage)
-    return together([estimate(stage, spec, facts, past) for spec in specs])
+    return together([estimate(STAGES[stage].cost, spec, facts, past) for spec in specs])
 
 
 def _points(stage: str, draft: StageDraft) -> tuple[list[dict[str, Any]], list[FieldProblem]]:
@@ -225,18 +221,14 @@ def _run(db: Session, ref: InputRef | None) -> Run | None:
     return db.get(Run, ref.run) if ref is not None and ref.run is not None else None
 
 
-def _items(db: Session, ref: InputRef) -> int | None:
-    if ref.dataset is not None:
+def _facts(db: Session, ref: InputRef | None) -> InputFacts:
+    """What is known of one input: the images of a data set's newest version, or what the run's stage says of it."""
+    if ref is not None and ref.dataset is not None:
         version = newest_versions(db, [ref.dataset]).get(ref.dataset)
-        return ((version.found if version is not None else None) or {}).get("images") or None
+        return InputFacts(
+            items=((version.found if version is not None else None) or {}).get("images") or None
+        )
     run = _run(db, ref)
-    if run is None:
-        return None
-    if ref.artifact == "evaluation_set":
-        found = run.spec.get("source", {}).get("evaluation_images")
-    elif run.stage == "sample_tasks":
-        found = run.spec.get("images")
-    else:
-        result = run.result or {}
-        found = result.get("posts") or result.get("images")
-    return int(found) if found is not None else None
+    if run is None or ref is None:
+        return InputFacts()
+    return STAGES[run.stage or ""].facts(ref.artifact or "", run.spec, run.result or {})

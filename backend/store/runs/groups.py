@@ -17,9 +17,10 @@ from sqlalchemy.dialects.postgresql import array, distinct_on
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Invalid
+from backend.store.metrics.tables import MetricLatest
 from backend.store.runs.query.conditions import finite, metric_value
 from backend.store.runs.query.fields import Field, find_field
-from backend.store.tables import MetricLatest, Run, RunParam
+from backend.store.runs.tables import Run, RunParam
 from vise_client.schemas.run_lists import GroupMetric, GroupPage, RunGroup
 from vise_client.schemas.run_states import RunState
 
@@ -143,7 +144,7 @@ def _groups(
             Run.id,
             Run.replicate,
             Run.state,
-            Run.asked,
+            Run.requested,
             Run.name,
             Run.stage,
             Run.tags,
@@ -200,7 +201,7 @@ def _group(
 ) -> RunGroup:
     newest = members[0]
     states = Counter(row.state for row in members)
-    asked = max(len({row.replicate for row in members}), *(row.asked for row in members))
+    requested = max(len({row.replicate for row in members}), *(row.requested for row in members))
     found = {}
     for metric in metrics:
         several = [v for id_ in counted for v in values.get((id_, metric.name), ())]
@@ -216,26 +217,26 @@ def _group(
         tags=sorted({tag for row in members for tag in row.tags}),
         synthetic=any(row.synthetic for row in members),
         runs=len(members),
-        asked=asked,
+        requested=requested,
         succeeded=len(counted),
         states=dict(states),
         repeats=states[SUCCEEDED] - len(counted),
-        warning=_warning(asked, len(counted), states),
+        warning=_warning(requested, len(counted), states),
         metrics=found,
         columns=columns,
     )
 
 
-def _warning(asked: int, succeeded: int, states: Mapping[str, int]) -> str:
-    if succeeded >= asked:
+def _warning(requested: int, succeeded: int, states: Mapping[str, int]) -> str:
+    if succeeded >= requested:
         return ""
     parts = [f"{n} {state}" for state, n in sorted(states.items()) if state != SUCCEEDED]
-    missing = asked - succeeded - sum(n for state, n in states.items() if state != SUCCEEDED)
+    missing = requested - succeeded - sum(n for state, n in states.items() if state != SUCCEEDED)
     if missing > 0:
         parts.append(f"{missing} deleted or archived")
-    if asked == 1:
+    if requested == 1:
         return f"no run has succeeded: {', '.join(parts)}"
-    return f"{succeeded} of {asked} seeds and splits" + (f": {', '.join(parts)}" if parts else "")
+    return f"{succeeded} of {requested} seeds and splits" + (f": {', '.join(parts)}" if parts else "")
 
 
 def _name(members: Sequence[Any]) -> str:

@@ -18,14 +18,12 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from backend.store.registry import dataset_reads
-from backend.store.tables import Run, RunParam
+from backend.store.runs.tables import Run, RunParam
+from vise_core.specs.paths import flatten
 from vise_core.specs.stages import STAGES
 
 TEXT = 200
 """Longest text of a parameter that filters and sorts see."""
-
-# Their seed decides what the data are, so that for whoever reads them it is no mere repetition.
-DATA_MAKERS = frozenset({"ingest", "sample_tasks"})
 
 
 @dataclass(frozen=True)
@@ -50,20 +48,9 @@ def identity(
 
     Ten evaluations of ten pretrainings that differ by their seed are one experiment, ten times.
     """
-    same = {name: value for name, value in spec.items() if name not in ("seed", "splits")}
-    if isinstance(spec.get("task"), Mapping) and not spec["task"].get("name", "-"):
-        # As older specs wrote it out: a task without a name of its own is named after its data set.
-        same["task"] = {**spec["task"], "name": spec["task"]["kind"]}
-    varies: dict[str, Any] = {"seed": spec.get("seed")}
-    if isinstance(spec.get("splits"), Mapping):
-        # Split i is the same however many are asked for, so their number makes no other experiment.
-        # Splits of before stratification had no such field: they are the same experiment as those that say no to it.
-        same["splits"] = {
-            name: value
-            for name, value in spec["splits"].items()
-            if name not in ("seed", "count") and (name, value) != ("stratify", False)
-        }
-        varies["splits"] = spec["splits"].get("seed")
+    entry = STAGES[stage]
+    flat = flatten(spec)
+    varies: dict[str, Any] = {path: flat.get(path) for path in entry.replicates}
     read: dict[str, Any] = {}
     for role, ref in inputs.items():
         if ref.get("dataset") and digests and role in digests:
@@ -74,9 +61,14 @@ def identity(
             continue
         maker, source = sources[ref["run"]]
         whole = _digest([source.group_key, source.replicate])
-        read[role] = {"of": whole if maker in DATA_MAKERS else source.group_key, "artifact": ref["artifact"]}
+        read[role] = {
+            "of": whole if STAGES[maker].makes_data else source.group_key,
+            "artifact": ref["artifact"],
+        }
         varies[role] = source.replicate
-    return Identity(_digest({"stage": stage, "spec": same, "inputs": read}), _digest(varies))
+    return Identity(
+        _digest({"stage": stage, "spec": entry.experiment(spec), "inputs": read}), _digest(varies)
+    )
 
 
 def note(db: Session, run: Run) -> None:
@@ -119,11 +111,11 @@ def _of(db: Session, run: Run, digests: Mapping[str, str]) -> Identity:
 
 def note_together(runs: Sequence[Run]) -> None:
     """Keep how many repetitions of each experiment were asked for at once: one that is missing stays missed."""
-    asked: dict[str | None, set[str | None]] = {}
+    replicates: dict[str | None, set[str | None]] = {}
     for run in runs:
-        asked.setdefault(run.group_key, set()).add(run.replicate)
+        replicates.setdefault(run.group_key, set()).add(run.replicate)
     for run in runs:
-        run.asked = len(asked[run.group_key])
+        run.requested = len(replicates[run.group_key])
 
 
 def leaves(spec: Any, path: str = "") -> Iterator[dict[str, Any]]:

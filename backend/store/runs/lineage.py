@@ -11,12 +11,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.store.registry import dataset_reads
-from backend.store.tables import Dataset, Model, Run
+from backend.store.registry.tables import Dataset, Model
+from backend.store.runs.read import get_run
+from backend.store.runs.tables import Run
 from vise_client.schemas.datasets import DatasetReadView
 from vise_client.schemas.lineage import Lineage, LineageEdge, LineageNode
 from vise_client.schemas.run_states import RunState
-
-from . import runs
 
 MAX_NODES = 200
 MAX_DEPTH = 20
@@ -28,7 +28,7 @@ def lineage(db: Session, run_id: UUID) -> Lineage:
 
     At most ``MAX_NODES`` nodes, nearest first; ``truncated`` says that there are more. Raises NotFound.
     """
-    run = runs.get(db, run_id)
+    run = get_run(db, run_id)
     of_it = Run.id == run_id if run.kind == "stage" else Run.parent_id == run_id
     start = {
         row.id: row

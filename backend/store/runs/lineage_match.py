@@ -11,19 +11,16 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.store.errors import Invalid
+from backend.store.errors import Invalid, invalid_from
 from backend.store.registry import dataset_reads
-from backend.store.tables import Run
+from backend.store.runs.read import get_run
+from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
-from vise_core.specs.recipes import with_values
-from vise_core.specs.stages import validate_spec
-
-from .runs import get, invalid_from
+from vise_core.specs import paths
+from vise_core.specs.stages import STAGES, validate_spec
 
 MAX_CANDIDATES = 500
 DEAD = (RunState.failed.value, RunState.cancelled.value)
-MEANINGLESS: dict[str, tuple[str, ...]] = {"evaluate": ("method",)}
-"""Fields that name a run and change nothing of it; ``compute`` and the task's name of any stage are others."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Change:
         """The spec of the node's counterpart. Raises Invalid for values that the stage refuses."""
         spec = node.run.spec
         if node.run.stage == self.stage:
-            spec = with_values(spec, dict(self.values))
+            spec = paths.with_values(spec, dict(self.values))
         try:
             return validate_spec(node.run.stage or "", spec).model_dump(mode="json")
         except ValidationError as error:
@@ -71,7 +68,7 @@ def chain(db: Session, run_id: UUID, known: dict[UUID, Node] | None = None) -> N
     """The run and all that it comes from."""
     known = {} if known is None else known
     if run_id not in known:
-        run = get(db, run_id)
+        run = get_run(db, run_id)
         sources = {
             role: (chain(db, UUID(ref["run"]), known), ref["artifact"])
             for role, ref in run.inputs.items()
@@ -106,7 +103,7 @@ def _matches(db: Session, node: Node, change: Change) -> list[Run]:
         fewest = min(options.values(), key=len)
         statement = statement.where(Run.depends_on.overlap(fewest))
     found = db.scalars(statement.order_by(Run.id.desc()).limit(MAX_CANDIDATES)).all()
-    wanted = _meaning(node.run.stage or "", change.spec(node))
+    wanted = STAGES[node.run.stage or ""].meaning(change.spec(node))
     digests = dataset_reads.digests_of(db, [run.id for run in found] if node.datasets else [])
     same = [run for run in found if _reads(run, node, options, digests) and _same(run, wanted)]
     rank = {RunState.succeeded.value: 0} | dict.fromkeys(DEAD, 2)
@@ -135,27 +132,12 @@ def _reads(
 
 
 def _same(run: Run, wanted: dict[str, Any]) -> bool:
-    try:
-        # With today's defaults: a field that is newer than the run would look like a difference.
-        spec = validate_spec(run.stage or "", run.spec).model_dump(mode="json")
-    except ValidationError:
-        return False
-    return _meaning(run.stage or "", spec) == wanted
-
-
-def _meaning(stage: str, spec: dict[str, Any]) -> dict[str, Any]:
-    left_out = {"compute", *MEANINGLESS.get(stage, ())}
-    kept = {name: value for name, value in spec.items() if name not in left_out}
-    if isinstance(kept.get("task"), Mapping):
-        kept["task"] = {name: value for name, value in kept["task"].items() if name != "name"}
-    return kept
+    return STAGES[run.stage or ""].meaning(run.spec) == wanted
 
 
 def value_at(spec: Mapping[str, Any], path: str) -> Any:
     """The value at a dotted path. Raises Invalid where the spec has none."""
-    found: Any = spec
-    for part in path.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            raise Invalid("changes", f"the baseline's spec has no {path}")
-        found = found[part]
-    return found
+    try:
+        return paths.value_at(spec, path)
+    except KeyError as error:
+        raise Invalid("changes", f"the baseline's spec has no {path}") from error

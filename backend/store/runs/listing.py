@@ -13,12 +13,14 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, exists, func, select, tuple_
 from sqlalchemy.orm import Session, defer
 
+from backend.store.accounts.tables import User
 from backend.store.errors import Invalid
 from backend.store.metrics.marks import wire_number
+from backend.store.metrics.tables import MetricLatest
 from backend.store.runs.query.conditions import condition, duration, finite, metric_value, phrase
 from backend.store.runs.query.fields import RULES, Field, find_field
 from backend.store.runs.query.language import parse
-from backend.store.tables import MetricLatest, Run, RunParam, User
+from backend.store.runs.tables import Run, RunParam
 from vise_client.schemas.runs import RunPage, RunSummary
 
 from . import status

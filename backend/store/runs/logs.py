@@ -10,11 +10,10 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from backend.store.database import Sessions
-from backend.store.tables import RunLog
+from backend.store.runs.states.lease import check_token
+from backend.store.runs.tables import RunLog
 from vise_client.schemas.runs import LogLevel, LogLine
 from vise_core.files.names import printable_text
-
-from .states import check_token
 
 MAX_CHARACTERS = 20_000
 LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")

@@ -10,11 +10,11 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from backend.store.tables import Run, Worker
+from backend.store.runs.states.transition import HELD, LIVE
+from backend.store.runs.tables import Run, Worker
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunRef, RunStatus
 
-from .states import HELD, LIVE
 from .workers import ALIVE
 
 TRACEBACK = 1500

@@ -8,10 +8,11 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.store.accounts.tables import User
 from backend.store.accounts.users import Identity
 from backend.store.errors import Conflict, NotFound
 from backend.store.runs.query.language import parse
-from backend.store.tables import SavedView, User
+from backend.store.runs.tables import SavedView
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.run_lists import RunLook, SavedViewCreate, SavedViewUpdate, SavedViewView
 

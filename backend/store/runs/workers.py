@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from backend.store.tables import Run, Worker
+from backend.store.runs.tables import Run, Worker
 from vise_client.schemas.workers import QueueView, WorkerView
 from vise_core.specs.stages import STAGES
 

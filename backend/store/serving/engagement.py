@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session, undefer
 
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry.storage import Storage
-from backend.store.tables import Artifact, Engagement, Outbox, Run
+from backend.store.registry.tables import Artifact
+from backend.store.runs.tables import Outbox, Run
+from backend.store.serving.tables import Engagement
 from vise_client.schemas.engagement import EngagementAnswer, EngagementModel, EngagementView
 from vise_client.schemas.run_states import RunState
-from vise_core.specs.explain import EngagementOptions
-from vise_core.specs.recipes import InputRef
+from vise_core.specs.models.predict import EngagementOptions
+from vise_core.specs.recipes.inputs import InputRef
 
 from . import uploads
 from .predictions import ANSWERED, PICTURES, QUEUE

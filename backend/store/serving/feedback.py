@@ -15,11 +15,13 @@ from sqlalchemy import RowMapping, Select, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from backend.store.accounts.tables import User
 from backend.store.errors import Conflict, Invalid, NotFound
-from backend.store.tables import Feedback, Model, User
+from backend.store.registry.tables import Model
+from backend.store.serving.tables import Feedback
 from vise_client.schemas.predictions import FeedbackCount, FeedbackView
 from vise_client.schemas.wire import Page
-from vise_core.specs.tasks import CsvTask
+from vise_core.specs.tasks.kinds import CsvTask
 
 from .predictions import get, picture
 

@@ -16,13 +16,16 @@ from uuid import UUID
 from sqlalchemy import exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session, undefer
 
+from backend.store.accounts.tables import User
 from backend.store.errors import Invalid, NotFound
 from backend.store.registry import models
 from backend.store.registry.storage import Storage
-from backend.store.tables import Artifact, Feedback, Model, Outbox, Prediction, User
+from backend.store.registry.tables import Artifact, Model
+from backend.store.runs.tables import Outbox
+from backend.store.serving.tables import Feedback, Prediction
 from vise_client.schemas.predictions import PredictionSummary, PredictionView
 from vise_client.schemas.wire import Page
-from vise_core.specs.explain import PredictOptions
+from vise_core.specs.models.predict import PredictOptions
 
 from . import uploads
 
@@ -138,11 +141,11 @@ def work(db: Session, prediction_id: UUID) -> Work | None:
         .where(
             Prediction.id == prediction_id,
             Prediction.state == "queued",
-            Prediction.taken_at.is_(None),
+            Prediction.claimed_at.is_(None),
             Model.id == Prediction.model_id,
             Artifact.id == Model.artifact_id,
         )
-        .values(taken_at=func.now())
+        .values(claimed_at=func.now())
         .returning(
             Prediction.upload,
             Prediction.options,
@@ -276,13 +279,24 @@ def delete(db: Session, prediction_id: UUID) -> str | None:
     return prediction.upload
 
 
+def fail_timed_out(db: Session, timeout: timedelta) -> int:
+    """Fail the queued predictions that are older than ``timeout``; return how many."""
+    failed = db.execute(
+        update(Prediction)
+        .where(Prediction.state == "queued", Prediction.created_at < func.now() - timeout)
+        .values(state="failed", upload=None, error="no prediction worker answered in time; try again")
+        .returning(Prediction.id)
+    ).all()
+    return len(failed)
+
+
 def announce_again(db: Session) -> int:
     """Put into the outbox what nobody took up, as its message was lost or never sent; returns how many."""
     unheard = db.scalars(
         select(Prediction.id)
         .where(
             Prediction.state == "queued",
-            Prediction.taken_at.is_(None),
+            Prediction.claimed_at.is_(None),
             Prediction.created_at < func.now() - UNHEARD,
             ~exists().where(Outbox.argument == Prediction.id),
         )

@@ -20,7 +20,7 @@ from sqlalchemy import select, union_all
 
 from backend.store.database import Sessions
 from backend.store.registry.storage import Storage, StorageError
-from backend.store.tables import Engagement, Prediction
+from backend.store.serving.tables import Engagement, Prediction
 
 log = logging.getLogger("vise.uploads")
 ORPHAN_SECONDS = 3600.0

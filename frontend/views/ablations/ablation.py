@@ -16,7 +16,7 @@ from frontend.style import synthetic_badge
 from frontend.views.ablations.references import reference_lines
 from vise_client.schemas.ablations import AblationPoint, AblationView
 from vise_client.schemas.run_states import RunState
-from vise_core.specs.tasks import METRICS
+from vise_core.specs.tasks.metrics import METRICS
 
 
 def ablation(ablation_id: UUID) -> None:

@@ -8,7 +8,7 @@ from frontend.components.layout import link_to
 from frontend.formatting import minute
 from frontend.session import client, show_errors
 from vise_client.schemas.ablations import AblationCreate
-from vise_core.specs.ablation_kinds import ABLATION_KINDS, Kind
+from vise_core.specs.recipes.ablation_kinds import ABLATION_KINDS, Kind
 
 
 def new_ablation() -> None:

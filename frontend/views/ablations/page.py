@@ -10,7 +10,7 @@ from frontend.components.layout import empty, page_title
 from frontend.session import can_edit, client, query_id, show_errors
 from frontend.views.ablations.ablation import ablation
 from frontend.views.ablations.new import new_ablation
-from vise_core.specs.ablation_kinds import ABLATION_KINDS
+from vise_core.specs.recipes.ablation_kinds import ABLATION_KINDS
 
 page_title("Ablations", "A baseline evaluation, and the effect of changing one factor at a time.")
 with show_errors():

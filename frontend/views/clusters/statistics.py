@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.formatting import number
-from vise_core.specs.engagement import LabelAgreement, LabelSpread
+from vise_core.specs.explore import LabelAgreement, LabelSpread
 
 
 def label_spread(spread: LabelSpread) -> None:

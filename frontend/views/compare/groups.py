@@ -6,7 +6,10 @@ from typing import Any
 
 from frontend.formatting import value_text
 from vise_client.schemas.comparison import Comparison
-from vise_core.specs.difference import REPLICATES
+from vise_core.specs.stages import STAGES
+
+REPLICATES = {path for stage in STAGES.values() for path in (*stage.replicates, *stage.repeats)}
+"""Fields in which replicates of one experiment differ."""
 
 UNGROUPED, REPLICATED = "No grouping", "Replicates: all but seed and splits"
 
@@ -31,7 +34,7 @@ def group_names(comparison: Comparison, by: str) -> list[str]:
         return run_names(comparison)
     columns = differing(comparison)
     if by == REPLICATED:
-        paths = [path for path in columns if path.split(".")[0] not in REPLICATES]
+        paths = [path for path in columns if path not in REPLICATES]
     else:
         paths = [by] if by in columns else []
     names = [

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import streamlit as st
 
 from frontend.session import client, is_admin
 from frontend.views.data.summary import KINDS
 from vise_client.schemas.datasets import DatasetCreate, DatasetFromUrl, DatasetView
+from vise_core.specs.survey import DataKind
 
 UPLOAD_MIB = 1024
 """The pages' server holds an upload in memory; larger archives are sent to the API."""
@@ -26,7 +29,7 @@ def add_data_set() -> None:
     )
     with st.form(f"add-{origin}"):
         name = st.text_input("Name", max_chars=120).strip()
-        kind = st.selectbox("Kind", list(KINDS), format_func=KINDS.__getitem__, help=LAYOUTS)
+        kind: DataKind = st.selectbox("Kind", get_args(DataKind), format_func=KINDS.__getitem__, help=LAYOUTS)
         description = st.text_area("Description", max_chars=2000, height=80)
         upload = url = sha256 = folder = None
         if origin == "URL":

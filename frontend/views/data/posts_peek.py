@@ -11,7 +11,7 @@ from frontend.components.layout import link_to
 from frontend.formatting import plain
 from frontend.views.data.survey import survey_file
 from vise_client.schemas.datasets import DatasetView
-from vise_core.specs.fields import REACTIONS
+from vise_core.specs.posts.fields import REACTIONS
 
 
 def posts_peek(data_set: DatasetView) -> None:

@@ -22,7 +22,7 @@ def data_set_runs(data_set: DatasetView) -> None:
     usage = client().dataset_runs(
         data_set.id,
         version=int(version) if numbered else None,
-        unknown=unknown or None,
+        unknown=unknown,
         cursor=st.query_params.get("cursor"),
         limit=PAGE,
     )

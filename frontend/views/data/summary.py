@@ -5,7 +5,7 @@ from __future__ import annotations
 from frontend.formatting import size
 from vise_client.schemas.datasets import DatasetVersionView, DatasetView
 from vise_client.schemas.run_states import RunState
-from vise_core.specs.data import SurveyResult
+from vise_core.specs.survey import SurveyResult
 
 KINDS = {"images": "Labelled images", "posts": "Posts", "weights": "Weights"}
 

@@ -10,7 +10,7 @@ import streamlit as st
 from frontend.formatting import plain
 from frontend.session import client
 from vise_client.schemas.datasets import DatasetView
-from vise_core.specs.data import SurveyResult
+from vise_core.specs.survey import SurveyResult
 
 
 def survey_report(data_set: DatasetView) -> None:

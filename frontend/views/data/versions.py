@@ -72,7 +72,7 @@ def _version(version: DatasetVersionView) -> None:
     with st.container(border=True, key=f"version-{version.number}"):
         same = f" :gray-badge[same content as version {version.same_as}]" if version.same_as else ""
         st.markdown(f"**Version {version.number}** {version_counts(version)}{same}")
-        digest = f"SHA-256 {version.sha256[:16]}…" if version.sha256 else "digest unknown until a rescan"
+        digest = f"SHA-256 {version.sha256[:16]}…"
         surveyed = f"surveyed {minute(version.created_at)} UTC"
         if version.checked_at != version.created_at:
             surveyed += f", unchanged at {minute(version.checked_at)} UTC"

@@ -17,7 +17,7 @@ from frontend.views.launch.spec_yaml import yaml_error
 from frontend.views.launch.stage import started
 from vise_client.schemas.launch import RecipeCreate
 from vise_client.schemas.runs import RunView
-from vise_core.specs.recipes import RecipeSpec, given_artifacts, possible_steps
+from vise_core.specs.recipes.recipe import RecipeSpec, given_artifacts, possible_steps
 
 
 def launch_recipe() -> None:

@@ -20,7 +20,7 @@ from frontend.views.launch.stage_inputs import stage_inputs
 from frontend.views.launch.sweep import sweep_form
 from vise_client.schemas.launch import LaunchCheck, RunCreate, StageDraft, StageView, SweepCreate
 from vise_client.schemas.runs import RunView
-from vise_core.specs.recipes import SweepSpec
+from vise_core.specs.recipes.sweep import SweepSpec
 
 PROBLEM_PATHS = "launch.problem-paths"
 """Key of the fields that had a problem when the form was last checked: their groups are expanded."""

@@ -11,7 +11,8 @@ from frontend.components.url_select import url_multiselect
 from frontend.views.predict.image_panels import HeatStyle
 from frontend.views.predict.requests import RequestOptions
 from vise_client.schemas.models import ModelView
-from vise_core.specs.explain import CAM_METHODS, COLOUR_MAP, COLOUR_MAPS, PredictOptions
+from vise_core.specs.explain import CAM_METHODS, COLOUR_MAP, COLOUR_MAPS
+from vise_core.specs.models.predict import PredictOptions
 
 MOST_MODELS = 6
 MOST_PROBABLE = "most probable"

@@ -7,7 +7,7 @@ import streamlit as st
 from frontend.formatting import plain
 from frontend.session import client, show_errors
 from frontend.views.predict.requests import replace_cached
-from vise_client.schemas.predictions import PredictionView
+from vise_client.schemas.predictions import FeedbackCreate, PredictionView
 
 
 def feedback(prediction: PredictionView, truth: str | None) -> None:
@@ -16,7 +16,7 @@ def feedback(prediction: PredictionView, truth: str | None) -> None:
         st.markdown(f":material/label: labelled **{plain(prediction.feedback)}**; the image is kept")
         if st.button("Remove label", key=f"remove-label-{prediction.id}", icon=":material/undo:"):
             with show_errors():
-                replace_cached(prediction.id, client().take_feedback_back(prediction.id))
+                replace_cached(prediction.id, client().remove_feedback(prediction.id))
                 st.rerun()
     elif prediction.pictured_until is not None:
         with st.popover("Label this image", icon=":material/rate_review:", width="stretch"):
@@ -41,5 +41,5 @@ def _form(prediction: PredictionView, truth: str | None) -> None:
         submitted = st.form_submit_button("Save label", type="primary")
     if submitted and label:
         with show_errors():
-            replace_cached(prediction.id, client().give_feedback(prediction.id, label))
+            replace_cached(prediction.id, client().give_feedback(prediction.id, FeedbackCreate(label=label)))
             st.rerun()

@@ -10,7 +10,7 @@ import streamlit as st
 from frontend.components.layout import empty
 from frontend.session import client
 from frontend.views.results.filters import Query
-from vise_core.specs.reports import ENDINGS, ReportEntry, ReportFormat
+from vise_core.specs.reports.tables import ENDINGS, ReportEntry, ReportFormat
 
 LABELS: dict[ReportFormat, str] = {
     "markdown": "Markdown", "csv": "CSV", "latex": "LaTeX", "png": "PNG", "svg": "SVG", "pdf": "PDF",

@@ -16,7 +16,7 @@ from vise_core.report.comparable import NOT_RECORDED
 from vise_core.report.draw import label, unit
 from vise_core.report.figures import Panel, Point
 from vise_core.report.published import published_figure
-from vise_core.specs.reports import ReportEntry
+from vise_core.specs.reports.tables import ReportEntry
 
 
 def paper_figure(entry: ReportEntry, query: Query) -> None:

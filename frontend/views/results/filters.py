@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from vise_core.specs.reports import Choices
+from vise_core.specs.reports.tables import Choices
 
 ANY = "any"
 DATA = {ANY: None, "real data": False, "synthetic data": True}

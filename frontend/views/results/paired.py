@@ -9,7 +9,7 @@ import streamlit as st
 from frontend.components.table import Cell, show_table
 from frontend.session import client
 from vise_client.errors import ApiError
-from vise_core.specs.reports import PairedTest
+from vise_core.specs.reports.tables import PairedTest
 
 
 def paired_test(rows: Mapping[str, Mapping[str, str]]) -> None:

@@ -12,7 +12,7 @@ from frontend.views.results.export import export_buttons
 from frontend.views.results.filters import Query
 from vise_client.client import ViseClient
 from vise_core.report import QualitativeFigure
-from vise_core.specs.reports import ReportEntry
+from vise_core.specs.reports.tables import ReportEntry
 
 
 def qualitative_figure(entry: ReportEntry, query: Query) -> None:

@@ -15,7 +15,7 @@ from vise_core.report import ReproducedTable
 from vise_core.report.render import data_notes, difference_text, heading, marks, missing_text, notes, our_text
 from vise_core.report.reproduced import SETTINGS, OurCell, Row, backbone_title
 from vise_core.report.reproduced import Cell as TableCell
-from vise_core.specs.reports import ReportEntry
+from vise_core.specs.reports.tables import ReportEntry
 
 
 def paper_table(entry: ReportEntry, query: Query) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from frontend.components.image_preview import image_preview
-from vise_core.specs.images import image_kind
+from vise_core.specs.posts.images import image_kind
 
 MOST_BYTES = 8 * 2**20
 """Largest file that is read as a whole: images, Parquet, JSON."""

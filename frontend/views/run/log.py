@@ -31,7 +31,7 @@ def run_log(run: RunView) -> None:
         follow = not run.state.final and st.toggle("Follow", True, key="follow", bind="query-params")
         st.download_button(
             "Download log",
-            partial(client().whole_log, run.id),
+            partial(client().download_log, run.id),
             file_name=f"{run.id}.log",
             mime="text/plain",
             icon=":material/download:",

@@ -19,6 +19,7 @@ from frontend.views.run.result import run_result
 from frontend.views.run.spec import run_spec
 from vise_client.errors import ClientError
 from vise_client.schemas.runs import RunView
+from vise_core.specs.stages import STAGES
 
 Tab = Callable[[RunView], None]
 
@@ -35,9 +36,6 @@ STAGE_TABS: dict[str, Tab] = {
 PARENT_TABS = {name: STAGE_TABS[name] for name in ("Spec", "Lineage", "History")}
 """Of a recipe or a sweep."""
 
-WITHOUT_CURVES = ("ingest", "fetch", "survey", "label", "import", "integrity")
-"""Stages that report no metrics while they run."""
-
 
 def live(part: Tab, run: RunView, seconds: float) -> None:
     """Draw the part, and again every few seconds until the run has ended."""
@@ -51,7 +49,9 @@ def first_tab(run: RunView, tabs: Iterable[str]) -> str:
         return first
     if run.result is not None:
         return "Result"
-    return "Log" if run.state.final or run.stage in WITHOUT_CURVES else first
+    stage = STAGES.get(run.stage or "")
+    has_curves = stage is not None and stage.measures
+    return first if has_curves and not run.state.final else "Log"
 
 
 def page() -> None:

@@ -11,7 +11,7 @@ from frontend.components.run_rows import run_link
 from frontend.formatting import plain, size, value_text
 from frontend.views.run.datasets import data_set_link
 from vise_client.schemas.runs import RunView
-from vise_core.specs.difference import difference, nearest_preset, preset_specs
+from vise_core.specs.paths import difference
 from vise_core.specs.stages import STAGES
 
 
@@ -31,8 +31,8 @@ def run_spec(run: RunView) -> None:
 
 def _difference(stage: str, spec: dict[str, Any]) -> None:
     """The fields that differ from a preset."""
-    presets = preset_specs(stage)
-    nearest = nearest_preset(stage, spec)
+    presets = STAGES[stage].preset_specs()
+    nearest = STAGES[stage].nearest_preset(spec)
     base = st.selectbox(
         "Compare with",
         list(presets),

@@ -131,7 +131,7 @@ def load_rows(
             cursor=cursor,
             limit=PAGE,
             count=True,
-            all=state.nested or None,
+            all=state.nested,
         )
         return [run_row(run, columns) for run in page.items], page.total or 0, page.next_cursor
     groups = client().run_groups(

@@ -39,8 +39,8 @@ def run_row(run: RunSummary, columns: Sequence[str], *, member: bool = False) ->
 
 def group_row(group: RunGroup, columns: Sequence[str], *, open: bool) -> dict[str, Any]:
     """A group as a row: mean ± sample standard deviation (n), and which replicates are missing."""
-    done = group.succeeded >= group.asked
-    sentence = group.warning or (f"all {group.asked} seeds and splits" if group.asked > 1 else "")
+    done = group.succeeded >= group.requested
+    sentence = group.warning or (f"all {group.requested} seeds and splits" if group.requested > 1 else "")
     if group.repeats:
         sentence += f"{'; ' if sentence else ''}{group.repeats} repeated: the newest of each counts"
     live = any(not RunState(state).final for state in group.states)

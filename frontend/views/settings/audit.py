@@ -24,7 +24,7 @@ def audit_log() -> None:
         who=who or None,
         search=search or None,
         kind=selected,
-        since=datetime.combine(day, time(), UTC).isoformat() if day is not None else None,
+        since=datetime.combine(day, time(), UTC) if day is not None else None,
         cursor=st.query_params.get("cursor"),
         limit=PAGE,
     )

@@ -9,15 +9,17 @@ import pytest
 from fastapi.testclient import TestClient
 
 from backend.store.database import connect, session_factory
-from backend.store.runs import runs
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RecipeCreate
-from vise_core.specs.ablation_kinds import ABLATION_KINDS
-from vise_core.specs.recipe_registry import RECIPES
+from vise_core.specs.recipes.ablation_kinds import ABLATION_KINDS
+from vise_core.specs.recipes.registry import RECIPES
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "vise_core" / "report"))
 from results import evaluation
+
+from backend.store.runs.create import create_recipe
+from backend.store.runs.read import view_run
 
 A = "/api/v1/ablations"
 STEP = "{method} (resnet18) on UnbiasedEmotion, {protocol}"
@@ -33,8 +35,8 @@ class Lab:
     def recipe(self, name: str) -> dict[str, UUID]:
         """Step → run of a recipe that is created as it ships."""
         with self.sessions.begin() as db:
-            parent = runs.create_recipe(db, RecipeCreate(recipe=name), None)
-            return {child.step: child.id for child in runs.view(db, parent.id).children}
+            parent = create_recipe(db, RecipeCreate(recipe=name), None)
+            return {child.step: child.id for child in view_run(db, parent.id).children}
 
     def succeed(self, *made: UUID, **facts: Any) -> None:
         with self.sessions.begin() as db:
@@ -235,7 +237,7 @@ def test_what_does_not_fit_is_refused_by_field(editor: TestClient, lab: Lab) -> 
 
 
 def test_every_kind_names_a_field_of_its_stage() -> None:
-    from vise_core.specs.recipes import with_values
+    from vise_core.specs.paths import with_values
     from vise_core.specs.stages import STAGES
 
     for name, kind in ABLATION_KINDS.items():

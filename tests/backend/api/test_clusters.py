@@ -18,11 +18,13 @@ from backend.api.app import PREFIX
 from backend.store.database import connect, session_factory
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
-from backend.store.runs import runs, states
+from backend.store.runs.create import create_run
+from backend.store.runs.states.finish import finish_run
+from backend.store.runs.states.lease import claim_run
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
 from vise_core.engagement.explore.files import COMMENTS, REACTION_ROWS
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.posts.fields import REACTIONS
 
 COMMENT_CLUSTERS, REACTION_CLUSTERS = 5000, 128
 WORDS = [f"word{n}" for n in range(3000)] + ["love", "😂", "größe"]
@@ -117,14 +119,14 @@ def explorer(editor: TestClient, settings, written):
             refs = {role: {"run": made[step], "artifact": name} for role, (step, name) in inputs.items()}
             spec = {"source": {"kind": "sample"}} if stage == "ingest" else {}
             order = RunCreate.model_validate({"stage": stage, "inputs": refs, "spec": spec})
-            run = runs.create_run(db, order, None)
+            run = create_run(db, order, None)
             db.flush()
             made[stage] = run.id
-            claim = states.claim(db, run.id, "test", 60)
+            claim = claim_run(db, run.id, "test", 60)
             assert claim is not None
             if stage == "explore":
                 artifacts.record(db, run.id, claim.token, "explorer", manifest, digest, True)
-            states.finish(db, run.id, claim.token, RunState.succeeded, result={})
+            finish_run(db, run.id, claim.token, RunState.succeeded, result={})
     engine.dispose()
     listed = editor.get(f"{PREFIX}/explorers").json()
     assert [e["run_id"] for e in listed] == [str(made["explore"])]

@@ -10,13 +10,16 @@ import pytest
 from backend.api.app import PREFIX
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
-from backend.store.runs import logs, states
+from backend.store.runs import logs
 from vise_client.schemas.run_states import RunState
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "vise_core" / "report"))
 from results import evaluation
 from store.desk import add_run
+
+from backend.store.runs.states.finish import finish_run
+from backend.store.runs.states.lease import claim_run
 
 SAMPLE = {"kind": "sample", "posts": 20, "evaluation_images": 60}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -34,11 +37,11 @@ def finished(editor):
     def make(seed: int, posts: int, loss: float, accuracy: float) -> UUID:
         run_id = create(editor, seed, posts)
         with editor.app.state.sessions.begin() as db:
-            claim = states.claim(db, run_id, "w", 60)
+            claim = claim_run(db, run_id, "w", 60)
             assert claim is not None
             metrics.append(db, run_id, claim.token, [Point("loss", s, loss, None, NOW) for s in range(3)])
             metrics.append(db, run_id, claim.token, [Point("system/cpu_percent", 1, 50.0, None, NOW)])
-            states.finish(
+            finish_run(
                 db, run_id, claim.token, RunState.succeeded, result={}, headline={"accuracy": accuracy}
             )
         return run_id
@@ -142,7 +145,7 @@ def logged(editor) -> UUID:
     lines = [(NOW, "warning" if n % 100 == 0 else "info", f"step {n}: 50% done") for n in range(12_000)]
     lines[7777] = (NOW, "error", "Out of MEMORY _at_ last")
     with editor.app.state.sessions.begin() as db:
-        claim = states.claim(db, run_id, "w", 60)
+        claim = claim_run(db, run_id, "w", 60)
         assert claim is not None
         logs.append(db, run_id, claim.token, lines)
     return run_id

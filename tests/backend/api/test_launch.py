@@ -4,7 +4,8 @@ from sqlalchemy import text
 
 from backend.api.app import PREFIX
 from backend.store.database import connect, session_factory
-from backend.store.tables import Artifact, Run
+from backend.store.registry.tables import Artifact
+from backend.store.runs.tables import Run
 from vise_core.specs.estimate import NO_RUN_YET
 from vise_core.specs.stages import STAGES, validate_spec
 

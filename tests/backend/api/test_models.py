@@ -10,7 +10,8 @@ import pytest
 from backend.api.app import PREFIX
 from backend.store.database import connect, session_factory
 from backend.store.registry.storage import Storage
-from backend.store.tables import Artifact, Run
+from backend.store.registry.tables import Artifact
+from backend.store.runs.tables import Run
 
 FILES = {"model.safetensors": b"weights, as it were", "predictor.json": b'{"format": "vise-predictor-1"}'}
 

@@ -12,7 +12,8 @@ from backend.api.app import PREFIX
 from backend.store.metrics import marks
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
-from backend.store.runs import states
+from backend.store.runs.states.finish import finish_run
+from backend.store.runs.states.lease import claim_run
 from vise_client.schemas.comparison import Comparison
 from vise_client.schemas.metrics import Curve
 from vise_client.schemas.run_states import RunState
@@ -40,11 +41,11 @@ def told(editor):
         spec = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
         run_id = UUID(editor.post(f"{PREFIX}/runs", json={"stage": "ingest", "spec": spec}).json()["id"])
         with editor.app.state.sessions.begin() as db:
-            claim = states.claim(db, run_id, "w", 60)
+            claim = claim_run(db, run_id, "w", 60)
             assert claim is not None
             points = [Point("loss", step, value, step / 2, NOW) for step, value in enumerate(values)]
             metrics.append(db, run_id, claim.token, points)
-            states.finish(db, run_id, claim.token, RunState.succeeded, result={}, headline={})
+            finish_run(db, run_id, claim.token, RunState.succeeded, result={}, headline={})
         return run_id
 
     return make

@@ -15,7 +15,8 @@ from backend.api.serving.prediction_cache import Repeats, question_key
 from backend.settings import Settings
 from backend.store.database import connect
 from backend.store.serving.predictions import ANSWERED
-from vise_core.specs.explain import COLOUR_MAPS, PredictOptions
+from vise_core.specs.explain import COLOUR_MAPS
+from vise_core.specs.models.predict import PredictOptions
 
 questions = st.tuples(
     st.binary(max_size=3),

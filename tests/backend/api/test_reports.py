@@ -8,12 +8,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from backend.store.database import connect, session_factory
-from backend.store.runs import runs
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.launch import RunCreate
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "vise_core" / "report"))
 from results import evaluation
+
+from backend.store.runs.create import create_run
 
 R = "/api/v1/reports"
 
@@ -28,7 +29,7 @@ def add(settings, tokens):
         method: str, values: list[float], tags: tuple[str, ...] = (), parent: UUID | None = None, **facts
     ) -> UUID:
         with sessions.begin() as db:
-            made = runs.create_run(
+            made = create_run(
                 db,
                 RunCreate(stage="ingest", spec={"source": {"kind": "sample"}}, tags=list(tags)),
                 None,

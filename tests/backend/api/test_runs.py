@@ -5,7 +5,7 @@ import json
 import pytest
 
 from backend.api.app import PREFIX
-from backend.store.tables import Dataset
+from backend.store.registry.tables import Dataset
 
 SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
 

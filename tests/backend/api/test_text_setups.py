@@ -7,7 +7,7 @@ import pytest
 
 from backend.api.app import PREFIX
 from backend.store.database import connect, session_factory
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 
 TEXT_ONLY = {"task": {"kind": "hateful_memes"}, "setup": "text", "optimizer": "adamw"}
 

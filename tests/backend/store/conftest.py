@@ -2,22 +2,22 @@
 
 import pytest
 
-from backend.store.database import connect, migrate, session_factory
-from backend.store.runs import runs, states
+from backend.store.database import connect, session_factory
+from backend.store.runs.create import create_run
+from backend.store.runs.states.lease import claim_run
 from vise_client.schemas.launch import RunCreate
 
 
 @pytest.fixture
 def held(database_url: str):
     """(sessions, run id, token) of a run that a worker holds."""
-    migrate(database_url)
     engine = connect(database_url)
     sessions = session_factory(engine)
     spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
     with sessions.begin() as db:
-        run_id = runs.create_run(db, RunCreate(stage="ingest", spec=spec), None).id
+        run_id = create_run(db, RunCreate(stage="ingest", spec=spec), None).id
     with sessions.begin() as db:
-        claim = states.claim(db, run_id, "w", 60)
+        claim = claim_run(db, run_id, "w", 60)
     assert claim is not None
     yield sessions, run_id, claim.token
     engine.dispose()

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.metrics import summaries
 from backend.store.runs import identity
-from backend.store.tables import Run
+from backend.store.runs.tables import Run
 from vise_core.specs.stages import validate_spec
 
 NOW = datetime.now(UTC)
@@ -44,5 +44,5 @@ def add_run(
     identity.note(db, run)
     for key, points in (curve or {}).items():
         summaries.count_in(db, run.id, [(key, step, value) for step, value in points])
-    summaries.set_final(db, run.id, headline or {}, result)
+    summaries.set_final(db, run, headline or {}, result or {})
     return run

@@ -10,12 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 
-from alembic import command
-from backend.store.database import alembic_config
 from backend.store.metrics import chunks
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
-from backend.store.tables import MetricChunk, MetricPoint, Run
+from backend.store.metrics.tables import MetricChunk, MetricPoint
+from backend.store.runs.tables import Run
 from vise_client.schemas.metrics import MetricQuery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -156,20 +155,3 @@ def test_points_and_chunks_go_with_their_run(held) -> None:
         db.execute(delete(Run).where(Run.id == run_id))
     with sessions() as db:
         assert [db.scalar(select(func.count()).select_from(t)) for t in (MetricPoint, MetricChunk)] == [0, 0]
-
-
-def test_the_migration_makes_the_chunks_of_points_that_are_there(held) -> None:
-    sessions, _, _ = held
-    write(held, "short", dict.fromkeys(range(63), 1.0))
-    write(held, "long", {s: float(s % 50) for s in range(1000, 0, -1)} | {2000: math.nan})
-
-    def rows() -> list[tuple]:
-        with sessions() as db:
-            return [tuple(row) for row in db.execute(select(MetricChunk.__table__).order_by("key", "chunk"))]
-
-    kept = rows()
-    assert len(kept) == 15
-    url = sessions.kw["bind"].url.render_as_string(hide_password=False)
-    command.downgrade(alembic_config(url), "0005")
-    command.upgrade(alembic_config(url), "head")
-    assert rows() == kept

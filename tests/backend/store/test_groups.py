@@ -10,14 +10,20 @@ import numpy as np
 import pytest
 from sqlalchemy.orm import Session
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.metrics.points import Point, append
-from backend.store.runs import runs, states
+from backend.store.metrics.tables import MetricLatest
+from backend.store.runs.create import create_run, create_sweep
+from backend.store.runs.delete import delete_run
 from backend.store.runs.groups import list_groups
 from backend.store.runs.listing import RunFilter
-from backend.store.tables import MetricLatest
+from backend.store.runs.read import view_run
+from backend.store.runs.states.cancel import request_cancel
+from backend.store.runs.states.finish import finish_run
+from backend.store.runs.states.lease import claim_run
 from vise_client.schemas.launch import RunCreate, SweepCreate
-from vise_core.specs.recipes import InputRef
+from vise_client.schemas.run_states import RunState
+from vise_core.specs.recipes.inputs import InputRef
 
 from .desk import NOW, add_run
 
@@ -27,7 +33,6 @@ ACCURACY = ("metric.val_accuracy",)
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Session]:
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine)() as session:
         yield session
@@ -97,7 +102,7 @@ def test_a_missing_seed_is_told_and_not_averaged_away(db: Session) -> None:
         headline = {"val_accuracy": 60.0 + seed} if state == "succeeded" else {}
         add_run(db, spec={"seed": seed}, state=state, headline=headline)
     (group,) = list_groups(db, ALL, columns=ACCURACY).items
-    assert (group.succeeded, group.asked) == (4, 5)
+    assert (group.succeeded, group.requested) == (4, 5)
     assert group.warning == "4 of 5 seeds and splits: 1 failed"
     assert group.metrics["metric.val_accuracy"].n == 4
 
@@ -114,7 +119,7 @@ def test_a_run_that_repeats_another_s_seed_counts_once_and_the_newest_does(db: S
     for value in (60.0, 61.0):
         add_run(db, spec={"seed": 0}, headline={"val_accuracy": value})
     (group,) = list_groups(db, ALL, columns=ACCURACY).items
-    assert (group.runs, group.repeats, group.succeeded, group.asked) == (2, 1, 1, 1)
+    assert (group.runs, group.repeats, group.succeeded, group.requested) == (2, 1, 1, 1)
     assert group.metrics["metric.val_accuracy"].mean == 61.0
     assert group.metrics["metric.val_accuracy"].std is None
 
@@ -123,14 +128,14 @@ def test_what_a_sweep_asked_for_stays_asked_when_a_run_is_deleted(db: Session) -
     base = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
     grid = {"seed": [0, 1, 2, 3, 4], "posts_per_shard": [100, 200]}
     body = SweepCreate.model_validate({"spec": {"stage": "ingest", "base": base, "grid": grid}})
-    sweep = runs.create_sweep(db, body, None)
-    children = runs.view(db, sweep.id).children
+    sweep = create_sweep(db, body, None)
+    children = view_run(db, sweep.id).children
     for child in children[:-1]:
-        states.claim(db, child.id, "w", 60)
-        states.finish(db, child.id, 1, states.RunState.succeeded, headline={"posts": 20.0})
-    states.request_cancel(db, children[-1].id)
+        claim_run(db, child.id, "w", 60)
+        finish_run(db, child.id, 1, RunState.succeeded, headline={"posts": 20.0})
+    request_cancel(db, children[-1].id)
     db.flush()
-    runs.delete(db, children[-1].id)
+    delete_run(db, children[-1].id)
     db.flush()
     groups = {
         g.columns["spec.posts_per_shard"]: g
@@ -146,7 +151,7 @@ def test_evaluations_of_pretrainings_that_differ_by_seed_are_one_group(db: Sessi
 
     def made(stage: str, spec: dict[str, Any], **inputs: tuple[Any, str]) -> Any:
         refs = {role: InputRef(run=run.id, artifact=artifact) for role, (run, artifact) in inputs.items()}
-        return runs.create_run(db, RunCreate(stage=stage, spec=spec, inputs=refs), None)
+        return create_run(db, RunCreate(stage=stage, spec=spec, inputs=refs), None)
 
     posts, other = made("ingest", data), made("ingest", {**data, "seed": 1})
     trained = [

@@ -4,12 +4,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.errors import NotFound
+from backend.store.registry.tables import Artifact, Dataset, Model
 from backend.store.runs import lineage as module
-from backend.store.runs import runs
+from backend.store.runs.create import create_recipe, create_run
 from backend.store.runs.lineage import lineage
-from backend.store.tables import Artifact, Dataset, Model
+from backend.store.runs.read import view_run
 from vise_client.schemas.launch import RecipeCreate, RunCreate
 from vise_client.schemas.lineage import Lineage
 
@@ -18,7 +19,6 @@ SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
 
 @pytest.fixture
 def db(database_url: str):
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine)() as session:
         yield session
@@ -28,7 +28,7 @@ def db(database_url: str):
 def make(db, stage: str, spec: dict | None = None, **inputs: tuple[UUID, str]) -> UUID:
     refs = {role: {"run": run, "artifact": artifact} for role, (run, artifact) in inputs.items()}
     body = {"stage": stage, "name": stage, "spec": spec or {}, "inputs": refs}
-    return runs.create_run(db, RunCreate.model_validate(body), None).id
+    return create_run(db, RunCreate.model_validate(body), None).id
 
 
 @pytest.fixture
@@ -111,15 +111,15 @@ def test_a_data_set_is_a_node(db) -> None:
         "spec": {"task": {"kind": "unbiased_emotion"}, "weights": {"kind": "random"}},
         "inputs": {"dataset": {"dataset": dataset.id}},
     }
-    run_id = runs.create_run(db, RunCreate.model_validate(body), None).id
+    run_id = create_run(db, RunCreate.model_validate(body), None).id
     found = lineage(db, run_id)
     assert {(n.kind, n.name) for n in found.nodes} == {("dataset", "photos"), ("run", "Evaluate")}
     assert [(e.source, e.target, e.artifact) for e in found.edges] == [(dataset.id, run_id, "data set")]
 
 
 def test_of_a_recipe_it_is_that_of_its_steps(db) -> None:
-    recipe = runs.create_recipe(db, RecipeCreate(recipe="sample"), None).id
-    children = {child.id for child in runs.view(db, recipe).children}
+    recipe = create_recipe(db, RecipeCreate(recipe="sample"), None).id
+    children = {child.id for child in view_run(db, recipe).children}
     assert {node.id for node in lineage(db, recipe).nodes} == children
 
 

@@ -4,13 +4,14 @@ from uuid import UUID
 
 import pytest
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.errors import Conflict
 from backend.store.registry import dataset_versions
+from backend.store.registry.tables import Dataset, DatasetVersion
 from backend.store.reports.ablations import require_same_data
-from backend.store.runs import runs
+from backend.store.runs.create import create_run
 from backend.store.runs.lineage_match import Change, chain, matches
-from backend.store.tables import Dataset, DatasetVersion, Run
+from backend.store.runs.tables import Run
 from vise_client.schemas.launch import RunCreate
 
 ONE, TWO = "1" * 64, "2" * 64
@@ -18,7 +19,6 @@ ONE, TWO = "1" * 64, "2" * 64
 
 @pytest.fixture
 def db(database_url: str):
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine)() as session:
         yield session
@@ -45,7 +45,7 @@ def evaluated(db, dataset: Dataset, epochs: int, sha256: str | None) -> UUID:
         "spec": {"task": {"kind": "folder"}, "weights": {"kind": "random"}, "epochs": epochs},
         "inputs": {"dataset": {"dataset": dataset.id}},
     }
-    run = runs.create_run(db, RunCreate.model_validate(body), None)
+    run = create_run(db, RunCreate.model_validate(body), None)
     if sha256 is not None:
         dataset_versions.record(db, run.id, {"dataset": sha256})
         run.state = "succeeded"

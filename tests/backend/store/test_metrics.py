@@ -8,7 +8,9 @@ import pytest
 from backend.store.errors import StaleToken
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
-from backend.store.runs import runs, states
+from backend.store.runs.read import view_run
+from backend.store.runs.states.finish import release_run
+from backend.store.runs.states.lease import claim_run
 from vise_client.schemas.metrics import MetricQuery
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -34,7 +36,7 @@ def test_points_told_twice_count_once_and_the_latest_is_that_of_the_highest_step
     assert (found.steps, found.values, found.total) == ([0, 1, 2], [3, 2, 1], 3)
     sessions, run_id, _ = held
     with sessions() as db:
-        assert runs.view(db, run_id).latest == {"loss": 1.0}
+        assert view_run(db, run_id).latest == {"loss": 1.0}
 
 
 def test_a_sampled_curve_keeps_its_ends_and_its_peaks(held) -> None:
@@ -58,11 +60,11 @@ def test_what_is_not_a_finite_number_is_null_on_the_wire(held) -> None:
 def test_a_worker_that_lost_its_run_is_refused(held) -> None:
     sessions, run_id, token = held
     with sessions.begin() as db:
-        states.release(db, run_id, token, "shutting down")
+        release_run(db, run_id, token, "shutting down")
     with pytest.raises(StaleToken):
         append(held, {0: 1.0})
     with sessions.begin() as db:
-        again = states.claim(db, run_id, "other", 60)
+        again = claim_run(db, run_id, "other", 60)
         assert again is not None
         assert again.token > token
-        assert states.claim(db, run_id, "third", 60) is None
+        assert claim_run(db, run_id, "third", 60) is None

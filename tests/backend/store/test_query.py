@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.accounts.tables import User
+from backend.store.database import connect, session_factory
 from backend.store.runs.listing import RunFilter, list_runs
 from backend.store.runs.query.language import QueryError, parse
-from backend.store.tables import User
 
 from .desk import NOW, add_run
 
@@ -58,7 +58,6 @@ ROWS = [record(n) for n in range(24)]
 @pytest.fixture
 def table(database_url: str) -> Iterator[Session]:
     """A session over a database with ROWS in it."""
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine)() as db:
         user = User(email="ada@example.org", role="editor")

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.errors import Invalid
 from backend.store.registry.models import register_best
-from backend.store.tables import Artifact, Model, Run
+from backend.store.registry.tables import Artifact, Model
+from backend.store.runs.tables import Run
 
 from .desk import add_run
 
@@ -33,7 +34,6 @@ RECIPE = {
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Session]:
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine)() as session:
         yield session

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
-from backend.store.runs import runs
+from backend.store.runs.read import view_run
 from vise_client.schemas.metrics import MetricQuery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -71,4 +71,4 @@ def test_the_machine_s_curves_are_apart(held) -> None:
     assert [c.key for c in read(held, keys=["system/cpu_percent"])] == ["system/cpu_percent"]
     sessions, run_id, _ = held
     with sessions() as db:
-        assert runs.view(db, UUID(str(run_id))).latest == {"loss": 1.0}
+        assert view_run(db, UUID(str(run_id))).latest == {"loss": 1.0}

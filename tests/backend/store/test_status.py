@@ -10,11 +10,18 @@ import pytest
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
-from backend.store.database import connect, migrate, session_factory
+from backend.store.database import connect, session_factory
 from backend.store.errors import in_words
-from backend.store.runs import logs, reconcile, runs, states, workers
+from backend.store.runs import logs, workers
+from backend.store.runs.create import create_sweep
 from backend.store.runs.listing import RunFilter, list_runs
-from backend.store.tables import Run
+from backend.store.runs.read import view_run
+from backend.store.runs.states.finish import finish_run
+from backend.store.runs.states.lease import claim_run
+from backend.store.runs.states.reconcile import reconcile
+from backend.store.runs.tables import Run
+from vise_client.schemas.launch import SweepCreate
+from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunStatus
 
 from .desk import add_run
@@ -22,7 +29,6 @@ from .desk import add_run
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Session]:
-    migrate(database_url)
     engine = connect(database_url)
     with session_factory(engine)() as session:
         yield session
@@ -64,8 +70,8 @@ def test_a_run_whose_worker_is_gone_is_lost_and_then_in_line_with_the_reason(db:
     status = said(db, "it")
     assert status.label == "lost"
     assert "gpu-1 is gone, last heard of 3 min" in status.sentence
-    swept = reconcile.reconcile(db, max_attempts=5, republish_seconds=60, prediction_timeout_seconds=60)
-    assert swept.taken_back == 1
+    result = reconcile(db, max_attempts=5, republish_seconds=60, prediction_timeout_seconds=60)
+    assert result.requeued == 1
     workers.beat(db, "gpu-2", ["gpu"], "cuda:0", None)
     status = said(db, "it")
     assert status.label == "queued"
@@ -110,11 +116,11 @@ def test_a_failed_run_carries_its_reason_and_the_end_of_its_traceback(db: Sessio
 def test_a_parent_counts_its_steps_and_says_where_one_stalls(db: Session) -> None:
     base = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
     body = {"spec": {"stage": "ingest", "base": base, "grid": {"seed": [0, 1, 2]}}, "name": "sweep"}
-    sweep = runs.create_sweep(db, runs.SweepCreate.model_validate(body), None)
-    first, second, _ = runs.view(db, sweep.id).children
-    states.claim(db, first.id, "w", 60)
-    states.finish(db, first.id, 1, states.RunState.succeeded)
-    states.claim(db, second.id, "w", -5)
+    sweep = create_sweep(db, SweepCreate.model_validate(body), None)
+    first, second, _ = view_run(db, sweep.id).children
+    claim_run(db, first.id, "w", 60)
+    finish_run(db, first.id, 1, RunState.succeeded)
+    claim_run(db, second.id, "w", -5)
     status = said(db, "sweep")
     assert (status.label, status.sentence) == ("stalled", "1 of 3 done, 1 running, 1 stalled")
 
@@ -124,9 +130,7 @@ def test_a_strange_file_name_never_loses_a_result_nor_a_reason(db: Session) -> N
     run = db.query(Run).one()
     name = "joy/caf\udce9\0.png"
     logs.append(db, run.id, 1, [(datetime.now(UTC), "warning", f"{name}: truncated")])
-    states.finish(
-        db, run.id, 1, states.RunState.failed, reason=f"{name}: truncated", error=f"Traceback: {name}"
-    )
+    finish_run(db, run.id, 1, RunState.failed, reason=f"{name}: truncated", error=f"Traceback: {name}")
     db.flush()
     db.expire_all()
     assert run.reason == r"joy/caf\xe9\x00.png: truncated"

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from frontend.components.image_preview import LONGER_SIDE, image_preview
 from frontend.views.run.file_preview import file_preview
-from vise_core.specs.images import IMAGE_KINDS, IMAGE_SUFFIXES
+from vise_core.specs.posts.images import IMAGE_KINDS, IMAGE_SUFFIXES
 
 
 def encoded(image: Image.Image, kind: str) -> bytes:

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from frontend.components.survey_task import proposed_task, task_query
 from vise_client.schemas.datasets import DatasetView
-from vise_core.specs.data import SurveyResult
 from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.tasks import CsvTask, FolderTask, Task
+from vise_core.specs.survey import SurveyResult
+from vise_core.specs.tasks.kinds import CsvTask, FolderTask, Task
 
 
 def data_set(task: Task | None) -> DatasetView:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vise_core.data.archives import BadArchive, is_archive, unpack
-from vise_core.specs.data import UnpackLimits
+from vise_core.specs.fetch import UnpackLimits
 
 
 def make_tar(path: Path, files: dict[str, bytes], mode: str = "w", **entry: object) -> Path:

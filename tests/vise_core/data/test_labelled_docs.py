@@ -9,7 +9,8 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from vise_core.data.layout import task_of
-from vise_core.specs.tasks import SplitSpec, Task
+from vise_core.specs.tasks.kinds import Task
+from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.tasks import load_task
 
 DOCS = (Path(__file__).parents[3] / "docs/labelled-data.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vise_core.data.layout import task_of
-from vise_core.specs.tasks import CsvTask, FolderTask, PoliticsTask
+from vise_core.specs.tasks.kinds import CsvTask, FolderTask, PoliticsTask
 from vise_core.tasks import load_task
 
 NAMES = [f"images/{number}.png" for number in range(8)]

@@ -13,7 +13,8 @@ from vise_core.data.layout import recognise, unwrapped
 from vise_core.data.survey_images import THUMBNAIL
 from vise_core.errors import BadInput
 from vise_core.reporter import LocalReporter
-from vise_core.specs.data import FetchSpec, SurveySpec
+from vise_core.specs.fetch import FetchSpec
+from vise_core.specs.survey import SurveySpec
 
 
 def write_images(folder: Path, counts: dict[str, int]) -> Path:

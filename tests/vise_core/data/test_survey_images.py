@@ -16,9 +16,10 @@ from vise_core.data import survey
 from vise_core.errors import BadInput
 from vise_core.evaluate import stage as evaluate
 from vise_core.reporter import LocalReporter
-from vise_core.specs.data import SurveyResult, SurveySpec
-from vise_core.specs.evaluate import EvaluateSpec, RandomWeights
-from vise_core.specs.tasks import FolderTask
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.setups import RandomWeights
+from vise_core.specs.survey import SurveyResult, SurveySpec
+from vise_core.specs.tasks.kinds import FolderTask
 from vise_core.tasks import RejectedImages
 
 

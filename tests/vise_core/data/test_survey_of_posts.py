@@ -20,8 +20,8 @@ from PIL import Image
 
 from vise_core.data import survey
 from vise_core.reporter import LocalReporter
-from vise_core.specs.data import SurveyResult, SurveySpec
-from vise_core.specs.posts import IngestResult, IngestSpec
+from vise_core.specs.ingest import IngestResult, IngestSpec
+from vise_core.specs.survey import SurveyResult, SurveySpec
 from vise_core.stage import run_stage
 
 REACTIONS = ("haha", "sorry", "angry", "wow", "love")

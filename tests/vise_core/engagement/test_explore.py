@@ -20,8 +20,10 @@ from vise_core.files.hashing import tree_sha256
 from vise_core.formats.post import Post, PostRecord
 from vise_core.formats.posts import ShardWriter, shard_name, write_index
 from vise_core.reporter import LocalReporter
-from vise_core.specs.engagement import ClusterSpec, ExploreResult, ExploreSpec, LabelSpec
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.cluster import ClusterSpec
+from vise_core.specs.explore import ExploreResult, ExploreSpec
+from vise_core.specs.label import LabelSpec
+from vise_core.specs.posts.fields import REACTIONS
 from vise_core.stage import run_stage
 
 SPEC = ClusterSpec.model_validate(

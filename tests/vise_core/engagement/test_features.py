@@ -12,7 +12,7 @@ from vise_core.engagement.features.reactions import reaction_vectors
 from vise_core.engagement.features.tfidf import TfidfExtractor
 from vise_core.engagement.sampling import sample_comments
 from vise_core.errors import BadCheckpoint, BadInput
-from vise_core.specs.engagement import KMeansSpec, TfidfSpec
+from vise_core.specs.cluster import KMeansSpec, TfidfSpec
 from vise_core.text.tokenize import tokenize
 
 

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from vise_core.engagement.clustering import inverted
+from vise_core.engagement.clustering.csr import half_squared_norms
 from vise_core.engagement.clustering.inverted import InvertedIndex
 
 
 def reference(rows: sparse.csr_matrix, centroids: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     """Every score in 64 bits by scipy, the first best wins."""
     table = centroids.toarray().astype(np.float64)
-    half = inverted.half_squared_norms(centroids)
+    half = half_squared_norms(centroids)
     scores = rows.astype(np.float64) @ np.ascontiguousarray(table.T) - half
     squared = ((rows.toarray()[:, None].astype(np.float64) - table[None]) ** 2).sum(-1)
     labels = scores.argmax(axis=1)
@@ -56,7 +56,7 @@ def test_words_that_many_and_words_that_few_clusters_know(monkeypatch) -> None:
     )
     rows = sparse.random(400, 200, density=0.03, format="csr", dtype=np.float32, random_state=rng)
     index = InvertedIndex.build(centroids)
-    assert 0 < len(index.rows) < 200, "both kinds of terms must occur"
+    assert 0 < len(index.dense) < 200, "both kinds of terms must occur"
     expected, _ = reference(rows, centroids)
     np.testing.assert_array_equal(index.nearest(rows)[0], expected)
     np.testing.assert_array_equal(InvertedIndex.build(centroids.toarray()).nearest(rows)[0], expected)

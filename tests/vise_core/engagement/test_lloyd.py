@@ -11,17 +11,17 @@ from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.preprocessing import normalize
 
 from vise_core.engagement.clustering import lloyd, nearest_torch
+from vise_core.engagement.clustering.csr import unit_rows
 from vise_core.engagement.clustering.inverted import InvertedIndex
 from vise_core.engagement.clustering.lloyd import (
     Assigned,
     assign,
     fit_sparse,
     fraction_bits,
-    joined,
+    join_blocks,
     mean_rows,
     member_sums,
     plus_plus,
-    unit_rows,
 )
 from vise_core.engagement.clustering.nearest_torch import TorchIndex
 
@@ -96,7 +96,7 @@ def test_blocks_of_rows_add_up_to_the_same_bits_wherever_they_are_cut(problem, c
     whole = assign(rows, centroids, bits=bits)
     edges = [0, *sorted(min(cut, rows.shape[0]) for cut in cuts), rows.shape[0]]
     parts = [assign(rows[a:b], centroids, bits=bits) for a, b in pairwise(edges)]
-    found = joined(parts)
+    found = join_blocks(parts)
     assert found.labels.tobytes() == whole.labels.tobytes()
     assert found.squared.tobytes() == whole.squared.tobytes()
     assert same_bits(found.sums, whole.sums)

@@ -14,7 +14,7 @@ from vise_core.engagement.clusterer import Clusterer
 from vise_core.engagement.clustering.kmeans import fit_kmeans
 from vise_core.engagement.features.tfidf import TfidfExtractor
 from vise_core.formats.post import Post
-from vise_core.specs.engagement import ClusterSpec, SentenceSpec, TfidfSpec
+from vise_core.specs.cluster import ClusterSpec, SentenceSpec, TfidfSpec
 from vise_core.text import scripts
 from vise_core.text.tokenize import LINK, MENTION, redact, tokenize
 

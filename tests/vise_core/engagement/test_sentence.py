@@ -19,7 +19,8 @@ from vise_core.files.hashing import tree_sha256
 from vise_core.formats.post import Post
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import LocalReporter
-from vise_core.specs.engagement import ClusterSpec, CommentClusterSpec, LabelSpec, SentenceSpec, TfidfSpec
+from vise_core.specs.cluster import ClusterSpec, CommentClusterSpec, SentenceSpec, TfidfSpec
+from vise_core.specs.label import LabelSpec
 from vise_core.stage import run_stage
 from vise_core.text.files import copy_encoder, packaged_encoder
 

@@ -20,15 +20,16 @@ from scipy import sparse
 
 from vise_core.board import FolderBoard
 from vise_core.engagement.clusterer import Clusterer
-from vise_core.engagement.clustering import shared
-from vise_core.engagement.clustering.shared import assist
+from vise_core.engagement.clustering import distributed
+from vise_core.engagement.clustering.distributed import help_leader
 from vise_core.engagement.label import shuffle_labels
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
 from vise_core.files.hashing import tree_sha256
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute
-from vise_core.specs.engagement import ClusterSpec, LabelSpec
+from vise_core.specs.cluster import ClusterSpec
+from vise_core.specs.label import LabelSpec
 from vise_core.stage import run_stage
 
 SPEC = ClusterSpec.model_validate(
@@ -86,9 +87,9 @@ def test_helpers_and_what_computes_change_no_byte_of_the_clusterer(
         def call_helpers(self, most: int) -> None:
             called.append(most)
             for n in range(2):
-                Thread(target=lambda n=n: done.append(assist(board, name=7 * n))).start()
+                Thread(target=lambda n=n: done.append(help_leader(board, name=7 * n))).start()
 
-    monkeypatch.setattr(shared, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(distributed, "BLOCK_ROWS", 3)
     spec = SPEC.model_copy(update={"helpers": 2, "compute": Compute(device="cpu")})
     reporter = Helped(tmp_path / "artifacts")
     run_stage("cluster", spec, {"posts": shards}, tmp_path / "work", reporter)

@@ -20,8 +20,9 @@ from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute
-from vise_core.specs.evaluate import EvaluateSpec, RandomWeights
-from vise_core.specs.tasks import SplitSpec
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.setups import RandomWeights
+from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.tasks import LabelledImages
 
 SPEC = EvaluateSpec(

@@ -19,8 +19,9 @@ from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import load_classifier, save_classifier
 from vise_core.report.observations import observe
 from vise_core.report.tables import build_table, render_table
-from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec, MedianStopping, RandomWeights
-from vise_core.specs.tasks import SplitSpec
+from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec, MedianStopping
+from vise_core.specs.evaluation.setups import RandomWeights
+from vise_core.specs.tasks.splits import SplitSpec
 
 CACHED = EvaluateSpec(
     weights=RandomWeights(backbone="resnet18"),

@@ -14,8 +14,10 @@ from vise_core.evaluate.linear.heads import HeadBatch
 from vise_core.evaluate.stage import run
 from vise_core.report.observations import observe
 from vise_core.report.tables import build_table
-from vise_core.specs.evaluate import EvaluateSpec, GridPoint, MedianStopping, RandomWeights
-from vise_core.specs.tasks import SplitSpec
+from vise_core.specs.evaluate import EvaluateSpec, MedianStopping
+from vise_core.specs.evaluation.results import GridPoint
+from vise_core.specs.evaluation.setups import RandomWeights
+from vise_core.specs.tasks.splits import SplitSpec
 
 RULE = MedianStopping(epochs=(2, 5), fewest=3)
 LINEAR = EvaluateSpec(

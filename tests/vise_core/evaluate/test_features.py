@@ -9,8 +9,9 @@ from vise_core.errors import BadInput
 from vise_core.evaluate import stage
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
-from vise_core.specs.evaluate import EvaluateSpec, RandomWeights
-from vise_core.specs.tasks import SplitSpec
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.setups import RandomWeights
+from vise_core.specs.tasks.splits import SplitSpec
 
 SPEC = EvaluateSpec(
     weights=RandomWeights(backbone="resnet18"),

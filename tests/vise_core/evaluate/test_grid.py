@@ -15,7 +15,8 @@ from vise_core.evaluate.grid import (
     settings,
     split_result,
 )
-from vise_core.specs.evaluate import EvaluateSpec, GridPoint, SplitResult
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.results import GridPoint, SplitResult
 
 SPEC = EvaluateSpec(base_lrs=(0.1, 0.01), weight_decays=(0.01, 0.001, 0.0001))
 

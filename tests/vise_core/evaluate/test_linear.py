@@ -19,11 +19,11 @@ from vise_core.evaluate.grid import settings as grid_of
 from vise_core.evaluate.job import Job
 from vise_core.evaluate.linear import linear
 from vise_core.evaluate.loading import epoch_batches
-from vise_core.evaluate.state import State
 from vise_core.models.heads import linear_head
 from vise_core.reporter import LocalReporter
 from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.tasks import LabelledImages, Split
+from vise_core.training.state import State
 
 DIM, CLASSES = 7, 3
 

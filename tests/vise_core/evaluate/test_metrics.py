@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score, top_k_accuracy_score
 
 from vise_core.errors import BadInput
 from vise_core.evaluate.metrics import MEASURES, accuracy, log_odds, macro_roc_auc, measure, top_k
-from vise_core.specs.tasks import METRICS
+from vise_core.specs.tasks.metrics import METRICS
 
 SCORES = np.array([[0.9, 0.1, 0.0], [0.2, 0.3, 0.5], [0.1, 0.6, 0.3], [0.4, 0.35, 0.25]])
 LABELS = np.array([0, 1, 1, 2])

@@ -24,8 +24,8 @@ from vise_core.models.backbones import build_backbone
 from vise_core.models.heads import linear_head
 from vise_core.reporter import LocalReporter
 from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec
-from vise_core.specs.presets import MULTIMODAL
-from vise_core.specs.tasks import CsvTask, HatefulMemesTask
+from vise_core.specs.evaluation.presets import MULTIMODAL
+from vise_core.specs.tasks.kinds import CsvTask, HatefulMemesTask
 from vise_core.tasks import load_task
 from vise_core.text.encoder import load_text_encoder
 from vise_core.text.files import packaged_encoder
@@ -266,7 +266,7 @@ def test_a_killed_training_goes_on_after_its_last_epoch(memes: Path, tmp_path: P
 
 def test_a_training_kept_midway_is_put_back_to_the_last_bit(tmp_path: Path, reporter):
     """SGD with momentum and batch-norm as well as AdamW; another training's state is left alone."""
-    from vise_core.evaluate.state import State
+    from vise_core.training.state import State
 
     def training() -> midway.Training:
         torch.manual_seed(1)

@@ -10,8 +10,10 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from vise_core.errors import BadInput, Stopped
 from vise_core.evaluate.stage import run
 from vise_core.report import build_table, render_table
-from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec, RandomWeights
-from vise_core.specs.tasks import CubTask, HatefulMemesTask, PoliticsTask, SplitSpec
+from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec
+from vise_core.specs.evaluation.setups import RandomWeights
+from vise_core.specs.tasks.kinds import CubTask, HatefulMemesTask, PoliticsTask
+from vise_core.specs.tasks.splits import SplitSpec
 
 LINEAR = EvaluateSpec(
     weights=RandomWeights(backbone="resnet18"),
@@ -74,7 +76,7 @@ def test_hateful_memes_are_chosen_by_val_roc_auc(spec, tmp_path: Path, reporter,
 def test_the_auc_chooses_even_where_accuracy_would_choose_otherwise():
     """The grid's point is the best by ``val``, whatever its accuracy says."""
     from vise_core.evaluate.grid import split_result
-    from vise_core.specs.evaluate import GridPoint
+    from vise_core.specs.evaluation.results import GridPoint
 
     points = [
         GridPoint(base_lr=0.1, weight_decay=0.01, val=0.61, test=None, val_secondary={"accuracy": 70.0}),

@@ -20,8 +20,10 @@ from vise_core.models.checkpoint import save_checkpoint
 from vise_core.models.classifier import load_classifier
 from vise_core.models.heads import linear_head
 from vise_core.reporter import LocalReporter
-from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec, PretrainedWeights, RandomWeights
-from vise_core.specs.tasks import FolderTask, SplitSpec
+from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec
+from vise_core.specs.evaluation.setups import PretrainedWeights, RandomWeights
+from vise_core.specs.tasks.kinds import FolderTask
+from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.stage import run_stage
 from vise_core.tasks import load_task, task_splits
 from vise_core.tasks.identity import evaluation_data, split_parts

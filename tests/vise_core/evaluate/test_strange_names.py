@@ -12,11 +12,13 @@ from vise_core.files.names import printable_name
 from vise_core.models.classifier import load_classifier
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Spec
-from vise_core.specs.data import SurveySpec
-from vise_core.specs.evaluate import EvaluateSpec, RandomWeights
-from vise_core.specs.explain import ExplainSpec, QualitativeSpec
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.setups import RandomWeights
+from vise_core.specs.explain import ExplainSpec
 from vise_core.specs.integrity import IntegritySpec
-from vise_core.specs.tasks import SplitSpec
+from vise_core.specs.qualitative import QualitativeSpec
+from vise_core.specs.survey import SurveySpec
+from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.stage import run_stage
 
 QUICK = EvaluateSpec(

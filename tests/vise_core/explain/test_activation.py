@@ -12,8 +12,8 @@ from vise_core.explain.from_maps import cam, gradcam
 from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import ImageClassifier
 from vise_core.models.heads import linear_head
-from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.explain import CAM_METHODS, CLASS_FREE_METHODS, CamMethod
+from vise_core.specs.models.backbones import BACKBONES
 
 
 def test_cam_by_hand(classifier: ImageClassifier):

@@ -24,8 +24,8 @@ from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.posts.sample import generate_evaluation_image
 from vise_core.reporter import LocalReporter
 from vise_core.specs.explain import ExplainSpec
-from vise_core.specs.posts import EMOTIONS
-from vise_core.specs.tasks import FolderTask
+from vise_core.specs.tasks.catalogue import EMOTIONS
+from vise_core.specs.tasks.kinds import FolderTask
 from vise_core.tasks import load_task
 
 

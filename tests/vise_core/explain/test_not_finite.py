@@ -19,7 +19,8 @@ from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.predict.heat import encode_heat
 from vise_core.predict.predictor import Predictor
 from vise_core.reporter import LocalReporter
-from vise_core.specs.explain import CAM_METHODS, ExplainSpec, PredictOptions
+from vise_core.specs.explain import CAM_METHODS, ExplainSpec
+from vise_core.specs.models.predict import PredictOptions
 
 ODD = [math.nan, math.inf, -math.inf]
 

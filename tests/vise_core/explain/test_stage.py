@@ -13,7 +13,7 @@ from vise_core.explain.stage import run
 from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.reporter import LocalReporter
 from vise_core.specs.explain import ExplainSpec
-from vise_core.specs.tasks import FolderTask
+from vise_core.specs.tasks.kinds import FolderTask
 from vise_core.tasks import load_task
 
 SPEC = ExplainSpec(limit=4, target="true")

@@ -1,20 +1,18 @@
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps
 
-from vise_core.engagement.label import FORMAT, SCHEMA
+from vise_core.formats.labels import SCHEMA, LabelFacts, label_file, write_label_facts, write_label_table
 from vise_core.formats.post import Post, PostRecord, post_key
 from vise_core.formats.posts import ShardWriter, shard_name, write_index
 from vise_core.posts.images.decode import encode_jpeg
 from vise_core.posts.sample import generate_post
-from vise_core.specs.tasks import CsvTask
+from vise_core.specs.tasks.kinds import CsvTask
 from vise_core.tasks import LabelledImages, load_task
 
 
@@ -168,16 +166,15 @@ def write_labels(tmp_path: Path) -> Callable[..., Path]:
                 ],
                 schema=SCHEMA,
             )
-            pq.write_table(table, folder / f"shard-{number:06d}.parquet")
-        facts = {
-            "format": FORMAT,
-            "comment_clusters": comments,
-            "reaction_clusters": reactions,
-            "posts": sum(map(len, shards)),
-            "synthetic": True,
-            "shuffled": False,
-        }
-        (folder / "labels.json").write_text(json.dumps(facts))
+            write_label_table(label_file(folder, number), table)
+        facts = LabelFacts(
+            comment_clusters=comments,
+            reaction_clusters=reactions,
+            posts=sum(map(len, shards)),
+            synthetic=True,
+            shuffled=False,
+        )
+        write_label_facts(folder, facts)
         return folder
 
     return write

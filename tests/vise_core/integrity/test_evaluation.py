@@ -12,7 +12,7 @@ from vise_core.integrity.cache import files_fingerprints
 from vise_core.integrity.evaluation import check_evaluation
 from vise_core.integrity.overlap import comparisons, duplicates_across, identical_links, links_of
 from vise_core.specs.integrity import CHECKS, IntegrityLimits
-from vise_core.specs.tasks import SplitSpec
+from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.tasks import Split, task_splits
 
 

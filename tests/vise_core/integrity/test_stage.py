@@ -12,9 +12,10 @@ from PIL import Image
 from vise_core.errors import BadInput, Stopped
 from vise_core.posts.exclusions import read_ids
 from vise_core.reporter import LocalReporter
-from vise_core.specs.engagement import ClusterSpec, LabelSpec
+from vise_core.specs.cluster import ClusterSpec
+from vise_core.specs.ingest import IngestSpec
 from vise_core.specs.integrity import CHECKS, IntegrityResult, IntegritySpec
-from vise_core.specs.posts import IngestSpec
+from vise_core.specs.label import LabelSpec
 from vise_core.stage import run_stage
 
 SPEC = IntegritySpec.model_validate({"task": {"kind": "csv"}})
@@ -154,9 +155,9 @@ def test_the_sample_data_are_clean(chain, tmp_path) -> None:
 
 def test_posts_of_the_cluster_subset_with_a_label_are_a_leak(chain, tmp_path) -> None:
     """The same labels under another rule: about 40 % of them should not be there."""
-    from vise_core.engagement.labels import label_batches
+    from vise_core.formats.labels import label_batches
     from vise_core.posts.subsets import in_cluster_subset
-    from vise_core.specs.posts import SubsetSpec
+    from vise_core.specs.posts.subset import SubsetSpec
 
     rule = SubsetSpec(cluster_fraction=0.4, seed=1)
     spec = IntegritySpec(subset=rule, examples=3)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vise_core.models.backbones import build_backbone, empty_backbone
-from vise_core.specs.backbones import BACKBONES
+from vise_core.specs.models.backbones import BACKBONES
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vise_core.errors import BadCheckpoint
+from vise_core.formats.checkpoint import read_checkpoint_card
 from vise_core.models.backbones import build_backbone
-from vise_core.models.checkpoint import load_backbone, load_card, load_heads, save_checkpoint
+from vise_core.models.checkpoint import load_backbone, load_heads, save_checkpoint
 from vise_core.models.classifier import ImageClassifier, load_classifier, save_classifier
 from vise_core.models.heads import linear_head
 
@@ -52,7 +53,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(checkpoint: Path) -> None:
     original = build_backbone("resnet18", seed=0)
     assert all(torch.equal(backbone.state_dict()[k], v) for k, v in original.state_dict().items())
     assert (backbone.name, backbone.image_size, backbone.resize) == ("resnet18", 48, 55)
-    card = load_card(checkpoint)
+    card = read_checkpoint_card(checkpoint)
     assert card.format == "vise-checkpoint-1"
     assert card.heads == {"comments": 50, "reactions": 8}
     assert card.spec == {"backbone": "resnet18", "epochs": 3}

@@ -13,14 +13,16 @@ from pydantic import ValidationError
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
 from vise_core.evaluate.stage import load_judged
 from vise_core.evaluate.stage import run as evaluate
+from vise_core.formats.checkpoint import read_checkpoint_card
 from vise_core.models.backbones import build_backbone
-from vise_core.models.checkpoint import load_backbone, load_card, save_checkpoint
+from vise_core.models.checkpoint import load_backbone, save_checkpoint
 from vise_core.models.checkpoint_formats import read_published
 from vise_core.models.heads import linear_head
 from vise_core.models.import_stage import chosen_file
 from vise_core.reporter import LocalReporter
-from vise_core.specs.evaluate import EvaluateSpec, PretrainedWeights
-from vise_core.specs.models import ImportResult, ImportSpec
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.setups import PretrainedWeights
+from vise_core.specs.import_weights import ImportResult, ImportSpec
 from vise_core.stage import run_stage
 
 
@@ -48,7 +50,7 @@ def imported(place: Path, reporter: LocalReporter, workspace: Path, **spec: obje
 def test_a_file_is_imported_with_its_source(weights: Path, reporter: LocalReporter, tmp_path: Path) -> None:
     result = imported(weights, reporter, tmp_path / "work")
     folder = reporter.artifacts["checkpoint"]
-    card = load_card(folder)
+    card = read_checkpoint_card(folder)
     assert (card.backbone, card.heads, card.format) == ("resnet18", {}, "vise-checkpoint-1")
     source = card.source
     assert source is not None
@@ -74,7 +76,7 @@ def test_a_row_of_ones_own_and_an_expected_digest(
         weights / "r18.pth", reporter, tmp_path / "work", row="IN-Sup (mine)", sha256=digest[:16]
     )
     assert result.row == "IN-Sup (mine)"
-    assert load_card(reporter.artifacts["checkpoint"]).source.row == "IN-Sup (mine)"
+    assert read_checkpoint_card(reporter.artifacts["checkpoint"]).source.row == "IN-Sup (mine)"
     with pytest.raises(BadCheckpoint, match="SHA-256"):
         imported(weights, reporter, tmp_path / "other", sha256="0" * 64)
     with pytest.raises(BadCheckpoint, match="not MoCo-v2"):
@@ -117,7 +119,7 @@ def test_our_own_checkpoint_keeps_its_row_and_its_origin(
     heads = {"comments": linear_head(512, 4)}
     save_checkpoint(folder, build_backbone("resnet18", seed=1), heads, image_size=48, synthetic=True)
     result = imported(folder.parent, reporter, tmp_path / "work")
-    card = load_card(reporter.artifacts["checkpoint"])
+    card = read_checkpoint_card(reporter.artifacts["checkpoint"])
     assert (result.row, result.synthetic, card.synthetic) == ("VisE-C", True, True)
     assert (card.image_size, card.resize, card.source.row) == (48, 55, "VisE-C")
     assert card.source.dropped == ("heads.comments.bias", "heads.comments.weight")
@@ -125,10 +127,10 @@ def test_our_own_checkpoint_keeps_its_row_and_its_origin(
     imported(weights, reporter, tmp_path / "first", row="mine")
     again = read_published(reporter.artifacts["checkpoint"])
     assert (again.format.name, again.row, again.source.format) == ("vise-checkpoint", "mine", "in-sup")
-    assert again.source == load_card(reporter.artifacts["checkpoint"]).source
+    assert again.source == read_checkpoint_card(reporter.artifacts["checkpoint"]).source
 
 
-def test_without_a_source_the_card_is_as_it_ever_was(tmp_path: Path) -> None:
+def test_a_checkpoint_that_was_not_imported_has_no_source(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, build_backbone("resnet18", seed=0), {}, image_size=48, spec={"a": None})
     content = json.loads((tmp_path / "checkpoint.json").read_text())
     assert content.keys() == {
@@ -141,9 +143,11 @@ def test_without_a_source_the_card_is_as_it_ever_was(tmp_path: Path) -> None:
         "format",
         "heads",
         "spec",
+        "source",
     }
+    assert content["source"] is None
     assert content["spec"] == {"a": None}
-    assert load_card(tmp_path).source is None
+    assert read_checkpoint_card(tmp_path).source is None
 
 
 def test_an_evaluation_names_what_was_imported(

@@ -13,7 +13,7 @@ from vise_core.errors import BadImage
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.images.decode import open_image
 from vise_core.reporter import LocalReporter
-from vise_core.specs.posts import IngestSpec
+from vise_core.specs.ingest import IngestSpec
 from vise_core.stage import run_stage
 
 from .corpus import CORPUS, REJECTED, independent

@@ -16,8 +16,8 @@ from vise_core.posts.check import PostChecker, Tally
 from vise_core.posts.fields.rows import Checked, check_row
 from vise_core.posts.rejected import Refused
 from vise_core.reporter import LocalReporter
-from vise_core.specs.fields import EXPRESSIONS, FIELD_MAPS, Fields
-from vise_core.specs.posts import IngestResult, IngestSpec
+from vise_core.specs.ingest import IngestResult, IngestSpec
+from vise_core.specs.posts.fields import EXPRESSIONS, FIELD_MAPS, Fields
 from vise_core.stage import run_stage
 
 NAMES = ("haha", "sorry", "angry", "wow", "love")

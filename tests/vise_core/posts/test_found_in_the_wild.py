@@ -13,7 +13,7 @@ from test_sources import comments, read, sample, tar_of
 from vise_core.data import survey
 from vise_core.posts.peek import peek
 from vise_core.reporter import LocalReporter
-from vise_core.specs.data import SurveySpec
+from vise_core.specs.survey import SurveySpec
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from vise_core.errors import BadInput, Stopped
 from vise_core.files.hashing import tree_sha256
 from vise_core.formats.posts import ShardIndex
 from vise_core.reporter import LocalReporter
-from vise_core.specs.posts import IngestSpec
+from vise_core.specs.ingest import IngestSpec
 from vise_core.stage import run_stage
 
 

@@ -12,7 +12,7 @@ from post_layouts import LAYOUTS, REACTIONS, Written, fifty
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.peek import peek
 from vise_core.reporter import LocalReporter
-from vise_core.specs.posts import IngestSpec
+from vise_core.specs.ingest import IngestSpec
 from vise_core.stage import run_stage
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from vise_core.errors import BadImage
 from vise_core.posts.images.decode import MAX_SIDE, open_image
-from vise_core.specs.images import IMAGE_SUFFIXES, is_image_name
+from vise_core.specs.posts.images import IMAGE_SUFFIXES, is_image_name
 
 from .corpus import PICTURE
 from .picture_files import heic, mpo, saved

@@ -7,8 +7,8 @@ import jmespath
 import yaml
 
 from vise_core.posts.readers import READERS
-from vise_core.specs.fields import EXPRESSIONS, FIELD_MAPS
-from vise_core.specs.posts import DROPPED, IngestSpec
+from vise_core.specs.ingest import DROPPED, IngestSpec
+from vise_core.specs.posts.fields import EXPRESSIONS, FIELD_MAPS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "posts.md").read_text()
 

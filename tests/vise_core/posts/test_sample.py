@@ -12,7 +12,9 @@ from vise_core.posts.sample import generate_evaluation_image, generate_post, raw
 from vise_core.posts.sample.scenes import OBJECTS, PLACES, choose_scene
 from vise_core.posts.sample.words import lexicon
 from vise_core.reporter import LocalReporter
-from vise_core.specs.posts import EMOTIONS, IngestSpec, SampleSource
+from vise_core.specs.ingest import IngestSpec
+from vise_core.specs.posts.sources import SampleSource
+from vise_core.specs.tasks.catalogue import EMOTIONS
 from vise_core.stage import run_stage
 
 

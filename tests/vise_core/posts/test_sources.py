@@ -18,7 +18,7 @@ from vise_core.errors import BadInput
 from vise_core.formats.post import PostRecord
 from vise_core.posts.check import PostChecker, Tally
 from vise_core.posts.readers import json_list
-from vise_core.specs.posts import IngestSpec
+from vise_core.specs.ingest import IngestSpec
 
 
 def read(folder: Path, source: dict[str, Any]) -> tuple[list[PostRecord], Tally, list[str]]:

@@ -16,8 +16,8 @@ from vise_core.models.backbones import build_backbone
 from vise_core.models.checkpoint import load_backbone, load_heads, save_checkpoint
 from vise_core.posts.sample import generate_evaluation_image
 from vise_core.predict import Engagement, EngagementPredictor
-from vise_core.specs.explain import EngagementOptions
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.models.predict import EngagementOptions
+from vise_core.specs.posts.fields import REACTIONS
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import ImageClassifier
 from vise_core.models.heads import linear_head
 from vise_core.predict import Predictor, decode_heat, encode_heat
-from vise_core.specs.explain import CAM_METHODS, COLOUR_MAPS, PredictOptions
+from vise_core.specs.explain import CAM_METHODS, COLOUR_MAPS
+from vise_core.specs.models.predict import PredictOptions
 
 
 @pytest.fixture(scope="module")

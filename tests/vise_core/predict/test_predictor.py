@@ -17,7 +17,7 @@ from vise_core.models.heads import linear_head
 from vise_core.models.transforms import eval_transform
 from vise_core.predict import Predictor
 from vise_core.predict.predictor import for_eyes
-from vise_core.specs.explain import PredictOptions
+from vise_core.specs.models.predict import PredictOptions
 
 CLASSES = ("blue", "green", "red")
 

@@ -10,10 +10,7 @@ from torch import Tensor, nn
 
 from vise_core.errors import Diverged, Stopped
 from vise_core.formats.posts import ShardIndex
-from vise_core.models.finite import not_finite
 from vise_core.pretrain import trainer
-from vise_core.pretrain.distributed import Group
-from vise_core.pretrain.finite import Watch
 from vise_core.pretrain.labels import read_labels
 from vise_core.pretrain.objectives import OBJECTIVES
 from vise_core.pretrain.stage import run
@@ -21,6 +18,9 @@ from vise_core.pretrain.trainer import build_network, train
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute
 from vise_core.specs.pretrain import MocoSettings, PretrainSpec
+from vise_core.training.distributed import Group
+from vise_core.training.finite import not_finite
+from vise_core.training.watch import Watch
 
 SPEC = PretrainSpec(
     backbone="resnet18",

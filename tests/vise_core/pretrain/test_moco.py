@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from vise_core.errors import BadInput
 from vise_core.models.backbones import Backbone
-from vise_core.pretrain.distributed import Group
 from vise_core.pretrain.moco import Moco, build_moco, contrast_logits
 from vise_core.pretrain.schedule import learning_rate
-from vise_core.specs.presets import PRESETS
 from vise_core.specs.pretrain import MocoSettings, PretrainSpec
+from vise_core.specs.stages import STAGES
+from vise_core.training.distributed import Group
 
 
 class Identity(nn.Module):
@@ -194,7 +194,7 @@ def test_moco_settings_do_not_concern_vise() -> None:
 
 
 def test_the_preset_is_moco_v2_on_the_posts_of_vise() -> None:
-    presets = PRESETS["pretrain"]
+    presets = STAGES["pretrain"].presets
     spec = PretrainSpec.model_validate(presets["MoCo-v2 on the same images, ResNet-50"])
     vise = PretrainSpec.model_validate(presets["VisE-1.2M, ResNet-50"])
     for field in ("backbone", "signals", "posts_limit", "seed", "image_size", "momentum", "weight_decay"):

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from vise_core.formats.posts import ShardIndex
 from vise_core.models.backbones import Backbone
 from vise_core.pretrain.data import BatchPlan, PostImages
-from vise_core.pretrain.distributed import Group, process_group
 from vise_core.pretrain.labels import unlabelled
 from vise_core.pretrain.moco import Moco
 from vise_core.pretrain.moco_views import two_views
@@ -19,6 +18,7 @@ from vise_core.pretrain.trainer import train
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute
 from vise_core.specs.pretrain import MocoSettings, PretrainSpec
+from vise_core.training.distributed import Group, process_group
 
 TWO = Compute(device="cpu", processes=2)
 SPEC = PretrainSpec(

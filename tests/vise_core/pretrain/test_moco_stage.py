@@ -6,16 +6,17 @@ import pytest
 import torch
 
 from vise_core.errors import BadInput, MissingInput
+from vise_core.formats.checkpoint import read_checkpoint_card
 from vise_core.formats.posts import ShardIndex
-from vise_core.models.checkpoint import load_backbone, load_card, load_heads
+from vise_core.models.checkpoint import load_backbone, load_heads
 from vise_core.posts.subsets import pretrain_rank
-from vise_core.pretrain.distributed import Group, process_group
 from vise_core.pretrain.labels import read_labels, unlabelled
 from vise_core.pretrain.stage import run
 from vise_core.pretrain.trainer import build_network, train
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute
 from vise_core.specs.pretrain import CosineDecay, MocoSettings, PretrainSpec
+from vise_core.training.distributed import Group, process_group
 
 SPEC = PretrainSpec(
     objective="moco-v2",
@@ -49,7 +50,7 @@ def test_the_query_encoder_is_handed_on_without_heads(material, tmp_path: Path) 
     assert any("MoCo-v2 on one process: batch-norm is not shuffled" in m for m in reporter.messages)
 
     checkpoint = reporter.artifacts["checkpoint"]
-    card = load_card(checkpoint)
+    card = read_checkpoint_card(checkpoint)
     assert (card.heads, card.spec["objective"], card.synthetic) == ({}, "moco-v2", True)
     assert load_heads(checkpoint) == {}
     state = torch.load(tmp_path / "state" / "training.pt", weights_only=True)["network"]

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from vise_core.errors import BadInput, Stopped
 from vise_core.formats.posts import ShardIndex
 from vise_core.reporter import LocalReporter
-from vise_core.specs.posts import IngestSpec
+from vise_core.specs.ingest import IngestSpec
 from vise_core.specs.pretrain import PretrainSpec
 from vise_core.stage import run_stage
 

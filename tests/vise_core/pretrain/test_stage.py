@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from vise_core.errors import BadCheckpoint, OtherRun, Stopped
-from vise_core.models.checkpoint import load_backbone, load_card, load_heads
+from vise_core.formats.checkpoint import read_checkpoint_card
+from vise_core.models.checkpoint import load_backbone, load_heads
 from vise_core.pretrain.stage import run
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute
@@ -44,7 +45,7 @@ def test_a_stopped_run_saves_its_state_and_goes_on(material, tmp_path: Path) -> 
     assert result.final_loss == pytest.approx(sum(last) / 5)
     assert result.final_loss == pytest.approx(sum(result.final_losses.values()))
     checkpoint = reporter.artifacts["checkpoint"]
-    card = load_card(checkpoint)
+    card = read_checkpoint_card(checkpoint)
     assert card.spec == SPEC.model_dump(mode="json")
     assert (card.image_size, card.synthetic) == (32, True)
     assert load_backbone(checkpoint).name == "resnet18"

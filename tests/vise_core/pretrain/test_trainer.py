@@ -11,7 +11,6 @@ from vise_core.formats.posts import ShardIndex
 from vise_core.models.backbones import Backbone
 from vise_core.models.heads import linear_head
 from vise_core.pretrain.data import BatchPlan
-from vise_core.pretrain.distributed import Group, process_group
 from vise_core.pretrain.labels import read_labels
 from vise_core.pretrain.stage import run
 from vise_core.pretrain.trainer import amp_type, build_network, train
@@ -19,6 +18,7 @@ from vise_core.pretrain.vise import Network
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Compute
 from vise_core.specs.pretrain import PretrainSpec
+from vise_core.training.distributed import Group, process_group
 
 SPEC = PretrainSpec(
     backbone="resnet18",

@@ -4,7 +4,8 @@ import hashlib
 from statistics import fmean, stdev
 from typing import Any
 
-from vise_core.specs.evaluate import EvaluateResult, EvaluationData, GridPoint, Secondary, SplitResult
+from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.evaluation.results import EvaluationData, GridPoint, Secondary, SplitResult
 
 
 def sha(*words: str) -> str:

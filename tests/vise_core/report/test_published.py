@@ -20,8 +20,8 @@ from vise_core.report.published import (
 )
 from vise_core.report.published.cells import read_number
 from vise_core.report.published.figures import read_size
-from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.models.backbones import BACKBONES
 
 COMPARED = [name for name in TABLES if published(name).compared_with]
 HYPERPARAMETERS = [f"table{number}" for number in range(10, 17)]

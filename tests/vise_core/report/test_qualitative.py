@@ -19,9 +19,8 @@ from vise_core.report import Comparison, qualitative, report
 from vise_core.report.published import QUALITATIVE, published_qualitative
 from vise_core.report.qualitative import Pictures
 from vise_core.reporter import LocalReporter
-from vise_core.specs.explain import QualitativeResult, QualitativeSpec
-from vise_core.specs.stages import COMPARED
-from vise_core.specs.tasks import FolderTask
+from vise_core.specs.qualitative import COMPARED, QualitativeResult, QualitativeSpec
+from vise_core.specs.tasks.kinds import FolderTask
 from vise_core.stage import run_stage
 
 CLASSES = ("blue", "green", "red")

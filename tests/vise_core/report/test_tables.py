@@ -7,7 +7,8 @@ import pytest
 from vise_core.errors import BadInput
 from vise_core.report import build_table, render_table
 from vise_core.report.latex import latex_escape
-from vise_core.specs.evaluate import EvaluateResult, EvaluationData, GridPoint, SplitResult
+from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.evaluation.results import EvaluationData, GridPoint, SplitResult
 
 POINT = GridPoint(base_lr=0.1, weight_decay=0.01, val=50, test=50)
 PARTS = ("ab" * 32, "cd" * 32, "ef" * 32)

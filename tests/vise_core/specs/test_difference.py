@@ -1,14 +1,6 @@
 """What differs between specs, and which preset a spec comes from."""
 
-from vise_core.specs.difference import (
-    Difference,
-    difference,
-    differing,
-    flatten,
-    nearest_preset,
-    preset_specs,
-    without_replicates,
-)
+from vise_core.specs.paths import Difference, difference, differing, flatten
 from vise_core.specs.stages import STAGES, validate_spec
 
 
@@ -33,15 +25,16 @@ def test_only_what_is_not_the_same_everywhere_differs() -> None:
 
 
 def test_repetitions_are_equal_but_for_seed_and_splits() -> None:
-    one, two = (flatten({"seed": n, "splits": {"count": n}, "base_lr": 0.1}) for n in (1, 2))
-    assert without_replicates(one) == without_replicates(two) == {"base_lr": 0.1}
+    one, two = ({"seed": n, "splits": {"count": n, "seed": n, "train": 0.7}, "batch": 4} for n in (1, 2))
+    experiment = STAGES["evaluate"].experiment
+    assert experiment(one) == experiment(two) == {"splits": {"train": 0.7}, "batch": 4}
 
 
 def test_every_preset_is_nearest_to_itself_and_a_changed_one_to_where_it_came_from() -> None:
-    for stage in STAGES:
-        for name, spec in preset_specs(stage).items():
-            nearest = nearest_preset(stage, spec)
-            assert difference(preset_specs(stage)[nearest], spec) == [], (stage, name)
+    for stage in STAGES.values():
+        specs = stage.preset_specs()
+        for name, spec in specs.items():
+            assert difference(specs[stage.nearest_preset(spec)], spec) == [], (stage.name, name)
     mine = {"posts_limit": 123_000, "base_lr": 0.05}
     spec = validate_spec("pretrain", mine).model_dump(mode="json")
-    assert nearest_preset("pretrain", spec) == "VisE-123k, ResNet-50"
+    assert STAGES["pretrain"].nearest_preset(spec) == "VisE-123k, ResNet-50"

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from vise_core.models.backbones import empty_backbone
-from vise_core.specs.backbones import BACKBONES
 from vise_core.specs.estimate import (
     NO_RUN_YET,
     InputFacts,
@@ -14,6 +13,7 @@ from vise_core.specs.estimate import (
     training_memory,
 )
 from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.models.backbones import BACKBONES
 from vise_core.specs.pretrain import PretrainSpec
 from vise_core.specs.stages import STAGES, validate_spec
 
@@ -61,7 +61,9 @@ def test_time_comes_from_runs_of_the_same_kind_in_proportion_to_the_work() -> No
         past(small, 200, 1000, name="old"),
         past(small.model_copy(update={"backbone": "resnet50"}), 9999, 1000, name="another backbone"),
     ]
-    found = estimate("pretrain", small.model_copy(update={"epochs": 4}), InputFacts(items=3000), runs)
+    found = estimate(
+        STAGES["pretrain"].cost, small.model_copy(update={"epochs": 4}), InputFacts(items=3000), runs
+    )
     (time,) = found.time
     assert (time.device, time.runs) == ("cpu (x86_64)", ("new", "old"))
     # 12,000 images are six times the 2,000 of each run: 600 s at the faster, 1200 s at the slower.
@@ -72,18 +74,18 @@ def test_time_comes_from_runs_of_the_same_kind_in_proportion_to_the_work() -> No
 def test_each_device_has_its_own_time_and_a_chosen_device_leaves_the_others_out() -> None:
     spec = PretrainSpec(backbone="resnet18", epochs=1)
     runs = [past(spec, 60, 1000), past(spec, 3, 1000, device="NVIDIA H100", name="b")]
-    both = estimate("pretrain", spec, InputFacts(items=1000), runs)
+    both = estimate(STAGES["pretrain"].cost, spec, InputFacts(items=1000), runs)
     assert {time.device: round(time.seconds) for time in both.time} == {"cpu (x86_64)": 60, "NVIDIA H100": 3}
     on_cpu = spec.model_copy(update={"compute": spec.compute.model_copy(update={"device": "cpu"})})
-    assert [t.device for t in estimate("pretrain", on_cpu, InputFacts(items=1000), runs).time] == [
-        "cpu (x86_64)"
-    ]
+    assert [
+        t.device for t in estimate(STAGES["pretrain"].cost, on_cpu, InputFacts(items=1000), runs).time
+    ] == ["cpu (x86_64)"]
 
 
 def test_without_a_run_of_this_kind_the_time_is_unknown_and_not_invented() -> None:
-    found = estimate("pretrain", PretrainSpec(), InputFacts(items=1000))
+    found = estimate(STAGES["pretrain"].cost, PretrainSpec(), InputFacts(items=1000))
     assert (found.time, found.time_note) == ((), NO_RUN_YET)
-    unread = estimate("pretrain", PretrainSpec(), InputFacts())
+    unread = estimate(STAGES["pretrain"].cost, PretrainSpec(), InputFacts())
     assert unread.time == ()
     assert "size of its input" in unread.time_note
 
@@ -92,7 +94,7 @@ def test_memory_of_pretraining_counts_weights_heads_and_the_batch_of_one_process
     spec = PretrainSpec.model_validate(
         {"batch": 64, "accumulate": 2, "compute": {"processes": 4, "device": "cpu"}}
     )
-    (memory,) = estimate("pretrain", spec, InputFacts(classes=5128)).memory
+    (memory,) = estimate(STAGES["pretrain"].cost, spec, InputFacts(classes=5128)).memory
     values = 23_508_032 + 5128 * 2049
     assert memory.parts["weights, gradients, optimiser"] == 3 * 4 * values
     assert memory.parts["activations"] == 8 * 4 * BACKBONES["resnet50"].activations
@@ -100,15 +102,15 @@ def test_memory_of_pretraining_counts_weights_heads_and_the_batch_of_one_process
 
 
 def test_mixed_precision_halves_activations_on_a_gpu_only() -> None:
-    gpu, cpu = estimate("pretrain", PretrainSpec(batch=32), InputFacts()).memory
+    gpu, cpu = estimate(STAGES["pretrain"].cost, PretrainSpec(batch=32), InputFacts()).memory
     assert (gpu.where, cpu.where) == ("GPU", "CPU")
     assert cpu.parts["activations"] == 2 * gpu.parts["activations"]
 
 
 def test_a_frozen_backbone_is_bounded_from_above_and_a_tuned_one_is_not() -> None:
     facts = InputFacts(items=100, backbone="resnet50")
-    frozen = estimate("evaluate", EvaluateSpec(), facts)
-    tuned = estimate("evaluate", EvaluateSpec(protocol="fine-tuned"), facts)
+    frozen = estimate(STAGES["evaluate"].cost, EvaluateSpec(), facts)
+    tuned = estimate(STAGES["evaluate"].cost, EvaluateSpec(protocol="fine-tuned"), facts)
     assert frozen.memory[0].at_most
     assert not tuned.memory[0].at_most
     assert tuned.memory[0].bytes > frozen.memory[0].bytes
@@ -121,7 +123,7 @@ def test_a_sweep_adds_times_and_disk_and_takes_the_largest_memory() -> None:
     runs = [past(spec, 60, 1000)]
     facts = InputFacts(items=1000)
     one, two = (
-        estimate("pretrain", spec.model_copy(update={"batch": b, "epochs": e}), facts, runs)
+        estimate(STAGES["pretrain"].cost, spec.model_copy(update={"batch": b, "epochs": e}), facts, runs)
         for b, e in ((64, 1), (128, 2))
     )
     both = together([one, two])
@@ -134,7 +136,7 @@ def test_a_sweep_adds_times_and_disk_and_takes_the_largest_memory() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_has_an_answer_for_its_defaults(stage: str) -> None:
-    found = estimate(stage, validate_spec(stage, {}), InputFacts(items=500, backbone="resnet50"))
+    found = estimate(STAGES[stage].cost, validate_spec(stage, {}), InputFacts(items=500, backbone="resnet50"))
     assert found.time == ()
     assert found.time_note
     assert found.memory or found.memory_note == NO_RUN_YET

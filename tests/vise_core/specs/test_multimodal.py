@@ -3,9 +3,10 @@
 import pytest
 
 from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.presets import MULTIMODAL, PRESETS, evaluation
-from vise_core.specs.recipe_registry import RECIPES
-from vise_core.specs.recipes import possible_steps
+from vise_core.specs.evaluation.presets import MULTIMODAL, evaluation
+from vise_core.specs.recipes.recipe import possible_steps
+from vise_core.specs.recipes.registry import RECIPES
+from vise_core.specs.stages import STAGES
 
 
 def judged(name: str) -> list[EvaluateSpec]:
@@ -14,7 +15,7 @@ def judged(name: str) -> list[EvaluateSpec]:
 
 
 def test_every_setup_of_the_paper_has_a_preset():
-    specs = [EvaluateSpec.model_validate(preset) for preset in PRESETS["evaluate"].values()]
+    specs = [EvaluateSpec.model_validate(preset) for preset in STAGES["evaluate"].presets.values()]
     found = [(spec.setup, spec.protocol, spec.batch) for spec in specs if spec.task.kind == "hateful_memes"]
     assert sorted(found) == sorted(
         (setup, protocol, batch)
@@ -22,7 +23,7 @@ def test_every_setup_of_the_paper_has_a_preset():
         for batch in ((64,) if setup == "text" else (64, 32, 16))
     )
     assert {spec.setup for spec in specs if spec.task.kind != "hateful_memes"} == {"image"}
-    main = PRESETS["evaluate"]["Hateful Memes, image + frozen text, fine-tuned"]
+    main = STAGES["evaluate"].presets["Hateful Memes, image + frozen text, fine-tuned"]
     assert (main["setup"], main["optimizer"]) == ("image+text-frozen", "adamw")
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from vise_core.specs.recipes import SweepSpec
+from vise_core.specs.recipes.sweep import SweepSpec
 
 ONE, TWO, THREE = (UUID(int=n) for n in (1, 2, 3))
 

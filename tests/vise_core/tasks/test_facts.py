@@ -6,16 +6,12 @@ from pathlib import Path
 import pytest
 
 from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.presets import PRESETS, evaluation
-from vise_core.specs.tasks import (
-    METRICS,
-    TASKS,
-    CsvTask,
-    FolderTask,
-    HatefulMemesTask,
-    SplitSpec,
-    task_metric,
-)
+from vise_core.specs.evaluation.presets import evaluation
+from vise_core.specs.stages import STAGES
+from vise_core.specs.tasks.catalogue import TASKS, task_metric
+from vise_core.specs.tasks.kinds import CsvTask, FolderTask, HatefulMemesTask
+from vise_core.specs.tasks.metrics import METRICS
+from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.tasks.splits import random_splits
 
 PAPER = Path(__file__).parents[3].parent / "shared/paper/vise_paper.txt"
@@ -81,7 +77,7 @@ def test_an_evaluation_has_the_papers_schedule(
 
 
 def test_there_is_a_preset_for_every_task_protocol_and_backbone_of_the_paper():
-    specs = [EvaluateSpec.model_validate(preset) for preset in PRESETS["evaluate"].values()]
+    specs = [EvaluateSpec.model_validate(preset) for preset in STAGES["evaluate"].presets.values()]
     found = {(spec.task.kind, spec.protocol, spec.batch) for spec in specs}
     wanted = {
         (kind, protocol, batch)

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vise_core.integrity.cache import file_digests
-from vise_core.specs.evaluate import EvaluationData
-from vise_core.specs.tasks import CsvTask, FolderTask, SplitSpec, Task
+from vise_core.specs.evaluation.results import EvaluationData
+from vise_core.specs.tasks.kinds import CsvTask, FolderTask, Task
+from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.tasks import LabelledImages, Split, load_task, task_splits
 from vise_core.tasks.identity import evaluation_data, split_parts
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vise_core.errors import BadInput
-from vise_core.specs.tasks import CsvTask, FolderTask
+from vise_core.specs.tasks.kinds import CsvTask, FolderTask
 from vise_core.tasks import load_task, require_readable
 
 FOLDER, CSV = FolderTask(name="moods"), CsvTask(name="moods")

@@ -9,16 +9,16 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from vise_core.errors import BadInput
-from vise_core.specs.tasks import (
-    TASKS,
+from vise_core.specs.tasks.catalogue import TASKS
+from vise_core.specs.tasks.kinds import (
     CubTask,
     HatefulMemesTask,
     ImagenetTask,
     PoliticsTask,
-    SplitSpec,
     Task,
     UnbiasedEmotionTask,
 )
+from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.tasks import load_task, task_splits
 from vise_core.tasks.labelled import READERS
 

@@ -7,7 +7,7 @@ import pytest
 
 from vise_core.reporter import LocalReporter
 from vise_core.specs.stages import validate_spec
-from vise_core.specs.tasks import TASKS
+from vise_core.specs.tasks.catalogue import TASKS
 from vise_core.stage import run_stage
 from vise_core.tasks import load_task, require_readable, task_splits
 from vise_core.tasks.verify import verify_task

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vise_core.errors import BadInput
-from vise_core.specs.ablations import ABLATIONS
 from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.presets import PRESETS
-from vise_core.specs.tasks import SplitSpec
+from vise_core.specs.recipes.ablations import ABLATIONS
+from vise_core.specs.stages import STAGES
+from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.tasks import random_splits, task_splits
 from vise_core.tasks.records import LabelledImages
 from vise_core.tasks.splits import stratified_splits
@@ -111,7 +111,7 @@ def test_classes_too_small_for_three_parts_are_refused_with_the_way_out():
 
 def test_new_specs_are_stratified_and_the_papers_are_not():
     assert SplitSpec().stratify
-    for name, values in PRESETS["evaluate"].items():
+    for name, values in STAGES["evaluate"].presets.items():
         assert not EvaluateSpec.model_validate(values).splits.stratify, name
     for name, make in ABLATIONS.items():
         for sample in (False, True):

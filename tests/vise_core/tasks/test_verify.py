@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from vise_core.errors import BadInput
-from vise_core.specs.tasks import (
-    TASKS,
+from vise_core.specs.tasks.catalogue import TASKS
+from vise_core.specs.tasks.kinds import (
     CubTask,
     FolderTask,
     HatefulMemesTask,

@@ -1,14 +1,12 @@
-"""The nearest of many sparse centroids, through an inverted index: for each term, the clusters that know it.
+"""The nearest of many sparse centroids, found through an inverted index; exact, ties included.
 
-A comment has a handful of words, so of a (clusters, terms) table it needs a handful of columns. Scores are added
-up in 32 bits, and what lies within the rounding error of the best is scored again in 64 bits, in the order in which
-a plain sparse product would add it. So the labels are those of the plain product, ties included, whatever the number
-of threads.
+``docs/reference/numerics.md`` derives it: 32-bit scores over the few clusters that a comment's words occur in, then
+64-bit scores for the clusters within the rounding error of the best.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,23 +15,27 @@ from scipy import sparse
 
 from vise_core.threads import compiled_threads
 
+from .csr import Csr, half_squared_norms
+
 BLOCK = 64
-"""Clusters whose best score is looked at together."""
+"""Clusters that share one maximum of their scores."""
 DENSE_SHARE = 8
-"""A term that more than one in so many clusters know gets a whole row: adding rows is faster than scattering."""
+"""A term that occurs in more than one of so many clusters gets a dense row: adding a row is faster than scattering."""
+PIECES_PER_THREAD = 4
+"""Pieces of the rows for each thread, so that threads finish together."""
 _EPS = float(np.finfo(np.float32).eps)
 
 
-@dataclass(frozen=True)
-class InvertedIndex:
-    """Centroids by term.
+class InvertedIndex(NamedTuple):
+    """Centroids by term; compiled loops take it as it is.
 
     Attributes
     ----------
     starts: (n_terms + 1,) int64; the postings of term t lie at starts[t] to starts[t + 1].
-    clusters: (n_postings,) int32, ascending within a term. weights: (n_postings,) float32.
-    row_of: (n_terms,) int32, the term's row in ``rows``, or -1.
-    rows: (n_dense, clusters rounded up to BLOCK) float32, the columns of the terms that many clusters know.
+    clusters: (n_postings,) int32, the clusters in which the term occurs, ascending within a term.
+    weights: (n_postings,) float32, the term's weight in each of them.
+    dense_row: (n_terms,) int32, the term's row in ``dense``, or -1.
+    dense: (n_dense, k rounded up to BLOCK) float32, the columns of the terms that occur in many clusters.
     largest: (n_terms,) float32, the largest absolute weight of each term.
     half_norms: (k,) float64, half the squared norm of each centroid.
     """
@@ -41,106 +43,69 @@ class InvertedIndex:
     starts: npt.NDArray[np.int64]
     clusters: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float32]
-    row_of: npt.NDArray[np.int32]
-    rows: npt.NDArray[np.float32]
+    dense_row: npt.NDArray[np.int32]
+    dense: npt.NDArray[np.float32]
     largest: npt.NDArray[np.float32]
     half_norms: npt.NDArray[np.float64]
 
     @classmethod
     def build(cls, centroids: sparse.csr_matrix | npt.NDArray[np.float32]) -> InvertedIndex:
-        """Of (k, n_terms) centroids, sparse or dense; they are taken as float32."""
+        """Index (k, n_terms) centroids, sparse or dense; they are taken as float32."""
         by_cluster = sparse.csr_matrix(centroids, dtype=np.float32)
         k, terms = by_cluster.shape
         by_term = sparse.csc_matrix(by_cluster)
         by_term.sort_indices()
-        lengths = np.diff(by_term.indptr)
-        dense = np.flatnonzero(lengths * DENSE_SHARE > k)
-        width = -(-k // BLOCK) * BLOCK
-        rows = np.zeros((len(dense), width), dtype=np.float32)
-        for row, term in enumerate(dense.tolist()):
+        clusters_with_term = np.diff(by_term.indptr)
+        frequent = np.flatnonzero(clusters_with_term * DENSE_SHARE > k)
+        dense = np.zeros((len(frequent), -(-k // BLOCK) * BLOCK), dtype=np.float32)
+        for row, term in enumerate(frequent.tolist()):
             part = slice(by_term.indptr[term], by_term.indptr[term + 1])
-            rows[row, by_term.indices[part]] = by_term.data[part]
-        row_of = np.full(terms, -1, dtype=np.int32)
-        row_of[dense] = np.arange(len(dense))
+            dense[row, by_term.indices[part]] = by_term.data[part]
+        dense_row = np.full(terms, -1, dtype=np.int32)
+        dense_row[frequent] = np.arange(len(frequent))
         largest = np.zeros(terms, dtype=np.float32)
-        filled = np.flatnonzero(lengths)
-        if len(filled):
-            largest[filled] = np.maximum.reduceat(np.abs(by_term.data), by_term.indptr[filled])
-        return cls(
-            starts=by_term.indptr.astype(np.int64),
-            clusters=by_term.indices.astype(np.int32),
-            weights=by_term.data,
-            row_of=row_of,
-            rows=rows,
-            largest=largest,
-            half_norms=half_squared_norms(by_cluster),
-        )
+        used = np.flatnonzero(clusters_with_term)
+        if len(used):
+            largest[used] = np.maximum.reduceat(np.abs(by_term.data), by_term.indptr[used])
+        return cls(*Csr.of(by_term), dense_row, dense, largest, half_squared_norms(by_cluster))
 
     def nearest(
         self, rows: sparse.csr_matrix, *, threads: int = 1
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        """(labels (n,) int32, squared distances (n,) float64) of (n, n_terms) float32 rows; ties: the lowest id."""
-        if rows.shape[1] != len(self.row_of):
-            raise ValueError(f"rows have {rows.shape[1]} terms, the centroids {len(self.row_of)}")
+        """Return (labels (n,) int32, squared distances (n,) float64) of (n, n_terms) float32 rows.
+
+        Ties go to the lowest cluster id. Raises ValueError where the rows have another number of terms.
+        """
+        if rows.shape[1] != len(self.dense_row):
+            raise ValueError(f"rows have {rows.shape[1]} terms, the centroids {len(self.dense_row)}")
         labels = np.empty(rows.shape[0], dtype=np.int32)
         squared = np.empty(rows.shape[0])
         with compiled_threads(threads):
-            _nearest(
-                rows.indptr.astype(np.int64),
-                rows.indices.astype(np.int32, copy=False),
-                rows.data.astype(np.float32, copy=False),
-                self.starts,
-                self.clusters,
-                self.weights,
-                self.row_of,
-                self.rows,
-                self.largest,
-                self.half_norms,
-                4 * threads,
-                labels,
-                squared,
-            )
+            _nearest(Csr.of(rows), self, PIECES_PER_THREAD * threads, labels, squared)
         return labels, squared
 
     def margins(self, rows: sparse.csr_matrix) -> npt.NDArray[np.float64]:
-        """(n,) by how much the 32-bit score of a centroid may lie off, twice: nothing below can be the best."""
-        words = np.diff(rows.indptr)
-        owners = np.repeat(np.arange(rows.shape[0]), words)
+        """Return twice the largest rounding error of each row's 32-bit scores, (n,) float64.
+
+        A centroid whose score lies further below the best one cannot be the nearest.
+        """
+        terms = np.diff(rows.indptr)
+        owners = np.repeat(np.arange(rows.shape[0]), terms)
         sizes = np.bincount(
             owners,
             weights=np.abs(rows.data.astype(np.float64)) * self.largest[rows.indices],
             minlength=rows.shape[0],
         )
-        # Each of the sums has one rounding for its products, additions and half norm.
-        return np.asarray(4 * (words + 2) * _EPS * (sizes + self.half_norms.max()), np.float64)
+        return np.asarray(4 * (terms + 2) * _EPS * (sizes + self.half_norms.max()), np.float64)
 
     def squared_to(
         self, rows: sparse.csr_matrix, labels: npt.NDArray[np.int32], *, threads: int = 1
     ) -> npt.NDArray[np.float64]:
-        """(n,) float64 squared distances of the rows to the centroids of these labels, as ``nearest`` gives them."""
+        """Return the squared distance of each row to the centroid of its label, (n,) float64, as ``nearest`` does."""
         squared = np.empty(rows.shape[0])
         with compiled_threads(threads):
-            _squared_to(
-                rows.indptr.astype(np.int64),
-                rows.indices.astype(np.int32, copy=False),
-                rows.data.astype(np.float32, copy=False),
-                self.starts,
-                self.clusters,
-                self.weights,
-                self.row_of,
-                self.rows,
-                self.half_norms,
-                labels,
-                squared,
-            )
+            _squared_to(Csr.of(rows), self, labels, squared)
         return squared
-
-
-def half_squared_norms(centroids: sparse.csr_matrix) -> npt.NDArray[np.float64]:
-    """(k,) float64, added up in 64 bits."""
-    squares = centroids.data.astype(np.float64) ** 2
-    owners = np.repeat(np.arange(centroids.shape[0]), np.diff(centroids.indptr))
-    return np.asarray(0.5 * np.bincount(owners, weights=squares, minlength=centroids.shape[0]), np.float64)
 
 
 @njit(cache=True, fastmath=True, nogil=True)
@@ -151,7 +116,7 @@ def _add_row(scores, row, weight):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=True, nogil=True)
 def _block_maxima(scores, half_norms, maxima):  # type: ignore[no-untyped-def]
-    """Best score of each block; scores lose their half norms on the way."""
+    """Subtract the half norms from the scores; set each block's largest score and return the largest of all."""
     best = np.float32(-np.inf)
     for b in range(len(maxima)):
         top = np.float32(-3e38)
@@ -163,14 +128,19 @@ def _block_maxima(scores, half_norms, maxima):  # type: ignore[no-untyped-def]
     return best
 
 
-@njit(cache=True, nogil=True)
-def _exact(cluster, first, last, terms, values, starts, clusters, weights, row_of, rows):  # type: ignore[no-untyped-def]
-    """The product of a row and a centroid in 64 bits, in the order of the row's entries."""
+# Compiled functions take the tuples apart before their loops: each access to a field would count references, atomically.
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _exact_product(rows, i, index, cluster):  # type: ignore[no-untyped-def]
+    """Return the product of row i and a centroid in 64 bits, added up in the order of the row's entries."""
+    row_starts, terms, values = rows
+    starts, clusters, weights, dense_row, dense, _, _ = index
     total = 0.0
-    for i in range(first, last):
-        term = terms[i]
-        if row_of[term] >= 0:
-            total += np.float64(values[i]) * np.float64(rows[row_of[term], cluster])
+    for at in range(row_starts[i], row_starts[i + 1]):
+        term, value = terms[at], np.float64(values[at])
+        if dense_row[term] >= 0:
+            total += value * np.float64(dense[dense_row[term], cluster])
             continue
         low, high = starts[term], starts[term + 1]
         while low < high:
@@ -180,70 +150,62 @@ def _exact(cluster, first, last, terms, values, starts, clusters, weights, row_o
             else:
                 high = middle
         if low < starts[term + 1] and clusters[low] == cluster:
-            total += np.float64(values[i]) * np.float64(weights[low])
+            total += value * np.float64(weights[low])
     return total
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _nearest(  # type: ignore[no-untyped-def]
-    indptr,
-    terms,
-    values,
-    starts,
-    clusters,
-    weights,
-    row_of,
-    rows,
-    largest,
-    half_norms,
-    pieces,
-    labels,
-    squared,
-):
-    n, k, width = len(indptr) - 1, len(half_norms), -(-len(half_norms) // BLOCK) * BLOCK
-    padded = np.full(width, np.float32(1e38))
-    largest_half = 0.0
-    for j in range(k):
-        padded[j] = half_norms[j]
-        largest_half = max(largest_half, half_norms[j])
-    for piece in prange(pieces):
-        scores = np.empty(width, dtype=np.float32)
-        maxima = np.empty(width // BLOCK, dtype=np.float32)
-        for i in range(piece * n // pieces, (piece + 1) * n // pieces):
-            first, last = indptr[i], indptr[i + 1]
-            scores[:] = np.float32(0)
-            size, norm = largest_half, 0.0
-            for at in range(first, last):
-                term, value = terms[at], values[at]
-                size += abs(value) * largest[term]
-                norm += np.float64(value) * np.float64(value)
-                if row_of[term] >= 0:
-                    _add_row(scores, rows[row_of[term]], value)
-                else:
-                    for posting in range(starts[term], starts[term + 1]):
-                        scores[clusters[posting]] += value * weights[posting]
-            # Each of the sums has one rounding for its products, additions and half norm.
-            threshold = _block_maxima(scores, padded, maxima) - 4 * (last - first + 2) * _EPS * size
-            best, label = -np.inf, 0
-            for block in range(len(maxima)):
-                if maxima[block] >= threshold:
-                    for j in range(block * BLOCK, min((block + 1) * BLOCK, k)):
-                        if scores[j] >= threshold:
-                            product = _exact(
-                                j, first, last, terms, values, starts, clusters, weights, row_of, rows
-                            )
-                            if product - half_norms[j] > best:
-                                best, label = product - half_norms[j], j
-            labels[i] = label
-            squared[i] = max(norm - 2 * best, 0.0)
-
-
-@njit(cache=True, parallel=True, nogil=True)
-def _squared_to(indptr, terms, values, starts, clusters, weights, row_of, rows, half_norms, labels, squared):  # type: ignore[no-untyped-def]
-    for i in prange(len(labels)):
-        first, last = indptr[i], indptr[i + 1]
-        norm = 0.0
+@njit(cache=True, nogil=True)
+def _nearest_in(rows, index, padded_half_norms, begin, end, labels, squared):  # type: ignore[no-untyped-def]
+    """Set ``labels`` and ``squared`` of the rows begin to end."""
+    row_starts, terms, values = rows
+    starts, clusters, weights, dense_row, dense, largest, half_norms = index
+    k, largest_half, width = len(half_norms), half_norms.max(), len(padded_half_norms)
+    scores = np.empty(width, dtype=np.float32)
+    maxima = np.empty(width // BLOCK, dtype=np.float32)
+    for i in range(begin, end):
+        first, last = row_starts[i], row_starts[i + 1]
+        scores[:] = np.float32(0)
+        size, norm = largest_half, 0.0
         for at in range(first, last):
-            norm += np.float64(values[at]) * np.float64(values[at])
-        product = _exact(labels[i], first, last, terms, values, starts, clusters, weights, row_of, rows)
-        squared[i] = max(norm - 2 * (product - half_norms[labels[i]]), 0.0)
+            term, value = terms[at], values[at]
+            size += abs(value) * largest[term]
+            norm += np.float64(value) * np.float64(value)
+            if dense_row[term] >= 0:
+                _add_row(scores, dense[dense_row[term]], value)
+            else:
+                for posting in range(starts[term], starts[term + 1]):
+                    scores[clusters[posting]] += value * weights[posting]
+        # The margin of ``InvertedIndex.margins``.
+        threshold = _block_maxima(scores, padded_half_norms, maxima) - 4 * (last - first + 2) * _EPS * size
+        best, label = -np.inf, 0
+        for block in range(len(maxima)):
+            if maxima[block] >= threshold:
+                for j in range(block * BLOCK, min((block + 1) * BLOCK, k)):
+                    if scores[j] >= threshold:
+                        score = _exact_product(rows, i, index, j) - half_norms[j]
+                        if score > best:
+                            best, label = score, j
+        labels[i] = label
+        squared[i] = max(norm - 2 * best, 0.0)
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _nearest(rows, index, pieces, labels, squared):  # type: ignore[no-untyped-def]
+    """Set ``labels`` and ``squared`` of all rows, cut into ``pieces`` that run in parallel."""
+    n, k = len(labels), len(index.half_norms)
+    # No score wins in the padding.
+    padded_half_norms = np.full(-(-k // BLOCK) * BLOCK, np.float32(1e38))
+    padded_half_norms[:k] = index.half_norms
+    for piece in prange(pieces):
+        begin, end = piece * n // pieces, (piece + 1) * n // pieces
+        _nearest_in(rows, index, padded_half_norms, begin, end, labels, squared)
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _squared_to(rows, index, labels, squared):  # type: ignore[no-untyped-def]
+    for i in prange(len(labels)):
+        norm = 0.0
+        for at in range(rows.starts[i], rows.starts[i + 1]):
+            norm += np.float64(rows.values[at]) * np.float64(rows.values[at])
+        score = _exact_product(rows, i, index, labels[i]) - index.half_norms[labels[i]]
+        squared[i] = max(norm - 2 * score, 0.0)

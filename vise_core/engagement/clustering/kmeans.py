@@ -1,7 +1,7 @@
 """k-means over sparse or dense rows: fitting, and the nearest centroid.
 
-Sparse rows (words) go through compiled code of ours, see ``lloyd`` and ``inverted``; dense ones and the mini-batch form
-through scikit-learn. Everywhere the same rows with the same seed give the same bits on every machine size.
+Sparse rows (words) go through our compiled code (``lloyd``, ``inverted``), dense rows and mini-batches through
+scikit-learn. The same rows and seed give the same bits with any number of cores.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from vise_core.errors import BadInput
-from vise_core.specs.engagement import KMeansSpec
+from vise_core.specs.cluster import KMeansSpec
 
+from .csr import unit_rows
 from .inverted import InvertedIndex
-from .lloyd import Each, Share, fit_sparse, unit_rows
+from .lloyd import Distribute, OnPass, fit_sparse
 
 Rows = Any
 """(n, d) float32: a scipy CSR matrix or a numpy array."""
@@ -28,12 +29,17 @@ Centroids = Any
 """(k, d) float32: CSR where the rows are sparse, else a numpy array."""
 
 CHUNK_BYTES = 64 * 2**20
-"""Most memory that the distances of one chunk of rows may take."""
+"""Largest memory of the distances of one chunk of rows."""
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """Attributes: centroids (k, d), labels (n,) int32, inertia (sum of squared distances), iterations."""
+    """A fitted k-means.
+
+    Attributes
+    ----------
+    centroids: (k, d) float32. labels: (n,) int32. inertia: sum of squared distances. iterations: passes made.
+    """
 
     centroids: Centroids
     labels: npt.NDArray[np.int32]
@@ -42,37 +48,39 @@ class Clustering:
 
 
 @dataclass(frozen=True)
-class How:
-    """How Lloyd's passes over sparse rows are made, see ``lloyd.fit_sparse``; no bit of the result depends on it.
+class PassOptions:
+    """How Lloyd's passes over sparse rows are made (``lloyd.fit_sparse``); no bit of the result depends on it.
 
     Attributes
     ----------
-    device: cpu or cuda. each: told of each pass; may raise. share: has passes made by others too.
+    device: cpu or cuda. on_pass: called with each pass, may raise. distribute: shares passes with other processes.
     """
 
     device: str = "cpu"
-    each: Each | None = None
-    share: Share | None = None
+    on_pass: OnPass | None = None
+    distribute: Distribute | None = None
 
 
-def fit_kmeans(rows: Rows, spec: KMeansSpec, seed: int, what: str, how: How = How()) -> Clustering:
-    """Cluster (n, d) float32 rows. ``what`` names them in errors, such as ``comments``.
+def fit_kmeans(
+    rows: Rows, spec: KMeansSpec, seed: int, name: str, options: PassOptions = PassOptions()
+) -> Clustering:
+    """Cluster (n, d) float32 rows. ``name`` is the part of the spec that errors point to, such as ``comments``.
 
     Raises BadInput where there are fewer distinct rows than clusters, or a row is not finite.
     """
     if not np.isfinite(rows.data if sparse.issparse(rows) else rows).all():
-        raise BadInput(f"{what}: the rows to cluster hold NaN or infinity; no distance to them is defined")
+        raise BadInput(f"{name}: the rows to cluster hold NaN or infinity; no distance to them is defined")
     if spec.algorithm == "spherical":
         rows = _directions(rows)
     distinct = _distinct_rows(rows, spec.k)
     if distinct < spec.k:
         raise BadInput(
-            f"{what}.kmeans.k is {spec.k}, but the cluster subset has only {distinct} distinct rows: "
-            f"set {what}.kmeans.k to at most {distinct}, or give more posts or a larger subset.cluster_fraction"
+            f"{name}.kmeans.k is {spec.k}, but the cluster subset has only {distinct} distinct rows: "
+            f"set {name}.kmeans.k to at most {distinct}, or give more posts or a larger subset.cluster_fraction"
         )
     # One thread for scikit-learn: sums in one order.
     with threadpool_limits(limits=1):
-        centroids, iterations = ALGORITHMS[spec.algorithm](rows, spec, seed, how)
+        centroids, iterations = ALGORITHMS[spec.algorithm](rows, spec, seed, options)
         centroids, labels, squared = _without_empty(rows, centroids)
     return Clustering(centroids, labels, float(squared.sum()), iterations)
 
@@ -80,9 +88,9 @@ def fit_kmeans(rows: Rows, spec: KMeansSpec, seed: int, what: str, how: How = Ho
 def nearest_centroid(
     rows: Rows, centroids: Centroids, *, threads: int = 1
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    """(labels (n,) int32, squared distances (n,) float64); ties go to the lowest cluster id.
+    """Return (labels (n,) int32, squared distances (n,) float64); ties go to the lowest cluster id.
 
-    Memory is bounded by CHUNK_BYTES whatever n is.
+    Memory is bounded by CHUNK_BYTES for any n.
     """
     if sparse.issparse(rows):
         return InvertedIndex.build(centroids).nearest(rows, threads=threads)
@@ -104,7 +112,7 @@ def nearest_centroid(
 
 
 def dense_rows(centroids: Centroids) -> Iterator[npt.NDArray[np.float32]]:
-    """One centroid after the other, (d,) float32."""
+    """Yield one centroid after the other, (d,) float32."""
     for i in range(centroids.shape[0]):
         yield centroids[[i]].toarray()[0] if sparse.issparse(centroids) else centroids[i]
 
@@ -112,10 +120,10 @@ def dense_rows(centroids: Centroids) -> Iterator[npt.NDArray[np.float32]]:
 def _without_empty(
     rows: Rows, centroids: Centroids
 ) -> tuple[Centroids, npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    """Centroids none of which is without rows, with labels and squared distances.
+    """Return centroids without an empty cluster, with labels and squared distances.
 
-    Trap 8: mini-batches, and the last step of any algorithm, may leave a cluster empty. It begins again at the row
-    that is farthest from its centroid.
+    Trap 8: mini-batches, and the last step of any algorithm, may leave a cluster empty. Its centroid becomes the row
+    that is farthest from its own.
     """
     threads, k = os.cpu_count() or 1, centroids.shape[0]
     labels, squared = nearest_centroid(rows, centroids, threads=threads)
@@ -137,17 +145,17 @@ def _with_row(centroids: Centroids, cluster: int, row: Rows) -> Centroids:
     return changed
 
 
-def _lloyd(rows: Rows, spec: KMeansSpec, seed: int, how: How) -> tuple[Centroids, int]:
+def _lloyd(rows: Rows, spec: KMeansSpec, seed: int, options: PassOptions) -> tuple[Centroids, int]:
     if sparse.issparse(rows):
-        return _fit_sparse(rows, spec, seed, how, spherical=False)
-    from sklearn.cluster import KMeans  # imports for long, and those who only label need none of it
+        return _fit_sparse(rows, spec, seed, options, spherical=False)
+    from sklearn.cluster import KMeans  # slow to import, and labelling does not need it
 
     model = KMeans(spec.k, n_init=1, max_iter=spec.max_iter, tol=spec.tol, random_state=seed).fit(rows)
     return model.cluster_centers_.astype(np.float32), int(model.n_iter_)
 
 
 def _fit_sparse(
-    rows: Rows, spec: KMeansSpec, seed: int, how: How, *, spherical: bool
+    rows: Rows, spec: KMeansSpec, seed: int, options: PassOptions, *, spherical: bool
 ) -> tuple[Centroids, int]:
     return fit_sparse(
         rows,
@@ -156,13 +164,13 @@ def _fit_sparse(
         max_iter=spec.max_iter,
         tol=spec.tol,
         spherical=spherical,
-        each=how.each,
-        share=how.share,
-        device=how.device,
+        on_pass=options.on_pass,
+        distribute=options.distribute,
+        device=options.device,
     )
 
 
-def _minibatch(rows: Rows, spec: KMeansSpec, seed: int, _: How) -> tuple[Centroids, int]:
+def _minibatch(rows: Rows, spec: KMeansSpec, seed: int, _: PassOptions) -> tuple[Centroids, int]:
     from sklearn.cluster import MiniBatchKMeans
 
     batch = max(1024, 3 * spec.k)
@@ -173,9 +181,9 @@ def _minibatch(rows: Rows, spec: KMeansSpec, seed: int, _: How) -> tuple[Centroi
     return sparse.csr_matrix(centroids) if sparse.issparse(rows) else centroids, int(model.n_iter_)
 
 
-def _spherical(rows: Rows, spec: KMeansSpec, seed: int, how: How) -> tuple[Centroids, int]:
+def _spherical(rows: Rows, spec: KMeansSpec, seed: int, options: PassOptions) -> tuple[Centroids, int]:
     if sparse.issparse(rows):
-        return _fit_sparse(rows, spec, seed, how, spherical=True)
+        return _fit_sparse(rows, spec, seed, options, spherical=True)
     from sklearn.cluster import kmeans_plusplus
 
     unit = _unit(rows)
@@ -185,7 +193,7 @@ def _spherical(rows: Rows, spec: KMeansSpec, seed: int, how: How) -> tuple[Centr
         sums = np.zeros(centroids.shape)
         np.add.at(sums, labels, unit)
         empty = np.flatnonzero(np.bincount(labels, minlength=spec.k) == 0)
-        # Trap 8: a cluster that lost all its rows starts again at a row that is far from its centroid.
+        # Trap 8: an empty cluster starts again at a row that is far from its centroid.
         sums[empty] = unit[np.argsort(-squared, kind="stable")[: len(empty)]]
         moved = _unit(sums).astype(np.float32)
         shift = float(((moved - centroids) ** 2).sum(axis=1).mean())
@@ -195,7 +203,7 @@ def _spherical(rows: Rows, spec: KMeansSpec, seed: int, how: How) -> tuple[Centr
     return centroids, spec.max_iter
 
 
-ALGORITHMS: dict[str, Callable[[Rows, KMeansSpec, int, How], tuple[Centroids, int]]] = {
+ALGORITHMS: dict[str, Callable[[Rows, KMeansSpec, int, PassOptions], tuple[Centroids, int]]] = {
     "kmeans": _lloyd,
     "minibatch": _minibatch,
     "spherical": _spherical,

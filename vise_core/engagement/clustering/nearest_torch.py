@@ -1,8 +1,8 @@
-"""The nearest of many sparse centroids by torch, on a GPU: the labels and distances of ``InvertedIndex.nearest``, bit for bit.
+"""The nearest of many sparse centroids by torch, on a GPU: the bits of ``InvertedIndex.nearest``.
 
-A comment is a weighted bag of words, so its scores are what ``embedding_bag`` gives with the centroids as table. They
-are 32-bit sums in whatever order the device takes; where only one centroid can be the nearest within their rounding
-error it is, and the few rows with several go through the compiled code. Distances are computed there for all.
+A comment is a weighted bag of words: its scores are ``embedding_bag`` with the centroids as table, 32-bit sums in the
+device's order. Where only one centroid lies within the rounding error of the best, it is the nearest; the few rows with
+several candidates, and the distances of all rows, go through the compiled code.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import torch
 
 SCORES_BYTES = 256 * 2**20
-"""Memory on the device for the scores of the rows that it looks at together; comparing them takes as much again."""
+"""Device memory for the scores of one batch of rows; comparing them takes as much again."""
 
 
 @dataclass(frozen=True)
 class TorchIndex:
-    """Centroids on a device; finds what ``index`` finds.
+    """Centroids on a device.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class TorchIndex:
 
     @classmethod
     def build(cls, centroids: sparse.csr_matrix, device: str) -> TorchIndex:
-        # Here, not above: what runs on a CPU must not wait for torch.
+        # Imported here: a run on a CPU must not wait for torch.
         import torch
 
         index = InvertedIndex.build(centroids)
@@ -49,15 +49,15 @@ class TorchIndex:
     def nearest(
         self, rows: sparse.csr_matrix, *, threads: int = 1
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        """(labels (n,) int32, squared distances (n,) float64) of (n, d) float32 rows; ties: the lowest id."""
+        """Return what ``InvertedIndex.nearest`` returns, bit for bit."""
         margins = self.index.margins(rows).astype(np.float32)
         labels = np.empty(rows.shape[0], dtype=np.int32)
         alone = np.empty(rows.shape[0], dtype=bool)
         step = max(1, SCORES_BYTES // (4 * self.table.shape[1]))
         for start in range(0, rows.shape[0], step):
             part = slice(start, min(start + step, rows.shape[0]))
-            found, single = _best(rows[part], self.table, self.half_norms, margins[part])
-            labels[part], alone[part] = found.cpu().numpy(), single.cpu().numpy()
+            best, single = _best(rows[part], self.table, self.half_norms, margins[part])
+            labels[part], alone[part] = best.cpu().numpy(), single.cpu().numpy()
         squared = self.index.squared_to(rows, labels, threads=threads)
         unsure = np.flatnonzero(~alone)
         if len(unsure):
@@ -68,16 +68,16 @@ class TorchIndex:
 def _best(
     rows: sparse.csr_matrix, table: torch.Tensor, half_norms: torch.Tensor, margins: npt.NDArray[np.float32]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(best centroid of each row, whether no other comes within the row's margin)."""
+    """Return (best centroid of each row, whether no other lies within the row's margin), each (n,)."""
     import torch
 
-    given = (
+    arrays = (
         rows.indices.astype(np.int64),
         rows.indptr.astype(np.int64),
         rows.data.astype(np.float32),
         margins,
     )
-    words, starts, weights, below = (torch.from_numpy(array).to(table.device) for array in given)
+    words, starts, weights, below = (torch.from_numpy(array).to(table.device) for array in arrays)
     scores = torch.nn.functional.embedding_bag(
         words, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
     )

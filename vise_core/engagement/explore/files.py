@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vise_core.engagement.clusterer import Clusterer
-from vise_core.specs.engagement import ExploreSpec
+from vise_core.specs.explore import ExploreSpec
 
 from .projection import Plane
 from .tally import Tally

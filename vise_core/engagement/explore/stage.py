@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vise_core.engagement.clusterer import Clusterer, PostLabels
-from vise_core.engagement.labels import LabelFacts, read_label_facts, shard_labels
 from vise_core.engagement.sampling import sample_comments
 from vise_core.errors import BadInput, Stopped
+from vise_core.formats.labels import LabelFacts, labels_by_key, read_label_facts
 from vise_core.formats.post import Post
 from vise_core.formats.posts import ShardIndex
 from vise_core.reporter import Reporter
-from vise_core.specs.engagement import ExploreResult, ExploreSpec, LabelAgreement, LabelSpread
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.explore import ExploreResult, ExploreSpec, LabelAgreement, LabelSpread
+from vise_core.specs.posts.fields import REACTIONS
 from vise_core.text.tokenize import redact
 
 from .agreement import agreement, entropy, normalised_entropy, top_pairs
@@ -117,7 +117,7 @@ def _labelled(
     index: ShardIndex, number: int, clusterer: Clusterer, labels: Path | None
 ) -> Iterator[tuple[list[Post], PostLabels]]:
     """Posts of a shard with their labels, a bounded number at a time."""
-    given = None if labels is None else shard_labels(labels, index.shards[number].name)
+    given = None if labels is None else labels_by_key(labels, index.shards[number].name)
     stream = index.iterate_posts(number)
     while batch := list(islice(stream, _BATCH)):
         if given is None:

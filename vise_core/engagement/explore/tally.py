@@ -10,7 +10,7 @@ from scipy import sparse
 
 from vise_core.engagement.clusterer import PostLabels
 from vise_core.formats.post import Post
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.posts.fields import REACTIONS
 
 from .samples import ClusterSamples
 

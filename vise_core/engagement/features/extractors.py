@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vise_core.engagement.clustering.kmeans import Rows
 from vise_core.errors import BadInput
-from vise_core.specs.engagement import SentenceSpec, TfidfSpec
+from vise_core.specs.cluster import SentenceSpec, TfidfSpec
 
 from .sentence import SentenceExtractor
 from .tfidf import TfidfExtractor

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vise_core.errors import BadInput
-from vise_core.specs.posts import REACTIONS
+from vise_core.specs.posts.fields import REACTIONS
 
 
 def reaction_vectors(counts: npt.ArrayLike) -> npt.NDArray[np.float32]:

@@ -15,7 +15,7 @@ import regex
 
 from vise_core.device import pick_device
 from vise_core.errors import BadCheckpoint
-from vise_core.specs.engagement import SentenceSpec
+from vise_core.specs.cluster import SentenceSpec
 from vise_core.text.files import copy_encoder, encoder_sha256, packaged_encoder, read_json
 from vise_core.text.tokenize import redact
 

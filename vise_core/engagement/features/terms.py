@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from vise_core.engagement.clustering.kmeans import Centroids, dense_rows
-from vise_core.specs.engagement import WORDS, Words
+from vise_core.specs.cluster import WORDS, Words
 from vise_core.text.tokenize import tokenize
 
 Terms = list[list[tuple[str, float]]]

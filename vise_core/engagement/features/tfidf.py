@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from vise_core.errors import BadCheckpoint, BadInput
-from vise_core.specs.engagement import TfidfSpec
+from vise_core.specs.cluster import TfidfSpec
 from vise_core.text.tokenize import END, tokenize, tokenize_batch
 
 _UNKNOWN, _END = -1, -2

@@ -14,18 +14,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from vise_core.evaluate.device import autocast, memory_format, precision
 from vise_core.evaluate.early import falls_behind
 from vise_core.evaluate.grid import Setting, diverged_point, learning_rate, require_finished, settings
 from vise_core.evaluate.job import Job, Outcome
 from vise_core.evaluate.loading import Indices, Look, epoch_batches, image_batches, in_batches
 from vise_core.evaluate.metrics import measure
-from vise_core.evaluate.state import to_tensor
 from vise_core.evaluate.texts import TEXTS, Words
 from vise_core.models.classifier import ImageClassifier
-from vise_core.models.finite import not_finite
-from vise_core.specs.evaluate import EvaluateSpec, GridPoint
-from vise_core.specs.tasks import written
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.results import GridPoint
+from vise_core.specs.tasks.metrics import written
+from vise_core.training.finite import not_finite
+from vise_core.training.precision import autocast, memory_format, precision
+from vise_core.training.state import to_tensor
 
 from .midway import NAME, SAVE_SECONDS, Midway, Training, load_midway, save_midway
 from .towers import Towers, new_towers

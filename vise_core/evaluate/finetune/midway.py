@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vise_core.evaluate.state import State
+from vise_core.training.state import State
 
 SAVE_SECONDS = 300.0
 """How often a training is saved: towers and optimiser are large, and an epoch of them is a matter of minutes."""

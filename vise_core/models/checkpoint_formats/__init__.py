@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from vise_core.errors import BadCheckpoint, BadInput
+from vise_core.formats.checkpoint import CheckpointCard, Source, row_of
 from vise_core.models.backbones import Backbone
-from vise_core.models.card import CheckpointCard, Source, apply_card, row_of
+from vise_core.models.checkpoint import apply_card
 
 from . import (
     clip,

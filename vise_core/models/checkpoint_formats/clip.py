@@ -7,7 +7,7 @@ Of the archive only tensors are read: its programs are not loaded. What the feat
 from __future__ import annotations
 
 from vise_core.errors import BadCheckpoint
-from vise_core.specs.backbones import CLIP_MEAN, CLIP_STD
+from vise_core.specs.models.backbones import CLIP_MEAN, CLIP_STD
 
 from .contents import Contents, Tensors
 from .format import Drop, Format, KnownFile, under

@@ -10,8 +10,13 @@ from typing import Any, Literal
 from torch import Tensor
 
 from vise_core.errors import BadCheckpoint
-from vise_core.models.card import CheckpointCard
-from vise_core.models.checkpoint import load_card
+from vise_core.formats.checkpoint import (
+    BACKBONE_FILE,
+    CARD_FILE,
+    HEADS_FILE,
+    CheckpointCard,
+    read_checkpoint_card,
+)
 from vise_core.models.weight_files.reading import read_weights_file
 from vise_core.models.weight_files.safetensor import read_views
 
@@ -19,7 +24,6 @@ Tensors = Mapping[str, Tensor]
 Kind = Literal["torch", "torchscript", "folder"]
 MAX_NAMES = 20_000
 MAX_NAME_LENGTH = 500
-CARD_FILE, BACKBONE_FILE, HEADS_FILE = "checkpoint.json", "backbone.safetensors", "heads.safetensors"
 HEADS = "heads."
 
 
@@ -78,7 +82,7 @@ def _read_folder(path: Path) -> Contents:
         )
     entries: dict[str, Any] = dict(_views(path / BACKBONE_FILE))
     entries |= {f"{HEADS}{name}": tensor for name, tensor in _views(path / HEADS_FILE).items()}
-    return Contents("folder", path, _checked(path, entries), load_card(path))
+    return Contents("folder", path, _checked(path, entries), read_checkpoint_card(path))
 
 
 def _views(path: Path) -> dict[str, Tensor]:

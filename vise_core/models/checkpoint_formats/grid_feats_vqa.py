@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vise_core.errors import BadCheckpoint
-from vise_core.specs.backbones import IMAGENET_MEAN, IMAGENET_STD
+from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 from .account import tensor_of
 from .contents import Contents, Tensors

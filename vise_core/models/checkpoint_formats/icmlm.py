@@ -7,7 +7,7 @@ nor from others, so the user who adds one has to say which it is.
 
 from __future__ import annotations
 
-from vise_core.specs.backbones import IMAGENET_MEAN, IMAGENET_STD
+from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 from .contents import Contents
 from .format import Format, KnownFile, under

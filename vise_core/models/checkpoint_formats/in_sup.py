@@ -6,7 +6,7 @@ from torchvision.models import ResNet50_Weights, ResNet101_Weights, WeightsEnum
 
 from vise_core.errors import BadCheckpoint
 from vise_core.models.weights import WEIGHTS, Url
-from vise_core.specs.backbones import IMAGENET_MEAN, IMAGENET_STD
+from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 from .contents import Contents, Tensors
 from .format import Drop, Format, KnownFile, under

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vise_core.errors import BadCheckpoint
-from vise_core.specs.backbones import IMAGENET_MEAN, IMAGENET_STD
+from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 from .contents import HEADS, Tensors
 from .format import Drop, Format, under

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vise_core.specs.backbones import IMAGENET_MEAN, IMAGENET_STD
+from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 from .contents import Contents
 from .format import Format, KnownFile

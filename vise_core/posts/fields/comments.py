@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vise_core.posts.rejected import Refused
-from vise_core.specs.posts import IngestSpec
+from vise_core.specs.ingest import IngestSpec
 
 from .mapping import Mapping
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from vise_core.files.names import printable_name
 from vise_core.posts.rejected import Refused
-from vise_core.specs.fields import REACTIONS, Reaction
+from vise_core.specs.posts.fields import REACTIONS, Reaction
 
 from .comments import as_list
 from .mapping import Mapping, bare_name

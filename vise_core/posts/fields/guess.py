@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vise_core.posts.rejected import Refused
-from vise_core.specs.fields import Fields, MapName
-from vise_core.specs.images import is_image_name
+from vise_core.specs.posts.fields import Fields, MapName
+from vise_core.specs.posts.images import is_image_name
 
 from .counts import read_counts
 from .mapping import Mapping

@@ -9,7 +9,7 @@ from typing import Any
 import jmespath
 from jmespath.exceptions import JMESPathError
 
-from vise_core.specs.fields import REACTIONS, Fields, Reaction
+from vise_core.specs.posts.fields import REACTIONS, Fields, Reaction
 
 Path = tuple[str, ...]
 

@@ -13,8 +13,8 @@ from typing import Any
 from vise_core.files.names import printable_name
 from vise_core.formats.post import Post
 from vise_core.posts.rejected import Refused
-from vise_core.specs.fields import Fields
-from vise_core.specs.posts import IngestSpec
+from vise_core.specs.ingest import IngestSpec
+from vise_core.specs.posts.fields import Fields
 
 from .comments import read_comments
 from .counts import Counts, read_counts

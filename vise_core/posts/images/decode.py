@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vise_core.errors import BadImage
-from vise_core.specs.images import IMAGE_KINDS, image_kind
+from vise_core.specs.posts.images import IMAGE_KINDS, image_kind
 
 from .colours import to_srgb
 from .depth import (

@@ -15,7 +15,7 @@ from typing import IO
 from vise_core.errors import BadInput
 from vise_core.posts.fields.mapping import Mapping
 from vise_core.posts.rejected import Refused
-from vise_core.specs.posts import JsonSource
+from vise_core.specs.posts.sources import JsonSource
 
 from .images import ImageFinder
 from .jsonl import json_post

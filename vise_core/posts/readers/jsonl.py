@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vise_core.posts.fields.mapping import Mapping
 from vise_core.posts.rejected import Refused
-from vise_core.specs.posts import JsonlSource
+from vise_core.specs.posts.sources import JsonlSource
 
 from .images import ImageFinder
 from .raw import MAX_TEXT, Notes, RawPost

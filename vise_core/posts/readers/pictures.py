@@ -10,8 +10,8 @@ from typing import Any
 from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
 from vise_core.posts.rejected import Refused
-from vise_core.specs.images import is_image_name
-from vise_core.specs.posts import PicturesSource
+from vise_core.specs.posts.images import is_image_name
+from vise_core.specs.posts.sources import PicturesSource
 
 from ..paths import as_text, is_system_file
 from .raw import MAX_MEMBER_BYTES, Notes, RawPost

@@ -14,7 +14,7 @@ from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
 from vise_core.posts.fields.mapping import Mapping
 from vise_core.posts.rejected import Refused
-from vise_core.specs.posts import CsvSource
+from vise_core.specs.posts.sources import CsvSource
 
 from .images import ImageFinder
 from .raw import MAX_TEXT, Notes, RawPost

@@ -15,8 +15,8 @@ from typing import IO, Any
 from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
 from vise_core.posts.rejected import Refused
-from vise_core.specs.images import is_image_name
-from vise_core.specs.posts import WebDatasetSource
+from vise_core.specs.posts.images import is_image_name
+from vise_core.specs.posts.sources import WebDatasetSource
 
 from ..paths import as_text, is_system_file
 from .raw import MAX_MEMBER_BYTES, Notes, RawPost

@@ -12,7 +12,9 @@ from PIL import Image
 from vise_core.formats.post import Post
 from vise_core.posts.images.decode import encode_jpeg
 from vise_core.reporter import Reporter
-from vise_core.specs.posts import EMOTIONS, REACTIONS, SampleSource
+from vise_core.specs.posts.fields import REACTIONS
+from vise_core.specs.posts.sources import SampleSource
+from vise_core.specs.tasks.catalogue import EMOTIONS
 
 from ..readers import RawPost
 from .scenes import choose_scene, draw_scene

@@ -13,7 +13,8 @@ from random import Random
 
 import numpy as np
 
-from vise_core.specs.posts import EMOTIONS, REACTIONS
+from vise_core.specs.posts.fields import REACTIONS
+from vise_core.specs.tasks.catalogue import EMOTIONS
 
 from .scenes import Scene
 

@@ -28,7 +28,7 @@ class Facts(Record):
     unit: str | None = Field(
         None, description="%, fraction, percentage points, s, min, images, GPUs, classes."
     )
-    backbone: str | None = Field(None, description="Name in specs.backbones.BACKBONES.")
+    backbone: str | None = Field(None, description="Name in specs.models.backbones.BACKBONES.")
     method: str | None = Field(None, description="Name of the method, the same in every table.")
 
 

@@ -12,8 +12,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, literal, or_, select, true
 from sqlalchemy.sql import Select
 
-from backend.store.runs.states import HELD
-from backend.store.tables import MetricLatest, Run, RunParam, User
+from backend.store.accounts.tables import User
+from backend.store.metrics.tables import MetricLatest
+from backend.store.runs.states.transition import HELD
+from backend.store.runs.tables import Run, RunParam
 
 from .fields import Ago, Field
 from .language import All, AnyOf, Comparison, Node, Not, Operator, Phrase

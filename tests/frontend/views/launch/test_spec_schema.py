@@ -15,11 +15,10 @@ from frontend.views.launch.spec_schema import (
     written_table,
 )
 from frontend.views.launch.spec_yaml import from_yaml, to_yaml
-from vise_core.specs.presets import PRESETS
-from vise_core.specs.recipes import SweepSpec
+from vise_core.specs.recipes.sweep import SweepSpec
 from vise_core.specs.stages import STAGES, validate_spec
 
-EVERY_PRESET = [(stage, name) for stage, presets in PRESETS.items() for name in presets]
+EVERY_PRESET = [(name, preset) for name, stage in STAGES.items() for preset in stage.presets]
 
 
 def defaults(stage: str) -> dict:
@@ -28,7 +27,7 @@ def defaults(stage: str) -> dict:
 
 @pytest.mark.parametrize(("stage", "preset"), EVERY_PRESET)
 def test_a_preset_goes_through_the_form_and_through_yaml_unchanged(stage: str, preset: str) -> None:
-    spec = PRESETS[stage][preset]
+    spec = STAGES[stage].presets[preset]
     shortest = without_defaults(merged(defaults(stage), spec), defaults(stage))
     assert validate_spec(stage, shortest) == validate_spec(stage, spec)
     assert from_yaml(to_yaml(shortest, {})) == (shortest, {})

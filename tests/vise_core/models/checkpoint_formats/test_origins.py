@@ -15,7 +15,8 @@ from vise_core.models.checkpoint import load_backbone
 from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS, read_published
 from vise_core.models.import_stage import run
 from vise_core.reporter import LocalReporter
-from vise_core.specs.models import PUBLISHED_FORMATS, ImportSpec
+from vise_core.specs.import_weights import ImportSpec
+from vise_core.specs.models.published import PUBLISHED_FORMATS
 
 Tensors = dict[str, torch.Tensor]
 

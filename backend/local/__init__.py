@@ -1,0 +1,1 @@
+"""PostgreSQL, Valkey and `vise up`: the whole system on one machine, with nothing to install."""

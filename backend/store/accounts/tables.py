@@ -1,0 +1,81 @@
+"""Tables of accounts: users, their tokens, failed logins, the audit log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    String,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.store.base import Base, insert_time, primary_key
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    id: Mapped[UUID] = primary_key()
+    email: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str | None] = mapped_column(comment="argon2; null: no password login")
+    role: Mapped[str] = mapped_column(String(16))
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime] = insert_time()
+
+    __table_args__ = (CheckConstraint("role IN ('viewer', 'editor', 'admin')", name="role"),)
+
+
+class Token(Base):
+    """A bearer token or a one-time login code; only its SHA-256 is kept."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[UUID] = primary_key()
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(server_default="")
+    role: Mapped[str] = mapped_column(String(16))
+    sha256: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = insert_time()
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+    __table_args__ = (CheckConstraint("kind IN ('session', 'api', 'login-code')", name="kind"),)
+
+
+class LoginAttempt(Base):
+    """Failed logins, for the rate limit."""
+
+    __tablename__ = "login_attempts"
+
+    id: Mapped[UUID] = primary_key()
+    email: Mapped[str]
+    address: Mapped[str]
+    at: Mapped[datetime] = insert_time()
+
+    __table_args__ = (Index(None, "email", "at"), Index(None, "address", "at"))
+
+
+class Audit(Base):
+    """Who changed what, written in the transaction of the change."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[UUID] = primary_key()
+    at: Mapped[datetime] = insert_time()
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    email: Mapped[str] = mapped_column(server_default="", comment="as it was then")
+    action: Mapped[str] = mapped_column(String(32))
+    kind: Mapped[str] = mapped_column(String(32))
+    target_id: Mapped[UUID | None]
+    target: Mapped[str] = mapped_column(server_default="", comment="its name, as it was then")
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON, server_default=text("'{}'"))
+
+    __table_args__ = (Index(None, "kind", "id"), Index(None, "email", "id"), Index(None, "target_id"))

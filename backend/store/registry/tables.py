@@ -1,0 +1,153 @@
+"""Tables of the registry: data sets with versions and reads, uploaded archives, artifacts, models."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.store.base import Base, insert_time, primary_key
+
+
+class Dataset(Base):
+    """A folder below the data root, or what a run of the stage fetch brought in."""
+
+    __tablename__ = "datasets"
+
+    id: Mapped[UUID] = primary_key()
+    name: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    folder: Mapped[str | None] = mapped_column(comment="relative to the data root")
+    run_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("runs.id", ondelete="RESTRICT"), comment="the run whose artifact data it is"
+    )
+    survey_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("runs.id", ondelete="SET NULL"), comment="the run that looked through it"
+    )
+    source: Mapped[str] = mapped_column(server_default="", comment="the upload's name, or the address")
+    description: Mapped[str] = mapped_column(server_default="")
+    synthetic: Mapped[bool] = mapped_column(server_default=text("false"))
+    created_at: Mapped[datetime] = insert_time()
+
+    __table_args__ = (CheckConstraint("(folder IS NULL) <> (run_id IS NULL)", name="one_place"),)
+
+
+class DatasetVersion(Base):
+    """One content of a data set, as a survey (or, of an archive, the run that unpacked it) found it."""
+
+    __tablename__ = "dataset_versions"
+
+    id: Mapped[UUID] = primary_key()
+    dataset_id: Mapped[UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    sha256: Mapped[str] = mapped_column(comment="digest of the manifest")
+    files: Mapped[int]
+    size: Mapped[int] = mapped_column(BigInteger, comment="bytes of all files")
+    found: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True), comment="SurveyResult of the newest survey of this content"
+    )
+    run_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("runs.id", ondelete="SET NULL"), comment="the run that first found this content"
+    )
+    survey_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("runs.id", ondelete="SET NULL"), comment="the newest run that found this content"
+    )
+    listing: Mapped[bytes | None] = mapped_column(
+        deferred=True, comment="paths with size and times (vise_core.files.listing); null: not known"
+    )
+    created_at: Mapped[datetime] = insert_time()
+    checked_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(), comment="when the newest survey found this content"
+    )
+
+    __table_args__ = (UniqueConstraint("dataset_id", "number"),)
+
+
+class DatasetRead(Base):
+    """What a run read of a data set. It outlives the data set: the run stays readable.
+
+    ``version`` is set only where the digest of what was read is that of the version.
+    """
+
+    __tablename__ = "dataset_reads"
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    role: Mapped[str] = mapped_column(primary_key=True)
+    dataset_id: Mapped[UUID] = mapped_column(comment="no foreign key: the data set may be removed")
+    name: Mapped[str] = mapped_column(comment="of the data set, when the run was created")
+    sha256: Mapped[str | None] = mapped_column(comment="digest of what was read; null: not read yet")
+    version: Mapped[int | None] = mapped_column(comment="the version with this digest")
+    newest: Mapped[int | None] = mapped_column(comment="the newest version when it was read")
+    listing: Mapped[bytes | None] = mapped_column(
+        deferred=True, comment="of a survey under way: the folder as it was before it was hashed"
+    )
+
+    __table_args__ = (Index(None, "dataset_id", "run_id"),)
+
+
+class Upload(Base):
+    """A file that somebody sent; its bytes lie in storage. A run unpacks it."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[UUID] = primary_key()
+    name: Mapped[str]
+    sha256: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime] = insert_time()
+
+
+class Artifact(Base):
+    """A whole file or folder; its bytes lie in storage under their SHA-256."""
+
+    __tablename__ = "artifacts"
+
+    id: Mapped[UUID] = primary_key()
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    sha256: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    files: Mapped[int]
+    folder: Mapped[bool]
+    manifest: Mapped[list[Any]] = mapped_column(deferred=True)
+    created_at: Mapped[datetime] = insert_time()
+
+    __table_args__ = (UniqueConstraint("run_id", "name"),)
+
+
+class Model(Base):
+    """A predictor people may use."""
+
+    __tablename__ = "models"
+
+    id: Mapped[UUID] = primary_key()
+    name: Mapped[str] = mapped_column(unique=True)
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="RESTRICT"))
+    artifact_id: Mapped[UUID] = mapped_column(ForeignKey("artifacts.id", ondelete="RESTRICT"))
+    method: Mapped[str]
+    task: Mapped[str]
+    backbone: Mapped[str]
+    classes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    headline: Mapped[dict[str, float]] = mapped_column(JSON)
+    synthetic: Mapped[bool]
+    default: Mapped[bool] = mapped_column(server_default=text("false"))
+    created_at: Mapped[datetime] = insert_time()
+
+    __table_args__ = (
+        Index("uq_models_one_default", "default", unique=True, postgresql_where=text('"default"')),
+    )

@@ -1,0 +1,46 @@
+"""The outbox: messages to Celery, written in the transaction that queues a run and published after its commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from uuid import UUID
+
+from sqlalchemy import delete, select, text
+from sqlalchemy.orm import Session
+
+from backend.store.runs.tables import Outbox, Run
+
+Publish = Callable[[str, UUID, str], None]
+"""(task, argument, queue) → None; raises if the broker does not respond."""
+
+CHANNEL = "vise_outbox"
+"""PostgreSQL channel that wakes the dispatcher."""
+RUN_TASK = "worker.execute_run"
+"""Celery task by which a worker claims and runs a queued run."""
+BATCH = 200
+"""Messages published in one transaction."""
+
+
+def add(db: Session, messages: Iterable[tuple[str, UUID]], queue: str) -> None:
+    """Write (task, argument) messages for a queue and wake the dispatcher at commit."""
+    db.add_all(Outbox(task=task, argument=argument, queue=queue) for task, argument in messages)
+    db.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def enqueue(db: Session, run: Run) -> None:
+    """Write the message by which a worker claims this queued run."""
+    add(db, [(RUN_TASK, run.id)], run.queue)
+
+
+def publish_due(db: Session, publish: Publish) -> int:
+    """Publish and delete up to ``BATCH`` messages, oldest first; return how many.
+
+    Messages are published before the commit: a crash in between publishes one twice, which does no harm, and never
+    loses one. Several dispatchers may run at once: each locks its rows.
+    """
+    rows = db.scalars(select(Outbox).order_by(Outbox.id).limit(BATCH).with_for_update(skip_locked=True)).all()
+    for row in rows:
+        publish(row.task, row.argument, row.queue)
+    if rows:
+        db.execute(delete(Outbox).where(Outbox.id.in_([row.id for row in rows])))
+    return len(rows)

@@ -1,0 +1,39 @@
+"""Pause a run: it saves its state, gives its worker back and rests until it is resumed."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from backend.store.errors import Conflict
+from backend.store.runs.read import get_run
+from backend.store.runs.tables import Run
+from vise_client.schemas.run_states import RunState
+
+from .transition import PAUSED, change_state, children_of, lock_children
+
+
+def request_pause(db: Session, run_id: UUID) -> Run:
+    """Pause a run and, for a parent, its children. Raises NotFound, and Conflict for a run that is not active."""
+    run = get_run(db, run_id)
+    lock_children(db, run_id)
+    db.refresh(run, with_for_update=True)
+    if RunState(run.state) not in (RunState.waiting, RunState.queued, RunState.running):
+        raise Conflict(f"the run is {run.state}; only one that waits or runs can be paused")
+    # Waiting runs are paused too, else they would start as soon as their inputs are there.
+    family = [run] if run.kind == "stage" else children_of(db, run_id)
+    if run.kind != "stage":
+        change_state(db, run_id, (RunState.queued, RunState.running), RunState.pausing, PAUSED)
+    for each in family:
+        if not change_state(
+            db,
+            each.id,
+            (RunState.waiting, RunState.queued),
+            RunState.paused,
+            PAUSED,
+            values={"reason": PAUSED},
+        ):
+            change_state(db, each.id, [RunState.running], RunState.pausing, PAUSED)
+    db.refresh(run)
+    return run

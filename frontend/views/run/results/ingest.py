@@ -1,0 +1,87 @@
+"""The result of ingest: what was read, kept and rejected, with the first examples of each reason."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from frontend.session import client
+from vise_client.schemas.runs import RunView
+from vise_core.specs.ingest import DROPPED
+
+Examples = dict[str, list[dict[str, str]]]
+
+
+def ingest_result(run: RunView, values: dict[str, Any]) -> None:
+    rejected, repaired = values["refusals"]["refused"], values["refusals"]["normalised"]
+    lost = sum(rejected.values())
+    read = values.get("read") or values["posts"] + lost
+    numbers = {
+        "posts read": read,
+        "posts kept": values["posts"],
+        "posts rejected": lost,
+        "comments": values["comments"],
+        "reactions": values["reactions"],
+    }
+    with st.container(horizontal=True, gap="medium"):
+        for title, count in numbers.items():
+            st.metric(title, f"{count:,}", width="content")
+    for warning in values.get("warnings", ()):
+        st.warning(warning, icon=":material/warning:")
+    examples = _examples(run)
+    if not lost:
+        st.success("All posts passed: none was rejected.", icon=":material/check:")
+    _table("Rejected", rejected, examples, "posts")
+    _table("Repaired", repaired, examples, "posts")
+    _table("Left out of posts that were kept", values.get("dropped", {}), examples, "count")
+    for title, names in (
+        ("Reactions of other names", values.get("other_reactions", {})),
+        ("Reactions where source.fields does not look", values.get("unread_reactions", {})),
+    ):
+        if names:
+            st.subheader(title, anchor=False)
+            rows = [{"name": name, "count": count} for name, count in _largest(names)]
+            st.dataframe(rows, hide_index=True)
+    if shown := {reason: rows for reason, rows in examples.items() if rows}:
+        st.subheader("Examples", anchor=False)
+        reason = st.selectbox("Examples of", list(shown), format_func=_title, key="ingest.reason")
+        st.dataframe(
+            [{"where": row.get("where", ""), "what": row.get("message", "")} for row in shown[reason]],
+            hide_index=True,
+        )
+        st.caption(f"The first {len(shown[reason]):,}; the artifact report has the first 100 of each reason.")
+
+
+def _table(title: str, counts: dict[str, int], examples: Examples, unit: str) -> None:
+    rows = []
+    for reason, count in _largest(counts):
+        first = next(iter(examples.get(reason, ())), {})
+        rows.append(
+            {
+                "reason": _title(reason),
+                unit: count,
+                "first example": first.get("where", ""),
+                "what": first.get("message", ""),
+            }
+        )
+    if rows:
+        st.subheader(title, anchor=False)
+        st.dataframe(rows, hide_index=True)
+
+
+def _largest(counts: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(((name, count) for name, count in counts.items() if count), key=lambda row: -row[1])
+
+
+def _title(reason: str) -> str:
+    return DROPPED.get(reason, reason.replace("_", " "))
+
+
+def _examples(run: RunView) -> Examples:
+    report = next((artifact for artifact in run.artifacts if artifact.name == "report"), None)
+    if report is None:
+        return {}
+    examples: Examples = json.loads(client().artifact_content(report.id)).get("examples", {})
+    return examples

@@ -1,0 +1,120 @@
+"""``vise tasks``: the paper's tasks, and whether a folder on this machine holds one. Needs no server."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from vise_core.specs.tasks.kinds import Task
+    from vise_core.specs.tasks.report import TaskReport
+
+tasks_app = typer.Typer(help="The downstream tasks, and checks of their folders.", no_args_is_help=True)
+
+
+@tasks_app.command("list")
+def list_tasks() -> None:
+    """The tasks of the paper: classes, images, metric, published layout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from vise_core.specs.tasks.catalogue import TASKS
+    from vise_core.specs.tasks.metrics import METRICS
+
+    table = Table("name", "task", "classes", "train / val / test", "metric", "layout", box=None)
+    for kind, task in TASKS.items():
+        counts = " / ".join(
+            f"{task.counts[part]:,}" if part in task.counts else "–" for part in ("train", "val", "test")
+        )
+        table.add_row(kind, task.title, str(task.classes), counts, METRICS[task.metric].title, task.layout)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    typer.echo(
+        "Images of your own: folder (<class>/<image>) and csv (a table of path, label, perhaps split)."
+    )
+
+
+@tasks_app.command()
+def verify(
+    name: Annotated[str, typer.Argument(help="A name of vise tasks list, or folder or csv.")],
+    path: Annotated[Path, typer.Argument(help="The data set's folder.")],
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="A field of the task, such as val=dev_seen.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Lists and names only; open no image.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
+    first: Annotated[int, typer.Option(min=1, help="How many files of each fault to name.")] = 10,
+    workers: Annotated[int, typer.Option(min=1, max=128, help="Files looked at at once.")] = 2,
+) -> None:
+    """Compare a folder with the published set: counts, missing, damaged and repeated files.
+
+    Ends with 1 where an evaluation would refuse the folder.
+    """
+    from rich.progress import Progress
+
+    from vise_core.tasks.verify import verify_task
+
+    from .run_files import read_spec
+
+    spec = _task(name, read_spec(None, changes or []))
+    with Progress(transient=True, disable=not sys.stderr.isatty(), console=_stderr()) as bar:
+        task = bar.add_task("reading images", total=None)
+        report = verify_task(
+            spec,
+            path,
+            decode=not quick,
+            workers=workers,
+            name_first=first,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    typer.echo(report.model_dump_json(indent=1) if json else _text(report))
+    raise typer.Exit(0 if report.usable else 1)
+
+
+def _task(name: str, fields: dict[str, Any]) -> Task:
+    """The spec of a task by its name or title, however written. Raises BadInput, ValidationError."""
+    from pydantic import TypeAdapter
+
+    from vise_core.errors import BadInput
+    from vise_core.specs.tasks.catalogue import TASKS
+    from vise_core.specs.tasks.kinds import Task
+
+    kinds = {_plain(kind): kind for kind in (*TASKS, "folder", "csv")}
+    kinds |= {_plain(task.title): kind for kind, task in TASKS.items()}
+    if _plain(name) not in kinds:
+        raise BadInput(f"no task {name!r}; one of {', '.join(TASKS)}, folder, csv")
+    return TypeAdapter(Task).validate_python({"kind": kinds[_plain(name)], **fields})
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _text(report: TaskReport) -> str:
+    lines = [f"{report.title} ({report.kind}): {report.verdict}"]
+    for split in report.splits:
+        of = "" if split.expected is None else f" of {split.expected:,}"
+        counts = split.classes.values()
+        spread = f"{len(split.classes)} classes of {min(counts):,} to {max(counts):,} images"
+        lines.append(f"  {split.split:5} {split.found:,}{of}: {spread}")
+    for title, listed in (
+        ("missing", report.missing),
+        ("unreadable", report.unreadable),
+        ("the same in two splits", report.shared),
+        ("repeated", report.repeated),
+    ):
+        if listed.number:
+            lines.append(f"  {title}: {listed.number:,}")
+            lines += [f"    {item}" for item in listed.first]
+            if listed.number > len(listed.first):
+                lines.append(f"    … and {listed.number - len(listed.first):,} more")
+    return "\n".join([*lines, *report.sentences])
+
+
+def _stderr() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)

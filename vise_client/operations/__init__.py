@@ -1,0 +1,33 @@
+"""Every operation of the API, a module a concept, as in ``vise_client.schemas``."""
+
+from .ablations import AblationOperations
+from .accounts import AccountOperations
+from .artifacts import ArtifactOperations
+from .clusters import ClusterOperations
+from .datasets import DatasetOperations
+from .engagement import EngagementOperations
+from .launch import LaunchOperations
+from .models import ModelOperations
+from .predictions import PredictionOperations
+from .reports import ReportOperations
+from .run_lists import RunListOperations
+from .runs import RunOperations
+from .workers import WorkerOperations
+
+
+class Operations(
+    AccountOperations,
+    WorkerOperations,
+    DatasetOperations,
+    LaunchOperations,
+    RunOperations,
+    RunListOperations,
+    ArtifactOperations,
+    ModelOperations,
+    PredictionOperations,
+    EngagementOperations,
+    ClusterOperations,
+    ReportOperations,
+    AblationOperations,
+):
+    """One method for each operation of the API."""

@@ -1,0 +1,89 @@
+"""Operations on sessions, users, API tokens and the audit log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ..operation import Id, delete, get, patch, post
+from ..schemas.accounts import (
+    AuditEntry,
+    Login,
+    LoginCode,
+    PasswordChange,
+    Session,
+    TokenCreate,
+    TokenCreated,
+    TokenView,
+    UserCreate,
+    UserUpdate,
+    UserView,
+)
+from ..schemas.wire import Page
+
+
+class AccountOperations:
+    """Sign in, and manage users and API tokens."""
+
+    @post("/auth/login")
+    def login(self, body: Login) -> Session:
+        """Sign in with an e-mail address and a password; the session's token is for a client of its own."""
+
+    @post("/auth/code")
+    def redeem_code(self, body: LoginCode) -> Session:
+        """Sign in with the one-time code of the link that ``vise up`` prints."""
+
+    @post("/auth/logout")
+    def logout(self) -> None:
+        """End this client's session: its token is no longer accepted."""
+
+    @get("/auth/me")
+    def me(self) -> UserView:
+        """Return the user whose token this client has."""
+
+    @post("/auth/password")
+    def change_password(self, body: PasswordChange) -> None:
+        """Set a new password. Ends every other session of the user; API tokens stay."""
+
+    @get("/tokens")
+    def tokens(self) -> list[TokenView]:
+        """Return the user's API tokens, without their secrets."""
+
+    @post("/tokens")
+    def create_token(self, body: TokenCreate) -> TokenCreated:
+        """Create an API token. This is the only response that holds its secret."""
+
+    @delete("/tokens/{token_id}")
+    def revoke_token(self, token_id: Id) -> None:
+        """Delete an API token: it is no longer accepted."""
+
+    @get("/users")
+    def users(self, *, search: str = "", offset: int = 0, limit: int = 1000) -> list[UserView]:
+        """Return users, by e-mail address. ``search`` is a part of the address."""
+
+    @post("/users")
+    def create_user(self, body: UserCreate) -> UserView:
+        """Create a user."""
+
+    @patch("/users/{user_id}")
+    def update_user(self, user_id: Id, body: UserUpdate) -> UserView:
+        """Change a user's role, or deactivate the user."""
+
+    @get("/audit")
+    def audit(
+        self,
+        *,
+        kind: str | None = None,
+        who: str | None = None,
+        search: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        cursor: Id | None = None,
+        limit: int = 50,
+    ) -> Page[AuditEntry]:
+        """Return one page of the audit log, newest first.
+
+        Args:
+            kind: what was changed: run, model, data set, user or token.
+            who: a part of the e-mail address of the user who made the change.
+            search: a part of the name of what was changed, or its id.
+        """

@@ -1,0 +1,199 @@
+"""How requests reach the API: one sender for blocking code and one for asyncio, with the same errors."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, BinaryIO, Self, TypeAlias, TypeVar
+
+import httpx
+from pydantic import BaseModel
+
+from .errors import ApiError, NotSignedIn, Unreachable
+from .schemas.wire import Problem
+
+T = TypeVar("T")
+CHUNK = 2**20  # bytes of an upload that are read at a time
+# Connecting again is always safe: nothing was sent yet.
+CONNECT_RETRIES = 2
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request to the API; ``path`` is below ``/api/v1``."""
+
+    method: str
+    path: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    body: BaseModel | None = None
+    form: Mapping[str, str] | None = None
+    files: Mapping[str, bytes] | None = None
+    content: BinaryIO | None = None
+    raise_for_status: bool = True
+
+    def options(self) -> dict[str, Any]:
+        """Everything but the streamed content, as keyword arguments of ``httpx.Client.stream``."""
+        options: dict[str, Any] = {"params": self.params}
+        if self.body is not None:
+            options |= {
+                "content": self.body.model_dump_json(),
+                "headers": {"Content-Type": "application/json"},
+            }
+        if self.form is not None:
+            options["data"] = self.form
+        if self.files is not None:
+            options["files"] = {
+                name: (name, content, "application/octet-stream") for name, content in self.files.items()
+            }
+        return options
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Time to wait before the next request, in seconds."""
+
+    seconds: float
+
+
+Steps: TypeAlias = Generator[Request | Pause, httpx.Response, T]
+"""A conversation with the API, free of I/O: yields requests, is sent their responses, and returns a result."""
+
+
+class SyncSender:
+    """Sends requests with ``httpx.Client``. Raises ApiError for an error of the server, Unreachable without one."""
+
+    def __init__(self, url: str, token: str | None = None, *, timeout: float = 60) -> None:
+        self.url = url.rstrip("/")
+        transport = httpx.HTTPTransport(retries=CONNECT_RETRIES)
+        self._http = httpx.Client(**_settings(self.url, token), timeout=timeout, transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def follow(self, steps: Steps[T]) -> T:
+        """Send the requests of a conversation and return its result."""
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                    step = next(steps)
+                else:
+                    with self.stream(step) as response:
+                        response.read()
+                    step = steps.send(response)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    @contextmanager
+    def stream(self, request: Request) -> Iterator[httpx.Response]:
+        """Open the response to a request, to be read piece by piece."""
+        options = request.options()
+        if request.content is not None:
+            options["content"] = _chunks(request.content)
+        opened = False
+        try:
+            with self._http.stream(request.method, request.path, **options) as response:
+                opened = True
+                if request.raise_for_status and response.is_error:
+                    response.read()
+                    raise api_error(response)
+                yield response
+        except httpx.TransportError as error:
+            raise _unreachable(self.url, error, opened=opened) from error
+
+
+class AsyncSender:
+    """Sends requests with ``httpx.AsyncClient``; errors as those of ``SyncSender``."""
+
+    def __init__(self, url: str, token: str | None = None, *, timeout: float = 60) -> None:
+        self.url = url.rstrip("/")
+        transport = httpx.AsyncHTTPTransport(retries=CONNECT_RETRIES)
+        self._http = httpx.AsyncClient(**_settings(self.url, token), timeout=timeout, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def follow(self, steps: Steps[T]) -> T:
+        """Send the requests of a conversation and return its result."""
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    step = next(steps)
+                else:
+                    async with self.stream(step) as response:
+                        await response.aread()
+                    step = steps.send(response)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[httpx.Response]:
+        """Open the response to a request, to be read piece by piece."""
+        options = request.options()
+        if request.content is not None:
+            options["content"] = _async_chunks(request.content)
+        opened = False
+        try:
+            async with self._http.stream(request.method, request.path, **options) as response:
+                opened = True
+                if request.raise_for_status and response.is_error:
+                    await response.aread()
+                    raise api_error(response)
+                yield response
+        except httpx.TransportError as error:
+            raise _unreachable(self.url, error, opened=opened) from error
+
+
+def api_error(response: httpx.Response) -> ApiError:
+    """The error that a response describes; its body has been read. NotSignedIn for status 401."""
+    problem = Problem(title=response.reason_phrase, status=response.status_code, detail=response.text[:500])
+    with suppress(ValueError):
+        problem = Problem.model_validate_json(response.content)
+    return NotSignedIn(problem) if problem.status == 401 else ApiError(problem)
+
+
+def _settings(url: str, token: str | None) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return {"base_url": f"{url}/api/v1", "headers": headers}
+
+
+def _unreachable(url: str, error: httpx.TransportError, *, opened: bool) -> Unreachable:
+    if opened:
+        return Unreachable(f"the download from {url} broke off: {error}")
+    return Unreachable(f"no server answers at {url}: start it with `vise up` ({error})")
+
+
+def _chunks(content: BinaryIO) -> Iterator[bytes]:
+    return iter(lambda: content.read(CHUNK), b"")
+
+
+async def _async_chunks(content: BinaryIO) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(content.read, CHUNK):
+        yield chunk

@@ -1,0 +1,28 @@
+"""Options of a prediction, and of the engagement that is expected of an image."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ..base import Record
+from ..explain import COLOUR_MAP, CamMethod, ColourMap
+
+
+class PredictOptions(Record):
+    """What to compute for an uploaded image."""
+
+    method: CamMethod = "cam"
+    target_class: str | None = Field(None, description="Class whose map is drawn; null: the most probable.")
+    strength: float = Field(0.5, ge=0, le=1, description="Opacity of the map over the image.")
+    colour_map: ColourMap = Field(COLOUR_MAP, description="Colours of the map over the image.")
+    overlay: bool = Field(
+        True,
+        description="Send the map drawn over the image. Drawing takes longer than the network: whoever draws the map "
+        "over the image themselves does without.",
+    )
+
+
+class EngagementOptions(Record):
+    """What to say about the engagement that a pretrained model expects of an image."""
+
+    top: int = Field(10, ge=1, le=100, description="Comment clusters told, the most probable ones.")

@@ -1,0 +1,73 @@
+"""Specs as plain data: values by dotted path, and the differences between two specs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+def with_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """A spec with some values changed, by dotted path; what is given stays as it is."""
+    spec = {key: dict(value) if isinstance(value, dict) else value for key, value in base.items()}
+    for path, value in values.items():
+        *parents, leaf = path.split(".")
+        node = spec
+        for parent in parents:
+            inner = node.get(parent) or {}
+            if not isinstance(inner, dict):
+                raise ValueError(f"{path}: {parent} is not a group of fields")
+            node[parent] = dict(inner)
+            node = node[parent]
+        node[leaf] = value
+    return spec
+
+
+def value_at(spec: Any, path: str) -> Any:
+    """The value at a dotted path. Raises KeyError where the spec has none."""
+    for part in path.split("."):
+        if not isinstance(spec, Mapping):
+            raise KeyError(path)
+        spec = spec[part]
+    return spec
+
+
+def without(spec: Mapping[str, Any], paths: Collection[str]) -> dict[str, Any]:
+    """A copy of the spec without the fields at these dotted paths; a path that it does not have is skipped."""
+    kept = {name: value for name, value in spec.items() if name not in paths}
+    for name, value in kept.items():
+        below = [path.removeprefix(f"{name}.") for path in paths if path.startswith(f"{name}.")]
+        if below and isinstance(value, Mapping):
+            kept[name] = without(value, below)
+    return kept
+
+
+class Difference(NamedTuple):
+    """A field with another value than in the spec it is compared with; None where one of the two lacks it."""
+
+    path: str
+    base: Any
+    value: Any
+
+
+def flatten(spec: Any, path: str = "") -> dict[str, Any]:
+    """{dotted path: value} of every leaf; a list is a leaf."""
+    if isinstance(spec, Mapping):
+        return {
+            inner: leaf
+            for name, item in spec.items()
+            for inner, leaf in flatten(item, f"{path}.{name}" if path else str(name)).items()
+        }
+    return {path: spec}
+
+
+def difference(base: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Difference]:
+    """The fields in which ``spec`` is not ``base``, in the order of ``base``."""
+    old, new = flatten(base), flatten(spec)
+    paths = list(dict.fromkeys((*old, *new)))
+    return [Difference(p, old.get(p), new.get(p)) for p in paths if old.get(p) != new.get(p)]
+
+
+def differing(specs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The paths at which not all of these flat specs hold the same."""
+    paths = dict.fromkeys(path for spec in specs for path in spec)
+    return [path for path in paths if any(spec.get(path) != specs[0].get(path) for spec in specs[1:])]

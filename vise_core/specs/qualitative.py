@@ -1,0 +1,109 @@
+"""Qualitative: several predictors on the same images (Sec. 5.3, Figs. 7, 8)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .base import Compute, Record, Result, Spec
+from .estimate import Cost, Work
+from .explain import CamMethod
+from .stage import InputRole, Stage
+from .tasks.catalogue import TASKS
+from .tasks.kinds import FolderTask, Task
+
+MAX_COMPARED = 6
+"""Predictors in one comparison; the paper's Figs. 7 and 8 have four."""
+
+
+class QualitativeSpec(Spec):
+    """Several predictors on the same images: what each says, and where it looks (Sec. 5.3, Figs. 7, 8)."""
+
+    task: Task = Field(default_factory=FolderTask, description="How the data set's folder is laid out.")
+    method: CamMethod = "cam"
+    target: Literal["predicted", "true"] = Field("predicted", description="The class whose map is drawn.")
+    limit: int = Field(
+        14,
+        ge=1,
+        le=100,
+        description="Images, evenly over classes: the first eight are Fig. 7, the rest Fig. 8.",
+    )
+    strength: float = Field(0.5, ge=0, le=1, description="Opacity of the map over the image.")
+    unseen_only: bool = Field(
+        True,
+        description="Only images that no predictor was trained or chosen on; refused where one does not say which.",
+    )
+    compute: Compute = Field(default_factory=Compute)
+
+
+class ComparedPredictor(Record):
+    """A column of the comparison."""
+
+    role: str = Field(description="The input that it came in by.")
+    method: str
+    backbone: str
+    protocol: str | None = None
+    accuracy: float = Field(description="Share of the shown images whose predicted class is right, percent.")
+
+
+class Answer(Record):
+    """What one predictor says of one image."""
+
+    predicted: str
+    probability: float = Field(description="Of the predicted class.")
+    right: bool
+    overlay: str = Field(description="Its file in the artifact ``comparison``.")
+
+
+class ComparedImage(Record):
+    """A row of the comparison; ``answers`` in the order of the predictors."""
+
+    path: str = Field(description="In the data set.")
+    label: str
+    picture: str = Field(description="Its file in the artifact ``comparison``.")
+    answers: tuple[Answer, ...]
+
+
+class QualitativeResult(Result):
+    """Artifacts: ``comparison`` (pictures, overlays and this as JSON), ``figure`` (PNG, SVG, PDF)."""
+
+    task: str
+    method: CamMethod
+    target: Literal["predicted", "true"]
+    unseen: bool = Field(description="Whether no predictor was trained or chosen on any of the images.")
+    predictors: tuple[ComparedPredictor, ...]
+    images: tuple[ComparedImage, ...]
+
+    def headline(self) -> dict[str, float]:
+        return {"images": len(self.images), "predictors": len(self.predictors)}
+
+
+COMPARED = ("predictor", *(f"predictor_{number}" for number in range(2, MAX_COMPARED + 1)))
+"""Roles of the predictors of one comparison, in the order of the figure's columns."""
+
+
+STAGE = Stage(
+    name="qualitative",
+    title="Compare predictions",
+    help="Show what several predictors say of the same images, and where they look (Figs. 7, 8).",
+    runner="vise_core.report.qualitative_stage:run",
+    spec=QualitativeSpec,
+    result=QualitativeResult,
+    queue="gpu",
+    inputs={
+        "dataset": InputRole(help="Folder of labelled images.", artifact="evaluation_set", also=tuple(TASKS)),
+        **{
+            role: InputRole(
+                help=f"Column {number} of the figure.", artifact="predictor", required=number <= 2
+            )
+            for number, role in enumerate(COMPARED, 1)
+        },
+    },
+    outputs={
+        "comparison": "Pictures, overlays and what each predictor says.",
+        "figure": "The same drawn as the paper does: PNG, SVG and PDF.",
+    },
+    names=("task.name",),
+    cost=Cost(work=lambda spec, facts: Work(spec.limit, f"{spec.limit:,} images", (spec.method,))),
+)

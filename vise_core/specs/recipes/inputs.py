@@ -1,0 +1,52 @@
+"""How a run, a recipe's step or a sweep names an input."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from ..base import Record
+
+
+class InputRef(Record):
+    """Where an input comes from: an artifact of a run, a registered data set, a sibling step, or whoever starts
+    the recipe."""
+
+    run: UUID | None = None
+    step: str | None = Field(None, description="Inside a recipe: the step that makes the artifact.")
+    artifact: str | None = Field(
+        None,
+        description="The artifact's name, such as posts or checkpoint; of a run it may be left out where one fits.",
+    )
+    dataset: UUID | None = None
+    upload: UUID | None = Field(None, description="A file that somebody sent to be unpacked.")
+    given: str | None = Field(
+        None, description="Inside a recipe: the name under which whoever starts it gives the input."
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one_origin(self) -> InputRef:
+        origins = [self.run, self.step, self.dataset, self.upload, self.given]
+        if sum(origin is not None for origin in origins) != 1:
+            raise ValueError("give exactly one of run, step, dataset, upload or given")
+        if self.step is not None and self.artifact is None:
+            raise ValueError("step needs the name of an artifact")
+        if self.run is None and self.step is None and self.artifact is not None:
+            raise ValueError("only a run or a step has artifacts: leave out artifact")
+        return self
+
+
+def the_artifact(made: Collection[str], fitting: Collection[str], preferred: str = "") -> str:
+    """The one of a run's artifacts that fits an input: ``preferred`` where it does, else the only one.
+
+    Raises ValueError that names those that fit, or all that there are.
+    """
+    able = [name for name in made if name in fitting]
+    if preferred in able:
+        return preferred
+    if len(able) != 1:
+        told = f"several of its artifacts fit: {', '.join(able)}" if able else f"it makes {', '.join(made)}"
+        raise ValueError(f"{told}; this input takes {' or '.join(fitting)}: write RUN:artifact")
+    return able[0]

@@ -1,0 +1,53 @@
+"""What ``vise tasks verify`` reports of a folder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ..base import Record
+from .splits import SplitName
+
+Verdict = Literal["complete", "incomplete", "unusable"]
+
+
+class Listed(Record):
+    """How many there are, and the first of them."""
+
+    number: int = 0
+    first: tuple[str, ...] = ()
+
+
+class SplitCount(Record):
+    """Images of one split, as found and as published."""
+
+    split: SplitName
+    found: int
+    expected: int | None = Field(description="None where nothing is published for this choice of splits.")
+    classes: dict[str, int] = Field(description="Class → images of it in this split.")
+
+
+class TaskReport(Record):
+    """What ``vise tasks verify`` found. Unusable: an evaluation would refuse the folder."""
+
+    kind: str
+    title: str
+    images: int = Field(0, description="Labelled images whose file is there.")
+    splits: tuple[SplitCount, ...] = Field((), description="Random splits: the sizes of the first one.")
+    classes_found: int = 0
+    classes_expected: int | None = None
+    unlabelled: int = Field(0, description="Rows of a test set that have no label; they are left out.")
+    missing: Listed = Field(Listed(), description="Files that the lists name and that are not there.")
+    unreadable: Listed = Field(Listed(), description="Files that are no image, or a damaged one.")
+    shared: Listed = Field(Listed(), description="The same file in two splits, by content.")
+    repeated: Listed = Field(Listed(), description="The same file twice in one split, by content.")
+    decoded: bool = Field(
+        False, description="Whether files were opened: without, only lists and names are checked."
+    )
+    verdict: Verdict
+    sentences: tuple[str, ...] = Field(description="What was found and what to do, for people.")
+
+    @property
+    def usable(self) -> bool:
+        return self.verdict != "unusable"

@@ -1,0 +1,1 @@
+"""What pretraining and fine-tuning share: precision, device, processes, saved state, schedule, meters."""
