@@ -43,11 +43,12 @@ def progress_bar(run: RunSummary) -> None:
     progress = run.progress
     if run.state not in ACTIVE or progress is None:
         return
-    phase, done = plain(progress.phase or progress.unit), plain(amount(progress.done, progress.unit))
+    phase, unit = f"{plain(progress.phase)}: " if progress.phase else "", plain(progress.unit)
     if not progress.total:
-        st.caption(f"{phase}: {done}")
+        st.caption(f"{phase}{amount(progress.done, unit)}")
         return
-    text = f"{phase}: {done} of {plain(amount(progress.total, progress.unit))}"
+    done = amount(progress.done, unit) if unit == "bytes" else f"{progress.done:,.0f}"
+    text = f"{phase}{done} of {amount(progress.total, unit)}"
     if progress.seconds_left is not None and run.state is RunState.running:
         text += f" · about {duration(progress.seconds_left)} left"
     st.progress(min(1.0, progress.done / progress.total), text=text)

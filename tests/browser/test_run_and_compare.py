@@ -241,7 +241,7 @@ def test_the_checks_open_at_their_pictures_and_lead_to_a_run_without_those_posts
         settle(page)
         page.screenshot(path=pictures / f"run-integrity-{width}-{scheme}.png", full_page=True)
     page.set_viewport_size({"width": 1280, "height": 900})
-    page.get_by_role("link", name=f"Leave these {found['copied_posts']} posts out: label again").click()
+    page.get_by_role("link", name=f"Label again without these {found['copied_posts']} posts").click()
     expect(page.get_by_role("combobox", name=re.compile("exclude"))).to_have_value(
         re.compile("Check the leaky set"), timeout=LONG
     )

@@ -62,7 +62,7 @@ def _pairs(cluster: ClusterDetail) -> None:
         return
     other = OTHER[cluster.kind]
     kind = other.removesuffix("s")
-    st.markdown(f"**Occurs with {kind} clusters**")
+    st.markdown(f"**Co-occurring {kind} clusters**")
     for pair in cluster.pairs[:5]:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(

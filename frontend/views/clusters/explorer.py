@@ -27,8 +27,8 @@ def cluster_explorer(explorer: ExplorerView, kind: ClusterKind) -> None:
     spread = explorer.comments if kind == "comments" else explorer.reactions
     if spread is None:
         empty(
-            f"No labels of {kind}",
-            f"The clusterer has no clusters of {kind}, or no post has such a label. Choose another clusterer above.",
+            f"No {kind.removesuffix('s')} labels",
+            f"The clusterer has no clusters of {kind}, or no post has such a label. Select other explored clusters above.",
         )
         return
     label_spread(spread)

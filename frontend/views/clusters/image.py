@@ -13,7 +13,7 @@ from frontend.session import can_edit
 
 def image_engagement() -> None:
     if not can_edit():
-        read_only("predict for images")
+        read_only("make predictions")
         return
     st.markdown("The comments and reactions that a pretrained model expects of an image.")
     left, right = st.columns(2, gap="large")

@@ -33,7 +33,7 @@ def notes(comparison: Comparison) -> None:
     if comparison.missing:
         st.warning(f"{len(comparison.missing)} of these runs do not exist; they may have been deleted.")
     if any(run.synthetic for run in comparison.runs):
-        st.markdown(f"{synthetic_badge(True)} :gray[of at least one of these runs]")
+        st.markdown(f"{synthetic_badge(True)} :gray[in at least one of these runs]")
     if comparison.not_compared:
         st.warning(
             "These evaluations were not all measured on the same data and splits; do not compare their numbers.  \n"

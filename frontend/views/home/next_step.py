@@ -24,7 +24,7 @@ STEPS = (
     Step("Cluster their engagement", "Cluster", "cluster"),
     Step("Pretrain a backbone", "Pretrain", "pretrain"),
     Step("Evaluate it on a task", "Evaluate", "evaluate"),
-    Step("Predict with a registered model", "Predict"),
+    Step("Classify images with a registered model", "Predict"),
 )
 
 

@@ -25,7 +25,7 @@ def model_comparison(ids: list[str]) -> None:
     fields = list(dict.fromkeys(field for column in columns.values() for field in column))
     rows = [{"": f, **{name: column.get(f, "–") for name, column in columns.items()}} for f in fields]
     st.dataframe(rows, hide_index=True)
-    link_to("predict", "Predict with these models", {"model": ids[:MOST_COMPARED]})
+    link_to("predict", "Classify images with these models", {"model": ids[:MOST_COMPARED]})
 
 
 def _column(facts: ModelFacts) -> dict[str, str]:

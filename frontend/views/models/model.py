@@ -48,7 +48,7 @@ def model_card(model_id: UUID) -> None:
 
 def _actions(model: ModelView, card: ModelCardView) -> None:
     with st.container(horizontal=True):
-        link_to("predict", "Predict with this model", {"model": str(model.id)})
+        link_to("predict", "Classify images with this model", {"model": str(model.id)})
         st.link_button(
             f"Download ({size(card.size)}, safetensors)",
             f"/download/models/{model.id}",

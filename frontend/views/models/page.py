@@ -10,7 +10,7 @@ from frontend.views.models.comparison import model_comparison
 from frontend.views.models.model import model_card
 from frontend.views.models.registry import registry
 
-page_title("Models", "Evaluated models that predict for images: their metrics, origin, card and files.")
+page_title("Models", "Registered models: their metrics, origin, model card and files.")
 with show_errors():
     model_id, compared = query_id("model"), st.query_params.get_all("compare")
     if model_id is not None:

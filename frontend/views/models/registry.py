@@ -66,7 +66,9 @@ def _compare_link() -> None:
 
 def _register() -> None:
     st.header("Register a model", anchor=False)
-    st.write("Every succeeded evaluation can be registered. Registered models predict for images.")
+    st.write(
+        "Every succeeded evaluation can be registered as a model, which classifies images on the page Predict."
+    )
     search = st.text_input(
         "Search evaluations", key="models.evaluations", placeholder="Search by name or tag", live=True
     )

@@ -24,7 +24,7 @@ with show_errors():
         )
         st.stop()
     if not can_edit():
-        read_only("predict for images")
+        read_only("make predictions")
         st.stop()
     view = st.segmented_control(
         "View",
