@@ -23,7 +23,6 @@ LONG: set[str] = {
     "tests/vise_core/posts/test_sources.py",
     "tests/vise_core/report/test_published.py",
     "tests/vise_core/tasks/test_published.py",
-    "vise_client/cli.py",
 }
 """Files that are still too long. An entry that is no longer needed fails: remove it. Add none."""
 
