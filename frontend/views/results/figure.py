@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.charts.palette import STATIC, is_dark
-from frontend.charts.report_figures import panel_chart, shown
+from frontend.charts.report_figures import panel_chart
 from frontend.components.table import Cell, show_table
 from frontend.session import client
 from frontend.style import synthetic_badge
@@ -13,8 +13,8 @@ from frontend.views.results.export import export_buttons, footnotes, no_runs_yet
 from frontend.views.results.filters import Query
 from vise_core.report import OurFigure
 from vise_core.report.comparable import NOT_RECORDED
-from vise_core.report.draw import label, unit
-from vise_core.report.figures import Panel, Point
+from vise_core.report.figures import Panel
+from vise_core.report.point import Point
 from vise_core.report.published import published_figure
 from vise_core.specs.reports.tables import ReportEntry
 
@@ -31,14 +31,14 @@ def paper_figure(entry: ReportEntry, query: Query) -> None:
         no_runs_yet(entry)
     if any(point.synthetic for panel in figure.panels for point in panel.points):
         st.markdown(synthetic_badge(True))
-    panels = [panel for panel in figure.panels if shown(panel, published)]
+    panels = [panel for panel in figure.panels if panel.chart.shown(published)]
     n_columns = 3 if figure.kind == "bars" else 2
     for row in (panels[start : start + n_columns] for start in range(0, len(panels), n_columns)):
         for column, panel in zip(st.columns(n_columns), row, strict=False):
             with column:
                 st.header(panel.title.rstrip("."), anchor=False)
                 st.plotly_chart(
-                    panel_chart(figure, panel, published=published, dark=is_dark()),
+                    panel_chart(panel.chart, published=published, dark=is_dark()),
                     key=f"{entry.name}-{panel.key}",
                     config=STATIC,
                     alt=f"{entry.title}, {panel.title}; the table below has the numbers",
@@ -48,7 +48,7 @@ def paper_figure(entry: ReportEntry, query: Query) -> None:
 
 
 def _numbers(entry: ReportEntry, figure: OurFigure, panels: list[Panel], published: bool) -> None:
-    points = [(panel, point) for panel in panels for point in shown(panel, published)]
+    points = [(panel, point) for panel in panels for point in panel.points if point.shows(published)]
     if not points:
         return
     of_paper = {
@@ -63,7 +63,7 @@ def _numbers(entry: ReportEntry, figure: OurFigure, panels: list[Panel], publish
             cells.append(
                 _published_cell(panel, point, (panel.paper, point.method, point.backbone) in of_paper)
             )
-        rows.append(([panel.title.rstrip("."), label(point)], cells))
+        rows.append(([panel.title.rstrip("."), point.label], cells))
     footer = ["mean ± sample standard deviation (ddof 1) over splits"]
     if any(not point.recorded for _, point in points):
         footer.append(f"[u] {NOT_RECORDED}")
@@ -97,4 +97,4 @@ def _published_cell(panel: Panel, point: Point, of_paper: bool) -> Cell:
 
 
 def _digits(panel: Panel) -> int:
-    return 2 if unit(panel).endswith("%") else 4
+    return 2 if panel.chart.score.title.endswith("%") else 4

@@ -13,8 +13,9 @@ from frontend.views.results.filters import Query
 from frontend.views.results.paired import paired_test
 from vise_core.report import ReproducedTable
 from vise_core.report.render import data_notes, difference_text, heading, marks, missing_text, notes, our_text
-from vise_core.report.reproduced import SETTINGS, OurCell, Row, backbone_title
+from vise_core.report.reproduced import SETTINGS, OurCell, Row
 from vise_core.report.reproduced import Cell as TableCell
+from vise_core.report.text import backbone_title
 from vise_core.specs.reports.tables import ReportEntry
 
 
