@@ -46,9 +46,9 @@ from vise_core.specs.cluster import ClusterSpec
 from vise_core.specs.label import LabelSpec
 from vise_core.stage import run_stage
 
-from .memory import RSS_UNIT, own_peak_bytes
-from .rows import Row, verdict
-from .zipf import as_text, tfidf, word_counts
+from .measures.memory import RSS_UNIT, own_peak_bytes
+from .measures.rows import Row, verdict
+from .measures.zipf import as_text, tfidf, word_counts
 
 COMMENTS_A_POST, SHARDS = 20, 8
 PAPER_POSTS, PAPER_CPUS, PAPER_HOURS = 270_000_000, 144, 9
