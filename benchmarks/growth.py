@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlalchemy import text
@@ -195,7 +195,9 @@ def label_posts(posts: int, _: int) -> list[Measured]:
         shard = writer.close()
         write_index(folder / "one", [shard], synthetic=True)
         (folder / "all").mkdir()
-        shards = [replace(shard, name=f"shard-{number:06d}.tar") for number in range(posts // SHARD)]
+        shards = [
+            shard.model_copy(update={"name": f"shard-{number:06d}.tar"}) for number in range(posts // SHARD)
+        ]
         for each in shards:
             (folder / "all" / each.name).hardlink_to(folder / "one" / shard.name)
         write_index(folder / "all", shards, synthetic=True)
