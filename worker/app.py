@@ -14,7 +14,7 @@ from backend.store.runs.states.helpers import HELP_TASK
 from backend.store.serving.engagement import TASK as ENGAGEMENT_TASK
 from backend.store.serving.predictions import TASK as PREDICT_TASK
 
-from .presence import Presence
+from .heartbeat import Presence
 
 app = Celery("vise", broker=settings().broker_url)
 app.conf.update(
@@ -48,7 +48,7 @@ def execute_run(run_id: str) -> None:
 
 @app.task(name=HELP_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def help_run(run_id: str) -> None:
-    from .help import help_run
+    from .helpers import help_run
 
     help_run(UUID(run_id), stopping, presence)
 

@@ -25,7 +25,7 @@ from vise_core.errors import BadInput
 
 from .batches import Batches
 from .context import Context, context
-from .loaded import Loaded, Sized
+from .model_cache import Loaded, Sized
 
 if TYPE_CHECKING:
     from PIL import Image

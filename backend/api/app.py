@@ -15,10 +15,10 @@ from importlib.metadata import version
 from fastapi import APIRouter, Depends, FastAPI
 
 from backend.api.accounts import accounts
-from backend.api.clusters import clusters
+from backend.api.clusters import explorers
 from backend.api.registry import artifacts, datasets, models
 from backend.api.reports import ablations, reports
-from backend.api.runs import runs, views
+from backend.api.runs import runs, saved_views
 from backend.api.runs import stages as catalogue
 from backend.api.serving import engagement, predictions
 from backend.api.serving.listener import Answered
@@ -94,10 +94,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         artifacts,
         models,
         engagement,
-        clusters,
+        explorers,
         reports,
         ablations,
-        views,
+        saved_views,
     ):
         closed.include_router(room.router)
     app.include_router(public)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from backend.store.database import connect, session_factory
-from backend.store.runs.listing import RunFilter, list_runs
+from backend.store.runs.run_list import RunFilter, list_runs
 from benchmarks.tracking_mlflow import SEARCHES, log_ours
 from benchmarks.tracking_pages import fill_database
 

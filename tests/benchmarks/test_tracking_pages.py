@@ -13,7 +13,7 @@ from backend.store.database import connect, session_factory
 from backend.store.metrics import chunks
 from backend.store.metrics.tables import MetricChunk, MetricLatest, MetricPoint
 from backend.store.runs.groups import list_groups
-from backend.store.runs.listing import RunFilter, list_runs
+from backend.store.runs.run_list import RunFilter, list_runs
 from benchmarks.tracking_pages import fill_database, issue_token, time_api
 from vise_client.client import ViseClient
 

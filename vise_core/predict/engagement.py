@@ -20,7 +20,7 @@ from vise_core.models.checkpoint import load_backbone, load_heads
 from vise_core.models.classifier import require_finite
 from vise_core.models.folding import fold_batch_norm
 from vise_core.models.transforms import eval_transform
-from vise_core.specs.base import Compute
+from vise_core.specs.compute import Device
 from vise_core.specs.models.predict import EngagementOptions
 from vise_core.specs.posts.fields import REACTIONS
 
@@ -98,7 +98,7 @@ class EngagementPredictor:
 
     @classmethod
     def load(
-        cls, checkpoint: Path, inspection: Path | None = None, *, compute: Compute | None = None
+        cls, checkpoint: Path, inspection: Path | None = None, *, device: Device = "auto"
     ) -> EngagementPredictor:
         """From the artifacts ``checkpoint`` (folder) and ``inspection`` (JSON file). Raises BadCheckpoint."""
         read_checkpoint_card(checkpoint)
@@ -112,10 +112,9 @@ class EngagementPredictor:
                 raise BadCheckpoint(
                     f"{inspection.name}: not an inspection ({error}): cluster again"
                 ) from error
-        device = torch.device(pick_device((compute or Compute()).device))
         backbone = load_backbone(checkpoint).eval()
         fold_batch_norm(backbone)
-        return cls(backbone, load_heads(checkpoint), found, device=device)
+        return cls(backbone, load_heads(checkpoint), found, device=torch.device(pick_device(device)))
 
     def predict(self, image: Picture, options: EngagementOptions | None = None) -> Engagement:
         """Answer for one image, seen as in evaluation: resized, its centre cut out. Raises BadImage, BadInput."""

@@ -10,12 +10,12 @@ from fastapi.responses import StreamingResponse
 
 from backend.api.dependencies import Db, Who, editor
 from backend.store.metrics import points as metrics
-from backend.store.runs import bulk, create, delete, groups, listing, logs
+from backend.store.runs import bulk, create, delete, groups, logs, run_list
 from backend.store.runs.compare import compare
 from backend.store.runs.lineage import lineage
-from backend.store.runs.listing import RunFilter
 from backend.store.runs.query import vocabulary
 from backend.store.runs.read import get_run, list_events, view_run
+from backend.store.runs.run_list import RunFilter
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.pause import request_pause
 from backend.store.runs.states.resume import resume_run, retry_run
@@ -93,7 +93,7 @@ def list_runs(
         nested=nested,
         query=query,
     )
-    return listing.list_runs(
+    return run_list.list_runs(
         db, wanted, sort=sort, cursor=cursor, limit=limit, columns=column or (), count=count
     )
 

@@ -12,7 +12,7 @@ from backend.store.serving import engagement
 from vise_client.schemas.engagement import EngagementModel, EngagementView
 from vise_core.specs.models.predict import EngagementOptions
 
-from .uploads import ask_worker, read_image
+from .image_requests import ask_worker, read_image
 
 router = APIRouter(prefix="/engagement", tags=["engagement"])
 

@@ -30,8 +30,8 @@ from vise_client.schemas.wire import Page
 from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap
 from vise_core.specs.models.predict import PredictOptions
 
+from .image_requests import ask_worker, read_image
 from .prediction_cache import Repeats, question_key
-from .uploads import ask_worker, read_image
 
 router = APIRouter(tags=["predictions"])
 

@@ -24,7 +24,7 @@ from backend.store.runs.tables import Run, RunParam
 from vise_client.schemas.run_lists import GroupMetric, GroupPage, RunGroup
 from vise_client.schemas.run_states import RunState
 
-from .listing import RunFilter, column_fields, column_values
+from .run_list import RunFilter, column_fields, column_values
 
 SORTS = ("created", "stage", "runs")
 SUCCEEDED = RunState.succeeded.value

@@ -19,7 +19,7 @@ from vise_client.schemas.artifacts import ArtifactView
 from vise_client.schemas.runs import EventView, RunView
 from vise_core.specs.recipes.inputs import InputRef
 
-from .listing import SHOWN, summaries
+from .run_list import SHOWN, summaries
 
 MAX_CHILDREN = 1000
 

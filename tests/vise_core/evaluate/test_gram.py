@@ -128,20 +128,6 @@ def test_combinations_are_taken_where_they_are_less_work(images, count, features
     assert GRAM_BYTES == 2**30
 
 
-def test_a_state_of_an_earlier_version_has_no_columns_that_only_fill_up() -> None:
-    features, labels, splits = example(2, 8, 3, [20, 11])
-    heads, orders = [nn.Linear(8, 3), nn.Linear(8, 3)], [split.train[:9] for split in splits]
-    through, resumed = (GramBatch(heads, DECAYS, 0.9, features, splits) for _ in range(2))
-    train(through, features, labels, orders)
-    used = 2 + 20
-    assert through.weight.shape[-1] > used
-    for split in range(2):
-        state = through.state(split)
-        shorter = {name: state[name][..., :used] for name in ("weight", "first.weight")}
-        resumed.load_state(split, state | shorter)
-    assert torch.equal(through.on_features().weight, resumed.on_features().weight)
-
-
 def test_torch_keeps_its_number_of_threads() -> None:
     code = (
         "import torch\n"

@@ -1,12 +1,9 @@
-"""Linear heads as combinations of the training features: SGD that multiplies less than half where images are few.
+"""Linear heads as combinations of the training features: SGD with less than half the multiplications where images are few.
 
-A step of SGD adds multiples of its batch's features to a head's weights and shrinks what is there (momentum, decay). So
-the weights are always ``W = A · B``: the basis B is the weights that they began with and the features of all training
-images, below each other, and A is what SGD has given to each of them. The logits of an image x are ``A · (B x)``. With
-all ``B x`` computed once (a Gram matrix), a step is one product over the rows of B instead of two over the features, and
-its gradient is the batch's slopes themselves, put into the batch's columns of A. Momentum and decay act on A as they
-would on W. And since slopes add up to nothing over the classes, so do the columns of A: the last class needs no product.
-Nothing is approximated: the same heads, to rounding.
+Under SGD a head's weights are always ``W = A · B``: B holds the initial weights and the features of all training
+images, A what SGD has given to each of them. With all ``B x`` computed once (a Gram matrix), a step needs one product
+over the rows of B instead of two over the features. Nothing is approximated: the heads are the same, to rounding.
+``docs/reference/numerics.md`` derives it.
 """
 
 from __future__ import annotations
@@ -18,44 +15,42 @@ import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from vise_core.evaluate.loading import Indices
 from vise_core.tasks import Split
 from vise_core.threads import compiled_threads
 
-from .compiled import ALIGNED, row_products, train_epoch
+from .gram_kernels import ALIGNED, Batches, GramTable, Heads, row_products, train_epoch
 from .heads import HeadBatch
 
 GRAM_BYTES = 2**30
-"""All Gram matrices of an evaluation together, at most."""
+"""Largest size of all Gram matrices of an evaluation together."""
 SIDE = 512
-"""Rows of a Gram matrix that are multiplied at once; what is above the diagonal is copied."""
+"""Rows of a Gram matrix that are multiplied at once; the part above the diagonal is copied."""
 
 
 def gram_pays(splits: Sequence[Split], features: int, points: int, classes: int, epochs: int) -> bool:
-    """Whether training as combinations is less work than on the features, and its matrices fit into memory.
+    """Return whether training as combinations takes fewer multiplications, and its matrices fit into GRAM_BYTES.
 
-    Counted are the multiplications of a whole training. A step on the features takes each image's logits and its part
-    of the gradient; one on combinations its logits over all training images, a class less. The Gram matrix comes once,
-    one half of it.
+    A step on the features takes an image's logits and its part of the gradient; a step on combinations takes its logits
+    over all training images, one class less, and half of the Gram matrix is computed once.
     """
-    seen, judged = (sum(len(split[part]) for split in splits) for part in (0, 1))
+    trained, judged = (sum(len(split[part]) for split in splits) for part in (0, 1))
     products = sum(len(split.train) * (len(split.train) + len(split.val)) for split in splits)
     images = len(_needed(splits))
-    direct = epochs * points * classes * features * (2 * seen + judged)
+    direct = epochs * points * classes * features * (2 * trained + judged)
     gram = epochs * points * (classes - 1) * products + images**2 * features // 2
     return classes > 1 and gram < direct and 4 * (products + images**2) <= GRAM_BYTES
 
 
 class GramBatch(HeadBatch):
-    """The heads of a ``HeadBatch`` under SGD as combinations, given the features of all images; on the CPU.
+    """The heads of a ``HeadBatch`` under SGD with momentum, as combinations of the training features; on the CPU.
 
     Attributes
     ----------
-    weight: (s, g, classes - 1, m) float32, A without its last class: a column for each of as many first weights, then
-        one for each training image. Where a split has fewer than another, nothing is ever put into its last columns.
-        First weights count as their difference from the mean over classes, which no softmax sees.
+    weight: (s, g, classes - 1, m) float32, A without its last class: classes - 1 columns for the initial weights, then
+        one for each training image. Columns beyond a split's images stay 0. Initial weights are taken as their
+        difference from the mean over classes, which a softmax does not see.
     """
 
     def __init__(
@@ -66,55 +61,57 @@ class GramBatch(HeadBatch):
         features: Tensor,
         splits: Sequence[Split],
     ) -> None:
-        """``features``: (n, features) float32 of all images. ``splits``: one for each of ``heads``."""
+        """``features``: (n, dim) float32 of all images. ``splits``: one for each of ``heads``."""
         super().__init__(heads, weight_decays, "sgd", momentum)
         self._heads, self._features = heads, features
-        # In order, so that the columns of a Gram matrix are read in order.
+        # Sorted, so that the columns of a Gram matrix are read in order.
         splits = [split._replace(train=np.sort(split.train)) for split in splits]
         self._trains = [torch.from_numpy(split.train) for split in splits]
         free = heads[0].out_features - 1
         first = [(head.weight - head.weight.mean(0))[:-1].detach() for head in heads]
-        self._table, self._starts = _table(features, splits, first)
+        self._products, self._starts = _basis_products(features, splits, first)
+        self._offsets = (self._starts[:-1] - free).numpy()
         self._columns = torch.zeros(len(splits), len(features), dtype=torch.int64)
         for columns, train in zip(self._columns, self._trains, strict=True):
             columns[train] = torch.arange(free, free + len(train))
-        m = self._table.shape[1]
+        m = self._products.shape[1]
         self.weight = torch.eye(free, m).repeat(len(heads), len(weight_decays), 1, 1)
         self._moments["first"][0] = torch.zeros_like(self.weight)
         self._threads = _torch_threads()
 
     def columns(self, indices: Indices) -> Tensor:
-        """Training images (k, b) of the first k splits → what ``step`` takes for their features, (k, b) int64."""
+        """Return the columns of A of training images (k, b) of the first k splits, (k, b) int64: input of ``step``."""
         return self._columns[: len(indices)].gather(1, torch.from_numpy(indices))
 
     def val_logits(self, split: int) -> Tensor:
-        """(counts[split], n, classes) of the split's val images, in their order."""
+        """Return the logits of the split's val images, in their order, (counts[split], n, classes) float32."""
         kept, start = self.counts[split], int(self._starts[split]) + len(self._trains[split])
-        rows = torch.arange(start, int(self._starts[split + 1]))[None]
-        products = self._products(rows, self.weight[split : split + 1, :kept])
-        return (_all_classes(products[0]) + self.bias[split, :kept, :, None]).transpose(1, 2)
+        rows = np.arange(start, int(self._starts[split + 1]))[None]
+        weight = self.weight[split : split + 1, :kept]
+        logits = torch.empty(*weight.shape[:3], rows.shape[1])
+        with compiled_threads(self._threads):
+            row_products(
+                self._products.numpy(), rows, weight.flatten(1, 2).numpy(), logits.flatten(1, 2).numpy()
+            )
+        return (_all_classes(logits[0]) + self.bias[split, :kept, :, None]).transpose(1, 2)
 
     @torch.no_grad()
     def on_features(self) -> HeadBatch:
-        """The heads as they are now, to judge any image with; not to be trained further."""
-        found = HeadBatch(self._heads, [0.0] * self.weight.shape[1], "sgd", 0.0)
+        """Return the present heads as weights on the features, to classify any image; not to be trained further."""
+        heads = HeadBatch(self._heads, [0.0] * self.weight.shape[1], "sgd", 0.0)
         for split, (head, train) in enumerate(zip(self._heads, self._trains, strict=True)):
             mean = head.weight.mean(0)
             basis = torch.cat([(head.weight - mean)[:-1], self._features[train]])
             a = self.weight[split, ..., : len(basis)]
-            # What classes share has shrunk as much as the rest of the first weights.
-            found.weight[split] = _all_classes(a @ basis) + a[:, 0, 0, None, None] * mean
-        found.bias, found.counts = self.bias, self.counts
-        return found
-
-    def _fill(self, into: Tensor, split: int, values: Tensor) -> None:
-        # Earlier versions saved no columns that only fill up.
-        super()._fill(into, split, pad(values, (0, into.shape[-1] - values.shape[-1])))
+            # The mean over classes has shrunk as much as the rest of the initial weights.
+            heads.weight[split] = _all_classes(a @ basis) + a[:, 0, 0, None, None] * mean
+        heads.bias, heads.counts = self.bias, self.counts
+        return heads
 
     def step(
         self, features: Tensor, labels: Tensor, rates: Tensor, sizes: Sequence[int] | None = None
     ) -> Tensor:
-        """As ``HeadBatch.step``; ``features`` are ``columns`` of the batches."""
+        """Step as ``HeadBatch.step`` does; ``features`` are the batches' ``columns``."""
         k, b = labels.shape
         counts = [b] * k if sizes is None else sizes
         losses = self.epoch(features, labels, rates, counts, b)
@@ -124,50 +121,37 @@ class GramBatch(HeadBatch):
     def epoch(
         self, columns: Tensor, labels: Tensor, rates: Tensor, images: Sequence[int], batch: int
     ) -> Tensor:
-        """Steps of the first k splits through their images, a batch after the other.
+        """Train the first k splits on their images, batch after batch.
 
         Parameters
         ----------
-        columns: (k, steps · batch) int64, as ``columns`` gives them. labels: (k, steps · batch) int64.
+        columns: (k, steps · batch) int64, as ``columns`` returns them. labels: (k, steps · batch) int64.
         rates: (k, g) learning rates.
-        images: how many of them count, for each split; never more than for the one before.
+        images: how many columns of each split count; descending.
 
         Returns the (k, g) float64 sums of cross-entropies, each image's before the step that it is part of.
         """
         k, counts = len(columns), np.array(images)
-        losses = torch.zeros(k, rates.shape[1], dtype=torch.float64)
-        first, first_bias = self._moments["first"]
+        momentum, bias_momentum = self._moments["first"]
+        table = GramTable(self._products.numpy(), self._offsets[:k])
+        heads = Heads(
+            coefficients=self.weight.numpy(),
+            coefficient_momentum=momentum.numpy(),
+            bias=self.bias.numpy(),
+            bias_momentum=bias_momentum.numpy(),
+            rates=rates.numpy(),
+            decays=self._decay.numpy(),
+            momentum=np.float32(self._momentum),
+        )
+        losses = np.zeros((k, rates.shape[1]))
         with compiled_threads(self._threads):
-            train_epoch(
-                self._table.numpy(),
-                (self._starts[:k] - self.weight.shape[2]).numpy(),
-                columns.numpy(),
-                labels.numpy(),
-                counts,
-                batch,
-                self.weight.numpy(),
-                first.numpy(),
-                self.bias.numpy(),
-                first_bias.numpy(),
-                rates.numpy(),
-                self._decay.numpy(),
-                np.float32(self._momentum),
-                losses.numpy(),
-            )
+            train_epoch(table, heads, Batches(columns.numpy(), labels.numpy(), counts, batch), losses)
         self._steps[:k] += torch.from_numpy(-(-counts // batch))
-        return losses
-
-    def _products(self, rows: Tensor, weight: Tensor) -> Tensor:
-        """(k, b) rows of the table, (k, g, classes - 1, m) → (k, g, classes - 1, b)."""
-        found = torch.empty(*weight.shape[:3], rows.shape[1])
-        table, out = self._table.numpy(), found.flatten(1, 2).numpy()
-        with compiled_threads(self._threads):
-            row_products(table, rows.numpy(), weight.flatten(1, 2).numpy(), out)
-        return found
+        return torch.from_numpy(losses)
 
 
 def _torch_threads() -> int:
-    """As many as torch's; it keeps them: the compiled loops, when they first start, would set OpenMP's number for both."""
+    """Return torch's number of threads, and keep it: numba's first parallel loop would reset OpenMP's for both."""
     threads = torch.get_num_threads()
     numba.get_num_threads()
     torch.set_num_threads(threads)
@@ -175,20 +159,22 @@ def _torch_threads() -> int:
 
 
 def _all_classes(values: Tensor) -> Tensor:
-    """(…, classes - 1, n) → (…, classes, n): over the classes they add up to nothing."""
+    """Append the last class: (…, classes - 1, n) → (…, classes, n); over the classes the values add up to 0."""
     return torch.cat([values, -values.sum(-2, keepdim=True)], -2)
 
 
-def _table(features: Tensor, splits: Sequence[Split], first: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The products of each split's train and val images with its basis, (images of all splits, m) float32.
+def _basis_products(
+    features: Tensor, splits: Sequence[Split], first: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return B x of each split's train and val images, (images of all splits, m) float32, and where each split begins.
 
-    And (splits + 1,) int64, where each split's begin.
+    ``first``: the initial weights of each split, (classes - 1, dim). The starts are (splits + 1,) int64.
     """
     needed, free = _needed(splits), len(first[0])
     place, n = torch.zeros(len(features), dtype=torch.int64), len(needed)
     place[torch.from_numpy(needed)] = torch.arange(n)
     rows = features[torch.from_numpy(needed)]
-    # Products with all that can be in a basis, and zeros for the columns that a split does not use.
+    # Products with every vector that any basis holds, and a column of zeros for the columns that a split does not use.
     products = _memory(n, n + free * len(splits) + 1)
     _symmetric(rows, products[:, :n])
     torch.mm(rows, torch.cat(list(first)).T, out=products[:, n:-1])
@@ -213,7 +199,7 @@ def _needed(splits: Sequence[Split]) -> Indices:
 
 
 def _symmetric(rows: Tensor, products: Tensor) -> None:
-    """``rows · rowsᵀ`` into ``products``."""
+    """Set ``products`` to ``rows · rowsᵀ``."""
     for start in range(0, len(rows), SIDE):
         end = min(start + SIDE, len(rows))
         torch.mm(rows[start:], rows[start:end].T, out=products[start:, start:end])
@@ -221,5 +207,5 @@ def _symmetric(rows: Tensor, products: Tensor) -> None:
 
 
 def _memory(rows: int, columns: int) -> Tensor:
-    """NumPy's large arrays lie in huge pages and torch's do not: rows at random take three quarters of the time."""
+    """Return uninitialised float32 memory of NumPy's: it lies in huge pages, where random rows take 3/4 of the time."""
     return torch.from_numpy(np.empty((rows, columns), np.float32))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vise_core.evaluate.linear.compiled import row_products, sgd_step
+from vise_core.evaluate.linear.gram_kernels import Heads, row_products, sgd_step
 from vise_core.threads import compiled_threads
 
 
@@ -28,6 +28,12 @@ def test_products_are_those_of_the_chosen_rows(seed, splits, batch, heads, colum
     with compiled_threads(threads):
         row_products(table, rows, weights, out)
     np.testing.assert_array_equal(out, weights @ table[rows].transpose(0, 2, 1))
+
+
+def heads_of(weights, moments, rates, decays, momentum) -> Heads:
+    """Heads whose biases no step of the coefficients reads."""
+    bias = np.zeros((*weights.shape[:2], weights.shape[2] + 1), np.float32)
+    return Heads(weights, moments, bias, bias, rates, decays, np.float32(momentum))
 
 
 @settings(max_examples=40, deadline=None)
@@ -62,7 +68,7 @@ def test_a_step_is_that_of_torch(seed, splits, rows, columns, batch, momentum) -
             for parameter, slope in zip(of_split, torch.from_numpy(slopes[i]), strict=True):
                 parameter.grad = torch.zeros(rows, columns).index_add(1, torch.from_numpy(at[i]), slope)
         optimizer.step()
-        sgd_step(fast, moments, slopes, at, rates, decays, np.float32(momentum))
+        sgd_step(heads_of(fast, moments, rates, decays, momentum), slopes, at)
     expected = np.stack([[parameter.detach().numpy() for parameter in of_split] for of_split in slow])
     np.testing.assert_allclose(fast, expected, atol=1e-5, rtol=1e-5)
 
@@ -75,13 +81,6 @@ def test_what_has_diverged_stays_so() -> None:
     assert out[0, 0, 1] == 2
     weights, moments = np.full((1, 1, 1, 2), np.inf, np.float32), np.zeros((1, 1, 1, 2), np.float32)
     half = np.full((1, 1), 0.5, np.float32)
-    sgd_step(
-        weights,
-        moments,
-        np.zeros((1, 1, 1, 1), np.float32),
-        np.zeros((1, 1), np.int64),
-        half,
-        half,
-        np.float32(0.9),
-    )
+    slopes, columns = np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1), np.int64)
+    sgd_step(heads_of(weights, moments, half, half, 0.9), slopes, columns)
     assert not np.isfinite(weights).any()

@@ -13,13 +13,12 @@ from backend.store.metrics.points import Point
 from backend.store.runs import logs
 from vise_client.schemas.run_states import RunState
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[2] / "vise_core" / "report"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "vise_core" / "report"))
 from results import evaluation
-from store.desk import add_run
 
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
+from tests.backend.run_rows import add_run
 
 SAMPLE = {"kind": "sample", "posts": 20, "evaluation_images": 60}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

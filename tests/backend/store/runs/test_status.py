@@ -14,17 +14,16 @@ from backend.store.database import connect, session_factory
 from backend.store.errors import in_words
 from backend.store.runs import logs, workers
 from backend.store.runs.create import create_sweep
-from backend.store.runs.listing import RunFilter, list_runs
 from backend.store.runs.read import view_run
+from backend.store.runs.run_list import RunFilter, list_runs
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.runs.states.reconcile import reconcile
 from backend.store.runs.tables import Run
+from tests.backend.run_rows import add_run
 from vise_client.schemas.launch import SweepCreate
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunStatus
-
-from .desk import add_run
 
 
 @pytest.fixture

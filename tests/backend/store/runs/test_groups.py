@@ -16,16 +16,15 @@ from backend.store.metrics.tables import MetricLatest
 from backend.store.runs.create import create_run, create_sweep
 from backend.store.runs.delete import delete_run
 from backend.store.runs.groups import list_groups
-from backend.store.runs.listing import RunFilter
 from backend.store.runs.read import view_run
+from backend.store.runs.run_list import RunFilter
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
+from tests.backend.run_rows import NOW, add_run
 from vise_client.schemas.launch import RunCreate, SweepCreate
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.recipes.inputs import InputRef
-
-from .desk import NOW, add_run
 
 ALL = RunFilter(nested=True)
 ACCURACY = ("metric.val_accuracy",)

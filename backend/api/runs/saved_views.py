@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from backend.api.dependencies import Db, Who
 from backend.api.errors import ApiProblem
 from backend.store.accounts.users import RANK, Identity
-from backend.store.runs import views
+from backend.store.runs import saved_views
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.run_lists import SavedViewCreate, SavedViewUpdate, SavedViewView
 
@@ -19,27 +19,27 @@ router = APIRouter(tags=["views"])
 @router.get("/views", response_model=list[SavedViewView])
 def list_views(db: Db, who: Who) -> list[SavedViewView]:
     """Your own, and those that others share."""
-    return views.list_views(db, who)
+    return saved_views.list_views(db, who)
 
 
 @router.post("/views", response_model=SavedViewView, status_code=201)
 def create_view(body: SavedViewCreate, db: Db, who: Who) -> SavedViewView:
     """Keep a query with its columns, order and grouping under a name."""
     _may_share(body.shared, who)
-    return views.create(db, body, who)
+    return saved_views.create(db, body, who)
 
 
 @router.patch("/views/{view_id}", response_model=SavedViewView)
 def update_view(view_id: UUID, body: SavedViewUpdate, db: Db, who: Who) -> SavedViewView:
     """Change a view of your own."""
     _may_share(body.shared, who)
-    return views.update(db, view_id, body, who)
+    return saved_views.update(db, view_id, body, who)
 
 
 @router.delete("/views/{view_id}", status_code=204)
 def delete_view(view_id: UUID, db: Db, who: Who) -> Response:
     """Forget a view of your own; an admin any shared one."""
-    views.delete(db, view_id, who)
+    saved_views.delete(db, view_id, who)
     return Response(status_code=204)
 
 

@@ -15,7 +15,7 @@ from vise_client.schemas.launch import RecipeCreate
 from vise_core.specs.recipes.ablation_kinds import ABLATION_KINDS
 from vise_core.specs.recipes.registry import RECIPES
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "vise_core" / "report"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "vise_core" / "report"))
 from results import evaluation
 
 from backend.store.runs.create import create_recipe

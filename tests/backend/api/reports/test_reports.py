@@ -11,7 +11,7 @@ from backend.store.database import connect, session_factory
 from backend.store.runs.tables import Run
 from vise_client.schemas.launch import RunCreate
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "vise_core" / "report"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "vise_core" / "report"))
 from results import evaluation
 
 from backend.store.runs.create import create_run

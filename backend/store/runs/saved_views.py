@@ -16,7 +16,7 @@ from backend.store.runs.tables import SavedView
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.run_lists import RunLook, SavedViewCreate, SavedViewUpdate, SavedViewView
 
-from .listing import column_fields
+from .run_list import column_fields
 
 
 def list_views(db: Session, who: Identity) -> list[SavedViewView]:

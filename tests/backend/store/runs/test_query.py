@@ -15,10 +15,9 @@ from sqlalchemy.orm import Session
 
 from backend.store.accounts.tables import User
 from backend.store.database import connect, session_factory
-from backend.store.runs.listing import RunFilter, list_runs
 from backend.store.runs.query.language import QueryError, parse
-
-from .desk import NOW, add_run
+from backend.store.runs.run_list import RunFilter, list_runs
+from tests.backend.run_rows import NOW, add_run
 
 ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 NAMES = ["VisE run", "vise 100%", "other_run", 'say "hi"', "a\\b"]

@@ -13,10 +13,9 @@ from backend.store.errors import Invalid
 from backend.store.registry.models import register_best
 from backend.store.registry.tables import Artifact, Model
 from backend.store.runs.tables import Run
+from tests.backend.run_rows import add_run
 
-from .desk import add_run
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "vise_core" / "report"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "vise_core" / "report"))
 from results import evaluation
 
 STEP = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.loaded import Loaded
+from worker.model_cache import Loaded
 
 
 @dataclass
