@@ -22,7 +22,7 @@ from uuid import UUID
 from backend.store.errors import in_words
 from vise_core.errors import Stopped, ViseError
 from vise_core.specs.stages import validate_spec
-from vise_core.stage import prepare_stage
+from vise_core.stage import run_stage
 
 from .context import context
 from .reporter import StoreReporter
@@ -83,7 +83,7 @@ def carry_out(order: Order) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         spec = validate_spec(order.stage, order.spec)
-        stage = prepare_stage(
+        result = run_stage(
             order.stage,
             spec,
             order.inputs,
@@ -91,9 +91,8 @@ def carry_out(order: Order) -> int:
             reporter,
             input_hashes=order.input_hashes,
             names=order.names,
+            on_checked=lambda run: reporter.read(run.hashes),
         )
-        reporter.read(stage.hashes)
-        result = stage.run(reporter)
         outcome = {
             "result": result.model_dump(mode="json"),
             "headline": result.headline(),
