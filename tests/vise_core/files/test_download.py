@@ -127,8 +127,8 @@ def test_a_damaged_cache_is_reported_not_used(server: FileServer, tmp_path: Path
 
 def test_a_missing_file_is_a_clear_error(server: FileServer, tmp_path: Path) -> None:
     server.status = 404
+    target = tmp_path / "w.pth"
     with pytest.raises(DownloadFailed, match=r"answered 404.*put it at .*w\.pth"):
-        target = tmp_path / "w.pth"
         download(server.url, target, sha256=SHA256, advice=by_hand(server.url, SHA256, target))
 
 
