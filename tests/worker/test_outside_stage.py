@@ -115,7 +115,7 @@ def test_the_command_line_runs_it(installed, tmp_path) -> None:
         env=os.environ | installed,
         check=True,
     )
-    assert len((tmp_path / "out" / "numbers.txt").read_text().splitlines()) == 4
+    assert len((tmp_path / "out" / "artifacts" / "numbers.txt").read_text().splitlines()) == 4
 
 
 def test_two_stages_of_one_name_are_rejected(installed) -> None:
