@@ -50,7 +50,7 @@ def choose_pretrained() -> EngagementModel | None:
 def expected_engagement(image: ChosenImage, model: EngagementModel, *, key: str) -> None:
     """Bars of comment clusters and reactions for one image."""
     view = _ask(image, model)
-    if view.answer is None:
+    if view.result is None:
         st.warning(view.error or "No prediction worker has answered yet. Is one running?")
         return
     st.markdown(
@@ -65,9 +65,9 @@ def expected_engagement(image: ChosenImage, model: EngagementModel, *, key: str)
 
 
 def _comments(view: EngagementView, model: EngagementModel, key: str) -> None:
-    assert view.answer is not None
+    assert view.result is not None
     st.markdown("**Comments**")
-    clusters = view.answer.comments
+    clusters = view.result.comments
     if clusters is None:
         st.caption("This model has no head for comments.")
         return
@@ -80,7 +80,7 @@ def _comments(view: EngagementView, model: EngagementModel, key: str) -> None:
     )
     st.caption(
         f"The {len(clusters)} most probable comment clusters by their heaviest words; together "
-        f"{view.answer.comment_mass:.0%} of what is expected."
+        f"{view.result.comment_mass:.0%} of what is expected."
     )
     _links(clusters, model)
     said = next((cluster.comments for cluster in clusters if cluster.comments), [])
@@ -113,22 +113,22 @@ def _links(clusters: Sequence[ExpectedCluster], model: EngagementModel) -> None:
 
 
 def _reactions(view: EngagementView, key: str) -> None:
-    assert view.answer is not None
+    assert view.result is not None
     st.markdown("**Reactions**")
-    if view.answer.reaction_clusters is None:
+    if view.result.reaction_clusters is None:
         st.caption("This model has no head for reactions.")
         return
-    if view.answer.reactions is None:
+    if view.result.reactions is None:
         st.caption(
             "What the reaction clusters mean is not known here: the clusterer's inspection is missing."
         )
         return
-    most = max(view.answer.reactions, key=view.answer.reactions.__getitem__)
+    most = max(view.result.reactions, key=view.result.reactions.__getitem__)
     st.plotly_chart(
-        share_bars(view.answer.reactions, marked=most, dark=is_dark()),
+        share_bars(view.result.reactions, marked=most, dark=is_dark()),
         key=f"reactions-{key}",
         config=STATIC,
-        alt="Reactions: " + ", ".join(f"{n} {p:.0%}" for n, p in view.answer.reactions.items()),
+        alt="Reactions: " + ", ".join(f"{n} {p:.0%}" for n, p in view.result.reactions.items()),
     )
     st.caption(
         "Expected share of each reaction: the reaction clusters' means, weighted by their probability."

@@ -73,7 +73,7 @@ class Questions:
 
     def predict(self, storage: Storage, data: bytes = b"x") -> tuple[UUID, str]:
         """(id, key of the upload) of what is queued."""
-        asked = predictions.Asked()
+        asked = predictions.RequestInfo()
         with self.sessions.begin() as db:
             row = predictions.create(db, storage, data, self.model, PredictOptions(), None, asked)
             assert row.upload is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from threading import Lock
 from typing import Any
 from uuid import UUID
 
+from cachetools import LRUCache
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -34,10 +34,11 @@ from vise_client.schemas.run_states import RunState
 ARTIFACT = "explorer"
 TABLES: dict[ClusterKind, str] = {"comments": "comments.parquet", "reactions": "reactions.parquet"}
 TITLE_TERMS = 4
-KEEP_READ = 4
+CACHED = 4
+"""Explorers that stay in memory, by digest."""
 
-_read: OrderedDict[str, Explorer] = OrderedDict()
-_reading = Lock()
+_cache: LRUCache[str, Explorer] = LRUCache(CACHED)
+_lock = Lock()
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,10 @@ def load(db: Session, storage: Storage, artifact_id: UUID) -> Explorer:
     artifact = db.get(Artifact, artifact_id)
     if artifact is None or artifact.name != ARTIFACT:
         raise NotFound(f"there is no explorer {artifact_id}")
-    with _reading:
-        if artifact.sha256 not in _read:
-            _read[artifact.sha256] = _parse(storage, artifact.manifest)
-            while len(_read) > KEEP_READ:
-                _read.popitem(last=False)
-        _read.move_to_end(artifact.sha256)
-        return _read[artifact.sha256]
+    with _lock:
+        if artifact.sha256 not in _cache:
+            _cache[artifact.sha256] = _parse(storage, artifact.manifest)
+        return _cache[artifact.sha256]
 
 
 def view(db: Session, storage: Storage, artifact_id: UUID) -> ExplorerView:
