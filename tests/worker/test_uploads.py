@@ -159,7 +159,7 @@ def test_the_dispatcher_sweeps(cluster) -> None:
 def test_who_asks_about_an_upload_that_is_gone_is_told_so(stored, cluster, monkeypatch) -> None:
     storage, _ = stored
     settings = Settings(database_url="postgresql://", broker_url="redis://", storage_url=storage.url)
-    monkeypatch.setattr(predict, "context", lambda: Context(settings, cluster.sessions, storage, "test"))
+    monkeypatch.setattr(predict, "get_context", lambda: Context(settings, cluster.sessions, storage, "test"))
     questions = Questions(cluster.sessions)
     kinds = (
         (questions.predict, predict.answer, Prediction),
