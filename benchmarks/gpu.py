@@ -40,6 +40,7 @@ from vise_core.pretrain.objective import hard_cross_entropy, soft_cross_entropy
 from vise_core.reporter import LocalReporter
 from vise_core.specs.pretrain import PretrainSpec
 from vise_core.training.distributed import Group
+from vise_core.training.precision import amp_dtype
 
 from .rows import Row, verdict
 from .training import draw, synthetic_labels
@@ -169,7 +170,7 @@ def bare_step(spec: PretrainSpec, device: torch.device, labels: LabelTable) -> C
     optimizer = torch.optim.SGD(
         network.parameters(), lr=0.01, momentum=spec.momentum, weight_decay=spec.weight_decay
     )
-    amp = trainer.amp_type(spec.compute, device)
+    amp = amp_dtype(spec.compute.amp, device)
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
     images = torch.randn(spec.batch, 3, spec.image_size, spec.image_size, device=device)
     images = images.to(memory_format=torch.channels_last)

@@ -41,7 +41,7 @@ from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.tasks import LabelledImages
 from vise_core.tasks.splits import random_splits
-from vise_core.training.state import State
+from vise_core.training.state import SavedState
 
 from .rows import Row, verdict
 
@@ -91,7 +91,7 @@ def prepare(options: argparse.Namespace, spec: EvaluateSpec, folder: Path) -> Jo
         device=torch.device("cpu"),
         workspace=folder,
         reporter=reporter,
-        state=State(folder, reporter),
+        state=SavedState(folder, reporter),
     )
 
 

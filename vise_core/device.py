@@ -1,4 +1,4 @@
-"""Where a stage computes."""
+"""Where a stage computes: the one rule for every stage that has ``compute.device``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from .errors import BadInput
 
 
 def pick_device(chosen: str) -> Literal["cpu", "cuda"]:
-    """From ``Compute.device`` to what there is. Raises BadInput for a GPU that is not there."""
+    """Return the kind of device that ``compute.device`` means on this machine.
+
+    ``auto`` is cuda where torch sees a GPU, else cpu. Does not import torch for ``cpu``, which need not wait for it.
+    Raises BadInput for cuda where no GPU is visible.
+    """
     if chosen == "cpu":
         return "cpu"
-    # Here, not above: what is told to use the CPU must not wait for torch.
     import torch
 
     if torch.cuda.is_available():

@@ -46,6 +46,27 @@ class Reporter(Protocol):
         """Ask up to so many other workers to the board. Whether and when any comes, nobody knows."""
 
 
+class NullReporter:
+    """A reporter that keeps nothing, of the ranks of a training that do not report."""
+
+    def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None: ...
+
+    def log(self, message: str, *, level: str = "info") -> None: ...
+
+    def progress(self, done: float, total: float | None, unit: str, *, phase: str = "") -> None: ...
+
+    def artifact(self, name: str, path: Path) -> None: ...
+
+    def checkpoint(self, path: Path) -> None: ...
+
+    def should_stop(self) -> bool:
+        return False
+
+    def board(self) -> None: ...
+
+    def call_helpers(self, most: int) -> None: ...
+
+
 @dataclass
 class LocalReporter:
     """Keeps everything in memory and artifacts in a folder; logs to the ``vise`` logger.

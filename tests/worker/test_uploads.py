@@ -162,8 +162,8 @@ def test_who_asks_about_an_upload_that_is_gone_is_told_so(stored, cluster, monke
     monkeypatch.setattr(predict, "get_context", lambda: Context(settings, cluster.sessions, storage, "test"))
     questions = Questions(cluster.sessions)
     kinds = (
-        (questions.predict, predict.answer, Prediction),
-        (questions.engage, predict.answer_engagement, Engagement),
+        (questions.predict, predict.predict, Prediction),
+        (questions.engage, predict.predict_engagement, Engagement),
     )
     for ask, answer, table in kinds:
         gone, key = ask(storage)

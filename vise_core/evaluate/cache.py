@@ -29,9 +29,9 @@ from vise_core.integrity.cache import file_digests
 from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import resize_for
 from vise_core.posts.images.decode import DECODING
-from vise_core.specs.base import Compute
+from vise_core.specs.compute import NetworkCompute
 from vise_core.tasks import LabelledImages
-from vise_core.training.precision import precision
+from vise_core.training.precision import amp_dtype
 
 FORMAT = f"features-2-{DECODING}"
 """To be raised when the evaluation crop or the pooling changes."""
@@ -70,7 +70,7 @@ def features_key(
     images: LabelledImages,
     image_size: int,
     dtype: np.dtype,
-    compute: Compute,
+    compute: NetworkCompute,
     device: torch.device,
     digests: Sequence[bytes] | None = None,
 ) -> str:
@@ -78,7 +78,7 @@ def features_key(
 
     These are the weights, buffers included, in whatever file they came; the content of the image files, in the task's
     order; the crop and the normalisation; the layer; the type that they are kept in; and, since the last bits depend
-    on them, the libraries, the kind of device and its precision. Labels and splits have no part in it. ``digests`` are
+    on them, the libraries, the kind of device, its precision and the memory layout. Labels and splits have no part in it. ``digests`` are
     the SHA-256 of the image files where the caller has them already.
     """
     facts = {
@@ -89,7 +89,7 @@ def features_key(
         "layer": "pooled",
         "dtype": dtype.name,
         "libraries": [torch.__version__, torchvision.__version__, PIL.__version__],
-        "device": [device.type, str(precision(compute, device))],
+        "device": [device.type, str(amp_dtype(compute.amp, device)), compute.channels_last],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""What both protocols start from and what they hand back."""
+"""What both protocols start from, a Job, and what they return, an Outcome for each split."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from vise_core.specs.evaluation.results import GridPoint
 from vise_core.specs.tasks.catalogue import secondary_metrics, task_metric
 from vise_core.specs.tasks.metrics import Metric
 from vise_core.tasks import LabelledImages, Split
-from vise_core.training.state import State
+from vise_core.training.state import SavedState
 
 from .cache import FeaturesCache
 from .grid import Setting, diverged_point
-from .loading import Look, augmented_look, plain_look
+from .loading import Transform, eval_transform, train_transform
 from .metrics import Scores, are_finite, measure
 from .texts import Texts
 
@@ -35,7 +35,7 @@ class Job:
 
     Attributes
     ----------
-    backbone: the weights to be judged; None where no image is read. texts: None where no text is read.
+    backbone: the weights to be evaluated; None where no image is read. texts: None where no text is read.
     image_size: side of the crop.
     cache: where features are kept for other runs; None keeps none.
     digests: SHA-256 of each image's file, in the task's order; None: not computed yet.
@@ -50,12 +50,12 @@ class Job:
     device: torch.device
     workspace: Path
     reporter: Reporter
-    state: State
+    state: SavedState
     cache: FeaturesCache | None = None
     digests: Sequence[bytes] | None = None
 
     def new_head(self, split: int) -> nn.Linear:
-        """A fresh head on the features of all towers side by side, the same for every grid point of a split."""
+        """Return a new head on the concatenated features of all towers, the same for every grid point of a split."""
         image = 0 if self.backbone is None else self.backbone.feature_dim
         text = 0 if self.texts is None else self.texts.encoder.dim
         return linear_head(
@@ -65,49 +65,49 @@ class Job:
             seed=(self.spec.seed * 1009 + split) % 2**31,
         )
 
-    def plain_look(self, backbone: Backbone) -> Look:
-        """The evaluation crop, as the backbone wants it."""
+    def eval_transform(self, backbone: Backbone) -> Transform:
+        """Return the evaluation crop, with the backbone's resize, mean and std."""
         resize = resize_for(backbone, self.image_size)
-        return plain_look(self.image_size, resize, backbone.mean, backbone.std)
+        return eval_transform(self.image_size, resize, backbone.mean, backbone.std)
 
-    def augmented_look(self, backbone: Backbone, epoch: int) -> Look:
-        """The random crops of an epoch, as the backbone wants them."""
-        return augmented_look(self.image_size, backbone.mean, backbone.std, self.spec.seed, epoch)
+    def train_transform(self, backbone: Backbone, epoch: int) -> Transform:
+        """Return the random crops of an epoch, with the backbone's mean and std."""
+        return train_transform(self.image_size, backbone.mean, backbone.std, self.spec.seed, epoch)
 
     def between(self, total: int, unit: str, phase: str) -> Callable[[int], None]:
-        """To be told between batches how many are done: shows it, and raises Stopped when asked to."""
+        """Return a function to call between batches: it reports progress, and raises Stopped once the run is to stop."""
 
-        def tell(done: int) -> None:
+        def after(done: int) -> None:
             self.reporter.progress(done, total, unit, phase=phase)
             self.state.raise_if_stopped()
 
-        return tell
+        return after
 
     def embed_texts(self, path: Path) -> None:
-        """Write the (n, dim) float32 embeddings of all texts as ``.npy``. Nothing where no text is read."""
+        """Write the (n, dim) float32 embeddings of all texts as ``.npy``; nothing without texts."""
         if self.texts is not None:
             between = self.between(len(self.images), "texts", "texts")
             self.texts.embed(path, self.device, between)
 
     def reported(self, split: int) -> npt.NDArray[np.int64]:
-        """The images whose predictions are kept: test, or val where there is no test."""
+        """Return the (n,) indices of the images whose predictions are kept: test, or val where there is no test."""
         return self.splits[split].test if len(self.splits[split].test) else self.splits[split].val
 
     @property
     def metric(self) -> Metric:
-        """What chooses on val."""
+        """Name of the metric that chooses the grid point on val."""
         return task_metric(self.spec.task)
 
     @property
     def curve_metrics(self) -> tuple[str, ...]:
-        """Metrics that are followed over the epochs: the one that chooses, and accuracy where that is another."""
+        """Names of the metrics of the curves: the one that chooses, and accuracy where that is another."""
         accuracy = ("accuracy",) if "accuracy" in secondary_metrics(self.spec.task) else ()
         return (self.metric, *accuracy)
 
     def point(self, split: int, setting: Setting, epoch: int, val: Scores, test: Scores | None) -> GridPoint:
-        """What the logits (n, classes) after ``epoch`` finished epochs are worth on val, and on test where given.
+        """Measure logits (n, classes) on val, and on test unless None, after ``epoch`` finished epochs.
 
-        Logits that are not finite, on whichever of the two, are those of a network that diverged: no value of it counts.
+        Logits that are not finite, on either of the two, are those of a network that diverged: none of its metrics counts.
         """
         if not are_finite(val) or (test is not None and not are_finite(test)):
             return diverged_point(setting, epoch)
@@ -126,12 +126,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One split, judged.
+    """Result of one split.
 
     Attributes
     ----------
     points: one for each of the grid, in its order.
-    scores: (n, classes) float32, probabilities of the chosen point for the ``reported`` images.
+    scores: (n, classes) float32, probabilities of the chosen point for the images ``Job.reported``.
     """
 
     points: list[GridPoint]

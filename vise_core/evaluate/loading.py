@@ -1,4 +1,4 @@
-"""Images of a task as batches of tensors, the same whatever process decodes them."""
+"""Images of a task as batches of tensors, the same in whatever process they are decoded."""
 
 from __future__ import annotations
 
@@ -12,37 +12,42 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vise_core.errors import BadImage, BadInput
-from vise_core.models.transforms import eval_transform, sample_generator, train_transform
+from vise_core.models import transforms
 from vise_core.posts.images.decode import open_image
 from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.tasks import LabelledImages
 from vise_core.tasks.usable import MAX_IMAGE_PIXELS
 
 Indices = npt.NDArray[np.int64]
-Look = Callable[[Image.Image, int], Tensor]
-"""(RGB image, its index in the task) → (3, h, w) float32."""
+Transform = Callable[[Image.Image, int], Tensor]
+"""(RGB image, its index in the task) → (3, h, w) float32, normalised."""
 
 
-def plain_look(image_size: int, resize: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Look:
-    """The evaluation crop; the index plays no part."""
-    transform = eval_transform(image_size, mean=_rgb(mean), std=_rgb(std), resize=resize)
+def eval_transform(
+    image_size: int, resize: int, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Transform:
+    """Return the evaluation crop, resized and cut from the centre; the same whatever the index."""
+    transform = transforms.eval_transform(image_size, mean=_rgb(mean), std=_rgb(std), resize=resize)
     return lambda image, _index: transform(image)
 
 
-def augmented_look(
+def train_transform(
     image_size: int, mean: tuple[float, ...], std: tuple[float, ...], seed: int, epoch: int
-) -> Look:
-    """Random resized crop and flip, drawn from (seed, epoch, index) alone."""
-    transform = train_transform(image_size, mean=_rgb(mean), std=_rgb(std))
-    return lambda image, index: transform(image, sample_generator(seed, epoch, index))
+) -> Transform:
+    """Return a random resized crop and flip, drawn from (seed, epoch, index) alone."""
+    transform = transforms.train_transform(image_size, mean=_rgb(mean), std=_rgb(std))
+    return lambda image, index: transform(image, transforms.sample_generator(seed, epoch, index))
 
 
 def image_batches(
-    images: LabelledImages, batches: Sequence[Indices], look: Look, workers: int
+    images: LabelledImages, batches: Sequence[Indices], transform: Transform, workers: int
 ) -> Iterator[tuple[Indices, Tensor]]:
-    """(indices, (b, 3, h, w) float32) of each batch, in order. Raises BadInput that names a bad image."""
+    """Yield (indices, (b, 3, h, w) float32 images) of each batch, in order.
+
+    ``workers`` extra processes decode; with 0 this one does. Raises BadInput, which names a bad image.
+    """
     loader = DataLoader(
-        _Images(images, look),
+        _Images(images, transform),
         batch_sampler=[batch.tolist() for batch in batches],
         num_workers=workers,
         multiprocessing_context="fork" if workers else None,
@@ -51,23 +56,23 @@ def image_batches(
 
 
 def in_batches(order: Indices, size: int) -> list[Indices]:
-    """Consecutive pieces of ``size``; the last holds the rest."""
+    """Cut ``order`` into consecutive pieces of ``size``; the last holds the rest."""
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def epoch_batches(train: Indices, spec: EvaluateSpec, split: int, epoch: int) -> list[Indices]:
-    """The shuffled batches of one epoch: every image once, the last batch smaller.
+    """Return the shuffled batches of one epoch: every image once, the last batch smaller.
 
-    The order depends on (seed, split, epoch) only. So all points of a grid see the same data, and a run that
-    was cut off goes on as if it had not been.
+    The order depends on (seed, split, epoch) only, so that all points of a grid see the same data, and a resumed run
+    the data that it would have seen.
     """
     rng = np.random.Generator(np.random.PCG64([spec.seed, split, epoch]))
     return in_batches(rng.permutation(train), spec.batch)
 
 
 class _Images(Dataset[Tensor]):
-    def __init__(self, images: LabelledImages, look: Look) -> None:
-        self._images, self._look = images, look
+    def __init__(self, images: LabelledImages, transform: Transform) -> None:
+        self._images, self._transform = images, transform
 
     def __len__(self) -> int:
         return len(self._images)
@@ -77,7 +82,7 @@ class _Images(Dataset[Tensor]):
             image = open_image(self._images.paths[index], max_pixels=MAX_IMAGE_PIXELS)
         except BadImage as error:
             raise BadInput(f"{self._images.relative_path(index)}: {error}") from None
-        return self._look(image, index)
+        return self._transform(image, index)
 
 
 def _rgb(values: tuple[float, ...]) -> tuple[float, float, float]:
@@ -86,5 +91,5 @@ def _rgb(values: tuple[float, ...]) -> tuple[float, float, float]:
 
 
 def as_tensor(rows: npt.NDArray[np.float32], device: torch.device) -> Tensor:
-    """A copy of some rows of features on the device."""
+    """Return a copy of rows of features on the device."""
     return torch.from_numpy(np.ascontiguousarray(rows)).to(device)

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from vise_core.device import pick_device
 from vise_core.errors import MissingInput
 from vise_core.evaluate.finetune.finetune import evaluate_finetuned
 from vise_core.evaluate.linear.linear import evaluate_linear
@@ -27,8 +25,9 @@ from vise_core.tasks import open_task, require_usable, unreadable_images
 from vise_core.tasks.identity import evaluation_data, split_parts
 from vise_core.tasks.inventory import take_inventory
 from vise_core.tasks.usable import Problem
-from vise_core.training.precision import precision
-from vise_core.training.state import State
+from vise_core.training.distributed import process_device
+from vise_core.training.precision import amp_dtype
+from vise_core.training.state import SavedState
 
 from .cache import features_cache
 from .grid import mean_and_std, split_result
@@ -54,11 +53,11 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     MissingInput, Stopped.
     """
     workspace.mkdir(parents=True, exist_ok=True)
-    device = torch.device(pick_device(spec.compute.device))
-    precision(spec.compute, device)
+    device = process_device(spec.compute.device)
+    amp_dtype(spec.compute.amp, device)  # Raises before anything is read.
     judged = load_judged(spec, inputs, reporter)
     images, missing = open_task(spec.task, inputs["dataset"])
-    state = State(workspace, reporter)
+    state = SavedState(workspace, reporter)
 
     def unreadable() -> list[Problem]:
         if state.facts or images is None:  # a run that goes on has read them

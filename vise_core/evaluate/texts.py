@@ -1,4 +1,4 @@
-"""The sentences of a task: cut into tokens once, and embedded once where the text tower is frozen."""
+"""The texts of a task: cut into tokens once, and embedded once where the text tower is frozen (Sec. 4.3)."""
 
 from __future__ import annotations
 
@@ -20,21 +20,24 @@ from vise_core.text.files import encoder_sha256, packaged_encoder
 from .loading import Indices, as_tensor
 
 TEXTS = "texts.npy"
-"""A frozen tower's embeddings, kept in the state."""
+"""Name in the saved state of a frozen tower's embeddings."""
 
-Words = Tensor | Tokens
-"""A batch of texts: their (b, dim) embeddings, or the tokens that a tower which learns reads."""
+TextBatch = Tensor | Tokens
+"""A batch of texts: their (b, dim) float32 embeddings, or their tokens where the text tower is trained."""
+
+TextReader = Callable[[Indices], TextBatch]
+"""Indices of texts → that batch, on the device."""
 
 
 @dataclass(frozen=True)
 class Texts:
-    """The text tower of an evaluation and what it reads.
+    """The text tower of an evaluation and the texts of its task.
 
     Attributes
     ----------
     encoder: the tower as it was loaded; training works on a copy.
     ids: the token ids of every text of the task, in the task's order, cut at the encoder's limit.
-    tower: what the result says of it.
+    tower: the result's description of the tower.
     """
 
     encoder: TextEncoder
@@ -44,28 +47,26 @@ class Texts:
     def embed(self, path: Path, device: torch.device, between: Callable[[int], None]) -> None:
         """Write the (n, dim) float32 embeddings of all texts as ``.npy``: the tower in evaluation mode, in float32.
 
-        ``between`` is told now and then how many are done, and may raise.
+        ``between`` is called now and then with the number of texts done, and may raise.
         """
         self.encoder.to(device)
         np.save(path, self.encoder.embed_ids(self.ids, between=between))
         self.encoder.to("cpu")
 
     def tokens(self, batch: Indices, device: torch.device) -> Tokens:
-        """The tokens of some texts, padded to the longest of them."""
+        """Return the tokens of a batch of texts, padded to the longest of them."""
         padded = self.encoder.pad([self.ids[i] for i in batch])
         return {name: value.to(device) for name, value in padded.items()}
 
-    def reader(
-        self, embedded: npt.NDArray[np.float32] | None, device: torch.device
-    ) -> Callable[[Indices], Words]:
-        """Indices → that batch of texts: their embeddings where there are any, else their tokens."""
+    def reader(self, embedded: npt.NDArray[np.float32] | None, device: torch.device) -> TextReader:
+        """Return a reader of batches: rows of ``embedded``, (n, dim), where given, else tokens."""
         if embedded is None:
             return lambda batch: self.tokens(batch, device)
         return lambda batch: as_tensor(embedded[batch], device)
 
 
 def load_texts(folder: Path | None, images: LabelledImages, reporter: Reporter) -> Texts:
-    """The tower of a folder, or the packaged one, and the task's texts. Raises BadInput, MissingInput."""
+    """Load the text tower from a folder, or the packaged one, with the task's texts. Raises BadInput, MissingInput."""
     if folder is None:
         folder = packaged_encoder()
         reporter.log("no input text_encoder: taking the packaged all-MiniLM-L6-v2")

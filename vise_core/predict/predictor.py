@@ -22,7 +22,7 @@ from vise_core.models.classifier import ImageClassifier, load_classifier, requir
 from vise_core.models.folding import fold_batch_norm
 from vise_core.models.transforms import eval_transform
 from vise_core.posts.images.decode import open_image
-from vise_core.specs.base import Compute
+from vise_core.specs.compute import Device
 from vise_core.specs.models.predict import PredictOptions
 
 Picture = Image.Image | bytes | Path
@@ -102,12 +102,11 @@ class Predictor:
         self.nbytes = weight_bytes(self._classifier)
 
     @classmethod
-    def load(cls, folder: Path, *, compute: Compute | None = None) -> Predictor:
+    def load(cls, folder: Path, *, device: Device = "auto") -> Predictor:
         """The predictor that an evaluation wrote. Raises BadCheckpoint for a folder that is none."""
-        device = torch.device(pick_device((compute or Compute()).device))
         classifier = load_classifier(folder).eval()
         fold_batch_norm(classifier.backbone)
-        return cls(classifier, device=device)
+        return cls(classifier, device=torch.device(pick_device(device)))
 
     def predict(self, image: Picture, options: PredictOptions | None = None) -> Prediction:
         """Answer for one image. Raises BadImage for a file that is none, BadInput for an unknown class."""

@@ -1,8 +1,7 @@
-"""The stage ``pretrain``."""
+"""The stage ``pretrain``: posts and labels in, a checkpoint out (Sec. 3.3)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -12,9 +11,10 @@ from vise_core.errors import MissingInput
 from vise_core.formats.posts import ShardIndex
 from vise_core.models.checkpoint import save_checkpoint
 from vise_core.posts.exclusions import excluded_keys, tell_exclusions
-from vise_core.reporter import Reporter
+from vise_core.reporter import NullReporter, Reporter
 from vise_core.specs.pretrain import PretrainResult, PretrainSpec
-from vise_core.training.distributed import Group, process_group
+from vise_core.training.distributed import Group, process_device, process_group
+from vise_core.training.precision import amp_dtype
 
 from .labels import LabelTable, read_labels, unlabelled
 from .objectives import OBJECTIVES
@@ -22,15 +22,21 @@ from .trainer import Trained, build_network, train
 
 
 def run(spec: PretrainSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> PretrainResult:
-    """Artifact: ``checkpoint``. Resumes exactly from ``workspace/state``."""
+    """Pretrain a backbone. Artifact: ``checkpoint``. Resumes exactly from ``workspace/state``.
+
+    Raises MissingInput, BadInput, Diverged, Stopped.
+    """
+    amp_dtype(spec.compute.amp, process_device(spec.compute.device))  # Raises before anything is read.
     posts, labels = _read(spec, inputs)
     unmatched = 0
     if "exclude" in inputs:
         names = excluded_keys(inputs["exclude"])
         unmatched = tell_exclusions(reporter, len(names), sum(key in names for key in posts.keys()))  # noqa: SIM118
-    with process_group(spec.compute, _follow, spec, inputs, workspace) as group:
+    with process_group(
+        spec.compute.device, spec.compute.processes, _follow, spec, inputs, workspace
+    ) as group:
         if group.leads:
-            # Without labels, every post is taken.
+            # Without labels, every post is used.
             which = "have a label to learn from" if "labels" in inputs else "are learnt from, without labels"
             reporter.log(
                 f"{len(labels)} of {len(posts)} posts {which}; "
@@ -42,7 +48,7 @@ def run(spec: PretrainSpec, inputs: dict[str, Path], workspace: Path, reporter: 
                     "features may be worse; take more processes for the published method",
                     level="warning",
                 )
-        trained = _train(spec, posts, labels, group, workspace, reporter if group.leads else Silent())
+        trained = _train(spec, posts, labels, group, workspace, reporter if group.leads else NullReporter())
     network = trained.network
     if group.leads:
         folder = workspace / "checkpoint"
@@ -69,31 +75,10 @@ def run(spec: PretrainSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     )
 
 
-class Silent:
-    """The reporter of all processes but the first."""
-
-    def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None: ...
-
-    def log(self, message: str, *, level: str = "info") -> None: ...
-
-    def progress(self, done: float, total: float | None, unit: str, *, phase: str = "") -> None: ...
-
-    def artifact(self, name: str, path: Path) -> None: ...
-
-    def checkpoint(self, path: Path) -> None: ...
-
-    def should_stop(self) -> bool:
-        return False
-
-    def board(self) -> None: ...
-
-    def call_helpers(self, most: int) -> None: ...
-
-
 def _read(spec: PretrainSpec, inputs: dict[str, Path]) -> tuple[ShardIndex, LabelTable]:
-    """The posts, and the labels of those to train on.
+    """Return the posts, and the labels of those to train on.
 
-    Labels also say which posts: an objective that needs none takes exactly those that VisE would take with
+    Labels also select the posts: an objective that needs none uses exactly those that VisE would use with
     the same labels, signals, limit and seed (Table 5: the same images), or without labels every post. That
     may include the cluster subset: where no engagement is learnt, none can leak.
     """
@@ -126,5 +111,5 @@ def _train(
 
 
 def _follow(group: Group, spec: PretrainSpec, inputs: dict[str, Path], workspace: Path) -> None:
-    """What every process but the first does."""
-    _train(spec, *_read(spec, inputs), group, workspace, Silent())
+    """Work of every process but rank 0."""
+    _train(spec, *_read(spec, inputs), group, workspace, NullReporter())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,33 +20,6 @@ class Spec(Record):
     """What a stage is to do. Same spec, same inputs, same seed: same result."""
 
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of every random choice in this run.")
-
-
-Device = Literal["auto", "cpu", "cuda"]
-
-
-class Compute(Record):
-    """How a stage uses the machine. Changes speed, never the meaning of a result."""
-
-    device: Device = Field("auto", description="Where tensors live; auto takes the GPU when there is one.")
-    amp: Literal["auto", "off", "bf16", "fp16"] = Field(
-        "auto", description="Mixed precision; auto is fp16 with loss scaling on a GPU, off on a CPU."
-    )
-    channels_last: bool = Field(
-        True,
-        description="NHWC memory format: faster for most ResNets, slower for ResNeXt-101 32x16d "
-        "on some cards; measure.",
-    )
-    compile: bool = Field(False, description="Run the model through torch.compile.")
-    loader_workers: int = Field(
-        0, ge=0, le=128, description="Extra processes that decode images; 0 decodes in the run's own process."
-    )
-    processes: int = Field(
-        1,
-        ge=1,
-        le=64,
-        description="Processes on this host: one per GPU for training, one per core for labelling.",
-    )
 
 
 class Provenance(Record):

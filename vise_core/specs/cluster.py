@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from .base import Compute, Record, Result, Spec
+from .base import Record, Result, Spec
+from .compute import DeviceCompute
 from .estimate import Cost, InputFacts, Work
 from .posts.subset import SubsetSpec
 from .stage import POSTS, InputRole, Stage
@@ -102,7 +103,7 @@ class ClusterSpec(Spec):
         description="Other workers that may help with the passes of k-means over words, while they have nothing else "
         "to do; the clusters are the same with any number of them.",
     )
-    compute: Compute = Field(default_factory=Compute)
+    compute: DeviceCompute = Field(default_factory=DeviceCompute)
 
     @model_validator(mode="after")
     def _one_signal_at_least(self) -> ClusterSpec:

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
-from .base import Compute, Record, Result, Spec
+from .base import Record, Result, Spec
+from .compute import NetworkCompute
 from .estimate import (
     FLOAT,
     Cost,
@@ -102,7 +103,7 @@ class EvaluateSpec(Spec):
     image_size: int | None = Field(
         None, ge=32, le=1024, description="Side of the crop; null: the backbone's own."
     )
-    compute: Compute = Field(default_factory=Compute)
+    compute: NetworkCompute = Field(default_factory=NetworkCompute)
 
     @field_validator("base_lrs", "weight_decays")
     @classmethod
@@ -136,8 +137,6 @@ class EvaluateSpec(Spec):
             raise ValueError("augment: fine-tuning reads images anew at each step; features cannot be kept")
         if self.protocol == "fine-tuned" and self.feature_dtype != "float32":
             raise ValueError("feature_dtype: fine-tuning keeps no features; leave it at float32")
-        if self.compute.compile:
-            raise ValueError("compute.compile: evaluations do not go through torch.compile; leave it off")
         if not self.reads_texts:
             return self
         if not has_texts(self.task):
@@ -255,7 +254,7 @@ def _work(spec: EvaluateSpec, facts: InputFacts) -> Work | None:
     backbone = _backbone(spec, facts)
     if facts.items is None or (backbone is None and spec.reads_images):
         return None
-    kind = (backbone, spec.setup, spec.protocol, spec.augment, spec.image_size, spec.compute.processes)
+    kind = (backbone, spec.setup, spec.protocol, spec.augment, spec.image_size)
     if spec.protocol == "linear" and not spec.augment:
         return Work(facts.items, f"{facts.items:,} images, features computed once", kind)
     # Linear: every split and point of the grid goes through the epochs together.

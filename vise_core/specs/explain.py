@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from .base import Compute, Record, Result, Spec
+from .base import Record, Result, Spec
+from .compute import DeviceCompute
 from .estimate import Cost, InputFacts, Work
 from .stage import LABELLED_IMAGES, InputRole, Stage
 from .tasks.kinds import FolderTask, Task
@@ -69,7 +70,7 @@ class ExplainSpec(Spec):
     deletion_baseline: DeletionBaseline = Field(
         "mean", description="What deleted pixels become: the mean colour, or those of the blurred image."
     )
-    compute: Compute = Field(default_factory=Compute)
+    compute: DeviceCompute = Field(default_factory=DeviceCompute)
 
 
 class MeanAreas(Record):

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from .base import Compute, Record, Result, Spec
+from .base import Record, Result, Spec
+from .compute import ProcessesCompute
 from .estimate import Cost, InputFacts, Work
 from .posts.subset import SubsetSpec
 from .stage import LABELLED_IMAGES, InputRole, Stage
@@ -126,7 +127,7 @@ class IntegritySpec(Spec):
     examples: int = Field(
         20, ge=0, le=1000, description="Examples shown of each check, with pictures of pairs."
     )
-    compute: Compute = Field(default_factory=Compute)
+    compute: ProcessesCompute = Field(default_factory=ProcessesCompute)
 
 
 class IntegrityResult(Result):

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from .base import Compute, Result, Spec
+from .base import Result, Spec
+from .compute import LabelCompute
 from .estimate import Cost, per_item
 from .stage import EXCLUDE, POSTS, InputRole, Stage
 
@@ -19,7 +20,7 @@ class LabelSpec(Spec):
         False,
         description="Control: permute whole labels over posts, so that images and engagement no longer belong together.",
     )
-    compute: Compute = Field(default_factory=Compute)
+    compute: LabelCompute = Field(default_factory=LabelCompute)
 
 
 class LabelResult(Result):
@@ -57,7 +58,7 @@ STAGE = Stage(
         "exclude": EXCLUDE,
     },
     outputs={"labels": "One Parquet file a shard."},
-    speed_only=("compute.processes", "compute.loader_workers"),
+    speed_only=("compute.processes",),
     presets={"Paper": {}, "Control: shuffled engagement": {"shuffle_engagement": True}},
     cost=Cost(work=per_item("posts"), done=_labelled),
 )

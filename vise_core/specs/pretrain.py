@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from .base import Compute, Record, Result, Spec
+from .base import Record, Result, Spec
+from .compute import PretrainCompute
 from .estimate import (
     FLOAT,
     Cost,
@@ -134,7 +135,7 @@ class PretrainSpec(Spec):
         300, gt=0, description="Save the exact training state at least this often, and at each epoch's end."
     )
     log_every: int = Field(10, ge=1, description="Iterations between two points of the training curves.")
-    compute: Compute = Field(default_factory=Compute)
+    compute: PretrainCompute = Field(default_factory=PretrainCompute)
 
     @field_validator("signals")
     @classmethod

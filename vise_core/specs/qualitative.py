@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from .base import Compute, Record, Result, Spec
+from .base import Record, Result, Spec
+from .compute import DeviceCompute
 from .estimate import Cost, Work
 from .explain import CamMethod
 from .stage import InputRole, Stage
@@ -34,7 +35,7 @@ class QualitativeSpec(Spec):
         True,
         description="Only images that no predictor was trained or chosen on; refused where one does not say which.",
     )
-    compute: Compute = Field(default_factory=Compute)
+    compute: DeviceCompute = Field(default_factory=DeviceCompute)
 
 
 class ComparedPredictor(Record):

@@ -1,4 +1,4 @@
-"""Several processes that train one model: started by torchrun, or by rank 0 itself."""
+"""Processes that train one network together, started by torchrun or by rank 0."""
 
 from __future__ import annotations
 
@@ -7,25 +7,37 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
+from typing import cast
 
 import torch
 import torch.distributed as dist
+from torch import Tensor, nn
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
+from torch.nn.parallel import DistributedDataParallel
 
+from vise_core.device import pick_device
 from vise_core.errors import BadInput, Stopped
-from vise_core.specs.base import Compute
+from vise_core.specs.compute import Device
 
 TIMEOUT = timedelta(minutes=10)
+"""After which a collective fails whose other processes do not join."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """This process among those that train together."""
+    """This process and its place among those that train together; alone by default.
+
+    Attributes
+    ----------
+    rank: number of this process, 0 to world - 1.
+    world: number of processes.
+    device: the device of this process.
+    """
 
     rank: int = 0
     world: int = 1
@@ -33,27 +45,26 @@ class Group:
 
     @property
     def leads(self) -> bool:
-        """Rank 0 alone reports and writes."""
+        """Whether this is the leader rank, rank 0, which alone reports and writes."""
         return self.rank == 0
 
-    def add(self, values: torch.Tensor) -> torch.Tensor:
-        """Sum over all processes."""
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the elementwise sum over all processes, of the shape of ``values``."""
+        return self._reduce(values, dist.ReduceOp.SUM)
+
+    def min(self, values: Tensor) -> Tensor:
+        """Return the elementwise minimum over all processes, of the shape of ``values``."""
+        return self._reduce(values, dist.ReduceOp.MIN)
+
+    def _reduce(self, values: Tensor, operation: dist.ReduceOp.RedOpType) -> Tensor:
         if self.world == 1:
             return values
-        total = values.clone()
-        dist.all_reduce(total)
-        return total
+        reduced = values.clone()
+        dist.all_reduce(reduced, operation)
+        return reduced
 
-    def least(self, values: torch.Tensor) -> torch.Tensor:
-        """The least over all processes."""
-        if self.world == 1:
-            return values
-        found = values.clone()
-        dist.all_reduce(found, dist.ReduceOp.MIN)
-        return found
-
-    def gather(self, values: torch.Tensor) -> torch.Tensor:
-        """The values of all processes one after the other, (n, …) → (n * world, …); no gradient goes through.
+    def gather(self, values: Tensor) -> Tensor:
+        """Concatenate the values of all processes in order of rank, (n, …) → (n * world, …), without a gradient.
 
         Every process must give the same shape.
         """
@@ -63,18 +74,37 @@ class Group:
         dist.all_gather(parts, values.contiguous())
         return torch.cat(parts)
 
-    def agree(self, value: int) -> int:
-        """Rank 0's value, in every process. Goes over the CPU, so a GPU need not catch up."""
+    def broadcast(self, value: int) -> int:
+        """Return rank 0's value in every process. Goes over the CPU, so that no GPU has to be waited for."""
         if self.world == 1:
             return value
-        told = torch.tensor([value])
-        dist.broadcast(told, 0)
-        return int(told)
+        message = torch.tensor([value])
+        dist.broadcast(message, 0)
+        return int(message)
+
+    def parallel(self, network: nn.Module) -> nn.Module:
+        """Return ``network`` as it is trained: under DistributedDataParallel where there are several processes.
+
+        Buffers are not synchronised: no rank reads another's batch statistics, and what else a network keeps in
+        buffers must be the same in all ranks.
+        """
+        if self.world == 1:
+            return network
+        devices = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(network, device_ids=devices, forward_sync_buffers=False)
+
+    def reduce_gradients(self, model: nn.Module, now: bool) -> AbstractContextManager[None]:
+        """A block around a backward pass: whether its gradients are averaged over the processes, or stay in this one.
+
+        Those that stayed are averaged with the next pass that averages.
+        """
+        return nullcontext() if now or self.world == 1 else cast(DistributedDataParallel, model).no_sync()
 
 
-def device_of(compute: Compute, local_rank: int = 0) -> torch.device:
-    """The device of one process. Raises BadInput where it does not exist."""
-    if compute.device == "cpu" or (compute.device == "auto" and not torch.cuda.is_available()):
+def process_device(chosen: Device, local_rank: int = 0) -> torch.device:
+    """Return the device of one process of this host. Raises BadInput where there is none for it."""
+    kind = pick_device(chosen)
+    if kind == "cpu":
         return torch.device("cpu")
     count = torch.cuda.device_count()
     if local_rank >= count:
@@ -86,48 +116,50 @@ def device_of(compute: Compute, local_rank: int = 0) -> torch.device:
 
 
 @contextmanager
-def process_group(compute: Compute, work: Callable[..., None], *args: object) -> Iterator[Group]:
-    """The group that ``compute`` asks for.
+def process_group(
+    chosen: Device, processes: int, work: Callable[..., None], *args: object
+) -> Iterator[Group]:
+    """Yield this process's Group.
 
-    Under torchrun (RANK and WORLD_SIZE are set) this process joins the others. Else, for more than one
+    Under torchrun (RANK and WORLD_SIZE are set) this process joins the others. Otherwise, for more than one
     process, this one becomes rank 0 and starts the others, each of which calls ``work(group, *args)``;
     both must be picklable. A process that dies breaks the collectives of the others, which then end too.
+    Raises BadInput where a process has no device, or failed with BadInput itself.
     """
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
-        device = device_of(compute, int(os.environ.get("LOCAL_RANK", "0")))
+        device = process_device(chosen, int(os.environ.get("LOCAL_RANK", "0")))
         _join(device, int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), None)
         try:
             yield Group(dist.get_rank(), dist.get_world_size(), device)
         finally:
             dist.destroy_process_group()
         return
-    world = compute.processes
-    if world == 1:
-        yield Group(device=device_of(compute))
+    if processes == 1:
+        yield Group(device=process_device(chosen))
         return
-    device_of(compute, world - 1)
+    process_device(chosen, processes - 1)
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=TIMEOUT)
     context = multiprocessing.get_context("spawn")
     failures = context.SimpleQueue()
     # Not daemons: their loaders may start processes too.
     others = [
-        context.Process(target=_member, args=(rank, world, store.port, failures, compute, work, *args))
-        for rank in range(1, world)
+        context.Process(target=_member, args=(rank, processes, store.port, failures, chosen, work, *args))
+        for rank in range(1, processes)
     ]
     threads = torch.get_num_threads()
     for process in others:
         process.start()
     try:
-        device = device_of(compute)
+        device = process_device(chosen)
         if device.type == "cpu":
-            torch.set_num_threads(max(1, threads // world))
+            torch.set_num_threads(max(1, threads // processes))
         _wait_for(others, store)
-        _join(device, 0, world, store)
-        yield Group(0, world, device)
+        _join(device, 0, processes, store)
+        yield Group(0, processes, device)
         for process in others:
             process.join()
     except RuntimeError as error:
-        # Most often a collective that broke since another process ended: its own reason says more.
+        # Most often a collective that broke because another process ended: that process's error says more.
         for process in others:
             process.join(5)
         if not failures.empty():
@@ -147,11 +179,11 @@ def _member(
     world: int,
     port: int,
     failures: SimpleQueue[str],
-    compute: Compute,
+    chosen: Device,
     work: Callable[..., None],
     *args: object,
 ) -> None:
-    device = device_of(compute, rank)
+    device = process_device(chosen, rank)
     if device.type == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // world))
     store = TCPStore("127.0.0.1", port, is_master=False, timeout=TIMEOUT)
@@ -160,7 +192,7 @@ def _member(
     try:
         work(Group(rank, world, device), *args)
     except Stopped:
-        pass  # rank 0 was asked to, and says so
+        pass  # Rank 0 raises it too, and reports it.
     except BadInput as error:
         failures.put(str(error))
         sys.exit(1)
@@ -189,5 +221,5 @@ def _join(device: torch.device, rank: int, world: int, store: Store | None) -> N
         dist.init_process_group(backend, timeout=TIMEOUT)
     else:
         dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=TIMEOUT)
-    # Leave no process behind in the set-up: one that ends as soon as it has joined would let the others wait there.
+    # No process leaves before all have joined: the others would wait in the set-up for one that has ended.
     dist.all_reduce(torch.zeros(1))

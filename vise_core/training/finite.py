@@ -11,16 +11,16 @@ from torch import Tensor
 
 
 def not_finite(state: Mapping[str, Any]) -> str | None:
-    """The name of a tensor that holds NaN or infinity, in a nested state; None where all are finite."""
+    """Return the dotted name of a tensor with NaN or infinity in a nested state, None where all are finite."""
     tensors = dict(_tensors(state))
     if not tensors:
         return None
-    # One look at all of them: each on its own would wait for the device.
+    # One transfer for all tensors: each on its own would wait for the device.
     largest = torch.stack(
         [norm.float().cpu() for norm in torch._foreach_norm(list(tensors.values()), ord=math.inf)]
     )
-    lost = (~torch.isfinite(largest)).nonzero()
-    return None if not len(lost) else list(tensors)[int(lost[0])]
+    places = (~torch.isfinite(largest)).nonzero()
+    return list(tensors)[int(places[0])] if len(places) else None
 
 
 def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -1,103 +1,122 @@
-"""What an evaluation goes on from after it was stopped or killed."""
+"""The saved state of a stage that trains: what it goes on from after it was stopped or killed (method 7, trap 9)."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
+import pickle
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from vise_core.errors import Stopped
+from vise_core.errors import BadCheckpoint, Stopped
 from vise_core.reporter import Reporter
 
+FORMAT = "vise-state-1"
+MANIFEST = "state.json"
 CHECKPOINT_SECONDS = 30.0
 
 
-class State:
-    """``workspace/state``: ``state.json`` and files beside it, always replaced as a whole.
+class SavedState:
+    """``workspace/state``: facts in ``state.json``, and files beside it that it names.
+
+    Files are written once, under a new name each time; ``state.json`` is replaced last, by one rename. So a kill at any
+    moment leaves the whole state before or the whole state after. That a state is of this run, and not of another spec or
+    other inputs, is checked by ``vise_core.workspace`` before a stage starts.
 
     Attributes
     ----------
-    facts: JSON of the protocol's own, such as the finished grid points.
+    facts: JSON of the stage's own, such as the finished grid points; empty where nothing was saved.
     """
 
     def __init__(self, workspace: Path, reporter: Reporter) -> None:
-        """Read the state of an earlier attempt, if there is one; ``vise_core.workspace`` sees that it is of this run."""
-        self._folder, self._old = workspace / "state", workspace / "state.old"
-        self._next = workspace / "state.next"
+        """Read the state of an earlier attempt, if there is one. Raises BadCheckpoint where it cannot be read."""
+        self._folder = workspace / "state"
         self._reporter = reporter
-        # A crash between the two renames of save leaves only the older state.
-        if not self._folder.exists() and self._old.exists():
-            self._old.rename(self._folder)
-        for leftover in (self._old, self._next):
-            shutil.rmtree(leftover, ignore_errors=True)
-        self.facts: dict[str, Any] = {}
         self._saved = time.monotonic()
-        path = self._folder / "state.json"
-        if path.is_file():
-            self.facts = json.loads(path.read_text())["facts"]
-        if not self.facts:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._saves = 0
+        self._files: dict[str, str] = {}
+        self.facts: dict[str, Any] = {}
+        path = self._folder / MANIFEST
+        if not path.is_file():
+            return
+        try:
+            manifest = json.loads(path.read_bytes())
+            if manifest["format"] != FORMAT:
+                raise BadCheckpoint(f"{path}: not of format {FORMAT}; delete {self._folder} to start over")
+            self._saves, self._files, self.facts = manifest["saves"], manifest["files"], manifest["facts"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadCheckpoint(
+                f"{path}: not a saved state ({error!r}); delete {self._folder} to start over"
+            ) from error
 
     def file(self, name: str) -> Path:
-        """A file of the saved state; it need not exist."""
-        return self._folder / name
+        """Return the path of a file that was saved under ``name``. Raises KeyError."""
+        return self._folder / self._files[name]
 
-    def tensors(self, name: str) -> dict[str, Tensor]:
-        """Tensors saved under a name."""
-        return load_file(self.file(f"{name}.safetensors"))
+    def load(self, name: str) -> dict[str, Any]:
+        """Return the values that were saved under ``name``, tensors on the CPU, without running code from the file.
 
-    def due(self, seconds: float | None = None) -> bool:
-        """Whether it is time to save again: so long after the last time, CHECKPOINT_SECONDS unless told otherwise."""
-        return time.monotonic() - self._saved >= (CHECKPOINT_SECONDS if seconds is None else seconds)
+        Raises KeyError, and BadCheckpoint where the file cannot be read.
+        """
+        path = self.file(name)
+        try:
+            values = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+            raise BadCheckpoint(f"{path}: not a saved state; delete {self._folder} to start over") from error
+        if not isinstance(values, dict):
+            raise BadCheckpoint(f"{path}: not a saved state; delete {self._folder} to start over")
+        return values
+
+    def due(self, seconds: float = CHECKPOINT_SECONDS) -> bool:
+        """Whether it is time to save again: this long after the last time."""
+        return time.monotonic() - self._saved >= seconds
 
     def save(
         self,
         facts: dict[str, Any],
         *,
-        tensors: dict[str, dict[str, Tensor]] | None = None,
-        moved: dict[str, Path] | None = None,
+        values: Mapping[str, Mapping[str, Any]] | None = None,
+        files: Mapping[str, Path] | None = None,
         drop: Collection[str] = (),
     ) -> None:
-        """Replace the state: new facts, new or replaced files; the other files stay as they are.
+        """Replace the state: other facts, new or replaced files; the other files stay as they are.
 
-        ``moved`` are files elsewhere in the workspace that become part of the state, ``drop`` names of tensors that
-        are not needed any more.
+        Parameters
+        ----------
+        facts: JSON without NaN or infinity.
+        values: name → nested dicts of tensors, numbers and strings, such as a ``state_dict``, for ``load``.
+        files: name → a file elsewhere in the workspace, which is moved into the state.
+        drop: names that are not needed any more.
         """
-        self._next.mkdir()
-        for path in self._folder.glob("*") if self._folder.exists() else ():
-            # A link costs nothing; written files are never changed in place.
-            if path.name not in {f"{name}.safetensors" for name in drop}:
-                os.link(path, self._next / path.name)
-        for name, path in (moved or {}).items():
-            path.replace(self._next / name)
-        for name, values in (tensors or {}).items():
-            (self._next / f"{name}.safetensors").unlink(missing_ok=True)
-            plain = {key: value.detach().cpu().contiguous() for key, value in values.items()}
-            save_file(plain, self._next / f"{name}.safetensors")
-        (self._next / "state.json").unlink(missing_ok=True)
-        (self._next / "state.json").write_text(json.dumps({"facts": facts}, allow_nan=False))
-        if self._folder.exists():
-            self._folder.rename(self._old)
-        self._next.rename(self._folder)
-        shutil.rmtree(self._old, ignore_errors=True)
-        self.facts, self._saved = facts, time.monotonic()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._saves += 1
+        kept = {name: place for name, place in self._files.items() if name not in drop}
+        for name, path in (files or {}).items():
+            kept[name] = f"{self._saves}-{name}"
+            path.replace(self._folder / kept[name])
+        for name, part in (values or {}).items():
+            kept[name] = f"{self._saves}-{name}.pt"
+            with (self._folder / kept[name]).open("wb") as file:
+                torch.save(dict(part), file)
+                os.fsync(file.fileno())
+        manifest = {"format": FORMAT, "saves": self._saves, "files": kept, "facts": facts}
+        part_file = self._folder / f"{MANIFEST}.part"
+        with part_file.open("w") as text:
+            json.dump(manifest, text, allow_nan=False)
+            text.flush()
+            os.fsync(text.fileno())
+        part_file.replace(self._folder / MANIFEST)
+        for path in self._folder.iterdir():
+            if path.name not in {MANIFEST, *kept.values()}:
+                path.unlink()
+        self._files, self.facts, self._saved = kept, facts, time.monotonic()
         self._reporter.checkpoint(self._folder)
 
     def raise_if_stopped(self) -> None:
-        """Raises Stopped once the run is to stop; call when all that matters is saved."""
+        """Raise Stopped once the run is to stop; call when all that matters is saved."""
         if self._reporter.should_stop():
             raise Stopped("stopped on request; the state is saved and the run can be resumed")
-
-
-def to_tensor(values: np.ndarray) -> Tensor:
-    """A tensor of its own from an array."""
-    return torch.from_numpy(np.array(values))

@@ -1,4 +1,4 @@
-"""Whether a training is still of finite numbers: looked at on the device at each step, read where a run waits anyway."""
+"""Divergence of a training, noted on the device at each step and read where the run waits for the device anyway."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .distributed import Group
 
 NEVER = 2**62
 LEAST_SCALE = 2.0**-10
-"""Loss scale of mixed precision below which gradients are not too large for it, but not finite at all."""
+"""Loss scale of fp16 below which gradients are not too large for it, but not finite at any scale."""
 
 
 class Watch:
@@ -25,33 +25,33 @@ class Watch:
 
     def __init__(self, device: torch.device) -> None:
         self.first = torch.full((), NEVER, dtype=torch.int64, device=device)
-        self._lost = torch.zeros((), dtype=torch.bool, device=device)
+        self._not_finite = torch.zeros((), dtype=torch.bool, device=device)
 
     def add(self, loss: Tensor) -> None:
-        """Look at the loss of a part of a batch."""
-        self._lost |= ~torch.isfinite(loss.detach())
+        """Note whether the scalar loss of a part of a batch is finite."""
+        self._not_finite |= ~torch.isfinite(loss.detach())
 
     def step(
         self, iteration: int, weights: Sequence[Tensor], optimizer: torch.optim.Optimizer, *, scaled: bool
     ) -> None:
-        """Look at the gradients before the optimizer takes iteration ``iteration``'s step.
+        """Check the gradients before the optimizer's step of iteration ``iteration``, counted from 1.
 
         With gradients that are not finite a fused optimizer leaves the weights as they are. Under a loss scaler
-        (``scaled``) that is its own business: gradients that are too large for the scale are skipped as a matter of
-        course, and say nothing about the training.
+        (``scaled``) gradients are not checked here: the scaler skips those that are too large for its scale as a matter
+        of course, and they say nothing about the training.
         """
         if not scaled:
             grads = [weight.grad for weight in weights if weight.grad is not None]
             # The largest absolute value: a sum of squares would overflow before the gradients do.
             largest = torch.stack(torch._foreach_norm(grads, ord=math.inf))
-            lost = ~torch.isfinite(largest).all()
-            optimizer.found_inf = lost.float()  # type: ignore[attr-defined]
-            self._lost |= lost
+            overflows = ~torch.isfinite(largest).all()
+            optimizer.found_inf = overflows.float()  # type: ignore[attr-defined]
+            self._not_finite |= overflows
         now = torch.full_like(self.first, iteration)
-        self.first = torch.where(self._lost, torch.minimum(self.first, now), self.first)
-        self._lost = torch.zeros_like(self._lost)
+        self.first = torch.where(self._not_finite, torch.minimum(self.first, now), self.first)
+        self._not_finite = torch.zeros_like(self._not_finite)
 
     def read(self, group: Group) -> int | None:
-        """The first iteration that was not finite, in whatever process; waits for the device."""
-        first = int(group.least(self.first))
+        """Return the first iteration that was not finite in any process, None for none. Waits for the device."""
+        first = int(group.min(self.first))
         return None if first == NEVER else first

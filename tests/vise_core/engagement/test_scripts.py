@@ -134,14 +134,9 @@ def clusterer(version: str) -> tuple[Clusterer, list[Post]]:
     return Clusterer(spec, extractor, centroids, None, False), posts
 
 
-def test_a_clusterer_from_before_labels_as_it_did(tmp_path: Path) -> None:
+def test_a_clusterer_of_the_first_tokenizer_labels_as_it_did(tmp_path: Path) -> None:
     old, posts = clusterer("words-1")
     old.save(tmp_path)
-    path = tmp_path / "clusterer.json"
-    facts = json.loads(path.read_text())
-    # As the code wrote it that knew one tokenizer only.
-    del facts["spec"]["comments"]["extractor"]["tokenizer"]
-    path.write_text(json.dumps(facts))
     assert set(json.loads((tmp_path / "vocabulary.json").read_text())) == {
         t for ts, _ in FIRST.values() for t in ts
     }

@@ -27,8 +27,8 @@ from vise_core.errors import BadCheckpoint, BadInput, Stopped
 from vise_core.files.hashing import tree_sha256
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import LocalReporter
-from vise_core.specs.base import Compute
 from vise_core.specs.cluster import ClusterSpec
+from vise_core.specs.compute import DeviceCompute, LabelCompute
 from vise_core.specs.label import LabelSpec
 from vise_core.stage import run_stage
 
@@ -90,7 +90,7 @@ def test_helpers_and_what_computes_change_no_byte_of_the_clusterer(
                 Thread(target=lambda n=n: done.append(help_leader(board, name=7 * n))).start()
 
     monkeypatch.setattr(distributed, "BLOCK_ROWS", 3)
-    spec = SPEC.model_copy(update={"helpers": 2, "compute": Compute(device="cpu")})
+    spec = SPEC.model_copy(update={"helpers": 2, "compute": DeviceCompute(device="cpu")})
     reporter = Helped(tmp_path / "artifacts")
     run_stage("cluster", spec, {"posts": shards}, tmp_path / "work", reporter)
     assert called == [2]
@@ -103,7 +103,7 @@ def test_a_gpu_that_is_not_there_is_refused(shards, tmp_path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is one")
     with pytest.raises(BadInput, match="no GPU"):
-        cluster(shards, tmp_path, SPEC.model_copy(update={"compute": Compute(device="cuda")}))
+        cluster(shards, tmp_path, SPEC.model_copy(update={"compute": DeviceCompute(device="cuda")}))
 
 
 def test_clustering_stops_between_two_passes(shards, tmp_path) -> None:
@@ -303,7 +303,7 @@ def test_excluded_posts_have_no_label_and_are_counted(shards, clusterer, tmp_pat
     (tmp_path / "ids.txt").write_text("\n".join([*some, "no such post"]))
     reporter = LocalReporter(tmp_path / "artifacts")
     inputs = {"posts": shards, "clusterer": clusterer, "exclude": tmp_path / "ids.txt"}
-    spec = LabelSpec(compute=Compute(processes=processes))
+    spec = LabelSpec(compute=LabelCompute(processes=processes))
     result = run_stage("label", spec, inputs, tmp_path / "work", reporter)
     rows = [
         row

@@ -19,11 +19,12 @@ from vise_core.evaluate.linear import linear
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
 from vise_core.reporter import LocalReporter
-from vise_core.specs.base import Compute
+from vise_core.specs.compute import NetworkCompute
 from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.specs.evaluation.setups import RandomWeights
 from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.tasks import LabelledImages
+from vise_core.training.state import SavedState
 
 SPEC = EvaluateSpec(
     weights=RandomWeights(backbone="resnet18"),
@@ -211,8 +212,10 @@ def test_the_key_is_of_all_that_features_depend_on_and_of_nothing_else(colours: 
     images = LabelledImages("set", tmp_path / "set", paths, np.zeros(len(paths), np.int64), ("a", "b"))
     backbone = build_backbone("resnet18", seed=0)
 
-    def key(network=backbone, of=images, size=32, dtype=FLOAT32, amp="off") -> str:
-        return features_key(network, of, size, dtype, Compute(amp=amp), CPU)
+    def key(network=backbone, of=images, size=32, dtype=FLOAT32, amp="off", channels_last=True) -> str:
+        return features_key(
+            network, of, size, dtype, NetworkCompute(amp=amp, channels_last=channels_last), CPU
+        )
 
     first = key()
     assert key(build_backbone("resnet18", seed=0)) == first
@@ -227,6 +230,7 @@ def test_the_key_is_of_all_that_features_depend_on_and_of_nothing_else(colours: 
         key(size=64),
         key(dtype=FLOAT16),
         key(amp="bf16"),
+        key(channels_last=False),
         key(of=replace(images, paths=paths[::-1])),
     ]
     paths[0].write_bytes(paths[1].read_bytes())
@@ -272,7 +276,10 @@ def test_float16_takes_half_the_disk_and_finds_nearly_the_same(
     halved = run(half, {"dataset": colours}, tmp_path / "half", reporter)
     small, large = sorted(path.stat().st_size for path in feature_cache.iterdir())
     assert small < 0.51 * large
-    assert np.load(tmp_path / "half/state/features.npy").dtype == np.float16
+    assert (
+        np.load(SavedState(tmp_path / "half", LocalReporter(tmp_path)).file("features.npy")).dtype
+        == np.float16
+    )
     assert halved.val_mean == pytest.approx(full.val_mean, abs=20)
     with pytest.raises(ValueError, match="feature_dtype"):
         EvaluateSpec(protocol="fine-tuned", feature_dtype="float16")

@@ -23,7 +23,7 @@ from vise_core.models.heads import linear_head
 from vise_core.reporter import LocalReporter
 from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.tasks import LabelledImages, Split
-from vise_core.training.state import State
+from vise_core.training.state import SavedState
 
 DIM, CLASSES = 7, 3
 
@@ -45,7 +45,7 @@ def job_on(
     reporter = LocalReporter(folder / "artifacts")
     names = tuple(folder / f"{i}.png" for i in range(len(labels)))
     images = LabelledImages("random", folder, names, labels, ("a", "b", "c"))
-    state, texts, cpu = State(folder, reporter), Given(features), torch.device("cpu")
+    state, texts, cpu = SavedState(folder, reporter), Given(features), torch.device("cpu")
     return Job(spec, images, splits, None, texts, 0, cpu, folder, reporter, state)  # type: ignore[arg-type]
 
 

@@ -17,8 +17,8 @@ from torch import nn
 
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
 from vise_core.evaluate import stage
-from vise_core.evaluate.finetune import finetune, midway
-from vise_core.evaluate.loading import epoch_batches, image_batches, plain_look
+from vise_core.evaluate.finetune import finetune, progress
+from vise_core.evaluate.loading import epoch_batches, eval_transform, image_batches
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
 from vise_core.models.heads import linear_head
@@ -29,6 +29,8 @@ from vise_core.specs.tasks.kinds import CsvTask, HatefulMemesTask
 from vise_core.tasks import load_task
 from vise_core.text.encoder import load_text_encoder
 from vise_core.text.files import packaged_encoder
+from vise_core.training.state import SavedState
+from vise_core.training.training import Training
 
 SAYINGS = (("what a lovely day", "so happy for you"), ("I hate them all", "disgusting, every one of them"))
 TRAIN, DEV = [0, 1] * 8, [0, 1, 1, 0, 1, 0, 0, 1, 0]
@@ -82,7 +84,7 @@ def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> se
 def watched(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The towers as an evaluation loads them, and those that it trains."""
     seen = SimpleNamespace(backbone=None, encoder=None, trained=[])
-    load_judged, load_texts, train = stage.load_judged, stage.load_texts, finetune.train
+    load_judged, load_texts, train_one = stage.load_judged, stage.load_texts, finetune.train
 
     def judged(*args):
         found = load_judged(*args)
@@ -95,7 +97,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return found
 
     def trained(*args):
-        towers, took = train(*args)
+        towers, took = train_one(*args)
         seen.trained.append(towers)
         return towers, took
 
@@ -169,7 +171,9 @@ def test_a_linear_classifier_stands_on_both_features_side_by_side(memes: Path, t
     images = load_task(HatefulMemesTask(), memes)
     backbone = build_backbone("resnet18", seed=0).eval()
     everything = np.arange(len(images))
-    ((_, pixels),) = image_batches(images, [everything], plain_look(32, 37, backbone.mean, backbone.std), 0)
+    ((_, pixels),) = image_batches(
+        images, [everything], eval_transform(32, 37, backbone.mean, backbone.std), 0
+    )
     encoder = load_text_encoder(packaged_encoder())
     with torch.no_grad():
         embedded = [encoder(encoder.tokenise([text]))[0] for text in images.texts]
@@ -189,7 +193,7 @@ def test_a_linear_classifier_stands_on_both_features_side_by_side(memes: Path, t
 
 def test_a_frozen_tower_is_read_without_dropout_and_once(memes: Path, tmp_path: Path, reporter, watched):
     run(spec("image+text-frozen", "fine-tuned"), {"dataset": memes}, tmp_path / "work", reporter)
-    kept = np.load(tmp_path / "work/state/texts.npy")
+    kept = np.load(SavedState(tmp_path / "work", reporter).file("texts.npy"))
     encoder = load_text_encoder(packaged_encoder())
     assert encoder.model.config.hidden_dropout_prob > 0
     assert kept.tobytes() == encoder.embed(load_task(HatefulMemesTask(), memes).texts).tobytes()
@@ -226,12 +230,12 @@ def test_a_stopped_run_ends_as_one_that_was_not(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from vise_core.evaluate import finetune
+from vise_core.evaluate.finetune import train
 from vise_core.evaluate.stage import run
 from vise_core.reporter import LocalReporter
 from vise_core.specs.evaluate import EvaluateSpec
 
-finetune.SAVE_SECONDS = 0.0
+train.SAVE_SECONDS = 0.0
 
 class Doomed(LocalReporter):
     left = 5  # an epoch has two steps, so the third is under way
@@ -253,28 +257,27 @@ def test_a_killed_training_goes_on_after_its_last_epoch(memes: Path, tmp_path: P
     command = [sys.executable, "-c", KILLED, evaluation.model_dump_json(), str(memes), str(tmp_path / "cut")]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     facts = json.loads((tmp_path / "cut/state/state.json").read_text())["facts"]
-    assert (facts["training"]["number"], facts["training"]["at"]["epoch"]) == (0, 2)
+    assert (facts["training"]["number"], facts["training"]["progress"]["epoch"]) == (0, 2)
     whole = run(
         evaluation, {"dataset": memes}, tmp_path / "whole", LocalReporter(tmp_path / "published-whole")
     )
     ended = run(evaluation, {"dataset": memes}, tmp_path / "cut", reporter)
     assert timeless(ended) == timeless(whole)
     assert min(reporter.curves["train_loss"]) == 3
-    left = {path.name for path in (tmp_path / "cut/state").iterdir()}
-    assert left == {"state.json", "best-0.safetensors"}, "a finished training's weights are not kept"
+    left = {path.name.partition("-")[2] or path.name for path in (tmp_path / "cut/state").iterdir()}
+    assert left == {"state.json", "best-0.pt"}, "a finished training's weights are not kept"
 
 
 def test_a_training_kept_midway_is_put_back_to_the_last_bit(tmp_path: Path, reporter):
     """SGD with momentum and batch-norm as well as AdamW; another training's state is left alone."""
-    from vise_core.training.state import State
 
-    def training() -> midway.Training:
+    def training() -> Training:
         torch.manual_seed(1)
         network = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
         optimizer = optimizers[kind](network.parameters())
-        return midway.Training(network, optimizer, torch.amp.GradScaler("cpu", enabled=False))
+        return Training(network, optimizer, torch.amp.GradScaler("cpu", enabled=False), torch.device("cpu"))
 
-    def step(one: midway.Training) -> float:
+    def step(one: Training) -> float:
         one.optimizer.zero_grad()
         loss = one.network(torch.randn(6, 4)).square().mean()
         loss.backward()
@@ -287,17 +290,17 @@ def test_a_training_kept_midway_is_put_back_to_the_last_bit(tmp_path: Path, repo
     }
     for kind in optimizers:
         (tmp_path / kind).mkdir()
-        state = State(tmp_path / kind, reporter)
-        first, cpu = training(), torch.device("cpu")
+        state = SavedState(tmp_path / kind, reporter)
+        first = training()
         step(first)
-        at = midway.Midway(epoch=1, steps=1, stepping=0.5, seconds=0.75)
-        midway.save_midway(state, 3, first, at, cpu)
+        at = progress.Progress(epoch=1, steps=1, step_seconds=0.5, seconds=0.75)
+        progress.save_progress(state, 3, first, at)
         losses = [step(first) for _ in range(3)]
 
         again = training()
-        found = State(tmp_path / kind, reporter)
-        assert midway.load_midway(found, 2, copy.deepcopy(again), cpu) == midway.Midway()
-        assert midway.load_midway(found, 3, again, cpu) == at
+        found = SavedState(tmp_path / kind, reporter)
+        assert progress.restore_progress(found, 2, copy.deepcopy(again)) == progress.Progress()
+        assert progress.restore_progress(found, 3, again) == at
         assert [step(again) for _ in range(3)] == losses
         assert moved(state_of(first.network), state_of(again.network)) == set()
 
@@ -312,7 +315,7 @@ def test_a_training_kept_midway_is_put_back_to_the_last_bit(tmp_path: Path, repo
         ({"task": {"kind": "csv"}}, "csv with a text_column; not csv"),
         ({"optimizer": "sgd"}, "optimizer: setup image\\+text-frozen is trained with adamw"),
         ({"setup": "image+text"}, "linear protocol trains none; use image\\+text-frozen"),
-        ({"compute": {"compile": True}}, "compute.compile: evaluations do not go through torch.compile"),
+        ({"compute": {"compile": True}}, "compute.compile\n.*Extra inputs are not permitted"),
         ({"protocol": "fine-tuned"}, "augment: fine-tuning reads images anew"),
     ],
 )

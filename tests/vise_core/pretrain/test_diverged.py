@@ -16,10 +16,11 @@ from vise_core.pretrain.objectives import OBJECTIVES
 from vise_core.pretrain.stage import run
 from vise_core.pretrain.trainer import build_network, train
 from vise_core.reporter import LocalReporter
-from vise_core.specs.base import Compute
+from vise_core.specs.compute import PretrainCompute
 from vise_core.specs.pretrain import MocoSettings, PretrainSpec
 from vise_core.training.distributed import Group
 from vise_core.training.finite import not_finite
+from vise_core.training.state import SavedState
 from vise_core.training.watch import Watch
 
 SPEC = PretrainSpec(
@@ -31,14 +32,14 @@ SPEC = PretrainSpec(
     warmup=0,
     log_every=100,
     checkpoint_seconds=3600,
-    compute=Compute(device="cpu"),
+    compute=PretrainCompute(device="cpu"),
 )
 MOCO = SPEC.model_copy(update={"objective": "moco-v2", "moco": MocoSettings(queue=18, dim=8)})
 
 
 def saved(workspace: Path) -> dict | None:
-    path = workspace / "state" / "training.pt"
-    return torch.load(path, weights_only=True) if path.exists() else None
+    state = SavedState(workspace, LocalReporter(workspace))
+    return state.load("training") if state.facts else None
 
 
 @pytest.mark.parametrize("spec", [SPEC, MOCO], ids=["vise", "moco-v2"])
@@ -150,7 +151,7 @@ def test_a_run_that_does_not_diverge_is_not_changed_by_the_watch(
 
 
 def test_all_processes_end_together(material, tmp_path: Path) -> None:
-    spec = SPEC.model_copy(update={"base_lr": 1e36, "compute": Compute(device="cpu", processes=2)})
+    spec = SPEC.model_copy(update={"base_lr": 1e36, "compute": PretrainCompute(device="cpu", processes=2)})
     with pytest.raises(Diverged, match="training diverged"):
         run(spec, material.inputs, tmp_path, LocalReporter(tmp_path / "artifacts"))
 

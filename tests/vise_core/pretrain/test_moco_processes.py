@@ -16,11 +16,11 @@ from vise_core.pretrain.moco import Moco
 from vise_core.pretrain.moco_views import two_views
 from vise_core.pretrain.trainer import train
 from vise_core.reporter import LocalReporter
-from vise_core.specs.base import Compute
+from vise_core.specs.compute import PretrainCompute
 from vise_core.specs.pretrain import MocoSettings, PretrainSpec
 from vise_core.training.distributed import Group, process_group
 
-TWO = Compute(device="cpu", processes=2)
+TWO = PretrainCompute(device="cpu", processes=2)
 SPEC = PretrainSpec(
     objective="moco-v2",
     backbone="resnet18",
@@ -136,7 +136,7 @@ def batches(material) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def test_two_processes_equal_a_reference_computation(material, tmp_path: Path) -> None:
-    with process_group(TWO, train_small, material, tmp_path) as group:
+    with process_group(TWO.device, TWO.processes, train_small, material, tmp_path) as group:
         moco, reporter = train_small(group, material, tmp_path)
 
     reference = Reference()

@@ -14,9 +14,10 @@ from vise_core.pretrain.labels import read_labels, unlabelled
 from vise_core.pretrain.stage import run
 from vise_core.pretrain.trainer import build_network, train
 from vise_core.reporter import LocalReporter
-from vise_core.specs.base import Compute
+from vise_core.specs.compute import PretrainCompute
 from vise_core.specs.pretrain import CosineDecay, MocoSettings, PretrainSpec
 from vise_core.training.distributed import Group, process_group
+from vise_core.training.state import SavedState
 
 SPEC = PretrainSpec(
     objective="moco-v2",
@@ -30,7 +31,7 @@ SPEC = PretrainSpec(
     log_every=1,
     seed=11,
     moco=MocoSettings(queue=32, momentum=0.99, dim=16),
-    compute=Compute(device="cpu"),
+    compute=PretrainCompute(device="cpu"),
 )
 
 
@@ -53,7 +54,7 @@ def test_the_query_encoder_is_handed_on_without_heads(material, tmp_path: Path) 
     card = read_checkpoint_card(checkpoint)
     assert (card.heads, card.spec["objective"], card.synthetic) == ({}, "moco-v2", True)
     assert load_heads(checkpoint) == {}
-    state = torch.load(tmp_path / "state" / "training.pt", weights_only=True)["network"]
+    state = SavedState(tmp_path, reporter).load("training")["network"]
     trunk = load_backbone(checkpoint).trunk.state_dict()
     assert all(torch.equal(value, state[f"backbone.trunk.{name}"]) for name, value in trunk.items())
     assert not torch.equal(trunk["conv1.weight"], state["key.0.trunk.conv1.weight"])
@@ -87,24 +88,24 @@ def test_without_labels_it_takes_every_post_or_a_nested_subset(material) -> None
 
 
 def test_vise_without_labels_says_what_is_missing(material, tmp_path: Path) -> None:
-    spec = PretrainSpec(backbone="resnet18", image_size=32, batch=8, compute=Compute(device="cpu"))
+    spec = PretrainSpec(backbone="resnet18", image_size=32, batch=8, compute=PretrainCompute(device="cpu"))
     with pytest.raises(MissingInput, match="objective is vise: give the input 'labels', made by label"):
         run(spec, {"posts": material.posts}, tmp_path, LocalReporter(tmp_path))
 
 
 def test_processes_that_cannot_share_the_batch_are_refused_before_training(material, tmp_path: Path) -> None:
-    compute = Compute(device="cpu", processes=2)
+    compute = PretrainCompute(device="cpu", processes=2)
     spec = SPEC.model_copy(update={"batch": 1, "compute": compute})
     with pytest.raises(BadInput, match="batch: 1 cannot be shared evenly by 2 processes"):
         run(spec, {"posts": material.posts}, tmp_path, LocalReporter(tmp_path))
 
 
 def test_a_process_that_dies_before_it_joins_ends_the_run(tmp_path: Path) -> None:
-    compute = Compute(device="cpu", processes=2)
+    compute = PretrainCompute(device="cpu", processes=2)
     # Its arguments cannot be unpickled over there, so it never gets as far as joining.
     with (
         pytest.raises(RuntimeError, match="process 1 ended with exit code 1 before it joined"),
-        process_group(compute, _never, Unreadable()),
+        process_group(compute.device, compute.processes, _never, Unreadable()),
     ):
         pass
 

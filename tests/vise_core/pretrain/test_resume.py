@@ -18,6 +18,7 @@ from vise_core.reporter import LocalReporter
 from vise_core.specs.ingest import IngestSpec
 from vise_core.specs.pretrain import PretrainSpec
 from vise_core.stage import run_stage
+from vise_core.training.state import SavedState
 
 SPEC = {
     "backbone": "resnet18",
@@ -134,7 +135,7 @@ def test_killed_in_mid_epoch_and_resumed_equals_not_killed(inputs, tmp_path, spe
         assert all((one[key] == other[key]).all() for key in one)
     # The last state: of MoCo-v2 also the key encoder, the queue, its pointer and the shuffle's stream.
     one, other = (
-        torch.load(tmp_path / run / "work" / "state" / "training.pt", weights_only=True)["network"]
+        SavedState(tmp_path / run / "work", LocalReporter(tmp_path)).load("training")["network"]
         for run in ("whole", "killed")
     )
     assert ({"queue", "pointer", "_extra_state", "key.1.0.weight"} <= one.keys()) == bool(spec)

@@ -10,7 +10,7 @@ from vise_core.formats.checkpoint import read_checkpoint_card
 from vise_core.models.checkpoint import load_backbone, load_heads
 from vise_core.pretrain.stage import run
 from vise_core.reporter import LocalReporter
-from vise_core.specs.base import Compute
+from vise_core.specs.compute import PretrainCompute
 from vise_core.specs.pretrain import PretrainSpec
 from vise_core.stage import run_stage
 
@@ -23,7 +23,7 @@ SPEC = PretrainSpec(
     log_every=1,
     checkpoint_seconds=0.3,
     seed=11,
-    compute=Compute(device="cpu"),
+    compute=PretrainCompute(device="cpu"),
 )  # 44 posts: 5 iterations an epoch
 
 
@@ -31,7 +31,7 @@ def test_a_stopped_run_saves_its_state_and_goes_on(material, tmp_path: Path) -> 
     reporter = LocalReporter(tmp_path / "artifacts", stop=True)
     with pytest.raises(Stopped, match="after iteration 1 of 15"):
         run(SPEC, material.inputs, tmp_path, reporter)
-    assert [p.name for p in (tmp_path / "state").iterdir()] == ["training.pt"]
+    assert sorted(p.name for p in (tmp_path / "state").iterdir()) == ["1-training.pt", "state.json"]
     assert "checkpoint" not in reporter.artifacts
     reporter.stop = False
     result = run(SPEC, material.inputs, tmp_path, reporter)
@@ -59,8 +59,8 @@ def test_a_state_of_another_spec_or_with_code_in_it_is_rejected(material, tmp_pa
     other = SPEC.model_copy(update={"momentum": 0.5})
     with pytest.raises(OtherRun, match=r"spec\.momentum was 0\.9, now 0\.5"):
         run_stage("pretrain", other, material.inputs, tmp_path, reporter)
-    torch.save({"format": "vise-training-1", "payload": Path}, tmp_path / "state" / "training.pt")
-    with pytest.raises(BadCheckpoint, match="not a training state"):
+    torch.save({"payload": Path}, tmp_path / "state" / "1-training.pt")
+    with pytest.raises(BadCheckpoint, match="not a saved state"):
         run(SPEC, material.inputs, tmp_path, reporter)
 
 
@@ -71,7 +71,11 @@ def test_excluded_posts_are_not_learnt_from(material, tmp_path: Path, objective:
     if objective == "moco-v2":
         del inputs["labels"]
     spec = SPEC.model_copy(
-        update={"objective": objective, "epochs": 1, "compute": Compute(device="cpu", processes=processes)}
+        update={
+            "objective": objective,
+            "epochs": 1,
+            "compute": PretrainCompute(device="cpu", processes=processes),
+        }
     )
     reporter = LocalReporter(tmp_path / "artifacts")
     result = run_stage("pretrain", spec, inputs, tmp_path / "work", reporter)

@@ -13,10 +13,10 @@ from vise_core.models.heads import linear_head
 from vise_core.pretrain.data import BatchPlan
 from vise_core.pretrain.labels import read_labels
 from vise_core.pretrain.stage import run
-from vise_core.pretrain.trainer import amp_type, build_network, train
+from vise_core.pretrain.trainer import build_network, train
 from vise_core.pretrain.vise import Network
 from vise_core.reporter import LocalReporter
-from vise_core.specs.base import Compute
+from vise_core.specs.compute import PretrainCompute
 from vise_core.specs.pretrain import PretrainSpec
 from vise_core.training.distributed import Group, process_group
 
@@ -28,7 +28,7 @@ SPEC = PretrainSpec(
     base_lr=0.5,
     warmup=0,
     log_every=1,
-    compute=Compute(device="cpu"),
+    compute=PretrainCompute(device="cpu"),
 )
 
 
@@ -79,8 +79,10 @@ def test_two_processes_train_as_one_does(material, tmp_path: Path) -> None:
     """9 images over 2 processes and 2 steps: uneven parts, heads with gaps, and the same network."""
     one, one_curves = train_tiny(SPEC, material, tmp_path / "one")
     spec = SPEC.model_copy(update={"accumulate": 2})
-    two_processes = Compute(device="cpu", processes=2)
-    with process_group(two_processes, follow, spec, material, tmp_path / "two") as group:
+    two_processes = PretrainCompute(device="cpu", processes=2)
+    with process_group(
+        two_processes.device, two_processes.processes, follow, spec, material, tmp_path / "two"
+    ) as group:
         assert (group.rank, group.world) == (0, 2)
         two, two_curves = train_tiny(spec, material, tmp_path / "two", group)
     for name in ("loss", "loss/comments", "loss/reactions"):
@@ -92,20 +94,23 @@ def test_two_processes_train_as_one_does(material, tmp_path: Path) -> None:
 
 
 def test_the_stage_runs_on_two_processes_and_goes_on_with_one(material, tmp_path: Path) -> None:
-    spec = SPEC.model_copy(update={"epochs": 1, "compute": Compute(device="cpu", processes=2)})
+    spec = SPEC.model_copy(update={"epochs": 1, "compute": PretrainCompute(device="cpu", processes=2)})
     reporter = LocalReporter(tmp_path / "artifacts", stop=True)
     with pytest.raises(Stopped, match="after iteration 1 of 4"):
         run(spec, material.inputs, tmp_path, reporter)
     reporter.stop = False
     result = run(
-        spec.model_copy(update={"compute": Compute(device="cpu")}), material.inputs, tmp_path, reporter
+        spec.model_copy(update={"compute": PretrainCompute(device="cpu")}),
+        material.inputs,
+        tmp_path,
+        reporter,
     )
     assert sorted(reporter.curves["loss"]) == [1, 2, 3, 4]
     assert result.final_loss == pytest.approx(sum(reporter.curves["loss"].values()) / 4)
 
 
 def test_what_fails_in_another_process_is_told_here(material, tmp_path: Path) -> None:
-    spec = SPEC.model_copy(update={"compute": Compute(device="cpu", processes=2)})
+    spec = SPEC.model_copy(update={"compute": PretrainCompute(device="cpu", processes=2)})
     _, rows = next(BatchPlan(44, 9, spec.seed, world=2).batches(0, 1))
     posts = ShardIndex.open(material.posts)
     image = posts.read_image(int(rows[-1]))  # the last of a batch is the last process's
@@ -139,19 +144,12 @@ def test_it_learns(make_material, tmp_path: Path) -> None:
 
 
 def test_bfloat16_and_contiguous_layout_train(material, tmp_path: Path) -> None:
-    compute = Compute(device="cpu", amp="bf16", channels_last=False)
+    compute = PretrainCompute(device="cpu", amp="bf16", channels_last=False)
     network, reporter = train_tiny(SPEC.model_copy(update={"compute": compute}), material, tmp_path)
     full, full_curves = train_tiny(SPEC, material, tmp_path / "full")
     assert reporter.curves["loss"][1] == pytest.approx(full_curves.curves["loss"][1], rel=0.02)
     assert all(p.dtype == torch.float32 for p in network.parameters())
     assert any(not torch.equal(a, b) for a, b in zip(network.parameters(), full.parameters(), strict=True))
-
-
-def test_mixed_precision_is_chosen_by_the_device() -> None:
-    cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    assert amp_type(Compute(), cpu) is None
-    assert amp_type(Compute(), cuda) is torch.float16
-    assert amp_type(Compute(amp="off"), cuda) is None
 
 
 def test_too_large_a_batch_says_so(material, tmp_path: Path) -> None:

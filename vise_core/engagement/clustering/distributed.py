@@ -21,7 +21,7 @@ from scipy import sparse
 
 from vise_core.board import Board
 from vise_core.device import pick_device
-from vise_core.specs.base import Device
+from vise_core.specs.compute import Device
 
 from .lloyd import Assigned, block_assigner, join_blocks
 

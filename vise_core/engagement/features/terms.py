@@ -10,11 +10,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from vise_core.engagement.clustering.kmeans import Centroids, dense_rows
+from vise_core.formats.clusterer import Terms
 from vise_core.specs.cluster import WORDS, Words
 from vise_core.text.tokenize import tokenize
-
-Terms = list[list[tuple[str, float]]]
-"""(word, weight) pairs of each cluster, heaviest first, weights above 0."""
 
 
 def heaviest_terms(centroids: Centroids, words: Sequence[str], most: int) -> Terms:

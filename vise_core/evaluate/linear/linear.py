@@ -23,7 +23,7 @@ from vise_core.evaluate.early import Running
 from vise_core.evaluate.features import write_features
 from vise_core.evaluate.grid import choose_point, learning_rate, require_finished, settings
 from vise_core.evaluate.job import Job, Outcome
-from vise_core.evaluate.loading import Indices, Look, epoch_batches, in_batches
+from vise_core.evaluate.loading import Indices, Transform, epoch_batches, in_batches
 from vise_core.evaluate.metrics import measure
 from vise_core.evaluate.texts import TEXTS
 from vise_core.models.backbones import Backbone
@@ -96,8 +96,8 @@ def _as_combinations(job: Job) -> bool:
     where a step takes as long as its kernels take to start.
     """
     if job.state.facts["epoch"]:
-        # Saved heads go on as what they were saved as; those of older versions are on features.
-        return bool(job.state.facts.get("combinations", False))
+        # Saved heads go on as what they were saved as.
+        return bool(job.state.facts["combinations"])
     head = job.new_head(0)
     points = len(settings(job.spec))
     return (
@@ -116,18 +116,18 @@ def _kept_features(job: Job) -> Towers:
             _image_features(job, job.backbone, job.workspace / IMAGES)
         if job.texts is not None:
             job.embed_texts(job.workspace / TEXTS)
-        job.state.save({"epoch": 0}, moved={name: job.workspace / name for name in names})
+        job.state.save({"epoch": 0}, files={name: job.workspace / name for name in names})
     # Copy on write: torch wants memory that it may write to, and the file stays as it is.
     return [torch.from_numpy(np.load(job.state.file(name), mmap_mode="c")) for name in names]
 
 
 def _image_features(job: Job, backbone: Backbone, path: Path) -> None:
     """The features of all evaluation crops, as ``.npy``: from the cache where they were computed before."""
-    everything, look = np.arange(len(job.images)), job.plain_look(backbone)
+    everything, transform = np.arange(len(job.images)), job.eval_transform(backbone)
     # A run that was killed may have left a second name of a kept file here, which must not be written to.
     path.unlink(missing_ok=True)
     if job.cache is None:
-        _extract(job, backbone, everything, look, path, "features")
+        _extract(job, backbone, everything, transform, path, "features")
         return
     dtype = np.dtype(job.spec.feature_dtype)
     key = features_key(backbone, job.images, job.image_size, dtype, job.spec.compute, job.device, job.digests)
@@ -140,7 +140,7 @@ def _image_features(job: Job, backbone: Backbone, path: Path) -> None:
             return
     except OSError as error:
         job.reporter.log(f"the cache of features cannot be read: {error}", level="warning")
-    _extract(job, backbone, everything, look, path, "features")
+    _extract(job, backbone, everything, transform, path, "features")
     try:
         keep(job.cache, key, path)
     except OSError as error:
@@ -151,19 +151,21 @@ def _augmented_features(job: Job, epoch: int, needed: Indices, kept: Towers) -> 
     """The same with the image's features of an epoch's crop; a text has no crops."""
     if job.backbone is None:
         return kept
-    look = job.augmented_look(job.backbone, epoch)
+    transform = job.train_transform(job.backbone, epoch)
     path, phase = job.workspace / "augmented.npy", f"epoch {epoch + 1}"
-    return [_extract(job, job.backbone, needed, look, path, phase), *kept[1:]]
+    return [_extract(job, job.backbone, needed, transform, path, phase), *kept[1:]]
 
 
-def _extract(job: Job, backbone: Backbone, indices: Indices, look: Look, path: Path, phase: str) -> Tensor:
+def _extract(
+    job: Job, backbone: Backbone, indices: Indices, transform: Transform, path: Path, phase: str
+) -> Tensor:
     between = job.between(len(indices), "images", phase)
     return torch.from_numpy(
         write_features(
             backbone,
             job.images,
             indices,
-            look,
+            transform,
             path,
             job.spec.compute,
             job.device,
@@ -197,7 +199,7 @@ def _train(job: Job, blocks: list[Block], features: Towers) -> list[Running]:
         for splits, heads in blocks:
             heads.keep([running[split].points for split in splits])
             for place, split in enumerate(splits):
-                heads.load_state(place, job.state.tensors(f"heads-{split}"))
+                heads.load_state(place, job.state.load(f"heads-{split}"))
     needed = np.unique(np.concatenate([split.train for split in job.splits]))
     for epoch in range(first, job.spec.epochs):
         if job.reporter.should_stop():
@@ -226,7 +228,7 @@ def _save(job: Job, blocks: list[Block], running: list[Running], epoch: int) -> 
             "running": [grid.facts() for grid in running],
             "combinations": isinstance(blocks[0].heads, GramBatch),
         },
-        tensors={
+        values={
             f"heads-{split}": heads.state(place)
             for splits, heads in blocks
             for place, split in enumerate(splits)
