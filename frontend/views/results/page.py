@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from frontend.charts.palette import is_dark
-from frontend.charts.report_figures import panel_chart, shown
+from frontend.charts.report_figures import panel_chart
 from frontend.components.layout import empty, loading, page_title
 from frontend.components.table import Cell, show_table
 from frontend.session import client, show_errors
@@ -19,12 +19,13 @@ from vise_client.client import ViseClient
 from vise_client.errors import ApiError
 from vise_core.report import OurFigure, QualitativeFigure, ReproducedTable
 from vise_core.report.comparable import NOT_RECORDED
-from vise_core.report.draw import label, unit
-from vise_core.report.figures import Panel, Point
+from vise_core.report.figures import Panel
+from vise_core.report.point import Point
 from vise_core.report.published import published_figure
 from vise_core.report.render import data_notes, difference_text, heading, marks, missing_text, notes, our_text
-from vise_core.report.reproduced import SETTINGS, OurCell, Row, backbone_title
+from vise_core.report.reproduced import SETTINGS, OurCell, Row
 from vise_core.report.reproduced import Cell as TableCell
+from vise_core.report.text import backbone_title
 from vise_core.specs.reports.tables import ENDINGS, Choices, ReportEntry, ReportFormat
 
 ALL = "All evaluations"
@@ -202,19 +203,19 @@ def paper_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
         )
     if any(point.synthetic for panel in figure.panels for point in panel.points):
         st.markdown(synthetic_badge(True))
-    panels = [panel for panel in figure.panels if shown(panel, published)]
+    panels = [panel for panel in figure.panels if panel.chart.shown(published)]
     wide = 3 if figure.kind == "bars" else 2
     for row in (panels[at : at + wide] for at in range(0, len(panels), wide)):
         for place, panel in zip(st.columns(wide), row, strict=False):
             with place:
                 st.header(panel.title.rstrip("."), anchor=False)
                 st.plotly_chart(
-                    panel_chart(figure, panel, published=published, dark=is_dark()),
+                    panel_chart(panel.chart, published=published, dark=is_dark()),
                     key=f"{entry.name}-{panel.key}",
                     config={"displayModeBar": False},
                     alt=f"{entry.title}, {panel.title}; the table below has the numbers",
                 )
-    points = [(panel, point) for panel in panels for point in shown(panel, published)]
+    points = [(panel, point) for panel in panels for point in panel.points if point.shows(published)]
     of_paper = {
         (panel.key, point.method, point.backbone)
         for panel in published_figure(entry.name).panels
@@ -227,7 +228,7 @@ def paper_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
             [("ours",), ("n",), ("published",)] if published else [("ours",), ("n",)],
             [
                 (
-                    [panel.title.rstrip("."), label(point)],
+                    [panel.title.rstrip("."), point.label],
                     _point_cells(
                         panel, point, published, (panel.paper, point.method, point.backbone) in of_paper
                     ),
@@ -245,7 +246,7 @@ def paper_figure(entry: ReportEntry, query: dict[str, Any]) -> None:
 
 
 def _point_cells(panel: Panel, point: Point, published: bool, of_paper: bool) -> list[Cell]:
-    digits = 2 if unit(panel).endswith("%") else 4
+    digits = 2 if panel.chart.score.title.endswith("%") else 4
     if point.mean is None:
         cells = [Cell("not run", quiet=True), Cell("", quiet=True)]
     else:
