@@ -89,7 +89,7 @@ def test_what_people_would_make_of_an_image(api, cluster) -> None:
         response = api.get(f"{PREFIX}/engagement/{response.json()['id']}")
     assert response.status_code == 200, response.text
     view = response.json()
-    answer = view["answer"]
+    answer = view["result"]
     assert (view["synthetic"], view["checkpoint_id"]) == (True, models[0]["checkpoint_id"])
     probabilities = [c["probability"] for c in answer["comments"]]
     assert probabilities == sorted(probabilities, reverse=True)
