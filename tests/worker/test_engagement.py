@@ -110,7 +110,7 @@ def test_what_people_would_make_of_an_image(api, cluster) -> None:
     for data, status in ((b"<svg/>", 415), (b"", 400), (b"\x89PNG\r\n\x1a\n" + b"\0" * 100, 422)):
         bad = api.post(f"{PREFIX}/engagement", files={"image": ("x", data)}, data={"wait": "30"})
         assert bad.status_code == status, bad.text
-    assert api.get(f"{PREFIX}/engagement/{view['id']}").json()["answer"] == answer
+    assert api.get(f"{PREFIX}/engagement/{view['id']}").json()["result"] == answer
     until = time.monotonic() + 20
     while list(cluster.folder.glob("storage/uploads/*")):
         assert time.monotonic() < until, "an upload outlives its question"
