@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from post_layouts import picture
-from source_reading import comments, read
+from source_reading import ROW, comments, read
 
 from vise_core.errors import BadInput
 from vise_core.posts.readers import json_list
@@ -296,9 +296,6 @@ def test_maps_of_parquet_are_counts_by_name(folder) -> None:
     pq.write_table(pa.table({"id": ["1"], "image": ["a.jpg"], "reactions": reactions}), folder / "p.parquet")
     kept, _, _ = read(folder, {"kind": "parquet"})
     assert kept[0].post.reactions == (0, 2, 0, 0, 1)
-
-
-ROW = json.dumps({"comments": ["x"]}).encode()
 
 
 def test_pictures_with_one_file_each(tmp_path) -> None:

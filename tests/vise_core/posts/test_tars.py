@@ -2,28 +2,12 @@
 
 import json
 import tarfile
-from pathlib import Path
-from typing import Any
 
 import pytest
 from post_layouts import add_member, picture
-from source_reading import read
+from source_reading import ROW, read, sample, tar_of
 
 from vise_core.errors import BadInput
-
-ROW = json.dumps({"comments": ["x"]}).encode()
-
-
-def tar_of(folder: Path, members: list[tuple[str, bytes]], **options: Any) -> Path:
-    folder.mkdir(exist_ok=True)
-    with tarfile.open(folder / "a.tar", "w", **options) as tar:
-        for name, data in members:
-            add_member(tar, name, data)
-    return folder
-
-
-def sample(key: str, seed: int = 0) -> list[tuple[str, bytes]]:
-    return [(f"{key}.jpg", picture(seed)), (f"{key}.json", ROW)]
 
 
 @pytest.mark.parametrize(
