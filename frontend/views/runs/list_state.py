@@ -9,7 +9,13 @@ import streamlit as st
 
 from frontend.session import client, show_errors
 from vise_client.schemas.metrics import MetricRule
-from vise_client.schemas.run_lists import RunLook, SavedViewCreate, SavedViewUpdate, SavedViewView, Vocabulary
+from vise_client.schemas.run_lists import (
+    RunListState,
+    SavedViewCreate,
+    SavedViewUpdate,
+    SavedViewView,
+    Vocabulary,
+)
 from vise_client.schemas.runs import BulkRequest
 
 DEFAULT = ("status", "stage", "created", "duration", "result")
@@ -34,7 +40,7 @@ PLAIN = (
 RULES: tuple[str, ...] = get_args(MetricRule)
 
 
-def read_look() -> RunLook:
+def read_look() -> RunListState:
     """The look of the page's address. Addresses of before the query language are understood too."""
     asked = st.query_params
     query = asked.get("query", "")
@@ -44,7 +50,7 @@ def read_look() -> RunLook:
         parts.append(f'"{escaped}"')
     if parts:
         query = " and ".join([*([f"({query})"] if query else []), *parts])
-    return RunLook(
+    return RunListState(
         query=query[:2000],
         columns=asked.get_all("column")[:40],
         sort=asked.get("sort", "-created")[:200],
@@ -53,7 +59,7 @@ def read_look() -> RunLook:
     )
 
 
-def write_look(look: RunLook, *, cursor: str | None = None, opened: Sequence[str] = ()) -> None:
+def write_look(look: RunListState, *, cursor: str | None = None, opened: Sequence[str] = ()) -> None:
     """Make the page's address say it: a link or a reload shows the same."""
     said: dict[str, str | list[str]] = {
         "query": look.query,
@@ -67,7 +73,7 @@ def write_look(look: RunLook, *, cursor: str | None = None, opened: Sequence[str
     st.query_params.from_dict({name: value for name, value in said.items() if value})
 
 
-def shown_columns(look: RunLook, words: Vocabulary) -> list[str]:
+def shown_columns(look: RunListState, words: Vocabulary) -> list[str]:
     """The chosen columns, or those that fit when none are chosen; name and status are always there."""
     chosen = look.columns
     if not chosen and look.grouped:
@@ -85,7 +91,7 @@ def usual_metrics(words: Vocabulary) -> list[str]:
     return [name for name in found if name.removeprefix("metric.") in words.metrics][:4]
 
 
-def column_chooser(look: RunLook, words: Vocabulary) -> RunLook:
+def column_chooser(look: RunListState, words: Vocabulary) -> RunListState:
     """Choose columns, and for each metric how its curve becomes one number."""
     chosen = [c for c in shown_columns(look, words) if c not in ("name", "status")]
     bare = [_without_rule(c) for c in chosen]
@@ -108,7 +114,7 @@ def column_chooser(look: RunLook, words: Vocabulary) -> RunLook:
     return look if columns == chosen else look.model_copy(update={"columns": columns})
 
 
-def saved_views(look: RunLook, *, may_share: bool) -> RunLook | None:
+def saved_views(look: RunListState, *, may_share: bool) -> RunListState | None:
     """Open, keep, change and forget views. Returns the look of the view that was opened."""
     with show_errors():
         views = client().views()
@@ -118,11 +124,11 @@ def saved_views(look: RunLook, *, may_share: bool) -> RunLook | None:
         for view in views:
             with st.container(horizontal=True, vertical_alignment="center"):
                 if _open_button(view):
-                    opened = view.look
+                    opened = view.list_state
                 if view.mine and st.button(
                     "Replace", key=f"replace-{view.id}", help="Keep what is shown now under this name."
                 ):
-                    client().update_view(view.id, SavedViewUpdate(look=look))
+                    client().update_view(view.id, SavedViewUpdate(list_state=look))
                     st.toast(f"{view.name} now shows this.")
                 if view.mine and st.button("Delete", key=f"forget-{view.id}"):
                     client().delete_view(view.id)
@@ -131,7 +137,7 @@ def saved_views(look: RunLook, *, may_share: bool) -> RunLook | None:
             name = st.text_input("Keep this view as", max_chars=80)
             shared = st.checkbox("For everybody", disabled=not may_share)
             if st.form_submit_button("Save view") and name.strip():
-                client().save_view(SavedViewCreate(name=name.strip(), look=look, shared=shared))
+                client().save_view(SavedViewCreate(name=name.strip(), list_state=look, shared=shared))
                 st.rerun()
         st.caption("The address of this page is a link to what it shows.")
         return opened
@@ -141,7 +147,9 @@ def saved_views(look: RunLook, *, may_share: bool) -> RunLook | None:
 def _open_button(view: SavedViewView) -> bool:
     owner = "" if view.mine else f" ({view.owner})"
     icon = ":material/group:" if view.shared else ":material/bookmark:"
-    return st.button(f"{view.name}{owner}", key=f"view-{view.id}", icon=icon, help=view.look.query or None)
+    return st.button(
+        f"{view.name}{owner}", key=f"view-{view.id}", icon=icon, help=view.list_state.query or None
+    )
 
 
 def bulk_bar(chosen: Sequence[str]) -> bool:

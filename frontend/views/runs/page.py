@@ -22,7 +22,7 @@ from frontend.views.runs.list_state import (
 from frontend.views.runs.query_box import query_box
 from frontend.views.runs.run_table import group_data, run_data, run_table
 from vise_client.client import ViseClient
-from vise_client.schemas.run_lists import RunLook, Vocabulary
+from vise_client.schemas.run_lists import RunListState, Vocabulary
 from vise_client.schemas.runs import RunUpdate
 
 PAGE = 25
@@ -122,7 +122,7 @@ def again() -> None:
 
 
 def fetch(
-    look: RunLook, columns: list[str], cursor: str | None, opened: list[str]
+    look: RunListState, columns: list[str], cursor: str | None, opened: list[str]
 ) -> tuple[list[dict[str, Any]], int, str | None]:
     """(rows, how many there are in all, cursor of the next page)."""
     extra = [c for c in columns if "." in c]
@@ -149,7 +149,9 @@ def fetch(
     return rows, found.total or 0, found.next_cursor
 
 
-def pager(look: RunLook, cursor: str | None, opened: list[str], total: int, following: str | None) -> None:
+def pager(
+    look: RunListState, cursor: str | None, opened: list[str], total: int, following: str | None
+) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="runs-pager"):
         if cursor and st.button("First page", icon=":material/first_page:"):
             write_look(look, opened=opened)
@@ -161,7 +163,7 @@ def pager(look: RunLook, cursor: str | None, opened: list[str], total: int, foll
         st.caption(f"{total:,} {what}{'' if total == 1 else 's'} in all")
 
 
-def nothing(look: RunLook, cursor: str | None) -> None:
+def nothing(look: RunListState, cursor: str | None) -> None:
     """Why the list is empty, and what to do next."""
     if cursor:
         empty(

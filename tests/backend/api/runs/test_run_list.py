@@ -156,15 +156,15 @@ LOOK = {
 def test_saved_views_are_one_s_own_until_they_are_shared(editor, api, tokens) -> None:
     viewer = {"Authorization": f"Bearer {tokens[Role.viewer]}"}
     mine = {"Authorization": f"Bearer {tokens[Role.editor]}"}
-    made = api.post(f"{PREFIX}/views", json={"name": "Evaluations", "look": LOOK}, headers=mine)
+    made = api.post(f"{PREFIX}/views", json={"name": "Evaluations", "list_state": LOOK}, headers=mine)
     assert made.status_code == 201
     view = made.json()
-    assert (view["look"], view["mine"], view["owner"]) == (
+    assert (view["list_state"], view["mine"], view["owner"]) == (
         {**LOOK, "nested": False},
         True,
         "editor@example.org",
     )
-    again = api.post(f"{PREFIX}/views", json={"name": "Evaluations", "look": LOOK}, headers=mine)
+    again = api.post(f"{PREFIX}/views", json={"name": "Evaluations", "list_state": LOOK}, headers=mine)
     assert again.status_code == 409
     assert api.get(f"{PREFIX}/views", headers=viewer).json() == []
     path = f"{PREFIX}/views/{view['id']}"
@@ -173,9 +173,11 @@ def test_saved_views_are_one_s_own_until_they_are_shared(editor, api, tokens) ->
     (seen,) = api.get(f"{PREFIX}/views", headers=viewer).json()
     assert (seen["name"], seen["mine"]) == ("Evaluations", False)
     assert api.delete(path, headers=viewer).status_code == 404
-    own = api.post(f"{PREFIX}/views", json={"name": "Evaluations", "look": LOOK}, headers=viewer)
+    own = api.post(f"{PREFIX}/views", json={"name": "Evaluations", "list_state": LOOK}, headers=viewer)
     assert own.status_code == 201
-    shared = api.post(f"{PREFIX}/views", json={"name": "All", "look": LOOK, "shared": True}, headers=viewer)
+    shared = api.post(
+        f"{PREFIX}/views", json={"name": "All", "list_state": LOOK, "shared": True}, headers=viewer
+    )
     assert shared.status_code == 403
     assert api.delete(path, headers=mine).status_code == 204
     assert [v["name"] for v in api.get(f"{PREFIX}/views", headers=viewer).json()] == ["Evaluations"]
@@ -183,6 +185,6 @@ def test_saved_views_are_one_s_own_until_they_are_shared(editor, api, tokens) ->
 
 def test_a_view_that_could_not_be_opened_is_not_saved(editor) -> None:
     for look, field in (({"query": "stage ="}, "query"), ({"columns": ["spec.nope"]}, "columns")):
-        refused = editor.post(f"{PREFIX}/views", json={"name": "x", "look": look})
+        refused = editor.post(f"{PREFIX}/views", json={"name": "x", "list_state": look})
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["field"] == field
