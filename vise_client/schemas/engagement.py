@@ -36,7 +36,7 @@ class ExpectedCluster(ResponseBody):
     comments: list[str] = Field(description="Comments nearest to its centroid.")
 
 
-class EngagementAnswer(ResponseBody):
+class EngagementResult(ResponseBody):
     """Expected comments and reactions of an image."""
 
     comments: list[ExpectedCluster] | None = Field(
@@ -59,7 +59,7 @@ class EngagementView(ResponseBody):
     checkpoint_id: UUID
     run_id: UUID
     synthetic: bool
-    answer: EngagementAnswer | None = None
+    result: EngagementResult | None = None
     error: str | None = None
     milliseconds: float | None = None
     created_at: datetime
