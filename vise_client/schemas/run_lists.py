@@ -83,7 +83,7 @@ class SavedViewCreate(RequestBody):
     """A new saved view of the run list."""
 
     name: str = Field(min_length=1, max_length=80)
-    list_state: RunListState
+    state: RunListState
     shared: bool = Field(False, description="Whether all users see the view; needs the role editor.")
 
 
@@ -91,7 +91,7 @@ class SavedViewUpdate(RequestBody):
     """Changes of a saved view; null leaves a field as it is."""
 
     name: str | None = Field(None, min_length=1, max_length=80)
-    list_state: RunListState | None = None
+    state: RunListState | None = None
     shared: bool | None = None
 
 
@@ -100,7 +100,7 @@ class SavedViewView(ResponseBody):
 
     id: UUID
     name: str
-    list_state: RunListState
+    state: RunListState
     shared: bool
     owner: str = Field(description="E-mail address of the owner.")
     mine: bool
