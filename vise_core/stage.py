@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from vise_core.files.hashing import Snapshot, Told
+from vise_core.files.hashing import OnProgress, Snapshot
 
 from .board import Board
 from .errors import BadInput, InputChanged, MissingInput, Stopped
@@ -144,7 +144,7 @@ def prepare_stage(
             )
     hashes = {role: sha256 for role, sha256 in (input_hashes or {}).items() if role in inputs}
     snapshots = {
-        role: Snapshot.take(path, told=_told(reporter, role))
+        role: Snapshot.take(path, on_progress=_hash_progress(reporter, role))
         for role, path in inputs.items()
         if role not in hashes
     }
@@ -238,7 +238,7 @@ def software() -> dict[str, Any]:
     return {"git_commit": git_commit(), "packages": _versions()}
 
 
-def _told(reporter: Reporter, role: str) -> Told:
+def _hash_progress(reporter: Reporter, role: str) -> OnProgress:
     """Progress of hashing an input, which may be stopped: what was read by then is in the cache."""
     shown = 0
 

@@ -15,8 +15,8 @@ def cache_folder() -> Path:
 
     Raises BadInput where the account has no home folder and ``$VISE_CACHE`` is not set.
     """
-    if given := os.environ.get("VISE_CACHE"):
-        return Path(given)
+    if folder := os.environ.get("VISE_CACHE"):
+        return Path(folder)
     try:
         return user_cache_path("vise", appauthor=False)
     except RuntimeError as error:
