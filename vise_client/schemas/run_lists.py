@@ -63,8 +63,8 @@ class Vocabulary(Wire):
     rules: dict[str, str] = Field(description="How a curve becomes one number: name → help.")
 
 
-class RunLook(Request):
-    """A way to look at the runs: what the page's address carries."""
+class RunListState(Request):
+    """Query, columns, order and grouping of the run list, as its address holds them."""
 
     query: str = Field("", max_length=2000)
     columns: list[str] = Field(default_factory=list, max_length=40)
@@ -75,20 +75,20 @@ class RunLook(Request):
 
 class SavedViewCreate(Request):
     name: str = Field(min_length=1, max_length=80)
-    look: RunLook
+    state: RunListState
     shared: bool = Field(False, description="For everybody; needs the role editor.")
 
 
 class SavedViewUpdate(Request):
     name: str | None = Field(None, min_length=1, max_length=80)
-    look: RunLook | None = None
+    state: RunListState | None = None
     shared: bool | None = None
 
 
 class SavedViewView(Wire):
     id: UUID
     name: str
-    look: RunLook
+    state: RunListState
     shared: bool
     owner: str = Field(description="E-mail.")
     mine: bool
