@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves: result, predictions, predictor."""
+"""The artifacts of an evaluation: result, predictions, predictor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_HELD_OUT = 10_000
 
 
 def write_predictions(job: Job, outcomes: list[Outcome], path: Path) -> None:
-    """One row for every reported image of every split, scored at the split's chosen point.
+    """Write one row for every reported image of every split, with the scores of the split's chosen point.
 
     Columns: split int32, part ("test", or "val" where there is no test), path, label, predicted, and for each
     class ``score_<class>`` float32, its probability.
@@ -42,14 +42,14 @@ def write_predictions(job: Job, outcomes: list[Outcome], path: Path) -> None:
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
     if writer is None:
-        raise BadInput("no split was judged")
+        raise BadInput("no split was evaluated")
     writer.close()
 
 
 def held_out(job: Job) -> list[str]:
-    """Images of the task that split 0's classifier neither learnt from nor was chosen on, by path.
+    """Return the paths of images that split 0's classifier was neither trained nor chosen on: its test images.
 
-    At most ``MAX_HELD_OUT``: enough to explain and to check with.
+    At most ``MAX_HELD_OUT``: enough for explanations and checks.
     """
     return [job.images.relative_path(i) for i in np.sort(job.splits[0].test)[:MAX_HELD_OUT]]
 
@@ -57,7 +57,7 @@ def held_out(job: Job) -> list[str]:
 def publish(
     job: Job, result: EvaluateResult, outcomes: list[Outcome], classifier: ImageClassifier | None
 ) -> None:
-    """Write the artifacts below the workspace and hand them to the reporter; a predictor where there is a classifier."""
+    """Write the artifacts below the workspace and publish them; a predictor unless ``classifier`` is None."""
     result_path = job.workspace / "result.json"
     result_path.write_text(result.model_dump_json(indent=1) + "\n")
     job.reporter.artifact("result", result_path)
@@ -65,7 +65,7 @@ def publish(
     write_predictions(job, outcomes, predictions)
     job.reporter.artifact("predictions", predictions)
     if classifier is None:
-        job.reporter.log("no predictor: it would answer for an image alone, and this model reads texts")
+        job.reporter.log("no predictor: predictors read an image alone, and this model reads texts too")
         return
     folder, chosen = job.workspace / "predictor", result.splits[0].chosen
     save_classifier(
