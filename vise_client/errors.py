@@ -1,11 +1,11 @@
-"""What can go wrong when talking to a server."""
+"""Errors of the client, one tree."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    # Hundreds of models: `vise --help` waits for none of them.
+    # pydantic: `vise --help` does not wait for it.
     from .schemas.wire import Problem
 
 
@@ -13,12 +13,16 @@ class ClientError(Exception):
     """Base of the client's errors."""
 
 
+class MissingExtra(ClientError):
+    """A command needs an optional part of the package that is not installed."""
+
+
 class Unreachable(ClientError):
-    """No server answers at the address."""
+    """No server answers at the address, or the connection broke off."""
 
 
 class ApiError(ClientError):
-    """The server answered with a problem; ``problem`` has all of it."""
+    """The server answered with an error; ``problem`` is its RFC 9457 problem document."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail or problem.title)
@@ -26,8 +30,9 @@ class ApiError(ClientError):
 
     @property
     def status(self) -> int:
+        """The HTTP status."""
         return self.problem.status
 
 
 class NotSignedIn(ApiError):
-    """The token is missing, wrong or too old."""
+    """The token is missing, wrong or expired (status 401)."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .output import console, say, table
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from uuid import UUID
 
     from vise_client.client import ViseClient
     from vise_client.schemas.datasets import DatasetVersionView, DatasetView
@@ -19,84 +21,85 @@ Name = Annotated[str, typer.Argument(help="Name or id of a data set.")]
 
 
 @data_app.command("list")
-def list_data(search: Annotated[str, typer.Option(help="Part of the name.")] = "") -> None:
+def list_datasets(search: Annotated[str, typer.Option(help="Part of the name.")] = "") -> None:
     """List the data sets by name."""
     from vise_client.login import connect
 
     with connect() as vise:
-        found = vise.datasets(search=search)
-    table = _table("id", "name", "kind", "version", "files", "images or posts", "classes")
-    for one in found:
-        files, images, classes = _counts(one.version)
-        version = str(one.version.number) if one.version else ""
-        table.add_row(str(one.id), one.name, one.kind, version, files, images, classes)
-    _console().print(table)
+        datasets = vise.datasets(search=search)
+    listed = table("id", "name", "kind", "version", "files", "images or posts", "classes")
+    for dataset in datasets:
+        files, images, classes = _counts(dataset.version)
+        version = str(dataset.version.number) if dataset.version else ""
+        listed.add_row(str(dataset.id), dataset.name, dataset.kind, version, files, images, classes)
+    console().print(listed)
 
 
 @data_app.command()
 def add(
     folder: Annotated[str, typer.Argument(help="Folder below the server's data root.")],
-    name: Annotated[str, typer.Option(help="Its name; without: the folder's.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the data set. Without: the folder's.")] = "",
     kind: Annotated[str, typer.Option(help="images, posts or weights.")] = "images",
-    description: Annotated[str, typer.Option()] = "",
+    description: Annotated[str, typer.Option(help="What the data set is.")] = "",
 ) -> None:
-    """Register a folder, wait for its survey, and show version 1."""
+    """Register a folder as a data set, wait for its survey, and show version 1."""
     from vise_client.login import connect
     from vise_client.schemas.datasets import DatasetCreate
 
     body = {"name": name or folder.rstrip("/").rpartition("/")[2], "kind": kind, "folder": folder}
     with connect() as vise:
-        made = vise.register_dataset(DatasetCreate.model_validate(body | {"description": description}))
-        _wait(vise, made.survey_id)
-        _tell(vise, vise.dataset(made.id))
+        dataset = vise.register_dataset(DatasetCreate.model_validate(body | {"description": description}))
+        _wait(vise, dataset.survey_id)
+        _show(vise, vise.dataset(dataset.id))
 
 
 @data_app.command()
 def show(name: Name) -> None:
-    """Show a data set with its versions, and whether its folder has changed."""
+    """Show a data set and its versions, and whether its folder has changed."""
     from vise_client.login import connect
 
     with connect() as vise:
-        one = find(vise, name)
-        _tell(vise, one)
-        table = _table("version", "found", "files", "images or posts", "classes", "runs", "sha256")
-        for version in vise.dataset_versions(one.id, limit=200):
+        dataset = find(vise, name)
+        _show(vise, dataset)
+        listed = table("version", "found", "files", "images or posts", "classes", "runs", "sha256")
+        for version in vise.dataset_versions(dataset.id, limit=200):
             files, images, classes = _counts(version)
-            found = f"{version.created_at:%Y-%m-%d %H:%M}"
-            digest = version.sha256
-            table.add_row(str(version.number), found, files, images, classes, f"{version.runs:,}", digest)
-        _console().print(table)
+            created = f"{version.created_at:%Y-%m-%d %H:%M}"
+            runs = f"{version.runs:,}"
+            listed.add_row(str(version.number), created, files, images, classes, runs, version.sha256)
+        console().print(listed)
 
 
 @data_app.command()
 def rescan(name: Name) -> None:
-    """Survey a registered folder again: another content becomes the next version."""
+    """Survey a registered folder again; changed content becomes the next version."""
     from vise_client.login import connect
 
     with connect() as vise:
-        one = find(vise, name)
-        before = one.version.number if one.version else None
-        _wait(vise, vise.rescan_dataset(one.id).id)
-        now = vise.dataset(one.id)
+        dataset = find(vise, name)
+        before = dataset.version.number if dataset.version else None
+        _wait(vise, vise.rescan_dataset(dataset.id).id)
+        now = vise.dataset(dataset.id)
         if now.version is not None and now.version.number == before:
-            typer.echo(f"Nothing has changed since version {before}.")
+            say(f"Nothing has changed since version {before}.")
         else:
-            _tell(vise, now)
+            _show(vise, now)
 
 
 @data_app.command()
 def update(
     name: Name,
-    new_name: Annotated[str | None, typer.Option("--name", help="Its new name.")] = None,
-    description: Annotated[str | None, typer.Option(help="Its new description.")] = None,
+    new_name: Annotated[str | None, typer.Option("--name", help="New name.")] = None,
+    description: Annotated[str | None, typer.Option(help="New description.")] = None,
 ) -> None:
     """Rename or describe a data set."""
     from vise_client.login import connect
     from vise_client.schemas.datasets import DatasetUpdate
 
     with connect() as vise:
-        made = vise.update_dataset(find(vise, name).id, DatasetUpdate(name=new_name, description=description))
-        typer.echo(f"{made.name}  {made.description}".rstrip())
+        body = DatasetUpdate(name=new_name, description=description)
+        dataset = vise.update_dataset(find(vise, name).id, body)
+        say(f"{dataset.name}  {dataset.description}".rstrip())
 
 
 @data_app.command()
@@ -104,51 +107,53 @@ def runs(
     name: Name,
     version: Annotated[int | None, typer.Option(min=1, help="Only runs that read this version.")] = None,
     unknown: Annotated[
-        bool, typer.Option("--unknown", help="Only runs that read what is no known version.")
+        bool, typer.Option("--unknown", help="Only runs whose data is of no known version.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, max=200)] = 30,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many runs to list.")] = 30,
 ) -> None:
     """List the runs that read a data set, newest first."""
     from vise_client.login import connect
 
     with connect() as vise:
-        found = vise.dataset_runs(find(vise, name).id, version=version, unknown=unknown, limit=limit)
-    table = _table("id", "name", "stage", "state", "version")
-    for use in found.items:
-        read = "not read yet" if use.sha256 is None else "unknown"
-        which = str(use.version) if use.version is not None else read
-        table.add_row(str(use.run_id), use.name, use.stage or "", use.state, which)
-    _console().print(table)
-    total = sum(found.states.values())
-    if total > len(found.items):
-        typer.echo(f"{len(found.items)} of {total:,} runs")
+        usage = vise.dataset_runs(find(vise, name).id, version=version, unknown=unknown, limit=limit)
+    listed = table("id", "name", "stage", "state", "version")
+    for use in usage.items:
+        unversioned = "not read yet" if use.sha256 is None else "unknown"
+        read = str(use.version) if use.version is not None else unversioned
+        listed.add_row(str(use.run_id), use.name, use.stage or "", use.state, read)
+    console().print(listed)
+    total = sum(usage.states.values())
+    if total > len(usage.items):
+        say(f"{len(usage.items)} of {total:,} runs")
 
 
 @data_app.command()
-def remove(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False) -> None:
-    """Remove a data set's entry, after a list of the runs that read it. Files and runs stay."""
+def remove(
+    name: Name, yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False
+) -> None:
+    """List the runs that read a data set, ask, and remove its entry. Files and runs stay."""
     from vise_client.login import connect
 
     with connect() as vise:
-        one = find(vise, name)
-        usage = vise.dataset_runs(one.id, limit=10)
-        counted = ", ".join(f"{many:,} {state}" for state, many in sorted(usage.states.items()))
-        typer.echo(f"Runs that read {one.name}: {counted or 'none'}")
+        dataset = find(vise, name)
+        usage = vise.dataset_runs(dataset.id, limit=10)
+        counts = ", ".join(f"{count:,} {state}" for state, count in sorted(usage.states.items()))
+        say(f"Runs that read {dataset.name}: {counts or 'none'}")
         for use in usage.items:
-            typer.echo(f"  {use.run_id}  {use.name}  {use.state}")
-        if yes or typer.confirm(f"Remove the entry {one.name}? Files and runs stay."):
-            vise.delete_dataset(one.id)
+            say(f"  {use.run_id}  {use.name}  {use.state}")
+        if yes or typer.confirm(f"Remove the entry {dataset.name}? Files and runs stay."):
+            vise.delete_dataset(dataset.id)
 
 
 def find(vise: ViseClient, name: str) -> DatasetView:
-    """The data set of this name, or of this id. Raises BadInput where there is none."""
+    """Return the data set with this name or id. Raises BadInput where there is none."""
     from uuid import UUID
 
     from vise_core.errors import BadInput
 
-    for one in vise.datasets(search=name):
-        if one.name == name:
-            return one
+    for dataset in vise.datasets(search=name):
+        if dataset.name == name:
+            return dataset
     try:
         return vise.dataset(UUID(name))
     except ValueError:
@@ -156,7 +161,7 @@ def find(vise: ViseClient, name: str) -> DatasetView:
 
 
 def warn_of_changes(vise: ViseClient, inputs: Mapping[str, InputRef]) -> None:
-    """Say on standard error which data sets' folders a run would not read in their newest version."""
+    """Warn on standard error of data sets whose folder differs from their newest version."""
     for role, ref in inputs.items():
         if ref.dataset is not None:
             changes = vise.dataset_changes(ref.dataset)
@@ -164,47 +169,37 @@ def warn_of_changes(vise: ViseClient, inputs: Mapping[str, InputRef]) -> None:
                 typer.echo(f"warning: {role}: {changes.sentence}", err=True)
 
 
-def _wait(vise: ViseClient, run_id: Any) -> None:
+def _wait(vise: ViseClient, survey_id: UUID | None) -> None:
     """Wait for a survey. Raises BadInput where it does not succeed."""
     from vise_core.errors import BadInput
 
-    run = vise.wait_for(run_id)
+    if survey_id is None:
+        raise BadInput("the data set has no survey to wait for")
+    run = vise.wait_for(survey_id)
     if run.state != "succeeded":
         raise BadInput(f"the survey {run.id} has {run.state}: {run.reason or 'see its log'}")
 
 
-def _tell(vise: ViseClient, one: DatasetView) -> None:
-    place = f"folder {one.folder}" if one.folder else f"from {one.source}"
-    typer.echo(f"{one.id}  {one.name}  {one.kind}, {place}")
-    if one.version is not None:
-        files, images, classes = _counts(one.version)
+def _show(vise: ViseClient, dataset: DatasetView) -> None:
+    place = f"folder {dataset.folder}" if dataset.folder else f"from {dataset.source}"
+    say(f"{dataset.id}  {dataset.name}  {dataset.kind}, {place}")
+    if dataset.version is not None:
+        files, images, classes = _counts(dataset.version)
         parts = [
             f"{files} files",
-            f"{images} {one.kind}" if images else "",
+            f"{images} {dataset.kind}" if images else "",
             classes and f"{classes} classes",
         ]
-        typer.echo(f"version {one.version.number}: {', '.join(filter(None, parts))}")
-    for warning in one.found.warnings if one.found else ():
-        typer.echo(f"warning: {warning}")
-    typer.echo(vise.dataset_changes(one.id).sentence)
+        say(f"version {dataset.version.number}: {', '.join(filter(None, parts))}")
+    for warning in dataset.found.warnings if dataset.found else ():
+        say(f"warning: {warning}")
+    say(vise.dataset_changes(dataset.id).sentence)
 
 
 def _counts(version: DatasetVersionView | None) -> tuple[str, str, str]:
-    """Files, images or posts, and classes."""
+    """Numbers of files, of images or posts, and of classes, as text; empty where not known."""
     if version is None:
         return "", "", ""
-    found = version.found
-    images = f"{found.images:,}" if found and found.kind != "weights" else ""
-    return f"{version.files:,}", images, f"{len(found.classes):,}" if found and found.classes else ""
-
-
-def _table(*columns: str) -> Any:
-    from rich.table import Table
-
-    return Table(*columns, box=None)
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 200)
+    survey = version.found
+    images = f"{survey.images:,}" if survey and survey.kind != "weights" else ""
+    return f"{version.files:,}", images, f"{len(survey.classes):,}" if survey and survey.classes else ""

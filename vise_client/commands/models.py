@@ -1,10 +1,8 @@
-"""``vise models``: the models that answer, and weights that others published."""
+"""``vise models``: registered models, and import of published weights."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -12,55 +10,49 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .extras import require
+from .output import console, numbers, say, table
+
 if TYPE_CHECKING:
     from vise_client.client import ViseClient
     from vise_core.specs.import_weights import ImportResult
 
 models_app = typer.Typer(
-    help="The models that answer predictions; and weights that others published, to take in.",
+    help="Models that answer predictions (listed without a command), and published weights to import.",
     invoke_without_command=True,
 )
 
-# The wire format has no kind for weights; no stage looks at the kind of a data set that it is given.
-KIND = "weights"
+FORMATS_WIDTH = 280  # columns of the table of formats, where the output is no terminal
 
 
 @models_app.callback()
 def list_models(context: typer.Context) -> None:
-    """Without a command: the models that answer predictions."""
+    """List the models that answer predictions."""
     if context.invoked_subcommand is not None:
         return
-    from rich.table import Table
-
     from vise_client.login import connect
 
-    table = Table("id", "name", "method", "task", "results", "default", "data", box=None)
+    listed = table("id", "name", "method", "task", "results", "default", "data")
     with connect() as vise:
         for model in vise.models():
-            table.add_row(
-                str(model.id),
-                model.name,
-                model.method,
-                model.task,
-                ", ".join(f"{key} {value:.4g}" for key, value in model.headline.items()),
-                "yes" if model.default else "",
-                "synthetic" if model.synthetic else "",
-            )
-    _console().print(table)
+            default = "yes" if model.default else ""
+            data = "synthetic" if model.synthetic else ""
+            results = numbers(model.headline)
+            listed.add_row(str(model.id), model.name, model.method, model.task, results, default, data)
+    console(FORMATS_WIDTH).print(listed)
 
 
 @models_app.command("formats")
 def list_formats() -> None:
-    """The formats of published weights that can be added."""
-    from rich.table import Table
-
+    """List the formats of published weights that can be imported."""
+    require("core", "vise models formats")
     from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS
 
-    table = Table("name", "format", "row", "files", "licence", box=None)
+    listed = table("name", "format", "row", "files", "licence")
     for name, layout in CHECKPOINT_FORMATS.items():
         files = "\n".join(known.name for known in layout.files)
-        table.add_row(name, layout.title, "\n".join(layout.rows) or "--row", files, layout.licence)
-    _console().print(table)
+        listed.add_row(name, layout.title, "\n".join(layout.rows) or "--row", files, layout.licence)
+    console(FORMATS_WIDTH).print(listed)
 
 
 @models_app.command()
@@ -68,30 +60,31 @@ def add(
     file: Annotated[
         Path,
         typer.Argument(
-            help="The published file. With a server elsewhere: its path below the server's data root."
+            help="The published file. With a server on another machine: its path below the server's data root."
         ),
     ],
     format: Annotated[
-        str | None, typer.Option(help="A name of vise models formats, where the keys do not tell it.")
+        str | None,
+        typer.Option(help="Name of the format, as vise models formats, where the keys do not identify it."),
     ] = None,
     row: Annotated[
         str, typer.Option(help="Name of the row in tables: one of the format's, or your own.")
     ] = "",
     network: Annotated[
-        str | None, typer.Option(help="Which network, where the file holds several (teacher, student).")
+        str | None, typer.Option(help="Network to import, where the file holds several (teacher, student).")
     ] = None,
-    sha256: Annotated[str | None, typer.Option(help="What the file must hash to.")] = None,
-    local: Annotated[bool, typer.Option("--local", help="In this process, with no server.")] = False,
-    output: Annotated[Path | None, typer.Option(help="With --local: folder of the checkpoint made.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Expected SHA-256 of the file.")] = None,
+    local: Annotated[bool, typer.Option("--local", help="Import in this process, without a server.")] = False,
+    output: Annotated[Path | None, typer.Option(help="With --local: new folder for the checkpoint.")] = None,
 ) -> None:
-    """Recognise a published file by its keys and take its backbone in, every key accounted for."""
+    """Import the backbone of a published file, which is recognised by its keys; every key is accounted for."""
     from vise_core.specs.import_weights import ImportResult, ImportSpec
 
     spec = ImportSpec(format=format, row=row, network=network, sha256=sha256)
     if local != (output is not None):
         raise typer.BadParameter("--local and --output FOLDER go together", param_hint="--output")
     if output is not None:
-        _say(_add_locally(file, spec.model_dump(), output))
+        _show(_add_locally(file, spec.model_dump(), output))
         return
     from vise_client.login import connect
     from vise_client.schemas.launch import RunCreate
@@ -101,20 +94,21 @@ def add(
         place = below_data_root(file)
         values = spec.model_dump(exclude_none=True) | {"file": place.name}
         dataset = InputRef(dataset=data_set_of(vise, place.parent.as_posix()))
-        made = vise.create_run(
+        run = vise.create_run(
             RunCreate(stage="import", name=f"Import {place.name}", spec=values, inputs={"file": dataset})
         )
-        done = vise.wait_for(made.id)
-    if done.result is None:
-        typer.echo(f"vise: the run {done.id} has {done.state}: {done.reason}", err=True)
+        run = vise.wait_for(run.id)
+    if run.result is None:
+        typer.echo(f"vise: the run {run.id} has {run.state}: {run.reason}", err=True)
         raise typer.Exit(1)
-    _say(ImportResult.model_validate(done.result))
+    _show(ImportResult.model_validate(run.result))
     typer.echo(
-        f"checkpoint: the artifact of run {done.id}; evaluate it with --input checkpoint={done.id}:checkpoint"
+        f"checkpoint: the artifact of run {run.id}; evaluate it with --input checkpoint={run.id}:checkpoint"
     )
 
 
 def _add_locally(file: Path, spec: dict[str, Any], output: Path) -> ImportResult:
+    require("core", "vise models add --local")
     from vise_client.local.run import run_locally
     from vise_core.errors import BadInput
     from vise_core.specs.import_weights import ImportResult
@@ -124,7 +118,7 @@ def _add_locally(file: Path, spec: dict[str, Any], output: Path) -> ImportResult
     output.parent.mkdir(parents=True, exist_ok=True)
     # Beside its target, so that it is moved whole.
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".vise-import-") as work:
-        result, artifacts = run_locally("import", spec, {"file": file}, Path(work), _console())
+        result, artifacts = run_locally("import", spec, {"file": file}, Path(work), console(FORMATS_WIDTH))
         if output.exists():
             output.rmdir()
         artifacts["checkpoint"].rename(output)
@@ -132,10 +126,11 @@ def _add_locally(file: Path, spec: dict[str, Any], output: Path) -> ImportResult
 
 
 def below_data_root(file: Path) -> PurePosixPath:
-    """Where the file lies below the server's data root; with a server on this machine it is copied there.
+    """Path of the file below the server's data root; with a server on this machine the file is copied there.
 
     Raises BadInput.
     """
+    from vise_client.login import local_data_root
     from vise_core.errors import BadInput
 
     root = local_data_root()
@@ -162,15 +157,6 @@ def below_data_root(file: Path) -> PurePosixPath:
     return PurePosixPath("weights", file.name)
 
 
-def local_data_root() -> Path | None:
-    """The data root of the server, where that is on this machine."""
-    from vise_client.login import LOCAL, home
-
-    if "VISE_DATA_ROOT" in os.environ:
-        return Path(os.environ["VISE_DATA_ROOT"])
-    return home() / "data" if "VISE_TOKEN" not in os.environ and (home() / LOCAL).exists() else None
-
-
 def data_set_of(vise: ViseClient, folder: str) -> Any:
     """Id of the data set of a folder below the data root; registered, or rescanned where another file has come into
     the folder, if the user is an admin."""
@@ -184,12 +170,12 @@ def data_set_of(vise: ViseClient, folder: str) -> Any:
                     vise.rescan_dataset(dataset.id)
             return dataset.id
     body = DatasetCreate(
-        name=f"weights: {folder}", kind=KIND, folder=folder, description="Published weights."
+        name=f"weights: {folder}", kind="weights", folder=folder, description="Published weights."
     )
     return vise.register_dataset(body).id
 
 
-def _say(result: ImportResult) -> None:
+def _show(result: ImportResult) -> None:
     lines = [
         f"{result.file}: {result.title}",
         f"  row: {result.row}; backbone: {result.backbone}, {result.parameters:,} weights",
@@ -199,10 +185,4 @@ def _say(result: ImportResult) -> None:
         *(f"  left out: {line}" for line in result.dropped),
         *(f"  note: {line}" for line in result.notes),
     ]
-    typer.echo("\n".join(lines))
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 280)
+    say("\n".join(lines))

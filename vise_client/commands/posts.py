@@ -1,4 +1,4 @@
-"""``vise ingest-peek``: how a folder of posts would be read. Needs no server."""
+"""``vise ingest-peek`` and ``vise sample-data``: folders of posts on this machine. Need no server."""
 
 from __future__ import annotations
 
@@ -7,23 +7,48 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .extras import require
+from .output import say
+
 if TYPE_CHECKING:
     from vise_core.specs.posts.peek import Peek
 
 
+def sample_data(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    posts: Annotated[int, typer.Option(min=10, max=1_000_000, help="Number of posts.")] = 6000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed writes the same data.")] = 0,
+    evaluation_images: Annotated[
+        int, typer.Option(min=60, max=60_000, help="Number of images of the evaluation set.")
+    ] = 600,
+    image_size: Annotated[int, typer.Option(min=32, max=512, help="Side of the images, pixels.")] = 64,
+) -> None:
+    """Write synthetic posts (JSONL and images) and a matching evaluation set of six emotions."""
+    require("core", "vise sample-data")
+    from vise_core.posts.sample import write_sample
+    from vise_core.specs.posts.sources import SampleSource
+
+    source = SampleSource(posts=posts, evaluation_images=evaluation_images, image_size=image_size)
+    write_sample(out, source, seed)
+    say(f"{posts} synthetic posts and {evaluation_images} evaluation images are in {out}")
+
+
 def ingest_peek(
-    folder: Annotated[Path, typer.Argument(help="The folder of posts, or one file of them.", exists=True)],
+    folder: Annotated[Path, typer.Argument(help="Folder of posts, or one file of them.", exists=True)],
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A field of the source, such as kind=csv or fields.text=message."),
+        typer.Option(
+            "--set", help="Set a field of the source, such as kind=csv or fields.text=message. Repeatable."
+        ),
     ] = None,
     posts: Annotated[int, typer.Option(min=1, max=1000, help="How many posts to show.")] = 10,
-    json: Annotated[bool, typer.Option("--json", help="The whole record as JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Guess the layout of a folder of posts and where its fields stand; show the first posts as ingest would read them.
+    """Detect the layout and fields of a folder of posts, and show the first posts as ingest would read them.
 
-    Ends with 1 where ingest could keep none of them.
+    Exits with 1 where ingest would keep none of them.
     """
+    require("core", "vise ingest-peek")
     from pydantic import TypeAdapter
 
     from vise_core.posts.peek import guess_source, peek
@@ -36,9 +61,9 @@ def ingest_peek(
         source = TypeAdapter(PostSource).validate_python(
             _merged(guess_source(folder), read_spec(None, changes))
         )
-    found = peek(folder, source=source, posts=posts)
-    typer.echo(found.model_dump_json(indent=1) if json else _text(found, folder))
-    raise typer.Exit(0 if found.kept else 1)
+    result = peek(folder, source=source, posts=posts)
+    say(result.model_dump_json(indent=1) if json else _text(result, folder))
+    raise typer.Exit(0 if result.kept else 1)
 
 
 def _merged(guess: dict[str, Any] | None, changes: dict[str, Any]) -> dict[str, Any]:
@@ -49,9 +74,9 @@ def _merged(guess: dict[str, Any] | None, changes: dict[str, Any]) -> dict[str, 
     return {**guess, **changes, **({"fields": fields} if fields else {})}
 
 
-def _text(found: Peek, folder: Path) -> str:
-    lines = [f"layout: {found.layout}"]
-    for post in found.posts:
+def _text(peek: Peek, folder: Path) -> str:
+    lines = [f"layout: {peek.layout}"]
+    for post in peek.posts:
         if post.reason is not None:
             lines.append(f"  {post.where}: rejected, {post.reason}: {post.message}")
             continue
@@ -59,10 +84,10 @@ def _text(found: Peek, folder: Path) -> str:
         lines.append(f"  {post.where}: id {post.id}, image {post.image}")
         lines.append(f"    reactions: {reactions or 'none'}; comments: {post.comments:,}")
         lines += [f"    - {text!r}" for text in post.first_comments]
-    lines += [f"warning: {warning}" for warning in found.warnings]
-    if found.source is not None and found.posts:
-        lines.append(f"Of the first {len(found.posts):,} posts {found.kept:,} would be kept. To ingest all:")
-        lines.append("  " + _command(found.source, folder))
+    lines += [f"warning: {warning}" for warning in peek.warnings]
+    if peek.source is not None and peek.posts:
+        lines.append(f"Of the first {len(peek.posts):,} posts {peek.kept:,} would be kept. To ingest all:")
+        lines.append("  " + _command(peek.source, folder))
     return "\n".join(lines)
 
 

@@ -6,25 +6,28 @@ from typing import Annotated
 
 import typer
 
+from .output import say
+
 recipes_app = typer.Typer(
-    help="Whole chains of runs, ready to start or to copy and change.", no_args_is_help=True
+    help="Recipes: whole chains of runs, to start as they are, or to copy and change.", no_args_is_help=True
 )
 
 
 @recipes_app.command("list")
 def list_recipes() -> None:
-    """The recipes by name, and what each has to be given."""
+    """List the recipes that ship, with the inputs of each."""
     from vise_core.specs.recipes.registry import RECIPES
 
     for name, recipe in RECIPES.items():
-        typer.echo(f"{name}: {recipe.title}")
-        for given, wanted in recipe.given.items():
-            typer.echo(f"    --input {given}=…  {wanted.help}{'' if wanted.required else ' (optional)'}")
+        say(f"{name}: {recipe.title}")
+        for role, recipe_input in recipe.given.items():
+            optional = "" if recipe_input.required else " (optional)"
+            say(f"    --input {role}=…  {recipe_input.help}{optional}")
 
 
 @recipes_app.command("show")
-def show_recipe(name: Annotated[str, typer.Argument(help="As in: vise recipes list.")]) -> None:
-    """A recipe as YAML. Save it, change it, and start it with: vise run FILE.yaml."""
+def show_recipe(name: Annotated[str, typer.Argument(help="Name of a recipe, as vise recipes list.")]) -> None:
+    """Print a recipe as YAML. Save it, change it, and start it with: vise run FILE.yaml."""
     from vise_core.errors import BadInput
     from vise_core.specs.recipes.registry import RECIPES
 

@@ -1,4 +1,4 @@
-"""``vise report``: the paper's tables and figures, filled by the server's runs."""
+"""``vise report`` and ``vise paired-test``: the paper's tables and figures, and comparisons of evaluations."""
 
 from __future__ import annotations
 
@@ -10,79 +10,85 @@ import typer
 
 from vise_client.errors import ClientError
 
+from .extras import require
+from .output import say
+
 if TYPE_CHECKING:
+    from vise_client.client import ViseClient
     from vise_core.specs.reports.tables import ReportFormat
 
 ALL = "all"
 
 
 def report(
-    what: Annotated[
-        str, typer.Argument(help="results, a table (table6), a figure (figure3), list, or all.")
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="results (one table of all evaluations), a table (table6), a figure (figure3); list for their "
+            "names, all for every one."
+        ),
     ] = "results",
     format: Annotated[
         str | None,
-        typer.Option(help="Tables: markdown, csv, latex. Figures: png, svg, pdf. all writes every one."),
+        typer.Option(
+            help="Tables: markdown, csv or latex. Figures: png, svg or pdf. With all, every format is written."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write; with all: a folder.")] = None,
-    published: Annotated[bool, typer.Option("--published", help="The paper's numbers beside ours.")] = False,
-    only_run: Annotated[bool, typer.Option("--only-run", help="Leave out rows that nobody ran.")] = False,
-    task: Annotated[str | None, typer.Option(help="results: only this task.")] = None,
-    tag: Annotated[str | None, typer.Option(help="Only runs that carry this tag.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write. With all: a folder.")] = None,
+    published: Annotated[bool, typer.Option("--published", help="Add the paper's own numbers.")] = False,
+    only_run: Annotated[bool, typer.Option("--only-run", help="Leave out rows without a run.")] = False,
+    task: Annotated[str | None, typer.Option(help="With results: only this task.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only runs with this tag.")] = None,
     local: Annotated[
         list[Path] | None,
         typer.Option(
             "--local",
-            help="A folder of `vise run --local`, or one that holds several; no server. Repeatable.",
+            help="A folder of `vise run --local`, or one that holds several. Needs no server. Repeatable.",
         ),
     ] = None,
 ) -> None:
-    """The paper's tables and figures, or one table of all evaluations, from the server's runs or local ones."""
+    """Make the paper's tables and figures, or one table of all evaluations, from runs on a server or local ones."""
     if local:
         if tag is not None:
             raise ClientError("--tag: local runs have no tags; leave it out")
-        _report_locally(what, format, out, local, published=published, only_run=only_run, task=task)
+        _report_locally(name, format, out, local, published=published, only_run=only_run, task=task)
         return
     from vise_client.login import connect
-    from vise_core.specs.reports.tables import ENDINGS
 
     with connect() as vise:
-        if what == "list":
+        if name == "list":
             for entry in vise.reports():
-                typer.echo(f"{entry.name:9} {entry.title:10} {', '.join(entry.formats):24} {entry.caption}")
+                say(f"{entry.name:9} {entry.title:10} {', '.join(entry.formats):24} {entry.caption}")
             return
-        if what == ALL:
-            folder = out or Path("report")
-            folder.mkdir(parents=True, exist_ok=True)
-            for entry in vise.reports():
-                for one in entry.formats:
-                    content = vise.report(entry.name, one, published=published, only_run=only_run, tag=tag)
-                    path = folder / f"{entry.name}.{ENDINGS[one]}"
-                    path.write_bytes(content)
-                    typer.echo(path)
+        if name == ALL:
+            _report_all(vise, out or Path("report"), published=published, only_run=only_run, tag=tag)
             return
         content = vise.report(
-            what,
+            name,
             cast("ReportFormat | None", format),
             published=published,
             only_run=only_run,
             tag=tag,
             task=task,
         )
-    _write(what, content, out)
+    _write(name, content, out)
 
 
-def _write(what: str, content: bytes, out: Path | None) -> None:
-    if out is not None:
-        out.write_bytes(content)
-    elif b"\0" in content and sys.stdout.isatty():
-        raise ClientError(f"{what} is a picture: name a file with --out")
-    else:
-        sys.stdout.buffer.write(content)
+def _report_all(vise: ViseClient, folder: Path, *, published: bool, only_run: bool, tag: str | None) -> None:
+    """Write every table and figure in every format, and print the path of each."""
+    from vise_core.specs.reports.tables import ENDINGS
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in vise.reports():
+        for format in entry.formats:
+            content = vise.report(entry.name, format, published=published, only_run=only_run, tag=tag)
+            path = folder / f"{entry.name}.{ENDINGS[format]}"
+            path.write_bytes(content)
+            say(str(path))
 
 
 def _report_locally(
-    what: str,
+    name: str,
     format: str | None,
     out: Path | None,
     folders: list[Path],
@@ -91,25 +97,38 @@ def _report_locally(
     only_run: bool,
     task: str | None,
 ) -> None:
+    require("report", "vise report --local")
     from vise_client.local.results import local_report, local_reports
     from vise_core.specs.reports.tables import Selection
 
-    wanted = Selection(task=task)
-    if what == ALL:
+    if name == ALL:
         for path in local_reports(folders, out or Path("report"), published=published):
-            typer.echo(path)
+            say(str(path))
         return
-    content = local_report(folders, what, format, wanted, published=published, only_run=only_run)
-    _write(what, content, out)
+    selection = Selection(task=task)
+    content = local_report(folders, name, format, selection, published=published, only_run=only_run)
+    _write(name, content, out)
 
 
-def paired(a: str, b: str) -> None:
-    """Two evaluations (run ids) compared over their splits: a minus b, p-value, effect size."""
+def _write(name: str, content: bytes, out: Path | None) -> None:
+    if out is not None:
+        out.write_bytes(content)
+    elif b"\0" in content and sys.stdout.isatty():
+        raise ClientError(f"{name} is a picture: name a file with --out")
+    else:
+        sys.stdout.buffer.write(content)
+
+
+def paired_test(
+    a: Annotated[str, typer.Argument(help="Id of an evaluate run.")],
+    b: Annotated[str, typer.Argument(help="Id of the evaluate run to compare with.")],
+) -> None:
+    """Compare two evaluations over their splits: mean of a minus b, p-value, effect size."""
     from vise_client.login import connect
 
     with connect() as vise:
-        found = vise.paired_test(a, b)
-    typer.echo(f"{found.task}, {found.protocol}, {found.metric} on {found.on}:")
-    typer.echo(found.sentence())
-    if found.synthetic:
-        typer.echo("synthetic data: generated, not real")
+        test = vise.paired_test(a, b)
+    say(f"{test.task}, {test.protocol}, {test.metric} on {test.on}:")
+    say(test.sentence())
+    if test.synthetic:
+        say("synthetic data: generated, not real")

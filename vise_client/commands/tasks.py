@@ -9,50 +9,54 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .extras import require
+from .output import console, say, table
+
 if TYPE_CHECKING:
     from vise_core.specs.tasks.kinds import Task
     from vise_core.specs.tasks.report import TaskReport
 
-tasks_app = typer.Typer(help="The downstream tasks, and checks of their folders.", no_args_is_help=True)
+tasks_app = typer.Typer(
+    help="Downstream tasks of the paper, and checks of their data sets on this machine.", no_args_is_help=True
+)
 
 
 @tasks_app.command("list")
 def list_tasks() -> None:
-    """The tasks of the paper: classes, images, metric, published layout."""
-    from rich.console import Console
-    from rich.table import Table
-
+    """List the paper's tasks with their classes, images, metric and layout of files."""
     from vise_core.specs.tasks.catalogue import TASKS
     from vise_core.specs.tasks.metrics import METRICS
 
-    table = Table("name", "task", "classes", "train / val / test", "metric", "layout", box=None)
+    listed = table("name", "task", "classes", "train / val / test", "metric", "layout")
     for kind, task in TASKS.items():
         counts = " / ".join(
             f"{task.counts[part]:,}" if part in task.counts else "–" for part in ("train", "val", "test")
         )
-        table.add_row(kind, task.title, str(task.classes), counts, METRICS[task.metric].title, task.layout)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-    typer.echo(
-        "Images of your own: folder (<class>/<image>) and csv (a table of path, label, perhaps split)."
-    )
+        listed.add_row(kind, task.title, str(task.classes), counts, METRICS[task.metric].title, task.layout)
+    console().print(listed)
+    say("Images of your own: folder (<class>/<image>) and csv (a table of path, label, perhaps split).")
 
 
 @tasks_app.command()
 def verify(
-    name: Annotated[str, typer.Argument(help="A name of vise tasks list, or folder or csv.")],
-    path: Annotated[Path, typer.Argument(help="The data set's folder.")],
+    name: Annotated[str, typer.Argument(help="Name of a task, as vise tasks list, or folder or csv.")],
+    path: Annotated[Path, typer.Argument(help="Folder of the data set.")],
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="A field of the task, such as val=dev_seen.")
+        list[str] | None,
+        typer.Option("--set", help="Change a field of the task, such as val=dev_seen. Repeatable."),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Lists and names only; open no image.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
-    first: Annotated[int, typer.Option(min=1, help="How many files of each fault to name.")] = 10,
-    workers: Annotated[int, typer.Option(min=1, max=128, help="Files looked at at once.")] = 2,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Check lists and file names only; open no image.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    first: Annotated[int, typer.Option(min=1, help="How many files to name for each fault.")] = 10,
+    workers: Annotated[int, typer.Option(min=1, max=128, help="Files to read at a time.")] = 2,
 ) -> None:
-    """Compare a folder with the published set: counts, missing, damaged and repeated files.
+    """Compare a folder with the published data set: counts, missing, damaged and repeated files.
 
-    Ends with 1 where an evaluation would refuse the folder.
+    Exits with 1 where an evaluation on the folder would fail.
     """
+    require("core", "vise tasks verify")
     from rich.progress import Progress
 
     from vise_core.tasks.verify import verify_task
@@ -70,12 +74,12 @@ def verify(
             name_first=first,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    typer.echo(report.model_dump_json(indent=1) if json else _text(report))
+    say(report.model_dump_json(indent=1) if json else _text(report))
     raise typer.Exit(0 if report.usable else 1)
 
 
 def _task(name: str, fields: dict[str, Any]) -> Task:
-    """The spec of a task by its name or title, however written. Raises BadInput, ValidationError."""
+    """The spec of a task by its name or title; case and punctuation do not matter. Raises BadInput, ValidationError."""
     from pydantic import TypeAdapter
 
     from vise_core.errors import BadInput
@@ -96,10 +100,10 @@ def _plain(name: str) -> str:
 def _text(report: TaskReport) -> str:
     lines = [f"{report.title} ({report.kind}): {report.verdict}"]
     for split in report.splits:
-        of = "" if split.expected is None else f" of {split.expected:,}"
+        expected = "" if split.expected is None else f" of {split.expected:,}"
         counts = split.classes.values()
         spread = f"{len(split.classes)} classes of {min(counts):,} to {max(counts):,} images"
-        lines.append(f"  {split.split:5} {split.found:,}{of}: {spread}")
+        lines.append(f"  {split.split:5} {split.found:,}{expected}: {spread}")
     for title, listed in (
         ("missing", report.missing),
         ("unreadable", report.unreadable),

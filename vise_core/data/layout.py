@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vise_core.formats.posts import INDEX_FILE
 from vise_core.posts.peek import guess_source
 from vise_core.specs.posts.images import is_image_name
 from vise_core.specs.survey import DataKind, Layout
@@ -49,7 +50,7 @@ def recognise(folder: Path, kind: DataKind) -> Layout:
 def _posts(folder: Path) -> Layout:
     if folder.is_dir():
         inner = unwrapped(folder)
-        if (inner / "index.json").is_file() and any(inner.glob("shard-*.tar")):
+        if (inner / INDEX_FILE).is_file() and any(inner.glob("shard-*.tar")):
             return "shards"
     guessed = guess_source(folder)
     return guessed["kind"] if guessed is not None else "unknown"

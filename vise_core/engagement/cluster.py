@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -18,8 +17,10 @@ from vise_core.engagement.clustering.kmeans import Clustering, PassOptions, Rows
 from vise_core.engagement.clustering.lloyd import Distribute
 from vise_core.engagement.features.extractors import Extractor, fit_extractor
 from vise_core.engagement.features.reactions import reaction_vectors
-from vise_core.engagement.features.terms import Terms, characteristic_terms
+from vise_core.engagement.features.terms import characteristic_terms
 from vise_core.errors import BadInput, Stopped
+from vise_core.formats.clusterer import Terms
+from vise_core.formats.inspection import CommentCluster, Inspection, ReactionCluster, write_inspection
 from vise_core.formats.post import Post
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.subsets import in_cluster_subset
@@ -42,11 +43,11 @@ def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: R
             "give more posts or raise subset.cluster_fraction"
         )
     reporter.log(f"{len(posts)} of {len(index)} posts make the clusters and will not be pretrained on.")
-    inspection: dict[str, object] = {"synthetic": index.synthetic, "comments": [], "reactions": []}
     comments = None if spec.comments is None else _fit_comments(spec, spec.comments, posts, inputs, reporter)
-    reactions = None
+    reactions: Clustering | None = None
+    reaction_clusters: tuple[ReactionCluster, ...] = ()
     if spec.reactions is not None:
-        reactions, inspection["reactions"] = _fit_reactions(spec.reactions.kmeans, spec.seed, posts, reporter)
+        reactions, reaction_clusters = _fit_reactions(spec.reactions.kmeans, spec.seed, posts, reporter)
     clusterer = Clusterer(
         spec,
         None if comments is None else comments.extractor,
@@ -55,13 +56,15 @@ def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: R
         index.synthetic,
         None if comments is None else comments.terms,
     )
+    comment_clusters: tuple[CommentCluster, ...] = ()
     if comments is not None:
-        inspection["comments"] = inspect_comments(
+        comment_clusters = inspect_comments(
             comments.clustering, comments.rows, comments.documents, clusterer.comment_terms(TOP_TERMS)
         )
     clusterer.save(workspace / "clusterer")
     reporter.artifact("clusterer", workspace / "clusterer")
-    (workspace / "inspection.json").write_text(json.dumps(inspection, ensure_ascii=False, indent=1) + "\n")
+    inspection = Inspection(synthetic=index.synthetic, comments=comment_clusters, reactions=reaction_clusters)
+    write_inspection(workspace / "inspection.json", inspection)
     reporter.artifact("inspection", workspace / "inspection.json")
     vocabulary = None if comments is None else comments.extractor.terms
     return ClusterResult(
@@ -122,15 +125,13 @@ def _fit_comments(
     terms = None
     if extractor.terms is None:
         clusters = clustering.centroids.shape[0]
-        terms = characteristic_terms(
-            documents, clustering.labels, clusters, MOST_TERMS, comments.extractor.tokenizer
-        )
+        terms = characteristic_terms(documents, clustering.labels, clusters, MOST_TERMS)
     return CommentClusters(extractor, clustering, documents, rows, terms)
 
 
 def _fit_reactions(
     kmeans: KMeansSpec, seed: int, posts: list[Post], reporter: Reporter
-) -> tuple[Clustering, list[dict[str, Any]]]:
+) -> tuple[Clustering, tuple[ReactionCluster, ...]]:
     """Return the reaction clusters and their records for the inspection."""
     _raise_if_stopped(reporter)
     vectors = reaction_vectors(np.array([post.reactions for post in posts]))

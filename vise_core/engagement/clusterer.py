@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +15,15 @@ from vise_core.engagement.clustering.inverted import InvertedIndex
 from vise_core.engagement.clustering.kmeans import Centroids, Rows, nearest_centroid
 from vise_core.engagement.features.extractors import Extractor, load_extractor
 from vise_core.engagement.features.reactions import reaction_vectors
-from vise_core.engagement.features.terms import Terms, heaviest_terms
-from vise_core.errors import BadCheckpoint
+from vise_core.engagement.features.terms import heaviest_terms
+from vise_core.formats import clusterer as clusterer_format
+from vise_core.formats.clusterer import ClustererCard, Terms
 from vise_core.formats.post import Post
 from vise_core.specs.cluster import ClusterSpec
 from vise_core.specs.posts.fields import REACTIONS
 
 from .sampling import sample_comments
 
-FORMAT = "vise-clusterer-1"
 MOST_TERMS = 100
 """Words kept of a comment cluster where features are no words."""
 CHUNK = 20_000
@@ -128,21 +125,18 @@ class Clusterer:
         if self.extractor is not None and self.comment_centroids is not None:
             self.extractor.save(folder)
             if self.extractor.terms is None:
-                np.save(folder / "comment_centroids.npy", self.comment_centroids)
-                (folder / "terms.json").write_text(json.dumps(self.terms, ensure_ascii=False))
+                clusterer_format.write_dense_centroids(folder, self.comment_centroids, self.terms or [])
             else:
-                sparse.save_npz(folder / "comment_centroids.npz", self.comment_centroids)
+                clusterer_format.write_word_centroids(folder, self.comment_centroids)
         if self.reaction_centroids is not None:
-            np.save(folder / "reaction_centroids.npy", self.reaction_centroids)
-        facts = {
-            "format": FORMAT,
-            # How it was computed changes nothing, and equal clusterers are to be equal files.
-            "spec": self.spec.model_dump(mode="json", exclude={"helpers", "compute"}),
-            "comment_clusters": self.comment_clusters,
-            "reaction_clusters": self.reaction_clusters,
-            "synthetic": self.synthetic,
-        }
-        (folder / "clusterer.json").write_text(json.dumps(facts, indent=1) + "\n")
+            clusterer_format.write_reaction_centroids(folder, self.reaction_centroids)
+        card = ClustererCard(
+            spec=self.spec,
+            comment_clusters=self.comment_clusters,
+            reaction_clusters=self.reaction_clusters,
+            synthetic=self.synthetic,
+        )
+        clusterer_format.write_clusterer_card(folder, card)
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto") -> Clusterer:
@@ -150,65 +144,17 @@ class Clusterer:
 
         Raises BadCheckpoint where a file is missing, damaged or does not fit the others.
         """
-        path = folder / "clusterer.json"
-        try:
-            facts = json.loads(path.read_bytes())
-            if facts["format"] != FORMAT:
-                raise BadCheckpoint(
-                    f"{path}: format is {facts['format']!r}, expected {FORMAT!r}: cluster again"
-                )
-            spec = ClusterSpec.model_validate(_with_tokenizer(facts["spec"]))
-            extractor = comments = reactions = terms = None
-            if spec.comments is not None:
-                extractor = load_extractor(folder, spec.comments.extractor, device)
-                shape = (facts["comment_clusters"], extractor.dim)
-                if extractor.terms is None:
-                    comments = _read_dense(folder / "comment_centroids.npy", shape)
-                    terms = _read_terms(folder / "terms.json", shape[0])
-                else:
-                    comments = _read_sparse(folder / "comment_centroids.npz", shape)
-            if spec.reactions is not None:
-                shape = (facts["reaction_clusters"], len(REACTIONS))
-                reactions = _read_dense(folder / "reaction_centroids.npy", shape)
-            return cls(spec, extractor, comments, reactions, bool(facts["synthetic"]), terms)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-            raise BadCheckpoint(f"{folder}: not a whole clusterer ({error}): cluster again") from error
-
-
-def _with_tokenizer(spec: Any) -> Any:
-    """The spec of a clusterer; one that names no tokenizer was made before there was a second."""
-    comments = spec.get("comments") if isinstance(spec, dict) else None
-    if not isinstance(comments, dict) or not isinstance(comments.get("extractor"), dict):
-        return spec
-    return {**spec, "comments": {**comments, "extractor": {"tokenizer": "words-1", **comments["extractor"]}}}
-
-
-def _read_sparse(path: Path, shape: tuple[int, int]) -> sparse.csr_matrix:
-    """Float32 centroids. Every index is checked first: compiled code would follow a wrong one anywhere."""
-    matrix = sparse.csr_matrix(sparse.load_npz(path))
-    if matrix.shape != shape:
-        raise BadCheckpoint(f"{path}: centroids of shape {matrix.shape}, expected {shape}: cluster again")
-    matrix.check_format(full_check=True)
-    if not np.isfinite(matrix.data).all():
-        raise BadCheckpoint(f"{path}: centroids are not finite numbers: cluster again")
-    return matrix.astype(np.float32)
-
-
-def _read_dense(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    array = np.load(path, allow_pickle=False).astype(np.float32)
-    _check_shape(path, array, shape)
-    return array
-
-
-def _read_terms(path: Path, clusters: int) -> Terms:
-    terms = [[(str(word), float(weight)) for word, weight in row] for row in json.loads(path.read_bytes())]
-    if len(terms) != clusters:
-        raise BadCheckpoint(f"{path}: words of {len(terms)} clusters, expected {clusters}: cluster again")
-    return terms
-
-
-def _check_shape(path: Path, array: npt.NDArray[np.float32], shape: tuple[int, int]) -> None:
-    if array.shape != shape:
-        raise BadCheckpoint(f"{path}: centroids of shape {array.shape}, expected {shape}: cluster again")
-    if not np.isfinite(array).all():
-        raise BadCheckpoint(f"{path}: centroids are not finite numbers: cluster again")
+        card = clusterer_format.read_clusterer_card(folder)
+        extractor = comments = reactions = terms = None
+        if card.spec.comments is not None:
+            extractor = load_extractor(folder, card.spec.comments.extractor, device)
+            shape = (card.comment_clusters, extractor.dim)
+            if extractor.terms is None:
+                comments, terms = clusterer_format.read_dense_centroids(folder, shape)
+            else:
+                comments = clusterer_format.read_word_centroids(folder, shape)
+        if card.spec.reactions is not None:
+            reactions = clusterer_format.read_reaction_centroids(
+                folder, (card.reaction_clusters, len(REACTIONS))
+            )
+        return cls(card.spec, extractor, comments, reactions, card.synthetic, terms)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vise_core.engagement.clustering.kmeans import Centroids, Clustering, Rows, dense_rows
-from vise_core.engagement.features.terms import Terms
+from vise_core.formats.clusterer import Terms
+from vise_core.formats.inspection import CommentCluster, ReactionCluster
 from vise_core.specs.posts.fields import REACTIONS
 from vise_core.text.tokenize import redact
 
@@ -19,7 +19,7 @@ NEAREST_COMMENTS = 8
 
 def inspect_comments(
     clustering: Clustering, rows: Rows, comments: Sequence[str], terms: Terms
-) -> list[dict[str, Any]]:
+) -> tuple[CommentCluster, ...]:
     """One record a cluster: id, size, [term, weight] pairs, and the distinct comments nearest to its centroid."""
     order = np.argsort(clustering.labels, kind="stable")
     ends = np.cumsum(np.bincount(clustering.labels, minlength=clustering.centroids.shape[0]))
@@ -33,19 +33,19 @@ def inspect_comments(
             if len(nearest) == NEAREST_COMMENTS:
                 break
         records.append(
-            {
-                "cluster": cluster,
-                "size": len(members),
-                "terms": [[term, round(weight, 4)] for term, weight in terms[cluster][:TOP_TERMS]],
-                "comments": list(nearest),
-            }
+            CommentCluster(
+                cluster=cluster,
+                size=len(members),
+                terms=tuple((term, round(weight, 4)) for term, weight in terms[cluster][:TOP_TERMS]),
+                comments=tuple(nearest),
+            )
         )
-    return records
+    return tuple(records)
 
 
 def inspect_reactions(
     labels: npt.NDArray[np.int32], centroids: Centroids, vectors: Rows
-) -> list[dict[str, Any]]:
+) -> tuple[ReactionCluster, ...]:
     """One record a cluster: id, size and the mean share of each reaction among its posts (sums to 1)."""
     shares = vectors / np.maximum(vectors.sum(axis=1, keepdims=True), 1e-12)
     records = []
@@ -53,10 +53,10 @@ def inspect_reactions(
         members = shares[labels == cluster]
         mean = members.mean(axis=0) if len(members) else np.zeros(len(REACTIONS))
         records.append(
-            {
-                "cluster": cluster,
-                "size": len(members),
-                "reactions": {name: round(float(v), 4) for name, v in zip(REACTIONS, mean, strict=True)},
-            }
+            ReactionCluster(
+                cluster=cluster,
+                size=len(members),
+                reactions={name: round(float(v), 4) for name, v in zip(REACTIONS, mean, strict=True)},
+            )
         )
-    return records
+    return tuple(records)

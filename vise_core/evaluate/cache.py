@@ -24,8 +24,8 @@ import torch
 import torchvision
 
 from vise_core.errors import BadInput
-from vise_core.files.hash_cache import cache_folder
-from vise_core.integrity.cache import file_digests
+from vise_core.files.cache_folder import cache_subfolder
+from vise_core.files.hashing import file_digests
 from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import resize_for
 from vise_core.posts.images.decode import DECODING
@@ -59,10 +59,8 @@ def features_cache() -> FeaturesCache | None:
     told = os.environ.get("VISE_FEATURES_CACHE_BYTES") or str(MOST_BYTES)
     if not told.isdecimal():
         raise BadInput(f"VISE_FEATURES_CACHE_BYTES: {told!r} is not a number of bytes")
-    try:
-        return FeaturesCache(cache_folder() / "features", int(told))
-    except BadInput:
-        return None
+    folder = cache_subfolder("features")
+    return None if folder is None else FeaturesCache(folder, int(told))
 
 
 def features_key(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from vise_core.errors import BadInput, Diverged
+from vise_core.errors import Diverged
+from vise_core.formats.predictions import SplitPredictions, write_predictions
 from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.specs.evaluate import EvaluateResult
 
@@ -18,32 +16,20 @@ from .job import Job, Outcome
 MAX_HELD_OUT = 10_000
 
 
-def write_predictions(job: Job, outcomes: list[Outcome], path: Path) -> None:
-    """Write one row for every reported image of every split, with the scores of the split's chosen point.
-
-    Columns: split int32, part ("test", or "val" where there is no test), path, label, predicted, and for each
-    class ``score_<class>`` float32, its probability.
-    """
+def split_predictions(job: Job, outcomes: list[Outcome]) -> Iterator[SplitPredictions]:
+    """Yield each split's reported images with the scores of the split's chosen point. Raises Diverged where scores are not finite."""
     classes = job.images.classes
-    writer: pq.ParquetWriter | None = None
     for split, outcome in enumerate(outcomes):
         indices = job.reported(split)
         if not np.isfinite(outcome.scores).all():
             raise Diverged(f"split {split}: the chosen point's scores are not finite, so it predicts nothing")
-        columns: dict[str, Any] = {
-            "split": pa.array(np.full(len(indices), split, np.int32)),
-            "part": ["test" if len(job.splits[split].test) else "val"] * len(indices),
-            "path": [job.images.relative_path(i) for i in indices],
-            "label": [classes[label] for label in job.images.labels[indices]],
-            "predicted": [classes[best] for best in outcome.scores.argmax(1)],
-        }
-        columns |= {f"score_{name}": outcome.scores[:, j] for j, name in enumerate(classes)}
-        table = pa.table(columns)
-        writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table)
-    if writer is None:
-        raise BadInput("no split was evaluated")
-    writer.close()
+        yield SplitPredictions(
+            split,
+            "test" if len(job.splits[split].test) else "val",
+            [job.images.relative_path(i) for i in indices],
+            [classes[label] for label in job.images.labels[indices]],
+            outcome.scores,
+        )
 
 
 def held_out(job: Job) -> list[str]:
@@ -62,7 +48,7 @@ def publish(
     result_path.write_text(result.model_dump_json(indent=1) + "\n")
     job.reporter.artifact("result", result_path)
     predictions = job.workspace / "predictions.parquet"
-    write_predictions(job, outcomes, predictions)
+    write_predictions(predictions, job.images.classes, split_predictions(job, outcomes))
     job.reporter.artifact("predictions", predictions)
     if classifier is None:
         job.reporter.log("no predictor: predictors read an image alone, and this model reads texts too")

@@ -10,8 +10,9 @@ import numpy as np
 from vise_core.errors import MissingInput
 from vise_core.evaluate.finetune.finetune import evaluate_finetuned
 from vise_core.evaluate.linear.linear import evaluate_linear
+from vise_core.files.hashing import file_digests
 from vise_core.formats.checkpoint import read_checkpoint_card, row_of
-from vise_core.integrity.cache import default_cache, file_digests
+from vise_core.integrity.cache import default_cache
 from vise_core.integrity.evaluation import check_evaluation, tell
 from vise_core.models import checkpoint
 from vise_core.models import weights as catalogue

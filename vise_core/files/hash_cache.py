@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 from vise_core.errors import BadInput
 
+from .cache_folder import cache_folder
+
 FILE = "hashes-1.sqlite"
 MOST_BYTES = 2**30
 """A larger cache is emptied."""
@@ -36,18 +38,6 @@ class FileFacts(NamedTuple):
     @classmethod
     def of(cls, status: os.stat_result) -> FileFacts:
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
-
-
-def cache_folder() -> Path:
-    """``$VISE_CACHE``, or ``~/.cache/vise``. Raises BadInput where neither is known."""
-    if given := os.environ.get("VISE_CACHE"):
-        return Path(given)
-    try:
-        return Path.home() / ".cache" / "vise"
-    except RuntimeError as error:
-        raise BadInput(
-            "this account has no home folder: set VISE_CACHE to a folder for files that are kept"
-        ) from error
 
 
 class HashCache:

@@ -15,7 +15,7 @@ import pickle
 import stat
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -39,6 +39,12 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digests(paths: Sequence[Path], *, threads: int = 2) -> list[bytes]:
+    """SHA-256 of each file's content, 32 bytes each."""
+    with ThreadPoolExecutor(max(2, threads)) as pool:
+        return [bytes.fromhex(sha256) for sha256 in pool.map(file_sha256, paths)]
 
 
 def manifest(path: Path, *, told: Told | None = None) -> list[Row]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic.main import IncEx
 
 from vise_core.errors import BadInput
 from vise_core.specs.base import Record
@@ -21,7 +22,7 @@ def format_of(kind: type[Record]) -> str:
     return str(kind.model_fields["format"].default)
 
 
-def write_json(path: Path, record: Record, *, exclude: set[str] | None = None) -> None:
+def write_json(path: Path, record: Record, *, exclude: IncEx | None = None) -> None:
     """Write the record, indented, in the order of its fields. Equal records give equal bytes."""
     path.write_text(record.model_dump_json(indent=1, exclude=exclude) + "\n", encoding="utf-8")
 

@@ -7,38 +7,49 @@ shards, how many posts each holds and its SHA-256.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import tarfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from vise_core.errors import BadInput
+from vise_core.specs.base import Record
 
+from .json_file import read_json, write_json
 from .post import Post, PostRecord, post_from_json, post_to_json
 
-FORMAT = "vise-posts-1"
+INDEX_FILE = "index.json"
+MAX_INDEX_BYTES = 2**30
 EXTENSIONS = ("jpg", "png", "webp")
 _BLOCK = 512
 _MEMBER = re.compile(r"([0-9a-f]{32})\.(json|jpg|png|webp)")
-_SHARD_NAME = re.compile(r"shard-\d{6,}\.tar")
+_REMEDY = "ingest again"
 
 Offsets = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class ShardEntry:
+class ShardEntry(Record):
     """One shard of the index."""
 
-    name: str
-    posts: int
+    name: str = Field(pattern=r"^shard-\d{6,}\.tar$")
+    posts: int = Field(ge=0)
     sha256: str
+
+
+class PostsIndex(Record):
+    """index.json."""
+
+    format: Literal["vise-posts-1"] = "vise-posts-1"
+    posts: int = Field(ge=0, description="Posts of all shards.")
+    synthetic: bool = Field(description="Whether the posts are generated sample data.")
+    shards: tuple[ShardEntry, ...]
 
 
 def shard_name(number: int) -> str:
@@ -73,7 +84,7 @@ class ShardWriter:
         os.fsync(self._file.fileno())
         self._file.close()
         self._part.replace(self.path)
-        return ShardEntry(self.path.name, self.posts, self._hash.hexdigest())
+        return ShardEntry(name=self.path.name, posts=self.posts, sha256=self._hash.hexdigest())
 
     def abandon(self) -> None:
         """Drop what was written so far."""
@@ -95,13 +106,13 @@ class ShardWriter:
 
 def write_index(folder: Path, shards: list[ShardEntry], *, synthetic: bool) -> None:
     """Write ``index.json``: the folder is a ``posts`` artifact from here on."""
-    index = {
-        "format": FORMAT,
-        "posts": sum(s.posts for s in shards),
-        "synthetic": synthetic,
-        "shards": [asdict(s) for s in shards],
-    }
-    (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+    index = PostsIndex(posts=sum(shard.posts for shard in shards), synthetic=synthetic, shards=tuple(shards))
+    write_json(folder / INDEX_FILE, index)
+
+
+def read_posts_index(folder: Path) -> PostsIndex:
+    """What ``index.json`` says. Raises BadInput where the folder is not a ``posts`` artifact."""
+    return read_json(folder / INDEX_FILE, PostsIndex, remedy=_REMEDY, max_bytes=MAX_INDEX_BYTES)
 
 
 @dataclass
@@ -128,24 +139,12 @@ class ShardIndex:
     @classmethod
     def open(cls, folder: Path) -> ShardIndex:
         """Raises BadInput where the folder is not a whole ``posts`` artifact."""
-        path = Path(folder) / "index.json"
-        try:
-            index: dict[str, Any] = json.loads(path.read_bytes())
-            if index["format"] != FORMAT:
-                raise BadInput(f"{path}: format is {index['format']!r}, expected {FORMAT!r}: ingest again")
-            shards = tuple(
-                ShardEntry(str(s["name"]), int(s["posts"]), str(s["sha256"])) for s in index["shards"]
-            )
-            synthetic = bool(index["synthetic"])
-        except FileNotFoundError as error:
-            raise BadInput(f"{folder}: no index.json; give a folder of shards made by ingest") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{path}: not an index of posts ({error!r}): ingest again") from error
-        for shard in shards:
-            if not _SHARD_NAME.fullmatch(shard.name) or not (Path(folder) / shard.name).is_file():
-                raise BadInput(f"{path}: shard {shard.name!r} is not beside it: copy the folder whole")
-        starts = np.cumsum([0, *(s.posts for s in shards)], dtype=np.int64)
-        return cls(Path(folder), shards, starts, synthetic)
+        index = read_posts_index(folder)
+        for shard in index.shards:
+            if not (Path(folder) / shard.name).is_file():
+                raise BadInput(f"{folder}: no {shard.name}, which {INDEX_FILE} names: copy the folder whole")
+        starts = np.cumsum([0, *(shard.posts for shard in index.shards)], dtype=np.int64)
+        return cls(Path(folder), index.shards, starts, index.synthetic)
 
     def __len__(self) -> int:
         return int(self.starts[-1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vise_core.errors import BadCheckpoint
 from vise_core.formats.labels import label_batches, label_file, read_label_table
 from vise_core.formats.post import post_key
 from vise_core.formats.posts import ShardIndex
@@ -198,15 +196,6 @@ def nearest_posts(found: PostsFound, reported: npt.NDArray[np.int64], most: int)
         found.first.values(),
         key=lambda copy: (copy.image not in first, copy.kind != "identical", copy.difference, copy.image),
     )[:most]
-
-
-def subset_rule(clusterer: Path) -> SubsetSpec:
-    """The rule by which a clusterer's posts were chosen, without loading its centroids. Raises BadCheckpoint."""
-    path = clusterer / "clusterer.json"
-    try:
-        return SubsetSpec.model_validate(json.loads(path.read_bytes())["spec"]["subset"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadCheckpoint(f"{path}: not as cluster writes it ({error}): cluster again") from error
 
 
 def cluster_leak(labels: Path, subset: SubsetSpec, examples: int) -> IntegrityCheck:

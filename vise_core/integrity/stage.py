@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from vise_core.errors import BadImage, Stopped
+from vise_core.formats.clusterer import read_clusterer_card
 from vise_core.formats.labels import read_label_facts
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts import exclusions
@@ -32,7 +33,6 @@ from .pretraining import (
     found_posts,
     nearest_posts,
     pretraining_overlap,
-    subset_rule,
 )
 from .strips import pair_strip
 
@@ -165,7 +165,7 @@ def _label_checks(spec: IntegritySpec, inputs: dict[str, Path]) -> list[Integrit
 
 def _subset(spec: IntegritySpec, inputs: dict[str, Path]) -> SubsetSpec | None:
     if spec.subset is None and "clusterer" in inputs:
-        return subset_rule(inputs["clusterer"])
+        return read_clusterer_card(inputs["clusterer"]).spec.subset
     return spec.subset
 
 

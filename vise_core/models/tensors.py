@@ -34,14 +34,10 @@ def load_into(module: nn.Module, path: Path) -> None:
         check_layout(read_header(path)[0], module.state_dict(), path.name)
         tensors = load_file(path)
     except FileNotFoundError as error:
-        raise BadCheckpoint(
-            f"{path.parent}: no {path.name}; the folder is not whole, copy it again"
-        ) from error
-    except BadCheckpoint as error:
-        named = str(error).startswith(f"{path.name}: ")
-        raise BadCheckpoint(str(error) if named else f"{path.name}: {error}") from error
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise BadCheckpoint(f"{path.name}: not a safetensors file ({error})") from error
+        raise BadCheckpoint(f"{path.parent}: no {path.name}; copy the folder whole") from error
+    except (BadCheckpoint, SafetensorError, OSError, KeyError, ValueError) as error:
+        message = str(error).removeprefix(f"{path.name}: ")
+        raise BadCheckpoint(f"{path.name}: {message}: copy the folder again") from error
     fill(module, tensors, path.name)
 
 

@@ -18,8 +18,8 @@ from torchvision.models import (
 )
 
 from vise_core.errors import BadCheckpoint, BadInput
-from vise_core.files.download import Progress, download
-from vise_core.files.hash_cache import cache_folder
+from vise_core.files.cache_folder import cache_folder
+from vise_core.files.download import Progress, by_hand, download
 from vise_core.files.hashing import file_sha256
 from vise_core.models.weight_files.reading import plain_tensors
 from vise_core.specs.models.backbones import BACKBONES
@@ -164,7 +164,9 @@ def fetch(name: str, backbone: str, *, progress: Progress | None = None) -> Path
     entry = find(name, backbone)
     if isinstance(entry.source, Url):
         target = cache_folder() / "weights" / entry.source.file_name
-        return download(entry.source.url, entry.sha256, target, progress=progress)
+        advice = by_hand(entry.source.url, entry.sha256, target)
+        download(entry.source.url, target, sha256=entry.sha256, progress=progress, advice=advice)
+        return target
     path = _package_file(entry.source)
     if (found := file_sha256(path)) != entry.sha256:
         raise BadCheckpoint(

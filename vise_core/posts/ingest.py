@@ -105,7 +105,7 @@ def _write_shards(
 
 
 def _close(writer: ShardWriter, tally: Tally, state: Path, checker: PostChecker) -> None:
-    tally.shards.append(asdict(writer.close()))
+    tally.shards.append(writer.close().model_dump())
     checker.save()
     part = state / "tally.part"
     part.write_text(json.dumps(asdict(tally)))

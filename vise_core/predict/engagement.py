@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +13,7 @@ from torch import nn
 from vise_core.device import pick_device
 from vise_core.errors import BadCheckpoint
 from vise_core.formats.checkpoint import read_checkpoint_card
+from vise_core.formats.inspection import Inspection, read_inspection
 from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import load_backbone, load_heads
 from vise_core.models.classifier import require_finite
@@ -25,8 +24,6 @@ from vise_core.specs.models.predict import EngagementOptions
 from vise_core.specs.posts.fields import REACTIONS
 
 from .predictor import Picture, opened, weight_bytes
-
-MAX_INSPECTION_BYTES = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -72,11 +69,11 @@ class EngagementPredictor:
         self,
         backbone: Backbone,
         heads: dict[str, nn.Linear],
-        inspection: dict[str, list[dict[str, Any]]] | None = None,
+        inspection: Inspection | None = None,
         *,
         device: torch.device | None = None,
     ) -> None:
-        """``inspection`` is inspection.json of the clusterer whose labels it learnt.
+        """``inspection`` is of the clusterer whose labels it learnt.
 
         Raises BadCheckpoint without a head for comments or reactions, or where the inspection is of other clusters.
         """
@@ -102,19 +99,10 @@ class EngagementPredictor:
     ) -> EngagementPredictor:
         """From the artifacts ``checkpoint`` (folder) and ``inspection`` (JSON file). Raises BadCheckpoint."""
         read_checkpoint_card(checkpoint)
-        found = None
-        if inspection is not None:
-            try:
-                if inspection.stat().st_size > MAX_INSPECTION_BYTES:
-                    raise BadCheckpoint(f"{inspection.name}: larger than {MAX_INSPECTION_BYTES:,} bytes")
-                found = json.loads(inspection.read_bytes())
-            except (OSError, ValueError) as error:
-                raise BadCheckpoint(
-                    f"{inspection.name}: not an inspection ({error}): cluster again"
-                ) from error
+        clusters = None if inspection is None else read_inspection(inspection)
         backbone = load_backbone(checkpoint).eval()
         fold_batch_norm(backbone)
-        return cls(backbone, load_heads(checkpoint), found, device=torch.device(pick_device(device)))
+        return cls(backbone, load_heads(checkpoint), clusters, device=torch.device(pick_device(device)))
 
     def predict(self, image: Picture, options: EngagementOptions | None = None) -> Engagement:
         """Answer for one image, seen as in evaluation: resized, its centre cut out. Raises BadImage, BadInput."""
@@ -142,25 +130,20 @@ class EngagementPredictor:
     def _cluster(self, cluster: int, probability: float) -> ExpectedCluster:
         if self._about is None:
             return ExpectedCluster(cluster, probability, (), ())
-        record = self._about["comments"][cluster]
-        terms = tuple((str(word), float(weight)) for word, weight in record["terms"])
-        return ExpectedCluster(cluster, probability, terms, tuple(map(str, record["comments"])))
+        record = self._about.comments[cluster]
+        return ExpectedCluster(cluster, probability, record.terms, record.comments)
 
     def _expected(self, probabilities: npt.NDArray[np.float64]) -> dict[str, float] | None:
         if self._about is None:
             return None
-        means = np.array(
-            [[record["reactions"][name] for name in REACTIONS] for record in self._about["reactions"]]
-        )
+        means = np.array([[record.reactions[name] for name in REACTIONS] for record in self._about.reactions])
         return dict(zip(REACTIONS, map(float, probabilities @ means), strict=True))
 
 
-def _checked(
-    inspection: dict[str, list[dict[str, Any]]], heads: dict[str, nn.Linear]
-) -> dict[str, list[dict[str, Any]]]:
+def _checked(inspection: Inspection, heads: dict[str, nn.Linear]) -> Inspection:
     for name, head in heads.items():
-        records = inspection.get(name) or []
-        if [record.get("cluster") for record in records] != list(range(head.out_features)):
+        records = inspection.comments if name == "comments" else inspection.reactions
+        if [record.cluster for record in records] != list(range(head.out_features)):
             raise BadCheckpoint(
                 f"inspection: it is about {len(records)} {name.removesuffix('s')} clusters, the head has "
                 f"{head.out_features}: give that of the clusterer whose labels were learnt"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -12,6 +11,7 @@ import numpy as np
 
 from vise_core.errors import BadInput
 from vise_core.files.names import printable_name, printable_text
+from vise_core.formats.data_card import says_synthetic
 from vise_core.specs.tasks.catalogue import TASKS
 from vise_core.specs.tasks.kinds import CsvTask, PoliticsTask, Task, named_task
 
@@ -27,7 +27,6 @@ from .records import LabelledImages, Row
 from .unbiased_emotion import read_unbiased_emotion
 from .usable import RejectedImages, missing_problems
 
-MAX_DATASET_JSON_BYTES = 1_000_000
 READERS: dict[str, Callable[[Any, Path], list[Row]]] = {
     "folder": read_folder_labels,
     "csv": read_csv_labels,
@@ -108,7 +107,7 @@ def as_images(spec: Task, folder: Path, rows: Sequence[Row]) -> LabelledImages:
         labels=np.array([number[label] for _, label in labelled], dtype=np.int64),
         classes=classes,
         published=tuple(s for s in splits if s is not None) if splits[0] is not None else None,
-        synthetic=_says_synthetic(folder),
+        synthetic=says_synthetic(folder),
         texts=tuple(printable_text(t) for t in texts if t is not None) if texts[0] is not None else None,
         unlabelled=len(rows) - len(labelled),
     )
@@ -125,19 +124,3 @@ def _class_order(names: set[str]) -> tuple[str, ...]:
     if all(name.isdecimal() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
-
-
-def _says_synthetic(folder: Path) -> bool:
-    path = folder / "dataset.json"
-    if not path.is_file():
-        return False
-    if path.stat().st_size > MAX_DATASET_JSON_BYTES:
-        raise BadInput(f"{path}: larger than {MAX_DATASET_JSON_BYTES} bytes")
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, ValueError) as error:
-        raise BadInput(f"{path}: not JSON: {error}") from error
-    flag = facts.get("synthetic", False) if isinstance(facts, dict) else None
-    if not isinstance(flag, bool):
-        raise BadInput(f"{path}: must be an object whose field synthetic, where given, is true or false")
-    return flag

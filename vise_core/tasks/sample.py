@@ -13,6 +13,7 @@ from random import Random
 
 from PIL import Image
 
+from vise_core.formats.data_card import write_data_card
 from vise_core.posts.images.decode import encode_jpeg
 from vise_core.posts.sample import generate_evaluation_image
 from vise_core.posts.sample.scenes import OBJECTS, choose_scene, draw_scene
@@ -37,7 +38,7 @@ def run(
         folder.mkdir(parents=True)
         WRITERS[kind](folder, spec)
         facts = {"synthetic": True, "seed": spec.seed, "task": kind}
-        (folder / "dataset.json").write_text(json.dumps(facts, indent=1) + "\n")
+        write_data_card(folder, facts)
         reporter.artifact(kind, folder)
     return SampleTasksResult(images=spec.images * len(spec.kinds), synthetic=True)
 

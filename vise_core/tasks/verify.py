@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vise_core.errors import BadImage, BadInput
+from vise_core.files.hashing import file_sha256
 from vise_core.files.names import printable_name
 from vise_core.posts.images.decode import open_image
 from vise_core.specs.tasks.catalogue import TASKS
@@ -134,8 +134,7 @@ def _look(images: LabelledImages, workers: int, progress: Callable[[int, int], N
 
 def _look_at(path: Path) -> _Looked:
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").digest()
+        digest = bytes.fromhex(file_sha256(path))
         open_image(path, max_pixels=MAX_IMAGE_PIXELS)
     except BadImage as error:
         return _Looked(digest, str(error))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import io
-import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -31,8 +29,10 @@ from vise_client.schemas.clusters import (
 )
 from vise_client.schemas.run_states import RunState
 
+if TYPE_CHECKING:
+    from vise_core.formats.explorer import ExplorerSummary
+
 ARTIFACT = "explorer"
-TABLES: dict[ClusterKind, str] = {"comments": "comments.parquet", "reactions": "reactions.parquet"}
 TITLE_TERMS = 4
 KEEP_READ = 4
 
@@ -51,8 +51,8 @@ class Explorer:
     pictures: path of a strip in the artifact → SHA-256.
     """
 
-    summary: dict[str, Any]
-    tables: dict[ClusterKind, list[dict[str, Any]]]
+    summary: ExplorerSummary
+    tables: Mapping[ClusterKind, list[dict[str, Any]]]
     pictures: dict[str, str]
 
     @cached_property
@@ -87,7 +87,7 @@ def load(db: Session, storage: Storage, artifact_id: UUID) -> Explorer:
         raise NotFound(f"there is no explorer {artifact_id}")
     with _reading:
         if artifact.sha256 not in _read:
-            _read[artifact.sha256] = _parse(storage, artifact.manifest)
+            _read[artifact.sha256] = _parse(storage, artifact)
             while len(_read) > KEEP_READ:
                 _read.popitem(last=False)
         _read.move_to_end(artifact.sha256)
@@ -103,17 +103,17 @@ def view(db: Session, storage: Storage, artifact_id: UUID) -> ExplorerView:
         artifact_id=artifact.id,
         run_id=run.id,
         name=run.name,
-        synthetic=found["synthetic"],
-        posts=found["posts"],
-        with_labels=found["labels"],
-        shuffled=found["shuffled"],
+        synthetic=found.synthetic,
+        posts=found.posts,
+        with_labels=found.labels,
+        shuffled=found.shuffled,
         clusterer_run_id=run.inputs.get("clusterer", {}).get("run"),
-        comments=found["comments"],
-        reactions=found["reactions"],
-        agreement=found["agreement"],
-        reaction_names=found["reaction_names"],
-        thumbnail=found["thumbnail"],
-        map_explained=found["map_explained"],
+        comments=found.comments,
+        reactions=found.reactions,
+        agreement=found.agreement,
+        reaction_names=list(found.reaction_names),
+        thumbnail=found.thumbnail,
+        map_explained=found.map_explained,
         created_at=artifact.created_at,
     )
 
@@ -146,7 +146,7 @@ def order(explorer: Explorer, kind: ClusterKind, *, search: str = "", sort: str 
     if sort is None:
         return sorted(found, key=lambda c: (-_relevance(rows[c], words), -rows[c]["size"], c))
     descending, by = sort.startswith("-"), sort.removeprefix("-")
-    names: list[str] = explorer.summary["reaction_names"]
+    names = explorer.summary.reaction_names
     if by not in ("size", "cluster", *names):
         raise Invalid("sort", f"one of size, cluster, {', '.join(names)}, with - in front for descending")
 
@@ -163,11 +163,12 @@ def detail(explorer: Explorer, storage: Storage, kind: ClusterKind, cluster: int
         raise NotFound(
             f"there is no cluster {cluster} of {kind}; the last is {len(explorer.tables[kind]) - 1}"
         )
-    own, other = ("first", "second") if kind == "comments" else ("second", "first")
     pairs = [
-        ClusterPair(cluster=pair[other], count=pair["weight"], lift=pair["lift"])
-        for pair in explorer.summary["pairs"]
-        if pair[own] == cluster
+        ClusterPair(
+            cluster=pair.second if kind == "comments" else pair.first, count=pair.weight, lift=pair.lift
+        )
+        for pair in explorer.summary.pairs
+        if cluster == (pair.first if kind == "comments" else pair.second)
     ]
     return ClusterDetail(**_row(explorer, storage, kind, cluster).model_dump(), kind=kind, pairs=pairs)
 
@@ -181,24 +182,19 @@ def points(explorer: Explorer, kind: ClusterKind, *, search: str = "") -> Cluste
         x=[row["x"] for row in rows],
         y=[row["y"] for row in rows],
         sizes=[row["size"] for row in rows],
-        titles=[_title(row, explorer.summary["reaction_names"]) for row in rows],
+        titles=[_title(row, explorer.summary.reaction_names) for row in rows],
     )
 
 
-def _parse(storage: Storage, manifest: Sequence[dict[str, Any]]) -> Explorer:
-    import pyarrow.parquet as pq  # imports for long; the API starts without it
+def _parse(storage: Storage, artifact: Artifact) -> Explorer:
+    # Imports pyarrow, which takes long: the API starts without it.
+    from vise_core.formats.explorer import parse_explorer
 
-    digests = {row["path"]: row["sha256"] for row in manifest}
-
-    def read(path: str) -> bytes:
-        return b"".join(storage.stream(digests[path]))
-
-    tables = {
-        kind: pq.read_table(io.BytesIO(read(path))).to_pylist()
-        for kind, path in TABLES.items()
-        if path in digests
-    }
-    return Explorer(json.loads(read("explorer.json")), tables, digests)
+    digests = {row["path"]: row["sha256"] for row in artifact.manifest}
+    contents = parse_explorer(
+        lambda path: b"".join(storage.stream(digests[path])), digests, f"explorer {artifact.id}"
+    )
+    return Explorer(contents.summary, contents.tables, digests)
 
 
 def _rows(explorer: Explorer, kind: ClusterKind) -> list[dict[str, Any]]:
@@ -218,7 +214,7 @@ def _row(explorer: Explorer, storage: Storage, kind: ClusterKind, cluster: int) 
         posts=row.get("posts", row["size"]),
         terms=list(zip(row.get("terms", ()), row.get("weights", ()), strict=True)),
         comments=row.get("comments", []),
-        reactions=dict(zip(explorer.summary["reaction_names"], row["reactions"], strict=True)),
+        reactions=dict(zip(explorer.summary.reaction_names, row["reactions"], strict=True)),
         sample_posts=row["sample_posts"],
         thumbnails_jpg=base64.b64encode(picture).decode() if picture else None,
     )
@@ -232,7 +228,7 @@ def _relevance(row: dict[str, Any], words: list[str]) -> float:
     return float(sum(weight for term, weight in weights if any(word in term.casefold() for word in words)))
 
 
-def _title(row: dict[str, Any], names: list[str]) -> str:
+def _title(row: dict[str, Any], names: Sequence[str]) -> str:
     if row.get("terms"):
         return " ".join(row["terms"][:TITLE_TERMS])
     share, name = max(zip(row["reactions"], names, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import UUID
@@ -21,6 +20,8 @@ from backend.store.runs.tables import Run
 from vise_client.schemas.datasets import DatasetCreate, DatasetUpdate, DatasetVersionView, DatasetView
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
+from vise_core.errors import BadInput
+from vise_core.formats.data_card import says_synthetic
 from vise_core.specs.fetch import FetchSpec
 from vise_core.specs.integrity import IntegrityReport
 from vise_core.specs.recipes.inputs import InputRef
@@ -242,9 +243,13 @@ def _integrity(db: Session, dataset_id: UUID, sha256: str | None) -> IntegrityRe
 
 
 def _says_synthetic(folder: Path) -> bool:
-    for name in ("dataset.json", "index.json"):
-        try:
-            return bool(json.loads((folder / name).read_bytes()).get("synthetic"))
-        except (OSError, ValueError, AttributeError):
-            continue
-    return False
+    """Whether the folder says that it is sample data; a file that cannot be understood says nothing."""
+    # Imports numpy, which takes long: the API starts without it.
+    from vise_core.formats.posts import INDEX_FILE, read_posts_index
+
+    try:
+        if says_synthetic(folder):
+            return True
+        return (folder / INDEX_FILE).is_file() and read_posts_index(folder).synthetic
+    except (BadInput, OSError):
+        return False

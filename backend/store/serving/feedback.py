@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import tarfile
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +20,7 @@ from backend.store.registry.tables import Model
 from backend.store.serving.tables import Feedback
 from vise_client.schemas.predictions import FeedbackCount, FeedbackView
 from vise_client.schemas.wire import Page
+from vise_core.formats import data_card
 from vise_core.specs.tasks.kinds import CsvTask
 
 from .predictions import get, picture
@@ -141,7 +141,7 @@ def _tar(db: Session, task: str, rows: list[RowMapping]) -> Iterator[bytes]:
         writer.writerow([_path(row["sha256"]), *values])
     facts = {"name": f"{task} (feedback)", "synthetic": any(row["synthetic"] for row in rows)}
     yield from _member(layout.manifest, table.getvalue().encode())
-    yield from _member("dataset.json", json.dumps(facts, indent=1).encode())
+    yield from _member(data_card.FILE, data_card.data_card(facts))
     for row in rows:
         # One picture at a time: the set may be larger than memory.
         data = db.scalar(select(Feedback.picture).where(Feedback.id == row["id"]))

@@ -115,7 +115,7 @@ def test_weights_without_heads_and_another_clusterer_are_refused(
     with pytest.raises(BadCheckpoint, match="about 11 comment clusters, the head has 12"):
         EngagementPredictor.load(pretrained["checkpoint"], tmp_path / "inspection.json")
     (tmp_path / "inspection.json").write_text("{")
-    with pytest.raises(BadCheckpoint, match="not an inspection"):
+    with pytest.raises(BadCheckpoint, match=r"not JSON.*cluster again"):
         EngagementPredictor.load(pretrained["checkpoint"], tmp_path / "inspection.json")
 
 

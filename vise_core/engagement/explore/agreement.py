@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from vise_core.formats.explorer import ClusterPair
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -62,18 +64,7 @@ def agreement(table: sparse.csr_matrix, things: float) -> Agreement:
     return Agreement(total, information, information / mean, min(1.0, chance / mean))
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A cell of the table: ``lift`` is its weight over what independent labels would give."""
-
-    first: int
-    second: int
-    weight: float
-    expected: float
-    lift: float
-
-
-def top_pairs(table: sparse.csr_matrix, most: int) -> list[Pair]:
+def top_pairs(table: sparse.csr_matrix, most: int) -> list[ClusterPair]:
     """The cells that say most: by their share of the mutual information, then by indices."""
     total = float(table.sum())
     if total == 0:
@@ -86,7 +77,9 @@ def top_pairs(table: sparse.csr_matrix, most: int) -> list[Pair]:
     for i in order.tolist():
         first, second, weight = int(cells.row[i]), int(cells.col[i]), float(cells.data[i])
         expected = float(rows[first] * columns[second] / total)
-        pairs.append(Pair(first, second, weight, expected, weight / expected))
+        pairs.append(
+            ClusterPair(first=first, second=second, weight=weight, expected=expected, lift=weight / expected)
+        )
     return pairs
 
 

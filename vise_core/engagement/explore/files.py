@@ -10,46 +10,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from vise_core.engagement.clusterer import Clusterer
+from vise_core.formats.explorer import Kind, strip_file, write_explorer_table
 from vise_core.specs.explore import ExploreSpec
 
 from .projection import Plane
 from .tally import Tally
 from .thumbnails import write_strip
-
-_SHARED = [
-    ("x", pa.float64()),
-    ("y", pa.float64()),
-    ("sample_posts", pa.list_(pa.string())),
-    ("thumbnails", pa.string()),
-]
-COMMENTS = pa.schema(
-    [
-        ("cluster", pa.int32()),
-        ("size", pa.int64()),
-        ("posts", pa.int64()),
-        ("terms", pa.list_(pa.string())),
-        ("weights", pa.list_(pa.float64())),
-        ("comments", pa.list_(pa.string())),
-        ("reactions", pa.list_(pa.float64())),
-        *_SHARED,
-    ]
-)
-"""``size``: comment labels; ``posts``: posts that have it; ``reactions``: mean share of each among those posts;
-``thumbnails``: a strip of the sample posts' images, square, in their order."""
-REACTION_ROWS = pa.schema(
-    [
-        ("cluster", pa.int32()),
-        ("size", pa.int64()),
-        ("reactions", pa.list_(pa.float64())),
-        ("centroid", pa.list_(pa.float32())),
-        *_SHARED,
-    ]
-)
-"""``size``: posts; ``reactions``: mean share of each reaction among them."""
 
 
 @dataclass
@@ -95,7 +63,7 @@ def write_comments(
         }
         for cluster in range(clusterer.comment_clusters)
     ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=COMMENTS), folder / "comments.parquet")
+    write_explorer_table(folder, "comments", rows)
 
 
 def write_reactions(
@@ -116,7 +84,7 @@ def write_reactions(
         }
         for cluster in range(clusterer.reaction_clusters)
     ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=REACTION_ROWS), folder / "reactions.parquet")
+    write_explorer_table(folder, "reactions", rows)
 
 
 def _rounded(values: npt.NDArray[np.float64]) -> list[float]:
@@ -125,10 +93,10 @@ def _rounded(values: npt.NDArray[np.float64]) -> list[float]:
 
 
 def _pictures(
-    folder: Path, kind: str, cluster: int, keys: list[str], samples: Samples, spec: ExploreSpec
+    folder: Path, kind: Kind, cluster: int, keys: list[str], samples: Samples, spec: ExploreSpec
 ) -> dict[str, Any]:
     chosen = keys[: spec.images]
-    name = f"thumbnails/{kind}-{cluster:05d}.jpg"
+    name = strip_file(kind, cluster)
     if not chosen:
         return {"sample_posts": [], "thumbnails": None}
     write_strip(folder / name, [samples.images[key] for key in chosen], spec.thumbnail)

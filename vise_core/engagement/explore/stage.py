@@ -5,9 +5,7 @@ With labels, the posts are those with a label. Without, every post is labelled h
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import numpy.typing as npt
 from vise_core.engagement.clusterer import Clusterer, PostLabels
 from vise_core.engagement.sampling import sample_comments
 from vise_core.errors import BadInput, Stopped
+from vise_core.formats.explorer import ExplorerSummary, Kind, write_explorer_summary
 from vise_core.formats.labels import LabelFacts, labels_by_key, read_label_facts
 from vise_core.formats.post import Post
 from vise_core.formats.posts import ShardIndex
@@ -27,11 +26,10 @@ from vise_core.text.tokenize import redact
 
 from .agreement import agreement, entropy, normalised_entropy, top_pairs
 from .files import Samples, write_comments, write_reactions
-from .projection import principal_plane
+from .projection import Plane, principal_plane
 from .tally import Tally
 from .thumbnails import small_jpeg
 
-FORMAT = "vise-explorer-1"
 COMMENT_CHARACTERS = 200
 _BATCH = 2000
 
@@ -67,32 +65,27 @@ def run(spec: ExploreSpec, inputs: dict[str, Path], workspace: Path, reporter: R
         agreement=_agreement(tally),
         synthetic=index.synthetic or clusterer.synthetic,
     )
-    planes = {}
-    for name, centroids in (
-        ("comments", clusterer.comment_centroids),
-        ("reactions", clusterer.reaction_centroids),
-    ):
-        if centroids is not None:
-            planes[name] = principal_plane(centroids)
-    if "comments" in planes:
+    planes: dict[Kind, Plane] = {}
+    if clusterer.comment_centroids is not None:
+        planes["comments"] = principal_plane(clusterer.comment_centroids)
         write_comments(folder, clusterer, tally, samples, planes["comments"], spec)
-    if "reactions" in planes:
+    if clusterer.reaction_centroids is not None:
+        planes["reactions"] = principal_plane(clusterer.reaction_centroids)
         write_reactions(folder, clusterer, tally, samples, planes["reactions"], spec)
-    summary = {
-        "format": FORMAT,
-        "synthetic": result.synthetic,
-        "labels": facts is not None,
-        "shuffled": facts is not None and facts.shuffled,
-        "posts": tally.posts,
-        "reaction_names": list(REACTIONS),
-        "thumbnail": spec.thumbnail,
-        "comments": None if result.comments is None else result.comments.model_dump(),
-        "reactions": None if result.reactions is None else result.reactions.model_dump(),
-        "agreement": None if result.agreement is None else result.agreement.model_dump(),
-        "pairs": [asdict(pair) for pair in top_pairs(tally.by_label, spec.pairs)],
-        "map_explained": {name: list(plane.explained) for name, plane in planes.items()},
-    }
-    (folder / "explorer.json").write_text(json.dumps(summary, indent=1) + "\n")
+    summary = ExplorerSummary(
+        synthetic=result.synthetic,
+        labels=facts is not None,
+        shuffled=facts is not None and facts.shuffled,
+        posts=tally.posts,
+        reaction_names=REACTIONS,
+        thumbnail=spec.thumbnail,
+        comments=result.comments,
+        reactions=result.reactions,
+        agreement=result.agreement,
+        pairs=tuple(top_pairs(tally.by_label, spec.pairs)),
+        map_explained={kind: plane.explained for kind, plane in planes.items()},
+    )
+    write_explorer_summary(folder, summary)
     reporter.artifact("explorer", folder)
     return result
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from vise_core.errors import BadCheckpoint, BadInput
+from vise_core.errors import BadInput
+from vise_core.formats.clusterer import read_vocabulary, write_vocabulary
 from vise_core.specs.cluster import TfidfSpec
 from vise_core.text.tokenize import END, tokenize, tokenize_batch
 
@@ -39,7 +39,7 @@ class TfidfExtractor:
         from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
         counter = CountVectorizer(
-            analyzer=partial(tokenize, lowercase=spec.lowercase, words=spec.tokenizer),
+            analyzer=partial(tokenize, lowercase=spec.lowercase),
             max_features=spec.max_features,
             min_df=spec.min_df,
             dtype=np.float64,
@@ -83,7 +83,7 @@ class TfidfExtractor:
         """(n_comments, n_terms) float64 CSR: how often each term of the vocabulary stands in each comment."""
         rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
         known = self._columns.get
-        batches = tokenize_batch(comments, lowercase=self.spec.lowercase, words=self.spec.tokenizer)
+        batches = tokenize_batch(comments, lowercase=self.spec.lowercase)
         for group, tokens in batches:
             found = np.array([known(token, _UNKNOWN) for token in tokens], dtype=np.int32)
             owners = np.asarray(group)[np.cumsum(found == _END)]
@@ -98,20 +98,13 @@ class TfidfExtractor:
         return counts
 
     def save(self, folder: Path) -> None:
-        (folder / "vocabulary.json").write_text(json.dumps(self.terms, ensure_ascii=False))
-        np.save(folder / "idf.npy", self.idf)
+        """Write the vocabulary and its idf beside the clusterer's other files."""
+        write_vocabulary(folder, self.terms, self.idf)
 
     @classmethod
     def load(cls, folder: Path, spec: TfidfSpec) -> TfidfExtractor:
         """Raises BadCheckpoint where the two files do not belong together."""
-        try:
-            terms = json.loads((folder / "vocabulary.json").read_text())
-            idf = np.load(folder / "idf.npy", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise BadCheckpoint(f"{folder}: vocabulary.json or idf.npy cannot be read ({error})") from error
-        if idf.shape != (len(terms),) or not all(isinstance(term, str) for term in terms):
-            raise BadCheckpoint(f"{folder}: {len(terms)} terms, but idf of shape {idf.shape}")
-        return cls(terms, idf.astype(np.float64), spec)
+        return cls(*read_vocabulary(folder), spec)
 
 
 def _rows(matrix: sparse.csr_matrix) -> npt.NDArray[np.int64]:

@@ -9,6 +9,7 @@ from random import Random
 
 from PIL import Image
 
+from vise_core.formats.data_card import write_data_card
 from vise_core.formats.post import Post
 from vise_core.posts.images.decode import encode_jpeg
 from vise_core.reporter import Reporter
@@ -62,7 +63,7 @@ def write_evaluation_set(
         if reporter is not None and index % 100 == 0:
             reporter.progress(index, source.evaluation_images, "images", phase="drawing the evaluation set")
     facts = {"synthetic": True, "seed": seed, "images": source.evaluation_images, "classes": list(EMOTIONS)}
-    (folder / "dataset.json").write_text(json.dumps(facts, indent=1) + "\n")
+    write_data_card(folder, facts)
 
 
 def write_sample(out: Path, source: SampleSource, seed: int) -> None:

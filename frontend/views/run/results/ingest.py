@@ -32,13 +32,13 @@ def ingest_result(run: RunView, values: dict[str, Any]) -> None:
         st.warning(warning, icon=":material/warning:")
     examples = _examples(run)
     if not lost:
-        st.success("All posts passed: none was rejected.", icon=":material/check:")
+        st.success("All posts passed.", icon=":material/check:")
     _table("Rejected", rejected, examples, "posts")
     _table("Repaired", repaired, examples, "posts")
-    _table("Left out of posts that were kept", values.get("dropped", {}), examples, "count")
+    _table("Removed from posts that were kept", values.get("dropped", {}), examples, "count")
     for title, names in (
-        ("Reactions of other names", values.get("other_reactions", {})),
-        ("Reactions where source.fields does not look", values.get("unread_reactions", {})),
+        ("Reactions with unknown names", values.get("other_reactions", {})),
+        ("Reactions that source.fields does not read", values.get("unread_reactions", {})),
     ):
         if names:
             st.subheader(title, anchor=False)
@@ -48,10 +48,12 @@ def ingest_result(run: RunView, values: dict[str, Any]) -> None:
         st.subheader("Examples", anchor=False)
         reason = st.selectbox("Examples of", list(shown), format_func=_title, key="ingest.reason")
         st.dataframe(
-            [{"where": row.get("where", ""), "what": row.get("message", "")} for row in shown[reason]],
+            [{"where": row.get("where", ""), "message": row.get("message", "")} for row in shown[reason]],
             hide_index=True,
         )
-        st.caption(f"The first {len(shown[reason]):,}; the artifact report has the first 100 of each reason.")
+        st.caption(
+            f"The first {len(shown[reason]):,}; the artifact report contains the first 100 of each reason."
+        )
 
 
 def _table(title: str, counts: dict[str, int], examples: Examples, unit: str) -> None:
@@ -63,7 +65,7 @@ def _table(title: str, counts: dict[str, int], examples: Examples, unit: str) ->
                 "reason": _title(reason),
                 unit: count,
                 "first example": first.get("where", ""),
-                "what": first.get("message", ""),
+                "message": first.get("message", ""),
             }
         )
     if rows:

@@ -2,14 +2,11 @@
 
 import base64
 import io
-import json
 import random
 import tarfile
 import time
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
@@ -23,7 +20,7 @@ from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
-from vise_core.engagement.explore.files import COMMENTS, REACTION_ROWS
+from vise_core.formats.explorer import ExplorerSummary, write_explorer_summary, write_explorer_table
 from vise_core.specs.posts.fields import REACTIONS
 
 COMMENT_CLUSTERS, REACTION_CLUSTERS = 5000, 128
@@ -67,8 +64,8 @@ def write_explorer(folder: Path) -> dict[str, list[dict]]:
         row = {"cluster": cluster, "size": rng.randrange(1, 900), "reactions": shares(rng)}
         row |= {"centroid": shares(rng), "x": rng.random(), "y": rng.random(), "sample_posts": []}
         tables["reactions"].append(row | {"thumbnails": None})
-    for kind, schema in (("comments", COMMENTS), ("reactions", REACTION_ROWS)):
-        pq.write_table(pa.Table.from_pylist(tables[kind], schema=schema), folder / f"{kind}.parquet")
+    write_explorer_table(folder, "comments", tables["comments"])
+    write_explorer_table(folder, "reactions", tables["reactions"])
     spread = {
         "clusters": COMMENT_CLUSTERS,
         "used": COMMENT_CLUSTERS,
@@ -79,7 +76,6 @@ def write_explorer(folder: Path) -> dict[str, list[dict]]:
         "largest_share": 0.01,
     }
     summary = {
-        "format": "vise-explorer-1",
         "synthetic": True,
         "labels": True,
         "shuffled": False,
@@ -92,7 +88,7 @@ def write_explorer(folder: Path) -> dict[str, list[dict]]:
         "pairs": [{"first": 7, "second": 3, "weight": 12.0, "expected": 4.0, "lift": 3.0}],
         "map_explained": {"comments": [0.2, 0.1], "reactions": [0.5, 0.3]},
     }
-    (folder / "explorer.json").write_text(json.dumps(summary))
+    write_explorer_summary(folder, ExplorerSummary.model_validate(summary))
     return tables
 
 

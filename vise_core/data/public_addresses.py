@@ -1,4 +1,4 @@
-"""Download a file that a user named, without letting the address reach what lies inside the network.
+"""Connections to addresses that users name, which must not reach what lies inside the network.
 
 Every host is resolved first, each of its addresses must be a public one, and the connection goes to the address that
 was checked: a name that answers differently the second time gains nothing. Redirects are followed one by one, each
@@ -8,17 +8,17 @@ besides, also over plain http; by default there are none.
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from vise_core.errors import BadInput, Stopped
+from vise_core.errors import BadInput
+from vise_core.files.download import Connect, DownloadFailed
 
 REDIRECTS = 5
 NETWORKS = "VISE_FETCH_NETWORKS"
@@ -29,10 +29,6 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 class RefusedAddress(BadInput):
     """An address that must not be asked."""
-
-
-class DownloadFailed(BadInput):
-    """The file could not be had, is too large, or is another than was meant."""
 
 
 def allowed_networks(text: str | None = None) -> list[Network]:
@@ -48,47 +44,33 @@ def allowed_networks(text: str | None = None) -> list[Network]:
     return found
 
 
-def fetch(
-    url: str,
-    target: Path,
-    *,
-    sha256: str | None,
-    most: int,
-    networks: Sequence[Network],
-    progress: Callable[[int, int | None], None],
-    should_stop: Callable[[], bool] = lambda: False,
-) -> str:
-    """Stream ``url`` to ``target``; returns its SHA-256. Raises RefusedAddress, DownloadFailed, Stopped."""
-    digest = hashlib.sha256()
-    try:
+def public_connect(networks: Sequence[Network]) -> Connect:
+    """How ``files.download.download`` connects to an address that a user named: to public addresses only.
+
+    The connection raises RefusedAddress, or DownloadFailed for too many redirects.
+    """
+
+    @contextmanager
+    def connect(url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
         # Proxies of the environment are not used: behind one, the check of addresses would mean nothing.
         with httpx.Client(trust_env=False, follow_redirects=False, timeout=30) as client:
             for _ in range(REDIRECTS + 1):
-                address, headers, extensions = checked_request(url, networks)
-                with client.stream("GET", address, headers=headers, extensions=extensions) as answer:
-                    if answer.is_redirect:
-                        url = urljoin(url, answer.headers["location"])
-                        continue
-                    answer.raise_for_status()
-                    _receive(answer, target, digest, most, progress, should_stop)
-                    break
-            else:
-                raise DownloadFailed(f"{url}: more than {REDIRECTS} redirects")
-    except httpx.HTTPStatusError as error:
-        raise DownloadFailed(f"{url} answered {error.response.status_code}") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise DownloadFailed(f"{url} could not be fetched ({str(error) or type(error).__name__})") from error
-    found = digest.hexdigest()
-    if sha256 is not None and found != sha256:
-        target.unlink()
-        raise DownloadFailed(f"{url} gave a file with SHA-256 {found}, expected {sha256}; it was thrown away")
-    return found
+                address, host, extensions = checked_request(url, networks)
+                request = client.stream("GET", address, headers={**headers, **host}, extensions=extensions)
+                with request as response:
+                    if not response.is_redirect:
+                        yield response
+                        return
+                    url = urljoin(url, response.headers["location"])
+            raise DownloadFailed(f"{url}: more than {REDIRECTS} redirects")
+
+    return connect
 
 
 def checked_request(
     url: str, networks: Sequence[Network]
 ) -> tuple[httpx.URL, dict[str, str], dict[str, str]]:
-    """(address with the checked IP in place of the name, headers, TLS name). Raises RefusedAddress."""
+    """(address with the checked IP in place of the name, Host header, TLS name). Raises RefusedAddress."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
@@ -104,7 +86,7 @@ def checked_request(
     asked = httpx.URL(url).copy_with(host=shown, port=port)
     name = host if port in (80, 443) else f"{host}:{port}"
     # The certificate is checked against the name, though the connection goes to the address.
-    return asked, {"Host": name, "Accept-Encoding": "identity"}, {"sni_hostname": host}
+    return asked, {"Host": name}, {"sni_hostname": host}
 
 
 def _resolve(host: str, port: int, networks: Sequence[Network]) -> tuple[Address, bool]:
@@ -131,28 +113,3 @@ def _is_public(address: Address) -> bool:
 
 def _inside(address: Address, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks if network.version == address.version)
-
-
-def _receive(
-    answer: httpx.Response,
-    target: Path,
-    digest: hashlib._Hash,
-    most: int,
-    progress: Callable[[int, int | None], None],
-    should_stop: Callable[[], bool],
-) -> None:
-    length = answer.headers.get("content-length", "")
-    total = int(length) if length.isdecimal() else None
-    if total is not None and total > most:
-        raise DownloadFailed(f"the file has {total:,} bytes; at most {most:,} are fetched")
-    done = 0
-    with target.open("wb") as file:
-        for chunk in answer.iter_bytes():
-            done += len(chunk)
-            if done > most:
-                raise DownloadFailed(f"the file has more than the {most:,} bytes that are fetched")
-            file.write(chunk)
-            digest.update(chunk)
-            progress(done, total)
-            if should_stop():
-                raise Stopped("the download was stopped; it begins anew when the run goes on")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from vise_core.data.download import (
-    DownloadFailed,
+from vise_core.data.public_addresses import (
     RefusedAddress,
     allowed_networks,
     checked_request,
-    fetch,
+    public_connect,
 )
 from vise_core.errors import Stopped
+from vise_core.files.download import DownloadFailed, download
 
 CONTENT = bytes(range(256)) * 400
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -55,14 +55,15 @@ def server() -> Iterator[str]:
 
 
 def get(url: str, target: Path, **changes) -> str:
-    options = {"sha256": None, "most": 10**6, "networks": LOOPBACK, "progress": lambda *_: None}
-    return fetch(url, target, **(options | changes))
+    options = {"sha256": None, "max_bytes": 10**6, "connect": public_connect(LOOPBACK)}
+    return download(url, target, **(options | changes))
 
 
 def test_a_file_comes_whole_with_its_hash_also_over_a_redirect(server: str, tmp_path: Path) -> None:
     for path in ("/file", "/again"):
         assert get(server + path, tmp_path / "f", sha256=SHA256) == SHA256
         assert (tmp_path / "f").read_bytes() == CONTENT
+        (tmp_path / "f").unlink()
 
 
 @pytest.mark.parametrize(
@@ -116,9 +117,9 @@ def test_another_file_a_large_one_and_none_are_refused(server: str, tmp_path: Pa
         get(server + "/file", tmp_path / "f", sha256="0" * 64)
     assert not (tmp_path / "f").exists()
     with pytest.raises(DownloadFailed, match="at most 1,000"):
-        get(server + "/file", tmp_path / "f", most=1000)
+        get(server + "/file", tmp_path / "f", max_bytes=1000)
     with pytest.raises(DownloadFailed, match="more than the 1,000"):
-        get(server + "/endless", tmp_path / "f", most=1000)
+        get(server + "/endless", tmp_path / "f", max_bytes=1000)
     with pytest.raises(DownloadFailed, match="404"):
         get(server + "/nothing", tmp_path / "f")
 

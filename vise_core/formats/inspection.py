@@ -1,0 +1,56 @@
+"""Words, sizes and mean reactions of clusters: the artifact ``inspection`` of the stage cluster.
+
+One JSON file; record i of a kind is about cluster i.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from vise_core.errors import BadCheckpoint
+from vise_core.specs.base import Record
+
+from .json_file import read_json, write_json
+
+MAX_BYTES = 256 * 2**20
+
+
+class CommentCluster(Record):
+    """What a cluster of comments is about."""
+
+    cluster: int
+    size: int = Field(description="Comments of the cluster subset in it.")
+    terms: tuple[tuple[str, float], ...] = Field(description="(word, weight), heaviest first.")
+    comments: tuple[str, ...] = Field(description="Distinct comments nearest to the centroid, redacted.")
+
+
+class ReactionCluster(Record):
+    """What a cluster of reactions is about."""
+
+    cluster: int
+    size: int = Field(description="Posts of the cluster subset in it.")
+    reactions: dict[str, float] = Field(description="Mean share of each reaction among them; sums to 1.")
+
+
+class Inspection(Record):
+    """The JSON file."""
+
+    format: Literal["vise-inspection-1"] = "vise-inspection-1"
+    synthetic: bool
+    comments: tuple[CommentCluster, ...] = Field((), description="Empty where comments were not clustered.")
+    reactions: tuple[ReactionCluster, ...] = Field(
+        (), description="Empty where reactions were not clustered."
+    )
+
+
+def write_inspection(path: Path, inspection: Inspection) -> None:
+    """Write the file."""
+    write_json(path, inspection)
+
+
+def read_inspection(path: Path) -> Inspection:
+    """What the file says. Raises BadCheckpoint."""
+    return read_json(path, Inspection, remedy="cluster again", error=BadCheckpoint, max_bytes=MAX_BYTES)
