@@ -203,7 +203,7 @@ def start_stack() -> Callable[[Path], AbstractContextManager[Stack]]:
 
 @pytest.fixture(scope="session")
 def work_off() -> Callable[..., list[uuid.UUID]]:
-    """Runs whatever is queued in this process, in order of creation, until nothing is: ``work_off(settings)``.
+    """Runs whatever is queued in this process, in task of creation, until nothing is: ``work_off(settings)``.
 
     What a worker does (claim, inputs, reporter, end) without a child process a run, which costs seconds each.
     A run that fails fails the test. Returns the ids of what was run.
@@ -234,16 +234,16 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
             with here.sessions.begin() as db:
                 claim = claim_run(db, queued, here.name, 3600)
             assert claim is not None
-            order = _prepare(here, claim, settings.workspaces / str(queued))
+            task = _prepare(here, claim, settings.workspaces / str(queued))
             reporter = StoreReporter(here, claim.run_id, claim.token)
             result = run_stage(
-                order.stage,
-                validate_spec(order.stage, order.spec),
-                order.inputs,
-                order.workspace,
+                task.stage,
+                validate_spec(task.stage, task.spec),
+                task.inputs,
+                task.workspace,
                 reporter,
-                input_hashes=order.input_hashes,
-                names=order.names,
+                input_hashes=task.input_hashes,
+                names=task.names,
             )
             reporter.close()
             with here.sessions.begin() as db:
@@ -256,7 +256,7 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
                     headline=result.headline(),
                     synthetic=result.synthetic,
                 )
-            shutil.rmtree(order.workspace)
+            shutil.rmtree(task.workspace)
             done.append(queued)
         engine.dispose()
         return done

@@ -24,7 +24,7 @@ def main() -> None:
         dispatch.main()
         return
     from .app import app
-    from .predict import AT_ONCE
+    from .predict import CONCURRENCY
 
     # Threads of a matrix product that wait must sleep: awake they take the cores from each other's work as soon as
     # anything else runs on the host (measured: pretraining at a sixth of its speed beside three test runs).
@@ -41,7 +41,7 @@ def main() -> None:
             "worker",
             f"--queues={options.queues}",
             "--pool=threads",
-            f"--concurrency={options.concurrency or (1 if runs else AT_ONCE)}",
+            f"--concurrency={options.concurrency or (1 if runs else CONCURRENCY)}",
             "--loglevel=INFO",
             "--without-gossip",
             "--without-mingle",

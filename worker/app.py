@@ -14,7 +14,7 @@ from backend.store.runs.states.helpers import HELP_TASK
 from backend.store.serving.engagement import TASK as ENGAGEMENT_TASK
 from backend.store.serving.predictions import TASK as PREDICT_TASK
 
-from .heartbeat import Presence
+from .heartbeat import Heartbeat
 
 app = Celery("vise", broker=settings().broker_url)
 app.conf.update(
@@ -36,40 +36,40 @@ app.conf.update(
 stopping = threading.Event()
 """Set once this worker was asked to end: runs save their state and go back in line."""
 
-presence = Presence()
+heartbeat = Heartbeat()
 
 
 @app.task(name="worker.execute_run", max_retries=0)  # type: ignore[untyped-decorator]
 def execute_run(run_id: str) -> None:
     from .execute import execute
 
-    execute(UUID(run_id), stopping, presence)
+    execute(UUID(run_id), stopping, heartbeat)
 
 
 @app.task(name=HELP_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def help_run(run_id: str) -> None:
     from .helpers import help_run
 
-    help_run(UUID(run_id), stopping, presence)
+    help_run(UUID(run_id), stopping, heartbeat)
 
 
 @app.task(name=PREDICT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def predict(prediction_id: str) -> None:
-    from .predict import answer
+    from .predict import predict
 
-    answer(UUID(prediction_id))
+    predict(UUID(prediction_id))
 
 
 @app.task(name=ENGAGEMENT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def engagement(engagement_id: str) -> None:
-    from .predict import answer_engagement
+    from .predict import predict_engagement
 
-    answer_engagement(UUID(engagement_id))
+    predict_engagement(UUID(engagement_id))
 
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]
 def _say_hello(instance: Any, **_: object) -> None:
-    presence.start(sorted(instance.app.amqp.queues.consume_from))
+    heartbeat.start(sorted(instance.app.amqp.queues.consume_from))
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
@@ -79,4 +79,4 @@ def _hand_back(**_: object) -> None:
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
 def _say_goodbye(**_: object) -> None:
-    presence.stop()
+    heartbeat.stop()

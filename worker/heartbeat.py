@@ -11,13 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backend.store.runs import workers
 
-from .context import context
+from .context import get_context
 
 BEAT_SECONDS = 5.0
 log = logging.getLogger("vise.worker")
 
 
-class Presence:
+class Heartbeat:
     """Beats in a thread until stopped. ``run_id`` is what the worker is busy with."""
 
     def __init__(self) -> None:
@@ -26,14 +26,14 @@ class Presence:
         self._thread: threading.Thread | None = None
 
     def start(self, queues: Sequence[str]) -> None:
-        self._thread = threading.Thread(target=self._beat, args=(queues,), name="presence", daemon=True)
+        self._thread = threading.Thread(target=self._beat, args=(queues,), name="heartbeat", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         self._done.set()
         try:
-            with context().sessions.begin() as db:
-                workers.leave(db, context().name)
+            with get_context().sessions.begin() as db:
+                workers.leave(db, get_context().name)
         except SQLAlchemyError as error:
             log.warning("could not say goodbye: %s", error)
 
@@ -41,8 +41,8 @@ class Presence:
         device = _device()
         while not self._done.is_set():
             try:
-                with context().sessions.begin() as db:
-                    workers.beat(db, context().name, queues, device, self.run_id)
+                with get_context().sessions.begin() as db:
+                    workers.beat(db, get_context().name, queues, device, self.run_id)
             except SQLAlchemyError as error:
                 log.warning("the database does not answer; beating on: %s", error)
             self._done.wait(BEAT_SECONDS)

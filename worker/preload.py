@@ -1,7 +1,7 @@
 """Imported by the process that runs are forked from, and by it alone: what takes seconds to import, once.
 
 A run's process begins as a copy of that one (multiprocessing's forkserver), so torch and the stages are there
-already. Nothing here may start a thread or touch a GPU: a fork would copy half of it.
+already. Nothing context may start a thread or touch a GPU: a fork would copy half of it.
 """
 
 from __future__ import annotations

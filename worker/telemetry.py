@@ -25,7 +25,7 @@ Gpus = Callable[[], dict[str, float]]
 
 
 @contextmanager
-def watch(here: Context, claim: Claim, pid: int) -> Iterator[None]:
+def watch(context: Context, claim: Claim, pid: int) -> Iterator[None]:
     """Sample the process and all that it started, each few seconds, until the block ends.
 
     The step of a point is the whole seconds since the run was first taken up: it grows over attempts and pauses.
@@ -35,7 +35,7 @@ def watch(here: Context, claim: Claim, pid: int) -> Iterator[None]:
     def sample() -> None:
         measure = ProcessTree(pid)
         gpus = _gpus()
-        while not done.wait(here.settings.telemetry_seconds):
+        while not done.wait(context.settings.telemetry_seconds):
             now = datetime.now(UTC)
             values = measure() | gpus()
             if not values:
@@ -43,7 +43,7 @@ def watch(here: Context, claim: Claim, pid: int) -> Iterator[None]:
             step = max(0, int((now - claim.started_at).total_seconds()))
             points = [Point(SYSTEM + key, step, value, None, now) for key, value in values.items()]
             try:
-                with here.sessions.begin() as db:
+                with context.sessions.begin() as db:
                     metrics.append(db, claim.run_id, claim.token, points)
             except StaleToken:
                 return

@@ -313,7 +313,7 @@ def create_serving() -> None:
         column("state", sa.String(16)), column("options", JSONB),
         column("upload", sa.Text, nullable=True,
             comment="key of the upload in the storage, until it is answered"),
-        column("answer", sa.JSON, nullable=True), column("error", sa.Text, nullable=True),
+        column("result", sa.JSON, nullable=True), column("error", sa.Text, nullable=True),
         column("milliseconds", sa.Double, nullable=True),
         column("created_at", Time, index=True, default="now()"),
         sa.CheckConstraint("state IN ('queued', 'succeeded', 'failed')", name="state"),

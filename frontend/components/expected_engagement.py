@@ -47,7 +47,7 @@ def pretrained_select() -> EngagementModel | None:
 def expected_engagement(image: SelectedImage, model: EngagementModel, *, key: str) -> None:
     """Bars of comment clusters and reactions for one image."""
     view = _engagement(image, model)
-    if view.answer is None:
+    if view.result is None:
         st.warning(view.error or "No prediction worker has responded yet. Check the page Workers.")
         return
     st.markdown(
@@ -62,9 +62,9 @@ def expected_engagement(image: SelectedImage, model: EngagementModel, *, key: st
 
 
 def _comments(view: EngagementView, model: EngagementModel, key: str) -> None:
-    assert view.answer is not None
+    assert view.result is not None
     st.markdown("**Comments**")
-    clusters = view.answer.comments
+    clusters = view.result.comments
     if clusters is None:
         st.caption("This model has no head for comments.")
         return
@@ -77,7 +77,7 @@ def _comments(view: EngagementView, model: EngagementModel, key: str) -> None:
     )
     st.caption(
         f"The {len(clusters)} most probable comment clusters, named by the words of highest weight. Their "
-        f"probabilities add up to {view.answer.comment_mass:.0%}."
+        f"probabilities add up to {view.result.comment_mass:.0%}."
     )
     _cluster_links(clusters, model)
     comments = next((cluster.comments for cluster in clusters if cluster.comments), [])
@@ -100,22 +100,22 @@ def _cluster_links(clusters: Sequence[ExpectedCluster], model: EngagementModel) 
 
 
 def _reactions(view: EngagementView, key: str) -> None:
-    assert view.answer is not None
+    assert view.result is not None
     st.markdown("**Reactions**")
-    if view.answer.reaction_clusters is None:
+    if view.result.reaction_clusters is None:
         st.caption("This model has no head for reactions.")
         return
-    if view.answer.reactions is None:
+    if view.result.reactions is None:
         st.caption(
             "The mean reactions of the clusters are unknown: the clusterer has no artifact inspection."
         )
         return
-    most = max(view.answer.reactions, key=view.answer.reactions.__getitem__)
+    most = max(view.result.reactions, key=view.result.reactions.__getitem__)
     st.plotly_chart(
-        share_bars(view.answer.reactions, marked=most, dark=is_dark()),
+        share_bars(view.result.reactions, marked=most, dark=is_dark()),
         key=f"reactions-{key}",
         config=STATIC,
-        alt="Reactions: " + ", ".join(f"{n} {p:.0%}" for n, p in view.answer.reactions.items()),
+        alt="Reactions: " + ", ".join(f"{n} {p:.0%}" for n, p in view.result.reactions.items()),
     )
     st.caption(
         "Expected share of each reaction: the mean shares of the reaction clusters, weighted by probability."

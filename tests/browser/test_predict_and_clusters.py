@@ -214,9 +214,9 @@ def test_expected_engagement_beside_the_answers(material: Material, stack, page:
     found = material.vise.predict_engagement(
         material.files[1].read_bytes(), run_id=material.pretrained, top=8
     )
-    assert found.answer is not None
-    assert found.answer.comments is not None
-    first = found.answer.comments[0]
+    assert found.result is not None
+    assert found.result.comments is not None
+    first = found.result.comments[0]
     shown = page.locator(".js-plotly-plot").filter(has_text=f"({first.cluster})")
     expect(shown.get_by_text(f"{first.probability:.1%}", exact=True).first).to_be_visible()
     for reaction in REACTIONS:

@@ -36,7 +36,7 @@ def write(cluster) -> UUID:
     """A question that is committed, and of which the broker knows nothing."""
     with cluster.sessions.begin() as db:
         model = models.get(db, None)
-        asked = predictions.Asked()
+        asked = predictions.RequestInfo()
         return predictions.create(db, cluster.storage, picture(), model, PredictOptions(), None, asked).id
 
 
@@ -123,10 +123,10 @@ def test_of_many_who_hear_of_a_question_one_takes_it_up(api, cluster) -> None:
     asked = write(cluster)
     together = threading.Barrier(8)
 
-    def take_up(_: int) -> predictions.Work | None:
+    def take_up(_: int) -> predictions.PredictionRequest | None:
         together.wait()
         with cluster.sessions.begin() as db:
-            return predictions.work(db, asked)
+            return predictions.claim(db, asked)
 
     with ThreadPoolExecutor(8) as pool:
         (work,) = [found for found in pool.map(take_up, range(8)) if found is not None]
@@ -143,10 +143,10 @@ def test_only_what_nobody_took_up_for_a_while_is_announced_again(api, cluster) -
     with cluster.sessions.begin() as db:
         old = text("UPDATE predictions SET created_at = created_at - interval '1 minute' WHERE id != :new")
         db.execute(old, {"new": new})
-        assert predictions.work(db, taken) is not None
+        assert predictions.claim(db, taken) is not None
         predictions.fail(db, answered, "no picture")
-        assert predictions.announce_again(db) == 1
-        assert predictions.announce_again(db) == 0, "its message waits in the outbox"
+        assert predictions.republish(db) == 1
+        assert predictions.republish(db) == 0, "its message waits in the outbox"
         waiting = select(Outbox.argument).where(Outbox.task == predictions.TASK)
         assert db.scalars(waiting).all() == [unheard]
         assert db.get_one(Prediction, taken).claimed_at is not None

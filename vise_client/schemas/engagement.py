@@ -32,7 +32,7 @@ class ExpectedCluster(Wire):
     comments: list[str] = Field(description="Those nearest to its centroid.")
 
 
-class EngagementAnswer(Wire):
+class EngagementResult(Wire):
     comments: list[ExpectedCluster] | None = Field(
         description="Most probable first; null without such a head."
     )
@@ -53,7 +53,7 @@ class EngagementView(Wire):
     checkpoint_id: UUID
     run_id: UUID
     synthetic: bool
-    answer: EngagementAnswer | None = None
+    result: EngagementResult | None = None
     error: str | None = None
     milliseconds: float | None = None
     created_at: datetime
