@@ -17,7 +17,7 @@ from torch import nn
 
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
 from vise_core.evaluate import stage
-from vise_core.evaluate.finetune import finetune, progress
+from vise_core.evaluate.finetune import finetune, progress, train
 from vise_core.evaluate.loading import epoch_batches, eval_transform, image_batches
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
@@ -210,7 +210,7 @@ def test_a_frozen_tower_is_read_without_dropout_and_once(memes: Path, tmp_path: 
 def test_a_stopped_run_ends_as_one_that_was_not(
     setup, protocol, questions, memes: Path, tmp_path: Path, reporter, stop_after, timeless, monkeypatch
 ):
-    monkeypatch.setattr(finetune, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
     evaluation = spec(setup, protocol, epochs=4)
     whole = run(evaluation, {"dataset": memes}, tmp_path / "whole", reporter)
     stopped = stop_after(questions)
