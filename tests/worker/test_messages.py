@@ -84,9 +84,7 @@ def test_an_api_that_is_killed_between_commit_and_message_leaves_a_question_that
 
 
 def test_an_api_that_is_killed_between_upload_and_commit_leaves_a_file_and_no_question(api, cluster) -> None:
-    where = (
-        "from backend.store import uploads\nput = uploads.put\nuploads.put = lambda *sent: killed(put(*sent))"
-    )
+    where = "from backend.store.serving import uploads\nput = uploads.put\nuploads.put = lambda *sent: killed(put(*sent))"
     ask_one_that_is_killed(api, cluster, where)
     assert api.get(f"{PREFIX}/predictions").json()["items"] == []
     (left,) = cluster.folder.glob("storage/uploads/*")

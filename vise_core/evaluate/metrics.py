@@ -13,7 +13,6 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
-from sklearn.metrics import roc_auc_score
 
 from vise_core.errors import BadInput
 
@@ -63,6 +62,8 @@ def macro_roc_auc(scores: Scores, labels: Labels) -> float:
             f"ROC AUC is not defined here: of {classes} classes, {', '.join(map(str, missing))} has no image "
             "in this split; use another split or metric"
         )
+    from sklearn.metrics import roc_auc_score  # slow to import, and accuracy does not need it
+
     return float(np.mean([roc_auc_score(labels == c, scores[:, c]) for c in range(classes)]))
 
 
