@@ -17,7 +17,7 @@ from torch import nn
 
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
 from vise_core.evaluate import stage
-from vise_core.evaluate.finetune import finetune, progress
+from vise_core.evaluate.finetune import finetune, progress, train
 from vise_core.evaluate.loading import epoch_batches, eval_transform, image_batches
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
@@ -84,10 +84,10 @@ def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> se
 def watched(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The towers as an evaluation loads them, and those that it trains."""
     seen = SimpleNamespace(backbone=None, encoder=None, trained=[])
-    load_judged, load_texts, train_one = stage.load_judged, stage.load_texts, finetune.train
+    load_weights, load_texts, train_one = stage.load_weights, stage.load_texts, finetune.train
 
-    def judged(*args):
-        found = load_judged(*args)
+    def weights(*args):
+        found = load_weights(*args)
         seen.backbone = found.backbone
         return found
 
@@ -101,7 +101,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         seen.trained.append(towers)
         return towers, took
 
-    monkeypatch.setattr(stage, "load_judged", judged)
+    monkeypatch.setattr(stage, "load_weights", weights)
     monkeypatch.setattr(stage, "load_texts", texts)
     monkeypatch.setattr(finetune, "train", trained)
     return seen
@@ -210,7 +210,7 @@ def test_a_frozen_tower_is_read_without_dropout_and_once(memes: Path, tmp_path: 
 def test_a_stopped_run_ends_as_one_that_was_not(
     setup, protocol, questions, memes: Path, tmp_path: Path, reporter, stop_after, timeless, monkeypatch
 ):
-    monkeypatch.setattr(finetune, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
     evaluation = spec(setup, protocol, epochs=4)
     whole = run(evaluation, {"dataset": memes}, tmp_path / "whole", reporter)
     stopped = stop_after(questions)
