@@ -22,7 +22,7 @@ from uuid import UUID
 from backend.store.errors import in_words
 from vise_core.errors import Stopped, ViseError
 from vise_core.specs.stages import validate_spec
-from vise_core.stage import prepare_stage
+from vise_core.stage import run_stage
 
 from .context import get_context
 from .reporter import StoreReporter
@@ -82,7 +82,7 @@ def run_child(task: ChildTask) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         spec = validate_spec(task.stage, task.spec)
-        stage = prepare_stage(
+        result = run_stage(
             task.stage,
             spec,
             task.inputs,
@@ -90,9 +90,8 @@ def run_child(task: ChildTask) -> int:
             reporter,
             input_hashes=task.input_hashes,
             names=task.names,
+            on_checked=lambda run: reporter.read(run.hashes),
         )
-        reporter.read(stage.hashes)
-        result = stage.run(reporter)
         outcome = {
             "result": result.model_dump(mode="json"),
             "headline": result.headline(),

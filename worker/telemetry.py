@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +33,7 @@ def watch(context: Context, claim: Claim, pid: int) -> Iterator[None]:
 
     def sample() -> None:
         measure = ProcessTree(pid)
-        gpus = _gpus()
+        gpus = _gpus(context.settings.cuda_visible_devices)
         while not done.wait(context.settings.telemetry_seconds):
             now = datetime.now(UTC)
             values = measure() | gpus()
@@ -92,13 +91,12 @@ class ProcessTree:
         return {"cpu_percent": 100 * max(0.0, used) / max(passed, 1e-6), "memory_bytes": float(memory)}
 
 
-def _gpus() -> Gpus:
+def _gpus(visible: str | None) -> Gpus:
     """Utilisation and memory of the GPUs that this worker may use; nothing without NVML (package nvidia-ml-py)."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         names = (
             [name.strip() for name in visible.split(",") if name.strip()]
             if visible is not None

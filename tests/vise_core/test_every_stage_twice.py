@@ -316,7 +316,7 @@ def test_an_input_that_changes_while_the_stage_runs(stage, material, tmp_path, m
         def changes(spec, given, workspace, reporter, path=path) -> None:
             flip_a_byte(path)
 
-        monkeypatch.setattr("vise_core.stage.PreparedStage._runner", lambda self, run=changes: run)
+        monkeypatch.setattr("vise_core.stage._load", lambda stage, run=changes: run)
         with pytest.raises(InputChanged, match=f"the input '{role}' is not what it was.* changed"):
             run_stage(
                 stage,

@@ -17,7 +17,7 @@ from vise_core.specs.base import Result
 from vise_core.specs.recipes.inputs import the_artifact
 from vise_core.specs.recipes.recipe import RecipeSpec, possible_steps
 from vise_core.specs.stages import STAGES, validate_spec
-from vise_core.stage import prepare_stage
+from vise_core.stage import CheckedRun, run_stage
 from vise_core.workspace import ADVICE
 
 STEPS = "steps.json"
@@ -61,14 +61,17 @@ def run_locally(
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
         reporter = ConsoleReporter(out / "artifacts", bar, bar.add_task(stage, total=None))
-        prepared = prepare_stage(stage, checked, inputs, out / "work", reporter, fresh=fresh)
-        held = prepared.held
-        if held is None and not fresh and (left := _results(out)):
-            raise OtherRun(f"{left[0]} is not known to be of any run. {ADVICE}")
-        if fresh or held is None or held.identity.differences(prepared.identity):
-            for path in _results(out):
-                _remove(path)
-        result = prepared.run(reporter)
+
+        def remove_old_results(run: CheckedRun) -> None:
+            if run.previous is None and not fresh and (left := _results(out)):
+                raise OtherRun(f"{left[0]} is not known to be of any run. {ADVICE}")
+            if fresh or run.previous is None or run.previous.identity.differences(run.identity):
+                for path in _results(out):
+                    _remove(path)
+
+        result = run_stage(
+            stage, checked, inputs, out / "work", reporter, fresh=fresh, on_checked=remove_old_results
+        )
     part = out / "result.json.part"
     part.write_text(result.model_dump_json(indent=1) + "\n")
     part.replace(out / "result.json")

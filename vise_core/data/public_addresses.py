@@ -9,7 +9,6 @@ besides, also over plain http; by default there are none.
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import httpx
 
 from vise_core.errors import BadInput
 from vise_core.files.download import Connect, DownloadFailed
+from vise_core.settings import CoreSettings
 
 REDIRECTS = 5
 NETWORKS = "VISE_FETCH_NETWORKS"
@@ -35,7 +35,7 @@ def allowed_networks(text: str | None = None) -> list[Network]:
     """The networks that the setting names. Raises RefusedAddress for one that is none."""
     found: list[Network] = []
     for part in filter(
-        None, (p.strip() for p in (text if text is not None else os.environ.get(NETWORKS, "")).split(","))
+        None, (p.strip() for p in (text if text is not None else CoreSettings().fetch_networks).split(","))
     ):
         try:
             found.append(ipaddress.ip_network(part, strict=False))

@@ -84,10 +84,10 @@ def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> se
 def watched(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The towers as an evaluation loads them, and those that it trains."""
     seen = SimpleNamespace(backbone=None, encoder=None, trained=[])
-    load_judged, load_texts, train_one = stage.load_judged, stage.load_texts, finetune.train
+    load_weights, load_texts, train_one = stage.load_weights, stage.load_texts, finetune.train
 
-    def judged(*args):
-        found = load_judged(*args)
+    def weights(*args):
+        found = load_weights(*args)
         seen.backbone = found.backbone
         return found
 
@@ -101,7 +101,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         seen.trained.append(towers)
         return towers, took
 
-    monkeypatch.setattr(stage, "load_judged", judged)
+    monkeypatch.setattr(stage, "load_weights", weights)
     monkeypatch.setattr(stage, "load_texts", texts)
     monkeypatch.setattr(finetune, "train", trained)
     return seen
