@@ -183,12 +183,12 @@ def _members(archive: Path, done: Unpacked) -> Iterator[Member]:
     reading = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
     for name, opened in reading:
         try:
-            found = member_name(archive.name, name)
+            member = member_name(archive.name, name)
         except StrangeName as error:
             done.reject(error)
             continue
-        if found is not None:
-            yield Member(found, opened)
+        if member is not None:
+            yield Member(member, opened)
 
 
 def _zip_members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:

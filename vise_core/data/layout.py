@@ -42,8 +42,8 @@ def recognise(folder: Path, kind: DataKind) -> Layout:
     if kind == "posts":
         return _posts(folder)
     if kind == "weights":
-        found = any(path.suffix in WEIGHT_SUFFIXES for path in folder.rglob("*"))
-        return "weights" if found else "unknown"
+        has_weights = any(path.suffix in WEIGHT_SUFFIXES for path in folder.rglob("*"))
+        return "weights" if has_weights else "unknown"
     return task_of(folder)[0]
 
 
@@ -73,7 +73,7 @@ def task_of(folder: Path) -> tuple[Layout, Task | None]:
     if RELEASED in names:
         return "politics", PoliticsTask()
     proposal = propose_csv(root)
-    if proposal is not None and (proposal.found or "labels.csv" in names):
+    if proposal is not None and (proposal.existing or "labels.csv" in names):
         if _is_politics(proposal):
             return "politics", PoliticsTask(manifest=proposal.task.manifest)
         return "csv", proposal.task

@@ -202,4 +202,4 @@ def _is_whole(path: Path, shape: tuple[int, int], dtype: np.dtype) -> bool:
         found = np.load(path, mmap_mode="r")
     except ValueError:
         return False
-    return found.shape == shape and found.dtype == dtype
+    return bool(found.shape == shape and found.dtype == dtype)

@@ -77,13 +77,15 @@ class HashCache:
             self.close()
             return {}
 
-    def put(self, folder: str, found: Mapping[str, tuple[FileFacts, str]]) -> None:
+    def put(self, folder: str, digests: Mapping[str, tuple[FileFacts, str]]) -> None:
         """Keep the digests of files right in a folder."""
-        if self._db is None or not found:
+        if self._db is None or not digests:
             return
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", _rows(folder, found))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", _rows(folder, digests)
+            )
             self._db.execute("COMMIT")
         except (sqlite3.Error, struct.error):
             self.close()
@@ -107,10 +109,10 @@ _FACTS = "<QqqQQ"
 
 
 def _rows(
-    folder: str, found: Mapping[str, tuple[FileFacts, str]]
+    folder: str, digests: Mapping[str, tuple[FileFacts, str]]
 ) -> Iterable[tuple[bytes, bytes, bytes, bytes, bytes]]:
     where = os.fsencode(folder)
-    for name, (facts, sha256) in found.items():
+    for name, (facts, sha256) in digests.items():
         encoded = os.fsencode(name), struct.pack(_FACTS, *facts), bytes.fromhex(sha256)
         yield (where, *encoded, _seal(where, *encoded))
 

@@ -168,9 +168,9 @@ def fetch(name: str, backbone: str, *, progress: Progress | None = None) -> Path
         download(entry.source.url, target, sha256=entry.sha256, progress=progress, advice=advice)
         return target
     path = _package_file(entry.source)
-    if (found := file_sha256(path)) != entry.sha256:
+    if (sha256 := file_sha256(path)) != entry.sha256:
         raise BadCheckpoint(
-            f"{path.name} of package {entry.source.package} has SHA-256 {found}, expected {entry.sha256}: "
+            f"{path.name} of package {entry.source.package} has SHA-256 {sha256}, expected {entry.sha256}: "
             "install the package again"
         )
     return path

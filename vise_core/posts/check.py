@@ -22,7 +22,7 @@ from vise_core.specs.posts.sources import SampleSource
 
 from .paths import is_system_file
 from .readers import READERS, Notes, RawPost
-from .rejected import Refused
+from .rejected import RejectedPost
 
 EXAMPLES = 100
 """Rejected posts that the report shows of each reason."""
@@ -64,32 +64,34 @@ class Tally:
 
     def warnings(self) -> list[str]:
         """What makes the posts doubtful, in sentences."""
-        told = []
+        sentences = []
         if self.posts and self.dropped.get("posts_without_reactions") == self.posts:
-            told.append(
+            sentences.append(
                 "No post has a reaction: every count is zero or missing. Check source.fields.reactions."
             )
         if self.posts and self.dropped.get("posts_without_comments") == self.posts:
-            told.append("No post has a comment. Check source.fields.comments and source.fields.text.")
+            sentences.append("No post has a comment. Check source.fields.comments and source.fields.text.")
         if self.other_reactions:
-            told.append(
+            sentences.append(
                 f"Reactions under names that are none of the five are left out: {_listed(self.other_reactions)}. "
                 "Where one of them is one of the five, add it to source.fields.names."
             )
         if self.unread_reactions:
-            told.append(
+            sentences.append(
                 f"Posts hold reactions where source.fields does not look: {_listed(self.unread_reactions)} (posts). "
                 "Set source.fields.reactions, or the field of that reaction."
             )
         if count := self.dropped.get("reactions_without_type"):
-            told.append(f"{count:,} reactions are in a total only, without a type; they are left out.")
+            sentences.append(f"{count:,} reactions are in a total only, without a type; they are left out.")
         if count := self.dropped.get("comments_without_text"):
-            told.append(f"{count:,} comments have no text where source.fields.text looks; they are left out.")
+            sentences.append(
+                f"{count:,} comments have no text where source.fields.text looks; they are left out."
+            )
         for reason in ("images_without_post", "other_files"):
             if count := self.dropped.get(reason):
                 first = self.examples[reason][0]["where"]
-                told.append(f"{DROPPED[reason].capitalize()}: {count:,}, such as '{first}'.")
-        return told
+                sentences.append(f"{DROPPED[reason].capitalize()}: {count:,}, such as '{first}'.")
+        return sentences
 
 
 class PostChecker:
@@ -157,8 +159,8 @@ class PostChecker:
                 raw.image, max_pixels=self.spec.max_image_pixels, max_side=self.spec.max_image_side
             )
             if not self._seen.add(checked.post.id, tally.read):
-                raise Refused("duplicate_id", f"the post {checked.post.id!r} was there before")
-        except Refused as error:
+                raise RejectedPost("duplicate_id", f"the post {checked.post.id!r} was there before")
+        except RejectedPost as error:
             tally.refuse(error.reason, raw.where, str(error))
             return None
         except BadImage as error:

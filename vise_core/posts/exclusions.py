@@ -97,10 +97,10 @@ def _list_file(path: Path) -> Path:
 
 def _of_table(name: str, text: str, delimiter: str | None) -> list[str]:
     head = text.partition("\n")[0]
-    found = delimiter or max(",;\t", key=head.count)
-    rows = csv.DictReader(io.StringIO(text), delimiter=found)
+    separator = delimiter or max(",;\t", key=head.count)
+    rows = csv.DictReader(io.StringIO(text), delimiter=separator)
     names = {str(column).strip().lower(): column for column in rows.fieldnames or () if column is not None}
-    column = next((names[wanted] for wanted in COLUMNS if wanted in names), None)
+    column = next((names[known] for known in COLUMNS if known in names), None)
     if column is None:
         raise BadInput(
             f"{name}: no column named id or post_id; it has {', '.join(names) or 'no header'}. Name the column of the "

@@ -40,8 +40,10 @@ _SHOWN_COMMENTS, _SHOWN_CHARACTERS = 3, 120
 
 def peek(folder: Path, *, source: PostSource | None = None, posts: int = SHOWN) -> Peek:
     """The first posts of a folder, read as ``source`` says or as it is guessed. Reads a few rows only."""
-    given = source.model_dump(exclude_defaults=True) | {"kind": source.kind} if source is not None else None
-    guessed = given or guess_source(folder)
+    settings = (
+        source.model_dump(exclude_defaults=True) | {"kind": source.kind} if source is not None else None
+    )
+    guessed = settings or guess_source(folder)
     if guessed is None:
         return Peek(
             layout="unknown",
@@ -198,13 +200,13 @@ def _shown(folder: Path, raw: RawPost, record: PostRecord | None, tally: Tally) 
         image = printable_name(raw.image.relative_to(root).as_posix() if inside else raw.image.name)
     if record is None:
         where = printable_name(raw.where)
-        told = (
-            (reason, one["message"])
+        rejections = (
+            (reason, example["message"])
             for reason, several in tally.examples.items()
-            for one in several
-            if one["where"] == where and reason in tally.refused
+            for example in several
+            if example["where"] == where and reason in tally.refused
         )
-        reason, message = next(told, ("rejected", ""))
+        reason, message = next(rejections, ("rejected", ""))
         return PeekedPost(where=where, image=image, reason=reason, message=message)
     comments = record.post.comments
     return PeekedPost(

@@ -30,15 +30,15 @@ def images_below(root: Path, folder: Path) -> list[str]:
 
     Linked folders are not entered; a linked file is listed, and judged by ``locate_rows``.
     """
-    found: list[str] = []
+    images: list[str] = []
     prefix = folder.relative_to(root).as_posix()
     for parent, folders, files in os.walk(folder, followlinks=False):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = parent[len(str(folder)) :].replace(os.sep, "/")
-        found += [
+        images += [
             f"{prefix}{below}/{name}" for name in files if not name.startswith(".") and is_image_name(name)
         ]
-    return sorted(found)
+    return sorted(images)
 
 
 def locate_rows(root: Path, rows: Iterable[Row], bases: Sequence[str] = ("",)) -> tuple[list[Row], list[Row]]:
@@ -62,13 +62,13 @@ def locate_rows(root: Path, rows: Iterable[Row], bases: Sequence[str] = ("",)) -
             there.append(row)
             continue
         try:
-            found = finder.find(row.path, bases)
+            path = finder.find(row.path, bases)
         except OutsideFolder as error:
             raise BadInput(f"{row.where or 'data set'}: {error}") from None
-        if found is None:
+        if path is None:
             missing.append(row)
         else:
-            there.append(row._replace(path=found))
+            there.append(row._replace(path=path))
     _require_distinct(there)
     return there, missing
 
@@ -136,12 +136,12 @@ def unpacked_below(folder: Path, marker: str, *, deepest: int = 2) -> str:
     """
     at = PurePosixPath()
     for _ in range(deepest + 1):
-        here = folder / at
-        if (here / marker).exists():
+        path = folder / at
+        if (path / marker).exists():
             return "" if at == PurePosixPath() else at.as_posix()
         below = [
             entry
-            for entry in here.iterdir()
+            for entry in path.iterdir()
             if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith((".", "__MACOSX"))
         ]
         if len(below) != 1:

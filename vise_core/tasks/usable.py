@@ -76,12 +76,12 @@ def require_usable(
 
 def missing_problems(missing: Iterable[Row]) -> list[Problem]:
     """Of rows whose file is not there."""
-    found = []
+    problems = []
     for row in missing:
         name = printable_name(row.path)
         where = f"{row.where}: " if row.where else ""
-        found.append(Problem(name, MISSING, f"{where}no file '{name}' in the data set's folder"))
-    return found
+        problems.append(Problem(name, MISSING, f"{where}no file '{name}' in the data set's folder"))
+    return problems
 
 
 def unreadable_images(images: LabelledImages, workers: int = 2) -> list[Problem]:

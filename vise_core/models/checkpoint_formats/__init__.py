@@ -132,13 +132,13 @@ def read_published(
     if format is not None and format not in CHECKPOINT_FORMATS:
         raise BadInput(f"format: unknown {format!r}; one of {', '.join(CHECKPOINT_FORMATS)}")
     contents = read_contents(path)
-    found = digests(contents.weights_file)
-    if sha256 is not None and not found.sha256.startswith(sha256.lower()):
-        raise BadCheckpoint(f"{path.name}: its SHA-256 is {found.sha256}, expected {sha256}")
+    file_digests = digests(contents.weights_file)
+    if sha256 is not None and not file_digests.sha256.startswith(sha256.lower()):
+        raise BadCheckpoint(f"{path.name}: its SHA-256 is {file_digests.sha256}, expected {sha256}")
 
     def read() -> Published:
-        chosen = choose(contents, found, CHECKPOINT_FORMATS, format=format, row=row)
-        return _published(chosen, contents, found, network)
+        chosen = choose(contents, file_digests, CHECKPOINT_FORMATS, format=format, row=row)
+        return _published(chosen, contents, file_digests, network)
 
     return _named(path, read)
 

@@ -129,22 +129,22 @@ def _fits(layout: Format, contents: Contents) -> bool:
 
 
 def _ask(contents: Contents, fitting: list[Format], identities: Mapping[str, Identity]) -> str:
-    found = networks(contents)
-    if len(found) > 1:
-        what = (
-            f"it holds {len(found)} networks in torchvision's names; say which with --network: "
-            + ", ".join(network.label for network in found)
+    layouts = networks(contents)
+    if len(layouts) > 1:
+        description = (
+            f"it holds {len(layouts)} networks in torchvision's names; say which with --network: "
+            + ", ".join(network.label for network in layouts)
         )
     else:
-        trunk = found[0].trunk
+        trunk = layouts[0].trunk
         head = "a classifier" if any(name.startswith("fc.") for name in trunk) else "no classifier"
-        what = f"it is a {which_resnet(trunk)} in torchvision's names with {head}, as many files are"
+        description = f"it is a {which_resnet(trunk)} in torchvision's names with {head}, as many files are"
     choices = [f"--format {layout.name} ({layout.title})" for layout in fitting if layout is not TORCHVISION]
     named = [layout for layout in fitting if identities[layout.name].file is not None]
     hint = f" Its name is that of a file of {named[0].name}, which proves nothing." if named else ""
     listed = f" If it is one of these, say so: {', '.join(choices)}." if choices else ""
     return (
-        f"{what}; its keys do not tell its origin, licence or training data.{listed}{hint} Otherwise give --row with a "
+        f"{description}; its keys do not tell its origin, licence or training data.{listed}{hint} Otherwise give --row with a "
         "name of your own; its licence and training data are then recorded as not stated"
     )
 

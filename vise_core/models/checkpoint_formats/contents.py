@@ -57,8 +57,8 @@ class Contents:
 
     def wrapped(self, name: str) -> Tensors | None:
         """The tensors under an entry; None where there is no such entry or it holds anything else."""
-        found = self.entries.get(name)
-        return found if isinstance(found, dict) and found and _all_tensors(found) else None
+        entry = self.entries.get(name)
+        return entry if isinstance(entry, dict) and entry and _all_tensors(entry) else None
 
     def summary(self) -> str:
         """For errors: what there is."""

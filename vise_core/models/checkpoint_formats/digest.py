@@ -46,11 +46,11 @@ def identify(layout: Format, path: Path, found: Digests) -> Identity:
         if known.name != path.name:
             continue
         if known.sha256 or known.md5:
-            kind, mine, wanted = (
+            kind, mine, published = (
                 ("SHA-256", found.sha256, known.sha256) if known.sha256 else ("MD5", found.md5, known.md5)
             )
             raise BadCheckpoint(
-                f"it is named like the published file, but its {kind} is {mine}, not {wanted}…: fetch it again"
+                f"it is named like the published file, but its {kind} is {mine}, not {published}…: fetch it again"
                 f"{' from ' + known.url if known.url else ''}, or rename it if it is meant to be another"
             )
         return Identity(known, False)

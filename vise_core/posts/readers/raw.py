@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 
 MAX_TEXT = 64 * 2**20
 """Longest line, element of a list, or cell of a table: bytes of a line, else characters."""
@@ -22,7 +22,7 @@ class RawPost:
     where: str
     row: Any
     image: bytes | Path | None = None
-    refused: Refused | None = None
+    refused: RejectedPost | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
