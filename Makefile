@@ -15,7 +15,7 @@ TWO := -n 2 --dist loadfile
 PAGES_TESTS := tests/frontend tests/vise_core/specs tests/test_house.py tests/test_repository.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench screenshots images-check constraints clean
+.PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench settings-docs screenshots images-check constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ format: .venv/dev.stamp ## put the code in the project's form
 
 bench: .venv/dev.stamp ## run all benchmarks in a small size and print one table; BENCH_ARGS="--only linear" for some
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+settings-docs: .venv/dev.stamp ## write docs/settings.md from the settings classes
+	$(BIN)/python -m docs.settings
 
 screenshots: .venv/dev.stamp programs ## take the README's pictures anew, from the system of `make up` with its sample data
 	$(BIN)/python -m docs.screenshots $(SCREENSHOTS_ARGS)

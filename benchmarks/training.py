@@ -46,7 +46,7 @@ from vise_core.reporter import LocalReporter
 from vise_core.specs.pretrain import PretrainSpec
 from vise_core.training.distributed import Group
 
-from .rows import Row, verdict
+from .measures.rows import Row, verdict
 
 SLOWER = 0.03
 WARM_UP = 3

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vise_core import provenance
-from vise_core.files.hashing import Snapshot, Told
+from vise_core.files.hashing import OnProgress, Snapshot
 
 from .board import Board
 from .errors import BadInput, InputChanged, MissingInput, Stopped
@@ -74,7 +74,7 @@ def run_stage(
     _check_inputs(stage, inputs, workspace)
     hashes = {role: sha256 for role, sha256 in (input_hashes or {}).items() if role in inputs}
     snapshots = {
-        role: Snapshot.take(path, told=_hash_progress(reporter, role))
+        role: Snapshot.take(path, on_progress=_hash_progress(reporter, role))
         for role, path in inputs.items()
         if role not in hashes
     }
@@ -202,7 +202,7 @@ def _load(stage: Stage[Any]) -> Callable[..., Result]:
     return run
 
 
-def _hash_progress(reporter: Reporter, role: str) -> Told:
+def _hash_progress(reporter: Reporter, role: str) -> OnProgress:
     """Report the progress of hashing an input, and stop it: what was read by then is in the cache."""
     shown = 0
 

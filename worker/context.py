@@ -67,5 +67,5 @@ def get_context() -> Context:
         config,
         session_factory(connect(config.database_url)),
         Storage(config.storage_url),
-        os.environ.get("VISE_WORKER_NAME") or f"{socket.gethostname()}-{os.getpid()}",
+        config.worker_name or f"{socket.gethostname()}-{os.getpid()}",
     )

@@ -124,7 +124,7 @@ def _reactions(view: EngagementView, key: str) -> None:
 
 def _engagement(image: SelectedImage, model: EngagementModel) -> EngagementView:
     """The prediction, made once for each image and model of this session."""
-    cache: dict[tuple[str, str], EngagementView] = st.session_state.setdefault("engagement", {})
+    cache: dict[tuple[str, str], EngagementView] = st.session_state.setdefault("engagement-cache", {})
     key = (image.digest, str(model.run_id))
     if key not in cache:
         with st.spinner("Predicting the engagement …"):

@@ -78,7 +78,7 @@ def test_launch_watch_cancel_clone_compare_evaluate_report_predict(
     menu(page, "Launch")
     choose(page, "What to run", "Pretrain")
     choose(page, "Preset", "VisE-1.2M, ResNet-50")
-    choose(page, "Input: labels (optional)", "Create pseudo-labels")
+    choose(page, "Input: labels (if needed)", "Create pseudo-labels")
     write(page, "Batch", "16")
     first = launch(page, "Launch pretrain")
 

@@ -20,6 +20,9 @@ from vise_core.reporter import LocalReporter
 from vise_core.specs.stages import STAGES, validate_spec
 from vise_core.stage import run_stage
 
+pytestmark = pytest.mark.slow
+
+
 Spec = dict[str, Any]
 Inputs = dict[str, Path]
 

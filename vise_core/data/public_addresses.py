@@ -9,7 +9,6 @@ besides, also over plain http; by default there are none.
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import httpx
 
 from vise_core.errors import BadInput
 from vise_core.files.download import Connect, DownloadFailed
+from vise_core.settings import CoreSettings
 
 REDIRECTS = 5
 NETWORKS = "VISE_FETCH_NETWORKS"
@@ -28,20 +28,20 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class RefusedAddress(BadInput):
-    """An address that must not be asked."""
+    """An address that is not public and not allowed by the setting."""
 
 
 def allowed_networks(text: str | None = None) -> list[Network]:
     """The networks that the setting names. Raises RefusedAddress for one that is none."""
-    found: list[Network] = []
+    networks: list[Network] = []
     for part in filter(
-        None, (p.strip() for p in (text if text is not None else os.environ.get(NETWORKS, "")).split(","))
+        None, (p.strip() for p in (text if text is not None else CoreSettings().fetch_networks).split(","))
     ):
         try:
-            found.append(ipaddress.ip_network(part, strict=False))
+            networks.append(ipaddress.ip_network(part, strict=False))
         except ValueError as error:
             raise RefusedAddress(f"{NETWORKS}: {part!r} is no network; write 10.0.0.0/8") from error
-    return found
+    return networks
 
 
 def public_connect(networks: Sequence[Network]) -> Connect:
@@ -83,19 +83,19 @@ def checked_request(
     if parts.scheme == "http" and not inside:
         raise RefusedAddress(f"{url}: only https addresses are fetched")
     shown = f"[{address}]" if address.version == 6 else str(address)
-    asked = httpx.URL(url).copy_with(host=shown, port=port)
+    target = httpx.URL(url).copy_with(host=shown, port=port)
     name = host if port in (80, 443) else f"{host}:{port}"
     # The certificate is checked against the name, though the connection goes to the address.
-    return asked, {"Host": name}, {"sni_hostname": host}
+    return target, {"Host": name}, {"sni_hostname": host}
 
 
 def _resolve(host: str, port: int, networks: Sequence[Network]) -> tuple[Address, bool]:
     """(an address to connect to, whether it lies in a network that is allowed by name)."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise DownloadFailed(f"{host}: no such host ({error})") from error
-    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries]
     for address in addresses:
         if not _is_public(address) and not _inside(address, networks):
             raise RefusedAddress(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -15,8 +14,10 @@ def cache_folder() -> Path:
 
     Raises BadInput where the account has no home folder and ``$VISE_CACHE`` is not set.
     """
-    if given := os.environ.get("VISE_CACHE"):
-        return Path(given)
+    from vise_core.settings import CoreSettings
+
+    if folder := CoreSettings().cache:
+        return folder
     try:
         return user_cache_path("vise", appauthor=False)
     except RuntimeError as error:

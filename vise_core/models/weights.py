@@ -151,7 +151,7 @@ WEIGHTS: dict[tuple[str, str], WeightsEntry] = {
 
 
 def find(name: str, backbone: str) -> WeightsEntry:
-    """Raises BadInput, which names what there is."""
+    """Return a catalogue entry. Raises BadInput, which lists the catalogue."""
     entry = WEIGHTS.get((name, backbone))
     if entry is None:
         known = ", ".join(f"{n} for {b}" for n, b in WEIGHTS)
@@ -160,7 +160,7 @@ def find(name: str, backbone: str) -> WeightsEntry:
 
 
 def fetch(name: str, backbone: str, *, progress: Progress | None = None) -> Path:
-    """The verified file of an entry, downloaded to the cache if need be. Raises BadInput."""
+    """Return the verified file of an entry, downloading it to the cache if needed. Raises BadInput."""
     entry = find(name, backbone)
     if isinstance(entry.source, Url):
         target = cache_folder() / "weights" / entry.source.file_name
@@ -168,9 +168,9 @@ def fetch(name: str, backbone: str, *, progress: Progress | None = None) -> Path
         download(entry.source.url, target, sha256=entry.sha256, progress=progress, advice=advice)
         return target
     path = _package_file(entry.source)
-    if (found := file_sha256(path)) != entry.sha256:
+    if (sha256 := file_sha256(path)) != entry.sha256:
         raise BadCheckpoint(
-            f"{path.name} of package {entry.source.package} has SHA-256 {found}, expected {entry.sha256}: "
+            f"{path.name} of package {entry.source.package} has SHA-256 {sha256}, expected {entry.sha256}: "
             "install the package again"
         )
     return path
@@ -183,7 +183,7 @@ def load(name: str, backbone: str, *, progress: Progress | None = None) -> Backb
 
 
 def load_file(entry: WeightsEntry, backbone: str, path: Path) -> Backbone:
-    """The same from a file that is at hand. Raises BadCheckpoint."""
+    """Load a backbone from a local file of an entry. Raises BadCheckpoint."""
     model = empty_backbone(backbone)
     tensors = plain_tensors(path)
     try:

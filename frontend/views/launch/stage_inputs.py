@@ -33,7 +33,7 @@ def stage_inputs(stage: StageView, draft: Draft, key: str, places: ProblemPlaces
     selected = {}
     for role, input in stage.inputs.items():
         selected[role] = input_select(
-            f"Input: {role}" + ("" if input["required"] else " (optional)"),
+            f"Input: {role}" + ("" if input["required"] else " (if needed)"),
             [input["artifact"], *input["also"]],
             search=search,
             initial=draft.inputs.get(role, ""),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import streamlit as st
-from vise_core.specs.model_card import ModelFacts
 
 from frontend.components.layout import link_to
 from frontend.session import client
 from vise_client.errors import ApiError
+from vise_core.specs.reports.model_card import ModelFacts
 
 MOST_COMPARED = 6
 

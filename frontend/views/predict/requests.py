@@ -50,7 +50,7 @@ def predict_all(
 ) -> tuple[UUID, list[ImageResult]]:
     """Request what the session has not cached; returns the batch and the results in the order of the images."""
     cache = _cache()
-    batches: dict[tuple[str, ...], UUID] = st.session_state.setdefault("batches", {})
+    batches: dict[tuple[str, ...], UUID] = st.session_state.setdefault("prediction-batches", {})
     batch = batches.setdefault(tuple(image.digest for image in images), uuid4())
     keys: dict[tuple[int, UUID], CacheKey] = {
         (position, model.id): (batch, position, model.id, options.method, options.target_class)
@@ -133,7 +133,7 @@ def replace_cached(prediction_id: UUID, changed: PredictionView | None = None) -
 
 
 def _cache() -> dict[CacheKey, PredictionView]:
-    cache: dict[CacheKey, PredictionView] = st.session_state.setdefault("predictions", {})
+    cache: dict[CacheKey, PredictionView] = st.session_state.setdefault("prediction-cache", {})
     return cache
 
 

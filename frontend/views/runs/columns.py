@@ -7,7 +7,7 @@ from typing import get_args
 import streamlit as st
 
 from vise_client.schemas.metrics import MetricRule
-from vise_client.schemas.run_lists import RunLook, Vocabulary
+from vise_client.schemas.run_lists import RunListState, Vocabulary
 
 ALWAYS = ("name", "status")
 DEFAULT = ("stage", "created", "duration", "result")
@@ -22,7 +22,7 @@ FIXED = (
 RULES: tuple[str, ...] = get_args(MetricRule)
 
 
-def shown_columns(state: RunLook, vocabulary: Vocabulary) -> list[str]:
+def shown_columns(state: RunListState, vocabulary: Vocabulary) -> list[str]:
     """The selected columns, or the default ones; name and status are always first."""
     selected = state.columns
     if not selected:
@@ -32,7 +32,7 @@ def shown_columns(state: RunLook, vocabulary: Vocabulary) -> list[str]:
     return [*ALWAYS, *(column for column in selected if column not in ALWAYS)]
 
 
-def column_select(state: RunLook, vocabulary: Vocabulary) -> RunLook:
+def column_select(state: RunListState, vocabulary: Vocabulary) -> RunListState:
     """Select columns, and for each metric the rule that reduces its curve to one number."""
     shown = [column for column in shown_columns(state, vocabulary) if column not in ALWAYS]
     rules = dict(_split(column) for column in shown)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from frontend.components.layout import empty
 from frontend.session import client
-from vise_client.schemas.run_lists import RunLook
+from vise_client.schemas.run_lists import RunListState
 
 
-def empty_list(state: RunLook, cursor: str | None) -> None:
+def empty_list(state: RunListState, cursor: str | None) -> None:
     """Say why the list is empty, and what to do next."""
     if cursor:
         empty(
@@ -32,7 +32,7 @@ def empty_list(state: RunLook, cursor: str | None) -> None:
         )
 
 
-def _n_nested(state: RunLook) -> int:
+def _n_nested(state: RunListState) -> int:
     """The number of matching runs inside recipes and sweeps; 0 where the list includes them already."""
     if state.nested or state.grouped:
         return 0

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from vise_client.schemas.run_lists import RunLook
+from vise_client.schemas.run_lists import RunListState
 
 NEWEST_FIRST = "-created"
 
 
-def read_state() -> RunLook:
+def read_state() -> RunListState:
     """The state that the address holds. The parameters stage, state and search of links are added to the query."""
     params = st.query_params
     query = params.get("query", "")
@@ -21,7 +21,7 @@ def read_state() -> RunLook:
         parts.append(f'"{escaped}"')
     if parts:
         query = " and ".join([*([f"({query})"] if query else []), *parts])
-    return RunLook(
+    return RunListState(
         query=query[:2000],
         columns=params.get_all("column")[:40],
         sort=params.get("sort", NEWEST_FIRST)[:200],
@@ -30,7 +30,7 @@ def read_state() -> RunLook:
     )
 
 
-def write_state(state: RunLook, *, cursor: str | None = None, opened: Sequence[str] = ()) -> None:
+def write_state(state: RunListState, *, cursor: str | None = None, opened: Sequence[str] = ()) -> None:
     """Write the state to the address, so that a link or a reload shows the same list."""
     params: dict[str, str | list[str]] = {
         "query": state.query,

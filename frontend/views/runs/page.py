@@ -20,7 +20,7 @@ from frontend.views.runs.rows import group_row, run_row
 from frontend.views.runs.run_table import run_table
 from frontend.views.runs.saved_views import saved_views
 from vise_client.client import ViseClient
-from vise_client.schemas.run_lists import RunLook, Vocabulary
+from vise_client.schemas.run_lists import RunListState, Vocabulary
 from vise_client.schemas.runs import RunUpdate
 
 PAGE = 25
@@ -32,14 +32,14 @@ def load_vocabulary(_vise: ViseClient) -> Vocabulary:
     return _vise.vocabulary()
 
 
-def search(state: RunLook) -> None:
+def search(state: RunListState) -> None:
     query = query_box(state.query, vocabulary)
     if query is not None and query != state.query:
         write_state(state.model_copy(update={"query": query[:2000]}))
         st.rerun()
 
 
-def toolbar(state: RunLook) -> None:
+def toolbar(state: RunListState) -> None:
     """Grouping, nesting, columns and views; the page is drawn again when one of them changes."""
     with st.container(horizontal=True, vertical_alignment="center", key="runs-tools"):
         grouped = st.toggle(
@@ -119,7 +119,7 @@ def rerun_list() -> None:
 
 
 def load_rows(
-    state: RunLook, columns: list[str], cursor: str | None, opened: list[str]
+    state: RunListState, columns: list[str], cursor: str | None, opened: list[str]
 ) -> tuple[list[dict[str, Any]], int, str | None]:
     """(rows of the page, number of rows on all pages, cursor of the next page)."""
     values = [column for column in columns if "." in column]
@@ -148,7 +148,7 @@ def load_rows(
 
 
 def paging(
-    state: RunLook, cursor: str | None, opened: list[str], total: int, next_cursor: str | None
+    state: RunListState, cursor: str | None, opened: list[str], total: int, next_cursor: str | None
 ) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="runs-pager"):
         if cursor and st.button("First page", icon=":material/first_page:"):

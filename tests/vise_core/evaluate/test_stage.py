@@ -143,6 +143,7 @@ def test_fine_tuning_moves_weights_and_batch_norm(colours: Path, tmp_path: Path,
     [(CACHED, 20), (CACHED, 1), (AUGMENTED, 3), (FINE_TUNED, 7), (FINE_TUNED, 1)],
     ids=["cached", "cached early", "augmented", "fine-tuned", "fine-tuned early"],
 )
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     spec, questions: int, colours: Path, tmp_path: Path, reporter, stop_after, timeless, feature_cache: Path
 ):

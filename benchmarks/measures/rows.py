@@ -1,6 +1,6 @@
 """What a benchmark found, as rows of one table.
 
-    python -m benchmarks.rows MODULE FILE [arguments of the module]
+    python -m benchmarks.measures.rows MODULE FILE [arguments of the module]
 
 runs ``benchmarks.MODULE`` and writes its rows as JSON to FILE.
 """
