@@ -15,7 +15,7 @@ TWO := -n 2 --dist loadfile
 PAGES_TESTS := tests/frontend tests/vise_core/specs tests/test_house.py tests/test_repository.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench screenshots settings-docs images-check constraints clean
+.PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench settings-docs screenshots images-check constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

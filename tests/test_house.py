@@ -16,14 +16,7 @@ PACKAGES = ("vise_core", "vise_client", "backend", "worker", "frontend", "benchm
 GENERATED = ("constraints.txt", "LICENSE")
 PICTURES = (".svg", ".png")
 
-LONG: set[str] = {
-    "benchmarks/prediction.py",
-    "benchmarks/tracking_pages.py",
-    "tests/backend/api/registry/test_dataset_versions.py",
-    "tests/vise_core/posts/test_sources.py",
-    "tests/vise_core/report/test_published.py",
-    "tests/vise_core/tasks/test_published.py",
-}
+LONG: set[str] = {"tests/backend/api/registry/test_dataset_versions.py"}
 """Files that are still too long. An entry that is no longer needed fails: remove it. Add none."""
 
 FULL: set[str] = set()
@@ -78,4 +71,5 @@ def test_make_help_lists_every_target() -> None:
     ).stdout
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None
-    assert re.findall(r"^  make ([a-z-]+) ", shown, re.MULTILINE) == phony.group(1).split()
+    listed = re.findall(r"^  make ([a-z-]+) ", shown, re.MULTILINE)
+    assert sorted(listed) == sorted(phony.group(1).split())

@@ -1,4 +1,4 @@
-"""The Celery app. A message carries an id only; what to do, and whether still, is asked of the store."""
+"""The Celery app and its tasks. A message carries only an id; the worker reads the rest from the store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ app.conf.update(
     accept_content=["json"],
     # Early acks: the lease in PostgreSQL, not the broker, decides who runs what (celery#5935).
     task_acks_late=False,
-    # A worker takes a message only when it is free, so that an idle worker gets it instead.
+    # A worker fetches a message only when it is free, so that idle workers get the others.
     worker_prefetch_multiplier=1,
     worker_disable_prefetch=True,
     worker_hijack_root_logger=False,
@@ -34,7 +34,7 @@ app.conf.update(
 )
 
 stopping = threading.Event()
-"""Set once this worker was asked to end: runs save their state and go back in line."""
+"""Set when this worker shuts down: its run saves its state and is queued again."""
 
 heartbeat = Heartbeat()
 
@@ -68,15 +68,15 @@ def engagement(engagement_id: str) -> None:
 
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]
-def _say_hello(instance: Any, **_: object) -> None:
+def _start_heartbeat(instance: Any, **_: object) -> None:
     heartbeat.start(sorted(instance.app.amqp.queues.consume_from))
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
-def _hand_back(**_: object) -> None:
+def _stop_run(**_: object) -> None:
     stopping.set()
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
-def _say_goodbye(**_: object) -> None:
+def _stop_heartbeat(**_: object) -> None:
     heartbeat.stop()

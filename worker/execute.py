@@ -1,4 +1,4 @@
-"""Take up a run: claim it, fetch its inputs, run the stage in a child process, keep the lease, write the end."""
+"""Execute a run: claim it, fetch its inputs, run the stage in a child process, renew the lease, write the final state."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ log = logging.getLogger("vise.worker")
 POLL_SECONDS = 0.1
 STDERR = "stderr.txt"
 
-# Not a fork of this process, which has threads; nor a new interpreter for each run, which imports for seconds.
+# Not a fork of this process, which has threads, nor a new interpreter, which would import for seconds.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["worker.preload"])
 
 
-def get_ready() -> None:
-    """Start the process that runs are forked from, so that the first run need not wait for it."""
+def start_fork_server() -> None:
+    """Start the fork server, so that the first run need not wait for it."""
     forkserver.ensure_running()
 
 
 class CurrentRun(Protocol):
-    """Whoever wants to know which run this worker is at."""
+    """Holds the id of the run that this worker executes."""
 
     run_id: UUID | None
 
 
 def execute(run_id: UUID, stopping: threading.Event, current: CurrentRun) -> None:
-    """Run it to its end, or until this worker is told to stop; nothing where it is not ours to run."""
+    """Execute a queued run to its end, or until ``stopping`` is set; do nothing if it cannot be claimed."""
     context = get_context()
     if stopping.is_set():
         return
@@ -76,25 +76,25 @@ def execute(run_id: UUID, stopping: threading.Event, current: CurrentRun) -> Non
     except StaleToken as error:
         log.warning("%s; another worker has it", error)
     except Exception as error:
-        # Not the stage's fault: give the run back now, and do not wait for the lease to run out.
-        log.exception("run %s could not be carried through", run_id)
-        _give_back(context, claim, f"{context.name} failed: {in_words(error)}")
+        # Not the stage's fault: requeue the run at once instead of when its lease expires.
+        log.exception("run %s could not be executed", run_id)
+        _requeue(context, claim, f"{context.name} failed: {in_words(error)}")
     finally:
         current.run_id = None
         shutil.rmtree(workspace, ignore_errors=True)
 
 
 class Lease:
-    """What the lease thread knows: is the run still ours, and was it asked to stop (cancelled or paused)?"""
+    """What the lease thread has learnt: whether the lease is lost, and the state if the run is to stop."""
 
     def __init__(self) -> None:
         self.lost = threading.Event()
-        self.asked: RunState | None = None
+        self.requested: RunState | None = None
 
 
 @contextmanager
 def _lease(context: Context, claim: Claim) -> Iterator[Lease]:
-    """Renew the lease until the block ends: also while inputs are fetched."""
+    """Renew the lease until the block ends, also while inputs are fetched."""
     lease, done = Lease(), threading.Event()
 
     def renew() -> None:
@@ -105,7 +105,7 @@ def _lease(context: Context, claim: Claim) -> Iterator[Lease]:
                     state = renew_lease(db, claim.run_id, claim.token, context.settings.lease_seconds)
                 last = time.monotonic()
             except SQLAlchemyError as error:
-                # While the database is away nobody else can claim the run either; go on, and ask again.
+                # Without the database no other worker can claim the run either: go on and retry.
                 log.warning(
                     "run %s: lease not renewed for %.0f s: %s", claim.run_id, time.monotonic() - last, error
                 )
@@ -114,7 +114,7 @@ def _lease(context: Context, claim: Claim) -> Iterator[Lease]:
                 lease.lost.set()
                 return
             if state is not RunState.running:
-                lease.asked = state
+                lease.requested = state
 
     thread = threading.Thread(target=renew, name="lease", daemon=True)
     thread.start()
@@ -143,7 +143,7 @@ def _supervise(
             if lease.lost.is_set():
                 kill(child)
                 raise StaleToken(f"run {claim.run_id}: the lease was lost")
-            if stopped_at is None and (stopping.is_set() or lease.asked is not None):
+            if stopped_at is None and (stopping.is_set() or lease.requested is not None):
                 child.terminate()
                 stopped_at = time.monotonic()
             if (
@@ -152,15 +152,16 @@ def _supervise(
             ):
                 kill(child)
             time.sleep(POLL_SECONDS)
-    # Whatever the stage itself started (data loaders, trainers) goes with it.
+    # Also the processes that the stage has started (data loaders, trainers).
     kill(child)
     _write_end(context, claim, workspace, int(child.exitcode), lease, stopping)
 
 
 def _prepare(context: Context, claim: Claim, workspace: Path) -> ChildTask:
-    # Also what a holder before us left behind when it was killed.
-    for left in workspace.parent.glob(f"{claim.run_id}-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    """Create the workspace with inputs and saved state. Raises ViseError if an input cannot be fetched."""
+    # Also the workspaces of earlier attempts, whose workers were killed.
+    for leftover in workspace.parent.glob(f"{claim.run_id}-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     workspace.mkdir(parents=True)
     inputs, hashes, names = {}, {}, {}
     for role, raw in claim.inputs.items():
@@ -168,10 +169,10 @@ def _prepare(context: Context, claim: Claim, workspace: Path) -> ChildTask:
         with context.sessions() as db:
             made_by, name = ref.run, ref.artifact
             if ref.upload is not None:
-                sent = db.get_one(Upload, ref.upload)
-                inputs[role] = workspace / "inputs" / role / sent.name
-                context.storage.get(sent.sha256, inputs[role])
-                hashes[role] = sent.sha256
+                upload = db.get_one(Upload, ref.upload)
+                inputs[role] = workspace / "inputs" / role / upload.name
+                context.storage.get(upload.sha256, inputs[role])
+                hashes[role] = upload.sha256
                 continue
             if ref.dataset is not None:
                 dataset = datasets.get(db, ref.dataset)
@@ -198,7 +199,7 @@ def _prepare(context: Context, claim: Claim, workspace: Path) -> ChildTask:
 
 
 def _list(context: Context, claim: Claim, folder: Path) -> None:
-    """Keep how the folder looks before it is hashed: what changes from context on differs from the survey's version."""
+    """Store the folder's listing before it is hashed: later changes then differ from the survey's version."""
     rows = listing.pack(listing.list_folder(folder))
     context.write(lambda db: dataset_versions.keep_listing(db, claim.run_id, rows))
 
@@ -214,10 +215,10 @@ def _write_end(
         context.state_storage(claim.run_id).clear()
     elif code == LOST:
         raise StaleToken(f"run {claim.run_id}: its writes were refused")
-    elif lease.asked is RunState.cancelling or (
-        lease.asked is RunState.pausing and code not in (FAILED, CRASHED)
+    elif lease.requested is RunState.cancelling or (
+        lease.requested is RunState.pausing and code not in (FAILED, CRASHED)
     ):
-        saved = "its state is saved" if code == STOPPED else "killed after the time of grace"
+        saved = "its state is saved" if code == STOPPED else "killed after the grace time"
         context.write(lambda db: _stop(db, claim, f"stopped, {saved}"), stop=stopping)
     elif stopping.is_set():
         with context.sessions.begin() as db:
@@ -239,8 +240,8 @@ def _stop(db: Session, claim: Claim, detail: str) -> None:
         raise StaleToken(f"run {claim.run_id} is no longer held with token {claim.token}")
 
 
-def _give_back(context: Context, claim: Claim, detail: str) -> None:
-    """Put the run in line again, or fail it where it was taken up too often."""
+def _requeue(context: Context, claim: Claim, detail: str) -> None:
+    """Requeue the run, or fail it after its last attempt."""
 
     def write(db: Session) -> None:
         if claim.attempt >= context.settings.max_attempts:
@@ -249,23 +250,23 @@ def _give_back(context: Context, claim: Claim, detail: str) -> None:
         else:
             requeue_run(db, claim.run_id, claim.token, detail)
 
-    # Where even this fails, the lease runs out and the reconciler takes the run back.
+    # If this fails too, the lease expires and the reconciler requeues the run.
     with suppress(StaleToken, SQLAlchemyError), context.sessions.begin() as db:
         write(db)
 
 
 def _death(code: int) -> str:
-    """A sentence for an exit code that the stage did not choose."""
+    """Return a sentence for an exit code that the stage did not choose."""
     if code >= 0:
-        return f"its process ended with exit code {code} and said nothing more"
+        return f"its process ended with exit code {code} without an error message"
     name = signal.Signals(-code).name
     if name == "SIGKILL":
-        return "its process was killed (SIGKILL), most likely for want of memory: use a smaller batch or image size"
+        return "its process was killed (SIGKILL), most likely because memory ran out: use a smaller batch or image size"
     return f"its process was killed by {name}"
 
 
 def kill(child: BaseProcess) -> None:
-    """SIGKILL to the child's whole session, or to it alone where it is too young to have one."""
+    """Send SIGKILL to the child's session, or to the child alone if it has none yet; wait for its end."""
     with suppress(ProcessLookupError):
         os.killpg(int(child.pid or 0), signal.SIGKILL)
     child.kill()

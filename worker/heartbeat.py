@@ -1,4 +1,4 @@
-"""The heartbeat of a worker: a row that says it is there, on which queues, with which device."""
+"""The heartbeat of a worker: its row in the table of workers, with queues, device and current run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger("vise.worker")
 
 
 class Heartbeat:
-    """Beats in a thread until stopped. ``run_id`` is what the worker is busy with."""
+    """Updates the worker's row in a thread until stopped. ``run_id`` is the run that the worker executes."""
 
     def __init__(self) -> None:
         self.run_id: UUID | None = None
@@ -35,7 +35,7 @@ class Heartbeat:
             with get_context().sessions.begin() as db:
                 workers.leave(db, get_context().name)
         except SQLAlchemyError as error:
-            log.warning("could not say goodbye: %s", error)
+            log.warning("the worker's row could not be deleted: %s", error)
 
     def _beat(self, queues: Sequence[str]) -> None:
         device = _device()
@@ -44,12 +44,12 @@ class Heartbeat:
                 with get_context().sessions.begin() as db:
                     workers.beat(db, get_context().name, queues, device, self.run_id)
             except SQLAlchemyError as error:
-                log.warning("the database does not answer; beating on: %s", error)
+                log.warning("the database does not respond; retrying: %s", error)
             self._done.wait(BEAT_SECONDS)
 
 
 def _device() -> str:
-    """The GPU's name, or the number of cores; torch is not imported for it in a worker's own process."""
+    """Return the GPU's name, or the number of cores, without importing torch."""
     import os
     import shutil
     import subprocess

@@ -1,4 +1,4 @@
-"""What a run asks of its machine: CPU and memory of its processes, and its GPUs, as curves under ``system/``."""
+"""Telemetry of a run: CPU and memory of its processes and its GPUs, as metrics under ``system/``."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Gpus = Callable[[], dict[str, float]]
 
 @contextmanager
 def watch(context: Context, claim: Claim, pid: int) -> Iterator[None]:
-    """Sample the process and all that it started, each few seconds, until the block ends.
+    """Sample a process and its descendants every few seconds until the block ends.
 
-    The step of a point is the whole seconds since the run was first taken up: it grows over attempts and pauses.
+    The step of a point is the time in whole seconds since the run was first claimed; it grows over attempts and pauses.
     """
     done = threading.Event()
 
@@ -47,7 +47,7 @@ def watch(context: Context, claim: Claim, pid: int) -> Iterator[None]:
             except StaleToken:
                 return
             except SQLAlchemyError as error:
-                log.warning("run %s: the machine's curves have a gap: %s", claim.run_id, error)
+                log.warning("run %s: a sample of telemetry is missing: %s", claim.run_id, error)
 
     thread = threading.Thread(target=sample, name="telemetry", daemon=True)
     thread.start()
@@ -59,7 +59,7 @@ def watch(context: Context, claim: Claim, pid: int) -> Iterator[None]:
 
 
 class ProcessTree:
-    """CPU and memory of a process and its descendants; called again, the CPU since the last call.
+    """Measures CPU and memory of a process and its descendants; the CPU since the last call.
 
     ``cpu_percent``: 100 is one core at work all the time. ``memory_bytes``: sum of the resident sets; what
     processes share counts in each. Empty once the process is gone.
@@ -109,7 +109,7 @@ def _gpus(visible: str | None) -> Gpus:
             for name in names
         ]
     except Exception as error:  # No package, no driver, no GPU: NVML raises errors of its own for each.
-        log.info("no curves of GPUs: %s", error)
+        log.info("no telemetry of GPUs: %s", error)
         return dict
 
     def measure() -> dict[str, float]:

@@ -237,6 +237,7 @@ def test_the_key_is_of_all_that_features_depend_on_and_of_nothing_else(colours: 
     assert len({first, *others, key()}) == len(others) + 2
 
 
+@pytest.mark.slow
 def test_a_second_run_takes_the_features_and_finds_the_same(
     colours: Path, tmp_path: Path, monkeypatch
 ) -> None:

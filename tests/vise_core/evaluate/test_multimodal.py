@@ -108,6 +108,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 @pytest.mark.parametrize(("setup", "protocol"), MULTIMODAL)
+@pytest.mark.slow
 def test_a_setup_trains_what_it_names_and_nothing_else(
     setup: str, protocol: str, memes: Path, tmp_path: Path, reporter, watched
 ):
@@ -191,6 +192,7 @@ def test_a_linear_classifier_stands_on_both_features_side_by_side(memes: Path, t
     np.testing.assert_allclose([row["score_hateful"] for row in rows], expected, rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_a_frozen_tower_is_read_without_dropout_and_once(memes: Path, tmp_path: Path, reporter, watched):
     run(spec("image+text-frozen", "fine-tuned"), {"dataset": memes}, tmp_path / "work", reporter)
     kept = np.load(SavedState(tmp_path / "work", reporter).file("texts.npy"))
@@ -200,18 +202,28 @@ def test_a_frozen_tower_is_read_without_dropout_and_once(memes: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("setup", "protocol", "questions"),
+    ("setup", "protocol", "epochs", "questions"),
     [
-        ("image+text", "fine-tuned", 13),
-        ("image+text-frozen", "fine-tuned", 8),
-        ("image+text-frozen", "linear", 4),
+        ("image+text", "fine-tuned", 2, 7),
+        ("image+text-frozen", "fine-tuned", 2, 4),
+        ("image+text-frozen", "linear", 4, 4),
     ],
 )
+@pytest.mark.slow
 def test_a_stopped_run_ends_as_one_that_was_not(
-    setup, protocol, questions, memes: Path, tmp_path: Path, reporter, stop_after, timeless, monkeypatch
+    setup,
+    protocol,
+    epochs,
+    questions,
+    memes: Path,
+    tmp_path: Path,
+    reporter,
+    stop_after,
+    timeless,
+    monkeypatch,
 ):
     monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
-    evaluation = spec(setup, protocol, epochs=4)
+    evaluation = spec(setup, protocol, epochs=epochs)
     whole = run(evaluation, {"dataset": memes}, tmp_path / "whole", reporter)
     stopped = stop_after(questions)
     with pytest.raises(Stopped):

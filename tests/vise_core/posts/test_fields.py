@@ -125,6 +125,7 @@ ANY = st.recursive(
 
 @settings(max_examples=300, deadline=None)
 @given(row=st.dictionaries(KEYS, ANY, max_size=8), name=st.sampled_from(sorted(FIELD_MAPS)))
+@pytest.mark.slow
 def test_whatever_a_row_holds_it_is_a_post_or_rejected_with_a_reason(row: dict[str, Any], name: str) -> None:
     try:
         post = check(row, {"map": name}).post
