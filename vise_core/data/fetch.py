@@ -1,4 +1,4 @@
-"""The stage ``fetch``: bring a data set in, from an upload or from the web, and look through it."""
+"""The stage ``fetch``: import a data set from an upload or a URL, and survey it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _only_file(path: Path) -> Path:
 
 
 def _file_name(url: str) -> str:
-    """A harmless name: the address's last part, without anything a file system might read into it."""
+    """Return a safe file name from the last part of a URL."""
     last = unquote(urlsplit(url).path).rpartition("/")[2]
     kept = "".join(c for c in last if c.isalnum() or c in "._-").lstrip(".")
     return kept[-100:] or "download"

@@ -29,7 +29,7 @@ WEIGHT_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".pkl", ".bin", ".ta
 
 
 def unwrapped(folder: Path) -> Path:
-    """The folder, or the only one in it: archives mostly hold one folder with all the rest."""
+    """Return the folder, or the single folder in it, as most archives have."""
     while True:
         inside = sorted(folder.iterdir())
         if len(inside) != 1 or not inside[0].is_dir():

@@ -28,7 +28,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class RefusedAddress(BadInput):
-    """An address that must not be asked."""
+    """An address that is not public and not allowed by the setting."""
 
 
 def allowed_networks(text: str | None = None) -> list[Network]:

@@ -1,4 +1,4 @@
-"""The stage ``survey``: look through a data set without changing it."""
+"""The stage ``survey``: inspect a data set without changing it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLES = 20
 
 @dataclass
 class SurveyFacts:
-    """What a look through a data set gathers."""
+    """Facts that a survey collects about a data set."""
 
     layout: Layout
     images: int = 0
@@ -46,14 +46,14 @@ class SurveyFacts:
     unlabelled: int = 0
 
     def refuse(self, path: str, error: BadImage | RejectedPost) -> None:
-        """Count it, and keep the first as examples."""
+        """Count a rejected file; the first are kept as examples."""
         self.refused[error.reason] = self.refused.get(error.reason, 0) + 1
         if len(self.examples) < EXAMPLES:
             self.examples.append({"path": path, "reason": error.reason, "message": str(error)[:300]})
 
 
 def run(spec: SurveySpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> SurveyResult:
-    """Artifact: ``survey``. Raises BadInput where there is nothing to look at, Stopped."""
+    """Survey a data set; artifact ``survey``. Raises BadInput where the data set is empty, Stopped."""
     return survey(
         inputs["dataset"], spec.kind, spec.samples, spec.decode, workspace, reporter, source=spec.source
     )
@@ -70,7 +70,7 @@ def survey(
     *,
     source: PostSource | None = None,
 ) -> SurveyResult:
-    """Look, write ``survey.json`` and thumbnails, and tell what was found.
+    """Survey a folder, write ``survey.json`` and thumbnails, and return the counts.
 
     ``unpacked``: what the archive lost on its way here; it is counted with what cannot be used.
     """

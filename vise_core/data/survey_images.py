@@ -100,7 +100,7 @@ def _facts(facts: SurveyFacts, images: LabelledImages) -> None:
 def _check_images(
     facts: SurveyFacts, images: LabelledImages, samples: int, decode: bool, target: Path, reporter: Reporter
 ) -> list[Problem]:
-    """Open every image, or with ``decode`` off those to show only; the images that cannot be read."""
+    """Open every image, or without ``decode`` the shown ones only. Returns the images that cannot be read."""
     shown, problems = set(_evenly(images, samples)), []
     for position, path in enumerate(images.paths):
         if position % 50 == 0:

@@ -81,7 +81,7 @@ def download(
 
 
 def by_hand(url: str, sha256: str, target: Path) -> str:
-    """What to do without a network."""
+    """Return how to fetch a file without a network."""
     return f"Without a network, fetch {target.name} from {url} elsewhere and put it at {target} (SHA-256 {sha256})."
 
 

@@ -1,4 +1,4 @@
-"""Digests of files that were read before, so that a data set of 100 GB is not read again for each run.
+"""Cache of files' digests, so that a data set of 100 GB is not read again for each run.
 
 One SQLite file in the cache folder. A digest counts only for a file of the same absolute path, size, modification
 time, change time, inode and device; each row is sealed, so that a damaged one is never believed. The file may be
@@ -41,7 +41,7 @@ class FileFacts(NamedTuple):
 
 
 class HashCache:
-    """Digests by folder and name. Several processes may use the same file. Never raises for a cache that fails."""
+    """Digests by folder and name. Several processes may share the file; a cache that fails never raises."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._db: sqlite3.Connection | None = None
@@ -78,7 +78,7 @@ class HashCache:
             return {}
 
     def put(self, folder: str, digests: Mapping[str, tuple[FileFacts, str]]) -> None:
-        """Keep the digests of files right in a folder."""
+        """Store the digests of the files directly in a folder."""
         if self._db is None or not digests:
             return
         try:
@@ -91,7 +91,7 @@ class HashCache:
             self.close()
 
     def close(self) -> None:
-        """Give the file back. Without it nothing is found and nothing kept."""
+        """Close the file. Later gets return nothing, later puts do nothing."""
         if self._db is not None:
             self._db.close()
             self._db = None

@@ -72,7 +72,7 @@ def tree_sha256(path: Path, *, on_progress: OnProgress | None = None) -> str:
 
 
 class Entry(NamedTuple):
-    """What lies at a path below a root. ``sha256`` is empty until it is hashed, and where there is no content."""
+    """A file, folder or link below a root. ``sha256`` is empty until it is hashed, and where there is no content."""
 
     path: str
     kind: str
@@ -102,7 +102,7 @@ class Snapshot:
 
     @classmethod
     def take(cls, path: Path, *, on_progress: OnProgress | None = None) -> Snapshot:
-        """Read what is not in the cache. ``on_progress`` hears of the bytes that are read."""
+        """Hash a file or folder; files in the cache are not read. ``on_progress`` is called with the bytes read."""
         cache = HashCache()
         try:
             entries = _hashed(path, walk(path), cache, on_progress)
@@ -116,7 +116,7 @@ class Snapshot:
         return cls(path, sha256, zlib.compress(pickle.dumps([tuple(entry) for entry in entries]), 1))
 
     def rows(self) -> list[Row]:
-        """The manifest."""
+        """Return the manifest."""
         return [_row(entry) for entry in self._entries()]
 
     def changes(self) -> list[str]:
@@ -152,7 +152,7 @@ class Snapshot:
 
 
 def _is_of_the_system(path: str) -> bool:
-    """Whether systems write such files of their own while somebody looks at a folder; no stage reads them."""
+    """Whether a file is one that operating systems write while a folder is viewed; no stage reads them."""
     name = path.rpartition("/")[2]
     return name in (".DS_Store", "Thumbs.db", "desktop.ini") or name.startswith(("._", ".nfs"))
 
@@ -172,12 +172,12 @@ def _row(entry: Entry) -> Row:
 
 
 def walk(root: Path) -> list[Entry]:
-    """All below a folder, sorted by path, or the file itself. Linked folders are entered, but none within itself."""
+    """Return all entries below a folder, sorted by path, or the file itself. Linked folders are entered, but none within itself."""
     return sorted(entries(root), key=lambda entry: entry.path.split("/"))
 
 
 def entries(root: Path) -> Iterator[Entry]:
-    """The same one by one, in no order: a million of them need not be held at once."""
+    """Yield the entries of ``walk`` one by one, in no order, without holding all of them."""
     status = root.stat()
     if not stat.S_ISDIR(status.st_mode):
         kind = FILE if stat.S_ISREG(status.st_mode) else "special"

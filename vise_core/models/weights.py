@@ -151,7 +151,7 @@ WEIGHTS: dict[tuple[str, str], WeightsEntry] = {
 
 
 def find(name: str, backbone: str) -> WeightsEntry:
-    """Raises BadInput, which names what there is."""
+    """Return a catalogue entry. Raises BadInput, which lists the catalogue."""
     entry = WEIGHTS.get((name, backbone))
     if entry is None:
         known = ", ".join(f"{n} for {b}" for n, b in WEIGHTS)
@@ -160,7 +160,7 @@ def find(name: str, backbone: str) -> WeightsEntry:
 
 
 def fetch(name: str, backbone: str, *, progress: Progress | None = None) -> Path:
-    """The verified file of an entry, downloaded to the cache if need be. Raises BadInput."""
+    """Return the verified file of an entry, downloading it to the cache if needed. Raises BadInput."""
     entry = find(name, backbone)
     if isinstance(entry.source, Url):
         target = cache_folder() / "weights" / entry.source.file_name
@@ -183,7 +183,7 @@ def load(name: str, backbone: str, *, progress: Progress | None = None) -> Backb
 
 
 def load_file(entry: WeightsEntry, backbone: str, path: Path) -> Backbone:
-    """The same from a file that is at hand. Raises BadCheckpoint."""
+    """Load a backbone from a local file of an entry. Raises BadCheckpoint."""
     model = empty_backbone(backbone)
     tensors = plain_tensors(path)
     try:

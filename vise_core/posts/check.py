@@ -1,4 +1,4 @@
-"""The one way from a source to checked posts: ingest writes what it gives, a survey and a peek only count it."""
+"""Check the posts of a source. Ingest writes the checked posts; survey and peek only count them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OTHERS = "(further names)"
 
 @dataclass
 class Tally:
-    """What happened so far. Saved with each whole shard, so that a resumed run counts on from there."""
+    """Counts of a run of checks. Saved with each whole shard, so that a resumed run continues to count."""
 
     read: int = 0
     posts: int = 0
@@ -63,7 +63,7 @@ class Tally:
             shown.append({"where": printable_name(where), "message": _plain(message)[:500]})
 
     def warnings(self) -> list[str]:
-        """What makes the posts doubtful, in sentences."""
+        """Return what makes the posts doubtful, one sentence each."""
         sentences = []
         if self.posts and self.dropped.get("posts_without_reactions") == self.posts:
             sentences.append(
@@ -95,7 +95,7 @@ class Tally:
 
 
 class PostChecker:
-    """Reads the posts of a source and checks each; counts into ``tally``.
+    """Read the posts of a source and check each; counts go to ``tally``.
 
     ``database`` is a file for the ids and images seen so far: memory stays flat. With a tally that has read some posts
     already, reading goes on behind them.
@@ -111,7 +111,7 @@ class PostChecker:
         self._seen = Seen(database, tally.read)
 
     def records(self) -> Iterator[tuple[RawPost, PostRecord | None]]:
-        """Each post as it was found, and ready to be stored; None with the reason counted.
+        """Yield each raw post with its checked record, or with None where it is rejected; reasons are counted.
 
         Raises BadInput where the source cannot be read.
         """
@@ -132,7 +132,7 @@ class PostChecker:
                 self.tally.drop("other_files", 1, below, "neither an image nor a file of posts")
 
     def save(self) -> None:
-        """Make what was seen so far outlive a kill."""
+        """Commit the ids and names seen so far to disk."""
         self._seen.commit()
 
     def close(self) -> None:
@@ -189,7 +189,7 @@ class PostChecker:
 
 
 class Seen:
-    """Ids that were taken and images that were named, on disk: a million posts or a billion, memory stays flat."""
+    """Ids of accepted posts and names of their images, kept on disk so that memory stays flat."""
 
     def __init__(self, path: Path, read: int) -> None:
         self._db = sqlite3.connect(path, isolation_level=None)
@@ -206,7 +206,7 @@ class Seen:
         self._db.execute("BEGIN")
 
     def add(self, post_id: str, n: int) -> bool:
-        """Whether the id is new."""
+        """Record an id. Returns whether it is new."""
         row = (_digest(post_id), n)
         return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", row).rowcount == 1
 

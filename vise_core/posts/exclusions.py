@@ -21,7 +21,7 @@ SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 
 
 def excluded_keys(path: Path | None) -> frozenset[str]:
-    """Keys of the posts that the input ``exclude`` names; empty where there is no such input. Raises BadInput."""
+    """Return the keys of the posts that the input ``exclude`` names; empty without that input. Raises BadInput."""
     if path is None:
         return frozenset()
     facts = _list_file(path).stat()
@@ -48,7 +48,7 @@ def tell_exclusions(reporter: Reporter, named: int, matched: int) -> int:
 
 
 def read_ids(path: Path) -> list[str]:
-    """The ids of a list, each once, in order.
+    """Return the post ids of a list file, each once, in order.
 
     ``path`` is a file, or a folder that holds one: .txt with an id a line, .csv or .tsv with a column ``id`` or
     ``post_id``, .jsonl or .json with ids or objects that have one, or integrity.json. Raises BadInput, naming the

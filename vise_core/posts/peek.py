@@ -83,7 +83,7 @@ def guess_source(folder: Path) -> dict[str, Any] | None:
 
 
 def _why_not(folder: Path) -> Iterator[str]:
-    """Of the first files that look like posts by their names: what is wrong with them."""
+    """Yield what is wrong with the first files whose names look like posts."""
     for candidate in islice(_candidates(folder), MAX_REASONS):
         try:
             shown, _, _ = _read(folder, candidate, SAMPLED)
@@ -139,7 +139,7 @@ def _text_kind(folder: Path, name: str) -> str | None:
 
 
 def _ending(name: str) -> str:
-    """.jsonl.gz of posts.jsonl.gz."""
+    """Return the endings of a file's name, such as .jsonl.gz for posts.jsonl.gz."""
     path = Path(name.lower())
     return path.with_suffix("").suffix + path.suffix if path.suffix in COMPRESSED else path.suffix
 

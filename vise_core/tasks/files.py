@@ -91,7 +91,7 @@ def other_label(first: Row, again: Row) -> str:
 
 
 def task_root(folder: Path) -> Path:
-    """The folder, or the only one in it: archives mostly hold one folder with all the rest.
+    """Return the folder, or the single folder in it, as most archives have.
 
     A folder of nothing but images is not entered, it is a class; nor one that is named as a split. Hidden entries do not
     count.
@@ -109,7 +109,7 @@ def task_root(folder: Path) -> Path:
 
 
 def is_hidden(name: str) -> bool:
-    """Names that systems and archivers add of their own."""
+    """Whether a name is hidden or added by an operating system or archiver."""
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
@@ -158,7 +158,7 @@ def _is_below(root: Path, top: Path, folder: str) -> bool:
 
 
 def _is_plain_file(path: str) -> bool:
-    """Links are not plain."""
+    """Whether an entry is a file and not a link."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What an evaluation rejects: the one check that the stages and the survey of a data set share."""
+"""Check whether images of a task can be used; stages and surveys share this check."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def require_usable(
 
 
 def missing_problems(missing: Iterable[Row]) -> list[Problem]:
-    """Of rows whose file is not there."""
+    """Return a problem for each row whose file is missing."""
     problems = []
     for row in missing:
         name = printable_name(row.path)

@@ -28,7 +28,7 @@ SHOWN_OF_A_GROUP = 4
 
 
 class _CheckedFile(NamedTuple):
-    """One file, opened."""
+    """Digest of a file, and why it cannot be decoded, if so."""
 
     digest: bytes
     problem: str | None
@@ -43,7 +43,7 @@ def verify_task(
     name_first: int = 10,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> TaskReport:
-    """Look at everything that an evaluation would look at, and report all of it instead of refusing at the first.
+    """Check all that an evaluation reads, and report every problem instead of raising at the first.
 
     ``decode`` off: lists and names only, no file is opened; quick, and blind to damaged and repeated files.
     Never raises BadInput: what is wrong with the folder is in the report.
@@ -200,7 +200,7 @@ def _unusable(facts: dict[str, Any], sentences: list[str]) -> TaskReport:
 
 
 def _count_sentences(facts: dict[str, Any]) -> list[str]:
-    """One for each count that is not the published one."""
+    """Return a sentence for each count that differs from the published one."""
     sentences = [
         f"{split.split}: {split.found:,} images, {split.expected:,} are published "
         f"({abs(split.expected - split.found):,} {'missing' if split.found < split.expected else 'too many'})."

@@ -59,7 +59,7 @@ CHECKPOINT_FORMATS: dict[str, Format] = {
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Weights that were read, and what has to be known of them.
+    """Weights that were read, with their origin and licence.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Published:
 
     @property
     def source(self) -> Source:
-        """The record that travels with the weights from here on."""
+        """Return the source record that a checkpoint's card keeps."""
         if self.origin is not None:
             return self.origin.model_copy(update={"row": self.row})
         return Source(
@@ -185,7 +185,7 @@ def _identity_notes(layout: Format, identity: Identity) -> tuple[str, ...]:
 
 
 def _with_card(read: Published, card: CheckpointCard, row: str) -> Published:
-    """Of our own checkpoints: what their card says."""
+    """Add what the card of one of our own checkpoints says."""
     apply_card(read.backbone, card)
     read = replace(read, row=row or row_of(card), synthetic=card.synthetic, origin=card.source)
     if card.source is None:

@@ -72,7 +72,7 @@ def account(layout: Format, contents: Contents, network: str | None = None) -> A
 
 
 def _account_network(layout: Format, contents: Contents, network: Network) -> Account:
-    """The same of a trunk in torchvision's names, which may lie under an entry and below a prefix."""
+    """Sort the keys of a trunk in torchvision's names, which may lie under an entry and below a prefix."""
     inside = network.trunk
     dropped, rules = _drop(layout, inside, layout.drops)
     trunk = {name: tensor for name, tensor in inside.items() if name not in dropped}
@@ -219,6 +219,6 @@ def _drop(
 
 
 def tensor_of(dropped: Mapping[str, Any], name: str) -> Tensor | None:
-    """A dropped tensor that a format wants to look at before it is gone."""
+    """Return a dropped tensor by name, or None."""
     tensor = dropped.get(name)
     return tensor if isinstance(tensor, Tensor) else None

@@ -51,7 +51,7 @@ def choose(
     format: str | None = None,
     row: str = "",
 ) -> Chosen:
-    """Raises BadCheckpoint where no format fits, or several do and nobody says which."""
+    """Choose the format of a file. Raises BadCheckpoint where no format fits, or several fit and none is named."""
     if format is not None:
         layout = formats[format]
         if layout is TORCHVISION and not row:
@@ -80,7 +80,7 @@ def choose(
 
 
 def origin_of(chosen: Chosen) -> Origin:
-    """The row, licence and training data to record. Raises BadCheckpoint where the row has to be asked for."""
+    """The row, licence and training data to record. Raises BadCheckpoint where the user must name the row."""
     layout, file, row = chosen.layout, chosen.identity.file, chosen.row
     if row and row in layout.rows and (file is None or not chosen.identity.verified):
         file = next(

@@ -35,7 +35,7 @@ class Network:
 
     @property
     def label(self) -> str:
-        """As a user names it."""
+        """Return the name by which a user selects the network."""
         return ".".join(part for part in (self.entry, self.prefix.rstrip(".")) if part) or "."
 
     @property
@@ -49,7 +49,7 @@ class Network:
 
     @property
     def place(self) -> str:
-        """For people; empty for the usual place."""
+        """Describe where the network lies; empty for the usual place."""
         entry = f"under the entry {self.entry!r}" if self.entry else ""
         prefix = f"below the prefix {self.prefix!r}" if self.prefix else ""
         return ", ".join(part for part in (entry, prefix) if part)
@@ -70,7 +70,7 @@ def networks(contents: Contents) -> list[Network]:
 
 
 def network_of(contents: Contents, label: str | None) -> Network:
-    """The one that is named, or the only one. Raises BadCheckpoint, BadInput for a name that is not there."""
+    """Return the named network, or the only one. Raises BadCheckpoint, BadInput for a name that is not there."""
     matches = networks(contents)
     labels = ", ".join(network.label for network in matches)
     if label is not None:

@@ -33,7 +33,7 @@ DTYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What the header says of a tensor, without its data."""
+    """A tensor as the header describes it, without its data."""
 
     shape: torch.Size
     dtype: torch.dtype

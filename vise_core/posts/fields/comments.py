@@ -33,7 +33,7 @@ class Comments:
 
 
 def read_comments(row: Any, mapping: Mapping, spec: IngestSpec, repairs: set[str]) -> Comments:
-    """Raises RejectedPost: bad_comments."""
+    """Read the comments of a row, replies included. Raises RejectedPost (bad_comments)."""
     comments = Comments()
     value = mapping.get("comments", row)
     if isinstance(value, str):

@@ -54,7 +54,7 @@ class Counts:
 
 
 def read_counts(row: Any, mapping: Mapping, repairs: set[str]) -> Counts:
-    """Raises RejectedPost: bad_reactions, negative_count."""
+    """Read the reaction counts of a row. Raises RejectedPost (bad_reactions, negative_count)."""
     totals = Counts()
     counts: dict[Reaction, int] = {}
     for name in REACTIONS:
@@ -83,7 +83,7 @@ def read_counts(row: Any, mapping: Mapping, repairs: set[str]) -> Counts:
 
 
 def count_of(value: Any, name: str, repairs: set[str]) -> int | None:
-    """A count as a whole number; None where it is missing. Raises RejectedPost."""
+    """Return a count as a whole number, or None where it is missing. Raises RejectedPost."""
     if isinstance(value, dict):
         value = _total(value, name)
     if isinstance(value, str):

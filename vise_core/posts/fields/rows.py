@@ -1,4 +1,4 @@
-"""From a row as somebody wrote it to a checked post.
+"""Check a row of a source and make a post of it.
 
 In the plain map a row is {"id", "image", "comments": [text | {"text", "replies": [...]}], "reactions": {"haha": 3, …}};
 ``source.fields`` says where these stand in other rows. Replies count as comments. Counts that are missing count 0.
@@ -34,7 +34,7 @@ class Checked:
 
 
 def check_row(row: Any, spec: IngestSpec, mapping: Mapping | None = None) -> Checked:
-    """Raises RejectedPost with a reason: not_an_object, bad_id, bad_comments, bad_reactions, negative_count, …
+    """Check a row. Raises RejectedPost with a reason: not_an_object, bad_id, bad_comments, bad_reactions, negative_count, …
 
     ``mapping`` is that of ``spec.source.fields``, compiled once by who checks many rows.
     """

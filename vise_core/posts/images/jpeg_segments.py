@@ -1,4 +1,4 @@
-"""A JPEG without what it says about itself, its picture untouched."""
+"""Strip the metadata of a JPEG without decoding its pixels."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class ImageFinder:
         self._bases: dict[Path, tuple[tuple[str, str], str]] = {}
 
     def post(self, where: str, row: Any, file: Path) -> RawPost:
-        """The row with its image, or with the reason why it has none."""
+        """Return the row with its image, or with the reason why it has none."""
         try:
             return RawPost(where, row, self.find(self._mapping.get("image", row), file))
         except RejectedPost as error:

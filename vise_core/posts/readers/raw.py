@@ -1,4 +1,4 @@
-"""What a reader yields, and what it tells of the source beside the posts."""
+"""Records that the readers of posts yield."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_MEMBER_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class RawPost:
-    """A row as it was found. ``where`` is the file and line, row or member, for messages."""
+    """A row before it is checked. ``where`` is the file and line, row or member, for messages."""
 
     where: str
     row: Any

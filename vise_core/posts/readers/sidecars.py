@@ -1,4 +1,4 @@
-"""What stands beside an image under its name: a .json, or a .txt with a comment a line."""
+"""Files beside an image with its name: a .json, or a .txt with one comment a line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Posts as a table: CSV, TSV, and what Excel makes of them."""
+"""Read posts from tables: CSV, TSV and Excel's variants of them."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class _Lines:
         self.count = 0
 
     def done(self) -> None:
-        """The row was read."""
+        """Mark the current row as read."""
         self._row.clear()
 
     def back(self) -> None:
