@@ -9,10 +9,13 @@ export VISE_CHROMIUM ?= $(shell command -v chromium || command -v chromium-brows
 
 # One part of the tests. PYTEST_ARGS may choose tests of the other part alone: then pytest says 5, nothing to do.
 # Two processes share two cores better than one that calculates with two threads.
-tests = $(if $(filter core,$(1)),OMP_NUM_THREADS=1) $(BIN)/python -m pytest $(2) --junitxml=artifacts/junit-$(1).xml $(PYTEST_ARGS) || [ $$? = 5 ]
+tests = $(if $(filter browser,$(1)),,OMP_NUM_THREADS=1) $(BIN)/python -m pytest $(2) --junitxml=artifacts/junit-$(1).xml $(PYTEST_ARGS) || [ $$? = 5 ]
+TWO := -n 2 --dist loadfile
+# What pages, client, API and specs are tested with where PyTorch is not installed.
+PAGES_TESTS := tests/frontend tests/vise_core/specs tests/test_house.py tests/test_repository.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev test lint format bench screenshots images-check constraints clean
+.PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench settings-docs screenshots images-check constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,14 +25,24 @@ up: .venv/local.stamp ## install what is missing and run everything on 127.0.0.1
 
 dev: .venv/dev.stamp ## install the tools for work on the code
 
+dev-light: .venv/light.stamp ## the tools for work on pages, API, client and docs alone: no PyTorch, no LaTeX
+
 test: .venv/dev.stamp programs lint ## lint, then every test: those with a browser alone, the others two at a time
-	@$(call tests,core,-m 'not browser' -n 2 --dist loadfile)
+	@$(call tests,core,-m 'not browser' $(TWO))
 	@$(call tests,browser,-m browser)
 
-lint: .venv/dev.stamp ## style, types and import rules
+test-fast: .venv/dev.stamp ## unit tests: no servers, no other processes, no browser, nothing that is slow
+	@$(call tests,fast,-m 'not (stack or processes or browser or slow)' $(TWO))
+
+test-pages: .venv/light.stamp ## the tests that `make dev-light` is enough for
+	@$(call tests,pages,-m 'not (stack or browser or slow)' $(PAGES_TESTS))
+
+lint: .venv/dev.stamp lint-light ## style, import rules and types
+	$(BIN)/mypy
+
+lint-light: .venv/light.stamp ## style and import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/Dockerfile
 
@@ -39,6 +52,9 @@ format: .venv/dev.stamp ## put the code in the project's form
 
 bench: .venv/dev.stamp ## run all benchmarks in a small size and print one table; BENCH_ARGS="--only linear" for some
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+settings-docs: .venv/dev.stamp ## write docs/settings.md from the settings classes
+	$(BIN)/python -m docs.settings
 
 screenshots: .venv/dev.stamp programs ## take the README's pictures anew, from the system of `make up` with its sample data
 	$(BIN)/python -m docs.screenshots $(SCREENSHOTS_ARGS)
@@ -70,7 +86,12 @@ clean: ## remove .venv and caches; .vise, where runs and models live, stays
 .venv/dev.stamp: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo 'installing the test tools into .venv; the first time this takes some minutes'
 	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
-	@touch $@ .venv/local.stamp
+	@touch $@ .venv/local.stamp .venv/light.stamp
+
+.venv/light.stamp: pyproject.toml constraints.txt | .venv/bin/pip
+	@echo 'installing the tools for pages, API and docs into .venv'
+	@$(PIP) install --constraint constraints.txt --editable '.[pages-dev]'
+	@touch $@
 
 .PHONY: programs
 programs:

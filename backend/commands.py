@@ -44,14 +44,12 @@ def create_admin(
     email: Annotated[str, typer.Option(prompt=True, help="E-mail address of the admin.")],
 ) -> None:
     """Create an admin. The password is taken from $VISE_ADMIN_PASSWORD, or asked for."""
-    import os
-
     from backend.settings import settings
     from backend.store.accounts import users
     from backend.store.database import connect, session_factory
     from vise_client.schemas.accounts import Role, UserCreate
 
-    password = os.environ.get("VISE_ADMIN_PASSWORD") or typer.prompt(
+    password = settings().admin_password or typer.prompt(
         "Password", hide_input=True, confirmation_prompt=True
     )
     body = UserCreate(email=email, password=password, role=Role.admin)

@@ -1,4 +1,4 @@
-"""Settings of the server's processes, from the environment (prefix ``VISE_``)."""
+"""Settings of API, dispatcher and workers, from environment variables with the prefix ``VISE_``."""
 
 from __future__ import annotations
 
@@ -10,51 +10,57 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Where things are and how patient the engine is. Times in seconds."""
+    """Addresses, folders, limits and times of API, dispatcher and workers. Times in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="VISE_", extra="ignore")
 
     database_url: str = Field(description="postgresql+psycopg://user:password@host/name")
     broker_url: str = Field(description="redis://:password@host:port/0")
     storage_url: str = Field(description="file:///folder or s3://bucket/prefix")
-    home: Path = Path(".vise")
+    home: Path = Field(Path(".vise"), description="Folder of all local state.")
+    worker_name: str | None = Field(None, description="Name of a worker; default: host and process id.")
+    cuda_visible_devices: str | None = Field(
+        None,
+        validation_alias="CUDA_VISIBLE_DEVICES",
+        description="GPUs that a worker may use, and reports on.",
+    )
+    admin_password: str | None = Field(
+        None, description="Password for `vise admin create`; without, the command prompts for it.", repr=False
+    )
     work: Path | None = Field(None, description="Workspaces of runs; default: work below home.")
     data_root: Path | None = Field(None, description="Folders below it may be registered as data sets.")
-    api_url: str = "http://127.0.0.1:8000"
-    public_url: str = Field("http://127.0.0.1:8501", description="Where people open the pages.")
-    lease_seconds: float = Field(15, gt=0.2, description="A worker silent for longer has lost its run.")
-    reconcile_seconds: float = Field(5, gt=0, description="Time between two sweeps of the reconciler.")
-    republish_seconds: float = Field(
-        20, gt=0, description="A run queued longer, while its queue is empty, is announced again."
+    lease_seconds: float = Field(
+        15, gt=0.2, description="A worker without a heartbeat for longer loses its run."
     )
-    max_attempts: int = Field(5, ge=1, description="Times a run is taken up before it counts as failed.")
+    reconcile_seconds: float = Field(5, gt=0, description="Time between two passes of the reconciler.")
+    republish_seconds: float = Field(
+        20, gt=0, description="A run queued for longer, while its queue is empty, is published again."
+    )
+    max_attempts: int = Field(5, ge=1, description="Times that a run is claimed before it fails.")
     cancel_grace_seconds: float = Field(60, gt=0, description="Time to save state before SIGKILL.")
     telemetry_seconds: float = Field(
-        5, gt=0, description="Time between two looks at a run's CPU, memory, GPU."
+        5, gt=0, description="Time between two samples of a run's CPU, memory and GPU."
     )
-    max_upload_bytes: int = Field(64 * 2**20, ge=1024)
+    max_upload_bytes: int = Field(64 * 2**20, ge=1024, description="Largest image of a prediction request.")
     max_dataset_bytes: int = Field(
         20 * 2**30, ge=1024, description="Largest archive that may be uploaded as data."
     )
-    fetch_networks: str = Field(
-        "",
-        description="Networks besides the public ones that data may be downloaded from, also over http; "
-        "comma-separated, such as 10.0.0.0/8. Workers read it too.",
+    prediction_timeout_seconds: float = Field(
+        120, gt=0, description="A prediction that is queued for longer fails."
     )
-    prediction_timeout_seconds: float = Field(120, gt=0)
     loaded_models_bytes: int = Field(
         4 * 2**30,
         ge=0,
-        description="Weights that a prediction worker keeps in memory; the models used last stay. The newest does in "
-        "any case.",
+        description="Weights that a prediction worker keeps in memory: the models used last, the newest in any case.",
     )
 
     @property
     def workspaces(self) -> Path:
+        """The folder of the workspaces."""
         return self.work or self.home / "work"
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, read once."""
+    """Return the settings of this process, read once."""
     return Settings()

@@ -31,8 +31,8 @@ from threadpoolctl import threadpool_info
 from vise_core.engagement.clustering.inverted import InvertedIndex
 from vise_core.engagement.clustering.lloyd import fit_sparse
 
-from .rows import Row, verdict
-from .zipf import tfidf, word_counts
+from .measures.rows import Row, verdict
+from .measures.zipf import tfidf, word_counts
 
 FACTOR = 5.0
 LEAST_GAIN = 1e-3

@@ -42,7 +42,7 @@ from vise_core.specs.pretrain import PretrainSpec
 from vise_core.training.distributed import Group
 from vise_core.training.precision import amp_dtype
 
-from .rows import Row, verdict
+from .measures.rows import Row, verdict
 from .training import draw, synthetic_labels
 
 SHARE = 0.95

@@ -1,6 +1,6 @@
 """Do time and memory a unit stay flat as the work grows? Posts to label, runs to list and search, points to log and draw.
 
-    python -m benchmarks.growth [--largest 10000000] [--only posts runs points] [--repeats 20] [--plot growth.svg]
+    python -m benchmarks.growth [--largest 10000000] [--only posts runs points] [--repeats 20] [--plot growth.png]
 
 Ten times as much at each row: posts 1e4 to 1e6, runs 1e2 to 1e5, points of one curve 1e4 to 1e7, none above
 ``--largest``. Each size is measured in processes and a database of its own, so that a peak of memory is its own.
@@ -25,20 +25,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlalchemy import text
 
 from backend.store.database import connect
+from benchmarks.measures.times import time_calls
+from benchmarks.stack.database import fill_database
+from benchmarks.stack.servers import running
 from benchmarks.tracking_mlflow import held_run
-from benchmarks.tracking_pages import fill_database, running, time_calls
 from vise_client.client import ViseClient
 from vise_client.schemas.metrics import MetricQuery
 from worker.reporter import StoreReporter
 
-from .memory import own_peak_bytes, peak_bytes
-from .rows import Row, verdict
+from .measures.memory import own_peak_bytes, peak_bytes
+from .measures.rows import Row, verdict
 
 SIZES = {
     "posts": (10_000, 100_000, 1_000_000),
@@ -81,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--largest", type=int, default=10_000_000)
     parser.add_argument("--only", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--plot", type=Path, help="Write a picture of it, as SVG.")
+    parser.add_argument("--plot", type=Path, help="Write a small picture of it, as PNG.")
     parser.add_argument("--one", nargs=2, metavar=("WHAT", "SIZE"), help=argparse.SUPPRESS)
     return parser
 
@@ -136,14 +138,11 @@ def table(rows: list[Measured]) -> None:
 
 
 def plot(rows: list[Measured], path: Path) -> None:
-    """Time and memory a unit over the size, both against those of the first size."""
-    import matplotlib
+    """Draw time and memory per unit over the size, both relative to the first size, as a small PNG."""
+    from matplotlib.figure import Figure
 
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "growth"
-    from matplotlib import pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), sharex=True, layout="constrained")
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True)
     for what in dict.fromkeys(row.what for row in rows):
         mine = sorted((row for row in rows if row.what == what), key=lambda row: row.size)
         sizes = [row.size for row in mine]
@@ -154,7 +153,7 @@ def plot(rows: list[Measured], path: Path) -> None:
         axes.axhline(TOLERANCE, color="grey", linestyle=":")
         axes.set(xscale="log", yscale="log", xlabel="size", title=f"{title}, first size = 1")
     left.legend(fontsize="small")
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, format="png", dpi=80)
 
 
 def label_posts(posts: int, _: int) -> list[Measured]:
@@ -162,7 +161,7 @@ def label_posts(posts: int, _: int) -> list[Measured]:
     from PIL import Image
     from scipy import sparse
 
-    from benchmarks.zipf import as_text, tfidf, word_counts
+    from benchmarks.measures.zipf import as_text, tfidf, word_counts
     from vise_core.engagement.clusterer import Clusterer
     from vise_core.engagement.clustering.lloyd import fit_sparse
     from vise_core.engagement.features.tfidf import TfidfExtractor
@@ -196,7 +195,9 @@ def label_posts(posts: int, _: int) -> list[Measured]:
         shard = writer.close()
         write_index(folder / "one", [shard], synthetic=True)
         (folder / "all").mkdir()
-        shards = [replace(shard, name=f"shard-{number:06d}.tar") for number in range(posts // SHARD)]
+        shards = [
+            shard.model_copy(update={"name": f"shard-{number:06d}.tar"}) for number in range(posts // SHARD)
+        ]
         for each in shards:
             (folder / "all" / each.name).hardlink_to(folder / "one" / shard.name)
         write_index(folder / "all", shards, synthetic=True)

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -46,9 +46,9 @@ from vise_core.specs.cluster import ClusterSpec
 from vise_core.specs.label import LabelSpec
 from vise_core.stage import run_stage
 
-from .memory import RSS_UNIT, own_peak_bytes
-from .rows import Row, verdict
-from .zipf import as_text, tfidf, word_counts
+from .measures.memory import RSS_UNIT, own_peak_bytes
+from .measures.rows import Row, verdict
+from .measures.zipf import as_text, tfidf, word_counts
 
 COMMENTS_A_POST, SHARDS = 20, 8
 PAPER_POSTS, PAPER_CPUS, PAPER_HOURS = 270_000_000, 144, 9
@@ -245,7 +245,7 @@ def run_label(folder: Path, posts: str, processes: int) -> Ran:
 def repeat(folder: Path, name: str, shards: list[ShardEntry], many: int) -> int:
     """A folder of so many shards, whose posts are those of ``once`` again and again; returns how many."""
     (folder / name).mkdir()
-    entries = [replace(shards[n % len(shards)], name=shard_name(n)) for n in range(many)]
+    entries = [shards[n % len(shards)].model_copy(update={"name": shard_name(n)}) for n in range(many)]
     for n, entry in enumerate(entries):
         (folder / name / entry.name).hardlink_to(folder / "once" / shards[n % len(shards)].name)
     write_index(folder / name, entries, synthetic=True)

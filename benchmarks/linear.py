@@ -43,7 +43,7 @@ from vise_core.tasks import LabelledImages
 from vise_core.tasks.splits import random_splits
 from vise_core.training.state import SavedState
 
-from .rows import Row, verdict
+from .measures.rows import Row, verdict
 
 FACTOR, POINTS = 20.0, 0.1
 Results = dict[tuple[int, int], tuple[float, float]]

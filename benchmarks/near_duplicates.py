@@ -29,7 +29,7 @@ from vise_core.integrity.near_duplicates import duplicates_within
 from vise_core.posts.images.decode import encode_jpeg
 from vise_core.posts.sample import generate_post
 
-from .rows import Row, verdict
+from .measures.rows import Row, verdict
 
 MIN_RECALL, MIN_PRECISION, MAX_SECONDS = 0.95, 0.99, 60.0
 

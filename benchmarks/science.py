@@ -22,7 +22,7 @@ from vise_core.specs.recipes.registry import RECIPES
 from vise_core.specs.stages import validate_spec
 from vise_core.stage import run_stage
 
-from .rows import Row, verdict
+from .measures.rows import Row, verdict
 
 STEPS = RECIPES["sample"].steps
 MARGIN_OVER_RANDOM = 15.0

@@ -24,7 +24,7 @@ import httpx
 
 from backend.local.processes import free_port
 
-from .rows import Row, verdict
+from .measures.rows import Row, verdict
 
 HELP_SECONDS, IMPORT_SECONDS, UP_SECONDS = 0.3, 1.5, 10.0
 VISE = Path(sys.executable).with_name("vise")

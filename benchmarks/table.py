@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from .cores import cores_now
-from .rows import Row
+from .measures.cores import cores_now
+from .measures.rows import Row
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "numba", "fastapi", "sqlalchemy")
-GROWTH = "growth.svg"
+GROWTH = "growth.png"
 SECTION = "\n## "
 CORES = (
     "Cores are how many times as fast large matrix products were with all threads as with one, before and after: a host "
@@ -85,7 +85,7 @@ def run(benchmark: Benchmark, *, full: bool, plots: Path | None = None) -> Ran:
     cores, clock = cores_now(), time.perf_counter()
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "rows.json"
-        command = [sys.executable, "-m", "benchmarks.rows", benchmark.module, str(file), *arguments]
+        command = [sys.executable, "-m", "benchmarks.measures.rows", benchmark.module, str(file), *arguments]
         code = subprocess.run(command, stdout=sys.stderr, check=False).returncode
         # An import error exits with 1 too, but leaves no rows.
         found = [Row(**row) for row in json.loads(file.read_text())] if file.exists() else []

@@ -45,14 +45,16 @@ from backend.store.metrics.points import Point
 from backend.store.registry.storage import Storage
 from backend.store.runs.create import create_run
 from backend.store.runs.states.lease import claim_run
-from benchmarks.tracking_pages import fill_database, running, time_calls, wait_for
+from benchmarks.measures.times import time_calls
+from benchmarks.stack.database import fill_database
+from benchmarks.stack.servers import running, wait_for
 from vise_client.client import ViseClient
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.metrics import MetricQuery
 from worker.context import Context
 from worker.reporter import StoreReporter
 
-from .rows import Row, verdict
+from .measures.rows import Row, verdict
 
 MLFLOW = "3.17.2"
 SERVER_WORKERS = 2

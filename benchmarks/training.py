@@ -46,7 +46,7 @@ from vise_core.reporter import LocalReporter
 from vise_core.specs.pretrain import PretrainSpec
 from vise_core.training.distributed import Group
 
-from .rows import Row, verdict
+from .measures.rows import Row, verdict
 
 SLOWER = 0.03
 WARM_UP = 3
@@ -55,7 +55,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Watched:
-    """Batches in memory, as our loader gives them; before each, another loop takes a step on it.
+    """Batcher in memory, as our loader gives them; before each, another loop takes a step on it.
 
     A machine's speed changes from one second to the next: two loops that alternate step by step share its changes.
     ``ours`` and ``other``: seconds of each step, from one batch to the next one asked for.

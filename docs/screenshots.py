@@ -151,9 +151,7 @@ def main() -> None:
         ]
         sample = next((run for run in recipes if run.name == "Try it with sample data"), None)
         if sample is None:
-            parser.error(
-                "the sample recipe has not been run: press “Try it with sample data” on the first page"
-            )
+            parser.error("the sample recipe has not been run: press “Run the sample recipe” on the page Home")
         steps = {str(run.step): str(run.id) for run in vise.run(sample.id).children}
     with signed_in(access["token"], options.url) as context:
         take(context, options.url, steps, FOLDER)

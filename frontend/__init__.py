@@ -1,1 +1,1 @@
-"""The pages. They talk to the system only through ``vise_client``."""
+"""The pages of the web interface. They use the system only through ``vise_client``."""

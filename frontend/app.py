@@ -1,11 +1,11 @@
-"""The frame around all pages: sign-in, navigation. The pages themselves are listed in navigation.py."""
+"""The script that Streamlit runs: sign-in and menu, then the selected page."""
 
 import sys
 from pathlib import Path
 
 import streamlit as st
 
-# Streamlit runs this file as a script; the package lies one folder up.
+# Streamlit runs this file as a script, without the package's folder on the path.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from frontend.login import signed_in

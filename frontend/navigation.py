@@ -1,4 +1,4 @@
-"""Every page of the app, in its sections: the one list that the menu, the browser tests and the docs read."""
+"""All pages of the app by section: the list that the menu, the browser tests and the screenshots use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Entry:
 
     @property
     def view(self) -> str:
-        """The script, as Streamlit's page links name it."""
+        """The path of the script, by which Streamlit links to the page."""
         return f"views/{self.name}/page.py"
 
     @property
@@ -35,7 +35,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("run", "Run", ":material/monitoring:"),
         Entry("compare", "Compare", ":material/compare_arrows:"),
     ),
-    "Findings": (
+    "Analysis": (
         Entry("results", "Results", ":material/table_chart:"),
         Entry("ablations", "Ablations", ":material/science:"),
         Entry("predict", "Predict", ":material/image_search:"),

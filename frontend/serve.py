@@ -1,4 +1,4 @@
-"""Serve the pages: Streamlit as an ASGI app, with routes that sign in and out by an HttpOnly cookie, and downloads."""
+"""The pages' server: Streamlit as an ASGI app, with routes that sign in and out by an HttpOnly cookie, and downloads."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ FOLDER = Path(__file__).parent
 
 
 async def login_with_code(request: Request) -> Response:
-    """The one-time link of ``vise up``."""
+    """Sign in by the one-time link of ``vise up``."""
     return await _sign_in(
         lambda vise: vise.redeem_code(LoginCode(code=request.query_params.get("code", "")[:200])).token, "/"
     )
 
 
 async def login_with_password(request: Request) -> Response:
-    """The form of the login page; only from our own pages, since a cookie is set."""
+    """Sign in by the form of the login page; refused from other sites, since it sets a cookie."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return RedirectResponse("/?login=refused", 303)
     form = await request.form()
@@ -52,7 +52,7 @@ async def logout(request: Request) -> Response:
             with ViseClient(api_url(), token) as vise:
                 vise.logout()
 
-        with suppress(ClientError):  # The cookie goes in any case.
+        with suppress(ClientError):  # The cookie is deleted in any case.
             await run_in_threadpool(revoke)
     response = RedirectResponse("/", 303)
     response.delete_cookie(COOKIE)
@@ -60,14 +60,14 @@ async def logout(request: Request) -> Response:
 
 
 def own_page(address: str) -> str:
-    """The address if it is one of this site, as path and query; else the first page. It came from a form."""
+    """Path and query of an address that a form has sent; the first page unless the address is one of this site."""
     parts = urlsplit(address)
     inside = not parts.scheme and not parts.netloc and re.fullmatch(r"/[\w-]*", parts.path)
     return urlunsplit(("", "", parts.path, parts.query, "")) if inside else "/"
 
 
 async def download_model(request: Request) -> Response:
-    """A model's files, straight from the API to the browser: they never lie in the pages' memory."""
+    """Stream a model's files from the API to the browser, without holding them in memory."""
     try:
         model_id = UUID(request.path_params["model_id"])
     except ValueError:
@@ -78,36 +78,36 @@ async def download_model(request: Request) -> Response:
         vise = stack.enter_context(ViseClient(api_url(), request.cookies.get(COOKIE, "")))
         return stack.enter_context(vise.stream(ViseClient.download_model.request(model_id)))
 
-    def pieces(answer: httpx.Response) -> Iterator[bytes]:
+    def chunks(response: httpx.Response) -> Iterator[bytes]:
         with stack:
-            yield from answer.iter_bytes(2**20)
+            yield from response.iter_bytes(2**20)
 
     try:
-        answer = await run_in_threadpool(begin)
+        response = await run_in_threadpool(begin)
     except ClientError as error:
         stack.close()
         status = error.status if isinstance(error, ApiError) else 502
         return PlainTextResponse(str(error), status)
-    headers = {"Content-Disposition": answer.headers["content-disposition"]}
-    return StreamingResponse(pieces(answer), media_type="application/x-tar", headers=headers)
+    headers = {"Content-Disposition": response.headers["content-disposition"]}
+    return StreamingResponse(chunks(response), media_type="application/x-tar", headers=headers)
 
 
-async def _sign_in(ask: Callable[[ViseClient], str], page: str) -> Response:
-    """Then show the page that was asked for; or say there why not."""
+async def _sign_in(request_token: Callable[[ViseClient], str], page: str) -> Response:
+    """Set the cookie and show the page; with the parameter ``login`` where the sign-in failed."""
 
-    def refused(why: str) -> Response:
-        return RedirectResponse(f"{page}{'&' if '?' in page else '?'}login={why}", 303)
+    def failed(reason: str) -> Response:
+        return RedirectResponse(f"{page}{'&' if '?' in page else '?'}login={reason}", 303)
 
     def token() -> str:
         with ViseClient(api_url()) as vise:
-            return ask(vise)
+            return request_token(vise)
 
     try:
         secret = await run_in_threadpool(token)
     except ApiError as error:
-        return refused("wait" if error.status == 429 else "failed")
+        return failed("wait" if error.status == 429 else "failed")
     except ClientError:
-        return refused("unreachable")
+        return failed("unreachable")
     response = RedirectResponse(page, 303)
     response.set_cookie(
         COOKIE, secret, max_age=14 * 86400, httponly=True, samesite="lax", secure=secure_cookies()
@@ -116,8 +116,8 @@ async def _sign_in(ask: Callable[[ViseClient], str], page: str) -> Response:
 
 
 def create_app() -> ASGIApp:
-    """The ASGI app: Streamlit's, and four routes of ours."""
-    os.chdir(FOLDER)  # Streamlit reads .streamlit/config.toml of the working folder.
+    """The ASGI app: Streamlit's app and four more routes."""
+    os.chdir(FOLDER)  # Streamlit reads .streamlit/config.toml in the working folder.
     from streamlit.starlette import App
 
     from frontend.session import script_error
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8501)
     options = parser.parse_args()
-    # Checked by Streamlit when it judges where a web socket comes from.
+    # Streamlit checks the origin of web sockets by it.
     os.environ.setdefault("STREAMLIT_SERVER_PORT", str(options.port))
     uvicorn.run(create_app(), host=options.host, port=options.port, log_level="warning", access_log=False)
 

@@ -29,19 +29,19 @@ _BADGES: dict[RunState, tuple[str, str]] = {
 
 
 def apply_style() -> None:
-    """The style sheet, and what screen readers need that Streamlit leaves out."""
+    """Add the style sheet, and the script that repairs Streamlit's accessibility."""
     st.html(SHEET)
     st.html(_REPAIRS, unsafe_allow_javascript=True)
 
 
 def badge(state: RunState) -> str:
-    """Markdown of a badge for the state."""
+    """Markdown of a state's badge."""
     colour, icon = _BADGES[state]
     return f":{colour}-badge[{icon} {state.value}]"
 
 
 def synthetic_badge(synthetic: bool) -> str:
-    """Markdown of the mark that everything made from generated data carries."""
+    """Markdown of the badge of everything that was made from generated data; empty otherwise."""
     return " :violet-badge[:material/science: synthetic data]" if synthetic else ""
 
 
@@ -56,20 +56,20 @@ _TONES = {
 
 
 def status_tone(label: str) -> str:
-    """The hue of a status; gray where nothing asks for attention."""
+    """The colour of a status label; gray for unremarkable ones."""
     return _TONES.get(label, "gray")
 
 
 def status_badge(run: RunSummary) -> str:
-    """Markdown of a badge that says stalled, lost or no worker too, where the state alone would hide it."""
+    """Markdown of a run's badge: its state, or a problem that the state hides, such as a stalled run."""
     if run.status.label == run.state.value:
         return badge(run.state)
     return f":{status_tone(run.status.label)}-badge[:material/warning: {run.status.label}]"
 
 
 def status_sentence(run: RunSummary) -> str:
-    """What the server says of the run's state, with the age of its heartbeat while a worker has it."""
-    heard = run.status.heartbeat_seconds
-    if heard is None or run.status.label not in ("running", "cancelling", "pausing"):
+    """The status in a sentence, with the age of the last heartbeat while a worker executes the run."""
+    heartbeat = run.status.heartbeat_seconds
+    if heartbeat is None or run.status.label not in ("running", "cancelling", "pausing"):
         return run.status.sentence
-    return f"{run.status.sentence}, heartbeat {duration(heard)} ago"
+    return f"{run.status.sentence}, heartbeat {duration(heartbeat)} ago"

@@ -1,5 +1,6 @@
 """The real servers that tests run against, started once a session and stopped at its end."""
 
+import inspect
 import os
 import re
 import shutil
@@ -13,8 +14,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
 
 import psycopg
 import pytest
@@ -25,6 +27,44 @@ from backend.local.servers import start_postgres, start_valkey
 from backend.store.database import migrate, plain_url
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
+
+STACK_FIXTURES = {"postgres_server", "broker_url", "start_stack", "bucket"}
+PROCESS_MODULES = {"subprocess", "multiprocessing", "torch.multiprocessing", "backend.local.servers"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by what it uses: ``stack``, ``browser``, ``processes``. `make test-fast` leaves these out."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if STACK_FIXTURES & fixtures:
+            item.add_marker("stack")
+        if "chromium_path" in fixtures:
+            item.add_marker("browser")
+        if isinstance(item, pytest.Function) and _starts_processes(item):
+            item.add_marker("processes")
+
+
+def _starts_processes(item: pytest.Function) -> bool:
+    """Whether the test, a fixture of it or a function of their modules names a module that starts processes."""
+    fixtures = item._fixtureinfo.name2fixturedefs.values()
+    functions = [item.function, *(definition.func for found in fixtures for definition in found)]
+    return any(_reaches_processes(inspect.unwrap(function)) for function in functions)
+
+
+@cache
+def _reaches_processes(function: Callable[..., object]) -> bool:
+    functions, seen = [function], set()
+    while functions:
+        code, names = (function := functions.pop()).__code__, function.__globals__
+        seen.add(function)
+        codes = [code, *(constant for constant in code.co_consts if isinstance(constant, CodeType))]
+        for value in (names.get(name) for code in codes for name in code.co_names):
+            module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+            if module in PROCESS_MODULES:
+                return True
+            if isinstance(value, FunctionType) and value.__globals__ is names and value not in seen:
+                functions.append(value)
+    return False
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +203,7 @@ def start_stack() -> Callable[[Path], AbstractContextManager[Stack]]:
 
 @pytest.fixture(scope="session")
 def work_off() -> Callable[..., list[uuid.UUID]]:
-    """Runs whatever is queued in this process, in order of creation, until nothing is: ``work_off(settings)``.
+    """Runs whatever is queued in this process, in task of creation, until nothing is: ``work_off(settings)``.
 
     What a worker does (claim, inputs, reporter, end) without a child process a run, which costs seconds each.
     A run that fails fails the test. Returns the ids of what was run.
@@ -194,16 +234,16 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
             with here.sessions.begin() as db:
                 claim = claim_run(db, queued, here.name, 3600)
             assert claim is not None
-            order = _prepare(here, claim, settings.workspaces / str(queued))
+            task = _prepare(here, claim, settings.workspaces / str(queued))
             reporter = StoreReporter(here, claim.run_id, claim.token)
             result = run_stage(
-                order.stage,
-                validate_spec(order.stage, order.spec),
-                order.inputs,
-                order.workspace,
+                task.stage,
+                validate_spec(task.stage, task.spec),
+                task.inputs,
+                task.workspace,
                 reporter,
-                input_hashes=order.input_hashes,
-                names=order.names,
+                input_hashes=task.input_hashes,
+                names=task.names,
             )
             reporter.close()
             with here.sessions.begin() as db:
@@ -216,7 +256,7 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
                     headline=result.headline(),
                     synthetic=result.synthetic,
                 )
-            shutil.rmtree(order.workspace)
+            shutil.rmtree(task.workspace)
             done.append(queued)
         engine.dispose()
         return done

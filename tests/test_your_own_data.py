@@ -14,6 +14,9 @@ from typer.testing import CliRunner
 
 from vise_client.cli import app
 
+pytestmark = pytest.mark.slow
+
+
 PAGE = Path(__file__).parents[1] / "docs" / "your-own-data.md"
 POSTS, LABELLED, SHARED = 240, 90, 20
 REACTIONS = {"haha": "haha", "sad": "sorry", "angry": "angry", "wow": "wow", "love": "love"}

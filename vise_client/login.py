@@ -5,22 +5,34 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platformdirs import user_config_path
 
 from .client import ViseClient
 from .errors import ClientError
 
+if TYPE_CHECKING:
+    from .settings import ClientSettings
+
 LOCAL = "local.json"
+
+
+def _settings() -> ClientSettings:
+    # Imported late: `vise --help` starts without it.
+    from .settings import ClientSettings
+
+    return ClientSettings()
 
 
 def home() -> Path:
     """The folder that holds all state of ``vise up`` (``$VISE_HOME``, by default ``.vise``)."""
-    return Path(os.environ.get("VISE_HOME", ".vise"))
+    return _settings().home
 
 
 def stored() -> Path:
     """The file that ``vise login`` writes."""
-    base = Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config"))
-    return base / "vise" / "login.json"
+    return user_config_path("vise", appauthor=False) / "login.json"
 
 
 def write_private(path: Path, content: dict[str, str]) -> None:
@@ -35,8 +47,9 @@ def write_private(path: Path, content: dict[str, str]) -> None:
 
 def connect() -> ViseClient:
     """Return a client for the server in use. Raises ClientError where none is known."""
-    if "VISE_TOKEN" in os.environ:
-        return ViseClient(os.environ.get("VISE_API_URL", "http://127.0.0.1:8000"), os.environ["VISE_TOKEN"])
+    settings = _settings()
+    if settings.token is not None:
+        return ViseClient(settings.api_url, settings.token)
     for path in (home() / LOCAL, stored()):
         try:
             saved = json.loads(path.read_text())
@@ -48,6 +61,7 @@ def connect() -> ViseClient:
 
 def local_data_root() -> Path | None:
     """The data root of the server where that runs on this machine (``$VISE_DATA_ROOT``, or of ``vise up``); else None."""
-    if "VISE_DATA_ROOT" in os.environ:
-        return Path(os.environ["VISE_DATA_ROOT"])
-    return home() / "data" if "VISE_TOKEN" not in os.environ and (home() / LOCAL).exists() else None
+    settings = _settings()
+    if settings.data_root is not None:
+        return settings.data_root
+    return home() / "data" if settings.token is None and (home() / LOCAL).exists() else None

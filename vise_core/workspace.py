@@ -1,9 +1,9 @@
-"""Which run a workspace belongs to: the one place that decides whether a saved state may be resumed.
+"""Workspaces: the folder of one run, and the rule that decides whether a saved state may be resumed.
 
-A workspace belongs to one run: a stage, a spec, the content of the inputs and the format of the stage's state. The same
-run may go on in it, or run again; anything else is rejected with a message that names what differs. ``run.json`` in the
-workspace says whose it is. A state that is saved elsewhere (``Reporter.checkpoint``) carries ``identity.json``.
-Stages know nothing of this: what they find in a workspace is their own state, and nothing else that a run left.
+A workspace belongs to one run: a stage, a spec, the content of the inputs and the format of the stage's state
+(``vise_core.identity``). The same run may continue in it, or run again; any other is rejected with a message that names
+what differs. ``run.json`` in the workspace names the run. A state that is saved elsewhere (``Reporter.checkpoint``)
+carries ``identity.json``. A stage finds its own state in a workspace, and nothing else that a run left.
 """
 
 from __future__ import annotations
@@ -15,20 +15,17 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
-
-from vise_core.files.names import printable_text
+from typing import Any
 
 from .errors import BadInput, OtherRun
-from .specs.base import Spec
+from .identity import Identity
 from .specs.stages import STAGES
 
 FORMAT = "vise-workspace-1"
 STATE = "state"
 IDENTITY = "identity.json"
-"""In a state that was saved elsewhere; stages never see it."""
+"""In a state that was saved elsewhere; removed before a stage sees the state."""
 RECORD = "run.json"
 LOCK = "run.lock"
 ADVICE = (
@@ -37,59 +34,15 @@ ADVICE = (
 
 
 @dataclass(frozen=True)
-class Identity:
-    """What a state belongs to.
-
-    Attributes
-    ----------
-    spec: without the fields that the stage's entry lists as ``speed_only``.
-    inputs: SHA-256 of the content by role.
-    """
-
-    stage: str
-    state_format: str
-    spec: dict[str, Any]
-    inputs: dict[str, str]
-
-    @classmethod
-    def of(cls, stage: str, spec: Spec, inputs: Mapping[str, str]) -> Self:
-        entry = STAGES[stage]
-        fields = spec.model_dump(mode="json")
-        for path in entry.speed_only:
-            _drop(fields, path.split("."))
-        return cls(stage, entry.state_format, fields, dict(sorted(inputs.items())))
-
-    @property
-    def digest(self) -> str:
-        return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
-
-    def differences(self, now: Identity) -> list[str]:
-        """What ``now`` has otherwise, in sentences' parts; empty where both are the same run."""
-        if self.stage != now.stage:
-            return [f"the stage was {self.stage}, now {now.stage}"]
-        found = []
-        for role in sorted(self.inputs.keys() | now.inputs.keys()):
-            old, new = self.inputs.get(role), now.inputs.get(role)
-            if old is None or new is None:
-                found.append(f"the input {role!r} was {'not given' if old is None else 'given'} before")
-            elif old != new:
-                found.append(f"the input {role!r} has another content (SHA-256 {old[:12]}, now {new[:12]})")
-        found += [f"spec.{line}" for line in _changes(self.spec, now.spec)]
-        if self.state_format != now.state_format:
-            found.append(f"the state's format was {self.state_format!r}, now {now.state_format!r}")
-        return found
-
-
-@dataclass(frozen=True)
 class Record:
-    """``run.json``.
+    """Content of ``run.json``.
 
     Attributes
     ----------
-    finished: whether the run came to its end.
-    before: names in the workspace that were there before the run, and are none of its own.
-    made: names that the run made; None while it runs, and after it was killed.
-    software: commit and versions of packages that it last ran with.
+    finished: whether the run ended without an error.
+    before: names of the files in the workspace that were there before the run, and are not its own.
+    made: names of the files that the run made; None while it runs, and after it was killed.
+    software: commit and versions of packages of its last attempt.
     """
 
     identity: Identity
@@ -99,8 +52,8 @@ class Record:
     software: dict[str, Any]
 
 
-def held(folder: Path) -> Record | None:
-    """Whose workspace it is; None where no run was in it. Raises OtherRun where that cannot be read."""
+def read_record(folder: Path) -> Record | None:
+    """Return the record of a workspace; None where no run used it. Raises OtherRun where it cannot be read."""
     path = folder / RECORD
     if not path.exists():
         return None
@@ -120,8 +73,8 @@ def held(folder: Path) -> Record | None:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A workspace that a run may use."""
+class Workspace:
+    """A workspace that is open for a run; ``resumes``: whether it holds a state of the run."""
 
     folder: Path
     identity: Identity
@@ -132,22 +85,23 @@ class Opened:
         _write(state / IDENTITY, {"format": FORMAT, "digest": self.identity.digest, **asdict(self.identity)})
 
     def unsign(self, state: Path) -> None:
+        """Remove ``identity.json`` again."""
         (state / IDENTITY).unlink(missing_ok=True)
 
     def drop_state(self) -> None:
-        """Nothing may go on from the state: it is of inputs that changed meanwhile."""
+        """Remove the state, as its inputs changed meanwhile: nothing may resume from it."""
         for name in _names(self.folder):
             if _is_state(name):
                 _remove(self.folder / name)
 
 
-def check(folder: Path, identity: Identity, *, fresh: bool = False) -> Record | None:
-    """Whose the workspace was before. Raises OtherRun where it holds another run and ``fresh`` is off."""
+def check_workspace(folder: Path, identity: Identity, *, fresh: bool = False) -> Record | None:
+    """Return the record of the run before. Raises OtherRun where that is another run and ``fresh`` is off."""
     if fresh:
         with suppress(OtherRun):
-            return held(folder)
+            return read_record(folder)
         return None
-    record = held(folder)
+    record = read_record(folder)
     signed = _signature(folder / STATE)
     if record is None:
         if _holds_state(folder) and signed is None:
@@ -155,8 +109,8 @@ def check(folder: Path, identity: Identity, *, fresh: bool = False) -> Record | 
         unknown = [name for name in _names(folder) if _is_output(name, identity.stage)]
         if unknown:
             raise OtherRun(f"{folder} holds {unknown[0]}, which no run is known to have made. {ADVICE}")
-    for whose in (record.identity if record else None, signed):
-        differences = whose.differences(identity) if whose is not None else []
+    for earlier in (record.identity if record else None, signed):
+        differences = earlier.differences(identity) if earlier is not None else []
         if differences and (_holds_state(folder) or (record is not None and record.finished)):
             kind = "finished" if record is not None and record.finished else "unfinished"
             raise OtherRun(
@@ -166,22 +120,22 @@ def check(folder: Path, identity: Identity, *, fresh: bool = False) -> Record | 
 
 
 @contextmanager
-def opened(
+def open_workspace(
     folder: Path,
     identity: Identity,
     *,
     fresh: bool = False,
     protected: Sequence[Path] = (),
     software: Mapping[str, Any] | None = None,
-) -> Iterator[Opened]:
-    """The workspace with the run's own state, or none, and nothing else that a run left there.
+) -> Iterator[Workspace]:
+    """Open the workspace for a run, with the run's own state if it has one, and remove what else a run left there.
 
-    What lies there and was not made by a run stays, and so does what holds one of ``protected``. The run counts as
-    finished once the block ends without an exception. Raises OtherRun, and BadInput while another process is in it.
+    Files that no run made stay, and so does what holds one of ``protected``. The run counts as finished once the block
+    ends without an exception. Raises OtherRun, and BadInput while another process uses the workspace.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
-        record = check(folder, identity, fresh=fresh)
+        record = check_workspace(folder, identity, fresh=fresh)
         software = dict(software or {})
         same = record is None or not record.identity.differences(identity)
         # A finished run of other software is repeated: its state would give the old software's result.
@@ -198,7 +152,7 @@ def opened(
         _save(folder, running)
         finished = False
         try:
-            yield Opened(folder, identity, resumes)
+            yield Workspace(folder, identity, resumes)
             finished = True
         finally:
             made = set(_names(folder)) - set(before)
@@ -206,7 +160,7 @@ def opened(
 
 
 def _left(folder: Path, record: Record | None, stage: str) -> list[str]:
-    """Names of what an earlier run left: states, and what it made beside them."""
+    """Names of the files that an earlier run left: states, and what it made beside them."""
     names = _names(folder)
     if record is None:
         return [name for name in names if _is_state(name) or _is_output(name, stage)]
@@ -225,7 +179,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _is_state(name: str) -> bool:
-    """``state``, and what stages write it by, such as ``state.next``."""
+    """Whether it is ``state``, or a folder that a stage writes it by, such as ``state.next``."""
     return name == STATE or name.startswith(f"{STATE}.")
 
 
@@ -262,12 +216,12 @@ def _signature(state: Path) -> Identity | None:
 
 
 def _identity(facts: dict[str, Any]) -> Identity:
-    found = Identity(
+    identity = Identity(
         str(facts["stage"]), str(facts["state_format"]), dict(facts["spec"]), dict(facts["inputs"])
     )
-    if facts["format"] != FORMAT or facts["digest"] != found.digest:
+    if facts["format"] != FORMAT or facts["digest"] != identity.digest:
         raise ValueError(f"not of format {FORMAT}, or changed since")
-    return found
+    return identity
 
 
 def _save(folder: Path, record: Record) -> None:
@@ -299,7 +253,7 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Nobody else has the workspace inside. A lock of the process, which no child of it inherits."""
+    """Lock the workspace for this process; its child processes do not inherit the lock."""
     with (folder / LOCK).open("wb") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -310,35 +264,3 @@ def _locked(folder: Path) -> Iterator[None]:
         except OSError:
             pass  # A file system without locks.
         yield
-
-
-def _drop(fields: dict[str, Any], path: Sequence[str]) -> None:
-    for name in path[:-1]:
-        below = fields.get(name)
-        if not isinstance(below, dict):
-            return
-        fields = below
-    fields.pop(path[-1], None)
-
-
-def _changes(old: Any, new: Any, path: str = "") -> list[str]:
-    """``a.b was 1, now 2`` for each field that differs."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        lines = []
-        for name in [*new, *(name for name in old if name not in new)]:
-            below = f"{path}.{name}" if path else name
-            if name not in old:
-                lines.append(f"{below} was not there, now {_short(new[name])}")
-            elif name not in new:
-                lines.append(f"{below} was {_short(old[name])}, now not there")
-            else:
-                lines += _changes(old[name], new[name], below)
-        return lines
-    # As JSON: to Python, True is 1.
-    same = json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
-    return [] if same else [f"{path} was {_short(old)}, now {_short(new)}"]
-
-
-def _short(value: Any) -> str:
-    text = printable_text(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= 80 else f"{text[:77]}…"

@@ -9,14 +9,14 @@ import os
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="take up runs and predictions from some queues")
+    run = commands.add_parser("run", help="execute runs and predictions of some queues")
     run.add_argument("--queues", default="cpu,gpu")
     run.add_argument(
         "--concurrency",
         type=int,
-        help="What it takes up at a time; without: one run, or two batches of predictions.",
+        help="Runs or predictions at a time; default: one run, or two batches of predictions.",
     )
-    commands.add_parser("dispatch", help="announce queued runs and take back lost ones")
+    commands.add_parser("dispatch", help="publish queued runs and requeue those with an expired lease")
     options = parser.parse_args()
     if options.command == "dispatch":
         from . import dispatch
@@ -24,24 +24,24 @@ def main() -> None:
         dispatch.main()
         return
     from .app import app
-    from .predict import AT_ONCE
+    from .predict import CONCURRENCY
 
-    # Threads of a matrix product that wait must sleep: awake they take the cores from each other's work as soon as
-    # anything else runs on the host (measured: pretraining at a sixth of its speed beside three test runs).
+    # Waiting threads of a matrix product must sleep, not spin: beside other load, spinning threads take the cores from
+    # the working ones (measured: pretraining at a sixth of its speed beside three test runs).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     runs = set(options.queues.split(",")) & {"cpu", "gpu"}
     if runs:
-        from .execute import get_ready
+        from .execute import start_fork_server
 
-        # From this thread, which lives as long as the worker: Linux ends what a thread has started with it.
-        get_ready()
-    # Threads: the stage has a process of its own, and a thread can be told to let its run go.
+        # From this thread, which lives as long as the worker: Linux kills the server when its starting thread ends.
+        start_fork_server()
+    # Threads suffice, since each stage runs in a process of its own.
     app.worker_main(
         [
             "worker",
             f"--queues={options.queues}",
             "--pool=threads",
-            f"--concurrency={options.concurrency or (1 if runs else AT_ONCE)}",
+            f"--concurrency={options.concurrency or (1 if runs else CONCURRENCY)}",
             "--loglevel=INFO",
             "--without-gossip",
             "--without-mingle",

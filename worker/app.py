@@ -1,4 +1,4 @@
-"""The Celery app. A message carries an id only; what to do, and whether still, is asked of the store."""
+"""The Celery app and its tasks. A message carries only an id; the worker reads the rest from the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.store.runs.states.helpers import HELP_TASK
 from backend.store.serving.engagement import TASK as ENGAGEMENT_TASK
 from backend.store.serving.predictions import TASK as PREDICT_TASK
 
-from .heartbeat import Presence
+from .heartbeat import Heartbeat
 
 app = Celery("vise", broker=settings().broker_url)
 app.conf.update(
@@ -23,7 +23,7 @@ app.conf.update(
     accept_content=["json"],
     # Early acks: the lease in PostgreSQL, not the broker, decides who runs what (celery#5935).
     task_acks_late=False,
-    # A worker takes a message only when it is free, so that an idle worker gets it instead.
+    # A worker fetches a message only when it is free, so that idle workers get the others.
     worker_prefetch_multiplier=1,
     worker_disable_prefetch=True,
     worker_hijack_root_logger=False,
@@ -34,49 +34,49 @@ app.conf.update(
 )
 
 stopping = threading.Event()
-"""Set once this worker was asked to end: runs save their state and go back in line."""
+"""Set when this worker shuts down: its run saves its state and is queued again."""
 
-presence = Presence()
+heartbeat = Heartbeat()
 
 
 @app.task(name="worker.execute_run", max_retries=0)  # type: ignore[untyped-decorator]
 def execute_run(run_id: str) -> None:
     from .execute import execute
 
-    execute(UUID(run_id), stopping, presence)
+    execute(UUID(run_id), stopping, heartbeat)
 
 
 @app.task(name=HELP_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def help_run(run_id: str) -> None:
     from .helpers import help_run
 
-    help_run(UUID(run_id), stopping, presence)
+    help_run(UUID(run_id), stopping, heartbeat)
 
 
 @app.task(name=PREDICT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def predict(prediction_id: str) -> None:
-    from .predict import answer
+    from .predict import predict
 
-    answer(UUID(prediction_id))
+    predict(UUID(prediction_id))
 
 
 @app.task(name=ENGAGEMENT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def engagement(engagement_id: str) -> None:
-    from .predict import answer_engagement
+    from .predict import predict_engagement
 
-    answer_engagement(UUID(engagement_id))
+    predict_engagement(UUID(engagement_id))
 
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]
-def _say_hello(instance: Any, **_: object) -> None:
-    presence.start(sorted(instance.app.amqp.queues.consume_from))
+def _start_heartbeat(instance: Any, **_: object) -> None:
+    heartbeat.start(sorted(instance.app.amqp.queues.consume_from))
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
-def _hand_back(**_: object) -> None:
+def _stop_run(**_: object) -> None:
     stopping.set()
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
-def _say_goodbye(**_: object) -> None:
-    presence.stop()
+def _stop_heartbeat(**_: object) -> None:
+    heartbeat.stop()

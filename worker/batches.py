@@ -1,4 +1,4 @@
-"""Dynamic batching: questions of many threads go through a network together, in a thread of its own."""
+"""Dynamic batching: requests of many threads go through a network together, in a thread of their own."""
 
 from __future__ import annotations
 
@@ -9,68 +9,68 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-Q = TypeVar("Q")
-A = TypeVar("A")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
-Together = Callable[[Sequence[Q]], Sequence[A]]
-
-
-@dataclass(frozen=True, eq=False)  # each is itself: a question may hold what cannot be compared, as tensors
-class _Asked(Generic[Q, A]):
-    question: Q
-    together: Together[Q, A]
-    answer: Future[A]
+RunBatch = Callable[[Sequence[Input]], Sequence[Output]]
 
 
-class Batches(Generic[Q, A]):
-    """Answers whatever waits for the same network at once, at most ``most``.
+@dataclass(frozen=True, eq=False)  # by identity: inputs may be tensors, which cannot be compared
+class _Item(Generic[Input, Output]):
+    input: Input
+    run_batch: RunBatch[Input, Output]
+    output: Future[Output]
 
-    Nobody waits for others to come: what is asked while one batch is answered makes up the next, so that a single
-    question is answered at once and many are answered in large batches. One thread answers all, as a matrix product
-    uses the cores that it may use by itself, and every other thread that asked for one would hold threads of its own.
+
+class Batcher(Generic[Input, Output]):
+    """Runs all waiting inputs of one network together, at most ``max_batch`` at a time.
+
+    A batch never waits to be filled: what is submitted while one batch runs makes up the next, so that a single input
+    runs at once and many run in large batches. One thread runs all batches, since a matrix product already uses the
+    cores that it may use.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._asked: queue.SimpleQueue[_Asked[Q, A]] = queue.SimpleQueue()
-        self._guard = threading.Lock()
+    def __init__(self, max_batch: int) -> None:
+        self._max_batch = max_batch
+        self._queue: queue.SimpleQueue[_Item[Input, Output]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def ask(self, together: Together[Q, A], question: Q) -> Future[A]:
-        """The promise of ``together([question])[0]``; equal callables are one network.
+    def submit(self, run_batch: RunBatch[Input, Output], input: Input) -> Future[Output]:
+        """Return the future of ``run_batch([input])[0]``; equal callables stand for one network.
 
-        Where a batch raises, each of its questions is answered alone, so that only those that cannot be fail.
+        If a batch raises, each of its inputs runs alone, so that only the faulty ones fail.
         """
-        asked = _Asked(question, together, Future[A]())
-        self._asked.put(asked)
-        with self._guard:
+        item = _Item(input, run_batch, Future[Output]())
+        self._queue.put(item)
+        with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="batches", daemon=True)
                 self._thread.start()
-        return asked.answer
+        return item.output
 
     def _serve(self) -> None:
-        waiting: list[_Asked[Q, A]] = []
+        waiting: list[_Item[Input, Output]] = []
         while True:
             if not waiting:
-                waiting.append(self._asked.get())
-            while not self._asked.empty():
-                waiting.append(self._asked.get())
-            first = waiting[0].together
-            batch = [one for one in waiting if one.together == first][: self._most]
-            waiting = [one for one in waiting if one not in batch]
-            _answer(batch)
+                waiting.append(self._queue.get())
+            while not self._queue.empty():
+                waiting.append(self._queue.get())
+            first = waiting[0].run_batch
+            batch = [item for item in waiting if item.run_batch == first][: self._max_batch]
+            waiting = [item for item in waiting if item not in batch]
+            _run(batch)
 
 
-def _answer(batch: list[_Asked[Q, A]]) -> None:
+def _run(batch: list[_Item[Input, Output]]) -> None:
     try:
-        found = batch[0].together([one.question for one in batch])
+        outputs = batch[0].run_batch([item.input for item in batch])
     except Exception as error:
         if len(batch) == 1:
-            batch[0].answer.set_exception(error)
+            batch[0].output.set_exception(error)
             return
-        for one in batch:
-            _answer([one])
+        for item in batch:
+            _run([item])
         return
-    for one, answer in zip(batch, found, strict=True):
-        one.answer.set_result(answer)
+    for item, output in zip(batch, outputs, strict=True):
+        item.output.set_result(output)

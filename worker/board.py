@@ -1,4 +1,4 @@
-"""The board of a run, beside its states: where its holder lays out work for helpers."""
+"""The board of a run: tasks and results that its holder and its helpers exchange, beside the run's checkpoints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vise_core.board import Board, FolderBoard
 
 
 def board_of(states: Storage) -> Board:
-    """The board that lies with the states of one holder: a successor has another, whatever is late for this one."""
+    """Return the board of one holder of a run. Each holder has its own, so that late writes do no harm."""
     if states.local:
         return FolderBoard(Path(states.root) / "board")
     return BucketBoard(states)
@@ -32,7 +32,7 @@ class BucketBoard:
             return None
 
     def names(self, folder: str) -> set[str]:
-        # Others write there too: what was listed before says nothing.
+        # Other processes write there too: a cached listing is stale.
         self._fs.invalidate_cache(f"{self._root}/{folder}")
         try:
             paths = self._fs.ls(f"{self._root}/{folder}", detail=False)

@@ -1,7 +1,7 @@
-"""The child process of one run, forked from a process that has imported torch and the stages (``worker.preload``).
+"""The child process that runs one stage, forked from a process that has imported torch and the stages.
 
-A crash, an out-of-memory kill or a segfault here fails the run, never the worker. How it went is told by the
-exit code and ``outcome.json`` in the workspace; the worker writes the run's end.
+A crash, an out-of-memory kill or a segfault fails the run, not the worker. The child leaves an exit code and
+``outcome.json`` in the workspace; the worker writes the run's final state. See ``worker.preload``.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from uuid import UUID
 from backend.store.errors import in_words
 from vise_core.errors import Stopped, ViseError
 from vise_core.specs.stages import validate_spec
-from vise_core.stage import prepare_stage
+from vise_core.stage import run_stage
 
-from .context import context
+from .context import get_context
 from .reporter import StoreReporter
 
-DONE, STOPPED, REFUSED, CRASHED = 0, 10, 11, 1
+DONE, STOPPED, FAILED, CRASHED = 0, 10, 11, 1
 OUTCOME = "outcome.json"
 
 
 @dataclass(frozen=True)
-class Order:
-    """What the child is to do."""
+class ChildTask:
+    """A stage to run: spec, input paths with their digests and names, and the workspace."""
 
     run_id: UUID
     token: int
@@ -46,16 +46,15 @@ class Order:
 
 
 def die_with_parent() -> None:
-    """On Linux, be killed when the process dies that this one was forked from."""
+    """On Linux, have this process killed when its parent dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def separate(environment: dict[str, str]) -> None:
-    """Lead a session of one's own, with the worker's environment.
+def detach(environment: dict[str, str]) -> None:
+    """Start a session of its own with the worker's environment, and die with the worker.
 
-    The process that this one was forked from dies with the worker, and this one with that: a run must never have
-    two processes.
+    The fork server dies with the worker, and this process with the fork server: a run must never have two processes.
     """
     os.setsid()
     die_with_parent()
@@ -66,34 +65,33 @@ def separate(environment: dict[str, str]) -> None:
     os.environ.update(environment)
 
 
-def begin(order: Order, environment: dict[str, str], errors: Path) -> None:
-    """Carry out ``order`` and exit; what native code says on standard error goes to the file ``errors``."""
-    separate(environment)
+def child_main(task: ChildTask, environment: dict[str, str], errors: Path) -> None:
+    """Run ``task`` and exit; standard error, which native code writes to as well, goes to the file ``errors``."""
+    detach(environment)
     with errors.open("wb") as file:
         os.dup2(file.fileno(), 2)
-    sys.exit(carry_out(order))
+    sys.exit(run_child(task))
 
 
-def carry_out(order: Order) -> int:
-    """Run the stage and leave ``outcome.json`` in the workspace; the exit code says how it went."""
+def run_child(task: ChildTask) -> int:
+    """Run the stage, leave ``outcome.json`` in the workspace and return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    reporter = StoreReporter(context(), order.run_id, order.token)
+    reporter = StoreReporter(get_context(), task.run_id, task.token)
     signal.signal(signal.SIGTERM, lambda *_: reporter.stop.set())
-    # Ctrl-C reaches the whole terminal; the worker decides what it means for this run.
+    # Ctrl-C reaches all processes of the terminal; the worker decides whether to stop this run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        spec = validate_spec(order.stage, order.spec)
-        stage = prepare_stage(
-            order.stage,
+        spec = validate_spec(task.stage, task.spec)
+        result = run_stage(
+            task.stage,
             spec,
-            order.inputs,
-            order.workspace,
+            task.inputs,
+            task.workspace,
             reporter,
-            input_hashes=order.input_hashes,
-            names=order.names,
+            input_hashes=task.input_hashes,
+            names=task.names,
+            on_checked=lambda run: reporter.read(run.hashes),
         )
-        reporter.read(stage.hashes)
-        result = stage.run(reporter)
         outcome = {
             "result": result.model_dump(mode="json"),
             "headline": result.headline(),
@@ -103,7 +101,7 @@ def carry_out(order: Order) -> int:
     except Stopped as error:
         outcome, code = {"reason": str(error)}, STOPPED
     except ViseError as error:
-        outcome, code = {"reason": str(error)}, REFUSED
+        outcome, code = {"reason": str(error)}, FAILED
     except Exception as error:
         reason = in_words(error)
         outcome, code = {"reason": reason, "error": traceback.format_exc()[-8000:]}, CRASHED
@@ -112,7 +110,7 @@ def carry_out(order: Order) -> int:
             str(outcome.get("error") or outcome["reason"]), level="info" if code == STOPPED else "error"
         )
     reporter.close()
-    part = order.workspace / f"{OUTCOME}.part"
+    part = task.workspace / f"{OUTCOME}.part"
     part.write_text(json.dumps(outcome, allow_nan=False))
-    part.replace(order.workspace / OUTCOME)
+    part.replace(task.workspace / OUTCOME)
     return code

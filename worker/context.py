@@ -1,4 +1,4 @@
-"""What every process of the worker room shares: settings, database, storage."""
+"""The settings, database and storage that the processes of a worker use."""
 
 from __future__ import annotations
 
@@ -24,24 +24,26 @@ log = logging.getLogger("vise.worker")
 
 @dataclass(frozen=True)
 class Context:
+    """Settings, sessions, storage and the worker's name."""
+
     settings: Settings
     sessions: Sessions
     storage: Storage
     name: str
 
     def state_storage(self, run_id: UUID, token: int | None = None) -> Storage:
-        """Where a run's states to resume from lie; with a token, those that one holder of the run wrote.
+        """Return the storage of a run's checkpoints; with a fencing token, of those that its holder wrote.
 
-        Apart from artifacts, so that outdated ones can be deleted; apart by holder, so that one that was given up
-        but lives on can neither delete nor half-write what its successor needs.
+        Apart from artifacts, so that outdated ones can be deleted; apart by token, so that a worker that has lost its
+        lease can neither delete nor overwrite what its successor needs.
         """
         url = f"{self.settings.storage_url.rstrip('/')}/checkpoints/{run_id}"
         return Storage(url if token is None else f"{url}/{token}")
 
     def write(self, write: Callable[[Session], object], stop: threading.Event | None = None) -> None:
-        """One transaction; again and again while the database is away, or until ``stop`` is set.
+        """Run ``write`` in a transaction; retry while the database does not respond, until ``stop`` is set.
 
-        Raises what ``write`` raises, and after ``stop`` what the database does.
+        Raises what ``write`` raises, and after ``stop`` the database's error.
         """
         pause = 0.2
         while True:
@@ -58,12 +60,12 @@ class Context:
 
 
 @cache
-def context() -> Context:
-    """Made on first use, once a process."""
-    found = settings()
+def get_context() -> Context:
+    """Return the context of this process, created on first use."""
+    config = settings()
     return Context(
-        found,
-        session_factory(connect(found.database_url)),
-        Storage(found.storage_url),
-        os.environ.get("VISE_WORKER_NAME") or f"{socket.gethostname()}-{os.getpid()}",
+        config,
+        session_factory(connect(config.database_url)),
+        Storage(config.storage_url),
+        config.worker_name or f"{socket.gethostname()}-{os.getpid()}",
     )

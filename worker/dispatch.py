@@ -1,4 +1,4 @@
-"""The dispatcher: what the outbox holds goes to Celery, and sweeps put right what died. Several may run."""
+"""The dispatcher: publishes the outbox to Celery and runs the reconciler. Several may run at once."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from backend.store.runs.states.reconcile import ReconcileResult, reconcile
 from backend.store.serving import predictions, uploads
 
 from .app import app
-from .context import Context, context
+from .context import Context, get_context
 
 log = logging.getLogger("vise.dispatch")
 QUEUES = ("cpu", "gpu", predictions.QUEUE)
 UPLOADS_SECONDS = 300
-"""Between two looks through the uploads, which lists them all."""
+"""Time between two passes over the uploads, which list all of them."""
 
 
 def publish(task: str, argument: UUID, queue: str) -> None:
-    """One message to the broker; raises at once where it does not answer."""
+    """Send one message to the broker; raise at once if it does not respond."""
     app.send_task(task, args=[str(argument)], queue=queue, ignore_result=True, retry=False)
 
 
@@ -38,46 +38,46 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    here = context()
-    log.info("dispatching; a sweep each %.0f s", here.settings.reconcile_seconds)
-    threading.Thread(target=_sweep_uploads, args=(here, stop), daemon=True).start()
+    context = get_context()
+    log.info("dispatching; reconciling every %.0f s", context.settings.reconcile_seconds)
+    threading.Thread(target=_sweep_uploads, args=(context, stop), daemon=True).start()
     while not stop.is_set():
         try:
-            _serve(here, stop)
+            _serve(context, stop)
         except (psycopg.Error, SQLAlchemyError, OSError) as error:
             log.warning("the database does not answer, trying again: %s", error)
             stop.wait(1)
 
 
-def _serve(here: Context, stop: threading.Event) -> None:
-    """Until told to stop: wake at each NOTIFY, and in any case before the next sweep."""
-    url = plain_url(here.settings.database_url)
-    sweep_at = 0.0
+def _serve(context: Context, stop: threading.Event) -> None:
+    """Publish at each NOTIFY and reconcile at intervals, until ``stop`` is set."""
+    url = plain_url(context.settings.database_url)
+    reconcile_at = 0.0
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
         connection.execute(f"LISTEN {CHANNEL}")
         while not stop.is_set():
-            if time.monotonic() >= sweep_at:
-                _sweep(here)
-                sweep_at = time.monotonic() + here.settings.reconcile_seconds
-            if not _publish(here):
+            if time.monotonic() >= reconcile_at:
+                _reconcile(context)
+                reconcile_at = time.monotonic() + context.settings.reconcile_seconds
+            if not _publish(context):
                 stop.wait(1)
-            pause = min(1.0, max(0.0, sweep_at - time.monotonic()))
+            pause = min(1.0, max(0.0, reconcile_at - time.monotonic()))
             for _ in connection.notifies(timeout=pause, stop_after=1):
                 pass
 
 
-def _sweep_uploads(here: Context, stop: threading.Event) -> None:
-    """In a thread of its own: no run waits for a storage that does not answer."""
+def _sweep_uploads(context: Context, stop: threading.Event) -> None:
+    """Delete orphaned uploads; in a thread of its own, so that a slow storage delays no run."""
     while not stop.is_set():
-        uploads.sweep(here.sessions, here.storage)
+        uploads.sweep(context.sessions, context.storage)
         stop.wait(UPLOADS_SECONDS)
 
 
-def _publish(here: Context) -> bool:
-    """Send all that waits; False where the broker does not answer."""
+def _publish(context: Context) -> bool:
+    """Publish all messages; return False if the broker does not respond."""
     try:
         while True:
-            with here.sessions.begin() as db:
+            with context.sessions.begin() as db:
                 if outbox.publish_due(db, publish) < outbox.BATCH:
                     return True
     except _broker_errors() as error:
@@ -86,7 +86,7 @@ def _publish(here: Context) -> bool:
 
 
 def _empty_queues() -> list[str]:
-    """Queues in which the broker holds no message; none where it does not answer."""
+    """Return the queues in which the broker holds no message; none if it does not respond."""
     empty = []
     try:
         with app.connection_for_read() as connection:
@@ -95,7 +95,7 @@ def _empty_queues() -> list[str]:
                 try:
                     if connection.default_channel.queue_declare(name, passive=True).message_count == 0:
                         empty.append(name)
-                except ChannelError:  # The broker has never heard of it.
+                except ChannelError:  # The broker has no such queue yet.
                     empty.append(name)
     except _broker_errors() as error:
         log.warning("the broker does not answer: %s", error)
@@ -107,14 +107,14 @@ def _broker_errors() -> tuple[type[BaseException], ...]:
     return (KombuError, OSError, *app.connection_for_write().connection_errors)
 
 
-def _sweep(here: Context) -> None:
+def _reconcile(context: Context) -> None:
     empty_queues = _empty_queues()
-    with here.sessions.begin() as db:
+    with context.sessions.begin() as db:
         result = reconcile(
             db,
-            max_attempts=here.settings.max_attempts,
-            republish_seconds=here.settings.republish_seconds,
-            prediction_timeout_seconds=here.settings.prediction_timeout_seconds,
+            max_attempts=context.settings.max_attempts,
+            republish_seconds=context.settings.republish_seconds,
+            prediction_timeout_seconds=context.settings.prediction_timeout_seconds,
             empty_queues=empty_queues,
         )
     if result != ReconcileResult():

@@ -1,4 +1,4 @@
-"""Take up a run: claim it, fetch its inputs, run the stage in a child process, keep the lease, write the end."""
+"""Execute a run: claim it, fetch its inputs, run the stage in a child process, renew the lease, write the final state."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from vise_core.errors import ViseError
 from vise_core.files import listing
 from vise_core.specs.recipes.inputs import InputRef
 
-from .child import CRASHED, DONE, OUTCOME, REFUSED, STOPPED, Order, begin
-from .context import Context, context
+from .child import CRASHED, DONE, FAILED, OUTCOME, STOPPED, ChildTask, child_main
+from .context import Context, get_context
 from .reporter import LOST
 from .telemetry import watch
 
@@ -41,71 +41,71 @@ log = logging.getLogger("vise.worker")
 POLL_SECONDS = 0.1
 STDERR = "stderr.txt"
 
-# Not a fork of this process, which has threads; nor a new interpreter for each run, which imports for seconds.
+# Not a fork of this process, which has threads, nor a new interpreter, which would import for seconds.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["worker.preload"])
 
 
-def get_ready() -> None:
-    """Start the process that runs are forked from, so that the first run need not wait for it."""
+def start_fork_server() -> None:
+    """Start the fork server, so that the first run need not wait for it."""
     forkserver.ensure_running()
 
 
-class Busy(Protocol):
-    """Whoever wants to know which run this worker is at."""
+class CurrentRun(Protocol):
+    """Holds the id of the run that this worker executes."""
 
     run_id: UUID | None
 
 
-def execute(run_id: UUID, stopping: threading.Event, busy: Busy) -> None:
-    """Run it to its end, or until this worker is told to stop; nothing where it is not ours to run."""
-    here = context()
+def execute(run_id: UUID, stopping: threading.Event, current: CurrentRun) -> None:
+    """Execute a queued run to its end, or until ``stopping`` is set; do nothing if it cannot be claimed."""
+    context = get_context()
     if stopping.is_set():
         return
-    with here.sessions.begin() as db:
-        claim = claim_run(db, run_id, here.name, here.settings.lease_seconds)
+    with context.sessions.begin() as db:
+        claim = claim_run(db, run_id, context.name, context.settings.lease_seconds)
     if claim is None:
         log.info("run %s is not queued any more; message dropped", run_id)
         return
     log.info("run %s: %s, attempt %d", run_id, claim.stage, claim.attempt)
-    busy.run_id = run_id
-    workspace = here.settings.workspaces.resolve() / f"{run_id}-{claim.token}"
+    current.run_id = run_id
+    workspace = context.settings.workspaces.resolve() / f"{run_id}-{claim.token}"
     try:
-        with _lease(here, claim) as lease:
-            _supervise(here, claim, workspace, stopping, lease)
+        with _lease(context, claim) as lease:
+            _supervise(context, claim, workspace, stopping, lease)
     except StaleToken as error:
         log.warning("%s; another worker has it", error)
     except Exception as error:
-        # Not the stage's fault: give the run back now, and do not wait for the lease to run out.
-        log.exception("run %s could not be carried through", run_id)
-        _give_back(here, claim, f"{here.name} failed: {in_words(error)}")
+        # Not the stage's fault: requeue the run at once instead of when its lease expires.
+        log.exception("run %s could not be executed", run_id)
+        _requeue(context, claim, f"{context.name} failed: {in_words(error)}")
     finally:
-        busy.run_id = None
+        current.run_id = None
         shutil.rmtree(workspace, ignore_errors=True)
 
 
 class Lease:
-    """What the lease thread knows: is the run still ours, and was it asked to stop (cancelled or paused)?"""
+    """What the lease thread has learnt: whether the lease is lost, and the state if the run is to stop."""
 
     def __init__(self) -> None:
         self.lost = threading.Event()
-        self.asked: RunState | None = None
+        self.requested: RunState | None = None
 
 
 @contextmanager
-def _lease(here: Context, claim: Claim) -> Iterator[Lease]:
-    """Renew the lease until the block ends: also while inputs are fetched."""
+def _lease(context: Context, claim: Claim) -> Iterator[Lease]:
+    """Renew the lease until the block ends, also while inputs are fetched."""
     lease, done = Lease(), threading.Event()
 
     def renew() -> None:
         last = time.monotonic()
-        while not done.wait(here.settings.lease_seconds / 4):
+        while not done.wait(context.settings.lease_seconds / 4):
             try:
-                with here.sessions.begin() as db:
-                    state = renew_lease(db, claim.run_id, claim.token, here.settings.lease_seconds)
+                with context.sessions.begin() as db:
+                    state = renew_lease(db, claim.run_id, claim.token, context.settings.lease_seconds)
                 last = time.monotonic()
             except SQLAlchemyError as error:
-                # While the database is away nobody else can claim the run either; go on, and ask again.
+                # Without the database no other worker can claim the run either: go on and retry.
                 log.warning(
                     "run %s: lease not renewed for %.0f s: %s", claim.run_id, time.monotonic() - last, error
                 )
@@ -114,7 +114,7 @@ def _lease(here: Context, claim: Claim) -> Iterator[Lease]:
                 lease.lost.set()
                 return
             if state is not RunState.running:
-                lease.asked = state
+                lease.requested = state
 
     thread = threading.Thread(target=renew, name="lease", daemon=True)
     thread.start()
@@ -125,107 +125,113 @@ def _lease(here: Context, claim: Claim) -> Iterator[Lease]:
         thread.join()
 
 
-def _supervise(here: Context, claim: Claim, workspace: Path, stopping: threading.Event, lease: Lease) -> None:
+def _supervise(
+    context: Context, claim: Claim, workspace: Path, stopping: threading.Event, lease: Lease
+) -> None:
     try:
-        order = _prepare(here, claim, workspace)
+        task = _prepare(context, claim, workspace)
     except ViseError as error:
-        _end(here, claim, stopping, RunState.failed, reason=f"its inputs could not be fetched: {error}")
+        _end(context, claim, stopping, RunState.failed, reason=f"its inputs could not be fetched: {error}")
         return
     child = PROCESSES.Process(
-        target=begin, args=(order, dict(os.environ), workspace / STDERR), name=f"run {claim.run_id}"
+        target=child_main, args=(task, dict(os.environ), workspace / STDERR), name=f"run {claim.run_id}"
     )
     child.start()
-    told_at: float | None = None
-    with watch(here, claim, int(child.pid or 0)):
+    stopped_at: float | None = None
+    with watch(context, claim, int(child.pid or 0)):
         while child.exitcode is None:
             if lease.lost.is_set():
                 kill(child)
                 raise StaleToken(f"run {claim.run_id}: the lease was lost")
-            if told_at is None and (stopping.is_set() or lease.asked is not None):
+            if stopped_at is None and (stopping.is_set() or lease.requested is not None):
                 child.terminate()
-                told_at = time.monotonic()
-            if told_at is not None and time.monotonic() - told_at > here.settings.cancel_grace_seconds:
+                stopped_at = time.monotonic()
+            if (
+                stopped_at is not None
+                and time.monotonic() - stopped_at > context.settings.cancel_grace_seconds
+            ):
                 kill(child)
             time.sleep(POLL_SECONDS)
-    # Whatever the stage itself started (data loaders, trainers) goes with it.
+    # Also the processes that the stage has started (data loaders, trainers).
     kill(child)
-    _write_end(here, claim, workspace, int(child.exitcode), lease, stopping)
+    _write_end(context, claim, workspace, int(child.exitcode), lease, stopping)
 
 
-def _prepare(here: Context, claim: Claim, workspace: Path) -> Order:
-    # Also what a holder before us left behind when it was killed.
-    for left in workspace.parent.glob(f"{claim.run_id}-*"):
-        shutil.rmtree(left, ignore_errors=True)
+def _prepare(context: Context, claim: Claim, workspace: Path) -> ChildTask:
+    """Create the workspace with inputs and saved state. Raises ViseError if an input cannot be fetched."""
+    # Also the workspaces of earlier attempts, whose workers were killed.
+    for leftover in workspace.parent.glob(f"{claim.run_id}-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     workspace.mkdir(parents=True)
     inputs, hashes, names = {}, {}, {}
     for role, raw in claim.inputs.items():
         ref = InputRef.model_validate(raw)
-        with here.sessions() as db:
+        with context.sessions() as db:
             made_by, name = ref.run, ref.artifact
             if ref.upload is not None:
-                sent = db.get_one(Upload, ref.upload)
-                inputs[role] = workspace / "inputs" / role / sent.name
-                here.storage.get(sent.sha256, inputs[role])
-                hashes[role] = sent.sha256
+                upload = db.get_one(Upload, ref.upload)
+                inputs[role] = workspace / "inputs" / role / upload.name
+                context.storage.get(upload.sha256, inputs[role])
+                hashes[role] = upload.sha256
                 continue
             if ref.dataset is not None:
                 dataset = datasets.get(db, ref.dataset)
                 names[role] = dataset.name
                 if dataset.folder is not None:
-                    inputs[role] = folders.resolve(here.settings.data_root, dataset.folder)
+                    inputs[role] = folders.resolve(context.settings.data_root, dataset.folder)
                     if claim.stage == dataset_versions.SURVEY:
-                        _list(here, claim, inputs[role])
+                        _list(context, claim, inputs[role])
                     continue
                 made_by, name = dataset.run_id, dataset_versions.DATA
             names.setdefault(role, str(name))
             artifact = artifacts.of_run(db, UUID(str(made_by)), str(name))
             manifest = artifact.manifest
         place = workspace / "inputs" / role
-        inputs[role] = artifacts.materialise(here.storage, manifest, artifact.folder, place)
+        inputs[role] = artifacts.materialise(context.storage, manifest, artifact.folder, place)
         hashes[role] = artifact.sha256
     if claim.checkpoint is not None:
         token, _, key = claim.checkpoint.partition("/")
-        storage = here.state_storage(claim.run_id, int(token))
+        storage = context.state_storage(claim.run_id, int(token))
         with storage.open(key) as file:
             for row in json.load(file):
                 storage.get(row["sha256"], workspace / "state" / row["path"], link=False)
-    return Order(claim.run_id, claim.token, claim.stage, claim.spec, inputs, hashes, names, workspace)
+    return ChildTask(claim.run_id, claim.token, claim.stage, claim.spec, inputs, hashes, names, workspace)
 
 
-def _list(here: Context, claim: Claim, folder: Path) -> None:
-    """Keep how the folder looks before it is hashed: what changes from here on differs from the survey's version."""
+def _list(context: Context, claim: Claim, folder: Path) -> None:
+    """Store the folder's listing before it is hashed: later changes then differ from the survey's version."""
     rows = listing.pack(listing.list_folder(folder))
-    here.write(lambda db: dataset_versions.keep_listing(db, claim.run_id, rows))
+    context.write(lambda db: dataset_versions.keep_listing(db, claim.run_id, rows))
 
 
 def _write_end(
-    here: Context, claim: Claim, workspace: Path, code: int, lease: Lease, stopping: threading.Event
+    context: Context, claim: Claim, workspace: Path, code: int, lease: Lease, stopping: threading.Event
 ) -> None:
     outcome: dict[str, Any] = {}
     if (workspace / OUTCOME).exists():
         outcome = json.loads((workspace / OUTCOME).read_bytes())
     if code == DONE:
-        _end(here, claim, stopping, RunState.succeeded, **outcome)
-        here.state_storage(claim.run_id).clear()
+        _end(context, claim, stopping, RunState.succeeded, **outcome)
+        context.state_storage(claim.run_id).clear()
     elif code == LOST:
         raise StaleToken(f"run {claim.run_id}: its writes were refused")
-    elif lease.asked is RunState.cancelling or (
-        lease.asked is RunState.pausing and code not in (REFUSED, CRASHED)
+    elif lease.requested is RunState.cancelling or (
+        lease.requested is RunState.pausing and code not in (FAILED, CRASHED)
     ):
-        saved = "its state is saved" if code == STOPPED else "killed after the time of grace"
-        here.write(lambda db: _stop(db, claim, f"stopped, {saved}"), stop=stopping)
+        saved = "its state is saved" if code == STOPPED else "killed after the grace time"
+        context.write(lambda db: _stop(db, claim, f"stopped, {saved}"), stop=stopping)
     elif stopping.is_set():
-        with here.sessions.begin() as db:
-            release_run(db, claim.run_id, claim.token, f"{here.name} is shutting down")
-    elif code in (REFUSED, CRASHED, STOPPED) and outcome:
-        _end(here, claim, stopping, RunState.failed, reason=outcome["reason"], error=outcome.get("error"))
+        with context.sessions.begin() as db:
+            release_run(db, claim.run_id, claim.token, f"{context.name} is shutting down")
+    elif code in (FAILED, CRASHED, STOPPED) and outcome:
+        _end(context, claim, stopping, RunState.failed, reason=outcome["reason"], error=outcome.get("error"))
     else:
         tail = (workspace / STDERR).read_text(errors="replace")[-4000:]
-        _end(here, claim, stopping, RunState.failed, reason=_death(code), error=tail or None)
+        _end(context, claim, stopping, RunState.failed, reason=_death(code), error=tail or None)
 
 
-def _end(here: Context, claim: Claim, stopping: threading.Event, state: RunState, **values: Any) -> None:
-    here.write(lambda db: finish_run(db, claim.run_id, claim.token, state, **values), stop=stopping)
+def _end(context: Context, claim: Claim, stopping: threading.Event, state: RunState, **values: Any) -> None:
+    context.write(lambda db: finish_run(db, claim.run_id, claim.token, state, **values), stop=stopping)
     log.info("run %s: %s %s", claim.run_id, state, values.get("reason") or "")
 
 
@@ -234,33 +240,33 @@ def _stop(db: Session, claim: Claim, detail: str) -> None:
         raise StaleToken(f"run {claim.run_id} is no longer held with token {claim.token}")
 
 
-def _give_back(here: Context, claim: Claim, detail: str) -> None:
-    """Put the run in line again, or fail it where it was taken up too often."""
+def _requeue(context: Context, claim: Claim, detail: str) -> None:
+    """Requeue the run, or fail it after its last attempt."""
 
     def write(db: Session) -> None:
-        if claim.attempt >= here.settings.max_attempts:
+        if claim.attempt >= context.settings.max_attempts:
             reason = f"given up after {claim.attempt} attempts: {detail}"
             finish_run(db, claim.run_id, claim.token, RunState.failed, reason=reason)
         else:
             requeue_run(db, claim.run_id, claim.token, detail)
 
-    # Where even this fails, the lease runs out and the reconciler takes the run back.
-    with suppress(StaleToken, SQLAlchemyError), here.sessions.begin() as db:
+    # If this fails too, the lease expires and the reconciler requeues the run.
+    with suppress(StaleToken, SQLAlchemyError), context.sessions.begin() as db:
         write(db)
 
 
 def _death(code: int) -> str:
-    """A sentence for an exit code that the stage did not choose."""
+    """Return a sentence for an exit code that the stage did not choose."""
     if code >= 0:
-        return f"its process ended with exit code {code} and said nothing more"
+        return f"its process ended with exit code {code} without an error message"
     name = signal.Signals(-code).name
     if name == "SIGKILL":
-        return "its process was killed (SIGKILL), most likely for want of memory: use a smaller batch or image size"
+        return "its process was killed (SIGKILL), most likely because memory ran out: use a smaller batch or image size"
     return f"its process was killed by {name}"
 
 
 def kill(child: BaseProcess) -> None:
-    """SIGKILL to the child's whole session, or to it alone where it is too young to have one."""
+    """Send SIGKILL to the child's session, or to the child alone if it has none yet; wait for its end."""
     with suppress(ProcessLookupError):
         os.killpg(int(child.pid or 0), signal.SIGKILL)
     child.kill()

@@ -1,4 +1,4 @@
-"""The heartbeat of a worker: a row that says it is there, on which queues, with which device."""
+"""The heartbeat of a worker: its row in the table of workers, with queues, device and current run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backend.store.runs import workers
 
-from .context import context
+from .context import get_context
 
 BEAT_SECONDS = 5.0
 log = logging.getLogger("vise.worker")
 
 
-class Presence:
-    """Beats in a thread until stopped. ``run_id`` is what the worker is busy with."""
+class Heartbeat:
+    """Updates the worker's row in a thread until stopped. ``run_id`` is the run that the worker executes."""
 
     def __init__(self) -> None:
         self.run_id: UUID | None = None
@@ -26,30 +26,30 @@ class Presence:
         self._thread: threading.Thread | None = None
 
     def start(self, queues: Sequence[str]) -> None:
-        self._thread = threading.Thread(target=self._beat, args=(queues,), name="presence", daemon=True)
+        self._thread = threading.Thread(target=self._beat, args=(queues,), name="heartbeat", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         self._done.set()
         try:
-            with context().sessions.begin() as db:
-                workers.leave(db, context().name)
+            with get_context().sessions.begin() as db:
+                workers.leave(db, get_context().name)
         except SQLAlchemyError as error:
-            log.warning("could not say goodbye: %s", error)
+            log.warning("the worker's row could not be deleted: %s", error)
 
     def _beat(self, queues: Sequence[str]) -> None:
         device = _device()
         while not self._done.is_set():
             try:
-                with context().sessions.begin() as db:
-                    workers.beat(db, context().name, queues, device, self.run_id)
+                with get_context().sessions.begin() as db:
+                    workers.beat(db, get_context().name, queues, device, self.run_id)
             except SQLAlchemyError as error:
-                log.warning("the database does not answer; beating on: %s", error)
+                log.warning("the database does not respond; retrying: %s", error)
             self._done.wait(BEAT_SECONDS)
 
 
 def _device() -> str:
-    """The GPU's name, or the number of cores; torch is not imported for it in a worker's own process."""
+    """Return the GPU's name, or the number of cores, without importing torch."""
     import os
     import shutil
     import subprocess

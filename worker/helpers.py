@@ -1,7 +1,7 @@
-"""Help the worker that holds a run: work on what it lays out on its board, in a process of its own.
+"""Help the worker that holds a run: compute what lies on the run's board, in a process of its own.
 
-A helper writes nothing but to that board. Whatever becomes of it, the run's holder goes on without it; and it leaves
-when the board is gone, the run is held by another, other runs wait for a worker, or this one is asked to end.
+A helper writes only to that board, and the holder never depends on it. It ends when the board is gone, the lease has
+passed to another worker, other runs wait in the queue, or its own worker shuts down.
 """
 
 from __future__ import annotations
@@ -17,56 +17,57 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.store.runs.states.helpers import token_to_help
 
 from .board import board_of
-from .child import separate
-from .context import Context, context
-from .execute import POLL_SECONDS, PROCESSES, Busy, kill
+from .child import detach
+from .context import Context, get_context
+from .execute import POLL_SECONDS, PROCESSES, CurrentRun, kill
 
 log = logging.getLogger("vise.worker")
 
 
-def help_run(run_id: UUID, stopping: threading.Event, busy: Busy) -> None:
-    """Until there is nothing left to do; nothing where the run is not held any more: a message may come late."""
-    here = context()
-    with here.sessions() as db:
+def help_run(run_id: UUID, stopping: threading.Event, current: CurrentRun) -> None:
+    """Help until nothing is left to do; do nothing if the run is no longer held: a message may come late."""
+    context = get_context()
+    with context.sessions() as db:
         token = token_to_help(db, run_id)
     if token is None or stopping.is_set():
         log.info("run %s needs no help any more; message dropped", run_id)
         return
     log.info("run %s: helping", run_id)
-    busy.run_id = run_id
+    current.run_id = run_id
     child = PROCESSES.Process(
-        target=begin, args=(run_id, token, dict(os.environ)), name=f"help for run {run_id}"
+        target=child_main, args=(run_id, token, dict(os.environ)), name=f"help for run {run_id}"
     )
     child.start()
     try:
-        asked = time.monotonic()
+        checked_at = time.monotonic()
         while child.exitcode is None and not stopping.is_set():
-            if time.monotonic() - asked > here.settings.lease_seconds / 4:
-                asked = time.monotonic()
-                if not _wanted(here, run_id, token):
+            if time.monotonic() - checked_at > context.settings.lease_seconds / 4:
+                checked_at = time.monotonic()
+                if not _needs_help(context, run_id, token):
                     break
             time.sleep(POLL_SECONDS)
     finally:
         kill(child)
-        busy.run_id = None
+        current.run_id = None
     log.info("run %s: done with helping, exit code %s", run_id, child.exitcode)
 
 
-def _wanted(here: Context, run_id: UUID, token: int) -> bool:
+def _needs_help(context: Context, run_id: UUID, token: int) -> bool:
+    """Return whether the run still has this token and no other run waits for a worker."""
     try:
-        with here.sessions() as db:
+        with context.sessions() as db:
             return token_to_help(db, run_id) == token
     except SQLAlchemyError as error:
-        # While the database is away nobody else can claim the run either.
+        # Without the database no other worker can claim the run either.
         log.warning("run %s: the database does not answer, helping on: %s", run_id, error)
         return True
 
 
-def begin(run_id: UUID, token: int, environment: dict[str, str]) -> None:
-    """The helper's process."""
-    separate(environment)
-    # Here, not above: the worker itself must not wait for the science's imports.
+def child_main(run_id: UUID, token: int, environment: dict[str, str]) -> None:
+    """Main function of the helper's process."""
+    detach(environment)
+    # Imported here, so that the worker itself starts without torch.
     from vise_core.engagement.clustering.distributed import help_leader
 
-    board = board_of(context().state_storage(run_id, token))
+    board = board_of(get_context().state_storage(run_id, token))
     help_leader(board, threads=os.cpu_count() or 1, name=os.getpid())

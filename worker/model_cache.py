@@ -1,18 +1,16 @@
-"""Models stay in memory as long as there is room for them."""
+"""Loaded models stay in memory as long as there is room for them."""
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-log = logging.getLogger("vise.loaded")
+from cachetools import LRUCache
 
 
 class Sized(Protocol):
-    """What can be held: ``nbytes`` is what it takes."""
+    """An object that can be cached: ``nbytes`` is its size in memory."""
 
     nbytes: int
 
@@ -20,34 +18,28 @@ class Sized(Protocol):
 T = TypeVar("T", bound=Sized)
 
 
-class Loaded:
-    """The models used last. The newest stays however large it is."""
+class ModelCache:
+    """The most recently used models, at most ``max_bytes`` together. The newest stays however large it is."""
 
-    def __init__(self) -> None:
-        self._held: OrderedDict[str, Sized] = OrderedDict()
-        # Held while loading too: two threads that want the same model load it once.
-        self._guard = threading.Lock()
+    def __init__(self, max_bytes: int) -> None:
+        size = max(1, max_bytes)
+        # A model that is larger than the cache counts as large as the cache: it evicts all others.
+        self._models: LRUCache[str, Sized] = LRUCache(size, lambda model: min(model.nbytes, size))
+        self._lock = threading.Lock()
 
-    def get(self, key: str, load: Callable[[], T], most: int) -> T:
-        """The model under this key, loaded where it is not held: then others go until all is at most ``most`` bytes.
+    def get(self, key: str, load: Callable[[], T]) -> T:
+        """Return the model under this key, loaded if it is not cached.
 
-        The same key must always be of the same kind of model. Raises what ``load`` raises.
+        The lock is held while a model loads, so that two threads never load the same one. A key must always stand for
+        the same kind of model. Raises what ``load`` raises.
         """
-        with self._guard:
-            if key not in self._held:
-                self._held[key] = load()
-                while self.nbytes > most and len(self._held) > 1:
-                    dropped, model = self._held.popitem(last=False)
-                    log.info("dropped %s, %d bytes", dropped[:12], model.nbytes)
-            self._held.move_to_end(key)
-            found: T = self._held[key]  # type: ignore[assignment]
-            return found
+        with self._lock:
+            if key not in self._models:
+                self._models[key] = load()
+            model: T = self._models[key]  # type: ignore[assignment]
+            return model
 
-    @property
-    def nbytes(self) -> int:
-        """Of all that is held."""
-        return sum(model.nbytes for model in self._held.values())
-
-    def keys(self) -> list[str]:
-        """The least used first."""
-        return list(self._held)
+    def keys(self) -> set[str]:
+        """Return the keys of the cached models."""
+        with self._lock:
+            return set(self._models)

@@ -1,4 +1,4 @@
-"""The prediction service: models stay loaded; every upload gets an answer or a sentence."""
+"""The prediction service: loads models, and finishes each queued prediction with a result or an error message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -20,12 +20,12 @@ from sqlalchemy.orm import Session
 
 from backend.store.registry import artifacts
 from backend.store.serving import engagement, predictions, uploads
-from vise_client.schemas.engagement import EngagementAnswer
+from vise_client.schemas.engagement import EngagementResult
 from vise_core.errors import BadInput
 
-from .batches import Batches
-from .context import Context, context
-from .model_cache import Loaded, Sized
+from .batches import Batcher
+from .context import Context, get_context
+from .model_cache import ModelCache, Sized
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,165 +38,169 @@ T = TypeVar("T", bound=Sized)
 log = logging.getLogger("vise.predict")
 BATCH = 8
 """Images in one forward pass at most. A processor gains nothing from more."""
-AT_ONCE = 2 * BATCH
-"""Questions that a worker takes up at a time: while one batch is computed, the next is decoded."""
+CONCURRENCY = 2 * BATCH
+"""Predictions that a worker claims at a time: while one batch is computed, the next is decoded."""
 DECODING = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
-"""Images that are decoded and encoded at a time. The network computes with the other half of the cores, and whatever
-else wants them only keeps it waiting."""
+"""Limits how many images are decoded and encoded at a time to half of the cores; the network computes with the rest."""
 MAX_PIXELS = 50_000_000
 THUMBNAIL = 128
 
-_loaded = Loaded()
-"""Models of both kinds, of this process."""
-_batches: Batches[Question, Prediction] = Batches(BATCH)
+_batcher: Batcher[Question, Prediction] = Batcher(BATCH)
 
 
-def answer(prediction_id: UUID) -> None:
-    """Answer one prediction; one that was answered already is left alone."""
-    here = context()
-    with here.sessions.begin() as db:
-        work = predictions.work(db, prediction_id)
-    if work is None:
+def predict(prediction_id: UUID) -> None:
+    """Claim and finish one prediction; do nothing if it was claimed before."""
+    context = get_context()
+    with context.sessions.begin() as db:
+        request = predictions.claim(db, prediction_id)
+    if request is None:
         return
 
-    def find() -> Callable[[Session], None]:
-        found = _predict(here, work)
-        return lambda db: predictions.answer(db, prediction_id, found)
+    def run() -> Callable[[Session], None]:
+        result = _predict(context, request)
+        return lambda db: predictions.finish(db, prediction_id, result)
 
-    _carry_out(here, prediction_id, work.upload, find, predictions.fail)
+    _respond(context, prediction_id, request.upload, run, predictions.fail)
 
 
-def answer_engagement(engagement_id: UUID) -> None:
-    """Answer one question about expected engagement."""
-    here = context()
-    with here.sessions.begin() as db:
-        work = engagement.work(db, engagement_id)
-    if work is None:
+def predict_engagement(engagement_id: UUID) -> None:
+    """Finish one prediction of engagement; do nothing if it is finished already."""
+    context = get_context()
+    with context.sessions.begin() as db:
+        request = engagement.claim(db, engagement_id)
+    if request is None:
         return
 
-    def find() -> Callable[[Session], None]:
-        clock = time.perf_counter()
-        image = _decoded(_sent(here, work.upload))
-        found = EngagementAnswer.model_validate(
-            asdict(engagement_predictor(here, work).predict(image, work.options))
-        )
-        took = 1000 * (time.perf_counter() - clock)
-        return lambda db: engagement.answer(db, engagement_id, found, took)
+    def run() -> Callable[[Session], None]:
+        start = time.perf_counter()
+        image = _decode(_read_upload(context, request.upload))
+        prediction = engagement_predictor(context, request).predict(image, request.options)
+        result = EngagementResult.model_validate(asdict(prediction))
+        milliseconds = 1000 * (time.perf_counter() - start)
+        return lambda db: engagement.finish(db, engagement_id, result, milliseconds)
 
-    _carry_out(here, engagement_id, work.upload, find, engagement.fail)
+    _respond(context, engagement_id, request.upload, run, engagement.fail)
 
 
-def predictor(here: Context, sha256: str, manifest: list[dict[str, Any]]) -> Predictor:
-    """The predictor with this content, loaded once; the least used is dropped first."""
+def predictor(context: Context, sha256: str, manifest: list[dict[str, Any]]) -> Predictor:
+    """Return the predictor with this content, from the cache if it is loaded."""
 
     def load(folder: Path) -> Predictor:
         from vise_core.predict import Predictor
 
-        return Predictor.load(artifacts.materialise(here.storage, manifest, True, folder))
+        return Predictor.load(artifacts.materialise(context.storage, manifest, True, folder))
 
-    return _kept(here, sha256, load)
+    return _cached(context, sha256, load)
 
 
-def engagement_predictor(here: Context, work: engagement.Work) -> EngagementPredictor:
-    """The checkpoint with its heads and what its clusters mean, loaded once."""
+def engagement_predictor(context: Context, request: engagement.EngagementRequest) -> EngagementPredictor:
+    """Return the checkpoint with its heads and its clusters' descriptions, from the cache if it is loaded."""
 
     def load(folder: Path) -> EngagementPredictor:
         from vise_core.predict import EngagementPredictor
 
         checkpoint = artifacts.materialise(
-            here.storage, work.checkpoint.manifest, True, folder / "checkpoint"
+            context.storage, request.checkpoint.manifest, True, folder / "checkpoint"
         )
-        about = None
-        if work.inspection is not None:
-            about = artifacts.materialise(here.storage, work.inspection.manifest, False, folder / "about")
-        return EngagementPredictor.load(checkpoint, about)
+        inspection = None
+        if request.inspection is not None:
+            inspection = artifacts.materialise(
+                context.storage, request.inspection.manifest, False, folder / "inspection"
+            )
+        return EngagementPredictor.load(checkpoint, inspection)
 
-    key = work.checkpoint.sha256 + (work.inspection.sha256 if work.inspection else "")
-    return _kept(here, hashlib.sha256(key.encode()).hexdigest(), load)
+    key = request.checkpoint.sha256 + (request.inspection.sha256 if request.inspection else "")
+    return _cached(context, hashlib.sha256(key.encode()).hexdigest(), load)
 
 
-def _kept(here: Context, key: str, load: Callable[[Path], T]) -> T:
+@cache
+def _model_cache(max_bytes: int) -> ModelCache:
+    """The models of both kinds that this process has loaded."""
+    return ModelCache(max_bytes)
+
+
+def _cached(context: Context, key: str, load: Callable[[Path], T]) -> T:
     def fetch() -> T:
-        folder = here.settings.workspaces.resolve() / "predictors" / here.name / key
+        folder = context.settings.workspaces.resolve() / "predictors" / context.name / key
         try:
             return load(folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    return _loaded.get(key, fetch, here.settings.loaded_models_bytes)
+    return _model_cache(context.settings.loaded_models_bytes).get(key, fetch)
 
 
-def _predict(here: Context, work: predictions.Work) -> predictions.Answer:
-    clock = time.perf_counter()
+def _predict(context: Context, request: predictions.PredictionRequest) -> predictions.PredictionResult:
+    start = time.perf_counter()
     from vise_core.posts.images.decode import encode_jpeg
     from vise_core.predict import encode_heat
     from vise_core.predict.predictor import for_eyes
 
-    sent = _sent(here, work.upload)
-    model = predictor(here, work.sha256, work.manifest)
+    upload = _read_upload(context, request.upload)
+    model = predictor(context, request.sha256, request.manifest)
     with DECODING:
-        image = _decoded(sent)
-        promised = _batches.ask(model.answer, model.ask(image, work.options))
-        # While the network computes. Encoded anew: what the upload says of the place and the camera is not kept.
+        image = _decode(upload)
+        output = _batcher.submit(model.answer, model.ask(image, request.options))
+        # While the network computes. Encoded again, so that no metadata of the upload is kept.
         picture = encode_jpeg(for_eyes(image))
-        thumbnail = encode_jpeg(for_eyes(image, THUMBNAIL)) if work.keep else None
-    found = promised.result()
-    return predictions.Answer(
-        predicted=found.predicted,
-        target=found.target,
-        probabilities=found.probabilities,
-        overlay=_png(found.overlay) if work.options.overlay else predictions.NOT_DRAWN,
-        heat=encode_heat(found.heat),
-        region=[float(side) for side in found.seen],
+        thumbnail = encode_jpeg(for_eyes(image, THUMBNAIL)) if request.keep else None
+    prediction = output.result()
+    return predictions.PredictionResult(
+        predicted=prediction.predicted,
+        target=prediction.target,
+        probabilities=prediction.probabilities,
+        overlay=_png(prediction.overlay) if request.options.overlay else predictions.NO_OVERLAY,
+        heat=encode_heat(prediction.heat),
+        region=[float(side) for side in prediction.seen],
         picture=picture,
         thumbnail=thumbnail,
-        sha256=hashlib.sha256(sent).hexdigest() if work.keep else None,
-        milliseconds=1000 * (time.perf_counter() - clock),
+        sha256=hashlib.sha256(upload).hexdigest() if request.keep else None,
+        milliseconds=1000 * (time.perf_counter() - start),
     )
 
 
 def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    # A photograph hardly gets smaller by trying harder: a tenth, for six times the time.
+    # A higher level makes a photograph a tenth smaller and takes six times as long.
     image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
-def _sent(here: Context, upload: str | None) -> bytes:
-    """The image as it was uploaded. Raises BadInput where it is gone."""
-    found = uploads.read(here.storage, upload) if upload is not None else None
-    if found is None:
+def _read_upload(context: Context, key: str | None) -> bytes:
+    """Return the uploaded file. Raises BadInput if it was deleted."""
+    data = uploads.read(context.storage, key) if key is not None else None
+    if data is None:
         raise BadInput("the upload is gone; send the image again")
-    return found
+    return data
 
 
-def _decoded(image: bytes) -> Image.Image:
+def _decode(image: bytes) -> Image.Image:
     from vise_core.posts.images.decode import open_image
 
     return open_image(image, max_pixels=MAX_PIXELS)
 
 
-def _carry_out(
-    here: Context,
-    asked: UUID,
+def _respond(
+    context: Context,
+    row_id: UUID,
     upload: str | None,
-    find: Callable[[], Callable[[Session], None]],
+    run: Callable[[], Callable[[Session], None]],
     fail: Callable[[Session, UUID, str], None],
 ) -> None:
-    """Find the answer and write it, or the sentence why there is none; then drop the upload."""
+    """Run a prediction, write its result or why there is none, then delete the upload."""
     try:
-        write = find()
+        write = run()
     except BadInput as error:
-        log.info("%s: %s", asked, error)
-        write = partial(_told, fail, asked, str(error))
+        log.info("%s: %s", row_id, error)
+        write = partial(_fail, fail, row_id, str(error))
     except Exception:
-        log.exception("%s", asked)
-        write = partial(_told, fail, asked, "the predictor failed on this image; the worker's log says why")
-    with here.sessions.begin() as db:
+        log.exception("%s", row_id)
+        write = partial(_fail, fail, row_id, "the predictor failed on this image; the worker's log says why")
+    with context.sessions.begin() as db:
         write(db)
     if upload is not None:
-        uploads.drop(here.storage, upload)
+        uploads.drop(context.storage, upload)
 
 
-def _told(fail: Callable[[Session, UUID, str], None], asked: UUID, sentence: str, db: Session) -> None:
-    fail(db, asked, sentence)
+def _fail(fail: Callable[[Session, UUID, str], None], row_id: UUID, message: str, db: Session) -> None:
+    fail(db, row_id, message)

@@ -1,7 +1,7 @@
-"""Imported by the process that runs are forked from, and by it alone: what takes seconds to import, once.
+"""Imports of the fork server: torch and the stages, which take seconds, are imported once.
 
-A run's process begins as a copy of that one (multiprocessing's forkserver), so torch and the stages are there
-already. Nothing here may start a thread or touch a GPU: a fork would copy half of it.
+The process of a run is a fork of it (multiprocessing's forkserver). Nothing here may start a thread or touch a GPU: a
+fork would copy only part of their state.
 """
 
 from __future__ import annotations
@@ -15,6 +15,6 @@ from . import child
 
 for _stage in STAGES.values():
     importlib.import_module(_stage.runner.partition(":")[0])
-# Each run's process shares these pages as long as neither writes to them, which a collection would.
+# Forks share these pages as long as no process writes to them, which a garbage collection would.
 gc.freeze()
 child.die_with_parent()

@@ -1,4 +1,4 @@
-"""The reporter of a stage in a worker: everything goes to the store, under the run's fencing token."""
+"""The reporter of a stage in a worker: writes to the store with the run's fencing token."""
 
 from __future__ import annotations
 
@@ -30,21 +30,20 @@ from .board import board_of
 from .context import Context
 
 FLUSH_SECONDS = 1.0
-MOST_POINTS = 50_000
-"""A stage that tells points faster than they are written waits for the database beyond so many."""
+MAX_POINTS = 50_000
+"""Points that are buffered; a stage that logs faster than they are written then waits for the database."""
 PACE_SECONDS = 3.0
-"""Before so much of a phase has passed, nothing is said about the time that is left."""
+"""Time that a phase must have run before the remaining time is estimated."""
 LOST = 12
-"""Exit code of a child that lost its run to another worker."""
+"""Exit code of a child whose worker has lost the lease."""
 log = logging.getLogger("vise.run")
 
 
 class StoreReporter:
-    """Buffers points and lines and writes them each second; keeps them while the database is away.
+    """Buffers metrics and log lines and writes them every second; keeps them while the database does not respond.
 
-    Of points it keeps at most about ``MOST_POINTS``; then the stage waits.
-
-    Everything said before ``checkpoint``, ``artifact`` or ``close`` returns is in the store by then.
+    At most about ``MAX_POINTS`` points are buffered; then the stage waits. All that was reported before ``checkpoint``,
+    ``artifact`` or ``close`` is in the store when they return.
     """
 
     def __init__(self, context: Context, run_id: UUID, token: int) -> None:
@@ -66,7 +65,7 @@ class StoreReporter:
         points = [Point(key, int(step), float(value), epoch, now) for key, value in values.items()]
         with self._buffer:
             self._points += points
-            full = len(self._points) >= MOST_POINTS
+            full = len(self._points) >= MAX_POINTS
         if full:
             self.flush()
 
@@ -79,7 +78,7 @@ class StoreReporter:
         self._progress = Progress(done=done, total=total, unit=unit, phase=phase, seconds_left=left)
 
     def _seconds_left(self, done: float, total: float | None, what: tuple[object, ...]) -> float | None:
-        """At the pace since this process began this phase: a resumed run does not count what was done before."""
+        """Estimate from the pace of this process in this phase: what was done before a resume does not count."""
         now = time.monotonic()
         if self._pace is None or self._pace[0] != what or done < self._pace[2]:
             self._pace = (what, now, done)
@@ -95,7 +94,7 @@ class StoreReporter:
         self._write(lambda db: artifacts.record(db, self.run_id, self.token, name, manifest, sha256, folder))
 
     def read(self, hashes: Mapping[str, str]) -> None:
-        """Note which content of each data set the run reads: also a run that fails is known to have read it."""
+        """Record which content of each data set the run reads, before the stage starts."""
 
         def write(db: Session) -> None:
             check_token(db, self.run_id, self.token)
@@ -104,7 +103,7 @@ class StoreReporter:
         self._write(write)
 
     def checkpoint(self, path: Path) -> None:
-        """Upload the state, name it in the store, then delete what only the one before needed."""
+        """Upload the state, record it in the store, then delete the files of the state before."""
         storage = self.context.state_storage(self.run_id, self.token)
         manifest = tree_manifest(path)
         for row in manifest:
@@ -114,16 +113,16 @@ class StoreReporter:
             file.flush()
             key = file_sha256(Path(file.name))
             storage.put(Path(file.name), key)
-        # The curves up to here must be in the store before anyone can resume from here.
+        # The metrics up to here must be in the store before a run can resume from here.
         self.flush()
         before: list[str | None] = []
         name = f"{self.token}/{key}"
         self._write(lambda db: before.append(set_checkpoint(db, self.run_id, self.token, name)))
         if before[-1] is not None and before[-1] != name:
-            self._forget(before[-1], kept={row["sha256"] for row in manifest} | {key})
+            self._delete_state(before[-1], kept={row["sha256"] for row in manifest} | {key})
 
-    def _forget(self, name: str, kept: set[str]) -> None:
-        """Delete a state that nothing resumes from any more, but for what the newest shares with it."""
+    def _delete_state(self, name: str, kept: set[str]) -> None:
+        """Delete an outdated state, except for the files in ``kept``, which the newest state shares."""
         token, _, old = name.partition("/")
         storage = self.context.state_storage(self.run_id, int(token))
         if int(token) != self.token:
@@ -144,7 +143,7 @@ class StoreReporter:
         self._write(lambda db: call_helpers(db, self.run_id, self.token, most))
 
     def flush(self) -> None:
-        """Write all that is buffered; waits for the database as long as it takes."""
+        """Write all that is buffered; wait until the database responds."""
         with self._writing:
             with self._buffer:
                 points, self._points = self._points, []
@@ -173,12 +172,12 @@ class StoreReporter:
             try:
                 self.flush()
             except Exception as error:
-                # Told to the stage at its next call: a point that cannot be written must not vanish quietly.
+                # Raised at the stage's next call: a point that cannot be written must not vanish silently.
                 self._broken = error
                 return
 
     def _write(self, write: Callable[[Session], object]) -> None:
-        """One transaction, however long the database is away; ends the process if the run is lost."""
+        """Run a transaction, waiting until the database responds; end the process if the lease is lost."""
         try:
             self.context.write(write)
         except StaleToken as error:

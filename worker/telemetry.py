@@ -1,9 +1,8 @@
-"""What a run asks of its machine: CPU and memory of its processes, and its GPUs, as curves under ``system/``."""
+"""Telemetry of a run: CPU and memory of its processes and its GPUs, as metrics under ``system/``."""
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,17 +24,17 @@ Gpus = Callable[[], dict[str, float]]
 
 
 @contextmanager
-def watch(here: Context, claim: Claim, pid: int) -> Iterator[None]:
-    """Sample the process and all that it started, each few seconds, until the block ends.
+def watch(context: Context, claim: Claim, pid: int) -> Iterator[None]:
+    """Sample a process and its descendants every few seconds until the block ends.
 
-    The step of a point is the whole seconds since the run was first taken up: it grows over attempts and pauses.
+    The step of a point is the time in whole seconds since the run was first claimed; it grows over attempts and pauses.
     """
     done = threading.Event()
 
     def sample() -> None:
         measure = ProcessTree(pid)
-        gpus = _gpus()
-        while not done.wait(here.settings.telemetry_seconds):
+        gpus = _gpus(context.settings.cuda_visible_devices)
+        while not done.wait(context.settings.telemetry_seconds):
             now = datetime.now(UTC)
             values = measure() | gpus()
             if not values:
@@ -43,12 +42,12 @@ def watch(here: Context, claim: Claim, pid: int) -> Iterator[None]:
             step = max(0, int((now - claim.started_at).total_seconds()))
             points = [Point(SYSTEM + key, step, value, None, now) for key, value in values.items()]
             try:
-                with here.sessions.begin() as db:
+                with context.sessions.begin() as db:
                     metrics.append(db, claim.run_id, claim.token, points)
             except StaleToken:
                 return
             except SQLAlchemyError as error:
-                log.warning("run %s: the machine's curves have a gap: %s", claim.run_id, error)
+                log.warning("run %s: a sample of telemetry is missing: %s", claim.run_id, error)
 
     thread = threading.Thread(target=sample, name="telemetry", daemon=True)
     thread.start()
@@ -60,7 +59,7 @@ def watch(here: Context, claim: Claim, pid: int) -> Iterator[None]:
 
 
 class ProcessTree:
-    """CPU and memory of a process and its descendants; called again, the CPU since the last call.
+    """Measures CPU and memory of a process and its descendants; the CPU since the last call.
 
     ``cpu_percent``: 100 is one core at work all the time. ``memory_bytes``: sum of the resident sets; what
     processes share counts in each. Empty once the process is gone.
@@ -92,13 +91,12 @@ class ProcessTree:
         return {"cpu_percent": 100 * max(0.0, used) / max(passed, 1e-6), "memory_bytes": float(memory)}
 
 
-def _gpus() -> Gpus:
+def _gpus(visible: str | None) -> Gpus:
     """Utilisation and memory of the GPUs that this worker may use; nothing without NVML (package nvidia-ml-py)."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         names = (
             [name.strip() for name in visible.split(",") if name.strip()]
             if visible is not None
@@ -111,7 +109,7 @@ def _gpus() -> Gpus:
             for name in names
         ]
     except Exception as error:  # No package, no driver, no GPU: NVML raises errors of its own for each.
-        log.info("no curves of GPUs: %s", error)
+        log.info("no telemetry of GPUs: %s", error)
         return dict
 
     def measure() -> dict[str, float]:

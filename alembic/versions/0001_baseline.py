@@ -187,7 +187,7 @@ def create_runs() -> None:
     op.create_index("ix_runs_top", "runs", ["id"], postgresql_where=sa.text("parent_id IS NULL"))
     op.create_table("saved_views",
         uuid_key(), column("owner_id", sa.Uuid, foreign_key("users.id", "CASCADE")), column("name", sa.Text),
-        column("shared", sa.Boolean, default="false"), column("look", sa.JSON), insert_time("created_at"),
+        column("shared", sa.Boolean, default="false"), column("state", sa.JSON), insert_time("created_at"),
         insert_time("updated_at"), sa.UniqueConstraint("owner_id", "name"),
     )
     op.create_table("run_events",
@@ -313,7 +313,7 @@ def create_serving() -> None:
         column("state", sa.String(16)), column("options", JSONB),
         column("upload", sa.Text, nullable=True,
             comment="key of the upload in the storage, until it is answered"),
-        column("answer", sa.JSON, nullable=True), column("error", sa.Text, nullable=True),
+        column("result", sa.JSON, nullable=True), column("error", sa.Text, nullable=True),
         column("milliseconds", sa.Double, nullable=True),
         column("created_at", Time, index=True, default="now()"),
         sa.CheckConstraint("state IN ('queued', 'succeeded', 'failed')", name="state"),

@@ -21,8 +21,8 @@ from backend.api.reports import ablations, reports
 from backend.api.runs import runs, saved_views
 from backend.api.runs import stages as catalogue
 from backend.api.serving import engagement, predictions
-from backend.api.serving.listener import Answered
-from backend.api.serving.prediction_cache import Repeats
+from backend.api.serving.listener import PredictionListener
+from backend.api.serving.prediction_cache import PredictionCache
 from backend.settings import Settings
 from backend.settings import settings as environment
 from backend.store.accounts import audit
@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with app.state.answered.listening(found.database_url):
+        async with app.state.listener.listen(found.database_url):
             yield
         engine.dispose()
 
@@ -68,9 +68,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.engine = engine
     app.state.sessions = session_factory(engine)
     app.state.reading = reading(app.state.sessions)
-    app.state.answered = Answered()
+    app.state.listener = PredictionListener()
     app.state.broker = Broker(found.broker_url)
-    app.state.repeats = Repeats()
+    app.state.prediction_cache = PredictionCache()
     audit.watch(app.state.sessions)
     app.state.storage = Storage(found.storage_url)
     errors.install(app)

@@ -1,4 +1,4 @@
-"""Telling the broker of a question at once, so that it does not wait for the dispatcher."""
+"""Publishes predictions to the broker at once, so that they do not wait for the dispatcher."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Broker:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def tell(self, task: str, argument: UUID, queue: str) -> None:
-        """One message, or none: who calls has committed what a sweep announces again."""
+    def publish(self, task: str, argument: UUID, queue: str) -> None:
+        """Publish one message. A failure is only logged: the reconciler republishes what no worker has claimed."""
         try:
             self._celery.send_task(task, args=[str(argument)], queue=queue, ignore_result=True, retry=False)
         except Exception as error:  # of Celery, kombu, the client's library or the system: there are many
@@ -28,11 +28,11 @@ class Broker:
 
     @cached_property
     def _celery(self) -> Celery:
-        # Imported by who asks first: an API that starts need not wait for it.
+        # Imported by the first request, so that the API starts without it.
         from celery import Celery
 
         celery = Celery("vise", broker=self._url, set_as_current=False)
-        # One try: by default kombu tries for 6 s, and each question would wait for that.
+        # One try: by default kombu tries for 6 s, and each request would wait for that.
         once = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
         patience = {"socket_connect_timeout": 2, "socket_timeout": 5, "socket_keepalive": True}
         celery.conf.broker_transport_options = once | patience

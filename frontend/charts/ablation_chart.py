@@ -1,4 +1,4 @@
-"""An ablation: the score over the factor, with error bars, and lines to compare with."""
+"""The chart of an ablation: the score over the factor, with error bars and reference lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vise_core.specs.tasks.metrics import METRICS
 
 @dataclass(frozen=True)
 class Reference:
-    """A level to compare with; ``published`` is the paper's own."""
+    """A reference line; ``published``: the paper's own number."""
 
     name: str
     value: float
@@ -26,7 +26,7 @@ class Reference:
 
 
 def ablation_chart(view: AblationView, references: Sequence[Reference], *, dark: bool) -> go.Figure:
-    """Points that were run, in the order of the factor; a missing one leaves its place empty."""
+    """Plot the points that were run in the order of the factor; the position of a missing point stays empty."""
     chart = go.Figure()
     points = sorted(view.points, key=lambda p: p.position or 0) if view.log else view.points
     done = [point for point in points if point.mean is not None]
@@ -45,7 +45,7 @@ def ablation_chart(view: AblationView, references: Sequence[Reference], *, dark:
                 "color": style["color"],
                 "symbol": ["diamond" if point.baseline else "circle" for point in done],
             },
-            text=[f"{point.label}{', the baseline' if point.baseline else ''}" for point in done],
+            text=[f"{point.label}{', baseline' if point.baseline else ''}" for point in done],
             customdata=[point.n for point in done],
             hovertemplate="%{text}: %{y:.4g} ± %{error_y.array:.2g} (n=%{customdata})<extra></extra>",
         )

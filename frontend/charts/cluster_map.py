@@ -1,9 +1,10 @@
-"""The map of clusters: centroids on the plane in which they differ most."""
+"""The map of clusters: their centroids on the first two principal components."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from html import escape
 
 import plotly.graph_objects as go
 
@@ -17,19 +18,19 @@ LARGEST, SMALLEST = 34.0, 4.0
 def cluster_map(
     points: ClusterPoints,
     *,
-    found: Sequence[int] | None = None,
-    chosen: int | None = None,
+    matches: Sequence[int] | None = None,
+    selected: int | None = None,
     explained: tuple[float, float] = (0, 0),
     unit: str,
     dark: bool,
 ) -> go.Figure:
-    """A circle a cluster, its area by its size; clicking gives its number as ``customdata``.
+    """One circle for each cluster, with an area by its size; ``customdata`` is the cluster's number.
 
-    ``found`` are the clusters of a search: the others fade. ``chosen`` has a ring and its number.
+    Clusters that are not in ``matches``, the result of a search, are faint. ``selected`` has a ring and its number.
     """
-    hits = set(points.clusters if found is None else found)
+    matching = set(points.clusters if matches is None else matches)
     most = max([*points.sizes, 1])
-    titles = [_plain(title) for title in points.titles]
+    titles = [escape(title, quote=False) for title in points.titles]
     figure = go.Figure(
         go.Scatter(
             x=points.x,
@@ -43,23 +44,23 @@ def cluster_map(
             hovertemplate="%{text}<extra></extra>",
             marker={
                 "size": [max(SMALLEST, LARGEST * math.sqrt(size / most)) for size in points.sizes],
-                "color": [colour(0, dark=dark) if c in hits else NEUTRAL for c in points.clusters],
-                "opacity": [0.75 if c in hits else 0.15 for c in points.clusters],
+                "color": [colour(0, dark=dark) if c in matching else NEUTRAL for c in points.clusters],
+                "opacity": [0.75 if c in matching else 0.15 for c in points.clusters],
                 "line": {"width": 0},
             },
-            # What is chosen is in the address and drawn below; nothing fades by a click.
+            # The selection is in the address and drawn below; Plotly's own selection changes nothing.
             selected={"marker": {"opacity": 0.75}},
-            unselected={"marker": {"opacity": 0.75 if found is None else 0.3}},
+            unselected={"marker": {"opacity": 0.75 if matches is None else 0.3}},
             showlegend=False,
         )
     )
-    if chosen is not None and chosen in points.clusters:
-        at = points.clusters.index(chosen)
+    if selected is not None and selected in points.clusters:
+        at = points.clusters.index(selected)
         figure.add_scatter(
             x=[points.x[at]],
             y=[points.y[at]],
             mode="markers+text",
-            text=[f"<b>{chosen}</b>"],
+            text=[f"<b>{selected}</b>"],
             textposition="top center",
             marker={
                 "size": max(14.0, LARGEST * math.sqrt(points.sizes[at] / most) + 6),
@@ -78,7 +79,3 @@ def cluster_map(
         dragmode="pan",
     )
     return figure
-
-
-def _plain(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

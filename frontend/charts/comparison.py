@@ -1,4 +1,4 @@
-"""Many runs at once: any metric against any parameter, and all of them as parallel coordinates."""
+"""Charts of many runs: a metric against a parameter, and parallel coordinates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from .palette import colours, sequential_lines
 
 SPREAD = 20
-"""An axis whose greatest number is so many times its least is a log axis."""
+"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star", "x")
 
 
@@ -28,12 +28,11 @@ def scatter_figure(
     log_x: bool,
     dark: bool,
 ) -> go.Figure:
-    """One point a run: (title, values) of both axes; groups differ in colour and in sign."""
-    figure = go.Figure()
+    """One point for each run. ``x`` and ``y`` are (title, values); groups differ in colour and symbol."""
+    figure, palette = go.Figure(), colours(dark=dark)
     numbers = all(value is None or is_number(value) for value in x[1])
     for position, group in enumerate(dict.fromkeys(groups)):
         mine = [i for i, g in enumerate(groups) if g == group and y[1][i] is not None and x[1][i] is not None]
-        found = colours(dark=dark)
         figure.add_scatter(
             x=[x[1][i] if numbers else str(x[1][i]) for i in mine],
             y=[y[1][i] for i in mine],
@@ -43,7 +42,7 @@ def scatter_figure(
             hovertemplate="%{text}<br>%{x}<br>%{y:.5g}<extra></extra>",
             marker={
                 "size": 10,
-                "color": found[position % len(found)],
+                "color": palette[position % len(palette)],
                 "symbol": SYMBOLS[position % len(SYMBOLS)],
                 "opacity": 0.85,
             },
@@ -62,7 +61,7 @@ def scatter_figure(
 def parallel_figure(
     parameters: Mapping[str, Sequence[Any]], metric: tuple[str, Sequence[float | None]], *, dark: bool
 ) -> go.Figure:
-    """One line a run over the parameters to the metric, coloured by it; runs without the metric are left out."""
+    """One line for each run over the parameters to the metric, which colours it; runs without the metric are left out."""
     kept = [i for i, value in enumerate(metric[1]) if value is not None]
     values = [metric[1][i] for i in kept]
     dimensions = [_dimension(path, [column[i] for i in kept]) for path, column in parameters.items()]
@@ -86,11 +85,11 @@ def parallel_figure(
 
 
 def _dimension(path: str, values: Sequence[Any]) -> dict[str, Any]:
-    """An axis: of numbers as they are, of anything else with its values as ticks."""
+    """An axis of parallel coordinates; values that are not numbers are ticks."""
     label = path if len(path) <= 24 else "…" + path[-23:]
     if all(is_number(value) for value in values):
         if min(values) > 0 and max(values) / min(values) >= SPREAD:
-            # Learning rates are chosen by factors, so that is how they are laid out.
+            # Such as learning rates: a log axis.
             ticks = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
             return {
                 "label": label,

@@ -1,4 +1,4 @@
-"""Curves of one or many runs: smoothed, on linear or log axes, over steps, epochs or time; mean ± std of groups."""
+"""Curves of one or several runs over steps, epochs or time, smoothed; mean ± standard deviation of groups."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from vise_client.schemas.metrics import Curve
 
-from .marks import Axis, add_marks, lowest, say_if_nothing_is_finite
+from .marks import Axis, add_marks, lowest, note_if_not_finite
 from .palette import colour, series_style
 
 MOST_WITH_RAW = 12
-"""With more lines than this, the raw points behind smoothed lines are noise and double the work."""
+"""Lines up to which raw curves are drawn behind smoothed ones; with more they are clutter."""
 MOST_IN_LEGEND = 24
-"""So many lines look different. More are drawn without a legend, those of one colour in one stroke."""
+"""So many lines options different. More are drawn without a legend, those of one colour in one stroke."""
 CONFIG = {"displayModeBar": False, "doubleClick": "reset", "scrollZoom": False}
 
 
 @dataclass(frozen=True)
 class Line:
-    """A curve with the name that the legend shows, and its place in the palette."""
+    """A curve, its name in the legend, and its position in the palette."""
 
     name: str
     curve: Curve
@@ -32,8 +32,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Look:
-    """How curves are drawn."""
+class CurveOptions:
+    """Axis, scales and smoothing of curves."""
 
     x: Axis = "step"
     log_x: bool = False
@@ -44,24 +44,24 @@ class Look:
 def curve_figure(
     title: str,
     lines: Sequence[Line],
-    look: Look,
+    options: CurveOptions,
     *,
     dark: bool,
     height: int = 280,
     y_title: str | None = None,
 ) -> go.Figure:
-    """One metric of one or several runs. A smoothed line keeps its raw points, faint; what is not finite has marks."""
+    """Plot one metric of one or several runs: smoothed over the faint raw curve, with marks where it is not finite."""
     figure = go.Figure()
-    unit = _time_unit(lines) if look.x == "time" else ("", 1.0)
+    unit = _time_unit(lines) if options.x == "time" else ("", 1.0)
     curves = [line.curve for line in lines]
     floor = lowest(curves)
     if len(lines) > MOST_IN_LEGEND:
-        _add_crowd(figure, lines, look, unit[1], dark=dark)
-        return _finish(figure, title, look, unit[0], height, legend=False, y_title=y_title, crowd=True)
+        _add_crowd(figure, lines, options, unit[1], dark=dark)
+        return _finish(figure, title, options, unit[0], height, legend=False, y_title=y_title, crowd=True)
     for line in lines:
-        x, y = _points(line.curve, look.x, unit[1])
+        x, y = _points(line.curve, options.x, unit[1])
         style = series_style(line.position, dark=dark)
-        if look.smoothing > 0 and len(lines) <= MOST_WITH_RAW:
+        if options.smoothing > 0 and len(lines) <= MOST_WITH_RAW:
             figure.add_scatter(
                 x=x,
                 y=y,
@@ -73,7 +73,7 @@ def curve_figure(
             )
         figure.add_scatter(
             x=x,
-            y=smooth(y, look.smoothing),
+            y=smooth(y, options.smoothing),
             name=line.name,
             mode="lines+markers" if len(x) < 3 else "lines",
             line=style | {"width": 2 if len(lines) <= MOST_WITH_RAW else 1.3},
@@ -83,29 +83,36 @@ def curve_figure(
         add_marks(
             figure,
             line.curve,
-            look.x,
+            options.x,
             unit[1],
             x,
-            smooth(y, look.smoothing),
+            smooth(y, options.smoothing),
             name=line.name if len(lines) > 1 else "",
             colour=style["color"],
             floor=floor,
         )
-    say_if_nothing_is_finite(figure, curves)
-    return _finish(figure, title, look, unit[0], height, legend=len(lines) > 1, y_title=y_title)
+    note_if_not_finite(figure, curves)
+    return _finish(figure, title, options, unit[0], height, legend=len(lines) > 1, y_title=y_title)
 
 
 def band_figure(
-    title: str, groups: Sequence[tuple[str, Sequence[Curve]]], look: Look, *, dark: bool, height: int = 320
+    title: str,
+    groups: Sequence[tuple[str, Sequence[Curve]]],
+    options: CurveOptions,
+    *,
+    dark: bool,
+    height: int = 320,
 ) -> go.Figure:
-    """Mean and mean ± standard deviation (ddof 1) of each group of curves, where all of a group have points."""
+    """Plot the mean ± standard deviation (ddof 1) of each group, over the range that all its curves cover."""
     figure = go.Figure()
     unit = (
-        _time_unit([Line("", c) for _, curves in groups for c in curves]) if look.x == "time" else ("", 1.0)
+        _time_unit([Line("", c) for _, curves in groups for c in curves])
+        if options.x == "time"
+        else ("", 1.0)
     )
     for position, (name, curves) in enumerate(groups):
         finite = [curve for curve in curves if any(value is not None for value in curve.values)]
-        grid, mean, std = mean_and_std([_smoothed(curve, look, unit[1]) for curve in finite])
+        grid, mean, std = mean_and_std([_smoothed(curve, options, unit[1]) for curve in finite])
         if not len(grid):
             continue
         style = series_style(position, dark=dark)
@@ -129,7 +136,7 @@ def band_figure(
             legendgroup=name,
             hovertemplate="%{y:.5g}<extra>" + name[:40] + "</extra>",
         )
-    return _finish(figure, title, look, unit[0], height, legend=True)
+    return _finish(figure, title, options, unit[0], height, legend=True)
 
 
 def _diverged(curves: Sequence[Curve]) -> str:
@@ -137,10 +144,12 @@ def _diverged(curves: Sequence[Curve]) -> str:
     return f"; {some} with NaN or inf" if some else ""
 
 
-def _add_crowd(figure: go.Figure, lines: Sequence[Line], look: Look, divisor: float, *, dark: bool) -> None:
-    """More lines than can be told apart but by pointing at one, which tells its name.
+def _add_crowd(
+    figure: go.Figure, lines: Sequence[Line], options: CurveOptions, divisor: float, *, dark: bool
+) -> None:
+    """Add more lines than have distinct styles; hovering names a line.
 
-    Plotly works longer on a trace than on its points: the lines of one colour are one trace with gaps.
+    Traces cost Plotly more than points, so that all lines of one colour are one trace with gaps.
     """
     strokes: dict[str, list[Line]] = {}
     for line in lines:
@@ -150,9 +159,9 @@ def _add_crowd(figure: go.Figure, lines: Sequence[Line], look: Look, divisor: fl
         ys: list[float] = []
         names: list[str] = []
         for line in members:
-            x, y = _points(line.curve, look.x, divisor)
+            x, y = _points(line.curve, options.x, divisor)
             xs += [*x, math.nan]
-            ys += [math.nan if v is None else v for v in smooth(y, look.smoothing)] + [math.nan]
+            ys += [math.nan if v is None else v for v in smooth(y, options.smoothing)] + [math.nan]
             names += [line.name[:40]] * (len(x) + 1)
         figure.add_scatter(
             # As arrays they go to the browser in binary.
@@ -166,11 +175,11 @@ def _add_crowd(figure: go.Figure, lines: Sequence[Line], look: Look, divisor: fl
     floor = lowest([line.curve for line in lines])
     for line in lines:
         if line.curve.marks:
-            x, y = _points(line.curve, look.x, divisor)
-            shown = smooth(y, look.smoothing)
+            x, y = _points(line.curve, options.x, divisor)
+            shown = smooth(y, options.smoothing)
             stroke = colour(line.position, dark=dark)
             add_marks(
-                figure, line.curve, look.x, divisor, x, shown, name=line.name, colour=stroke, floor=floor
+                figure, line.curve, options.x, divisor, x, shown, name=line.name, colour=stroke, floor=floor
             )
 
 
@@ -194,62 +203,27 @@ Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 def mean_and_std(
     curves: Sequence[Points], points: int = 200
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
-    """(x, mean, std or None for one curve) where all curves have points, each read between its points by lines."""
-    found = [(x, y) for x, y in curves if len(x)]
+    """Interpolate the curves linearly on the x range that all cover: (x, mean, std); std is None for one curve."""
+    curves = [(x, y) for x, y in curves if len(x)]
     none = np.array([])
-    if not found:
+    if not curves:
         return none, none, None
-    first, last = max(x[0] for x, _ in found), min(x[-1] for x, _ in found)
+    first, last = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
     if first > last:
         return none, none, None
-    grid = np.unique(np.concatenate([x[(x >= first) & (x <= last)] for x, _ in found] + [[first, last]]))
+    grid = np.unique(np.concatenate([x[(x >= first) & (x <= last)] for x, _ in curves] + [[first, last]]))
     if len(grid) > points:
         grid = np.linspace(first, last, points)
-    values = np.stack([np.interp(grid, x, y) for x, y in found])
-    return grid, values.mean(axis=0), values.std(axis=0, ddof=1) if len(found) > 1 else None
+    values = np.stack([np.interp(grid, x, y) for x, y in curves])
+    return grid, values.mean(axis=0), values.std(axis=0, ddof=1) if len(curves) > 1 else None
 
 
 def has_epochs(curves: Sequence[Curve]) -> bool:
     return any(epoch is not None for curve in curves for epoch in curve.epochs)
 
 
-def grid_figure(
-    base_lrs: list[float],
-    weight_decays: list[float],
-    values: list[list[float | None]],
-    *,
-    title: str = "val, %",
-    digits: int = 1,
-) -> go.Figure:
-    """Val metric over the grid: rows are learning rates, columns weight decays. None: training diverged there."""
-    columns, rows = [f"{w:g}" for w in weight_decays], [f"{v:g}" for v in base_lrs]
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            x=columns,
-            y=rows,
-            colorscale="Cividis",
-            texttemplate=f"%{{z:.{digits}f}}",
-            colorbar={"title": title, "thickness": 12},
-            hoverongaps=False,
-        )
-    )
-    for row, line in enumerate(values):
-        for column, value in enumerate(line):
-            if value is None:
-                # A cell without a value has no text of its own. Places, since a name such as 0.01 would be one too.
-                figure.add_annotation(x=column, y=row, text="✕ diverged", showarrow=False)
-    figure.update_layout(
-        height=240,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        xaxis={"title": "weight decay", "type": "category"},
-        yaxis={"title": "base learning rate", "type": "category", "showgrid": False},
-    )
-    return figure
-
-
 def _points(curve: Curve, axis: Axis, divisor: float) -> tuple[list[float], list[float | None]]:
-    """What is drawn of a curve; points without an epoch have no place on an axis of epochs."""
+    """The x and y values of a curve; on the axis of epochs, points without an epoch are left out."""
     if axis == "step":
         return [float(step) for step in curve.steps], curve.values
     if axis == "epoch":
@@ -259,9 +233,9 @@ def _points(curve: Curve, axis: Axis, divisor: float) -> tuple[list[float], list
     return [(t - start).total_seconds() / divisor for t in curve.times], curve.values
 
 
-def _smoothed(curve: Curve, look: Look, divisor: float) -> Points:
-    x, y = _points(curve, look.x, divisor)
-    kept = [(a, b) for a, b in zip(x, smooth(y, look.smoothing), strict=True) if b is not None]
+def _smoothed(curve: Curve, options: CurveOptions, divisor: float) -> Points:
+    x, y = _points(curve, options.x, divisor)
+    kept = [(a, b) for a, b in zip(x, smooth(y, options.smoothing), strict=True) if b is not None]
     kept.sort()
     return np.array([a for a, _ in kept]), np.array([b for _, b in kept])
 
@@ -280,7 +254,7 @@ def _time_unit(lines: Sequence[Line]) -> tuple[str, float]:
 def _finish(
     figure: go.Figure,
     title: str,
-    look: Look,
+    options: CurveOptions,
     unit: str,
     height: int,
     *,
@@ -295,14 +269,14 @@ def _finish(
         margin={"l": 8, "r": 8, "t": 36, "b": 8},
         showlegend=legend,
         legend={"orientation": "h", "y": -0.3, "font": {"size": 11}},
-        yaxis={"type": "log" if look.log_y else "linear", "title": y_title, "exponentformat": "power"},
+        yaxis={"type": "log" if options.log_y else "linear", "title": y_title, "exponentformat": "power"},
         xaxis={
-            "type": "log" if look.log_x else "linear",
-            "title": {"text": names[look.x], "font": {"size": 11}},
+            "type": "log" if options.log_x else "linear",
+            "title": {"text": names[options.x], "font": {"size": 11}},
         },
         hovermode="x unified" if len(figure.data) <= 2 * MOST_WITH_RAW and not crowd else "closest",
-        # A live chart keeps its zoom when points come.
-        uirevision=f"{title}{look.x}{look.log_x}{look.log_y}",
+        # A live chart keeps its zoom when points are added.
+        uirevision=f"{title}{options.x}{options.log_x}{options.log_y}",
     )
     return figure
 

@@ -1,4 +1,4 @@
-"""A heat map over its image: strength and colours change here, without asking the network again."""
+"""A heat map over its image. Opacity and colours are applied here, without another prediction."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from PIL import Image
 from vise_core.specs.explain import COLOUR_MAPS, ColourMap
 
 SHOWN = 480
-"""Longer side of the picture on the page, pixels."""
+"""Longer side of the image on the page, in pixels."""
 HIGHEST = 420
-"""Of a figure: a tall picture stands between blanks."""
+"""Height of a figure, in pixels; a taller image has margins at its sides."""
 CELLS = 64
-"""Cells of the heat a side on the page. Maps come from 2 x 2 to 8 x 8 places of the network, so it loses nothing."""
+"""Cells of the heat map on each side. The networks' maps have 2 × 2 to 8 × 8 cells, so that nothing is lost."""
 
 
 def read_heat(png: bytes) -> npt.NDArray[np.float32]:
-    """The API's 8-bit grey PNG → (h, w) float32 in [0, 1]."""
+    """Read the API's 8-bit grey PNG as (h, w) float32 in [0, 1]."""
     with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
         return np.asarray(picture.convert("L"), dtype=np.float32) / np.float32(255)
 
@@ -36,10 +36,10 @@ def heat_figure(
     colour_map: ColourMap,
     width: int = 340,
 ) -> go.Figure:
-    """The JPEG ``picture`` with ``heat`` over ``region`` (left, top, right, bottom in shares of it).
+    """The JPEG ``picture`` with ``heat`` over ``region`` (left, top, right, bottom as fractions of its size).
 
-    Hovering tells the heat, as the API gave it. ``strength`` is the heat's opacity: 0 shows the image alone.
-    ``width`` is about how wide the page is there, in pixels: no room is left above and below.
+    Hovering shows the heat as the API returned it. ``strength`` is the opacity of the heat map.
+    ``width`` is about the width of the figure on the page, in pixels; its height follows from it.
     """
     shown, (across, down) = _for_the_page(picture)
     small = _smaller(heat)
@@ -83,7 +83,7 @@ def heat_figure(
 
 
 def where_strongest(heat: npt.NDArray[np.float32]) -> str:
-    """In words, for who does not see the map: upper left, centre, lower right."""
+    """The position of the maximum in words, as alternative text: ``upper left``, ``centre``."""
     if not heat.any():
         return "nowhere"
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)

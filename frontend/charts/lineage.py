@@ -1,6 +1,6 @@
-"""A lineage drawn: boxes in columns from data to model, each a link, with lines behind them.
+"""The drawing of a lineage: boxes in columns from data to models, each a link, with lines between them.
 
-HTML links on top of an SVG picture of the lines: what is drawn is what a keyboard and a screen reader reach.
+The boxes are HTML links over an SVG of the lines, so that keyboards and screen readers reach them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from vise_client.schemas.lineage import Lineage, LineageEdge, LineageNode
 from .palette import NEUTRAL
 
 WIDTH, HEIGHT, GAP_X, GAP_Y = 180, 64, 70, 18
-"""Of a box and between boxes, in pixels."""
+"""Size of a box and the gaps between boxes, in pixels."""
 
 
 def columns(lineage: Lineage) -> list[list[LineageNode]]:
-    """Nodes by the length of the longest way to them: every edge leads to the right."""
+    """The nodes in columns by the longest path to them, so that every edge leads to the right."""
     depth = {node.id: 0 for node in lineage.nodes}
     edges = [edge for edge in lineage.edges if edge.source in depth and edge.target in depth]
     for _ in lineage.nodes:
@@ -28,7 +28,7 @@ def columns(lineage: Lineage) -> list[list[LineageNode]]:
             depth[edge.target] = max(depth[edge.target], depth[edge.source] + 1)
         if depth == before:
             break
-    # What has no sources stands just before the first that reads it, not far to the left.
+    # A node without sources stands in the column before its first reader.
     targets: dict[UUID, list[UUID]] = {}
     for edge in edges:
         targets.setdefault(edge.source, []).append(edge.target)
@@ -42,21 +42,21 @@ def columns(lineage: Lineage) -> list[list[LineageNode]]:
 
 
 def address(node: LineageNode) -> str:
-    """Where the node's page is, relative to the page that shows it."""
+    """The relative address of the node's page."""
     page = {"run": "run?run=", "dataset": "data?dataset=", "model": "models?model="}[node.kind]
     return page + quote(str(node.id))
 
 
 def describe(node: LineageNode) -> str:
-    """What the node is, in a few words: ``pretrain, succeeded``."""
-    what = {"dataset": "data set", "model": "prediction model"}.get(node.kind, node.stage or "run")
+    """Kind and state of the node: ``pretrain, succeeded``."""
+    kind = {"dataset": "data set", "model": "prediction model"}.get(node.kind, node.stage or "run")
     if node.removed:
-        return f"{what}, removed"
-    return f"{what}, {node.state.value}" if node.state else what
+        return f"{kind}, removed"
+    return f"{kind}, {node.state.value}" if node.state else kind
 
 
 def drawing(lineage: Lineage) -> str:
-    """HTML of the whole; scrolls in its own frame where it is wider than the page."""
+    """The HTML of the drawing; it scrolls in its own frame where it is wider than the page."""
     layers = columns(lineage)
     tallest = max((len(layer) for layer in layers), default=0)
     place: dict[UUID, tuple[int, int]] = {}
@@ -85,7 +85,7 @@ def drawing(lineage: Lineage) -> str:
 
 def _box(node: LineageNode, place: tuple[int, int], *, here: bool) -> str:
     current = ' aria-current="page"' if here else ""
-    # What was removed has no page to link to.
+    # A removed data set has no page.
     tag = "span" if node.removed else "a"
     link = "" if node.removed else f' href="{escape(address(node))}" target="_self"'
     return (
@@ -104,7 +104,7 @@ def _line(place: Mapping[UUID, tuple[int, int]], edge: LineageEdge) -> str:
 
 
 def _untangled(layers: list[list[LineageNode]], edges: Sequence[LineageEdge]) -> list[list[LineageNode]]:
-    """Order each column by where its sources stand (the barycentre): fewer lines cross."""
+    """Order each column by the mean row of its sources (barycentre heuristic), so that fewer lines cross."""
     row: dict[UUID, float] = {}
     for layer in layers:
         for position, node in enumerate(layer):

@@ -1,4 +1,4 @@
-"""Marks in charts where a value was NaN or infinite, so that a run that diverged looks like one."""
+"""Marks on curves where a value was NaN or infinite, so that a diverged run is recognised."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def add_marks(
     colour: str,
     floor: float,
 ) -> None:
-    """Draw the marks of a curve, each at the height of the last finite value of the line (x, y) before it.
+    """Add the marks of a curve, each at the height of the last finite value of the line (x, y) before it.
 
-    Where there is none before, that of the first after it; where the line has none at all, ``floor``.
+    Without a value before, at the height of the first after it; of a line without finite values, at ``floor``.
     """
     places = [
         (at, mark.value) for mark in curve.marks if (at := _place(curve, mark, axis, divisor)) is not None
@@ -53,12 +53,12 @@ def add_marks(
 
 
 def lowest(curves: Sequence[Curve]) -> float:
-    """The least finite value of a chart: where the marks of a curve stand that has none; 1 where no curve has any."""
+    """The smallest finite value of all curves, 1 where there is none: the height of marks of curves without any."""
     return min((value for curve in curves for value in curve.values if value is not None), default=1.0)
 
 
-def say_if_nothing_is_finite(figure: go.Figure, curves: Sequence[Curve]) -> None:
-    """Take the numbers off the vertical axis of a chart that has none to show, and say so."""
+def note_if_not_finite(figure: go.Figure, curves: Sequence[Curve]) -> None:
+    """Write "no finite value" on a chart without any, and remove the numbers of its vertical axis."""
     if any(value is not None for curve in curves for value in curve.values):
         return
     if not any(curve.marks for curve in curves):
@@ -69,9 +69,9 @@ def say_if_nothing_is_finite(figure: go.Figure, curves: Sequence[Curve]) -> None
     )
 
 
-def told_of_marks(curves: Sequence[Curve]) -> list[str]:
-    """One sentence for each metric: in how many runs, how many values, and where the first was."""
-    told = []
+def mark_sentences(curves: Sequence[Curve]) -> list[str]:
+    """One sentence for each metric that has marks: how many values, in how many runs, and the first."""
+    sentences = []
     for key in dict.fromkeys(curve.key for curve in curves):
         mine = [curve for curve in curves if curve.key == key and curve.marks]
         if not mine:
@@ -79,8 +79,10 @@ def told_of_marks(curves: Sequence[Curve]) -> list[str]:
         odd, total = sum(curve.not_finite for curve in mine), sum(curve.total for curve in mine)
         first = min((curve.marks[0] for curve in mine), key=lambda mark: mark.step)
         runs = f" in {len(mine)} runs" if len(mine) > 1 else ""
-        told.append(f"{key}: {odd:,} of {total:,} values{runs}, the first {first.value} at step {first.step}")
-    return told
+        sentences.append(
+            f"{key}: {odd:,} of {total:,} values{runs}, the first {first.value} at step {first.step}"
+        )
+    return sentences
 
 
 def _place(curve: Curve, mark: Mark, axis: Axis, divisor: float) -> float | None:

@@ -1,7 +1,7 @@
-"""The colours of every chart: told apart by the colour-blind, and 3:1 against the page in light and in dark.
+"""The colours of all charts: distinct for colour-blind readers, with a contrast of 3:1 in the light and dark theme.
 
     series_style(2, dark=is_dark())  → {"color": "#1A9A60", "dash": "solid"}, Plotly's line of the third series
-    SEQUENTIAL                       → the scale of heat maps and of anything that goes from little to much
+    SEQUENTIAL                       → the scale of heat maps and of other quantities
 
 The dark colours are those of Okabe and Ito. Three of theirs are too pale for a white page (WCAG 1.4.11 asks for
 3:1), so that the light ones keep their hues and move in lightness; tests/frontend/charts/test_palette.py holds
@@ -15,17 +15,20 @@ import streamlit as st
 LIGHT = ("#0068C9", "#D55E00", "#1A9A60", "#C464A2", "#5F3211", "#0B2F66")
 DARK = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00")
 DASHES = ("solid", "dash", "dot", "dashdot")
-"""After the last colour the same ones come again, in another dash: never by colour alone."""
+"""After the last colour the colours repeat with another dash, so that lines differ by more than colour."""
 
 NEUTRAL = "#7F7F7F"
-"""What is there for comparison only: raw points behind a smoothed line, classes that were not chosen."""
+"""For comparison only: the paper's numbers, classes that were not predicted."""
+
+STATIC = {"displayModeBar": False}
+"""Plotly's configuration of a chart without a toolbar."""
 
 SEQUENTIAL = "Cividis"
-"""Perceptually even, and the same to all eyes: Plotly's and Matplotlib's name for it."""
+"""Perceptually uniform, also for colour-blind readers; the name is Plotly's and Matplotlib's."""
 
 
 def sequential_lines(*, dark: bool) -> list[str]:
-    """The part of the sequential scale that is 3:1 against the page: its pale end is lost on white, its dark on dark."""
+    """The part of the sequential scale that has a contrast of 3:1 to the page: without its pale or its dark end."""
     return (
         ["#6d6f7a", "#8a8779", "#a8a073", "#c8bb66", "#ead64f", "#fee838"]
         if dark
@@ -34,7 +37,7 @@ def sequential_lines(*, dark: bool) -> list[str]:
 
 
 def is_dark() -> bool:
-    """Whether the page is dark now; before the browser has told, light."""
+    """Whether the browser shows the dark theme; False before the browser has reported it."""
     return st.context.theme.type == "dark"
 
 
@@ -44,8 +47,8 @@ def colours(*, dark: bool) -> tuple[str, ...]:
 
 def colour(position: int, *, dark: bool) -> str:
     """The colour of the series at this position."""
-    found = colours(dark=dark)
-    return found[position % len(found)]
+    palette = colours(dark=dark)
+    return palette[position % len(palette)]
 
 
 def series_style(position: int, *, dark: bool) -> dict[str, str]:

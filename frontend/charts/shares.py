@@ -1,8 +1,9 @@
-"""Horizontal bars of what adds up to one: probabilities of classes and clusters, shares of reactions."""
+"""Horizontal bars of shares: probabilities of classes and clusters, reactions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 
 import plotly.graph_objects as go
 
@@ -12,11 +13,14 @@ from .palette import NEUTRAL, colour, colours
 def share_bars(
     shares: Mapping[str, float], *, marked: str | None = None, share: bool = True, dark: bool
 ) -> go.Figure:
-    """One bar a name, in the given order from the top; ``marked`` stands out, by colour and by its bold name.
+    """One bar for each name, from the top; ``marked`` has another colour and a bold name.
 
-    Without ``share`` the values are weights, written as they are.
+    Without ``share``, the values are weights and written without a percent sign.
     """
-    names = [f"<b>{_plain(name)}</b>" if name == marked else _plain(name) for name in shares]
+    names = [
+        f"<b>{escape(name, quote=False)}</b>" if name == marked else escape(name, quote=False)
+        for name in shares
+    ]
     values = list(shares.values())
     figure = go.Figure(
         go.Bar(
@@ -36,7 +40,7 @@ def share_bars(
         height=26 * len(values) + 8,
         margin={"l": 0, "r": 0, "t": 4, "b": 4},
         bargap=0.35,
-        # Room for the number behind the longest bar.
+        # Space for the number behind the longest bar.
         xaxis={"range": [0, 1.3 * max([*values, 1e-9])], "visible": False, "fixedrange": True},
         yaxis={
             "tickvals": list(range(len(values))),
@@ -54,16 +58,19 @@ def share_bars(
 def stacked_shares(
     rows: Sequence[tuple[str, Mapping[str, float]]], names: Sequence[str], *, dark: bool
 ) -> go.Figure:
-    """One bar a row, divided into the shares of ``names``, which the legend tells."""
+    """One bar for each row, stacked from the shares of ``names``, with a legend."""
     figure = go.Figure()
-    found = colours(dark=dark)
+    palette = colours(dark=dark)
     for position, name in enumerate(names):
         figure.add_bar(
             x=[shares[name] for _, shares in rows],
             y=list(range(len(rows))),
             orientation="h",
             name=name,
-            marker={"color": found[position % len(found)], "line": {"width": 1, "color": "rgba(0,0,0,0)"}},
+            marker={
+                "color": palette[position % len(palette)],
+                "line": {"width": 1, "color": "rgba(0,0,0,0)"},
+            },
             text=[f"{shares[name]:.0%}" if shares[name] >= 0.12 else "" for _, shares in rows],
             textposition="inside",
             insidetextanchor="middle",
@@ -78,15 +85,10 @@ def stacked_shares(
         xaxis={"range": [0, 1], "visible": False, "fixedrange": True},
         yaxis={
             "tickvals": list(range(len(rows))),
-            "ticktext": [_plain(label) for label, _ in rows],
+            "ticktext": [escape(label, quote=False) for label, _ in rows],
             "autorange": "reversed",
             "automargin": True,
             "fixedrange": True,
         },
     )
     return figure
-
-
-def _plain(text: str) -> str:
-    """Plotly reads a few HTML tags in texts: none come from data."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

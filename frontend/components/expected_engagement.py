@@ -1,4 +1,4 @@
-"""What a pretrained model expects people to make of an image: comments in words, reactions in shares."""
+"""The engagement that a pretrained model expects of an image: comment clusters in words, shares of reactions."""
 
 from __future__ import annotations
 
@@ -6,56 +6,53 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from frontend.charts.palette import is_dark
+from frontend.charts.palette import STATIC, is_dark
 from frontend.charts.shares import share_bars
+from frontend.components.image_source import SelectedImage
+from frontend.components.layout import empty, link_to
+from frontend.components.url_select import url_select
 from frontend.formatting import plain
 from frontend.session import client
 from frontend.style import synthetic_badge
 from vise_client.schemas.engagement import EngagementModel, EngagementView, ExpectedCluster
 
-from .image_source import ChosenImage
-from .layout import empty
-from .url_select import addressed_select
-
-TOLD = 8
+CLUSTERS = 8
+"""Comment clusters that are shown."""
 WORDS = 4
-STATIC = {"displayModeBar": False}
+"""Words that name a comment cluster."""
 
 
-def choose_pretrained() -> EngagementModel | None:
-    """The pretrained model to ask; which, is in the address."""
-    found = client().engagement_models()
-    if not found:
+def pretrained_select() -> EngagementModel | None:
+    """The pretrained model, which the address names; None where there is none yet."""
+    models = client().engagement_models()
+    if not models:
         empty(
             "No pretrained model yet",
-            "Expected engagement comes from the two heads of a model that was pretrained on pseudo-labels.",
+            "A model that was pretrained on pseudo-labels predicts the comments and reactions of an image.",
             page="launch",
             query={"what": "pretrain"},
             label="Launch a pretraining",
         )
         return None
-    names = {
-        str(model.run_id): f"{model.name}, {model.backbone}, {model.created_at:%d %b %H:%M}"
-        for model in found
-    }
-    chosen = addressed_select(
+    labels = {str(m.run_id): f"{m.name}, {m.backbone}, {m.created_at:%d %b %H:%M}" for m in models}
+    selected = url_select(
         "Pretrained model",
-        names,
+        labels,
         "pretrained",
         help="Succeeded pretrainings with the objective vise: they have a head for comments or reactions.",
     )
-    return next(model for model in found if str(model.run_id) == chosen)
+    return next(model for model in models if str(model.run_id) == selected)
 
 
-def expected_engagement(image: ChosenImage, model: EngagementModel, *, key: str) -> None:
+def expected_engagement(image: SelectedImage, model: EngagementModel, *, key: str) -> None:
     """Bars of comment clusters and reactions for one image."""
-    view = _ask(image, model)
-    if view.answer is None:
-        st.warning(view.error or "No prediction worker has answered yet. Is one running?")
+    view = _engagement(image, model)
+    if view.result is None:
+        st.warning(view.error or "No prediction worker has responded yet. Check the page Workers.")
         return
     st.markdown(
-        f"What **{plain(model.name)}** expects{synthetic_badge(view.synthetic)} "
-        f":gray[answered in {view.milliseconds or 0:.0f} ms]"
+        f"Expected by **{plain(model.name)}**{synthetic_badge(view.synthetic)} "
+        f":gray[computed in {view.milliseconds or 0:.0f} ms]"
     )
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -65,9 +62,9 @@ def expected_engagement(image: ChosenImage, model: EngagementModel, *, key: str)
 
 
 def _comments(view: EngagementView, model: EngagementModel, key: str) -> None:
-    assert view.answer is not None
+    assert view.result is not None
     st.markdown("**Comments**")
-    clusters = view.answer.comments
+    clusters = view.result.comments
     if clusters is None:
         st.caption("This model has no head for comments.")
         return
@@ -79,72 +76,63 @@ def _comments(view: EngagementView, model: EngagementModel, key: str) -> None:
         alt="Comment clusters: " + "; ".join(f"{name} {p:.0%}" for name, p in bars.items()),
     )
     st.caption(
-        f"The {len(clusters)} most probable comment clusters by their heaviest words; together "
-        f"{view.answer.comment_mass:.0%} of what is expected."
+        f"The {len(clusters)} most probable comment clusters, named by the words of highest weight. Their "
+        f"probabilities add up to {view.result.comment_mass:.0%}."
     )
-    _links(clusters, model)
-    said = next((cluster.comments for cluster in clusters if cluster.comments), [])
-    if said:
-        with st.expander("Comments nearest to the most probable cluster"):
-            for comment in said:
+    _cluster_links(clusters, model)
+    comments = next((cluster.comments for cluster in clusters if cluster.comments), [])
+    if comments:
+        with st.expander("Sample comments of the most probable cluster"):
+            for comment in comments:
                 st.text(comment)
 
 
-def _links(clusters: Sequence[ExpectedCluster], model: EngagementModel) -> None:
-    """To the same clusters on the page Clusters, where they were explored."""
-    explored = next(
-        (
-            e
-            for e in client().explorers()
-            if e.clusterer_run_id is not None and e.clusterer_run_id == model.clusterer_run_id
-        ),
-        None,
-    )
-    if explored is None:
+def _cluster_links(clusters: Sequence[ExpectedCluster], model: EngagementModel) -> None:
+    """Links to the first clusters on the page Clusters, where their clusterer was explored."""
+    explorers = (e for e in client().explorers() if e.clusterer_run_id is not None)
+    explorer = next((e for e in explorers if e.clusterer_run_id == model.clusterer_run_id), None)
+    if explorer is None:
         return
     with st.container(horizontal=True):
         for cluster in clusters[:3]:
-            st.page_link(
-                "views/clusters/page.py",
-                label=f"Cluster {cluster.cluster}",
-                icon=":material/bubble_chart:",
-                query_params={"explorer": str(explored.artifact_id), "cluster": str(cluster.cluster)},
-            )
+            query = {"explorer": str(explorer.artifact_id), "cluster": str(cluster.cluster)}
+            link_to("clusters", f"Cluster {cluster.cluster}", query)
 
 
 def _reactions(view: EngagementView, key: str) -> None:
-    assert view.answer is not None
+    assert view.result is not None
     st.markdown("**Reactions**")
-    if view.answer.reaction_clusters is None:
+    if view.result.reaction_clusters is None:
         st.caption("This model has no head for reactions.")
         return
-    if view.answer.reactions is None:
+    if view.result.reactions is None:
         st.caption(
-            "What the reaction clusters mean is not known here: the clusterer's inspection is missing."
+            "The mean reactions of the clusters are unknown: the clusterer has no artifact inspection."
         )
         return
-    most = max(view.answer.reactions, key=view.answer.reactions.__getitem__)
+    most = max(view.result.reactions, key=view.result.reactions.__getitem__)
     st.plotly_chart(
-        share_bars(view.answer.reactions, marked=most, dark=is_dark()),
+        share_bars(view.result.reactions, marked=most, dark=is_dark()),
         key=f"reactions-{key}",
         config=STATIC,
-        alt="Reactions: " + ", ".join(f"{n} {p:.0%}" for n, p in view.answer.reactions.items()),
+        alt="Reactions: " + ", ".join(f"{n} {p:.0%}" for n, p in view.result.reactions.items()),
     )
     st.caption(
-        "Expected share of each reaction: the reaction clusters' means, weighted by their probability."
+        "Expected share of each reaction: the mean shares of the reaction clusters, weighted by probability."
     )
 
 
-def _ask(image: ChosenImage, model: EngagementModel) -> EngagementView:
-    held: dict[tuple[str, str], EngagementView] = st.session_state.setdefault("engagement-answers", {})
+def _engagement(image: SelectedImage, model: EngagementModel) -> EngagementView:
+    """The prediction, made once for each image and model of this session."""
+    cache: dict[tuple[str, str], EngagementView] = st.session_state.setdefault("engagement-cache", {})
     key = (image.digest, str(model.run_id))
-    if key not in held:
-        with st.spinner("Asking the pretrained model …"):
-            found = client().predict_engagement(image.data, run_id=model.run_id, top=TOLD)
-        if found.state != "succeeded":
-            return found
-        held[key] = found
-    return held[key]
+    if key not in cache:
+        with st.spinner("Predicting the engagement …"):
+            view = client().predict_engagement(image.data, run_id=model.run_id, top=CLUSTERS)
+        if view.state != "succeeded":
+            return view
+        cache[key] = view
+    return cache[key]
 
 
 def _title(cluster: ExpectedCluster) -> str:

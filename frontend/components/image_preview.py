@@ -1,4 +1,4 @@
-"""Images of other people as pages show them: decoded as the models' are, so that any browser draws them alike."""
+"""Previews of uploaded images, decoded as the models decode them, so that every browser shows the same."""
 
 from __future__ import annotations
 
@@ -8,41 +8,49 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from frontend.components.layout import problem
 from frontend.formatting import plain
 from frontend.session import show_errors
 
-from .layout import problem
-
 LONGER_SIDE = 1024
+"""Of a preview, in pixels."""
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """``picture``: an upright JPEG without metadata; None, and then ``reason`` says why there is none."""
+class ImagePreview:
+    """``jpeg``: upright, without metadata; None where the image cannot be decoded, for the ``reason``."""
 
-    picture: bytes | None
+    jpeg: bytes | None
     reason: str = ""
 
 
 @st.cache_data(ttl=600, show_spinner=False, max_entries=100)
-def drawn(data: bytes) -> Drawn:
-    """The image for eyes. Never raises: what cannot be decoded has a reason.
+def image_preview(data: bytes) -> ImagePreview:
+    """Decode and shrink an image; never raises.
 
-    Streamlit itself fails on 16-bit PNGs and on HEIC, and shows a TIFF as it lies in its file.
+    Streamlit itself fails on 16-bit PNGs and on HEIC, and ignores the orientation of a TIFF.
     """
     from vise_core.posts.images.decode import encode_jpeg, open_image
 
     try:
         image = open_image(data)
         image.thumbnail((LONGER_SIDE, LONGER_SIDE), reducing_gap=2.0)
-        return Drawn(encode_jpeg(image))
+        return ImagePreview(encode_jpeg(image))
     except Exception as error:
-        return Drawn(None, str(error))
+        return ImagePreview(None, str(error))
+
+
+def show_preview(preview: ImagePreview, *, alt: str, width: int | str = "stretch") -> None:
+    """Draw the preview, or the reason why there is none."""
+    if preview.jpeg is not None:
+        st.image(preview.jpeg, width=width, alt=alt)  # type: ignore[arg-type]
+    else:
+        st.caption(f":material/broken_image: No preview: {plain(preview.reason)}")
 
 
 @contextmanager
-def by_itself(name: str) -> Iterator[None]:
-    """What is drawn of one image among several: an error in it is shown in its place, and the others stay."""
+def isolated_errors(name: str) -> Iterator[None]:
+    """Show an error of one image in its own place, so that the other images are still shown."""
     try:
         with show_errors():
             yield

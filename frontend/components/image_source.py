@@ -1,4 +1,4 @@
-"""Where images come from: files that are dropped or chosen, the camera, generated samples."""
+"""Selecting images: uploaded files, the camera, or generated samples."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ SOURCES = ("Files", "Camera", "Samples")
 
 
 @dataclass(frozen=True)
-class ChosenImage:
-    """An image to ask about.
+class SelectedImage:
+    """An image to predict for.
 
-    Attributes: ``name`` of its file; ``truth`` its class, where it is known; ``sample`` (artifact, path) on the server.
+    Attributes: ``name`` of the file; ``truth`` its class, where known; ``sample`` (artifact, path) on the server.
     """
 
     name: str
@@ -44,47 +44,46 @@ class ChosenImage:
         return sha256(self.data).hexdigest()
 
 
-def choose_images(models: Sequence[ModelView] = (), *, several: bool = True) -> list[ChosenImage]:
-    """The images that the page is about; none yet: an empty list. Which samples, is in the address."""
+def image_select(models: Sequence[ModelView] = (), *, several: bool = True) -> list[SelectedImage]:
+    """The selected images, empty at first. Of ``models``, samples that they were trained on are left out."""
     source = st.segmented_control(
         "Images from", SOURCES, default=SOURCES[0], required=True, key="from", bind="query-params"
     )
     if source == "Camera":
-        shot = st.camera_input("Take a photograph")
-        return [ChosenImage("photograph.jpg", shot.getvalue())] if shot else []
+        shot = st.camera_input("Take a photo")
+        return [SelectedImage("photograph.jpg", shot.getvalue())] if shot else []
     if source == "Samples":
         return _samples(models, several)
-    label = f"Drop photographs here, up to {MOST_IMAGES}" if several else "Drop a photograph here"
-    found = st.file_uploader(label, type=TYPES, accept_multiple_files=several, key="files")
-    files = found if isinstance(found, list) else [found] if found else []
+    label = f"Upload images, up to {MOST_IMAGES}" if several else "Upload an image"
+    uploaded = st.file_uploader(label, type=TYPES, accept_multiple_files=several, key="files")
+    files = uploaded if isinstance(uploaded, list) else [uploaded] if uploaded else []
     if len(files) > MOST_IMAGES:
-        st.warning(f"Only the first {MOST_IMAGES} of {len(files)} images are asked about.")
-    return [ChosenImage(file.name, file.getvalue()) for file in files[:MOST_IMAGES]]
+        st.warning(f"Only the first {MOST_IMAGES} of {len(files)} images are used.")
+    return [SelectedImage(file.name, file.getvalue()) for file in files[:MOST_IMAGES]]
 
 
-def _samples(models: Sequence[ModelView], several: bool) -> list[ChosenImage]:
+def _samples(models: Sequence[ModelView], several: bool) -> list[SelectedImage]:
     sets = [_evaluated_on(str(model.run_id)) for model in models]
-    artifact = next((found for found in sets if found is not None), None) or _newest_set()
+    artifact = next((artifact for artifact in sets if artifact is not None), None) or _newest_set()
     if artifact is None:
         empty(
             "No sample images yet",
-            "The sample recipe makes them, and a model to ask.",
+            "The sample recipe generates them and registers a model.",
             page="home",
-            label="Try it with sample data",
+            label="Run the sample recipe",
         )
         return []
     paths = _paths(artifact)
-    # A model of another set has seen none of these.
+    # A model that was evaluated on another data set was trained on none of these images.
     held_out = [
         _held_out(str(model.artifact_id))
-        for model, found in zip(models, sets, strict=True)
-        if found == artifact
+        for model, evaluated_on in zip(models, sets, strict=True)
+        if evaluated_on == artifact
     ]
     unseen = [path for path in paths if all(path in held for held in held_out)]
-    options = _evenly(unseen or paths)
-    chosen: list[str] | str | None = st.pills(
+    selected: list[str] | str | None = st.pills(
         "Sample images (synthetic)",
-        options,
+        _some_of_each_class(unseen or paths),
         selection_mode="multi" if several else "single",
         format_func=_short,
         wrap=True,
@@ -92,14 +91,14 @@ def _samples(models: Sequence[ModelView], several: bool) -> list[ChosenImage]:
         bind="query-params",
     )
     if not unseen:
-        st.caption("The chosen models were trained on some of these images.")
+        st.caption("The selected models were trained on some of these images.")
     elif held_out:
-        st.caption("Generated images that none of the chosen models was trained on.")
+        st.caption("Generated images. None of the selected models was trained on them.")
     return [
-        ChosenImage(
+        SelectedImage(
             path.replace("/", "-"), sample_image(artifact, path), truth=_class(path), sample=(artifact, path)
         )
-        for path in ([chosen] if isinstance(chosen, str) else chosen or [])[:MOST_IMAGES]
+        for path in ([selected] if isinstance(selected, str) else selected or [])[:MOST_IMAGES]
     ]
 
 
@@ -114,18 +113,15 @@ def _evaluated_on(run_id: str) -> str | None:
     ref = client().run(run_id).inputs.get("dataset")
     if ref is None or ref.run is None or ref.artifact != SAMPLE_SET:
         return None
-    return _artifact(str(ref.run))
+    return _sample_set(str(ref.run))
 
 
 def _newest_set() -> str | None:
-    for run in client().runs(stage="ingest", state=["succeeded"], all=True, limit=5).items:
-        found = _artifact(str(run.id))
-        if found is not None:
-            return found
-    return None
+    runs = client().runs(stage="ingest", state=["succeeded"], all=True, limit=5).items
+    return next((artifact for run in runs if (artifact := _sample_set(str(run.id))) is not None), None)
 
 
-def _artifact(run_id: str) -> str | None:
+def _sample_set(run_id: str) -> str | None:
     return next((str(a.id) for a in client().run(run_id).artifacts if a.name == SAMPLE_SET), None)
 
 
@@ -137,16 +133,16 @@ def _paths(artifact: str) -> list[str]:
 
 @st.cache_data(ttl=3600, show_spinner=False, max_entries=50)
 def _held_out(predictor: str) -> set[str]:
-    """Images of its data set that a predictor was not trained on."""
+    """The images of its data set that a predictor was not trained on."""
     card = json.loads(client().artifact_content(UUID(predictor), "predictor.json"))
     return set(card["metadata"].get("held_out") or ())
 
 
-def _evenly(paths: Sequence[str]) -> list[str]:
+def _some_of_each_class(paths: Sequence[str]) -> list[str]:
     by_class: dict[str, list[str]] = defaultdict(list)
     for path in sorted(paths):
         by_class[_class(path)].append(path)
-    return [path for found in by_class.values() for path in found[:SAMPLES_A_CLASS]]
+    return [path for members in by_class.values() for path in members[:SAMPLES_A_CLASS]]
 
 
 def _short(path: str) -> str:

@@ -1,54 +1,64 @@
-"""What every page is made of: its title, its empty state, its errors, its waiting."""
+"""The parts that every page has: its title, links to other pages, empty states and errors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from zlib import crc32
 
 import streamlit as st
 
 from frontend.navigation import PAGES
 
+Query = Mapping[str, str | Sequence[str]]
+
 
 def page_title(title: str, purpose: str, *, badges: str = "") -> None:
     """The page's only first-level heading, with one sentence that says what the page is for.
 
-    ``badges`` is Markdown beside the sentence: state, the mark of synthetic data.
-    Sections below it are ``st.header``, parts of a section ``st.subheader``: no level is left out.
+    ``badges`` is Markdown beside the sentence: the state, the mark of synthetic data.
+    Sections below it are ``st.header``, parts of a section ``st.subheader``; no level is left out.
     """
     st.title(title, anchor=False)
     with st.container(key="page-purpose"):
         st.markdown(f"{badges} {purpose}".strip())
 
 
+def link_to(
+    page: str, label: str = "", query: Query | None = None, *, icon: str = "", help: str | None = None
+) -> None:
+    """A link to a page by its name in ``navigation.PAGES``; its title and icon unless others are given."""
+    entry = PAGES[page]
+    params = {name: v if isinstance(v, str) else list(v) for name, v in (query or {}).items()}
+    st.page_link(
+        entry.view,
+        label=label or entry.title,
+        icon=icon or entry.icon,
+        help=help,
+        query_params=params or None,
+    )
+
+
 def empty(
-    what: str,
-    then: str,
+    title: str,
+    hint: str,
     *,
     page: str | None = None,
-    label: str | None = None,
-    query: Mapping[str, str | Sequence[str]] | None = None,
+    label: str = "",
+    query: Query | None = None,
     icon: str = ":material/inbox:",
 ) -> None:
-    """Say what is not here, what to do next, and link to the page (a name of ``navigation.PAGES``) where it is done."""
-    with st.container(border=True, key=f"empty-{crc32((what + then).encode()):08x}"):
-        st.markdown(f"{icon} **{what}**  \n{then}")
+    """Say what is missing and what will fill it, with a link to the page where that is done."""
+    with st.container(border=True, key=f"empty-{crc32((title + hint).encode()):08x}"):
+        st.markdown(f"{icon} **{title}**  \n{hint}")
         if page is not None:
-            entry = PAGES[page]
-            params = (
-                None if query is None else {k: v if isinstance(v, str) else list(v) for k, v in query.items()}
-            )
-            st.page_link(entry.view, label=label or entry.title, icon=entry.icon, query_params=params)
+            link_to(page, label, query)
 
 
-def problem(what: str, then: str = "") -> None:
-    """An error in a sentence: what went wrong, then what to do about it."""
-    st.error(f"**{what}** {then}".strip(), icon=":material/error:")
+def problem(what: str, hint: str = "") -> None:
+    """An error: what went wrong, and what to do about it."""
+    st.error(f"**{what}** {hint}".strip(), icon=":material/error:")
 
 
-@contextmanager
-def loading(height: int = 240) -> Iterator[None]:
-    """A skeleton of this height, in pixels, where content that takes longer than half a second will come."""
-    with st.skeleton(height):
-        yield
+def read_only(action: str) -> None:
+    """Tell a user with the role viewer who may do ``action``, such as ``start runs``."""
+    st.info(f"You have read-only access. Ask an admin for the role editor to {action}.")

@@ -1,4 +1,4 @@
-"""Lists that are longer than a page: the search box above them and the buttons below; the address holds both."""
+"""Paging of long lists, with a search box; the page's address keeps both."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import streamlit as st
 
 
 def search_box(label: str, placeholder: str) -> str:
-    """What is searched for; a new search begins at the first page."""
+    """The text that is searched for; a new search starts at the first page."""
     search = st.text_input(
         label,
         st.query_params.get("search", ""),
@@ -23,13 +23,13 @@ def search_box(label: str, placeholder: str) -> str:
 
 
 def page_number() -> int:
-    """Which page the address asks for, from 0."""
+    """The number of the page in the address, from 0."""
     text = st.query_params.get("page", "1")
     return max(0, int(text) - 1) if text.isdecimal() and len(text) < 9 else 0
 
 
 def page_buttons(number: int, *, more: bool, pages: int | None = None) -> None:
-    """Back where there is a page before ``number``, and on where there are ``more`` rows; of how many ``pages``."""
+    """Buttons to the pages before and after page ``number``; ``pages`` is how many there are, if known."""
     with st.container(horizontal=True, vertical_alignment="center"):
         if number > 0 and st.button("Previous page", icon=":material/chevron_left:"):
             st.query_params["page"] = str(number)
@@ -41,12 +41,17 @@ def page_buttons(number: int, *, more: bool, pages: int | None = None) -> None:
             st.rerun()
 
 
-def cursor_buttons(next_cursor: str | None) -> None:
-    """Back to the newest, and on to older rows, of a list that is read by cursor."""
+def cursor_buttons(next_cursor: str | None, *, parameter: str = "cursor", things: str = "") -> None:
+    """Buttons to the newest and to older rows of a list that is read by cursor.
+
+    ``parameter`` of the address holds the cursor. ``things`` names the rows where a page has several lists.
+    """
     with st.container(horizontal=True):
-        if "cursor" in st.query_params and st.button("Newest", icon=":material/first_page:"):
-            del st.query_params["cursor"]
+        if parameter in st.query_params and st.button(
+            f"Newest {things}".strip(), icon=":material/first_page:"
+        ):
+            del st.query_params[parameter]
             st.rerun()
-        if next_cursor and st.button("Older", icon=":material/chevron_right:"):
-            st.query_params["cursor"] = next_cursor
+        if next_cursor and st.button(f"Older {things}".strip(), icon=":material/chevron_right:"):
+            st.query_params[parameter] = next_cursor
             st.rerun()

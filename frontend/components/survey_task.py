@@ -1,4 +1,4 @@
-"""How an evaluation reads a data set, as its survey found it: what the launch page starts with."""
+"""The task that a data set's survey proposes: with it, the launch page fills the form of an evaluation."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 from vise_client.schemas.datasets import DatasetView
 
 
-def proposed_task(one: DatasetView) -> dict[str, Any] | None:
-    """The task of the survey, without its defaults; None where there was none to see."""
-    if one.found is None or one.found.task is None:
+def proposed_task(data_set: DatasetView) -> dict[str, Any] | None:
+    """The survey's task without its default values; None where the survey has none."""
+    if data_set.found is None or data_set.found.task is None:
         return None
-    return {"kind": one.found.task.kind} | one.found.task.model_dump(mode="json", exclude_defaults=True)
+    task = data_set.found.task
+    return {"kind": task.kind} | task.model_dump(mode="json", exclude_defaults=True)
 
 
-def task_in_address(one: DatasetView) -> dict[str, str]:
-    """What a link to the launch page says of the task."""
-    task = proposed_task(one)
+def task_query(data_set: DatasetView) -> dict[str, str]:
+    """The parameters with which a link to the launch page passes the task on."""
+    task = proposed_task(data_set)
     return {} if task is None else {"spec": json.dumps({"task": task}, separators=(",", ":"))}

@@ -1,4 +1,4 @@
-"""A real table: headings that screen readers know, links in cells, a scroll of its own on a narrow page."""
+"""An HTML table: headings for screen readers, links in cells, horizontal scrolling on a narrow page."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from frontend.formatting import plain
 
 @dataclass(frozen=True)
 class Cell:
-    """What one place shows; plain text, escaped here.
+    """A table cell; its texts are escaped here.
 
     Attributes
     ----------
-    text, after: the number, and what stands behind it (a difference, footnote letters).
-    runs: ids of the runs behind it: the number links to the first, the others are numbered.
-    published: the paper's own number, shown below and marked so.
-    quiet: there is nothing to see, such as: not run.
+    text, after: the number, and a suffix (a difference, footnote letters).
+    runs: ids of its runs: the text links to the first, numbers behind it to the others.
+    published: the paper's own number, shown below and marked as published.
+    quiet: drawn faint, for cells without a value.
     """
 
     text: str
@@ -38,7 +38,7 @@ def html_table(
     rows: Sequence[tuple[Sequence[str], Sequence[Cell]]],
     left: Sequence[str],
 ) -> str:
-    """``headings``: outer one first, of the columns with cells; ``left``: of what names a row."""
+    """Return the HTML. ``headings``: of each column of cells, the outer one first; ``left``: of the row names."""
     deep = max((len(heading) for heading in headings), default=1) > 1
     body = "".join(
         "<tr>"
@@ -65,7 +65,7 @@ def show_table(
     notes: Sequence[str] = (),
     data_notes: Sequence[str] = (),
 ) -> None:
-    """The table, with what its marks mean below, and why columns that look alike are not one (``data_notes``)."""
+    """Draw the table with its footnotes; ``data_notes`` say why columns of the same title differ."""
     st.html(html_table(caption, headings, rows, left))
     if notes:
         st.caption(plain("; ".join(notes)) + ".")

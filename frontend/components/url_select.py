@@ -1,4 +1,7 @@
-"""Choices whose ids stand in the address: Streamlit's own binding writes the text that people read, which may change."""
+"""Selections whose ids are kept in the page's address.
+
+Streamlit's own ``bind="query-params"`` writes the label of an option, which may change.
+"""
 
 from __future__ import annotations
 
@@ -7,43 +10,43 @@ from collections.abc import Callable, Mapping, Sequence
 import streamlit as st
 
 
-def addressed_select(
+def url_select(
     label: str,
     options: Mapping[str, str],
-    name: str,
+    parameter: str,
     *,
     help: str | None = None,
     on_change: Callable[[], None] | None = None,
 ) -> str:
-    """One of ``options`` (id → text); the first where the address names none of them."""
+    """Select one of ``options`` (id → label); the first unless the address names one."""
     ids = list(options)
-    given = st.query_params.get(name, "")
-    chosen = st.selectbox(
+    linked = st.query_params.get(parameter, "")
+    selected = st.selectbox(
         label,
         ids,
-        index=ids.index(given) if given in options else 0,
+        index=ids.index(linked) if linked in options else 0,
         format_func=options.__getitem__,
-        key=f"choose-{name}",
+        key=f"choose-{parameter}",
         help=help,
         on_change=on_change,
     )
-    st.query_params[name] = chosen
-    return chosen
+    st.query_params[parameter] = selected
+    return selected
 
 
-def addressed_several(
-    label: str, options: Mapping[str, str], name: str, *, first: Sequence[str], most: int, help: str
+def url_multiselect(
+    label: str, options: Mapping[str, str], parameter: str, *, default: Sequence[str], most: int, help: str
 ) -> list[str]:
-    """Some of ``options`` (id → text), ``first`` where the address names none of them."""
-    given = [i for i in st.query_params.get_all(name) if i in options][:most]
-    chosen = st.multiselect(
+    """Select some of ``options`` (id → label); ``default`` unless the address names some."""
+    linked = [i for i in st.query_params.get_all(parameter) if i in options][:most]
+    selected = st.multiselect(
         label,
         list(options),
-        default=given or list(first),
+        default=linked or list(default),
         format_func=options.__getitem__,
         max_selections=most,
-        key=f"choose-{name}",
+        key=f"choose-{parameter}",
         help=help,
     )
-    st.query_params[name] = chosen
-    return chosen
+    st.query_params[parameter] = selected
+    return selected

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
 from benchmarks.clustering import Limited, Moment, fit_ours, judge
-from benchmarks.rows import verdict
-from benchmarks.zipf import tfidf, word_counts
+from benchmarks.measures.rows import verdict
+from benchmarks.measures.zipf import tfidf, word_counts
 
 OURS = [Moment(10, 18, 900), Moment(20, 36, 700), Moment(30, 54, 690)]
 

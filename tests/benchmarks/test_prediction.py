@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.prediction import CLASSES, SIZE, Peer, commented, form, photograph
+from benchmarks.prediction import CLASSES
+from benchmarks.prediction_peer import SIZE, Peer, commented, photograph
+from benchmarks.stack.predictions import form
 from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import ImageClassifier
 from vise_core.models.heads import linear_head

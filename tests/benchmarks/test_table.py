@@ -9,7 +9,7 @@ from importlib import import_module
 import pytest
 
 from benchmarks import table
-from benchmarks.rows import Row, verdict
+from benchmarks.measures.rows import Row, verdict
 
 ROW = Row("start", "0.22 s", "other, 0.4 s", "1.8 ×", "≥ 2 ×", False)
 TINY_LINEAR = ("--images=80", "--features=8", "--classes=3", "--splits=2", "--epochs=2")

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from benchmarks.times import Times
+from benchmarks.measures.times import Times
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from backend.store.database import connect, session_factory
 from backend.store.runs.run_list import RunFilter, list_runs
+from benchmarks.stack.database import fill_database
 from benchmarks.tracking_mlflow import SEARCHES, log_ours
-from benchmarks.tracking_pages import fill_database
 
 
 def test_its_searches_find_runs(database_url: str) -> None:

@@ -14,7 +14,9 @@ from backend.store.metrics import chunks
 from backend.store.metrics.tables import MetricChunk, MetricLatest, MetricPoint
 from backend.store.runs.groups import list_groups
 from backend.store.runs.run_list import RunFilter, list_runs
-from benchmarks.tracking_pages import fill_database, issue_token, time_api
+from benchmarks.stack.database import fill_database
+from benchmarks.stack.servers import issue_token
+from benchmarks.tracking_pages import time_api
 from vise_client.client import ViseClient
 
 WRONG_SUMMARIES = text(

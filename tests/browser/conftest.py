@@ -103,13 +103,13 @@ def sample(signed_in: BrowserContext, stack, vise: ViseClient, pictures: Path) -
     """Started from the first page with an impatient double click."""
     page = signed_in.new_page()
     page.goto(stack.url)
-    page.get_by_role("button", name="Try it with sample data").dblclick()
+    page.get_by_role("button", name="Run the sample recipe").dblclick()
     began = time.monotonic()
     expect(page.get_by_role("button", name="Sample recipe is running")).to_be_disabled(timeout=30_000)
     page.get_by_text("Generate sample posts").first.wait_for(timeout=30_000)
     page.get_by_role("progressbar").first.wait_for(timeout=60_000)
     page.screenshot(path=pictures / "home-running.png")
-    expect(page.get_by_role("button", name="Try it with sample data")).to_be_enabled(
+    expect(page.get_by_role("button", name="Run the sample recipe")).to_be_enabled(
         timeout=1000 * (RECIPE_SECONDS + 60)
     )
     took = time.monotonic() - began

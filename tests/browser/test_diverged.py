@@ -68,7 +68,7 @@ def test_a_run_that_diverged_shows_its_curves_with_marks_and_says_what_to_do(
     visit(page, f"run?run={runs['all']}")
     expect(page.get_by_text("Lower base_lrs").first).to_be_visible(timeout=SOON)
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=SOON)
-    expect(page.get_by_text("No points yet")).to_have_count(0)
+    expect(page.get_by_text("No metrics yet")).to_have_count(0)
     expect(page.locator(".js-plotly-plot").first).to_contain_text("no finite value", timeout=SOON)
     expect(page.get_by_text("Values that are not finite").first).to_contain_text("the first NaN at step 1")
     settle(page)
@@ -111,7 +111,7 @@ def test_a_comparison_and_the_table_name_them(
     visit(page, f"compare?{query}&part=Differences")
     expect(page.get_by_role("gridcell", name="NaN", include_hidden=True).first).to_have_count(1, timeout=SOON)
     visit(page, f"compare?{query}&part=Importance&target=val_loss")
-    left_out = page.get_by_text("Left out, since their val_loss is not finite").first
+    left_out = page.get_by_text("Left out, because their val_loss is not finite").first
     expect(left_out).to_contain_text("Rates: all diverge", timeout=SOON)
     visit(page, "runs?query=stage = evaluate&column=name&column=metric.val_loss:last")
     expect(page.get_by_role("cell", name="NaN").first).to_be_visible(timeout=SOON)

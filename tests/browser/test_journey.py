@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 def test_a_double_click_starts_one_recipe_and_the_button_comes_back(sample, stack, page: Page) -> None:
     page.goto(stack.url)
-    page.get_by_role("button", name="Try it with sample data").wait_for()
+    page.get_by_role("button", name="Run the sample recipe").wait_for()
     with ViseClient(**json.loads((stack.home / "local.json").read_text())) as vise:
         assert len(vise.runs(kind="recipe").items) == 1
 
@@ -38,7 +38,7 @@ def test_an_uploaded_image_gets_six_probabilities_and_an_overlay(
         generate_evaluation_image(99, 2, 128)[0].save(file)
     page.goto(f"{stack.url}/predict")
     page.locator("input[type=file]").set_input_files(file)
-    expect(page.get_by_text(re.compile(r"Answered in \d+ ms"))).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(re.compile(r"Computed in \d+ ms"))).to_be_visible(timeout=60_000)
     chart = page.locator(".js-plotly-plot").filter(has_text="%").first
     for emotion in EMOTIONS:
         expect(chart.get_by_text(emotion)).to_be_visible()

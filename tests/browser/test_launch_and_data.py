@@ -57,9 +57,9 @@ def test_a_form_that_nobody_touched_says_what_to_choose_and_alarms_nobody(
 ) -> None:
     page.goto(f"{stack.url}/launch?what=pretrain")
     # Posts too, unless another test has made some.
-    expect(page.get_by_text(re.compile("^Choose labels (and posts )?to launch"))).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text(re.compile("^Select labels (and posts )?to launch"))).to_be_visible(timeout=SLOW)
     expect(page.get_by_role("button", name=re.compile("Launch pretrain"))).to_be_disabled()
-    expect(page.get_by_text("Needed to launch.").last).to_be_visible()
+    expect(page.get_by_text("Required.").last).to_be_visible()
     alarms = page.locator("[data-testid=stAlertContentError], [data-testid=stAlertContentWarning]")
     expect(alarms).to_have_count(0)
     page.screenshot(path=pictures / "launch-untouched.png", full_page=True)
@@ -93,7 +93,7 @@ def test_a_run_is_launched_and_cloned_with_a_change(stack, page: Page, vise: Vis
     page.goto(f"{stack.url}/launch?what=ingest&spec={quote(SMALL)}&name=From+the+form")
     expect(page.get_by_text("100 images to generate")).to_be_visible(timeout=SLOW)
     launch_button(page).click()
-    page.get_by_role("link", name="Follow it: From the form").click(timeout=SLOW)
+    page.get_by_role("link", name="Open From the form").click(timeout=SLOW)
     page.get_by_role("heading", name="From the form").wait_for(timeout=SLOW)
     run = vise.runs(search="From the form").items[0]
     vise.wait_for(run.id, timeout=300)
@@ -108,7 +108,7 @@ def test_a_run_is_launched_and_cloned_with_a_change(stack, page: Page, vise: Vis
     page.wait_for_function("location.search.includes('seed')", timeout=SLOW)
     expect(launch_button(page)).to_be_enabled(timeout=SLOW)
     launch_button(page).click()
-    page.get_by_role("link", name="Follow it: From the form (copy)").wait_for(timeout=SLOW)
+    page.get_by_role("link", name="Open From the form (copy)").wait_for(timeout=SLOW)
     copy = vise.run(vise.runs(search="(copy)").items[0].id)
     assert copy.spec == vise.run(run.id).spec | {"seed": 5}
 
@@ -137,7 +137,7 @@ def test_an_archive_becomes_a_data_set_with_samples(stack, page: Page, tmp_path:
     expect(page.get_by_text(re.compile("12 images · 2 classes")).first).to_be_visible(timeout=240_000)
     expect(page.locator("[data-testid=stImage] img")).to_have_count(12, timeout=SLOW)
     page.screenshot(path=pictures / "data-set.png", full_page=True)
-    page.get_by_role("link", name="Evaluate on it").click()
+    page.get_by_role("link", name="Evaluate on this data set").click()
     page.get_by_role("heading", name="Launch").wait_for(timeout=SLOW)
     assert in_address(page, "in_dataset").startswith("dataset:")
 
@@ -159,7 +159,7 @@ def test_a_list_in_another_dialect_is_proposed_and_the_launch_page_starts_with_i
     page.get_by_role("button", name="Add").last.click()
     page.get_by_role("heading", name="Listed pictures").wait_for(timeout=SLOW)
     expect(page.get_by_text(re.compile("12 images · 2 classes .* layout csv"))).to_be_visible(timeout=240_000)
-    page.get_by_role("link", name="Evaluate on it").click()
+    page.get_by_role("link", name="Evaluate on this data set").click()
     page.get_by_role("heading", name="Launch").wait_for(timeout=SLOW)
     page.get_by_role("tab", name="YAML").click(timeout=SLOW)
     expect(page.get_by_label("Spec as YAML")).to_have_value(re.compile("manifest: all.tsv"), timeout=SLOW)
@@ -182,7 +182,7 @@ def test_a_list_in_another_dialect_is_proposed_and_the_launch_page_starts_with_i
 def test_a_token_is_shown_once_and_told_in_the_log(stack, page: Page, vise: ViseClient) -> None:
     page.goto(f"{stack.url}/settings?tab=API+tokens")
     box(page, "Name of the token").fill("browser test")
-    page.get_by_role("button", name="Create").click()
+    page.get_by_role("button", name="Create token").click()
     expect(page.get_by_text(re.compile("^vise_"))).to_be_visible(timeout=SLOW)
     page.reload()
     page.get_by_text("browser test").wait_for(timeout=SLOW)
@@ -239,7 +239,7 @@ def test_a_folder_that_changes_is_reported_rescanned_and_told_apart_in_its_runs(
     page.goto(f"{stack.url}/{recipe}")
     expect(page.get_by_text(told)).to_be_visible(timeout=SLOW)
     page.goto(launch)
-    page.get_by_role("link", name="Its page, with Rescan").first.click()
+    page.get_by_role("link", name="Open the data set to rescan it").first.click()
     expect(page.get_by_text(told)).to_be_visible(timeout=SLOW)
     page.screenshot(path=pictures / "data-changed.png", full_page=True)
     page.get_by_role("button", name="Rescan", exact=True).click()
@@ -251,15 +251,15 @@ def test_a_folder_that_changes_is_reported_rescanned_and_told_apart_in_its_runs(
     expect(button).to_be_enabled(timeout=SLOW)
     expect(page.get_by_text(re.compile("has changed since"))).to_have_count(0)
     button.click()
-    page.get_by_role("link", name="Follow it: On faces").click(timeout=SLOW)
+    page.get_by_role("link", name="Open On faces").click(timeout=SLOW)
     run = vise.runs(search="On faces").items[0]
     assert vise.wait_for(run.id, timeout=300).state == "succeeded"
     expect(page.get_by_role("link", name="dataset Faces of the test, version 2")).to_be_visible(timeout=SLOW)
     page.screenshot(path=pictures / "run-data-version.png")
 
     page.goto(f"{stack.url}/data?dataset={made.id}")
-    page.get_by_role("button", name="1 run read it").click(timeout=SLOW)
-    expect(page.get_by_role("button", name="Only those of version 2")).to_be_visible(timeout=SLOW)
+    page.get_by_role("button", name="Show 1 run").click(timeout=SLOW)
+    expect(page.get_by_role("button", name="Version 2")).to_be_visible(timeout=SLOW)
     expect(page.get_by_role("link", name="On faces")).to_be_visible()
     page.screenshot(path=pictures / "data-versions.png", full_page=True)
     page.get_by_role("button", name="Name, description").click()
@@ -271,7 +271,7 @@ def test_a_folder_that_changes_is_reported_rescanned_and_told_apart_in_its_runs(
     expect(dialog.get_by_text("1 run: 1 succeeded")).to_be_visible(timeout=SLOW)
     expect(dialog.get_by_role("link", name="On faces")).to_be_visible()
     page.screenshot(path=pictures / "data-remove.png")
-    dialog.get_by_role("button", name="Remove it").click()
+    dialog.get_by_role("button", name="Remove data set").click()
     page.get_by_role("textbox", name="Search data sets").wait_for(timeout=SLOW)
     page.goto(f"{stack.url}/run?run={run.id}")
     expect(page.get_by_text("Faces of the test (removed), version 2")).to_be_visible(timeout=SLOW)

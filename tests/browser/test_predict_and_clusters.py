@@ -67,7 +67,7 @@ def ask_page(stack, material: Material) -> str:
 
 
 def panels(page: Page, answers: int) -> None:
-    expect(page.get_by_text(re.compile(r"Answered in \d+ ms"))).to_have_count(answers, timeout=120_000)
+    expect(page.get_by_text(re.compile(r"Computed in \d+ ms"))).to_have_count(answers, timeout=120_000)
 
 
 def asked_so_far(material: Material) -> int:
@@ -99,7 +99,7 @@ def test_two_images_and_two_models_side_by_side_asked_once(
         "before => document.querySelector('.heatmaplayer image').href.baseVal !== before",
         arg=first,
     )
-    page.get_by_role("slider", name=re.compile("Strength")).press("ArrowRight")
+    page.get_by_role("slider", name=re.compile("Opacity")).press("ArrowRight")
     page.wait_for_url(re.compile(r"strength=0\.55"))
     panels(page, 4)
     assert asked_so_far(material) == before + 4
@@ -131,7 +131,7 @@ def test_one_bad_image_of_a_batch_fails_by_itself(
     broken = page.locator("[class*=st-key-image-0]")
     expect(broken.get_by_text(re.compile("truncated")).first).to_be_visible()
     for position in (1, 2, 3):
-        shown = page.locator(f"[class*=st-key-image-{position}]").get_by_role("img", name="as it was given")
+        shown = page.locator(f"[class*=st-key-image-{position}]").get_by_role("img", name="without heat map")
         expect(shown).to_be_visible()
         assert shown.evaluate("image => image.naturalWidth") > 0
 
@@ -142,15 +142,15 @@ def test_a_label_is_kept_and_exported_with_its_picture(
     settled(page, ask_page(stack, material).rpartition("&")[0])
     page.locator("input[type=file]").set_input_files(material.files[1])
     panels(page, 1)
-    page.get_by_role("button", name="Right? Wrong?").click()
+    page.get_by_role("button", name="Label this image").click()
     expect(page.get_by_text("every editor can export")).to_be_visible()
-    page.get_by_role("combobox", name="It is").click()
+    page.get_by_role("combobox", name="Class", exact=True).click()
     page.get_by_role("option", name="surprise").click()
-    page.get_by_role("button", name="Keep with this label").click()
-    expect(page.get_by_text("the picture is kept")).to_be_visible()
+    page.get_by_role("button", name="Save label").click()
+    expect(page.get_by_text("the image is kept")).to_be_visible()
     settled(page, f"{stack.url}/predict?view=Labelled+set")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download as a labelled set").first.click()
+        page.get_by_role("button", name="Download labelled set").first.click()
     with tarfile.open(download.value.path()) as tar:
         tar.extractall(tmp_path, filter="data")
     rows = read_csv_labels(CsvTask(), tmp_path / "feedback")
@@ -173,7 +173,7 @@ def test_the_calls_that_the_page_shows_run_as_they_stand(
         settled(page, address + "&from=Samples")
         page.get_by_role("button", name=re.compile(r"^joy \d+")).first.click()
     panels(page, 1)
-    page.get_by_text("The same from a shell or from Python").click()
+    page.get_by_text("API examples: curl and Python").click()
     shell = page.locator("[data-testid=stCode] code").first.inner_text()
     page.get_by_role("tab", name="Python").click()
     python = page.locator("[data-testid=stCode] code:visible").last.inner_text()
@@ -195,7 +195,7 @@ def test_samples_are_marked_and_judged_and_the_address_says_which(
     material: Material, stack, page: Page
 ) -> None:
     settled(page, ask_page(stack, material) + "&from=Samples")
-    expect(page.get_by_text("none of the chosen models was trained on")).to_be_visible()
+    expect(page.get_by_text("None of the selected models was trained on")).to_be_visible()
     page.get_by_role("button", name=re.compile(r"^anger \d+")).first.click()
     panels(page, 2)
     expect(page.get_by_text("Generated as anger.")).to_be_visible()
@@ -214,9 +214,9 @@ def test_expected_engagement_beside_the_answers(material: Material, stack, page:
     found = material.vise.predict_engagement(
         material.files[1].read_bytes(), run_id=material.pretrained, top=8
     )
-    assert found.answer is not None
-    assert found.answer.comments is not None
-    first = found.answer.comments[0]
+    assert found.result is not None
+    assert found.result.comments is not None
+    first = found.result.comments[0]
     shown = page.locator(".js-plotly-plot").filter(has_text=f"({first.cluster})")
     expect(shown.get_by_text(f"{first.probability:.1%}", exact=True).first).to_be_visible()
     for reaction in REACTIONS:
@@ -244,7 +244,7 @@ def test_clusters_are_searched_opened_and_linked(
     expect(page.get_by_role("heading", name=f"Comment cluster {hits.items[0].cluster}")).to_be_visible()
     page.screenshot(path=pictures / "clusters-comments.png", full_page=True)
     settled(page, f"{stack.url}/clusters?explorer={explorer.artifact_id}&search=nothing-says-this")
-    expect(page.get_by_text("No cluster says")).to_be_visible()
+    expect(page.get_by_text("No cluster matches")).to_be_visible()
 
 
 def test_a_click_on_the_map_opens_the_cluster(material: Material, stack, page: Page) -> None:
@@ -252,7 +252,7 @@ def test_a_click_on_the_map_opens_the_cluster(material: Material, stack, page: P
     settled(page, f"{stack.url}/clusters?explorer={explorer.artifact_id}&kind=Reactions")
     points = page.locator(".scatterlayer .point")
     points.first.wait_for()
-    expect(page.get_by_text("Mean distribution of reactions over")).to_be_visible()
+    expect(page.get_by_text("Mean share of each reaction over")).to_be_visible()
     page.wait_for_timeout(1000)
     points.nth(2).click(force=True)
     page.wait_for_url(re.compile("cluster="), timeout=30_000)

@@ -87,7 +87,7 @@ def test_filters_and_switches_live_in_the_address(made, visit, page: Page) -> No
     expect(table.get_by_role("row").filter(has_text="Random Init")).to_have_count(1)
     expect(table.get_by_role("row").filter(has_text="VisE")).to_have_count(0)
     visit(page, "results?data=real data&tag=tiny")
-    expect(page.get_by_text("No evaluation fits these filters.")).to_be_visible()
+    expect(page.get_by_text("No evaluation matches these filters")).to_be_visible()
 
 
 def test_two_rows_are_compared_by_a_paired_test(made, visit, vise: ViseClient, page: Page) -> None:
@@ -116,7 +116,7 @@ def test_a_figure_is_interactive_has_its_numbers_below_and_is_exported(
 ) -> None:
     visit(page, "results?show=Figure 3&tag=tiny")
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=30_000)
-    numbers = page.get_by_role("table", name="The numbers of Figure 3")
+    numbers = page.get_by_role("table", name="Numbers of Figure 3")
     link = numbers.get_by_role("row").filter(has_text="VisE-1.2M").get_by_role("link").first
     assert made[STEP.format(method="VisE-1.2M")] in str(link.get_attribute("href"))
     page.screenshot(path=pictures / "results-figure3.png", full_page=True)
@@ -130,7 +130,7 @@ def test_figure_7_shows_what_each_model_says_of_the_same_images(
 ) -> None:
     visit(page, "results?show=Figure 7")
     expect(page.get_by_test_id("stImage").locator("img")).to_be_visible(timeout=60_000)
-    answers = page.get_by_role("table", name="The answers of Figure 7")
+    answers = page.get_by_role("table", name="Predictions of Figure 7")
     expect(answers).to_contain_text(re.compile("✓|✗"))
     expect(answers.get_by_text("not run").first).to_be_visible()
     expect(page.get_by_text("synthetic data").first).to_be_visible()
@@ -154,14 +154,14 @@ def test_results_on_other_splits_stand_apart_with_the_reason(
     expect(page.get_by_text(re.compile(r"other splits \(splits 0 and 1: train"))).to_be_visible()
     page.screenshot(path=pictures / "results-look-alikes.png", full_page=True)
     visit(page, f"compare?run={run.id}&run={again.id}")
-    expect(page.get_by_text("were measured on the same data and splits")).to_be_visible()
+    expect(page.get_by_text("were not all measured on the same data and splits")).to_be_visible()
 
 
 def test_an_ablation_is_saved_drawn_and_its_missing_point_launched(
     made, visit, vise: ViseClient, page: Page, pictures: Path
 ) -> None:
     visit(page, "ablations")
-    expect(page.get_by_text("No ablation is saved yet.")).to_be_visible()
+    expect(page.get_by_text("No ablations yet")).to_be_visible()
     page.get_by_text("New ablation").click()
     settle(page)
     baseline = page.get_by_role("combobox", name=re.compile("Baseline"))
@@ -170,7 +170,7 @@ def test_an_ablation_is_saved_drawn_and_its_missing_point_launched(
     baseline.fill("VisE-1.2M (resnet18)")
     expect(page.get_by_role("option").first).to_contain_text("VisE-1.2M (resnet18)")
     baseline.press("Enter")
-    page.get_by_role("button", name="Save the ablation").click()
+    page.get_by_role("button", name="Save ablation").click()
     points = page.get_by_role("table", name="Points of Data size")
     expect(points).to_be_visible(timeout=30_000)
     expect(page).to_have_url(re.compile("ablation="))
@@ -178,10 +178,10 @@ def test_an_ablation_is_saved_drawn_and_its_missing_point_launched(
     expect(points.get_by_role("row").filter(has_text="1,000")).to_contain_text("missing")
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=30_000)
     page.get_by_text("Published lines").click()
-    lines = page.get_by_role("table", name="Lines to compare with")
+    lines = page.get_by_role("table", name="Reference lines")
     expect(lines.get_by_text("VisE-250M, published")).to_be_visible()
     page.screenshot(path=pictures / "ablation.png", full_page=True)
-    page.get_by_role("button", name="Launch it: 100").click()
+    page.get_by_role("button", name="Launch 100").click()
     expect(points.get_by_role("row").filter(has_text=re.compile("^100"))).to_contain_text(
         re.compile("waiting|queued|running|succeeded"), timeout=30_000
     )

@@ -92,7 +92,7 @@ def test_a_run_is_watched_paused_resumed_and_cancelled(
         visit(page, f"run?run={run.id}&tab=Log")
         state = page.locator(".st-key-page-purpose")
         expect(state).to_contain_text("running", timeout=LONG)
-        expect(page.get_by_text(re.compile("left at this pace"))).to_be_visible(timeout=LONG)
+        expect(page.get_by_text(re.compile(r"about .* left"))).to_be_visible(timeout=LONG)
         page.screenshot(path=pictures / "run-running.png")
         page.get_by_role("button", name="Pause").click()
         expect(state).to_contain_text("paused", timeout=LONG)
@@ -125,9 +125,9 @@ def test_tags_and_notes_are_written_on_the_run_s_page(sample, vise, page: Page, 
 
 def test_the_log_is_searched_on_the_server_and_taken_home(sample, page: Page, visit: Callable) -> None:
     visit(page, f"run?run={sample.ids['pretrain']}&tab=Log&find=no+line+says+this")
-    expect(page.get_by_text("No line fits")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("No line matches")).to_be_visible(timeout=SOON)
     with page.expect_download() as saved:
-        page.get_by_role("button", name="Whole log").click()
+        page.get_by_role("button", name="Download log").click()
     assert saved.value.suggested_filename == f"{sample.ids['pretrain']}.log"
     assert " info " in Path(saved.value.path()).read_text()
 
@@ -153,7 +153,7 @@ def test_runs_are_compared_from_every_side(sample, page: Page, visit: Callable, 
 def test_runs_that_are_not_there_are_said_to_be_missing(sample, page: Page, visit: Callable) -> None:
     gone = "00000000-0000-0000-0000-000000000000"
     visit(page, f"compare?run={sample.ids['vise']}&run={sample.ids['random']}&run={gone}")
-    expect(page.get_by_text("1 of these runs are not there any more")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("1 of these runs do not exist")).to_be_visible(timeout=SOON)
     visit(page, f"run?run={gone}")
     expect(page.get_by_text("there is no run")).to_be_visible(timeout=SOON)
 
@@ -219,7 +219,7 @@ def test_an_ingest_opens_at_its_counts_and_examples(
     expect(page.get_by_role("gridcell", name=re.compile("none.jpg"), include_hidden=True)).not_to_have_count(
         0, timeout=SOON
     )
-    expect(page.get_by_text("No points yet")).to_have_count(0)
+    expect(page.get_by_text("No metrics yet")).to_have_count(0)
     settle(page)
     page.screenshot(path=pictures / "run-ingest.png", full_page=True)
 
@@ -241,7 +241,7 @@ def test_the_checks_open_at_their_pictures_and_lead_to_a_run_without_those_posts
         settle(page)
         page.screenshot(path=pictures / f"run-integrity-{width}-{scheme}.png", full_page=True)
     page.set_viewport_size({"width": 1280, "height": 900})
-    page.get_by_role("link", name=f"Leave these {found['copied_posts']} posts out: label again").click()
+    page.get_by_role("link", name=f"Label again without these {found['copied_posts']} posts").click()
     expect(page.get_by_role("combobox", name=re.compile("exclude"))).to_have_value(
         re.compile("Check the leaky set"), timeout=LONG
     )

@@ -24,16 +24,16 @@ def made(vise: ViseClient) -> str:
     grid = {"seed": [0, 1, 2], "posts_per_shard": [5, 10]}
     sweep = vise.create_sweep(
         SweepCreate.model_validate(
-            {"spec": {"stage": "ingest", "base": POSTS, "grid": grid}, "name": "Desk sweep", "tags": ["desk"]}
+            {"spec": {"stage": "ingest", "base": POSTS, "grid": grid}, "name": "List sweep", "tags": ["list"]}
         )
     )
-    for name in ("Desk one", "Desk two"):
-        vise.create_run(RunCreate(stage="ingest", name=name, spec=POSTS, tags=["desk"]))
-    for run in vise.iterate(vise.runs, query="tag = desk", all=True):
+    for name in ("List one", "List two"):
+        vise.create_run(RunCreate(stage="ingest", name=name, spec=POSTS, tags=["list"]))
+    for run in vise.iterate(vise.runs, query="tag = list", all=True):
         vise.wait_for(run.id, timeout=300)
     last = vise.run(sweep.id).children[-1]
     vise.delete_run(last.id)
-    return "desk"
+    return "list"
 
 
 def table(page: Page) -> Locator:
@@ -43,7 +43,7 @@ def table(page: Page) -> Locator:
 def open_runs(page: Page, stack, query: str, **more: str) -> None:
     said = "&".join(f"{name}={quote(value)}" for name, value in ({"query": query} | more).items())
     page.goto(f"{stack.url}/runs?{said}")
-    expect(page.get_by_text(re.compile(r"in all$"))).to_be_visible(timeout=SOON)
+    expect(page.get_by_text(re.compile(r"in total$"))).to_be_visible(timeout=SOON)
 
 
 def test_a_search_is_completed_and_then_stands_in_the_address(made: str, stack, page: Page) -> None:
@@ -59,10 +59,10 @@ def test_a_search_is_completed_and_then_stands_in_the_address(made: str, stack, 
     box.press_sequentially(f"and tag = {made}")
     box.press("Escape")
     box.press("Enter")
-    expect(page.get_by_text("2 runs in all")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("2 runs in total")).to_be_visible(timeout=SOON)
     expect(page).to_have_url(re.compile(r"query=stage"))
     page.reload()
-    expect(page.get_by_text("2 runs in all")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("2 runs in total")).to_be_visible(timeout=SOON)
     expect(page.get_by_role("combobox", name="Search")).to_have_value(f"stage = ingest and tag = {made}")
 
 
@@ -74,15 +74,15 @@ def test_a_wrong_search_says_where_and_what_was_expected(stack, page: Page) -> N
 def test_headers_sort_and_names_lead_to_the_run(made: str, stack, page: Page) -> None:
     open_runs(page, stack, f"tag = {made} and stage = ingest")
     links = table(page).get_by_role("link")
-    expect(links).to_have_text(["Desk two", "Desk one"])
+    expect(links).to_have_text(["List two", "List one"])
     header = page.get_by_role("columnheader", name=re.compile("^Run"))
     for order in ("descending", "ascending"):
         header.get_by_role("button").click()
         expect(header).to_have_attribute("aria-sort", order, timeout=SOON)
-    expect(links).to_have_text(["Desk one", "Desk two"])
+    expect(links).to_have_text(["List one", "List two"])
     expect(page).to_have_url(re.compile("sort=name"))
     links.first.click()
-    expect(page.get_by_role("heading", level=1, name="Desk one")).to_be_visible(timeout=SOON)
+    expect(page.get_by_role("heading", level=1, name="List one")).to_be_visible(timeout=SOON)
 
 
 def test_groups_show_mean_and_what_is_missing_and_open_to_their_runs(
@@ -109,15 +109,15 @@ def test_the_chosen_are_tagged_together_and_the_table_forgets_the_choice(
     made: str, stack, vise: ViseClient, page: Page
 ) -> None:
     open_runs(page, stack, f"tag = {made} and stage = ingest")
-    page.get_by_role("checkbox", name="Choose all on this page").check()
-    expect(page.get_by_text("2 runs chosen")).to_be_visible(timeout=SOON)
+    page.get_by_role("checkbox", name="Select all on this page").check()
+    expect(page.get_by_text("2 runs selected")).to_be_visible(timeout=SOON)
     expect(page.get_by_role("link", name="Compare", exact=True).last).to_be_visible()
     page.get_by_role("button", name="Star", exact=True).click()
-    expect(page.get_by_text("Star: done to 2 of 2.")).to_be_visible(timeout=SOON)
-    expect(page.get_by_text("2 runs chosen")).to_be_hidden(timeout=SOON)
+    expect(page.get_by_text("Star: done for 2 of 2 runs.")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("2 runs selected")).to_be_hidden(timeout=SOON)
     assert len(vise.runs(query=f"starred and tag = {made}").items) == 2
-    page.get_by_role("button", name="Star Desk one").click()
-    expect(page.get_by_role("button", name="Star Desk one")).to_have_attribute(
+    page.get_by_role("button", name="Star List one").click()
+    expect(page.get_by_role("button", name="Star List one")).to_have_attribute(
         "aria-pressed", "false", timeout=SOON
     )
     assert len(vise.runs(query=f"starred and tag = {made}").items) == 1
@@ -125,27 +125,27 @@ def test_the_chosen_are_tagged_together_and_the_table_forgets_the_choice(
 
 def test_what_cannot_be_done_to_a_run_is_told_by_its_name(made: str, stack, page: Page) -> None:
     open_runs(page, stack, f"tag = {made} and stage = ingest")
-    page.get_by_role("checkbox", name="Choose Desk one").check()
+    page.get_by_role("checkbox", name="Select List one").check()
     page.get_by_role("button", name="Cancel", exact=True).click()
-    expect(page.get_by_text("Desk one: the run has succeeded already")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("List one: the run has succeeded already")).to_be_visible(timeout=SOON)
 
 
 def test_a_view_is_saved_and_opens_with_all_that_it_had(made: str, stack, page: Page) -> None:
     open_runs(page, stack, f"tag = {made}", column="spec.posts_per_shard", sort="name")
     page.get_by_role("button", name="Views").click()
-    page.get_by_role("textbox", name="Keep this view as").fill("Desk view")
+    page.get_by_role("textbox", name="Name of the view").fill("List view")
     page.get_by_role("button", name="Save view").click()
-    expect(page.get_by_role("button", name="Desk view")).to_be_visible(timeout=SOON)
+    expect(page.get_by_role("button", name="List view")).to_be_visible(timeout=SOON)
     page.goto(f"{stack.url}/runs")
     page.get_by_role("button", name="Views").click(timeout=SOON)
-    page.get_by_role("button", name="Desk view").click()
+    page.get_by_role("button", name="List view").click()
     expect(page).to_have_url(re.compile(r"query=tag.*column=spec\.posts_per_shard.*sort=name"), timeout=SOON)
     expect(page.get_by_role("columnheader", name="posts_per_shard")).to_be_visible(timeout=SOON)
 
 
 def test_a_live_list_changes_in_place(made: str, stack, vise: ViseClient, page: Page) -> None:
     open_runs(page, stack, f"tag = {made} and stage = ingest")
-    run = vise.runs(query='name = "Desk two"').items[0]
+    run = vise.runs(query='name = "List two"').items[0]
     # How many there are is said before the table is there.
     page.wait_for_function(
         """() => {
@@ -156,15 +156,15 @@ def test_a_live_list_changes_in_place(made: str, stack, vise: ViseClient, page: 
         }""",
         timeout=SOON,
     )
-    vise.update_run(run.id, RunUpdate(name="Desk two, renamed"))
-    expect(table(page).get_by_role("link", name="Desk two, renamed")).to_be_visible(timeout=SOON)
+    vise.update_run(run.id, RunUpdate(name="List two, renamed"))
+    expect(table(page).get_by_role("link", name="List two, renamed")).to_be_visible(timeout=SOON)
     assert page.evaluate("window.oldRows.every((row) => row.isConnected)"), "rows are changed, not replaced"
-    vise.update_run(run.id, RunUpdate(name="Desk two"))
+    vise.update_run(run.id, RunUpdate(name="List two"))
 
 
 def test_nothing_found_says_what_to_do(stack, page: Page) -> None:
     page.goto(f"{stack.url}/runs?query={quote('name = nothing-has-this-name')}")
-    expect(page.get_by_text("No run fits the search.")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("No run matches the search")).to_be_visible(timeout=SOON)
     expect(page.get_by_role("link", name="All runs")).to_be_visible()
 
 

@@ -57,7 +57,7 @@ def write(page: Page, label: str, value: str) -> None:
 def launch(page: Page, button: str) -> str:
     """Press it and follow the run; returns the run's id."""
     page.get_by_role("button", name=button).click()
-    page.get_by_role("link", name=re.compile("^Follow it")).click()
+    page.get_by_role("link", name=re.compile("^Open ")).click()
     page.wait_for_url(re.compile(r"/run\?run="))
     settle(page)
     return re.search(r"run=([0-9a-f-]{36})", page.url)[1]  # type: ignore[index]
@@ -78,7 +78,7 @@ def test_launch_watch_cancel_clone_compare_evaluate_report_predict(
     menu(page, "Launch")
     choose(page, "What to run", "Pretrain")
     choose(page, "Preset", "VisE-1.2M, ResNet-50")
-    choose(page, "Input: labels (where needed)", "Create pseudo-labels")
+    choose(page, "Input: labels (if needed)", "Create pseudo-labels")
     write(page, "Batch", "16")
     first = launch(page, "Launch pretrain")
 
@@ -108,8 +108,8 @@ def test_launch_watch_cancel_clone_compare_evaluate_report_predict(
     # Compare the two: chosen in the list of runs.
     menu(page, "Runs")
     for run in (first, second):
-        page.get_by_role("checkbox", name=f"Choose {vise.run(run).name}").first.check()
-    expect(page.get_by_text("2 runs chosen")).to_be_visible(timeout=SOON)
+        page.get_by_role("checkbox", name=f"Select {vise.run(run).name}").first.check()
+    expect(page.get_by_text("2 runs selected")).to_be_visible(timeout=SOON)
     page.locator(".st-key-bulk-bar").get_by_role("link", name="Compare").click()
     expect(page.get_by_role("heading", level=1, name="Compare")).to_be_visible(timeout=SOON)
     settle(page)

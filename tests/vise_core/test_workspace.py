@@ -185,7 +185,7 @@ def test_after_a_failure_without_a_state_another_run_may_start(words, tmp_path):
 def test_a_finished_run_is_made_anew_by_other_software(words, tmp_path, monkeypatch):
     run(words, tmp_path / "work")
     assert run(words, tmp_path / "work").first == 5
-    monkeypatch.setattr("vise_core.stage.git_commit", lambda: "another")
+    monkeypatch.setattr("vise_core.provenance.git_commit", lambda: "another")
     assert run(words, tmp_path / "work").first == 0
 
 
@@ -270,7 +270,7 @@ def test_a_workspace_holds_one_process_at_a_time(words, tmp_path, monkeypatch):
         assert child.exitcode == 7
         return CountResult(first=0)
 
-    monkeypatch.setattr("vise_core.stage.PreparedStage._runner", lambda self: inner)
+    monkeypatch.setattr("vise_core.stage._load", lambda stage: inner)
     run(words, tmp_path / "work")
 
 
@@ -312,7 +312,7 @@ def test_an_input_that_changes_while_the_stage_runs_fails_it(tmp_path, monkeypat
         return count(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("vise_core.stage.PreparedStage._runner", lambda self: changes)
+        patch.setattr("vise_core.stage._load", lambda stage: changes)
         with pytest.raises(InputChanged, match=f"the input 'words' is not what it was.*: .*{expected}"):
             run(folder, work, stop=1 if ends == "stopped" else 10**9)
     assert not (tmp_path / "work-out" / "counted").exists()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,12 @@ from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
 from backend.api.app import create_app
 from backend.settings import Settings
 from backend.store.accounts import users
+from backend.store.accounts.tables import User
 from backend.store.database import Sessions, connect, session_factory
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
@@ -25,7 +27,7 @@ from backend.store.registry.tables import Model
 from backend.store.runs.create import create_run
 from backend.store.runs.read import view_run
 from backend.store.runs.states.lease import claim_run
-from backend.store.runs.tables import Run
+from backend.store.serving.tables import Engagement, Feedback, Prediction
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.runs import RunView
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from bucket import Bucket
 
 HERE = Path(__file__).parent
+EDITOR = "editor@example.org"
 sys.path.insert(0, str(HERE))
 
 
@@ -64,6 +67,18 @@ class Cluster:
 
     def worker(self, name: str) -> subprocess.Popen[bytes]:
         return self.start("run", "--queues", "cpu", name=name)
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes.clear()
 
     @property
     def storage(self) -> Storage:
@@ -99,21 +114,14 @@ class Cluster:
             return [tuple(row) for row in db.execute(query, {"run": run_id})]
 
 
-@pytest.fixture
-def cluster(
-    database_url: str, broker_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Cluster]:
-    import stages
-
-    for stage in (stages.COUNT, stages.FIT):
-        monkeypatch.setitem(STAGES, stage.name, stage)
-
+@contextmanager
+def _cluster(database_url: str, broker_url: str, folder: Path) -> Iterator[Cluster]:
     engine = connect(database_url)
     environment = os.environ | {
         "VISE_DATABASE_URL": database_url,
         "VISE_BROKER_URL": broker_url,
-        "VISE_STORAGE_URL": f"file://{tmp_path / 'storage'}",
-        "VISE_HOME": str(tmp_path),
+        "VISE_STORAGE_URL": f"file://{folder / 'storage'}",
+        "VISE_HOME": str(folder),
         "VISE_LEASE_SECONDS": "2",
         "VISE_RECONCILE_SECONDS": "0.5",
         "VISE_REPUBLISH_SECONDS": "3",
@@ -123,18 +131,26 @@ def cluster(
         "VISE_TELEMETRY_SECONDS": "0.5",
         "PYTHONPATH": str(HERE),
     }
-    made = Cluster(environment, session_factory(engine), tmp_path)
+    made = Cluster(environment, session_factory(engine), folder)
     yield made
-    for process in made.processes:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-    for process in made.processes:
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    made.stop()
     engine.dispose()
+
+
+@pytest.fixture
+def cluster(
+    request: pytest.FixtureRequest, broker_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
+    """Nothing runs in it yet; beside ``api`` it is the one that answers there."""
+    if "api" in request.fixturenames:
+        yield request.getfixturevalue("service").cluster
+        return
+    import stages
+
+    for stage in (stages.COUNT, stages.FIT):
+        monkeypatch.setitem(STAGES, stage.name, stage)
+    with _cluster(request.getfixturevalue("database_url"), broker_url, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
@@ -158,44 +174,81 @@ def running(cluster: Cluster) -> Cluster:
     return cluster
 
 
-@pytest.fixture
-def api(cluster: Cluster, database_url: str, broker_url: str, tmp_path: Path) -> Iterator[TestClient]:
-    """The API beside a dispatcher and a prediction worker, with an untrained model, asked by an editor."""
+@dataclass
+class Service:
+    """A cluster with an untrained model, and a token of an editor."""
+
+    cluster: Cluster
+    token: str
+
+    def start(self) -> None:
+        """A dispatcher and a prediction worker, if the last test has not left both running."""
+        del self.cluster.processes[2:]
+        if [process.poll() for process in self.cluster.processes] == [None, None]:
+            return
+        self.cluster.stop()
+        self.cluster.start("dispatch", name="dispatch")
+        self.cluster.start("run", "--queues", "predict", name="predict")
+
+    def forget(self) -> None:
+        """Delete what a test has asked, and the users it has made."""
+        with self.cluster.sessions.begin() as db:
+            for table in (Feedback, Prediction, Engagement):
+                db.execute(delete(table))
+            db.execute(delete(User).where(User.email != EDITOR))
+
+
+@pytest.fixture(scope="module")
+def service(
+    module_database_url: str, broker_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """One for all tests of a module: its worker takes seconds to start."""
+    folder = tmp_path_factory.mktemp("service")
     backbone = build_backbone("resnet18", seed=0)
     classifier = ImageClassifier(backbone, linear_head(512, 6, seed=0), EMOTIONS, image_size=64)
-    save_classifier(tmp_path / "predictor", classifier, {"synthetic": True})
-    storage = cluster.storage
-    manifest, sha256 = artifacts.upload(storage, tmp_path / "predictor")
-    run_id = cluster.create(spec={"steps": 1})
-    with cluster.sessions.begin() as db:
-        claim = claim_run(db, run_id, "test", 600)
-        assert claim is not None
-        artifacts.record(db, run_id, claim.token, "predictor", manifest, sha256, True)
-        artifact = artifacts.of_run(db, run_id, "predictor")
-        facts = {"method": "Random Init", "task": "none", "backbone": "resnet18", "classes": list(EMOTIONS)}
-        db.add(
-            Model(
-                name="m",
-                run_id=run_id,
-                artifact_id=artifact.id,
-                headline={},
-                synthetic=True,
-                default=True,
-                **facts,
+    save_classifier(folder / "predictor", classifier, {"synthetic": True})
+    with _cluster(module_database_url, broker_url, folder) as cluster:
+        manifest, sha256 = artifacts.upload(cluster.storage, folder / "predictor")
+        run_id = cluster.create("ingest", spec={"source": {"kind": "sample"}})
+        with cluster.sessions.begin() as db:
+            claim = claim_run(db, run_id, "test", 3600)
+            assert claim is not None
+            artifacts.record(db, run_id, claim.token, "predictor", manifest, sha256, True)
+            artifact = artifacts.of_run(db, run_id, "predictor")
+            facts = {
+                "method": "Random Init",
+                "task": "none",
+                "backbone": "resnet18",
+                "classes": list(EMOTIONS),
+            }
+            db.add(
+                Model(
+                    name="m",
+                    run_id=run_id,
+                    artifact_id=artifact.id,
+                    headline={},
+                    synthetic=True,
+                    default=True,
+                    **facts,
+                )
             )
-        )
-        editor = users.create_user(db, "editor@example.org", None, Role.editor)
-        token, _ = users.issue_token(db, editor, "api", lifetime=None)
-        assert db.get(Run, run_id) is not None
-    cluster.start("dispatch", name="dispatch")
-    cluster.start("run", "--queues", "predict", name="predict")
+            editor = users.create_user(db, EDITOR, None, Role.editor)
+            token, _ = users.issue_token(db, editor, "api", lifetime=None)
+        yield Service(cluster, token)
+
+
+@pytest.fixture
+def api(service: Service, broker_url: str) -> Iterator[TestClient]:
+    """The API beside a dispatcher and a prediction worker, with an untrained model, asked by an editor."""
+    service.forget()
+    service.start()
     settings = Settings(
-        database_url=database_url,
+        database_url=service.cluster.environment["VISE_DATABASE_URL"],
         broker_url=broker_url,
-        storage_url=storage.url,
-        home=tmp_path,
+        storage_url=service.cluster.storage.url,
+        home=service.cluster.folder,
         max_upload_bytes=8 * 2**20,
     )
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
-        client.headers["Authorization"] = f"Bearer {token}"
+        client.headers["Authorization"] = f"Bearer {service.token}"
         yield client

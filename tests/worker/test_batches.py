@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.batches import Batches
+from worker.batches import Batcher
 
 
 class Network:
@@ -30,13 +30,13 @@ class Network:
 
 
 def test_what_comes_while_a_batch_is_answered_makes_up_the_next() -> None:
-    network, other, batches = Network(), Network(), Batches[int, int](4)
+    network, other, batcher = Network(), Network(), Batcher[int, int](4)
     network.open.clear()
-    first = batches.ask(network.together, 0)
-    while not batches._asked.empty():
+    first = batcher.submit(network.together, 0)
+    while not batcher._queue.empty():
         pass
-    rest = [batches.ask(network.together, number) for number in range(1, 7)]
-    elsewhere = batches.ask(other.together, 9)
+    rest = [batcher.submit(network.together, number) for number in range(1, 7)]
+    elsewhere = batcher.submit(other.together, 9)
     network.open.set()
     assert [answer.result(10) for answer in (first, *rest)] == [n * n for n in range(7)]
     assert elsewhere.result(10) == 81
@@ -53,21 +53,21 @@ def test_questions_are_never_compared() -> None:
         def __eq__(self, _: object) -> bool:
             raise RuntimeError("ambiguous")
 
-    gate, batches = threading.Event(), Batches[Question, int](2)
+    gate, batcher = threading.Event(), Batcher[Question, int](2)
 
     def count(questions: Sequence[Question]) -> list[int]:
         gate.wait(10)
         return [len(questions)] * len(questions)
 
-    asked = [batches.ask(count, Question()) for _ in range(5)]
+    asked = [batcher.submit(count, Question()) for _ in range(5)]
     gate.set()
     assert all(answer.result(10) in (1, 2) for answer in asked)
 
 
 def test_only_who_asks_for_the_impossible_gets_none() -> None:
-    network, batches = Network(), Batches[int, int](4)
+    network, batcher = Network(), Batcher[int, int](4)
     network.open.clear()
-    asked = [batches.ask(network.together, number) for number in (1, -2, 3, 4)]
+    asked = [batcher.submit(network.together, number) for number in (1, -2, 3, 4)]
     network.open.set()
     wait(asked, 10)
     assert [answer.exception() is None for answer in asked] == [True, False, True, True]
@@ -79,9 +79,11 @@ def test_only_who_asks_for_the_impossible_gets_none() -> None:
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 99)), max_size=40), st.integers(1, 5))
 def test_everyone_gets_the_answer_they_would_get_alone(asked: list[tuple[int, int]], most: int) -> None:
     networks = [Network() for _ in range(3)]
-    batches = Batches[int, int](most)
+    batcher = Batcher[int, int](most)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda one: batches.ask(networks[one[0]].together, one[1]).result(10), asked))
+        found = list(
+            pool.map(lambda one: batcher.submit(networks[one[0]].together, one[1]).result(10), asked)
+        )
     assert found == [number * number for _, number in asked]
     assert all(0 < len(batch) <= most for network in networks for batch in network.batches)
     for position, network in enumerate(networks):

@@ -89,7 +89,7 @@ def test_what_people_would_make_of_an_image(api, cluster) -> None:
         response = api.get(f"{PREFIX}/engagement/{response.json()['id']}")
     assert response.status_code == 200, response.text
     view = response.json()
-    answer = view["answer"]
+    answer = view["result"]
     assert (view["synthetic"], view["checkpoint_id"]) == (True, models[0]["checkpoint_id"])
     probabilities = [c["probability"] for c in answer["comments"]]
     assert probabilities == sorted(probabilities, reverse=True)
@@ -110,7 +110,7 @@ def test_what_people_would_make_of_an_image(api, cluster) -> None:
     for data, status in ((b"<svg/>", 415), (b"", 400), (b"\x89PNG\r\n\x1a\n" + b"\0" * 100, 422)):
         bad = api.post(f"{PREFIX}/engagement", files={"image": ("x", data)}, data={"wait": "30"})
         assert bad.status_code == status, bad.text
-    assert api.get(f"{PREFIX}/engagement/{view['id']}").json()["answer"] == answer
+    assert api.get(f"{PREFIX}/engagement/{view['id']}").json()["result"] == answer
     until = time.monotonic() + 20
     while list(cluster.folder.glob("storage/uploads/*")):
         assert time.monotonic() < until, "an upload outlives its question"

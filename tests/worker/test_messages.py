@@ -36,7 +36,7 @@ def write(cluster) -> UUID:
     """A question that is committed, and of which the broker knows nothing."""
     with cluster.sessions.begin() as db:
         model = models.get(db, None)
-        asked = predictions.Asked()
+        asked = predictions.RequestInfo()
         return predictions.create(db, cluster.storage, picture(), model, PredictOptions(), None, asked).id
 
 
@@ -84,9 +84,7 @@ def test_an_api_that_is_killed_between_commit_and_message_leaves_a_question_that
 
 
 def test_an_api_that_is_killed_between_upload_and_commit_leaves_a_file_and_no_question(api, cluster) -> None:
-    where = (
-        "from backend.store import uploads\nput = uploads.put\nuploads.put = lambda *sent: killed(put(*sent))"
-    )
+    where = "from backend.store.serving import uploads\nput = uploads.put\nuploads.put = lambda *sent: killed(put(*sent))"
     ask_one_that_is_killed(api, cluster, where)
     assert api.get(f"{PREFIX}/predictions").json()["items"] == []
     (left,) = cluster.folder.glob("storage/uploads/*")
@@ -123,10 +121,10 @@ def test_of_many_who_hear_of_a_question_one_takes_it_up(api, cluster) -> None:
     asked = write(cluster)
     together = threading.Barrier(8)
 
-    def take_up(_: int) -> predictions.Work | None:
+    def take_up(_: int) -> predictions.PredictionRequest | None:
         together.wait()
         with cluster.sessions.begin() as db:
-            return predictions.work(db, asked)
+            return predictions.claim(db, asked)
 
     with ThreadPoolExecutor(8) as pool:
         (work,) = [found for found in pool.map(take_up, range(8)) if found is not None]
@@ -143,10 +141,10 @@ def test_only_what_nobody_took_up_for_a_while_is_announced_again(api, cluster) -
     with cluster.sessions.begin() as db:
         old = text("UPDATE predictions SET created_at = created_at - interval '1 minute' WHERE id != :new")
         db.execute(old, {"new": new})
-        assert predictions.work(db, taken) is not None
+        assert predictions.claim(db, taken) is not None
         predictions.fail(db, answered, "no picture")
-        assert predictions.announce_again(db) == 1
-        assert predictions.announce_again(db) == 0, "its message waits in the outbox"
+        assert predictions.republish(db) == 1
+        assert predictions.republish(db) == 0, "its message waits in the outbox"
         waiting = select(Outbox.argument).where(Outbox.task == predictions.TASK)
         assert db.scalars(waiting).all() == [unheard]
         assert db.get_one(Prediction, taken).claimed_at is not None

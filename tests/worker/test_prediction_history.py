@@ -60,7 +60,7 @@ def grow_old(cluster, prediction: str) -> None:
     """As if it had been asked two hours ago."""
     with cluster.sessions.begin() as db:
         row = db.get_one(Prediction, UUID(prediction))
-        then = row.created_at - 2 * predictions.PICTURES
+        then = row.created_at - 2 * predictions.PICTURE_LIFETIME
         db.execute(update(Prediction).where(Prediction.id == row.id).values(created_at=then))
 
 

@@ -44,7 +44,7 @@ def written(here: Context, run_id: UUID) -> int:
 def test_a_stage_that_tells_points_faster_than_they_are_written_waits(
     held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_POINTS", 100)
+    monkeypatch.setattr(module, "MAX_POINTS", 100)
     monkeypatch.setattr(module, "FLUSH_SECONDS", 600)
     here, run_id, token = held
     reporter = StoreReporter(here, run_id, token)

@@ -78,11 +78,7 @@ def test_only_the_gpus_that_the_worker_may_use_are_measured(
         nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(used=2**30),
     )
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    if visible is None:
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    else:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    values = telemetry._gpus()()
+    values = telemetry._gpus(visible)()
     known = {f"gpu{n}/utilisation_percent": 40.0 for n, name in enumerate(expected) if name != 0}
     assert {k: v for k, v in values.items() if "utilisation" in k} == known
     assert [k for k in values if k.startswith("gpu") and "memory" not in k] == list(known)
@@ -90,4 +86,4 @@ def test_only_the_gpus_that_the_worker_may_use_are_measured(
 
 def test_without_nvml_there_are_no_gpu_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert telemetry._gpus()() == {}
+    assert telemetry._gpus(None)() == {}

@@ -73,7 +73,7 @@ class Questions:
 
     def predict(self, storage: Storage, data: bytes = b"x") -> tuple[UUID, str]:
         """(id, key of the upload) of what is queued."""
-        asked = predictions.Asked()
+        asked = predictions.RequestInfo()
         with self.sessions.begin() as db:
             row = predictions.create(db, storage, data, self.model, PredictOptions(), None, asked)
             assert row.upload is not None
@@ -159,11 +159,11 @@ def test_the_dispatcher_sweeps(cluster) -> None:
 def test_who_asks_about_an_upload_that_is_gone_is_told_so(stored, cluster, monkeypatch) -> None:
     storage, _ = stored
     settings = Settings(database_url="postgresql://", broker_url="redis://", storage_url=storage.url)
-    monkeypatch.setattr(predict, "context", lambda: Context(settings, cluster.sessions, storage, "test"))
+    monkeypatch.setattr(predict, "get_context", lambda: Context(settings, cluster.sessions, storage, "test"))
     questions = Questions(cluster.sessions)
     kinds = (
-        (questions.predict, predict.answer, Prediction),
-        (questions.engage, predict.answer_engagement, Engagement),
+        (questions.predict, predict.predict, Prediction),
+        (questions.engage, predict.predict_engagement, Engagement),
     )
     for ask, answer, table in kinds:
         gone, key = ask(storage)

@@ -68,7 +68,7 @@ class PredictionOperations:
         batch: Id | None = None,
         with_feedback: bool | None = None,
         everyone: bool = False,
-        cursor: str | None = None,
+        cursor: Id | None = None,
         limit: int = 50,
     ) -> Page[PredictionSummary]:
         """Return one page of the user's predictions, newest first.
@@ -93,7 +93,7 @@ class PredictionOperations:
 
     @get("/feedback")
     def feedback(
-        self, *, task: str | None = None, cursor: str | None = None, limit: int = 50
+        self, *, task: str | None = None, cursor: Id | None = None, limit: int = 50
     ) -> Page[FeedbackView]:
         """Return one page of the labelled set, newest first."""
 

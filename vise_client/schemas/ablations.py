@@ -11,50 +11,52 @@ from pydantic import Field
 from vise_core.specs.recipes.ablation_kinds import Kind as AblationName
 
 from .run_states import RunState
-from .wire import Request, Wire
+from .wire import RequestBody, ResponseBody
 
 
-class AblationCreate(Request):
-    """A baseline evaluation and what is changed about it, one factor at a time."""
+class AblationCreate(RequestBody):
+    """A baseline evaluation, and the factor to vary."""
 
     name: str = Field(min_length=1, max_length=120)
     kind: AblationName
-    baseline: UUID = Field(description="A succeeded evaluate run.")
+    baseline: UUID = Field(description="Id of a succeeded evaluate run.")
     changes: list[dict[str, Any]] | None = Field(
         None,
         min_length=1,
         max_length=30,
-        description="Dotted path → value, of each point; null: the kind's own.",
+        description="For each point: dotted path → value; null for the points of the kind.",
     )
 
 
-class AblationUpdate(Request):
-    """What to change; what is null stays as it was."""
+class AblationUpdate(RequestBody):
+    """Changes of an ablation; null leaves a field as it is."""
 
     name: str | None = Field(None, min_length=1, max_length=120)
     changes: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=30)
 
 
-class AblationPoint(Wire):
-    """One value of the factor, and the evaluation that shows what it does."""
+class AblationPoint(ResponseBody):
+    """One value of the factor, and the evaluate run that shows its effect."""
 
     number: int
     label: str
-    position: float | None = Field(description="Place on a logarithmic axis; null on one of names.")
+    position: float | None = Field(
+        description="Position on a logarithmic axis; null where the axis has names."
+    )
     changes: dict[str, Any]
-    baseline: bool = Field(description="Whether it is the baseline itself.")
+    baseline: bool = Field(description="Whether the point is the baseline itself.")
     state: RunState | Literal["missing"]
     run: UUID | None = Field(description="The evaluate run.")
-    parent: UUID | None = Field(description="The recipe that it belongs to.")
+    parent: UUID | None = Field(description="The recipe run that the run belongs to.")
     mean: float | None = None
     std: float | None = Field(None, description="Sample std (ddof 1) over splits.")
     n: int = 0
-    note: str = Field(
-        "", description="Why a run that looks like this point is not shown: other data or splits."
-    )
+    note: str = Field("", description="Why a run with these values is not used: it has other data or splits.")
 
 
-class AblationSummary(Wire):
+class AblationSummary(ResponseBody):
+    """A row of the list of ablations."""
+
     id: UUID
     name: str
     kind: AblationName
@@ -64,7 +66,7 @@ class AblationSummary(Wire):
 
 
 class AblationView(AblationSummary):
-    """An ablation with what was found for each point."""
+    """An ablation with the result of every point."""
 
     title: str
     axis: str
@@ -76,6 +78,8 @@ class AblationView(AblationSummary):
     metric: str
     on: Literal["test", "val"]
     synthetic: bool
-    measured: str = Field("", description="Stands for the data and splits of the baseline and every point.")
+    measured: str = Field(
+        "", description="Digest of the data and splits that the baseline and every point share."
+    )
     recorded: bool = Field(False, description="Whether the baseline's data and splits are known.")
     points: list[AblationPoint]

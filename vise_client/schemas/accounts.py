@@ -9,18 +9,20 @@ from uuid import UUID
 
 from pydantic import Field
 
-from .wire import Request, Wire
+from .wire import RequestBody, ResponseBody
 
 
 class Role(StrEnum):
-    """Who may do what: viewer reads, editor launches and predicts, admin manages users and data."""
+    """What a user may do: viewers read, editors launch and predict, admins manage users and data."""
 
     viewer = "viewer"
     editor = "editor"
     admin = "admin"
 
 
-class UserView(Wire):
+class UserView(ResponseBody):
+    """A user."""
+
     id: UUID
     email: str
     role: Role
@@ -28,35 +30,43 @@ class UserView(Wire):
     created_at: datetime
 
 
-class UserCreate(Request):
+class UserCreate(RequestBody):
+    """A new user."""
+
     email: str = Field(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")
     password: str = Field(min_length=12, max_length=1024)
     role: Role = Role.viewer
 
 
-class UserUpdate(Request):
+class UserUpdate(RequestBody):
+    """Changes of a user; null leaves a field as it is."""
+
     role: Role | None = None
     active: bool | None = None
 
 
-class Login(Request):
+class Login(RequestBody):
+    """E-mail address and password of a user."""
+
     email: str
     password: str = Field(max_length=1024)
 
 
-class LoginCode(Request):
+class LoginCode(RequestBody):
     """The one-time code of the link that ``vise up`` prints."""
 
     code: str = Field(max_length=200)
 
 
-class PasswordChange(Request):
+class PasswordChange(RequestBody):
+    """The current and the new password of the user."""
+
     current: str = Field("", max_length=1024, description="Empty where there is no password yet.")
     new: str = Field(min_length=12, max_length=1024)
 
 
-class AuditEntry(Wire):
-    """One change, as it was noticed when it was made."""
+class AuditEntry(ResponseBody):
+    """One change by a user, recorded together with the change."""
 
     id: UUID
     at: datetime
@@ -68,21 +78,25 @@ class AuditEntry(Wire):
     detail: dict[str, Any]
 
 
-class Session(Wire):
-    """A bearer token for a browser session or a script; shown once."""
+class Session(ResponseBody):
+    """A session and its bearer token, which is shown once."""
 
     token: str
     expires_at: datetime | None
     user: UserView
 
 
-class TokenCreate(Request):
+class TokenCreate(RequestBody):
+    """A new API token."""
+
     name: str = Field(min_length=1, max_length=80)
     role: Role | None = Field(None, description="At most the owner's own role; null: the owner's.")
     expires_days: int | None = Field(None, ge=1, le=3650)
 
 
-class TokenView(Wire):
+class TokenView(ResponseBody):
+    """An API token, without its secret."""
+
     id: UUID
     name: str
     role: Role
@@ -92,4 +106,6 @@ class TokenView(Wire):
 
 
 class TokenCreated(TokenView):
+    """A new API token with its secret."""
+
     token: str = Field(description="Shown once; only its hash is kept.")

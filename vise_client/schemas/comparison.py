@@ -10,21 +10,23 @@ from pydantic import Field
 
 from .metrics import NotFinite
 from .run_states import RunState
-from .wire import Request, Wire
+from .wire import RequestBody, ResponseBody
 
 
-class CompareQuery(Request):
-    """Runs to lay side by side."""
+class CompareQuery(RequestBody):
+    """Runs to compare."""
 
     run_ids: list[UUID] = Field(min_length=1, max_length=100)
     metric: str | None = Field(
         None,
         max_length=200,
-        description="Say how strongly each parameter that differs goes with this metric.",
+        description="Compute the importance of each differing parameter for this metric.",
     )
 
 
-class ComparedRun(Wire):
+class ComparedRun(ResponseBody):
+    """A column of a comparison."""
+
     id: UUID
     name: str
     stage: str | None
@@ -33,51 +35,51 @@ class ComparedRun(Wire):
     synthetic: bool
     created_at: datetime
     data: str = Field(
-        "", description="Of an evaluation: stands for its images, labels and texts; empty where not recorded."
+        "", description="Digest of an evaluation's images, labels and texts; empty where not recorded."
     )
 
 
-class Parameter(Wire):
-    """A field of the runs' specs, or ``inputs.<role>``; one value a run, null where the run has no such field."""
+class Parameter(ResponseBody):
+    """A field of the runs' specs, or ``inputs.<role>``: one value for each run, null where a run has no such field."""
 
     path: str
     differs: bool
     values: list[Any]
 
 
-class ParameterImportance(Wire):
-    """How a parameter goes with the metric over these runs; what goes together need not be cause and effect."""
+class ParameterImportance(ResponseBody):
+    """Association between a parameter and the metric over the compared runs; not evidence of cause and effect."""
 
     path: str
-    rank_correlation: float | None = Field(description="Spearman's ρ, of numbers.")
+    rank_correlation: float | None = Field(description="Spearman's ρ, for numeric parameters.")
     variance_share: float | None = Field(
         description="ε², the share of variance between groups of equal value (numbers of many values: quarters)."
     )
-    runs: int = Field(description="Runs that have the metric.")
+    runs: int = Field(description="Number of runs with the metric.")
 
 
-class Comparison(Wire):
-    """Up to 100 runs as columns; every list of values has the order of ``runs``."""
+class Comparison(ResponseBody):
+    """Up to 100 runs side by side; every list of values is in the order of ``runs``."""
 
     runs: list[ComparedRun]
-    missing: list[UUID] = Field(description="Asked for, but there are no such runs.")
+    missing: list[UUID] = Field(description="Requested ids without a run.")
     parameters: list[Parameter]
     metrics: dict[str, list[float | None]] = Field(
-        description="What the result says, else the last value of the curve; null where that is not finite."
+        description="Metric → value of the result, else the last one of the curve; null where it is not finite."
     )
     not_finite: dict[str, dict[int, NotFinite]] = Field(
         default_factory=dict,
-        description="By metric, and by the place of the run: last values that are NaN or infinite.",
+        description="Metric → index of the run → its last value, where that is NaN or infinite.",
     )
-    curves: list[str] = Field(description="Metrics of which at least one of the runs has a curve.")
+    curves: list[str] = Field(description="Metrics with a curve in at least one of the runs.")
     importance: list[ParameterImportance] = Field(
-        description="Of the metric asked for, the strongest first. Over evaluations of one data and splits only: those "
-        "of which most are compared, of equally many the newest."
+        description="Importance for the requested metric, strongest first. Evaluations count only where they share data "
+        "and splits: the largest such set, or the newest of equally large ones."
     )
     not_compared: list[str] = Field(
-        default_factory=list, description="Why numbers of some evaluations may not be compared with others'."
+        default_factory=list, description="Reasons why some evaluations are not comparable with the others."
     )
     importance_over: list[UUID] = Field(
         default_factory=list,
-        description="The runs that importance is over; all of them where they are comparable.",
+        description="The runs that the importance is computed over; all where they are comparable.",
     )

@@ -12,22 +12,22 @@ from vise_core.specs.integrity import IntegrityReport
 from vise_core.specs.survey import DataKind, SurveyResult
 
 from .run_states import RunState
-from .wire import Page, Request, Wire
+from .wire import Page, RequestBody, ResponseBody
 
 
-class DatasetCreate(Request):
-    """Register a folder below the server's data root."""
+class DatasetCreate(RequestBody):
+    """A folder below the server's data root, to register as a data set."""
 
     name: str = Field(min_length=1, max_length=120)
     kind: Literal["posts", "images", "weights"] = Field(
-        description="posts: to ingest. images: labelled, to evaluate on. weights: of a backbone, or a text encoder."
+        description="posts to ingest, labelled images to evaluate on, or weights of a backbone or text encoder."
     )
-    folder: str = Field(min_length=1, max_length=1000, description="Relative to the server's data root.")
+    folder: str = Field(min_length=1, max_length=1000, description="Path relative to the server's data root.")
     description: str = Field("", max_length=2000)
 
 
-class DatasetFromUrl(Request):
-    """Download a data set; a worker does it, and unpacks what it gets."""
+class DatasetFromUrl(RequestBody):
+    """An archive that a worker downloads and unpacks as a data set."""
 
     name: str = Field(min_length=1, max_length=120)
     kind: DataKind = "images"
@@ -36,60 +36,64 @@ class DatasetFromUrl(Request):
     description: str = Field("", max_length=2000)
 
 
-class DatasetUpdate(Request):
-    """Rename or describe a data set; what is null stays as it is."""
+class DatasetUpdate(RequestBody):
+    """Changes of a data set; null leaves a field as it is."""
 
     name: str | None = Field(None, min_length=1, max_length=120, pattern=r"\S")
     description: str | None = Field(None, max_length=2000)
 
 
-class DatasetVersionView(Wire):
-    """One content of a data set, as a survey found it."""
+class DatasetVersionView(ResponseBody):
+    """A version of a data set: its content at the time of a survey."""
 
     number: int
-    sha256: str = Field(description="Digest of the manifest of all files.")
+    sha256: str = Field(description="SHA-256 of the manifest of all files.")
     files: int
     bytes: int
     created_at: datetime
-    checked_at: datetime = Field(description="When the newest survey found this content.")
-    run_id: UUID | None = Field(description="The run that first found this content; null: deleted.")
-    survey_id: UUID | None = Field(description="The newest run that found this content; null: deleted.")
-    found: SurveyResult | None = Field(None, description="What the newest survey of this content counted.")
-    runs: int = Field(0, description="Runs that read this version; surveys aside.")
-    same_as: int | None = Field(None, description="An earlier version with the same content.")
+    checked_at: datetime = Field(description="Time of the newest survey with this content.")
+    run_id: UUID | None = Field(description="The first survey with this content; null once deleted.")
+    survey_id: UUID | None = Field(description="The newest survey with this content; null once deleted.")
+    found: SurveyResult | None = Field(None, description="Counts of the newest survey of this content.")
+    runs: int = Field(0, description="Number of runs that read this version, without surveys.")
+    same_as: int | None = Field(None, description="Number of an earlier version with the same content.")
 
 
-class FolderChanges(Wire):
-    """Whether a registered folder still is its newest version: by names, sizes and times; no file is read."""
+class FolderChanges(ResponseBody):
+    """How a registered folder differs from its newest version, by names, sizes and times; no file is read."""
 
     state: Literal["same", "changed", "checking", "missing", "unknown", "unsurveyed", "immutable"]
-    version: int | None = Field(None, description="The newest version, with which the folder is compared.")
+    version: int | None = Field(None, description="The newest version, which the folder is compared with.")
     added: int = 0
     changed: int = 0
     removed: int = 0
-    first: tuple[str, ...] = Field((), description="The first few of these files.")
+    first: tuple[str, ...] = Field((), description="The first few files that were added, changed or removed.")
     sentence: str
 
     @property
     def settled(self) -> bool:
-        """Whether a run that starts now reads the newest version, as far as names, sizes and times tell."""
+        """Whether a run that starts now would read the newest version, judged by names, sizes and times."""
         return self.state in ("same", "immutable")
 
 
-class DatasetReadView(Wire):
-    """What a run read of a data set. ``version`` is given only where the bytes were those of the version."""
+class DatasetReadView(ResponseBody):
+    """A data set as a run read it; ``version`` is set only where the content was that of the version."""
 
     dataset_id: UUID
-    name: str = Field(description="Of the data set now; of a removed one, its name when the run was created.")
+    name: str = Field(
+        description="Current name of the data set; of a removed one, its name when the run was created."
+    )
     removed: bool = False
-    sha256: str | None = Field(description="Digest of what the run read; null: it has not read it yet.")
-    version: int | None = Field(description="The version with this digest; null: none has it.")
+    sha256: str | None = Field(
+        description="SHA-256 of the content that the run read; null before it has read it."
+    )
+    version: int | None = Field(description="The version with this SHA-256; null where none has it.")
     newest: int | None = Field(description="The newest version when the run read it.")
     latest: int | None = Field(None, description="The newest version now.")
 
     @property
     def which(self) -> str:
-        """``version 2``; says where the version is not known."""
+        """``version 2``, or why the version is not known."""
         if self.version is not None:
             return f"version {self.version}"
         if self.sha256 is None:
@@ -100,12 +104,12 @@ class DatasetReadView(Wire):
 
     @property
     def label(self) -> str:
-        """``emotions, version 2``."""
+        """Name and version: ``emotions, version 2``."""
         name = f"{self.name} (removed)" if self.removed else self.name
         return f"{name}, {self.which}"
 
 
-class DatasetUse(Wire):
+class DatasetUse(ResponseBody):
     """A run that reads a data set."""
 
     run_id: UUID
@@ -120,32 +124,38 @@ class DatasetUse(Wire):
 
 
 class DatasetUsage(Page[DatasetUse]):
-    """One page of the runs that read a data set, newest first, and how many there are in each state."""
+    """One page of the runs that read a data set, newest first, and the number of runs in each state."""
 
-    states: dict[str, int] = Field(description="State → runs, of all pages.")
+    states: dict[str, int] = Field(description="State → number of runs, over all pages.")
 
 
-class DatasetView(Wire):
+class DatasetView(ResponseBody):
+    """A data set with its newest version."""
+
     id: UUID
     name: str
     kind: str
     folder: str | None = Field(
-        None, description="Below the data root; null for what was uploaded or downloaded."
+        None, description="Path below the data root; null for an upload or a download."
     )
-    source: str = Field("", description="The upload's name, or the address.")
+    source: str = Field("", description="Name of the upload, or the address of the download.")
     description: str
     synthetic: bool
     created_at: datetime
-    run_id: UUID | None = Field(None, description="The run that brings it in.")
-    survey_id: UUID | None = Field(None, description="The newest run that surveys it.")
-    survey_state: RunState | None = Field(None, description="Of that run.")
-    survey_reason: str | None = Field(None, description="Why that run failed or waits.")
+    run_id: UUID | None = Field(None, description="The run that downloads or unpacks it.")
+    survey_id: UUID | None = Field(None, description="The newest survey.")
+    survey_state: RunState | None = Field(None, description="State of that run.")
+    survey_reason: str | None = Field(None, description="Why that survey failed or waits.")
     state: Literal["ready", "arriving", "failed"] = "ready"
     reason: str | None = None
-    version: DatasetVersionView | None = Field(None, description="The newest version; null before a survey.")
-    found: SurveyResult | None = Field(None, description="What the survey of the newest version counted.")
-    thumbnails: UUID | None = Field(None, description="The artifact survey, with survey.json and thumbnails.")
+    version: DatasetVersionView | None = Field(
+        None, description="The newest version; null before the first survey."
+    )
+    found: SurveyResult | None = Field(None, description="Counts of the survey of the newest version.")
+    thumbnails: UUID | None = Field(
+        None, description="Id of the artifact survey, with survey.json and thumbnails."
+    )
     integrity: IntegrityReport | None = Field(
         None,
-        description="Of one data set: what the newest evaluation or integrity run on the newest version found.",
+        description="Result of the newest evaluation or integrity run on the newest version; of one data set only, not in lists.",
     )

@@ -8,35 +8,41 @@ from uuid import UUID
 
 from pydantic import Field
 
-from .wire import Wire
+from .wire import ResponseBody
 
 
-class EngagementModel(Wire):
-    """A pretrained model that can say which engagement it expects."""
+class EngagementModel(ResponseBody):
+    """A pretrained model with heads that predict engagement."""
 
-    checkpoint_id: UUID = Field(description="The artifact.")
+    checkpoint_id: UUID = Field(description="Id of the checkpoint artifact.")
     run_id: UUID
     name: str
     backbone: str
-    signals: list[str] = Field(description="comments, reactions: its heads.")
-    has_terms: bool = Field(description="The clusterer's inspection is there, so that clusters have words.")
-    clusterer_run_id: UUID | None = Field(description="Whose clusters its heads speak of.")
+    signals: list[str] = Field(description="The heads: comments, reactions or both.")
+    has_terms: bool = Field(
+        description="Whether the clusterer was inspected, so that its clusters have terms."
+    )
+    clusterer_run_id: UUID | None = Field(description="The cluster run whose clusters the heads predict.")
     synthetic: bool
     created_at: datetime
 
 
-class ExpectedCluster(Wire):
+class ExpectedCluster(ResponseBody):
+    """A comment cluster and its probability."""
+
     cluster: int
     probability: float
     terms: list[tuple[str, float]] = Field(description="(word, weight) of its centroid, heaviest first.")
-    comments: list[str] = Field(description="Those nearest to its centroid.")
+    comments: list[str] = Field(description="Comments nearest to its centroid.")
 
 
-class EngagementAnswer(Wire):
+class EngagementResult(ResponseBody):
+    """Expected comments and reactions of an image."""
+
     comments: list[ExpectedCluster] | None = Field(
         description="Most probable first; null without such a head."
     )
-    comment_mass: float = Field(description="Probability that the clusters told hold together.")
+    comment_mass: float = Field(description="Total probability of the returned clusters.")
     reaction_clusters: list[float] | None = Field(
         description="Probability of each; null without such a head."
     )
@@ -45,15 +51,15 @@ class EngagementAnswer(Wire):
     )
 
 
-class EngagementView(Wire):
-    """Expected engagement of one image; the upload is dropped once it is answered."""
+class EngagementView(ResponseBody):
+    """The expected engagement of one image; the upload is deleted once it is computed."""
 
     id: UUID
     state: Literal["queued", "succeeded", "failed"]
     checkpoint_id: UUID
     run_id: UUID
     synthetic: bool
-    answer: EngagementAnswer | None = None
+    result: EngagementResult | None = None
     error: str | None = None
     milliseconds: float | None = None
     created_at: datetime

@@ -13,11 +13,11 @@ from vise_core.specs.recipes.recipe import RecipeSpec
 from vise_core.specs.recipes.sweep import SweepSpec
 
 from .run_states import RunState
-from .wire import Request, Wire
+from .wire import RequestBody, ResponseBody
 
 
-class RunCreate(Request):
-    """One stage with its spec and inputs."""
+class RunCreate(RequestBody):
+    """A run of one stage with this spec on these inputs."""
 
     stage: str
     name: str = Field("", max_length=200)
@@ -26,76 +26,86 @@ class RunCreate(Request):
     tags: list[str] = Field(default_factory=list, max_length=50)
 
 
-class RecipeCreate(Request):
-    """A recipe by name (from the catalogue) or given whole."""
+class RecipeCreate(RequestBody):
+    """A run of a recipe: one that ships by its name, or any as its spec."""
 
     recipe: str | None = None
     spec: RecipeSpec | None = None
-    inputs: dict[str, InputRef] = Field(default_factory=dict, description="What the recipe calls given.")
+    inputs: dict[str, InputRef] = Field(default_factory=dict, description="The recipe's inputs by role.")
     name: str = Field("", max_length=200)
     tags: list[str] = Field(default_factory=list, max_length=50)
 
 
-class SweepCreate(Request):
+class SweepCreate(RequestBody):
+    """A run of a sweep."""
+
     spec: SweepSpec
     name: str = Field("", max_length=200)
     tags: list[str] = Field(default_factory=list, max_length=50)
 
 
-class StageDraft(Request):
-    """A run that is being thought of: what the launch form holds."""
+class StageDraft(RequestBody):
+    """A draft of a run or sweep, as the launch form holds it."""
 
     spec: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[str, InputRef] = Field(default_factory=dict)
     grid: dict[str, list[Any]] = Field(
-        default_factory=dict, description="Of a sweep: dotted path in the spec → values."
+        default_factory=dict, description="Of a sweep: dotted path in the spec → values of the grid."
     )
 
 
-class FieldProblem(Wire):
+class FieldProblem(ResponseBody):
+    """What is wrong with one field of a draft."""
+
     field: str = Field(description="Dotted path: spec.compute.device, inputs.posts, grid.base_lr.")
     message: str
-    missing: bool = Field(False, description="Nothing is wrong: it is still to be chosen.")
+    missing: bool = Field(False, description="The field is required and not chosen yet.")
 
 
-class LaunchCheck(Wire):
-    """What is wrong with a draft; where nothing is, what it would take."""
+class LaunchCheck(ResponseBody):
+    """The problems of a draft; without problems, the estimate of its time, memory and disk."""
 
     problems: list[FieldProblem]
     warnings: list[FieldProblem] = Field(
-        default_factory=list, description="What does not prevent the launch: a folder that has changed."
+        default_factory=list, description="Problems that do not prevent the launch, such as a changed folder."
     )
-    runs: int = Field(description="Runs that it would start.")
-    estimate: Estimate | None = Field(description="Of all of them; null where there are problems.")
+    runs: int = Field(description="Number of runs that the launch would start.")
+    estimate: Estimate | None = Field(
+        description="Estimate for all runs together; null where there are problems."
+    )
 
 
-class InputCandidate(Wire):
-    """Something that fits an input: an artifact of a run, or a data set."""
+class InputCandidate(ResponseBody):
+    """An artifact of a run, or a data set, that fits an input."""
 
     ref: InputRef
     name: str
-    made_by: str = Field(description="The stage, or data set.")
-    state: RunState | None = Field(description="Of the run; one that is not over yet is waited for.")
+    made_by: str = Field(description="Name of the stage, or data set.")
+    state: RunState | None = Field(
+        description="State of the run; a launch waits for a run that has not finished."
+    )
     synthetic: bool
     created_at: datetime
-    version: int | None = Field(None, description="Of a data set: its newest version.")
+    version: int | None = Field(None, description="Newest version of a data set.")
 
 
-class RunClone(Request):
-    """What to change in the copy; what is null stays as it was."""
+class RunClone(RequestBody):
+    """Changes in a copy of a run; null copies the field."""
 
     name: str | None = Field(None, max_length=200)
     spec: dict[str, Any] | None = None
     inputs: dict[str, InputRef] | None = None
 
 
-class RecipeView(Wire):
+class RecipeView(ResponseBody):
+    """A recipe that ships."""
+
     name: str
     spec: RecipeSpec
 
 
-class StageView(Wire):
-    """A stage as forms need it: JSON schemas made from the one spec model."""
+class StageView(ResponseBody):
+    """A stage: the JSON schema of its spec, its inputs and outputs, and its presets."""
 
     name: str
     title: str
@@ -105,6 +115,4 @@ class StageView(Wire):
     inputs: dict[str, dict[str, Any]]
     outputs: dict[str, str]
     presets: dict[str, dict[str, Any]] = Field(description="Preset name → spec.")
-    defaults: dict[str, Any] = Field(
-        default_factory=dict, description="The whole spec as it is when nothing is said."
-    )
+    defaults: dict[str, Any] = Field(default_factory=dict, description="The whole spec with every default.")

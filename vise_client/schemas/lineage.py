@@ -8,31 +8,33 @@ from uuid import UUID
 from pydantic import Field
 
 from .run_states import RunState
-from .wire import Wire
+from .wire import ResponseBody
 
 
-class LineageNode(Wire):
+class LineageNode(ResponseBody):
+    """A data set, run or model of a lineage."""
+
     kind: Literal["dataset", "run", "model"]
     id: UUID
     name: str
     stage: str | None = None
     state: RunState | None = None
     synthetic: bool = False
-    removed: bool = Field(False, description="A data set that was removed: it has no page.")
+    removed: bool = Field(False, description="Whether the data set was removed.")
 
 
-class LineageEdge(Wire):
-    """``target`` reads ``artifact`` of ``source``, or was made of it."""
+class LineageEdge(ResponseBody):
+    """``target`` reads ``artifact`` of ``source``, or was made from it."""
 
     source: UUID
     target: UUID
     artifact: str
 
 
-class Lineage(Wire):
-    """What a run comes from and what was made of it."""
+class Lineage(ResponseBody):
+    """What a run was made from, and what was made from it."""
 
     run_id: UUID
     nodes: list[LineageNode]
     edges: list[LineageEdge]
-    truncated: bool = Field(description="There are more than are listed.")
+    truncated: bool = Field(description="Whether there are more nodes than listed.")

@@ -8,30 +8,30 @@ from uuid import UUID
 
 from pydantic import Field
 
-from .wire import Request, Wire
+from .wire import RequestBody, ResponseBody
 
 MetricRule = Literal["final", "last", "max", "min", "best"]
-"""How a curve becomes one number. final: the run's result, or the last value where there is none; best: the value
-at the step where validation was best."""
+"""Rule that reduces a curve to one number. final: the value in the run's result, else the last one; best: the value at
+the step with the best validation metric."""
 
 
 NotFinite = Literal["NaN", "inf", "-inf"]
-"""How a number that JSON does not have is written."""
+"""A number that JSON cannot express, as a string."""
 
 
-class MetricQuery(Request):
-    """Curves of several runs at once."""
+class MetricQuery(RequestBody):
+    """Metrics and runs whose curves are requested."""
 
     run_ids: list[UUID] = Field(min_length=1, max_length=100)
     keys: list[str] | None = Field(
-        None, max_length=200, description="Null: every metric but the machine's, which are named system/…"
+        None, max_length=200, description="Names of metrics; null for all except those named system/…"
     )
-    prefix: str = Field("", max_length=200, description="Only metrics whose names begin so, such as system/.")
-    points: int = Field(500, ge=2, le=5000, description="At most this many points a curve.")
+    prefix: str = Field("", max_length=200, description="Only metrics with this prefix, such as system/.")
+    points: int = Field(500, ge=2, le=5000, description="Maximum number of points of a curve.")
 
 
-class Mark(Wire):
-    """A point of a curve whose value is not finite."""
+class Mark(ResponseBody):
+    """A point of a curve whose value is NaN or infinite."""
 
     step: int
     value: NotFinite
@@ -39,8 +39,8 @@ class Mark(Wire):
     at: datetime
 
 
-class Curve(Wire):
-    """One metric of one run, down-sampled so that minima and maxima stay; the same call, the same points."""
+class Curve(ResponseBody):
+    """A metric of one run, down-sampled so that minima and maxima stay; equal requests return equal points."""
 
     run_id: UUID
     key: str

@@ -9,23 +9,27 @@ from pydantic import Field
 
 from vise_core.specs.reports.model_card import ModelFacts
 
-from .wire import Request, Wire
+from .wire import RequestBody, ResponseBody
 
 
-class ModelCreate(Request):
-    """Make a predictor out of a succeeded evaluate run."""
+class ModelCreate(RequestBody):
+    """A predictor to register, made by a succeeded evaluate run."""
 
     run_id: UUID
     name: str = Field(min_length=1, max_length=120)
     default: bool = False
 
 
-class ModelUpdate(Request):
+class ModelUpdate(RequestBody):
+    """Changes of a model; null leaves a field as it is."""
+
     name: str | None = Field(None, min_length=1, max_length=120)
     default: bool | None = None
 
 
-class ModelView(Wire):
+class ModelView(ResponseBody):
+    """A registered model."""
+
     id: UUID
     name: str
     run_id: UUID
@@ -40,8 +44,8 @@ class ModelView(Wire):
     created_at: datetime
 
 
-class ModelCardView(Wire):
-    """What a model is and comes from; ``markdown`` is the same for people."""
+class ModelCardView(ResponseBody):
+    """A model card as facts, and as Markdown."""
 
     facts: ModelFacts
     markdown: str

@@ -11,11 +11,11 @@ from pydantic import Field
 from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap
 
 from .models import ModelView
-from .wire import Request, Wire
+from .wire import RequestBody, ResponseBody
 
 
-class PredictionView(Wire):
-    """Answer for one image; ``state`` is queued until a prediction worker has answered."""
+class PredictionView(ResponseBody):
+    """The prediction for one image; its state is queued until a worker has computed it."""
 
     id: UUID
     state: Literal["queued", "succeeded", "failed"]
@@ -23,40 +23,38 @@ class PredictionView(Wire):
     method: CamMethod
     strength: float = Field(0.5, description="Opacity of the map in ``overlay_png``.")
     colour_map: ColourMap = COLOUR_MAP
-    target_class: str | None = Field(
-        None, description="The class that was asked for; null: the most probable."
-    )
+    target_class: str | None = Field(None, description="The requested class; null for the most probable.")
     batch: UUID | None = None
     position: int = 0
-    synthetic: bool = Field(False, description="The image is generated, as whoever asked says.")
+    synthetic: bool = Field(False, description="Whether the request says that the image is generated.")
     predicted: str | None = None
     target: str | None = Field(None, description="The class whose map is drawn.")
     probabilities: dict[str, float] = Field(default_factory=dict)
-    overlay_png: str | None = Field(None, description="Base64 of the PNG picture; null once forgotten.")
+    overlay_png: str | None = Field(
+        None, description="Base64 of the map drawn over the image, PNG; null once deleted."
+    )
     heat_png: str | None = Field(
         None,
-        description="Base64 of the map itself as an 8-bit grey PNG, 255 for 1, over ``region``: whoever has the "
-        "image can tint it in other colours without asking again. Null once forgotten.",
+        description="Base64 of the map as an 8-bit grey PNG, 255 for 1, over ``region``, to be drawn in other colours; "
+        "null once deleted.",
     )
     region: tuple[float, float, float, float] | None = Field(
         None,
-        description="What the network saw: left, top, right, bottom in shares of the upright image's width and height.",
+        description="Part of the image that the network reads: left, top, right, bottom as shares of the upright width and height.",
     )
-    kept: bool = Field(False, description="A thumbnail and the upload's SHA-256 stay in the history.")
-    sha256: str | None = Field(None, description="Of the upload, where kept.")
+    kept: bool = Field(False, description="Whether a thumbnail and the upload's SHA-256 stay in the history.")
+    sha256: str | None = Field(None, description="SHA-256 of the upload, where kept.")
     pictured_until: datetime | None = Field(
-        None, description="When overlay, heat and picture are forgotten; null where they are already."
+        None, description="When overlay, map and picture are deleted; null once they are."
     )
-    feedback: str | None = Field(
-        None, description="The label that a person gave; the picture is kept with it."
-    )
+    feedback: str | None = Field(None, description="The label that a user gave; the picture is kept with it.")
     error: str | None = None
     milliseconds: float | None = None
     created_at: datetime
 
 
-class PredictionSummary(Wire):
-    """A row of the history."""
+class PredictionSummary(ResponseBody):
+    """A row of the prediction history."""
 
     id: UUID
     state: Literal["queued", "succeeded", "failed"]
@@ -69,12 +67,12 @@ class PredictionSummary(Wire):
     position: int
     synthetic: bool
     predicted: str | None
-    probability: float | None = Field(description="Of the predicted class.")
+    probability: float | None = Field(description="Probability of the predicted class.")
     target: str | None
     kept: bool
     sha256: str | None
-    thumbnail_jpg: str | None = Field(description="Base64 of a small JPEG, where kept.")
-    pictured: bool = Field(description="Overlay, heat and picture are not forgotten yet.")
+    thumbnail_jpg: str | None = Field(description="Base64 of a thumbnail, JPEG, where kept.")
+    pictured: bool = Field(description="Whether overlay, map and picture are still there.")
     feedback: str | None
     created_by: str | None
     error: str | None
@@ -82,14 +80,14 @@ class PredictionSummary(Wire):
     created_at: datetime
 
 
-class FeedbackCreate(Request):
-    """What the image really is."""
+class FeedbackCreate(RequestBody):
+    """The true class of a prediction's image."""
 
     label: str = Field(min_length=1, max_length=200, description="One of the model's classes.")
 
 
-class FeedbackView(Wire):
-    """One image of the labelled set that people made by correcting or confirming models."""
+class FeedbackView(ResponseBody):
+    """An image of the labelled set that users make with feedback."""
 
     id: UUID
     prediction_id: UUID | None
@@ -98,13 +96,15 @@ class FeedbackView(Wire):
     predicted: str
     model: str
     synthetic: bool
-    sha256: str = Field(description="Of the kept picture, an upright JPEG without metadata.")
+    sha256: str = Field(description="SHA-256 of the kept picture, an upright JPEG without metadata.")
     created_by: str | None
     created_at: datetime
 
 
-class FeedbackCount(Wire):
+class FeedbackCount(ResponseBody):
+    """Number of labelled images of one task and label."""
+
     task: str
     label: str
     images: int
-    corrected: int = Field(description="Images of these whose prediction was another class.")
+    corrected: int = Field(description="Images whose prediction was another class.")

@@ -7,8 +7,11 @@ from typing import Literal
 
 
 class RunState(StrEnum):
-    """waiting (on other runs), queued → running → succeeded | failed | cancelled; on the way to rest, cancelling
-    and pausing; paused, until someone resumes it."""
+    """The state of a run.
+
+    waiting (for other runs), queued → running → succeeded | failed | cancelled. cancelling and pausing while the run
+    saves its state; paused until it is resumed.
+    """
 
     waiting = "waiting"
     queued = "queued"
@@ -22,6 +25,7 @@ class RunState(StrEnum):
 
     @property
     def final(self) -> bool:
+        """Whether the run is over."""
         return self in (RunState.succeeded, RunState.failed, RunState.cancelled)
 
 

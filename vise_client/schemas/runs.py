@@ -14,11 +14,11 @@ from .artifacts import ArtifactView
 from .datasets import DatasetReadView
 from .metrics import NotFinite
 from .run_states import RunKind, RunState
-from .wire import Page, Request, Wire
+from .wire import Page, RequestBody, ResponseBody
 
 
-class RunUpdate(Request):
-    """What is null stays as it is."""
+class RunUpdate(RequestBody):
+    """Changes of a run; null leaves a field as it is."""
 
     name: str | None = Field(None, min_length=1, max_length=200)
     tags: list[str] | None = Field(None, max_length=50)
@@ -27,28 +27,30 @@ class RunUpdate(Request):
     archived: bool | None = None
 
 
-class Progress(Wire):
+class Progress(ResponseBody):
+    """How far a running run has come."""
+
     done: float
     total: float | None
     unit: str
     phase: str = ""
     seconds_left: float | None = Field(
-        None, description="At the pace of this phase so far; null where nothing can be said yet."
+        None, description="Estimate from the pace of this phase so far; null before there is one."
     )
 
 
-class RunRef(Wire):
-    """A run by name, for a link."""
+class RunRef(ResponseBody):
+    """Id, name and state of a run, for a link."""
 
     id: UUID
     name: str
     state: RunState
 
 
-class RunStatus(Wire):
-    """What a run's state means just now; made by the server alone, so that all say the same.
+class RunStatus(ResponseBody):
+    """What the state of a run means now, as the server words it for every reader.
 
-    stalled: its worker is silent for longer than its lease. lost: that worker is gone. no worker: none serves its
+    stalled: no heartbeat of its worker for longer than the lease. lost: its worker is gone. no worker: none serves its
     queue.
     """
 
@@ -67,22 +69,24 @@ class RunStatus(Wire):
         "cancelled",
     ]
     sentence: str
-    heartbeat_seconds: float | None = Field(None, description="Age of its worker's last sign of life.")
+    heartbeat_seconds: float | None = Field(
+        None, description="Seconds since the last heartbeat of its worker."
+    )
     waits_for: list[RunRef] = Field(default_factory=list, description="Runs that must succeed first.")
-    traceback: str | None = Field(None, description="Its end, of a failed run.")
+    traceback: str | None = Field(None, description="End of the traceback of a failed run.")
 
 
-class RunSummary(Wire):
-    """A row of the list: nothing that needs a join over metric points."""
+class RunSummary(ResponseBody):
+    """A row of the run list."""
 
     id: UUID
     kind: RunKind
     stage: str | None = Field(description="Null for a recipe or a sweep.")
     name: str
     state: RunState
-    reason: str | None = Field(description="Why it failed, waits or was cancelled; one sentence.")
+    reason: str | None = Field(description="Why the run failed, waits or was cancelled, in one sentence.")
     parent_id: UUID | None
-    step: str | None = Field(description="Its name within the parent.")
+    step: str | None = Field(description="Name of the step within the parent run.")
     tags: list[str]
     synthetic: bool
     attempt: int
@@ -94,23 +98,25 @@ class RunSummary(Wire):
     heartbeat_at: datetime | None
     worker: str | None
     progress: Progress | None
-    headline: dict[str, float] = Field(description="The few numbers of its result.")
+    headline: dict[str, float] = Field(description="Main metrics of the result.")
     status: RunStatus
     notes: str
     starred: bool
     archived: bool
-    group_key: str | None = Field(description="The same for runs that differ by seeds and splits alone.")
+    group_key: str | None = Field(description="Equal for runs that differ by seeds and splits only.")
     columns: dict[str, Any] = Field(
-        default_factory=dict, description="Values of the columns asked for, such as spec.base_lr."
+        default_factory=dict, description="Values of the requested columns, such as spec.base_lr."
     )
 
 
 class RunPage(Page[RunSummary]):
-    total: int | None = Field(None, description="Of all pages, where it was asked for.")
+    """One page of the run list."""
+
+    total: int | None = Field(None, description="Number of runs on all pages, where requested.")
 
 
-class BulkRequest(Request):
-    """The same to each of some runs."""
+class BulkRequest(RequestBody):
+    """One action to apply to many runs."""
 
     ids: list[UUID] = Field(min_length=1, max_length=1000)
     action: Literal[
@@ -126,33 +132,41 @@ class BulkRequest(Request):
         "resume",
         "retry",
     ]
-    tags: list[str] = Field(default_factory=list, max_length=50, description="For tag and untag.")
+    tags: list[str] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Tags to add or remove, for the actions tag and untag.",
+    )
 
 
-class BulkOutcome(Wire):
+class BulkOutcome(ResponseBody):
+    """Whether the action was applied to one run."""
+
     id: UUID
     name: str
     done: bool
-    message: str = Field(description="Why it was not done; empty where it was.")
+    message: str = Field(description="Why the action was not applied; empty where it was.")
 
 
 class RunView(RunSummary):
-    """One run, whole."""
+    """A run with its spec, inputs, result, artifacts, latest metrics and children."""
 
     spec: dict[str, Any]
     inputs: dict[str, InputRef]
     datasets: dict[str, DatasetReadView] = Field(
         default_factory=dict,
-        description="Role → what the run read of a data set, and which version that was.",
+        description="Input role → the data set and version that the run reads.",
     )
     result: dict[str, Any] | None
     error: str | None = Field(description="End of the traceback of a failed run.")
     artifacts: list[ArtifactView]
     latest: dict[str, float | NotFinite] = Field(description="Latest value of each metric.")
-    children: list[RunSummary] = Field(description="Of a recipe or sweep, in order; at most 1000.")
+    children: list[RunSummary] = Field(description="Child runs of a recipe or sweep, in order; at most 1000.")
 
 
-class EventView(Wire):
+class EventView(ResponseBody):
+    """A change of a run's state."""
+
     at: datetime
     from_state: str | None
     to_state: str
@@ -162,7 +176,9 @@ class EventView(Wire):
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
-class LogLine(Wire):
+class LogLine(ResponseBody):
+    """A line of a run's log."""
+
     id: int
     at: datetime
     level: str

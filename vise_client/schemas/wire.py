@@ -1,4 +1,4 @@
-"""The base classes of the API's bodies, and the bodies that belong to no resource: errors, health, pages of a list."""
+"""Base classes of request and response bodies; problem documents, health, and pages of a list."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field
 T = TypeVar("T")
 
 
-class Wire(BaseModel):
-    """A record on the wire. Unknown fields are ignored when read, so that old clients meet new servers."""
+class ResponseBody(BaseModel):
+    """Base of response bodies. Unknown fields are ignored, so that an old client can read a new server."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
-class Request(BaseModel):
-    """A record sent by a client. Unknown fields are refused: a typo is never a silent default."""
+class RequestBody(BaseModel):
+    """Base of request bodies. Unknown fields are refused, so that a typo is an error and not a default."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Problem(Wire):
-    """RFC 9457 problem details. ``errors`` lists what is wrong with which field."""
+class Problem(ResponseBody):
+    """An error as RFC 9457 problem details; ``errors`` names each wrong field."""
 
     type: str = "about:blank"
     title: str
@@ -32,16 +32,18 @@ class Problem(Wire):
     errors: list[dict[str, Any]] = Field(default_factory=list)
 
 
-class Health(Wire):
+class Health(ResponseBody):
+    """Whether the server's database and broker answer, and how many workers are alive."""
+
     status: Literal["ok", "degraded"]
     version: str
     database: bool
     broker: bool
-    workers: int = Field(0, description="Workers whose heartbeat is fresh.")
+    workers: int = Field(0, description="Workers with a recent heartbeat.")
 
 
-class Page(Wire, Generic[T]):
-    """One page of a list; ask again with ``cursor=next_cursor`` until it is null."""
+class Page(ResponseBody, Generic[T]):
+    """One page of a list; request the next one with ``cursor=next_cursor``, until that is null."""
 
     items: list[T]
     next_cursor: str | None = None

@@ -7,10 +7,12 @@ from uuid import UUID
 
 from pydantic import Field
 
-from .wire import Wire
+from .wire import ResponseBody
 
 
-class WorkerView(Wire):
+class WorkerView(ResponseBody):
+    """A worker with its queues, device and last heartbeat."""
+
     name: str
     queues: list[str]
     device: str
@@ -21,11 +23,11 @@ class WorkerView(Wire):
     run_name: str | None = None
 
 
-class QueueView(Wire):
-    """A line of runs, and who serves it."""
+class QueueView(ResponseBody):
+    """A queue, its runs, and the workers that serve it."""
 
     name: str
-    waiting: int = Field(description="Runs in line.")
-    oldest_at: datetime | None = Field(description="Since when the first of them waits.")
+    waiting: int = Field(description="Number of queued runs.")
+    oldest_at: datetime | None = Field(description="When the run that waits longest was queued.")
     running: int
-    workers: int = Field(description="Workers that serve it and whose heartbeat is fresh.")
+    workers: int = Field(description="Number of workers that serve the queue and have a recent heartbeat.")

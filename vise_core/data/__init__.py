@@ -1,1 +1,1 @@
-"""Data sets on their way in: downloads, archives, layouts, and a look at what there is."""
+"""Importing data sets: downloads, archives, recognition of layouts, and surveys."""

@@ -1,4 +1,4 @@
-"""Unpack an archive that somebody sent: nothing lands outside, nothing grows without end, nothing is a link."""
+"""Unpack an untrusted archive: no path outside the target, bounded sizes, no links."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Member:
 
 @dataclass
 class Unpacked:
-    """What came out of an archive.
+    """Counts of an unpacked archive.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Unpacked:
     escaped_first: str = ""
 
     def reject(self, error: StrangeName) -> None:
-        """Count it, and keep the first as examples."""
+        """Count a rejected member; the first are kept as examples."""
         self.rejected[error.reason] = self.rejected.get(error.reason, 0) + 1
         if len(self.examples) < EXAMPLES:
             self.examples.append({"path": error.name, "reason": error.reason, "message": str(error)})
@@ -109,7 +109,7 @@ def is_archive(path: Path) -> bool:
 
 
 def unpack(archive: Path, target: Path, limits: UnpackLimits, tell: Tell | None = None) -> Unpacked:
-    """Unpack every plain file below ``target``. ``tell`` hears of the files so far.
+    """Unpack every plain file below ``target``. ``tell`` is called with the number of files so far.
 
     Sizes are counted as bytes come out: what an archive says of itself is not believed. A member whose name no folder
     can hold, or that another member has taken already, is rejected and counted, and the others are unpacked.
@@ -183,12 +183,12 @@ def _members(archive: Path, done: Unpacked) -> Iterator[Member]:
     reading = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
     for name, opened in reading:
         try:
-            found = member_name(archive.name, name)
+            member = member_name(archive.name, name)
         except StrangeName as error:
             done.reject(error)
             continue
-        if found is not None:
-            yield Member(found, opened)
+        if member is not None:
+            yield Member(member, opened)
 
 
 def _zip_members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:

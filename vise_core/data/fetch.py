@@ -1,4 +1,4 @@
-"""The stage ``fetch``: bring a data set in, from an upload or from the web, and look through it."""
+"""The stage ``fetch``: import a data set from an upload or a URL, and survey it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from vise_core.errors import BadInput
+from vise_core.files.download import download
 from vise_core.reporter import Reporter
 from vise_core.specs.fetch import FetchSpec
 from vise_core.specs.survey import SurveyResult
 
 from .archives import Unpacked, is_archive, unpack
-from .download import allowed_networks, fetch
 from .layout import unwrapped
+from .public_addresses import allowed_networks, public_connect
 from .survey import survey
 
 
@@ -59,16 +60,16 @@ def _download(spec: FetchSpec, target: Path, reporter: Reporter) -> None:
 
     if spec.sha256 is None:
         reporter.log("No SHA-256 was given: what was sent is taken as it is.", level="warning")
-    found = fetch(
+    sha256 = download(
         spec.url,
         target,
         sha256=spec.sha256,
-        most=spec.download_bytes,
-        networks=allowed_networks(),
+        max_bytes=spec.download_bytes,
+        connect=public_connect(allowed_networks()),
         progress=progress,
         should_stop=reporter.should_stop,
     )
-    reporter.log(f"Downloaded {target.stat().st_size:,} bytes, SHA-256 {found}.")
+    reporter.log(f"Downloaded {target.stat().st_size:,} bytes, SHA-256 {sha256}.")
 
 
 def _only_file(path: Path) -> Path:
@@ -79,7 +80,7 @@ def _only_file(path: Path) -> Path:
 
 
 def _file_name(url: str) -> str:
-    """A harmless name: the address's last part, without anything a file system might read into it."""
+    """Return a safe file name from the last part of a URL."""
     last = unquote(urlsplit(url).path).rpartition("/")[2]
     kept = "".join(c for c in last if c.isalnum() or c in "._-").lstrip(".")
     return kept[-100:] or "download"

@@ -29,7 +29,7 @@ WEIGHT_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".pkl", ".bin", ".ta
 
 
 def unwrapped(folder: Path) -> Path:
-    """The folder, or the only one in it: archives mostly hold one folder with all the rest."""
+    """Return the folder, or the single folder in it, as most archives have."""
     while True:
         inside = sorted(folder.iterdir())
         if len(inside) != 1 or not inside[0].is_dir():
@@ -42,8 +42,8 @@ def recognise(folder: Path, kind: DataKind) -> Layout:
     if kind == "posts":
         return _posts(folder)
     if kind == "weights":
-        found = any(path.suffix in WEIGHT_SUFFIXES for path in folder.rglob("*"))
-        return "weights" if found else "unknown"
+        has_weights = any(path.suffix in WEIGHT_SUFFIXES for path in folder.rglob("*"))
+        return "weights" if has_weights else "unknown"
     return task_of(folder)[0]
 
 
@@ -73,7 +73,7 @@ def task_of(folder: Path) -> tuple[Layout, Task | None]:
     if RELEASED in names:
         return "politics", PoliticsTask()
     proposal = propose_csv(root)
-    if proposal is not None and (proposal.found or "labels.csv" in names):
+    if proposal is not None and (proposal.existing or "labels.csv" in names):
         if _is_politics(proposal):
             return "politics", PoliticsTask(manifest=proposal.task.manifest)
         return "csv", proposal.task

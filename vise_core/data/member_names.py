@@ -98,9 +98,9 @@ def _fits(data: bytes, encoding: str) -> bool:
 
 
 def _decoded(data: bytes, encoding: str) -> str:
-    for wanted in ("utf-8", encoding):
+    for candidate in ("utf-8", encoding):
         try:
-            return data.decode(wanted)
+            return data.decode(candidate)
         except UnicodeDecodeError:
             continue
     return data.decode("cp437")

@@ -58,17 +58,17 @@ TEXTS = ("text", "sentence", "caption", "tweet", "comment", "title", "descriptio
 
 @dataclass
 class Proposal:
-    """A way to read a list. ``found`` of ``checked`` rows name a file that is there."""
+    """A way to read a list. ``existing`` of ``checked`` rows name a file that is there."""
 
     task: CsvTask
-    found: int
+    existing: int
     checked: int
     named: int = 0
     labels: frozenset[str] = frozenset()
 
     @property
     def rank(self) -> tuple[float, int, int]:
-        return (self.found / max(1, self.checked), self.named, self.found)
+        return (self.existing / max(1, self.checked), self.named, self.existing)
 
 
 @dataclass
@@ -96,7 +96,7 @@ def other_lists(root: Path, manifest: str) -> list[str]:
         printable_name(path.relative_to(root))
         for path in _lists(root)
         if path.relative_to(root).as_posix() != manifest
-        and any(proposal.found for proposal in _proposals(root, path, finder, folders))
+        and any(proposal.existing for proposal in _proposals(root, path, finder, folders))
     ]
 
 
@@ -105,7 +105,7 @@ def _lists(root: Path) -> list[Path]:
         root,
         *(entry for entry in sorted(root.iterdir()) if entry.is_dir() and not is_hidden(entry.name)),
     ]
-    found = [
+    lists = [
         path
         for place in places[:MOST_FOLDERS]
         for path in sorted(place.iterdir())
@@ -114,24 +114,24 @@ def _lists(root: Path) -> list[Path]:
         and path.is_file()
         and not path.is_symlink()
     ]
-    return sorted(found, key=lambda path: (path.parent != root, path.name.lower() != "labels.csv"))[
+    return sorted(lists, key=lambda path: (path.parent != root, path.name.lower() != "labels.csv"))[
         :MOST_LISTS
     ]
 
 
 def _image_folders(root: Path) -> list[str]:
     """Folders that hold images, relative to the root, those near it first: what file names may be relative to."""
-    found: list[str] = []
+    image_folders: list[str] = []
     for parent, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         relative = Path(parent).relative_to(root)
         if len(relative.parts) >= 3:
             folders.clear()
         if relative.parts and (folders or any(is_image_name(name) for name in files)):
-            found.append(relative.as_posix())
-        if len(found) > MOST_FOLDERS:
+            image_folders.append(relative.as_posix())
+        if len(image_folders) > MOST_FOLDERS:
             break
-    return sorted(found, key=lambda name: name.count("/"))[:MOST_FOLDERS]
+    return sorted(image_folders, key=lambda name: name.count("/"))[:MOST_FOLDERS]
 
 
 def _proposals(root: Path, path: Path, finder: FileFinder, folders: Sequence[str]) -> Iterator[Proposal]:
@@ -231,7 +231,7 @@ def _columns(
     located = _path_column(table, lower, path.parent.relative_to(root).as_posix(), finder, folders)
     if located is None:
         return None
-    number, base, found, checked = located
+    number, base, existing, checked = located
     first = table.first[number]
     header = not is_image_name(first) and _find(finder, first, base) is None
     if not header:
@@ -259,7 +259,7 @@ def _columns(
         text_column=None if text is None else names[text],
     )
     known = int(lower[number] in PATHS) + int(lower[label] in LABELS)
-    return Proposal(task, found, checked, known, frozenset(value.lower() for value in table.column(label)))
+    return Proposal(task, existing, checked, known, frozenset(value.lower() for value in table.column(label)))
 
 
 def _path_column(
@@ -273,10 +273,10 @@ def _path_column(
         step = max(1, len(values) // CHECKED)
         checked = values[::step][:CHECKED]
         for base in bases:
-            found = sum(_find(finder, value, base) is not None for value in checked)
-            if found and (best is None or found / len(checked) > best[2] / best[3]):
-                best = number, base, found, len(checked)
-            if found == len(checked):
+            existing = sum(_find(finder, value, base) is not None for value in checked)
+            if existing and (best is None or existing / len(checked) > best[2] / best[3]):
+                best = number, base, existing, len(checked)
+            if existing == len(checked):
                 break
     if best is not None:
         return best

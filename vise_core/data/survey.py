@@ -1,4 +1,4 @@
-"""The stage ``survey``: look through a data set without changing it."""
+"""The stage ``survey``: inspect a data set without changing it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from vise_core.errors import BadImage, BadInput
 from vise_core.files.names import storable
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 from vise_core.reporter import Reporter
 from vise_core.specs.posts.sources import PostSource
 from vise_core.specs.survey import DataKind, Layout, SurveyResult, SurveySpec
@@ -17,15 +17,15 @@ from vise_core.specs.tasks.kinds import Task
 
 from .archives import Unpacked
 from .layout import recognise, task_of, unwrapped
-from .survey_images import look_at_images
-from .survey_posts import look_at_posts
+from .survey_images import survey_images
+from .survey_posts import survey_posts
 
 EXAMPLES = 20
 
 
 @dataclass
-class Found:
-    """What a look through a data set gathers."""
+class SurveyFacts:
+    """Facts that a survey collects about a data set."""
 
     layout: Layout
     images: int = 0
@@ -45,15 +45,15 @@ class Found:
     hidden: int = 0
     unlabelled: int = 0
 
-    def refuse(self, path: str, error: BadImage | Refused) -> None:
-        """Count it, and keep the first as examples."""
+    def refuse(self, path: str, error: BadImage | RejectedPost) -> None:
+        """Count a rejected file; the first are kept as examples."""
         self.refused[error.reason] = self.refused.get(error.reason, 0) + 1
         if len(self.examples) < EXAMPLES:
             self.examples.append({"path": path, "reason": error.reason, "message": str(error)[:300]})
 
 
 def run(spec: SurveySpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> SurveyResult:
-    """Artifact: ``survey``. Raises BadInput where there is nothing to look at, Stopped."""
+    """Survey a data set; artifact ``survey``. Raises BadInput where the data set is empty, Stopped."""
     return survey(
         inputs["dataset"], spec.kind, spec.samples, spec.decode, workspace, reporter, source=spec.source
     )
@@ -70,7 +70,7 @@ def survey(
     *,
     source: PostSource | None = None,
 ) -> SurveyResult:
-    """Look, write ``survey.json`` and thumbnails, and tell what was found.
+    """Survey a folder, write ``survey.json`` and thumbnails, and return the counts.
 
     ``unpacked``: what the archive lost on its way here; it is counted with what cannot be used.
     """
@@ -82,39 +82,39 @@ def survey(
     target = workspace / "survey"
     (target / "thumbnails").mkdir(parents=True, exist_ok=True)
     layout, task = _recognised(folder, kind)
-    found = Found(layout)
+    facts = SurveyFacts(layout)
     if unpacked is not None:
-        _of_archive(found, unpacked)
+        _of_archive(facts, unpacked)
     if layout == "unknown" and (kind != "posts" or source is None):
-        found.warnings.append(f"The layout of the files was not recognised; {_expected(kind)}")
+        facts.warnings.append(f"The layout of the files was not recognised; {_expected(kind)}")
     elif task is not None:
-        look_at_images(found, folder, task, samples, decode, target, reporter)
+        survey_images(facts, folder, task, samples, decode, target, reporter)
     if kind == "posts":
-        look_at_posts(found, folder, samples, target, reporter, source)
-    told = asdict(found) | {"task": task.model_dump(mode="json") if task is not None else None}
-    (target / "survey.json").write_text(json.dumps(storable(told), indent=1) + "\n")
+        survey_posts(facts, folder, samples, target, reporter, source)
+    content = asdict(facts) | {"task": task.model_dump(mode="json") if task is not None else None}
+    (target / "survey.json").write_text(json.dumps(storable(content), indent=1) + "\n")
     reporter.artifact("survey", target)
-    for warning in found.warnings:
+    for warning in facts.warnings:
         reporter.log(warning, level="warning")
     return SurveyResult(
         kind=kind,
-        layout=found.layout,
-        images=found.images,
+        layout=facts.layout,
+        images=facts.images,
         bytes=sum(path.stat().st_size for path in files),
         files=len(files),
-        classes=found.classes,
-        parts=found.parts,
-        refused=found.refused,
-        task=found.task,
-        rejection=found.rejection,
-        other=found.other,
-        hidden=found.hidden,
-        unlabelled=found.unlabelled,
-        warnings=tuple(found.warnings),
-        synthetic=found.synthetic,
-        examined=found.examined,
-        dropped=found.dropped,
-        source=found.peek["source"] if found.peek else None,
+        classes=facts.classes,
+        parts=facts.parts,
+        refused=facts.refused,
+        task=facts.task,
+        rejection=facts.rejection,
+        other=facts.other,
+        hidden=facts.hidden,
+        unlabelled=facts.unlabelled,
+        warnings=tuple(facts.warnings),
+        synthetic=facts.synthetic,
+        examined=facts.examined,
+        dropped=facts.dropped,
+        source=facts.peek["source"] if facts.peek else None,
     )
 
 
@@ -124,16 +124,16 @@ def _recognised(folder: Path, kind: DataKind) -> tuple[Layout, Task | None]:
     return task_of(folder) if kind == "images" else (recognise(folder, kind), None)
 
 
-def _of_archive(found: Found, unpacked: Unpacked) -> None:
-    found.refused |= unpacked.rejected
-    found.examples += unpacked.examples
+def _of_archive(facts: SurveyFacts, unpacked: Unpacked) -> None:
+    facts.refused |= unpacked.rejected
+    facts.examples += unpacked.examples
     if unpacked.rejected:
-        found.warnings.append(
+        facts.warnings.append(
             f"{sum(unpacked.rejected.values()):,} members of the archive were rejected for their names, such as "
             f"{unpacked.examples[0]['message']}. Rename them and pack again."
         )
     if unpacked.escaped:
-        found.warnings.append(
+        facts.warnings.append(
             f"{unpacked.escaped:,} names in the archive are not UTF-8; each such byte is written as %E9 in the file's "
             f"name: {unpacked.escaped_first}."
         )

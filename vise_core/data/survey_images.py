@@ -22,7 +22,7 @@ from vise_core.tasks.usable import MAX_IMAGE_PIXELS, Problem, missing_problems, 
 from .sniff import other_lists
 
 if TYPE_CHECKING:
-    from .survey import Found
+    from .survey import SurveyFacts
 
 THUMBNAIL = 160
 EXAMPLES, MAX_CLASSES = 20, 1000
@@ -30,77 +30,77 @@ IMBALANCE = 10
 """From here on the largest class over the smallest is worth a warning; the integrity checks have the same limit."""
 
 
-def look_at_images(
-    found: Found, folder: Path, task: Task, samples: int, decode: bool, target: Path, reporter: Reporter
+def survey_images(
+    facts: SurveyFacts, folder: Path, task: Task, samples: int, decode: bool, target: Path, reporter: Reporter
 ) -> None:
     """Count the images of the task, and say whether an evaluation would reject it and why."""
-    found.task = task
+    facts.task = task
     problems: list[Problem] = []
     images = None
     try:
         images, missing = open_task(task, folder)
         problems = missing_problems(missing)
         if images is not None:
-            problems += _look_at_each(found, images, samples, decode, target, reporter)
+            problems += _check_images(facts, images, samples, decode, target, reporter)
         unreadable_ones = problems[len(missing) :]
         require_usable(task, images, missing, SplitSpec(), lambda: unreadable_ones)
     except BadInput as error:
-        found.rejection = str(error)
-        found.warnings.append(f"An evaluation would reject it: {error}")
+        facts.rejection = str(error)
+        facts.warnings.append(f"An evaluation would reject it: {error}")
     for problem in problems:
-        found.refused[problem.reason] = found.refused.get(problem.reason, 0) + 1
-    found.examples += [
+        facts.refused[problem.reason] = facts.refused.get(problem.reason, 0) + 1
+    facts.examples += [
         {"path": problem.path, "reason": problem.reason, "message": problem.message[:300]}
         for problem in problems[:EXAMPLES]
     ]
     inventory = take_inventory(folder, images)
-    found.other, found.hidden = inventory.other, inventory.hidden + inventory.masks
-    found.unlabelled = inventory.unlabelled
-    found.warnings += [*_of_list(folder, task), *inventory.warnings()]
+    facts.other, facts.hidden = inventory.other, inventory.hidden + inventory.masks
+    facts.unlabelled = inventory.unlabelled
+    facts.warnings += [*_of_list(folder, task), *inventory.warnings()]
     if images is not None:
-        _facts(found, images)
+        _facts(facts, images)
 
 
 def _of_list(folder: Path, task: Task) -> list[str]:
     """What is doubtful in how a list of images was read, in sentences."""
     if not isinstance(task, CsvTask):
         return []
-    told = []
+    warnings = []
     if not task.encoding.lower().startswith("utf"):
-        told.append(
+        warnings.append(
             f"{task.manifest} is not UTF-8; it is read as {task.encoding}. Set task.encoding where that is wrong."
         )
     if others := other_lists(task_root(folder), task.manifest):
-        told.append(
+        warnings.append(
             f"{', '.join(others)} also name{'s' if len(others) == 1 else ''} images; only {task.manifest} is read. For "
             "further labels or splits, put all rows into one list, with a column of splits."
         )
-    return told
+    return warnings
 
 
-def _facts(found: Found, images: LabelledImages) -> None:
-    found.images, found.synthetic = len(images), images.synthetic
+def _facts(facts: SurveyFacts, images: LabelledImages) -> None:
+    facts.images, facts.synthetic = len(images), images.synthetic
     counts = Counter(images.classes[label] for label in images.labels.tolist())
-    found.classes = dict(counts.most_common(MAX_CLASSES))
+    facts.classes = dict(counts.most_common(MAX_CLASSES))
     if images.published is not None:
-        found.parts = dict(Counter(images.published))
+        facts.parts = dict(Counter(images.published))
     if images.unlabelled:
-        found.warnings.append(f"{images.unlabelled:,} test images have no label; they are left out.")
-    found.warnings += images.notes
+        facts.warnings.append(f"{images.unlabelled:,} test images have no label; they are left out.")
+    facts.warnings += images.notes
     sizes = sorted(counts.values())
     if sizes[-1] > IMBALANCE * sizes[0]:
-        found.warnings.append(
+        facts.warnings.append(
             f"Uneven labels: the largest class has {sizes[-1]:,} images, the smallest {sizes[0]:,}."
         )
-    entry = TASKS.get(found.layout)
+    entry = TASKS.get(facts.layout)
     if entry is not None and entry.class_names is None and len(images.classes) != entry.classes:
-        found.warnings.append(f"{len(images.classes)} classes; {entry.title} has {entry.classes}.")
+        facts.warnings.append(f"{len(images.classes)} classes; {entry.title} has {entry.classes}.")
 
 
-def _look_at_each(
-    found: Found, images: LabelledImages, samples: int, decode: bool, target: Path, reporter: Reporter
+def _check_images(
+    facts: SurveyFacts, images: LabelledImages, samples: int, decode: bool, target: Path, reporter: Reporter
 ) -> list[Problem]:
-    """Open every image, or with ``decode`` off those to show only; the images that cannot be read."""
+    """Open every image, or without ``decode`` the shown ones only. Returns the images that cannot be read."""
     shown, problems = set(_evenly(images, samples)), []
     for position, path in enumerate(images.paths):
         if position % 50 == 0:
@@ -109,7 +109,7 @@ def _look_at_each(
                 raise Stopped("the survey of the images was stopped; it starts over when the run goes on")
         if not decode and position not in shown:
             continue
-        found.examined += 1
+        facts.examined += 1
         try:
             image = open_image(path, max_pixels=MAX_IMAGE_PIXELS)
         except BadImage as error:
@@ -117,7 +117,7 @@ def _look_at_each(
             continue
         if position in shown:
             label = images.classes[int(images.labels[position])]
-            _keep(found, target, image, images.relative_path(position), label)
+            _keep(facts, target, image, images.relative_path(position), label)
     return problems
 
 
@@ -131,8 +131,8 @@ def _evenly(images: LabelledImages, samples: int) -> list[int]:
     return [rows[turn] for turn in range(each) for rows in turns if turn < len(rows)][:samples]
 
 
-def _keep(found: Found, target: Path, image: Image.Image, name: str, label: str) -> None:
+def _keep(facts: SurveyFacts, target: Path, image: Image.Image, name: str, label: str) -> None:
     image.thumbnail((THUMBNAIL, THUMBNAIL))
-    file = f"thumbnails/{len(found.samples):03d}.jpg"
+    file = f"thumbnails/{len(facts.samples):03d}.jpg"
     (target / file).write_bytes(encode_jpeg(image))
-    found.samples.append({"file": file, "path": name[:300], "label": label[:300]})
+    facts.samples.append({"file": file, "path": name[:300], "label": label[:300]})

@@ -19,23 +19,28 @@ from vise_core.specs.posts.sources import PostSource
 from .layout import unwrapped
 
 if TYPE_CHECKING:
-    from .survey import Found
+    from .survey import SurveyFacts
 
 THUMBNAIL = 160
 EXAMPLES = 20
 
 
-def look_at_posts(
-    found: Found, folder: Path, samples: int, target: Path, reporter: Reporter, source: PostSource | None
+def survey_posts(
+    facts: SurveyFacts,
+    folder: Path,
+    samples: int,
+    target: Path,
+    reporter: Reporter,
+    source: PostSource | None,
 ) -> None:
     """Count the posts of a folder and what ingest would reject, with the given source or the guessed one."""
-    if found.layout == "shards" and source is None:
-        _look_at_shards(found, unwrapped(folder), samples, target)
+    if facts.layout == "shards" and source is None:
+        _survey_shards(facts, unwrapped(folder), samples, target)
         return
     first = peek(folder, source=source)
-    found.peek = first.model_dump(mode="json")
+    facts.peek = first.model_dump(mode="json")
     if first.source is None:
-        found.warnings += first.warnings
+        facts.warnings += first.warnings
         return
     spec = IngestSpec(source=TypeAdapter(PostSource).validate_python(first.source))
     tally = Tally()
@@ -45,55 +50,55 @@ def look_at_posts(
     checker = PostChecker(spec, folder, tally, database)
     try:
         for raw, record in checker.records():
-            if record is not None and len(found.samples) < samples:
-                _keep(found, target, record.image, raw.where, " / ".join(record.post.comments[:2]))
+            if record is not None and len(facts.samples) < samples:
+                _keep(facts, target, record.image, raw.where, " / ".join(record.post.comments[:2]))
             if tally.read % 200 == 0:
                 reporter.progress(tally.read, None, "posts", phase="checking posts")
                 if reporter.should_stop():
                     raise Stopped("the survey of the posts was stopped; it starts over when the run goes on")
         checker.count_files()
     except BadInput as error:
-        found.warnings.append(f"Ingest would fail: {error}")
+        facts.warnings.append(f"Ingest would fail: {error}")
     finally:
         checker.close()
-    _tell(found, tally, checker)
+    _tell(facts, tally, checker)
 
 
-def _tell(found: Found, tally: Tally, checker: PostChecker) -> None:
-    found.layout = checker.spec.source.kind  # type: ignore[assignment]
-    found.images = found.examined = tally.read
-    found.refused |= tally.refused
-    found.dropped = tally.dropped
+def _tell(facts: SurveyFacts, tally: Tally, checker: PostChecker) -> None:
+    facts.layout = checker.spec.source.kind  # type: ignore[assignment]
+    facts.images = facts.examined = tally.read
+    facts.refused |= tally.refused
+    facts.dropped = tally.dropped
     for reason, shown in tally.examples.items():
         if reason in tally.refused:
-            found.examples += [
+            facts.examples += [
                 {"path": one["where"], "reason": reason, "message": one["message"][:300]}
                 for one in shown[:EXAMPLES]
             ]
     if tally.refused:
         counted = ", ".join(f"{reason} {count:,}" for reason, count in tally.refused.items())
-        found.warnings.append(
+        facts.warnings.append(
             f"Ingest will reject {sum(tally.refused.values()):,} of {tally.read:,} posts: {counted}."
         )
-    found.warnings += [*checker.notes.warnings, *tally.warnings()]
+    facts.warnings += [*checker.notes.warnings, *tally.warnings()]
 
 
-def _look_at_shards(found: Found, folder: Path, samples: int, target: Path) -> None:
+def _survey_shards(facts: SurveyFacts, folder: Path, samples: int, target: Path) -> None:
     index = ShardIndex.open(folder)
-    found.images = found.examined = len(index)
-    found.synthetic = index.synthetic
+    facts.images = facts.examined = len(index)
+    facts.synthetic = index.synthetic
     step = max(1, len(index) // max(1, samples))
     for i in range(0, len(index), step)[:samples]:
         record = index.read_record(i)
         try:
-            _keep(found, target, record.image, record.post.id, " / ".join(record.post.comments[:2]))
+            _keep(facts, target, record.image, record.post.id, " / ".join(record.post.comments[:2]))
         except BadImage as error:
-            found.refuse(record.post.id, error)
+            facts.refuse(record.post.id, error)
 
 
-def _keep(found: Found, target: Path, data: bytes, name: str, label: str) -> None:
+def _keep(facts: SurveyFacts, target: Path, data: bytes, name: str, label: str) -> None:
     image = open_image(data)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
-    file = f"thumbnails/{len(found.samples):03d}.jpg"
+    file = f"thumbnails/{len(facts.samples):03d}.jpg"
     (target / file).write_bytes(encode_jpeg(image))
-    found.samples.append({"file": file, "path": name[:300], "label": label[:300]})
+    facts.samples.append({"file": file, "path": name[:300], "label": label[:300]})

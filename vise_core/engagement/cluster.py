@@ -125,9 +125,7 @@ def _fit_comments(
     terms = None
     if extractor.terms is None:
         clusters = clustering.centroids.shape[0]
-        terms = characteristic_terms(
-            documents, clustering.labels, clusters, MOST_TERMS, comments.extractor.tokenizer
-        )
+        terms = characteristic_terms(documents, clustering.labels, clusters, MOST_TERMS)
     return CommentClusters(extractor, clustering, documents, rows, terms)
 
 

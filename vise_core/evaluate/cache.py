@@ -24,11 +24,12 @@ import torch
 import torchvision
 
 from vise_core.errors import BadInput
-from vise_core.files.hash_cache import cache_folder
-from vise_core.integrity.cache import file_digests
+from vise_core.files.cache_folder import cache_subfolder
+from vise_core.files.hashing import file_digests
 from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import resize_for
 from vise_core.posts.images.decode import DECODING
+from vise_core.settings import CoreSettings
 from vise_core.specs.compute import NetworkCompute
 from vise_core.tasks import LabelledImages
 from vise_core.training.precision import amp_dtype
@@ -56,13 +57,11 @@ def features_cache() -> FeaturesCache | None:
 
     None where the account has no home. Raises BadInput.
     """
-    told = os.environ.get("VISE_FEATURES_CACHE_BYTES") or str(MOST_BYTES)
-    if not told.isdecimal():
-        raise BadInput(f"VISE_FEATURES_CACHE_BYTES: {told!r} is not a number of bytes")
-    try:
-        return FeaturesCache(cache_folder() / "features", int(told))
-    except BadInput:
-        return None
+    most_bytes = CoreSettings().features_cache_bytes
+    if not most_bytes.isdecimal():
+        raise BadInput(f"VISE_FEATURES_CACHE_BYTES: {most_bytes!r} is not a number of bytes")
+    folder = cache_subfolder("features")
+    return None if folder is None else FeaturesCache(folder, int(most_bytes))
 
 
 def features_key(
@@ -203,4 +202,4 @@ def _is_whole(path: Path, shape: tuple[int, int], dtype: np.dtype) -> bool:
         found = np.load(path, mmap_mode="r")
     except ValueError:
         return False
-    return found.shape == shape and found.dtype == dtype
+    return bool(found.shape == shape and found.dtype == dtype)

@@ -1,4 +1,4 @@
-"""The median rule: trainings of the grid that fall behind the others are not carried to the end (an option; ours)."""
+"""Early stopping by the median rule (Golovin et al. 2017): an option of ours, off as in the paper."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from vise_core.specs.evaluation.results import GridPoint
 
 
 def falls_behind(rule: MedianStopping | None, epoch: int, value: float, others: Sequence[float]) -> bool:
-    """Whether a point with this val metric after ``epoch`` finished epochs is stopped.
+    """Whether a point with val metric ``value`` after ``epoch`` finished epochs is stopped.
 
-    ``others`` are what the points that it is compared with had on val after the same epoch; what is not finite is of
-    a training that diverged, and takes no part in the median.
+    ``others`` are the val metrics, after the same epoch, of the points that it is compared with. Those that are not
+    finite, of trainings that diverged, are left out of the median.
     """
     defined = [other for other in others if math.isfinite(other)]
     if rule is None or epoch not in rule.epochs or len(defined) < rule.fewest:
@@ -26,23 +26,24 @@ def falls_behind(rule: MedianStopping | None, epoch: int, value: float, others: 
 
 @dataclass
 class Running:
-    """A split's grid while it is trained side by side.
+    """A split's grid while all of its points are trained together.
 
     Attributes
     ----------
     points: numbers of the points that are still trained, in grid order.
-    stopped: number → what became of the others.
+    stopped: number → result of each other point, which early stopping ended or which diverged.
     """
 
     points: list[int]
     stopped: dict[int, GridPoint] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
-        """JSON that ``from_facts`` takes."""
+        """Return JSON that ``from_facts`` takes."""
         stopped = {str(number): point.model_dump(mode="json") for number, point in self.stopped.items()}
         return {"points": self.points, "stopped": stopped}
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any]) -> Running:
+        """Read back what ``facts`` returned."""
         stopped = {int(number): GridPoint.model_validate(p) for number, p in facts["stopped"].items()}
         return cls(list(facts["points"]), stopped)

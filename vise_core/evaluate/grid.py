@@ -11,6 +11,7 @@ import numpy as np
 from vise_core.errors import Diverged
 from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.specs.evaluation.results import GridEnd, GridParameter, GridPoint, SplitResult
+from vise_core.training.schedule import milestones_passed, scaled_rate
 
 
 class Setting(NamedTuple):
@@ -21,20 +22,19 @@ class Setting(NamedTuple):
 
 
 def settings(spec: EvaluateSpec) -> list[Setting]:
-    """The grid in its order: learning rates as listed, for each all weight decays as listed."""
+    """Return the grid in its order: learning rates as listed, for each all weight decays as listed."""
     return [Setting(*pair) for pair in product(spec.base_lrs, spec.weight_decays)]
 
 
 def learning_rate(base_lr: float, spec: EvaluateSpec, epoch: int) -> float:
-    """``base / 256 · batch`` (App. C.3), times gamma for every milestone reached; epochs count from 0."""
-    return base_lr / 256 * spec.batch * spec.gamma ** sum(epoch >= milestone for milestone in spec.milestones)
+    """Return base_lr / 256 × batch, times gamma for every milestone reached (App. C.3); epochs count from 0."""
+    return scaled_rate(base_lr, spec.batch) * spec.gamma ** milestones_passed(spec.milestones, epoch)
 
 
 def choose(values: Sequence[float | None]) -> int:
-    """Index of the best val metric; of equal ones the first in grid order (ours: the paper is silent).
+    """Return the index of the best val metric; of equal ones the first in grid order (ours: the paper is silent).
 
-    Only val enters: test never has a say. What is undefined, None or not finite, is never chosen. Raises Diverged where
-    nothing else is left.
+    Values that are None or not finite are never chosen. Raises Diverged where no other is left.
     """
     defined = [(value, -i) for i, value in enumerate(values) if value is not None and np.isfinite(value)]
     if not defined:
@@ -43,7 +43,7 @@ def choose(values: Sequence[float | None]) -> int:
 
 
 def choose_point(points: Sequence[GridPoint]) -> int:
-    """Index of the point that val chooses among those trained to the end; among the stopped ones where none was.
+    """Return the index of the point that val chooses among those trained to the end; among all where none was.
 
     Raises Diverged where every point diverged.
     """
@@ -53,21 +53,21 @@ def choose_point(points: Sequence[GridPoint]) -> int:
 
 
 def require_finished(split: int, points: Sequence[GridPoint]) -> None:
-    """Raises Diverged where no training of a split reached its last epoch with finite numbers."""
+    """Raise Diverged unless a training of the split reached its last epoch with finite numbers."""
     if any(point.finished for point in points):
         return
     rates = ", ".join(f"{rate:g}" for rate in dict.fromkeys(point.base_lr for point in points))
-    lost = [point for point in points if point.diverged]
-    first = min((point.diverged_at_epoch or 0 for point in lost), default=0)
-    others = "" if len(lost) == len(points) else ", and early stopping had ended the others"
+    diverged = [point for point in points if point.diverged]
+    first = min((point.diverged_at_epoch or 0 for point in diverged), default=0)
+    others = "" if len(diverged) == len(points) else ", and early stopping had ended the others"
     raise Diverged(
-        f"split {split}: {len(lost)} of {len(points)} trainings diverged{others}; no point of the grid is left to "
+        f"split {split}: {len(diverged)} of {len(points)} trainings diverged{others}; no point of the grid is left to "
         f"choose. Learning rates tried: base_lrs {rates}; the loss is not finite from epoch {first} on. Lower base_lrs"
     )
 
 
 def diverged_point(setting: Setting, epoch: int) -> GridPoint:
-    """A training that was found not finite after so many finished epochs."""
+    """Return the grid point of a training that was not finite after ``epoch`` finished epochs."""
     return GridPoint(
         base_lr=setting.base_lr,
         weight_decay=setting.weight_decay,
@@ -78,11 +78,11 @@ def diverged_point(setting: Setting, epoch: int) -> GridPoint:
 
 
 def split_result(split: int, points: Sequence[GridPoint], sizes: tuple[int, int, int]) -> SplitResult:
-    """One split: its grid, the point that val chose, and the sensitivity around it (App. C.3).
+    """Return the result of a split: its grid, the point that val chose, and the sensitivity around it (App. C.3).
 
     S_lr runs over the learning rates at the chosen weight decay, S_wd over the weight decays at the chosen
     learning rate. Both are population std (ddof 0) of the val metric: the paper does not say; ours. A point that
-    was stopped early is at no comparable place, and one that diverged at none: what would need it is None.
+    was stopped early or diverged has no comparable value: a sensitivity that would need it is None.
     Raises Diverged where no point can be chosen.
     """
     chosen = points[choose_point(points)]
@@ -100,7 +100,7 @@ def split_result(split: int, points: Sequence[GridPoint], sizes: tuple[int, int,
 
 
 def grid_edges(points: Sequence[GridPoint], chosen: GridPoint) -> dict[GridParameter, GridEnd]:
-    """The parameters whose chosen value is the lowest or highest of at least two in the grid."""
+    """Return the parameters whose chosen value is the lowest or highest of at least two in the grid."""
     edges: dict[GridParameter, GridEnd] = {}
     names: tuple[GridParameter, ...] = ("base_lr", "weight_decay")
     for name in names:
@@ -116,5 +116,5 @@ def _spread(points: Sequence[GridPoint]) -> float | None:
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and sample std (ddof 1; method 7, trap 5); no std for a single value."""
+    """Return mean and sample std (ddof 1; method 7, trap 5); None as std of a single value."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None

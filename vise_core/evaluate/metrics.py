@@ -1,7 +1,7 @@
 """Metrics of the downstream tasks. Accuracies are in percent, ROC AUC lies in [0, 1] as the paper prints it.
 
-A metric of scores that are not all finite is undefined, NaN: a network that diverged has no accuracy, and no value
-that chooses it. One row is enough, since the others are then of a network that overflows.
+A metric of scores that are not all finite is undefined, NaN: a network that diverged has no accuracy, and is never
+chosen. One row that is not finite is enough.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
-from sklearn.metrics import roc_auc_score
 
 from vise_core.errors import BadInput
 
@@ -22,7 +21,7 @@ Scores = npt.NDArray[np.floating]
 
 
 def accuracy(scores: Scores, labels: Labels) -> float:
-    """Share of images whose highest score is that of their class, percent.
+    """Return the share of images whose highest score is that of their class, percent.
 
     ``scores`` (n, classes), ``labels`` (n,). Of equal scores the first class counts, as in argmax.
     NaN where a score is not finite. Raises BadInput for no images.
@@ -34,7 +33,7 @@ def accuracy(scores: Scores, labels: Labels) -> float:
 
 
 def top_k(scores: Scores, labels: Labels, k: int) -> float:
-    """Share of images whose class is among the k highest scores, percent; ties go to the first class.
+    """Return the share of images whose class is among the k highest scores, percent; ties go to the first class.
 
     NaN where a score is not finite.
     """
@@ -46,11 +45,11 @@ def top_k(scores: Scores, labels: Labels, k: int) -> float:
 
 
 def macro_roc_auc(scores: Scores, labels: Labels) -> float:
-    """Area under the ROC curve, one class against the rest, the plain mean over classes.
+    """Return the area under the ROC curve of each class against the rest, averaged over classes.
 
-    ``scores`` (n, classes) are probabilities or their log-odds, never decisions: an argmax has thrown the order
-    away; nor plain logits, of which a column alone does not rank images (softmax takes their difference).
-    Raises BadInput where a class has no image in this split: then there is no curve, and 0.5 would be a lie
+    ``scores`` (n, classes) are probabilities or their log-odds, never decisions, which have no order; nor plain logits, of which one column does not rank images (softmax takes
+    differences).
+    Raises BadInput where a class has no image in this split: then there is no curve, and 0.5 would be wrong
     (method 7, trap 7). NaN where a score is not finite.
     """
     _require_images(labels)
@@ -63,16 +62,18 @@ def macro_roc_auc(scores: Scores, labels: Labels) -> float:
             f"ROC AUC is not defined here: of {classes} classes, {', '.join(map(str, missing))} has no image "
             "in this split; use another split or metric"
         )
+    from sklearn.metrics import roc_auc_score  # slow to import, and accuracy does not need it
+
     return float(np.mean([roc_auc_score(labels == c, scores[:, c]) for c in range(classes)]))
 
 
 def measure(names: Iterable[str], logits: Scores, labels: Labels) -> dict[str, float]:
-    """{metric: value} of a network's logits (n, classes), for metrics of ``specs.tasks.metrics.METRICS``; NaN where undefined."""
+    """Return {metric: value} of a network's logits (n, classes), for metrics of ``specs.tasks.metrics.METRICS``; NaN where undefined."""
     return {name: MEASURES[name](logits, labels) for name in names}
 
 
 def log_odds(logits: Scores) -> npt.NDArray[np.float64]:
-    """log(p / (1 - p)) of each softmax probability, in float64: it orders images as the probability does.
+    """Return log(p / (1 - p)) of each softmax probability, (n, classes) float64, in the order of the probabilities.
 
     Probabilities near 1 tie in floating point, and a tie is half an error; their log-odds do not.
     A row that is not finite, of a training that diverged, has no order: it is NaN.
@@ -81,7 +82,7 @@ def log_odds(logits: Scores) -> npt.NDArray[np.float64]:
     diverged = ~np.isfinite(wide).all(axis=1)
     wide[diverged] = 0
     others = [logsumexp(np.delete(wide, c, axis=1), axis=1) for c in range(wide.shape[1])]
-    odds = wide - np.stack(others, axis=1)
+    odds: npt.NDArray[np.float64] = wide - np.stack(others, axis=1)
     odds[diverged] = np.nan
     return odds
 

@@ -1,4 +1,4 @@
-"""Whose weights were judged: what a model card has to say of weights that somebody published."""
+"""Origin of the evaluated weights: licence and training data, for the model card."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vise_core.specs.evaluation.setups import CatalogueWeights, PretrainedWeight
 
 
 def weights_origin(spec: EvaluateSpec, inputs: dict[str, Path]) -> dict[str, str]:
-    """Fields of the result: licence and training data of published weights; empty for our own and random ones."""
+    """Return fields of the result: licence and training data of published weights; empty for our own and random ones."""
     source: Source | weights.WeightsEntry | None = None
     if isinstance(spec.weights, CatalogueWeights):
         source = weights.find(spec.weights.name, spec.weights.backbone)

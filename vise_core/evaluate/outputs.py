@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves: result, predictions, predictor."""
+"""The artifacts of an evaluation: result, predictions, predictor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_HELD_OUT = 10_000
 
 
 def split_predictions(job: Job, outcomes: list[Outcome]) -> Iterator[SplitPredictions]:
-    """Each split's reported images, scored at the split's chosen point. Raises Diverged where scores are not finite."""
+    """Yield each split's reported images with the scores of the split's chosen point. Raises Diverged where scores are not finite."""
     classes = job.images.classes
     for split, outcome in enumerate(outcomes):
         indices = job.reported(split)
@@ -33,9 +33,9 @@ def split_predictions(job: Job, outcomes: list[Outcome]) -> Iterator[SplitPredic
 
 
 def held_out(job: Job) -> list[str]:
-    """Images of the task that split 0's classifier neither learnt from nor was chosen on, by path.
+    """Return the paths of images that split 0's classifier was neither trained nor chosen on: its test images.
 
-    At most ``MAX_HELD_OUT``: enough to explain and to check with.
+    At most ``MAX_HELD_OUT``: enough for explanations and checks.
     """
     return [job.images.relative_path(i) for i in np.sort(job.splits[0].test)[:MAX_HELD_OUT]]
 
@@ -43,7 +43,7 @@ def held_out(job: Job) -> list[str]:
 def publish(
     job: Job, result: EvaluateResult, outcomes: list[Outcome], classifier: ImageClassifier | None
 ) -> None:
-    """Write the artifacts below the workspace and hand them to the reporter; a predictor where there is a classifier."""
+    """Write the artifacts below the workspace and publish them; a predictor unless ``classifier`` is None."""
     result_path = job.workspace / "result.json"
     result_path.write_text(result.model_dump_json(indent=1) + "\n")
     job.reporter.artifact("result", result_path)
@@ -51,7 +51,7 @@ def publish(
     write_predictions(predictions, job.images.classes, split_predictions(job, outcomes))
     job.reporter.artifact("predictions", predictions)
     if classifier is None:
-        job.reporter.log("no predictor: it would answer for an image alone, and this model reads texts")
+        job.reporter.log("no predictor: predictors read an image alone, and this model reads texts too")
         return
     folder, chosen = job.workspace / "predictor", result.splits[0].chosen
     save_classifier(

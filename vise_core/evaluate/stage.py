@@ -1,4 +1,4 @@
-"""The evaluate stage: a backbone, a task, a protocol; mean and std of the metric over splits."""
+"""The stage ``evaluate``: a backbone and a task in, mean and std of the metric over splits out (Sec. 4.2)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 from vise_core.errors import MissingInput
 from vise_core.evaluate.finetune.finetune import evaluate_finetuned
 from vise_core.evaluate.linear.linear import evaluate_linear
+from vise_core.files.hashing import file_digests
 from vise_core.formats.checkpoint import read_checkpoint_card, row_of
-from vise_core.integrity.cache import default_cache, file_digests
+from vise_core.integrity.cache import default_cache
 from vise_core.integrity.evaluation import check_evaluation, tell
-from vise_core.models import checkpoint, weights
+from vise_core.models import checkpoint
+from vise_core.models import weights as catalogue
 from vise_core.models.backbones import Backbone, build_backbone
 from vise_core.reporter import Reporter
 from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec
@@ -21,7 +23,7 @@ from vise_core.specs.evaluation.results import GridParameter, Secondary
 from vise_core.specs.evaluation.setups import CatalogueWeights, RandomWeights
 from vise_core.specs.tasks.catalogue import secondary_metrics
 from vise_core.specs.tasks.metrics import written
-from vise_core.tasks import open_task, require_usable, unreadable_images
+from vise_core.tasks import LabelledImages, Split, open_task, require_usable, unreadable_images
 from vise_core.tasks.identity import evaluation_data, split_parts
 from vise_core.tasks.inventory import take_inventory
 from vise_core.tasks.usable import Problem
@@ -37,30 +39,76 @@ from .outputs import publish
 from .texts import load_texts
 
 
-class Judged(NamedTuple):
-    """The backbone under judgement, None where no image is read, and how it is named."""
+class LoadedWeights(NamedTuple):
+    """The backbone to evaluate.
+
+    Attributes
+    ----------
+    backbone: None where no image is read.
+    row: the name of its row in tables.
+    name: the name of its weights: random, pretrained, or that of published ones.
+    synthetic: whether it was pretrained on sample data.
+    """
 
     backbone: Backbone | None
     row: str
-    weights: str
+    name: str
     synthetic: bool
 
 
 def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> EvaluateResult:
     """Train the grid on every split, choose on val, report test (Sec. 4.2, App. C.3).
 
-    Raises BadInput for a task or checkpoint that cannot be used, Diverged where no point of a split's grid can be chosen,
-    MissingInput, Stopped.
+    Artifacts: ``result``, ``predictions``, and ``predictor`` where images alone are read. Resumes from
+    ``workspace/state``. Raises BadInput for a task or checkpoint that cannot be used, Diverged where no point of a
+    split's grid can be chosen, MissingInput, Stopped.
     """
     workspace.mkdir(parents=True, exist_ok=True)
     device = process_device(spec.compute.device)
     amp_dtype(spec.compute.amp, device)  # Raises before anything is read.
-    judged = load_judged(spec, inputs, reporter)
-    images, missing = open_task(spec.task, inputs["dataset"])
+    weights = load_weights(spec, inputs, reporter)
     state = SavedState(workspace, reporter)
+    images, splits = _read_task(spec, inputs["dataset"], state, reporter)
+    texts = load_texts(inputs.get("text_encoder"), images, reporter) if spec.reads_texts else None
+    _log_task(spec, inputs["dataset"], images, splits, reporter)
+    digests = file_digests(images.paths, threads=max(2, spec.compute.loader_workers))
+    integrity = check_evaluation(images, splits, cache=default_cache(), digests=digests)
+    tell(integrity, reporter)
+    job = Job(
+        spec=spec,
+        images=images,
+        splits=splits,
+        backbone=weights.backbone,
+        texts=texts,
+        image_size=spec.image_size or (weights.backbone.image_size if weights.backbone else 0),
+        device=device,
+        workspace=workspace,
+        reporter=reporter,
+        state=state,
+        cache=features_cache(),
+        digests=digests,
+    )
+    outcomes, classifier = (evaluate_linear if spec.protocol == "linear" else evaluate_finetuned)(job)
+    result = summarise(job, weights, outcomes).model_copy(
+        update={
+            "data": evaluation_data(images, splits, digests, texts=spec.reads_texts),
+            "integrity": integrity,
+            **weights_origin(spec, inputs),
+        }
+    )
+    publish(job, result, outcomes, classifier)
+    _log_result(result, reporter, len(splits))
+    return result
+
+
+def _read_task(
+    spec: EvaluateSpec, dataset: Path, state: SavedState, reporter: Reporter
+) -> tuple[LabelledImages, list[Split]]:
+    """Return the images of the task and their splits. Raises BadInput where the task cannot be evaluated."""
+    images, missing = open_task(spec.task, dataset)
 
     def unreadable() -> list[Problem]:
-        if state.facts or images is None:  # a run that goes on has read them
+        if state.facts or images is None:  # A resumed run has read them.
             return []
         reporter.log(
             f"{images.name}: {len(images)} images of {len(images.classes)} classes; reading each once"
@@ -69,10 +117,16 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
 
     splits = require_usable(spec.task, images, missing, spec.splits, unreadable)
     assert images is not None
-    texts = load_texts(inputs.get("text_encoder"), images, reporter) if spec.reads_texts else None
+    return images, splits
+
+
+def _log_task(
+    spec: EvaluateSpec, dataset: Path, images: LabelledImages, splits: list[Split], reporter: Reporter
+) -> None:
+    """Log what is left out, what is doubtful, and how the splits are made."""
     if images.unlabelled:
         reporter.log(f"{images.name}: {images.unlabelled} test images have no label and are left out")
-    for sentence in (*images.notes, *take_inventory(inputs["dataset"], images).warnings()):
+    for sentence in (*images.notes, *take_inventory(dataset, images).warnings()):
         reporter.log(f"{images.name}: {sentence}", level="warning")
     if images.published is None:
         how = "stratified by class" if spec.splits.stratify else "not stratified, as in the paper"
@@ -87,58 +141,32 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
         if unseen:
             names = ", ".join(images.classes[c] for c in sorted(unseen))
             reporter.log(f"split {number}: no training image of {names}", level="warning")
-    digests = file_digests(images.paths, threads=max(2, spec.compute.loader_workers))
-    integrity = check_evaluation(images, splits, cache=default_cache(), digests=digests)
-    tell(integrity, reporter)
-    job = Job(
-        spec=spec,
-        images=images,
-        splits=splits,
-        backbone=judged.backbone,
-        texts=texts,
-        image_size=spec.image_size or (judged.backbone.image_size if judged.backbone else 0),
-        device=device,
-        workspace=workspace,
-        reporter=reporter,
-        state=state,
-        cache=features_cache(),
-        digests=digests,
-    )
-    outcomes, classifier = (evaluate_linear if spec.protocol == "linear" else evaluate_finetuned)(job)
-    origin = weights_origin(spec, inputs)
-    data = evaluation_data(images, splits, digests, texts=spec.reads_texts)
-    result = summarise(job, judged, outcomes).model_copy(
-        update={"data": data, "integrity": integrity, **origin}
-    )
-    publish(job, result, outcomes, classifier)
-    _tell(result, reporter, len(splits))
-    return result
 
 
-def load_judged(spec: EvaluateSpec, inputs: dict[str, Path], reporter: Reporter) -> Judged:
-    """The backbone that the spec names. Raises MissingInput where its checkpoint was not given, BadInput."""
+def load_weights(spec: EvaluateSpec, inputs: dict[str, Path], reporter: Reporter) -> LoadedWeights:
+    """Load the backbone that the spec names. Raises MissingInput without its checkpoint, BadInput."""
     if not spec.reads_images:
-        return Judged(None, "Text Only", "none", False)
+        return LoadedWeights(None, "Text Only", "none", False)
     chosen = spec.weights
     if isinstance(chosen, RandomWeights):
-        return Judged(build_backbone(chosen.backbone, seed=spec.seed), "Random Init", "random", False)
+        return LoadedWeights(build_backbone(chosen.backbone, seed=spec.seed), "Random Init", "random", False)
     if isinstance(chosen, CatalogueWeights):
-        entry = weights.find(chosen.name, chosen.backbone)
+        entry = catalogue.find(chosen.name, chosen.backbone)
 
         def progress(done: int, total: int | None) -> None:
             reporter.progress(done, total, "bytes", phase=f"downloading {chosen.name}")
 
-        backbone = weights.load(chosen.name, chosen.backbone, progress=progress)
-        return Judged(backbone, entry.row, chosen.name, False)
+        backbone = catalogue.load(chosen.name, chosen.backbone, progress=progress)
+        return LoadedWeights(backbone, entry.row, chosen.name, False)
     if "checkpoint" not in inputs:
         raise MissingInput("weights.kind is pretrained: give the input 'checkpoint', made by pretrain")
     card = read_checkpoint_card(inputs["checkpoint"])
     name = card.source.format if card.source else "pretrained"
-    return Judged(checkpoint.load_backbone(inputs["checkpoint"]), row_of(card), name, card.synthetic)
+    return LoadedWeights(checkpoint.load_backbone(inputs["checkpoint"]), row_of(card), name, card.synthetic)
 
 
-def summarise(job: Job, judged: Judged, outcomes: list[Outcome]) -> EvaluateResult:
-    """The choice of each split, and mean ± sample std over splits."""
+def summarise(job: Job, weights: LoadedWeights, outcomes: list[Outcome]) -> EvaluateResult:
+    """Return the result: the choice of each split, and mean ± sample std (ddof 1) over splits."""
     splits = [
         split_result(number, outcome.points, job.splits[number].sizes).model_copy(
             update={"parts": None if job.digests is None else split_parts(job.splits[number], job.digests)}
@@ -157,16 +185,16 @@ def summarise(job: Job, judged: Judged, outcomes: list[Outcome]) -> EvaluateResu
         for name in secondary_metrics(job.spec.task)
     }
     return EvaluateResult(
-        synthetic=job.images.synthetic or judged.synthetic,
-        method=job.spec.method or judged.row,
-        backbone=judged.backbone.name if judged.backbone else "none",
-        weights=judged.weights,
+        synthetic=job.images.synthetic or weights.synthetic,
+        method=job.spec.method or weights.row,
+        backbone=weights.backbone.name if weights.backbone else "none",
+        weights=weights.name,
         task=job.images.name,
         classes=job.images.classes,
         protocol=job.spec.protocol,
         setup=job.spec.setup,
         text_tower=job.texts.tower if job.texts else None,
-        features="none" if not judged.backbone else "augmented" if job.spec.augment else "cached",
+        features="none" if weights.backbone is None else "augmented" if job.spec.augment else "cached",
         metric=job.metric,
         **main.model_dump(),
         secondary=secondary,
@@ -182,7 +210,7 @@ def _over_splits(val: list[float], test: list[float]) -> Secondary:
     return Secondary(val_mean=val_mean, val_std=val_std, test_mean=test_mean, test_std=test_std)
 
 
-def _tell(result: EvaluateResult, reporter: Reporter, splits: int) -> None:
+def _log_result(result: EvaluateResult, reporter: Reporter, splits: int) -> None:
     on, mean, std = (
         ("val", result.val_mean, result.val_std)
         if result.test_mean is None

@@ -1,94 +1,132 @@
-"""One file over HTTP, resumed where it broke off and never used before its hash is right."""
+"""One file over HTTP: resumed where it broke off, and never used before its SHA-256 is right."""
 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
 
-from vise_core.errors import BadInput
-from vise_core.files.hashing import file_sha256
+from vise_core.errors import BadInput, Stopped
+
+from .hashing import file_sha256
 
 MAX_BYTES = 4 * 2**30
 
 Progress = Callable[[int, int | None], None]
+"""Called with the bytes received so far, and those in all or None."""
+Connect = Callable[[str, Mapping[str, str]], AbstractContextManager[httpx.Response]]
+"""(URL, headers) → the response to a GET request, as a context manager; redirects are followed."""
 
 
 class DownloadFailed(BadInput):
-    """A file could not be had; the message says how to put it in place by hand."""
+    """A file could not be downloaded, is too large, or is another than was meant."""
 
 
-def download(url: str, sha256: str, target: Path, *, progress: Progress | None = None) -> Path:
-    """Fetch ``url`` to ``target`` unless a file with the right hash is there already.
+@contextmanager
+def connect(url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+    """Send a GET request to a URL that the code names; URLs of users go through ``vise_core.data.public_addresses``."""
+    with httpx.stream("GET", url, headers=dict(headers), follow_redirects=True, timeout=30) as response:
+        yield response
 
-    What came before a broken connection stays in ``<target>.part`` and the next call asks for the rest
-    only. ``progress`` is told (bytes so far, bytes in all or None). Processes that want the same file wait
-    for the one that fetches it. Raises DownloadFailed.
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    sha256: str | None,
+    max_bytes: int = MAX_BYTES,
+    connect: Connect = connect,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    advice: str = "",
+) -> str:
+    """Fetch ``url`` to ``target``, unless a file of this SHA-256 is there already. Returns the file's SHA-256.
+
+    With ``sha256``, what came before a broken connection or a stop stays in ``<target>.part``, and the next call
+    requests the rest only; without, every call begins anew, since the file may be another by then. Processes that want
+    the same file wait for the one that fetches it. ``advice`` ends each message. Raises DownloadFailed, Stopped.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target.with_name(target.name + ".lock")):
-        if target.is_file():
+        if sha256 is not None and target.is_file():
             if file_sha256(target) == sha256:
-                return target
+                return sha256
             raise DownloadFailed(
                 f"{target}: SHA-256 is not {sha256}; delete the file, and it is fetched anew"
             )
         part = target.with_name(target.name + ".part")
+        if sha256 is None:
+            part.unlink(missing_ok=True)
         try:
-            _receive(url, part, progress or _silent)
+            digest = _receive(url, part, max_bytes, connect, progress, should_stop)
         except httpx.HTTPStatusError as error:
+            raise DownloadFailed(f"{url} answered {error.response.status_code}. {advice}".rstrip()) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            have = part.stat().st_size if sha256 is not None and part.exists() else 0
+            again = f" Try again to go on from {have:,} bytes." if have else ""
             raise DownloadFailed(
-                f"{url} answered {error.response.status_code}. {by_hand(url, sha256, target)}"
+                f"{url} could not be fetched ({str(error) or type(error).__name__}).{again} {advice}".rstrip()
             ) from error
-        except httpx.HTTPError as error:
-            raise DownloadFailed(
-                f"{url} could not be fetched ({str(error) or type(error).__name__}). "
-                f"Try again to go on from {part.stat().st_size if part.exists() else 0:,} bytes, or: "
-                f"{by_hand(url, sha256, target)}"
-            ) from error
-        found = file_sha256(part)
-        if found != sha256:
+        if sha256 not in (None, digest):
             part.unlink()
             raise DownloadFailed(
-                f"{url} gave a file with SHA-256 {found}, expected {sha256}; it was thrown away. "
-                f"{by_hand(url, sha256, target)}"
+                f"{url} gave a file with SHA-256 {digest}, expected {sha256}; it was thrown away. {advice}".rstrip()
             )
-        return part.replace(target)
+        part.replace(target)
+        return digest
 
 
 def by_hand(url: str, sha256: str, target: Path) -> str:
-    """What to do without a network."""
+    """Return how to fetch a file without a network."""
     return f"Without a network, fetch {target.name} from {url} elsewhere and put it at {target} (SHA-256 {sha256})."
 
 
-def _receive(url: str, part: Path, progress: Progress) -> None:
-    """Bring ``part`` to its full length, appending where the server allows it."""
+def _receive(
+    url: str,
+    part: Path,
+    max_bytes: int,
+    connect: Connect,
+    progress: Progress | None,
+    should_stop: Callable[[], bool] | None,
+) -> str:
+    """Bring ``part`` to its full length, appending where the server allows it. Returns its SHA-256."""
     have = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    # Weights do not compress, and a range of a compressed body would not fit what is there.
-    headers["Accept-Encoding"] = "identity"
-    with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=30) as response:
+    # Archives and weights do not compress, and a range of a compressed body would not fit what is there.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with connect(url, headers) as response:
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and have:
-            # All of it is there, or it is no part of this file: the hash will tell.
-            return
+            # All of it is there, or it is no part of this file: the digest will tell.
+            return file_sha256(part)
         response.raise_for_status()
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             raise httpx.RemoteProtocolError(f"asked for bytes from {have}, got another range")
         done = have if resumed else 0
-        length = response.headers.get("Content-Length")
-        total = done + int(length) if length and length.isdecimal() else None
+        length = response.headers.get("Content-Length", "")
+        total = done + int(length) if length.isdecimal() else None
+        if total is not None and total > max_bytes:
+            raise DownloadFailed(f"the file has {total:,} bytes; at most {max_bytes:,} are fetched")
+        digest = hashlib.sha256()
+        if resumed:
+            with part.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256")
         with part.open("ab" if resumed else "wb") as file:
             # Pieces as they come: a fixed chunk size would hold back, and on a break lose, the last one.
             for chunk in response.iter_bytes():
                 done += len(chunk)
-                if done > MAX_BYTES:
-                    raise httpx.RemoteProtocolError(f"more than {MAX_BYTES:,} bytes")
+                if done > max_bytes:
+                    raise DownloadFailed(f"the file has more than the {max_bytes:,} bytes that are fetched")
                 file.write(chunk)
-                progress(done, total)
+                digest.update(chunk)
+                if progress is not None:
+                    progress(done, total)
+                if should_stop is not None and should_stop():
+                    raise Stopped("the download was stopped; it goes on when the run is resumed")
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -96,7 +134,3 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _silent(done: int, total: int | None) -> None:
-    pass

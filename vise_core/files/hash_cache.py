@@ -1,4 +1,4 @@
-"""Digests of files that were read before, so that a data set of 100 GB is not read again for each run.
+"""Cache of files' digests, so that a data set of 100 GB is not read again for each run.
 
 One SQLite file in the cache folder. A digest counts only for a file of the same absolute path, size, modification
 time, change time, inode and device; each row is sealed, so that a damaged one is never believed. The file may be
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vise_core.errors import BadInput
+
+from .cache_folder import cache_folder
 
 FILE = "hashes-1.sqlite"
 MOST_BYTES = 2**30
@@ -38,20 +40,8 @@ class FileFacts(NamedTuple):
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
 
-def cache_folder() -> Path:
-    """``$VISE_CACHE``, or ``~/.cache/vise``. Raises BadInput where neither is known."""
-    if given := os.environ.get("VISE_CACHE"):
-        return Path(given)
-    try:
-        return Path.home() / ".cache" / "vise"
-    except RuntimeError as error:
-        raise BadInput(
-            "this account has no home folder: set VISE_CACHE to a folder for files that are kept"
-        ) from error
-
-
 class HashCache:
-    """Digests by folder and name. Several processes may use the same file. Never raises for a cache that fails."""
+    """Digests by folder and name. Several processes may share the file; a cache that fails never raises."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._db: sqlite3.Connection | None = None
@@ -87,19 +77,21 @@ class HashCache:
             self.close()
             return {}
 
-    def put(self, folder: str, found: Mapping[str, tuple[FileFacts, str]]) -> None:
-        """Keep the digests of files right in a folder."""
-        if self._db is None or not found:
+    def put(self, folder: str, digests: Mapping[str, tuple[FileFacts, str]]) -> None:
+        """Store the digests of the files directly in a folder."""
+        if self._db is None or not digests:
             return
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", _rows(folder, found))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", _rows(folder, digests)
+            )
             self._db.execute("COMMIT")
         except (sqlite3.Error, struct.error):
             self.close()
 
     def close(self) -> None:
-        """Give the file back. Without it nothing is found and nothing kept."""
+        """Close the file. Later gets return nothing, later puts do nothing."""
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -117,10 +109,10 @@ _FACTS = "<QqqQQ"
 
 
 def _rows(
-    folder: str, found: Mapping[str, tuple[FileFacts, str]]
+    folder: str, digests: Mapping[str, tuple[FileFacts, str]]
 ) -> Iterable[tuple[bytes, bytes, bytes, bytes, bytes]]:
     where = os.fsencode(folder)
-    for name, (facts, sha256) in found.items():
+    for name, (facts, sha256) in digests.items():
         encoded = os.fsencode(name), struct.pack(_FACTS, *facts), bytes.fromhex(sha256)
         yield (where, *encoded, _seal(where, *encoded))
 

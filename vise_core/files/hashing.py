@@ -15,7 +15,7 @@ import pickle
 import stat
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -26,7 +26,7 @@ from .hash_cache import FileFacts, HashCache
 from .names import printable_name
 
 Row = dict[str, Any]
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with the bytes that are hashed so far, and those to be hashed in all. May raise, which ends the hashing."""
 
 SETTLED_NS = 2 * 10**9
@@ -41,9 +41,15 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def manifest(path: Path, *, told: Told | None = None) -> list[Row]:
+def file_digests(paths: Sequence[Path], *, threads: int = 2) -> list[bytes]:
+    """SHA-256 of each file's content, 32 bytes each."""
+    with ThreadPoolExecutor(max(2, threads)) as pool:
+        return [bytes.fromhex(sha256) for sha256 in pool.map(file_sha256, paths)]
+
+
+def manifest(path: Path, *, on_progress: OnProgress | None = None) -> list[Row]:
     """Rows of all that lies below a folder, sorted by path; one row for a file. Digests come from the cache where it has them."""
-    return Snapshot.take(path, told=told).rows()
+    return Snapshot.take(path, on_progress=on_progress).rows()
 
 
 def tree_manifest(path: Path) -> list[Row]:
@@ -60,13 +66,13 @@ def manifest_sha256(manifest: Iterable[Row]) -> str:
     return hashlib.sha256(json.dumps(list(manifest), sort_keys=True).encode()).hexdigest()
 
 
-def tree_sha256(path: Path, *, told: Told | None = None) -> str:
+def tree_sha256(path: Path, *, on_progress: OnProgress | None = None) -> str:
     """Identity of the content of a file (its SHA-256) or a folder (that of its manifest)."""
-    return Snapshot.take(path, told=told).sha256
+    return Snapshot.take(path, on_progress=on_progress).sha256
 
 
 class Entry(NamedTuple):
-    """What lies at a path below a root. ``sha256`` is empty until it is hashed, and where there is no content."""
+    """A file, folder or link below a root. ``sha256`` is empty until it is hashed, and where there is no content."""
 
     path: str
     kind: str
@@ -95,11 +101,11 @@ class Snapshot:
     _packed: bytes = field(repr=False)
 
     @classmethod
-    def take(cls, path: Path, *, told: Told | None = None) -> Snapshot:
-        """Read what is not in the cache. ``told`` hears of the bytes that are read."""
+    def take(cls, path: Path, *, on_progress: OnProgress | None = None) -> Snapshot:
+        """Hash a file or folder; files in the cache are not read. ``on_progress`` is called with the bytes read."""
         cache = HashCache()
         try:
-            entries = _hashed(path, walk(path), cache, told)
+            entries = _hashed(path, walk(path), cache, on_progress)
         finally:
             cache.close()
         if not path.is_dir() and entries[0].kind == FILE:
@@ -110,7 +116,7 @@ class Snapshot:
         return cls(path, sha256, zlib.compress(pickle.dumps([tuple(entry) for entry in entries]), 1))
 
     def rows(self) -> list[Row]:
-        """The manifest."""
+        """Return the manifest."""
         return [_row(entry) for entry in self._entries()]
 
     def changes(self) -> list[str]:
@@ -120,20 +126,22 @@ class Snapshot:
         """
         before = {entry.path: entry for entry in self._entries()}
         now = {entry.path: entry for entry in walk(self.path)} if self.path.exists() else {}
-        found = dict.fromkeys(before.keys() - now.keys(), "vanished")
-        found |= dict.fromkeys(now.keys() - before.keys(), "appeared")
+        changes = dict.fromkeys(before.keys() - now.keys(), "vanished")
+        changes |= dict.fromkeys(now.keys() - before.keys(), "appeared")
         for path in before.keys() & now.keys():
             old, new = before[path], now[path]
             if (old.kind, old.link) != (new.kind, new.link) and old.kind != UNREADABLE:
-                found[path] = "changed"
+                changes[path] = "changed"
             elif old.kind == FILE and not (old.settled and old.facts == new.facts):
                 (hashed,) = _hashed(self.path, [new], None, None)
                 if hashed.sha256 != old.sha256:
-                    found[path] = "changed"
+                    changes[path] = "changed"
             elif old.kind == UNREADABLE and old.facts != new.facts:
-                found[path] = "changed"
+                changes[path] = "changed"
         return [
-            f"{printable_name(path)} {found[path]}" for path in sorted(found) if not _is_of_the_system(path)
+            f"{printable_name(path)} {changes[path]}"
+            for path in sorted(changes)
+            if not _is_of_the_system(path)
         ]
 
     def _entries(self) -> list[Entry]:
@@ -144,7 +152,7 @@ class Snapshot:
 
 
 def _is_of_the_system(path: str) -> bool:
-    """Whether systems write such files of their own while somebody looks at a folder; no stage reads them."""
+    """Whether a file is one that operating systems write while a folder is viewed; no stage reads them."""
     name = path.rpartition("/")[2]
     return name in (".DS_Store", "Thumbs.db", "desktop.ini") or name.startswith(("._", ".nfs"))
 
@@ -164,12 +172,12 @@ def _row(entry: Entry) -> Row:
 
 
 def walk(root: Path) -> list[Entry]:
-    """All below a folder, sorted by path, or the file itself. Linked folders are entered, but none within itself."""
+    """Return all entries below a folder, sorted by path, or the file itself. Linked folders are entered, but none within itself."""
     return sorted(entries(root), key=lambda entry: entry.path.split("/"))
 
 
 def entries(root: Path) -> Iterator[Entry]:
-    """The same one by one, in no order: a million of them need not be held at once."""
+    """Yield the entries of ``walk`` one by one, in no order, without holding all of them."""
     status = root.stat()
     if not stat.S_ISDIR(status.st_mode):
         kind = FILE if stat.S_ISREG(status.st_mode) else "special"
@@ -213,7 +221,9 @@ def _below(folder: str, prefix: str, above: set[tuple[int, int]]) -> Iterator[En
                 yield from _below(item.path, f"{path}/", above | {place})
 
 
-def _hashed(root: Path, entries: list[Entry], cache: HashCache | None, told: Told | None) -> list[Entry]:
+def _hashed(
+    root: Path, entries: list[Entry], cache: HashCache | None, on_progress: OnProgress | None
+) -> list[Entry]:
     """The same entries with the digests of files; those in the cache are not read."""
     base = os.fspath((root if root.is_dir() else root.parent).resolve())
     done = list(entries)
@@ -232,17 +242,17 @@ def _hashed(root: Path, entries: list[Entry], cache: HashCache | None, told: Tol
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(todo), QUEUED):
             some = todo[start : start + QUEUED]
-            found: dict[str, dict[str, tuple[FileFacts, str]]] = {}
+            settled: dict[str, dict[str, tuple[FileFacts, str]]] = {}
             for number, entry in zip(some, pool.map(lambda n: _read(base, entries[n]), some), strict=True):
                 done[number] = entry
                 read += entry.facts.size
-                if told is not None:
-                    told(read, total)
+                if on_progress is not None:
+                    on_progress(read, total)
                 if entry.settled:
                     folder, name = _place(base, entry)
-                    found.setdefault(folder, {})[name] = (entry.facts, entry.sha256)
+                    settled.setdefault(folder, {})[name] = (entry.facts, entry.sha256)
             if cache is not None:
-                for folder, files in found.items():
+                for folder, files in settled.items():
                     cache.put(folder, files)
     return done
 

@@ -43,7 +43,7 @@ def list_folder(folder: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def pack(rows: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The rows of ``list_folder`` as few bytes."""
+    """Compress the rows of ``list_folder``."""
     # No path holds a zero byte.
     return zlib.compress(b"\0".join(part for row in sorted(rows) for part in row), 6)
 

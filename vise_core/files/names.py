@@ -91,10 +91,10 @@ class FileFinder:
         ``bases``: folders below the root, relative to it, that the name may be relative to; the first that has the
         file counts. Raises OutsideFolder where the name, or a link on the way, leads out of the root.
         """
-        found = self._below_bases(name, bases)
-        if found is None and "\\" in name:
-            found = self._below_bases(name.replace("\\", "/"), bases)
-        return found
+        path = self._below_bases(name, bases)
+        if path is None and "\\" in name:
+            path = self._below_bases(name.replace("\\", "/"), bases)
+        return path
 
     def _below_bases(self, name: str, bases: Sequence[str]) -> str | None:
         if not name or "\0" in name:
@@ -109,9 +109,9 @@ class FileFinder:
         if _DRIVE.match(name):
             raise OutsideFolder(_outside(name))
         for base in bases:
-            found = self._find(f"{base}/{name}" if base else name, name)
-            if found is not None:
-                return found
+            path = self._find(f"{base}/{name}" if base else name, name)
+            if path is not None:
+                return path
         return None
 
     def _tops(self) -> tuple[str, str]:

@@ -142,9 +142,9 @@ def _loaded(path: Path, load: Callable[[], T]) -> T:
         raise BadCheckpoint(f"{path}: damaged ({error}): {_REMEDY}") from error
 
 
-def _require_shape(path: Path, found: tuple[int, ...], shape: tuple[int, int]) -> None:
-    if found != shape:
-        raise BadCheckpoint(f"{path}: centroids of shape {found}, expected {shape}: {_REMEDY}")
+def _require_shape(path: Path, actual: tuple[int, ...], shape: tuple[int, int]) -> None:
+    if actual != shape:
+        raise BadCheckpoint(f"{path}: centroids of shape {actual}, expected {shape}: {_REMEDY}")
 
 
 def _require_finite(path: Path, values: npt.NDArray[Any]) -> None:

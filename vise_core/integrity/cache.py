@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -17,9 +16,8 @@ from zipfile import BadZipFile
 import numpy as np
 import PIL
 
-from vise_core.errors import BadInput
-from vise_core.files.hash_cache import cache_folder
-from vise_core.files.hashing import file_sha256, tree_sha256
+from vise_core.files.cache_folder import cache_subfolder
+from vise_core.files.hashing import file_digests, tree_sha256
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.images.decode import DECODING
 
@@ -30,11 +28,8 @@ FORMAT = f"fingerprints-1-{DECODING}"
 
 
 def default_cache() -> Path | None:
-    """``$VISE_CACHE``, or ``~/.cache/vise``; below it, ``fingerprints``. None where the account has no home."""
-    try:
-        return cache_folder() / "fingerprints"
-    except BadInput:
-        return None
+    """``fingerprints`` in the cache folder. None where the account has no home."""
+    return cache_subfolder("fingerprints")
 
 
 def files_fingerprints(
@@ -55,12 +50,6 @@ def files_fingerprints(
         digests = file_digests(paths, threads=processes)
     key = hashlib.sha256(b"".join(digests)).hexdigest()
     return _kept(cache, key, lambda: fingerprint_files(paths, processes=processes, told=told))
-
-
-def file_digests(paths: Sequence[Path], *, threads: int = 2) -> list[bytes]:
-    """SHA-256 of each file's content. Reads files, decodes nothing."""
-    with ThreadPoolExecutor(max(2, threads)) as pool:
-        return [bytes.fromhex(found) for found in pool.map(file_sha256, paths)]
 
 
 def shard_fingerprints(

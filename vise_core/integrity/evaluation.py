@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from vise_core.files.hashing import file_digests
 from vise_core.reporter import Reporter
 from vise_core.specs.integrity import CheckName, IntegrityCheck, IntegrityLimits, IntegrityReport
 from vise_core.tasks import LabelledImages, Split
 
 from .balance import label_balance
-from .cache import file_digests, files_fingerprints
+from .cache import files_fingerprints
 from .fingerprints import Fingerprints, Told
 from .overlap import (
     comparisons,

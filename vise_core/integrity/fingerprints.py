@@ -21,6 +21,7 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from vise_core.errors import BadImage
+from vise_core.files.hashing import file_sha256
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.images.decode import MAX_BYTES, open_image
 
@@ -91,8 +92,7 @@ def look_at(source: bytes | Path) -> Look:
     """Read and decode one image. What is no image that can be read has a digest only."""
     if isinstance(source, Path):
         if source.stat().st_size > MAX_BYTES:
-            with source.open("rb") as file:
-                return Look(hashlib.file_digest(file, "sha256").digest())
+            return Look(bytes.fromhex(file_sha256(source)))
         source = source.read_bytes()
     digest = hashlib.sha256(source).digest()
     try:

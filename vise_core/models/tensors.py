@@ -62,13 +62,13 @@ def check_layout(
             f"{len(unexpected)} unexpected{_examples(unexpected)}; is it of another backbone?"
         )
     for name, tensor in tensors.items():
-        wanted = expected[name]
-        if tensor.shape != wanted.shape:
+        reference = expected[name]
+        if tensor.shape != reference.shape:
             raise BadCheckpoint(
-                f"{source}: {name} has shape {tuple(tensor.shape)}, expected {tuple(wanted.shape)}"
+                f"{source}: {name} has shape {tuple(tensor.shape)}, expected {tuple(reference.shape)}"
             )
-        if types and tensor.dtype != wanted.dtype:
-            raise BadCheckpoint(f"{source}: {name} is {tensor.dtype}, expected {wanted.dtype}")
+        if types and tensor.dtype != reference.dtype:
+            raise BadCheckpoint(f"{source}: {name} is {tensor.dtype}, expected {reference.dtype}")
 
 
 def check_values(tensors: Mapping[str, Tensor], source: str) -> None:

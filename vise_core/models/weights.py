@@ -18,8 +18,8 @@ from torchvision.models import (
 )
 
 from vise_core.errors import BadCheckpoint, BadInput
-from vise_core.files.download import Progress, download
-from vise_core.files.hash_cache import cache_folder
+from vise_core.files.cache_folder import cache_folder
+from vise_core.files.download import Progress, by_hand, download
 from vise_core.files.hashing import file_sha256
 from vise_core.models.weight_files.reading import plain_tensors
 from vise_core.specs.models.backbones import BACKBONES
@@ -151,7 +151,7 @@ WEIGHTS: dict[tuple[str, str], WeightsEntry] = {
 
 
 def find(name: str, backbone: str) -> WeightsEntry:
-    """Raises BadInput, which names what there is."""
+    """Return a catalogue entry. Raises BadInput, which lists the catalogue."""
     entry = WEIGHTS.get((name, backbone))
     if entry is None:
         known = ", ".join(f"{n} for {b}" for n, b in WEIGHTS)
@@ -160,15 +160,17 @@ def find(name: str, backbone: str) -> WeightsEntry:
 
 
 def fetch(name: str, backbone: str, *, progress: Progress | None = None) -> Path:
-    """The verified file of an entry, downloaded to the cache if need be. Raises BadInput."""
+    """Return the verified file of an entry, downloading it to the cache if needed. Raises BadInput."""
     entry = find(name, backbone)
     if isinstance(entry.source, Url):
         target = cache_folder() / "weights" / entry.source.file_name
-        return download(entry.source.url, entry.sha256, target, progress=progress)
+        advice = by_hand(entry.source.url, entry.sha256, target)
+        download(entry.source.url, target, sha256=entry.sha256, progress=progress, advice=advice)
+        return target
     path = _package_file(entry.source)
-    if (found := file_sha256(path)) != entry.sha256:
+    if (sha256 := file_sha256(path)) != entry.sha256:
         raise BadCheckpoint(
-            f"{path.name} of package {entry.source.package} has SHA-256 {found}, expected {entry.sha256}: "
+            f"{path.name} of package {entry.source.package} has SHA-256 {sha256}, expected {entry.sha256}: "
             "install the package again"
         )
     return path
@@ -181,7 +183,7 @@ def load(name: str, backbone: str, *, progress: Progress | None = None) -> Backb
 
 
 def load_file(entry: WeightsEntry, backbone: str, path: Path) -> Backbone:
-    """The same from a file that is at hand. Raises BadCheckpoint."""
+    """Load a backbone from a local file of an entry. Raises BadCheckpoint."""
     model = empty_backbone(backbone)
     tensors = plain_tensors(path)
     try:

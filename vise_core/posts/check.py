@@ -1,4 +1,4 @@
-"""The one way from a source to checked posts: ingest writes what it gives, a survey and a peek only count it."""
+"""Check the posts of a source. Ingest writes the checked posts; survey and peek only count them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vise_core.specs.posts.sources import SampleSource
 
 from .paths import is_system_file
 from .readers import READERS, Notes, RawPost
-from .rejected import Refused
+from .rejected import RejectedPost
 
 EXAMPLES = 100
 """Rejected posts that the report shows of each reason."""
@@ -35,7 +35,7 @@ OTHERS = "(further names)"
 
 @dataclass
 class Tally:
-    """What happened so far. Saved with each whole shard, so that a resumed run counts on from there."""
+    """Counts of a run of checks. Saved with each whole shard, so that a resumed run continues to count."""
 
     read: int = 0
     posts: int = 0
@@ -63,37 +63,39 @@ class Tally:
             shown.append({"where": printable_name(where), "message": _plain(message)[:500]})
 
     def warnings(self) -> list[str]:
-        """What makes the posts doubtful, in sentences."""
-        told = []
+        """Return what makes the posts doubtful, one sentence each."""
+        sentences = []
         if self.posts and self.dropped.get("posts_without_reactions") == self.posts:
-            told.append(
+            sentences.append(
                 "No post has a reaction: every count is zero or missing. Check source.fields.reactions."
             )
         if self.posts and self.dropped.get("posts_without_comments") == self.posts:
-            told.append("No post has a comment. Check source.fields.comments and source.fields.text.")
+            sentences.append("No post has a comment. Check source.fields.comments and source.fields.text.")
         if self.other_reactions:
-            told.append(
+            sentences.append(
                 f"Reactions under names that are none of the five are left out: {_listed(self.other_reactions)}. "
                 "Where one of them is one of the five, add it to source.fields.names."
             )
         if self.unread_reactions:
-            told.append(
+            sentences.append(
                 f"Posts hold reactions where source.fields does not look: {_listed(self.unread_reactions)} (posts). "
                 "Set source.fields.reactions, or the field of that reaction."
             )
         if count := self.dropped.get("reactions_without_type"):
-            told.append(f"{count:,} reactions are in a total only, without a type; they are left out.")
+            sentences.append(f"{count:,} reactions are in a total only, without a type; they are left out.")
         if count := self.dropped.get("comments_without_text"):
-            told.append(f"{count:,} comments have no text where source.fields.text looks; they are left out.")
+            sentences.append(
+                f"{count:,} comments have no text where source.fields.text looks; they are left out."
+            )
         for reason in ("images_without_post", "other_files"):
             if count := self.dropped.get(reason):
                 first = self.examples[reason][0]["where"]
-                told.append(f"{DROPPED[reason].capitalize()}: {count:,}, such as '{first}'.")
-        return told
+                sentences.append(f"{DROPPED[reason].capitalize()}: {count:,}, such as '{first}'.")
+        return sentences
 
 
 class PostChecker:
-    """Reads the posts of a source and checks each; counts into ``tally``.
+    """Read the posts of a source and check each; counts go to ``tally``.
 
     ``database`` is a file for the ids and images seen so far: memory stays flat. With a tally that has read some posts
     already, reading goes on behind them.
@@ -109,7 +111,7 @@ class PostChecker:
         self._seen = Seen(database, tally.read)
 
     def records(self) -> Iterator[tuple[RawPost, PostRecord | None]]:
-        """Each post as it was found, and ready to be stored; None with the reason counted.
+        """Yield each raw post with its checked record, or with None where it is rejected; reasons are counted.
 
         Raises BadInput where the source cannot be read.
         """
@@ -130,7 +132,7 @@ class PostChecker:
                 self.tally.drop("other_files", 1, below, "neither an image nor a file of posts")
 
     def save(self) -> None:
-        """Make what was seen so far outlive a kill."""
+        """Commit the ids and names seen so far to disk."""
         self._seen.commit()
 
     def close(self) -> None:
@@ -157,8 +159,8 @@ class PostChecker:
                 raw.image, max_pixels=self.spec.max_image_pixels, max_side=self.spec.max_image_side
             )
             if not self._seen.add(checked.post.id, tally.read):
-                raise Refused("duplicate_id", f"the post {checked.post.id!r} was there before")
-        except Refused as error:
+                raise RejectedPost("duplicate_id", f"the post {checked.post.id!r} was there before")
+        except RejectedPost as error:
             tally.refuse(error.reason, raw.where, str(error))
             return None
         except BadImage as error:
@@ -187,7 +189,7 @@ class PostChecker:
 
 
 class Seen:
-    """Ids that were taken and images that were named, on disk: a million posts or a billion, memory stays flat."""
+    """Ids of accepted posts and names of their images, kept on disk so that memory stays flat."""
 
     def __init__(self, path: Path, read: int) -> None:
         self._db = sqlite3.connect(path, isolation_level=None)
@@ -204,7 +206,7 @@ class Seen:
         self._db.execute("BEGIN")
 
     def add(self, post_id: str, n: int) -> bool:
-        """Whether the id is new."""
+        """Record an id. Returns whether it is new."""
         row = (_digest(post_id), n)
         return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", row).rowcount == 1
 

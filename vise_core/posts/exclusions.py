@@ -21,7 +21,7 @@ SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 
 
 def excluded_keys(path: Path | None) -> frozenset[str]:
-    """Keys of the posts that the input ``exclude`` names; empty where there is no such input. Raises BadInput."""
+    """Return the keys of the posts that the input ``exclude`` names; empty without that input. Raises BadInput."""
     if path is None:
         return frozenset()
     facts = _list_file(path).stat()
@@ -48,7 +48,7 @@ def tell_exclusions(reporter: Reporter, named: int, matched: int) -> int:
 
 
 def read_ids(path: Path) -> list[str]:
-    """The ids of a list, each once, in order.
+    """Return the post ids of a list file, each once, in order.
 
     ``path`` is a file, or a folder that holds one: .txt with an id a line, .csv or .tsv with a column ``id`` or
     ``post_id``, .jsonl or .json with ids or objects that have one, or integrity.json. Raises BadInput, naming the
@@ -97,10 +97,10 @@ def _list_file(path: Path) -> Path:
 
 def _of_table(name: str, text: str, delimiter: str | None) -> list[str]:
     head = text.partition("\n")[0]
-    found = delimiter or max(",;\t", key=head.count)
-    rows = csv.DictReader(io.StringIO(text), delimiter=found)
+    separator = delimiter or max(",;\t", key=head.count)
+    rows = csv.DictReader(io.StringIO(text), delimiter=separator)
     names = {str(column).strip().lower(): column for column in rows.fieldnames or () if column is not None}
-    column = next((names[wanted] for wanted in COLUMNS if wanted in names), None)
+    column = next((names[known] for known in COLUMNS if known in names), None)
     if column is None:
         raise BadInput(
             f"{name}: no column named id or post_id; it has {', '.join(names) or 'no header'}. Name the column of the "

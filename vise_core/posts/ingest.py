@@ -1,4 +1,4 @@
-"""The stage ``ingest``: read posts from anywhere, check each, write shards, and say what was refused and why."""
+"""The stage ``ingest``: read posts, check each, write shards, and report what was rejected and why."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _close(writer: ShardWriter, tally: Tally, state: Path, checker: PostChecker)
 
 
 def _nothing(tally: Tally) -> str:
-    """Why not one post could be used, with the first example."""
+    """Return a message on why no post could be used, with the first example."""
     if not tally.refused:
         return "not one post could be used: the source holds none"
     counted = ", ".join(f"{reason} {count:,}" for reason, count in tally.refused.items())

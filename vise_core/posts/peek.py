@@ -40,8 +40,10 @@ _SHOWN_COMMENTS, _SHOWN_CHARACTERS = 3, 120
 
 def peek(folder: Path, *, source: PostSource | None = None, posts: int = SHOWN) -> Peek:
     """The first posts of a folder, read as ``source`` says or as it is guessed. Reads a few rows only."""
-    given = source.model_dump(exclude_defaults=True) | {"kind": source.kind} if source is not None else None
-    guessed = given or guess_source(folder)
+    settings = (
+        source.model_dump(exclude_defaults=True) | {"kind": source.kind} if source is not None else None
+    )
+    guessed = settings or guess_source(folder)
     if guessed is None:
         return Peek(
             layout="unknown",
@@ -81,7 +83,7 @@ def guess_source(folder: Path) -> dict[str, Any] | None:
 
 
 def _why_not(folder: Path) -> Iterator[str]:
-    """Of the first files that look like posts by their names: what is wrong with them."""
+    """Yield what is wrong with the first files whose names look like posts."""
     for candidate in islice(_candidates(folder), MAX_REASONS):
         try:
             shown, _, _ = _read(folder, candidate, SAMPLED)
@@ -137,7 +139,7 @@ def _text_kind(folder: Path, name: str) -> str | None:
 
 
 def _ending(name: str) -> str:
-    """.jsonl.gz of posts.jsonl.gz."""
+    """Return the endings of a file's name, such as .jsonl.gz for posts.jsonl.gz."""
     path = Path(name.lower())
     return path.with_suffix("").suffix + path.suffix if path.suffix in COMPRESSED else path.suffix
 
@@ -198,13 +200,13 @@ def _shown(folder: Path, raw: RawPost, record: PostRecord | None, tally: Tally) 
         image = printable_name(raw.image.relative_to(root).as_posix() if inside else raw.image.name)
     if record is None:
         where = printable_name(raw.where)
-        told = (
-            (reason, one["message"])
+        rejections = (
+            (reason, example["message"])
             for reason, several in tally.examples.items()
-            for one in several
-            if one["where"] == where and reason in tally.refused
+            for example in several
+            if example["where"] == where and reason in tally.refused
         )
-        reason, message = next(told, ("rejected", ""))
+        reason, message = next(rejections, ("rejected", ""))
         return PeekedPost(where=where, image=image, reason=reason, message=message)
     comments = record.post.comments
     return PeekedPost(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vise_core.errors import BadInput
 
 
-class Refused(BadInput):
+class RejectedPost(BadInput):
     """A post that cannot be used. ``reason`` is a stable slug to count by."""
 
     def __init__(self, reason: str, message: str) -> None:

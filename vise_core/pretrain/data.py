@@ -24,10 +24,10 @@ Sample = tuple[int, int]
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Which posts each iteration takes, and how they are shared out.
+    """The posts of each iteration, and of each process and accumulation step in it.
 
-    An epoch is a permutation of all posts, cut into batches of exactly ``batch``; what is left over at its
-    end is dropped (other posts each epoch, since the permutation changes), so that the learning-rate rule
+    An epoch is a permutation of all posts, cut into batches of exactly ``batch``; the remainder at its end
+    is dropped (other posts each epoch, since the permutation changes), so that the learning-rate rule
     holds. A batch is cut into ``accumulate`` parts and each part over ``world`` processes: every process
     does ``accumulate`` backward passes an iteration, and the union is the batch, whatever the cut.
     """
@@ -55,20 +55,20 @@ class BatchPlan:
         return self.posts // self.batch
 
     def order(self, epoch: int) -> Ints:
-        """The permutation of all rows, (posts,) int64."""
+        """Return the permutation of all rows in an epoch, (posts,) int64."""
         return np.random.default_rng([self.seed, epoch]).permutation(self.posts)
 
     def batches(self, start: int, stop: int) -> Iterator[tuple[int, Ints]]:
-        """(epoch, (batch,) rows) of iterations start … stop - 1."""
-        order, at = np.empty(0, dtype=np.int64), -1
+        """Yield (epoch, (batch,) int64 rows) of iterations start to stop - 1."""
+        order, order_epoch = np.empty(0, dtype=np.int64), -1
         for iteration in range(start, stop):
             epoch, step = divmod(iteration, self.per_epoch)
-            if epoch != at:
-                order, at = self.order(epoch), epoch
+            if epoch != order_epoch:
+                order, order_epoch = self.order(epoch), epoch
             yield epoch, order[step * self.batch : (step + 1) * self.batch]
 
     def parts(self, rows: Ints, rank: int = 0) -> list[Ints]:
-        """What ``rank`` takes of a batch: one array for each accumulation step, none of them empty."""
+        """Return the rows of a batch for ``rank``: one array for each accumulation step, none of them empty."""
         return [np.array_split(part, self.world)[rank] for part in np.array_split(rows, self.accumulate)]
 
 
@@ -76,8 +76,8 @@ class BatchPlan:
 class PostImages(Dataset[tuple[Tensor, Ints]]):
     """Decoded, augmented images of posts by (epoch, row).
 
-    ``images[row]`` is the post's place in ``posts``. The crop of a sample depends on (seed, epoch, that
-    place) alone, so it is the same in whatever process it is made.
+    ``images[row]`` is the post's index in ``posts``. The crop of a sample depends on (seed, epoch, that
+    index) alone, so it is the same in whatever process it is made.
     """
 
     posts: ShardIndex
@@ -89,11 +89,11 @@ class PostImages(Dataset[tuple[Tensor, Ints]]):
         return len(self.images)
 
     def __getitem__(self, sample: Sample) -> tuple[Tensor, Ints]:
-        """One image, (3, size, size) float32, and its row. Raises BadInput, naming the post."""
+        """Return one image, (3, size, size) float32, and its row. Raises BadInput, naming the post."""
         return self.__getitems__([sample])
 
     def __getitems__(self, samples: list[Sample]) -> tuple[Tensor, Ints]:
-        """(n, 3, size, size) float32 and the (n,) rows.
+        """Return (n, 3, size, size) float32 and the (n,) rows.
 
         Where the transform makes v views of an image, (v * n, 3, size, size): all first views, then all second.
         """
@@ -103,22 +103,22 @@ class PostImages(Dataset[tuple[Tensor, Ints]]):
         return views, np.array([row for _, row in samples], dtype=np.int64)
 
     def view(self, epoch: int, row: int) -> Tensor:
-        """The augmented image of one post in one epoch, (3, size, size), or views of it, (v, 3, size, size)."""
-        place = int(self.images[row])
+        """Return the augmented image of a post in an epoch, (3, size, size), or its views, (v, 3, size, size)."""
+        index = int(self.images[row])
         try:
-            image = open_image(self.posts.read_image(place))
+            image = open_image(self.posts.read_image(index))
         except BadImage as error:
-            # Ingest refuses what cannot be decoded, so these shards were damaged since.
-            post = self.posts.read_post(place).id
+            # Ingest rejects images that cannot be decoded, so these shards were damaged later.
+            post = self.posts.read_post(index).id
             raise BadInput(
                 f"post {post!r}: its image no longer decodes ({error}); copy the shards again, or ingest again"
             ) from error
-        return self.transform(image, sample_generator(self.seed, epoch, place))
+        return self.transform(image, sample_generator(self.seed, epoch, index))
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Batch sampler: the parts of one process, from one iteration to another, across epochs."""
+    """Batch sampler of one process: its part of each iteration and accumulation step, across epochs."""
 
     plan: BatchPlan
     start: int
@@ -137,18 +137,18 @@ class Samples:
 def image_loader(
     dataset: PostImages, samples: Samples, *, workers: int, pin: bool
 ) -> DataLoader[tuple[Tensor, Ints]]:
-    """Batches in the order of ``samples``, made by ``workers`` extra processes or by this one."""
+    """Return a loader of batches in the order of ``samples``, made by ``workers`` extra processes or by this one."""
     return DataLoader(
         dataset,
         batch_sampler=samples,  # type: ignore[arg-type]
-        collate_fn=_as_it_is,
+        collate_fn=_unchanged,
         num_workers=workers,
         pin_memory=pin,
-        # Not fork: this process has threads (torch, a reporter), and a fork can copy their locks held.
+        # Not fork: this process has threads (torch, a reporter), whose locks a fork would copy while they are held.
         multiprocessing_context="forkserver" if workers else None,
         prefetch_factor=4 if workers else None,
     )
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch

@@ -92,7 +92,7 @@ def read_labels(
     for signal in signals:
         if clusters[signal] < 1:
             raise BadInput(f"signals: {signal} were not clustered; cluster and label them, or leave it out")
-    parts: list[tuple[Ints, npt.NDArray[np.int32], Ints, npt.NDArray[np.int32], Ints]] = []
+    parts: list[tuple[Ints, npt.NDArray[np.int32], Ints, npt.NDArray[np.int32], npt.NDArray[np.uint64]]] = []
     for number in range(len(posts.shards)):
         parts.append(_read_shard(folder, posts, number, clusters, seed if limit is not None else None))
     images, ids, lengths, reactions, ranks = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -152,7 +152,7 @@ def unlabelled(
 
 def _read_shard(
     folder: Path, posts: ShardIndex, number: int, clusters: dict[Signal, int], rank_seed: int | None
-) -> tuple[Ints, npt.NDArray[np.int32], Ints, npt.NDArray[np.int32], Ints]:
+) -> tuple[Ints, npt.NDArray[np.int32], Ints, npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
     """(images, comment ids, labels a post, reactions, ranks) of one shard."""
     path = label_file(folder, posts.shards[number].name)
     table = read_label_table(path)
@@ -170,7 +170,7 @@ def _read_shard(
         raise BadInput(f"{path}: a comment label is not below {clusters['comments']}: label again")
     if len(reactions) and not NO_LABEL <= reactions.min() <= reactions.max() < clusters["reactions"]:
         raise BadInput(f"{path}: a reaction label is not below {clusters['reactions']}: label again")
-    ranks: npt.NDArray = np.zeros(len(keys), dtype=np.uint64)
+    ranks: npt.NDArray[np.uint64] = np.zeros(len(keys), dtype=np.uint64)
     if rank_seed is not None:
         ranks = np.array([pretrain_rank(p, rank_seed) for p in table["post_id"].to_pylist()], dtype=np.uint64)
     return images, ids, lengths, reactions, ranks

@@ -1,4 +1,4 @@
-"""MoCo-v2 (He et al. 2020, Chen et al. 2020): tell each image from all others, without a label (App. B)."""
+"""MoCo-v2 (He et al. 2020, Chen et al. 2020): contrastive learning on the images alone (App. B, Table 5)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vise_core.training.distributed import Group
 
 
 class Moco(nn.Module):
-    """A query encoder that learns, a key encoder that follows it, and a queue of earlier keys.
+    """A query encoder that is trained, a key encoder that follows it, and a queue of earlier keys.
 
     (2n, 3, h, w) images, all query views before all key views → this process's part of the batch's values:
     ``contrast`` is the loss, ``acc_contrast`` the percentage of queries nearest to their own key.
 
     Attributes
     ----------
-    backbone: the query encoder's trunk, all that pretraining hands on.
+    backbone: the query encoder's trunk, which the checkpoint holds.
     head: its projection, Linear - ReLU - Linear to ``settings.dim``.
     key: the key encoder, an nn.Sequential of the same two.
     heads: none, since there is no label to predict.
@@ -51,11 +51,11 @@ class Moco(nn.Module):
         self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        seen, compared = images.chunk(2)
-        query = F.normalize(self.head(self.backbone(seen)).float(), dim=1)
+        query_views, key_views = images.chunk(2)
+        query = F.normalize(self.head(self.backbone(query_views)).float(), dim=1)
         with torch.no_grad():
-            self.follow()
-            keys = self.keys(compared)
+            self.update_key_encoder()
+            keys = self.keys(key_views)
         own = keys.chunk(self.group.world)[self.group.rank]
         # Similarities in half precision are too coarse for a softmax over the queue.
         with torch.autocast(images.device.type, enabled=False):
@@ -67,18 +67,18 @@ class Moco(nn.Module):
         return {"contrast": loss / len(keys), "acc_contrast": 100 * hits / len(keys)}
 
     @torch.no_grad()
-    def follow(self) -> None:
-        """Move the key encoder's weights a little towards the query encoder's."""
+    def update_key_encoder(self) -> None:
+        """Move the key encoder's weights towards the query encoder's, with the spec's momentum."""
         momentum = self.settings.momentum
-        learnt = [*self.backbone.parameters(), *self.head.parameters()]
-        for query, key in zip(learnt, self.key.parameters(), strict=True):
+        trained = [*self.backbone.parameters(), *self.head.parameters()]
+        for query, key in zip(trained, self.key.parameters(), strict=True):
             key.mul_(momentum).add_(query, alpha=1 - momentum)
 
     def keys(self, images: Tensor) -> Tensor:
-        """Keys of the whole batch in its order, (n, 3, h, w) → (n * world, dim), float32 unit vectors.
+        """Return the keys of the whole batch in its order, (n, 3, h, w) → (n * world, dim), float32 unit vectors.
 
         Shuffle-BN: each process encodes images from all over the batch, else a query and its key would share
-        batch statistics that give the pair away. One process alone has nobody to trade with: no shuffle.
+        batch statistics, by which the pair can be recognised. One process alone cannot shuffle.
         """
         group = self.group
         if group.world == 1:
@@ -91,7 +91,7 @@ class Moco(nn.Module):
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:
-        """Put the batch's keys in the place of the oldest."""
+        """Replace the oldest keys of the queue by the batch's, (n, dim) float32."""
         places = torch.arange(len(keys), device=keys.device).add_(self.pointer).remainder_(len(self.queue))
         self.queue.index_copy_(0, places, keys)
         self.pointer.add_(len(keys)).remainder_(len(self.queue))
@@ -104,16 +104,16 @@ class Moco(nn.Module):
 
 
 def contrast_logits(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
-    """InfoNCE's logits: similarity to the own key first, then to each of the queue, (n, 1 + k) float32.
+    """Return InfoNCE's logits, (n, 1 + k) float32: similarity to the own key, then to each key of the queue.
 
-    ``query`` and ``key`` are (n, dim), ``queue`` (k, dim), all unit vectors. The right answer is column 0.
+    ``query`` and ``key`` are (n, dim), ``queue`` (k, dim), all unit vectors. The positive is column 0.
     """
     own = (query * key).sum(1, keepdim=True)
     return torch.cat([own, query @ queue.T], dim=1) / temperature
 
 
 def build_moco(spec: PretrainSpec, group: Group) -> Moco:
-    """The untrained network; its weights and its queue depend on the seed alone.
+    """Return the untrained network; its weights and its queue depend on the seed alone.
 
     Raises BadInput where the processes cannot share a batch evenly.
     """

@@ -21,10 +21,10 @@ BLUR, BLUR_SHARE = (0.1, 2.0), 0.5
 
 
 def two_views(image_size: int, *, min_crop: float = 0.2, mean: RGB, std: RGB) -> TrainTransform:
-    """Crop, jitter, grey, blur, flip, normalise, twice over: the query's view and the key's.
+    """Return a transform that makes two views: each cropped, jittered, greyed, blurred, flipped and normalised.
 
-    The function made takes an RGB image and a generator and returns (2, 3, image_size, image_size) float32.
-    It can be pickled, for loaders in other processes.
+    It takes an RGB image and a generator, and returns (2, 3, image_size, image_size) float32: the query's view and the
+    key's. It can be pickled, for loaders in other processes.
     """
     return partial(_views, image_size=image_size, min_crop=min_crop, mean=mean, std=std)
 
@@ -37,7 +37,7 @@ def _views(
 
 
 def augment(image: Image.Image, generator: Generator, *, image_size: int, min_crop: float) -> Image.Image:
-    """One view, as an image of (image_size, image_size).
+    """Return one view, an image of (image_size, image_size).
 
     The same steps, from the same kind of draws in the same order, as torchvision's transforms under the
     names that MoCo-v2's code gives them.

@@ -1,4 +1,4 @@
-"""What pretraining minimises: L = L_C + L_R (Eq. 1)."""
+"""The loss of VisE pretraining: L = L_C + L_R (Eq. 1)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_LABEL = -1
 def comment_targets(
     labels: Sequence[Sequence[int]], clusters: int, mode: Literal["frequency", "unique"] = "frequency"
 ) -> Tensor:
-    """Target distribution over comment clusters for each image, (n, clusters) float32.
+    """Return the target distribution over comment clusters of each image, (n, clusters) float32.
 
     frequency: a cluster hit m times among an image's n labels carries m/n (Mahajan et al. 2018).
     unique: every cluster hit carries the same mass. An image without a label gets a row of zeros.

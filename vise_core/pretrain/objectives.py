@@ -1,4 +1,4 @@
-"""The registry of what a backbone can be pretrained for. Adding an objective is one entry in OBJECTIVES."""
+"""The pretraining objectives by name. Adding an objective is one entry in OBJECTIVES."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from .moco_views import two_views
 from .vise import Network, build_vise, vise_losses
 
 Trainable = Network | Moco
-"""What the loop trains: images → {name: tensor}; ``backbone`` and ``heads`` are what it is trained for."""
+"""A network that the loop trains: images → {name: tensor}. Its ``backbone`` and ``heads`` are the checkpoint."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What the training loop must know of an objective.
+    """What the training loop needs of an objective.
 
     Attributes
     ----------
     build: (spec, clusters of each signal, group) → the untrained network.
-    transform: (spec, backbone) → what makes a post's image the network's input.
+    transform: (spec, backbone) → transform from a post's image to the network's input.
     losses: spec → names of the parts of the loss; their sum is minimised.
-    measures: names of what is told beside them.
+    measures: names of values that are reported beside the losses.
     values: (outputs, spec, labels, rows of the batch, rows of this process and step) → the losses and measures
         by name; those of all processes and steps add up to the batch's.
-    needs_labels: whether posts alone are not enough.
+    needs_labels: whether it needs labels besides posts.
     """
 
     build: Callable[[PretrainSpec, Mapping[Signal, int], Group], Trainable]

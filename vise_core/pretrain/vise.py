@@ -16,7 +16,7 @@ from .objective import head_losses
 
 
 class Network(nn.Module):
-    """A backbone with one linear head for each signal: images → {signal: (n, clusters) logits}."""
+    """A backbone with one linear head for each signal: (n, 3, h, w) images → {signal: (n, clusters) logits}."""
 
     def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Linear]) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Network(nn.Module):
 
 
 def build_vise(spec: PretrainSpec, clusters: Mapping[Signal, int]) -> Network:
-    """The untrained network; its weights depend on the seed alone."""
+    """Return the untrained network; its weights depend on the seed alone."""
     backbone = build_backbone(spec.backbone, seed=spec.seed)
     heads: dict[str, nn.Linear] = {
         signal: linear_head(backbone.feature_dim, clusters[signal], spec.bias_prior, seed=spec.seed)
@@ -41,18 +41,18 @@ def build_vise(spec: PretrainSpec, clusters: Mapping[Signal, int]) -> Network:
 def vise_losses(
     logits: Mapping[str, Tensor], spec: PretrainSpec, labels: LabelTable, rows: Ints, part: Ints
 ) -> dict[str, Tensor]:
-    """The loss of each head on ``part`` of the batch ``rows``, which add up to the whole batch's."""
+    """Return the loss of each head on ``part`` of the batch ``rows``; those of all parts add up to the batch's."""
     targets = labels.targets(part, spec.signals, spec.comment_targets)
-    # Every process knows the whole batch, so all divide by the same counts without asking each other.
+    # Every process knows the whole batch, so all divide by the same counts without communicating.
     return head_losses(
         logits,
-        {name: _sent(target, logits[name].device) for name, target in targets.items()},
+        {name: _to_device(target, logits[name].device) for name, target in targets.items()},
         labels.labelled(rows),
     )
 
 
-def _sent(values: Tensor, device: torch.device) -> Tensor:
-    """A copy on the device. A GPU is not waited for: what is not pinned would be sent when it has nothing left to do."""
+def _to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Return a copy on the device, pinned first: a copy from pageable memory waits until the GPU is idle."""
     if device.type == "cuda":
         values = values.pin_memory()
     return values.to(device, non_blocking=True)

@@ -1,21 +1,20 @@
-"""Figures 3–6 from our own runs: panels of bars or points, as data that any plotting library can draw."""
+"""Figures 3–6 from our own runs: the points of each panel, and the description of what its chart shows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from pydantic import Field
 
 from vise_core.errors import BadInput
 from vise_core.specs.base import Record
 
+from .chart import Chart, Kind, chart
 from .comparable import Variants, titled
 from .observations import FACT_NAMES, Observation
+from .point import Point
 from .published import FIGURES, Facts, PublishedPanel, PublishedPoint, published_figure
 from .reproduced import DataNote, data_notes
-
-Kind = Literal["bars", "data size", "backbones"]
 
 KINDS: dict[str, Kind] = {
     "figure3": "bars",
@@ -23,28 +22,10 @@ KINDS: dict[str, Kind] = {
     "figure5": "backbones",
     "figure6": "bars",
 }
-"""How each is drawn: a bar a method; score over images seen (log); a line a method over backbones."""
-
-
-class Point(Record):
-    """A bar or point. ``mean`` None: not run. ``published`` is the paper's value, None where it is lost."""
-
-    method: str
-    backbone: str | None
-    data_size: float | None
-    mean: float | None
-    std: float | None = None
-    n: int = 0
-    runs: tuple[str, ...] = ()
-    synthetic: bool = False
-    cached: bool = False
-    recorded: bool = True
-    published: float | None = None
-    published_std: float | None = None
 
 
 class Panel(Record):
-    """One panel; ``lines`` are the dashed reference lines."""
+    """One panel: its points, its reference lines, and the chart that shows both."""
 
     key: str
     paper: str = Field(
@@ -57,6 +38,7 @@ class Panel(Record):
     unit: str | None
     points: tuple[Point, ...]
     lines: tuple[Point, ...]
+    chart: Chart
     measured: str = Field("", description="Stands for the data and splits of our own points; empty for none.")
 
 
@@ -130,6 +112,7 @@ def _panel(panel: PublishedPanel, fitting: Sequence[Observation], kind: Kind) ->
                     if one.backbone in backbones or (others and one.backbone not in PAPER_BACKBONES)
                 ]
             points += [_own(one) for one in own]
+    lines = tuple(_point(line, fitting) for line in panel.lines)
     return Panel(
         key=panel.key,
         paper=panel.key,
@@ -139,7 +122,8 @@ def _panel(panel: PublishedPanel, fitting: Sequence[Observation], kind: Kind) ->
         metric=panel.metric,
         unit=panel.unit,
         points=tuple(points),
-        lines=tuple(_point(line, fitting) for line in panel.lines),
+        lines=lines,
+        chart=chart(kind, panel.metric, points, lines),
     )
 
 

@@ -9,10 +9,10 @@ from pydantic import Field
 from vise_core.errors import BadInput
 from vise_core.specs.base import Record
 from vise_core.specs.explain import CAM_METHODS
-from vise_core.specs.models.backbones import BACKBONES
 from vise_core.specs.qualitative import Answer, QualitativeResult
 
 from .published import QUALITATIVE, PublishedExample, published_qualitative
+from .text import backbone_title
 
 IN_MAIN_FIGURE = 8
 """Images of a comparison that Fig. 7 shows; Fig. 8 shows those after them (App. A: more examples)."""
@@ -41,8 +41,7 @@ class Column(Record):
     def title(self) -> str:
         if self.backbone is None:
             return self.method
-        name = BACKBONES[self.backbone].title if self.backbone in BACKBONES else self.backbone
-        return f"{self.method}\n{name}"
+        return f"{self.method}\n{backbone_title(self.backbone)}"
 
 
 class Example(Record):

@@ -12,8 +12,8 @@ from vise_core.specs.tasks.metrics import METRICS
 from .comparable import NOT_RECORDED
 from .latex import LatexCell, latex_grouped_table
 from .published import PublishedColumn
-from .reproduced import SETTINGS, Cell, OurCell, ReproducedTable, Row, Show, backbone_title
-from .text import DIVERGED, STOPPED, markdown_escape, not_a_formula
+from .reproduced import SETTINGS, Cell, OurCell, ReproducedTable, Row, Show
+from .text import DIVERGED, STOPPED, backbone_title, markdown_escape, not_a_formula
 
 TableFormat = Literal["markdown", "csv", "latex"]
 NOT_RUN = "not run"

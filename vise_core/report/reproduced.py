@@ -13,12 +13,12 @@ from pydantic import Field
 
 from vise_core.errors import BadInput
 from vise_core.specs.base import Record
-from vise_core.specs.models.backbones import BACKBONES
 from vise_core.specs.tasks.metrics import METRICS
 
 from .comparable import Variants, titled
 from .observations import FACT_NAMES, Observation
 from .published import Facts, PublishedCell, PublishedColumn, PublishedRow, PublishedTable, published
+from .text import backbone_title
 
 REPRODUCED = ("table2", "table3", "table4", "table5", "table6", "table7", "table9",
               "table10", "table11", "table12", "table13", "table14", "table15", "table16")  # fmt: skip
@@ -375,13 +375,6 @@ def _with_best(rows: list[Row]) -> list[Row]:
         return cell.model_copy(update={"ours": cell.ours.model_copy(update={"best": True})})
 
     return [row.model_copy(update={"cells": tuple(map(marked, row.cells))}) for row in rows]
-
-
-def backbone_title(name: str | None) -> str:
-    """As the paper writes it."""
-    if name is None:
-        return ""
-    return BACKBONES[name].title if name in BACKBONES else name
 
 
 Show = Literal["ours", "both"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from vise_core.specs.reports.tables import Selection
 
-from .figures import OurFigure, Panel, Point
+from .chart import chart
+from .figures import OurFigure, Panel
+from .point import Point
 from .reproduced import ReproducedTable, Row
 
 
@@ -33,8 +35,12 @@ def select_figure(figure: OurFigure, wanted: Selection) -> OurFigure:
     """The panels, and of them the points, that are about what is wanted."""
 
     def part(panel: Panel) -> Panel:
-        keep = lambda points: tuple(one for one in points if _shown(one, wanted))  # noqa: E731
-        return panel.model_copy(update={"points": keep(panel.points), "lines": keep(panel.lines)})
+        points, lines = (
+            tuple(point for point in points if _shown(point, wanted))
+            for points in (panel.points, panel.lines)
+        )
+        shown = chart(figure.kind, panel.metric, points, lines)
+        return panel.model_copy(update={"points": points, "lines": lines, "chart": shown})
 
     panels = tuple(
         part(panel)

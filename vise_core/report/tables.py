@@ -17,7 +17,7 @@ from vise_core.specs.tasks.metrics import METRICS
 
 from .comparable import NOT_RECORDED, MeasuredOn, Variants, measured_on
 from .latex import LatexCell, latex_table
-from .text import DIVERGED, STOPPED, markdown_escape, not_a_formula
+from .text import DIVERGED, STOPPED, backbone_title, markdown_escape, not_a_formula
 
 REFERENCE_WEIGHTS = "in-sup"
 """The row that others of the same backbone are compared with (Tables 6, 7)."""
@@ -198,7 +198,7 @@ def evaluation_table(results: Sequence[tuple[str, EvaluateResult]]) -> Evaluatio
         rows=tuple(
             EvaluationRow(
                 method=row.method,
-                backbone=_backbone_title(row.backbone),
+                backbone=backbone_title(row.backbone),
                 cells=tuple(cell((row, column)) for column in table.columns),
             )
             for row in table.rows
@@ -263,14 +263,10 @@ def _family(backbone: str) -> str:
     return backbone if entry is None else entry.family or entry.title
 
 
-def _backbone_title(name: str) -> str:
-    return BACKBONES[name].title if name in BACKBONES else name
-
-
 def _markdown(table: ResultTable) -> str:
     lines = [table.header(), ["---"] * 2 + ["---:"] * len(table.columns)]
     for row in table.rows:
-        line = [markdown_escape(row.method), markdown_escape(_backbone_title(row.backbone))]
+        line = [markdown_escape(row.method), markdown_escape(backbone_title(row.backbone))]
         for column in table.columns:
             cell = table.cells.get((row, column))
             if cell is None:
@@ -317,7 +313,7 @@ def _csv(table: ResultTable) -> str:
 def _latex(table: ResultTable) -> str:
     rows = [
         (
-            [row.method, _backbone_title(row.backbone)],
+            [row.method, backbone_title(row.backbone)],
             [_latex_cell(table.cells.get((row, column))) for column in table.columns],
         )
         for row in table.rows

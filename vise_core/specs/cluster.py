@@ -13,18 +13,6 @@ from .estimate import Cost, InputFacts, Work
 from .posts.subset import SubsetSpec
 from .stage import POSTS, InputRole, Stage
 
-Words = Literal["words-1", "words-2"]
-
-
-WORDS: Words = "words-2"
-"""How comments become words. A clusterer keeps the version that it was made with."""
-
-
-_WORDS = (
-    "How comments become words. words-2: don't and don’t are one word, ㅋㅋㅋ stays letters, and Chinese, Japanese, Thai, "
-    "Lao, Khmer and Burmese become pairs of characters. words-1: the first version, for equal results with old clusters."
-)
-
 
 class TfidfSpec(Record):
     """Bag of words with TF-IDF weights, fitted on the cluster subset only and then frozen."""
@@ -34,7 +22,6 @@ class TfidfSpec(Record):
     min_df: int = Field(2, ge=1, description="Words in fewer comments than this are left out.")
     lowercase: bool = Field(True, description="Fold case before counting.")
     sublinear_tf: bool = Field(False, description="Use 1 + log(tf) in place of tf.")
-    tokenizer: Words = Field(WORDS, description=_WORDS)
 
 
 class SentenceSpec(Record):
@@ -50,10 +37,6 @@ class SentenceSpec(Record):
     emoji_names: bool = Field(
         True,
         description="Write an emoji as its Unicode name: many encoders have no emoji in their vocabulary.",
-    )
-    tokenizer: Words = Field(
-        WORDS,
-        description="How letters are folded before they are encoded, and the words that describe a cluster; as for tfidf.",
     )
 
 

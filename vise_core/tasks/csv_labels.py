@@ -76,14 +76,14 @@ def _columns(spec: CsvTask, reader: Iterator[list[str]]) -> list[str]:
 
 
 def _check_columns(spec: CsvTask, names: list[str]) -> str | None:
-    for wanted in filter(None, (spec.path_column, spec.label_column, spec.text_column)):
-        if wanted not in names:
+    for column in filter(None, (spec.path_column, spec.label_column, spec.text_column)):
+        if column not in names:
             raise BadInput(
-                f"{spec.manifest}: no column {wanted!r}; it has {', '.join(map(repr, names[:20])) or 'none'} "
+                f"{spec.manifest}: no column {column!r}; it has {', '.join(map(repr, names[:20])) or 'none'} "
                 f"(delimiter {spec.delimiter!r})"
             )
-        if names.count(wanted) > 1:
-            raise BadInput(f"{spec.manifest}: the header names the column {wanted!r} more than once")
+        if names.count(column) > 1:
+            raise BadInput(f"{spec.manifest}: the header names the column {column!r} more than once")
     return spec.split_column if spec.split_column in names else None
 
 
@@ -95,7 +95,7 @@ def _row(spec: CsvTask, record: dict[str, str], split_column: str | None, where:
     text = None if spec.text_column is None else record.get(spec.text_column) or ""
     if split_column is None:
         return Row(path, label, text=text, where=where)
-    told = (record.get(split_column) or "").strip().lower()
-    if told not in SPLIT_NAMES:
-        raise BadInput(f"{where}: {split_column} is {told!r}; one of {', '.join(SPLIT_NAMES)}")
-    return Row(path, label, SPLIT_NAMES[told], text, where)
+    split = (record.get(split_column) or "").strip().lower()
+    if split not in SPLIT_NAMES:
+        raise BadInput(f"{where}: {split_column} is {split!r}; one of {', '.join(SPLIT_NAMES)}")
+    return Row(path, label, SPLIT_NAMES[split], text, where)

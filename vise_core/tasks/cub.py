@@ -39,8 +39,8 @@ def read_cub(spec: CubTask, folder: Path) -> list[Row]:
     rows = []
     for number, (path, where) in images.items():
         label = _species(*labels[number])
-        told = re.match(r"(\d{3})\.", path)
-        if told and int(told[1]) != label:
+        prefix = re.match(r"(\d{3})\.", path)
+        if prefix and int(prefix[1]) != label:
             raise BadInput(
                 f"{labels[number][1]}: label {label} for image {number}, which is {path!r} in {where}"
             )

@@ -30,15 +30,15 @@ def images_below(root: Path, folder: Path) -> list[str]:
 
     Linked folders are not entered; a linked file is listed, and judged by ``locate_rows``.
     """
-    found: list[str] = []
+    images: list[str] = []
     prefix = folder.relative_to(root).as_posix()
     for parent, folders, files in os.walk(folder, followlinks=False):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = parent[len(str(folder)) :].replace(os.sep, "/")
-        found += [
+        images += [
             f"{prefix}{below}/{name}" for name in files if not name.startswith(".") and is_image_name(name)
         ]
-    return sorted(found)
+    return sorted(images)
 
 
 def locate_rows(root: Path, rows: Iterable[Row], bases: Sequence[str] = ("",)) -> tuple[list[Row], list[Row]]:
@@ -62,13 +62,13 @@ def locate_rows(root: Path, rows: Iterable[Row], bases: Sequence[str] = ("",)) -
             there.append(row)
             continue
         try:
-            found = finder.find(row.path, bases)
+            path = finder.find(row.path, bases)
         except OutsideFolder as error:
             raise BadInput(f"{row.where or 'data set'}: {error}") from None
-        if found is None:
+        if path is None:
             missing.append(row)
         else:
-            there.append(row._replace(path=found))
+            there.append(row._replace(path=path))
     _require_distinct(there)
     return there, missing
 
@@ -91,7 +91,7 @@ def other_label(first: Row, again: Row) -> str:
 
 
 def task_root(folder: Path) -> Path:
-    """The folder, or the only one in it: archives mostly hold one folder with all the rest.
+    """Return the folder, or the single folder in it, as most archives have.
 
     A folder of nothing but images is not entered, it is a class; nor one that is named as a split. Hidden entries do not
     count.
@@ -109,7 +109,7 @@ def task_root(folder: Path) -> Path:
 
 
 def is_hidden(name: str) -> bool:
-    """Names that systems and archivers add of their own."""
+    """Whether a name is hidden or added by an operating system or archiver."""
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
@@ -136,12 +136,12 @@ def unpacked_below(folder: Path, marker: str, *, deepest: int = 2) -> str:
     """
     at = PurePosixPath()
     for _ in range(deepest + 1):
-        here = folder / at
-        if (here / marker).exists():
+        path = folder / at
+        if (path / marker).exists():
             return "" if at == PurePosixPath() else at.as_posix()
         below = [
             entry
-            for entry in here.iterdir()
+            for entry in path.iterdir()
             if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith((".", "__MACOSX"))
         ]
         if len(below) != 1:
@@ -158,7 +158,7 @@ def _is_below(root: Path, top: Path, folder: str) -> bool:
 
 
 def _is_plain_file(path: str) -> bool:
-    """Links are not plain."""
+    """Whether an entry is a file and not a link."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except (OSError, ValueError):

@@ -66,8 +66,8 @@ def folder_notes(folder: Path) -> list[str]:
     named = [name for name in class_folders(folder) if name.lower() in SPLIT_NAMES]
     parts = _parts(folder)
     if parts is not None:
-        told = ", ".join(f"{part.name}/" for part in parts)
-        return [*notes, f"The folders {told} are the published split; the classes are the folders in them."]
+        names = ", ".join(f"{part.name}/" for part in parts)
+        return [*notes, f"The folders {names} are the published split; the classes are the folders in them."]
     if named:
         notes.append(
             f"{', '.join(named)} {'is a class' if len(named) == 1 else 'are classes'} here, not a split: a split is "

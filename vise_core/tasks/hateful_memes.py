@@ -36,9 +36,9 @@ def read_hateful_memes(spec: HatefulMemesTask, folder: Path) -> list[Row]:
     for split, name in parts:
         for where, record in _records(spec, folder, join(below, f"{name}.jsonl")):
             number, row = _row(record, split, below, where)
-            for seen, key, what in ((ids, number, "id"), (images, row.path, "image")):
+            for seen, key, column in ((ids, number, "id"), (images, row.path, "image")):
                 if key in seen:
-                    raise BadInput(f"{where}: {what} {key!r} was already named in {seen[key]}")
+                    raise BadInput(f"{where}: {column} {key!r} was already named in {seen[key]}")
                 seen[key] = where
             rows.append(row)
     return rows

@@ -24,8 +24,8 @@ def read_imagenet(spec: ImagenetTask, folder: Path) -> list[Row]:
     no WordNet id, and classes that are in one part only.
     """
     train, val = (_part(spec, folder, name) for name in ("train", "val"))
-    for one, other, name in ((train, val, "val"), (val, train, "train")):
-        absent = sorted(set(one) - set(other))
+    for own, other, name in ((train, val, "val"), (val, train, "train")):
+        absent = sorted(set(own) - set(other))
         if absent:
             raise BadInput(
                 f"task {spec.name}: {name}/ has no images of {len(absent)} classes, such as {', '.join(absent[:3])}; "
@@ -52,8 +52,8 @@ def _part(spec: ImagenetTask, folder: Path, name: str) -> dict[str, list[str]]:
             f"task {spec.name}: {name}/{unknown[0]} is no WordNet id such as n01440764 ({len(unknown)} such folders); "
             "for classes of your own use the task kind folder or csv"
         )
-    found = {wnid: images_below(folder, part / wnid) for wnid in wnids}
-    return {wnid: paths for wnid, paths in found.items() if paths}
+    images = {wnid: images_below(folder, part / wnid) for wnid in wnids}
+    return {wnid: paths for wnid, paths in images.items() if paths}
 
 
 def _flat(spec: ImagenetTask, name: str, images: int) -> str:

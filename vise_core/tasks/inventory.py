@@ -102,7 +102,7 @@ class Inventory:
 
 def take_inventory(folder: Path, images: LabelledImages | None) -> Inventory:
     """Count every file below the folder; links to folders are not entered."""
-    found = Inventory()
+    inventory = Inventory()
     labelled = {str(path) for path in images.paths} if images is not None else set()
     other: Counter[str] = Counter()
     shown: set[str] = set()
@@ -110,38 +110,38 @@ def take_inventory(folder: Path, images: LabelledImages | None) -> Inventory:
         folders.sort()
         relative = Path(parent).relative_to(folder)
         hidden = any(is_hidden(part) for part in relative.parts)
-        found.alike += [
+        inventory.alike += [
             tuple(printable_name(relative / name) for name in group)
             for group in lookalikes([*files, *folders])
         ]
         for name in folders:
             if not hidden and not is_hidden(name) and Path(parent, name).is_symlink():
-                found.linked += 1
-                found.linked_first = found.linked_first or printable_name(relative / name)
+                inventory.linked += 1
+                inventory.linked_first = inventory.linked_first or printable_name(relative / name)
         for name in sorted(files):
-            found.files += 1
+            inventory.files += 1
             path = os.path.join(parent, name)  # noqa: PTH118 - a million of them
             if path in labelled:
-                found.labelled += 1
+                inventory.labelled += 1
             elif hidden or is_hidden(name):
-                found.hidden += 1
+                inventory.hidden += 1
             elif not is_image_name(name):
                 ending = _ending(name)
                 other[ending] += 1
                 if not ending and _begins_as_image(path):
-                    found.endless += 1
-                    found.endless_first = found.endless_first or printable_name(relative / name)
-                if ending not in shown or len(found.other_first) < EXAMPLES:
+                    inventory.endless += 1
+                    inventory.endless_first = inventory.endless_first or printable_name(relative / name)
+                if ending not in shown or len(inventory.other_first) < EXAMPLES:
                     shown.add(ending)
-                    found.other_first.append(printable_name(relative / name))
+                    inventory.other_first.append(printable_name(relative / name))
             elif relative.parts and relative.parts[0] in NOT_CLASSES:
-                found.masks += 1
+                inventory.masks += 1
             else:
-                found.unlabelled += 1
-                if len(found.unlabelled_first) < EXAMPLES:
-                    found.unlabelled_first.append(printable_name(relative / name))
-    found.other = dict(other.most_common())
-    return found
+                inventory.unlabelled += 1
+                if len(inventory.unlabelled_first) < EXAMPLES:
+                    inventory.unlabelled_first.append(printable_name(relative / name))
+    inventory.other = dict(other.most_common())
+    return inventory
 
 
 def _ending(name: str) -> str:

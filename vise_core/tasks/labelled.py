@@ -87,14 +87,14 @@ def as_images(spec: Task, folder: Path, rows: Sequence[Row]) -> LabelledImages:
     """The task of these rows. Raises BadInput where fewer than two classes are left, or a known one is absent."""
     # A class may be named by a folder, and a folder's name need not be text.
     labelled = [(row, printable_name(row.label)) for row in rows if row.label is not None]
-    found = {label for _, label in labelled}
-    if len(found) < 2:
+    present = {label for _, label in labelled}
+    if len(present) < 2:
         raise BadInput(
-            f"task {spec.name}: {len(labelled)} images of {len(found)} class(es) in {folder}; at least two classes are "
+            f"task {spec.name}: {len(labelled)} images of {len(present)} class(es) in {folder}; at least two classes are "
             "needed"
         )
-    classes = _known_classes(spec) or _class_order(found)
-    absent = [name for name in classes if name not in found]
+    classes = _known_classes(spec) or _class_order(present)
+    absent = [name for name in classes if name not in present]
     if absent:
         raise BadInput(f"task {spec.name}: no images of {', '.join(absent)} in {folder}")
     number = {name: index for index, name in enumerate(classes)}

@@ -19,9 +19,9 @@ def notes_on(spec: Task, images: LabelledImages) -> list[str]:
     """Sentences on folders that could mean two things, classes that look alike, and classes missing in a split."""
     notes = folder_notes(images.root) if spec.kind == "folder" else []
     for group in lookalikes(images.classes)[:SHOWN]:
-        told = " and ".join(ascii(name) if name.isascii() is False else repr(name) for name in group)
+        names = " and ".join(ascii(name) if name.isascii() is False else repr(name) for name in group)
         notes.append(
-            f"The classes {told} differ by case or Unicode normalisation only; they are kept apart. If they are one "
+            f"The classes {names} differ by case or Unicode normalisation only; they are kept apart. If they are one "
             "class, give them one name."
         )
     return notes + _missing_in_parts(images)

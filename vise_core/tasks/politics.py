@@ -83,11 +83,11 @@ def _released_row(path: str, split: SplitName, sides: dict[str, str], where: str
     """The label is the folder left or right; paths of the authors' machine are matched from there on."""
     parts = PurePosixPath(path.replace("\\", "/")).parts
     start = max((n + 1 for n, part in enumerate(parts) if part.lower() == IMAGES), default=0)
-    found = next((n for n in range(start, len(parts)) if parts[n].lower() in SIDES), None)
-    if found is None:
+    side_at = next((n for n in range(start, len(parts)) if parts[n].lower() in SIDES), None)
+    if side_at is None:
         raise BadInput(f"{where}: no folder left or right in '{printable_name(path)}'")
-    side = parts[found].lower()
-    inside = "/".join(parts[found + 1 :])
+    side = parts[side_at].lower()
+    inside = "/".join(parts[side_at + 1 :])
     return Row(f"{sides[side]}/{inside}" if side in sides else path, side, split, where=where)
 
 
@@ -106,17 +106,17 @@ def _side_folders(folder: Path) -> dict[str, str]:
 
 
 def _only_manifest(spec: PoliticsTask, folder: Path) -> str:
-    found = sorted(
+    manifests = sorted(
         entry.name
         for entry in folder.iterdir()
         if entry.suffix.lower() in (".csv", ".tsv", ".txt") and not entry.name.startswith(".")
     )
-    if len(found) != 1:
+    if len(manifests) != 1:
         raise BadInput(
-            f"task {spec.name}: {folder} holds {', '.join(found) or 'no .csv, .tsv or .txt file'}; exactly one manifest "
+            f"task {spec.name}: {folder} holds {', '.join(manifests) or 'no .csv, .tsv or .txt file'}; exactly one manifest "
             f"with the columns path, label, split is expected, or {RELEASED}; name it with task.manifest"
         )
-    return found[0]
+    return manifests[0]
 
 
 def _dialect(spec: PoliticsTask, folder: Path, manifest: str) -> tuple[str, str]:

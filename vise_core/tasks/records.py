@@ -15,7 +15,7 @@ from vise_core.specs.tasks.splits import SplitName
 
 
 class Row(NamedTuple):
-    """One image as a reader found it.
+    """An image of a task as its list or folder names it.
 
     Attributes
     ----------

@@ -59,12 +59,12 @@ def stratified_splits(labels: Indices, spec: SplitSpec) -> list[Split]:
     counts = np.bincount(labels)
     of_train = _shares(counts, spec.train, train, counts)
     of_val = _shares(counts, spec.val, val, counts - of_train)
-    wanted = np.array([_present(*sizes) for sizes in zip(counts, of_train, of_val, strict=True)])
+    part_sizes = np.array([_present(*sizes) for sizes in zip(counts, of_train, of_val, strict=True)])
     splits = []
     for i in range(spec.count):
         order = _permutation(n, spec.seed, i)
         rank = _rank_in_class(labels[order])
-        ends = wanted[labels[order]]
+        ends = part_sizes[labels[order]]
         part = (rank >= ends[:, 0]).astype(np.int64) + (rank >= ends[:, 0] + ends[:, 1])
         splits.append(Split(*(order[part == number] for number in range(3))))
     if min(splits[0].sizes) < 1:
@@ -131,19 +131,19 @@ def _sizes(n: int, spec: SplitSpec) -> tuple[int, int]:
     return train, val
 
 
-def _shares(counts: Indices, share: float, total: int, room: Indices) -> Indices:
+def _shares(counts: Indices, share: float, total: int, capacity: Indices) -> Indices:
     """(classes,) images of each class in a part of ``total``: its share, whole numbers by the largest remainder.
 
     Of equal remainders the first class is served first; none gets more than its ``room``.
     """
     exact = [Fraction(str(share)) * int(count) for count in counts]
-    given = np.minimum([floor(value) for value in exact], room)
-    by_remainder = sorted(range(len(exact)), key=lambda c: (int(given[c]) - exact[c], c))
+    shares = np.minimum([floor(value) for value in exact], capacity)
+    by_remainder = sorted(range(len(exact)), key=lambda c: (int(shares[c]) - exact[c], c))
     for c in by_remainder * 2:
-        if given.sum() >= total:
+        if shares.sum() >= total:
             break
-        given[c] += int(given[c] < room[c])
-    return given.astype(np.int64)
+        shares[c] += int(shares[c] < capacity[c])
+    return shares.astype(np.int64)
 
 
 def _present(count: int, train: int, val: int) -> tuple[int, int]:

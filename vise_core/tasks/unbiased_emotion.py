@@ -35,8 +35,8 @@ def read_unbiased_emotion(spec: UnbiasedEmotionTask, folder: Path) -> list[Row]:
             "give the folder that holds these six, and move others out of it"
         )
     rows = [Row(path, name.lower()) for name in names for path in images_below(folder, at / name)]
-    found = {row.label for row in rows}
-    absent = [name for name in EMOTIONS if name not in found]
+    emotions = {row.label for row in rows}
+    absent = [name for name in EMOTIONS if name not in emotions]
     if absent:
         raise BadInput(
             f"task {spec.name}: no images of {', '.join(absent)} in {folder}; six emotions are expected"

@@ -1,4 +1,4 @@
-"""What an evaluation rejects: the one check that the stages and the survey of a data set share."""
+"""Check whether images of a task can be used; stages and surveys share this check."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def require_usable(
 
 
 def missing_problems(missing: Iterable[Row]) -> list[Problem]:
-    """Of rows whose file is not there."""
-    found = []
+    """Return a problem for each row whose file is missing."""
+    problems = []
     for row in missing:
         name = printable_name(row.path)
         where = f"{row.where}: " if row.where else ""
-        found.append(Problem(name, MISSING, f"{where}no file '{name}' in the data set's folder"))
-    return found
+        problems.append(Problem(name, MISSING, f"{where}no file '{name}' in the data set's folder"))
+    return problems
 
 
 def unreadable_images(images: LabelledImages, workers: int = 2) -> list[Problem]:

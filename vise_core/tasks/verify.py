@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vise_core.errors import BadImage, BadInput
+from vise_core.files.hashing import file_sha256
 from vise_core.files.names import printable_name
 from vise_core.posts.images.decode import open_image
 from vise_core.specs.tasks.catalogue import TASKS
@@ -27,8 +27,8 @@ PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 SHOWN_OF_A_GROUP = 4
 
 
-class _Looked(NamedTuple):
-    """One file, opened."""
+class _CheckedFile(NamedTuple):
+    """Digest of a file, and why it cannot be decoded, if so."""
 
     digest: bytes
     problem: str | None
@@ -43,7 +43,7 @@ def verify_task(
     name_first: int = 10,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> TaskReport:
-    """Look at everything that an evaluation would look at, and report all of it instead of refusing at the first.
+    """Check all that an evaluation reads, and report every problem instead of raising at the first.
 
     ``decode`` off: lists and names only, no file is opened; quick, and blind to damaged and repeated files.
     Never raises BadInput: what is wrong with the folder is in the report.
@@ -70,9 +70,9 @@ def verify_task(
         faults.append(str(error))
     notes = []
     if decode:
-        looked = _look(images, workers, progress)
+        checked = _check_files(images, workers, progress)
         facts["unreadable"] = _listed(
-            [f"{images.relative_path(i)}: {file.problem}" for i, file in enumerate(looked) if file.problem],
+            [f"{images.relative_path(i)}: {file.problem}" for i, file in enumerate(checked) if file.problem],
             name_first,
         )
         if facts["unreadable"].number:
@@ -80,7 +80,7 @@ def verify_task(
                 f"{facts['unreadable'].number:,} images cannot be read; an evaluation refuses the set until they are "
                 "mended or fetched again."
             )
-        facts |= _repeats(images, [file.digest for file in looked], name_first)
+        facts |= _repeats(images, [file.digest for file in checked], name_first)
         notes = _repeat_sentences(images, facts)
     else:
         notes.append("Files were not opened: damaged and repeated ones are not found this way.")
@@ -124,25 +124,26 @@ def _split_counts(spec: Task, images: LabelledImages) -> tuple[SplitCount, ...]:
     return tuple(counts)
 
 
-def _look(images: LabelledImages, workers: int, progress: Callable[[int, int], None]) -> list[_Looked]:
-    looked = []
-    for file in in_threads(_look_at, images.paths, workers):
-        looked.append(file)
-        progress(len(looked), len(images))
-    return looked
+def _check_files(
+    images: LabelledImages, workers: int, progress: Callable[[int, int], None]
+) -> list[_CheckedFile]:
+    checked = []
+    for file in in_threads(_check_file, images.paths, workers):
+        checked.append(file)
+        progress(len(checked), len(images))
+    return checked
 
 
-def _look_at(path: Path) -> _Looked:
+def _check_file(path: Path) -> _CheckedFile:
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").digest()
+        digest = bytes.fromhex(file_sha256(path))
         open_image(path, max_pixels=MAX_IMAGE_PIXELS)
     except BadImage as error:
-        return _Looked(digest, str(error))
+        return _CheckedFile(digest, str(error))
     except OSError as error:
         # A digest of its own: files that cannot be read are not copies of each other.
-        return _Looked(os.fsencode(path), f"cannot be opened ({error.strerror})")
-    return _Looked(digest, None)
+        return _CheckedFile(os.fsencode(path), f"cannot be opened ({error.strerror})")
+    return _CheckedFile(digest, None)
 
 
 def _repeats(images: LabelledImages, digests: list[bytes], name_first: int) -> dict[str, Listed]:
@@ -199,8 +200,8 @@ def _unusable(facts: dict[str, Any], sentences: list[str]) -> TaskReport:
 
 
 def _count_sentences(facts: dict[str, Any]) -> list[str]:
-    """One for each count that is not the published one."""
-    told = [
+    """Return a sentence for each count that differs from the published one."""
+    sentences = [
         f"{split.split}: {split.found:,} images, {split.expected:,} are published "
         f"({abs(split.expected - split.found):,} {'missing' if split.found < split.expected else 'too many'})."
         for split in facts.get("splits", ())
@@ -208,8 +209,8 @@ def _count_sentences(facts: dict[str, Any]) -> list[str]:
     ]
     expected = facts["classes_expected"]
     if expected not in (None, facts["classes_found"]):
-        told.append(f"{facts['classes_found']:,} of {expected:,} classes have images.")
-    return told
+        sentences.append(f"{facts['classes_found']:,} of {expected:,} classes have images.")
+    return sentences
 
 
 def _missing_sentences(missing: Listed) -> list[str]:
@@ -223,15 +224,17 @@ def _missing_sentences(missing: Listed) -> list[str]:
 
 
 def _repeat_sentences(images: LabelledImages, facts: dict[str, Any]) -> list[str]:
-    told = []
+    sentences = []
     if facts["shared"].number:
-        told.append(
+        sentences.append(
             f"{facts['shared'].number:,} images are in two splits, byte for byte: what is tested was trained on."
         )
     if facts["repeated"].number:
         risk = "; random splits may part them" if images.published is None else ""
-        told.append(f"{facts['repeated'].number:,} images are there more than once, byte for byte{risk}.")
-    return told
+        sentences.append(
+            f"{facts['repeated'].number:,} images are there more than once, byte for byte{risk}."
+        )
+    return sentences
 
 
 def _named(row: Row) -> str:

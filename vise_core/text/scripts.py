@@ -1,7 +1,4 @@
-"""Writing systems: letters that folding must leave alone, and words where no spaces stand between them.
-
-Used by ``tokenize`` from ``words-2`` on.
-"""
+"""Writing systems: letters that folding must leave alone, and words of scripts without spaces between them."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from itertools import pairwise
 
 import regex
 
-# Nobody sees these, and they may hide a word from the vocabulary: format characters, fillers of Hangul, variants of
-# ideographs. Joiners and the zero-width space are not among them: they spell or part words.
-_UNSEEN = regex.compile(
+# Invisible characters that could hide a word from the vocabulary: format characters, fillers of Hangul, variants of
+# ideographs. Joiners and the zero-width space are not among them: they spell or separate words.
+_INVISIBLE = regex.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\u3164"
     "\ufeff\uffa0\ufff9-\ufffb\U000e0100-\U000e01ef]"
 )
@@ -59,16 +56,16 @@ _SPLIT_AM = {"\u0e4d\u0e32": "\u0e33", "\u0ecd\u0eb2": "\u0eb3"}
 
 
 def fold(text: str, *, variants: bool = False) -> str:
-    """Compatibility folding (NFKC) that leaves letters letters, with one apostrophe, without what nobody sees.
+    """Fold compatibility characters (NFKC) but keep letters, unify apostrophes, and drop invisible characters.
 
-    ``variants``: skin tones and variation selectors stay, for people to read.
+    ``variants``: keep skin tones and variation selectors, for people to read.
     """
-    # Few characters are distinct, and most texts have none that matter: one pass finds that out.
+    # Few characters are distinct, and in most texts none of them matters: one pass decides.
     distinct = "".join(set(text))
-    gone = _UNSEEN.findall(distinct)
+    dropped = _INVISIBLE.findall(distinct)
     if not variants:
-        gone += _VARIANTS.findall(distinct)
-    for character in gone:
+        dropped += _VARIANTS.findall(distinct)
+    for character in dropped:
         text = text.replace(character, "")
     if "\u200c" in distinct or "\u200d" in distinct:
         text = _STRAY_JOINER.sub("", text)
@@ -89,7 +86,7 @@ def fold(text: str, *, variants: bool = False) -> str:
 
 # Chinese and Japanese: characters in pairs, as Lucene's CJKBigramFilter makes them.
 _PAIRS = r"[\p{Han}\p{Hiragana}\p{Katakana}\u30FC\u3005-\u3007][\p{Han}\p{Hiragana}\p{Katakana}\u30FC\u3005-\u3007\p{M}]*+"
-# Line break class SA of Unicode: what readers see as one character, in pairs.
+# Line break class SA of Unicode: grapheme clusters, in pairs.
 _PARTED = (
     r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Viet}\p{Tai_Tham}\p{Ahom}]"
     r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Viet}\p{Tai_Tham}\p{Ahom}\p{M}"
@@ -103,7 +100,7 @@ _RUNS = regex.compile(
     rf"(?P<unspaced>{_PAIRS}|{_PARTED})"
     rf"|(?:(?!{_UNSPACED.pattern})[\p{{L}}\p{{M}}\p{{N}}'{_JOINERS}\u00B7\u05F3\u05F4])++"
 )
-# Blocks that hold them all: a look at a whole text, in half the time.
+# Blocks that hold all of them: searching a whole text takes half the time.
 _BLOCKS = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u2e80-\u312f\u3190-\u9fff\ua9e0-\ua9ff"
     "\uaa60-\uaadf\uf900-\ufaff\U000116d0-\U000116ff\U00011700-\U0001174f\U00016fe0-\U00016fff"
@@ -112,26 +109,26 @@ _BLOCKS = re.compile(
 _CLUSTER = regex.compile(r"\X")
 
 
-def without_spaces(text: str) -> bool:
-    """Whether a character of a script without spaces between its words may be in the text."""
+def has_unspaced_script(text: str) -> bool:
+    """Return whether the text may hold a character of a script without spaces between words."""
     return _BLOCKS.search(text) is not None
 
 
-def parted(tokens: list[str]) -> list[str]:
-    """The tokens, with each run of a script without spaces as overlapping pairs of characters; one alone stays."""
-    found: list[str] = []
+def character_pairs(tokens: list[str]) -> list[str]:
+    """Replace each run of a script without spaces by its overlapping pairs of characters; a single one stays."""
+    pairs: list[str] = []
     for token in tokens:
         if token.isascii() or _UNSPACED.search(token) is None:
-            found.append(token)
+            pairs.append(token)
             continue
         for run in _RUNS.finditer(token):
             if run["unspaced"] is None:
                 if word := run[0].strip(f"'{_JOINERS}\u00b7\u05f3\u05f4"):
-                    found.append(word)
+                    pairs.append(word)
                 continue
             clusters = _CLUSTER.findall(run[0])
             if len(clusters) == 1:
-                found += clusters
+                pairs += clusters
             else:
-                found += [left + right for left, right in pairwise(clusters)]
-    return found
+                pairs += [left + right for left, right in pairwise(clusters)]
+    return pairs

@@ -82,7 +82,7 @@ def list_runs(
     limit: Limit = 50,
     count: Count = False,
 ) -> RunPage:
-    """One page of runs, newest first; ask on with ``next_cursor``."""
+    """One page of runs; page with ``next_cursor``."""
     wanted = RunFilter(
         states=tuple(s.value for s in state or ()),
         stage=stage,
@@ -126,25 +126,25 @@ def read_vocabulary(db: Db) -> Vocabulary:
 
 @router.post("/runs/bulk", response_model=list[BulkOutcome], dependencies=[editor])
 def bulk_action(body: BulkRequest, db: Db) -> list[BulkOutcome]:
-    """Tag, star, archive, delete, cancel or retry many; each says for itself whether it went."""
+    """Tag, star, archive, delete, cancel, pause, resume or retry many runs; one outcome for each."""
     return bulk.apply(db, body)
 
 
 @router.post("/runs", response_model=RunView, status_code=201, dependencies=[editor])
 def create_run(body: RunCreate, db: Db, who: Who) -> RunView:
-    """Queue one stage; it waits where a run that it reads from is not done yet."""
+    """Create a run of one stage; it waits until its inputs are there."""
     return view_run(db, create.create_run(db, body, who.user_id).id)
 
 
 @router.post("/recipes/runs", response_model=RunView, status_code=201, dependencies=[editor])
 def create_recipe(body: RecipeCreate, db: Db, who: Who) -> RunView:
-    """Start a whole chain, by name or given whole."""
+    """Create a recipe, by its name or as a spec."""
     return view_run(db, create.create_recipe(db, body, who.user_id).id)
 
 
 @router.post("/sweeps", response_model=RunView, status_code=201, dependencies=[editor])
 def create_sweep(body: SweepCreate, db: Db, who: Who) -> RunView:
-    """Start one run for each point of a grid."""
+    """Create one run for each point of a grid."""
     return view_run(db, create.create_sweep(db, body, who.user_id).id)
 
 
@@ -165,42 +165,42 @@ def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
 
 @router.delete("/runs/{run_id}", status_code=204, dependencies=[editor])
 def delete_run(run_id: UUID, db: Db) -> Response:
-    """Forget a finished run with its curves and logs."""
+    """Delete a finished run with its metrics and logs."""
     delete.delete_run(db, run_id)
     return Response(status_code=204)
 
 
 @router.post("/runs/{run_id}/cancel", response_model=RunView, dependencies=[editor])
 def cancel(run_id: UUID, db: Db) -> RunView:
-    """Ask a run to save its state and end; a queued one ends at once."""
+    """Cancel a run: a running one saves its state first, a queued one is cancelled at once."""
     request_cancel(db, run_id)
     return view_run(db, run_id)
 
 
 @router.post("/runs/{run_id}/pause", response_model=RunView, dependencies=[editor])
 def pause(run_id: UUID, db: Db) -> RunView:
-    """Ask a run to save its state and rest; of a parent, its children."""
+    """Pause a run, or the children of a parent: the state is saved and the worker released."""
     request_pause(db, run_id)
     return view_run(db, run_id)
 
 
 @router.post("/runs/{run_id}/resume", response_model=RunView, dependencies=[editor])
 def resume(run_id: UUID, db: Db) -> RunView:
-    """Put a paused run back in line, to go on from its last checkpoint."""
+    """Queue a paused run again, from its last checkpoint."""
     resume_run(db, run_id)
     return view_run(db, run_id)
 
 
 @router.post("/runs/{run_id}/retry", response_model=RunView, dependencies=[editor])
 def retry(run_id: UUID, db: Db) -> RunView:
-    """Take a failed or cancelled run up again, from its last checkpoint."""
+    """Queue a failed or cancelled run again, from its last checkpoint."""
     retry_run(db, run_id)
     return view_run(db, run_id)
 
 
 @router.post("/runs/{run_id}/clone", response_model=RunView, status_code=201, dependencies=[editor])
 def clone(run_id: UUID, body: RunClone, db: Db, who: Who) -> RunView:
-    """The same again, with changes."""
+    """Create a copy of a run, with changes."""
     return view_run(db, create.clone_run(db, run_id, body, who.user_id).id)
 
 
@@ -239,13 +239,13 @@ def download_log(run_id: UUID, request: Request, db: Db) -> StreamingResponse:
 
 @router.get("/runs/{run_id}/lineage", response_model=Lineage)
 def read_lineage(run_id: UUID, db: Db) -> Lineage:
-    """What the run comes from and what was made of it, over every step in between."""
+    """The runs, data sets and models that the run comes from and that were made of it."""
     return lineage(db, run_id)
 
 
 @router.post("/runs/compare", response_model=Comparison)
 def compare_runs(body: CompareQuery, db: Db) -> Comparison:
-    """Up to 100 runs as columns, and how strongly their parameters go with a metric."""
+    """Up to 100 runs side by side, and the importance of their parameters for a metric."""
     return compare(db, body)
 
 

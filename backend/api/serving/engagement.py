@@ -1,4 +1,4 @@
-"""Ask a pretrained model which comments and reactions it expects of an image."""
+"""Predictions of a pretrained model: which comments and reactions an image is expected to get."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.store.serving import engagement
 from vise_client.schemas.engagement import EngagementModel, EngagementView
 from vise_core.specs.models.predict import EngagementOptions
 
-from .image_requests import ask_worker, read_image
+from .image_requests import queue_and_wait, read_image
 
 router = APIRouter(prefix="/engagement", tags=["engagement"])
 
@@ -30,17 +30,17 @@ async def ask(
     who: Who,
     image: UploadFile,
     run_id: Annotated[
-        UUID | None, Form(description="A pretrain run; without: the newest that has heads.")
+        UUID | None, Form(description="A pretrain run; default: the newest that has heads.")
     ] = None,
-    top: Annotated[int, Form(ge=1, le=100, description="Comment clusters told.")] = TOP,
-    wait: Annotated[float, Form(ge=0, le=30, description="Seconds to wait for the answer.")] = 10,
+    top: Annotated[int, Form(ge=1, le=100, description="Comment clusters to return.")] = TOP,
+    wait: Annotated[float, Form(ge=0, le=30, description="Seconds to wait for the result.")] = 10,
 ) -> EngagementView:
-    """Comment clusters and reactions that the model expects; 202 with a Location where it takes longer than ``wait``.
+    """Predict comment clusters and reactions; 202 with a Location after ``wait`` seconds.
 
-    The upload is dropped once it is answered, the answer after an hour.
+    The upload is deleted as soon as the prediction is finished, the prediction after an hour.
     """
     data = await read_image(image, settings.max_upload_bytes)
-    return await ask_worker(
+    return await queue_and_wait(
         request,
         response,
         wait,
@@ -49,7 +49,7 @@ async def ask(
         ),
         state=engagement.state,
         view=engagement.view,
-        refusal="No answer",
+        failure="No prediction",
     )
 
 

@@ -1,4 +1,4 @@
-"""Uploaded images: what can be said of them without decoding, and waiting for the worker that decodes them."""
+"""Requests with an image: the checks that need no decoding, and the wait for the worker that predicts."""
 
 from __future__ import annotations
 
@@ -20,92 +20,93 @@ from vise_client.schemas.engagement import EngagementView
 from vise_client.schemas.predictions import PredictionView
 from vise_core.specs.posts.images import IMAGE_KINDS, image_kind
 
-Answer = TypeVar("Answer", PredictionView, EngagementView)
+View = TypeVar("View", PredictionView, EngagementView)
 
-LOOK_SECONDS = 3.0
-"""Between two looks at the row of a question: the answer is told by a notification, which may be lost."""
-
-
-_READ = f"{', '.join(IMAGE_KINDS[:-1])} or {IMAGE_KINDS[-1]}"
+POLL_SECONDS = 3.0
+"""Time between two reads of a queued row: a notification that it is finished may be lost."""
+FORMATS = f"{', '.join(IMAGE_KINDS[:-1])} or {IMAGE_KINDS[-1]}"
 
 
-async def read_image(image: UploadFile, most: int) -> bytes:
-    """The upload, refused where it cannot be one; the rest is the prediction worker's, under its limits."""
-    data = await image.read(most + 1)
+async def read_image(image: UploadFile, max_bytes: int) -> bytes:
+    """Return the bytes of an uploaded image. Raises ApiProblem (400, 413, 415) if it cannot be one.
+
+    Only size and header are checked here; the prediction worker decodes it, under its own limits.
+    """
+    data = await image.read(max_bytes + 1)
     if not data:
         raise ApiProblem(400, "Empty upload", "the field image is empty; choose a file")
-    if len(data) > most:
+    if len(data) > max_bytes:
         raise ApiProblem(
-            413, "Too large", f"the image is larger than {most // 2**20} MiB; send a smaller one"
+            413, "Too large", f"the image is larger than {max_bytes // 2**20} MiB; send a smaller one"
         )
     head = data[:512].lstrip()
     if head.startswith((b"<svg", b"<?xml", b"<!DOCTYPE", b"<html")):
-        raise ApiProblem(415, "Not an image", f"SVG and HTML are not pictures here; send {_READ}")
+        raise ApiProblem(415, "Not an image", f"SVG and HTML files are not accepted; send {FORMATS}")
     kind = image_kind(data)
     if kind is None:
-        raise ApiProblem(415, "Not an image", f"send {_READ}")
+        raise ApiProblem(415, "Not an image", f"send {FORMATS}")
     if kind not in IMAGE_KINDS:
-        raise ApiProblem(415, "Not an image that is read", f"{kind} is not read; send {_READ}")
+        raise ApiProblem(415, "Image format not supported", f"{kind} is not supported; send {FORMATS}")
     return data
 
 
-async def ask_worker(
+async def queue_and_wait(
     request: Request,
     response: Response,
     wait: float,
     *,
     create: Callable[[Session], Prediction | Engagement],
     state: Callable[[Session, UUID], str | None],
-    view: Callable[[Session, UUID], Answer],
-    refusal: str,
-    announce: Callable[[UUID], None] | None = None,
-) -> Answer:
-    """Queue a question about an upload and wait for its answer, at most ``wait`` seconds.
+    view: Callable[[Session, UUID], View],
+    failure: str,
+    publish: Callable[[UUID], None] | None = None,
+) -> View:
+    """Create the row of a prediction and wait at most ``wait`` seconds for a worker to finish it.
 
-    ``announce`` is told what was committed as queued; without, ``create`` has left that to the outbox. Where it takes
-    longer, the response is a 202 with the Location of what was queued. Raises ApiProblem (422), titled ``refusal``,
-    where the worker could not use the image.
+    ``publish`` sends the committed id to the broker; without it, ``create`` has left that to the outbox. If the worker
+    takes longer, the response is 202 with the Location of the row. Raises ApiProblem (422), titled ``failure``, if the
+    worker could not use the image.
     """
     sessions: Sessions = request.app.state.sessions
     reading: Sessions = request.app.state.reading
 
-    def queue() -> tuple[UUID, str]:
+    def create_row() -> tuple[UUID, str]:
         with sessions.begin() as db:
             row = create(db)
             return row.id, row.state
 
-    def look() -> str | None:
+    def read_state() -> str | None:
         with reading() as db:
-            return state(db, asked)
+            return state(db, row_id)
 
-    def read() -> Answer:
+    def read_view() -> View:
         with reading() as db:
-            return view(db, asked)
+            return view(db, row_id)
 
-    asked: UUID
-    asked, now = await run_in_threadpool(queue)
-    if now == "queued":
-        with request.app.state.answered.awaited(asked) as answered:
-            # Only now, so that no answer is told before somebody waits for it.
-            if announce is not None:
-                await run_in_threadpool(announce, asked)
-            await _answered(answered, look, wait)
-    found = await run_in_threadpool(read)
-    if found.state == "failed":
-        raise ApiProblem(422, refusal, found.error or "the image could not be used")
-    if found.state == "queued":
+    row_id: UUID
+    row_id, row_state = await run_in_threadpool(create_row)
+    if row_state == "queued":
+        with request.app.state.listener.wait_for(row_id) as finished:
+            # Published only now, so that no notification comes before the listener waits for it.
+            if publish is not None:
+                await run_in_threadpool(publish, row_id)
+            await _wait(finished, read_state, wait)
+    result = await run_in_threadpool(read_view)
+    if result.state == "failed":
+        raise ApiProblem(422, failure, result.error or "the image could not be used")
+    if result.state == "queued":
         response.status_code = 202
-        response.headers["Location"] = f"{request.url.path}/{asked}"
+        response.headers["Location"] = f"{request.url.path}/{row_id}"
         response.headers["Retry-After"] = "1"
-    return found
+    return result
 
 
-async def _answered(answered: asyncio.Event, state: Callable[[], str | None], wait: float) -> None:
-    """Wait for the event, without holding a thread or a connection meanwhile."""
+async def _wait(finished: asyncio.Event, read_state: Callable[[], str | None], wait: float) -> None:
+    """Wait for the event, without holding a thread or a connection; poll the row as well."""
     until = time.monotonic() + wait
     while (left := until - time.monotonic()) > 0:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(answered.wait(), min(LOOK_SECONDS, left))
+            await asyncio.wait_for(finished.wait(), min(POLL_SECONDS, left))
             return
-        if await run_in_threadpool(state) != "queued":
+        if await run_in_threadpool(read_state) != "queued":
             return

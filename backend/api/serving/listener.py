@@ -1,4 +1,4 @@
-"""Who waits for an answer is woken when a worker has written it."""
+"""Wakes requests that wait for a prediction as soon as a worker has finished it."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from contextlib import asynccontextmanager, contextmanager
 import psycopg
 
 from backend.store.database import plain_url
-from backend.store.serving.predictions import ANSWERED
+from backend.store.serving.predictions import DONE_CHANNEL
 
-log = logging.getLogger("vise.answered")
-PAUSE = 1.0
-"""Seconds before a lost connection is made anew; who waits meanwhile looks from time to time."""
+log = logging.getLogger("vise.listener")
+RECONNECT_SECONDS = 1.0
+"""Pause before a lost connection is opened again; waiting requests poll meanwhile."""
 
 
-class Answered:
-    """One connection that listens for all questions that this process has asked.
+class PredictionListener:
+    """One connection that listens for the ids of finished predictions, for all requests of this process.
 
-    A notification may be lost with the connection: whoever waits must look as well, now and then.
+    A notification may be lost with the connection: a request that waits must also poll.
     """
 
     def __init__(self) -> None:
-        # With its loop each, as a server may run in another thread than the listener.
+        # Each event with its loop, as a server may run in another thread than the listener.
         self._waiting: defaultdict[str, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = defaultdict(
             set
         )
 
     @contextmanager
-    def awaited(self, asked: object) -> Iterator[asyncio.Event]:
-        """The event that is set when the question with this id was answered while somebody waits here."""
+    def wait_for(self, prediction_id: object) -> Iterator[asyncio.Event]:
+        """Yield an event that is set when the prediction is finished while the block runs."""
         waiter = asyncio.get_running_loop(), asyncio.Event()
-        self._waiting[str(asked)].add(waiter)
+        self._waiting[str(prediction_id)].add(waiter)
         try:
             yield waiter[1]
         finally:
-            self._waiting[str(asked)].discard(waiter)
-            if not self._waiting[str(asked)]:
-                del self._waiting[str(asked)]
+            self._waiting[str(prediction_id)].discard(waiter)
+            if not self._waiting[str(prediction_id)]:
+                del self._waiting[str(prediction_id)]
 
     @asynccontextmanager
-    async def listening(self, url: str) -> AsyncIterator[None]:
-        """Listen at this database as long as the block runs."""
+    async def listen(self, url: str) -> AsyncIterator[None]:
+        """Listen to the database at this URL as long as the block runs."""
         task = asyncio.create_task(self._listen(plain_url(url)))
         try:
             yield
@@ -58,10 +58,10 @@ class Answered:
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-                    await connection.execute(f"LISTEN {ANSWERED}")
+                    await connection.execute(f"LISTEN {DONE_CHANNEL}")
                     async for notice in connection.notifies():
                         for loop, event in list(self._waiting.get(notice.payload, ())):
                             loop.call_soon_threadsafe(event.set)
             except psycopg.Error as error:
                 log.warning("the database does not answer, listening again soon: %s", error)
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(RECONNECT_SECONDS)

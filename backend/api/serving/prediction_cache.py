@@ -1,41 +1,36 @@
-"""Which question was asked before, so that its answer need not be found again."""
+"""Which prediction already answers a request, so that identical requests are answered without a worker."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
 from uuid import UUID
+
+from cachetools import LRUCache
 
 from vise_core.specs.models.predict import PredictOptions
 
-MOST = 10_000
 
-
-def question_key(image: bytes, model_sha256: str, options: PredictOptions, keep: bool) -> str:
-    """Equal for what has the same answer: the image's and the model's content, the options, what is kept."""
+def request_key(image: bytes, model_sha256: str, options: PredictOptions, keep: bool) -> str:
+    """Return a digest of all that the response depends on: image, model, options, and what is kept of it."""
     parts = (hashlib.sha256(image).hexdigest(), model_sha256, options.model_dump_json(), str(keep))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-class Repeats:
-    """The last questions that this process was asked, by ``question_key``, and the row of each.
+class PredictionCache:
+    """The ids of the most recent predictions of this process, by ``request_key``. Safe to use from threads.
 
-    Digests and ids only: the answer itself lies in its row, so that what is deleted or forgotten there is gone.
+    Only digests and ids: the result stays in its row, so that what is deleted or has expired there is gone here too.
     """
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        self._rows: OrderedDict[str, UUID] = OrderedDict()
-        self._guard = threading.Lock()
+    def __init__(self, size: int = 10_000) -> None:
+        self._ids: LRUCache[str, UUID] = LRUCache(size)
+        self._lock = threading.Lock()
 
-    def find(self, key: str) -> UUID | None:
-        with self._guard:
-            return self._rows.get(key)
+    def get(self, key: str) -> UUID | None:
+        with self._lock:
+            return self._ids.get(key)
 
-    def note(self, key: str, prediction_id: UUID) -> None:
-        with self._guard:
-            self._rows[key] = prediction_id
-            self._rows.move_to_end(key)
-            while len(self._rows) > self._most:
-                self._rows.popitem(last=False)
+    def put(self, key: str, prediction_id: UUID) -> None:
+        with self._lock:
+            self._ids[key] = prediction_id

@@ -1,4 +1,4 @@
-"""Ask a model about an image; the history of answers, and what people say of them."""
+"""Predictions of a model for uploaded images, their history, and people's feedback."""
 
 from __future__ import annotations
 
@@ -30,12 +30,11 @@ from vise_client.schemas.wire import Page
 from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap
 from vise_core.specs.models.predict import PredictOptions
 
-from .image_requests import ask_worker, read_image
-from .prediction_cache import Repeats, question_key
+from .image_requests import queue_and_wait, read_image
+from .prediction_cache import PredictionCache, request_key
 
 router = APIRouter(tags=["predictions"])
 
-Cursor = Annotated[str | None, Query(max_length=100)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
@@ -52,22 +51,22 @@ async def predict(
     storage: Store,
     who: Who,
     image: UploadFile,
-    model_id: Annotated[UUID | None, Form(description="Without: the default model.")] = None,
+    model_id: Annotated[UUID | None, Form(description="Default: the default model.")] = None,
     method: Annotated[CamMethod, Form()] = "cam",
     target_class: Annotated[str | None, Form(max_length=200)] = None,
     strength: Annotated[float, Form(ge=0, le=1)] = 0.5,
     colour_map: Annotated[ColourMap, Form()] = COLOUR_MAP,
-    overlay: Annotated[bool, Form(description="Draw the map over the image too, which takes time.")] = True,
-    batch: Annotated[UUID | None, Form(description="Asked together with others: any UUID of yours.")] = None,
+    overlay: Annotated[bool, Form(description="Draw the map over the image too, which takes longer.")] = True,
+    batch: Annotated[UUID | None, Form(description="Any UUID of yours that groups requests.")] = None,
     position: Annotated[int, Form(ge=0, le=10_000, description="Which image of the batch.")] = 0,
     keep: Annotated[bool, Form(description="Keep a thumbnail and the SHA-256 in the history.")] = False,
     synthetic: Annotated[bool, Form(description="The image is generated.")] = False,
-    wait: Annotated[float, Form(ge=0, le=30, description="Seconds to wait for the answer.")] = 10,
+    wait: Annotated[float, Form(ge=0, le=30, description="Seconds to wait for the result.")] = 10,
 ) -> PredictionView:
-    """Probabilities, the class activation map and its overlay; 202 with a Location where it takes longer than ``wait``.
+    """Predict: probabilities, the class activation map and its overlay; 202 with a Location after ``wait`` seconds.
 
-    A question that was asked before is answered from the row of then, as long as that is whole. The upload is dropped
-    once it is answered; what can be seen in the answer is forgotten after an hour.
+    Identical requests are answered from the cache. The upload is deleted as soon as the prediction is finished, its
+    pictures after an hour.
     """
     data = await read_image(image, settings.max_upload_bytes)
     options = PredictOptions(
@@ -77,30 +76,30 @@ async def predict(
         colour_map=colour_map,
         overlay=overlay,
     )
-    asked = predictions.Asked(batch=batch, position=position, keep=keep, synthetic=synthetic)
-    repeats: Repeats = request.app.state.repeats
+    info = predictions.RequestInfo(batch=batch, position=position, keep=keep, synthetic=synthetic)
+    cache: PredictionCache = request.app.state.prediction_cache
     broker: Broker = request.app.state.broker
 
     def create(db: Session) -> Prediction:
         model, weights = models.with_weights(db, model_id)
-        key = question_key(data, weights, options, keep)
-        if (before := repeats.find(key)) is not None:
-            again = predictions.repeat(db, before, model, options, who.user_id, asked)
-            if again is not None:
-                return again
-        queued = predictions.create(db, storage, data, model, options, who.user_id, asked)
-        repeats.note(key, queued.id)
+        key = request_key(data, weights, options, keep)
+        if (cached_id := cache.get(key)) is not None:
+            copy = predictions.create_from_cache(db, cached_id, model, options, who.user_id, info)
+            if copy is not None:
+                return copy
+        queued = predictions.create(db, storage, data, model, options, who.user_id, info)
+        cache.put(key, queued.id)
         return queued
 
-    return await ask_worker(
+    return await queue_and_wait(
         request,
         response,
         wait,
         create=create,
         state=predictions.state,
         view=predictions.view,
-        refusal="No prediction",
-        announce=lambda asked: broker.tell(predictions.TASK, asked, predictions.QUEUE),
+        failure="No prediction",
+        publish=lambda prediction_id: broker.publish(predictions.TASK, prediction_id, predictions.QUEUE),
     )
 
 
@@ -110,14 +109,14 @@ def history(
     who: Who,
     model_id: UUID | None = None,
     batch: Annotated[
-        UUID | None, Query(description="Of this batch, whoever asked: a link may be shared.")
+        UUID | None, Query(description="Only this batch, of any user: a link may be shared.")
     ] = None,
     with_feedback: Annotated[bool | None, Query(description="Only those with feedback, or without.")] = None,
     everyone: Annotated[bool, Query(description="Also other people's; for admins.")] = False,
-    cursor: Cursor = None,
+    cursor: UUID | None = None,
     limit: Limit = 50,
 ) -> Page[PredictionSummary]:
-    """Your own questions, newest first; ask on with ``next_cursor``."""
+    """Your own predictions, newest first; page with ``next_cursor``."""
     if everyone and who.role is not Role.admin:
         raise ApiProblem(403, "Not allowed", "only an admin sees other people's predictions")
     mine = None if everyone or batch is not None else who.user_id
@@ -133,24 +132,24 @@ def read_prediction(prediction_id: UUID, db: Db) -> PredictionView:
 
 @router.get("/predictions/{prediction_id}/picture", response_class=Response)
 def read_picture(prediction_id: UUID, db: Db) -> Response:
-    """The image as the page shows it: an upright JPEG without metadata. 404 once it is forgotten."""
+    """The image as the page shows it: an upright JPEG without metadata. 404 after it has expired."""
     headers = {"Cache-Control": "private, max-age=600", "Content-Security-Policy": "sandbox"}
     return Response(predictions.picture(db, prediction_id), media_type="image/jpeg", headers=headers)
 
 
 @router.delete("/predictions/{prediction_id}", status_code=204, dependencies=[editor])
 def delete(prediction_id: UUID, db: Db, storage: Store, who: Who) -> Response:
-    """Forget it at once, with its feedback."""
+    """Delete a prediction and its feedback."""
     _own(predictions.get(db, prediction_id), who)
     upload = predictions.delete(db, prediction_id)
-    # After the answer, which is after the commit: until then the row names it.
-    dropped = BackgroundTask(uploads.drop, storage, upload) if upload is not None else None
-    return Response(status_code=204, background=dropped)
+    # After the response, and so after the commit: until then the row names the upload.
+    delete_upload = BackgroundTask(uploads.drop, storage, upload) if upload is not None else None
+    return Response(status_code=204, background=delete_upload)
 
 
 @router.put("/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[editor])
 def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -> PredictionView:
-    """Say what the image is: its picture is then kept for the labelled set."""
+    """Label the image; its picture is kept for the labelled set."""
     feedback.give(db, prediction_id, body.label, who.user_id)
     db.flush()
     return predictions.view(db, prediction_id)
@@ -158,7 +157,7 @@ def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -
 
 @router.delete("/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[editor])
 def take_feedback_back(prediction_id: UUID, db: Db) -> PredictionView:
-    """Forget the label and the picture kept with it."""
+    """Delete the label and the picture that is kept with it."""
     feedback.take_back(db, prediction_id)
     db.flush()
     return predictions.view(db, prediction_id)
@@ -168,10 +167,10 @@ def take_feedback_back(prediction_id: UUID, db: Db) -> PredictionView:
 def list_feedback(
     db: Db,
     task: Annotated[str | None, Query(max_length=200)] = None,
-    cursor: Cursor = None,
+    cursor: UUID | None = None,
     limit: Limit = 50,
 ) -> Page[FeedbackView]:
-    """What people said, newest first."""
+    """Labels that people gave, newest first."""
     return feedback.list_feedback(db, task=task, cursor=cursor, limit=limit)
 
 
@@ -186,7 +185,7 @@ def export_feedback(
     request: Request, task: Annotated[str, Query(max_length=200, description="As in the counts.")]
 ) -> Response:
     """A tar with labels.csv and images: register it as a data set and evaluate on it as a CSV-labelled task."""
-    # A session of its own, which lives as long as the answer is sent.
+    # A session of its own, which lives until the response is sent.
     db = request.app.state.sessions()
     try:
         body = feedback.export(db, task)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from cachetools import LRUCache
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 
 ARTIFACT = "explorer"
 TITLE_TERMS = 4
-KEEP_READ = 4
+CACHED = 4
+"""Explorers that stay in memory, by digest."""
 
-_read: OrderedDict[str, Explorer] = OrderedDict()
-_reading = Lock()
+_cache: LRUCache[str, Explorer] = LRUCache(CACHED)
+_lock = Lock()
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,10 @@ def load(db: Session, storage: Storage, artifact_id: UUID) -> Explorer:
     artifact = db.get(Artifact, artifact_id)
     if artifact is None or artifact.name != ARTIFACT:
         raise NotFound(f"there is no explorer {artifact_id}")
-    with _reading:
-        if artifact.sha256 not in _read:
-            _read[artifact.sha256] = _parse(storage, artifact)
-            while len(_read) > KEEP_READ:
-                _read.popitem(last=False)
-        _read.move_to_end(artifact.sha256)
-        return _read[artifact.sha256]
+    with _lock:
+        if artifact.sha256 not in _cache:
+            _cache[artifact.sha256] = _parse(storage, artifact)
+        return _cache[artifact.sha256]
 
 
 def view(db: Session, storage: Storage, artifact_id: UUID) -> ExplorerView:

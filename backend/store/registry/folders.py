@@ -1,7 +1,8 @@
-"""Registered folders below the data root, and whether they still are what their newest version says.
+"""Registered folders below the data root, and whether they have changed since their newest version.
 
-That is a look at names, sizes and times, in a thread; no file is read. A look at a big folder takes seconds, so that it is kept for ten times as long as it took, and who asks
-waits for a moment only: until the look is done the answer is "checking".
+Names, sizes and times are compared, in a thread; no file is read. A comparison of a big folder takes seconds: it is
+cached for ten times as long as it took, and a request waits only for a moment; until the comparison is done the state
+is "checking".
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from cachetools import LRUCache
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -26,54 +28,52 @@ from .dataset_reads import newest_versions
 
 WAIT_SECONDS = 2.0
 KEEP = 10
-"""A look is kept for so many times as long as it took."""
-MOST = 1000
-"""Looks that are kept."""
+"""A comparison is cached for this many times as long as it took."""
 
 
 @dataclass(frozen=True)
-class _Look:
-    """One look at a folder, for one version with one listing of its files."""
+class _Comparison:
+    """One comparison of a folder with one version and its listing."""
 
     key: tuple[UUID, object]
-    asked_at: float
-    found: Future[tuple[listing.Difference, float, float]]
+    started_at: float
+    result: Future[tuple[listing.Difference, float, float]]
 
 
-_looks: dict[UUID, _Look] = {}
+_comparisons: LRUCache[UUID, _Comparison] = LRUCache(1000)
 _lock = threading.Lock()
 
 
 def changes(db: Session, root: Path | None, dataset: Dataset, wait: float = WAIT_SECONDS) -> FolderChanges:
     """How the data set's folder differs from its newest version, by names, sizes and times."""
     if dataset.folder is None:
-        told = "What was uploaded or downloaded never changes."
-        return FolderChanges(state="immutable", version=1, sentence=told)
+        sentence = "What was uploaded or downloaded never changes."
+        return FolderChanges(state="immutable", version=1, sentence=sentence)
     version = newest_versions(db, [dataset.id]).get(dataset.id)
     number = version.number if version is not None else None
     try:
         folder = resolve(root, dataset.folder)
     except Invalid as error:
-        told = f"The folder {dataset.folder!r} cannot be read: {error.message}."
-        return FolderChanges(state="missing", version=number, sentence=told)
+        sentence = f"The folder {dataset.folder!r} cannot be read: {error.message}."
+        return FolderChanges(state="missing", version=number, sentence=sentence)
     if version is None:
         return FolderChanges(state="unsurveyed", sentence="The folder has not been surveyed yet.")
-    found = _look(db, folder, version, wait)
-    if isinstance(found, FolderChanges):
-        return found
-    if not found.any:
-        told = f"The folder has not changed since version {number}."
-        return FolderChanges(state="same", version=number, sentence=told)
-    files = "file" if found.added == 1 else "files"
+    difference = _compare(db, folder, version, wait)
+    if isinstance(difference, FolderChanges):
+        return difference
+    if not difference.any:
+        sentence = f"The folder has not changed since version {number}."
+        return FolderChanges(state="same", version=number, sentence=sentence)
+    files = "file" if difference.added == 1 else "files"
     return FolderChanges(
         state="changed",
         version=number,
-        added=found.added,
-        changed=found.changed,
-        removed=found.removed,
-        first=tuple(path.encode(errors="backslashreplace").decode() for path in found.first),
-        sentence=f"The folder has changed since version {number}: {found.added:,} {files} added, "
-        f"{found.changed:,} changed, {found.removed:,} removed. Rescan it.",
+        added=difference.added,
+        changed=difference.changed,
+        removed=difference.removed,
+        first=tuple(path.encode(errors="backslashreplace").decode() for path in difference.first),
+        sentence=f"The folder has changed since version {number}: {difference.added:,} {files} added, "
+        f"{difference.changed:,} changed, {difference.removed:,} removed. Rescan it.",
     )
 
 
@@ -91,38 +91,36 @@ def resolve(root: Path | None, folder: str) -> Path:
     return place
 
 
-def _look(
+def _compare(
     db: Session, folder: Path, version: DatasetVersion, wait: float
 ) -> listing.Difference | FolderChanges:
     number = version.number
     key = (version.id, version.checked_at)
     with _lock:
-        look = _looks.get(version.dataset_id)
-        if look is None or look.key != key or _outdated(look):
+        comparison = _comparisons.get(version.dataset_id)
+        if comparison is None or comparison.key != key or _outdated(comparison):
             packed = db.scalar(select(DatasetVersion.listing).where(DatasetVersion.id == version.id))
             if packed is None:
-                told = f"Version {number} has no list of its files to compare the folder with. Rescan it."
-                return FolderChanges(state="unknown", version=number, sentence=told)
-            look = _Look(key, time.monotonic(), _start(folder, packed))
-            while len(_looks) >= MOST:
-                del _looks[next(iter(_looks))]
-            _looks[version.dataset_id] = look
+                sentence = f"Version {number} has no list of its files to compare the folder with. Rescan it."
+                return FolderChanges(state="unknown", version=number, sentence=sentence)
+            comparison = _Comparison(key, time.monotonic(), _start(folder, packed))
+            _comparisons[version.dataset_id] = comparison
     try:
-        return look.found.result(timeout=max(0, look.asked_at + wait - time.monotonic()))[0]
+        return comparison.result.result(timeout=max(0, comparison.started_at + wait - time.monotonic()))[0]
     except NotYet:
-        told = f"The folder is still being compared with version {number}."
-        return FolderChanges(state="checking", version=number, sentence=told)
+        sentence = f"The folder is still being compared with version {number}."
+        return FolderChanges(state="checking", version=number, sentence=sentence)
     except OSError as error:
-        told = f"The folder cannot be read: {error.strerror}."
-        return FolderChanges(state="missing", version=number, sentence=told)
+        sentence = f"The folder cannot be read: {error.strerror}."
+        return FolderChanges(state="missing", version=number, sentence=sentence)
 
 
-def _outdated(look: _Look) -> bool:
-    if not look.found.done():
+def _outdated(comparison: _Comparison) -> bool:
+    if not comparison.result.done():
         return False
-    if look.found.exception() is not None:
+    if comparison.result.exception() is not None:
         return True
-    _, began, ended = look.found.result()
+    _, began, ended = comparison.result.result()
     return time.monotonic() > ended + KEEP * (ended - began)
 
 

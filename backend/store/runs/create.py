@@ -13,6 +13,7 @@ from backend.store.errors import Invalid, invalid_from
 from backend.store.runs.tables import Run, RunEvent
 from vise_client.schemas.launch import RecipeCreate, RunClone, RunCreate, SweepCreate
 from vise_client.schemas.run_states import RunState
+from vise_core.specs.base import Spec
 from vise_core.specs.paths import value_at
 from vise_core.specs.recipes.inputs import InputRef
 from vise_core.specs.recipes.recipe import RecipeSpec, given_artifacts, possible_steps
@@ -27,7 +28,13 @@ from .states.transition import start_run
 
 def create_run(db: Session, request: RunCreate, user: UUID | None) -> Run:
     """Create a run of one stage, queued or waiting for its inputs. Raises Invalid with the field's path."""
-    run = _stage_run(db, request.stage, request.spec, request.inputs, ("spec", "inputs"), user)
+    if request.stage not in STAGES:
+        raise Invalid("stage", f"unknown stage {request.stage!r}; one of {', '.join(STAGES)}")
+    try:
+        spec = validate_spec(request.stage, request.spec)
+    except ValidationError as error:
+        raise invalid_from(error, "spec") from error
+    run = _stage_run(db, request.stage, spec, request.inputs, "inputs", user)
     run.name = request.name or STAGES[request.stage].title
     run.tags = request.tags
     db.add(run)
@@ -71,8 +78,7 @@ def create_recipe(db: Session, request: RecipeCreate, user: UUID | None) -> Run:
             else ref
             for role, ref in step.inputs.items()
         }
-        fields = (f"spec.steps.{name}.spec", f"spec.steps.{name}.inputs")
-        child = _stage_run(db, step.stage, step.spec, inputs, fields, user)
+        child = _stage_run(db, step.stage, spec.specs[name], inputs, f"spec.steps.{name}.inputs", user)
         child.name, child.step = step.title or name, name
         child.parent_id, child.position = parent.id, position
         child.synthetic |= spec.synthetic
@@ -92,8 +98,8 @@ def create_sweep(db: Session, request: SweepCreate, user: UUID | None) -> Run:
     name = request.name or f"Sweep over {', '.join([*sweep.cases, *sweep.grid])}"
     parent = _parent(db, "sweep", name, sweep.model_dump(mode="json"), request.tags, user)
     children = []
-    for position, point in enumerate(sweep.points()):
-        child = _stage_run(db, sweep.stage, point.spec, point.inputs, ("spec.base", "spec.inputs"), user)
+    for position, (point, spec) in enumerate(zip(sweep.points(), sweep.specs, strict=True)):
+        child = _stage_run(db, sweep.stage, spec, point.inputs, "spec.inputs", user)
         varied = [f"{path.split('.')[-1]} {value_at(child.spec, path)}" for path in sweep.grid]
         child.name = child.step = ", ".join([*point.cases, *varied])
         child.parent_id, child.position = parent.id, position
@@ -131,30 +137,23 @@ def clone_run(db: Session, run_id: UUID, request: RunClone, user: UUID | None) -
 def _stage_run(
     db: Session,
     stage: str,
-    spec: dict[str, Any],
+    spec: Spec,
     inputs: Mapping[str, InputRef],
-    fields: tuple[str, str],
+    field: str,
     user: UUID | None,
 ) -> Run:
-    """Return a new run of a stage, waiting and without a name, after checks of its spec and inputs.
+    """Return a new run of a stage, waiting and without a name, after checks of its inputs. Raises Invalid.
 
-    ``fields``: where the request holds spec and inputs, for the field of an Invalid. The spec is stored with every
-    default written out, so that the run says all that it was made with.
+    ``field``: where the request holds the inputs. The spec is stored with every default written out, so that the run
+    says all that it was made with.
     """
-    spec_field, inputs_field = fields
-    if stage not in STAGES:
-        raise Invalid("stage", f"unknown stage {stage!r}; one of {', '.join(STAGES)}")
-    inputs = with_artifacts(db, stage, inputs, inputs_field)
-    try:
-        checked = validate_spec(stage, spec)
-    except ValidationError as error:
-        raise invalid_from(error, spec_field) from error
-    depends_on, synthetic = read_inputs(db, stage, checked, inputs, inputs_field)
+    inputs = with_artifacts(db, stage, inputs, field)
+    depends_on, synthetic = read_inputs(db, stage, spec, inputs, field)
     return Run(
         kind="stage",
         stage=stage,
         state=RunState.waiting.value,
-        spec=checked.model_dump(mode="json"),
+        spec=spec.model_dump(mode="json"),
         inputs=_dump(inputs),
         depends_on=depends_on,
         queue=STAGES[stage].queue,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from collections import Counter
@@ -16,6 +15,7 @@ from sqlalchemy import ColumnElement, String, Uuid, and_, cast, func, or_, selec
 from sqlalchemy.dialects.postgresql import array, distinct_on
 from sqlalchemy.orm import Session
 
+from backend.store.cursors import bad_cursor, read_cursor, write_cursor
 from backend.store.errors import Invalid
 from backend.store.metrics.tables import MetricLatest
 from backend.store.runs.query.conditions import finite, metric_value
@@ -74,7 +74,9 @@ def list_groups(
     following = None
     if len(rows) > limit:
         last = rows[limit - 1]
-        following = _write_cursor(sort, None if sorted_by is None else last.value, last.newest)
+        value = None if sorted_by is None else last.value
+        value = value if value is None or isinstance(value, str | int) else float(value)
+        following = write_cursor("groups", sort, value, str(last.newest))
     shown = [row.group_key for row in rows[:limit]]
     total = None
     if count:
@@ -292,16 +294,9 @@ def _after(value: Any, newest: Any, edge: tuple[Any, UUID], descending: bool) ->
     return or_(value.is_(None), beyond, and_(value == at, behind))
 
 
-def _write_cursor(sort: str, value: Any, newest: UUID) -> str:
-    written = value if value is None or isinstance(value, str | int) else float(value)
-    return base64.urlsafe_b64encode(json.dumps(["groups", sort, written, str(newest)]).encode()).decode()
-
-
 def _read_cursor(cursor: str, sort: str) -> tuple[Any, UUID]:
     try:
-        kind, given, value, newest = json.loads(base64.urlsafe_b64decode(cursor))
-        if (kind, given) == ("groups", sort) and "\0" not in str(value):
-            return value, UUID(newest)
+        value, newest = read_cursor(cursor, "groups", sort)
+        return value, UUID(newest)
     except (ValueError, TypeError, AttributeError):
-        pass
-    raise Invalid("cursor", "is not one that this list gave; start again without it")
+        raise bad_cursor() from None

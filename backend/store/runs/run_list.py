@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, select, tuple_
 from sqlalchemy.orm import Session, defer
 
 from backend.store.accounts.tables import User
+from backend.store.cursors import bad_cursor, read_cursor, write_cursor
 from backend.store.errors import Invalid
 from backend.store.metrics.marks import wire_number
 from backend.store.metrics.tables import MetricLatest
@@ -249,30 +248,26 @@ def _after(phase: Phase, keys: list[Any], edge: tuple[Any, UUID], descending: bo
         else:
             bounds = [str(value), last]
     except (TypeError, ValueError):
-        raise _BAD_CURSOR from None
+        raise bad_cursor() from None
     here, there = tuple_(*keys), tuple_(*bounds)
     return here < there if descending else here > there
 
 
-_BAD_CURSOR = Invalid("cursor", "is not one that this list gave; start again without it")
-
-
 def _write_cursor(sort: str, now: datetime, phase: int, value: Any, last: UUID) -> str:
-    # The time is kept, so that spans that grow while somebody turns pages do not move runs between them.
-    written = value.isoformat() if isinstance(value, datetime) else value
-    written = float(written) if written is not None and not isinstance(written, str) else written
-    parts = [sort, now.isoformat(), phase, written, str(last)]
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
+    # The time is kept, so that durations that grow between two pages do not move runs from one page to another.
+    value = value.isoformat() if isinstance(value, datetime) else value
+    value = float(value) if value is not None and not isinstance(value, str) else value
+    return write_cursor(sort, now.isoformat(), phase, value, str(last))
 
 
 def _read_cursor(cursor: str | None, sort: str) -> tuple[datetime, int, tuple[Any, UUID] | None]:
-    """(time of the list, phase, (value, id) of the last row)."""
+    """Return (time of the first page, phase, (value, id) of the last row). Raises Invalid."""
     if cursor is None:
         return datetime.now(UTC), 0, None
     try:
-        given, now, phase, value, last = json.loads(base64.urlsafe_b64decode(cursor))
-        if given == sort and "\0" not in str(value) and phase in (0, 1, 2):
+        now, phase, value, last = read_cursor(cursor, sort)
+        if phase in (0, 1, 2):
             return datetime.fromisoformat(now), phase, (value, UUID(last))
     except (ValueError, TypeError, AttributeError):
         pass
-    raise _BAD_CURSOR
+    raise bad_cursor()

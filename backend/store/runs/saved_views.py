@@ -14,7 +14,7 @@ from backend.store.errors import Conflict, NotFound
 from backend.store.runs.query.language import parse
 from backend.store.runs.tables import SavedView
 from vise_client.schemas.accounts import Role
-from vise_client.schemas.run_lists import RunLook, SavedViewCreate, SavedViewUpdate, SavedViewView
+from vise_client.schemas.run_lists import RunListState, SavedViewCreate, SavedViewUpdate, SavedViewView
 
 from .run_list import column_fields
 
@@ -33,9 +33,9 @@ def list_views(db: Session, who: Identity) -> list[SavedViewView]:
 
 def create(db: Session, request: SavedViewCreate, who: Identity) -> SavedViewView:
     """Raises Conflict where one's own view has the name already, Invalid for a query or a column that is none."""
-    _check(request.look)
+    _check(request.state)
     view = SavedView(
-        owner_id=who.user_id, name=request.name, shared=request.shared, look=request.look.model_dump()
+        owner_id=who.user_id, name=request.name, shared=request.shared, state=request.state.model_dump()
     )
     return _kept(db, view, who)
 
@@ -44,9 +44,9 @@ def update(db: Session, view_id: UUID, request: SavedViewUpdate, who: Identity) 
     view = _own(db, view_id, who)
     if request.name is not None:
         view.name = request.name
-    if request.look is not None:
-        _check(request.look)
-        view.look = request.look.model_dump()
+    if request.state is not None:
+        _check(request.state)
+        view.state = request.state.model_dump()
     if request.shared is not None:
         view.shared = request.shared
     view.updated_at = func.now()
@@ -76,16 +76,16 @@ def _kept(db: Session, view: SavedView, who: Identity) -> SavedViewView:
     return _view(view, owner.email, who)
 
 
-def _check(look: RunLook) -> None:
-    parse(look.query)
-    column_fields(look.columns)
+def _check(state: RunListState) -> None:
+    parse(state.query)
+    column_fields(state.columns)
 
 
 def _view(view: SavedView, email: str, who: Identity) -> SavedViewView:
     return SavedViewView(
         id=view.id,
         name=view.name,
-        look=RunLook.model_validate(view.look),
+        state=RunListState.model_validate(view.state),
         shared=view.shared,
         owner=email,
         mine=view.owner_id == who.user_id,

@@ -1,4 +1,4 @@
-"""What a run is really doing: the one place that says so, for lists, pages and scripts."""
+"""The status of runs (stalled, lost, no worker, …): what lists, pages and scripts show besides the state."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ TRACEBACK = 1500
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a run's state depends on beside the run itself."""
+    """What a run's status depends on besides its row."""
 
     now: datetime
     workers: Mapping[str, tuple[frozenset[str], bool]]
-    """Name of each worker that beats → (queues, whether it is busy)."""
+    """Name of each worker with a recent heartbeat → (queues, whether it is busy)."""
     names: Mapping[UUID, tuple[str, str]] = field(default_factory=dict)
-    """Run that another waits for → (name, state)."""
+    """Id of a run that another waits for → (name, state)."""
     errors: Mapping[UUID, str] = field(default_factory=dict)
     children: Mapping[UUID, Mapping[str, int]] = field(default_factory=dict)
     """Parent → {state or stalled: how many}."""
 
 
 def statuses(db: Session, runs: Sequence[Run]) -> dict[UUID, RunStatus]:
-    """The status of each, with a handful of queries for all of them together."""
+    """Return the status of each run, with a constant number of queries."""
     if not runs:
         return {}
     live = [run for run in runs if not RunState(run.state).final]
     parents = [run.id for run in runs if run.kind != "stage"]
-    # The database's clock says whose lease is over; of runs that have ended nobody asks.
+    # Leases expire by the database's clock; final runs need no query for it.
     now = (db.scalar(select(func.now())) if live or parents else None) or datetime.now(UTC)
     around = Surroundings(
         now=now,
@@ -54,7 +54,7 @@ def statuses(db: Session, runs: Sequence[Run]) -> dict[UUID, RunStatus]:
 
 
 def status(run: Run, around: Surroundings) -> RunStatus:
-    """What the state means for this run, honestly."""
+    """Return the status of one run in its surroundings."""
     state = RunState(run.state)
     silent = (around.now - run.heartbeat_at).total_seconds() if run.heartbeat_at else None
     if run.kind != "stage":
@@ -84,7 +84,7 @@ def status(run: Run, around: Surroundings) -> RunStatus:
 
 
 def span(seconds: float) -> str:
-    """A span of time as people say it: 8 s, 3 min 5 s, 2 h 4 min, 3 d 2 h."""
+    """Return a duration as text: 8 s, 3 min 5 s, 2 h 4 min, 3 d 2 h."""
     whole = round(max(0.0, seconds))
     if whole < 60:
         return f"{whole} s"
@@ -97,17 +97,17 @@ def span(seconds: float) -> str:
 
 def _queued(run: Run, around: Surroundings) -> RunStatus:
     since = span((around.now - (run.queued_at or run.created_at)).total_seconds())
-    before = f"; {run.reason}" if run.reason else ""
+    reason = f"; {run.reason}" if run.reason else ""
     serving = [busy for queues, busy in around.workers.values() if run.queue in queues]
     if not serving:
         sentence = (
-            f"in line for {since}, but no worker serves the queue {run.queue}: "
-            f"start one with vise worker --queues {run.queue}{before}"
+            f"queued for {since}, but no worker serves the queue {run.queue}: "
+            f"start one with vise worker --queues {run.queue}{reason}"
         )
         return RunStatus(label="no worker", sentence=sentence)
     busy = (len(serving) == 1 and "its worker is busy") or f"its {len(serving)} workers are busy"
-    what = f", {busy}" if all(serving) else ""
-    return RunStatus(label="queued", sentence=f"in line on the queue {run.queue} for {since}{what}{before}")
+    load = f", {busy}" if all(serving) else ""
+    return RunStatus(label="queued", sentence=f"in the queue {run.queue} for {since}{load}{reason}")
 
 
 def _held(run: Run, around: Surroundings, silent: float | None) -> RunStatus:
@@ -118,11 +118,13 @@ def _held(run: Run, around: Surroundings, silent: float | None) -> RunStatus:
             sentence=f"on {run.worker}{attempt}",
             heartbeat_seconds=silent,
         )
-    heard = f"last heard of {span(silent)} ago" if silent is not None else "never heard of"
+    heartbeat = f"last heartbeat {span(silent)} ago" if silent is not None else "no heartbeat yet"
     if run.worker in around.workers:
-        sentence = f"{run.worker} is there but says nothing of this run, {heard}{attempt}"
+        sentence = f"{run.worker} is running but does not renew its lease on this run, {heartbeat}{attempt}"
         return RunStatus(label="stalled", sentence=sentence, heartbeat_seconds=silent)
-    sentence = f"{run.worker} is gone, {heard}{attempt}; another worker will go on from the last checkpoint"
+    sentence = (
+        f"{run.worker} is gone, {heartbeat}{attempt}; another worker will go on from the last checkpoint"
+    )
     return RunStatus(label="lost", sentence=sentence, heartbeat_seconds=silent)
 
 
@@ -136,7 +138,7 @@ def _parent(run: Run, counts: Mapping[str, int]) -> RunStatus:
         parts.append(f"{counts['stalled']} stalled")
     if state.final and run.started_at and run.finished_at:
         parts.append(f"took {span((run.finished_at - run.started_at).total_seconds())}")
-    # Its reason says the failed steps by name.
+    # The reason names the failed steps.
     if run.reason and state is RunState.failed:
         parts.append(run.reason)
     label = "stalled" if counts.get("stalled") and state is RunState.running else state.value
@@ -170,7 +172,7 @@ def _errors(db: Session, failed: Sequence[UUID]) -> dict[UUID, str]:
 def _children(db: Session, parents: Sequence[UUID], now: datetime) -> dict[UUID, dict[str, int]]:
     if not parents:
         return {}
-    found: dict[UUID, dict[str, int]] = {}
+    counts_by_parent: dict[UUID, dict[str, int]] = {}
     rows = db.execute(
         select(Run.parent_id, Run.state, func.count(), func.count().filter(Run.lease_until < now))
         .where(Run.parent_id.in_(parents))
@@ -179,8 +181,8 @@ def _children(db: Session, parents: Sequence[UUID], now: datetime) -> dict[UUID,
     for parent, state, number, late in rows:
         if parent is None:
             continue
-        counts = found.setdefault(parent, {})
+        counts = counts_by_parent.setdefault(parent, {})
         counts[state] = number
         if late and state in [s.value for s in LIVE]:
             counts["stalled"] = counts.get("stalled", 0) + late
-    return found
+    return counts_by_parent

@@ -132,7 +132,7 @@ class RunLog(Base):
 
 
 class SavedView(Base):
-    """A way to look at the runs: a query with columns, order and grouping, under a name."""
+    """A named state of the run list: query, columns, order and grouping."""
 
     __tablename__ = "saved_views"
 
@@ -140,7 +140,7 @@ class SavedView(Base):
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     name: Mapped[str]
     shared: Mapped[bool] = mapped_column(server_default=text("false"))
-    look: Mapped[dict[str, Any]] = mapped_column(JSON)
+    state: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[datetime] = insert_time()
     updated_at: Mapped[datetime] = insert_time()
 

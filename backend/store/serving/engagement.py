@@ -1,26 +1,28 @@
-"""Questions to pretrained models: which comments and reactions they expect of an image."""
+"""Predictions of engagement: which comments and reactions a pretrained model expects for an image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, select, text, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session, undefer
 
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact
-from backend.store.runs.tables import Outbox, Run
+from backend.store.runs.states import outbox
+from backend.store.runs.tables import Run
 from backend.store.serving.tables import Engagement
-from vise_client.schemas.engagement import EngagementAnswer, EngagementModel, EngagementView
+from vise_client.schemas.engagement import EngagementModel, EngagementResult, EngagementView
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.models.predict import EngagementOptions
 from vise_core.specs.recipes.inputs import InputRef
 
 from . import uploads
-from .predictions import ANSWERED, PICTURES, QUEUE
+from .predictions import DONE_CHANNEL, PICTURE_LIFETIME, QUEUE
 
 TASK = "worker.engagement"
 
@@ -34,8 +36,8 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a prediction worker needs."""
+class EngagementRequest:
+    """A claimed prediction: the upload's key, the options, and the model's files."""
 
     upload: str | None
     options: EngagementOptions
@@ -45,7 +47,7 @@ class Work:
 
 def list_models(db: Session, *, search: str | None = None, limit: int = 50) -> list[EngagementModel]:
     """Checkpoints that have heads for engagement, newest first."""
-    statement = _able()
+    statement = _models()
     if search:
         statement = statement.where(Run.name.icontains(search, autoescape=True))
     rows = db.execute(statement.order_by(Run.id.desc()).limit(limit)).all()
@@ -73,11 +75,11 @@ def create(
     options: EngagementOptions,
     user: UUID | None,
 ) -> Engagement:
-    """A queued question with its message, its image stored; without a run: to the newest model.
+    """Store the image and queue a prediction with its message; return its row. Without a run: of the newest model.
 
-    Raises Invalid or Conflict.
+    Raises Invalid for a run without a model, and Conflict if there is no model at all.
     """
-    statement = _able()
+    statement = _models()
     if run_id is not None:
         statement = statement.where(Run.id == run_id)
     row = db.execute(statement.order_by(Run.id.desc()).limit(1)).one_or_none()
@@ -87,7 +89,7 @@ def create(
         raise Conflict("there is no pretrained model yet: run the sample recipe, or pretrain one")
     run, checkpoint = row
     inspection = _inspection(db, run)
-    asked = Engagement(
+    queued = Engagement(
         checkpoint_id=checkpoint.id,
         inspection_id=inspection.id if inspection else None,
         created_by=user,
@@ -95,47 +97,48 @@ def create(
         options=options.model_dump(),
         upload=uploads.put(storage, image),
     )
-    db.add(asked)
+    db.add(queued)
     db.flush()
-    db.add(Outbox(task=TASK, argument=asked.id, queue=QUEUE))
-    db.execute(text("NOTIFY vise_outbox"))
-    return asked
+    outbox.add(db, [(TASK, queued.id)], QUEUE)
+    return queued
 
 
-def work(db: Session, engagement_id: UUID) -> Work | None:
-    """What to do for it; None where it was answered already."""
-    asked = db.scalar(select(Engagement).where(Engagement.id == engagement_id, Engagement.state == "queued"))
-    if asked is None:
+def claim(db: Session, engagement_id: UUID) -> EngagementRequest | None:
+    """Return what a worker needs to predict; None if the prediction is finished already."""
+    row = db.scalar(select(Engagement).where(Engagement.id == engagement_id, Engagement.state == "queued"))
+    if row is None:
         return None
 
     def files(artifact_id: UUID) -> Files:
         artifact = db.get_one(Artifact, artifact_id, options=[undefer(Artifact.manifest)])
         return Files(artifact.sha256, artifact.manifest)
 
-    return Work(
-        asked.upload,
-        EngagementOptions.model_validate(asked.options),
-        files(asked.checkpoint_id),
-        files(asked.inspection_id) if asked.inspection_id else None,
+    return EngagementRequest(
+        row.upload,
+        EngagementOptions.model_validate(row.options),
+        files(row.checkpoint_id),
+        files(row.inspection_id) if row.inspection_id else None,
     )
 
 
-def answer(db: Session, engagement_id: UUID, found: EngagementAnswer, milliseconds: float) -> None:
-    """Write the answer. The upload may be dropped once this is committed."""
-    values = {"answer": found.model_dump(mode="json"), "milliseconds": milliseconds}
+def finish(db: Session, engagement_id: UUID, result: EngagementResult, milliseconds: float) -> None:
+    """Store the result. The upload may be deleted once this is committed."""
+    values = {"result": result.model_dump(mode="json"), "milliseconds": milliseconds}
     _close(db, engagement_id, state="succeeded", **values)
 
 
 def fail(db: Session, engagement_id: UUID, error: str) -> None:
+    """Store why there is no result."""
     _close(db, engagement_id, state="failed", error=error)
 
 
 def state(db: Session, engagement_id: UUID) -> str | None:
+    """Return the state; None if there is no such prediction."""
     return db.scalar(select(Engagement.state).where(Engagement.id == engagement_id))
 
 
 def view(db: Session, engagement_id: UUID) -> EngagementView:
-    """The question as it stands. Raises NotFound."""
+    """Return a prediction with its state, and its result once it is finished. Raises NotFound."""
     row = db.execute(
         select(Engagement, Run)
         .join(Artifact, Artifact.id == Engagement.checkpoint_id)
@@ -143,33 +146,35 @@ def view(db: Session, engagement_id: UUID) -> EngagementView:
         .where(Engagement.id == engagement_id)
     ).one_or_none()
     if row is None:
-        raise NotFound(f"there is no answer {engagement_id}; answers are forgotten after an hour")
-    asked, run = row
+        raise NotFound(
+            f"there is no prediction {engagement_id}; predictions of engagement are deleted after an hour"
+        )
+    prediction, run = row
     return EngagementView(
-        id=asked.id,
-        state=asked.state,
-        checkpoint_id=asked.checkpoint_id,
+        id=prediction.id,
+        state=prediction.state,
+        checkpoint_id=prediction.checkpoint_id,
         run_id=run.id,
         synthetic=run.synthetic,
-        answer=asked.answer,
-        error=asked.error,
-        milliseconds=asked.milliseconds,
-        created_at=asked.created_at,
+        result=prediction.result,
+        error=prediction.error,
+        milliseconds=prediction.milliseconds,
+        created_at=prediction.created_at,
     )
 
 
-def forget(db: Session, *, timeout: Any) -> None:
-    """Fail what nobody answered within ``timeout`` (timedelta); drop answers older than those of predictions."""
+def expire(db: Session, *, timeout: timedelta) -> None:
+    """Fail queued predictions that are older than ``timeout``; delete all that are older than ``PICTURE_LIFETIME``."""
     db.execute(
         update(Engagement)
         .where(Engagement.state == "queued", Engagement.created_at < func.now() - timeout)
         .values(state="failed", upload=None, error="no prediction worker answered in time; try again")
     )
-    db.execute(delete(Engagement).where(Engagement.created_at < func.now() - PICTURES))
+    db.execute(delete(Engagement).where(Engagement.created_at < func.now() - PICTURE_LIFETIME))
 
 
-def _able() -> Select[Run, Artifact]:
-    """Succeeded VisE pretrainings with their checkpoints. MoCo-v2 and imported weights have no heads."""
+def _models() -> Select[Run, Artifact]:
+    """Select succeeded VisE pretraining runs with their checkpoints. MoCo-v2 and imported weights have no heads."""
     return (
         select(Run, Artifact)
         .join(Artifact, (Artifact.run_id == Run.id) & (Artifact.name == "checkpoint"))
@@ -182,7 +187,7 @@ def _able() -> Select[Run, Artifact]:
 
 
 def _inspection(db: Session, run: Run) -> Artifact | None:
-    """What the clusters mean: by way of the labels to the clusterer; None where the labels came from elsewhere."""
+    """Return the inspection of the clusterer that labelled the run's posts; None if the labels came from elsewhere."""
     clusterer = _clusterer(db, run)
     if clusterer is None:
         return None
@@ -207,4 +212,4 @@ def _close(db: Session, engagement_id: UUID, **values: Any) -> None:
         .where(Engagement.id == engagement_id, Engagement.state == "queued")
         .values(upload=None, **values)
     )
-    db.execute(select(func.pg_notify(ANSWERED, str(engagement_id))))
+    db.execute(select(func.pg_notify(DONE_CHANNEL, str(engagement_id))))

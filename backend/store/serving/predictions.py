@@ -1,7 +1,7 @@
-"""Predictions: an upload waits in the storage until a worker answers it; its pictures are forgotten after a while.
+"""Predictions: queued rows that a worker claims, and their results, whose pictures expire after a while.
 
-The row says all: whoever wrote it tells the broker, and where that came to nothing a sweep does (``announce_again``).
-A message may thus come late or twice; a worker takes up a question once.
+The row is the truth: whoever commits it publishes a message, and if that fails the reconciler does (``republish``). A
+message may come late or twice; a worker claims a prediction once.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from backend.store.errors import Invalid, NotFound
 from backend.store.registry import models
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact, Model
+from backend.store.runs.states import outbox
 from backend.store.runs.tables import Outbox
 from backend.store.serving.tables import Feedback, Prediction
 from vise_client.schemas.predictions import PredictionSummary, PredictionView
@@ -31,22 +32,22 @@ from . import uploads
 
 QUEUE = "predict"
 TASK = "worker.predict"
-PICTURES = timedelta(hours=1)
-"""How long overlay, heat and picture of an answer are held, so that a page can show it again after a reload."""
-UNHEARD = timedelta(seconds=2)
-"""A question that nobody took up for so long, while the broker holds no message, is announced again."""
-ANSWERED = "vise_answered"
-"""Channel on which the id of a question is told when its answer is there."""
-NO_WAIT = func.set_config("synchronous_commit", "off", True)
+PICTURE_LIFETIME = timedelta(hours=1)
+"""How long overlay, heat map and picture of a result are kept, so that a page can show them after a reload."""
+UNCLAIMED = timedelta(seconds=2)
+"""A prediction that is unclaimed for longer, while the broker holds no message, is published again."""
+DONE_CHANNEL = "vise_predictions"
+"""PostgreSQL channel on which the id of a finished prediction is sent."""
+ASYNC_COMMIT = func.set_config("synchronous_commit", "off", True)
 """In a statement: its transaction does not wait for the disk. A power failure may take the last half second of
-predictions with it: they are asked again in no more."""
-NOT_DRAWN = b""
-"""The overlay of an answer that was asked for without one: the other pictures are held as long."""
+predictions with it: they are info again in no more."""
+NO_OVERLAY = b""
+"""The overlay of an answer that was info for without one: the other pictures are held as long."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What belongs to a question beside image, model and options."""
+class RequestInfo:
+    """What a request says besides image, model and options."""
 
     batch: UUID | None = None
     position: int = 0
@@ -55,8 +56,8 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a prediction worker needs: the upload's key, the options, and the predictor's files."""
+class PredictionRequest:
+    """A claimed prediction: the upload's key, the options, and the predictor's files."""
 
     upload: str | None
     options: PredictOptions
@@ -66,8 +67,8 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What it writes. Pictures are encoded: ``overlay`` and ``heat`` PNG, ``picture`` and ``thumbnail`` JPEG."""
+class PredictionResult:
+    """The result of a prediction. ``overlay`` and ``heat`` are PNG, ``picture`` and ``thumbnail`` JPEG."""
 
     predicted: str
     target: str
@@ -88,11 +89,11 @@ def create(
     model: Model,
     options: PredictOptions,
     user: UUID | None,
-    asked: Asked,
+    info: RequestInfo,
 ) -> Prediction:
-    """A queued prediction, its image stored: tell the broker once it is committed.
+    """Store the image and queue a prediction; return its row. Publish it once it is committed.
 
-    Raises Invalid for a class that the model does not know.
+    Raises Invalid for a class that the model does not have.
     """
     if options.target_class is not None and options.target_class not in model.classes:
         raise Invalid("target_class", f"{model.name!r} knows {', '.join(model.classes)}")
@@ -102,40 +103,40 @@ def create(
         state="queued",
         options=options.model_dump(),
         upload=uploads.put(storage, image),
-        **vars(asked),
+        **vars(info),
     )
-    prediction: Prediction = db.execute(written.returning(Prediction, NO_WAIT)).one()[0]
+    prediction: Prediction = db.execute(written.returning(Prediction, ASYNC_COMMIT)).one()[0]
     return prediction
 
 
-def repeat(
+def create_from_cache(
     db: Session,
-    before: UUID,
+    cached_id: UUID,
     model: Model,
     options: PredictOptions,
     user: UUID | None,
-    asked: Asked,
+    info: RequestInfo,
 ) -> Prediction | None:
-    """The same question as ``before``, with its answer; None where that is not there, or not whole any more."""
+    """Copy the result of the finished prediction ``cached_id``; None if it was deleted or its pictures have expired."""
     values: dict[str, Any] = {
         "model_id": model.id,
         "created_by": user,
         "options": options.model_dump(),
-        **vars(asked),
+        **vars(info),
     }
-    same = [getattr(Prediction, name) for name in ("state", *(f.name for f in fields(Answer)))]
+    same = [getattr(Prediction, name) for name in ("state", *(f.name for f in fields(PredictionResult)))]
     given = [literal(value, Prediction.__table__.c[name].type) for name, value in values.items()]
     source = select(*given, *same).where(
-        Prediction.id == before, Prediction.state == "succeeded", Prediction.picture.is_not(None)
+        Prediction.id == cached_id, Prediction.state == "succeeded", Prediction.picture.is_not(None)
     )
     names = [*values, *(column.key for column in same)]
     written = insert(Prediction).from_select(names, source).returning(Prediction.id)
-    found = db.scalar(written)
-    return None if found is None else db.get(Prediction, found)
+    copy_id = db.scalar(written)
+    return None if copy_id is None else db.get(Prediction, copy_id)
 
 
-def work(db: Session, prediction_id: UUID) -> Work | None:
-    """Take it up; None where it was taken up already: a message may come twice."""
+def claim(db: Session, prediction_id: UUID) -> PredictionRequest | None:
+    """Claim a prediction and return what a worker needs; None if it was claimed before."""
     row = db.execute(
         update(Prediction)
         .where(
@@ -152,30 +153,33 @@ def work(db: Session, prediction_id: UUID) -> Work | None:
             Prediction.keep,
             Artifact.sha256,
             Artifact.manifest,
-            NO_WAIT,
+            ASYNC_COMMIT,
         )
         .execution_options(synchronize_session=False)
     ).one_or_none()
     if row is None:
         return None
     options = PredictOptions.model_validate(row.options)
-    return Work(row.upload, options, row.keep, row.sha256, row.manifest)
+    return PredictionRequest(row.upload, options, row.keep, row.sha256, row.manifest)
 
 
-def answer(db: Session, prediction_id: UUID, found: Answer) -> None:
-    """Write the answer. Answering again does nothing. The upload may be dropped once this is committed."""
-    _close(db, prediction_id, state="succeeded", **vars(found))
+def finish(db: Session, prediction_id: UUID, result: PredictionResult) -> None:
+    """Store the result of a queued prediction. The upload may be deleted once this is committed."""
+    _close(db, prediction_id, state="succeeded", **vars(result))
 
 
 def fail(db: Session, prediction_id: UUID, error: str) -> None:
+    """Store why a queued prediction has no result."""
     _close(db, prediction_id, state="failed", error=error)
 
 
 def state(db: Session, prediction_id: UUID) -> str | None:
+    """Return the state; None if there is no such prediction."""
     return db.scalar(select(Prediction.state).where(Prediction.id == prediction_id))
 
 
 def get(db: Session, prediction_id: UUID) -> Prediction:
+    """Return a prediction's row. Raises NotFound."""
     prediction = db.get(Prediction, prediction_id)
     if prediction is None:
         raise NotFound(f"there is no prediction {prediction_id}")
@@ -183,7 +187,7 @@ def get(db: Session, prediction_id: UUID) -> Prediction:
 
 
 def view(db: Session, prediction_id: UUID) -> PredictionView:
-    """The prediction as it stands. Raises NotFound."""
+    """Return a prediction with its state, and its result once it is finished. Raises NotFound."""
     row = db.execute(
         select(Prediction, Model, Feedback.label)
         .join(Model, Model.id == Prediction.model_id)
@@ -223,14 +227,15 @@ def view(db: Session, prediction_id: UUID) -> PredictionView:
 
 
 def pictured_until(prediction: Prediction) -> datetime:
-    return prediction.created_at + PICTURES
+    """Return when the pictures of a prediction expire."""
+    return prediction.created_at + PICTURE_LIFETIME
 
 
 def picture(db: Session, prediction_id: UUID) -> bytes:
-    """The picture as a page shows it: an upright JPEG. Raises NotFound also where it was forgotten."""
+    """Return the picture as a page shows it: an upright JPEG. Raises NotFound, also after it has expired."""
     found = db.scalar(select(Prediction.picture).where(Prediction.id == prediction_id))
     if found is None:
-        raise NotFound("there is no such prediction, or its picture was forgotten")
+        raise NotFound("there is no such prediction, or its picture has expired")
     return found
 
 
@@ -241,10 +246,10 @@ def history(
     model_id: UUID | None = None,
     batch: UUID | None = None,
     feedback: bool | None = None,
-    cursor: str | None = None,
+    cursor: UUID | None = None,
     limit: int = 50,
 ) -> Page[PredictionSummary]:
-    """Newest first; keyset paging by id. ``user`` None: everyone's. Of a batch: in the order in which it was asked."""
+    """Newest first; keyset paging by id. ``user`` None: everyone's. Of a batch: in the order in which it was info."""
     # The probability of the predicted class only: the others stay in the database.
     probability = Prediction.probabilities[Prediction.predicted].as_float()
     pictured = Prediction.overlay.is_not(None)
@@ -264,17 +269,17 @@ def history(
     if feedback is not None:
         statement = statement.where(Feedback.label.is_not(None) if feedback else Feedback.label.is_(None))
     if cursor is not None:
-        statement = statement.where(Prediction.id < _read_cursor(cursor))
+        statement = statement.where(Prediction.id < cursor)
     rows = db.execute(statement.order_by(Prediction.id.desc()).limit(limit + 1)).all()
     items = [_summary(*row) for row in rows[:limit]]
     return Page[PredictionSummary](items=items, next_cursor=str(items[-1].id) if len(rows) > limit else None)
 
 
 def delete(db: Session, prediction_id: UUID) -> str | None:
-    """Forget all of it, the labelled picture too; returns the key of an upload to drop once this is committed."""
+    """Delete a prediction and its feedback; return the key of an upload to delete after the commit. Raises NotFound."""
     prediction = get(db, prediction_id)
-    for kept in db.scalars(select(Feedback).where(Feedback.prediction_id == prediction.id)):
-        db.delete(kept)
+    for feedback in db.scalars(select(Feedback).where(Feedback.prediction_id == prediction.id)):
+        db.delete(feedback)
     db.delete(prediction)
     return prediction.upload
 
@@ -290,28 +295,28 @@ def fail_timed_out(db: Session, timeout: timedelta) -> int:
     return len(failed)
 
 
-def announce_again(db: Session) -> int:
-    """Put into the outbox what nobody took up, as its message was lost or never sent; returns how many."""
-    unheard = db.scalars(
+def republish(db: Session) -> int:
+    """Put unclaimed predictions whose message was lost into the outbox; return how many."""
+    unclaimed = db.scalars(
         select(Prediction.id)
         .where(
             Prediction.state == "queued",
             Prediction.claimed_at.is_(None),
-            Prediction.created_at < func.now() - UNHEARD,
+            Prediction.created_at < func.now() - UNCLAIMED,
             ~exists().where(Outbox.argument == Prediction.id),
         )
         .order_by(Prediction.id)
         .limit(500)
     ).all()
-    db.add_all(Outbox(task=TASK, argument=each, queue=QUEUE) for each in unheard)
-    return len(unheard)
+    outbox.add(db, [(TASK, prediction_id) for prediction_id in unclaimed], QUEUE)
+    return len(unclaimed)
 
 
-def forget(db: Session) -> int:
-    """Drop what can be seen in answers older than ``PICTURES``; returns of how many. Thumbnails that are kept stay."""
+def expire(db: Session) -> int:
+    """Delete the pictures of predictions older than ``PICTURE_LIFETIME``; return of how many. Kept thumbnails stay."""
     dropped = db.execute(
         update(Prediction)
-        .where(Prediction.overlay.is_not(None), Prediction.created_at < func.now() - PICTURES)
+        .where(Prediction.overlay.is_not(None), Prediction.created_at < func.now() - PICTURE_LIFETIME)
         .values(overlay=None, heat=None, picture=None)
         .returning(Prediction.id)
     ).all()
@@ -353,13 +358,6 @@ def _summary(
     )
 
 
-def _read_cursor(cursor: str) -> UUID:
-    try:
-        return UUID(cursor)
-    except ValueError as error:
-        raise Invalid("cursor", "is not one that this list gave; start again without it") from error
-
-
 def _base64(data: bytes | None) -> str | None:
     return base64.b64encode(data).decode() if data else None
 
@@ -369,6 +367,6 @@ def _close(db: Session, prediction_id: UUID, **values: Any) -> None:
         update(Prediction)
         .where(Prediction.id == prediction_id, Prediction.state == "queued")
         .values(upload=None, **values)
-        .returning(NO_WAIT, func.pg_notify(ANSWERED, str(prediction_id)))
+        .returning(ASYNC_COMMIT, func.pg_notify(DONE_CHANNEL, str(prediction_id)))
         .execution_options(synchronize_session=False)
     )

@@ -105,7 +105,7 @@ class Engagement(Base):
     upload: Mapped[str | None] = mapped_column(
         comment="key of the upload in the storage, until it is answered"
     )
-    answer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[str | None]
     milliseconds: Mapped[float | None] = mapped_column(Double)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)

@@ -1,4 +1,4 @@
-"""How a data set of posts would be read: the guessed map, the first posts, and the way to ingest with it."""
+"""The first posts of a data set as ingest would read them, with a link that ingests them so."""
 
 from __future__ import annotations
 
@@ -7,34 +7,27 @@ from typing import Any
 
 import streamlit as st
 
+from frontend.components.layout import link_to
 from frontend.formatting import plain
-from frontend.session import client
+from frontend.views.data.survey import survey_file
 from vise_client.schemas.datasets import DatasetView
 from vise_core.specs.posts.fields import REACTIONS
 
 
-def posts_peek(one: DatasetView) -> None:
-    """Nothing for other data, and for posts whose survey was made before it showed them."""
-    if one.kind != "posts" or one.thumbnails is None:
+def posts_peek(data_set: DatasetView) -> None:
+    """The guessed source and the first posts; nothing for other kinds of data."""
+    if data_set.kind != "posts" or data_set.thumbnails is None:
         return
-    survey = _survey(str(one.thumbnails))
-    peek = survey.get("peek")
+    peek = survey_file(str(data_set.thumbnails)).get("peek")
     if not peek or not peek.get("source"):
         return
-    st.subheader("The first posts, as ingest would read them", anchor=False)
-    st.caption(plain(f"Layout {peek['layout']}. The source was guessed from the files; change it at launch."))
+    st.subheader("First posts, as ingest would read them", anchor=False)
+    st.caption(plain(f"Layout {peek['layout']}. The source was guessed from the files. Change it at launch."))
     st.code(json.dumps(peek["source"], indent=1, ensure_ascii=False), language="json")
     st.dataframe([_row(post) for post in peek["posts"]], hide_index=True)
-    st.page_link(
-        "views/launch/page.py",
-        label="Ingest with this map",
-        icon=":material/rocket_launch:",
-        query_params={
-            "what": "ingest",
-            "spec": json.dumps({"source": peek["source"]}, separators=(",", ":")),
-            "in_source": f"dataset:{one.id}",
-        },
-    )
+    spec = json.dumps({"source": peek["source"]}, separators=(",", ":"))
+    query = {"what": "ingest", "spec": spec, "in_source": f"dataset:{data_set.id}"}
+    link_to("launch", "Ingest with this source", query)
 
 
 def _row(post: dict[str, Any]) -> dict[str, Any]:
@@ -48,9 +41,3 @@ def _row(post: dict[str, Any]) -> dict[str, Any]:
         "first comments": " / ".join(post["first_comments"]),
         **reactions,
     }
-
-
-@st.cache_data(ttl=600, show_spinner=False, max_entries=100)
-def _survey(artifact: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(client().artifact_content(artifact, "survey.json"))
-    return found

@@ -1,4 +1,4 @@
-"""What lists and pages say of a data set: its kind, its state, its counts."""
+"""A data set in short: its kind, state and counts."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from vise_core.specs.survey import SurveyResult
 KINDS = {"images": "Labelled images", "posts": "Posts", "weights": "Weights"}
 
 
-def kind_and_marks(one: DatasetView) -> str:
-    """Markdown: the kind, with badges for the version and for what needs attention."""
-    marks = _state_badge(one)
-    if one.version is not None:
-        marks += f" :gray-badge[version {one.version.number}]"
-    return f"{KINDS.get(one.kind, one.kind)}{marks}"
+def kind_and_badges(data_set: DatasetView) -> str:
+    """Markdown: the kind, with badges for the state and the version."""
+    badges = {
+        "arriving": " :blue-badge[:material/downloading: importing]",
+        "failed": " :red-badge[:material/error: import failed]",
+    }.get(data_set.state, "")
+    if data_set.version is not None:
+        badges += f" :gray-badge[version {data_set.version.number}]"
+    return f"{KINDS.get(data_set.kind, data_set.kind)}{badges}"
 
 
-def counts(one: DatasetView) -> str:
-    """What the survey of the newest version counted; why there is nothing yet."""
-    if one.found is not None:
-        return _counts(one.found)
-    if one.reason:
-        return one.reason
-    if one.survey_state is RunState.failed:
-        return "its survey failed"
-    if one.survey_state is RunState.cancelled:
-        return "its survey was cancelled"
-    return "being surveyed" if one.survey_state is not None else "not surveyed yet"
+def counts(data_set: DatasetView) -> str:
+    """The counts of the newest version; why there are none yet."""
+    if data_set.found is not None:
+        return _counts(data_set.found)
+    if data_set.reason:
+        return data_set.reason
+    if data_set.survey_state is RunState.failed:
+        return "the survey failed"
+    if data_set.survey_state is RunState.cancelled:
+        return "the survey was cancelled"
+    return "survey in progress" if data_set.survey_state is not None else "not surveyed yet"
 
 
 def version_counts(version: DatasetVersionView) -> str:
@@ -38,19 +41,13 @@ def version_counts(version: DatasetVersionView) -> str:
     return f"{version.files:,} files · {size(version.bytes)}"
 
 
-def _state_badge(one: DatasetView) -> str:
-    if one.state == "arriving":
-        return " :blue-badge[:material/downloading: on its way]"
-    return " :red-badge[:material/error: could not be brought in]" if one.state == "failed" else ""
-
-
-def _counts(found: SurveyResult, *, layout: bool = True) -> str:
-    what = "posts" if found.kind == "posts" else "images"
-    parts = [f"{found.images:,} {what}"] if found.kind != "weights" else []
-    if found.classes:
-        parts.append(f"{len(found.classes):,} classes")
-    parts += [f"{part} {count:,}" for part, count in found.parts.items()]
-    parts += [f"{found.files:,} files", size(found.bytes)]
+def _counts(survey: SurveyResult, *, layout: bool = True) -> str:
+    unit = "posts" if survey.kind == "posts" else "images"
+    parts = [f"{survey.images:,} {unit}"] if survey.kind != "weights" else []
+    if survey.classes:
+        parts.append(f"{len(survey.classes):,} classes")
+    parts += [f"{part} {count:,}" for part, count in survey.parts.items()]
+    parts += [f"{survey.files:,} files", size(survey.bytes)]
     if layout:
-        parts.append(f"layout {found.layout.replace('_', ' ')}")
+        parts.append(f"layout {survey.layout.replace('_', ' ')}")
     return " · ".join(parts)

@@ -1,4 +1,4 @@
-"""What a launch will take, as sentences: measured, calculated, or said to be unknown."""
+"""The check before a launch: the estimated cost, or the problems that prevent it."""
 
 from __future__ import annotations
 
@@ -6,51 +6,51 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from frontend.formatting import duration, size
+from frontend.formatting import count, duration, size
 from vise_client.schemas.launch import LaunchCheck
 from vise_core.specs.estimate import Estimate
 
-
-def estimate_lines(found: Estimate) -> list[str]:
-    """Markdown lines: work, time, memory, disk."""
-    lines = [f"**Work** {found.work}"] if found.work else []
-    for time in found.time:
-        spread = f", {duration(time.least)} to {duration(time.most)}" if len(time.runs) > 1 else ""
-        lines.append(
-            f"**Time** about {duration(time.seconds)} on {time.device} :gray[({found.time_note}{spread})]"
-        )
-    if not found.time:
-        lines.append(f"**Time** {found.time_note}")
-    for memory in found.memory:
-        least = "at most" if memory.at_most else "about"
-        lines.append(f"**Memory, {memory.where}** {least} {size(memory.bytes)} a process")
-    lines.append(f":gray[{found.memory_note}]" if found.memory else f"**Memory** {found.memory_note}")
-    if found.disk is not None:
-        more = f", and {size(found.disk.working)} of state while it runs" if found.disk.working else ""
-        lines.append(f"**Disk** {size(found.disk.kept)}{more} :gray[({found.disk_note})]")
-    else:
-        lines.append(f"**Disk** {found.disk_note}")
-    return lines
-
-
-def ask_for(missing: Sequence[str]) -> None:
-    """Say what is still to be chosen, if anything is."""
-    if missing:
-        st.info(f"Choose {' and '.join(f'**{name}**' for name in missing)} to launch.")
+MOST_PROBLEMS = 12
 
 
 def show_check(check: LaunchCheck) -> None:
-    """The estimate, or what is still to be chosen and how many problems stand in the way."""
-    fields = [problem.field.partition(".") for problem in check.problems if problem.missing]
-    ask_for([f"values of {name}" if group == "grid" else name for group, _, name in fields])
-    wrong = [problem for problem in check.problems if not problem.missing]
-    if wrong:
-        many = len(wrong)
-        st.warning(f"{many} {'thing is' if many == 1 else 'things are'} to be put right first.")
-        for problem in wrong[:12]:
+    """What is missing, the other problems, or else the estimate."""
+    missing = [problem.field.partition(".") for problem in check.problems if problem.missing]
+    ask_for([f"values of {name}" if group == "grid" else name for group, _, name in missing])
+    problems = [problem for problem in check.problems if not problem.missing]
+    if problems:
+        st.warning(f"Fix {count(len(problems), 'problem')} to launch.")
+        for problem in problems[:MOST_PROBLEMS]:
             st.markdown(f"- `{problem.field}` {problem.message}")
     elif check.estimate is not None:
         if check.runs > 1:
             st.markdown(f"**{check.runs} runs**")
-        for line in estimate_lines(check.estimate):
+        for line in _estimate_lines(check.estimate):
             st.markdown(line)
+
+
+def ask_for(missing: Sequence[str]) -> None:
+    """Name the inputs and values that are missing."""
+    if missing:
+        st.info(f"Select {' and '.join(f'**{name}**' for name in missing)} to launch.")
+
+
+def _estimate_lines(estimate: Estimate) -> list[str]:
+    """Markdown lines: work, time, memory, disk."""
+    lines = [f"**Work** {estimate.work}"] if estimate.work else []
+    for time in estimate.time:
+        spread = f", {duration(time.least)} to {duration(time.most)}" if len(time.runs) > 1 else ""
+        note = f":gray[({estimate.time_note}{spread})]"
+        lines.append(f"**Time** about {duration(time.seconds)} on {time.device} {note}")
+    if not estimate.time:
+        lines.append(f"**Time** {estimate.time_note}")
+    for memory in estimate.memory:
+        bound = "at most" if memory.at_most else "about"
+        lines.append(f"**Memory, {memory.where}** {bound} {size(memory.bytes)} per process")
+    lines.append(
+        f":gray[{estimate.memory_note}]" if estimate.memory else f"**Memory** {estimate.memory_note}"
+    )
+    if estimate.disk is None:
+        return [*lines, f"**Disk** {estimate.disk_note}"]
+    working = f", and {size(estimate.disk.working)} of state during the run" if estimate.disk.working else ""
+    return [*lines, f"**Disk** {size(estimate.disk.kept)}{working} :gray[({estimate.disk_note})]"]

@@ -1,4 +1,4 @@
-"""Choosing what a run reads from: artifacts of runs and data sets, with search on the server."""
+"""The selection of an input of a run: an artifact of a run or a data set, with search on the server."""
 
 from __future__ import annotations
 
@@ -8,44 +8,41 @@ from typing import Any
 import streamlit as st
 
 from frontend.components.input_ref import parse_ref, ref_text
+from frontend.components.layout import link_to
+from frontend.formatting import minute
 from frontend.session import client, current_user
 from vise_client.errors import ApiError
 from vise_client.schemas.launch import InputCandidate
 
 NONE = ""
-ASKED = 50
+MOST = 50
+"""Candidates that are listed."""
 
 
-@st.cache_data(ttl=5, show_spinner=False)
-def _candidates(_user: str, artifacts: tuple[str, ...], search: str) -> list[InputCandidate]:
-    return client().input_candidates(artifacts, search=search, limit=ASKED)
-
-
-def choose_input(
+def input_select(
     label: str,
     artifacts: Sequence[str],
     *,
     search: str,
-    chosen: str,
+    initial: str,
     required: bool,
     help: str,
     key: str,
     on_change: Callable[..., None] | None = None,
     args: tuple[Any, ...] = (),
 ) -> str:
-    """Draw the choice; returns the reference as text, empty for none. ``chosen``: what it starts with."""
-    found = _candidates(str(current_user().id), tuple(artifacts), search)
-    labels = {ref_text(one.ref): _label(one) for one in found}
-    # What is chosen stays, whatever the search finds.
-    for kept in (st.session_state.get(key, NONE), chosen):
-        if kept and kept not in labels:
-            labels[kept] = _named(kept)
-    choices = [NONE, *labels]
-    start = chosen or (choices[1] if required and found else NONE)
-    picked = st.selectbox(
+    """The selected reference as text, empty for none; ``initial`` is selected at first."""
+    candidates = _candidates(str(current_user().id), tuple(artifacts), search)
+    labels = {ref_text(candidate.ref): _label(candidate) for candidate in candidates}
+    # The selected input stays in the list, whatever the search finds.
+    for selected in (st.session_state.get(key, NONE), initial):
+        if selected and selected not in labels:
+            labels[selected] = _name(selected)
+    options = [NONE, *labels]
+    selected = st.selectbox(
         label,
-        choices,
-        index=choices.index(start),
+        options,
+        index=options.index(initial or (options[1] if required and candidates else NONE)),
         format_func=lambda text: labels.get(text, "none"),
         key=key,
         help=help,
@@ -53,12 +50,12 @@ def choose_input(
         args=args,
     )
     if required and not labels:
-        st.caption(f"Nothing fits yet: it takes {' or '.join(artifacts[:3])}.")
-    return picked or NONE
+        st.caption(f"No run or data set has {' or '.join(artifacts[:3])} yet.")
+    return selected or NONE
 
 
-def changed_folder(text: str) -> None:
-    """Below the choice of a data set: whether its folder still is the newest version, where it is not."""
+def folder_warning(text: str) -> None:
+    """Warn where the folder of the selected data set differs from its newest version."""
     ref = parse_ref(text)
     if ref is None or ref.dataset is None:
         return
@@ -72,28 +69,31 @@ def changed_folder(text: str) -> None:
 
 
 def data_set_link(text: str) -> None:
-    """A link to the page of the data set that the reference means."""
+    """A link to the page of the data set, where the reference names one."""
     ref = parse_ref(text)
     if ref is not None and ref.dataset is not None:
-        st.page_link(
-            "views/data/page.py",
-            label="Its page, with Rescan",
-            icon=":material/database:",
-            query_params={"dataset": str(ref.dataset)},
-        )
+        link_to("data", "Open the data set to rescan it", {"dataset": str(ref.dataset)})
 
 
-def _label(one: InputCandidate) -> str:
-    marks = ", synthetic" if one.synthetic else ""
-    state = f", {one.state.value}" if one.state is not None and not one.state.final else ""
-    tail = f" ({str(one.ref.run)[-4:]})" if one.ref.run else ""
-    if one.ref.dataset:
-        version = f"version {one.version}" if one.version is not None else "not surveyed yet"
-        return f"{one.name} · data set, {version}{marks}"
-    return f"{one.name} · {one.made_by} {one.created_at:%Y-%m-%d %H:%M}{marks}{state}{tail}"
+@st.cache_data(ttl=5, show_spinner=False)
+def _candidates(_user: str, artifacts: tuple[str, ...], search: str) -> list[InputCandidate]:
+    return client().input_candidates(artifacts, search=search, limit=MOST)
 
 
-def _named(text: str) -> str:
+def _label(candidate: InputCandidate) -> str:
+    ref, state = candidate.ref, candidate.state
+    synthetic = ", synthetic" if candidate.synthetic else ""
+    if ref.dataset:
+        version = f"version {candidate.version}" if candidate.version is not None else "not surveyed yet"
+        return f"{candidate.name} · data set, {version}{synthetic}"
+    unfinished = f", {state.value}" if state is not None and not state.final else ""
+    tail = f" ({str(ref.run)[-4:]})" if ref.run else ""
+    made = f"{candidate.made_by} {minute(candidate.created_at)}"
+    return f"{candidate.name} · {made}{synthetic}{unfinished}{tail}"
+
+
+def _name(text: str) -> str:
+    """The name behind a reference that the search has not found; the text itself where it is unknown."""
     ref = parse_ref(text)
     try:
         if ref is not None and ref.run is not None:

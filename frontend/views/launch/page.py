@@ -1,51 +1,49 @@
-"""Launch: forms made from the specs; its whole state is in its address."""
+"""Launch: a form for a stage or a sweep, made from its spec, or for a recipe. The address holds its whole state."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from frontend.components.layout import page_title
+from frontend.components.layout import page_title, read_only
 from frontend.session import can_edit, show_errors, stages
-from frontend.views.launch.draft import cloned, forget
+from frontend.views.launch.draft import clone_source, reset_address
 from frontend.views.launch.recipe import launch_recipe
 from frontend.views.launch.stage import launch_stage
 
 
-def _what() -> str:
-    """What the address says is to run; of a clone, what the run was."""
-    source = cloned()
+def linked_item() -> str:
+    """The stage that the address names, or that of the run to clone; ``recipe`` without one."""
+    source = clone_source()
     if source is not None:
         return source.stage or (source.spec.get("stage") if source.kind == "sweep" else None) or "recipe"
     return st.query_params.get("what", "recipe")
 
 
-def _chosen() -> None:
-    """Another thing to run: nothing of the address but that stays."""
-    forget()
+def change_item() -> None:
+    """Another stage or recipe: the address keeps nothing else."""
+    reset_address()
     st.query_params.from_dict({"what": st.session_state["launch.what"]})
 
 
-page_title("Launch", "Choose what to run, change its settings, see what it will take, start it.")
+page_title("Launch", "Choose a stage or a recipe, change its settings, check the estimate, and start it.")
 with show_errors():
     if not can_edit():
-        st.info("Your role only reads. Ask an editor to start a run.")
+        read_only("start runs")
         st.stop()
-    known = stages()
-    names = ["recipe", *known]
-    wanted = _what()
-    what = st.selectbox(
+    by_name = stages()
+    items = {"recipe": "Recipe: a chain of runs"} | {
+        name: f"{stage.title}: {stage.help}" for name, stage in by_name.items()
+    }
+    names, linked = list(items), linked_item()
+    item = st.selectbox(
         "What to run",
         names,
-        index=names.index(wanted) if wanted in names else 0,
-        format_func=lambda name: (
-            "Recipe: a whole chain of runs"
-            if name == "recipe"
-            else f"{known[name].title}: {known[name].help}"
-        ),
+        index=names.index(linked) if linked in names else 0,
+        format_func=items.__getitem__,
         key="launch.what",
-        on_change=_chosen,
+        on_change=change_item,
     )
-    if what == "recipe":
+    if item == "recipe":
         launch_recipe()
     else:
-        launch_stage(known[what])
+        launch_stage(by_name[item])

@@ -1,153 +1,149 @@
-"""A whole chain of runs: which steps, from which inputs."""
+"""The launch form of a recipe: its steps, its inputs, its YAML, and the launch."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import streamlit as st
 import yaml
 from pydantic import ValidationError
 
 from frontend.components.input_ref import parse_ref, ref_text
+from frontend.components.run_rows import run_link
 from frontend.formatting import duration
 from frontend.session import client
-from frontend.views.launch.draft import cloned
+from frontend.views.launch.draft import clone_source
 from frontend.views.launch.estimate import ask_for
-from frontend.views.launch.inputs import changed_folder, choose_input
-from frontend.views.launch.stage import say_started
+from frontend.views.launch.inputs import folder_warning, input_select
+from frontend.views.launch.spec_yaml import yaml_error
+from frontend.views.launch.stage import started
 from vise_client.schemas.launch import RecipeCreate
 from vise_client.schemas.runs import RunView
 from vise_core.specs.recipes.recipe import RecipeSpec, given_artifacts, possible_steps
 
 
 def launch_recipe() -> None:
-    """Draw the whole page of recipes."""
     recipes = {recipe.name: recipe.spec for recipe in client().recipes()}
-    source = cloned()
+    source = clone_source()
     if source is not None and source.kind == "recipe":
-        spec: RecipeSpec | None = RecipeSpec.model_validate(source.spec)
-        name = next((known for known, one in recipes.items() if one == spec), "")
-        st.markdown(f"A copy of **{source.name}**.")
+        spec = RecipeSpec.model_validate(source.spec)
+        name = next((name for name, recipe in recipes.items() if recipe == spec), "")
+        st.markdown(f"A copy of **{source.name}**. Change it below, then launch it.")
     else:
         source = None
-        name = _choose(recipes)
+        name = _recipe_select(recipes)
         spec = recipes[name]
     left, right = st.columns([3, 2], gap="large")
     with left:
-        if spec is not None and spec.description:
+        if spec.description:
             st.write(spec.description)
-        about, text = st.tabs(["Steps", "YAML"])
-        with text:
-            spec = _yaml(name, spec) or spec
-        assert spec is not None
-        with about:
-            chosen = _inputs(spec, source, name)
-            _steps(spec, chosen)
+        steps_tab, yaml_tab = st.tabs(["Steps", "YAML"])
+        with yaml_tab:
+            spec = _yaml_editor(name, spec)
+        with steps_tab:
+            selected = _inputs(spec, source, name)
+            _steps(spec, selected)
     with right, st.container(border=True):
         title = st.text_input("Name", placeholder=spec.title, key=f"recipe.name.{name}")
         st.header("Before you launch", anchor=False)
-        missing = [role for role, wanted in spec.given.items() if wanted.required and role not in chosen]
+        missing = [role for role, given in spec.given.items() if given.required and role not in selected]
         ask_for(missing)
         _last_time(spec)
         if st.button(
-            "Launch the recipe",
+            "Launch recipe",
             type="primary",
             icon=":material/rocket_launch:",
             disabled=bool(missing),
             width="stretch",
         ):
-            inputs = {role: ref for role, text in chosen.items() if (ref := parse_ref(text)) is not None}
-            as_shipped = name in recipes and spec == recipes[name]
-            whole = {"recipe": name} if as_shipped else {"spec": spec}
-            body = RecipeCreate.model_validate({**whole, "inputs": inputs, "name": title})
-            say_started(client().create_recipe(body))
+            inputs = {role: ref for role, text in selected.items() if (ref := parse_ref(text)) is not None}
+            recipe = {"recipe": name} if recipes.get(name) == spec else {"spec": spec}
+            body = RecipeCreate.model_validate({**recipe, "inputs": inputs, "name": title})
+            started(client().create_recipe(body))
 
 
-def _choose(recipes: dict[str, RecipeSpec]) -> str:
+def _recipe_select(recipes: dict[str, RecipeSpec]) -> str:
     names = list(recipes)
-    wanted = st.query_params.get("recipe", names[0])
+    linked = st.query_params.get("recipe", names[0])
     name = st.selectbox(
         "Recipe",
         names,
-        index=names.index(wanted) if wanted in names else 0,
-        format_func=lambda one: f"{recipes[one].title}" + (" (synthetic)" if recipes[one].synthetic else ""),
+        index=names.index(linked) if linked in names else 0,
+        format_func=lambda name: recipes[name].title + (" (synthetic)" if recipes[name].synthetic else ""),
         key="launch.recipe",
     )
     if name != st.query_params.get("recipe"):
-        kept = {"what": "recipe", "recipe": name}
-        st.query_params.from_dict(kept)
+        st.query_params.from_dict({"what": "recipe", "recipe": name})
     return name
 
 
 def _inputs(spec: RecipeSpec, source: RunView | None, name: str) -> dict[str, str]:
-    """{given input: reference as text} of those that are chosen."""
-    chosen = {}
-    for role, wanted in spec.given.items():
-        started = ref_text(source.inputs[role]) if source and role in source.inputs else ""
-        picked = choose_input(
-            f"Input: {role}" + ("" if wanted.required else " (without it, its steps are left out)"),
+    """{role: reference as text} of the selected inputs; at first those of the run to clone."""
+    selected = {}
+    for role, given in spec.given.items():
+        cloned = ref_text(source.inputs[role]) if source and role in source.inputs else ""
+        text = input_select(
+            f"Input: {role}" + ("" if given.required else " (optional: without it, its steps are left out)"),
             given_artifacts(spec, role),
             search="",
-            chosen=st.query_params.get(f"in_{role}", started),
-            required=wanted.required,
-            help=wanted.help,
+            initial=st.query_params.get(f"in_{role}", cloned),
+            required=given.required,
+            help=given.help,
             key=f"recipe.{name}.{role}",
         )
-        changed_folder(picked)
-        if picked:
-            chosen[role] = st.query_params[f"in_{role}"] = picked
+        folder_warning(text)
+        if text:
+            selected[role] = st.query_params[f"in_{role}"] = text
         else:
             st.query_params.pop(f"in_{role}", None)
-    return chosen
+    return selected
 
 
-def _steps(spec: RecipeSpec, chosen: dict[str, str]) -> None:
+def _steps(spec: RecipeSpec, selected: dict[str, str]) -> None:
+    """A table of the steps, and which of them these inputs permit."""
     try:
-        kept = possible_steps(spec, chosen)
+        possible = possible_steps(spec, selected)
     except ValueError:
-        kept = {}  # a required input is still to be chosen; the panel beside says which
+        possible = {}  # A required input is missing, which the panel beside names.
     rows = [
         {
             "step": step.title or name,
             "stage": step.stage,
             "reads": ", ".join(ref.step or ref.given or "" for ref in step.inputs.values()),
-            "runs": name in kept,
+            "runs": name in possible,
         }
         for name, step in spec.steps.items()
     ]
-    st.caption(f"{len(kept)} of {len(rows)} steps run with these inputs.")
+    st.caption(f"{len(possible)} of {len(rows)} steps run with these inputs.")
     st.dataframe(rows, hide_index=True, height=min(36 * (len(rows) + 1), 460))
 
 
-def _yaml(name: str, spec: RecipeSpec | None) -> RecipeSpec | None:
-    """The recipe as text; what is written there is what runs. None where it cannot be read."""
-    st.caption("The whole recipe. Change it here and what you write is launched in place of the recipe.")
-    plain: dict[str, Any] = spec.model_dump(mode="json", exclude_none=True) if spec else {}
+def _yaml_editor(name: str, spec: RecipeSpec) -> RecipeSpec:
+    """The recipe as text; returns the edited recipe, or the given one where the text has an error."""
+    st.caption("The whole recipe. If you change it here, the changed recipe is launched.")
+    content = spec.model_dump(mode="json", exclude_none=True)
     text = st.text_area(
         "Recipe as YAML",
-        yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100),
+        yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100),
         height=420,
         key=f"recipe.yaml.{name}",
     )
     try:
         return RecipeSpec.model_validate(yaml.safe_load(text))
     except ValidationError as error:
-        for one in error.errors()[:5]:
-            path = ".".join(str(part) for part in one["loc"])
-            st.error(f"**{path}** {str(one['msg']).removeprefix('Value error, ')}")
+        for detail in error.errors()[:5]:
+            path = ".".join(str(part) for part in detail["loc"])
+            st.error(f"**{path}** {str(detail['msg']).removeprefix('Value error, ')}")
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        st.error(f"line {mark.line + 1}: {getattr(error, 'problem', error)}" if mark else str(error))
-    return None
+        st.error(yaml_error(error))
+    return spec
 
 
 def _last_time(spec: RecipeSpec) -> None:
-    """How long it took before; nothing is guessed."""
-    before = client().runs(kind="recipe", state=["succeeded"], search=spec.title[:200], limit=5).items
-    for run in before:
+    """The duration of the last run of this recipe; recipes have no other estimate."""
+    runs = client().runs(kind="recipe", state=["succeeded"], search=spec.title[:200], limit=5).items
+    for run in runs:
         if run.name == spec.title and run.started_at and run.finished_at:
             took = duration((run.finished_at - run.started_at).total_seconds())
-            st.markdown(f"**Time** {took} the last time it ran here")
-            st.page_link("views/run/page.py", label="That run", query_params={"run": str(run.id)})
+            st.markdown(f"**Time** {took} in the last run")
+            run_link(run.id, "Last run")
             return
-    st.markdown("**Time** unknown: it has not run here yet")
+    st.markdown("**Time** unknown: the recipe has not been run yet")

@@ -1,4 +1,4 @@
-"""What a spec's JSON schema says: defaults, labels, which fields hold one value. No widget is drawn here."""
+"""Reading a spec's JSON schema: defaults, labels, alternatives, the fields that a sweep can vary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Schema = dict[str, Any]
 
 
 def resolve(schema: Schema, root: Schema) -> Schema:
-    """Follow a $ref; the fields beside it (description, default) stay."""
+    """Follow a $ref; the keywords beside it (description, default) stay."""
     if "$ref" in schema:
         target = root["$defs"][schema["$ref"].rpartition("/")[2]]
         return {**target, **{k: v for k, v in schema.items() if k != "$ref"}}
@@ -18,9 +18,9 @@ def resolve(schema: Schema, root: Schema) -> Schema:
 
 
 def options(field: Schema, root: Schema) -> list[Schema]:
-    """The alternatives of a field, null left out; a field without alternatives is its own."""
-    found = [resolve(option, root) for option in field.get("anyOf") or field.get("oneOf") or []]
-    return [option for option in found if option.get("type") != "null"] or [field]
+    """The alternatives of a field without null; the field itself where it has none."""
+    alternatives = [resolve(option, root) for option in field.get("anyOf") or field.get("oneOf") or []]
+    return [option for option in alternatives if option.get("type") != "null"] or [field]
 
 
 def may_be_null(field: Schema) -> bool:
@@ -28,17 +28,17 @@ def may_be_null(field: Schema) -> bool:
 
 
 def is_group(field: Schema, root: Schema) -> bool:
-    """Whether the field holds further fields; a table of names that people choose is none."""
+    """Whether the field is an object with fields of its own; a table with free keys is no group."""
     return any(option.get("type") == "object" and not is_table(option) for option in options(field, root))
 
 
 def is_table(option: Schema) -> bool:
-    """Whether a field is an object whose keys are free, such as names and what they stand for."""
+    """Whether the option is an object with free keys, such as a map of names."""
     return option.get("type") == "object" and "properties" not in option
 
 
 def default_of(schema: Schema, root: Schema) -> Any:
-    """The value that a field has when nobody touches it."""
+    """The default value of a field."""
     schema = resolve(schema, root)
     if "default" in schema:
         return schema["default"]
@@ -58,7 +58,7 @@ def title(name: str) -> str:
 
 
 def merged(default: Any, value: Any) -> Any:
-    """The value with what it leaves open filled from the default; another kind takes nothing from it."""
+    """Fill the fields that the value leaves out from the default; a value of another kind stays as it is."""
     if not (isinstance(default, dict) and isinstance(value, dict)):
         return value
     if value.get("kind", default.get("kind")) != default.get("kind"):
@@ -70,7 +70,7 @@ def merged(default: Any, value: Any) -> Any:
 
 
 def without_defaults(value: Any, default: Any) -> Any:
-    """What differs from the defaults: the shortest spec that means the same."""
+    """The fields that differ from the defaults: the shortest equivalent spec."""
     if not (isinstance(value, dict) and isinstance(default, dict)):
         return value
     if value.get("kind") != default.get("kind"):
@@ -80,18 +80,18 @@ def without_defaults(value: Any, default: Any) -> Any:
         for name, item in value.items()
         if name not in default or item != default[name]
     }
-    # The kind of a union says which fields these are.
+    # The kind of a union determines its fields.
     return {"kind": value["kind"], **changed} if changed and "kind" in value else changed
 
 
 def scalar_paths(schema: Schema, root: Schema, values: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted paths of the fields that hold one value, as a sweep varies them; of unions the kind in ``values``."""
+    """Dotted paths of the fields that hold one value, which a sweep can vary; of unions, those of the kind in ``values``."""
     for name, raw in schema.get("properties", {}).items():
         field = resolve(raw, root)
         value = values.get(name)
         if is_group(field, root):
             if isinstance(value, dict):
-                yield from scalar_paths(chosen(field, root, value), root, value, f"{prefix}{name}.")
+                yield from scalar_paths(matching(field, root, value), root, value, f"{prefix}{name}.")
         elif name != "kind" and "const" not in field and _holds_one_value(options(field, root)[0]):
             yield prefix + name
 
@@ -103,9 +103,9 @@ def _holds_one_value(option: Schema) -> bool:
 def completed(
     spec: dict[str, Any], values: dict[str, Any], schema: Schema, root: Schema, swept: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """The spec with what its groups cannot be read without: the kind of a union, fields that have no default.
+    """Add what a spec cannot be validated without: the kinds of unions, and fields that have no default.
 
-    ``swept``: paths that a sweep will fill; the groups on their way are made to be there.
+    ``swept``: paths that a sweep fills; the groups that contain them are added.
     """
     whole = dict(spec)
     for path in swept:
@@ -117,47 +117,48 @@ def completed(
     for name, inner in whole.items():
         value = values.get(name)
         if isinstance(inner, dict) and isinstance(value, dict):
-            group_schema = chosen(resolve(schema["properties"][name], root), root, value)
+            group_schema = matching(resolve(schema["properties"][name], root), root, value)
             below = [path.partition(".")[2] for path in swept if path.startswith(f"{name}.")]
             kind = {"kind": value["kind"]} if "kind" in value else {}
             whole[name] = {**kind, **completed(inner, value, group_schema, root, below)}
     return whole
 
 
-def chosen(field: Schema, root: Schema, value: dict[str, Any] | None) -> Schema:
-    """The alternative of a group that this value is of; the first where it does not say."""
-    found = options(field, root)
+def matching(field: Schema, root: Schema, value: dict[str, Any] | None) -> Schema:
+    """The alternative of a union that has the value's kind; the first where the value has none."""
+    alternatives = options(field, root)
     kind = (value or {}).get("kind")
     return next(
-        (one for one in found if one.get("properties", {}).get("kind", {}).get("const") == kind), found[0]
+        (a for a in alternatives if a.get("properties", {}).get("kind", {}).get("const") == kind),
+        alternatives[0],
     )
 
 
 def parsed(text: str) -> Any:
-    """What a person means by a text: a number, true, false, null, or the text itself."""
+    """The value of a typed text: a number, true, false, null, or the text itself."""
     try:
         return json.loads(text.strip())
     except ValueError:
         pass
     try:
-        return float(text)  # .5 and 1e-4, which JSON has not
+        return float(text)  # .5 and 1e-4, which are not JSON
     except ValueError:
         return text.strip()
 
 
 def parsed_table(text: str) -> dict[str, Any]:
-    """{"sad": "sorry", "care": None} of "sad: sorry, care:"; an entry without a colon stands for nothing yet."""
+    """{"sad": "sorry", "care": None} of "sad: sorry, care:"; an entry without a value is None."""
     entries = (part.partition(":") for part in text.split(",") if part.strip())
     return {name.strip(): parsed(value) if value.strip() else None for name, _, value in entries}
 
 
 def written_table(value: dict[str, Any] | None) -> str:
-    """A table as people type it; ``parsed_table`` reads it back."""
+    """A table as text, which ``parsed_table`` reads."""
     return ", ".join(f"{name}: {written(item)}".rstrip() for name, item in (value or {}).items())
 
 
 def written(value: Any) -> str:
-    """A value as people type it; ``parsed`` reads it back."""
+    """A value as text, which ``parsed`` reads."""
     if value is None:
         return ""
     if isinstance(value, bool):

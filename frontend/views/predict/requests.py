@@ -1,4 +1,4 @@
-"""Ask several models about several images at once, each question only once."""
+"""Prediction requests: each model for each image, several at once, and each only once in a session."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from uuid import UUID, uuid4
 
 import streamlit as st
 
-from frontend.components.image_source import ChosenImage
+from frontend.components.image_source import SelectedImage
 from frontend.session import client
 from vise_client.errors import ApiError, ClientError
 from vise_client.schemas.models import ModelView
 from vise_client.schemas.predictions import PredictionView
 from vise_core.specs.explain import CamMethod
 
-AT_ONCE = 4
-KEPT = 200
-"""Answers that this browser's session holds; what was dropped is asked of the history again."""
+THREADS = 4
+CACHED = 200
+"""Predictions that the browser's session holds; the API's history has the others."""
+PENDING = "No prediction worker has responded yet. Check the page Workers, then reload this page."
+
+CacheKey = tuple[UUID, int, UUID, CamMethod, str | None]
+"""Batch, position of the image, model, method and target class."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked of every model about every image."""
+class RequestOptions:
+    """The options that all requests share."""
 
     method: CamMethod
     target_class: str | None
@@ -32,129 +36,131 @@ class Wish:
 
 
 @dataclass
-class Shown:
-    """One image and its answers by model; a sentence stands where there is no answer."""
+class ImageResult:
+    """An image, and by model its prediction or the reason why there is none."""
 
     position: int
     name: str
-    picture: bytes | None
-    answers: dict[UUID, PredictionView | str]
-    image: ChosenImage | None = None
+    predictions: dict[UUID, PredictionView | str]
+    image: SelectedImage | None = None
 
 
-def ask_all(
-    images: Sequence[ChosenImage], models: Sequence[ModelView], wish: Wish
-) -> tuple[UUID, list[Shown]]:
-    """(batch, what to show). Questions that were answered before in this session are not asked again."""
-    held: dict[tuple[object, ...], PredictionView] = st.session_state.setdefault("answers", {})
-    batches: dict[tuple[str, ...], UUID] = st.session_state.setdefault("batches", {})
+def predict_all(
+    images: Sequence[SelectedImage], models: Sequence[ModelView], options: RequestOptions
+) -> tuple[UUID, list[ImageResult]]:
+    """Request what the session has not cached; returns the batch and the results in the order of the images."""
+    cache = _cache()
+    batches: dict[tuple[str, ...], UUID] = st.session_state.setdefault("prediction-batches", {})
     batch = batches.setdefault(tuple(image.digest for image in images), uuid4())
-    keys = {
-        (position, model.id): (batch, position, model.id, wish.method, wish.target_class)
+    keys: dict[tuple[int, UUID], CacheKey] = {
+        (position, model.id): (batch, position, model.id, options.method, options.target_class)
         for position in range(len(images))
         for model in models
     }
-    missing = [place for place, key in keys.items() if key not in held]
-    sentences: dict[tuple[int, UUID], str] = {}
-    if missing:
-        # Here, since threads know nothing of who is signed in.
-        vise = client()
-        asked: dict[tuple[int, UUID], Callable[[], PredictionView]] = {
-            (position, model_id): partial(
-                vise.predict,
-                images[position].data,
-                model_id=model_id,
-                method=wish.method,
-                target_class=wish.target_class,
-                overlay=False,  # the page tints the picture itself
-                batch=batch,
-                position=position,
-                keep=wish.keep,
-                synthetic=images[position].synthetic,
-            )
-            for position, model_id in missing
-        }
-        for place, answer in _in_threads(asked):
-            if isinstance(answer, PredictionView) and answer.state == "succeeded":
-                held[keys[place]] = answer
-            else:
-                sentences[place] = answer if isinstance(answer, str) else _WAITING
-        for old in list(held)[:-KEPT]:
-            del held[old]
-    shown = [
-        Shown(
+    vise = client()  # Here, since threads do not know the signed-in user.
+    requests: dict[tuple[int, UUID], Callable[[], PredictionView]] = {
+        (position, model_id): partial(
+            vise.predict,
+            images[position].data,
+            model_id=model_id,
+            method=options.method,
+            target_class=options.target_class,
+            overlay=False,  # The page draws the heat map itself.
+            batch=batch,
+            position=position,
+            keep=options.keep,
+            synthetic=images[position].synthetic,
+        )
+        for (position, model_id), key in keys.items()
+        if key not in cache
+    }
+    reasons: dict[tuple[int, UUID], str] = {}
+    for place, response in _in_threads(requests).items():
+        if isinstance(response, PredictionView) and response.state == "succeeded":
+            cache[keys[place]] = response
+        elif isinstance(response, str):
+            reasons[place] = response
+    results = [
+        ImageResult(
             position,
             image.name,
-            None,
             {
-                model.id: held.get(keys[position, model.id]) or sentences.get((position, model.id), _WAITING)
+                model.id: cache.get(keys[position, model.id]) or reasons.get((position, model.id), PENDING)
                 for model in models
             },
             image,
         )
         for position, image in enumerate(images)
     ]
-    return batch, shown
+    for oldest in list(cache)[:-CACHED]:
+        del cache[oldest]
+    return batch, results
 
 
-def of_batch(batch: UUID) -> list[Shown]:
-    """What was asked under this link, as far as it is not forgotten."""
+def predictions_of_batch(batch: UUID) -> list[ImageResult]:
+    """The newest prediction of each image and model of a batch, from the history."""
     rows = client().predictions(batch=batch, limit=100).items
-    shown: dict[int, Shown] = {}
+    results: dict[int, ImageResult] = {}
     for row in sorted(rows, key=lambda row: (row.position, row.id)):
-        there = shown.setdefault(row.position, Shown(row.position, f"Image {row.position + 1}", None, {}))
-        # The newest answer of each model.
-        there.answers[row.model_id] = (
-            client().prediction(row.id) if row.state == "succeeded" else row.error or _WAITING
+        result = results.setdefault(row.position, ImageResult(row.position, f"Image {row.position + 1}", {}))
+        result.predictions[row.model_id] = (
+            client().prediction(row.id) if row.state == "succeeded" else row.error or PENDING
         )
-    return list(shown.values())
+    return list(results.values())
 
 
-def picture_of(prediction: PredictionView) -> bytes | None:
-    """The image as it is shown, or None once it is forgotten."""
+def image_of(prediction: PredictionView) -> bytes | None:
+    """The image of a prediction as a JPEG; None once it has been deleted."""
     if prediction.pictured_until is None:
         return None
     try:
-        return _picture(str(prediction.id))
+        return _image(str(prediction.id))
     except ApiError as error:
         if error.status == 404:
             return None
         raise
 
 
-def forget_answer(prediction_id: UUID, changed: PredictionView | None = None) -> None:
-    """Put a changed answer in the place of the one this session holds, or drop it."""
-    held: dict[tuple[object, ...], PredictionView] = st.session_state.get("answers", {})
-    for key, answer in list(held.items()):
-        if answer.id == prediction_id:
+def replace_cached(prediction_id: UUID, changed: PredictionView | None = None) -> None:
+    """Replace a prediction in the session's cache, or drop it."""
+    cache = _cache()
+    for key, prediction in list(cache.items()):
+        if prediction.id == prediction_id:
             if changed is None:
-                del held[key]
+                del cache[key]
             else:
-                held[key] = changed
+                cache[key] = changed
 
 
-_WAITING = "No prediction worker has answered yet. Is one running? Load the page again in a moment."
+def _cache() -> dict[CacheKey, PredictionView]:
+    cache: dict[CacheKey, PredictionView] = st.session_state.setdefault("prediction-cache", {})
+    return cache
 
 
 @st.cache_data(ttl=600, show_spinner=False, max_entries=200)
-def _picture(prediction_id: str) -> bytes:
+def _image(prediction_id: str) -> bytes:
     return client().prediction_picture(prediction_id)
 
 
 def _in_threads(
-    asked: dict[tuple[int, UUID], Callable[[], PredictionView]],
-) -> list[tuple[tuple[int, UUID], PredictionView | str]]:
-    done: list[tuple[tuple[int, UUID], PredictionView | str]] = []
-    bar = st.progress(0.0, text=f"Asking: 0 of {len(asked)} answers")
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = {pool.submit(question): place for place, question in asked.items()}
+    requests: dict[tuple[int, UUID], Callable[[], PredictionView]],
+) -> dict[tuple[int, UUID], PredictionView | str]:
+    """Send the requests with a progress bar; the response of each, or why it failed."""
+    if not requests:
+        return {}
+    responses: dict[tuple[int, UUID], PredictionView | str] = {}
+    bar = st.progress(0.0, text=f"0 of {len(requests)} predictions")
+    with ThreadPoolExecutor(THREADS) as pool:
+        futures = {pool.submit(request): place for place, request in requests.items()}
         for future in as_completed(futures):
             try:
-                done.append((futures[future], future.result()))
+                responses[futures[future]] = future.result()
             except ApiError as error:
-                done.append((futures[future], error.problem.detail or error.problem.title))
+                responses[futures[future]] = error.problem.detail or error.problem.title
             except ClientError as error:
-                done.append((futures[future], str(error)))
-            bar.progress(len(done) / len(asked), text=f"Asking: {len(done)} of {len(asked)} answers")
+                responses[futures[future]] = str(error)
+            bar.progress(
+                len(responses) / len(requests), text=f"{len(responses)} of {len(requests)} predictions"
+            )
     bar.empty()
-    return done
+    return responses

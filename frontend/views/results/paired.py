@@ -1,4 +1,4 @@
-"""Two rows of a table compared over their splits."""
+"""The paired test of two rows of a table over their splits."""
 
 from __future__ import annotations
 
@@ -12,49 +12,53 @@ from vise_client.errors import ApiError
 from vise_core.specs.reports.tables import PairedTest
 
 
-def paired_rows(rows: Mapping[str, Mapping[str, str]]) -> None:
-    """Choose two rows and see the paired test of each column; rows: name → column → id of the run.
+def paired_test(rows: Mapping[str, Mapping[str, str]]) -> None:
+    """Select two rows and test each column. ``rows``: name → column → id of the run.
 
-    The choice is kept in the address as ``a`` and ``b``.
+    The address keeps the selection as ``a`` and ``b``.
     """
     st.header("Compare two rows", anchor=False)
     names = list(rows)
     if len(names) < 2:
-        st.caption("The paired test needs two rows that were run.")
+        st.caption("The paired test needs two rows with results.")
         return
     left, right = st.columns(2)
     a = left.selectbox("Row A", names, key="a", bind="query-params")
     b = right.selectbox("Row B", [name for name in names if name != a], key="b", bind="query-params")
-    done = {}
-    refused = {}
+    tests: dict[str, PairedTest] = {}
+    refused: dict[str, str] = {}
     for column in rows[a]:
         if column not in rows[b]:
             continue
         try:
-            done[column] = client().paired_test(rows[a][column], rows[b][column])
+            tests[column] = client().paired_test(rows[a][column], rows[b][column])
         except ApiError as error:
             refused[column] = (
                 "; ".join(str(e.get("message")) for e in error.problem.errors) or error.problem.detail
             )
-    if done:
+    if tests:
         show_table(
             f"{a} minus {b}",
             [("A − B, mean ± std",), ("splits",), ("t",), ("p",), ("p, corrected",), ("d_z",)],
-            [([column], _test_cells(test)) for column, test in done.items()],
+            [([column], _test_cells(test)) for column, test in tests.items()],
             ["Column"],
             [
                 "Student's paired t-test over the splits, two-sided",
                 "corrected for overlapping random splits (Nadeau and Bengio 2003)",
                 "d_z: mean over sample std of the differences",
-                *(["synthetic data: generated, not real"] if any(t.synthetic for t in done.values()) else []),
+                *(
+                    ["synthetic data: generated, not real"]
+                    if any(t.synthetic for t in tests.values())
+                    else []
+                ),
             ],
         )
-    for why in dict.fromkeys(refused.values()):
-        columns = "; ".join(column for column, told in refused.items() if told == why)
-        st.caption(f"Not tested: {columns}: {why}.")
-    if not done and not refused:
+    for reason in dict.fromkeys(refused.values()):
+        columns = "; ".join(column for column, r in refused.items() if r == reason)
+        st.caption(f"Not tested: {columns}: {reason}.")
+    if not tests and not refused:
         st.caption(
-            "The two rows have no column in common: a paired test needs numbers on the same data and splits."
+            "The two rows have no column in common. A paired test needs results on the same data and splits."
         )
 
 

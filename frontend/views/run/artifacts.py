@@ -1,4 +1,4 @@
-"""What a run made: each artifact with its files, a preview and a download."""
+"""The artifacts of a run: each with its files, a preview and a download."""
 
 from __future__ import annotations
 
@@ -7,32 +7,38 @@ from functools import partial
 import streamlit as st
 
 from frontend.components.layout import empty
-from frontend.formatting import size
+from frontend.formatting import count, size
 from frontend.session import client, show_errors
-from frontend.views.run.file_preview import Preview, bytes_wanted, preview
+from frontend.views.run.file_preview import FilePreview, bytes_needed, file_preview
 from vise_client.schemas.artifacts import ArtifactFile, ArtifactView
+from vise_client.schemas.runs import RunView
 
 MOST_FILES = 500
 
 
-def run_artifacts(found: list[ArtifactView]) -> None:
-    """A list; the one that is open is shown with its files. The address names artifact and file."""
-    if not found:
-        empty("No artifacts yet.", "Files and folders appear here once the run has published them.")
+def run_artifacts(run: RunView) -> None:
+    """The selected artifact; the address names artifact and file."""
+    if not run.artifacts:
+        empty("No artifacts yet", "Files and folders appear here when the run publishes them.")
         return
-    names = [artifact.name for artifact in found]
+    artifacts = {artifact.name: artifact for artifact in run.artifacts}
     with show_errors():
-        chosen = st.segmented_control(
-            "Artifact", names, default=names[0], required=True, key="artifact", bind="query-params"
+        name = st.segmented_control(
+            "Artifact",
+            list(artifacts),
+            default=next(iter(artifacts)),
+            required=True,
+            key="artifact",
+            bind="query-params",
         )
-        _artifact(next((a for a in found if a.name == chosen), found[0]))
+        _artifact(artifacts[name])
 
 
 def _artifact(artifact: ArtifactView) -> None:
     files = client().artifact_files(artifact.id)
-    count = f"{artifact.files:,} files" if artifact.folder else "1 file"
+    n_files = count(artifact.files if artifact.folder else 1, "file")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"{count}, {size(artifact.size)}, SHA-256 `{artifact.sha256[:16]}…`", width="content")
+        st.markdown(f"{n_files}, {size(artifact.size)}, SHA-256 `{artifact.sha256[:16]}…`", width="content")
         st.download_button(
             "Download",
             partial(client().artifact_content, artifact.id),
@@ -41,44 +47,45 @@ def _artifact(artifact: ArtifactView) -> None:
             key=f"download-{artifact.id}",
             on_click="ignore",
         )
-    if not files:
+    if files:
+        _file(artifact, _select(files) if artifact.folder else files[0])
+    else:
         st.info("The folder is empty.")
-        return
-    file = files[0]
-    if artifact.folder:
-        if len(files) > MOST_FILES:
-            st.caption(f"The first {MOST_FILES} of {len(files):,} files; the download has them all.")
-        listed = {f.path: f for f in files[:MOST_FILES]}
-        path = st.selectbox(
-            "File",
-            list(listed),
-            format_func=lambda p: f"{p} ({size(listed[p].size)})",
-            key="file",
-            bind="query-params",
-        )
-        file = listed.get(path or "", file)
-    _show(artifact, file)
 
 
-def _show(artifact: ArtifactView, file: ArtifactFile) -> None:
-    wanted = bytes_wanted(file.path, file.size)
+def _select(files: list[ArtifactFile]) -> ArtifactFile:
+    if len(files) > MOST_FILES:
+        st.caption(f"The first {MOST_FILES} of {len(files):,} files. The download contains all files.")
+    listed = {file.path: file for file in files[:MOST_FILES]}
+    path = st.selectbox(
+        "File",
+        list(listed),
+        format_func=lambda path: f"{path} ({size(listed[path].size)})",
+        key="file",
+        bind="query-params",
+    )
+    return listed.get(path or "", files[0])
+
+
+def _file(artifact: ArtifactView, file: ArtifactFile) -> None:
+    needed = bytes_needed(file.path, file.size)
     name = file.path if artifact.folder else None
-    data = client().artifact_head(artifact.id, wanted, name) if wanted else b""
-    shown = preview(file.path, file.size, data)
-    _draw(file.path, shown)
-    if shown.note:
-        st.caption(shown.note[0].upper() + shown.note[1:] + ".")
+    data = client().artifact_head(artifact.id, needed, name) if needed else b""
+    preview = file_preview(file.path, file.size, data)
+    _draw(file.path, preview)
+    if preview.note:
+        st.caption(preview.note[0].upper() + preview.note[1:] + ".")
 
 
-def _draw(path: str, shown: Preview) -> None:
-    if shown.kind == "image":
-        st.image(shown.value, alt=path)
-    elif shown.kind == "table":
-        st.dataframe(shown.rows, hide_index=True)
-    elif shown.kind == "json":
-        st.json(shown.value, expanded=2)
-    elif shown.kind == "markdown":
+def _draw(path: str, preview: FilePreview) -> None:
+    if preview.kind == "image":
+        st.image(preview.value, alt=path)
+    elif preview.kind == "table":
+        st.dataframe(preview.rows, hide_index=True)
+    elif preview.kind == "json":
+        st.json(preview.value, expanded=2)
+    elif preview.kind == "markdown":
         with st.container(border=True):
-            st.markdown(shown.text)
-    elif shown.kind == "text":
-        st.code(shown.text, language=None, wrap_lines=True, height=420)
+            st.markdown(preview.text)
+    elif preview.kind == "text":
+        st.code(preview.text, language=None, wrap_lines=True, height=420)

@@ -1,4 +1,4 @@
-"""What happened to a run, in order."""
+"""The history of a run: its events in order."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from vise_client.schemas.runs import RunView
 
 
 def run_history(run: RunView) -> None:
-    """A timeline of its events, and how often it was taken up."""
+    """A table of the events, and how often workers claimed the run."""
     with show_errors():
         events = client().events(run.id)
-        taken = sum(e.to_state == RunState.running.value for e in events)
         if run.kind == "stage":
-            times = "once" if taken == 1 else f"{taken} times"
-            st.write(f"Taken up by a worker {times}." if taken else "No worker has taken it up yet.")
+            claims = sum(event.to_state == RunState.running.value for event in events)
+            times = "once" if claims == 1 else f"{claims} times"
+            st.write(f"Claimed {times} by a worker." if claims else "Not claimed by a worker yet.")
         before: datetime | None = None
         rows = []
         for event in events:
             passed = "" if before is None else f"{duration((event.at - before).total_seconds())} later"
             before = event.at
-            state = badge(RunState(event.to_state))
-            told = plain(event.detail) or "no detail"
-            rows.append(f"| {event.at:%Y-%m-%d %H:%M:%S} | {passed} | {state} | {told} |")
-        st.markdown("\n".join(["| When (UTC) | | State | What happened |", "|---|---|---|---|", *rows]))
+            detail = plain(event.detail) or "–"
+            rows.append(
+                f"| {event.at:%Y-%m-%d %H:%M:%S} | {passed} | {badge(RunState(event.to_state))} | {detail} |"
+            )
+        st.markdown("\n".join(["| Time (UTC) | | State | Event |", "|---|---|---|---|", *rows]))

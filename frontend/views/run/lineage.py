@@ -1,49 +1,52 @@
-"""Where a run comes from and what was made of it: drawn, and as a list."""
+"""The lineage of a run: what it was made from and what was made from it, as a drawing and as a list."""
 
 from __future__ import annotations
-
-from uuid import UUID
 
 import streamlit as st
 
 from frontend.charts.lineage import describe, drawing
-from frontend.components.layout import empty
+from frontend.components.layout import empty, link_to
 from frontend.formatting import plain
-from frontend.navigation import PAGES
 from frontend.session import client, show_errors
-from vise_client.schemas.lineage import LineageNode
+from vise_client.schemas.lineage import Lineage, LineageNode
+from vise_client.schemas.runs import RunView
+
+PAGES = {"run": ("run", "run"), "dataset": ("data", "dataset"), "model": ("models", "model")}
+"""Kind of a node → its page, and the parameter with the node's id."""
 
 
-def run_lineage(run_id: UUID) -> None:
+def run_lineage(run: RunView) -> None:
     with show_errors():
-        found = client().lineage(run_id)
-        if len(found.nodes) < 2:
+        lineage = client().lineage(run.id)
+        if len(lineage.nodes) < 2:
             empty(
-                "It stands alone.", "This run reads no other run's artifacts, and nothing reads its own yet."
+                "No lineage yet",
+                "This run reads no artifact or data set, and no run reads its artifacts yet. Such runs appear here.",
             )
             return
-        st.caption("Data → clusterer → labels → checkpoint → evaluation → prediction model. Boxes are links.")
-        st.html(drawing(found))
-        if found.truncated:
-            st.info("There is more than fits: the nearest runs are shown.")
-        names = {node.id: node for node in found.nodes}
+        st.caption(
+            "Data → clusterer → labels → checkpoint → evaluation → prediction model. Click a box to open it."
+        )
+        st.html(drawing(lineage))
+        if lineage.truncated:
+            st.info("Only the nearest runs are shown.")
         with st.expander("As a list"):
-            for node in found.nodes:
-                _link(node)
-                reads = [e for e in found.edges if e.target == node.id and e.source in names]
-                if reads:
-                    sources = ", ".join(f"{e.artifact} of {plain(names[e.source].name)}" for e in reads)
-                    st.caption(f"reads {sources}")
+            _list(lineage)
+
+
+def _list(lineage: Lineage) -> None:
+    names = {node.id: plain(node.name) for node in lineage.nodes}
+    for node in lineage.nodes:
+        _link(node)
+        edges = [edge for edge in lineage.edges if edge.target == node.id and edge.source in names]
+        if edges:
+            st.caption("reads " + ", ".join(f"{edge.artifact} of {names[edge.source]}" for edge in edges))
 
 
 def _link(node: LineageNode) -> None:
     label = f"{plain(node.name)} :gray[{describe(node)}]"
-    page, query = {
-        "run": ("run", {"run": str(node.id)}),
-        "dataset": ("data", {"dataset": str(node.id)}),
-        "model": ("models", {"model": str(node.id)}),
-    }[node.kind]
-    if page in PAGES and not node.removed:
-        st.page_link(PAGES[page].view, label=label, icon=PAGES[page].icon, query_params=query)
-    else:
+    if node.removed:
         st.markdown(f":material/database: {label}")
+        return
+    page, parameter = PAGES[node.kind]
+    link_to(page, label, {parameter: str(node.id)})

@@ -1,16 +1,15 @@
-"""What people say of a run: its tags, its notes, whether it is starred or archived; and changing it."""
+"""Tags, notes, star and archive mark of a run, and the form that edits them."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from frontend.formatting import plain
-from frontend.session import client
+from frontend.session import can_edit, client
 from vise_client.schemas.runs import RunUpdate, RunView
 
 
-def run_about(run: RunView, *, editable: bool) -> None:
-    """Tags and notes as they are, and for who may edit a form to change them."""
+def run_notes(run: RunView) -> None:
     marks = [":material/star:"] if run.starred else []
     marks += [":gray-badge[archived]"] if run.archived else []
     marks += [f":blue-badge[{plain(tag)}]" for tag in run.tags]
@@ -19,23 +18,24 @@ def run_about(run: RunView, *, editable: bool) -> None:
     if run.notes:
         with st.container(border=True):
             st.markdown(run.notes)
-    if editable:
+    if can_edit():
         with st.popover("Name, tags, notes", icon=":material/edit_note:"):
             _form(run)
 
 
 def _form(run: RunView) -> None:
-    with st.form(f"about-{run.id}", border=False):
+    with st.form(f"notes-{run.id}", border=False):
         name = st.text_input("Name", run.name, max_chars=200)
         tags = st.multiselect("Tags", run.tags, default=run.tags, accept_new_options=True)
         notes = st.text_area("Notes", run.notes, max_chars=20_000, height=160, help="Markdown.")
         with st.container(horizontal=True):
             starred = st.toggle("Starred", run.starred)
-            archived = st.toggle("Archived", run.archived, help="Lists leave it out unless asked for it.")
-        if st.form_submit_button("Save", type="primary"):
-            if not name.strip():
-                st.error("A run needs a name.")
-                return
-            body = RunUpdate(name=name.strip(), tags=tags, notes=notes, starred=starred, archived=archived)
-            client().update_run(run.id, body)
-            st.rerun()
+            archived = st.toggle("Archived", run.archived, help="Archived runs are hidden in lists.")
+        if not st.form_submit_button("Save", type="primary"):
+            return
+        if not name.strip():
+            st.error("A run needs a name.")
+            return
+        body = RunUpdate(name=name.strip(), tags=tags, notes=notes, starred=starred, archived=archived)
+        client().update_run(run.id, body)
+        st.rerun()

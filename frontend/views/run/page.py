@@ -1,4 +1,4 @@
-"""One run: how it stands, its curves, its machine, its log, what it was made of and what it made."""
+"""Run: the state of one run, and tabs with its curves, log, result, spec, lineage, artifacts and history."""
 
 from __future__ import annotations
 
@@ -10,57 +10,41 @@ from frontend.components.layout import empty, page_title
 from frontend.session import client, query_id, show_errors
 from frontend.views.run.artifacts import run_artifacts
 from frontend.views.run.curves import run_curves
-from frontend.views.run.header import run_head
+from frontend.views.run.header import run_header
 from frontend.views.run.history import run_history
 from frontend.views.run.lineage import run_lineage
 from frontend.views.run.log import run_log
-from frontend.views.run.resources import run_machine
+from frontend.views.run.resources import run_resources
 from frontend.views.run.result import run_result
 from frontend.views.run.spec import run_spec
 from vise_client.errors import ClientError
 from vise_client.schemas.runs import RunView
 from vise_core.specs.stages import STAGES
 
-Part = Callable[[RunView], None]
+Tab = Callable[[RunView], None]
 
-OF_A_STAGE: dict[str, Part] = {
-    "Curves": lambda run: live(curves, run, 4),
-    "Machine": lambda run: live(machine, run, 5),
+STAGE_TABS: dict[str, Tab] = {
+    "Curves": lambda run: live(run_curves, run, 4),
+    "Resources": lambda run: live(run_resources, run, 5),
     "Log": run_log,
     "Result": run_result,
     "Spec": run_spec,
-    "Lineage": lambda run: run_lineage(run.id),
-    "Artifacts": lambda run: run_artifacts(run.artifacts),
+    "Lineage": run_lineage,
+    "Artifacts": run_artifacts,
     "History": run_history,
 }
-OF_A_PARENT = {name: OF_A_STAGE[name] for name in ("Spec", "Lineage", "History")}
-
-UNTOLD = ("Run", "One run, in every detail.")
-"""Title and purpose where there is no run to name the page after."""
+PARENT_TABS = {name: STAGE_TABS[name] for name in ("Spec", "Lineage", "History")}
+"""Of a recipe or a sweep."""
 
 
-def live(part: Part, run: RunView, seconds: float) -> None:
-    """Draw the part, and again each few seconds until the run is over."""
+def live(part: Tab, run: RunView, seconds: float) -> None:
+    """Draw the part, and again every few seconds until the run has ended."""
     st.fragment(part, run_every=None if run.state.final else seconds)(run)
 
 
-def head(run: RunView) -> None:
-    run_head(run.id, run.state)
-
-
-def curves(run: RunView) -> None:
-    with show_errors():
-        now = run if run.state.final else client().run(run.id)
-        run_curves(run.id, list(now.latest))
-
-
-def machine(run: RunView) -> None:
-    run_machine(run.id)
-
-
-def first_tab(run: RunView, parts: Iterable[str]) -> str:
-    """Where a run's page opens: at its curves, or at its result or log where it has none."""
-    first = next(iter(parts))
+def first_tab(run: RunView, tabs: Iterable[str]) -> str:
+    """The tab that is open at first: the curves; without metrics, the result or the log."""
+    first = next(iter(tabs))
     if run.kind != "stage" or run.latest:
         return first
     if run.result is not None:
@@ -71,19 +55,20 @@ def first_tab(run: RunView, parts: Iterable[str]) -> str:
 
 
 def page() -> None:
+    title = ("Run", "The state, metrics, log and results of one run.")
     run_id = query_id("run")
     if run_id is None:
-        page_title(*UNTOLD)
-        empty("No run is chosen.", "Choose one from the list of runs.", page="runs", label="Runs")
+        page_title(*title)
+        empty("No run selected", "Select a run in the list of runs to see it here.", page="runs")
         return
     with show_errors():
         try:
             run = client().run(run_id)
         except ClientError:
-            page_title(*UNTOLD)
+            page_title(*title)
             raise
-        live(head, run, 2)
-        parts = OF_A_STAGE if run.kind == "stage" else OF_A_PARENT
+        live(run_header, run, 2)
+        parts = STAGE_TABS if run.kind == "stage" else PARENT_TABS
         tabs = st.tabs(list(parts), default=first_tab(run, parts), key="tab", bind="query-params")
         for name, tab in zip(parts, tabs, strict=True):
             if tab.open:

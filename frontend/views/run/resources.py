@@ -1,53 +1,52 @@
-"""What the run asks of its machine: CPU, memory and GPUs over time, apart from the curves of the science."""
+"""CPU, memory and GPU usage of a run over time."""
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import streamlit as st
 
-from frontend.charts.curves import CONFIG, Line, Look, curve_figure
+from frontend.charts.curves import CONFIG, CurveOptions, Line, curve_figure
 from frontend.charts.palette import is_dark
 from frontend.components.layout import empty
 from frontend.formatting import number
 from frontend.session import client, show_errors
 from vise_client.schemas.metrics import Curve, MetricQuery
+from vise_client.schemas.runs import RunView
 
 SYSTEM = "system/"
 TITLES = {"cpu_percent": "CPU, % of one core", "memory_bytes": "Memory, GiB"}
 GPU_TITLES = {"utilisation_percent": "utilisation, %", "memory_bytes": "memory, GiB"}
 
 
-def run_machine(run_id: UUID) -> None:
+def run_resources(run: RunView) -> None:
+    """A chart for each resource."""
     with show_errors():
-        found = client().curves(MetricQuery(run_ids=[run_id], prefix=SYSTEM, points=300))
-        if not found:
+        curves = client().curves(MetricQuery(run_ids=[run.id], prefix=SYSTEM, points=300))
+        if not curves:
             empty(
-                "Nothing was measured yet.",
-                "While a run is at work, its worker looks at its processes and GPUs every few seconds.",
+                "No measurements yet",
+                "CPU, memory and GPU usage appear here: the worker measures them every few seconds during the run.",
             )
             return
         columns = st.columns(2)
-        for position, curve in enumerate(found):
-            title, drawn = _title(curve.key), _in_gibibytes(curve)
-            figure = curve_figure(title, [Line(title, drawn)], Look(x="time"), dark=is_dark())
+        for position, curve in enumerate(curves):
+            title, scaled = _title(curve.key), _in_gibibytes(curve)
+            figure = curve_figure(title, [Line(title, scaled)], CurveOptions(x="time"), dark=is_dark())
             figure.update_yaxes(rangemode="tozero")
-            last = drawn.values[-1]
-            told = "" if last is None else f", last {number(last)}"
+            last = "" if scaled.values[-1] is None else f", last {number(scaled.values[-1])}"
             columns[position % 2].plotly_chart(
-                figure, key=f"machine-{curve.key}", config=CONFIG, alt=f"{title} over time{told}"
+                figure, key=f"resource-{curve.key}", config=CONFIG, alt=f"{title} over time{last}"
             )
         st.caption(
-            "Of the run's process and all that it started. 100 % CPU is one core; memory that processes share "
-            "counts in each."
+            "Of the run's process and its child processes. 100 % CPU is one core. Memory that processes share is "
+            "counted in each of them."
         )
 
 
 def _title(key: str) -> str:
     name = key.removeprefix(SYSTEM)
     if name.startswith("gpu") and "/" in name:
-        gpu, _, what = name.partition("/")
-        return f"GPU {gpu.removeprefix('gpu')} {GPU_TITLES.get(what, what)}"
+        gpu, _, quantity = name.partition("/")
+        return f"GPU {gpu.removeprefix('gpu')} {GPU_TITLES.get(quantity, quantity)}"
     return TITLES.get(name, name)
 
 

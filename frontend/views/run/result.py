@@ -25,14 +25,14 @@ RESULT_VIEWS: dict[str, Callable[[RunView, dict[str, Any]], None]] = {
     "explain": explain_result,
     "qualitative": qualitative_result,
 }
-"""Stage → what draws its result; a stage that is not named here has the default view."""
+"""Stage → the function that draws its result; other stages have the default view."""
 
 
 def run_result(run: RunView) -> None:
-    """Draw the result as its stage is best read, and the whole of it as JSON."""
+    """Draw the result in the view of its stage, and all of it as JSON."""
     if run.result is None:
-        empty("No result yet.", "It comes when the run has succeeded.")
+        empty("No result yet", "The result appears here when the run has succeeded.")
         return
     RESULT_VIEWS.get(run.stage or "", default_result)(run, run.result)
-    with st.expander("The whole result"):
+    with st.expander("Full result as JSON"):
         st.json(run.result, expanded=1)

@@ -1,5 +1,5 @@
-// The table of runs. Python decides what stands in it; this draws it in place, so that a live list never flickers,
-// and tells Python what was chosen, sorted, opened or starred. Text comes in as text only, never as HTML.
+// The run table. Python sends the rows; this draws them in place, so that a live list does not flicker, and reports
+// to Python what was selected, sorted, opened or starred. Texts are inserted as text, never as HTML.
 const make = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes))
@@ -15,12 +15,12 @@ export default function (component) {
   if (!view) {
     const root = make("div", { class: "runs" });
     parentElement.append(root);
-    view = parentElement.viseTable = { root, chosen: new Set(), rows: new Map(), last: null, epoch: data.epoch };
+    view = parentElement.viseTable = { root, selected: new Set(), rows: new Map(), last: null, epoch: data.epoch };
   }
-  view.tell = { setStateValue, setTriggerValue };
+  view.report = { setStateValue, setTriggerValue };
   view.data = data;
-  // Python forgot the choice on purpose, after doing what was asked with it.
-  if (view.epoch !== data.epoch) view.chosen = new Set();
+  // A new epoch clears the selection.
+  if (view.epoch !== data.epoch) view.selected = new Set();
   view.epoch = data.epoch;
   const frame = JSON.stringify([data.columns, data.sort, data.sortable]);
   if (view.frame !== frame) drawFrame(view, frame);
@@ -29,10 +29,10 @@ export default function (component) {
 
 function drawFrame(view, frame) {
   const { columns, sort, sortable } = view.data;
-  const all = make("input", { type: "checkbox", "aria-label": "Choose all on this page" });
+  const all = make("input", { type: "checkbox", "aria-label": "Select all on this page" });
   all.onchange = () => {
-    for (const row of view.data.rows) if (row.kind !== "member") pick(view, row.key, all.checked);
-    told(view);
+    for (const row of view.data.rows) if (row.kind !== "member") setSelected(view, row.key, all.checked);
+    report(view);
   };
   const heads = columns.map((column) => {
     const by = sort.replace(/^-/, "") === column.key ? (sort[0] === "-" ? "descending" : "ascending") : null;
@@ -42,7 +42,7 @@ function drawFrame(view, frame) {
       return head;
     }
     const button = make("button", { type: "button" }, column.label, make("span", { "aria-hidden": "true" }, by === "descending" ? " ↓" : by ? " ↑" : ""));
-    button.onclick = () => view.tell.setTriggerValue("sorted", (by === "descending" ? "" : "-") + column.key);
+    button.onclick = () => view.report.setTriggerValue("sort", (by === "descending" ? "" : "-") + column.key);
     head.append(button);
     return head;
   });
@@ -76,12 +76,12 @@ function drawRows(view) {
   mark(view);
 }
 
-// An old row is filled anew and keeps its node: focus and what was opened in it stay.
+// A changed row keeps its node, so that focus and an opened traceback are kept.
 function drawRow(view, row, old) {
   const open = old?.querySelector("details")?.open;
   const focus = old?.getRootNode().activeElement?.dataset?.focus;
-  const box = make("input", { type: "checkbox", "aria-label": `Choose ${row.name}`, "data-focus": "box" });
-  box.onclick = (event) => choose(view, row.key, box.checked, event.shiftKey);
+  const box = make("input", { type: "checkbox", "aria-label": `Select ${row.name}`, "data-focus": "box" });
+  box.onclick = (event) => select(view, row.key, box.checked, event.shiftKey);
   const cells = view.data.columns.map((column) => {
     const cell = make("td", { role: "cell", "data-label": column.label, class: column.numeric ? "number" : "" });
     if (column.key === "name") cell.append(...nameCell(view, row));
@@ -103,21 +103,21 @@ function nameCell(view, row) {
   if (row.kind === "group") {
     const button = make("button", { type: "button", class: "fold", "aria-expanded": String(row.open), "data-focus": "fold" },
       make("span", { "aria-hidden": "true" }, row.open ? "▾ " : "▸ "), row.name);
-    button.onclick = () => view.tell.setTriggerValue("opened", row.key);
+    button.onclick = () => view.report.setTriggerValue("toggled", row.key);
     parts.push(button);
   } else {
     if (view.data.editable) {
       const star = make("button", { type: "button", class: "star", "aria-pressed": String(row.starred), "data-focus": "star",
-        "aria-label": `Star ${row.name}`, title: row.starred ? "Take the star away" : "Star it" }, row.starred ? "★" : "☆");
-      star.onclick = () => view.tell.setTriggerValue("starred", { id: row.key, starred: !row.starred });
+        "aria-label": `Star ${row.name}`, title: row.starred ? "Remove the star" : "Star this run" }, row.starred ? "★" : "☆");
+      star.onclick = () => view.report.setTriggerValue("starred", { id: row.key, starred: !row.starred });
       parts.push(star);
     } else if (row.starred) parts.push(make("span", { role: "img", "aria-label": "starred", class: "star" }, "★"));
     const link = make("a", { href: row.href, "data-focus": "name" }, row.name);
     link.onclick = (event) => {
-      // With a key held, or by the middle button, the browser opens it elsewhere.
+      // With a modifier key or the middle button, the browser opens a new tab or window.
       if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
       event.preventDefault();
-      view.tell.setTriggerValue("went", row.key);
+      view.report.setTriggerValue("followed", row.key);
     };
     parts.push(link);
   }
@@ -145,31 +145,31 @@ function plainCell(cell) {
   return parts;
 }
 
-function choose(view, key, wanted, range) {
+function select(view, key, checked, range) {
   const keys = view.data.rows.map((row) => row.key);
   const [from, to] = [keys.indexOf(view.last), keys.indexOf(key)].sort((a, b) => a - b);
-  for (const one of range && from >= 0 ? keys.slice(from, to + 1) : [key]) pick(view, one, wanted);
+  for (const other of range && from >= 0 ? keys.slice(from, to + 1) : [key]) setSelected(view, other, wanted);
   view.last = key;
-  told(view);
+  report(view);
 }
 
-const pick = (view, key, wanted) => (wanted ? view.chosen.add(key) : view.chosen.delete(key));
+const setSelected = (view, key, checked) => (checked ? view.selected.add(key) : view.selected.delete(key));
 
-function told(view) {
+function report(view) {
   mark(view);
-  view.tell.setStateValue("chosen", { epoch: view.epoch, keys: [...view.chosen] });
+  view.report.setStateValue("selected", { epoch: view.epoch, keys: [...view.selected] });
 }
 
 function mark(view) {
-  let picked = 0, all = 0;
+  let selected = 0, all = 0;
   for (const row of view.data.rows) {
     const node = view.rows.get(row.key).node;
     const box = node.querySelector(".box input");
-    box.checked = view.chosen.has(row.key);
-    node.classList.toggle("chosen", box.checked);
+    box.checked = view.selected.has(row.key);
+    node.classList.toggle("selected", box.checked);
     all += row.kind !== "member";
-    picked += row.kind !== "member" && box.checked;
+    selected += row.kind !== "member" && box.checked;
   }
-  view.all.checked = all > 0 && picked === all;
-  view.all.indeterminate = picked > 0 && picked < all;
+  view.all.checked = all > 0 && selected === all;
+  view.all.indeterminate = selected > 0 && selected < all;
 }

@@ -1,13 +1,15 @@
-"""Workers: who is there to run what, and who waits for somebody."""
+"""Workers: the queues, and the workers that serve them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import streamlit as st
 
 from frontend.components.layout import empty, page_title, problem
-from frontend.formatting import age
+from frontend.components.run_rows import run_link
+from frontend.formatting import age, count
 from frontend.session import client, show_errors
 from vise_client.schemas.workers import QueueView, WorkerView
 
@@ -15,76 +17,69 @@ SHOWN = 100
 
 
 @st.fragment(run_every=5)
-def live() -> None:
-    """Queues and workers, asked anew every few seconds."""
+def queues_and_workers() -> None:
     with show_errors():
-        queues, workers = client().queues(), client().workers()
-        now = datetime.now(UTC)
+        queues, workers, now = client().queues(), client().workers(), datetime.now(UTC)
         for queue in queues:
-            _warning(queue, now)
+            if queue.waiting and not queue.workers:
+                _queue_without_worker(queue, now)
         st.header("Queues", anchor=False)
-        st.dataframe(
-            [
-                {
-                    "queue": queue.name,
-                    "in line": queue.waiting,
-                    "first waits for": age(now, queue.oldest_at) if queue.oldest_at else "–",
-                    "running": queue.running,
-                    "workers": queue.workers,
-                }
-                for queue in queues
-            ],
-            hide_index=True,
-            key="workers.queues",
-        )
+        _queue_table(queues, now)
         st.header("Workers", anchor=False)
         if not workers:
             empty(
-                "No worker has ever reported here.",
-                "Start one with `vise worker --queues cpu,gpu` on a machine that reaches the database and the broker.",
+                "No workers yet",
+                "Start one with `vise worker --queues cpu,gpu` on a host that reaches the database and the broker. "
+                "It appears here with its first heartbeat.",
                 icon=":material/dns:",
             )
-        for worker in sorted(workers, key=lambda one: (not one.alive, one.name))[:SHOWN]:
+        for worker in sorted(workers, key=lambda worker: (not worker.alive, worker.name))[:SHOWN]:
             _worker(worker, now)
         if len(workers) > SHOWN:
-            st.caption(f"{len(workers) - SHOWN} more, which are silent, are not shown.")
+            st.caption(f"{len(workers) - SHOWN} more workers are not shown.")
 
 
-def _warning(queue: QueueView, now: datetime) -> None:
-    if queue.waiting and not queue.workers:
-        runs = "run waits" if queue.waiting == 1 else "runs wait"
-        since = f", the first since {age(now, queue.oldest_at)}" if queue.oldest_at else ""
-        problem(
-            f"No worker for queue {queue.name}: {queue.waiting} {runs}{since}.",
-            f"Start one where there is {'a GPU' if queue.name == 'gpu' else 'room'}: "
-            f"`vise worker --queues {queue.name}`.",
-        )
+def _queue_without_worker(queue: QueueView, now: datetime) -> None:
+    since = f", the first for {age(now, queue.oldest_at)}" if queue.oldest_at else ""
+    problem(
+        f"No worker serves the queue {queue.name}: {count(queue.waiting, 'run')} queued{since}.",
+        f"Start one{' on a host with a GPU' if queue.name == 'gpu' else ''}: `vise worker --queues {queue.name}`.",
+    )
+
+
+def _queue_table(queues: Sequence[QueueView], now: datetime) -> None:
+    rows = [
+        {
+            "queue": queue.name,
+            "queued": queue.waiting,
+            "longest wait": age(now, queue.oldest_at) if queue.oldest_at else "–",
+            "running": queue.running,
+            "workers": queue.workers,
+        }
+        for queue in queues
+    ]
+    st.dataframe(rows, hide_index=True, key="workers.queues")
 
 
 def _worker(worker: WorkerView, now: datetime) -> None:
     with st.container(border=True, key=f"row-{worker.name}"):
+        heartbeat = age(now, worker.heartbeat_at)
         state = (
             ":green-badge[:material/check: alive]"
             if worker.alive
-            else f":red-badge[:material/heart_broken: silent for {age(now, worker.heartbeat_at)}]"
+            else f":red-badge[:material/heart_broken: no heartbeat for {heartbeat}]"
         )
-        gpu = ":material/memory:" if not worker.device.startswith("cpu") else ":material/developer_board:"
         st.markdown(f"**`{worker.name}`** {state}")
-        heard = f"heartbeat {age(now, worker.heartbeat_at)} ago"
-        since = f", up for {age(now, worker.started_at)}" if worker.started_at and worker.alive else ""
-        st.caption(f"{gpu} {worker.device} · serves {', '.join(worker.queues)} · {heard}{since}")
+        icon = ":material/developer_board:" if worker.device.startswith("cpu") else ":material/memory:"
+        uptime = f", up for {age(now, worker.started_at)}" if worker.started_at and worker.alive else ""
+        st.caption(
+            f"{icon} {worker.device} · serves {', '.join(worker.queues)} · last heartbeat {heartbeat} ago{uptime}"
+        )
         if worker.run_id is not None and worker.alive:
-            st.page_link(
-                "views/run/page.py",
-                label=f"Runs: {worker.run_name or worker.run_id}",
-                icon=":material/play_arrow:",
-                query_params={"run": str(worker.run_id)},
-            )
+            run_link(worker.run_id, f"Run: {worker.run_name or worker.run_id}", icon=":material/play_arrow:")
         elif worker.alive:
-            st.caption("Waits for work.")
+            st.caption("Idle.")
 
 
-page_title(
-    "Workers", "Machines that run what is in line: what each does, when it was last heard of, who waits."
-)
-live()
+page_title("Workers", "The queues, the workers that serve them, and what each worker is doing.")
+queues_and_workers()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from frontend.charts.curves import Line, Look, band_figure, curve_figure, mean_and_std, smooth
+from frontend.charts.curves import CurveOptions, Line, band_figure, curve_figure, mean_and_std, smooth
 from frontend.charts.palette import LIGHT
 from vise_client.schemas.metrics import Curve
 
@@ -45,7 +45,7 @@ def test_a_smoothed_curve_stays_between_its_least_and_its_greatest(
 
 
 def test_a_smoothed_line_keeps_its_raw_points_faint_behind_it() -> None:
-    figure = curve_figure("loss", [Line("a", curve([4, 2, 1]))], Look(smoothing=0.5), dark=False)
+    figure = curve_figure("loss", [Line("a", curve([4, 2, 1]))], CurveOptions(smoothing=0.5), dark=False)
     raw, smoothed = figure.data
     assert list(raw.y) == [4, 2, 1]
     assert raw.opacity < 0.5
@@ -58,14 +58,16 @@ def test_a_smoothed_line_keeps_its_raw_points_faint_behind_it() -> None:
     [("step", [0, 10, 20], "step"), ("epoch", [0, 0.5, 1], "epoch"), ("time", [0, 1, 2], "minutes since")],
 )
 def test_axes(axis, expected: list[float], title: str) -> None:
-    figure = curve_figure("loss", [Line("a", curve([4, 2, 1]))], Look(x=axis, log_y=True), dark=True)
+    figure = curve_figure("loss", [Line("a", curve([4, 2, 1]))], CurveOptions(x=axis, log_y=True), dark=True)
     assert list(figure.data[0].x) == expected
     assert figure.layout.xaxis.title.text.startswith(title)
     assert (figure.layout.yaxis.type, figure.layout.xaxis.type) == ("log", "linear")
 
 
 def test_what_was_told_without_epochs_has_no_place_on_their_axis() -> None:
-    figure = curve_figure("loss", [Line("a", curve([1, 2], epochs=False))], Look(x="epoch"), dark=False)
+    figure = curve_figure(
+        "loss", [Line("a", curve([1, 2], epochs=False))], CurveOptions(x="epoch"), dark=False
+    )
     assert list(figure.data[0].x) == []
 
 
@@ -81,7 +83,7 @@ def test_mean_and_spread_of_runs_told_at_other_steps() -> None:
 
 def test_a_band_covers_what_all_share_and_one_run_alone_has_none() -> None:
     groups = [("two", [curve([1, 2, 3]), curve([3, 4, 5])]), ("one", [curve([7, 7])])]
-    figure = band_figure("loss", groups, Look(), dark=False)
+    figure = band_figure("loss", groups, CurveOptions(), dark=False)
     names = [trace.name for trace in figure.data if trace.name]
     assert names == ["two (n = 2)", "one (n = 1)"]
     assert [trace.fill for trace in figure.data] == ["toself", None, None]
@@ -91,8 +93,8 @@ def test_a_band_covers_what_all_share_and_one_run_alone_has_none() -> None:
 
 def test_more_lines_than_look_different_have_no_legend_and_one_stroke_a_colour() -> None:
     lines = [Line(f"run {n}", curve([2, 1]), n) for n in range(25)]
-    assert curve_figure("loss", lines[:24], Look(), dark=False).layout.showlegend
-    many = curve_figure("loss", lines, Look(), dark=False)
+    assert curve_figure("loss", lines[:24], CurveOptions(), dark=False).layout.showlegend
+    many = curve_figure("loss", lines, CurveOptions(), dark=False)
     assert not many.layout.showlegend
     assert [trace.line.color for trace in many.data] == list(LIGHT)
     assert {name for trace in many.data for name in trace.customdata} == {line.name for line in lines}

@@ -1,4 +1,4 @@
-"""Whatever image a page is given: a picture that every browser shows, or the reason; never a page without answers."""
+"""Previews of images of every format: a JPEG that all browsers show, or the reason; one bad image breaks no page."""
 
 import io
 
@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from frontend.components.image_preview import LONGER_SIDE, drawn
-from frontend.views.run.file_preview import preview
+from frontend.components.image_preview import LONGER_SIDE, image_preview
+from frontend.views.run.file_preview import file_preview
 from vise_core.specs.posts.images import IMAGE_KINDS, IMAGE_SUFFIXES
 
 
@@ -33,24 +33,24 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_an_image_is_shown_as_one_of_8_bits(name: str) -> None:
-    found = drawn(FILES[name])
-    assert found.picture is not None
-    shown = Image.open(io.BytesIO(found.picture))
+    found = image_preview(FILES[name])
+    assert found.jpeg is not None
+    shown = Image.open(io.BytesIO(found.jpeg))
     assert (shown.format, shown.mode, shown.size) == ("JPEG", "RGB", (40, 30))
-    of_artifact = preview(name, len(FILES[name]), FILES[name])
+    of_artifact = file_preview(name, len(FILES[name]), FILES[name])
     assert of_artifact.kind == "image"
     assert Image.open(io.BytesIO(of_artifact.value)).format in ("PNG", "JPEG")
 
 
 def test_a_large_image_is_made_smaller() -> None:
-    found = drawn(encoded(Image.new("RGB", (3000, 2000)), "PNG"))
-    assert found.picture is not None
-    assert max(Image.open(io.BytesIO(found.picture)).size) == LONGER_SIDE
+    found = image_preview(encoded(Image.new("RGB", (3000, 2000)), "PNG"))
+    assert found.jpeg is not None
+    assert max(Image.open(io.BytesIO(found.jpeg)).size) == LONGER_SIDE
 
 
 def test_what_is_no_image_has_a_reason() -> None:
-    assert drawn(b"hello").reason.startswith("not an image")
-    assert drawn(FILES["plain.jpg"][:300]).picture is None
+    assert image_preview(b"hello").reason.startswith("not an image")
+    assert image_preview(FILES["plain.jpg"][:300]).jpeg is None
 
 
 def test_every_suffix_has_a_preview() -> None:
@@ -63,19 +63,18 @@ def test_every_suffix_has_a_preview() -> None:
 def _page(files: dict[str, bytes], broken: str) -> None:
     from uuid import UUID
 
-    from frontend.components.image_preview import by_itself
-    from frontend.components.image_source import ChosenImage
-    from frontend.views.predict import results
-    from frontend.views.predict.requests import Shown
+    from frontend.components.image_preview import isolated_errors
+    from frontend.components.image_source import SelectedImage
+    from frontend.views.predict.image_panels import HeatStyle, image_panels
+    from frontend.views.predict.requests import ImageResult
 
-    look = results.Look(0.5, "viridis")
     for position, (name, data) in enumerate(files.items()):
-        told = f"answer about {name}"
-        shown = Shown(position, name, None, {UUID(int=position): told}, ChosenImage(name, data))
+        message = f"response about {name}"
+        result = ImageResult(position, name, {UUID(int=position): message}, SelectedImage(name, data))
         if name == broken:
-            shown.answers = None  # type: ignore[assignment]
-        with by_itself(name):
-            results.answers_of_image(shown, {}, look, may_label=True)
+            result.predictions = None  # type: ignore[assignment]
+        with isolated_errors(name):
+            image_panels(result, {}, HeatStyle(0.5, "viridis"))
 
 
 def test_one_image_of_a_batch_fails_by_itself() -> None:
@@ -85,7 +84,7 @@ def test_one_image_of_a_batch_fails_by_itself() -> None:
     ).run()
     assert not page.exception
     assert [warning.value for warning in page.warning] == [
-        f"answer about {n}" for n in files if n != "float.tif"
+        f"response about {name}" for name in files if name != "float.tif"
     ]
     assert ["float.tif cannot be shown" in error.value for error in page.error] == [True]
-    assert any("No picture" in caption.value for caption in page.caption)
+    assert any("No preview" in caption.value for caption in page.caption)

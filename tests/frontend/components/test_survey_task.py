@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from uuid import UUID
 
-from frontend.components.survey_task import proposed_task, task_in_address
+from frontend.components.survey_task import proposed_task, task_query
 from vise_client.schemas.datasets import DatasetView
 from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.specs.survey import SurveyResult
@@ -21,7 +21,7 @@ def data_set(task: Task | None) -> DatasetView:
 
 def test_the_address_has_what_differs_from_the_defaults_and_makes_the_task_again() -> None:
     task = CsvTask(manifest="list.tsv", delimiter="\t", header=False, path_column="1", label_column="2")
-    address = task_in_address(data_set(task))
+    address = task_query(data_set(task))
     assert json.loads(address["spec"])["task"] == {
         "kind": "csv", "manifest": "list.tsv", "delimiter": "\t", "header": False, "path_column": "1",
         "label_column": "2",
@@ -30,5 +30,5 @@ def test_the_address_has_what_differs_from_the_defaults_and_makes_the_task_again
 
 
 def test_without_a_survey_nothing_is_said() -> None:
-    assert task_in_address(data_set(None)) == {}
+    assert task_query(data_set(None)) == {}
     assert proposed_task(data_set(FolderTask())) == {"kind": "folder"}

@@ -48,7 +48,7 @@ def evaluated():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "evaluate_linear", accept)
-        patch.setattr(evaluate, "load_judged", lambda *_: evaluate.Judged(None, "", "", False))
+        patch.setattr(evaluate, "load_weights", lambda *_: evaluate.LoadedWeights(None, "", "", False))
 
         def run(folder: Path, task) -> tuple[str | None, dict[str, int]]:
             spec = EvaluateSpec(task=task, weights=RandomWeights(backbone="resnet18"))

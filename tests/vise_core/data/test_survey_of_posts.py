@@ -186,6 +186,7 @@ def ingest(folder: Path, work: Path, source: dict[str, Any]) -> IngestResult:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @settings(max_examples=6, deadline=None)
 @given(faults=st.lists(st.sampled_from(sorted(FAULTS)), max_size=8))
+@pytest.mark.slow
 def test_a_survey_predicts_what_ingest_rejects_and_leaves_out(layout: str, faults: list[str]) -> None:
     write, added, unused = LAYOUTS[layout]
     with tempfile.TemporaryDirectory() as work:

@@ -107,6 +107,7 @@ def test_inspection_names_a_cluster_by_the_words_of_its_comments(clustered) -> N
         assert all(weight > 0 for _, weight in record["terms"])
 
 
+@pytest.mark.slow
 def test_same_clusters_and_labels_whatever_the_shards_and_processes(
     said, shards, clustered, labels, write_shards, tmp_path
 ) -> None:
@@ -119,6 +120,7 @@ def test_same_clusters_and_labels_whatever_the_shards_and_processes(
     assert label(other, again, tmp_path / "other") == labels
 
 
+@pytest.mark.slow
 def test_a_post_alone_gets_the_labels_that_it_got_among_others(said, clustered, labels) -> None:
     fitted = Clusterer.load(clustered.artifacts["clusterer"])
     for post in [p for p in said if p.id in labels][:8]:

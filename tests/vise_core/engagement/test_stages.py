@@ -75,6 +75,7 @@ def test_each_pass_over_the_comments_is_told(shards, tmp_path) -> None:
     assert list(reporter.curves["inertia/reactions"].values())[-1] >= 0
 
 
+@pytest.mark.slow
 def test_helpers_and_what_computes_change_no_byte_of_the_clusterer(
     shards, clusterer, tmp_path, monkeypatch
 ) -> None:
@@ -149,6 +150,7 @@ def test_labels_follow_the_rules_of_the_method(posts, shards, clusterer, tmp_pat
     assert [len(found) for found in moods.values()] == [1, 1, 1, 1], "each mood is one reaction cluster here"
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_whatever_the_shard_order_and_processes(
     posts, shards, clusterer, tmp_path, write_shards
 ):
@@ -297,6 +299,7 @@ def test_another_clusterer_in_the_same_folder_is_loaded_anew(shards, clusterer, 
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.slow
 def test_excluded_posts_have_no_label_and_are_counted(shards, clusterer, tmp_path, processes) -> None:
     _, whole = label(shards, clusterer, tmp_path / "whole")
     some = sorted(whole)[:3]

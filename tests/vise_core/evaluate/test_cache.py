@@ -15,7 +15,7 @@ import torch
 
 from vise_core.errors import BadInput
 from vise_core.evaluate.cache import FORMAT, FeaturesCache, features_cache, features_key, keep, take
-from vise_core.evaluate.linear import linear
+from vise_core.evaluate.linear import tower_features
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
 from vise_core.reporter import LocalReporter
@@ -237,13 +237,14 @@ def test_the_key_is_of_all_that_features_depend_on_and_of_nothing_else(colours: 
     assert len({first, *others, key()}) == len(others) + 2
 
 
+@pytest.mark.slow
 def test_a_second_run_takes_the_features_and_finds_the_same(
     colours: Path, tmp_path: Path, monkeypatch
 ) -> None:
     runs = [LocalReporter(tmp_path / f"published-{i}") for i in range(3)]
     first = run(SPEC, {"dataset": colours}, tmp_path / "first", runs[0])
     with monkeypatch.context() as patch:
-        patch.setattr(linear, "write_features", None)
+        patch.setattr(tower_features, "write_features", None)
         again = SPEC.model_copy(update={"epochs": 4, "milestones": (3,)})
         assert run(again, {"dataset": colours}, tmp_path / "again", runs[1]).features == "cached"
         assert run(SPEC, {"dataset": colours}, tmp_path / "same", runs[2]) == first

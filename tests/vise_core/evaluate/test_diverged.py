@@ -49,6 +49,7 @@ FINE_TUNED = AUGMENTED.model_copy(
     [(CACHED, True), (CACHED, False), (AUGMENTED, False), (FINE_TUNED, False)],
     ids=["combinations", "cached", "augmented", "fine-tuned"],
 )
+@pytest.mark.slow
 def test_a_point_that_diverged_loses_and_is_named(
     spec, combinations, colours: Path, tmp_path: Path, reporter, monkeypatch
 ):
@@ -104,6 +105,7 @@ def test_a_run_that_was_stopped_after_a_point_diverged_goes_on_as_if_it_had_not(
 
 
 @pytest.mark.parametrize("spec", [CACHED, FINE_TUNED], ids=["cached", "fine-tuned"])
+@pytest.mark.slow
 def test_early_stopping_compares_with_finite_points_only(spec, colours: Path, tmp_path: Path, reporter):
     rule = MedianStopping(epochs=(1,), fewest=2)
     spec = spec.model_copy(update={"base_lrs": (1e36, 0.05, 1e-9, 0.04), "early_stopping": rule})

@@ -141,6 +141,7 @@ def test_a_stopped_run_goes_on_with_the_points_that_were_left(
     assert timeless(ended) == timeless(whole)
 
 
+@pytest.mark.slow
 def test_fine_tuned_points_are_compared_with_those_before_them(
     colours: Path, tmp_path: Path, reporter, stop_after, timeless
 ) -> None:

@@ -82,6 +82,7 @@ def alone(job: Job, features: np.ndarray, split: int, point: int) -> tuple[list[
     block=st.sampled_from([1, 2**28]),
     combinations=st.booleans(),
 )
+@pytest.mark.slow
 def test_heads_of_splits_of_any_size_end_where_each_would_alone(
     optimizer, seed, train, batch, block, combinations
 ) -> None:

@@ -17,7 +17,7 @@ from torch import nn
 
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
 from vise_core.evaluate import stage
-from vise_core.evaluate.finetune import finetune, progress
+from vise_core.evaluate.finetune import finetune, progress, train
 from vise_core.evaluate.loading import epoch_batches, eval_transform, image_batches
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
@@ -84,10 +84,10 @@ def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> se
 def watched(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The towers as an evaluation loads them, and those that it trains."""
     seen = SimpleNamespace(backbone=None, encoder=None, trained=[])
-    load_judged, load_texts, train_one = stage.load_judged, stage.load_texts, finetune.train
+    load_weights, load_texts, train_one = stage.load_weights, stage.load_texts, finetune.train
 
-    def judged(*args):
-        found = load_judged(*args)
+    def weights(*args):
+        found = load_weights(*args)
         seen.backbone = found.backbone
         return found
 
@@ -101,13 +101,14 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         seen.trained.append(towers)
         return towers, took
 
-    monkeypatch.setattr(stage, "load_judged", judged)
+    monkeypatch.setattr(stage, "load_weights", weights)
     monkeypatch.setattr(stage, "load_texts", texts)
     monkeypatch.setattr(finetune, "train", trained)
     return seen
 
 
 @pytest.mark.parametrize(("setup", "protocol"), MULTIMODAL)
+@pytest.mark.slow
 def test_a_setup_trains_what_it_names_and_nothing_else(
     setup: str, protocol: str, memes: Path, tmp_path: Path, reporter, watched
 ):
@@ -191,6 +192,7 @@ def test_a_linear_classifier_stands_on_both_features_side_by_side(memes: Path, t
     np.testing.assert_allclose([row["score_hateful"] for row in rows], expected, rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_a_frozen_tower_is_read_without_dropout_and_once(memes: Path, tmp_path: Path, reporter, watched):
     run(spec("image+text-frozen", "fine-tuned"), {"dataset": memes}, tmp_path / "work", reporter)
     kept = np.load(SavedState(tmp_path / "work", reporter).file("texts.npy"))
@@ -200,18 +202,28 @@ def test_a_frozen_tower_is_read_without_dropout_and_once(memes: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("setup", "protocol", "questions"),
+    ("setup", "protocol", "epochs", "questions"),
     [
-        ("image+text", "fine-tuned", 13),
-        ("image+text-frozen", "fine-tuned", 8),
-        ("image+text-frozen", "linear", 4),
+        ("image+text", "fine-tuned", 2, 7),
+        ("image+text-frozen", "fine-tuned", 2, 4),
+        ("image+text-frozen", "linear", 4, 4),
     ],
 )
+@pytest.mark.slow
 def test_a_stopped_run_ends_as_one_that_was_not(
-    setup, protocol, questions, memes: Path, tmp_path: Path, reporter, stop_after, timeless, monkeypatch
+    setup,
+    protocol,
+    epochs,
+    questions,
+    memes: Path,
+    tmp_path: Path,
+    reporter,
+    stop_after,
+    timeless,
+    monkeypatch,
 ):
-    monkeypatch.setattr(finetune, "SAVE_SECONDS", 0.0)
-    evaluation = spec(setup, protocol, epochs=4)
+    monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
+    evaluation = spec(setup, protocol, epochs=epochs)
     whole = run(evaluation, {"dataset": memes}, tmp_path / "whole", reporter)
     stopped = stop_after(questions)
     with pytest.raises(Stopped):

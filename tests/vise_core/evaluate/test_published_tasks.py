@@ -105,6 +105,7 @@ def test_a_val_of_one_class_is_refused_before_anything_is_trained(tmp_path: Path
     assert reporter.curves == {}
 
 
+@pytest.mark.slow
 def test_a_stopped_evaluation_of_memes_ends_as_one_that_was_not(
     tmp_path: Path, reporter, layouts, stop_after, timeless
 ):

@@ -66,6 +66,7 @@ def run(
     return json.loads(result.model_dump_json().encode()), reporter.artifacts, reporter.messages
 
 
+@pytest.mark.slow
 def test_strange_names_go_through_every_stage(strange: Path, tmp_path: Path) -> None:
     names = {
         f"{printable_name(os.fsdecode(label))}/{printable_name(os.fsdecode(file))}"

@@ -88,6 +88,7 @@ def test_there_is_one_list_of_methods_and_each_is_made():
 
 
 @pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.slow
 def test_every_backbone_can_be_explained_for_every_class(name: str):
     """For Score-CAM, which asks the network once a channel, all but eight channels are made empty."""
     classifier = _classifier(name)

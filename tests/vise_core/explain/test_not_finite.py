@@ -51,6 +51,7 @@ def test_maps_whose_sums_overflow_make_an_error_or_a_finite_map(method, classifi
 
 
 @pytest.mark.parametrize("method", CAM_METHODS)
+@pytest.mark.slow
 def test_finite_maps_make_finite_heat(method, classifier, pixels) -> None:
     heat = class_activation(classifier, pixels[:1], method, [2])
     assert np.isfinite(heat).all()

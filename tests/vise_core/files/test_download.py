@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vise_core.files.download import DownloadFailed, download
+from vise_core.errors import Stopped
+from vise_core.files.download import DownloadFailed, by_hand, download
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -70,10 +71,10 @@ def server() -> Iterator[FileServer]:
 def test_a_file_is_fetched_once_and_then_kept(server: FileServer, tmp_path: Path) -> None:
     target = tmp_path / "cache" / "w.pth"
     told: list[tuple[int, int | None]] = []
-    assert download(server.url, SHA256, target, progress=lambda *at: told.append(at)) == target
+    assert download(server.url, target, sha256=SHA256, progress=lambda *at: told.append(at)) == SHA256
     assert target.read_bytes() == CONTENT
     assert told[-1] == (len(CONTENT), len(CONTENT))
-    download(server.url, SHA256, target)
+    download(server.url, target, sha256=SHA256)
     assert len(server.asked) == 1
 
 
@@ -81,12 +82,12 @@ def test_a_broken_download_goes_on_where_it_stopped(server: FileServer, tmp_path
     target, part = tmp_path / "w.pth", tmp_path / "w.pth.part"
     server.breaks_after = 300_000
     with pytest.raises(DownloadFailed, match="Try again to go on from"):
-        download(server.url, SHA256, target)
+        download(server.url, target, sha256=SHA256)
     have = part.stat().st_size
     assert 0 < have <= 300_000
     assert not target.exists()
     server.breaks_after = None
-    download(server.url, SHA256, target)
+    download(server.url, target, sha256=SHA256)
     assert server.asked == [None, f"bytes={have}-"]
     assert target.read_bytes() == CONTENT
     assert not part.exists()
@@ -95,12 +96,14 @@ def test_a_broken_download_goes_on_where_it_stopped(server: FileServer, tmp_path
 def test_a_server_without_ranges_starts_over(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "w.pth.part").write_bytes(CONTENT[:1000])
     server.ranges = False
-    assert download(server.url, SHA256, tmp_path / "w.pth").read_bytes() == CONTENT
+    download(server.url, tmp_path / "w.pth", sha256=SHA256)
+    assert (tmp_path / "w.pth").read_bytes() == CONTENT
 
 
 def test_a_part_that_is_whole_already_needs_no_byte_more(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "w.pth.part").write_bytes(CONTENT)
-    assert download(server.url, SHA256, tmp_path / "w.pth").read_bytes() == CONTENT
+    download(server.url, tmp_path / "w.pth", sha256=SHA256)
+    assert (tmp_path / "w.pth").read_bytes() == CONTENT
     assert server.asked == [f"bytes={len(CONTENT)}-"]
 
 
@@ -108,23 +111,25 @@ def test_a_corrupted_file_is_thrown_away(server: FileServer, tmp_path: Path) -> 
     server.content = CONTENT[:-1] + b"\0"
     target = tmp_path / "w.pth"
     with pytest.raises(DownloadFailed, match=f"SHA-256 .* expected {SHA256}; it was thrown away"):
-        download(server.url, SHA256, target)
+        download(server.url, target, sha256=SHA256)
     assert [p.name for p in tmp_path.iterdir()] == ["w.pth.lock"]
     server.content = CONTENT
-    assert download(server.url, SHA256, target).read_bytes() == CONTENT
+    download(server.url, target, sha256=SHA256)
+    assert (target).read_bytes() == CONTENT
 
 
 def test_a_damaged_cache_is_reported_not_used(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(b"damaged")
     with pytest.raises(DownloadFailed, match="delete the file"):
-        download(server.url, SHA256, tmp_path / "w.pth")
+        download(server.url, tmp_path / "w.pth", sha256=SHA256)
     assert server.asked == []
 
 
 def test_a_missing_file_is_a_clear_error(server: FileServer, tmp_path: Path) -> None:
     server.status = 404
-    with pytest.raises(DownloadFailed, match=r"answered 404.*w\.pth"):
-        download(server.url, SHA256, tmp_path / "w.pth")
+    target = tmp_path / "w.pth"
+    with pytest.raises(DownloadFailed, match=r"answered 404.*put it at .*w\.pth"):
+        download(server.url, target, sha256=SHA256, advice=by_hand(server.url, SHA256, target))
 
 
 def test_without_a_network_the_error_says_where_to_put_the_file(server: FileServer, tmp_path: Path) -> None:
@@ -133,7 +138,7 @@ def test_without_a_network_the_error_says_where_to_put_the_file(server: FileServ
         url = f"http://127.0.0.1:{closed.server_port}/w.pth"
     target = tmp_path / "w.pth"
     with pytest.raises(DownloadFailed) as caught:
-        download(url, SHA256, target)
+        download(url, target, sha256=SHA256, advice=by_hand(url, SHA256, target))
     message = str(caught.value)
     assert f"put it at {target}" in message
     assert SHA256 in message
@@ -143,10 +148,29 @@ def test_processes_and_threads_that_want_the_same_file_fetch_it_once(
     server: FileServer, tmp_path: Path
 ) -> None:
     target = tmp_path / "w.pth"
-    threads = [threading.Thread(target=download, args=(server.url, SHA256, target)) for _ in range(3)]
+    threads = [
+        threading.Thread(target=download, args=(server.url, target), kwargs={"sha256": SHA256})
+        for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert target.read_bytes() == CONTENT
     assert len(server.asked) == 1
+
+
+def test_a_file_without_a_digest_is_fetched_anew_each_time(server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / "w.pth.part").write_bytes(b"of another file")
+    for _ in range(2):
+        assert download(server.url, tmp_path / "w.pth", sha256=None) == SHA256
+    assert server.asked == [None, None]
+
+
+def test_a_stopped_download_goes_on_when_its_digest_is_known(server: FileServer, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        download(server.url, tmp_path / "w.pth", sha256=SHA256, should_stop=lambda: True)
+    have = (tmp_path / "w.pth.part").stat().st_size
+    assert 0 < have < len(CONTENT)
+    assert download(server.url, tmp_path / "w.pth", sha256=SHA256) == SHA256
+    assert server.asked == [None, f"bytes={have}-"]

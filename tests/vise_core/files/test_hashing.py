@@ -299,14 +299,14 @@ def test_whoever_watches_hears_of_all_bytes_and_may_end_it(tmp_path):
     (tmp_path / "a").write_bytes(b"12345")
     (tmp_path / "b").write_bytes(b"123")
     heard: list[tuple[int, int]] = []
-    tree_sha256(tmp_path, told=lambda done, total: heard.append((done, total)))
+    tree_sha256(tmp_path, on_progress=lambda done, total: heard.append((done, total)))
     assert heard == [(5, 8), (8, 8)]
 
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tree_sha256(tmp_path, told=stop)
+        tree_sha256(tmp_path, on_progress=stop)
 
 
 names = st.text("ab", min_size=1, max_size=2)

@@ -1,11 +1,10 @@
 """Fingerprints are made once for each content, and never served for another."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from vise_core.integrity.cache import default_cache, file_digests, files_fingerprints, shard_fingerprints
+from vise_core.files.hashing import file_digests
+from vise_core.integrity.cache import default_cache, files_fingerprints, shard_fingerprints
 from vise_core.integrity.fingerprints import Fingerprints, fingerprint_files
 
 
@@ -89,9 +88,11 @@ def test_a_cache_that_cannot_be_written_to_is_no_reason_to_fail(sample_jpegs, wr
 
 
 def test_an_account_without_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+    for name in ("VISE_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
 
-    monkeypatch.delenv("VISE_CACHE", raising=False)
-    monkeypatch.setattr(Path, "home", none)
+    def no_account(*_: object) -> None:
+        raise KeyError("no such user")
+
+    monkeypatch.setattr("pwd.getpwuid", no_account)
     assert default_cache() is None

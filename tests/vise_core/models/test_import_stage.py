@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
-from vise_core.evaluate.stage import load_judged
+from vise_core.evaluate.stage import load_weights
 from vise_core.evaluate.stage import run as evaluate
 from vise_core.formats.checkpoint import read_checkpoint_card
 from vise_core.models.backbones import build_backbone
@@ -155,8 +155,8 @@ def test_an_evaluation_names_what_was_imported(
 ) -> None:
     imported(weights, reporter, tmp_path / "import")
     folder = reporter.artifacts["checkpoint"]
-    judged = load_judged(EvaluateSpec(weights=PretrainedWeights()), {"checkpoint": folder}, reporter)
-    assert (judged.row, judged.weights, judged.synthetic) == ("IN-Sup", "in-sup", False)
+    loaded = load_weights(EvaluateSpec(weights=PretrainedWeights()), {"checkpoint": folder}, reporter)
+    assert (loaded.row, loaded.weights, loaded.synthetic) == ("IN-Sup", "in-sup", False)
 
     rng = np.random.default_rng(0)
     for name, colour in {"red": (220, 30, 30), "blue": (30, 30, 220)}.items():

@@ -131,10 +131,3 @@ def test_a_package_that_is_absent_or_changed_is_named(monkeypatch: pytest.Monkey
     monkeypatch.setitem(WEIGHTS, key, replace(entry, sha256="0" * 64))
     with pytest.raises(BadCheckpoint, match="has SHA-256 57934424"):
         weights.fetch(*key)
-
-
-def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VISE_CACHE", str(tmp_path))
-    assert weights.cache_folder() == tmp_path
-    monkeypatch.delenv("VISE_CACHE")
-    assert weights.cache_folder() == Path.home() / ".cache" / "vise"

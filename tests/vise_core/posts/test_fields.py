@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from vise_core.formats.post import post_to_json
 from vise_core.posts.check import PostChecker, Tally
 from vise_core.posts.fields.rows import Checked, check_row
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 from vise_core.reporter import LocalReporter
 from vise_core.specs.ingest import IngestResult, IngestSpec
 from vise_core.specs.posts.fields import EXPRESSIONS, FIELD_MAPS, Fields
@@ -98,7 +98,7 @@ def test_reactions_of_every_shape_are_counted(reactions: Any, expected: dict[str
     ],
 )
 def test_a_count_that_would_be_a_guess_rejects_the_post(value: Any, reason: str) -> None:
-    with pytest.raises(Refused) as error:
+    with pytest.raises(RejectedPost) as error:
         check({"reactions": {"love": value}})
     assert error.value.reason == reason
     assert "love" in str(error.value)
@@ -125,10 +125,11 @@ ANY = st.recursive(
 
 @settings(max_examples=300, deadline=None)
 @given(row=st.dictionaries(KEYS, ANY, max_size=8), name=st.sampled_from(sorted(FIELD_MAPS)))
+@pytest.mark.slow
 def test_whatever_a_row_holds_it_is_a_post_or_rejected_with_a_reason(row: dict[str, Any], name: str) -> None:
     try:
         post = check(row, {"map": name}).post
-    except Refused:  # any other error would end the whole ingest
+    except RejectedPost:  # any other error would end the whole ingest
         return
     assert all(isinstance(text, str) and text.strip() for text in post.comments)
     assert all(type(count) is int and count >= 0 for count in post.reactions)
@@ -220,7 +221,7 @@ def test_comments_of_a_cell_are_a_list_or_one_text(cell: Any, expected: tuple[st
     "cell", ["['a' 'b']", "['a' 'b'\n 'c']", "[deleted]", "['a', nan]", "[1]", 5, {"text": "a"}]
 )
 def test_a_cell_that_only_looks_like_a_list_rejects_the_post(cell: Any) -> None:
-    with pytest.raises(Refused) as error:
+    with pytest.raises(RejectedPost) as error:
         check({"comments": cell})
     assert error.value.reason == "bad_comments"
 

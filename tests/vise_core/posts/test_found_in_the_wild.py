@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from post_layouts import picture
-from test_sources import comments, read, sample, tar_of
+from source_reading import comments, read, sample, tar_of
 
 from vise_core.data import survey
 from vise_core.posts.peek import peek

@@ -63,6 +63,7 @@ def test_the_region_in_shares_is_that_in_pixels(predictor: Predictor, scene: Ima
 
 
 @pytest.mark.parametrize("method", CAM_METHODS)
+@pytest.mark.slow
 def test_every_method_that_can_be_chosen_answers(predictor: Predictor, scene: Image.Image, method) -> None:
     answer = predictor.predict(scene, PredictOptions(method=method, target_class="b"))
     assert answer.heat.shape == (64, 64)

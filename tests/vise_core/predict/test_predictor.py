@@ -146,6 +146,7 @@ def test_a_batch_answers_as_one_by_one(predictor: Predictor, scene):
         max_size=6,
     )
 )
+@pytest.mark.slow
 def test_one_pass_for_many_questions_answers_each_as_the_slow_way_does(predictor: Predictor, folder, asked):
     """The slow way: image by image, in the plain memory format, one pass for the probabilities and one for the map."""
     network = load_classifier(folder)

@@ -137,6 +137,7 @@ def test_a_buffer_that_is_not_finite_is_not_saved(material, tmp_path: Path, monk
     assert saved(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_diverge_is_not_changed_by_the_watch(
     material, tmp_path: Path, monkeypatch
 ) -> None:
@@ -150,6 +151,7 @@ def test_a_run_that_does_not_diverge_is_not_changed_by_the_watch(
     assert all(torch.equal(value, other["network"][name]) for name, value in watched["network"].items())
 
 
+@pytest.mark.slow
 def test_all_processes_end_together(material, tmp_path: Path) -> None:
     spec = SPEC.model_copy(update={"base_lr": 1e36, "compute": PretrainCompute(device="cpu", processes=2)})
     with pytest.raises(Diverged, match="training diverged"):

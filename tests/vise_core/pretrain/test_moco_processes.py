@@ -135,6 +135,7 @@ def batches(material) -> Iterator[tuple[Tensor, Tensor]]:
         yield views[:, 0], views[:, 1]
 
 
+@pytest.mark.slow
 def test_two_processes_equal_a_reference_computation(material, tmp_path: Path) -> None:
     with process_group(TWO.device, TWO.processes, train_small, material, tmp_path) as group:
         moco, reporter = train_small(group, material, tmp_path)

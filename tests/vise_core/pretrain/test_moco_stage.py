@@ -35,6 +35,7 @@ SPEC = PretrainSpec(
 )
 
 
+@pytest.mark.slow
 def test_the_query_encoder_is_handed_on_without_heads(material, tmp_path: Path) -> None:
     reporter = LocalReporter(tmp_path / "artifacts")
     result = run(SPEC, {"posts": material.posts}, tmp_path, reporter)
@@ -93,6 +94,7 @@ def test_vise_without_labels_says_what_is_missing(material, tmp_path: Path) -> N
         run(spec, {"posts": material.posts}, tmp_path, LocalReporter(tmp_path))
 
 
+@pytest.mark.slow
 def test_processes_that_cannot_share_the_batch_are_refused_before_training(material, tmp_path: Path) -> None:
     compute = PretrainCompute(device="cpu", processes=2)
     spec = SPEC.model_copy(update={"batch": 1, "compute": compute})
@@ -100,6 +102,7 @@ def test_processes_that_cannot_share_the_batch_are_refused_before_training(mater
         run(spec, {"posts": material.posts}, tmp_path, LocalReporter(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_before_it_joins_ends_the_run(tmp_path: Path) -> None:
     compute = PretrainCompute(device="cpu", processes=2)
     # Its arguments cannot be unpickled over there, so it never gets as far as joining.

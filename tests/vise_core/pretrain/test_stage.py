@@ -27,6 +27,7 @@ SPEC = PretrainSpec(
 )  # 44 posts: 5 iterations an epoch
 
 
+@pytest.mark.slow
 def test_a_stopped_run_saves_its_state_and_goes_on(material, tmp_path: Path) -> None:
     reporter = LocalReporter(tmp_path / "artifacts", stop=True)
     with pytest.raises(Stopped, match="after iteration 1 of 15"):
@@ -65,6 +66,7 @@ def test_a_state_of_another_spec_or_with_code_in_it_is_rejected(material, tmp_pa
 
 
 @pytest.mark.parametrize(("objective", "processes"), [("vise", 1), ("vise", 2), ("moco-v2", 1)])
+@pytest.mark.slow
 def test_excluded_posts_are_not_learnt_from(material, tmp_path: Path, objective: str, processes: int) -> None:
     (tmp_path / "ids.txt").write_text("post-3\npost-17\nnobody\n")
     inputs = material.inputs | {"exclude": tmp_path / "ids.txt"}

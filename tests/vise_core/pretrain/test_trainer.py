@@ -75,6 +75,7 @@ def follow(group: Group, spec: PretrainSpec, material, workspace: Path) -> None:
     train_tiny(spec, material, workspace, group)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(material, tmp_path: Path) -> None:
     """9 images over 2 processes and 2 steps: uneven parts, heads with gaps, and the same network."""
     one, one_curves = train_tiny(SPEC, material, tmp_path / "one")
@@ -93,6 +94,7 @@ def test_two_processes_train_as_one_does(material, tmp_path: Path) -> None:
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_stage_runs_on_two_processes_and_goes_on_with_one(material, tmp_path: Path) -> None:
     spec = SPEC.model_copy(update={"epochs": 1, "compute": PretrainCompute(device="cpu", processes=2)})
     reporter = LocalReporter(tmp_path / "artifacts", stop=True)
@@ -109,6 +111,7 @@ def test_the_stage_runs_on_two_processes_and_goes_on_with_one(material, tmp_path
     assert result.final_loss == pytest.approx(sum(reporter.curves["loss"].values()) / 4)
 
 
+@pytest.mark.slow
 def test_what_fails_in_another_process_is_told_here(material, tmp_path: Path) -> None:
     spec = SPEC.model_copy(update={"compute": PretrainCompute(device="cpu", processes=2)})
     _, rows = next(BatchPlan(44, 9, spec.seed, world=2).batches(0, 1))

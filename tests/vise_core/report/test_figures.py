@@ -61,6 +61,7 @@ def test_setups_of_memes_go_to_their_panels():
 
 
 @pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.slow
 def test_pictures_open_say_whose_numbers_they_show_and_are_the_same_each_time(name: str):
     seen = observations(
         *(evaluation(m, [40.0, 42.0], protocol=p, synthetic=True) for m in ("IN-Sup", "VisE-1.2M") for p in ("linear", "fine-tuned")),

@@ -1,11 +1,12 @@
-"""Every published number against the paper's own text, taken apart here by a grammar of its own.
+"""Every published number against the paper's own text of its tables, parsed here by a grammar of its own.
 
-Each table's stretch of text must be used up to its last character: no number of the paper is left over, and none
-of ours is without its place in the text.
+``paper_text.json`` holds that text as an extractor read it from the PDF: of each table its heading and all between
+heading and caption, the captions, and the sentences that we quote. A table's text must be used up to its last
+character: no number of the paper is left over, and none of ours is without its place in the text.
 """
 
+import json
 import re
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -22,12 +23,7 @@ from vise_core.report.published import (
 )
 from vise_core.report.published.figures import read_size
 
-PAPER = Path(__file__).parents[3].parent / "shared" / "paper" / "vise_paper.txt"
-
-pytestmark = pytest.mark.skipif(
-    not PAPER.is_file(),
-    reason="the paper's text (../shared/paper/vise_paper.txt) is not beside this repository",
-)
+PAPER = json.loads(Path(__file__).with_name("paper_text.json").read_text(encoding="utf-8"))
 
 NUMBERS = ["table2", "table3", "table4", "table5", "table6", "table7", "table9"]
 HYPERPARAMETERS = [f"table{number}" for number in range(10, 17)]
@@ -57,31 +53,12 @@ TOKEN = re.compile(
 )
 
 
-@cache
-def lines() -> list[str]:
-    return PAPER.read_text(encoding="utf-8").splitlines()
-
-
-def flat(text: str) -> str:
-    """One line; a word that was broken at a line's end keeps its hyphen."""
-    return " ".join(re.sub(r"-\n(?=\S)", "-", text).split())
-
-
-def caption_line(table: str) -> int:
-    start = f"Table {table.removeprefix('table')}. "
-    (index,) = [index for index, line in enumerate(lines()) if line.startswith(start)]
-    return index
-
-
-def stretch(table: PublishedTable) -> str:
+def text_of(table: PublishedTable) -> str:
     """The text between a table's heading, which must be the one we have, and its caption."""
-    end = caption_line(table.name)
-    if table.name == "table10":
-        # Its heading is lost: what there is begins where Table 9's caption of one line ends.
-        return flat("\n".join(lines()[caption_line("table9") + 1 : end]))
-    before = flat("\n".join(lines()[:end]))
-    assert f" {heading(table)} " in before
-    return before.rpartition(f" {heading(table)} ")[2]
+    section = PAPER["tables"][table.name]
+    # Table 10's heading is lost.
+    assert section["heading"] in (None, heading(table))
+    return section["text"]
 
 
 def heading(table: PublishedTable) -> str:
@@ -160,7 +137,7 @@ def method_of(label: str) -> str:
 @pytest.mark.parametrize("name", NUMBERS)
 def test_result_tables_row_by_row(name: str) -> None:
     table = published(name)
-    in_text = text_rows(stretch(table))
+    in_text = text_rows(text_of(table))
     assert len(table.rows) == len(in_text)
     named_in_caption = re.search(r"ResNeX?t-\d+", table.caption)
     for index, (backbone, group, label, cells) in enumerate(in_text):
@@ -178,7 +155,7 @@ def test_result_tables_row_by_row(name: str) -> None:
 @pytest.mark.parametrize("name", HYPERPARAMETERS)
 def test_hyperparameter_tables_row_by_row(name: str) -> None:
     table = published(name)
-    text = stretch(table)
+    text = text_of(table)
     # Backbones written from bottom to top come out in pieces.
     text = text.replace("R es N et -1 01 ", "ResNet-101 ").replace("R es N eX t-10 1 ", "ResNeXt-101 ")
     schedule = re.match(r"(.*?) ?Total epochs: (\d+) LR steps: \(([\d, ]+)\) LR decay: \(([\d., ]+)\) ", text)
@@ -227,10 +204,8 @@ def test_what_table_10_has_lost_and_nothing_else_is_illegible() -> None:
 
 
 def test_table_1_line_by_line() -> None:
-    table = published("table1")
-    end = caption_line("table1")
-    begin = max(i for i in range(end) if lines()[i] == heading(table))
-    found = [line.replace("?", "*") for line in lines()[begin + 1 : end] if line.strip()]
+    table, section = published("table1"), PAPER["tables"]["table1"]
+    assert section["heading"] == heading(table)
     groups = {None: [], "(1)": [], "(2)": []}
     for row in table.rows[:-2]:
         filled = [cell for cell in row.cells if cell and cell != "illegible"]
@@ -242,15 +217,13 @@ def test_table_1_line_by_line() -> None:
     assert first[:3] == second[:3]
     assert first[5] == second[5]
     ours = [" ".join(["ours", *first[:3]]), " ".join(first[3:]) + " ".join(second[3:5])]
-    assert found == [*groups[None], "(1)", *groups["(1)"], "(2)", *groups["(2)"], *ours]
+    assert section["lines"] == [*groups[None], "(1)", *groups["(1)"], "(2)", *groups["(2)"], *ours]
 
 
 def test_table_8_line_by_line() -> None:
-    table = published("table8")
-    end = caption_line("table8")
-    begin = max(i for i in range(end) if lines()[i] == heading(table))
-    found = [line.replace("?", "*") for line in lines()[begin + 1 : end] if line.strip()]
-    assert found == [" ".join([str(row.label), *row.cells]) for row in table.rows]
+    table, section = published("table8"), PAPER["tables"]["table8"]
+    assert section["heading"] == heading(table)
+    assert section["lines"] == [" ".join([str(row.label), *row.cells]) for row in table.rows]
     for cell in table.cells:
         if cell.column == "kind":
             continue
@@ -270,26 +243,23 @@ def test_captions(name: str) -> None:
         else published(name)
     )
     kind, number = re.fullmatch(r"(table|figure)(\d+)", name).groups()
-    text = "\n".join(lines())
-    if name in ("table1", "table8"):
-        text = text.replace("?", "*")
-    whole = f"{kind.title()} {number}. {what.caption}"
-    assert flat(text).count(whole) == 1
-    # A line that begins with a space begins a column or a page.
-    paragraph = re.split(r"\n\n|\n ", text[text.index(f"{kind.title()} {number}. ") :])[0]
-    assert len(flat(paragraph)) <= len(whole), "the caption goes on"
+    assert PAPER["captions"][name] == f"{kind.title()} {number}. {what.caption}"
 
 
 def test_quotes_in_errata_are_the_papers_words() -> None:
-    text = re.sub(r"[\s-]", "", "\n".join(lines()))
     quotes = [erratum.quote for name in TABLES for erratum in published(name).errata if erratum.quote]
     assert quotes
     for quote in quotes:
-        assert re.sub(r"[\s-]", "", quote) in text
+        assert any(letters(quote) in letters(sentence) for sentence in PAPER["sentences"])
+
+
+def letters(text: str) -> str:
+    """Without spaces and hyphens, which line breaks of the PDF change."""
+    return re.sub(r"[\s-]", "", text)
 
 
 def test_what_figures_take_from_the_text() -> None:
-    text = flat("\n".join(lines()))
+    text = PAPER["text_alone"]
     said = dict(re.findall(r"using text encoder alone give ROC AUC scores: ([\d.]+) \((\S+?)\), ", text))
     said |= dict(re.findall(r"ROC AUC scores: [\d.]+ \(fine-tuned\), ([\d.]+) \((linear)\)", text))
     assert len(said) == 2
@@ -298,16 +268,14 @@ def test_what_figures_take_from_the_text() -> None:
         (point,) = panels[protocol].points
         assert point.value == float(value)
 
-    (smaller,) = re.findall(r"randomly sampled \{([\dk, ]+)\} images", text)
+    (smaller,) = re.findall(r"randomly sampled \{([\dk, ]+)\} images", PAPER["smaller"])
     sizes = [point.data_size for point in published_figure("figure4").panels[0].points if point.value is None]
     assert sizes == [read_size(size) for size in smaller.split(", ")]
 
 
 def test_answers_of_figure_8_line_by_line_and_none_of_figure_7() -> None:
     figure = published_qualitative("figure8")
-    (begin,) = [i for i, line in enumerate(lines()) if line.startswith("Original ")]
-    assert lines()[begin] == " ".join(["Original", *figure.methods])
-    end = next(i for i, line in enumerate(lines()) if line.startswith("Figure 8. "))
-    found = [line for line in lines()[begin + 1 : end] if line.strip()]
+    first, *found = PAPER["figure8"]
+    assert first == " ".join(["Original", *figure.methods])
     assert found == [" ".join([row.label, *(a.printed for a in row.answers)]) for row in figure.rows]
     assert published_qualitative("figure7").rows == ()

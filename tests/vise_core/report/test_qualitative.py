@@ -112,6 +112,7 @@ def test_the_stage_draws_both_figures_in_every_format(done, inputs, tmp_path: Pa
     ("held_out", "told"),
     [([], "predictor_3: third does not say"), (["blue/0.png"], "no image is unseen by all")],
 )
+@pytest.mark.slow
 def test_predictors_without_an_unseen_image_in_common_are_refused_unless_asked_for(
     held_out: list[str], told: str, inputs, tmp_path: Path
 ):

@@ -180,6 +180,7 @@ def test_every_table_compiles_in_latex(tmp_path: Path):
     assert (tmp_path / "all.pdf").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_everything_is_written_in_every_format(tmp_path: Path):
     files = list(write_all([("a", evaluation("IN-Sup", FIVE))], tmp_path / "out"))
     assert len(files) == sum(len(formats(name)) for name in NAMES)

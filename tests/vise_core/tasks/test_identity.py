@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vise_core.integrity.cache import file_digests
+from vise_core.files.hashing import file_digests
 from vise_core.specs.evaluation.results import EvaluationData
 from vise_core.specs.tasks.kinds import CsvTask, FolderTask, Task
 from vise_core.specs.tasks.splits import SplitSpec

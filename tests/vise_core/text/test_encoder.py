@@ -58,6 +58,7 @@ def test_vectors_are_those_of_sentence_transformers(minilm) -> None:
     np.testing.assert_allclose(unit, reference.encode(list(TEXTS)), atol=2e-6)
 
 
+@pytest.mark.slow
 def test_a_texts_vector_depends_on_that_text_only_to_the_last_bit(minilm) -> None:
     whole = minilm.embed(TEXTS)
     for i, text in enumerate(TEXTS):

@@ -92,7 +92,7 @@ def _pretrain(compute: dict, folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def _evaluate(compute: dict, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs the stage as far as its weights."""
-    monkeypatch.setattr(evaluate, "load_judged", _reached)
+    monkeypatch.setattr(evaluate, "load_weights", _reached)
     evaluate.run(EvaluateSpec.model_validate({"compute": compute}), {}, folder, LocalReporter(folder))
 
 

@@ -77,7 +77,7 @@ class SentenceExtractor:
         return kept, vectors[[place[texts[i]] for i in kept.tolist()]]
 
     def _text(self, comment: str) -> str:
-        text = redact(comment, words=self.spec.tokenizer)
+        text = redact(comment)
         if self.spec.emoji_names:
             text = _EMOJI.sub(_emoji_name, text)
         return " ".join(text.split())

@@ -11,7 +11,6 @@ from scipy import sparse
 
 from vise_core.engagement.clustering.kmeans import Centroids, dense_rows
 from vise_core.formats.clusterer import Terms
-from vise_core.specs.cluster import WORDS, Words
 from vise_core.text.tokenize import tokenize
 
 
@@ -21,7 +20,7 @@ def heaviest_terms(centroids: Centroids, words: Sequence[str], most: int) -> Ter
 
 
 def characteristic_terms(
-    comments: Sequence[str], labels: npt.NDArray[np.int32], clusters: int, most: int, words: Words = WORDS
+    comments: Sequence[str], labels: npt.NDArray[np.int32], clusters: int, most: int
 ) -> Terms:
     """Of features that are no words, such as sentence embeddings: class-based TF-IDF.
 
@@ -31,7 +30,7 @@ def characteristic_terms(
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
-    counter = CountVectorizer(analyzer=partial(tokenize, lowercase=True, words=words), dtype=np.float64)
+    counter = CountVectorizer(analyzer=partial(tokenize, lowercase=True), dtype=np.float64)
     try:
         counts = counter.fit_transform(comments)
     except ValueError:  # not one word

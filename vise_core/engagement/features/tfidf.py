@@ -39,7 +39,7 @@ class TfidfExtractor:
         from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
         counter = CountVectorizer(
-            analyzer=partial(tokenize, lowercase=spec.lowercase, words=spec.tokenizer),
+            analyzer=partial(tokenize, lowercase=spec.lowercase),
             max_features=spec.max_features,
             min_df=spec.min_df,
             dtype=np.float64,
@@ -83,7 +83,7 @@ class TfidfExtractor:
         """(n_comments, n_terms) float64 CSR: how often each term of the vocabulary stands in each comment."""
         rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
         known = self._columns.get
-        batches = tokenize_batch(comments, lowercase=self.spec.lowercase, words=self.spec.tokenizer)
+        batches = tokenize_batch(comments, lowercase=self.spec.lowercase)
         for group, tokens in batches:
             found = np.array([known(token, _UNKNOWN) for token in tokens], dtype=np.int32)
             owners = np.asarray(group)[np.cumsum(found == _END)]

@@ -1,4 +1,4 @@
-"""All linear heads of all splits and the whole grid, trained side by side."""
+"""The linear heads of all splits and of the whole grid, trained together in batched products."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ADAMW_BETAS, ADAMW_EPS = (0.9, 0.999), 1e-8
 class HeadBatch:
     """s splits of g softmax classifiers each, with a learning rate and weight decay each, stepped together.
 
-    The heads of a split see the same batches in the same order, and each split its own. So every head ends where
-    training it alone with ``torch.optim.SGD`` or ``AdamW`` would end; one batched matrix product serves them all.
+    The heads of a split see the same batches in the same order; each split has its own batches. Every head ends where
+    training it alone with ``torch.optim.SGD`` or ``AdamW`` would end; one batched matrix product computes all.
 
     Attributes
     ----------
@@ -57,12 +57,12 @@ class HeadBatch:
     def step(
         self, features: Tensor, labels: Tensor, rates: Tensor, sizes: Sequence[int] | None = None
     ) -> Tensor:
-        """One optimiser step of the first k splits, each on its own batch; the other splits stand still.
+        """Take one optimizer step with the first k splits, each on its own batch; the others are not changed.
 
         Parameters
         ----------
         features: (k, b, features) float32. labels: (k, b) int64. rates: (k, g) learning rates.
-        sizes: how many rows of each batch count; those after it only fill up. None: all.
+        sizes: how many rows of each batch count; those after them are padding. None: all.
 
         Returns the (k, g) mean cross-entropies before the step.
         """
@@ -87,7 +87,7 @@ class HeadBatch:
         return torch.baddbmm(bias[..., None], weight, rows.transpose(1, 2))
 
     def _shares(self, sizes: Sequence[int] | None, b: int) -> Tensor | float:
-        """What each row has to say in the mean over its batch, (k, 1, 1, b), or all alike."""
+        """Return the weight of each row in the mean over its batch, (k, 1, 1, b), or one for all."""
         device = self.weight.device
         if sizes is None or min(sizes) == b:
             return 1 / b
@@ -95,7 +95,7 @@ class HeadBatch:
         return ((torch.arange(b, device=device) < count) / count)[:, None, None]
 
     # Both take value (k, g, classes, d), and the gradient as the product of slope (k, g, classes, b) and rows (k, b, d):
-    # a momentum takes it in without a copy. Rows of None are a one for each image, which a bias sees.
+    # it is added to the momentum without a copy. None as rows stands for ones, the input of a bias.
 
     def _sgd(
         self, i: int, value: Tensor, slope: Tensor, rows: Tensor | None, rate: Tensor, decay: Tensor
@@ -128,9 +128,9 @@ class HeadBatch:
         value -= rate / small1 * first / spread
 
     def keep(self, positions: Sequence[Sequence[int]]) -> None:
-        """Go on with these heads of each split only, in this order; each as if the others had never been there."""
+        """Keep these heads of each split only, in this order; each goes on as if the others had never existed."""
         self.counts = [len(kept) for kept in positions]
-        # Splits may keep different numbers. A head more costs little, and a copy of a head does no harm.
+        # Splits may keep different numbers of heads: the others are padded with copies of their first.
         most = max(self.counts)
         filled = [[*kept, *[kept[0]] * (most - len(kept))] for kept in positions]
         at = torch.tensor(filled, dtype=torch.int64, device=self.weight.device)
@@ -143,7 +143,7 @@ class HeadBatch:
         self._moments = {name: [m[split, at] for m in pair] for name, pair in self._moments.items()}
 
     def state(self, split: int) -> State:
-        """Everything that the training of a split's heads goes on from, on the CPU."""
+        """Return what ``load_state`` takes for a split's heads, on the CPU."""
         kept = self.counts[split]
         tensors = {"weight": self.weight[split, :kept], "bias": self.bias[split, :kept]}
         for name, pair in self._moments.items():
@@ -152,7 +152,7 @@ class HeadBatch:
         return {name: tensor.cpu().clone() for name, tensor in tensors.items()}
 
     def load_state(self, split: int, state: State) -> None:
-        """Let a split go on from what ``state`` gave; it holds as many heads as were saved."""
+        """Put a split's heads where they were when ``state`` was taken; there must be as many of them."""
         for name, into in (("weight", self.weight), ("bias", self.bias)):
             self._fill(into, split, state[name])
             for moment, pair in self._moments.items():

@@ -1,4 +1,4 @@
-"""What the points of every split's grid are worth after an epoch: their curves, and which of them go on."""
+"""The grid points of every split after an epoch: their curves, and which of them are trained further."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from vise_core.evaluate.job import Job
 from .heads import HeadBatch
 
 CURVES_OF_SPLITS = 10
-"""Splits that get a curve of their own; more would drown the rest."""
+"""Splits with a curve of their own; more would make the charts unreadable."""
 
 
 class Block(NamedTuple):
-    """Splits that are trained at once, those with most images first, and their heads in the same order."""
+    """Splits that are trained together, those with most images first, and their heads in the same order."""
 
     splits: list[int]
     heads: HeadBatch
 
 
 class EpochValues(NamedTuple):
-    """Numbers of one split after an epoch, each (g,): one for each head."""
+    """Losses and metrics of one split after an epoch, each (g,): one for each head."""
 
     train_loss: npt.NDArray[np.float64]
     val_loss: npt.NDArray[np.float64]
@@ -39,13 +39,14 @@ class EpochValues(NamedTuple):
     def diverged(self) -> npt.NDArray[np.bool_]:
         """(g,): heads whose training loss or logits are not finite."""
         finite = [np.isfinite(self.train_loss), *(np.isfinite(values) for values in self.val.values())]
-        return ~np.logical_and.reduce(finite)
+        diverged: npt.NDArray[np.bool_] = ~np.logical_and.reduce(finite)
+        return diverged
 
 
 def report_epoch(job: Job, epoch: int, results: list[EpochValues]) -> None:
-    """Curves of the head that leads on val so far, averaged over splits; the grid itself is in the result.
+    """Report the curves of each split's best head on val after this epoch, averaged over splits.
 
-    Where every head of a split diverged, its first stands for it: the curves end in NaN.
+    Where every head of a split diverged, its first is reported: the curves end in NaN.
     """
     leads = [0 if result.diverged.all() else choose(result.val[job.metric].tolist()) for result in results]
     pairs = list(zip(results, leads, strict=True))
@@ -64,31 +65,31 @@ def report_epoch(job: Job, epoch: int, results: list[EpochValues]) -> None:
 def end_points(
     job: Job, block: Block, running: list[Running], results: dict[int, EpochValues], epoch: int
 ) -> None:
-    """Drop the heads that diverged in this epoch, and those that the rule ends after it; keep what they were worth.
+    """Drop the heads that diverged in this epoch or that early stopping ends after it; keep their grid points.
 
-    Raises Diverged where none is left.
+    Raises Diverged where a split has none left.
     """
     grid, kept = settings(job.spec), []
     for split in block.splits:
         values, points = results[split].val[job.metric].tolist(), running[split].points
-        lost = results[split].diverged.tolist()
+        diverged = results[split].diverged.tolist()
         behind = [
-            not gone and falls_behind(job.spec.early_stopping, epoch, value, values)
-            for gone, value in zip(lost, values, strict=True)
+            not bad and falls_behind(job.spec.early_stopping, epoch, value, values)
+            for bad, value in zip(diverged, values, strict=True)
         ]
         for position, number in enumerate(points):
-            if lost[position]:
+            if diverged[position]:
                 running[split].stopped[number] = diverged_point(grid[number], epoch)
             elif behind[position]:
                 point = job.point(split, grid[number], epoch, results[split].logits[position], None)
                 running[split].stopped[number] = point.model_copy(update={"stopped_at_epoch": epoch})
         kept.append(
-            [position for position in range(len(points)) if not lost[position] and not behind[position]]
+            [position for position in range(len(points)) if not diverged[position] and not behind[position]]
         )
         running[split].points = [points[position] for position in kept[-1]]
-        if any(lost):
+        if any(diverged):
             _warn_of_diverged(
-                job, split, [grid[n] for n, gone in zip(points, lost, strict=True) if gone], epoch
+                job, split, [grid[n] for n, bad in zip(points, diverged, strict=True) if bad], epoch
             )
         if not kept[-1]:
             require_finished(split, [point for _, point in sorted(running[split].stopped.items())])
@@ -101,9 +102,9 @@ def end_points(
         block.heads.keep(kept)
 
 
-def _warn_of_diverged(job: Job, split: int, gone: Sequence[Setting], epoch: int) -> None:
-    each = "; ".join(f"base lr {point.base_lr:g}, weight decay {point.weight_decay:g}" for point in gone)
+def _warn_of_diverged(job: Job, split: int, diverged: Sequence[Setting], epoch: int) -> None:
+    each = "; ".join(f"base lr {point.base_lr:g}, weight decay {point.weight_decay:g}" for point in diverged)
     job.reporter.log(
-        f"split {split}: {len(gone)} points of the grid diverged in epoch {epoch} and are not chosen: {each}",
+        f"split {split}: {len(diverged)} points of the grid diverged in epoch {epoch} and are not chosen: {each}",
         level="warning",
     )

@@ -59,7 +59,7 @@ CHECKPOINT_FORMATS: dict[str, Format] = {
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Weights that were read, and what has to be known of them.
+    """Weights that were read, with their origin and licence.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Published:
 
     @property
     def source(self) -> Source:
-        """The record that travels with the weights from here on."""
+        """Return the source record that a checkpoint's card keeps."""
         if self.origin is not None:
             return self.origin.model_copy(update={"row": self.row})
         return Source(
@@ -132,13 +132,13 @@ def read_published(
     if format is not None and format not in CHECKPOINT_FORMATS:
         raise BadInput(f"format: unknown {format!r}; one of {', '.join(CHECKPOINT_FORMATS)}")
     contents = read_contents(path)
-    found = digests(contents.weights_file)
-    if sha256 is not None and not found.sha256.startswith(sha256.lower()):
-        raise BadCheckpoint(f"{path.name}: its SHA-256 is {found.sha256}, expected {sha256}")
+    file_digests = digests(contents.weights_file)
+    if sha256 is not None and not file_digests.sha256.startswith(sha256.lower()):
+        raise BadCheckpoint(f"{path.name}: its SHA-256 is {file_digests.sha256}, expected {sha256}")
 
     def read() -> Published:
-        chosen = choose(contents, found, CHECKPOINT_FORMATS, format=format, row=row)
-        return _published(chosen, contents, found, network)
+        chosen = choose(contents, file_digests, CHECKPOINT_FORMATS, format=format, row=row)
+        return _published(chosen, contents, file_digests, network)
 
     return _named(path, read)
 
@@ -185,7 +185,7 @@ def _identity_notes(layout: Format, identity: Identity) -> tuple[str, ...]:
 
 
 def _with_card(read: Published, card: CheckpointCard, row: str) -> Published:
-    """Of our own checkpoints: what their card says."""
+    """Add what the card of one of our own checkpoints says."""
     apply_card(read.backbone, card)
     read = replace(read, row=row or row_of(card), synthetic=card.synthetic, origin=card.source)
     if card.source is None:

@@ -72,7 +72,7 @@ def account(layout: Format, contents: Contents, network: str | None = None) -> A
 
 
 def _account_network(layout: Format, contents: Contents, network: Network) -> Account:
-    """The same of a trunk in torchvision's names, which may lie under an entry and below a prefix."""
+    """Sort the keys of a trunk in torchvision's names, which may lie under an entry and below a prefix."""
     inside = network.trunk
     dropped, rules = _drop(layout, inside, layout.drops)
     trunk = {name: tensor for name, tensor in inside.items() if name not in dropped}
@@ -174,10 +174,10 @@ def _own(
     """
     converted: dict[torch.dtype, int] = {}
     for name, tensor in trunk.items():
-        wanted = expected[name].dtype
-        if tensor.dtype != wanted:
-            if not (tensor.is_floating_point() and wanted.is_floating_point):
-                raise BadCheckpoint(f"{source}: {name} is {tensor.dtype}, expected {wanted}")
+        expected_dtype = expected[name].dtype
+        if tensor.dtype != expected_dtype:
+            if not (tensor.is_floating_point() and expected_dtype.is_floating_point):
+                raise BadCheckpoint(f"{source}: {name} is {tensor.dtype}, expected {expected_dtype}")
             converted[tensor.dtype] = converted.get(tensor.dtype, 0) + 1
     own = {
         name: tensor.detach().to(expected[name].dtype, copy=True).contiguous()
@@ -219,6 +219,6 @@ def _drop(
 
 
 def tensor_of(dropped: Mapping[str, Any], name: str) -> Tensor | None:
-    """A dropped tensor that a format wants to look at before it is gone."""
-    found = dropped.get(name)
-    return found if isinstance(found, Tensor) else None
+    """Return a dropped tensor by name, or None."""
+    tensor = dropped.get(name)
+    return tensor if isinstance(tensor, Tensor) else None

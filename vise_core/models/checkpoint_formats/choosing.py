@@ -51,7 +51,7 @@ def choose(
     format: str | None = None,
     row: str = "",
 ) -> Chosen:
-    """Raises BadCheckpoint where no format fits, or several do and nobody says which."""
+    """Choose the format of a file. Raises BadCheckpoint where no format fits, or several fit and none is named."""
     if format is not None:
         layout = formats[format]
         if layout is TORCHVISION and not row:
@@ -80,7 +80,7 @@ def choose(
 
 
 def origin_of(chosen: Chosen) -> Origin:
-    """The row, licence and training data to record. Raises BadCheckpoint where the row has to be asked for."""
+    """The row, licence and training data to record. Raises BadCheckpoint where the user must name the row."""
     layout, file, row = chosen.layout, chosen.identity.file, chosen.row
     if row and row in layout.rows and (file is None or not chosen.identity.verified):
         file = next(
@@ -129,22 +129,22 @@ def _fits(layout: Format, contents: Contents) -> bool:
 
 
 def _ask(contents: Contents, fitting: list[Format], identities: Mapping[str, Identity]) -> str:
-    found = networks(contents)
-    if len(found) > 1:
-        what = (
-            f"it holds {len(found)} networks in torchvision's names; say which with --network: "
-            + ", ".join(network.label for network in found)
+    layouts = networks(contents)
+    if len(layouts) > 1:
+        description = (
+            f"it holds {len(layouts)} networks in torchvision's names; say which with --network: "
+            + ", ".join(network.label for network in layouts)
         )
     else:
-        trunk = found[0].trunk
+        trunk = layouts[0].trunk
         head = "a classifier" if any(name.startswith("fc.") for name in trunk) else "no classifier"
-        what = f"it is a {which_resnet(trunk)} in torchvision's names with {head}, as many files are"
+        description = f"it is a {which_resnet(trunk)} in torchvision's names with {head}, as many files are"
     choices = [f"--format {layout.name} ({layout.title})" for layout in fitting if layout is not TORCHVISION]
     named = [layout for layout in fitting if identities[layout.name].file is not None]
     hint = f" Its name is that of a file of {named[0].name}, which proves nothing." if named else ""
     listed = f" If it is one of these, say so: {', '.join(choices)}." if choices else ""
     return (
-        f"{what}; its keys do not tell its origin, licence or training data.{listed}{hint} Otherwise give --row with a "
+        f"{description}; its keys do not tell its origin, licence or training data.{listed}{hint} Otherwise give --row with a "
         "name of your own; its licence and training data are then recorded as not stated"
     )
 

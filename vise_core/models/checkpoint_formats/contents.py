@@ -1,4 +1,4 @@
-"""What lies in a file that somebody published, read without running any of it."""
+"""Contents of a published checkpoint file, read without running any code in it."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ class Contents:
 
     def wrapped(self, name: str) -> Tensors | None:
         """The tensors under an entry; None where there is no such entry or it holds anything else."""
-        found = self.entries.get(name)
-        return found if isinstance(found, dict) and found and _all_tensors(found) else None
+        entry = self.entries.get(name)
+        return entry if isinstance(entry, dict) and entry and _all_tensors(entry) else None
 
     def summary(self) -> str:
-        """For errors: what there is."""
+        """Return a short list of the entries, for error messages."""
         names = ", ".join(list(self.entries)[:4])
         more = ", …" if len(self.entries) > 4 else ""
         return f"{len(self.entries)} entries: {names}{more}"
 
 
 def read_contents(path: Path) -> Contents:
-    """Tensors are views of the file. Raises BadCheckpoint for a file that is none, or that only code could read."""
+    """Read a checkpoint; tensors are views of the file. Raises BadCheckpoint for another kind of file."""
     if path.is_dir():
         return _read_folder(path)
     read = read_weights_file(path)

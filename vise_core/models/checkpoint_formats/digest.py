@@ -12,7 +12,7 @@ from .format import Format, KnownFile
 
 
 class Digests(NamedTuple):
-    """In hex. MD5 is no proof against somebody who means harm; for MoCo nothing else is published."""
+    """SHA-256 and MD5 of a file, in hex. MD5 does not protect against forgery; for MoCo only MD5 is published."""
 
     sha256: str
     md5: str
@@ -26,7 +26,7 @@ class Identity(NamedTuple):
 
 
 def digests(path: Path) -> Digests:
-    """Both in one pass over the file."""
+    """Compute SHA-256 and MD5 in one pass over the file."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while piece := file.read(2**20):
@@ -46,11 +46,11 @@ def identify(layout: Format, path: Path, found: Digests) -> Identity:
         if known.name != path.name:
             continue
         if known.sha256 or known.md5:
-            kind, mine, wanted = (
+            kind, mine, published = (
                 ("SHA-256", found.sha256, known.sha256) if known.sha256 else ("MD5", found.md5, known.md5)
             )
             raise BadCheckpoint(
-                f"it is named like the published file, but its {kind} is {mine}, not {wanted}…: fetch it again"
+                f"it is named like the published file, but its {kind} is {mine}, not {published}…: fetch it again"
                 f"{' from ' + known.url if known.url else ''}, or rename it if it is meant to be another"
             )
         return Identity(known, False)

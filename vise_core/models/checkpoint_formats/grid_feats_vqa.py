@@ -49,12 +49,16 @@ def fold_pixels(trunk: Tensors, dropped: Mapping[str, object]) -> Mapping[str, T
     Both are zero where the image is padded, so it is exact: for channel c of RGB, x·255·std_c is what the file's
     channel 2-c was trained with.
     """
-    for name, wanted in (("pixel_mean", BGR_MEAN), ("pixel_std", (1.0, 1.0, 1.0))):
-        found = tensor_of(dropped, name)
-        if found is not None and found.numel() != 3:
-            raise BadCheckpoint(f"{name} has {found.numel():,} values, expected 3")
-        if found is not None and not torch.allclose(found.flatten().float(), torch.tensor(wanted), atol=1e-3):
-            raise BadCheckpoint(f"{name} is {found.flatten().tolist()}, expected {list(wanted)}: other input")
+    for name, expected in (("pixel_mean", BGR_MEAN), ("pixel_std", (1.0, 1.0, 1.0))):
+        tensor = tensor_of(dropped, name)
+        if tensor is not None and tensor.numel() != 3:
+            raise BadCheckpoint(f"{name} has {tensor.numel():,} values, expected 3")
+        if tensor is not None and not torch.allclose(
+            tensor.flatten().float(), torch.tensor(expected), atol=1e-3
+        ):
+            raise BadCheckpoint(
+                f"{name} is {tensor.flatten().tolist()}, expected {list(expected)}: other input"
+            )
     bgr = trunk["conv1.weight"]
     if bgr.ndim != 4 or bgr.shape[1] != 3:
         raise BadCheckpoint(f"backbone.stem.conv1.weight has shape {tuple(bgr.shape)}")

@@ -27,9 +27,9 @@ def has_classifier(trunk: Tensors) -> bool:
 
 
 def _backbone(trunk: Tensors) -> str:
-    if (found := resnet_of(trunk)) not in RESNETS:
-        raise BadCheckpoint(f"of torchvision's weights {', '.join(RESNETS)} are known here, not {found}")
-    return found
+    if (resnet := resnet_of(trunk)) not in RESNETS:
+        raise BadCheckpoint(f"of torchvision's weights {', '.join(RESNETS)} are known here, not {resnet}")
+    return resnet
 
 
 def _newer(weights: WeightsEnum) -> KnownFile:

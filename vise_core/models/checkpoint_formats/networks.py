@@ -35,7 +35,7 @@ class Network:
 
     @property
     def label(self) -> str:
-        """As a user names it."""
+        """Return the name by which a user selects the network."""
         return ".".join(part for part in (self.entry, self.prefix.rstrip(".")) if part) or "."
 
     @property
@@ -49,7 +49,7 @@ class Network:
 
     @property
     def place(self) -> str:
-        """For people; empty for the usual place."""
+        """Describe where the network lies; empty for the usual place."""
         entry = f"under the entry {self.entry!r}" if self.entry else ""
         prefix = f"below the prefix {self.prefix!r}" if self.prefix else ""
         return ", ".join(part for part in (entry, prefix) if part)
@@ -59,38 +59,38 @@ def networks(contents: Contents) -> list[Network]:
     """Every network in torchvision's names, in the order of the file."""
     levels: list[tuple[str | None, Mapping[Any, Any]]] = [(None, contents.entries)]
     levels += [(name, value) for name, value in contents.entries.items() if isinstance(value, dict)]
-    found = []
+    matches = []
     for entry, level in levels:
         tensors = {n: t for n, t in level.items() if isinstance(n, str) and isinstance(t, Tensor)}
         for name in tensors:
             prefix = name.removesuffix(MARKS[0])
             if name.endswith(MARKS[0]) and all(f"{prefix}{mark}" in tensors for mark in MARKS[1:]):
-                found.append(Network(entry, prefix, tensors))
-    return found
+                matches.append(Network(entry, prefix, tensors))
+    return matches
 
 
 def network_of(contents: Contents, label: str | None) -> Network:
-    """The one that is named, or the only one. Raises BadCheckpoint, BadInput for a name that is not there."""
-    found = networks(contents)
-    labels = ", ".join(network.label for network in found)
+    """Return the named network, or the only one. Raises BadCheckpoint, BadInput for a name that is not there."""
+    matches = networks(contents)
+    labels = ", ".join(network.label for network in matches)
     if label is not None:
-        for network in found:
+        for network in matches:
             if network.label == label:
                 return network
         raise BadInput(f"network: there is no {label!r} in the file; it holds {labels or 'no ResNet'}")
-    if len(found) > 1:
+    if len(matches) > 1:
         raise BadCheckpoint(
-            f"it holds {len(found)} networks in torchvision's names; say which with --network: {labels}"
+            f"it holds {len(matches)} networks in torchvision's names; say which with --network: {labels}"
         )
-    if not found:
+    if not matches:
         raise BadCheckpoint(f"no ResNet in torchvision's names in it, but {contents.summary()}")
-    return found[0]
+    return matches[0]
 
 
 def only_network(contents: Contents) -> Tensors:
     """The trunk of the only network, for formats to look at; empty where there is none or there are several."""
-    found = networks(contents)
-    return found[0].trunk if len(found) == 1 else {}
+    matches = networks(contents)
+    return matches[0].trunk if len(matches) == 1 else {}
 
 
 @dataclass(frozen=True, slots=True)

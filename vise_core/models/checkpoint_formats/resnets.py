@@ -29,8 +29,8 @@ def which_resnet(trunk: Tensors, prefix: str = "") -> str | None:
 
 
 def resnet_of(trunk: Tensors) -> str:
-    """The same. Raises BadCheckpoint where it is none of ours."""
-    found = which_resnet(trunk)
-    if found is None:
+    """Return the name in BACKBONES. Raises BadCheckpoint for any other network."""
+    resnet = which_resnet(trunk)
+    if resnet is None:
         raise BadCheckpoint(f"not a ResNet that is known here; those are {', '.join(BY_SHAPE.values())}")
-    return found
+    return resnet

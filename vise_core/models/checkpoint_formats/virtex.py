@@ -21,9 +21,9 @@ def _fits_backbone(contents: Contents) -> bool:
 
 
 def _backbone(trunk: Tensors) -> str:
-    if (found := resnet_of(trunk)) != "resnet50":
-        raise BadCheckpoint(f"VirTex's backbone is a resnet50, not {found}")
-    return found
+    if (resnet := resnet_of(trunk)) != "resnet50":
+        raise BadCheckpoint(f"VirTex's backbone is a resnet50, not {resnet}")
+    return resnet
 
 
 def _fits_model(contents: Contents) -> bool:

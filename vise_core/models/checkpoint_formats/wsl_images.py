@@ -17,9 +17,9 @@ def _fits(contents: Contents) -> bool:
 
 
 def _backbone(trunk: Tensors) -> str:
-    if (found := resnet_of(trunk)) != "resnext101_32x16d":
-        raise BadCheckpoint(f"of WSL-Images only resnext101_32x16d is known here, not {found}")
-    return found
+    if (resnet := resnet_of(trunk)) != "resnext101_32x16d":
+        raise BadCheckpoint(f"of WSL-Images only resnext101_32x16d is known here, not {resnet}")
+    return resnet
 
 
 FORMAT = Format(

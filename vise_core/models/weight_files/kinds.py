@@ -56,9 +56,9 @@ def kind_of(path: Path) -> FileKind:
         raise BadCheckpoint(
             f"it begins with {len(head):,} zero bytes, so its download did not finish; {AGAIN}"
         )
-    for beginning, what in BEGINNINGS:
+    for beginning, kind in BEGINNINGS:
         if head.startswith(beginning):
-            raise BadCheckpoint(f"it is {what}")
+            raise BadCheckpoint(f"it is {kind}")
     if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
         return "zip"
     if (head[8:9] == b"{" and path.suffix == ".safetensors") or _safetensors_header(head, size):

@@ -117,15 +117,15 @@ class _Machine:
             case "BINGET" | "LONG_BINGET":
                 stack.append(self.memo[argument])
             case "REDUCE" | "NEWOBJ":
-                arguments, what = stack.pop(), stack.pop()
-                stack.append(self.made(what, arguments))
+                arguments, function = stack.pop(), stack.pop()
+                stack.append(self.made(function, arguments))
             case "BUILD":
                 self.build(stack.pop())
             case _:
                 raise BadCheckpoint(f"its pickle has the opcode {opcode}, which TorchScript does not write")
 
-    def made(self, what: Any, arguments: Any) -> Any:
-        return Made(what, arguments)
+    def made(self, function: Any, arguments: Any) -> Any:
+        return Made(function, arguments)
 
     def build(self, state: Any) -> None:
         self.top(Made).state = state
@@ -196,8 +196,8 @@ class _TorchMachine(_Machine):
             case _:
                 super().step(opcode, argument)
 
-    def made(self, what: Any, arguments: Any) -> Any:
-        name = str(what) if isinstance(what, Name) else f"what is no name ({type(what).__name__})"
+    def made(self, function: Any, arguments: Any) -> Any:
+        name = str(function) if isinstance(function, Name) else f"what is no name ({type(function).__name__})"
         if name in DICTIONARIES:
             # Python 2 hands the items over as a list of pairs; Python 3 sets them afterwards.
             pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
@@ -207,7 +207,7 @@ class _TorchMachine(_Machine):
                 f"its pickle needs {name}, which is code and not tensors, and nothing in it was run. Load it with its "
                 "authors' code and save the state dict alone"
             )
-        return Made(what, arguments)
+        return Made(function, arguments)
 
     def build(self, state: Any) -> None:
         # OrderedDict's attributes, such as a state dict's _metadata, say nothing about tensors.

@@ -19,7 +19,7 @@ from .zipped import Members
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
-    """What a file holds.
+    """Tensors and other entries of a weights file.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class WeightsFile:
 
 
 def read_weights_file(path: Path) -> WeightsFile:
-    """Raises BadCheckpoint, which names the file and in one sentence what is wrong with it."""
+    """Read a weights file of any supported kind. Raises BadCheckpoint, naming the file and what is wrong."""
     try:
         return _read(path)
     except BadCheckpoint as error:

@@ -33,7 +33,7 @@ DTYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What the header says of a tensor, without its data."""
+    """A tensor as the header describes it, without its data."""
 
     shape: torch.Size
     dtype: torch.dtype
@@ -58,8 +58,8 @@ def read_header(path: Path) -> tuple[dict[str, Stated], int]:
         header = json.loads(raw)
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         why = _one_line(error)
-        what = "truncated or damaged; download it again" if "incomplete" in why.lower() else "damaged"
-        raise BadCheckpoint(f"not a safetensors file, or it is {what} ({why})") from error
+        problem = "truncated or damaged; download it again" if "incomplete" in why.lower() else "damaged"
+        raise BadCheckpoint(f"not a safetensors file, or it is {problem} ({why})") from error
     stated = {}
     for name, entry in header.items():
         if name == "__metadata__":
@@ -80,8 +80,10 @@ def read_views(path: Path) -> dict[str, Tensor]:
         return {}
     whole = memoryview(mapped(path))
     return {
-        name: values(whole[begin + one.start : begin + one.end], one.dtype).view(one.shape)
-        for name, one in stated.items()
+        name: values(
+            whole[begin + stated_tensor.start : begin + stated_tensor.end], stated_tensor.dtype
+        ).view(stated_tensor.shape)
+        for name, stated_tensor in stated.items()
     }
 
 

@@ -52,7 +52,7 @@ def zip_storages(members: Members, folder: str) -> Storage:
 
 
 def read_legacy(path: Path) -> dict[str, Any]:
-    """The same of a file from before PyTorch 1.6."""
+    """Read a file that PyTorch before 1.6 wrote, as ``read_torch_zip`` does."""
     whole = mapped(path)
     start = io.BytesIO(whole[: MAX_BYTES + 1])
     if _next(start, "magic number") != MAGIC:

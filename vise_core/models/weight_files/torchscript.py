@@ -55,7 +55,7 @@ def read_members(members: Members) -> dict[str, Tensor]:
 
 def tensors_of(root: Any) -> dict[str, Made]:
     """The descriptions of all tensors below an object, by dotted name. Raises BadCheckpoint."""
-    found: dict[str, Made] = {}
+    modules: dict[str, Made] = {}
     seen, waiting = 0, [("", root, 0)]
     while waiting:
         prefix, item, depth = waiting.pop()
@@ -65,10 +65,15 @@ def tensors_of(root: Any) -> dict[str, Made]:
             dotted = f"{prefix}{name}"
             # The same object may hang in several places: without a limit, a small file has no end of names.
             seen += 1
-            if seen > 50 * MAX_TENSORS or len(found) > MAX_TENSORS or depth > MAX_DEPTH or len(dotted) > 500:
+            if (
+                seen > 50 * MAX_TENSORS
+                or len(modules) > MAX_TENSORS
+                or depth > MAX_DEPTH
+                or len(dotted) > 500
+            ):
                 raise BadCheckpoint("too many or too deeply nested objects")
             if isinstance(value, Made) and value.what == REBUILD:
-                found[dotted] = value
+                modules[dotted] = value
             else:
                 waiting.append((f"{dotted}.", value, depth + 1))
-    return found
+    return modules

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.ingest import IngestSpec
 
 from .mapping import Mapping
@@ -33,50 +33,50 @@ class Comments:
 
 
 def read_comments(row: Any, mapping: Mapping, spec: IngestSpec, repairs: set[str]) -> Comments:
-    """Raises Refused: bad_comments."""
-    found = Comments()
+    """Read the comments of a row, replies included. Raises RejectedPost (bad_comments)."""
+    comments = Comments()
     value = mapping.get("comments", row)
     if isinstance(value, str):
         repairs.add("comments_as_text")
-    for text in _texts(_listed(value, "comments", mapping), 0, mapping, found):
+    for text in _texts(_listed(value, "comments", mapping), 0, mapping, comments):
         cleaned = text.encode("utf-8", "ignore").decode().replace("\0", "")
         if cleaned != text:
             repairs.add("broken_unicode")
         if not cleaned.strip():
             repairs.add("empty_comment")
-            found.drop("comments_empty")
-        elif len(found.texts) == spec.max_comments:
+            comments.drop("comments_empty")
+        elif len(comments.texts) == spec.max_comments:
             repairs.add("too_many_comments")
-            found.drop("comments_over_limit")
+            comments.drop("comments_over_limit")
         else:
             if len(cleaned) > spec.max_comment_characters:
                 cleaned = cleaned[: spec.max_comment_characters]
                 repairs.add("long_comment")
-                found.drop("comments_cut")
-            found.texts.append(cleaned)
-    return found
+                comments.drop("comments_cut")
+            comments.texts.append(cleaned)
+    return comments
 
 
 def as_list(text: str, *, object_too: bool = False) -> Any:
     """The list that a cell of a table holds as JSON or as Python writes one; else a list of the one text.
 
-    Raises Refused where it looks like a list and is none: to take it for a text would be a guess.
+    Raises RejectedPost where it looks like a list and is none: to take it for a text would be a guess.
     """
     stripped = text.strip()
-    wanted = list | dict if object_too else list
+    types = list | dict if object_too else list
     opened = stripped[:1] == "[" or (object_too and stripped[:1] == "{")
     if not opened or stripped[-1:] not in ("]", "}"):
         if object_too:
-            raise Refused("bad_reactions", f"{text[:80]!r} is neither a list nor an object of counts")
+            raise RejectedPost("bad_reactions", f"{text[:80]!r} is neither a list nor an object of counts")
         return [text] if stripped else []
     for read in (json.loads, _python_list):
         try:
             value = read(stripped)
         except (ValueError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
             continue
-        if isinstance(value, wanted):
+        if isinstance(value, types):
             return value
-    raise Refused(
+    raise RejectedPost(
         "bad_reactions" if object_too else "bad_comments",
         f"{text[:80]!r} looks like a list but is neither JSON nor a list as Python writes it",
     )
@@ -94,42 +94,44 @@ def _python_list(text: str) -> Any:
     return ast.literal_eval(tree)
 
 
-def _listed(value: Any, what: str, mapping: Mapping) -> list[Any]:
+def _listed(value: Any, part: str, mapping: Mapping) -> list[Any]:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return []
     if isinstance(value, str):
         listed: list[Any] = as_list(value)
         return listed
     if not isinstance(value, list):
-        raise Refused("bad_comments", f"{mapping.describe(what)} must be a list, not {type(value).__name__}")
+        raise RejectedPost(
+            "bad_comments", f"{mapping.describe(part)} must be a list, not {type(value).__name__}"
+        )
     return value
 
 
-def _texts(values: list[Any], depth: int, mapping: Mapping, found: Comments) -> Iterator[str]:
+def _texts(values: list[Any], depth: int, mapping: Mapping, comments: Comments) -> Iterator[str]:
     """Comments and their replies, in order. Replies nested too deep are counted and left out."""
     if depth > MAX_REPLY_DEPTH:
-        found.drop("replies_too_deep", _count(values, mapping))
+        comments.drop("replies_too_deep", _count(values, mapping))
         return
     for value in values:
         if isinstance(value, str):
             yield value
             continue
         if value is None or (isinstance(value, float) and math.isnan(value)):
-            found.drop("comments_without_text")
+            comments.drop("comments_without_text")
             continue
         if not isinstance(value, dict):
-            raise Refused(
+            raise RejectedPost(
                 "bad_comments", f"a comment must be text, or an object with a text, not {value!r}"[:300]
             )
         text = mapping.get("text", value)
         if isinstance(text, str):
             yield text
         elif text is None:
-            found.drop("comments_without_text")
+            comments.drop("comments_without_text")
         else:
-            raise Refused("bad_comments", f"{mapping.describe('text')} is {text!r}, not a text"[:300])
+            raise RejectedPost("bad_comments", f"{mapping.describe('text')} is {text!r}, not a text"[:300])
         yield from _texts(
-            _listed(mapping.get("replies", value), "replies", mapping), depth + 1, mapping, found
+            _listed(mapping.get("replies", value), "replies", mapping), depth + 1, mapping, comments
         )
 
 

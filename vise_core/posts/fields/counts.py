@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from vise_core.files.names import printable_name
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.posts.fields import REACTIONS, Reaction
 
 from .comments import as_list
@@ -54,8 +54,8 @@ class Counts:
 
 
 def read_counts(row: Any, mapping: Mapping, repairs: set[str]) -> Counts:
-    """Raises Refused: bad_reactions, negative_count."""
-    found = Counts()
+    """Read the reaction counts of a row. Raises RejectedPost (bad_reactions, negative_count)."""
+    totals = Counts()
     counts: dict[Reaction, int] = {}
     for name in REACTIONS:
         value = mapping.get(name, row)
@@ -67,23 +67,23 @@ def read_counts(row: Any, mapping: Mapping, repairs: set[str]) -> Counts:
     for written, value in _named(listed, mapping):
         reaction = mapping.reaction(written)
         if reaction is None:
-            _other(written, value, mapping, found)
+            _other(written, value, mapping, totals)
         elif reaction not in alone:
             count = count_of(value, f"reactions.{printable_name(written)}", repairs) or 0
             if count and counts.get(reaction) and by_name:
                 repairs.add("reactions_added_up")
             counts[reaction] = counts.get(reaction, 0) + count
-    found.values = tuple(counts.get(name, 0) for name in REACTIONS)  # type: ignore[assignment]
-    if max(found.values) > MAX_COUNT:
-        raise Refused("bad_reactions", "a reaction count is absurdly large")
+    totals.values = tuple(counts.get(name, 0) for name in REACTIONS)  # type: ignore[assignment]
+    if max(totals.values) > MAX_COUNT:
+        raise RejectedPost("bad_reactions", "a reaction count is absurdly large")
     if not mapping.whole_row and (total := _total_of_all(listed)):
-        found.untyped = max(0, total - sum(found.values) - sum(found.other.values()))
-    found.unread = tuple(_unread(row, mapping, ())) if isinstance(row, dict) else ()
-    return found
+        totals.untyped = max(0, total - sum(totals.values) - sum(totals.other.values()))
+    totals.unread = tuple(_unread(row, mapping, ())) if isinstance(row, dict) else ()
+    return totals
 
 
 def count_of(value: Any, name: str, repairs: set[str]) -> int | None:
-    """A count as a whole number; None where it is missing. Raises Refused."""
+    """Return a count as a whole number, or None where it is missing. Raises RejectedPost."""
     if isinstance(value, dict):
         value = _total(value, name)
     if isinstance(value, str):
@@ -92,16 +92,16 @@ def count_of(value: Any, name: str, repairs: set[str]) -> int | None:
         repairs.add("missing_count")
         return None
     if isinstance(value, Decimal) and not value.is_finite():
-        raise Refused("bad_reactions", f"{name} is {value}, not a whole number")
+        raise RejectedPost("bad_reactions", f"{name} is {value}, not a whole number")
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         value = int(value)
         repairs.add("count_as_float")
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Refused("bad_reactions", f"{name} is {value!r}, not a whole number"[:300])
+        raise RejectedPost("bad_reactions", f"{name} is {value!r}, not a whole number"[:300])
     if value < 0:
-        raise Refused("negative_count", f"{name} is {value}, which is negative"[:300])
+        raise RejectedPost("negative_count", f"{name} is {value}, which is negative"[:300])
     if value > MAX_COUNT:
-        raise Refused("bad_reactions", f"{name} is absurdly large")
+        raise RejectedPost("bad_reactions", f"{name} is absurdly large")
     return value
 
 
@@ -110,7 +110,7 @@ def _of_text(text: str, name: str) -> int | float | None:
     if text.casefold() in MISSING:
         return None
     if not _WHOLE.fullmatch(text):
-        raise Refused(
+        raise RejectedPost(
             "bad_reactions", f"{name} is {text[:80]!r}: write digits only, without separators or units"
         )
     whole, dot, _ = text.partition(".")
@@ -128,7 +128,7 @@ def _total(value: dict[str, Any], name: str) -> Any:
         return len(value["data"])
     if not value:
         return None
-    raise Refused(
+    raise RejectedPost(
         "bad_reactions", f"{name} is an object without a count ({', '.join(list(value)[:5])})"[:300]
     )
 
@@ -149,7 +149,7 @@ def _named(value: Any, mapping: Mapping) -> Iterator[tuple[str, Any]]:
         yield from map(_entry, value)
         return
     if not isinstance(value, dict):
-        raise Refused(
+        raise RejectedPost(
             "bad_reactions",
             f"{mapping.describe('reactions')} must be an object of counts by name, or a list of types",
         )
@@ -168,24 +168,24 @@ def _entry(entry: Any) -> tuple[str, Any]:
             return name, next((entry[key] for key in _COUNT_KEYS if entry.get(key) is not None), 1)
     if isinstance(entry, list | tuple) and len(entry) == 2 and isinstance(entry[0], str):
         return entry[0], entry[1]
-    raise Refused(
+    raise RejectedPost(
         "bad_reactions", f'a reaction must have a type, such as {{"type": "SAD"}}, not {entry!r}'[:300]
     )
 
 
-def _other(name: str, value: Any, mapping: Mapping, found: Counts) -> None:
+def _other(name: str, value: Any, mapping: Mapping, counts: Counts) -> None:
     if mapping.whole_row and bare_name(name) not in BUTTONS:
         return  # of a flat table every other column would be one
     count = _quiet_count(value)
     if count:
-        found.other[printable_name(name)[:60]] = found.other.get(printable_name(name)[:60], 0) + count
+        counts.other[printable_name(name)[:60]] = counts.other.get(printable_name(name)[:60], 0) + count
 
 
 def _quiet_count(value: Any) -> int:
     """A count where one can be read, else 0: of what is only reported."""
     try:
         return count_of(value, "", set()) or 0
-    except Refused:
+    except RejectedPost:
         return 0
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.posts.fields import Fields, MapName
 from vise_core.specs.posts.images import is_image_name
 
@@ -53,15 +53,15 @@ def guess_fields(rows: Sequence[dict[str, Any]], name: MapName, kind: str) -> di
     mapping = Mapping(Fields(map=name))
     finds_image = kind in ("webdataset", "pictures")
     for part in ("id", "comments") if finds_image else ("id", "image", "comments"):
-        found = any(_holds(mapping.get(part, row)) for row in rows)
-        if not found and (place := _place(rows, part)) is not None:
+        holds = any(_holds(mapping.get(part, row)) for row in rows)
+        if not holds and (place := _place(rows, part)) is not None:
             changed[part] = place
     mapping = Mapping(Fields(map=name, **{part: changed[part] for part in ("comments",) if part in changed}))
-    comments = [one for row in rows for one in _objects(mapping.get("comments", row))]
+    comments = [comment for row in rows for comment in _objects(mapping.get("comments", row))]
     if comments:
         for part in ("text", "replies"):
-            found = any(_holds(mapping.get(part, one)) for one in comments)
-            place = None if found else _place(comments, part, depth=1)
+            holds = any(_holds(mapping.get(part, comment)) for comment in comments)
+            place = None if holds else _place(comments, part, depth=1)
             if place is not None and place != changed.get("text"):
                 changed[part] = place
     return changed | _reactions(rows, mapping)
@@ -69,13 +69,13 @@ def guess_fields(rows: Sequence[dict[str, Any]], name: MapName, kind: str) -> di
 
 def _place(rows: Sequence[dict[str, Any]], part: str, depth: int = _DEPTH) -> str | None:
     """The expression of the likeliest place of a part."""
-    found: dict[tuple[int, int], str] = {}
+    places: dict[tuple[int, int], str] = {}
     for row in rows:
         for path, value in _places(row, (), depth):
             name = re.sub(r"[\W_]", "", path[-1].casefold())
             if name in NAMES[part] and _fits(part, value):
-                found.setdefault((len(path), NAMES[part].index(name)), expression(path))
-    return found[min(found)] if found else None
+                places.setdefault((len(path), NAMES[part].index(name)), expression(path))
+    return places[min(places)] if places else None
 
 
 def _reactions(rows: Sequence[dict[str, Any]], mapping: Mapping) -> dict[str, str]:
@@ -84,7 +84,7 @@ def _reactions(rows: Sequence[dict[str, Any]], mapping: Mapping) -> dict[str, st
     for row in rows:
         try:
             counts = read_counts(row, mapping, set())
-        except Refused:
+        except RejectedPost:
             continue
         if any(counts.values):
             return {}
@@ -130,7 +130,7 @@ def _fits(part: str, value: Any) -> bool:
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _holds(value: Any) -> bool:

@@ -55,7 +55,7 @@ class Mapping:
         """
         bare = bare_name(name)
         spellings = (name.strip().casefold(), bare, bare.removesuffix("s"))
-        return next((self.names[one] for one in spellings if one in self.names), None)
+        return next((self.names[spelling] for spelling in spellings if spelling in self.names), None)
 
     def reads(self, path: Path) -> bool:
         """Whether the reactions' expressions read this place of a row, or one that holds it."""
@@ -100,8 +100,8 @@ def _paths(node: Any) -> set[Path]:
         left = _paths(children[0])
         right = _paths(children[1]) if len(children) > 1 else set()
         return {first + then for first in left for then in right or {()}}
-    found: set[Path] = set()
+    paths: set[Path] = set()
     for child in children:
         if isinstance(child, dict):
-            found |= _paths(child)
-    return found
+            paths |= _paths(child)
+    return paths

@@ -1,4 +1,4 @@
-"""From a row as somebody wrote it to a checked post.
+"""Check a row of a source and make a post of it.
 
 In the plain map a row is {"id", "image", "comments": [text | {"text", "replies": [...]}], "reactions": {"haha": 3, …}};
 ``source.fields`` says where these stand in other rows. Replies count as comments. Counts that are missing count 0.
@@ -12,7 +12,7 @@ from typing import Any
 
 from vise_core.files.names import printable_name
 from vise_core.formats.post import Post
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.ingest import IngestSpec
 from vise_core.specs.posts.fields import Fields
 
@@ -34,12 +34,12 @@ class Checked:
 
 
 def check_row(row: Any, spec: IngestSpec, mapping: Mapping | None = None) -> Checked:
-    """Raises Refused with a reason: not_an_object, bad_id, bad_comments, bad_reactions, negative_count, …
+    """Check a row. Raises RejectedPost with a reason: not_an_object, bad_id, bad_comments, bad_reactions, negative_count, …
 
     ``mapping`` is that of ``spec.source.fields``, compiled once by who checks many rows.
     """
     if not isinstance(row, dict):
-        raise Refused("not_an_object", "a post must be a JSON object")
+        raise RejectedPost("not_an_object", "a post must be a JSON object")
     mapping = mapping or mapping_of(spec)
     repairs: set[str] = set()
     post_id = _id(mapping.get("id", row), row, mapping)
@@ -70,12 +70,12 @@ def _id(value: Any, row: dict[str, Any], mapping: Mapping) -> str:
         value = str(value)
     if not isinstance(value, str) or not value.strip():
         there = ", ".join(printable_name(str(name))[:40] for name in list(row)[:12])
-        what = (
+        problem = (
             "is missing or empty"
             if value is None or value == ""
             else f"is {value!r:.80}, not a text or a whole number"
         )
-        raise Refused("bad_id", f"{mapping.describe('id')} {what}; the row has: {there}")
+        raise RejectedPost("bad_id", f"{mapping.describe('id')} {problem}; the row has: {there}")
     if len(value) > MAX_ID_CHARACTERS or any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF for c in value):
-        raise Refused("bad_id", f"{mapping.describe('id')} is too long or holds control characters")
+        raise RejectedPost("bad_id", f"{mapping.describe('id')} is too long or holds control characters")
     return value

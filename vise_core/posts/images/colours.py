@@ -1,4 +1,4 @@
-"""Colours to sRGB: by the profile that a picture carries, where it carries one."""
+"""Convert colours to sRGB by the image's embedded profile."""
 
 from __future__ import annotations
 

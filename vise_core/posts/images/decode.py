@@ -1,4 +1,4 @@
-"""The only place that decodes an untrusted image (method 7, trap 10)."""
+"""Decode untrusted images; no other module does (method 7, trap 10)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def open_image(source: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> Image.I
 
 
 def store_image(source: bytes | Path, *, max_pixels: int, max_side: int) -> StoredImage:
-    """Check an image and give the bytes to keep, without anything that it says about itself.
+    """Check an image and return the bytes to store, without metadata.
 
     A JPEG that is RGB already, upright, sRGB and within ``max_side`` (of the shorter side) keeps its pixels exactly:
     only the segments that they need are kept. All else becomes a JPEG of quality 90.

@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits a sample to 8 bits, scaled by what they hold.
+"""Convert images of more than 8 bits a sample to 8 bits.
 
 The rule, for whole numbers of 0 to 65535: the brightest sample that can occur is 2 ** bits - 1, where bits is what
 the file says of it (BitsPerSample, MaxSampleValue or SMaxSampleValue of a TIFF, sBIT of a PNG), if no sample is

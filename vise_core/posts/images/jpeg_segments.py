@@ -1,4 +1,4 @@
-"""A JPEG without what it says about itself, its picture untouched."""
+"""Strip the metadata of a JPEG without decoding its pixels."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def strip_jpeg(data: bytes) -> bytes | None:
             return None
         body = data[code_at + 3 : end]
         if code == _SCAN:
-            found = _NEXT_MARKER.search(data, end)
-            if found is None:
+            marker = _NEXT_MARKER.search(data, end)
+            if marker is None:
                 return None
             scans += 1
-            kept.append(b"\xff" + data[code_at : found.start()])
-            end = found.start()
+            kept.append(b"\xff" + data[code_at : marker.start()])
+            end = marker.start()
         elif code in _PICTURE:
             kept.append(b"\xff" + data[code_at:end])
         elif code == _APP0 and body[:5] == b"JFIF\0" and len(body) >= 14:

@@ -9,7 +9,7 @@ from typing import Any
 
 from vise_core.files.names import FileFinder, OutsideFolder, printable_name
 from vise_core.posts.fields.mapping import Mapping
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 
 from ..paths import IsAddress, contained, file_name
 from .raw import RawPost
@@ -33,33 +33,33 @@ class ImageFinder:
         self._bases: dict[Path, tuple[tuple[str, str], str]] = {}
 
     def post(self, where: str, row: Any, file: Path) -> RawPost:
-        """The row with its image, or with the reason why it has none."""
+        """Return the row with its image, or with the reason why it has none."""
         try:
             return RawPost(where, row, self.find(self._mapping.get("image", row), file))
-        except Refused as error:
+        except RejectedPost as error:
             return RawPost(where, row, refused=error)
 
     def find(self, value: Any, file: Path) -> bytes | Path:
-        """Raises Refused: missing_image, image_missing, outside_folder, image_address, several_images."""
+        """Raises RejectedPost: missing_image, image_missing, outside_folder, image_address, several_images."""
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
         if isinstance(value, list) and value:
-            raise Refused("several_images", f"{self._field} holds {len(value)} images; a post has one")
+            raise RejectedPost("several_images", f"{self._field} holds {len(value)} images; a post has one")
         if isinstance(value, dict):  # the layout of the datasets library
             value = value.get("bytes") or value.get("path")
         if isinstance(value, bytes) and value:
             return value
         if not isinstance(value, str) or not value.strip():
             empty = not value or (isinstance(value, float) and math.isnan(value))
-            what = "is missing or empty" if empty else f"is {value!r}, not the name of a file"
-            raise Refused("missing_image", f"{self._field} {what}"[:300])
+            problem = "is missing or empty" if empty else f"is {value!r}, not the name of a file"
+            raise RejectedPost("missing_image", f"{self._field} {problem}"[:300])
         return self._file(value, file)
 
     def _file(self, value: str, file: Path) -> Path:
         if "\0" in value:
-            raise Refused("missing_image", f"{self._field} names no file")
+            raise RejectedPost("missing_image", f"{self._field} names no file")
         if self._folder is None:
-            raise Refused(
+            raise RejectedPost(
                 "missing_image",
                 f"image '{printable_name(value)}' is a file name: give the folder that holds it",
             )
@@ -67,14 +67,14 @@ class ImageFinder:
             name = file_name(value)
             images, beside = self._places(self._folder, file)
             bases = [base for base in images if _stays(base, name)]
-            found = self._files.find(name, list(dict.fromkeys((*bases, beside, ""))))
+            path = self._files.find(name, list(dict.fromkeys((*bases, beside, ""))))
         except OutsideFolder as error:
-            raise Refused("outside_folder", f"image {error}") from error
+            raise RejectedPost("outside_folder", f"image {error}") from error
         except IsAddress as error:
-            raise Refused("image_address", f"image {error}") from error
-        if found is None:
-            raise Refused("image_missing", f"image '{printable_name(value)}': no such file")
-        return self._folder / found
+            raise RejectedPost("image_address", f"image {error}") from error
+        if path is None:
+            raise RejectedPost("image_missing", f"image '{printable_name(value)}': no such file")
+        return self._folder / path
 
     def _places(self, folder: Path, file: Path) -> tuple[tuple[str, str], str]:
         """(the two folders of images, the folder of the file of posts), below the folder."""

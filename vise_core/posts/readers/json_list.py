@@ -14,7 +14,7 @@ from typing import IO
 
 from vise_core.errors import BadInput
 from vise_core.posts.fields.mapping import Mapping
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.posts.sources import JsonSource
 
 from .images import ImageFinder
@@ -45,17 +45,17 @@ def read_json(folder: Path, source: JsonSource, notes: Notes) -> Iterator[RawPos
             where = f"{name}: post {number}"
             if text is None:
                 yield RawPost(
-                    where, None, refused=Refused("long_line", "the post is longer than 64 Mi characters")
+                    where, None, refused=RejectedPost("long_line", "the post is longer than 64 Mi characters")
                 )
             elif not is_whole(text) and encoding.startswith("utf-8"):
-                yield RawPost(where, None, refused=Refused("not_json", "the post is not UTF-8"))
+                yield RawPost(where, None, refused=RejectedPost("not_json", "the post is not UTF-8"))
             else:
                 yield json_post(where, text, path, images)
 
 
-def elements(path: Path, encoding: str, wanted: str | None) -> Iterator[str | None]:
+def elements(path: Path, encoding: str, list_path: str | None) -> Iterator[str | None]:
     """The texts of a list's elements, None for one that is too long. Raises BadInput."""
-    for place in _places(path, encoding, wanted):
+    for place in _places(path, encoding, list_path):
         with opened_text(path, encoding, "") as file:
             cursor = _Cursor(file)
             try:
@@ -67,16 +67,16 @@ def elements(path: Path, encoding: str, wanted: str | None) -> Iterator[str | No
             except BrokenJson as error:
                 raise BadInput(f"{path.name}: {error}") from error
         return
-    tried = wanted or ", ".join(LISTS)
+    tried = list_path or ", ".join(LISTS)
     raise BadInput(
         f"{path.name}: holds no list of posts (looked for {tried}); set source.list, or source.kind jsonl where the "
         "file has one object a line"
     )
 
 
-def _places(path: Path, encoding: str, wanted: str | None) -> list[tuple[str, ...]]:
-    if wanted is not None:
-        return [tuple(wanted.split("."))]
+def _places(path: Path, encoding: str, list_path: str | None) -> list[tuple[str, ...]]:
+    if list_path is not None:
+        return [tuple(list_path.split("."))]
     with opened_text(path, encoding, "") as file:
         first = _Cursor(file).peek()
     return [()] if first == "[" else [tuple(place.split(".")) for place in LISTS]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vise_core.posts.fields.mapping import Mapping
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.posts.sources import JsonlSource
 
 from .images import ImageFinder
@@ -24,7 +24,9 @@ def read_jsonl(folder: Path, source: JsonlSource, notes: Notes) -> Iterator[RawP
         ):
             where = f"{shown(folder, path)}:{number}"
             if line is None:
-                yield RawPost(where, None, refused=Refused("long_line", "the line is longer than 64 MiB"))
+                yield RawPost(
+                    where, None, refused=RejectedPost("long_line", "the line is longer than 64 MiB")
+                )
             elif line.strip():
                 yield json_post(where, line, path, images)
 
@@ -34,7 +36,7 @@ def json_post(where: str, text: bytes | str, path: Path, images: ImageFinder) ->
     try:
         row = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return RawPost(where, None, refused=Refused("not_json", f"the line is not JSON ({error})"))
+        return RawPost(where, None, refused=RejectedPost("not_json", f"the line is not JSON ({error})"))
     return images.post(where, row, path)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
 from vise_core.posts.fields.mapping import Mapping
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.posts.sources import ParquetSource
 
 from .images import ImageFinder
@@ -38,7 +38,7 @@ def read_parquet(folder: Path, source: ParquetSource, notes: Notes) -> Iterator[
                     for row in _rows(batch):
                         number += 1
                         where = f"{name}: row {number}"
-                        if isinstance(row, Refused):
+                        if isinstance(row, RejectedPost):
                             yield RawPost(where, None, refused=row)
                         else:
                             yield images.post(where, row, path)
@@ -54,7 +54,7 @@ def _rows(batch: pyarrow.RecordBatch) -> list[Any]:
         return [_row(batch, number) for number in range(batch.num_rows)]
 
 
-def _row(batch: pyarrow.RecordBatch, number: int) -> dict[str, Any] | Refused:
+def _row(batch: pyarrow.RecordBatch, number: int) -> dict[str, Any] | RejectedPost:
     import pyarrow as pa
 
     row: dict[str, Any] = {}
@@ -66,5 +66,5 @@ def _row(batch: pyarrow.RecordBatch, number: int) -> dict[str, Any] | Refused:
                 row[name] = None
                 continue
             reason = "bad_encoding" if isinstance(error, UnicodeError) else "bad_row"
-            return Refused(reason, f"the column '{printable_name(name)}' cannot be read ({error})"[:300])
+            return RejectedPost(reason, f"the column '{printable_name(name)}' cannot be read ({error})"[:300])
     return row

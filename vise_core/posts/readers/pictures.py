@@ -9,7 +9,7 @@ from typing import Any
 
 from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.posts.images import is_image_name
 from vise_core.specs.posts.sources import PicturesSource
 
@@ -68,30 +68,32 @@ def _post(root: Path, place: Path, key: str, pictures: list[str], sidecars: dict
     image = place / pictures[0] if pictures else None
     try:
         if not pictures:
-            raise Refused("missing_image", "there is no picture of this name beside it")
+            raise RejectedPost("missing_image", "there is no picture of this name beside it")
         if len(pictures) > 1:
-            raise Refused(
+            raise RejectedPost(
                 "several_images",
                 f"{len(pictures)} pictures have this name: {printable_name(', '.join(pictures))}",
             )
         twice = next((several for several in sidecars.values() if len(several) > 1), None)
         if twice is not None:
-            raise Refused(
+            raise RejectedPost(
                 "several_sidecars", f"{printable_name(' and '.join(twice))} both belong to the picture"
             )
-        row = row_of(as_text(key), {suffix: _read(root, place / one[0]) for suffix, one in sidecars.items()})
+        row = row_of(
+            as_text(key), {suffix: _read(root, place / names[0]) for suffix, names in sidecars.items()}
+        )
         if not (place / pictures[0]).resolve().is_relative_to(root.resolve()):
-            raise Refused("outside_folder", "the picture is a link that leads outside the folder")
-    except Refused as error:
+            raise RejectedPost("outside_folder", "the picture is a link that leads outside the folder")
+    except RejectedPost as error:
         return RawPost(where, row, image, refused=error)
     return RawPost(where, row, image)
 
 
 def _read(root: Path, path: Path) -> bytes:
     if not path.resolve().is_relative_to(root.resolve()) or not path.is_file():
-        raise Refused(
+        raise RejectedPost(
             "outside_folder", f"'{printable_name(path.name)}' is a link that leads outside the folder"
         )
     if path.stat().st_size > MAX_MEMBER_BYTES:
-        raise Refused("long_line", f"'{printable_name(path.name)}' is larger than 256 MiB")
+        raise RejectedPost("long_line", f"'{printable_name(path.name)}' is larger than 256 MiB")
     return path.read_bytes()

@@ -1,4 +1,4 @@
-"""What a reader yields, and what it tells of the source beside the posts."""
+"""Records that the readers of posts yield."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 
 MAX_TEXT = 64 * 2**20
 """Longest line, element of a list, or cell of a table: bytes of a line, else characters."""
@@ -17,12 +17,12 @@ MAX_MEMBER_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class RawPost:
-    """A row as it was found. ``where`` is the file and line, row or member, for messages."""
+    """A row before it is checked. ``where`` is the file and line, row or member, for messages."""
 
     where: str
     row: Any
     image: bytes | Path | None = None
-    refused: Refused | None = None
+    refused: RejectedPost | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -1,4 +1,4 @@
-"""Posts as a table: CSV, TSV, and what Excel makes of them."""
+"""Read posts from tables: CSV, TSV and Excel's variants of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import IO, Any
 from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
 from vise_core.posts.fields.mapping import Mapping
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.posts.sources import CsvSource
 
 from .images import ImageFinder
@@ -83,7 +83,7 @@ def _rows(name: str, path: Path, file: IO[str], delimiter: str, images: ImageFin
             return
         except _LongLine:
             yield RawPost(
-                where, None, refused=Refused("long_line", "the line is longer than 64 Mi characters")
+                where, None, refused=RejectedPost("long_line", "the line is longer than 64 Mi characters")
             )
             lines.done()
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -92,7 +92,7 @@ def _rows(name: str, path: Path, file: IO[str], delimiter: str, images: ImageFin
             # A quote that nothing closes takes what follows with it: only its own line is rejected.
             lines.back()
             yield RawPost(
-                where, None, refused=Refused("bad_row", f"the row is not CSV: {error}; check its quotes")
+                where, None, refused=RejectedPost("bad_row", f"the row is not CSV: {error}; check its quotes")
             )
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
             continue
@@ -105,10 +105,10 @@ def _rows(name: str, path: Path, file: IO[str], delimiter: str, images: ImageFin
 def _row(where: str, path: Path, columns: list[str], cells: list[str], images: ImageFinder) -> RawPost:
     if len(cells) != len(columns):
         message = f"the row has {len(cells)} cells, the first line names {len(columns)} columns"
-        return RawPost(where, None, refused=Refused("bad_row", message))
+        return RawPost(where, None, refused=RejectedPost("bad_row", message))
     if not all(map(is_whole, cells)):
         message = "the row has characters that are not of the file's encoding; set source.encoding"
-        return RawPost(where, None, refused=Refused("bad_encoding", message))
+        return RawPost(where, None, refused=RejectedPost("bad_encoding", message))
     row: dict[str, Any] = {}
     for column, cell in zip(columns, cells, strict=True):
         value = cell if cell.strip() else None
@@ -138,7 +138,7 @@ class _Lines:
         self.count = 0
 
     def done(self) -> None:
-        """The row was read."""
+        """Mark the current row as read."""
         self._row.clear()
 
     def back(self) -> None:

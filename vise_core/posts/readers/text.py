@@ -52,18 +52,18 @@ def files_of(folder: Path, pattern: str, notes: Notes, *also: str) -> list[Path]
 def matching(folder: Path, pattern: str) -> list[Path]:
     root = folder.resolve()
     try:
-        found = [path for path in folder.glob(pattern) if path.is_file()]
+        paths = [path for path in folder.glob(pattern) if path.is_file()]
     except (NotImplementedError, ValueError) as error:
         raise BadInput(
             f"source.posts: '{printable_name(pattern)}' is not a pattern below the folder ({error})"
         ) from error
-    for path in found:
+    for path in paths:
         if not path.resolve().is_relative_to(root):
             raise OutsideFolder(
                 f"source.posts: '{printable_name(pattern)}' leads out of the folder of posts; name a path inside it"
             )
-    below = {path: path.relative_to(folder).as_posix() for path in found}
-    return sorted((path for path in found if not is_system_file(below[path])), key=below.__getitem__)
+    below = {path: path.relative_to(folder).as_posix() for path in paths}
+    return sorted((path for path in paths if not is_system_file(below[path])), key=below.__getitem__)
 
 
 def shown(folder: Path, path: Path) -> str:

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
-from vise_core.posts.rejected import Refused
+from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.posts.images import is_image_name
 from vise_core.specs.posts.sources import WebDatasetSource
 
@@ -33,7 +33,7 @@ class _Sample:
 
     key: str
     parts: dict[str, bytes] = field(default_factory=dict)
-    refused: Refused | None = None
+    refused: RejectedPost | None = None
     extra: int = 0
 
 
@@ -78,17 +78,17 @@ def _posts(name: str, tar: tarfile.TarFile, source: WebDatasetSource) -> Iterato
             f"{key}.{suffix}".encode("utf-8", "surrogateescape"), digest_size=12
         ).digest()
         if digest in seen:
-            sample.refused = sample.refused or Refused(
+            sample.refused = sample.refused or RejectedPost(
                 "duplicate_member",
                 f"the member '{printable_name(member.name)}' comes more than once in the tar",
             )
         seen.add(digest)
         if not member.isreg():
-            sample.refused = sample.refused or Refused(
+            sample.refused = sample.refused or RejectedPost(
                 "not_a_file", f"the member '{printable_name(member.name)}' is a link or a device"
             )
         elif member.size > MAX_MEMBER_BYTES:
-            sample.refused = sample.refused or Refused("long_line", "a member is larger than 256 MiB")
+            sample.refused = sample.refused or RejectedPost("long_line", "a member is larger than 256 MiB")
         elif suffix in (JSON, TEXT) or suffix.endswith(f".{JSON}") or is_image_name(f".{suffix}"):
             content = tar.extractfile(member)
             sample.parts[suffix] = content.read() if content else b""
@@ -109,7 +109,7 @@ def _post(name: str, sample: _Sample, source: WebDatasetSource) -> RawPost:
             raise sample.refused
         image = _image(sample.parts, source.image)
         row = row_of(as_text(sample.key), _with_json(sample.parts))
-    except Refused as error:
+    except RejectedPost as error:
         return RawPost(where, row, refused=error)
     others = sum(suffix.endswith(f".{JSON}") for suffix in sample.parts) + (
         TEXT in sample.parts and JSON in sample.parts
@@ -118,18 +118,18 @@ def _post(name: str, sample: _Sample, source: WebDatasetSource) -> RawPost:
     return RawPost(where, row, image, dropped={"extra_members": extra} if extra else {})
 
 
-def _image(parts: dict[str, bytes], wanted: str | None) -> bytes:
+def _image(parts: dict[str, bytes], member: str | None) -> bytes:
     images = [suffix for suffix in parts if is_image_name(f".{suffix}")]
-    if wanted is not None:
-        images = [suffix for suffix in parts if suffix == wanted.lower().lstrip(".")]
+    if member is not None:
+        images = [suffix for suffix in parts if suffix == member.lower().lstrip(".")]
     if not images:
-        what = "image" if wanted is None else f"member .{wanted}"
-        raise Refused(
+        description = "image" if member is None else f"member .{member}"
+        raise RejectedPost(
             "missing_image",
-            f"there is no {what} beside the .json; the members of a sample must stand together",
+            f"there is no {description} beside the .json; the members of a sample must stand together",
         )
     if len(images) > 1:
-        raise Refused(
+        raise RejectedPost(
             "several_images",
             f"the sample holds {len(images)} images ({', '.join(images)}); set source.image to one",
         )
@@ -142,7 +142,7 @@ def _with_json(parts: dict[str, bytes]) -> dict[str, bytes]:
         return parts
     others = [suffix for suffix in parts if suffix.endswith(f".{JSON}")]
     if len(others) > 1:
-        raise Refused(
+        raise RejectedPost(
             "not_json", f"the sample holds {len(others)} JSON members ({', '.join(others)}) and no .json"
         )
     return parts | {JSON: parts[others[0]]} if others else parts

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from ..base import Record
+from ..base import Record, Spec
 from ..stages import STAGES, validate_spec
 from .inputs import InputRef
 
@@ -22,7 +22,7 @@ class RecipeStep(Record):
 
 
 class GivenInput(Record):
-    """What whoever starts a recipe has to hand in."""
+    """An input of a recipe, named when the recipe is launched."""
 
     help: str = ""
     artifact: str | None = Field(
@@ -49,6 +49,12 @@ class RecipeSpec(Record):
     given: dict[str, GivenInput] = Field(default_factory=dict)
     steps: dict[str, RecipeStep]
     register_best: RegisterBest | None = None
+    _specs: dict[str, Spec] = PrivateAttr(default_factory=dict)
+
+    @property
+    def specs(self) -> dict[str, Spec]:
+        """The spec of each step by name, as it was validated with the recipe."""
+        return self._specs
 
     @model_validator(mode="after")
     def _steps_exist_in_order(self) -> RecipeSpec:
@@ -58,7 +64,7 @@ class RecipeSpec(Record):
                 raise ValueError(
                     f"steps.{name}.stage: unknown stage {step.stage!r}; one of {', '.join(STAGES)}"
                 )
-            validate_spec(step.stage, step.spec)
+            self._specs[name] = validate_spec(step.stage, step.spec)
             for role, ref in step.inputs.items():
                 if ref.given is not None and ref.given not in self.given:
                     raise ValueError(

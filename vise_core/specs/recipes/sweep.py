@@ -6,9 +6,9 @@ from itertools import product
 from math import prod
 from typing import Any, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from ..base import Record
+from ..base import Record, Spec
 from ..paths import with_values
 from ..stages import STAGES, validate_spec
 from .inputs import InputRef
@@ -50,6 +50,13 @@ class SweepSpec(Record):
     )
     inputs: dict[str, InputRef] = Field(default_factory=dict, description="Inputs of every point.")
 
+    _specs: tuple[Spec, ...] = PrivateAttr(())
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """The spec of each of the points, as it was validated with the sweep."""
+        return self._specs
+
     def points(self) -> list[SweepPoint]:
         """Every run of the sweep: axes of cases first, then the grid, in their order; the last is the fastest."""
         points = []
@@ -73,6 +80,5 @@ class SweepSpec(Record):
         number = prod(len(axis) for axis in axes.values())
         if not 1 <= number <= 1000:
             raise ValueError(f"the sweep has {number} points; at least 1, at most 1000")
-        for point in self.points():
-            validate_spec(self.stage, point.spec)
+        self._specs = tuple(validate_spec(self.stage, point.spec) for point in self.points())
         return self

@@ -52,9 +52,9 @@ def reconcile(
     timed_out = predictions.fail_timed_out(db, timeout)
     unclaimed = 0
     if empty_queues is None or predictions.QUEUE in empty_queues:
-        unclaimed = predictions.announce_again(db)
-    predictions.forget(db)
-    engagement.forget(db, timeout=timeout)
+        unclaimed = predictions.republish(db)
+    predictions.expire(db)
+    engagement.expire(db, timeout=timeout)
     day_ago = func.now() - timedelta(days=1)
     db.execute(delete(Worker).where(Worker.heartbeat_at < day_ago))
     db.execute(delete(Token).where(Token.expires_at < day_ago))

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from frontend.charts.curves import grid_figure
+from frontend.charts.grid import grid_figure
 from frontend.session import can_edit, client, show_errors
 from vise_client.schemas.models import ModelCreate
 from vise_client.schemas.runs import RunView
@@ -16,7 +16,7 @@ from vise_core.specs.tasks.metrics import METRICS
 
 FEATURES = {
     "cached": "features computed once and kept",
-    "augmented": "images augmented anew each epoch",
+    "augmented": "images augmented in each epoch",
     "none": "no images",
 }
 
@@ -30,7 +30,7 @@ def evaluate_result(run: RunView, result: dict[str, Any]) -> None:
 
 
 def _numbers(values: dict[str, Any]) -> None:
-    setup = "" if values.get("setup", "image") == "image" else f", {SETUPS[values['setup']]}"
+    setup = "" if values["setup"] == "image" else f", {SETUPS[values['setup']]}"
     st.write(
         f"**{values['method']}** on **{values['task']}**, {values['protocol']} protocol{setup}, {FEATURES[values['features']]}. "
         "Mean ± sample standard deviation (ddof 1) over splits."
@@ -44,7 +44,7 @@ def _numbers(values: dict[str, Any]) -> None:
     unit = ", %" if metric.percent else ""
     shown = {metric.title + unit: values} | {
         METRICS[name].title + (", %" if METRICS[name].percent else ""): other
-        for name, other in values.get("secondary", {}).items()
+        for name, other in values["secondary"].items()
     }
     columns = st.columns(3)
     for title, numbers in shown.items():
@@ -77,13 +77,13 @@ def _numbers(values: dict[str, Any]) -> None:
         elif check["verdict"] == "ok":
             st.caption(f":material/check: {sentence}")
     st.caption(
-        "Chosen on val. S_lr and S_wd: standard deviation (ddof 0) of val over learning rates and weight decays."
+        "Selected by val. S_lr and S_wd: standard deviation (ddof 0) of val over learning rates and weight decays."
     )
-    stopped = sum(p.get("stopped_at_epoch") is not None for s in values["splits"] for p in s["grid"])
+    stopped = sum(p["stopped_at_epoch"] is not None for s in values["splits"] for p in s["grid"])
     if stopped:
         st.caption(
-            f"Early stopping ended {stopped} points of the grid: they show what they had on val then, and were not "
-            "chosen. S_lr and S_wd are empty where they would need one of them."
+            f"Early stopping ended {stopped} points of the grid: the grid shows their value on val at that "
+            "epoch, and they were not selected. S_lr and S_wd are empty where they would need one of these points."
         )
 
 
@@ -95,17 +95,17 @@ def _grid_notes(splits: list[dict[str, Any]]) -> None:
         rates = ", ".join(f"{rate:g}" for rate in sorted({point["base_lr"] for point in diverged}))
         st.warning(
             f"{len(diverged)} of {len(points)} trainings diverged (base LR {rates}): their loss or logits were not "
-            "finite. They have no value on val or test and were not chosen. S_lr and S_wd are empty where they would "
-            "need one of them.",
+            "finite. They have no value on val or test and were not selected. S_lr and S_wd are empty where they would "
+            "need one of these points.",
             icon=":material/warning:",
         )
     for parameter, title in (("base_lr", "base LR"), ("weight_decay", "weight decay")):
         for end, beyond in (("lowest", "lower"), ("highest", "higher")):
-            at = [str(split["split"]) for split in splits if split.get("edges", {}).get(parameter) == end]
+            at = [str(split["split"]) for split in splits if split["edges"].get(parameter) == end]
             if at:
                 st.caption(
-                    f":material/vertical_align_{'bottom' if end == 'lowest' else 'top'}: The chosen {title} is the "
-                    f"{end} of the grid in {len(at)} of {len(splits)} splits ({', '.join(at)}): a {beyond} one may be "
+                    f":material/vertical_align_{'bottom' if end == 'lowest' else 'top'}: The selected {title} is the "
+                    f"{end} of the grid in {len(at)} of {len(splits)} splits ({', '.join(at)}): a {beyond} value may be "
                     "better."
                 )
 
@@ -136,4 +136,4 @@ def _register(run: RunView, result: dict[str, Any]) -> None:
         if st.form_submit_button("Register"):
             with show_errors():
                 client().register_model(ModelCreate(run_id=run.id, name=name, default=default))
-                st.success("Registered. It can be chosen on the page Predict.")
+                st.success("Registered. Select the model on the page Predict.")

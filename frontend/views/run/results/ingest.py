@@ -17,9 +17,8 @@ Examples = dict[str, list[dict[str, str]]]
 def ingest_result(run: RunView, values: dict[str, Any]) -> None:
     rejected, repaired = values["refusals"]["refused"], values["refusals"]["normalised"]
     lost = sum(rejected.values())
-    read = values.get("read") or values["posts"] + lost
     numbers = {
-        "posts read": read,
+        "posts read": values["read"],
         "posts kept": values["posts"],
         "posts rejected": lost,
         "comments": values["comments"],
@@ -28,17 +27,17 @@ def ingest_result(run: RunView, values: dict[str, Any]) -> None:
     with st.container(horizontal=True, gap="medium"):
         for title, count in numbers.items():
             st.metric(title, f"{count:,}", width="content")
-    for warning in values.get("warnings", ()):
+    for warning in values["warnings"]:
         st.warning(warning, icon=":material/warning:")
     examples = _examples(run)
     if not lost:
-        st.success("All posts passed: none was rejected.", icon=":material/check:")
+        st.success("All posts passed.", icon=":material/check:")
     _table("Rejected", rejected, examples, "posts")
     _table("Repaired", repaired, examples, "posts")
-    _table("Left out of posts that were kept", values.get("dropped", {}), examples, "count")
+    _table("Removed from posts that were kept", values["dropped"], examples, "count")
     for title, names in (
-        ("Reactions of other names", values.get("other_reactions", {})),
-        ("Reactions where source.fields does not look", values.get("unread_reactions", {})),
+        ("Reactions with unknown names", values["other_reactions"]),
+        ("Reactions that source.fields does not read", values["unread_reactions"]),
     ):
         if names:
             st.subheader(title, anchor=False)
@@ -48,10 +47,12 @@ def ingest_result(run: RunView, values: dict[str, Any]) -> None:
         st.subheader("Examples", anchor=False)
         reason = st.selectbox("Examples of", list(shown), format_func=_title, key="ingest.reason")
         st.dataframe(
-            [{"where": row.get("where", ""), "what": row.get("message", "")} for row in shown[reason]],
+            [{"where": row.get("where", ""), "message": row.get("message", "")} for row in shown[reason]],
             hide_index=True,
         )
-        st.caption(f"The first {len(shown[reason]):,}; the artifact report has the first 100 of each reason.")
+        st.caption(
+            f"The first {len(shown[reason]):,}; the artifact report contains the first 100 of each reason."
+        )
 
 
 def _table(title: str, counts: dict[str, int], examples: Examples, unit: str) -> None:
@@ -63,7 +64,7 @@ def _table(title: str, counts: dict[str, int], examples: Examples, unit: str) ->
                 "reason": _title(reason),
                 unit: count,
                 "first example": first.get("where", ""),
-                "what": first.get("message", ""),
+                "message": first.get("message", ""),
             }
         )
     if rows:

@@ -35,7 +35,7 @@ def integrity_result(run: RunView, values: dict[str, Any]) -> None:
         if check["counts"]:
             with st.expander(f"Numbers of {CHECKS[check['name']]}"):
                 st.dataframe(
-                    [{"what": name.replace("_", " "), "value": n} for name, n in check["counts"].items()],
+                    [{"count": name.replace("_", " "), "value": n} for name, n in check["counts"].items()],
                     hide_index=True,
                 )
 
@@ -65,11 +65,11 @@ def _examples(check: dict[str, Any], pairs: ArtifactView | None) -> None:
                 width="stretch",
             )
         if len(pictured) > SHOWN:
-            st.caption(f"{SHOWN} of {len(pictured)} pictures; the artifact pairs has all.")
+            st.caption(f"{SHOWN} of {len(pictured)} pairs. The artifact pairs contains all.")
         return
     rows = [
-        {"first": one["first"], "second": one.get("second") or "", "what": one["kind"], "where": one["where"]}
-        for one in check["examples"]
+        {"first": e["first"], "second": e.get("second") or "", "kind": e["kind"], "where": e["where"]}
+        for e in check["examples"]
     ]
     if rows:
         st.dataframe(rows, hide_index=True)
@@ -83,18 +83,15 @@ def _caption(example: dict[str, Any]) -> str:
 
 def _leave_out(run: RunView, values: dict[str, Any]) -> None:
     """Links to the launch page, filled with this result as the input ``exclude``."""
-    count = values.get("copied_posts")
-    if count is None:
-        st.caption("This result has no list of the posts: run the checks again to leave the posts out.")
-        return
+    count = values["copied_posts"]
     if not count or not can_edit():
         return
     given = {f"in_{role}": ref_text(ref) for role, ref in run.inputs.items()}
     exclude = {"in_exclude": f"{run.id}:integrity"}
     with st.container(horizontal=True, vertical_alignment="center"):
         for stage, label, roles in (
-            ("label", f"Leave these {count:,} posts out: label again", ("in_posts", "in_clusterer")),
-            ("pretrain", "Then pretrain without them", ("in_posts",)),
+            ("label", f"Label again without these {count:,} posts", ("in_posts", "in_clusterer")),
+            ("pretrain", "Pretrain without these posts", ("in_posts",)),
         ):
             filled = {role: given[role] for role in roles if role in given}
             st.page_link(

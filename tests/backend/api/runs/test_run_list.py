@@ -145,7 +145,7 @@ def test_what_reads_from_another_is_deleted_before_it(editor) -> None:
     assert [outcome["done"] for outcome in told] == [True, True]
 
 
-LOOK = {
+STATE = {
     "query": "stage = evaluate",
     "columns": ["created", "metric.val_accuracy:max"],
     "sort": "-created",
@@ -156,15 +156,15 @@ LOOK = {
 def test_saved_views_are_one_s_own_until_they_are_shared(editor, api, tokens) -> None:
     viewer = {"Authorization": f"Bearer {tokens[Role.viewer]}"}
     mine = {"Authorization": f"Bearer {tokens[Role.editor]}"}
-    made = api.post(f"{PREFIX}/views", json={"name": "Evaluations", "look": LOOK}, headers=mine)
+    made = api.post(f"{PREFIX}/views", json={"name": "Evaluations", "state": STATE}, headers=mine)
     assert made.status_code == 201
     view = made.json()
-    assert (view["look"], view["mine"], view["owner"]) == (
-        {**LOOK, "nested": False},
+    assert (view["state"], view["mine"], view["owner"]) == (
+        {**STATE, "nested": False},
         True,
         "editor@example.org",
     )
-    again = api.post(f"{PREFIX}/views", json={"name": "Evaluations", "look": LOOK}, headers=mine)
+    again = api.post(f"{PREFIX}/views", json={"name": "Evaluations", "state": STATE}, headers=mine)
     assert again.status_code == 409
     assert api.get(f"{PREFIX}/views", headers=viewer).json() == []
     path = f"{PREFIX}/views/{view['id']}"
@@ -173,16 +173,16 @@ def test_saved_views_are_one_s_own_until_they_are_shared(editor, api, tokens) ->
     (seen,) = api.get(f"{PREFIX}/views", headers=viewer).json()
     assert (seen["name"], seen["mine"]) == ("Evaluations", False)
     assert api.delete(path, headers=viewer).status_code == 404
-    own = api.post(f"{PREFIX}/views", json={"name": "Evaluations", "look": LOOK}, headers=viewer)
+    own = api.post(f"{PREFIX}/views", json={"name": "Evaluations", "state": STATE}, headers=viewer)
     assert own.status_code == 201
-    shared = api.post(f"{PREFIX}/views", json={"name": "All", "look": LOOK, "shared": True}, headers=viewer)
+    shared = api.post(f"{PREFIX}/views", json={"name": "All", "state": STATE, "shared": True}, headers=viewer)
     assert shared.status_code == 403
     assert api.delete(path, headers=mine).status_code == 204
     assert [v["name"] for v in api.get(f"{PREFIX}/views", headers=viewer).json()] == ["Evaluations"]
 
 
 def test_a_view_that_could_not_be_opened_is_not_saved(editor) -> None:
-    for look, field in (({"query": "stage ="}, "query"), ({"columns": ["spec.nope"]}, "columns")):
-        refused = editor.post(f"{PREFIX}/views", json={"name": "x", "look": look})
+    for state, field in (({"query": "stage ="}, "query"), ({"columns": ["spec.nope"]}, "columns")):
+        refused = editor.post(f"{PREFIX}/views", json={"name": "x", "state": state})
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["field"] == field

@@ -42,7 +42,7 @@ def said(db: Session, name: str) -> RunStatus:
 
 
 def held(db: Session, silent: float, worker: str = "gpu-1", **values: Any) -> None:
-    """A running run whose worker was last heard of ``silent`` seconds ago, with a lease of 15 s."""
+    """A running run whose worker sent its last heartbeat ``silent`` seconds ago, with a lease of 15 s."""
     heard = datetime.now(UTC) - timedelta(seconds=silent)
     fields = {"state": "running", "worker": worker, "attempt": 1, "started_at": heard}
     add_run(db, name="it", heartbeat_at=heard, lease_until=heard + timedelta(seconds=15), **(fields | values))
@@ -60,7 +60,9 @@ def test_a_silent_worker_that_beats_is_a_stalled_run(db: Session) -> None:
     held(db, silent=45)
     status = said(db, "it")
     assert status.label == "stalled"
-    assert status.sentence.startswith("gpu-1 is there but says nothing of this run, last heard of 4")
+    assert status.sentence.startswith(
+        "gpu-1 is running but does not renew its lease on this run, last heartbeat 4"
+    )
     assert [r.name for r in list_runs(db, RunFilter(query="stalled")).items] == ["it"]
 
 
@@ -68,7 +70,7 @@ def test_a_run_whose_worker_is_gone_is_lost_and_then_in_line_with_the_reason(db:
     held(db, silent=200)
     status = said(db, "it")
     assert status.label == "lost"
-    assert "gpu-1 is gone, last heard of 3 min" in status.sentence
+    assert "gpu-1 is gone, last heartbeat 3 min" in status.sentence
     result = reconcile(db, max_attempts=5, republish_seconds=60, prediction_timeout_seconds=60)
     assert result.requeued == 1
     workers.beat(db, "gpu-2", ["gpu"], "cuda:0", None)
@@ -77,7 +79,7 @@ def test_a_run_whose_worker_is_gone_is_lost_and_then_in_line_with_the_reason(db:
     assert status.sentence.endswith("; gpu-1 was lost: its lease ran out")
 
 
-def test_in_line_without_a_worker_says_so_and_how_to_start_one(db: Session) -> None:
+def test_queued_without_a_worker_says_so_and_how_to_start_one(db: Session) -> None:
     add_run(db, name="it", state="queued", queue="gpu")
     workers.beat(db, "cpu-1", ["cpu", "predict"], "cpu", None)
     status = said(db, "it")

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from frontend.components import layout
 from frontend.views.data import posts_peek
 
 SOURCE = {"kind": "csv", "posts": "dump.csv", "fields": {"id": '"Post ID"'}}
@@ -40,6 +41,7 @@ class Page:
 def page(monkeypatch) -> Page:
     made = Page()
     monkeypatch.setattr(posts_peek, "st", made)
+    monkeypatch.setattr(layout, "st", made)
     return made
 
 
@@ -49,13 +51,13 @@ def data_set(**fields: Any) -> Any:
 
 def test_the_posts_and_a_link_that_opens_launch_with_the_guessed_source(page, monkeypatch) -> None:
     survey = {"peek": {"layout": "csv", "source": SOURCE, "posts": [KEPT, REJECTED]}, "examples": []}
-    monkeypatch.setattr(posts_peek, "_survey", lambda _: survey)
+    monkeypatch.setattr(posts_peek, "survey_file", lambda _: survey)
     posts_peek.posts_peek(data_set())
     ((rows, _),) = page.of("dataframe")
     assert [row["rejected"] for row in rows] == ["", "bad_row: too few cells"]
     assert (rows[0]["love"], rows[0]["first comments"]) == (3, "x / y")
     ((target, options),) = page.of("page_link")
-    assert (target, options["label"]) == ("views/launch/page.py", "Ingest with this map")
+    assert (target, options["label"]) == ("views/launch/page.py", "Ingest with this source")
     assert json.loads(options["query_params"]["spec"]) == {"source": SOURCE}
     assert options["query_params"]["in_source"] == f"dataset:{UUID(int=7)}"
 
@@ -64,6 +66,6 @@ def test_the_posts_and_a_link_that_opens_launch_with_the_guessed_source(page, mo
     "survey", [{}, {"peek": None}, {"peek": {"layout": "unknown", "source": None, "posts": []}}]
 )
 def test_nothing_where_there_is_no_guess(page, monkeypatch, survey) -> None:
-    monkeypatch.setattr(posts_peek, "_survey", lambda _: survey)
+    monkeypatch.setattr(posts_peek, "survey_file", lambda _: survey)
     posts_peek.posts_peek(data_set())
     assert page.drawn == []

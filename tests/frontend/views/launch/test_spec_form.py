@@ -10,11 +10,11 @@ from vise_core.specs.stages import STAGES, validate_spec
 def draw() -> None:
     import streamlit as st
 
-    from frontend.views.launch.spec_form import Places, spec_form
+    from frontend.views.launch.spec_form import ProblemPlaces, spec_form
     from vise_core.specs.stages import STAGES
 
     schema = STAGES["ingest"].spec.model_json_schema()
-    st.session_state["spec"] = spec_form(schema, st.session_state["values"], "form", Places())
+    st.session_state["spec"] = spec_form(schema, st.session_state["values"], "form", ProblemPlaces())
 
 
 @pytest.mark.parametrize("kind", READERS)

@@ -2,10 +2,9 @@
 
 import pytest
 
-from frontend.views.launch.draft import as_yaml, from_yaml
 from frontend.views.launch.spec_schema import (
-    chosen,
     completed,
+    matching,
     merged,
     parsed,
     parsed_table,
@@ -15,6 +14,7 @@ from frontend.views.launch.spec_schema import (
     written,
     written_table,
 )
+from frontend.views.launch.spec_yaml import from_yaml, to_yaml
 from vise_core.specs.recipes.sweep import SweepSpec
 from vise_core.specs.stages import STAGES, validate_spec
 
@@ -30,13 +30,13 @@ def test_a_preset_goes_through_the_form_and_through_yaml_unchanged(stage: str, p
     spec = STAGES[stage].presets[preset]
     shortest = without_defaults(merged(defaults(stage), spec), defaults(stage))
     assert validate_spec(stage, shortest) == validate_spec(stage, spec)
-    assert from_yaml(as_yaml(shortest, {})) == (shortest, {})
+    assert from_yaml(to_yaml(shortest, {})) == (shortest, {})
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_is_all_defaults_is_written_as_nothing(stage: str) -> None:
     assert without_defaults(defaults(stage), defaults(stage)) == {}
-    assert from_yaml(as_yaml({}, {})) == ({}, {})
+    assert from_yaml(to_yaml({}, {})) == ({}, {})
 
 
 def test_another_kind_of_a_union_takes_nothing_from_the_default_one() -> None:
@@ -96,7 +96,7 @@ def test_a_name_that_is_added_or_taken_out_in_the_form_is_so_in_the_spec() -> No
 
 def test_a_sweep_is_part_of_the_yaml() -> None:
     grid = {"base_lr": [0.1, 0.01], "compute.amp": ["off", "bf16"]}
-    assert from_yaml(as_yaml({"epochs": 3}, grid)) == ({"epochs": 3}, grid)
+    assert from_yaml(to_yaml({"epochs": 3}, grid)) == ({"epochs": 3}, grid)
 
 
 @pytest.mark.parametrize(
@@ -116,5 +116,5 @@ def test_yaml_that_cannot_be_read_says_where(text: str, said: str) -> None:
 def test_the_alternative_is_the_one_that_the_value_is_of() -> None:
     schema = STAGES["evaluate"].spec.model_json_schema()
     weights = resolve(schema["properties"]["weights"], schema)
-    assert "name" in chosen(weights, schema, {"kind": "catalogue"})["properties"]
-    assert "name" not in chosen(weights, schema, {"kind": "random"})["properties"]
+    assert "name" in matching(weights, schema, {"kind": "catalogue"})["properties"]
+    assert "name" not in matching(weights, schema, {"kind": "random"})["properties"]

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from frontend.views.run import file_preview as module
-from frontend.views.run.file_preview import MOST_BYTES, TEXT_BYTES, Preview, bytes_wanted, preview
+from frontend.views.run.file_preview import MOST_BYTES, TEXT_BYTES, FilePreview, bytes_needed, file_preview
 
 
-def look(name: str, data: bytes, size: int | None = None) -> Preview:
+def shown_of(name: str, data: bytes, size: int | None = None) -> FilePreview:
     """The preview as the page makes it: only the bytes that are asked for are read."""
     size = len(data) if size is None else size
-    return preview(name, size, data[: bytes_wanted(name, size)])
+    return file_preview(name, size, data[: bytes_needed(name, size)])
 
 
 def picture(kind: str, size: tuple[int, int] = (30, 20)) -> bytes:
@@ -51,13 +51,13 @@ def parquet(table: pa.Table, **options) -> bytes:
 
 
 def test_json_is_shown_as_what_it_says() -> None:
-    shown = look("result.json", json.dumps({"mean": 60.5, "splits": [1, 2]}).encode())
+    shown = shown_of("result.json", json.dumps({"mean": 60.5, "splits": [1, 2]}).encode())
     assert (shown.kind, shown.value) == ("json", {"mean": 60.5, "splits": [1, 2]})
 
 
 def test_of_a_table_the_head_is_shown() -> None:
     data = parquet(pa.table({"path": [f"{n}.jpg" for n in range(1000)], "score": np.arange(1000.0)}))
-    shown = look("predictions.parquet", data)
+    shown = shown_of("predictions.parquet", data)
     assert shown.rows[1] == {"path": "1.jpg", "score": 1.0}
     assert (shown.kind, len(shown.rows), shown.note) == ("table", 50, "50 of 1,000 rows")
 
@@ -65,23 +65,25 @@ def test_of_a_table_the_head_is_shown() -> None:
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("b.JPG", "JPEG"), ("c.webp", "WEBP")])
 def test_a_picture_is_shown_as_it_is(name: str, kind: str) -> None:
     data = picture(kind)
-    assert look(name, data) == Preview("image", "30 × 20 pixels", value=data)
+    assert shown_of(name, data) == FilePreview("image", "30 × 20 pixels", value=data)
 
 
 def test_of_a_long_text_the_beginning_is_read_and_said_so() -> None:
-    shown = look("big.log", b"x" * (3 * 2**20))
+    shown = shown_of("big.log", b"x" * (3 * 2**20))
     assert (len(shown.text), shown.note) == (TEXT_BYTES, "the first 64 KiB of 3.0 MiB")
 
 
 @pytest.mark.parametrize("name", ["page.html", "drawing.svg", "PAGE.HTM"])
 def test_what_a_browser_would_execute_is_shown_as_source(name: str) -> None:
     source = "<svg onload=alert(1)><script>alert(2)</script></svg>"
-    shown = look(name, source.encode())
+    shown = shown_of(name, source.encode())
     assert (shown.kind, shown.text) == ("text", source)
 
 
 def test_markdown_fetches_nothing_from_elsewhere() -> None:
-    shown = look("card.md", b"# Card\n![x](https://elsewhere.example/pixel.png)\n<script>alert(1)</script>")
+    shown = shown_of(
+        "card.md", b"# Card\n![x](https://elsewhere.example/pixel.png)\n<script>alert(1)</script>"
+    )
     assert shown.kind == "markdown"
     assert "![" not in shown.text
 
@@ -100,7 +102,7 @@ def test_markdown_fetches_nothing_from_elsewhere() -> None:
     ],
 )
 def test_what_cannot_be_shown_says_why(name: str, data: bytes, why: str) -> None:
-    shown = look(name, data)
+    shown = shown_of(name, data)
     assert (shown.kind, why in shown.note) == ("none", True), shown.note
 
 
@@ -108,29 +110,29 @@ def test_a_parquet_file_that_unpacks_to_gigabytes_is_not_unpacked(monkeypatch: p
     monkeypatch.setattr(module, "MOST_UNPACKED", 10_000)
     data = parquet(pa.table({"zeros": ["0" * 10_000] * 500}), compression="zstd", use_dictionary=False)
     assert len(data) < 20_000
-    assert "too large when unpacked" in look("bomb.parquet", data).note
+    assert "too large when unpacked" in shown_of("bomb.parquet", data).note
 
 
 def test_long_cells_and_many_columns_are_cut() -> None:
     table = pa.table({f"c{n}": ["y" * 10_000] for n in range(200)})
-    shown = look("wide.parquet", parquet(table))
+    shown = shown_of("wide.parquet", parquet(table))
     assert len(shown.rows[0]) == 60
     assert max(len(value) for value in shown.rows[0].values()) <= 501
     assert "60 of 200 columns" in shown.note
 
 
 def test_json_that_is_too_deep_too_long_or_wrong_becomes_text() -> None:
-    assert look("deep.json", b"[" * 100_000).kind == "text"
-    assert look("wrong.json", b'{"a": ').note.startswith("not valid JSON")
+    assert shown_of("deep.json", b"[" * 100_000).kind == "text"
+    assert shown_of("wrong.json", b'{"a": ').note.startswith("not valid JSON")
     long = json.dumps(list(range(100_000))).encode()
-    assert (look("long.json", long).kind, len(look("long.json", long).text)) == ("text", TEXT_BYTES)
+    assert (shown_of("long.json", long).kind, len(shown_of("long.json", long).text)) == ("text", TEXT_BYTES)
 
 
 def test_of_a_file_that_is_too_large_nothing_is_read() -> None:
     for name in ("huge.png", "huge.parquet"):
-        assert bytes_wanted(name, MOST_BYTES + 1) == 0
-        assert "larger than 8 MiB" in preview(name, MOST_BYTES + 1, b"").note
-    assert bytes_wanted("huge.json", 10**12) == TEXT_BYTES
+        assert bytes_needed(name, MOST_BYTES + 1) == 0
+        assert "larger than 8 MiB" in file_preview(name, MOST_BYTES + 1, b"").note
+    assert bytes_needed("huge.json", 10**12) == TEXT_BYTES
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -141,4 +143,4 @@ def test_of_a_file_that_is_too_large_nothing_is_read() -> None:
     data=st.binary(max_size=3000),
 )
 def test_no_bytes_raise(name: str, data: bytes) -> None:
-    assert look(name, data).kind in ("json", "table", "image", "text", "markdown", "none")
+    assert shown_of(name, data).kind in ("json", "table", "image", "text", "markdown", "none")

@@ -4,8 +4,9 @@ Each comes with the features that its own network gives for images in [0, 1] RGB
 """
 
 import copy
+import gc
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -320,3 +321,10 @@ def images() -> Tensor:
     """Two images in [0, 1] RGB, (2, 3, 96, 112): blobs of colour, so that pooling leaves a difference."""
     blobs = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(3))
     return F.interpolate(blobs, (96, 112), mode="bilinear") * torch.tensor([1.0, 0.6]).view(2, 1, 1, 1)
+
+
+@pytest.fixture(autouse=True)
+def freed() -> Iterator[None]:
+    """Free a test's networks: errors that were caught hold them in circles of a few objects, which wake no collector."""
+    yield
+    gc.collect()

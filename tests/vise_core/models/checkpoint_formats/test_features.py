@@ -27,6 +27,7 @@ def distance(found: Tensor, wanted: Tensor) -> float:
 
 
 @pytest.mark.parametrize("name", FILES)
+@pytest.mark.slow
 def test_features_are_those_of_the_authors_network(published: Published, images: Tensor, name: str) -> None:
     example = published(name)
     read = read_published(example.path, format=example.format, row=example.row)
@@ -77,6 +78,7 @@ DROPPED = {
 
 
 @pytest.mark.parametrize("name", DROPPED)
+@pytest.mark.slow
 def test_what_is_left_out_is_named(published: Published, name: str) -> None:
     example = published(name)
     read = read_published(example.path, format=example.format, row=example.row)

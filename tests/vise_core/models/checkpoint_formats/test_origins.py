@@ -142,6 +142,7 @@ def test_which_of_the_released_vise_trunks_it_is_has_to_be_said(
     assert any("taken from the file's name, which proves nothing" in note for note in named.notes)
 
 
+@pytest.mark.slow
 def test_mocos_keys_name_no_licence_of_somebody_elses_run(published: Callable[[str], Any]) -> None:
     """MoCo's code on other images gives the same keys."""
     path = published("moco-v2").path
@@ -159,6 +160,7 @@ def test_mocos_keys_name_no_licence_of_somebody_elses_run(published: Callable[[s
 
 @pytest.mark.parametrize("entry", [None, "state_dict", "model", "model_state_dict", "net", "anything"])
 @pytest.mark.parametrize("prefix", ["", "module.", "model.", "backbone.", "module.encoder.", "_orig_mod."])
+@pytest.mark.slow
 def test_usual_wrappers_and_prefixes_are_taken_off_and_told(
     state: Tensors, tmp_path: Path, entry: str | None, prefix: str
 ) -> None:

@@ -45,6 +45,7 @@ def changed(contents: Contents, wrapper: str | None, change: Callable[[Tensors],
 
 
 @pytest.mark.parametrize("name", LAST_CONVOLUTION)
+@pytest.mark.slow
 def test_a_key_too_few_or_too_many_or_misshapen_is_refused(published: Published, name: str) -> None:
     layout = CHECKPOINT_FORMATS[name]
     whole = read_contents(published(name).path)

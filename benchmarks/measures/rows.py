@@ -1,0 +1,50 @@
+"""What a benchmark found, as rows of one table.
+
+    python -m benchmarks.measures.rows MODULE FILE [arguments of the module]
+
+runs ``benchmarks.MODULE`` and writes its rows as JSON to FILE.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure, as it is to be read.
+
+    Attributes
+    ----------
+    peer: what a user would otherwise take, in the same run; empty where there is none.
+    needed, reached: empty and None for what is only reported.
+    """
+
+    name: str
+    ours: str
+    peer: str = ""
+    ratio: str = ""
+    needed: str = ""
+    reached: bool | None = None
+
+
+def verdict(rows: Sequence[Row]) -> int:
+    """The exit code: 1 where a figure is not reached."""
+    return int(any(row.reached is False for row in rows))
+
+
+def main() -> int:
+    module, file, *arguments = sys.argv[1:]
+    benchmark = import_module(f"benchmarks.{module}")
+    rows: list[Row] = benchmark.measure(benchmark.parser().parse_args(arguments))
+    Path(file).write_text(json.dumps([asdict(row) for row in rows]))
+    return verdict(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

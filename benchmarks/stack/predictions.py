@@ -1,0 +1,150 @@
+"""A stack with a prediction worker, and thin clients that post images to it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from backend.store.database import connect, session_factory
+from backend.store.registry import artifacts
+from backend.store.registry.storage import Storage
+from backend.store.registry.tables import Artifact, Model
+from backend.store.runs.tables import Run
+from vise_core.models.classifier import ImageClassifier, save_classifier
+
+from .servers import running
+
+PREDICTIONS = "/api/v1/predictions"
+BOUNDARY = "----vise-benchmark"
+GIVE_UP = 300.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where the API is, and who asks."""
+
+    url: str
+    token: str
+
+    def client(self) -> Client:
+        return Client(self)
+
+
+class Client:
+    """One connection that is kept. Thin, as it shares the cores with what is measured."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(stack.url).netloc, timeout=GIVE_UP)
+        self._used = time.monotonic()
+        self._headers = {
+            "Authorization": f"Bearer {stack.token}",
+            "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
+        }
+
+    def post(self, body: bytes) -> bytes:
+        """The answer's JSON. Raises RuntimeError for any other."""
+        status, found = self._post(body)
+        if status != 200:
+            raise RuntimeError(f"{status}: {found[:500]!r}")
+        return found
+
+    def wake(self, body: bytes) -> None:
+        """Ask until the worker, which loads torch and the model first, has answered."""
+        until = time.monotonic() + GIVE_UP
+        while self._post(body)[0] == 202:
+            if time.monotonic() > until:
+                raise RuntimeError(f"no answer in {GIVE_UP:g} s")
+
+    def _post(self, body: bytes) -> tuple[int, bytes]:
+        if time.monotonic() - self._used > 2:
+            self._connection.close()  # the server hangs up on who was silent for 5 s
+        self._connection.request("POST", PREDICTIONS, body, self._headers)
+        response = self._connection.getresponse()
+        found = response.status, response.read()
+        self._used = time.monotonic()
+        return found
+
+
+def form(jpeg: bytes, **fields: str) -> bytes:
+    """The body of a question: made before the clock runs."""
+    parts = [
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="x.jpg"\r\n\r\n'
+    return "".join([*parts, head]).encode() + jpeg + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+@contextmanager
+def serving(folder: Path, classifier: ImageClassifier, threads: int) -> Iterator[Stack]:
+    """The stack with this model as its default."""
+    with running(folder, pages=False) as servers:
+        storage = Storage(servers["storage"])
+        save_classifier(folder / "predictor", classifier, {"synthetic": True})
+        engine = connect(servers["database"])
+        register(engine, storage, folder / "predictor", classifier.classes)
+        engine.dispose()
+        environment = os.environ | {
+            "VISE_DATABASE_URL": servers["database"],
+            "VISE_BROKER_URL": servers["broker"],
+            "VISE_STORAGE_URL": servers["storage"],
+            "VISE_HOME": str(folder),
+            "OMP_NUM_THREADS": str(threads),
+        }
+        commands = (["dispatch"], ["run", "--queues", "predict"])
+        with (folder / "workers.log").open("wb") as log:
+            processes = [
+                subprocess.Popen(
+                    [sys.executable, "-m", "worker", *command], env=environment, stdout=log, stderr=log
+                )
+                for command in commands
+            ]
+        try:
+            yield Stack(servers["api"], servers["token"])
+        finally:
+            for process in reversed(processes):
+                process.terminate()
+                process.wait()
+
+
+def register(engine: object, storage: Storage, predictor: Path, classes: tuple[str, ...]) -> None:
+    """The rows of an evaluation that wrote this predictor, and of the model made of it."""
+    manifest, sha256 = artifacts.upload(storage, predictor)
+    size = sum(row["size"] for row in manifest)
+    with session_factory(engine).begin() as db:  # type: ignore[arg-type]
+        run = Run(kind="stage", stage="evaluate", name="benchmark", state="succeeded", queue="cpu", spec={})
+        db.add(run)
+        db.flush()
+        artifact = Artifact(
+            run_id=run.id,
+            name="predictor",
+            sha256=sha256,
+            size=size,
+            files=len(manifest),
+            folder=True,
+            manifest=manifest,
+        )
+        db.add(artifact)
+        db.flush()
+        db.add(
+            Model(
+                name="benchmark",
+                run_id=run.id,
+                artifact_id=artifact.id,
+                method="Random Init",
+                task="none",
+                backbone="resnet50",
+                classes=list(classes),
+                headline={},
+                synthetic=True,
+                default=True,
+            )
+        )

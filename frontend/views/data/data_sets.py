@@ -1,0 +1,47 @@
+"""The list of registered data sets."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from frontend.components.layout import empty
+from frontend.components.paging import page_buttons, page_number, search_box
+from frontend.formatting import count, plain
+from frontend.session import client
+from frontend.style import synthetic_badge
+from frontend.views.data.summary import counts, kind_and_badges
+from vise_client.schemas.datasets import DatasetView
+
+PAGE = 20
+
+
+def data_sets() -> None:
+    """One page of data sets, with search."""
+    search = search_box("Search data sets", "Search by name")
+    number = page_number()
+    listed = client().datasets(search=search, offset=PAGE * number, limit=PAGE + 1)
+    if not listed and not search and number == 0:
+        empty(
+            "No data sets yet",
+            "Upload an archive, or register a folder or a URL, under Add. Or generate synthetic posts and tasks.",
+            page="launch",
+            label="Generate sample data",
+            query={"what": "ingest", "preset": "Sample data (synthetic)"},
+        )
+    elif not listed:
+        st.info("No data set matches the search.")
+    for data_set in listed[:PAGE]:
+        _row(data_set)
+    page_buttons(number, more=len(listed) > PAGE)
+
+
+def _row(data_set: DatasetView) -> None:
+    with st.container(border=True, key=f"row-{data_set.id}"):
+        query = {"dataset": str(data_set.id)}
+        st.page_link("views/data/page.py", label=f"**{plain(data_set.name)}**", query_params=query)
+        marks = synthetic_badge(data_set.synthetic)
+        if data_set.found is not None and data_set.found.warnings:
+            warnings = count(len(data_set.found.warnings), "warning")
+            marks += f" :orange-badge[:material/warning: {warnings}]"
+        st.markdown(f"{kind_and_badges(data_set)}{marks}")
+        st.caption(counts(data_set))

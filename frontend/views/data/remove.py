@@ -1,0 +1,47 @@
+"""The button that removes a data set, after a dialog with the runs that read it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import streamlit as st
+
+from frontend.formatting import plain
+from frontend.session import client, show_errors
+from frontend.views.data.runs import states, use_row
+from vise_client.schemas.datasets import DatasetView
+from vise_client.schemas.run_states import RunState
+
+SHOWN = 5
+"""Runs that the dialog names."""
+
+
+def remove_button(data_set: DatasetView) -> None:
+    if st.button("Remove", icon=":material/delete:", key="remove"):
+        _dialog(data_set.id, data_set.name)
+
+
+@st.dialog("Remove this data set?")
+def _dialog(data_set_id: UUID, name: str) -> None:
+    with show_errors():
+        usage = client().dataset_runs(data_set_id, limit=SHOWN)
+        st.write(
+            f"This removes the entry **{plain(name)}** and its list of versions. Files and runs are kept, and each run "
+            "keeps the name and the version of the data that it read."
+        )
+        if usage.states:
+            st.write(f"**{plain(states(usage))}** read it. The newest:")
+            for use in usage.items:
+                use_row(use)
+        else:
+            st.write("No run has read it.")
+        unfinished = any(n and not RunState(state).final for state, n in usage.states.items())
+        if unfinished:
+            st.warning("Unfinished runs need this data set. Cancel them, or wait until they end.")
+        with st.container(horizontal=True):
+            if st.button("Remove data set", type="primary", icon=":material/delete:", disabled=unfinished):
+                client().delete_dataset(data_set_id)
+                st.query_params.clear()
+                st.rerun()
+            if st.button("Keep"):
+                st.rerun()

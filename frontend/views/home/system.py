@@ -1,0 +1,51 @@
+"""The state of the system and the runs that are unfinished, refreshed every few seconds."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from frontend.components.layout import problem
+from frontend.components.run_rows import run_lines, run_rows
+from frontend.session import client, show_errors
+from frontend.views.home.sample_recipe import UNFINISHED
+
+MOST_QUEUED = 200
+
+
+@st.fragment(run_every=4)
+def system_state() -> None:
+    """Database, broker, workers and queued runs; a problem for each queue without a worker."""
+    with show_errors():
+        health = client().health()
+        workers = [worker for worker in client().workers() if worker.alive]
+        queued = client().runs(all=True, limit=MOST_QUEUED, state=["queued"], kind="stage").items
+        with st.container(horizontal=True):
+            for label, value in (
+                ("API and database", "up" if health.database else "down"),
+                ("Queue", "up" if health.broker else "down"),
+                ("Workers", str(len(workers))),
+                ("Queued runs", str(len(queued)) + ("+" if len(queued) == MOST_QUEUED else "")),
+            ):
+                st.metric(label, value, border=True, width=170)
+        served = {queue for worker in workers for queue in worker.queues}
+        if unserved := sorted({run.queue for run in queued} - served):
+            problem(f"No worker serves the queue {', '.join(unserved)}.", "Start one with `vise worker`.")
+
+
+@st.fragment(run_every=2)
+def running_now(sample_running: bool) -> None:
+    """The newest unfinished runs, and the steps of the first.
+
+    ``sample_running``: as it was when the page was drawn; the page is drawn again when the sample recipe has ended.
+    """
+    with show_errors():
+        runs = client().runs(state=UNFINISHED, limit=5).items
+        if sample_running and not any(run.kind == "recipe" and run.synthetic for run in runs):
+            st.rerun()
+        if not runs:
+            st.caption("No runs are running or queued.")
+            return
+        run_rows(runs[:1])
+        if runs[0].kind != "stage":
+            run_lines(client().run(runs[0].id).children)
+        run_rows(runs[1:])

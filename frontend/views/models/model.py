@@ -1,0 +1,73 @@
+"""One model: its metrics, the runs it was made from, its card, and the actions on it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import streamlit as st
+
+from frontend.components.layout import link_to
+from frontend.components.run_rows import run_link
+from frontend.formatting import plain, size
+from frontend.session import can_edit, client, is_admin
+from frontend.style import synthetic_badge
+from frontend.views.models.registry import DEFAULT_BADGE
+from vise_client.schemas.models import ModelCardView, ModelUpdate, ModelView
+
+
+def model_card(model_id: UUID) -> None:
+    card = client().model_card(model_id)
+    facts = card.facts
+    model = next(m for m in client().models(search=facts.name) if m.id == model_id)
+    link_to("models", "All models", icon=":material/arrow_back:")
+    st.header(plain(facts.name), anchor=False)
+    st.markdown(
+        f"{DEFAULT_BADGE + ' ' if model.default else ''}{synthetic_badge(facts.synthetic)} {plain(facts.method)} on "
+        f"{plain(facts.task)}, {facts.backbone}, {facts.protocol}, {facts.features} features, "
+        f"{len(facts.classes)} classes"
+    )
+    columns = st.columns(max(3, len(facts.metrics)))
+    for column, metric in zip(columns, facts.metrics, strict=False):
+        column.markdown(f"**{metric.sentence}**")
+    _actions(model, card)
+    lineage, text = st.tabs(["Made from", "Model card"])
+    with lineage:
+        run_link(facts.run, "Its evaluation")
+        for step in facts.lineage:
+            indent = "\u2003" * (step.depth - 1) + ("↳ " if step.depth > 1 else "")
+            mark = synthetic_badge(step.synthetic)
+            label = f"{indent}{step.role}: {plain(step.name)} :gray[{step.stage or step.kind}]{mark}"
+            if step.kind == "run":
+                st.page_link("views/run/page.py", label=label, query_params={"run": step.id})
+            else:
+                st.markdown(label)
+    with text:
+        # One heading level down: the page has its own first-level heading.
+        st.markdown(card.markdown.replace("\n## ", "\n### ").replace("# ", "## ", 1))
+
+
+def _actions(model: ModelView, card: ModelCardView) -> None:
+    with st.container(horizontal=True):
+        link_to("predict", "Classify images with this model", {"model": str(model.id)})
+        st.link_button(
+            f"Download ({size(card.size)}, safetensors)",
+            f"/download/models/{model.id}",
+            icon=":material/download:",
+        )
+        if not can_edit():
+            return
+        if not model.default and st.button("Make default", icon=":material/check:"):
+            client().update_model(model.id, ModelUpdate(default=True))
+            st.rerun()
+        with st.popover("Rename", icon=":material/edit:"):
+            name = st.text_input("New name", model.name, max_chars=120, key=f"rename.{model.id}")
+            if st.button("Save name", type="primary") and name.strip() and name.strip() != model.name:
+                client().update_model(model.id, ModelUpdate(name=name.strip()))
+                st.rerun()
+        if is_admin():
+            with st.popover("Delete", icon=":material/delete:"):
+                st.write("This deletes the model and its predictions. The run that it was made from is kept.")
+                if st.button("Delete model", type="primary"):
+                    client().delete_model(model.id)
+                    st.query_params.clear()
+                    st.rerun()

@@ -1,0 +1,47 @@
+"""Saved views of the run list: open, save, replace and delete them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from frontend.session import can_edit, client, show_errors
+from vise_client.schemas.run_lists import RunListState, SavedViewCreate, SavedViewUpdate, SavedViewView
+
+
+def saved_views(state: RunListState) -> RunListState | None:
+    """The list of views and the form that saves one; returns the state of the view that was opened."""
+    opened = None
+    with show_errors():
+        views = client().views()
+        if not views:
+            st.caption("A view saves the search, columns, order and grouping under a name.")
+        for view in views:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                if _open_button(view):
+                    opened = view.state
+                if view.mine:
+                    _own_view_buttons(view, state)
+        with st.form("save-view", border=False, clear_on_submit=True):
+            name = st.text_input("Name of the view", max_chars=80)
+            shared = st.checkbox("Visible to all users", disabled=not can_edit())
+            if st.form_submit_button("Save view") and name.strip():
+                client().save_view(SavedViewCreate(name=name.strip(), state=state, shared=shared))
+                st.rerun()
+        st.caption("The address of this page is a link to this list.")
+    return opened
+
+
+def _open_button(view: SavedViewView) -> bool:
+    owner = "" if view.mine else f" ({view.owner})"
+    icon = ":material/group:" if view.shared else ":material/bookmark:"
+    return st.button(f"{view.name}{owner}", key=f"view-{view.id}", icon=icon, help=view.state.query or None)
+
+
+def _own_view_buttons(view: SavedViewView, state: RunListState) -> None:
+    help = "Save the present list under this name."
+    if st.button("Replace", key=f"replace-{view.id}", help=help):
+        client().update_view(view.id, SavedViewUpdate(state=state))
+        st.toast(f"{view.name} is replaced.")
+    if st.button("Delete", key=f"delete-{view.id}"):
+        client().delete_view(view.id)
+        st.rerun()

@@ -1,0 +1,65 @@
+"""Users: add them, change their roles, deactivate them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from frontend.components.paging import page_buttons, page_number
+from frontend.formatting import plain
+from frontend.session import client, current_user
+from frontend.views.settings.account import LEAST_PASSWORD
+from vise_client.schemas.accounts import Role, UserCreate, UserUpdate, UserView
+
+PAGE = 25
+
+
+def users() -> None:
+    with st.popover("Add a user", icon=":material/person_add:"), st.form("new-user"):
+        _add_form()
+    search = st.text_input("Search users", key="users.search", placeholder="Part of the e-mail", live=True)
+    number = page_number()
+    listed = client().users(search=search, offset=PAGE * number, limit=PAGE + 1)
+    for user in listed[:PAGE]:
+        _row(user)
+    page_buttons(number, more=len(listed) > PAGE)
+
+
+def _add_form() -> None:
+    email = st.text_input("E-mail")
+    password = st.text_input(
+        "First password",
+        type="password",
+        help=f"At least {LEAST_PASSWORD} characters; the user can change it.",
+    )
+    role = st.selectbox("Role", list(Role), format_func=lambda role: role.value)
+    if not st.form_submit_button("Add", type="primary"):
+        return
+    if "@" not in email or len(password) < LEAST_PASSWORD:
+        st.error(f"Enter an e-mail address and a password of at least {LEAST_PASSWORD} characters.")
+        return
+    client().create_user(UserCreate(email=email.strip(), password=password, role=role))
+    st.rerun()
+
+
+def _row(user: UserView) -> None:
+    with st.container(border=True, key=f"row-{user.id}"):
+        about, role, active = st.columns([4, 2, 2], vertical_alignment="center")
+        mark = "" if user.active else " :red-badge[deactivated]"
+        about.markdown(f"**{plain(user.email)}**{mark}  \nsince {user.created_at:%Y-%m-%d}")
+        if user.id == current_user().id:
+            role.markdown(f"{user.role.value}, you")
+            return
+        selected = role.selectbox(
+            f"Role of {user.email}",
+            list(Role),
+            index=list(Role).index(user.role),
+            format_func=lambda role: role.value,
+            key=f"role-{user.id}",
+            label_visibility="collapsed",
+        )
+        if selected is not user.role:
+            client().update_user(user.id, UserUpdate(role=selected))
+            st.rerun()
+        if active.button("Deactivate" if user.active else "Reactivate", key=f"active-{user.id}"):
+            client().update_user(user.id, UserUpdate(active=not user.active))
+            st.rerun()

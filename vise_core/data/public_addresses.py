@@ -1,0 +1,115 @@
+"""Connections to addresses that users name, which must not reach what lies inside the network.
+
+Every host is resolved first, each of its addresses must be a public one, and the connection goes to the address that
+was checked: a name that answers differently the second time gains nothing. Redirects are followed one by one, each
+checked anew. ``VISE_FETCH_NETWORKS`` (comma-separated, such as ``10.0.0.0/8``) names networks that may be reached
+besides, also over plain http; by default there are none.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from vise_core.errors import BadInput
+from vise_core.files.download import Connect, DownloadFailed
+from vise_core.settings import CoreSettings
+
+REDIRECTS = 5
+NETWORKS = "VISE_FETCH_NETWORKS"
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class RefusedAddress(BadInput):
+    """An address that is not public and not allowed by the setting."""
+
+
+def allowed_networks(text: str | None = None) -> list[Network]:
+    """The networks that the setting names. Raises RefusedAddress for one that is none."""
+    networks: list[Network] = []
+    for part in filter(
+        None, (p.strip() for p in (text if text is not None else CoreSettings().fetch_networks).split(","))
+    ):
+        try:
+            networks.append(ipaddress.ip_network(part, strict=False))
+        except ValueError as error:
+            raise RefusedAddress(f"{NETWORKS}: {part!r} is no network; write 10.0.0.0/8") from error
+    return networks
+
+
+def public_connect(networks: Sequence[Network]) -> Connect:
+    """How ``files.download.download`` connects to an address that a user named: to public addresses only.
+
+    The connection raises RefusedAddress, or DownloadFailed for too many redirects.
+    """
+
+    @contextmanager
+    def connect(url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+        # Proxies of the environment are not used: behind one, the check of addresses would mean nothing.
+        with httpx.Client(trust_env=False, follow_redirects=False, timeout=30) as client:
+            for _ in range(REDIRECTS + 1):
+                address, host, extensions = checked_request(url, networks)
+                request = client.stream("GET", address, headers={**headers, **host}, extensions=extensions)
+                with request as response:
+                    if not response.is_redirect:
+                        yield response
+                        return
+                    url = urljoin(url, response.headers["location"])
+            raise DownloadFailed(f"{url}: more than {REDIRECTS} redirects")
+
+    return connect
+
+
+def checked_request(
+    url: str, networks: Sequence[Network]
+) -> tuple[httpx.URL, dict[str, str], dict[str, str]]:
+    """(address with the checked IP in place of the name, Host header, TLS name). Raises RefusedAddress."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        raise RefusedAddress(f"{url}: has no usable port") from error
+    if parts.scheme not in ("https", "http") or not host:
+        raise RefusedAddress(f"{url}: only https addresses are fetched")
+    address, inside = _resolve(host, port, networks)
+    if parts.scheme == "http" and not inside:
+        raise RefusedAddress(f"{url}: only https addresses are fetched")
+    shown = f"[{address}]" if address.version == 6 else str(address)
+    target = httpx.URL(url).copy_with(host=shown, port=port)
+    name = host if port in (80, 443) else f"{host}:{port}"
+    # The certificate is checked against the name, though the connection goes to the address.
+    return target, {"Host": name}, {"sni_hostname": host}
+
+
+def _resolve(host: str, port: int, networks: Sequence[Network]) -> tuple[Address, bool]:
+    """(an address to connect to, whether it lies in a network that is allowed by name)."""
+    try:
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise DownloadFailed(f"{host}: no such host ({error})") from error
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries]
+    for address in addresses:
+        if not _is_public(address) and not _inside(address, networks):
+            raise RefusedAddress(
+                f"{host} is {address}, which is not a public address; {NETWORKS} can allow a network of your own"
+            )
+    return addresses[0], _inside(addresses[0], networks)
+
+
+def _is_public(address: Address) -> bool:
+    mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
+    if mapped is not None:
+        return _is_public(mapped)
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def _inside(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks if network.version == address.version)

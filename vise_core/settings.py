@@ -1,0 +1,27 @@
+"""Settings of the computing core, from environment variables with the prefix ``VISE_``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class CoreSettings(BaseSettings):
+    """Caches and downloads of the stages, in workers and in `vise run --local`."""
+
+    model_config = SettingsConfigDict(env_prefix="VISE_", extra="ignore", env_ignore_empty=True)
+
+    cache: Path | None = Field(
+        None,
+        description="Folder of files that are kept between runs. Default: `vise` in the account's cache folder.",
+    )
+    features_cache_bytes: str = Field(
+        str(50 * 2**30), description="Size of the cache of features; the least recently used are evicted."
+    )
+    fetch_networks: str = Field(
+        "",
+        description="Networks besides the public ones that data may be downloaded from, also over http; "
+        "comma-separated, such as `10.0.0.0/8`.",
+    )
