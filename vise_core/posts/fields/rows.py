@@ -34,7 +34,7 @@ class Checked:
 
 
 def check_row(row: Any, spec: IngestSpec, mapping: Mapping | None = None) -> Checked:
-    """Check a row. Raises RejectedPost with a reason: not_an_object, bad_id, bad_comments, bad_reactions, negative_count, …
+    """Check a row. Check a row. Raises RejectedPost with a reason: not_an_object, bad_id, bad_comments, bad_reactions, negative_count, …
 
     ``mapping`` is that of ``spec.source.fields``, compiled once by who checks many rows.
     """
