@@ -1,4 +1,4 @@
-"""How a stage tells whoever runs it what happens: curves, log lines, progress, artifacts, checkpoints."""
+"""Reporters: how a stage reports metrics, log lines, progress, artifacts and checkpoints to its caller."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ log = logging.getLogger("vise")
 
 
 class Reporter(Protocol):
-    """What a stage may call. In a notebook it prints; in the worker it writes to the store."""
+    """What a stage may call. In a notebook a reporter prints; in the worker it writes to the store."""
 
     def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None:
-        """Points of curves. The same (name, step) told twice counts once, so a resumed stage may repeat."""
+        """Log a point of each curve. A resumed stage may repeat points: (name, step) counts once."""
 
     def log(self, message: str, *, level: str = "info") -> None:
-        """One line for the run's log; level is info, warning or error."""
+        """Write one line to the run's log; ``level`` is info, warning or error."""
 
     def progress(self, done: float, total: float | None, unit: str, *, phase: str = "") -> None:
-        """How far the stage is; total is None where it is not known."""
+        """Report how far the stage is; ``total`` is None where it is not known."""
 
     def artifact(self, name: str, path: Path) -> None:
         """Publish a finished file or folder under a name that the stage's entry lists."""
 
     def checkpoint(self, path: Path) -> None:
-        """Keep a whole state folder to resume from; it replaces the one before.
+        """Save a whole state folder to resume from; it replaces the one before.
 
         After a crash the folder's content is back at ``workspace / "state"`` before ``run`` is called.
         """
 
     def should_stop(self) -> bool:
-        """True once someone cancelled: save the state, call checkpoint, raise ``errors.Stopped``."""
+        """Whether the run is cancelled or paused: then save the state, call checkpoint, raise ``errors.Stopped``."""
 
     def board(self) -> Board | None:
-        """An empty place that other workers see too; None where there are no others."""
+        """Return an empty board that other workers see too; None where there are no other workers."""
 
     def call_helpers(self, most: int) -> None:
-        """Ask up to so many other workers to the board. Whether and when any comes, nobody knows."""
+        """Invite up to ``most`` other workers to the board. Any number of them may come, at any time, or none."""
 
 
 class NullReporter:
@@ -69,7 +69,7 @@ class NullReporter:
 
 @dataclass
 class LocalReporter:
-    """Keeps everything in memory and artifacts in a folder; logs to the ``vise`` logger.
+    """Reporter that keeps metrics in memory and artifacts in a folder, and logs to the ``vise`` logger.
 
     For notebooks, the command line's ``--local`` and tests.
 
@@ -114,11 +114,11 @@ class LocalReporter:
         return None
 
     def call_helpers(self, most: int) -> None:
-        """There are none."""
+        """Do nothing: there are no other workers."""
 
 
 def _replace(target: Path, source: Path) -> None:
-    """Put a copy of a file or folder at ``target``, in place of all that was there."""
+    """Replace ``target`` by a copy of a file or folder."""
     part, old = (target.with_name(f".{target.name}.{uuid4().hex}.{end}") for end in ("part", "old"))
     try:
         if source.is_dir():

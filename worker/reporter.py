@@ -113,7 +113,7 @@ class StoreReporter:
             file.flush()
             key = file_sha256(Path(file.name))
             storage.put(Path(file.name), key)
-        # The curves up to context must be in the store before anyone can resume from context.
+        # The metrics up to here must be in the store before a run can resume from here.
         self.flush()
         before: list[str | None] = []
         name = f"{self.token}/{key}"

@@ -47,7 +47,7 @@ START_SECONDS = 300.0  # a start after a kill replays the log first
 def start_postgres(
     folder: Path, *, database: str = "vise", settings: Mapping[str, str] | None = None
 ) -> Server:
-    """Start PostgreSQL with its data below ``folder`` and make ``database`` if it is not there.
+    """Start PostgreSQL with its data below ``folder``, and create ``database`` unless it exists.
 
     Args:
         settings: server settings (``postgresql.conf`` names) for this start, e.g. ``{"fsync": "off"}``.
@@ -109,7 +109,7 @@ def _programs() -> Path:
 
 
 def _clear_leftover(data: Path) -> None:
-    """Stop a server of a session that was killed, and drop a pid file whose number now belongs to another."""
+    """Stop a server that a killed session left, and delete a pid file whose pid now belongs to another process."""
     pid_file = data / "postmaster.pid"
     leftover = find_server(pid_file, "postgres", data)
     if leftover:
@@ -134,7 +134,7 @@ def _private_folder(path: Path, account: Account | None) -> Path:
 
 
 def _socket_folder(folder: Path, account: Account | None) -> Path:
-    """An empty folder that only the server's account (and root) may enter; in /tmp if the path is too long."""
+    """Make an empty folder that only the server's account (and root) may enter; in /tmp where the path is too long."""
     place = folder / "socket"
     if len(str(place / ".s.PGSQL.5432").encode()) > SOCKET_PATH_LIMIT:
         place = Path(tempfile.mkdtemp(prefix="vise-pg-"))
@@ -143,7 +143,7 @@ def _socket_folder(folder: Path, account: Account | None) -> Path:
 
 
 def _initialise(programs: Path, data: Path, log: Path, account: Account | None) -> None:
-    """Make the database cluster beside its place and rename it, so that a killed start leaves no half of one."""
+    """Create the database cluster beside its final path and rename it, so that a killed start leaves no partial one."""
     fresh = data.with_name("data.new")
     shutil.rmtree(fresh, ignore_errors=True)
     _private_folder(fresh, account)

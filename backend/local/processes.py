@@ -1,4 +1,4 @@
-"""Start, find again and stop the server processes of one machine."""
+"""Start, find and stop server processes on this machine."""
 
 import atexit
 import fcntl
@@ -54,7 +54,7 @@ def unprivileged_account() -> Account | None:
 
 
 def let_others_pass(path: Path) -> None:
-    """Let other accounts walk through to ``path``: adds the search bit (never read) to folders that lack it."""
+    """Add the search permission (never read) for other accounts to ``path`` and the folders above it."""
     for folder in (path, *path.parents):
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:
@@ -62,20 +62,20 @@ def let_others_pass(path: Path) -> None:
 
 
 def let_others_read(tree: Path) -> None:
-    """Undo a strict umask at installation, below ``tree``: programs and libraries hold no secrets."""
+    """Make programs and libraries below ``tree`` readable for other accounts, after an installation with a strict umask."""
     for path in (tree, *tree.rglob("*")):
         if path.is_symlink():
             continue
         mode = stat.S_IMODE(path.stat().st_mode)
-        wanted = mode | stat.S_IROTH
+        readable = mode | stat.S_IROTH
         if mode & stat.S_IXUSR:
-            wanted |= stat.S_IXOTH
-        if wanted != mode:
-            path.chmod(wanted)
+            readable |= stat.S_IXOTH
+        if readable != mode:
+            path.chmod(readable)
 
 
 def lock_folder(folder: Path) -> IO[str]:
-    """Hold ``folder`` for this process. The kernel drops the lock when we die, however that happens."""
+    """Lock ``folder`` for this process; the kernel releases the lock when the process ends. Raises ServerError if locked."""
     handle = (folder / "lock").open("a+")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -86,6 +86,7 @@ def lock_folder(folder: Path) -> IO[str]:
 
 
 def open_log(path: Path) -> IO[bytes]:
+    """Open a log to append to; one above the size limit is renamed first."""
     if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
         path.replace(path.with_suffix(".log.1"))
     return path.open("ab")
@@ -129,7 +130,7 @@ def is_running(process: subprocess.Popen[bytes]) -> bool:
 def end(
     process: psutil.Process | subprocess.Popen[bytes], ladder: Sequence[tuple[signal.Signals, float]]
 ) -> None:
-    """Send each signal of ``ladder`` in turn and give the process that many seconds to go."""
+    """End a process: send each signal of ``ladder`` in turn, and wait that many seconds for the exit."""
     for number, seconds in ladder:
         try:
             process.send_signal(number)
@@ -146,7 +147,7 @@ def stopper(
     ladder: Sequence[tuple[signal.Signals, float]],
     after: Callable[[], None],
 ) -> Callable[[], None]:
-    """The ``stop`` of a `Server`: ends ``process``, then calls ``after`` once.
+    """Return the ``stop`` of a `Server`: it ends ``process``, then calls ``after`` once.
 
     It also runs when this process exits, but not in processes forked from it.
     """
@@ -165,12 +166,14 @@ def stopper(
 
 
 def free_port() -> int:
+    """Return a TCP port on 127.0.0.1 that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def tail(path: Path, lines: int = 15) -> str:
+    """Return the last lines of a file; empty where there is none."""
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
 

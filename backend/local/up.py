@@ -1,4 +1,4 @@
-"""``vise up``: the whole stack on one machine, the same processes as in a cluster."""
+"""``vise up``: the whole system on one machine, with the same processes as in a cluster."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Process:
 
 
 def up(*, home: Path, port: int, api_port: int, browser: bool, tell: Callable[[str], None]) -> None:
-    """Run until Ctrl-C or SIGTERM. Raises ClientError where the home or a port is in use."""
+    """Run the system until Ctrl-C or SIGTERM. Raises ClientError where the home or a port is in use."""
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     stop = threading.Event()
@@ -129,12 +129,12 @@ def _processes(port: int, api_port: int) -> list[Process]:
 
 
 def prediction_threads() -> int:
-    """Threads of the prediction worker's network: half of the cores, as the other half decodes, serves and trains."""
+    """Return the threads of the prediction worker's network: half of the cores; the others decode, serve and train."""
     return max(1, (os.cpu_count() or 1) // 2)
 
 
 def _prepare_store(url: str, home: Path, api_port: int) -> str:
-    """Migrate, make the local admin, leave a token for the command line; a one-time code for the browser."""
+    """Migrate, create the local admin, and write a token for the command line; return a one-time code for the browser."""
     from backend.store.accounts import users
     from backend.store.database import connect, migrate, session_factory
     from vise_client.schemas.accounts import Role
@@ -194,7 +194,7 @@ def _stop_servers(servers: dict[str, Server]) -> None:
 def _restart_servers(
     servers: dict[str, Server], processes: list[Process], home: Path, tell: Callable[[str], None]
 ) -> None:
-    """Start a server that died again, at the same address: whoever uses it only has to connect anew."""
+    """Restart a server that died, at the same address, so that its clients only need to reconnect."""
     if not (postgres := servers["PostgreSQL"]).running():
         tell(f"PostgreSQL ended; starting it again. See {home / 'postgres' / 'postgres.log'}")
         postgres.stop()
@@ -214,21 +214,21 @@ def _restart_servers(
 def _wait_until_up(
     processes: list[Process], home: Path, port: int, api_port: int, stop: threading.Event
 ) -> None:
-    wanted = [f"http://127.0.0.1:{api_port}/api/v1/health", f"http://127.0.0.1:{port}/_stcore/health"]
+    addresses = [f"http://127.0.0.1:{api_port}/api/v1/health", f"http://127.0.0.1:{port}/_stcore/health"]
     until = time.monotonic() + START_SECONDS
-    while wanted and not stop.wait(0.1):
+    while addresses and not stop.wait(0.1):
         for process in processes:
             if process.popen is not None and process.popen.poll() is not None:
                 raise ClientError(f"{process.name} did not start. {_tail(home / 'logs', process)}")
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(wanted[0], timeout=5).status_code == 200:
-                wanted.pop(0)
+            if httpx.get(addresses[0], timeout=5).status_code == 200:
+                addresses.pop(0)
         if time.monotonic() > until:
-            raise ClientError(f"{wanted[0]} did not answer in {START_SECONDS:g} s; see {home / 'logs'}")
+            raise ClientError(f"{addresses[0]} did not answer in {START_SECONDS:g} s; see {home / 'logs'}")
 
 
 def _stop(processes: list[Process]) -> None:
-    """Workers first: they save the state of their runs, for which they need the database."""
+    """Stop the processes, workers first: they save the state of their runs, for which they need the database."""
     order = sorted(processes, key=lambda p: p.name not in ("worker", "predict"))
     for process in order:
         if process.popen is not None and process.popen.poll() is None:

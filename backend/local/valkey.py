@@ -30,7 +30,7 @@ START_SECONDS = 20.0
 
 
 def start_valkey(folder: Path, port: int | None = None, password: str | None = None) -> Server:
-    """Start Valkey with its data in ``folder``; a free port and a new password are taken where none is named.
+    """Start Valkey with its data in ``folder``, by default on a free port with a new password.
 
     The queue is saved when the server stops. A queue that a crash has lost is no loss: messages carry only run
     ids, and the reconciler publishes again what the database says is queued.

@@ -1,4 +1,4 @@
-"""Specs, whole requests and inputs as the command line gives them."""
+"""Specs, requests and inputs from files and command-line options."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ FILES = (".yaml", ".yml", ".json")
 def read_request(
     name: str, spec: Path | None, changes: Sequence[str]
 ) -> RunCreate | RecipeCreate | SweepCreate:
-    """What to run: ``name`` is a stage, a recipe, or a file.
+    """Return the request for what ``name`` is: a stage, a recipe, or a file.
 
     A file holds a recipe (``steps``), a sweep (``stage`` with ``grid`` or ``cases``) or one run (``stage``, ``spec``,
     ``inputs``, ``name``, ``tags``). Raises BadInput, and pydantic.ValidationError, which names the field.
     """
     file = Path(name).suffix.lower() in FILES
     if file and spec is not None:
-        raise BadInput(f"{name} is a file that says all: leave out --spec")
+        raise BadInput(f"{name} is a file that holds the spec: leave out --spec")
     values = read_spec(Path(name) if file else spec, changes)
     if "steps" in values:
         return RecipeCreate(spec=RecipeSpec.model_validate(values))
@@ -50,7 +50,7 @@ def read_request(
 
 
 def read_spec(path: Path | None, changes: Sequence[str]) -> dict[str, Any]:
-    """The spec of a YAML or JSON file, with ``a.b=value`` changes. Raises BadInput, naming file and line."""
+    """Return the spec of a YAML or JSON file with ``a.b=value`` changes. Raises BadInput, which names file and line."""
     spec: Any = {}
     if path is not None:
         try:
@@ -78,9 +78,9 @@ def read_spec(path: Path | None, changes: Sequence[str]) -> dict[str, Any]:
 def parse_inputs(
     items: Sequence[str], dataset_named: Callable[[str], UUID] | None = None
 ) -> dict[str, InputRef]:
-    """{role: reference} of ``role=RUN``, ``role=RUN:artifact``, ``role=dataset:ID`` and ``role=dataset:NAME``.
+    """Return {role: reference} of ``role=RUN``, ``role=RUN:artifact``, ``role=dataset:ID`` and ``role=dataset:NAME``.
 
-    ``dataset_named`` looks up a data set that is given by its name. Raises BadInput.
+    ``dataset_named`` returns the id of a data set with this name. Raises BadInput.
     """
     inputs = {}
     for item in items:
@@ -108,7 +108,7 @@ def _is_uuid(text: str) -> bool:
 
 
 def local_inputs(items: Mapping[str, str]) -> dict[str, Path]:
-    """{role: path} for a run without a server. Raises BadInput for a reference that only a server knows."""
+    """Return {role: path} for a run without a server. Raises BadInput for a reference that only a server can resolve."""
     for role, text in items.items():
         if not Path(text).exists() and (text.startswith("dataset:") or _is_uuid(text.partition(":")[0])):
             raise BadInput(
@@ -118,6 +118,6 @@ def local_inputs(items: Mapping[str, str]) -> dict[str, Path]:
 
 
 def recipe_yaml(recipe: RecipeSpec) -> str:
-    """The recipe as a file that ``read_request`` gives back unchanged."""
+    """Return the recipe as YAML, from which ``read_request`` reads the same recipe."""
     values = recipe.model_dump(mode="json", exclude_defaults=True)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)

@@ -1,4 +1,4 @@
-"""``vise report --local``: tables and figures from the results that ``vise run --local`` wrote, with no server."""
+"""``vise report --local``: tables and figures from the results of ``vise run --local``, without a server."""
 
 from __future__ import annotations
 
@@ -20,60 +20,60 @@ RESULT = "result.json"
 
 
 def local_evaluations(folders: Iterable[Path]) -> list[tuple[str, EvaluateResult]]:
-    """(folder, result) of every evaluation in or below the folders, newest first.
+    """Return (folder, result) of every evaluation in or below the folders, newest first.
 
-    Other stages' results are passed over. Raises BadInput for a folder without any evaluation, and for a result
-    that cannot be read.
+    Results of other stages are skipped. Raises BadInput for a folder without an evaluation, and for a result that
+    cannot be read.
     """
     results: dict[Path, EvaluateResult] = {}
     for folder in folders:
         paths = sorted(folder.rglob(RESULT)) if folder.is_dir() else []
         # A run keeps its result twice: beside its work folder, and as an artifact.
         runs = [path for path in paths if "artifacts" not in path.relative_to(folder).parts[:-1]]
-        evaluations = {path.parent: found for path in runs if (found := _evaluation(path)) is not None}
+        evaluations = {path.parent: result for path in runs if (result := _evaluation(path)) is not None}
         if not evaluations:
             raise BadInput(
                 f"{folder}: no evaluation there; name the folder that `vise run evaluate --local --out` wrote"
             )
-        results |= {place.resolve(): found for place, found in evaluations.items()}
+        results |= {place.resolve(): result for place, result in evaluations.items()}
     newest = sorted(results.items(), key=lambda item: _started(item[1]), reverse=True)
     return [(str(place), result) for place, result in newest]
 
 
 def local_report(
     folders: Iterable[Path],
-    what: str,
+    name: str,
     format: str | None,
-    wanted: Selection,
+    selection: Selection,
     *,
     published: bool = False,
     only_run: bool = False,
 ) -> bytes:
-    """The table ``results``, or one of the paper's tables and figures, as a file's content. Raises BadInput."""
-    if what != "results" and (what not in NAMES or what in QUALITATIVE):
-        names = ", ".join(name for name in NAMES if name not in QUALITATIVE)
-        raise BadInput(f"no report {what!r} of local runs; one of results, {names}")
+    """Return the table ``results``, or one of the paper's tables and figures, as a file's content. Raises BadInput."""
+    if name != "results" and (name not in NAMES or name in QUALITATIVE):
+        names = ", ".join(known for known in NAMES if known not in QUALITATIVE)
+        raise BadInput(f"no report {name!r} of local runs; one of results, {names}")
     evaluations = local_evaluations(folders)
-    if what == "results":
-        chosen = next((one for one in get_args(TableFormat) if one == (format or "markdown")), None)
+    if name == "results":
+        chosen = next((known for known in get_args(TableFormat) if known == (format or "markdown")), None)
         if chosen is None:
             raise BadInput(f"format: results come as {', '.join(get_args(TableFormat))}, not {format}")
-        rows = [result for _, result in reversed(evaluations) if wanted.task in (None, result.task)]
+        rows = [result for _, result in reversed(evaluations) if selection.task in (None, result.task)]
         if not rows:
             tasks = ", ".join(sorted({result.task for _, result in evaluations}))
-            raise BadInput(f"task: no evaluation of {wanted.task!r} there; one of {tasks}")
+            raise BadInput(f"task: no evaluation of {selection.task!r} there; one of {tasks}")
         return render_table(build_table(rows), chosen).encode()
-    offered = formats(what)
+    offered = formats(name)
     if format is not None and format not in offered:
-        raise BadInput(f"format: {what} comes as {', '.join(offered)}, not {format}")
-    chosen_format = next((one for one in offered if one == format), offered[0])
+        raise BadInput(f"format: {name} comes as {', '.join(offered)}, not {format}")
+    chosen_format = next((known for known in offered if known == format), offered[0])
     return report(
-        what,
+        name,
         observe_all(evaluations),
         chosen_format,
         with_published=published,
         only_run=only_run,
-        wanted=wanted,
+        wanted=selection,
     )
 
 

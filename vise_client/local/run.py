@@ -1,4 +1,4 @@
-"""``vise run --local``: a stage or a whole recipe in this process, with no server."""
+"""``vise run --local``: run a stage or a whole recipe in this process, without a server."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from vise_core.stage import CheckedRun, run_stage
 from vise_core.workspace import ADVICE
 
 STEPS = "steps.json"
-"""In the folder of a recipe: which steps have a folder there."""
+"""File in the folder of a recipe: names of the steps that have a folder there."""
 
 
 class ConsoleReporter(LocalReporter):
-    """A LocalReporter that also shows a bar."""
+    """A LocalReporter that also shows a progress bar and log messages on the console."""
 
     def __init__(self, folder: Path, bar: Progress, task: TaskID) -> None:
         super().__init__(folder)
@@ -50,10 +50,13 @@ def run_locally(
     *,
     fresh: bool = False,
 ) -> tuple[Result, dict[str, Path]]:
-    """(result, artifacts by name). ``out`` holds ``artifacts``, ``work`` and ``result.json`` afterwards.
+    """Run a stage and return its result and its artifacts by name.
 
-    The folder belongs to one run: the same stage, spec and inputs go on where they were stopped, or run again. Raises
-    OtherRun for anything else, unless ``fresh`` removes the results and the state of the run before.
+    Writes ``artifacts``, ``work`` and ``result.json`` in ``out``. The folder belongs to one run: the same stage, spec
+    and inputs continue from their saved state, or run again.
+
+    Raises OtherRun where ``out`` holds another run, unless ``fresh`` removes its results and state; BadInput where an
+    input lies where the run would write.
     """
     checked = validate_spec(stage, dict(spec))
     inputs = {role: artifact_in(path, stage, role) for role, path in inputs.items()}
@@ -79,60 +82,61 @@ def run_locally(
 
 
 def artifact_in(path: Path, stage: str, role: str) -> Path:
-    """The folder of an earlier local run stands for the one of its artifacts that fits; other paths for themselves."""
-    made = path / "artifacts"
-    wanted = STAGES[stage].inputs.get(role)
-    if wanted is None or not (path / "result.json").is_file() or not made.is_dir():
+    """Return the artifact that fits the role where ``path`` is the folder of a local run; other paths as they are."""
+    folder = path / "artifacts"
+    stage_input = STAGES[stage].inputs.get(role)
+    if stage_input is None or not (path / "result.json").is_file() or not folder.is_dir():
         return path
-    names = {entry.stem: entry for entry in sorted(made.iterdir())}
+    names = {entry.stem: entry for entry in sorted(folder.iterdir())}
     try:
-        return names[the_artifact(names, (wanted.artifact, *wanted.also), role)]
+        return names[the_artifact(names, (stage_input.artifact, *stage_input.also), role)]
     except ValueError as error:
         raise BadInput(
-            f"--input {role}={path}: {error} as {made}/NAME".replace("write RUN:artifact", "give one")
+            f"--input {role}={path}: {error} as {folder}/NAME".replace("write RUN:artifact", "give one")
         ) from error
 
 
 def run_recipe_locally(
     recipe: RecipeSpec,
-    given: Mapping[str, Path],
+    inputs: Mapping[str, Path],
     out: Path,
     console: Console,
     *,
     fresh: bool = False,
 ) -> dict[str, Result]:
-    """Every step in order, each in a folder of its own below ``out``; results by step.
+    """Run the steps of a recipe in order, each in a folder of its own below ``out``; return the results by step.
 
-    Each step's folder belongs to one run, as in ``run_locally``. Raises BadInput, OtherRun.
+    ``inputs`` are the recipe's inputs by role. Each step's folder belongs to one run, as of ``run_locally``. Raises
+    BadInput, OtherRun.
     """
     try:
-        steps = possible_steps(recipe, given)
+        steps = possible_steps(recipe, inputs)
     except ValueError as error:
         raise BadInput(f"--input {error}") from error
-    _claim_for_steps(out, list(steps), given, fresh=fresh)
+    _claim_for_steps(out, list(steps), inputs, fresh=fresh)
     results: dict[str, Result] = {}
     artifacts: dict[str, dict[str, Path]] = {}
     for name, step in steps.items():
-        inputs = {}
+        step_inputs = {}
         for role, ref in step.inputs.items():
             if ref.given is not None:
-                inputs[role] = given[ref.given]
+                step_inputs[role] = inputs[ref.given]
                 continue
             if ref.step is None or ref.artifact not in artifacts[ref.step]:
                 raise BadInput(
                     f"steps.{name}.inputs.{role}: only artifacts of earlier steps can be read locally"
                 )
-            inputs[role] = artifacts[ref.step][ref.artifact]
+            step_inputs[role] = artifacts[ref.step][ref.artifact]
         console.rule(step.title or name)
         results[name], artifacts[name] = run_locally(
-            step.stage, step.spec, inputs, out / name, console, fresh=fresh
+            step.stage, step.spec, step_inputs, out / name, console, fresh=fresh
         )
         console.print(results[name].headline())
     return results
 
 
 def _check_place(inputs: Mapping[str, Path], out: Path) -> None:
-    """Raises BadInput where the run would overwrite what it reads, OtherRun where a recipe's runs are there."""
+    """Raise BadInput where the run would overwrite its input, OtherRun where ``out`` holds the steps of a recipe."""
     if (out / STEPS).exists():
         raise OtherRun(f"{out} holds the steps of a recipe; choose another folder with --out")
     for role, path in inputs.items():
@@ -144,19 +148,19 @@ def _check_place(inputs: Mapping[str, Path], out: Path) -> None:
 
 
 def _results(out: Path) -> list[Path]:
-    """What earlier runs left in ``out`` for people: artifacts of any stage, and the result."""
+    """Paths of the results in ``out``: artifacts of any stage, and ``result.json``."""
     names = {name for entry in STAGES.values() for name in entry.outputs}
     folder = out / "artifacts"
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    found = [path for path in found if path.name.partition(".")[0] in names]
-    return [*found, *(path for path in [out / "result.json"] if path.exists())]
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    artifacts = [path for path in entries if path.name.partition(".")[0] in names]
+    return [*artifacts, *(path for path in [out / "result.json"] if path.exists())]
 
 
-def _claim_for_steps(out: Path, steps: list[str], given: Mapping[str, Path], *, fresh: bool) -> None:
-    """Note which steps are in the folder. Raises OtherRun for steps of another recipe, BadInput."""
+def _claim_for_steps(out: Path, steps: list[str], inputs: Mapping[str, Path], *, fresh: bool) -> None:
+    """Record the recipe's steps in its folder. Raises OtherRun where it holds steps of another recipe, BadInput."""
     if (out / "work").exists() or _results(out):
         raise OtherRun(f"{out} holds the run of a stage; choose another folder with --out")
-    for role, path in given.items():
+    for role, path in inputs.items():
         if any(path.resolve().is_relative_to((out / step).resolve()) for step in steps):
             raise BadInput(f"input {role!r}: {path} lies where a step would write; choose another --out")
     record = out / STEPS

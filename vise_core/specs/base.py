@@ -1,4 +1,4 @@
-"""What every spec and result has in common. Nothing in ``specs`` imports torch."""
+"""Bases of all specs and results. Nothing in ``specs`` imports torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Record(BaseModel):
 
 
 class Spec(Record):
-    """What a stage is to do. Same spec, same inputs, same seed: same result."""
+    """Parameters of a stage. The same spec, inputs and seed give the same result."""
 
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of every random choice in this run.")
 
@@ -38,15 +38,15 @@ class Provenance(Record):
 
 
 class Result(Record):
-    """What a stage found. Metrics curves and files travel apart, through the reporter."""
+    """Result of a stage. Curves and files are not part of it: a stage sends them to its reporter."""
 
     provenance: Provenance | None = None
     synthetic: bool = Field(False, description="True where the data behind it is generated, not real.")
 
     def headline(self) -> dict[str, float]:
-        """The few numbers that a list of runs shows, by metric name."""
+        """Return the few numbers that a list of runs shows, by metric name."""
         return {}
 
     def with_provenance(self, provenance: Provenance) -> Self:
-        """The same result, as it is kept."""
+        """Return the result with its provenance, as it is stored."""
         return self.model_copy(update={"provenance": provenance})

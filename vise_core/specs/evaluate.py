@@ -95,7 +95,7 @@ class EvaluateSpec(Spec):
     gamma: float = Field(0.1, gt=0, le=1)
     early_stopping: MedianStopping | None = Field(
         None,
-        description="End hopeless points of the grid early. Off: every point is trained to the end, as in the paper. "
+        description="End points of the grid early that fall behind. Off: every point is trained to the end, as in the paper. "
         "With it S_lr and S_wd are not known where they would need a point that was stopped.",
     )
     batch: int = Field(128, ge=1)

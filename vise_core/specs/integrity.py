@@ -1,4 +1,4 @@
-"""Specs of the integrity checks: is a result worth believing? (Method 7, trap 12.)"""
+"""Integrity: check data for copies, leaks and imbalance that inflate results (Method 7, trap 12)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _WORST: tuple[IntegrityVerdict, ...] = ("failed", "warning", "ok")
 
 
 class IntegrityExample(Record):
-    """One thing that a check found: mostly a pair of images."""
+    """An example of what a check found, mostly a pair of images."""
 
     first: str = Field(description="Path of an image in the task, or id of a post.")
     second: str | None = Field(None, description="Its copy: a path in the task, or id of a post.")
@@ -52,7 +52,7 @@ class IntegrityExample(Record):
 
 
 class IntegrityCheck(Record):
-    """What one check found."""
+    """The outcome of one check."""
 
     name: CheckName
     verdict: IntegrityVerdict
@@ -73,11 +73,11 @@ class IntegrityReport(Record):
     @property
     def verdict(self) -> IntegrityVerdict:
         """The worst of the checks that ran; not_run where none did."""
-        found = {check.verdict for check in self.checks}
-        return next((verdict for verdict in _WORST if verdict in found), "not_run")
+        verdicts = {check.verdict for check in self.checks}
+        return next((verdict for verdict in _WORST if verdict in verdicts), "not_run")
 
     def check(self, name: CheckName) -> IntegrityCheck | None:
-        """The check of that name."""
+        """Return the check of that name; None where the report lacks it."""
         return next((check for check in self.checks if check.name == name), None)
 
 

@@ -1,4 +1,4 @@
-"""Spec of pretraining (Sec. 3.3, App. C.1)."""
+"""Pretrain: train a backbone on pseudo-labels, or with MoCo-v2 (Sec. 3.3, App. B, C.1)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class MocoSettings(Record):
     """What MoCo-v2 adds. The paper (App. B) says the queue only; defaults are MoCo-v2's own."""
 
     queue: int = Field(
-        65_536, ge=1, le=2**22, description="Keys of earlier batches that each query is told from."
+        65_536, ge=1, le=2**22, description="Keys of earlier batches that each query is contrasted with."
     )
     momentum: float = Field(
         0.999, ge=0, lt=1, description="Share of the key encoder that each iteration keeps."

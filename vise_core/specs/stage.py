@@ -1,4 +1,4 @@
-"""What a stage is: its spec and result, its code, and the answers that the rest of the product needs about it.
+"""A stage: its spec and result, its code, and what the rest of the product asks about it.
 
 Each ``specs/<stage>.py`` ends with its ``STAGE``; ``specs.stages`` collects them.
 """

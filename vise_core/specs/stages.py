@@ -1,7 +1,7 @@
-"""The stages by name. What each is and what is asked of it stands in its own file, ``specs/<stage>.py``.
+"""The stages by name. Each is described in its own file, ``specs/<stage>.py``.
 
-Adding a stage here is its spec file and its module in the list below. A package outside adds one by the entry point
-``vise.stages``: every process in whose environment it is installed (API, worker, command line, pages) knows the stage.
+To add a stage, write its spec file and add the module to the list below. Another package adds a stage by the entry point
+``vise.stages``: API, workers, command line and pages know it in every environment in which the package is installed.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def states(usage: DatasetUsage) -> str:
 
 def use_row(use: DatasetUse) -> None:
     """A run: link, state, the version that it read, stage and time."""
-    with st.container(horizontal=True, vertical_alignment="center", key=f"use-{use.run_id}"):
+    with st.container(horizontal=True, vertical_alignment="center"):
         query = {"run": str(use.run_id)}
         st.page_link("views/run/page.py", label=plain(use.name), width="content", query_params=query)
         st.markdown(f"{badge(use.state)} {_version(use)}", width="content")

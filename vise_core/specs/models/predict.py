@@ -17,12 +17,12 @@ class PredictOptions(Record):
     colour_map: ColourMap = Field(COLOUR_MAP, description="Colours of the map over the image.")
     overlay: bool = Field(
         True,
-        description="Send the map drawn over the image. Drawing takes longer than the network: whoever draws the map "
-        "over the image themselves does without.",
+        description="Send the map drawn over the image. Drawing takes longer than the network: leave it off "
+        "where the caller draws the map.",
     )
 
 
 class EngagementOptions(Record):
     """What to say about the engagement that a pretrained model expects of an image."""
 
-    top: int = Field(10, ge=1, le=100, description="Comment clusters told, the most probable ones.")
+    top: int = Field(10, ge=1, le=100, description="Comment clusters to return, the most probable first.")

@@ -114,8 +114,8 @@ def point_label(kind: AblationKind, values: Changes) -> str:
 
 def point_position(kind: AblationKind, values: Changes) -> float | None:
     """Its place on a logarithmic axis; None on one of names."""
-    found = values.get(kind.paths[0])
-    return float(found) if kind.log and isinstance(found, int | float) and found > 0 else None
+    value = values.get(kind.paths[0])
+    return float(value) if kind.log and isinstance(value, int | float) and value > 0 else None
 
 
 def _words(value: Any) -> str:

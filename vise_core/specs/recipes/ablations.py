@@ -263,8 +263,8 @@ def shuffled(sample: bool) -> RecipeSpec:
         "VisE-1.2M": chain.label(),
         "VisE-1.2M, shuffled": chain.label(" shuffled", shuffle_engagement=True),
     }
-    for method, found in labels.items():
-        checkpoint = chain.pretrain(method, found)
+    for method, artifact in labels.items():
+        checkpoint = chain.pretrain(method, artifact)
         for kind in MAIN_TASKS:
             chain.evaluate(method, kind, "linear", checkpoint=checkpoint)
     for kind in MAIN_TASKS:

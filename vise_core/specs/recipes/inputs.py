@@ -11,8 +11,8 @@ from ..base import Record
 
 
 class InputRef(Record):
-    """Where an input comes from: an artifact of a run, a registered data set, a sibling step, or whoever starts
-    the recipe."""
+    """Where an input comes from: an artifact of a run, a registered data set, an upload, another step of the recipe, or
+    an input of the recipe."""
 
     run: UUID | None = None
     step: str | None = Field(None, description="Inside a recipe: the step that makes the artifact.")
@@ -21,10 +21,8 @@ class InputRef(Record):
         description="The artifact's name, such as posts or checkpoint; of a run it may be left out where one fits.",
     )
     dataset: UUID | None = None
-    upload: UUID | None = Field(None, description="A file that somebody sent to be unpacked.")
-    given: str | None = Field(
-        None, description="Inside a recipe: the name under which whoever starts it gives the input."
-    )
+    upload: UUID | None = Field(None, description="An uploaded file, to be unpacked.")
+    given: str | None = Field(None, description="Inside a recipe: the name of the recipe's input.")
 
     @model_validator(mode="after")
     def _exactly_one_origin(self) -> InputRef:
@@ -39,7 +37,7 @@ class InputRef(Record):
 
 
 def the_artifact(made: Collection[str], fitting: Collection[str], preferred: str = "") -> str:
-    """The one of a run's artifacts that fits an input: ``preferred`` where it does, else the only one.
+    """Return the artifact of a run that fits an input: ``preferred`` if it fits, else the only one that does.
 
     Raises ValueError that names those that fit, or all that there are.
     """
@@ -47,6 +45,6 @@ def the_artifact(made: Collection[str], fitting: Collection[str], preferred: str
     if preferred in able:
         return preferred
     if len(able) != 1:
-        told = f"several of its artifacts fit: {', '.join(able)}" if able else f"it makes {', '.join(made)}"
-        raise ValueError(f"{told}; this input takes {' or '.join(fitting)}: write RUN:artifact")
+        reason = f"several of its artifacts fit: {', '.join(able)}" if able else f"it makes {', '.join(made)}"
+        raise ValueError(f"{reason}; this input takes {' or '.join(fitting)}: write RUN:artifact")
     return able[0]

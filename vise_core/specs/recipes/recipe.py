@@ -22,7 +22,7 @@ class RecipeStep(Record):
 
 
 class GivenInput(Record):
-    """What whoever starts a recipe has to hand in."""
+    """An input of a recipe, named when the recipe is launched."""
 
     help: str = ""
     artifact: str | None = Field(

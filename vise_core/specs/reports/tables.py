@@ -15,7 +15,7 @@ ENDINGS: dict[ReportFormat, str] = {
 
 
 class ReportEntry(Record):
-    """A table or figure that can be asked for."""
+    """A table or figure of a report."""
 
     name: str
     kind: Literal["table", "figure"]
@@ -25,7 +25,7 @@ class ReportEntry(Record):
 
 
 class Selection(Record):
-    """What of a table or figure is asked for; None asks for all."""
+    """The part of a table or figure to make; None selects all."""
 
     task: str | None = None
     protocol: str | None = None
@@ -34,7 +34,7 @@ class Selection(Record):
 
 
 class Choices(Record):
-    """What can be asked for: what our evaluations are of, each sorted."""
+    """Values that a selection can have: those of our evaluations, each list sorted."""
 
     tasks: tuple[str, ...]
     protocols: tuple[str, ...]

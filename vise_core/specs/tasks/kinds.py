@@ -123,12 +123,7 @@ Task = Annotated[
 
 
 def named_task(task: Task, data: str) -> Task:
-    """The task with a name for tables: its own, else that of its data.
-
-    The kind alone is no name: it was the default of older specs, which stored it as if it had been chosen.
-    """
-    return (
-        task.model_copy(update={"name": printable_name(data) or task.kind})
-        if task.name in ("", task.kind)
-        else task
-    )
+    """Return the task with a name for tables: its own, else ``data``, the name of its data set or folder."""
+    if task.name:
+        return task
+    return task.model_copy(update={"name": printable_name(data) or task.kind})

@@ -20,7 +20,7 @@ class Listed(Record):
 
 
 class SplitCount(Record):
-    """Images of one split, as found and as published."""
+    """Number of images of one split: in the folder, and as published."""
 
     split: SplitName
     found: int
@@ -29,7 +29,7 @@ class SplitCount(Record):
 
 
 class TaskReport(Record):
-    """What ``vise tasks verify`` found. Unusable: an evaluation would refuse the folder."""
+    """Report of ``vise tasks verify``. Unusable: an evaluation would reject the folder."""
 
     kind: str
     title: str

@@ -30,7 +30,7 @@ def evaluate_result(run: RunView, result: dict[str, Any]) -> None:
 
 
 def _numbers(values: dict[str, Any]) -> None:
-    setup = "" if values.get("setup", "image") == "image" else f", {SETUPS[values['setup']]}"
+    setup = "" if values["setup"] == "image" else f", {SETUPS[values['setup']]}"
     st.write(
         f"**{values['method']}** on **{values['task']}**, {values['protocol']} protocol{setup}, {FEATURES[values['features']]}. "
         "Mean ± sample standard deviation (ddof 1) over splits."
@@ -44,7 +44,7 @@ def _numbers(values: dict[str, Any]) -> None:
     unit = ", %" if metric.percent else ""
     shown = {metric.title + unit: values} | {
         METRICS[name].title + (", %" if METRICS[name].percent else ""): other
-        for name, other in values.get("secondary", {}).items()
+        for name, other in values["secondary"].items()
     }
     columns = st.columns(3)
     for title, numbers in shown.items():
@@ -79,7 +79,7 @@ def _numbers(values: dict[str, Any]) -> None:
     st.caption(
         "Selected by val. S_lr and S_wd: standard deviation (ddof 0) of val over learning rates and weight decays."
     )
-    stopped = sum(p.get("stopped_at_epoch") is not None for s in values["splits"] for p in s["grid"])
+    stopped = sum(p["stopped_at_epoch"] is not None for s in values["splits"] for p in s["grid"])
     if stopped:
         st.caption(
             f"Early stopping ended {stopped} points of the grid: the grid shows their value on val at that "
@@ -101,7 +101,7 @@ def _grid_notes(splits: list[dict[str, Any]]) -> None:
         )
     for parameter, title in (("base_lr", "base LR"), ("weight_decay", "weight decay")):
         for end, beyond in (("lowest", "lower"), ("highest", "higher")):
-            at = [str(split["split"]) for split in splits if split.get("edges", {}).get(parameter) == end]
+            at = [str(split["split"]) for split in splits if split["edges"].get(parameter) == end]
             if at:
                 st.caption(
                     f":material/vertical_align_{'bottom' if end == 'lowest' else 'top'}: The selected {title} is the "

@@ -17,9 +17,8 @@ Examples = dict[str, list[dict[str, str]]]
 def ingest_result(run: RunView, values: dict[str, Any]) -> None:
     rejected, repaired = values["refusals"]["refused"], values["refusals"]["normalised"]
     lost = sum(rejected.values())
-    read = values.get("read") or values["posts"] + lost
     numbers = {
-        "posts read": read,
+        "posts read": values["read"],
         "posts kept": values["posts"],
         "posts rejected": lost,
         "comments": values["comments"],
@@ -28,17 +27,17 @@ def ingest_result(run: RunView, values: dict[str, Any]) -> None:
     with st.container(horizontal=True, gap="medium"):
         for title, count in numbers.items():
             st.metric(title, f"{count:,}", width="content")
-    for warning in values.get("warnings", ()):
+    for warning in values["warnings"]:
         st.warning(warning, icon=":material/warning:")
     examples = _examples(run)
     if not lost:
         st.success("All posts passed.", icon=":material/check:")
     _table("Rejected", rejected, examples, "posts")
     _table("Repaired", repaired, examples, "posts")
-    _table("Removed from posts that were kept", values.get("dropped", {}), examples, "count")
+    _table("Removed from posts that were kept", values["dropped"], examples, "count")
     for title, names in (
-        ("Reactions with unknown names", values.get("other_reactions", {})),
-        ("Reactions that source.fields does not read", values.get("unread_reactions", {})),
+        ("Reactions with unknown names", values["other_reactions"]),
+        ("Reactions that source.fields does not read", values["unread_reactions"]),
     ):
         if names:
             st.subheader(title, anchor=False)

@@ -83,10 +83,7 @@ def _caption(example: dict[str, Any]) -> str:
 
 def _leave_out(run: RunView, values: dict[str, Any]) -> None:
     """Links to the launch page, filled with this result as the input ``exclude``."""
-    count = values.get("copied_posts")
-    if count is None:
-        st.caption("This result does not list the posts. Run the checks again to exclude them.")
-        return
+    count = values["copied_posts"]
     if not count or not can_edit():
         return
     given = {f"in_{role}": ref_text(ref) for role, ref in run.inputs.items()}
