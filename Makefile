@@ -11,8 +11,8 @@ export VISE_CHROMIUM ?= $(shell command -v chromium || command -v chromium-brows
 # Two processes share two cores better than one that calculates with two threads.
 tests = $(if $(filter browser,$(1)),,OMP_NUM_THREADS=1) $(BIN)/python -m pytest $(2) --junitxml=artifacts/junit-$(1).xml $(PYTEST_ARGS) || [ $$? = 5 ]
 TWO := -n 2 --dist loadfile
-# What pages, client, API and specs are tested with where PyTorch is not installed.
-PAGES_TESTS := tests/frontend tests/vise_core/specs tests/test_house.py tests/test_repository.py
+# What pages are tested with where PyTorch is not installed.
+PAGES_TESTS := tests/frontend tests/test_house.py tests/test_repository.py
 
 .DEFAULT_GOAL := help
 .PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench settings-docs screenshots images-check constraints clean

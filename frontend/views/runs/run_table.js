@@ -148,7 +148,7 @@ function plainCell(cell) {
 function select(view, key, checked, range) {
   const keys = view.data.rows.map((row) => row.key);
   const [from, to] = [keys.indexOf(view.last), keys.indexOf(key)].sort((a, b) => a - b);
-  for (const other of range && from >= 0 ? keys.slice(from, to + 1) : [key]) setSelected(view, other, wanted);
+  for (const other of range && from >= 0 ? keys.slice(from, to + 1) : [key]) setSelected(view, other, checked);
   view.last = key;
   report(view);
 }

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
+from vise_core import stage as stage_module
 from vise_core.errors import BadInput
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Record
@@ -20,7 +21,7 @@ from vise_core.specs.posts.sources import PostSource
 from vise_core.specs.stages import STAGES, validate_spec
 from vise_core.specs.tasks.kinds import CsvTask, FolderTask, Task
 from vise_core.specs.tasks.splits import SplitSpec
-from vise_core.stage import PreparedStage, run_stage
+from vise_core.stage import run_stage
 
 from .cases import CASES, Case
 from .material import write_material
@@ -81,15 +82,15 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> set[Read]:
     """The fields that are read while a stage's own code runs."""
     seen: set[Read] = set()
     running = [False]
-    runner_of = PreparedStage._runner
+    load = stage_module._load
 
     def record_read(self: Record, name: str) -> Any:
         if running[0] and name in type(self).__pydantic_fields__:
             seen.add((type(self), name))
         return object.__getattribute__(self, name)
 
-    def runner(self: PreparedStage) -> Any:
-        run = runner_of(self)
+    def load_recorded(stage: Any) -> Any:
+        run = load(stage)
 
         def recorded(*arguments: Any) -> Any:
             running[0] = True
@@ -100,7 +101,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> set[Read]:
 
         return recorded
 
-    monkeypatch.setattr(PreparedStage, "_runner", runner)
+    monkeypatch.setattr(stage_module, "_load", load_recorded)
     monkeypatch.setattr(Record, "__getattribute__", record_read, raising=False)
     return seen
 
@@ -140,7 +141,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, material: dict[str,
     def load(*_args: Any, **_options: Any) -> None:
         raise BadInput("there is no network")
 
-    monkeypatch.setattr("vise_core.data.fetch.fetch", fetch)
+    monkeypatch.setattr("vise_core.data.fetch.download", fetch)
     monkeypatch.setattr("vise_core.models.weights.load", load)
     monkeypatch.setattr("torch.compile", lambda module: module)
     monkeypatch.setenv("VISE_CACHE", str(tmp_path / "cache"))
