@@ -152,7 +152,7 @@ def read(
     else:
         observations = observe_all(evaluations.results(db, tag=tag, synthetic=synthetic))
         content = report(
-            name, observations, chosen, with_published=published, only_run=only_run, wanted=wanted
+            name, observations, chosen, with_published=published, only_run=only_run, selection=wanted
         )
     return _file(content, name, chosen)
 
