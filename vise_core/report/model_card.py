@@ -1,4 +1,4 @@
-"""The card that travels with a model: what it is, what it was made from, how good it is, what it is not for."""
+"""Write the model card of a registered model: contents, scores, lineage, limits and licence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .text import markdown_escape
 
 
 def model_card(facts: ModelFacts) -> str:
-    """The card as Markdown. Names that people chose are escaped: they are text, never markup."""
+    """Return the card as Markdown. Names that users chose are escaped."""
     name = markdown_escape(facts.name)
     classes = ", ".join(markdown_escape(each) for each in facts.classes[:50])
     more = f" and {len(facts.classes) - 50} more" if len(facts.classes) > 50 else ""
