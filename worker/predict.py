@@ -120,6 +120,8 @@ def _model_cache(max_bytes: int) -> ModelCache:
 
 
 def _cached(context: Context, key: str, load: Callable[[Path], T]) -> T:
+    """Return the model under this key, loaded from a temporary folder if it is not cached."""
+
     def fetch() -> T:
         folder = context.settings.workspaces.resolve() / "predictors" / context.name / key
         try:
@@ -160,6 +162,7 @@ def _predict(context: Context, request: predictions.PredictionRequest) -> predic
 
 
 def _png(image: Image.Image) -> bytes:
+    """Return the image as PNG."""
     buffer = io.BytesIO()
     # A higher level makes a photograph a tenth smaller and takes six times as long.
     image.save(buffer, "PNG", compress_level=1)
@@ -175,6 +178,7 @@ def _read_upload(context: Context, key: str | None) -> bytes:
 
 
 def _decode(image: bytes) -> Image.Image:
+    """Decode an image. Raises BadInput if it is damaged or has more than ``MAX_PIXELS``."""
     from vise_core.posts.images.decode import open_image
 
     return open_image(image, max_pixels=MAX_PIXELS)
