@@ -137,9 +137,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
     for kind, recall in recalls.items():
         print(f"| {kind} | {len(planted[kind])} | {recall:.4f} |")
     print(f"\nprecision {precision:.4f}: {right} of {len(found)} pairs found are of one picture")
-    print(
-        f"pairs that had the closer look: {matches.looked_at}; images with too many look-alikes: {matches.crowded}"
-    )
+    print(f"pairs verified: {matches.verified}; images with too many candidates: {matches.crowded}")
     print(f"hashing {hashing:.1f} s ({options.processes} processes), search after hashing {seconds:.1f} s")
     worst = min(recalls[kind] for kind in REQUIRED)
     return [
