@@ -73,7 +73,7 @@ def local_report(
         chosen_format,
         with_published=published,
         only_run=only_run,
-        wanted=selection,
+        selection=selection,
     )
 
 

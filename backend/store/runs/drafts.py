@@ -21,7 +21,7 @@ from backend.store.runs.tables import Run
 from vise_client.schemas.launch import FieldProblem, InputCandidate, LaunchCheck, StageDraft
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.base import Spec
-from vise_core.specs.estimate import Estimate, InputFacts, PastRun, estimate, together
+from vise_core.specs.estimate import Estimate, InputFacts, PastRun, combined_estimate, estimate
 from vise_core.specs.recipes.inputs import InputRef
 from vise_core.specs.recipes.sweep import SweepSpec
 from vise_core.specs.stages import STAGES, validate_spec
@@ -168,7 +168,7 @@ def past_runs(db: Session, stage: str) -> list[PastRun]:
 
 def _estimate(db: Session, stage: str, specs: Sequence[Spec], inputs: Mapping[str, InputRef]) -> Estimate:
     facts, past = facts_of(db, inputs), past_runs(db, stage)
-    return together([estimate(STAGES[stage].cost, spec, facts, past) for spec in specs])
+    return combined_estimate([estimate(STAGES[stage].cost, spec, facts, past) for spec in specs])
 
 
 def _points(stage: str, draft: StageDraft) -> tuple[list[dict[str, Any]], list[FieldProblem]]:
