@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from vise_core.errors import BadInput, OtherRun
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Result
-from vise_core.specs.recipes.inputs import the_artifact
+from vise_core.specs.recipes.inputs import fitting_artifact
 from vise_core.specs.recipes.recipe import RecipeSpec, possible_steps
 from vise_core.specs.stages import STAGES, validate_spec
 from vise_core.stage import CheckedRun, run_stage
@@ -89,7 +89,7 @@ def artifact_in(path: Path, stage: str, role: str) -> Path:
         return path
     names = {entry.stem: entry for entry in sorted(folder.iterdir())}
     try:
-        return names[the_artifact(names, (stage_input.artifact, *stage_input.also), role)]
+        return names[fitting_artifact(names, (stage_input.artifact, *stage_input.also), role)]
     except ValueError as error:
         raise BadInput(
             f"--input {role}={path}: {error} as {folder}/NAME".replace("write RUN:artifact", "give one")

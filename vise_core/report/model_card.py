@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vise_core.specs.reports.model_card import CardMetric, LineageStep, ModelFacts
-from vise_core.specs.tasks.metrics import METRICS, written
+from vise_core.specs.tasks.metrics import METRICS, format_metric
 
 from .text import markdown_escape
 
@@ -67,7 +67,7 @@ def _row(metric: CardMetric) -> str:
     title = METRICS[metric.name].title if metric.name in METRICS else metric.name
 
     def cell(mean: float | None, std: float | None) -> str:
-        return "–" if mean is None else written(metric.name, mean, std).removeprefix(f"{title} ")
+        return "–" if mean is None else format_metric(metric.name, mean, std).removeprefix(f"{title} ")
 
     return (
         f"| {title} | {cell(metric.val_mean, metric.val_std)} | {cell(metric.test_mean, metric.test_std)} |"
