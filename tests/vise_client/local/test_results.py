@@ -129,5 +129,5 @@ def test_a_folder_without_an_evaluation_and_a_damaged_result_are_named(tmp_path:
     with pytest.raises(BadInput, match=r"result\.json: not a result of a run"):
         local_evaluations([tmp_path])
     write(tmp_path / "b", evaluation("VisE", 75))
-    with pytest.raises(BadInput, match="no evaluation of 'Light' there; one of Mood"):
+    with pytest.raises(BadInput, match="no evaluation of 'Light'; one of Mood"):
         local_report([tmp_path / "b"], "results", None, Selection(task="Light"))
