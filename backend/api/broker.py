@@ -23,8 +23,8 @@ class Broker:
         """Publish one message. A failure is only logged: the reconciler republishes what no worker has claimed."""
         try:
             self._celery.send_task(task, args=[str(argument)], queue=queue, ignore_result=True, retry=False)
-        except Exception as error:  # of Celery, kombu, the client's library or the system: there are many
-            log.warning("the broker does not answer, %s waits for the dispatcher: %s", argument, error)
+        except Exception as error:  # Celery, kombu and the client library have no common base class
+            log.warning("the broker does not respond, %s waits for the dispatcher: %s", argument, error)
 
     @cached_property
     def _celery(self) -> Celery:
@@ -33,7 +33,7 @@ class Broker:
 
         celery = Celery("vise", broker=self._url, set_as_current=False)
         # One try: by default kombu tries for 6 s, and each request would wait for that.
-        once = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
-        patience = {"socket_connect_timeout": 2, "socket_timeout": 5, "socket_keepalive": True}
-        celery.conf.broker_transport_options = once | patience
+        retries = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
+        timeouts = {"socket_connect_timeout": 2, "socket_timeout": 5, "socket_keepalive": True}
+        celery.conf.broker_transport_options = retries | timeouts
         return celery

@@ -1,4 +1,4 @@
-"""What routes ask for: a session of the database, who is asking, the settings."""
+"""Dependencies of the routes: a database transaction, the identity of the caller, the settings."""
 
 from __future__ import annotations
 
@@ -29,14 +29,13 @@ def get_storage(request: Request) -> Storage:
 
 
 def get_db(request: Request) -> Iterator[Session]:
-    """One transaction a request, with its lines of the audit log: committed when the route returns, rolled back
-    when it raises."""
+    """Yield one transaction per request, committed with its audit entries on return, rolled back on an error."""
     with request.app.state.sessions.begin() as db:
         yield db
         audit.write(db, getattr(request.state, "who", None))
 
 
-# scope="function": the transaction is over before the answer is sent, so that what it says is true.
+# scope="function": the transaction is committed before the response is sent.
 Db = Annotated[Session, Depends(get_db, scope="function")]
 Config = Annotated[Settings, Depends(get_settings)]
 Store = Annotated[Storage, Depends(get_storage)]
@@ -45,23 +44,26 @@ Store = Annotated[Storage, Depends(get_storage)]
 def identify(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Identity:
-    """Who is asking. Every router but the public one depends on this: a new route is closed until opened."""
-    found = None
+    """Return the identity behind the token of a request. Raises ApiProblem (401) without a valid token.
+
+    Every router but the public one depends on this, so that a new route is closed until opened.
+    """
+    identity = None
     if credentials:
-        # A session of its own: a route that waits must not hold a connection meanwhile.
+        # Not the session of the route: a route that waits must not hold a connection meanwhile.
         with request.app.state.reading() as db:
-            found = users.find_identity(db, credentials.credentials)
-    if found is None:
-        raise ApiProblem(401, "Not signed in", "give a valid token: Authorization: Bearer …")
-    request.state.who = found
-    return found
+            identity = users.find_identity(db, credentials.credentials)
+    if identity is None:
+        raise ApiProblem(401, "Not signed in", "send a valid token: Authorization: Bearer …")
+    request.state.who = identity
+    return identity
 
 
 Who = Annotated[Identity, Depends(identify)]
 
 
 class Requires:
-    """A dependency that lets only this role, or a higher one, pass."""
+    """Dependency that passes only users of this role or a higher one. Raises ApiProblem (403)."""
 
     def __init__(self, role: Role) -> None:
         self.role = role

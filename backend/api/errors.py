@@ -1,4 +1,4 @@
-"""Every error is RFC 9457 problem JSON."""
+"""Errors as RFC 9457 problem details (``application/problem+json``)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger("vise.api")
 
 
 class ApiProblem(Exception):
-    """An answer that is an error."""
+    """An error that becomes a problem response with this status, title, detail and headers."""
 
     def __init__(
         self, status: int, title: str, detail: str, *, headers: dict[str, str] | None = None
@@ -29,7 +29,7 @@ class ApiProblem(Exception):
         self.status, self.title, self.detail, self.headers = status, title, detail, headers
 
 
-def answer(
+def problem_response(
     request: Request,
     status: int,
     title: str,
@@ -37,6 +37,7 @@ def answer(
     errors: list[dict[str, Any]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
+    """Return a problem response; a 401 also names the scheme ``Bearer``."""
     problem = Problem(
         title=title, status=status, detail=detail, instance=request.url.path, errors=errors or []
     )
@@ -46,59 +47,63 @@ def answer(
 
 
 def install(app: FastAPI) -> None:
-    """Handlers for all that a route may raise."""
+    """Add the handlers of all exceptions that a route may raise."""
 
     @app.exception_handler(ApiProblem)
     def _problem(request: Request, error: ApiProblem) -> JSONResponse:
-        return answer(request, error.status, error.title, error.detail, headers=error.headers)
+        return problem_response(request, error.status, error.title, error.detail, headers=error.headers)
 
     @app.exception_handler(NotFound)
     def _not_found(request: Request, error: NotFound) -> JSONResponse:
-        return answer(request, 404, "Not found", str(error))
+        return problem_response(request, 404, "Not found", str(error))
 
     @app.exception_handler(Conflict)
     def _conflict(request: Request, error: Conflict) -> JSONResponse:
-        return answer(request, 409, "Not possible now", str(error))
+        return problem_response(request, 409, "Not possible now", str(error))
 
     @app.exception_handler(Invalid)
     def _invalid(request: Request, error: Invalid) -> JSONResponse:
         errors = [{"field": error.field, "message": error.message}]
-        return answer(request, 422, "Invalid request", str(error), errors)
+        return problem_response(request, 422, "Invalid request", str(error), errors)
 
     @app.exception_handler(RequestValidationError)
     def _validation(request: Request, error: RequestValidationError) -> JSONResponse:
         errors = [
             {
-                # The first part of the location says body, query or path; people know the field.
+                # The first part of the location says body, query or path; the field is enough for users.
                 "field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]),
                 "message": str(item["msg"]).removeprefix("Value error, "),
             }
             for item in error.errors()
         ]
         detail = "; ".join(f"{e['field']}: {e['message']}" for e in errors[:5])
-        return answer(request, 422, "Invalid request", detail, errors)
+        return problem_response(request, 422, "Invalid request", detail, errors)
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> JSONResponse:
         title = HTTPStatus(error.status_code).phrase
-        return answer(request, error.status_code, title, str(error.detail), headers=dict(error.headers or {}))
+        return problem_response(
+            request, error.status_code, title, str(error.detail), headers=dict(error.headers or {})
+        )
 
     @app.exception_handler(StorageError)
     def _storage(request: Request, error: StorageError) -> JSONResponse:
-        return answer(request, 410, "Gone", str(error))
+        return problem_response(request, 410, "Gone", str(error))
 
     @app.exception_handler(DataError)
     @app.exception_handler(UnicodeEncodeError)
     def _unstorable(request: Request, error: Exception) -> JSONResponse:
-        return answer(request, 422, "Invalid request", in_words(error))
+        return problem_response(request, 422, "Invalid request", in_words(error))
 
     @app.exception_handler(OperationalError)
     def _database(request: Request, error: OperationalError) -> JSONResponse:
-        log.error("the database does not answer: %s", error)
-        detail = "the database does not answer; try again in a moment"
-        return answer(request, 503, "Unavailable", detail, headers={"Retry-After": "5"})
+        log.error("the database does not respond: %s", error)
+        detail = "the database does not respond; try again in a moment"
+        return problem_response(request, 503, "Unavailable", detail, headers={"Retry-After": "5"})
 
     @app.exception_handler(Exception)
     def _unexpected(request: Request, error: Exception) -> JSONResponse:
         log.exception("unexpected error at %s", request.url.path, exc_info=error)
-        return answer(request, 500, "Internal error", "unexpected; the server's log has the traceback")
+        return problem_response(
+            request, 500, "Internal error", "unexpected; the server's log has the traceback"
+        )

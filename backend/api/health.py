@@ -1,4 +1,4 @@
-"""Is the system up? The one route besides signing in that needs no token."""
+"""The health route, which needs no token."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ router = APIRouter(tags=["health"])
 
 @router.get("/health", response_model=Health)
 def health(request: Request, response: Response) -> Health:
-    """200 where database and broker answer, else 503."""
+    """Report the state of database, broker and workers; 503 if the database or the broker does not respond."""
     database = is_up(request.app.state.engine)
-    alive = 0
+    alive_workers = 0
     if database:
         with request.app.state.sessions() as db:
-            alive = workers.count_alive(db)
+            alive_workers = workers.count_alive(db)
     broker = _broker_is_up(request.app.state.settings.broker_url)
-    well = database and broker
-    response.status_code = 200 if well else 503
+    healthy = database and broker
+    response.status_code = 200 if healthy else 503
     return Health(
-        status="ok" if well else "degraded",
+        status="ok" if healthy else "degraded",
         version=version("vise-studio"),
         database=database,
         broker=broker,
-        workers=alive,
+        workers=alive_workers,
     )
 
 

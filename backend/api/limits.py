@@ -1,4 +1,4 @@
-"""Limits on every request, and headers on every answer."""
+"""Middleware for the size of request bodies and for response headers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class RequestLimits:
-    """Refuses bodies over ``max_body`` bytes before they are read whole; names each request; safe headers.
+    """Middleware that refuses bodies over ``max_body`` bytes, and adds a request id and security headers.
 
-    ``larger``: paths that take more, and how much.
+    ``larger`` maps paths to a higher limit in bytes.
     """
 
     def __init__(self, app: ASGIApp, max_body: int, larger: Mapping[str, int] | None = None) -> None:
@@ -25,17 +25,17 @@ class RequestLimits:
             await self.app(scope, receive, send)
             return
         received = 0
-        most = self.larger.get(scope["path"], self.max_body)
+        limit = self.larger.get(scope["path"], self.max_body)
 
-        async def limited() -> Message:
+        async def receive_limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > most:
-                raise HTTPException(413, _sentence(most))
+            if received > limit:
+                raise HTTPException(413, _too_large(limit))
             return message
 
-        async def headed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = uuid4().hex
@@ -45,18 +45,17 @@ class RequestLimits:
             await send(message)
 
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > most:
-            await self._refuse(scope["path"], most, headed)
+        if length.isdigit() and int(length) > limit:
+            await self._refuse(scope["path"], limit, send_with_headers)
         else:
-            await self.app(scope, limited, headed)
+            await self.app(scope, receive_limited, send_with_headers)
 
-    async def _refuse(self, path: str, most: int, send: Send) -> None:
-        detail = _sentence(most)
+    async def _refuse(self, path: str, limit: int, send: Send) -> None:
         problem = {
             "type": "about:blank",
             "title": "Too large",
             "status": 413,
-            "detail": detail,
+            "detail": _too_large(limit),
             "instance": path,
         }
         headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
@@ -64,5 +63,5 @@ class RequestLimits:
         await send({"type": "http.response.body", "body": json.dumps(problem | {"errors": []}).encode()})
 
 
-def _sentence(most: int) -> str:
-    return f"the body is larger than {most // 2**20} MiB; send less"
+def _too_large(limit: int) -> str:
+    return f"the body is larger than {limit // 2**20} MiB; send a smaller one"

@@ -33,7 +33,7 @@ from vise_core.formats.labels import (
 )
 from vise_core.formats.post import Post
 from vise_core.formats.posts import ShardIndex
-from vise_core.posts.exclusions import excluded_keys, tell_exclusions
+from vise_core.posts.exclusions import excluded_keys, log_exclusions
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import Reporter
 from vise_core.specs.label import LabelResult, LabelSpec
@@ -93,7 +93,7 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
         (Counts(**json.loads(_counts_file(state, n).read_bytes())) for n in range(len(index.shards))),
         Counts(),
     )
-    unmatched = tell_exclusions(reporter, len(names), counts.excluded) if exclude is not None else 0
+    unmatched = log_exclusions(reporter, len(names), counts.excluded) if exclude is not None else 0
     if counts.posts == 0:
         raise BadInput("posts: no post got a label; cluster on more posts, or check that posts have comments")
     folder = workspace / "labels"

@@ -1,4 +1,4 @@
-"""Signing in, tokens, users."""
+"""Routes for signing in, API tokens, users and the audit log."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ router = APIRouter(tags=["accounts"])
 
 @public.post("/login", response_model=Session)
 def login(request: Request, body: Login, db: Db) -> Session:
-    """Address and password for a session token. Ten failures in five minutes close the door for as long."""
+    """Exchange an address and a password for a session token; after ten failures, wait five minutes."""
     address = request.client.host if request.client else ""
     if users.too_many_attempts(db, body.email, address):
         raise ApiProblem(
@@ -45,42 +45,41 @@ def login(request: Request, body: Login, db: Db) -> Session:
         )
     user = users.verify_password(db, body.email, body.password)
     if user is None:
-        # In a transaction of its own: this one is rolled back by the answer.
-        with request.app.state.sessions.begin() as own:
-            users.note_failed_attempt(own, body.email, address)
+        # In another transaction, as the error response rolls back ``db``.
+        with request.app.state.sessions.begin() as attempts:
+            users.note_failed_attempt(attempts, body.email, address)
         raise ApiProblem(401, "Not signed in", "the address or the password is wrong")
     return _session(db, user)
 
 
 @public.post("/code", response_model=Session)
 def redeem(body: LoginCode, db: Db) -> Session:
-    """The one-time code of a link for a session token; it works once, for a few minutes."""
+    """Exchange the one-time code of a sign-in link for a session token; a code expires after a few minutes."""
     user = users.redeem_code(db, body.code)
     if user is None:
-        raise ApiProblem(
-            401, "Not signed in", "this link was used already or is too old; start again for a new one"
-        )
+        raise ApiProblem(401, "Not signed in", "this link was already used or has expired; request a new one")
     return _session(db, user)
 
 
 @router.get("/auth/me", response_model=UserView)
 def me(who: Who, db: Db) -> UserView:
+    """Return the user who is signed in, with the role of the token."""
     user = UserView.model_validate(users.get_user(db, who.user_id))
     return user.model_copy(update={"role": who.role})
 
 
 @router.post("/auth/logout", status_code=204)
 def logout(who: Who, db: Db) -> Response:
-    """Make this token worthless."""
+    """Revoke the token of this request."""
     users.revoke_token(db, who.token_id, who.user_id)
     return Response(status_code=204)
 
 
 @router.post("/auth/password", status_code=204)
 def change_password(body: PasswordChange, who: Who, db: Db) -> Response:
-    """A new password, for whoever knows the old one. Every other session of yours ends; API tokens stay."""
+    """Change your password. Your other sessions end; API tokens stay valid."""
     if who.kind != "session":
-        raise ApiProblem(403, "Not allowed", "an API token changes no password; sign in on the page Settings")
+        raise ApiProblem(403, "Not allowed", "an API token cannot change the password; sign in first")
     user = users.get_user(db, who.user_id)
     if user.password_hash is not None and users.verify_password(db, user.email, body.current) is None:
         raise Invalid("current", "is not your password")
@@ -90,13 +89,13 @@ def change_password(body: PasswordChange, who: Who, db: Db) -> Response:
 
 @router.get("/tokens", response_model=list[TokenView])
 def list_tokens(who: Who, db: Db) -> list[TokenView]:
-    """Your own API tokens; the secrets are not kept."""
+    """List your own API tokens, without their secrets."""
     return [TokenView.model_validate(token) for token in users.list_tokens(db, who.user_id)]
 
 
 @router.post("/tokens", response_model=TokenCreated, status_code=201)
 def create_token(body: TokenCreate, who: Who, db: Db) -> TokenCreated:
-    """A new API token, shown once. A token never gives more than the one that made it."""
+    """Create an API token; its secret is shown once. Its role is at most the role of the token that creates it."""
     role = min(body.role or who.role, who.role, key=users.RANK.__getitem__)
     lifetime = timedelta(days=body.expires_days) if body.expires_days else None
     secret, token = users.issue_token(
@@ -108,6 +107,7 @@ def create_token(body: TokenCreate, who: Who, db: Db) -> TokenCreated:
 
 @router.delete("/tokens/{token_id}", status_code=204)
 def revoke_token(token_id: UUID, who: Who, db: Db) -> Response:
+    """Revoke one of your tokens."""
     users.revoke_token(db, token_id, who.user_id)
     return Response(status_code=204)
 
@@ -119,8 +119,9 @@ def list_users(
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> list[UserView]:
-    found = users.list_users(db, search=search, offset=offset, limit=limit)
-    return [UserView.model_validate(user) for user in found]
+    """List the users by address."""
+    rows = users.list_users(db, search=search, offset=offset, limit=limit)
+    return [UserView.model_validate(user) for user in rows]
 
 
 @router.get("/audit", response_model=Page[AuditEntry], dependencies=[admin])
@@ -138,7 +139,7 @@ def read_audit(
     cursor: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Page[AuditEntry]:
-    """Who changed what, newest first; ask on with ``next_cursor``."""
+    """List who changed what, newest first; page with ``next_cursor``."""
     return audit.entries(
         db, kind=kind, who=who, search=search, since=since, until=until, cursor=cursor, limit=limit
     )
@@ -146,6 +147,7 @@ def read_audit(
 
 @router.post("/users", response_model=UserView, status_code=201, dependencies=[admin])
 def create_user(body: UserCreate, db: Db) -> UserView:
+    """Create a user with an address, a password and a role."""
     user = users.create_user(db, body.email, body.password, body.role)
     db.refresh(user)
     return UserView.model_validate(user)
@@ -153,9 +155,9 @@ def create_user(body: UserCreate, db: Db) -> UserView:
 
 @router.patch("/users/{user_id}", response_model=UserView, dependencies=[admin])
 def update_user(user_id: UUID, body: UserUpdate, who: Who, db: Db) -> UserView:
-    """Change the role, or shut a user off; not your own, so that one admin always stays."""
+    """Change the role of a user, or deactivate the user. Your own account is refused, so one admin always remains."""
     if user_id == who.user_id:
-        raise Conflict("you cannot change your own role or shut yourself off; ask another admin")
+        raise Conflict("you cannot change your own role or deactivate yourself; ask another admin")
     user = users.get_user(db, user_id)
     if body.role is not None:
         user.role = Role(body.role).value

@@ -1,4 +1,4 @@
-"""The clusters behind pseudo-labels: what each is about, searched and paged on the server."""
+"""Routes for the clusters behind pseudo-labels: their terms, sample posts and centroids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from vise_client.schemas.clusters import ClusterDetail, ClusterKind, ClusterPage
 router = APIRouter(prefix="/explorers", tags=["clusters"])
 
 Search = Annotated[
-    str, Query(max_length=200, description="Words that must all be among its terms or sample comments.")
+    str,
+    Query(max_length=200, description="Words that must all be among a cluster's terms or sample comments."),
 ]
 
 
@@ -22,12 +23,13 @@ Search = Annotated[
 def list_explorers(
     db: Db, storage: Store, limit: Annotated[int, Query(ge=1, le=50)] = 20
 ) -> list[ExplorerView]:
-    """Succeeded runs of the stage explore, newest first."""
+    """List the succeeded runs of the stage explore, newest first."""
     return [explorers.view(db, storage, artifact) for artifact in explorers.list_explorers(db, limit=limit)]
 
 
 @router.get("/{artifact_id}", response_model=ExplorerView)
 def read(artifact_id: UUID, db: Db, storage: Store) -> ExplorerView:
+    """Return an explorer: how labels spread over clusters, and how comment and reaction clusters agree."""
     return explorers.view(db, storage, artifact_id)
 
 
@@ -42,23 +44,23 @@ def list_clusters(
         str | None,
         Query(
             max_length=40,
-            description="size, cluster or a reaction; - in front: descending. Without: the largest, or with a search "
-            "those whose terms carry most of its words.",
+            description="size, cluster or a reaction; with - in front: descending. Default: the largest first; with a "
+            "search, the clusters whose terms weigh most in it.",
         ),
     ] = None,
     offset: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> ClusterPage:
-    """Clusters with terms, comments, reactions and pictures of sample posts."""
-    found = explorers.load(db, storage, artifact_id)
-    return explorers.page(found, storage, kind, search=search, sort=sort, offset=offset, limit=limit)
+    """List clusters with the terms, comments, reactions and pictures of sample posts."""
+    explorer = explorers.load(db, storage, artifact_id)
+    return explorers.page(explorer, storage, kind, search=search, sort=sort, offset=offset, limit=limit)
 
 
 @router.get("/{artifact_id}/{kind}/map", response_model=ClusterPoints)
 def read_map(
     artifact_id: UUID, kind: ClusterKind, db: Db, storage: Store, search: Search = ""
 ) -> ClusterPoints:
-    """The centroids on the plane in which they differ most."""
+    """Return the centroids, projected onto their first two principal components."""
     return explorers.points(explorers.load(db, storage, artifact_id), kind, search=search)
 
 
@@ -66,4 +68,5 @@ def read_map(
 def read_cluster(
     artifact_id: UUID, kind: ClusterKind, cluster: Annotated[int, Path(ge=0)], db: Db, storage: Store
 ) -> ClusterDetail:
+    """Return one cluster with its strongest pairs of the other kind."""
     return explorers.detail(explorers.load(db, storage, artifact_id), storage, kind, cluster)

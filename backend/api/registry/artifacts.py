@@ -1,4 +1,4 @@
-"""Artifacts: what runs made."""
+"""Routes for artifacts, the outputs of runs."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from vise_client.schemas.artifacts import ArtifactFile, ArtifactView
 
 router = APIRouter(prefix="/artifacts", tags=["artifacts"])
 
-SHOWN = {"image/png", "image/jpeg", "application/json", "text/plain", "text/csv"}
-"""Content types that a browser may show in place; anything else is a download."""
+INLINE = {"image/png", "image/jpeg", "application/json", "text/plain", "text/csv"}
+"""Content types that a browser may show; all others are sent as downloads."""
 
 
 @router.get("/{artifact_id}", response_model=ArtifactView)
 def read(artifact_id: UUID, db: Db) -> ArtifactView:
+    """Return an artifact: its kind, size, digest and the run that made it."""
     return ArtifactView.model_validate(artifacts.get(db, artifact_id))
 
 
 @router.get("/{artifact_id}/files", response_model=list[ArtifactFile])
 def list_files(artifact_id: UUID, db: Db) -> list[ArtifactFile]:
+    """List the files of an artifact with size and SHA-256."""
     return [ArtifactFile.model_validate(row) for row in artifacts.get(db, artifact_id).manifest]
 
 
@@ -37,10 +39,14 @@ def content(
     db: Db,
     storage: Store,
     file: Annotated[
-        str | None, Query(max_length=4096, description="A file of a folder; without: a tar.")
+        str | None,
+        Query(
+            max_length=4096,
+            description="Path of a file in the artifact; default: all files, as a tar if there are several.",
+        ),
     ] = None,
 ) -> Response:
-    """The bytes of the artifact, or of one of its files. ``ETag`` is the SHA-256."""
+    """Download an artifact, or one of its files. The ``ETag`` is the SHA-256."""
     artifact = artifacts.get(db, artifact_id)
     if file is None and artifact.folder:
         sha256, name, kind = artifact.sha256, f"{artifact.name}.tar", "application/x-tar"
@@ -54,8 +60,8 @@ def content(
     headers = {"ETag": f'"{sha256}"', "Cache-Control": "private, max-age=31536000, immutable"}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
-    shown = "inline" if kind in SHOWN else "attachment"
-    headers["Content-Disposition"] = f"{shown}; filename*=UTF-8''{quote(name)}"
+    disposition = "inline" if kind in INLINE else "attachment"
+    headers["Content-Disposition"] = f"{disposition}; filename*=UTF-8''{quote(name)}"
     headers["Content-Security-Policy"] = "sandbox"
     if size is not None:
         headers["Content-Length"] = str(size)

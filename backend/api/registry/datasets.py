@@ -1,4 +1,4 @@
-"""Data sets: registered, uploaded or downloaded."""
+"""Routes for data sets, which are registered, uploaded or downloaded."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def list_datasets(
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> list[DatasetView]:
-    """By name, each with its newest version."""
-    found = datasets.list_datasets(db, search=search, kind=kind, offset=offset, limit=limit)
-    return datasets.views(db, found)
+    """List the data sets by name, each with its newest version."""
+    rows = datasets.list_datasets(db, search=search, kind=kind, offset=offset, limit=limit)
+    return datasets.views(db, rows)
 
 
 @router.post("", response_model=DatasetView, status_code=201, dependencies=[admin])
 def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> DatasetView:
-    """Register a folder below the server's data root; a run surveys it, which makes version 1."""
+    """Register a folder below the server's data root; a run surveys it and makes version 1."""
     dataset = datasets.register(db, settings.data_root, body, who.user_id)
     db.flush()
     db.refresh(dataset)
@@ -62,7 +62,7 @@ def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> Dataset
 
 @router.post("/url", response_model=DatasetView, status_code=201, dependencies=[admin])
 def register_url(body: DatasetFromUrl, db: Db, who: Who) -> DatasetView:
-    """Download an archive; a worker fetches, checks and unpacks it."""
+    """Download an archive from a URL as a data set; a worker fetches, checks and unpacks it."""
     dataset = datasets.bring_in(
         db,
         body.name,
@@ -88,7 +88,7 @@ async def upload(
     kind: DataKind = "images",
     description: Annotated[str, Query(max_length=2000)] = "",
 ) -> DatasetView:
-    """Send an archive (zip or tar) as the body of the request. It goes to disk as it comes; a worker unpacks it."""
+    """Upload an archive (zip or tar), sent as the request body, as a data set; a worker unpacks it."""
     incoming = settings.home / "incoming"
     incoming.mkdir(parents=True, exist_ok=True)
     digest, size, head = hashlib.sha256(), 0, b""
@@ -111,35 +111,36 @@ async def upload(
 
     def create() -> DatasetView:
         with sessions.begin() as db:
-            sent = Upload(name=harmless(filename), sha256=sha256, size=size, created_by=who.user_id)
-            db.add(sent)
+            archive = Upload(name=safe_name(filename), sha256=sha256, size=size, created_by=who.user_id)
+            db.add(archive)
             db.flush()
             dataset = datasets.bring_in(
-                db, name, kind, description=description, upload=sent, user=who.user_id
+                db, name, kind, description=description, upload=archive, user=who.user_id
             )
             db.flush()
             db.refresh(dataset)
-            found = datasets.view(db, dataset)
+            view = datasets.view(db, dataset)
             audit.write(db, who)
-            return found
+            return view
 
     return await run_in_threadpool(create)
 
 
 @router.get("/{dataset_id}", response_model=DatasetView)
 def read(dataset_id: UUID, db: Db) -> DatasetView:
+    """Return a data set with its newest version."""
     return datasets.view(db, datasets.get(db, dataset_id))
 
 
 @router.patch("/{dataset_id}", response_model=DatasetView, dependencies=[admin])
 def update(dataset_id: UUID, body: DatasetUpdate, db: Db) -> DatasetView:
-    """Rename or describe it; runs that read it show the new name."""
+    """Rename or describe a data set; runs that read it show the new name."""
     return datasets.view(db, datasets.update(db, dataset_id, body))
 
 
 @router.post("/{dataset_id}/rescan", response_model=RunView, status_code=202, dependencies=[admin])
 def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
-    """Survey a registered folder again: the run that does it. Another content becomes the next version."""
+    """Survey a registered folder again and return that run. Changed content becomes the next version."""
     run = datasets.rescan(db, settings.data_root, dataset_id, who.user_id)
     db.flush()
     return view_run(db, run.id)
@@ -147,9 +148,9 @@ def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
 
 @router.get("/{dataset_id}/changes", response_model=FolderChanges)
 def changes(dataset_id: UUID, db: Db, settings: Config) -> FolderChanges:
-    """Whether the folder still is the newest version, by names, sizes and times; no file is read.
+    """Compare the folder with the newest version by names, sizes and times; no file is read.
 
-    Of a big folder the first response says that the comparison is under way; ask again.
+    For a big folder, the first response says that the comparison is running; request it again.
     """
     return folders.changes(db, settings.data_root, datasets.get(db, dataset_id))
 
@@ -161,7 +162,7 @@ def versions(
     before: Annotated[int | None, Query(ge=1, description="Only versions with a lower number.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> list[DatasetVersionView]:
-    """Its versions, newest first."""
+    """List the versions of a data set, newest first."""
     datasets.get(db, dataset_id)
     return dataset_versions.list_versions(db, dataset_id, before=before, limit=limit)
 
@@ -171,13 +172,13 @@ def usage(
     dataset_id: UUID,
     db: Db,
     version: Annotated[int | None, Query(ge=1, description="Only runs that read this version.")] = None,
-    unknown: Annotated[bool, Query(description="Only runs that read what is no known version.")] = False,
+    unknown: Annotated[bool, Query(description="Only runs that read content of no known version.")] = False,
     state: RunState | None = None,
-    surveys: Annotated[bool, Query(description="Also the surveys of the data set.")] = False,
+    surveys: Annotated[bool, Query(description="Include the surveys of the data set.")] = False,
     cursor: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> DatasetUsage:
-    """Which runs read it, and in which version, newest first. A removed data set is still known by its id."""
+    """List the runs that read a data set, newest first, with the version. Works for a removed data set too."""
     return dataset_usage.usage(
         db,
         dataset_id,
@@ -192,18 +193,18 @@ def usage(
 
 @router.delete("/{dataset_id}", status_code=204, dependencies=[admin])
 def delete(dataset_id: UUID, db: Db) -> Response:
-    """Remove the entry. Files and runs stay, and runs keep the name and version of what they read."""
+    """Remove a data set. Its files and runs stay; runs keep the name and version of what they read."""
     datasets.delete(db, dataset_id)
     return Response(status_code=204)
 
 
-def harmless(filename: str) -> str:
-    """The last part of a name that somebody sent, without anything that a file system might read into it."""
+def safe_name(filename: str) -> str:
+    """Return the last part of an uploaded file's name, reduced to characters that are safe in a path."""
     last = filename.replace("\\", "/").rpartition("/")[2]
     return re.sub(r"[^\w.-]+", "-", last).lstrip(".-")[-100:] or "archive"
 
 
 def _require_archive(head: bytes, kind: DataKind) -> None:
-    """What can be said from the first bytes; the rest is the worker's, under its limits."""
+    """Raise ApiProblem (415) if the first bytes are not those of an archive; the worker checks the rest."""
     if kind != "weights" and not head.startswith(MAGIC) and head[257:262] != b"ustar":
         raise ApiProblem(415, "Not an archive", "send a zip, or a tar (plain, gzip, bzip2 or xz)")

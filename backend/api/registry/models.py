@@ -1,4 +1,4 @@
-"""Models that people may ask."""
+"""Routes for models that serve predictions."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ router = APIRouter(prefix="/models", tags=["models"])
 @router.get("", response_model=list[ModelView])
 def list_models(
     db: Db,
-    search: Annotated[str, Query(max_length=200, description="Part of name, method or backbone.")] = "",
+    search: Annotated[str, Query(max_length=200, description="Part of the name, method or backbone.")] = "",
     task: Annotated[str, Query(max_length=200)] = "",
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> list[ModelView]:
-    """The default one first, then the newest."""
-    found = models.list_models(db, search=search, task=task, offset=offset, limit=limit)
-    return [models.view(model) for model in found]
+    """List the models, the default model first, then newest first."""
+    rows = models.list_models(db, search=search, task=task, offset=offset, limit=limit)
+    return [models.view(model) for model in rows]
 
 
 @router.post("", response_model=ModelView, status_code=201, dependencies=[editor])
 def register(body: ModelCreate, db: Db) -> ModelView:
-    """Make a model of a succeeded evaluate run."""
+    """Register the model of a succeeded evaluate run."""
     model = models.register(db, body)
     db.refresh(model)
     return models.view(model)
@@ -38,31 +38,32 @@ def register(body: ModelCreate, db: Db) -> ModelView:
 
 @router.get("/{model_id}", response_model=ModelView)
 def read(model_id: UUID, db: Db) -> ModelView:
+    """Return a model."""
     return models.view(models.get(db, model_id))
 
 
 @router.get("/{model_id}/card", response_model=ModelCardView)
 def card(model_id: UUID, db: Db) -> ModelCardView:
-    """What it is, what it was made from, how good it is, its limits and licence; also as Markdown."""
+    """Return the model card: task, training data, scores, limits and licence; also as Markdown."""
     return model_cards.card(db, model_id)
 
 
 @router.get("/{model_id}/download", response_class=StreamingResponse)
 def download(model_id: UUID, db: Db, storage: Store) -> StreamingResponse:
-    """A tar: weights as safetensors, predictor.json, and the card as README.md."""
-    found = model_cards.card(db, model_id)
+    """Download a model as a tar: weights as safetensors, predictor.json, and the card as README.md."""
+    card = model_cards.card(db, model_id)
     artifact = artifacts.get(db, models.get(db, model_id).artifact_id)
-    # Missing bytes are a problem to be answered, not a download that breaks off.
+    # Missing bytes must give an error response, not a download that breaks off.
     storage.open(artifact.manifest[0]["sha256"]).close()
-    body = model_cards.as_tar(storage, artifact, found.facts.name, found.markdown)
-    name = f"{model_cards.slug(found.facts.name)}.tar"
+    body = model_cards.as_tar(storage, artifact, card.facts.name, card.markdown)
+    name = f"{model_cards.slug(card.facts.name)}.tar"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Security-Policy": "sandbox"}
     return StreamingResponse(body, media_type="application/x-tar", headers=headers)
 
 
 @router.patch("/{model_id}", response_model=ModelView, dependencies=[editor])
 def update(model_id: UUID, body: ModelUpdate, db: Db) -> ModelView:
-    """Rename it, or make it the default."""
+    """Rename a model, or make it the default."""
     model = models.get(db, model_id)
     if body.name is not None:
         models.rename(db, model_id, body.name)
@@ -75,6 +76,6 @@ def update(model_id: UUID, body: ModelUpdate, db: Db) -> ModelView:
 
 @router.delete("/{model_id}", status_code=204, dependencies=[admin])
 def delete(model_id: UUID, db: Db) -> Response:
-    """Forget the model and its predictions; the run that made it stays."""
+    """Delete a model and its predictions; the run that made it stays."""
     models.delete(db, model_id)
     return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""The paper's tables and figures from the results in the store."""
+"""Routes for the paper's tables and figures, filled with the stored results."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ from vise_core.specs.evaluate import EvaluateResult
 
 router = APIRouter(prefix="/reports", tags=["reports"])
 
-Tag = Annotated[str | None, Query(max_length=80, description="Only runs that carry this tag.")]
+Tag = Annotated[str | None, Query(max_length=80, description="Only runs with this tag.")]
 Synthetic = Annotated[
-    bool | None, Query(description="Only runs on generated data, or only on real; without: all.")
+    bool | None,
+    Query(description="true: only runs on generated data; false: only on real data; default: both."),
 ]
 Name = Annotated[str | None, Query(max_length=200)]
 
@@ -57,47 +58,47 @@ def _selection(
     return Selection(task=task, protocol=protocol, backbone=backbone, method=method)
 
 
-Wanted = Annotated[Selection, Depends(_selection)]
+Filter = Annotated[Selection, Depends(_selection)]
 
 
 @router.get("", response_model=list[ReportEntry])
 def list_reports() -> list[ReportEntry]:
-    """Every table and figure that can be asked for, with its formats."""
+    """List the tables and figures, each with its formats."""
     return catalogue()
 
 
 @router.get("/choices", response_model=Choices)
 def choices(db: Db) -> Choices:
-    """Tasks, protocols, backbones, methods and tags that can be asked for."""
+    """List the tasks, protocols, backbones, methods and tags by which reports can be filtered."""
     return evaluations.choices(db)
 
 
 @router.get("/results", response_class=Response)
 def results(
-    db: Db, wanted: Wanted, format: ReportFormat = "markdown", tag: Tag = None, synthetic: Synthetic = None
+    db: Db, selection: Filter, format: ReportFormat = "markdown", tag: Tag = None, synthetic: Synthetic = None
 ) -> Response:
-    """One table of all evaluations: method by task and protocol, a column for each data and splits."""
+    """Return all evaluations as one table: a row per method, task and protocol, a column per data set and splits."""
     if format not in ("markdown", "csv", "latex"):
         raise Invalid("format", "results come as markdown, csv or latex")
-    found = [result for _, result in _newest(db, wanted, tag, synthetic)]
-    return _file(render_table(build_table(found), format).encode(), "results", format)
+    rows = [result for _, result in _newest(db, selection, tag, synthetic)]
+    return _file(render_table(build_table(rows), format).encode(), "results", format)
 
 
 @router.get("/results/data", response_model=EvaluationTable)
-def results_data(db: Db, wanted: Wanted, tag: Tag = None, synthetic: Synthetic = None) -> EvaluationTable:
-    """The same as data, with the run behind each number."""
-    return evaluation_table(_newest(db, wanted, tag, synthetic))
+def results_data(db: Db, selection: Filter, tag: Tag = None, synthetic: Synthetic = None) -> EvaluationTable:
+    """Return the table of all evaluations as JSON, with the run behind each number."""
+    return evaluation_table(_newest(db, selection, tag, synthetic))
 
 
 def _newest(
-    db: Db, wanted: Selection, tag: str | None, synthetic: bool | None
+    db: Db, selection: Selection, tag: str | None, synthetic: bool | None
 ) -> list[tuple[str, EvaluateResult]]:
-    """The newest evaluation of each place, oldest first; one on real data before one on generated."""
-    found: dict[tuple[str, ...], tuple[str, EvaluateResult]] = {}
-    asked = {name: value for name, value in wanted.model_dump().items() if value is not None}
+    """Return the newest evaluation of each table cell as (run id, result), oldest first; real before generated data."""
+    newest: dict[tuple[str, ...], tuple[str, EvaluateResult]] = {}
+    filters = {name: value for name, value in selection.model_dump().items() if value is not None}
     stored = evaluations.results(db, tag=tag, synthetic=synthetic)
     for run, result in sorted(stored, key=lambda pair: pair[1].synthetic):
-        place = (
+        cell = (
             result.method,
             result.backbone,
             result.task,
@@ -106,16 +107,16 @@ def _newest(
             result.metric,
             measured_on(result).key,
         )
-        if all(getattr(result, name) == value for name, value in asked.items()):
-            found.setdefault(place, (run, result))
-    if not found:
-        raise NotFound("no evaluation has succeeded yet, or none that is asked for")
-    return sorted(found.values(), key=lambda pair: pair[0])
+        if all(getattr(result, name) == value for name, value in filters.items()):
+            newest.setdefault(cell, (run, result))
+    if not newest:
+        raise NotFound("no succeeded evaluation matches these filters")
+    return sorted(newest.values(), key=lambda pair: pair[0])
 
 
 @router.get("/paired", response_model=PairedTest)
 def paired(db: Db, a: UUID, b: UUID) -> PairedTest:
-    """Two evaluations compared over their splits: a minus b, p-value, effect size."""
+    """Compare two evaluations over their splits: difference a − b, p-value and effect size."""
     try:
         return paired_test(evaluations.result(db, a, "a"), evaluations.result(db, b, "b"))
     except BadInput as error:
@@ -127,16 +128,18 @@ def read(
     name: str,
     db: Db,
     storage: Store,
-    wanted: Wanted,
+    selection: Filter,
     format: ReportFormat | None = None,
-    published: Annotated[bool, Query(description="Lay the paper's own numbers beside ours, marked.")] = False,
-    only_run: Annotated[bool, Query(description="Leave out rows that nobody ran.")] = False,
+    published: Annotated[
+        bool, Query(description="Include the paper's numbers, marked as published.")
+    ] = False,
+    only_run: Annotated[bool, Query(description="Only rows that have runs.")] = False,
     tag: Tag = None,
     synthetic: Synthetic = None,
-    run: Annotated[UUID | None, Query(description="Figures 7 and 8: of this comparison.")] = None,
+    run: Annotated[UUID | None, Query(description="Figures 7 and 8: the compare run to show.")] = None,
 ) -> Response:
-    """A table or figure as a file; without a format: Markdown or PNG."""
-    _known(name)
+    """Return a table or figure as a file, by default as Markdown or PNG."""
+    _check_name(name)
     chosen: ReportFormat = format or formats(name)[0]
     if chosen not in formats(name):
         raise Invalid("format", f"{name} comes as {', '.join(formats(name))}")
@@ -152,32 +155,37 @@ def read(
     else:
         observations = observe_all(evaluations.results(db, tag=tag, synthetic=synthetic))
         content = report(
-            name, observations, chosen, with_published=published, only_run=only_run, wanted=wanted
+            name,
+            observations,
+            chosen,
+            with_published=published,
+            only_run=only_run,
+            selection=selection,
         )
     return _file(content, name, chosen)
 
 
 @router.get("/{name}/data", response_model=ReproducedTable | OurFigure | QualitativeFigure)
 def data(
-    name: str, db: Db, wanted: Wanted, tag: Tag = None, synthetic: Synthetic = None
+    name: str, db: Db, selection: Filter, tag: Tag = None, synthetic: Synthetic = None
 ) -> ReproducedTable | OurFigure | QualitativeFigure:
-    """The numbers of a table or figure, ours and the published, each with the runs behind it."""
-    _known(name)
+    """Return the numbers of a table or figure as JSON, ours and the published, with the runs behind ours."""
+    _check_name(name)
     if name in QUALITATIVE:
         return qualitative(name, evaluations.comparisons(db, tag=tag, synthetic=synthetic))
     observations = observe_all(evaluations.results(db, tag=tag, synthetic=synthetic))
     if name in FIGURES:
-        return select_figure(figure(name, observations), wanted)
-    return select_table(reproduce(name, observations), wanted)
+        return select_figure(figure(name, observations), selection)
+    return select_table(reproduce(name, observations), selection)
 
 
-def _known(name: str) -> None:
+def _check_name(name: str) -> None:
     if name not in NAMES:
         raise NotFound(f"there is no report {name}; one of {', '.join(NAMES)}")
 
 
 def _file(content: bytes, name: str, format: ReportFormat) -> Response:
-    # SVG can hold script; shown from our own address it would act as the user.
+    # SVG can contain scripts; served from our own origin they would run with the user's session.
     headers = {
         "Content-Disposition": f'attachment; filename="{name}.{ENDINGS[format]}"',
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",

@@ -1,4 +1,4 @@
-"""Runs, recipes, sweeps, their metrics, logs and events."""
+"""Routes for runs, recipes and sweeps, and their metrics, logs and events."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ from vise_client.schemas.runs import (
 router = APIRouter(tags=["runs"])
 
 
-Asked = Annotated[
+QueryText = Annotated[
     str,
     Query(
         alias="query",
         max_length=2000,
-        description='Such as: stage = pretrain and spec.base_lr < 0.01 and tag = "c+r" and not archived.',
+        description='For example: stage = pretrain and spec.base_lr < 0.01 and tag = "c+r" and not archived.',
     ),
 ]
-Sorted = Annotated[
+SortKey = Annotated[
     str,
     Query(
         max_length=200,
         description="created, name, state, stage, duration, started, finished, spec.… or metric.…; "
-        "- in front: descending.",
+        "with - in front: descending.",
     ),
 ]
 Columns = Annotated[
@@ -62,28 +62,30 @@ Columns = Annotated[
 ]
 Cursor = Annotated[str | None, Query(max_length=2000)]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Count = Annotated[bool, Query(description="Also say how many there are in all.")]
+Count = Annotated[bool, Query(description="Include the total number of matches.")]
 
 
 @router.get("/runs", response_model=RunPage)
 def list_runs(
     db: Db,
-    state: Annotated[list[RunState] | None, Query(description="Any of these.")] = None,
+    state: Annotated[list[RunState] | None, Query(description="Any of these states.")] = None,
     stage: str | None = None,
     kind: RunKind | None = None,
     parent: UUID | None = None,
     tag: str | None = None,
     search: Annotated[str | None, Query(max_length=200, description="Part of the name, or a tag.")] = None,
-    nested: Annotated[bool, Query(alias="all", description="Also the runs of recipes and sweeps.")] = False,
-    query: Asked = "",
-    sort: Sorted = "-created",
+    nested: Annotated[
+        bool, Query(alias="all", description="Include the runs of recipes and sweeps.")
+    ] = False,
+    query: QueryText = "",
+    sort: SortKey = "-created",
     column: Columns = None,
     cursor: Cursor = None,
     limit: Limit = 50,
     count: Count = False,
 ) -> RunPage:
-    """One page of runs; page with ``next_cursor``."""
-    wanted = RunFilter(
+    """List the runs that match a filter, newest first unless sorted; page with ``next_cursor``."""
+    run_filter = RunFilter(
         states=tuple(s.value for s in state or ()),
         stage=stage,
         kind=kind,
@@ -94,68 +96,69 @@ def list_runs(
         query=query,
     )
     return run_list.list_runs(
-        db, wanted, sort=sort, cursor=cursor, limit=limit, columns=column or (), count=count
+        db, run_filter, sort=sort, cursor=cursor, limit=limit, columns=column or (), count=count
     )
 
 
 @router.get("/runs/groups", response_model=GroupPage)
 def list_groups(
     db: Db,
-    query: Asked = "",
-    sort: Sorted = "-created",
+    query: QueryText = "",
+    sort: SortKey = "-created",
     column: Columns = None,
     cursor: Cursor = None,
     limit: Limit = 50,
     count: Count = False,
 ) -> GroupPage:
-    """Runs that differ by seeds and splits alone, as one row with mean ± sample std (n) of each metric.
+    """List groups of runs that differ only in seed and split, each with mean ± sample std (n) of each metric.
 
-    A group is listed where one of its runs fits; its numbers are over all of its runs that are not archived.
+    A group is listed if one of its runs matches; its numbers are over all of its runs that are not archived.
     """
-    wanted = RunFilter(nested=True, query=query)
+    run_filter = RunFilter(nested=True, query=query)
     return groups.list_groups(
-        db, wanted, sort=sort, cursor=cursor, limit=limit, columns=column or (), count=count
+        db, run_filter, sort=sort, cursor=cursor, limit=limit, columns=column or (), count=count
     )
 
 
 @router.get("/runs/vocabulary", response_model=Vocabulary)
 def read_vocabulary(db: Db) -> Vocabulary:
-    """Fields, paths, metrics and tags that a query can be completed with."""
+    """List the fields, spec paths, metrics and tags that a query may name, to complete it while typing."""
     return vocabulary.vocabulary(db)
 
 
 @router.post("/runs/bulk", response_model=list[BulkOutcome], dependencies=[editor])
 def bulk_action(body: BulkRequest, db: Db) -> list[BulkOutcome]:
-    """Tag, star, archive, delete, cancel, pause, resume or retry many runs; one outcome for each."""
+    """Tag, star, archive, delete, cancel, pause, resume or retry many runs; returns one outcome for each."""
     return bulk.apply(db, body)
 
 
 @router.post("/runs", response_model=RunView, status_code=201, dependencies=[editor])
 def create_run(body: RunCreate, db: Db, who: Who) -> RunView:
-    """Create a run of one stage; it waits until its inputs are there."""
+    """Create a run of one stage; it starts when its inputs are ready."""
     return view_run(db, create.create_run(db, body, who.user_id).id)
 
 
 @router.post("/recipes/runs", response_model=RunView, status_code=201, dependencies=[editor])
 def create_recipe(body: RecipeCreate, db: Db, who: Who) -> RunView:
-    """Create a recipe, by its name or as a spec."""
+    """Create a run of a recipe, given by its name or as a spec."""
     return view_run(db, create.create_recipe(db, body, who.user_id).id)
 
 
 @router.post("/sweeps", response_model=RunView, status_code=201, dependencies=[editor])
 def create_sweep(body: SweepCreate, db: Db, who: Who) -> RunView:
-    """Create one run for each point of a grid."""
+    """Create a sweep: one run for each point of a grid."""
     return view_run(db, create.create_sweep(db, body, who.user_id).id)
 
 
 @router.get("/runs/{run_id}", response_model=RunView)
 def read_run(run_id: UUID, db: Db) -> RunView:
+    """Return a run with its spec, progress, inputs and artifacts."""
     return view_run(db, run_id)
 
 
 @router.patch("/runs/{run_id}", response_model=RunView, dependencies=[editor])
 def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
-    """Change the name, the tags or the notes; star or archive it."""
+    """Change the name, tags or notes of a run; star or archive it."""
     run = get_run(db, run_id)
     for field, value in body.model_dump(exclude_none=True).items():
         setattr(run, field, value)
@@ -172,40 +175,41 @@ def delete_run(run_id: UUID, db: Db) -> Response:
 
 @router.post("/runs/{run_id}/cancel", response_model=RunView, dependencies=[editor])
 def cancel(run_id: UUID, db: Db) -> RunView:
-    """Cancel a run: a running one saves its state first, a queued one is cancelled at once."""
+    """Cancel a run. A running one saves its state first; a queued one is cancelled at once."""
     request_cancel(db, run_id)
     return view_run(db, run_id)
 
 
 @router.post("/runs/{run_id}/pause", response_model=RunView, dependencies=[editor])
 def pause(run_id: UUID, db: Db) -> RunView:
-    """Pause a run, or the children of a parent: the state is saved and the worker released."""
+    """Pause a run, or the children of a parent: each saves its state and releases its worker."""
     request_pause(db, run_id)
     return view_run(db, run_id)
 
 
 @router.post("/runs/{run_id}/resume", response_model=RunView, dependencies=[editor])
 def resume(run_id: UUID, db: Db) -> RunView:
-    """Queue a paused run again, from its last checkpoint."""
+    """Queue a paused run again; it continues from its last checkpoint."""
     resume_run(db, run_id)
     return view_run(db, run_id)
 
 
 @router.post("/runs/{run_id}/retry", response_model=RunView, dependencies=[editor])
 def retry(run_id: UUID, db: Db) -> RunView:
-    """Queue a failed or cancelled run again, from its last checkpoint."""
+    """Queue a failed or cancelled run again; it continues from its last checkpoint."""
     retry_run(db, run_id)
     return view_run(db, run_id)
 
 
 @router.post("/runs/{run_id}/clone", response_model=RunView, status_code=201, dependencies=[editor])
 def clone(run_id: UUID, body: RunClone, db: Db, who: Who) -> RunView:
-    """Create a copy of a run, with changes."""
+    """Create a copy of a run, with changes to its spec."""
     return view_run(db, create.clone_run(db, run_id, body, who.user_id).id)
 
 
 @router.get("/runs/{run_id}/events", response_model=list[EventView])
 def events(run_id: UUID, db: Db) -> list[EventView]:
+    """List the changes of a run's state, oldest first."""
     return list_events(db, run_id)
 
 
@@ -218,19 +222,19 @@ def read_logs(
     ] = 0,
     before: Annotated[int | None, Query(ge=0, lt=2**63, description="The last lines before this id.")] = None,
     limit: Annotated[int, Query(ge=1, le=5000)] = 500,
-    level: Annotated[LogLevel | None, Query(description="At least as urgent as this.")] = None,
+    level: Annotated[LogLevel | None, Query(description="Minimum level.")] = None,
     search: Annotated[str | None, Query(max_length=200, description="Part of the line.")] = None,
 ) -> list[LogLine]:
-    """Log lines in order, filtered by level and text."""
+    """Return log lines of a run in order, filtered by level and text."""
     get_run(db, run_id)
-    # PostgreSQL's text holds no NUL, so no line can hold one.
-    wanted = None if search is None else search.replace("\0", "")
-    return logs.read(db, run_id, after=after, before=before, limit=limit, level=level, search=wanted)
+    # PostgreSQL text cannot contain NUL.
+    text = None if search is None else search.replace("\0", "")
+    return logs.read(db, run_id, after=after, before=before, limit=limit, level=level, search=text)
 
 
 @router.get("/runs/{run_id}/logs/download", response_class=StreamingResponse)
 def download_log(run_id: UUID, request: Request, db: Db) -> StreamingResponse:
-    """The whole log as text, streamed."""
+    """Download the whole log of a run as text."""
     get_run(db, run_id)
     headers = {"Content-Disposition": f'attachment; filename="{run_id}.log"'}
     lines = logs.whole(request.app.state.sessions, run_id)
@@ -239,22 +243,23 @@ def download_log(run_id: UUID, request: Request, db: Db) -> StreamingResponse:
 
 @router.get("/runs/{run_id}/lineage", response_model=Lineage)
 def read_lineage(run_id: UUID, db: Db) -> Lineage:
-    """The runs, data sets and models that the run comes from and that were made of it."""
+    """Return the runs, data sets and models that a run comes from, and those made from it."""
     return lineage(db, run_id)
 
 
 @router.post("/runs/compare", response_model=Comparison)
 def compare_runs(body: CompareQuery, db: Db) -> Comparison:
-    """Up to 100 runs side by side, and the importance of their parameters for a metric."""
+    """Compare up to 100 runs side by side, with the importance of each parameter for a metric."""
     return compare(db, body)
 
 
 @router.get("/runs/{run_id}/artifacts", response_model=list[ArtifactView])
 def list_artifacts(run_id: UUID, db: Db) -> list[ArtifactView]:
+    """List the artifacts of a run."""
     return view_run(db, run_id).artifacts
 
 
 @router.post("/metrics/query", response_model=list[Curve])
 def query_metrics(body: MetricQuery, db: Db) -> list[Curve]:
-    """Curves of up to 100 runs at once, down-sampled so that minima and maxima stay."""
+    """Return the curves of up to 100 runs, down-sampled so that minima and maxima stay."""
     return metrics.curves(db, body)

@@ -1,4 +1,4 @@
-"""Saved views of the runs page."""
+"""Routes for saved views of the run list."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ router = APIRouter(tags=["views"])
 
 @router.get("/views", response_model=list[SavedViewView])
 def list_views(db: Db, who: Who) -> list[SavedViewView]:
-    """Your own, and those that others share."""
+    """List your own saved views, and those that others share."""
     return saved_views.list_views(db, who)
 
 
 @router.post("/views", response_model=SavedViewView, status_code=201)
 def create_view(body: SavedViewCreate, db: Db, who: Who) -> SavedViewView:
-    """Keep a query with its columns, order and grouping under a name."""
+    """Save a query with its columns, order and grouping under a name."""
     _may_share(body.shared, who)
     return saved_views.create(db, body, who)
 
 
 @router.patch("/views/{view_id}", response_model=SavedViewView)
 def update_view(view_id: UUID, body: SavedViewUpdate, db: Db, who: Who) -> SavedViewView:
-    """Change a view of your own."""
+    """Change one of your own saved views."""
     _may_share(body.shared, who)
     return saved_views.update(db, view_id, body, who)
 
 
 @router.delete("/views/{view_id}", status_code=204)
 def delete_view(view_id: UUID, db: Db, who: Who) -> Response:
-    """Forget a view of your own; an admin any shared one."""
+    """Delete one of your own saved views; an admin may delete any shared view."""
     saved_views.delete(db, view_id, who)
     return Response(status_code=204)
 
 
 def _may_share(shared: bool | None, who: Identity) -> None:
+    """Raise ApiProblem (403) if a viewer tries to share a view."""
     if shared and RANK[who.role] < RANK[Role.editor]:
-        raise ApiProblem(403, "Not allowed", f"to share a view needs the role editor; yours is {who.role}")
+        raise ApiProblem(403, "Not allowed", f"sharing a view needs the role editor; yours is {who.role}")

@@ -1,4 +1,4 @@
-"""What there is to run, and who is there to run it."""
+"""Routes for stages, recipes, inputs, workers and queues."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ router = APIRouter(tags=["catalogue"])
 
 @router.get("/stages", response_model=list[StageView])
 def stages() -> list[StageView]:
-    """Every stage with the JSON schema of its spec, its inputs and outputs, and the paper's presets."""
+    """List the stages, each with the JSON schema of its spec, its inputs and outputs, and the paper's presets."""
     return _stages()
 
 
 @cache
 def _stages() -> list[StageView]:
-    # Building the schemas takes a moment, and they are the same as long as this process lives.
+    # Building the schemas takes a moment, and they do not change while this process runs.
     return [
         StageView(
             name=name,
@@ -34,7 +34,7 @@ def _stages() -> list[StageView]:
             help=entry.help,
             queue=entry.queue,
             spec_schema=entry.spec.model_json_schema(),
-            inputs={role: wanted.model_dump() for role, wanted in entry.inputs.items()},
+            inputs={role: entry_input.model_dump() for role, entry_input in entry.inputs.items()},
             outputs=dict(entry.outputs),
             presets={preset: dict(values) for preset, values in entry.presets.items()},
             defaults=entry.spec().model_dump(mode="json"),
@@ -45,9 +45,9 @@ def _stages() -> list[StageView]:
 
 @router.post("/stages/{name}/validate", response_model=LaunchCheck, dependencies=[editor])
 def validate(name: str, body: StageDraft, db: Db, settings: Config) -> LaunchCheck:
-    """Everything that is wrong with a draft, by field; where nothing is, its time, memory and disk.
+    """Check a draft: return its errors by field, or if it has none, its estimated time, memory and disk space.
 
-    Warnings do not prevent the launch: a registered folder that has changed since its newest version.
+    Warnings do not prevent a launch, such as a registered folder that has changed since its newest version.
     """
     if name not in STAGES:
         raise NotFound(f"there is no stage {name}; one of {', '.join(STAGES)}")
@@ -57,25 +57,29 @@ def validate(name: str, body: StageDraft, db: Db, settings: Config) -> LaunchChe
 @router.get("/inputs", response_model=list[InputCandidate])
 def inputs(
     db: Db,
-    artifact: Annotated[list[str], Query(min_length=1, max_length=50, description="Any of these fits.")],
+    artifact: Annotated[
+        list[str], Query(min_length=1, max_length=50, description="Artifact names that the input accepts.")
+    ],
     search: Annotated[str, Query(max_length=200, description="Part of the name, or a tag.")] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[InputCandidate]:
-    """What fits an input: artifacts of runs, newest first, then data sets."""
+    """List what fits an input: artifacts of runs, newest first, then data sets."""
     return drafts.candidates(db, artifact, search=search, limit=limit)
 
 
 @router.get("/recipes", response_model=list[RecipeView])
 def recipes() -> list[RecipeView]:
+    """List the built-in recipes with their specs."""
     return [RecipeView(name=name, spec=spec) for name, spec in RECIPES.items()]
 
 
 @router.get("/workers", response_model=list[WorkerView])
 def list_workers(db: Db) -> list[WorkerView]:
+    """List the workers with their last heartbeat and current run."""
     return workers.list_workers(db)
 
 
 @router.get("/queues", response_model=list[QueueView])
 def list_queues(db: Db) -> list[QueueView]:
-    """Who waits in which line, and whether anybody serves it."""
+    """List the queues, each with the number of waiting runs and of workers that serve it."""
     return workers.queues(db)

@@ -1,4 +1,4 @@
-"""Predictions of a pretrained model: which comments and reactions an image is expected to get."""
+"""Routes that predict the comments and reactions an image would get, from a pretrained model."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ async def ask(
     who: Who,
     image: UploadFile,
     run_id: Annotated[
-        UUID | None, Form(description="A pretrain run; default: the newest that has heads.")
+        UUID | None, Form(description="A pretrain run; default: the newest with prediction heads.")
     ] = None,
     top: Annotated[int, Form(ge=1, le=100, description="Comment clusters to return.")] = TOP,
     wait: Annotated[float, Form(ge=0, le=30, description="Seconds to wait for the result.")] = 10,
 ) -> EngagementView:
-    """Predict comment clusters and reactions; 202 with a Location after ``wait`` seconds.
+    """Predict comment clusters and reactions for an image.
 
-    The upload is deleted as soon as the prediction is finished, the prediction after an hour.
+    If the result takes longer than ``wait`` seconds, the response is 202 with a ``Location``. The upload is deleted as
+    soon as the prediction is finished, the prediction after an hour.
     """
     data = await read_image(image, settings.max_upload_bytes)
     return await queue_and_wait(
@@ -59,10 +60,11 @@ def list_models(
     search: Annotated[str | None, Query(max_length=200, description="Part of the run's name.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[EngagementModel]:
-    """Pretrained models that have heads, newest first."""
+    """List the pretrained models that have prediction heads, newest first."""
     return engagement.list_models(db, search=search, limit=limit)
 
 
 @router.get("/{engagement_id}", response_model=EngagementView)
 def read(engagement_id: UUID, db: Db) -> EngagementView:
+    """Return an engagement prediction."""
     return engagement.view(db, engagement_id)

@@ -63,5 +63,5 @@ class PredictionListener:
                         for loop, event in list(self._waiting.get(notice.payload, ())):
                             loop.call_soon_threadsafe(event.set)
             except psycopg.Error as error:
-                log.warning("the database does not answer, listening again soon: %s", error)
+                log.warning("lost the connection to the database, reconnecting: %s", error)
                 await asyncio.sleep(RECONNECT_SECONDS)

@@ -1,4 +1,4 @@
-"""Which prediction already answers a request, so that identical requests are answered without a worker."""
+"""Cache of prediction ids, so that identical requests are answered without a worker."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def request_key(image: bytes, model_sha256: str, options: PredictOptions, keep: 
 
 
 class PredictionCache:
-    """The ids of the most recent predictions of this process, by ``request_key``. Safe to use from threads.
+    """The ids of the most recent predictions of this process, by ``request_key``. Thread-safe.
 
-    Only digests and ids: the result stays in its row, so that what is deleted or has expired there is gone here too.
+    Only digests and ids are cached: results stay in their rows, so that deleted or expired results are never returned.
     """
 
     def __init__(self, size: int = 10_000) -> None:
@@ -28,9 +28,11 @@ class PredictionCache:
         self._lock = threading.Lock()
 
     def get(self, key: str) -> UUID | None:
+        """Return the id of the prediction for this key, or None."""
         with self._lock:
             return self._ids.get(key)
 
     def put(self, key: str, prediction_id: UUID) -> None:
+        """Cache the id of a prediction; the least recently used id is evicted."""
         with self._lock:
             self._ids[key] = prediction_id

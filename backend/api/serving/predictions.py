@@ -1,4 +1,4 @@
-"""Predictions of a model for uploaded images, their history, and people's feedback."""
+"""Routes for predictions of a model for uploaded images, their history, and feedback."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ async def predict(
     synthetic: Annotated[bool, Form(description="The image is generated.")] = False,
     wait: Annotated[float, Form(ge=0, le=30, description="Seconds to wait for the result.")] = 10,
 ) -> PredictionView:
-    """Predict: probabilities, the class activation map and its overlay; 202 with a Location after ``wait`` seconds.
+    """Predict the class of an image: probabilities, class activation map and overlay.
 
-    Identical requests are answered from the cache. The upload is deleted as soon as the prediction is finished, its
-    pictures after an hour.
+    If the result takes longer than ``wait`` seconds, the response is 202 with a ``Location``. Identical requests are
+    answered from the cache. The upload is deleted as soon as the prediction is finished, its pictures after an hour.
     """
     data = await read_image(image, settings.max_upload_bytes)
     options = PredictOptions(
@@ -112,13 +112,13 @@ def history(
         UUID | None, Query(description="Only this batch, of any user: a link may be shared.")
     ] = None,
     with_feedback: Annotated[bool | None, Query(description="Only those with feedback, or without.")] = None,
-    everyone: Annotated[bool, Query(description="Also other people's; for admins.")] = False,
+    everyone: Annotated[bool, Query(description="Include other users' predictions; for admins.")] = False,
     cursor: UUID | None = None,
     limit: Limit = 50,
 ) -> Page[PredictionSummary]:
-    """Your own predictions, newest first; page with ``next_cursor``."""
+    """List your own predictions, newest first; page with ``next_cursor``."""
     if everyone and who.role is not Role.admin:
-        raise ApiProblem(403, "Not allowed", "only an admin sees other people's predictions")
+        raise ApiProblem(403, "Not allowed", "only an admin may list other users' predictions")
     mine = None if everyone or batch is not None else who.user_id
     return predictions.history(
         db, user=mine, model_id=model_id, batch=batch, feedback=with_feedback, cursor=cursor, limit=limit
@@ -127,12 +127,13 @@ def history(
 
 @router.get("/predictions/{prediction_id}", response_model=PredictionView)
 def read_prediction(prediction_id: UUID, db: Db) -> PredictionView:
+    """Return a prediction: its probabilities, map and feedback."""
     return predictions.view(db, prediction_id)
 
 
 @router.get("/predictions/{prediction_id}/picture", response_class=Response)
 def read_picture(prediction_id: UUID, db: Db) -> Response:
-    """The image as the page shows it: an upright JPEG without metadata. 404 after it has expired."""
+    """Return the image as an upright JPEG without metadata; 404 after it has expired."""
     headers = {"Cache-Control": "private, max-age=600", "Content-Security-Policy": "sandbox"}
     return Response(predictions.picture(db, prediction_id), media_type="image/jpeg", headers=headers)
 
@@ -140,7 +141,7 @@ def read_picture(prediction_id: UUID, db: Db) -> Response:
 @router.delete("/predictions/{prediction_id}", status_code=204, dependencies=[editor])
 def delete(prediction_id: UUID, db: Db, storage: Store, who: Who) -> Response:
     """Delete a prediction and its feedback."""
-    _own(predictions.get(db, prediction_id), who)
+    _require_owner(predictions.get(db, prediction_id), who)
     upload = predictions.delete(db, prediction_id)
     # After the response, and so after the commit: until then the row names the upload.
     delete_upload = BackgroundTask(uploads.drop, storage, upload) if upload is not None else None
@@ -149,7 +150,7 @@ def delete(prediction_id: UUID, db: Db, storage: Store, who: Who) -> Response:
 
 @router.put("/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[editor])
 def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -> PredictionView:
-    """Label the image; its picture is kept for the labelled set."""
+    """Set the label of an image; its picture is kept for the labelled set."""
     feedback.give(db, prediction_id, body.label, who.user_id)
     db.flush()
     return predictions.view(db, prediction_id)
@@ -157,7 +158,7 @@ def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -
 
 @router.delete("/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[editor])
 def take_feedback_back(prediction_id: UUID, db: Db) -> PredictionView:
-    """Delete the label and the picture that is kept with it."""
+    """Delete the label of an image and the picture kept with it."""
     feedback.take_back(db, prediction_id)
     db.flush()
     return predictions.view(db, prediction_id)
@@ -170,22 +171,25 @@ def list_feedback(
     cursor: UUID | None = None,
     limit: Limit = 50,
 ) -> Page[FeedbackView]:
-    """Labels that people gave, newest first."""
+    """List the labels that users gave, newest first."""
     return feedback.list_feedback(db, task=task, cursor=cursor, limit=limit)
 
 
 @router.get("/feedback/counts", response_model=list[FeedbackCount], dependencies=[editor])
 def count_feedback(db: Db) -> list[FeedbackCount]:
-    """The labelled set so far, by task and label."""
+    """Count the labelled images by task and label."""
     return feedback.counts(db)
 
 
 @router.get("/feedback/export", response_class=StreamingResponse, dependencies=[editor])
 def export_feedback(
-    request: Request, task: Annotated[str, Query(max_length=200, description="As in the counts.")]
+    request: Request, task: Annotated[str, Query(max_length=200, description="A task with labels.")]
 ) -> Response:
-    """A tar with labels.csv and images: register it as a data set and evaluate on it as a CSV-labelled task."""
-    # A session of its own, which lives until the response is sent.
+    """Download the labelled set as a tar with labels.csv and images/.
+
+    Register it as a data set to evaluate on it as a CSV-labelled task.
+    """
+    # Not the session of the request, which closes before the response is streamed.
     db = request.app.state.sessions()
     try:
         body = feedback.export(db, task)
@@ -203,6 +207,7 @@ def export_feedback(
     return StreamingResponse(stream(), media_type="application/x-tar", headers=headers)
 
 
-def _own(prediction: Prediction, who: Identity) -> None:
+def _require_owner(prediction: Prediction, who: Identity) -> None:
+    """Raise ApiProblem (403) unless the user made the prediction or is an admin."""
     if prediction.created_by != who.user_id and who.role is not Role.admin:
-        raise ApiProblem(403, "Not allowed", "it is another person's; an admin may delete it")
+        raise ApiProblem(403, "Not allowed", "the prediction belongs to another user; an admin may delete it")
