@@ -66,8 +66,8 @@ def run_locally(
         reporter = ConsoleReporter(out / "artifacts", bar, bar.add_task(stage, total=None))
 
         def remove_old_results(run: CheckedRun) -> None:
-            if run.previous is None and not fresh and (left := _results(out)):
-                raise OtherRun(f"{left[0]} is not known to be of any run. {ADVICE}")
+            if run.previous is None and not fresh and (results := _results(out)):
+                raise OtherRun(f"{results[0]} belongs to no known run. {ADVICE}")
             if fresh or run.previous is None or run.previous.identity.differences(run.identity):
                 for path in _results(out):
                     _remove(path)
@@ -82,7 +82,7 @@ def run_locally(
 
 
 def artifact_in(path: Path, stage: str, role: str) -> Path:
-    """Return the artifact that fits the role where ``path`` is the folder of a local run; other paths as they are."""
+    """Return the artifact that fits the role if ``path`` is the folder of a local run, else ``path``."""
     folder = path / "artifacts"
     stage_input = STAGES[stage].inputs.get(role)
     if stage_input is None or not (path / "result.json").is_file() or not folder.is_dir():
@@ -148,7 +148,7 @@ def _check_place(inputs: Mapping[str, Path], out: Path) -> None:
 
 
 def _results(out: Path) -> list[Path]:
-    """Paths of the results in ``out``: artifacts of any stage, and ``result.json``."""
+    """Return the paths of the results in ``out``: artifacts of any stage, and ``result.json``."""
     names = {name for entry in STAGES.values() for name in entry.outputs}
     folder = out / "artifacts"
     entries = sorted(folder.iterdir()) if folder.is_dir() else []

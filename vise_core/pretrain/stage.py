@@ -10,7 +10,7 @@ from torch import nn
 from vise_core.errors import MissingInput
 from vise_core.formats.posts import ShardIndex
 from vise_core.models.checkpoint import save_checkpoint
-from vise_core.posts.exclusions import excluded_keys, tell_exclusions
+from vise_core.posts.exclusions import excluded_keys, log_exclusions
 from vise_core.reporter import NullReporter, Reporter
 from vise_core.specs.pretrain import PretrainResult, PretrainSpec
 from vise_core.training.distributed import Group, process_device, process_group
@@ -31,7 +31,7 @@ def run(spec: PretrainSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     unmatched = 0
     if "exclude" in inputs:
         names = excluded_keys(inputs["exclude"])
-        unmatched = tell_exclusions(reporter, len(names), sum(key in names for key in posts.keys()))  # noqa: SIM118
+        unmatched = log_exclusions(reporter, len(names), sum(key in names for key in posts.keys()))  # noqa: SIM118
     with process_group(
         spec.compute.device, spec.compute.processes, _train_member, spec, inputs, workspace
     ) as group:

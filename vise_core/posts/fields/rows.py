@@ -1,7 +1,7 @@
-"""Check a row of a source and make a post of it.
+"""Check a row of a source and convert it to a post.
 
-In the plain map a row is {"id", "image", "comments": [text | {"text", "replies": [...]}], "reactions": {"haha": 3, …}};
-``source.fields`` says where these stand in other rows. Replies count as comments. Counts that are missing count 0.
+The plain field map reads {"id", "image", "comments": [text | {"text", "replies": [...]}], "reactions": {"haha": 3,
+…}}; ``source.fields`` describes other rows. Replies count as comments. Missing counts are 0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_ID_CHARACTERS = 512
 
 @dataclass(frozen=True)
 class Checked:
-    """A post, the slugs of what was repaired to make it one, and what was left out of it, counted by reason."""
+    """A post with the repairs that were made (slugs) and the numbers of parts left out by reason."""
 
     post: Post
     repairs: set[str] = field(default_factory=set)
@@ -34,9 +34,9 @@ class Checked:
 
 
 def check_row(row: Any, spec: IngestSpec, mapping: Mapping | None = None) -> Checked:
-    """Check a row. Raises RejectedPost with a reason: not_an_object, bad_id, bad_comments, bad_reactions, negative_count, …
+    """Convert a row to a checked post. Raises RejectedPost with a reason: not_an_object, bad_id, bad_comments, …
 
-    ``mapping`` is that of ``spec.source.fields``, compiled once by who checks many rows.
+    ``mapping`` is ``mapping_of(spec)``; compile it once for many rows.
     """
     if not isinstance(row, dict):
         raise RejectedPost("not_an_object", "a post must be a JSON object")
@@ -59,7 +59,7 @@ def check_row(row: Any, spec: IngestSpec, mapping: Mapping | None = None) -> Che
 
 
 def mapping_of(spec: IngestSpec) -> Mapping:
-    """The compiled map of a spec's source; that of sample data is the plain one."""
+    """Return the compiled field map of a spec's source; sample data uses the plain map."""
     return Mapping(getattr(spec.source, "fields", None) or Fields())
 
 
