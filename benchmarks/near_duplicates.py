@@ -140,7 +140,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
         print(f"| {kind} | {len(planted[kind])} | {recall:.4f} |")
     print(f"\nprecision {precision:.4f}: {right} of {len(reported)} reported pairs are copies")
     print(
-        f"pairs compared in detail: {matches.looked_at}; images with too many similar ones: {matches.crowded}"
+        f"pairs compared in detail: {matches.verified}; images with too many similar ones: {matches.crowded}"
     )
     print(f"hashing {hashing:.1f} s ({options.processes} processes), search after hashing {seconds:.1f} s")
     worst = min(recalls[kind] for kind in REQUIRED)

@@ -1,8 +1,8 @@
-"""The one tree of errors. Every message names what is wrong and says what to do."""
+"""All errors that VisE Studio raises. Every message names what is wrong and says what to do."""
 
 
 class ViseError(Exception):
-    """Base of all errors that VisE Studio raises on purpose."""
+    """Base class of all errors of VisE Studio."""
 
 
 class BadInput(ViseError):
@@ -10,7 +10,7 @@ class BadInput(ViseError):
 
 
 class BadImage(BadInput):
-    """An image cannot be used. ``reason`` is a stable slug that reports count by."""
+    """An image cannot be used. ``reason`` is a stable slug by which reports count such images."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class BadCheckpoint(BadInput):
 
 
 class Diverged(BadInput):
-    """A training's numbers are no longer finite, so it has no result."""
+    """The loss or weights of a training are no longer finite, so it has no result."""
 
 
 class MissingInput(BadInput):
@@ -30,11 +30,11 @@ class MissingInput(BadInput):
 
 
 class InputChanged(BadInput):
-    """A file of an input changed, appeared or vanished while the stage ran: the result would be of neither."""
+    """A file of an input changed, appeared or vanished while the stage ran, so the result is discarded."""
 
 
 class OtherRun(BadInput):
-    """The workspace holds another run: another stage, spec or input, or a state of another format."""
+    """The workspace belongs to another run: another stage, spec or input, or a state of another format."""
 
 
 class Stopped(ViseError):

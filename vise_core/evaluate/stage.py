@@ -13,7 +13,7 @@ from vise_core.evaluate.linear.linear import evaluate_linear
 from vise_core.files.hashing import file_digests
 from vise_core.formats.checkpoint import read_checkpoint_card, row_of
 from vise_core.integrity.cache import default_cache
-from vise_core.integrity.evaluation import check_evaluation, tell
+from vise_core.integrity.evaluation import check_evaluation, log_checks
 from vise_core.models import checkpoint
 from vise_core.models import weights as catalogue
 from vise_core.models.backbones import Backbone, build_backbone
@@ -73,7 +73,7 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     _log_task(spec, inputs["dataset"], images, splits, reporter)
     digests = file_digests(images.paths, threads=max(2, spec.compute.loader_workers))
     integrity = check_evaluation(images, splits, cache=default_cache(), digests=digests)
-    tell(integrity, reporter)
+    log_checks(integrity, reporter)
     job = Job(
         spec=spec,
         images=images,

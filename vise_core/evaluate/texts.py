@@ -50,7 +50,7 @@ class Texts:
         ``between`` is called after each batch with the number of texts done, and may raise.
         """
         self.encoder.to(device)
-        np.save(path, self.encoder.embed_ids(self.ids, between=between))
+        np.save(path, self.encoder.embed_ids(self.ids, on_progress=between))
         self.encoder.to("cpu")
 
     def tokens(self, batch: Indices, device: torch.device) -> Tokens:

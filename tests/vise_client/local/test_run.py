@@ -156,5 +156,5 @@ def test_a_rejection_is_one_sentence_at_the_command_line(tmp_path, monkeypatch):
     assert ingest(write_posts(tmp_path / "one", 3, 1)).exit_code == 0
     two = write_posts(tmp_path / "two", 3, 2)
     monkeypatch.setattr("sys.argv", ["vise", "run", "ingest", "--local", "--input", f"source={two}"])
-    with pytest.raises(SystemExit, match=r"^vise: vise-out/work holds the finished run of something else: "):
+    with pytest.raises(SystemExit, match=r"^vise: vise-out/work belongs to another, finished run: "):
         main()
