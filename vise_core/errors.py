@@ -6,7 +6,7 @@ class ViseError(Exception):
 
 
 class BadInput(ViseError):
-    """Data, a file or a field given by the user cannot be used."""
+    """Data, a file or a field from the user cannot be used."""
 
 
 class BadImage(BadInput):
@@ -18,7 +18,7 @@ class BadImage(BadInput):
 
 
 class BadCheckpoint(BadInput):
-    """A weights or checkpoint file is not what it claims to be."""
+    """A weights or checkpoint file is damaged, incomplete or of another kind."""
 
 
 class Diverged(BadInput):
@@ -38,4 +38,4 @@ class OtherRun(BadInput):
 
 
 class Stopped(ViseError):
-    """The stage was asked to stop, has saved its state and can be resumed."""
+    """The stage was stopped; it can be resumed from its saved state."""

@@ -65,9 +65,7 @@ def run(spec: IntegritySpec, inputs: dict[str, Path], workspace: Path, reporter:
         posts = int(check.counts["posts"])
         checks.append(check)
     else:
-        checks.append(
-            not_run("pretraining_overlap", "No posts were given: add the input posts, made by ingest.")
-        )
+        checks.append(not_run("pretraining_overlap", "The run has no input posts: add one, made by ingest."))
     checks += _label_checks(spec, inputs)
     exclude = list(dict.fromkeys(copy.post_id for copy in copies if copy.reported))
     result = IntegrityResult(
@@ -152,7 +150,7 @@ def _write_copies(path: Path, copies: list[CopiedPost]) -> None:
 
 def _label_checks(spec: IntegritySpec, inputs: dict[str, Path]) -> list[IntegrityCheck]:
     if "labels" not in inputs:
-        why = "No labels were given: add the input labels, made by label."
+        why = "The run has no input labels: add one, made by label."
         return [not_run("cluster_leak", why), not_run("pretraining_balance", why)]
     subset = _subset(spec, inputs)
     return [

@@ -110,7 +110,7 @@ _CLUSTER = regex.compile(r"\X")
 
 
 def has_unspaced_script(text: str) -> bool:
-    """Return whether the text may hold a character of a script without spaces between words."""
+    """Return True if the text may contain a script without spaces between words."""
     return _BLOCKS.search(text) is not None
 
 

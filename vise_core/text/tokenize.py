@@ -26,7 +26,7 @@ MENTION = "<mention>"
 
 _LETTER = re.compile(r"[^\W\d_]")
 _STRETCHED = re.compile(rf"({_LETTER.pattern})\1{{2,}}")
-# One pass finds links and mentions together: a link may hold an @, and a mention may look like a domain.
+# One pass finds links and mentions together: a link may contain an @, and a mention may look like a domain.
 _PRIVATE = regex.compile(
     r"(?P<link>"
     # A link may follow a word of another script without a space.

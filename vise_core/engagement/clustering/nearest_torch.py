@@ -50,7 +50,7 @@ class TorchIndex:
     def nearest(
         self, rows: sparse.csr_matrix, *, threads: int = 1
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        """Return what ``InvertedIndex.nearest`` returns, bit for bit."""
+        """Return (labels, squared distances) with the same bits as ``InvertedIndex.nearest``."""
         margins = self.index.margins(rows).astype(np.float32)
         labels = np.empty(rows.shape[0], dtype=np.int32)
         certain = np.empty(rows.shape[0], dtype=bool)
