@@ -1,15 +1,14 @@
-"""How fast do comments become clusters, against scikit-learn's MiniBatchKMeans on the same matrix to the same inertia?
+"""Time of clustering comments to the inertia that scikit-learn's MiniBatchKMeans reaches on the same matrix.
 
     python -m benchmarks.clustering [--comments 1000000] [--clusters 5000] [--vocabulary 50000] [--seed 0] [--limit 6]
 
-Ours runs first, until a pass gains less than a thousandth of the inertia. Then scikit-learn's, with the batch size that
-its documentation recommends (more than 256 times the cores; here 1024 times) and everything else at its default, until
-it stops by itself or has had ``--limit`` times our time: with many clusters it would take hours. The inertia over all
-comments of the centroids that it then has is the target; the ratio is its time over the time after which ours had
-measured one no higher. Both use all cores. Time of both includes choosing the first centroids, of the peer not the
-labels of all comments, which ours has with each inertia. Processor seconds are those of all threads, and say what a
-machine that does other things too hides. Comments are synthetic (words by Zipf's law). Exits 1 where ours is not 5
-times as fast.
+Ours runs first, until a pass lowers the inertia by less than a thousandth. scikit-learn's follows, with the batch size
+that its documentation recommends (more than 256 times the cores; here 1024 times) and defaults otherwise, until it
+stops by itself or has taken ``--limit`` times our time: with many clusters it would take hours. The inertia of its
+final centroids over all comments is the target; the ratio is its time divided by our time to that inertia. Both use
+all cores. Times include the choice of the first centroids, and for the peer exclude the labels of all comments, which
+ours computes in each pass. Processor seconds are the sum over all threads; other load on the machine changes them less
+than wall-clock time. Comments are synthetic (words by Zipf's law). Exits with 1 where ours is not 5 times as fast.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ MOST_PASSES = 100
 
 @dataclass(frozen=True)
 class Moment:
-    """The inertia over all comments that centroids have, and when they had it, counted from the start."""
+    """Inertia of the centroids over all comments, with the time since the start."""
 
     seconds: float
     processor_seconds: float
@@ -49,7 +48,7 @@ class Moment:
 
 
 class Clock:
-    """Wall-clock and processor time since it was made."""
+    """Wall-clock and processor time since its creation."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter(), time.process_time()
@@ -59,12 +58,12 @@ class Clock:
 
 
 class Limited(MiniBatchKMeans):
-    """Its own ``fit``, which after each step asks this hook whether to stop; past the limit the answer is yes.
+    """MiniBatchKMeans with a time limit, checked in the hook that its ``fit`` calls after each step.
 
-    ``out_of_time``: whether that was why. ``first``, ``last``: the times after its first and its last step.
+    ``out_of_time``: whether the limit ended it. ``first``, ``last``: times after its first and last step.
     """
 
-    # No arguments of its own: scikit-learn takes those of the constructor for its parameters.
+    # Arguments of the constructor would become parameters of the estimator.
     def fit_within(self, rows: sparse.csr_matrix, seconds: float) -> Limited:
         self._clock, self._seconds, self.out_of_time = Clock(), seconds, False
         self.fit(rows)
@@ -75,7 +74,7 @@ class Limited(MiniBatchKMeans):
         if step == 0:
             self.first = self.last
         done = bool(super()._mini_batch_convergence(step, *args))
-        # It has no inertia to give before its second step.
+        # Its inertia is not known before the second step.
         self.out_of_time = not done and step > 0 and self.last[0] > self._seconds
         return done or self.out_of_time
 
@@ -92,12 +91,14 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--clusters", type=int, default=5000)
     parser.add_argument("--vocabulary", type=int, default=50_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=float, default=6, help="How many times our time the peer may have.")
+    parser.add_argument(
+        "--limit", type=float, default=6, help="Time limit of the peer, as a multiple of our time."
+    )
     return parser
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """Print the table; time to the peer's inertia."""
+    """Print the table and return the row of the time to the peer's inertia."""
     cores = os.cpu_count() or 1
     print(
         f"{options.comments:,} synthetic comments, vocabulary {options.vocabulary:,}, {options.clusters:,} clusters; "
@@ -106,7 +107,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
     )
     rows = tfidf(word_counts(options.comments, options.vocabulary, options.seed))
     _compile(rows[:200])
-    # Labels of all comments would be found after its last step, which is when its time ends.
+    # Its time ends with its last step; labels of all comments would come after.
     peer = Limited(options.clusters, batch_size=1024 * cores, random_state=options.seed, compute_labels=False)
     pools = ", ".join(f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info())
     print(f"Peer: {peer.get_params()}; threads: {pools}\n", flush=True)
@@ -118,16 +119,16 @@ def measure(options: argparse.Namespace) -> list[Row]:
     index = InvertedIndex.build(sparse.csr_matrix(peer.cluster_centers_))
     theirs = Moment(*peer.last, float(index.nearest(rows, threads=cores)[1].sum()))
     _print(f"MiniBatchKMeans, {peer.n_steps_:,} batches of {peer.batch_size}", theirs)
-    why = f"stopped at its limit of {limit:.1f} s" if peer.out_of_time else "stopped by itself"
-    print(f"\nThe peer's first step was done after {peer.first[0]:.1f} s; it {why}.\n", flush=True)
-    found = judge(ours, theirs, out_of_time=peer.out_of_time)
-    for row in found:
+    ending = f"stopped at its limit of {limit:.1f} s" if peer.out_of_time else "stopped by itself"
+    print(f"\nThe peer's first step was done after {peer.first[0]:.1f} s; it {ending}.\n", flush=True)
+    results = judge(ours, theirs, out_of_time=peer.out_of_time)
+    for row in results:
         print(f"{row.name}: {row.ours}; {row.peer}; {row.ratio}")
-    return found
+    return results
 
 
 def fit_ours(rows: sparse.csr_matrix, clusters: int, seed: int) -> list[Moment]:
-    """Each pass measures the inertia of the centroids that the passes before it made: at its end, that is known."""
+    """Cluster with ours; return the time and inertia after each pass, that of the centroids before the pass."""
     moments: list[Moment] = []
     clock = Clock()
 
@@ -141,9 +142,9 @@ def fit_ours(rows: sparse.csr_matrix, clusters: int, seed: int) -> list[Moment]:
 
 
 def judge(ours: Sequence[Moment], theirs: Moment, *, out_of_time: bool) -> list[Row]:
-    """How much sooner than the peer ours had an inertia no higher than that which it has come to.
+    """Compare the times at which both reached the peer's final inertia.
 
-    Where the peer ran out of time above our last inertia, one row more says how much longer at least it takes to that.
+    Where the peer ran out of time above our last inertia, a further row has a lower bound of its time to that inertia.
     """
     last = ours[-1]
     at_limit = " when out of time" if out_of_time else ""
@@ -154,7 +155,7 @@ def judge(ours: Sequence[Moment], theirs: Moment, *, out_of_time: bool) -> list[
         never = f"not reached: {last.seconds:.1f} s, inertia {last.inertia:,.0f}"
         return [Row(name, never, peer, needed=needed, reached=False)]
     ratio = theirs.seconds / met.seconds
-    found = [
+    results = [
         Row(
             name,
             f"{met.seconds:.1f} s, inertia {met.inertia:,.0f}",
@@ -171,7 +172,7 @@ def judge(ours: Sequence[Moment], theirs: Moment, *, out_of_time: bool) -> list[
         ),
     ]
     if out_of_time and last.inertia < theirs.inertia:
-        found.append(
+        results.append(
             Row(
                 "clustering to our last inertia",
                 f"{last.seconds:.1f} s, inertia {last.inertia:,.0f}",
@@ -179,7 +180,7 @@ def judge(ours: Sequence[Moment], theirs: Moment, *, out_of_time: bool) -> list[
                 f"> {theirs.seconds / last.seconds:.1f} ×",
             )
         )
-    return found
+    return results
 
 
 def _print(name: str, moment: Moment) -> None:

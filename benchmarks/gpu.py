@@ -1,4 +1,4 @@
-"""How fast does pretraining from tar shards run on a GPU, beside a bare loop on synthetic data and the card's own limit?
+"""Throughput of pretraining from tar shards on a GPU, beside a bare loop on synthetic data and the GPU's peak rate.
 
     python -m benchmarks.gpu [--backbones resnet50 resnext101_32x16d] [--batches 256 64] [--steps 80] [--compile]
                              [--loader-workers 16] [--image-size 224] [--device cuda]
@@ -6,13 +6,13 @@
 For each backbone, images a second of
 
 1. ``vise_core.pretrain.trainer.train``, reading JPEGs of 500 × 375 px from tar shards with loader processes: AMP with
-   loss scaling, channels last; the median of what it reports every ten steps, the first third left out.
-2. a bare loop on the same network and losses: one batch that stays on the card, AMP with GradScaler, channels last,
-   torch.optim.SGD, cudnn.benchmark; the best that a loop of this kind can do.
+   loss scaling, channels last; the median of its reports of every ten steps, without the first third.
+2. a bare loop on the same network and losses: one batch that stays on the GPU, AMP with GradScaler, channels last,
+   torch.optim.SGD, cudnn.benchmark; an upper bound for such a loop.
 
-and what share of the card's rate of large half-precision matrix products that is, at three times the operations of a
-forward pass. Where torch sees no GPU nothing is measured, and the table says so; ``--device cpu`` tries the command out.
-Exits 1 where ours reaches less than 95 % of the bare loop's throughput.
+The share of the GPU's rate of large half-precision matrix products counts three times the operations of a forward pass.
+Without a GPU nothing is measured, and the table says so; ``--device cpu`` tries the command out.
+Exits with 1 where ours reaches less than 95 % of the bare loop's throughput.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from .training import draw, synthetic_labels
 
 SHARE = 0.95
 PICTURES = 256
-"""Different images; the shards repeat them, and every one is decoded each time."""
+"""Number of different images; shards repeat them, and each is decoded each time."""
 SIDE = 8192
 
 
@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """Print images a second of each backbone."""
+    """Print and return the images/s of each backbone."""
     if options.device == "cuda" and not torch.cuda.is_available():
         print("torch sees no GPU here: nothing is measured")
         return [Row("pretraining on a GPU", "not measured: torch sees no GPU here")]
@@ -85,7 +85,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
         f"{options.loader_workers} loader processes\n",
         flush=True,
     )
-    found = []
+    rows = []
     for backbone, batch in zip(options.backbones, options.batches, strict=True):
         spec = PretrainSpec.model_validate(
             {
@@ -108,7 +108,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
         print(
             f"{name}: ours {ours:.0f} images/s, bare {bare:.0f}; {share:.1%} of the product rate", flush=True
         )
-        found += [
+        rows += [
             Row(
                 name,
                 f"{ours:,.0f} images/s from shards",
@@ -119,11 +119,11 @@ def measure(options: argparse.Namespace) -> list[Row]:
             ),
             Row("the same, share of the card's product rate", f"{share:.1%}", f"{rate / 1e12:.0f} TFLOP/s"),
         ]
-    return found
+    return rows
 
 
 def our_speed(spec: PretrainSpec, device: torch.device, steps: int) -> float:
-    """Images a second of our loop, from shards."""
+    """Return the images/s of our loop, reading from shards."""
     labels = synthetic_labels(spec.batch * steps, spec.seed)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -149,7 +149,7 @@ def write_posts(folder: Path, posts: int, seed: int) -> ShardIndex:
 
 
 def bare_speed(spec: PretrainSpec, device: torch.device, steps: int) -> float:
-    """Images a second of a loop as a user writes it, with nothing to read."""
+    """Return the images/s of a bare torch loop on a batch in memory."""
     labels = synthetic_labels(spec.batch, spec.seed)
     step = bare_step(spec, device, labels)
     for _ in range(max(1, steps // 3)):
@@ -163,7 +163,7 @@ def bare_speed(spec: PretrainSpec, device: torch.device, steps: int) -> float:
 
 
 def bare_step(spec: PretrainSpec, device: torch.device, labels: LabelTable) -> Callable[[], None]:
-    """A step on the batch that all of ``labels`` are."""
+    """Return a training step on a batch whose labels are ``labels``."""
     targets = labels.targets(np.arange(len(labels)), spec.signals, spec.comment_targets)
     network = trainer.build_network(spec, labels.clusters).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = torch.compile(network.train()) if spec.compute.compile else network.train()
@@ -190,7 +190,7 @@ def bare_step(spec: PretrainSpec, device: torch.device, labels: LabelTable) -> C
 
 
 def product_rate(device: torch.device, side: int) -> float:
-    """Operations a second of large half-precision matrix products, the best of five times ten."""
+    """Return the FLOP/s of large half-precision matrix products, the best of six times ten."""
     dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
     a = torch.randn(side, side, device=device).to(dtype)
     times = []
@@ -204,7 +204,7 @@ def product_rate(device: torch.device, side: int) -> float:
 
 
 def forward_flops(spec: PretrainSpec) -> float:
-    """Floating-point operations of one image's way through the backbone."""
+    """Return the floating-point operations of a backbone's forward pass on one image."""
     backbone = build_backbone(spec.backbone, seed=spec.seed).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         backbone(torch.zeros(1, 3, spec.image_size, spec.image_size))

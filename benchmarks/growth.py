@@ -1,19 +1,19 @@
-"""Do time and memory a unit stay flat as the work grows? Posts to label, runs to list and search, points to log and draw.
+"""Growth of time and memory a unit with the size: posts to label, runs to list and search, points to log and draw.
 
     python -m benchmarks.growth [--largest 10000000] [--only posts runs points] [--repeats 20] [--plot growth.png]
 
-Ten times as much at each row: posts 1e4 to 1e6, runs 1e2 to 1e5, points of one curve 1e4 to 1e7, none above
-``--largest``. Each size is measured in processes and a database of its own, so that a peak of memory is its own.
+Sizes grow tenfold: posts 1e4 to 1e6, runs 1e2 to 1e5, points of one curve 1e4 to 1e7, up to ``--largest``. Each size
+is measured in processes and a database of its own, so that the peak of memory is that of the size.
 
 - labelling: the stage ``label`` on posts with two short comments, shards to shards, in one process that has
   labelled before; a unit is a post.
-- list, search: a page of 25 runs through the API, newest first, and with a filter and an order by a metric; a unit
-  is such a page. Counting all that fit, as the page of runs does, is there too, and its unit is a run.
+- list, search: a page of 25 runs through the API, newest first, or with a filter and sorted by a metric; a unit
+  is a page. For the search that also counts all matches, as the run list does, a unit is a run.
 - logging: the reporter of a worker's run, one metric; a unit is a point.
 - curve: that curve down-sampled to 500 points through the API; a unit is a point.
 
-Times of pages and curves are the p50; memory is the peak of the process at work, the API's where there is one.
-Exits 1 where a unit costs over 20 % more at any size than at the first one.
+Times of pages and curves are the p50; memory is the peak of the measured process: the API's, or this one without.
+Exits with 1 where a unit costs over 20 % more at any size than at the smallest.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ TOLERANCE = 1.2
 
 @dataclass(frozen=True)
 class Measured:
-    """``units``: how often the seconds and bytes of a unit are in those measured."""
+    """Seconds and peak memory of work of ``units`` units."""
 
     what: str
     size: int
@@ -62,7 +62,7 @@ class Measured:
     peak_bytes: int
 
     def against(self, first: Measured) -> tuple[float, float]:
-        """How many times the seconds and the bytes of a unit that ``first`` has."""
+        """Return the seconds and the bytes a unit, relative to those of ``first``."""
         units = first.units / self.units
         return units * self.seconds / first.seconds, units * self.peak_bytes / first.peak_bytes
 
@@ -70,8 +70,8 @@ class Measured:
 def main() -> int:
     options = parser().parse_args()
     if options.one:
-        found = MEASURES[options.one[0]](int(options.one[1]), options.repeats)
-        print(json.dumps([asdict(each) for each in found]))
+        rows = MEASURES[options.one[0]](int(options.one[1]), options.repeats)
+        print(json.dumps([asdict(row) for row in rows]))
         return 0
     return verdict(measure(options))
 
@@ -83,21 +83,21 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--largest", type=int, default=10_000_000)
     parser.add_argument("--only", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--plot", type=Path, help="Write a small picture of it, as PNG.")
+    parser.add_argument("--plot", type=Path, help="PNG file to write a plot to.")
     parser.add_argument("--one", nargs=2, metavar=("WHAT", "SIZE"), help=argparse.SUPPRESS)
     return parser
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """Print the table of all sizes; a row is the worst of the sizes of one kind of work."""
+    """Print the table of all sizes; return the worst size of each kind of work."""
     rows: list[Measured] = []
     for what in options.only:
         for size in SIZES[what]:
             if size <= options.largest:
                 command = [sys.executable, "-m", "benchmarks.growth", "--one", what, str(size)]
                 command += ["--repeats", str(options.repeats)]
-                said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-                rows += [Measured(**each) for each in json.loads(said.splitlines()[-1])]
+                output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+                rows += [Measured(**each) for each in json.loads(output.splitlines()[-1])]
                 print(f"{what} {size:,}: done", file=sys.stderr, flush=True)
     table(rows)
     if options.plot:
@@ -106,13 +106,13 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 
 def worst(rows: list[Measured]) -> list[Row]:
-    """How much more a unit costs at any size than at the first one, at most."""
-    found = []
+    """Return the greatest cost a unit of each kind of work, relative to its smallest size."""
+    worst_rows = []
     for what in dict.fromkeys(row.what for row in rows):
         first, *larger = sorted((row for row in rows if row.what == what), key=lambda row: row.size)
         slower, fatter = map(max, zip(*(row.against(first) for row in larger or [first]), strict=True))
         last = larger[-1] if larger else first
-        found.append(
+        worst_rows.append(
             Row(
                 f"growth: {what}, {first.size:,} to {last.size:,}",
                 f"{1e6 * last.seconds / last.units:,.2f} µs a unit at last",
@@ -121,11 +121,11 @@ def worst(rows: list[Measured]) -> list[Row]:
                 reached=max(slower, fatter) <= TOLERANCE,
             )
         )
-    return found
+    return worst_rows
 
 
 def table(rows: list[Measured]) -> None:
-    """Prints it."""
+    """Print all measurements as a Markdown table."""
     print("| what | size | µs a unit | against the first | peak, MB | kB a unit | against the first |")
     print("|---|---|---|---|---|---|---|")
     first: dict[str, Measured] = {}
@@ -144,9 +144,9 @@ def plot(rows: list[Measured], path: Path) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     for what in dict.fromkeys(row.what for row in rows):
-        mine = sorted((row for row in rows if row.what == what), key=lambda row: row.size)
-        sizes = [row.size for row in mine]
-        costs = zip(*(row.against(mine[0]) for row in mine), strict=True)
+        rising = sorted((row for row in rows if row.what == what), key=lambda row: row.size)
+        sizes = [row.size for row in rising]
+        costs = zip(*(row.against(rising[0]) for row in rising), strict=True)
         for axes, ratios in zip((left, right), costs, strict=True):
             axes.plot(sizes, ratios, marker="o", label=what)
     for axes, title in ((left, "time a unit"), (right, "peak memory a unit")):
@@ -157,7 +157,7 @@ def plot(rows: list[Measured], path: Path) -> None:
 
 
 def label_posts(posts: int, _: int) -> list[Measured]:
-    """The same shard of posts again and again: making a million of them would take longer than labelling."""
+    """Measure the stage ``label`` on repeated copies of one shard: making a million posts takes longer than labelling."""
     from PIL import Image
     from scipy import sparse
 
@@ -190,8 +190,8 @@ def label_posts(posts: int, _: int) -> list[Measured]:
         (folder / "one").mkdir()
         writer = ShardWriter(folder / "one" / "shard-000000.tar")
         for number in range(SHARD):
-            told = (comments[2 * number], comments[2 * number + 1])
-            writer.write(PostRecord(Post(f"post-{number}", told, (0, 0, 0, 0, 0)), image, "jpg"))
+            pair = (comments[2 * number], comments[2 * number + 1])
+            writer.write(PostRecord(Post(f"post-{number}", pair, (0, 0, 0, 0, 0)), image, "jpg"))
         shard = writer.close()
         write_index(folder / "one", [shard], synthetic=True)
         (folder / "all").mkdir()
@@ -205,9 +205,9 @@ def label_posts(posts: int, _: int) -> list[Measured]:
         def label(name: str) -> float:
             inputs = {"posts": folder / name, "clusterer": folder / "clusterer"}
             work = folder / f"work-{name}"
-            order = LabelSpec.model_validate({"compute": {"processes": 1}})
+            label_spec = LabelSpec.model_validate({"compute": {"processes": 1}})
             began = time.perf_counter()
-            run_stage("label", order, inputs, work, LocalReporter(work / "artifacts"))
+            run_stage("label", label_spec, inputs, work, LocalReporter(work / "artifacts"))
             return time.perf_counter() - began
 
         label("one")
@@ -215,6 +215,7 @@ def label_posts(posts: int, _: int) -> list[Measured]:
 
 
 def list_runs(size: int, repeats: int) -> list[Measured]:
+    """Measure listing and searching ``size`` runs through the API."""
     with tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         with running(folder, pages=False) as servers:
@@ -234,11 +235,12 @@ def list_runs(size: int, repeats: int) -> list[Measured]:
 
 
 def log_and_draw(points: int, repeats: int) -> list[Measured]:
+    """Measure logging ``points`` points of one metric, and reading them back as a curve."""
     with tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         with running(folder, pages=False) as servers:
-            with held_run(servers) as (here, run_id, token):
-                reporter = StoreReporter(here, run_id, token)
+            with held_run(servers) as (context, run_id, token):
+                reporter = StoreReporter(context, run_id, token)
                 began = time.perf_counter()
                 for step in range(points):
                     reporter.metrics(step, {"loss": 1 / (1 + step)}, epoch=step / 100)
@@ -248,10 +250,10 @@ def log_and_draw(points: int, repeats: int) -> list[Measured]:
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.execute(text("VACUUM ANALYZE metric_points, metric_chunks"))
             engine.dispose()
-            asked = MetricQuery(run_ids=[run_id], keys=["loss"], points=500)
+            query = MetricQuery(run_ids=[run_id], keys=["loss"], points=500)
             with ViseClient(servers["api"], servers["token"]) as client:
-                assert client.curves(asked)[0].total == points
-                ((p50, _),) = time_calls({"curve": lambda: client.curves(asked)}, repeats).values()
+                assert client.curves(query)[0].total == points
+                ((p50, _),) = time_calls({"curve": lambda: client.curves(query)}, repeats).values()
             return [logged, Measured("curve", points, points, p50 / 1000, peak_bytes(int(servers["pid"])))]
 
 

@@ -1,16 +1,15 @@
-"""How fast do comments get their pseudo-labels, against scikit-learn's KMeans.predict on the same matrix?
+"""Throughput of pseudo-labelling, beside scikit-learn's KMeans.predict on the same matrix.
 
     python -m benchmarks.labels [--comments 200000] [--stage-comments 8000000] [--clusters 5000] [--vocabulary 50000]
 
-1. The nearest of the centroids for a sparse TF-IDF matrix: ours and scikit-learn's, same threads, labels compared.
+1. The nearest centroid of each row of a sparse TF-IDF matrix: ours and scikit-learn's, same threads, labels compared.
 2. The whole stage, from shards of posts to shards of labels: on one process and on two, and on a tenth of the posts
-   for its memory. Each in a process of its own. The shards of ``--comments`` are read again and again.
-3. What the paper's posts would cost at that rate.
+   for its memory, each in a process of its own. The shards of ``--comments`` are repeated.
+3. The extrapolated cost of labelling the paper's posts.
 Comments are synthetic (words by Zipf's law, 7 a comment on average), centroids come from k-means on other comments of
-the same kind. Rates are by the clock; beside them those by processor time, which say what a machine that does other
-things too hides. Exits 1 where ours is not 10 times as fast as scikit-learn, labels differ in more than rounding
-explains, the stage does not reach 60,000 comments a second on one process, two are not 1.9 times as fast as one, or
-ten times the posts take a tenth more memory.
+the same kind. Rates are by wall-clock time, and by processor time, which other load on the machine changes less. Exits
+with 1 where ours is not 10 times as fast as scikit-learn, labels differ by more than rounding, the stage does not reach
+60,000 comments/s on one process, two are not 1.9 times as fast as one, or ten times the posts take a tenth more memory.
 """
 
 from __future__ import annotations
@@ -64,16 +63,20 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--comments", type=int, default=200_000)
-    parser.add_argument("--stage-comments", type=int, default=8_000_000, help="As many go through the stage.")
+    parser.add_argument(
+        "--stage-comments", type=int, default=8_000_000, help="Comments that the stage labels."
+    )
     parser.add_argument("--clusters", type=int, default=5000)
     parser.add_argument("--vocabulary", type=int, default=50_000)
-    parser.add_argument("--peer-comments", type=int, default=20_000, help="As many go through scikit-learn.")
+    parser.add_argument(
+        "--peer-comments", type=int, default=20_000, help="Comments that scikit-learn labels."
+    )
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """Print the tables; comments a second."""
+    """Print the tables and return their rows, in comments/s."""
     cores = os.cpu_count() or 1
     print(
         f"{options.comments:,} synthetic comments, vocabulary {options.vocabulary:,}, {options.clusters:,} clusters; "
@@ -90,7 +93,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
 def nearest(
     rows: sparse.csr_matrix, centroids: sparse.csr_matrix, density: float, peer_rows: int, cores: int
 ) -> list[Row]:
-    """Comments a second of the bare assignment, ours and scikit-learn's."""
+    """Measure the comments/s of the assignment to centroids, ours and scikit-learn's."""
     index = InvertedIndex.build(centroids)
     index.nearest(rows[:100], threads=cores)  # compiles
     peer = KMeans(centroids.shape[0], n_init=1, init=centroids.toarray(), max_iter=1)
@@ -138,15 +141,15 @@ def nearest(
     ]
 
 
-def _gap(row: sparse.csr_matrix, one: sparse.csr_matrix, other: sparse.csr_matrix) -> float:
-    """How much nearer the one centroid is than the other, in squared distance."""
-    exact = [((row - c).astype(np.float64).power(2)).sum() for c in (one, other)]
+def _gap(row: sparse.csr_matrix, a: sparse.csr_matrix, b: sparse.csr_matrix) -> float:
+    """Return the difference of the row's squared distances to the centroids ``a`` and ``b``."""
+    exact = [((row - c).astype(np.float64).power(2)).sum() for c in (a, b)]
     return abs(float(exact[0] - exact[1]))
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run of the stage took: seconds by the clock, processor seconds, and the most memory of a process."""
+    """Cost of a run of the stage: wall-clock and processor seconds, and the peak memory of a process."""
 
     seconds: float
     processor: float
@@ -156,7 +159,7 @@ class Ran:
 def whole_stage(
     counts: sparse.csr_matrix, fitted: sparse.csr_matrix, centroids: sparse.csr_matrix, stage_comments: int
 ) -> list[Row]:
-    """Comments a second from shards of posts to shards of labels."""
+    """Measure the comments/s of the stage, from shards of posts to shards of labels."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         spec = ClusterSpec.model_validate({"subset": {"cluster_fraction": 1e-9}, "reactions": None})
@@ -181,7 +184,7 @@ def whole_stage(
     scaling, growth = alone.seconds / both.seconds, alone.peak_bytes / small.peak_bytes
     extra = both.processor / alone.processor
     print(f"\nTwo processes: {scaling:.2f} × as fast as one, with {extra:.2f} × the processor time.")
-    # By processor time: what the machine does beside this is not this work's cost.
+    # By processor time, since other load on the machine is no cost of this work.
     core_hours = PAPER_POSTS * COMMENTS_A_POST / (comments / both.processor) / 3600
     cost = f"{core_hours:,.0f} core hours: {core_hours / PAPER_CPUS:.1f} hours on {PAPER_CPUS} CPUs"
     print(
@@ -219,13 +222,13 @@ def whole_stage(
 
 
 def run_alone(folder: Path, posts: str, processes: int) -> Ran:
-    """The stage in a process of its own, whose peak of memory is the stage's."""
+    """Run the stage in a process of its own, whose peak memory is the stage's."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(run_label, folder, posts, processes).result()
 
 
 def run_label(folder: Path, posts: str, processes: int) -> Ran:
-    """``Ran`` of this process and those that it starts."""
+    """Run the stage; return the cost of this process and its children."""
     work = folder / f"run-{posts}-{processes}"
     before = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     clock = time.perf_counter()
@@ -243,7 +246,7 @@ def run_label(folder: Path, posts: str, processes: int) -> Ran:
 
 
 def repeat(folder: Path, name: str, shards: list[ShardEntry], many: int) -> int:
-    """A folder of so many shards, whose posts are those of ``once`` again and again; returns how many."""
+    """Make a folder of ``many`` shards that repeat those of ``once``; return ``many``."""
     (folder / name).mkdir()
     entries = [shards[n % len(shards)].model_copy(update={"name": shard_name(n)}) for n in range(many)]
     for n, entry in enumerate(entries):
@@ -253,7 +256,7 @@ def repeat(folder: Path, name: str, shards: list[ShardEntry], many: int) -> int:
 
 
 def write_posts(folder: Path, comments: list[str]) -> list[ShardEntry]:
-    """The comments as posts of COMMENTS_A_POST each, in SHARDS shards."""
+    """Write the comments as posts of ``COMMENTS_A_POST`` comments, in ``SHARDS`` shards."""
     folder.mkdir()
     image = encode_jpeg(Image.new("RGB", (8, 8)))
     shards = []
@@ -267,7 +270,7 @@ def write_posts(folder: Path, comments: list[str]) -> list[ShardEntry]:
 
 
 def _columns(terms: list[str], vocabulary: int) -> list[int]:
-    """Where each term of the extractor stands in the matrix of counts."""
+    """Return the column of each of the extractor's terms in the matrix of counts."""
     words = {name: i for i, name in enumerate(as_text(sparse.identity(vocabulary, np.float32, format="csr")))}
     return [words[term] for term in terms]
 

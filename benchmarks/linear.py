@@ -1,13 +1,13 @@
-"""How fast is a grid of linear classifiers on cached features, against one training after the other?
+"""Time of a grid of linear classifiers on cached features, beside training them one after the other.
 
     python -m benchmarks.linear [--images 3045] [--features 2048] [--classes 6] [--splits 5] [--epochs 100] [--threads 1]
 
 The size is UnbiasedEmotion's under a ResNet-50, and the protocol is the product's own: its splits, grid and epochs.
-One after the other is what torch's tutorials show: nn.Linear, torch.optim.SGD, a DataLoader over a TensorDataset of the
-cached features, a head judged on val after each epoch as ours are. Its batches are given in our order, which costs it
-nothing (a batch sampler that is drawn beforehand) and lets the results be compared; heads begin equal.
-Ours is the linear protocol as it runs in the product, saving of its state included. Features are synthetic.
-Exits 1 where ours is not 20 times as fast, another point is chosen, or a metric is 0.1 points off.
+The peer is that of torch's tutorials: nn.Linear, torch.optim.SGD, a DataLoader over a TensorDataset of the cached
+features, evaluation on val after each epoch as in ours. Its batches have our order (a batch sampler that is drawn
+beforehand, at no cost), so that results can be compared; heads start with equal weights. Ours is the linear protocol of
+the product, including its saved state. Features are synthetic.
+Exits with 1 where ours is not 20 times as fast, another point is chosen, or a metric is 0.1 points off.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Results = dict[tuple[int, int], tuple[float, float]]
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """Comes in where a text tower's embeddings would: features that were computed before."""
+    """Precomputed features, (images, dim) float32, in the place of a text tower's embeddings."""
 
     values: npt.NDArray[np.float32]
 
@@ -67,7 +67,7 @@ class CachedFeatures:
 def synthetic(
     images: int, dim: int, classes: int, seed: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Features as after a ReLU and pooling (not negative), and classes that overlap."""
+    """Return non-negative features (images, dim), as after ReLU and pooling, and labels of overlapping classes."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, images)
     centres = rng.normal(0, 0.12, (classes, dim))
@@ -76,6 +76,7 @@ def synthetic(
 
 
 def prepare(options: argparse.Namespace, spec: EvaluateSpec, folder: Path) -> Job:
+    """Return the evaluation job on synthetic features."""
     values, labels = synthetic(options.images, options.features, options.classes, options.seed)
     names = tuple(folder / f"{i}.jpg" for i in range(options.images))
     classes = tuple(f"class-{c}" for c in range(options.classes))
@@ -111,8 +112,8 @@ def batches_of(x: Tensor, y: Tensor, order: list[list[int]], loader: bool) -> It
 def one_by_one(
     job: Job, x: Tensor, y: Tensor, heads: list[tuple[int, int]], *, loader: bool
 ) -> tuple[Results, float]:
-    """Train these heads in turn; what they reach and the seconds that it takes."""
-    spec, grid, found, seconds = job.spec, settings(job.spec), {}, 0.0
+    """Train heads (split, point of the grid) in turn; return their accuracies and the seconds of training."""
+    spec, grid, results, seconds = job.spec, settings(job.spec), {}, 0.0
     for split, point in heads:
         parts = job.splits[split]
         # The order is drawn before the clock starts.
@@ -132,12 +133,13 @@ def one_by_one(
                 cross_entropy(head(rows), labels).backward()
                 optimizer.step()
             val = accuracy(head, x[parts.val], y[parts.val])
-        found[split, point] = val, accuracy(head, x[parts.test], y[parts.test])
+        results[split, point] = val, accuracy(head, x[parts.test], y[parts.test])
         seconds += time.perf_counter() - clock
-    return found, seconds
+    return results, seconds
 
 
 def ours(job: Job) -> tuple[list[Outcome], float]:
+    """Evaluate all heads at once; return the outcomes and the seconds."""
     clock = time.perf_counter()
     outcomes, _ = evaluate_linear(job)
     return outcomes, time.perf_counter() - clock
@@ -157,15 +159,15 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=EvaluateSpec().epochs)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, help="Of both; torch's own choice where it is not given.")
+    parser.add_argument("--threads", type=int, help="Threads of both sides. Without: torch's default.")
     parser.add_argument(
-        "--peer-splits", type=int, help="Train only so many splits one by one, and extrapolate their time."
+        "--peer-splits", type=int, help="Splits that the peer trains; its time is extrapolated to all."
     )
     return parser
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """Print the table; all heads at once against one after the other."""
+    """Print the table and return the rows: all heads at once beside one after the other."""
     spec = EvaluateSpec(
         augment=False,
         epochs=options.epochs,
@@ -188,15 +190,15 @@ def measure(options: argparse.Namespace) -> list[Row]:
     splits = min(options.peer_splits or options.splits, options.splits)
     theirs: Results = {}
     times, turns, rows = list[float](), list[float](), list[float]()
-    # In turn, since a shared machine is not as fast at one time as at another; ratios are those of a turn.
+    # Both sides alternate, since the speed of a shared machine varies; ratios are within a turn.
     for split in range(splits):
         with tempfile.TemporaryDirectory() as temporary:
             job = prepare(options, spec, Path(temporary))
             outcomes, seconds = ours(job)
             times.append(seconds)
         x, y = torch.from_numpy(job.texts.values), torch.from_numpy(job.images.labels)  # type: ignore[union-attr]
-        found, seconds = one_by_one(job, x, y, [(split, point) for point in range(points)], loader=True)
-        theirs |= found
+        results, seconds = one_by_one(job, x, y, [(split, point) for point in range(points)], loader=True)
+        theirs |= results
         turns.append(seconds * options.splits)
         _, seconds = one_by_one(job, x, y, [(split, 0)], loader=False)
         rows.append(seconds * points * options.splits)
@@ -255,7 +257,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
 def products(
     options: argparse.Namespace, train: int, val: int, points: int, epochs: int
 ) -> tuple[float, float]:
-    """Floating-point operations of all heads' logits and gradients: on the features, and as ``evaluate.gram`` does."""
+    """Return the FLOP of all heads' logits and gradients: on the features, and with the Gram matrix."""
     heads = 2.0 * epochs * points * options.splits
     on_features = heads * options.classes * options.features * (2 * train + val)
     gram = heads * (options.classes - 1) * train * (train + val) + options.images**2 * options.features
@@ -264,7 +266,7 @@ def products(
 
 @cache
 def matmul_rate(size: int = 2048) -> float:
-    """Operations a second of a large float32 product, the best of five."""
+    """Return the FLOP/s of a large float32 matrix product, the best of five."""
     a, times = torch.randn(size, size), []
     for _ in range(5):
         clock = time.perf_counter()
@@ -274,7 +276,7 @@ def matmul_rate(size: int = 2048) -> float:
 
 
 def compare(outcomes: list[Outcome], theirs: Results, splits: int) -> tuple[bool, float]:
-    """Whether val chooses the same points of the grid, and the largest difference of a metric."""
+    """Return whether val chooses the same points of the grid, and the largest difference of a metric."""
     worst, same = 0.0, True
     for split in range(splits):
         points = outcomes[split].points

@@ -1,6 +1,6 @@
-"""MLflow's client, in an environment of its own: ``benchmarks.tracking_mlflow`` starts this file there.
+"""MLflow's side of ``benchmarks.tracking_mlflow``, which runs this file in MLflow's own environment.
 
-It reads an order as JSON from standard input and writes seconds as JSON to standard output.
+Reads a request as JSON from standard input and writes seconds as JSON to standard output.
 """
 
 import json
@@ -12,7 +12,7 @@ from mlflow.entities import Metric
 
 
 def log(client: MlflowClient, run_id: str, keys: list[str], steps: int, batch: int) -> float:
-    """Seconds to log a point of each key at each step, ``batch`` points a call."""
+    """Return the seconds to log a point of each key at each step, ``batch`` points a call."""
     now = int(time.time() * 1000)
     points = [Metric(key, 1 / (1 + step), now, step) for step in range(steps) for key in keys]
     began = time.perf_counter()
@@ -24,30 +24,32 @@ def log(client: MlflowClient, run_id: str, keys: list[str], steps: int, batch: i
 def search(
     client: MlflowClient, experiment: str, searches: list[list[str]], limit: int, repeats: int
 ) -> list[list[float]]:
-    """Seconds of each repetition of each search (filter, order), and how many runs the last of them gave."""
-    found = []
+    """Return for each search (filter, order) the number of runs on its page, then the seconds of each repetition."""
+    results = []
     for filter_string, order in searches:
         took = []
         for _ in range(repeats + 1):
             began = time.perf_counter()
             page = client.search_runs([experiment], filter_string, order_by=[order], max_results=limit)
             took.append(time.perf_counter() - began)
-        found.append([len(page), *took[1:]])
-    return found
+        results.append([len(page), *took[1:]])
+    return results
 
 
 def main() -> None:
-    order = json.load(sys.stdin)
-    client = MlflowClient(order["url"])
-    answer: object
-    if order["what"] == "experiment":
-        answer = client.create_experiment("benchmark")
-    elif order["what"] == "log":
-        run = client.create_run(order["experiment"])
-        answer = log(client, run.info.run_id, order["keys"], order["steps"], order["batch"])
+    request = json.load(sys.stdin)
+    client = MlflowClient(request["url"])
+    response: object
+    if request["what"] == "experiment":
+        response = client.create_experiment("benchmark")
+    elif request["what"] == "log":
+        run = client.create_run(request["experiment"])
+        response = log(client, run.info.run_id, request["keys"], request["steps"], request["batch"])
     else:
-        answer = search(client, order["experiment"], order["searches"], order["limit"], order["repeats"])
-    json.dump(answer, sys.stdout)
+        response = search(
+            client, request["experiment"], request["searches"], request["limit"], request["repeats"]
+        )
+    json.dump(response, sys.stdout)
 
 
 main()

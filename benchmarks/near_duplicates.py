@@ -1,10 +1,10 @@
-"""Does the duplicate check find planted copies among images that look alike by design?
+"""Recall and precision of the duplicate check on planted copies among similar synthetic images.
 
     python -m benchmarks.near_duplicates [--images 20000] [--copies 150] [--size 64] [--seed 0] [--processes 2]
 
-Draws sample images, plants copies of some (resized, recompressed, cut by 5 %, mirrored, and all of it at once), and
-looks for duplicates within the whole set. Prints recall of each kind, precision over all pairs found, and seconds.
-Two sample images that were drawn apart are never duplicates. Exits 1 where recall (each of the four kinds) is below
+Draws sample images, plants copies of some (resized, recompressed, cropped by 5 %, flipped, and all of these at once),
+and searches the whole set for duplicates. Prints recall by kind, precision over all reported pairs, and seconds.
+Two sample images that were drawn separately are never duplicates. Exits with 1 where recall (each of the four kinds) is below
 0.95, precision below 0.99, or the search after hashing took 60 s or more.
 """
 
@@ -35,13 +35,14 @@ MIN_RECALL, MIN_PRECISION, MAX_SECONDS = 0.95, 0.99, 60.0
 
 
 def saved(image: Image.Image, quality: int = 90) -> bytes:
+    """Return the image as a JPEG."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
 def resized(image: Image.Image, rng: Random) -> Image.Image:
-    """Between half and twice the size; now and then squeezed a little."""
+    """Return the image at half to twice its size, sometimes 10 % taller."""
     factor = rng.choice([0.5, 0.66, 0.8, 1.25, 1.5, 2.0])
     squeeze = rng.choice([1.0, 1.0, 1.1])
     size = (round(image.width * factor), round(image.height * factor * squeeze))
@@ -55,7 +56,7 @@ def resized(image: Image.Image, rng: Random) -> Image.Image:
 
 
 def cropped(image: Image.Image, rng: Random) -> Image.Image:
-    """5 % cut off: of every side, of one side, or down to 95 % of the width and height anywhere."""
+    """Return the image without 5 %: of every side, of one side, or a crop of 95 % of width and height."""
     width, height = image.size
     dx, dy = round(width * 0.05), round(height * 0.05)
     way = rng.choice(["every side", "one side", "anywhere"])
@@ -76,10 +77,11 @@ KINDS: dict[str, Callable[[Image.Image, Random], bytes]] = {
     "all at once": lambda image, rng: saved(resized(cropped(ImageOps.mirror(image), rng), rng), 70),
 }
 REQUIRED = tuple(KINDS)[:4]
-"""The last kind is harder than what is asked for, and only reported."""
+"""Kinds with a required recall; the last kind is harder and only reported."""
 
 
 def draw(folder: Path, seed: int, size: int, index: int) -> Path:
+    """Write a sample image and return its path."""
     path = folder / f"{index:07d}.jpg"
     path.write_bytes(encode_jpeg(generate_post(seed, index, size)[1]))
     return path
@@ -102,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """Print recall, precision and seconds."""
+    """Print and return recall, precision and seconds."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
@@ -126,19 +128,19 @@ def measure(options: argparse.Namespace) -> list[Row]:
         clock = time.perf_counter()
         matches = duplicates_within(prints, threads=options.processes)
         seconds = time.perf_counter() - clock
-    found = set(zip(matches.first.tolist(), matches.second.tolist(), strict=True))
-    right = sum(families[a] == families[b] for a, b in found)
-    precision = right / max(1, len(found))
-    recalls = {kind: len(pairs & found) / len(pairs) for kind, pairs in planted.items()}
+    reported = set(zip(matches.first.tolist(), matches.second.tolist(), strict=True))
+    right = sum(families[a] == families[b] for a, b in reported)
+    precision = right / max(1, len(reported))
+    recalls = {kind: len(pairs & reported) / len(pairs) for kind, pairs in planted.items()}
     print(
         f"{options.images} synthetic sample images of {options.size} px, seed {options.seed}, and their planted copies"
     )
     print("| kind of copy | planted | recall |\n|---|---|---|")
     for kind, recall in recalls.items():
         print(f"| {kind} | {len(planted[kind])} | {recall:.4f} |")
-    print(f"\nprecision {precision:.4f}: {right} of {len(found)} pairs found are of one picture")
+    print(f"\nprecision {precision:.4f}: {right} of {len(reported)} reported pairs are copies")
     print(
-        f"pairs that had the closer look: {matches.looked_at}; images with too many look-alikes: {matches.crowded}"
+        f"pairs compared in detail: {matches.verified}; images with too many similar ones: {matches.crowded}"
     )
     print(f"hashing {hashing:.1f} s ({options.processes} processes), search after hashing {seconds:.1f} s")
     worst = min(recalls[kind] for kind in REQUIRED)

@@ -1,4 +1,4 @@
-"""What does an answer over HTTP cost beside the same network in one process?
+"""Latency and throughput of predictions over HTTP, beside the same network in one process.
 
     python -m benchmarks.prediction [--requests 40] [--images 96] [--rounds 3] [--clients 16] [--threads N]
 
@@ -6,14 +6,14 @@ A ResNet-50 at 224 px with an untrained head is registered in a fresh stack: Pos
 worker and API on 127.0.0.1, as ``vise up`` starts them. The peer is torchvision in this process: Pillow decodes,
 torchvision's transforms, one forward pass, CAM from its last map; channels last, inference mode, as many threads for
 the network as the worker has. In its batched form the images are decoded and resized in a thread pool with a thread a
-core, while the network answers the batch before. The worker folds batch normalisation into the convolutions, which the
-peer does not; what is left of its throughput beside a peer that does so too is a row of its own.
-Both get the same JPEG of about 1 MB, each time with another comment in its header, so that no cache may answer.
+core, while the network computes the previous batch. The worker folds batch normalisation into the convolutions, which
+the peer does not; a further row compares with a peer that folds too. Both get the same JPEG of about 1 MB, each time
+with another comment in its header, so that no request is answered from the prediction cache.
 
-1. Latency: p50 and p95 of POST /predictions (probabilities and CAM), one client, in turn with the peer.
-2. Throughput: 16 clients against the peer's batches, in turn; the median of the rounds.
-3. The same image again, which the cache answers.
-Exits 1 where p50 is above 1.3 × the peer's, throughput below 0.9 × the peer's, or the two disagree.
+1. Latency: p50 and p95 of POST /predictions (probabilities and CAM), one client, alternating with the peer.
+2. Throughput: 16 clients and the peer's batches, alternating; the median of the rounds.
+3. Identical requests, which the prediction cache answers.
+Exits with 1 where p50 is above 1.3 × the peer's, throughput below 0.9 × the peer's, or the two disagree.
 """
 
 from __future__ import annotations
@@ -53,30 +53,30 @@ SLOWER, THROUGHPUT = 1.3, 0.9
 
 
 def disagreement(peer: Peer, client: Client, jpeg: bytes) -> tuple[float, float]:
-    """The largest difference of a probability, and of the map."""
-    (probabilities,), (cam,) = peer.answer([peer.pixels(jpeg)])
-    answer = json.loads(client.post(form(jpeg)))
-    theirs = np.array([answer["probabilities"][name] for name in CLASSES])
-    heat = decode_heat(base64.b64decode(answer["heat_png"]))
+    """Return the largest difference of a probability and of the class activation map."""
+    (probabilities,), (cam,) = peer.predict([peer.pixels(jpeg)])
+    prediction = json.loads(client.post(form(jpeg)))
+    theirs = np.array([prediction["probabilities"][name] for name in CLASSES])
+    heat = decode_heat(base64.b64decode(prediction["heat_png"]))
     return float(np.abs(theirs - probabilities).max()), float(np.abs(heat - cam).max())
 
 
 def latencies(peer: Peer, client: Client, jpegs: Sequence[bytes], **fields: str) -> tuple[Times, Times]:
-    """(ours, the peer's) of each image in turn."""
+    """Return our latencies and the peer's, alternating by image."""
     ours, theirs = [], []
     for jpeg in jpegs:
         body = form(jpeg, **fields)
         ours.append(clocked(lambda body=body: client.post(body)))  # type: ignore[misc]
-        theirs.append(clocked(lambda jpeg=jpeg: peer.answer([peer.pixels(jpeg)])))  # type: ignore[misc]
+        theirs.append(clocked(lambda jpeg=jpeg: peer.predict([peer.pixels(jpeg)])))  # type: ignore[misc]
     return Times.of(ours), Times.of(theirs)
 
 
 def throughput(clients: Sequence[Client], bodies: Sequence[bytes]) -> float:
-    """Images a second of clients that each ask again as soon as they are answered."""
+    """Return the images/s of clients that send the next request after each response."""
     waiting = iter(bodies)
     guard = threading.Lock()
 
-    def ask(client: Client) -> None:
+    def send_all(client: Client) -> None:
         while True:
             with guard:
                 body = next(waiting, None)
@@ -85,7 +85,7 @@ def throughput(clients: Sequence[Client], bodies: Sequence[bytes]) -> float:
             client.post(body)
 
     with ThreadPoolExecutor(len(clients)) as pool:
-        took = clocked(lambda: list(pool.map(ask, clients)))
+        took = clocked(lambda: list(pool.map(send_all, clients)))
     return 1000 * len(bodies) / took
 
 
@@ -97,21 +97,21 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--requests", type=int, default=40, help="Of one client, for latencies.")
-    parser.add_argument("--images", type=int, default=96, help="In each round of the throughput.")
+    parser.add_argument("--requests", type=int, default=40, help="Requests of one client, for latencies.")
+    parser.add_argument("--images", type=int, default=96, help="Images in each round of the throughput.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument(
         "--threads",
         type=int,
         default=prediction_threads(),
-        help="Of the network, on both sides; as `vise up` gives the prediction worker.",
+        help="Threads of the network on both sides. Without: those of the prediction worker of `vise up`.",
     )
     return parser
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """Print each figure as it is found."""
+    """Print each figure once measured; return all rows."""
     torch.set_num_threads(options.threads)
     cores = os.cpu_count() or 1
     jpeg = photograph()
@@ -131,7 +131,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
     def fresh(count: int) -> list[bytes]:
         return [commented(jpeg, f"benchmark {next(number)}") for _ in range(count)]
 
-    # Not below another account's private folder: as root, PostgreSQL runs as one of its own.
+    # Run as root, PostgreSQL has its own account, which must be able to reach the folder.
     with (
         tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary,
         serving(Path(temporary), classifier, options.threads) as stack,
@@ -141,7 +141,8 @@ def measure(options: argparse.Namespace) -> list[Row]:
         client.wake(form(fresh(1)[0]))
         apart = disagreement(peer, client, fresh(1)[0])
         print(
-            f"answers differ by {apart[0]:.1e} (probabilities), {apart[1]:.1e} (CAM, in 8 bits)", flush=True
+            f"predictions differ by {apart[0]:.1e} (probabilities), {apart[1]:.1e} (CAM, in 8 bits)",
+            flush=True,
         )
         agree = Row(
             "prediction: same answers", f"{max(apart):.1e}", needed="< 1/255", reached=max(apart) < 1 / 255
@@ -158,10 +159,10 @@ def measure(options: argparse.Namespace) -> list[Row]:
         for row in rows[1:]:
             print(f"{row.name}: {row.ours}; in one process {row.peer or '–'} {row.ratio}", flush=True)
         clients = [stack.client() for _ in range(options.clients)]
-        throughput(clients, [form(one, overlay="false", wait="30") for one in fresh(options.clients)])
+        throughput(clients, [form(image, overlay="false", wait="30") for image in fresh(options.clients)])
         rates = []
         for _ in range(options.rounds):
-            bodies = [form(one, overlay="false", wait="30") for one in fresh(options.images)]
+            bodies = [form(image, overlay="false", wait="30") for image in fresh(options.images)]
             served = throughput(clients, bodies)
             bare, fast = (batched(one, fresh(options.images), decoders) for one in (peer, folded))
             rates.append((served, bare, fast))
@@ -174,7 +175,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 
 def batched(peer: Peer, jpegs: Sequence[bytes], decoders: ThreadPoolExecutor) -> float:
-    """Images a second."""
+    """Return the peer's images/s in batches."""
     return 1000 * len(jpegs) / clocked(lambda: peer.batched(jpegs, decoders))
 
 

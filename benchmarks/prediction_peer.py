@@ -1,4 +1,4 @@
-"""The peer of the prediction benchmark: torchvision in one process; and the JPEG that both sides get."""
+"""The peer of the prediction benchmark, torchvision in one process, and the JPEG that both sides get."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH = 8
 
 
 def photograph(seed: int = 0, size: tuple[int, int] = SIZE) -> bytes:
-    """A JPEG as heavy as a camera's: soft shapes of many sizes, and grain. About 1 MB at the usual size."""
+    """Return a JPEG of a camera photo's size, about 1 MB: soft shapes of several scales, and grain."""
     rng = np.random.default_rng(seed)
     width, height = size
     pixels = np.zeros((height, width, 3), np.float32)
@@ -37,13 +37,13 @@ def photograph(seed: int = 0, size: tuple[int, int] = SIZE) -> bytes:
 
 
 def commented(jpeg: bytes, comment: str) -> bytes:
-    """The same picture in other bytes: a comment stands after the JPEG's first marker."""
+    """Return the same image as other bytes, with a comment after the JPEG's first marker."""
     text = comment.encode()
     return jpeg[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + jpeg[2:]
 
 
 class Peer:
-    """Decode, forward pass and CAM in this process, as a careful user of torchvision writes them."""
+    """Decoding, forward pass and CAM with torchvision in this process."""
 
     def __init__(self, classifier: ImageClassifier) -> None:
         network = torchvision.models.resnet50(num_classes=len(classifier.classes))
@@ -62,12 +62,12 @@ class Peer:
         )
 
     def pixels(self, jpeg: bytes) -> Tensor:
-        """(3, 224, 224) float32."""
+        """Return the transformed image, (3, 224, 224) float32."""
         return self.transform(Image.open(io.BytesIO(jpeg)).convert("RGB"))
 
     @torch.inference_mode()
-    def answer(self, pixels: Sequence[Tensor]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """((n, classes) probabilities, (n, 224, 224) CAM of the most probable class in [0, 1])."""
+    def predict(self, pixels: Sequence[Tensor]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return (n, classes) probabilities and the (n, 224, 224) CAM of the most probable class, in [0, 1]."""
         maps = self.maps(torch.stack(list(pixels)).contiguous(memory_format=torch.channels_last))
         probabilities = self.head(maps.mean((2, 3))).softmax(1)
         weights = self.head.weight[probabilities.argmax(1)]
@@ -76,14 +76,14 @@ class Peer:
         return probabilities.numpy(), (cam / cam.amax((1, 2), keepdim=True).clamp_min(1e-30)).numpy()
 
     def batched(self, jpegs: Sequence[bytes], pool: ThreadPoolExecutor) -> npt.NDArray[np.float32]:
-        """(n, classes) probabilities; the next batch is decoded while this one is answered."""
+        """Return (n, classes) probabilities; decodes the next batch while the network computes this one."""
         batches = [jpegs[start : start + BATCH] for start in range(0, len(jpegs), BATCH)]
         ahead: list[list[Future[Tensor]]] = []
-        found = []
+        parts = []
         for position in range(len(batches)):
             while len(ahead) < 2 and position + len(ahead) < len(batches):
                 following = batches[position + len(ahead)]
                 ahead.append([pool.submit(self.pixels, jpeg) for jpeg in following])
-            probabilities, _ = self.answer([pixels.result() for pixels in ahead.pop(0)])
-            found.append(probabilities)
-        return np.concatenate(found)
+            probabilities, _ = self.predict([pixels.result() for pixels in ahead.pop(0)])
+            parts.append(probabilities)
+        return np.concatenate(parts)

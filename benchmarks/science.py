@@ -1,10 +1,10 @@
-"""Does engagement teach anything? Linear accuracy over five splits on the (synthetic) sample data of
-(a) Random Init, (b) VisE, (c) VisE on shuffled engagement: the labels permuted over posts.
+"""Linear accuracy over five splits on the (synthetic) sample data of (a) Random Init, (b) VisE, and
+(c) VisE on shuffled engagement: labels permuted over posts.
 
     python -m benchmarks.science [--posts 6000] [--epochs 8] [--seed 0] [--out FOLDER]
 
-Same chain, same code as the product: ingest → cluster → label → pretrain → evaluate, in one process.
-Prints the table as Markdown; exits 1 where (b) is not 15 points above (a) and 10 above (c).
+Runs the product's own stages in one process: ingest → cluster → label → pretrain → evaluate.
+Prints the table as Markdown; exits with 1 where (b) is not 15 points above (a) and 10 above (c).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MARGIN_OVER_SHUFFLED = 10.0
 
 
 class Chain:
-    """Runs steps of the sample recipe with changes, each into a folder of its own."""
+    """Steps of the sample recipe with changed specs, each in a folder of its own."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.seed = folder, seed
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """Run the chains and print the table."""
+    """Run the chains, print the table and return its rows."""
     with tempfile.TemporaryDirectory() as temporary:
         chain = Chain(options.out or Path(temporary), options.seed)
         source = {"kind": "sample", "posts": options.posts, "evaluation_images": options.evaluation_images}
@@ -100,7 +100,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 
 def report(rows: list[EvaluateResult], options: argparse.Namespace) -> list[Row]:
-    """Print the table and say whether both margins hold."""
+    """Print the table; return a row for each margin."""
     random, vise, shuffled = (row.test_mean or 0.0 for row in rows)
     print(
         f"Linear accuracy on synthetic sample data, {options.posts} posts, {options.epochs} epochs, "

@@ -1,9 +1,9 @@
-"""How long does it take to start: the command line, the backend's import, and ``vise up`` to its first page?
+"""Start times of the command line, of the backend's import, and of ``vise up`` to its first page.
 
     python -m benchmarks.startup [--repeats 5] [--ups 1]
 
-``vise up`` runs in a home of its own on free ports, once beforehand, so that what is timed is an installed machine;
-the clock stops when the page behind the printed link is served. Exits 1 where a median is above its figure, or the
+``vise up`` runs in a home of its own on free ports, once without a clock, so that an installed machine is timed; the
+clock stops when the page of the printed link is served. Exits with 1 where a median is above its figure, or the
 backend imports torch.
 """
 
@@ -33,7 +33,7 @@ GIVE_UP = 120.0
 
 
 def timed(command: list[str], repeats: int) -> list[float]:
-    """Seconds of each run; the first one, which fills caches, does not count. Raises CalledProcessError."""
+    """Return the seconds of each run after a first one that fills caches. Raises CalledProcessError."""
     seconds = []
     for _ in range(repeats + 1):
         clock = time.perf_counter()
@@ -43,7 +43,7 @@ def timed(command: list[str], repeats: int) -> list[float]:
 
 
 def up(home: Path) -> float:
-    """Seconds from ``vise up`` to its page; it is stopped again, with Ctrl-C's signal."""
+    """Return the seconds from ``vise up`` to its page, then stop it with SIGINT."""
     log_file, page = home / "up.log", free_port()
     command = [str(VISE), "up", "--no-browser", "--home", str(home), "--port", str(page)]
     with log_file.open("wb") as log:
@@ -76,21 +76,21 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """Print the medians."""
+    """Print and return the medians."""
     print(f"Python {platform.python_version()}, {platform.machine()}, medians\n", flush=True)
-    found = {
+    measured = {
         "vise --help": (timed([str(VISE), "--help"], options.repeats), HELP_SECONDS),
         "import of the backend, without torch": (
             timed([sys.executable, "-c", IMPORT], options.repeats),
             IMPORT_SECONDS,
         ),
     }
-    # Not below another account's private folder: as root, PostgreSQL runs as one of its own.
+    # Run as root, PostgreSQL has its own account, which must be able to reach the folder.
     with tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary:
         home = Path(temporary)
         up(home)
-        found["vise up to its first page"] = [up(home) for _ in range(options.ups)], UP_SECONDS
-    medians = {name: (statistics.median(seconds), most) for name, (seconds, most) in found.items()}
+        measured["vise up to its first page"] = [up(home) for _ in range(options.ups)], UP_SECONDS
+    medians = {name: (statistics.median(seconds), most) for name, (seconds, most) in measured.items()}
     for name, (median, most) in medians.items():
         print(f"{name}: {median:.2f} s (< {most:g} s)")
     return [

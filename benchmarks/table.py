@@ -1,4 +1,4 @@
-"""The benchmarks of this folder as commands, and one table of what they reach."""
+"""The benchmarks of this folder as commands, and one table of their results."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ CORES = (
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A module of this folder, with ``parser()`` and ``measure(options)``, which returns rows.
+    """A module of this folder with ``parser()``, and ``measure(options)`` that returns rows.
 
-    ``small`` are the arguments of ``make bench``, where it takes part in that.
+    ``small``: arguments in ``make bench``; None where it is not part of that.
     """
 
     module: str
@@ -54,7 +54,7 @@ REGISTRY = (
     Benchmark("startup", ("--repeats", "3")),
     Benchmark("prediction", ("--requests", "8", "--images", "32", "--rounds", "1")),
     Benchmark("tracking_pages", ("--runs", "300", "--points", "20000", "--repeats", "3", "--no-browser")),
-    # These take minutes; smaller they say nothing.
+    # These take minutes; a smaller size would not be meaningful.
     Benchmark("tracking_mlflow", None),
     Benchmark("growth", None),
     Benchmark("science", None),
@@ -63,7 +63,7 @@ REGISTRY = (
 
 @dataclass(frozen=True)
 class Ran:
-    """What a benchmark's command did. ``cores``: as ``cores_now``, before it and after."""
+    """A finished run of a benchmark. ``cores``: ``cores_now`` before and after it."""
 
     benchmark: Benchmark
     arguments: tuple[str, ...]
@@ -74,11 +74,12 @@ class Ran:
 
     @property
     def command(self) -> str:
+        """Return the command line of the run."""
         return " ".join(["python", "-m", f"benchmarks.{self.benchmark.module}", *self.arguments])
 
 
 def run(benchmark: Benchmark, *, full: bool, plots: Path | None = None) -> Ran:
-    """Run it in a process of its own; what it prints goes to the error stream, pictures into the folder ``plots``."""
+    """Run a benchmark in a process of its own. Its output goes to standard error, its plots to the folder ``plots``."""
     arguments = () if full else benchmark.small or ()
     if plots is not None and benchmark.module == "growth":
         arguments += ("--plot", str(plots / GROWTH))
@@ -88,35 +89,35 @@ def run(benchmark: Benchmark, *, full: bool, plots: Path | None = None) -> Ran:
         command = [sys.executable, "-m", "benchmarks.measures.rows", benchmark.module, str(file), *arguments]
         code = subprocess.run(command, stdout=sys.stderr, check=False).returncode
         # An import error exits with 1 too, but leaves no rows.
-        found = [Row(**row) for row in json.loads(file.read_text())] if file.exists() else []
-    if not found:
-        found = [Row(benchmark.module, f"did not run to its end, exit {code}", reached=False)]
+        rows = [Row(**row) for row in json.loads(file.read_text())] if file.exists() else []
+    if not rows:
+        rows = [Row(benchmark.module, f"did not run to its end, exit {code}", reached=False)]
         code = code or 2
     seconds = time.perf_counter() - clock
-    return Ran(benchmark, arguments, code, tuple(found), seconds, (cores, cores_now()))
+    return Ran(benchmark, arguments, code, tuple(rows), seconds, (cores, cores_now()))
 
 
 def broke(ran: Ran) -> bool:
-    """Whether it did not run to its end."""
+    """Return whether a benchmark broke off without results."""
     return ran.rows[0].ours.startswith("did not run")
 
 
 def table(ran: Sequence[Ran]) -> str:
-    """Markdown. What was run several times is one line with the figures of all."""
-    found: dict[str, list[Row]] = {}
-    for row in (row for one in ran for row in one.rows):
-        found.setdefault(row.name, []).append(row)
+    """Return a Markdown table. Repeated runs share a line that lists the results of each."""
+    by_name: dict[str, list[Row]] = {}
+    for row in (row for each in ran for row in each.rows):
+        by_name.setdefault(row.name, []).append(row)
     columns = ("ours", "peer", "ratio", "needed")
     cells = [
         (name, *(_all([getattr(row, column) for row in rows]) for column in columns), _reached(rows))
-        for name, rows in found.items()
+        for name, rows in by_name.items()
     ]
     head = ("name", "ours", "peer", "ratio", "needed", "reached")
     return "".join(f"| {' | '.join(row)} |\n" for row in (head, ("---",) * len(head), *cells))
 
 
 def _all(values: Sequence[str]) -> str:
-    """One for each run, or one for all where they agree."""
+    """Join the values of several runs; equal ones count once."""
     return "; ".join(values if len(set(values)) > 1 else values[:1])
 
 
@@ -128,11 +129,11 @@ def _reached(rows: Sequence[Row]) -> str:
 
 
 def machine() -> str:
-    """Processor, cores and memory, system and versions, in one paragraph."""
+    """Return processor, cores, memory, system and versions in one paragraph."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
-    if info.exists() and (found := re.search(r"^model name\s*: (.+)$", info.read_text(), re.MULTILINE)):
-        model = found.group(1)
+    if info.exists() and (match := re.search(r"^model name\s*: (.+)$", info.read_text(), re.MULTILINE)):
+        model = match.group(1)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
@@ -142,10 +143,9 @@ def machine() -> str:
 
 
 def document(ran: Sequence[Ran], *, full: bool, before: str = "") -> str:
-    """The page that ``--write`` writes: a section for each benchmark, with its date.
+    """Return the page that ``--write`` writes: a dated section for each benchmark.
 
-    ``before``: the page as it was. Its sections of benchmarks that did not run now stay, if machine, versions and size
-    are the same.
+    ``before``: the page so far. Its sections of other benchmarks stay if machine, versions and size are the same.
     """
     size = (
         "Each benchmark at its own size."
@@ -155,18 +155,18 @@ def document(ran: Sequence[Ran], *, full: bool, before: str = "") -> str:
     head = f"# Performance\n\nWritten by `python -m benchmarks --write`. {size} {CORES}\n\n{machine()}\n"
     old_head, *old = before.split(SECTION)
     sections = {part.partition("\n")[0]: part for part in old} if old_head == head else {}
-    together: dict[str, list[Ran]] = {}
-    for one in ran:
-        together.setdefault(one.benchmark.module, []).append(one)
-    sections |= {module: _section(module, runs) for module, runs in together.items()}
-    order = [one.module for one in REGISTRY if one.module in sections]
+    by_module: dict[str, list[Ran]] = {}
+    for each in ran:
+        by_module.setdefault(each.benchmark.module, []).append(each)
+    sections |= {module: _section(module, runs) for module, runs in by_module.items()}
+    order = [benchmark.module for benchmark in REGISTRY if benchmark.module in sections]
     return SECTION.join([head, *(sections[module] for module in order)])
 
 
 def _section(module: str, ran: Sequence[Ran]) -> str:
     took = ", ".join(
-        f"{one.seconds:.0f} s (exit {one.code}; {one.cores[0]:.1f} and {one.cores[1]:.1f} cores)"
-        for one in ran
+        f"{each.seconds:.0f} s (exit {each.code}; {each.cores[0]:.1f} and {each.cores[1]:.1f} cores)"
+        for each in ran
     )
     picture = f"\n![Cost a unit over the size of the work]({GROWTH})\n" if module == "growth" else ""
     return f"{module}\n\n`{ran[0].command}` on {datetime.now(UTC):%Y-%m-%d}: {took}\n\n{table(ran)}{picture}"

@@ -1,18 +1,18 @@
-"""Logging, search and long curves, against an MLflow tracking server on the same PostgreSQL server and machine.
+"""Logging, search and long curves, beside an MLflow tracking server on the same PostgreSQL server and machine.
 
     python -m benchmarks.tracking_mlflow [--points 100000] [--runs 10000] [--curve 1000000] [--repeats 20]
 
-1. Logging points of four metrics. Ours: through the reporter of a worker's run, from the stage's first call until
-   the last point is in the database; a run always logs that way, there is no other path and none over HTTP. MLflow:
-   ``MlflowClient.log_batch``, 1,000 points a call (the most that it takes), over HTTP.
+1. Logging points of four metrics. Ours: through the reporter of a worker's run, as every run logs, from the stage's
+   first call until the last point is in the database. MLflow: ``MlflowClient.log_batch``, 1,000 points a call (its
+   limit), over HTTP.
 2. Searches with a filter and an order over the same runs, a page of 25, each through its own client over HTTP. The
-   p95 is that of our page of runs, which also counts all that fit; MLflow cannot, and is compared without. MLflow's
-   runs are copied into its tables: through its API they would take minutes.
-3. One curve down-sampled to 500 points, over HTTP. MLflow has nothing to compare.
+   p95 is that of our run list, which also counts all matches; MLflow cannot, so the comparison is without the count.
+   MLflow's runs are copied into its tables: through its API they would take minutes.
+3. One curve down-sampled to 500 points, over HTTP. MLflow has no equivalent.
 
 MLflow is installed into an environment of its own in the cache folder, at the first start (about a gigabyte); its
-server runs with two workers. Exits 1 where logging is not 10 times or the searches together not 5 times as fast, where the p95
-of our searches is not below 50 ms, or the p50 of the curve not below 100 ms.
+server runs with two workers. Exits with 1 where logging is not 10 times or the searches together not 5 times as fast,
+the p95 of our searches is not below 50 ms, or the p50 of the curve not below 100 ms.
 """
 
 from __future__ import annotations
@@ -103,10 +103,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """Print all comparisons."""
+    """Print all comparisons and return their rows."""
     python = install_mlflow()
     rows: list[Row] = []
-    # Not below another account's private folder: as root, PostgreSQL runs as one of its own.
+    # Run as root, PostgreSQL has its own account, which must be able to reach the folder.
     with tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         with running(folder, pages=False) as ours, mlflow_server(python, ours["database"], folder) as theirs:
@@ -122,7 +122,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 
 def install_mlflow() -> Path:
-    """The Python of an environment that has MLflow and nothing of ours; made where it is not there yet."""
+    """Return the Python of an environment with MLflow alone, creating the environment if needed."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     folder = cache / "vise-bench" / f"mlflow-{MLFLOW}"
     python = folder / "bin" / "python"
@@ -137,7 +137,7 @@ def install_mlflow() -> Path:
 
 @contextmanager
 def mlflow_server(python: Path, database: str, folder: Path) -> Iterator[dict[str, str]]:
-    """{url, database, experiment} of a tracking server with a database of its own beside ours."""
+    """Run a tracking server with its own database beside ours; yield its {url, database, experiment}."""
     with psycopg.connect(plain_url(database), autocommit=True) as connection:
         connection.execute("CREATE DATABASE mlflow")
     own = (
@@ -164,48 +164,50 @@ def mlflow_server(python: Path, database: str, folder: Path) -> Iterator[dict[st
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for(f"{url}/health", process)
-        experiment = ask_mlflow(python, {"what": "experiment", "url": url})
+        experiment = request_mlflow(python, {"what": "experiment", "url": url})
         yield {"url": url, "database": own, "experiment": experiment}
     finally:
         process.terminate()
         process.wait()
 
 
-def ask_mlflow(python: Path, order: dict[str, Any]) -> Any:
+def request_mlflow(python: Path, request: dict[str, Any]) -> Any:
+    """Run ``mlflow_peer`` in MLflow's environment and return its response."""
     peer = Path(__file__).with_name("mlflow_peer.py")
-    said = subprocess.run(
-        [str(python), str(peer)], input=json.dumps(order), check=True, capture_output=True, text=True
+    completed = subprocess.run(
+        [str(python), str(peer)], input=json.dumps(request), check=True, capture_output=True, text=True
     )
-    return json.loads(said.stdout)
+    return json.loads(completed.stdout)
 
 
 def print_versions(python: Path, database: str) -> None:
+    """Print the versions of both sides and the settings of PostgreSQL."""
     command = [str(python), "-c", "import mlflow, uvicorn; print(mlflow.__version__, uvicorn.__version__)"]
     theirs = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     with psycopg.connect(plain_url(database)) as connection:
         names = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
         settings = [connection.execute("SELECT current_setting(%s)", [name]).fetchone() for name in names]
-    told = ", ".join(f"{name} {value[0]}" for name, value in zip(names, settings, strict=True) if value)
+    listed = ", ".join(f"{name} {value[0]}" for name, value in zip(names, settings, strict=True) if value)
     print(
-        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; PostgreSQL {told}\n"
+        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; PostgreSQL {listed}\n"
         f"MLflow {theirs[0]}, its server with {SERVER_WORKERS} workers of uvicorn {theirs[1]}; ours with one\n",
         flush=True,
     )
 
 
 def compare_logging(python: Path, ours: dict[str, str], theirs: dict[str, str], points: int) -> Row:
-    """Ours in the middle of theirs, so that a machine that is slower for a while is so for both."""
+    """Compare logging: ours between two runs of MLflow's, so that a slow phase of the machine affects both."""
     steps = points // len(KEYS)
-    order = {"what": "log", **theirs, "keys": KEYS, "steps": steps, "batch": 1000}
-    peer = [ask_mlflow(python, order)]
+    request = {"what": "log", **theirs, "keys": KEYS, "steps": steps, "batch": 1000}
+    peer = [request_mlflow(python, request)]
     mine = statistics.median(log_ours(ours, steps) for _ in range(3))
-    peer.append(ask_mlflow(python, order))
+    peer.append(request_mlflow(python, request))
     other = statistics.mean(peer)
     ratio = other / mine
     print(f"logging {points:,} points of {len(KEYS)} metrics")
     print(f"  MLflow, log_batch in thousands over HTTP   {other:7.2f} s  {points / other:9,.0f} points/s")
     print(f"  ours, the reporter of a worker's run       {mine:7.2f} s  {points / mine:9,.0f} points/s")
-    print(f"  {ratio:.1f} times as fast; at least {FASTER_LOG:g} are asked for\n", flush=True)
+    print(f"  {ratio:.1f} times as fast (needed: {FASTER_LOG:g})\n", flush=True)
     return Row(
         f"logging {points:,} points",
         f"{points / mine:,.0f} points/s",
@@ -217,9 +219,9 @@ def compare_logging(python: Path, ours: dict[str, str], theirs: dict[str, str], 
 
 
 def log_ours(ours: dict[str, str], steps: int) -> float:
-    """Seconds from a stage's first call until its last point is in the database."""
-    with held_run(ours) as (here, run_id, token):
-        reporter = StoreReporter(here, run_id, token)
+    """Return the seconds from a stage's first call until its last point is in the database."""
+    with held_run(ours) as (context, run_id, token):
+        reporter = StoreReporter(context, run_id, token)
         began = time.perf_counter()
         for step in range(steps):
             value = 1 / (1 + step)
@@ -234,38 +236,38 @@ def log_ours(ours: dict[str, str], steps: int) -> float:
 
 @contextmanager
 def held_run(servers: dict[str, str]) -> Iterator[tuple[Context, UUID, int]]:
-    """(where, run, token) of a run that this process holds as a worker does."""
+    """Claim a run in this process as a worker does; yield (context, run id, token)."""
     settings = Settings(
         database_url=servers["database"], broker_url=servers["broker"], storage_url=servers["storage"]
     )
     engine = connect(settings.database_url)
-    here = Context(settings, session_factory(engine), Storage(settings.storage_url), "benchmark")
-    with here.sessions.begin() as db:
+    context = Context(settings, session_factory(engine), Storage(settings.storage_url), "benchmark")
+    with context.sessions.begin() as db:
         run_id = create_run(db, RunCreate(stage="ingest", spec=SPEC), None).id
-    with here.sessions.begin() as db:
-        claim = claim_run(db, run_id, here.name, 3600)
+    with context.sessions.begin() as db:
+        claim = claim_run(db, run_id, context.name, 3600)
     assert claim is not None
-    yield here, run_id, claim.token
+    yield context, run_id, claim.token
     engine.dispose()
 
 
 def time_curve(ours: dict[str, str], points: int, repeats: int) -> Row:
-    """A curve that was logged in 50,000s, asked for over HTTP."""
+    """Time reading a curve over HTTP that was logged 50,000 points at a time."""
     now = datetime.now(UTC)
-    with held_run(ours) as (here, run_id, token):
+    with held_run(ours) as (context, run_id, token):
         for start in range(0, points, 50_000):
-            told = [
+            batch = [
                 Point("loss", s, math.exp(-4 * s / points) + 0.1 * math.sin(s * s), s / 1000, now)
                 for s in range(start, min(points, start + 50_000))
             ]
-            with here.sessions.begin() as db:
-                metrics.append(db, run_id, token, told)
+            with context.sessions.begin() as db:
+                metrics.append(db, run_id, token, batch)
     print(f"a curve of {points:,} points, down-sampled over HTTP")
-    asked = MetricQuery(run_ids=[run_id], keys=["loss"], points=500)
+    query = MetricQuery(run_ids=[run_id], keys=["loss"], points=500)
     with ViseClient(ours["api"], ours["token"]) as client:
-        assert client.curves(asked)[0].total == points
-        p50, _ = time_calls({"  to 500 points": lambda: client.curves(asked)}, repeats)["  to 500 points"]
-    print(f"  a p50 below {CURVE_MS:g} ms is asked for\n", flush=True)
+        assert client.curves(query)[0].total == points
+        p50, _ = time_calls({"  to 500 points": lambda: client.curves(query)}, repeats)["  to 500 points"]
+    print(f"  needed: a p50 below {CURVE_MS:g} ms\n", flush=True)
     return Row(
         f"a curve of {points:,} points, down-sampled",
         f"p50 {p50:.0f} ms",
@@ -275,13 +277,13 @@ def time_curve(ours: dict[str, str], points: int, repeats: int) -> Row:
 
 
 def compare_searches(python: Path, ours: dict[str, str], theirs: dict[str, str], repeats: int) -> list[Row]:
-    """The same searches in both languages, and whether both find as many."""
+    """Compare equal searches in both query languages, checking that both return as many runs."""
     slowest, together = 0.0, [0.0, 0.0]
     print("searches with a filter and an order, a page of 25, over HTTP")
     with ViseClient(ours["api"], ours["token"]) as client:
-        for name, ((query, sort), asked) in SEARCHES.items():
-            order = {"what": "search", **theirs, "searches": [asked], "limit": LIMIT, "repeats": repeats}
-            ((count, *seconds),) = ask_mlflow(python, order)
+        for name, ((query, sort), search) in SEARCHES.items():
+            request = {"what": "search", **theirs, "searches": [search], "limit": LIMIT, "repeats": repeats}
+            ((count, *seconds),) = request_mlflow(python, request)
             page: dict[str, Any] = {
                 "query": query,
                 "sort": sort,
@@ -289,11 +291,11 @@ def compare_searches(python: Path, ours: dict[str, str], theirs: dict[str, str],
                 "all": True,
                 "kind": "stage",
             }
-            found = client.runs(**page, count=True)
-            assert len(found.items) == count, f"{name}: {len(found.items)} runs, MLflow finds {count}"
+            runs = client.runs(**page, count=True)
+            assert len(runs.items) == count, f"{name}: {len(runs.items)} runs, MLflow returns {count}"
             calls: dict[str, Callable[[], object]] = {
                 f"  {name}": lambda: client.runs(**page),  # noqa: B023
-                f"  {name}; {found.total:,} counted": lambda: client.runs(**page, count=True),  # noqa: B023
+                f"  {name}; {runs.total:,} counted": lambda: client.runs(**page, count=True),  # noqa: B023
             }
             (p50, _), (_, p95) = time_calls(calls, repeats).values()
             other = 1000 * statistics.median(seconds)
@@ -302,7 +304,7 @@ def compare_searches(python: Path, ours: dict[str, str], theirs: dict[str, str],
             slowest = max(slowest, p95)
     ratio = together[1] / together[0]
     print(f"  together {together[0]:.1f} ms and {together[1]:.1f} ms: {ratio:.1f} times as fast")
-    print(f"  at least {FASTER_SEARCH:g} times and a p95 below {SEARCH_MS:g} ms are asked for\n", flush=True)
+    print(f"  needed: {FASTER_SEARCH:g} times and a p95 below {SEARCH_MS:g} ms\n", flush=True)
     return [
         Row(
             f"{len(SEARCHES)} searches together, p50",
@@ -322,7 +324,7 @@ def compare_searches(python: Path, ours: dict[str, str], theirs: dict[str, str],
 
 
 def copy_runs(database: str, theirs: dict[str, str]) -> None:
-    """Our runs of stages as MLflow's, with parameters, metrics and tags."""
+    """Copy our stage runs into MLflow's tables, with parameters, metrics and tags."""
     with (
         psycopg.connect(plain_url(database)) as source,
         psycopg.connect(plain_url(theirs["database"])) as target,
@@ -382,7 +384,7 @@ COPIED = (
         """,
     ),
 )
-"""(MLflow's table, its columns, what fills them from our tables)."""
+"""(table of MLflow's, its columns, the query of our tables that fills them)."""
 
 
 if __name__ == "__main__":

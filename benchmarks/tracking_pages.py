@@ -1,9 +1,9 @@
-"""How fast are lists and pages with many runs and metrics? Fills a fresh embedded database and measures.
+"""Latency of lists and pages with many runs and metrics, on a fresh embedded database.
 
 python -m benchmarks.tracking_pages [--runs 10000] [--points 10000000] [--repeats 20] [--no-browser]
 
-Prints p50 and p95, in milliseconds, of the API's calls (through HTTP, one client) and of pages until they are
-complete in Chromium; exits 1 where the p95 of a page is not below 1.5 s. Nothing is mocked: PostgreSQL, the API and
+Prints p50 and p95, in milliseconds, of API calls (over HTTP, one client) and of pages until they are complete in
+Chromium; exits with 1 where the p95 of a page is not below 1.5 s. Nothing is mocked: PostgreSQL, the API and
 the pages run as `vise up` runs them.
 """
 
@@ -33,7 +33,7 @@ PAGE_MS = 1500.0
 
 
 def time_api(client: ViseClient, repeats: int) -> dict[str, Times]:
-    """The calls that the runs page makes: lists, filters, orders, groups."""
+    """Time the API calls of the run list: lists, filters, orders, groups."""
     metrics = [
         "metric.val_accuracy",
         "metric.test_accuracy",
@@ -94,14 +94,14 @@ DRAWN = """([at_least, what, waiting]) => {
     return app?.dataset.testScriptState === "notRunning" && !document.querySelector(waiting)
         && drawn(document) >= at_least;
 }"""
-"""The page's script has ended, nothing stands in for something else, and so many of these are there."""
+"""Tests that the page's script has ended, no placeholder is left, and ``at_least`` elements match ``what``."""
 LINES = ".js-plotly-plot .scatterlayer .trace .js-line"
 
 
 def time_pages(page: Page, url: str, runs: dict[str, list[UUID]], repeats: int) -> dict[str, Times]:
-    """From the address until all is on the screen, in a browser that is signed in.
+    """Time pages from the request until they are drawn, in a signed-in browser.
 
-    ``runs``: ids by stage; one of any stage and a hundred evaluations are looked at, each visit has others.
+    ``runs``: ids by stage. Each visit shows another run, or another hundred evaluations.
     """
     rng = random.Random(1)
     every = [run for ids in runs.values() for run in ids]
@@ -147,14 +147,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """Print all times; the rows are the pages, and of the API's calls the slowest."""
+    """Print all times; return the pages and the slowest API call."""
     pages: dict[str, Times] = {}
-    # Not below another account's private folder: as root, PostgreSQL runs as one of its own.
+    # Run as root, PostgreSQL has its own account, which must be able to reach the folder.
     with tempfile.TemporaryDirectory(prefix="vise-bench-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         with running(folder) as servers:
             began = time.monotonic()
-            made = fill_database(servers["database"], options.runs, options.points)
+            run_ids = fill_database(servers["database"], options.runs, options.points)
             took = time.monotonic() - began
             print(f"{options.runs:,} runs and {options.points:,} points written in {took:.0f} s", flush=True)
             with ViseClient(servers["api"], servers["token"]) as client:
@@ -163,13 +163,13 @@ def measure(options: argparse.Namespace) -> list[Row]:
                 with signed_in(servers["token"], servers["page"]) as browser:
                     page = browser.new_page()
                     page.set_viewport_size({"width": SIZE[0], "height": SIZE[1]})
-                    pages = time_pages(page, servers["page"], made, options.repeats)
+                    pages = time_pages(page, servers["page"], run_ids, options.repeats)
     slowest = max(calls, key=lambda name: calls[name].p95)
     return [
         Row(f"API, the slowest of {len(calls)} lists ({slowest})", str(calls[slowest])),
         *(
-            Row(name, str(found), needed=f"p95 < {PAGE_MS:g} ms", reached=found.p95 < PAGE_MS)
-            for name, found in pages.items()
+            Row(name, str(times), needed=f"p95 < {PAGE_MS:g} ms", reached=times.p95 < PAGE_MS)
+            for name, times in pages.items()
         ),
     ]
 

@@ -1,15 +1,15 @@
-"""What does our pretraining loop cost beside a bare torch loop, and how fast does our loader feed it?
+"""Step time of the pretraining loop beside a bare torch loop, and throughput of the loader.
 
     python -m benchmarks.training [--backbone resnet18] [--image-size 64] [--batch 32] [--steps 20] [--rounds 12]
 
 1. ``vise_core.pretrain.trainer.train`` and a bare loop (zero_grad, forward, loss, backward, step) on the same network,
-   memory format, batches and losses, all in memory, on the CPU: they take turns, step by step. The time of a step is
-   from one batch to the next one asked for, losses that are reported and rates that are set included. Each round has
-   new networks, and where their memory lies makes 2 % of difference to either side: the mean over the rounds counts, of
-   the median ratio of neighbouring steps. The bare loop has its dense targets ready; ours makes them at each step.
-2. Images a second of one core: our loader on tar shards, torchvision's ImageFolder + DataLoader with its reference
+   memory format, batches and losses, all in memory, on the CPU, alternating by step. A step lasts from one request of
+   a batch to the next, including reports of losses and changes of the learning rate. Each round has new networks, whose
+   place in memory makes a difference of 2 % to either side, so the result is the mean over rounds of the median ratio
+   of neighbouring steps. The bare loop has its dense targets ready; ours makes them at each step.
+2. Images/s of one core: our loader on tar shards, torchvision's ImageFolder + DataLoader with its reference
    transforms on the same JPEG files; both without worker processes.
-Exits 1 where our step is more than 3 % slower.
+Exits with 1 where our step is more than 3 % slower.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Watched:
-    """Batcher in memory, as our loader gives them; before each, another loop takes a step on it.
+    """Batches in memory in the place of our loader; before each batch, the other loop takes a step on it.
 
-    A machine's speed changes from one second to the next: two loops that alternate step by step share its changes.
-    ``ours`` and ``other``: seconds of each step, from one batch to the next one asked for.
+    A machine's speed varies from second to second, which affects two loops that alternate by step alike.
+    ``ours`` and ``other``: seconds of each step, from one request of a batch to the next.
     """
 
     def __init__(self, batches: list[tuple[Tensor, Any]], other: Callable[[Tensor, Any], None]) -> None:
@@ -72,11 +72,12 @@ class Watched:
             self.other.append(time.perf_counter() - began)
             began = time.perf_counter()
             yield images, rows
-            # Here again when the next batch is asked for.
+            # Resumed when the loop requests the next batch.
             self.ours.append(time.perf_counter() - began)
 
 
 def synthetic_labels(posts: int, seed: int) -> LabelTable:
+    """Return random labels: five comments and a reaction cluster for each post."""
     rng = np.random.default_rng(seed)
     return LabelTable(
         images=np.arange(posts),
@@ -89,6 +90,7 @@ def synthetic_labels(posts: int, seed: int) -> LabelTable:
 
 
 def our_loop(spec: PretrainSpec, labels: LabelTable, watched: Watched) -> None:
+    """Run our training loop on the watched batches."""
     with tempfile.TemporaryDirectory() as temporary, patch.object(trainer, "image_loader") as loader:
         loader.return_value = watched
         network = trainer.build_network(spec, labels.clusters)
@@ -107,7 +109,7 @@ def our_loop(spec: PretrainSpec, labels: LabelTable, watched: Watched) -> None:
 def bare_step(
     spec: PretrainSpec, labels: LabelTable, batches: list[tuple[Tensor, Any]]
 ) -> Callable[[Tensor, Any], None]:
-    """A step of a loop as a user writes it, on a network of its own."""
+    """Return a training step of a bare torch loop, on a network of its own."""
     ready = iter([labels.targets(rows, spec.signals, spec.comment_targets) for _, rows in batches])
     network = trainer.build_network(spec, labels.clusters).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.train()
@@ -122,14 +124,14 @@ def bare_step(
         loss = loss + hard_cross_entropy(outputs["reactions"], targets["reactions"])
         loss.backward()
         optimizer.step()
-        # At the end, as ours does before it asks for a batch: so each finds the memory of both loops' gradients free.
+        # At the end, as in ours, so that neither loop holds gradients during the other's step.
         optimizer.zero_grad()
 
     return step
 
 
 def steps(options: argparse.Namespace) -> Row:
-    """Print the time of a step of both."""
+    """Print the step time of both loops and return their ratio."""
     spec = PretrainSpec.model_validate(
         {
             "backbone": options.backbone,
@@ -152,7 +154,7 @@ def steps(options: argparse.Namespace) -> Row:
     for number in range(options.rounds + 1):
         watched = Watched(batches, bare_step(spec, labels, batches))
         our_loop(spec, labels, watched)
-        # The first round warms up. Our loop knows which step is its last, and asks for nothing after it.
+        # The first round warms up. Our loop requests no batch after its last step.
         if number > 0:
             pairs = list(zip(watched.ours, watched.other, strict=False))[WARM_UP:]
             ratios.append(statistics.median(mine / other for mine, other in pairs))
@@ -175,7 +177,7 @@ def steps(options: argparse.Namespace) -> Row:
 
 
 def draw(rng: np.random.Generator) -> bytes:
-    """A JPEG of 500 × 375 pixels, smooth with some detail, as photographs are."""
+    """Return a JPEG of 500 × 375 pixels, smooth with some detail like a photo."""
     coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
     smooth = np.asarray(coarse.resize((500, 375), Image.Resampling.BICUBIC), dtype=np.float32)
     pixels = np.clip(smooth + rng.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8)
@@ -183,7 +185,7 @@ def draw(rng: np.random.Generator) -> bytes:
 
 
 def loaders(images: int, seed: int, rounds: int) -> Row:
-    """Print both loaders' images a second on one core; only reported."""
+    """Print both loaders' images/s on one core; without a required figure."""
     size, batch, threads = 224, 32, torch.get_num_threads()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
@@ -210,7 +212,7 @@ def loaders(images: int, seed: int, rounds: int) -> Row:
                 ]
             ),
         )
-        found: dict[str, list[float]] = {"ours": [], "torchvision": []}
+        rates_of: dict[str, list[float]] = {"ours": [], "torchvision": []}
         for _ in range(rounds):
             samples = Samples(plan, 0, plan.per_epoch, 0)
             for name, loader in (
@@ -219,9 +221,9 @@ def loaders(images: int, seed: int, rounds: int) -> Row:
             ):
                 clock = time.perf_counter()
                 count = sum(len(pixels) for pixels, _ in loader)
-                found[name].append(count / (time.perf_counter() - clock))
+                rates_of[name].append(count / (time.perf_counter() - clock))
     torch.set_num_threads(threads)
-    medians = {name: statistics.median(rates) for name, rates in found.items()}
+    medians = {name: statistics.median(rates) for name, rates in rates_of.items()}
     print("\nJPEGs of 500 × 375 px to crops of 224 px, one core:\n")
     for name, rate in medians.items():
         print(f"- {name}: {rate:.0f} images/s")
@@ -254,7 +256,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """Print both comparisons."""
+    """Print both comparisons and return their rows."""
     print(
         f"torch {torch.__version__}, torchvision {torchvision.__version__}, {torch.get_num_threads()} threads, "
         f"{platform.machine()}\n",

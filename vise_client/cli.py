@@ -1,4 +1,4 @@
-"""The ``vise`` command: its groups of commands, and how errors end it."""
+"""The ``vise`` command: its subcommands, and the exit codes of errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ app.add_typer(token_app, name="token")
 
 
 def main() -> None:
-    """Run the command. Errors that are meant for people are one sentence: exit code 1, or 2 without a needed extra."""
+    """Run the command. Known errors print one sentence and exit with 1, or with 2 for an extra that is not installed."""
     from vise_core.errors import ViseError
 
     from .errors import ClientError, MissingExtra
@@ -53,7 +53,7 @@ def main() -> None:
     except (ViseError, ClientError) as error:
         sys.exit(f"vise: {error}")
     except ValueError as error:
-        from pydantic import ValidationError  # `vise --help` does not wait for it
+        from pydantic import ValidationError  # a slow import that `vise --help` can do without
 
         if not isinstance(error, ValidationError):
             raise

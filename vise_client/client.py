@@ -43,7 +43,7 @@ class ViseClient(Operations, SyncSender):
             following = {"cursor": page.next_cursor}
 
     def artifact_head(self, artifact_id: Id, limit: int, file: str | None = None) -> bytes:
-        """Return the first bytes of an artifact, or of a file of a folder; at most ``limit`` of them are read."""
+        """Return the first ``limit`` bytes of an artifact, or of a file of a folder, without reading the rest."""
         head = b""
         with self.stream(Operations.artifact_content.request(artifact_id, file)) as response:
             for chunk in response.iter_bytes():
@@ -82,7 +82,7 @@ class AsyncViseClient(Operations, AsyncSender):
             following = {"cursor": page.next_cursor}
 
     async def artifact_head(self, artifact_id: Id, limit: int, file: str | None = None) -> bytes:
-        """Return the first bytes of an artifact, or of a file of a folder; at most ``limit`` of them are read."""
+        """Return the first ``limit`` bytes of an artifact, or of a file of a folder, without reading the rest."""
         head = b""
         async with self.stream(Operations.artifact_content.request(artifact_id, file)) as response:
             async for chunk in response.aiter_bytes():
@@ -103,7 +103,7 @@ class AsyncViseClient(Operations, AsyncSender):
 
 
 class _Download:
-    """A file that gets its name once it is whole, and its SHA-256 is that of the response's ETag."""
+    """A file that is renamed to its target once complete and its SHA-256 matches the response's ETag."""
 
     def __init__(self, target: Path, response: httpx.Response) -> None:
         self._target = target

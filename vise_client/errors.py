@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    # pydantic: `vise --help` does not wait for it.
+    # pydantic: a slow import that `vise --help` can do without.
     from .schemas.wire import Problem
 
 

@@ -1,4 +1,4 @@
-"""Which server to use, and with which token: of the environment, of ``vise up`` in this folder, or of the last login."""
+"""Find the server and the token: from the environment, ``vise up`` in this folder, or the last ``vise login``."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ LOCAL = "local.json"
 
 
 def _settings() -> ClientSettings:
-    # Imported late: `vise --help` starts without it.
+    # Imported here: `vise --help` can do without.
     from .settings import ClientSettings
 
     return ClientSettings()
 
 
 def home() -> Path:
-    """The folder that holds all state of ``vise up`` (``$VISE_HOME``, by default ``.vise``)."""
+    """Return the folder that holds all state of ``vise up`` (``$VISE_HOME``, by default ``.vise``)."""
     return _settings().home
 
 
-def stored() -> Path:
-    """The file that ``vise login`` writes."""
+def login_file() -> Path:
+    """Return the path of the file that ``vise login`` writes."""
     return user_config_path("vise", appauthor=False) / "login.json"
 
 
@@ -50,7 +50,7 @@ def connect() -> ViseClient:
     settings = _settings()
     if settings.token is not None:
         return ViseClient(settings.api_url, settings.token)
-    for path in (home() / LOCAL, stored()):
+    for path in (home() / LOCAL, login_file()):
         try:
             saved = json.loads(path.read_text())
             return ViseClient(saved["url"], saved["token"])
@@ -60,7 +60,7 @@ def connect() -> ViseClient:
 
 
 def local_data_root() -> Path | None:
-    """The data root of the server where that runs on this machine (``$VISE_DATA_ROOT``, or of ``vise up``); else None."""
+    """Return the data root of a server on this machine (``$VISE_DATA_ROOT``, or of ``vise up``); else None."""
     settings = _settings()
     if settings.data_root is not None:
         return settings.data_root

@@ -5,8 +5,8 @@
         def logs(self, run_id: Id, *, after: int = 0) -> list[LogLine]:
             "Return log lines of a run, oldest first."
 
-``ViseClient(...).logs(run_id)`` returns the lines; ``AsyncViseClient(...).logs(run_id)`` is awaited for them. The method
-has no body of its own. A parameter that the path names goes into the path, ``body`` is sent as JSON, ``content`` as the
+``ViseClient(...).logs(run_id)`` returns the lines, ``AsyncViseClient(...).logs(run_id)`` a coroutine of them. The
+declared method has no body. A parameter that the path names goes into the path, ``body`` is sent as JSON, ``content`` as the
 raw body, and all others as the query or, with ``form=True``, as multipart form fields.
 """
 
@@ -35,18 +35,18 @@ Declaration: TypeAlias = Callable[Concatenate[Any, P], T]
 Id: TypeAlias = UUID | str
 """An identifier: a UUID, or a string that holds one."""
 
-LONGEST_WAIT = 20.0  # seconds that one request may wait on the server; below every proxy's patience
+LONGEST_WAIT = 20.0  # seconds that one request may wait on the server; below the timeouts of common proxies
 POLL_SECONDS = 0.5
 
 
 class Conversation(Generic[P, T]):
-    """A client method made of one or more requests. It is bound as a function or as a coroutine function, by its client."""
+    """A client method of one or more requests, bound as a function or, by an async client, as a coroutine function."""
 
     def __init__(self, declaration: Callable[..., Any]) -> None:
         update_wrapper(self, declaration)  # type: ignore[arg-type]
         self.declaration = declaration
-        whole = inspect.signature(declaration)
-        self.signature = whole.replace(parameters=list(whole.parameters.values())[1:])
+        signature = inspect.signature(declaration)
+        self.signature = signature.replace(parameters=list(signature.parameters.values())[1:])
 
     def steps(self, *args: P.args, **kwargs: P.kwargs) -> Steps[T]:
         """Yield the requests of one call; return its result."""
@@ -81,9 +81,9 @@ class Conversation(Generic[P, T]):
 
 
 class Operation(Conversation[P, T]):
-    """A client method that is one operation of the API.
+    """A client method for one operation of the API.
 
-    The declared return type is what the response's JSON is parsed into; ``bytes`` is the content as it stands.
+    The response's JSON is parsed into the declared return type; ``bytes`` returns the raw content.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Operation(Conversation[P, T]):
         self.form, self.raise_for_status = form, raise_for_status
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> Request:
-        """The request of a call with these arguments. Raises TypeError as a call of the method does."""
+        """Return the request of a call. Raises TypeError for arguments that do not match the signature."""
         return self._request(self.signature.bind(*args, **kwargs).arguments)
 
     def steps(self, *args: P.args, **kwargs: P.kwargs) -> Steps[T]:
@@ -102,7 +102,7 @@ class Operation(Conversation[P, T]):
         return self.result(response)
 
     def result(self, response: httpx.Response) -> T:
-        """What a response holds. Raises pydantic.ValidationError where it is not of the declared type."""
+        """Parse a response. Raises pydantic.ValidationError where it is not of the declared return type."""
         content: Any = response.content
         if self._returns is bytes:
             result: T = content
@@ -118,7 +118,7 @@ class Operation(Conversation[P, T]):
         return TypeAdapter(self._returns)
 
     def _request(self, arguments: dict[str, Any]) -> Request:
-        # What is not given is not sent: the server's default holds.
+        # Empty arguments are not sent, so that the server's defaults apply.
         values = {name: value for name, value in arguments.items() if value not in (None, "", [], ())}
         in_path = {name: quote(str(values.pop(name)), safe="") for name in self._path_names if name in values}
         parts: dict[str, Any] = {name: values.pop(name, None) for name in ("body", "content")}
@@ -138,10 +138,10 @@ class Operation(Conversation[P, T]):
         return [name for name in self.signature.parameters if f"{{{name}}}" in self.path]
 
 
-class AnsweredLater(Operation[P, T]):
-    """An operation whose answer a worker computes: polls ``{path}/{id}`` while its state is queued, for ``wait`` seconds.
+class PolledOperation(Operation[P, T]):
+    """An operation whose result a worker computes: polls ``{path}/{id}`` while its state is queued, for ``wait`` seconds.
 
-    Raises ApiError (422) where the answer has failed.
+    Raises ApiError (422) where the computation failed.
     """
 
     def steps(self, *args: P.args, **kwargs: P.kwargs) -> Steps[T]:
@@ -150,13 +150,13 @@ class AnsweredLater(Operation[P, T]):
         arguments = bound.arguments
         deadline = time.monotonic() + arguments["wait"]
         response = yield self._request(arguments | {"wait": min(arguments["wait"], LONGEST_WAIT)})
-        answer: Any = self.result(response)
-        while answer.state == "queued" and time.monotonic() < deadline:
+        view: Any = self.result(response)
+        while view.state == "queued" and time.monotonic() < deadline:
             yield Pause(POLL_SECONDS)
-            answer = self.result((yield Request("GET", f"{self.path}/{answer.id}")))
-        if answer.state == "failed":
-            raise ApiError(Problem(title="No answer", status=422, detail=answer.error or "no answer"))
-        result: T = answer
+            view = self.result((yield Request("GET", f"{self.path}/{view.id}")))
+        if view.state == "failed":
+            raise ApiError(Problem(title="Prediction failed", status=422, detail=view.error or ""))
+        result: T = view
         return result
 
 
@@ -201,11 +201,11 @@ def delete(path: str) -> Callable[[Declaration[P, T]], Operation[P, T]]:
     return operation("DELETE", path)
 
 
-def answered_later(path: str) -> Callable[[Declaration[P, T]], AnsweredLater[P, T]]:
-    """Declare an operation that uploads an image for a worker's answer; it has a parameter ``wait``."""
+def polled(path: str) -> Callable[[Declaration[P, T]], PolledOperation[P, T]]:
+    """Declare an operation that uploads an image and polls for its result; it has a parameter ``wait``."""
 
-    def declare(declaration: Declaration[P, T]) -> AnsweredLater[P, T]:
-        return AnsweredLater(declaration, "POST", path, form=True, raise_for_status=True)
+    def declare(declaration: Declaration[P, T]) -> PolledOperation[P, T]:
+        return PolledOperation(declaration, "POST", path, form=True, raise_for_status=True)
 
     return declare
 

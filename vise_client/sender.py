@@ -1,4 +1,4 @@
-"""How requests reach the API: one sender for blocking code and one for asyncio, with the same errors."""
+"""Send requests to the API: one sender for blocking code and one for asyncio, with the same errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Request:
     raise_for_status: bool = True
 
     def options(self) -> dict[str, Any]:
-        """Everything but the streamed content, as keyword arguments of ``httpx.Client.stream``."""
+        """Return keyword arguments for ``httpx.Client.stream``, without the streamed content."""
         options: dict[str, Any] = {"params": self.params}
         if self.body is not None:
             options |= {
@@ -172,7 +172,7 @@ class AsyncSender:
 
 
 def api_error(response: httpx.Response) -> ApiError:
-    """The error that a response describes; its body has been read. NotSignedIn for status 401."""
+    """Return the error of a response whose body has been read; NotSignedIn for status 401."""
     problem = Problem(title=response.reason_phrase, status=response.status_code, detail=response.text[:500])
     with suppress(ValueError):
         problem = Problem.model_validate_json(response.content)

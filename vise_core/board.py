@@ -1,4 +1,4 @@
-"""A place that several processes see, where one lays out work and others lay what they found."""
+"""Boards: small shared stores of named bytes, through which processes hand out work and collect results."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Protocol
 
 
 class Board(Protocol):
-    """Named bytes. What is put is seen whole or not at all, and stays when whoever put it dies.
+    """Shared named bytes. Entries are written atomically and outlive the process that wrote them.
 
     A name is one word, or a folder and a word: ``plan``, ``3/done-7``.
     """
 
     def put(self, name: str, data: bytes) -> None:
-        """Lay it there; the same name again takes the place of what was there."""
+        """Write an entry; an entry of the same name is replaced."""
 
     def get(self, name: str) -> bytes | None:
-        """None where there is nothing."""
+        """Return the bytes of an entry, or None if there is no such entry."""
 
     def names(self, folder: str) -> set[str]:
-        """The words in a folder; none where there is no such folder."""
+        """Return the names of the entries of a folder, without the folder; empty if there is no such folder."""
 
     def drop(self, folder: str = "") -> None:
-        """Forget a folder, or everything."""
+        """Remove a folder, or the whole board."""
 
 
 class FolderBoard:
-    """A folder on a disk that all see."""
+    """A board in a folder of a file system that all processes share."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,7 +39,7 @@ class FolderBoard:
         part = target.with_name(f".{uuid.uuid4().hex}")
         while True:
             target.parent.mkdir(parents=True, exist_ok=True)
-            # Another may drop the folder at any moment.
+            # Another process may drop the folder at any moment.
             with suppress(FileNotFoundError):
                 part.write_bytes(data)
                 part.replace(target)

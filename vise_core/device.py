@@ -1,4 +1,4 @@
-"""Where a stage computes: the one rule for every stage that has ``compute.device``."""
+"""Choice of the device that a stage computes on, from its ``compute.device``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .errors import BadInput
 def pick_device(chosen: str) -> Literal["cpu", "cuda"]:
     """Return the kind of device that ``compute.device`` means on this machine.
 
-    ``auto`` is cuda where torch sees a GPU, else cpu. Does not import torch for ``cpu``, which need not wait for it.
+    ``auto`` is cuda where torch sees a GPU, else cpu. Does not import torch for ``cpu``.
     Raises BadInput for cuda where no GPU is visible.
     """
     if chosen == "cpu":

@@ -1,16 +1,16 @@
-"""The one tree of errors. Every message names what is wrong and says what to do."""
+"""All errors that VisE Studio raises. Every message names what is wrong and says what to do."""
 
 
 class ViseError(Exception):
-    """Base of all errors that VisE Studio raises on purpose."""
+    """Base class of all errors of VisE Studio."""
 
 
 class BadInput(ViseError):
-    """Data, a file or a field given by the user cannot be used."""
+    """Data, a file or a field from the user cannot be used."""
 
 
 class BadImage(BadInput):
-    """An image cannot be used. ``reason`` is a stable slug that reports count by."""
+    """An image cannot be used. ``reason`` is a stable slug by which reports count such images."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
@@ -18,11 +18,11 @@ class BadImage(BadInput):
 
 
 class BadCheckpoint(BadInput):
-    """A weights or checkpoint file is not what it claims to be."""
+    """A weights or checkpoint file is damaged, incomplete or of another kind."""
 
 
 class Diverged(BadInput):
-    """A training's numbers are no longer finite, so it has no result."""
+    """The loss or weights of a training are no longer finite, so it has no result."""
 
 
 class MissingInput(BadInput):
@@ -30,12 +30,12 @@ class MissingInput(BadInput):
 
 
 class InputChanged(BadInput):
-    """A file of an input changed, appeared or vanished while the stage ran: the result would be of neither."""
+    """A file of an input changed, appeared or vanished while the stage ran, so the result is discarded."""
 
 
 class OtherRun(BadInput):
-    """The workspace holds another run: another stage, spec or input, or a state of another format."""
+    """The workspace belongs to another run: another stage, spec or input, or a state of another format."""
 
 
 class Stopped(ViseError):
-    """The stage was asked to stop, has saved its state and can be resumed."""
+    """The stage was stopped; it can be resumed from its saved state."""

@@ -21,9 +21,9 @@ class Identity:
 
     Attributes
     ----------
-    state_format: of the stage's entry: an older state is rejected.
-    spec: as JSON, without the fields that the stage's entry lists as ``speed_only``.
-    inputs: role → SHA-256 of the content.
+    state_format: the stage's ``state_format``; a state of another format is rejected.
+    spec: the spec as JSON, without the fields that the stage's entry lists as ``speed_only``.
+    inputs: role → SHA-256 of the input's content.
     """
 
     stage: str
@@ -44,7 +44,7 @@ class Identity:
         return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def differences(self, now: Identity) -> list[str]:
-        """Return what ``now`` has otherwise, as parts of a sentence; empty where both are the same run."""
+        """Return how ``now`` differs from this identity, as parts of a sentence; empty where both are the same run."""
         if self.stage != now.stage:
             return [f"the stage was {self.stage}, now {now.stage}"]
         lines = []
@@ -61,7 +61,7 @@ class Identity:
 
 
 def _changes(old: Any, new: Any, path: str = "") -> list[str]:
-    """``a.b was 1, now 2`` for each field that differs."""
+    """Return ``a.b was 1, now 2`` for each field that differs."""
     if isinstance(old, dict) and isinstance(new, dict):
         lines = []
         for name in [*new, *(name for name in old if name not in new)]:

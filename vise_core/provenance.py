@@ -24,7 +24,7 @@ def software() -> dict[str, Any]:
 def git_commit() -> str | None:
     """Return the commit that this code was checked out at; None outside a checkout."""
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             ["git", "rev-parse", "HEAD"],
             cwd=Path(__file__).parent,
             capture_output=True,
@@ -34,7 +34,7 @@ def git_commit() -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return completed.stdout.strip()
 
 
 def package_versions() -> dict[str, str]:
@@ -55,7 +55,7 @@ def peak_memory() -> int:
 
 
 def device_name() -> str:
-    """Return the name of the GPU where torch is loaded and has one, else that of the processor."""
+    """Return the name of the first GPU where torch is imported and sees one, else the name of the processor."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         return str(torch.cuda.get_device_name(0))

@@ -16,10 +16,10 @@ log = logging.getLogger("vise")
 
 
 class Reporter(Protocol):
-    """What a stage may call. In a notebook a reporter prints; in the worker it writes to the store."""
+    """The interface through which a stage reports to its caller, such as a notebook or the worker."""
 
     def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None:
-        """Log a point of each curve. A resumed stage may repeat points: (name, step) counts once."""
+        """Log the values of metrics at a step. A resumed stage may log a (name, step) again; it counts once."""
 
     def log(self, message: str, *, level: str = "info") -> None:
         """Write one line to the run's log; ``level`` is info, warning or error."""
@@ -28,26 +28,26 @@ class Reporter(Protocol):
         """Report how far the stage is; ``total`` is None where it is not known."""
 
     def artifact(self, name: str, path: Path) -> None:
-        """Publish a finished file or folder under a name that the stage's entry lists."""
+        """Publish a finished file or folder as one of the stage's declared outputs."""
 
     def checkpoint(self, path: Path) -> None:
-        """Save a whole state folder to resume from; it replaces the one before.
+        """Save a whole state folder to resume from; it replaces the previous one.
 
         After a crash the folder's content is back at ``workspace / "state"`` before ``run`` is called.
         """
 
     def should_stop(self) -> bool:
-        """Whether the run is cancelled or paused: then save the state, call checkpoint, raise ``errors.Stopped``."""
+        """Return True if the run is cancelled or paused: save the state, call checkpoint, raise ``errors.Stopped``."""
 
     def board(self) -> Board | None:
-        """Return an empty board that other workers see too; None where there are no other workers."""
+        """Return an empty board shared with other workers; None if there are no other workers."""
 
     def call_helpers(self, most: int) -> None:
-        """Invite up to ``most`` other workers to the board. Any number of them may come, at any time, or none."""
+        """Invite up to ``most`` other workers to the board. Any number may join at any time, or none."""
 
 
 class NullReporter:
-    """A reporter that keeps nothing, of the ranks of a training that do not report."""
+    """A reporter that discards everything, for ranks other than rank 0."""
 
     def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None: ...
 
@@ -69,15 +69,16 @@ class NullReporter:
 
 @dataclass
 class LocalReporter:
-    """Reporter that keeps metrics in memory and artifacts in a folder, and logs to the ``vise`` logger.
+    """A reporter for notebooks, the command line's ``--local`` and tests.
 
-    For notebooks, the command line's ``--local`` and tests.
+    It keeps metrics in memory and artifacts in a folder, and logs to the ``vise`` logger.
 
     Attributes
     ----------
     folder: where artifacts are copied to, as ``folder / name``.
     curves: {metric name: {step: value}}.
     artifacts: {name: path of the copy}.
+    messages: log lines so far. stop: what ``should_stop`` returns.
     """
 
     folder: Path
@@ -105,7 +106,7 @@ class LocalReporter:
         self.artifacts[name] = target
 
     def checkpoint(self, path: Path) -> None:
-        """The state folder stays where the stage wrote it: the workspace itself outlives the run."""
+        """Do nothing: the state stays in the workspace, which outlives the run."""
 
     def should_stop(self) -> bool:
         return self.stop
@@ -118,7 +119,7 @@ class LocalReporter:
 
 
 def _replace(target: Path, source: Path) -> None:
-    """Replace ``target`` by a copy of a file or folder."""
+    """Replace ``target`` by a copy of a file or folder; after an error the old target is back."""
     part, old = (target.with_name(f".{target.name}.{uuid4().hex}.{end}") for end in ("part", "old"))
     try:
         if source.is_dir():
@@ -126,7 +127,7 @@ def _replace(target: Path, source: Path) -> None:
         else:
             shutil.copy2(source, part)
         if target.is_dir() or (target.exists() and part.is_dir()):
-            # No folder can be renamed over another that holds files.
+            # A folder cannot be renamed over a folder that holds files.
             target.rename(old)
         part.replace(target)
     except BaseException:

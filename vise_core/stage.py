@@ -1,4 +1,4 @@
-"""Run one stage: check and hash its inputs, run its code, publish its artifacts and record where the result is from."""
+"""Run one stage: check and hash its inputs, run its code, publish its artifacts and record the result's provenance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .specs.tasks.kinds import named_task
 from .workspace import STATE, Record, Workspace, check_workspace, open_workspace
 
 SHOWN_BYTES = 64 * 2**20
-"""Inputs of fewer bytes are hashed without progress, and without looking whether to stop."""
+"""While inputs are hashed, progress is reported and a stop is checked for after each so many bytes."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class CheckedRun:
     Attributes
     ----------
     hashes: role → SHA-256 of the input's content.
-    identity: of this run.
-    previous: record of the run that the workspace holds so far; None for a new workspace.
+    identity: the identity of this run.
+    previous: record of the previous run in the workspace; None for a new workspace.
     """
 
     hashes: Mapping[str, str]
@@ -57,18 +57,18 @@ def run_stage(
 ) -> Result:
     """Check and hash the inputs, run the stage and return its result with provenance.
 
-    A workspace belongs to one run (``vise_core.workspace``): the same stage, spec and inputs resume in it where they
-    were stopped; any other run is rejected, unless ``fresh`` has what an earlier run left there removed first.
+    A workspace belongs to one run (``vise_core.workspace``): the same stage, spec and inputs resume where they were
+    stopped; any other run is rejected, unless ``fresh`` is on, which first removes everything that an earlier run left.
     Artifacts are published after the stage, once its inputs are known to be unchanged.
 
     Parameters
     ----------
     inputs: role → file or folder.
-    input_hashes: role → SHA-256 of the content, of inputs that the caller has hashed already.
-    names: role → name of the input, such as that of a registered data set; without one, the folder's name.
-    on_checked: called after all checks and before the stage starts; the workspace is not changed before it.
+    input_hashes: role → SHA-256 of the content of inputs that the caller has already hashed.
+    names: role → display name of the input, such as a registered data set's; by default the folder's name.
+    on_checked: called after all checks, before the workspace is changed and the stage starts.
 
-    Raises MissingInput, BadInput, OtherRun, InputChanged, Stopped, and whatever the stage raises.
+    Raises MissingInput, BadInput, OtherRun, InputChanged, Stopped, and the errors of the stage.
     """
     stage = STAGES[name]
     _check_inputs(stage, inputs, workspace)
@@ -90,7 +90,7 @@ def run_stage(
         try:
             result = run(_with_task_name(spec, inputs, names or {}), dict(inputs), workspace, stage_reporter)
         except Exception as error:
-            # Also where the stage was stopped: a state of inputs that changed meanwhile must not be resumed.
+            # Also after a stop: a state of inputs that have changed must not be resumed.
             _check_unchanged(snapshots, stage_reporter, error)
             raise
         wall_seconds = time.perf_counter() - clock
@@ -112,9 +112,9 @@ def run_stage(
 
 
 class StageReporter:
-    """The reporter that a stage sees: artifacts are held back until the inputs are known to be unchanged.
+    """The reporter that a stage gets: it holds artifacts back until the inputs are known to be unchanged.
 
-    A state that is saved elsewhere gets the run's identity.
+    It writes the run's identity into states that are saved elsewhere.
     """
 
     def __init__(self, inner: Reporter, workspace: Workspace) -> None:
@@ -183,15 +183,15 @@ def _check_inputs(stage: Stage[Any], inputs: Mapping[str, Path], workspace: Path
 def _check_unchanged(
     snapshots: Mapping[str, Snapshot], reporter: StageReporter, error: Exception | None = None
 ) -> None:
-    """Raise InputChanged, from ``error``, if an input is not what it was when the run started; discard the state then."""
+    """Discard the state and raise InputChanged, from ``error``, if an input has changed since the run started."""
     for role, snapshot in snapshots.items():
         changes = snapshot.changes()
         if changes:
             reporter.discard_state()
             more = f", and {len(changes) - 3} more" if len(changes) > 3 else ""
             raise InputChanged(
-                f"the input {role!r} is not what it was when the run started: {', '.join(changes[:3])}{more} "
-                f"(below {snapshot.path}). Nothing was published; run again once the files stay as they are"
+                f"the input {role!r} has changed since the run started: {', '.join(changes[:3])}{more} "
+                f"(below {snapshot.path}). Nothing was published; run again once the files no longer change"
             ) from error
 
 
@@ -203,7 +203,7 @@ def _load(stage: Stage[Any]) -> Callable[..., Result]:
 
 
 def _hash_progress(reporter: Reporter, role: str) -> OnProgress:
-    """Report the progress of hashing an input, and stop it: what was read by then is in the cache."""
+    """Return a callback that reports the progress of hashing an input and raises Stopped when the run is stopped."""
     shown = 0
 
     def progress(done: int, total: int) -> None:
@@ -219,9 +219,9 @@ def _hash_progress(reporter: Reporter, role: str) -> OnProgress:
 
 
 def _with_task_name(spec: Spec, inputs: Mapping[str, Path], names: Mapping[str, str]) -> Spec:
-    """The spec with its task named after its data set, where it has a task without a name.
+    """Return the spec with an unnamed task named after its data set.
 
-    Only the stage sees the name: renaming a data set must not change the spec of a run.
+    Only the stage gets this name: renaming a data set must not change the spec of a run.
     """
     task = getattr(spec, "task", None)
     if task is None or "dataset" not in inputs:

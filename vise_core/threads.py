@@ -1,4 +1,4 @@
-"""How many threads compiled loops run on."""
+"""Number of threads of loops that Numba compiles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numba
 
 @contextmanager
 def compiled_threads(threads: int) -> Iterator[None]:
-    """Compiled loops run on so many threads inside."""
+    """Limit Numba's parallel loops to ``threads`` threads inside the ``with`` block; restore the number afterwards."""
     before = numba.get_num_threads()
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     try:

@@ -1,9 +1,10 @@
 """Workspaces: the folder of one run, and the rule that decides whether a saved state may be resumed.
 
 A workspace belongs to one run: a stage, a spec, the content of the inputs and the format of the stage's state
-(``vise_core.identity``). The same run may continue in it, or run again; any other is rejected with a message that names
-what differs. ``run.json`` in the workspace names the run. A state that is saved elsewhere (``Reporter.checkpoint``)
-carries ``identity.json``. A stage finds its own state in a workspace, and nothing else that a run left.
+(``vise_core.identity``). The same run may resume or start again in it; any other is rejected with a message that names
+the differences. ``run.json`` in the workspace identifies the run. A state that is saved elsewhere
+(``Reporter.checkpoint``) carries ``identity.json``. Before a stage starts, everything that an earlier run left is
+removed, except the stage's own state.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ class Record:
 
     Attributes
     ----------
-    finished: whether the run ended without an error.
-    before: names of the files in the workspace that were there before the run, and are not its own.
+    finished: True if the run ended without an error.
+    before: names of the files that were in the workspace before the run.
     made: names of the files that the run made; None while it runs, and after it was killed.
-    software: commit and versions of packages of its last attempt.
+    software: commit and package versions of the run's last attempt.
     """
 
     identity: Identity
@@ -53,7 +54,7 @@ class Record:
 
 
 def read_record(folder: Path) -> Record | None:
-    """Return the record of a workspace; None where no run used it. Raises OtherRun where it cannot be read."""
+    """Return the record of a workspace, or None if no run used it. Raises OtherRun if ``run.json`` cannot be read."""
     path = folder / RECORD
     if not path.exists():
         return None
@@ -68,13 +69,13 @@ def read_record(folder: Path) -> Record | None:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OtherRun(
-            f"{path} cannot be read, so whose run the folder holds is unknown. {ADVICE}"
+            f"{path} cannot be read, so the run that the folder belongs to is unknown. {ADVICE}"
         ) from error
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """A workspace that is open for a run; ``resumes``: whether it holds a state of the run."""
+    """A workspace that is open for a run; ``resumes`` is True if it holds a state of that run."""
 
     folder: Path
     identity: Identity
@@ -89,14 +90,14 @@ class Workspace:
         (state / IDENTITY).unlink(missing_ok=True)
 
     def drop_state(self) -> None:
-        """Remove the state, as its inputs changed meanwhile: nothing may resume from it."""
+        """Remove the state, so that nothing resumes from it."""
         for name in _names(self.folder):
             if _is_state(name):
                 _remove(self.folder / name)
 
 
 def check_workspace(folder: Path, identity: Identity, *, fresh: bool = False) -> Record | None:
-    """Return the record of the run before. Raises OtherRun where that is another run and ``fresh`` is off."""
+    """Return the record of the previous run. Raises OtherRun if that is another run and ``fresh`` is off."""
     if fresh:
         with suppress(OtherRun):
             return read_record(folder)
@@ -105,17 +106,15 @@ def check_workspace(folder: Path, identity: Identity, *, fresh: bool = False) ->
     signed = _signature(folder / STATE)
     if record is None:
         if _holds_state(folder) and signed is None:
-            raise OtherRun(f"{folder / STATE} holds a state that does not say whose run it is of. {ADVICE}")
+            raise OtherRun(f"{folder / STATE} holds a state of an unknown run. {ADVICE}")
         unknown = [name for name in _names(folder) if _is_output(name, identity.stage)]
         if unknown:
-            raise OtherRun(f"{folder} holds {unknown[0]}, which no run is known to have made. {ADVICE}")
+            raise OtherRun(f"{folder} holds {unknown[0]} of an unknown run. {ADVICE}")
     for earlier in (record.identity if record else None, signed):
         differences = earlier.differences(identity) if earlier is not None else []
         if differences and (_holds_state(folder) or (record is not None and record.finished)):
             kind = "finished" if record is not None and record.finished else "unfinished"
-            raise OtherRun(
-                f"{folder} holds the {kind} run of something else: {'; '.join(differences)}. {ADVICE}"
-            )
+            raise OtherRun(f"{folder} belongs to another, {kind} run: {'; '.join(differences)}. {ADVICE}")
     return record
 
 
@@ -128,21 +127,21 @@ def open_workspace(
     protected: Sequence[Path] = (),
     software: Mapping[str, Any] | None = None,
 ) -> Iterator[Workspace]:
-    """Open the workspace for a run, with the run's own state if it has one, and remove what else a run left there.
+    """Open the workspace for a run: keep the run's own state and remove everything else that an earlier run left.
 
-    Files that no run made stay, and so does what holds one of ``protected``. The run counts as finished once the block
-    ends without an exception. Raises OtherRun, and BadInput while another process uses the workspace.
+    Files that no run made stay, and so does whatever contains a path of ``protected``. The run counts as finished once
+    the block ends without an exception. Raises OtherRun, and BadInput while another process uses the workspace.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         record = check_workspace(folder, identity, fresh=fresh)
         software = dict(software or {})
         same = record is None or not record.identity.differences(identity)
-        # A finished run of other software is repeated: its state would give the old software's result.
+        # A run that was finished with other software starts again: its state would give the old software's result.
         outdated = record is not None and record.finished and record.software != software
         resumes = not fresh and same and not outdated and _holds_state(folder)
         kept = {_first_part(folder, path) for path in protected}
-        for name in _left(folder, record, identity.stage):
+        for name in _leftovers(folder, record, identity.stage):
             if name not in kept and not (resumes and _is_state(name)):
                 _remove(folder / name)
         if (folder / STATE).is_dir():
@@ -159,8 +158,8 @@ def open_workspace(
             _save(folder, replace(running, finished=finished, made=tuple(sorted(made))))
 
 
-def _left(folder: Path, record: Record | None, stage: str) -> list[str]:
-    """Names of the files that an earlier run left: states, and what it made beside them."""
+def _leftovers(folder: Path, record: Record | None, stage: str) -> list[str]:
+    """Return the names of the files that an earlier run left: states and outputs."""
     names = _names(folder)
     if record is None:
         return [name for name in names if _is_state(name) or _is_output(name, stage)]
@@ -179,7 +178,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _is_state(name: str) -> bool:
-    """Whether it is ``state``, or a folder that a stage writes it by, such as ``state.next``."""
+    """Return True for ``state`` and for its temporary folders, such as ``state.next``."""
     return name == STATE or name.startswith(f"{STATE}.")
 
 
@@ -188,16 +187,16 @@ def _is_output(name: str, stage: str) -> bool:
 
 
 def _holds_state(folder: Path) -> bool:
-    """Whether there is anything to resume from."""
+    """Return True if the workspace holds a state that is not empty."""
     for name in _names(folder):
-        place = folder / name
-        if _is_state(name) and (not place.is_dir() or any(p.name != IDENTITY for p in place.iterdir())):
+        path = folder / name
+        if _is_state(name) and (not path.is_dir() or any(p.name != IDENTITY for p in path.iterdir())):
             return True
     return False
 
 
 def _first_part(folder: Path, path: Path) -> str | None:
-    """The name in ``folder`` at or below which ``path`` lies; None where it lies elsewhere."""
+    """Return the name in ``folder`` at or below which ``path`` lies, or None if it lies elsewhere."""
     try:
         parts = path.resolve().relative_to(folder.resolve()).parts
     except ValueError:
@@ -212,7 +211,7 @@ def _signature(state: Path) -> Identity | None:
     try:
         return _identity(json.loads(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OtherRun(f"{path} cannot be read, so whose state it is is unknown. {ADVICE}") from error
+        raise OtherRun(f"{path} cannot be read, so the state is of an unknown run. {ADVICE}") from error
 
 
 def _identity(facts: dict[str, Any]) -> Identity:
@@ -220,7 +219,7 @@ def _identity(facts: dict[str, Any]) -> Identity:
         str(facts["stage"]), str(facts["state_format"]), dict(facts["spec"]), dict(facts["inputs"])
     )
     if facts["format"] != FORMAT or facts["digest"] != identity.digest:
-        raise ValueError(f"not of format {FORMAT}, or changed since")
+        raise ValueError(f"not of format {FORMAT}, or edited by hand")
     return identity
 
 
@@ -259,7 +258,7 @@ def _locked(folder: Path) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             raise BadInput(
-                f"{folder}: another process runs in this folder; wait for it, or choose another folder"
+                f"{folder}: another process uses this folder; wait for it, or choose another folder"
             ) from error
         except OSError:
             pass  # A file system without locks.

@@ -1,4 +1,4 @@
-"""``python -m worker run --queues cpu,gpu`` or ``python -m worker dispatch``."""
+"""Entry point: ``python -m worker run --queues cpu,gpu`` or ``python -m worker dispatch``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 
 
 def main() -> None:
+    """Run a worker or the dispatcher until stopped."""
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="execute runs and predictions of some queues")

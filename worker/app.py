@@ -41,6 +41,7 @@ heartbeat = Heartbeat()
 
 @app.task(name="worker.execute_run", max_retries=0)  # type: ignore[untyped-decorator]
 def execute_run(run_id: str) -> None:
+    """Execute a queued run."""
     from .execute import execute
 
     execute(UUID(run_id), stopping, heartbeat)
@@ -48,6 +49,7 @@ def execute_run(run_id: str) -> None:
 
 @app.task(name=HELP_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def help_run(run_id: str) -> None:
+    """Help the worker that holds a run."""
     from .helpers import help_run
 
     help_run(UUID(run_id), stopping, heartbeat)
@@ -55,6 +57,7 @@ def help_run(run_id: str) -> None:
 
 @app.task(name=PREDICT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def predict(prediction_id: str) -> None:
+    """Finish a queued prediction."""
     from .predict import predict
 
     predict(UUID(prediction_id))
@@ -62,6 +65,7 @@ def predict(prediction_id: str) -> None:
 
 @app.task(name=ENGAGEMENT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def engagement(engagement_id: str) -> None:
+    """Finish a queued prediction of engagement."""
     from .predict import predict_engagement
 
     predict_engagement(UUID(engagement_id))

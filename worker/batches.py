@@ -1,4 +1,4 @@
-"""Dynamic batching: requests of many threads go through a network together, in a thread of their own."""
+"""Dynamic batching: requests of many threads share forward passes, which run in one thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The board of a run: tasks and results that its holder and its helpers exchange, beside the run's checkpoints."""
+"""The board of a run: tasks and results that its holder and helpers exchange, stored beside its checkpoints."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ def board_of(states: Storage) -> Board:
 
 
 class BucketBoard:
-    """A board in a bucket: each object appears when it is whole."""
+    """A board in a bucket. Objects appear only when they are complete."""
 
     def __init__(self, states: Storage) -> None:
         self._fs, self._root = states.fs, f"{states.root}/board"
 
     def put(self, name: str, data: bytes) -> None:
+        """Write an object."""
         self._fs.pipe_file(f"{self._root}/{name}", data)
 
     def get(self, name: str) -> bytes | None:
+        """Return an object, or None if it does not exist."""
         try:
             return bytes(self._fs.cat_file(f"{self._root}/{name}"))
         except FileNotFoundError:
@@ -33,6 +35,7 @@ class BucketBoard:
 
     def names(self, folder: str) -> set[str]:
         # Other processes write there too: a cached listing is stale.
+        """Return the names of the objects in a folder."""
         self._fs.invalidate_cache(f"{self._root}/{folder}")
         try:
             paths = self._fs.ls(f"{self._root}/{folder}", detail=False)
@@ -41,6 +44,7 @@ class BucketBoard:
         return {path.rpartition("/")[2] for path in paths}
 
     def drop(self, folder: str = "") -> None:
+        """Delete a folder, by default the whole board."""
         self._fs.invalidate_cache()
         with suppress(FileNotFoundError):
             self._fs.rm(f"{self._root}/{folder}".rstrip("/"), recursive=True)

@@ -52,7 +52,7 @@ def die_with_parent() -> None:
 
 
 def detach(environment: dict[str, str]) -> None:
-    """Start a session of its own with the worker's environment, and die with the worker.
+    """Start a new session with the worker's environment, and die with the worker.
 
     The fork server dies with the worker, and this process with the fork server: a run must never have two processes.
     """

@@ -1,4 +1,4 @@
-"""Commands of the worker: ``vise worker`` and ``vise dispatch``. Each becomes that process, so that signals reach it."""
+"""The commands ``vise worker`` and ``vise dispatch``. Each becomes the process it starts, so that signals reach it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def worker(
     ] = "cpu,gpu",
     concurrency: Annotated[
         int | None,
-        typer.Option(min=1, help="Tasks at a time. Without: one run, or two batches of predictions."),
+        typer.Option(min=1, help="Tasks at a time; default: one run, or two batches of predictions."),
     ] = None,
 ) -> None:
     """Run queued runs, or compute predictions, until stopped."""
@@ -25,5 +25,5 @@ def worker(
 
 
 def dispatch() -> None:
-    """Send queued runs to the workers, and queue runs again whose worker was lost."""
+    """Publish queued runs to the workers, and requeue runs whose lease has expired."""
     os.execv(sys.executable, [sys.executable, "-m", "worker", "dispatch"])

@@ -54,7 +54,7 @@ class Context:
             except (OperationalError, InterfaceError) as error:
                 if stop is not None and stop.is_set():
                     raise
-                log.warning("the database does not answer, trying again in %.1f s: %s", pause, error)
+                log.warning("the database does not respond; retrying in %.1f s: %s", pause, error)
                 time.sleep(pause)
                 pause = min(2 * pause, 10)
 

@@ -34,6 +34,7 @@ def publish(task: str, argument: UUID, queue: str) -> None:
 
 
 def main() -> None:
+    """Publish and reconcile until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -45,7 +46,7 @@ def main() -> None:
         try:
             _serve(context, stop)
         except (psycopg.Error, SQLAlchemyError, OSError) as error:
-            log.warning("the database does not answer, trying again: %s", error)
+            log.warning("the database does not respond; retrying: %s", error)
             stop.wait(1)
 
 
@@ -67,7 +68,7 @@ def _serve(context: Context, stop: threading.Event) -> None:
 
 
 def _sweep_uploads(context: Context, stop: threading.Event) -> None:
-    """Delete orphaned uploads; in a thread of its own, so that a slow storage delays no run."""
+    """Delete orphaned uploads; in another thread, so that a slow storage delays no run."""
     while not stop.is_set():
         uploads.sweep(context.sessions, context.storage)
         stop.wait(UPLOADS_SECONDS)
@@ -81,7 +82,7 @@ def _publish(context: Context) -> bool:
                 if outbox.publish_due(db, publish) < outbox.BATCH:
                     return True
     except _broker_errors() as error:
-        log.warning("the broker does not answer, messages wait: %s", error)
+        log.warning("the broker does not respond; messages wait: %s", error)
         return False
 
 
@@ -98,16 +99,18 @@ def _empty_queues() -> list[str]:
                 except ChannelError:  # The broker has no such queue yet.
                     empty.append(name)
     except _broker_errors() as error:
-        log.warning("the broker does not answer: %s", error)
+        log.warning("the broker does not respond: %s", error)
         return []
     return empty
 
 
 def _broker_errors() -> tuple[type[BaseException], ...]:
+    """Return the exceptions that the broker's client may raise."""
     return (KombuError, OSError, *app.connection_for_write().connection_errors)
 
 
 def _reconcile(context: Context) -> None:
+    """Requeue runs with an expired lease, and republish lost messages."""
     empty_queues = _empty_queues()
     with context.sessions.begin() as db:
         result = reconcile(

@@ -1,4 +1,4 @@
-"""Execute a run: claim it, fetch its inputs, run the stage in a child process, renew the lease, write the final state."""
+"""Execute a run: claim it, fetch inputs, run the stage in a child process, renew the lease, write the final state."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def execute(run_id: UUID, stopping: threading.Event, current: CurrentRun) -> Non
     with context.sessions.begin() as db:
         claim = claim_run(db, run_id, context.name, context.settings.lease_seconds)
     if claim is None:
-        log.info("run %s is not queued any more; message dropped", run_id)
+        log.info("run %s is no longer queued; message dropped", run_id)
         return
     log.info("run %s: %s, attempt %d", run_id, claim.stage, claim.attempt)
     current.run_id = run_id
@@ -74,7 +74,7 @@ def execute(run_id: UUID, stopping: threading.Event, current: CurrentRun) -> Non
         with _lease(context, claim) as lease:
             _supervise(context, claim, workspace, stopping, lease)
     except StaleToken as error:
-        log.warning("%s; another worker has it", error)
+        log.warning("%s; another worker holds the run", error)
     except Exception as error:
         # Not the stage's fault: requeue the run at once instead of when its lease expires.
         log.exception("run %s could not be executed", run_id)
@@ -85,7 +85,7 @@ def execute(run_id: UUID, stopping: threading.Event, current: CurrentRun) -> Non
 
 
 class Lease:
-    """What the lease thread has learnt: whether the lease is lost, and the state if the run is to stop."""
+    """State of a run's lease: whether it is lost, and the state requested to stop the run, if any."""
 
     def __init__(self) -> None:
         self.lost = threading.Event()
@@ -128,6 +128,7 @@ def _lease(context: Context, claim: Claim) -> Iterator[Lease]:
 def _supervise(
     context: Context, claim: Claim, workspace: Path, stopping: threading.Event, lease: Lease
 ) -> None:
+    """Run the stage in a child process to its end, and write the final state. Raises StaleToken."""
     try:
         task = _prepare(context, claim, workspace)
     except ViseError as error:
@@ -186,8 +187,8 @@ def _prepare(context: Context, claim: Claim, workspace: Path) -> ChildTask:
             names.setdefault(role, str(name))
             artifact = artifacts.of_run(db, UUID(str(made_by)), str(name))
             manifest = artifact.manifest
-        place = workspace / "inputs" / role
-        inputs[role] = artifacts.materialise(context.storage, manifest, artifact.folder, place)
+        folder = workspace / "inputs" / role
+        inputs[role] = artifacts.materialise(context.storage, manifest, artifact.folder, folder)
         hashes[role] = artifact.sha256
     if claim.checkpoint is not None:
         token, _, key = claim.checkpoint.partition("/")
@@ -207,6 +208,7 @@ def _list(context: Context, claim: Claim, folder: Path) -> None:
 def _write_end(
     context: Context, claim: Claim, workspace: Path, code: int, lease: Lease, stopping: threading.Event
 ) -> None:
+    """Write the run's final state by the child's exit code and outcome. Raises StaleToken."""
     outcome: dict[str, Any] = {}
     if (workspace / OUTCOME).exists():
         outcome = json.loads((workspace / OUTCOME).read_bytes())
@@ -231,11 +233,13 @@ def _write_end(
 
 
 def _end(context: Context, claim: Claim, stopping: threading.Event, state: RunState, **values: Any) -> None:
+    """Write a final state."""
     context.write(lambda db: finish_run(db, claim.run_id, claim.token, state, **values), stop=stopping)
     log.info("run %s: %s %s", claim.run_id, state, values.get("reason") or "")
 
 
 def _stop(db: Session, claim: Claim, detail: str) -> None:
+    """Write that the run stopped as requested. Raises StaleToken."""
     if stop_run(db, claim.run_id, claim.token, detail) is None:
         raise StaleToken(f"run {claim.run_id} is no longer held with token {claim.token}")
 

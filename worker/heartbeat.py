@@ -26,10 +26,12 @@ class Heartbeat:
         self._thread: threading.Thread | None = None
 
     def start(self, queues: Sequence[str]) -> None:
+        """Start the thread that sends the heartbeat."""
         self._thread = threading.Thread(target=self._beat, args=(queues,), name="heartbeat", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
+        """Stop the thread, and delete the worker's row."""
         self._done.set()
         try:
             with get_context().sessions.begin() as db:

@@ -1,4 +1,4 @@
-"""Help the worker that holds a run: compute what lies on the run's board, in a process of its own.
+"""Helpers compute tasks from a run's board for the worker that holds the run, in a child process.
 
 A helper writes only to that board, and the holder never depends on it. It ends when the board is gone, the lease has
 passed to another worker, other runs wait in the queue, or its own worker shuts down.
@@ -25,12 +25,12 @@ log = logging.getLogger("vise.worker")
 
 
 def help_run(run_id: UUID, stopping: threading.Event, current: CurrentRun) -> None:
-    """Help until nothing is left to do; do nothing if the run is no longer held: a message may come late."""
+    """Help with a run until nothing is left to do; a late message, if the run is no longer held, is dropped."""
     context = get_context()
     with context.sessions() as db:
         token = token_to_help(db, run_id)
     if token is None or stopping.is_set():
-        log.info("run %s needs no help any more; message dropped", run_id)
+        log.info("run %s no longer needs help; message dropped", run_id)
         return
     log.info("run %s: helping", run_id)
     current.run_id = run_id
@@ -53,18 +53,18 @@ def help_run(run_id: UUID, stopping: threading.Event, current: CurrentRun) -> No
 
 
 def _needs_help(context: Context, run_id: UUID, token: int) -> bool:
-    """Return whether the run still has this token and no other run waits for a worker."""
+    """Return True if the run still has this token and no other run waits for a worker."""
     try:
         with context.sessions() as db:
             return token_to_help(db, run_id) == token
     except SQLAlchemyError as error:
         # Without the database no other worker can claim the run either.
-        log.warning("run %s: the database does not answer, helping on: %s", run_id, error)
+        log.warning("run %s: the database does not respond; helping continues: %s", run_id, error)
         return True
 
 
 def child_main(run_id: UUID, token: int, environment: dict[str, str]) -> None:
-    """Main function of the helper's process."""
+    """Compute tasks in the helper's process."""
     detach(environment)
     # Imported here, so that the worker itself starts without torch.
     from vise_core.engagement.clustering.distributed import help_leader

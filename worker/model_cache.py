@@ -1,4 +1,4 @@
-"""Loaded models stay in memory as long as there is room for them."""
+"""Cache of loaded models, bounded by memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T", bound=Sized)
 
 
 class ModelCache:
-    """The most recently used models, at most ``max_bytes`` together. The newest stays however large it is."""
+    """The most recently used models, at most ``max_bytes`` together. The newest stays even if it is larger."""
 
     def __init__(self, max_bytes: int) -> None:
         size = max(1, max_bytes)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from vise_core.predict import EngagementPredictor, Prediction, Predictor
-    from vise_core.predict.predictor import Question
+    from vise_core.predict.predictor import PreparedImage
 
 T = TypeVar("T", bound=Sized)
 
@@ -45,7 +45,7 @@ DECODING = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
 MAX_PIXELS = 50_000_000
 THUMBNAIL = 128
 
-_batcher: Batcher[Question, Prediction] = Batcher(BATCH)
+_batcher: Batcher[PreparedImage, Prediction] = Batcher(BATCH)
 
 
 def predict(prediction_id: UUID) -> None:
@@ -120,6 +120,8 @@ def _model_cache(max_bytes: int) -> ModelCache:
 
 
 def _cached(context: Context, key: str, load: Callable[[Path], T]) -> T:
+    """Return the model under this key, loaded from a temporary folder if it is not cached."""
+
     def fetch() -> T:
         folder = context.settings.workspaces.resolve() / "predictors" / context.name / key
         try:
@@ -134,16 +136,16 @@ def _predict(context: Context, request: predictions.PredictionRequest) -> predic
     start = time.perf_counter()
     from vise_core.posts.images.decode import encode_jpeg
     from vise_core.predict import encode_heat
-    from vise_core.predict.predictor import for_eyes
+    from vise_core.predict.predictor import preview
 
     upload = _read_upload(context, request.upload)
     model = predictor(context, request.sha256, request.manifest)
     with DECODING:
         image = _decode(upload)
-        output = _batcher.submit(model.answer, model.ask(image, request.options))
+        output = _batcher.submit(model.predict_prepared, model.prepare(image, request.options))
         # While the network computes. Encoded again, so that no metadata of the upload is kept.
-        picture = encode_jpeg(for_eyes(image))
-        thumbnail = encode_jpeg(for_eyes(image, THUMBNAIL)) if request.keep else None
+        picture = encode_jpeg(preview(image))
+        thumbnail = encode_jpeg(preview(image, THUMBNAIL)) if request.keep else None
     prediction = output.result()
     return predictions.PredictionResult(
         predicted=prediction.predicted,
@@ -160,6 +162,7 @@ def _predict(context: Context, request: predictions.PredictionRequest) -> predic
 
 
 def _png(image: Image.Image) -> bytes:
+    """Return the image as PNG."""
     buffer = io.BytesIO()
     # A higher level makes a photograph a tenth smaller and takes six times as long.
     image.save(buffer, "PNG", compress_level=1)
@@ -175,6 +178,7 @@ def _read_upload(context: Context, key: str | None) -> bytes:
 
 
 def _decode(image: bytes) -> Image.Image:
+    """Decode an image. Raises BadInput if it is damaged or has more than ``MAX_PIXELS``."""
     from vise_core.posts.images.decode import open_image
 
     return open_image(image, max_pixels=MAX_PIXELS)

@@ -61,6 +61,7 @@ class StoreReporter:
         self._thread.start()
 
     def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None:
+        """Buffer one point per metric; wait for the database if the buffer is full."""
         now = datetime.now(UTC)
         points = [Point(key, int(step), float(value), epoch, now) for key, value in values.items()]
         with self._buffer:
@@ -70,24 +71,27 @@ class StoreReporter:
             self.flush()
 
     def log(self, message: str, *, level: str = "info") -> None:
+        """Buffer a log line."""
         with self._buffer:
             self._lines.append((datetime.now(UTC), level, message))
 
     def progress(self, done: float, total: float | None, unit: str, *, phase: str = "") -> None:
+        """Set the progress to show, with an estimate of the remaining time."""
         left = self._seconds_left(done, total, (unit, phase, total))
         self._progress = Progress(done=done, total=total, unit=unit, phase=phase, seconds_left=left)
 
-    def _seconds_left(self, done: float, total: float | None, what: tuple[object, ...]) -> float | None:
-        """Estimate from the pace of this process in this phase: what was done before a resume does not count."""
+    def _seconds_left(self, done: float, total: float | None, phase_key: tuple[object, ...]) -> float | None:
+        """Estimate the remaining seconds from this process's pace in the phase; work before a resume does not count."""
         now = time.monotonic()
-        if self._pace is None or self._pace[0] != what or done < self._pace[2]:
-            self._pace = (what, now, done)
+        if self._pace is None or self._pace[0] != phase_key or done < self._pace[2]:
+            self._pace = (phase_key, now, done)
         _, since, first = self._pace
         if total is None or done <= first or now - since < PACE_SECONDS:
             return None
         return max(0.0, (total - done) * (now - since) / (done - first))
 
     def artifact(self, name: str, path: Path) -> None:
+        """Store a file or folder as an artifact of the run."""
         manifest, sha256 = artifacts.upload(self.context.storage, path)
         self.flush()
         folder = path.is_dir()
@@ -103,7 +107,7 @@ class StoreReporter:
         self._write(write)
 
     def checkpoint(self, path: Path) -> None:
-        """Upload the state, record it in the store, then delete the files of the state before."""
+        """Upload the state, record it in the store, then delete the previous state."""
         storage = self.context.state_storage(self.run_id, self.token)
         manifest = tree_manifest(path)
         for row in manifest:
@@ -115,11 +119,11 @@ class StoreReporter:
             storage.put(Path(file.name), key)
         # The metrics up to here must be in the store before a run can resume from here.
         self.flush()
-        before: list[str | None] = []
+        previous: list[str | None] = []
         name = f"{self.token}/{key}"
-        self._write(lambda db: before.append(set_checkpoint(db, self.run_id, self.token, name)))
-        if before[-1] is not None and before[-1] != name:
-            self._delete_state(before[-1], kept={row["sha256"] for row in manifest} | {key})
+        self._write(lambda db: previous.append(set_checkpoint(db, self.run_id, self.token, name)))
+        if previous[-1] is not None and previous[-1] != name:
+            self._delete_state(previous[-1], kept={row["sha256"] for row in manifest} | {key})
 
     def _delete_state(self, name: str, kept: set[str]) -> None:
         """Delete an outdated state, except for the files in ``kept``, which the newest state shares."""
@@ -134,12 +138,15 @@ class StoreReporter:
             storage.delete(sha256)
 
     def should_stop(self) -> bool:
+        """Return True once the run should save its state and stop."""
         return self.stop.is_set()
 
     def board(self) -> Board:
+        """Return the board on which helpers find tasks."""
         return board_of(self.context.state_storage(self.run_id, self.token))
 
     def call_helpers(self, most: int) -> None:
+        """Invite up to ``most`` workers to help."""
         self._write(lambda db: call_helpers(db, self.run_id, self.token, most))
 
     def flush(self) -> None:
@@ -163,6 +170,7 @@ class StoreReporter:
                 self._write(write)
 
     def close(self) -> None:
+        """Write the rest and stop the thread."""
         self._closed.set()
         self._thread.join()
         self.flush()
@@ -181,5 +189,5 @@ class StoreReporter:
         try:
             self.context.write(write)
         except StaleToken as error:
-            log.error("%s; another worker has it, so this one ends", error)
+            log.error("%s; another worker holds the run, so this process ends", error)
             os._exit(LOST)

@@ -25,9 +25,9 @@ Gpus = Callable[[], dict[str, float]]
 
 @contextmanager
 def watch(context: Context, claim: Claim, pid: int) -> Iterator[None]:
-    """Sample a process and its descendants every few seconds until the block ends.
+    """Sample a process and its descendants at intervals until the block ends.
 
-    The step of a point is the time in whole seconds since the run was first claimed; it grows over attempts and pauses.
+    A point's step is the time in whole seconds since the run was first claimed; it grows over attempts and pauses.
     """
     done = threading.Event()
 
@@ -47,7 +47,7 @@ def watch(context: Context, claim: Claim, pid: int) -> Iterator[None]:
             except StaleToken:
                 return
             except SQLAlchemyError as error:
-                log.warning("run %s: a sample of telemetry is missing: %s", claim.run_id, error)
+                log.warning("run %s: telemetry sample not written: %s", claim.run_id, error)
 
     thread = threading.Thread(target=sample, name="telemetry", daemon=True)
     thread.start()
@@ -59,10 +59,10 @@ def watch(context: Context, claim: Claim, pid: int) -> Iterator[None]:
 
 
 class ProcessTree:
-    """Measures CPU and memory of a process and its descendants; the CPU since the last call.
+    """Measures CPU and memory of a process and its descendants; empty once the process is gone.
 
-    ``cpu_percent``: 100 is one core at work all the time. ``memory_bytes``: sum of the resident sets; what
-    processes share counts in each. Empty once the process is gone.
+    ``cpu_percent``: since the last call; 100 is one busy core. ``memory_bytes``: sum of the resident sets, so that
+    shared memory counts in each process.
     """
 
     def __init__(self, pid: int) -> None:
@@ -74,11 +74,11 @@ class ProcessTree:
     def __call__(self) -> dict[str, float]:
         try:
             root = psutil.Process(self._pid)
-            family = [root, *root.children(recursive=True)]
+            processes = [root, *root.children(recursive=True)]
         except psutil.Error:
             return {}
         spent, memory = {}, 0
-        for process in family:
+        for process in processes:
             with suppress(psutil.Error), process.oneshot():
                 times = process.cpu_times()
                 spent[process.pid] = times.user + times.system
@@ -92,7 +92,7 @@ class ProcessTree:
 
 
 def _gpus(visible: str | None) -> Gpus:
-    """Utilisation and memory of the GPUs that this worker may use; nothing without NVML (package nvidia-ml-py)."""
+    """Return a function that measures utilisation and memory of this worker's GPUs; needs NVML (nvidia-ml-py)."""
     try:
         import pynvml
 
@@ -108,8 +108,8 @@ def _gpus(visible: str | None) -> Gpus:
             else pynvml.nvmlDeviceGetHandleByUUID(name)
             for name in names
         ]
-    except Exception as error:  # No package, no driver, no GPU: NVML raises errors of its own for each.
-        log.info("no telemetry of GPUs: %s", error)
+    except Exception as error:  # no package, driver or GPU: each raises its own class
+        log.info("no GPU telemetry: %s", error)
         return dict
 
     def measure() -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""How many cores a virtual machine has at the moment.
+"""Number of physical cores that a virtual machine has at the moment.
 
-Two virtual processors may be two threads of one core of the host, and the host moves them about: then what multiplies
-matrices with two threads is as slow as with one, and what mostly waits or runs Python is not.
+Two virtual processors may share one core of the host for a while. Then matrix products with two threads are as slow as
+with one, whereas code that mostly waits or runs Python is not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SIDE, PRODUCTS = 1024, 12
 
 
 def cores_now() -> float:
-    """How many times as fast large matrix products are with all threads as with one; the best of several each."""
+    """Return the speed-up of large matrix products with all threads over one thread, the best of several each."""
     a = np.ones((SIDE, SIDE), np.float32)
     together = _best(a)
     with threadpool_limits(1, user_api="blas"):

@@ -1,4 +1,4 @@
-"""What a benchmark found, as rows of one table.
+"""Results of a benchmark as rows of one table.
 
     python -m benchmarks.measures.rows MODULE FILE [arguments of the module]
 
@@ -17,12 +17,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Row:
-    """One figure, as it is to be read.
+    """A result of a benchmark, as text.
 
     Attributes
     ----------
-    peer: what a user would otherwise take, in the same run; empty where there is none.
-    needed, reached: empty and None for what is only reported.
+    peer: result of the alternative in the same run; empty without one.
+    needed, reached: required figure, and whether ``ours`` has it; empty and None without a requirement.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Row:
 
 
 def verdict(rows: Sequence[Row]) -> int:
-    """The exit code: 1 where a figure is not reached."""
+    """Return the exit code: 1 where a required figure is not reached."""
     return int(any(row.reached is False for row in rows))
 
 

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 
 class Times(NamedTuple):
-    """Milliseconds. ``p50``: the median. ``p95``: the smallest time that 95 % of all do not exceed."""
+    """Milliseconds of repeated calls. ``p50``: the median. ``p95``: the smallest time that 95 % do not exceed."""
 
     p50: float
     p95: float
 
     @classmethod
     def of(cls, milliseconds: Iterable[float]) -> Times:
+        """Return the quantiles of some times."""
         rising = sorted(milliseconds)
         return cls(statistics.median(rising), rising[math.ceil(0.95 * len(rising)) - 1])
 

@@ -1,4 +1,4 @@
-"""Short comments whose words are as unevenly frequent as in real ones (Zipf's law), for benchmarks of clustering."""
+"""Synthetic short comments with word frequencies by Zipf's law, for benchmarks of clustering."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MEAN_WORDS = 7
 
 
 def word_counts(comments: int, vocabulary: int, seed: int) -> sparse.csr_matrix:
-    """(comments, vocabulary) float32 CSR of word counts; 1 + Poisson words a comment, at least one."""
+    """Return word counts, (comments, vocabulary) float32 CSR, with 1 + Poisson words a comment."""
     rng = np.random.default_rng(seed)
     shares = 1 / np.arange(1, vocabulary + 1)
     lengths = 1 + rng.poisson(MEAN_WORDS - 1, comments)
@@ -25,14 +25,14 @@ def word_counts(comments: int, vocabulary: int, seed: int) -> sparse.csr_matrix:
 
 
 def tfidf(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    """float32 CSR, rows of L2 norm 1."""
-    found = sparse.csr_matrix(TfidfTransformer().fit_transform(counts), dtype=np.float32)
-    found.sort_indices()
-    return found
+    """Return TF-IDF weights, float32 CSR with rows of L2 norm 1."""
+    weights = sparse.csr_matrix(TfidfTransformer().fit_transform(counts), dtype=np.float32)
+    weights.sort_indices()
+    return weights
 
 
 def as_text(counts: sparse.csr_matrix) -> list[str]:
-    """Each row as a comment: word 17 is written "wr" (letters only, so that nothing is squashed or split)."""
+    """Return each row as a comment. Words are letters only, so that the tokenizer neither merges nor splits them."""
     names = [_name(word) for word in range(counts.shape[1])]
     return [
         " ".join(names[word] for word in counts.indices[counts.indptr[i] : counts.indptr[i + 1]])

@@ -32,7 +32,7 @@ def fill_database(url: str, runs: int, points: int) -> dict[str, list[UUID]]:
     """
     rng = random.Random(0)
     per_run = max(1, points // max(1, runs))
-    made: dict[str, list[UUID]] = {stage: [] for stage in KEYS}
+    run_ids: dict[str, list[UUID]] = {stage: [] for stage in KEYS}
     with psycopg.connect(plain_url(url)) as connection, connection.cursor() as cursor:
         for start in range(0, runs, 500):
             batch = _batch(rng, range(start, min(start + 500, runs)), runs)
@@ -42,11 +42,11 @@ def fill_database(url: str, runs: int, points: int) -> dict[str, list[UUID]]:
             _copy(cursor, "run_params", "run_id, path, position, text, number", parameters)
             _points(cursor, stages, per_run)
             for row in stages:
-                made[row["stage"]].append(row["id"])
+                run_ids[row["stage"]].append(row["id"])
         connection.commit()
         connection.autocommit = True
         cursor.execute("VACUUM ANALYZE")
-    return made
+    return run_ids
 
 
 RUN_COLUMNS = (
@@ -57,7 +57,7 @@ RUN_COLUMNS = (
 
 
 def _batch(rng: random.Random, numbers: range, of: int) -> list[dict[str, Any]]:
-    """Rows of ``runs``: a sweep's parent followed by its seeds, or single runs."""
+    """Return rows of ``runs``: parents of sweeps followed by their seeds, and single runs."""
     rows: list[dict[str, Any]] = []
     parent: UUID | None = None
     base: dict[str, Any] = {}
@@ -79,11 +79,15 @@ def _batch(rng: random.Random, numbers: range, of: int) -> list[dict[str, Any]]:
 def _spec(stage: str, rng: random.Random) -> dict[str, Any]:
     backbone = rng.choice(["resnet18", "resnet50", "resnet101"])
     if stage == "pretrain":
-        given = {"backbone": backbone, "base_lr": rng.choice([0.2, 0.1, 0.05, 0.025, 0.01]), "epochs": 100}
+        values = {"backbone": backbone, "base_lr": rng.choice([0.2, 0.1, 0.05, 0.025, 0.01]), "epochs": 100}
     else:
         weights = {"kind": "random", "backbone": backbone}
-        given = {"weights": weights, "method": f"method {rng.randrange(40)}", "epochs": rng.choice([50, 100])}
-    return validate_spec(stage, given | {"seed": rng.randrange(3)}).model_dump(mode="json")
+        values = {
+            "weights": weights,
+            "method": f"method {rng.randrange(40)}",
+            "epochs": rng.choice([50, 100]),
+        }
+    return validate_spec(stage, values | {"seed": rng.randrange(3)}).model_dump(mode="json")
 
 
 def _run(
@@ -108,7 +112,7 @@ def _run(
         )
         # As long as a real result is: twenty-five grid points on each of five splits.
         result = {"metric": "accuracy", "grid": [{"base_lr": 0.1, "val": value, "test": value}] * 125}
-    found = identity(stage, spec, {}, {})
+    experiment = identity(stage, spec, {}, {})
     started, now = created + timedelta(seconds=5), datetime.now(UTC)
     row = (
         run_id,
@@ -139,8 +143,8 @@ def _run(
         None if live else started + timedelta(seconds=rng.randrange(60, 36_000)),
         rng.random() < 0.05,
         rng.random() < 0.1,
-        found.group_key,
-        found.replicate,
+        experiment.group_key,
+        experiment.replicate,
         SEEDS if parent else 1,
     )
     rows = [(leaf["path"], leaf["position"], leaf["text"], leaf["number"]) for leaf in leaves(spec)]
@@ -201,7 +205,7 @@ def _points(cursor: psycopg.Cursor[Any], runs: list[dict[str, Any]], per_run: in
 
 
 def _chunks(values: list[float]) -> Iterator[tuple[Any, ...]]:
-    """(chunk, last step, least value and its step, greatest and its) of a curve with the steps 0, 1, 2, …"""
+    """Yield (chunk, last step, minimum, its step, maximum, its step) of a curve with the steps 0, 1, 2, …"""
     size = chunks.SIZE
     for chunk in range(len(values) // size):
         start, part = chunk * size, values[chunk * size : (chunk + 1) * size]
@@ -216,7 +220,7 @@ def _copy(cursor: psycopg.Cursor[Any], table: str, columns: str, rows: Iterator[
 
 
 def _id(at: datetime, rng: random.Random) -> UUID:
-    """A UUIDv7 of that time."""
+    """Return a UUIDv7 of a time."""
     milliseconds = int(at.timestamp() * 1000)
     value = milliseconds << 80 | 7 << 76 | rng.getrandbits(12) << 64 | 2 << 62 | rng.getrandbits(62)
     return UUID(int=value)

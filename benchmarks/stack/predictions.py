@@ -1,4 +1,4 @@
-"""A stack with a prediction worker, and thin clients that post images to it."""
+"""A VisE Studio with a prediction worker, and thin clients that post images to it."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ GIVE_UP = 300.0
 
 @dataclass(frozen=True)
 class Stack:
-    """Where the API is, and who asks."""
+    """Address and API token of a running VisE Studio."""
 
     url: str
     token: str
 
     def client(self) -> Client:
+        """Return a client with its own connection."""
         return Client(self)
 
 
 class Client:
-    """One connection that is kept. Thin, as it shares the cores with what is measured."""
+    """A thin client with one kept connection, since it shares the cores with the measured processes."""
 
     def __init__(self, stack: Stack) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(stack.url).netloc, timeout=GIVE_UP)
@@ -50,31 +51,31 @@ class Client:
         }
 
     def post(self, body: bytes) -> bytes:
-        """The answer's JSON. Raises RuntimeError for any other."""
-        status, found = self._post(body)
+        """Return the JSON of a prediction. Raises RuntimeError for any other response."""
+        status, content = self._post(body)
         if status != 200:
-            raise RuntimeError(f"{status}: {found[:500]!r}")
-        return found
+            raise RuntimeError(f"{status}: {content[:500]!r}")
+        return content
 
     def wake(self, body: bytes) -> None:
-        """Ask until the worker, which loads torch and the model first, has answered."""
+        """Send requests until the worker has loaded torch and the model and responds."""
         until = time.monotonic() + GIVE_UP
         while self._post(body)[0] == 202:
             if time.monotonic() > until:
-                raise RuntimeError(f"no answer in {GIVE_UP:g} s")
+                raise RuntimeError(f"no prediction in {GIVE_UP:g} s")
 
     def _post(self, body: bytes) -> tuple[int, bytes]:
         if time.monotonic() - self._used > 2:
-            self._connection.close()  # the server hangs up on who was silent for 5 s
+            self._connection.close()  # the server closes connections that are idle for 5 s
         self._connection.request("POST", PREDICTIONS, body, self._headers)
         response = self._connection.getresponse()
-        found = response.status, response.read()
+        content = response.read()
         self._used = time.monotonic()
-        return found
+        return response.status, content
 
 
 def form(jpeg: bytes, **fields: str) -> bytes:
-    """The body of a question: made before the clock runs."""
+    """Return the multipart body of a prediction request."""
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()
@@ -85,7 +86,7 @@ def form(jpeg: bytes, **fields: str) -> bytes:
 
 @contextmanager
 def serving(folder: Path, classifier: ImageClassifier, threads: int) -> Iterator[Stack]:
-    """The stack with this model as its default."""
+    """Run the stack with ``classifier`` as its default model."""
     with running(folder, pages=False) as servers:
         storage = Storage(servers["storage"])
         save_classifier(folder / "predictor", classifier, {"synthetic": True})
@@ -116,7 +117,7 @@ def serving(folder: Path, classifier: ImageClassifier, threads: int) -> Iterator
 
 
 def register(engine: object, storage: Storage, predictor: Path, classes: tuple[str, ...]) -> None:
-    """The rows of an evaluation that wrote this predictor, and of the model made of it."""
+    """Write an evaluation run with this predictor, and register the model of it."""
     manifest, sha256 = artifacts.upload(storage, predictor)
     size = sum(row["size"] for row in manifest)
     with session_factory(engine).begin() as db:  # type: ignore[arg-type]

@@ -22,9 +22,9 @@ from vise_client.schemas.accounts import Role
 
 @contextmanager
 def running(folder: Path, *, pages: bool = True) -> Iterator[dict[str, str]]:
-    """The store, the API and the pages, as ``vise up`` starts them, without workers.
+    """Run the store, the API and the pages as ``vise up`` does, without workers.
 
-    {database, broker, storage, api, page, token, pid: the API's process}
+    Yields {database, broker, storage, api, page, token, pid}; ``pid`` is that of the API's process.
     """
     postgres = start_postgres(folder / "postgres")
     valkey = start_valkey(folder / "valkey")
@@ -75,7 +75,7 @@ def running(folder: Path, *, pages: bool = True) -> Iterator[dict[str, str]]:
 
 
 def issue_token(url: str) -> str:
-    """A token of an admin, made on the spot."""
+    """Create an admin and return an API token of it."""
     engine = connect(url)
     with session_factory(engine).begin() as db:
         admin = users.create_user(db, "admin@localhost", None, Role.admin)
@@ -85,7 +85,7 @@ def issue_token(url: str) -> str:
 
 
 def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    """Until the process answers there; an error where it ends before that."""
+    """Wait until a process responds at ``address``. Raises RuntimeError where it ends before, or after 10 minutes."""
     until = time.monotonic() + 600
     while True:
         try:

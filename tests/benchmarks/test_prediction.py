@@ -35,7 +35,7 @@ def test_the_peer_answers_as_our_predictor() -> None:
     classifier.head.weight.data.mul_(30)
     peer, predictor = Peer(classifier), Predictor(classifier)
     jpegs = [photograph(seed, (320, 240)) for seed in range(3)]
-    probabilities, cams = peer.answer([peer.pixels(jpeg) for jpeg in jpegs])
+    probabilities, cams = peer.predict([peer.pixels(jpeg) for jpeg in jpegs])
     with ThreadPoolExecutor(2) as pool:
         batched = peer.batched(jpegs, pool)
     for jpeg, theirs, cam, again in zip(jpegs, probabilities, cams, batched, strict=True):

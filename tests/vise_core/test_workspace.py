@@ -167,7 +167,7 @@ def test_fresh_starts_over_without_anything_of_the_run_before(words, tmp_path):
 def test_a_finished_run_is_not_replaced_by_another_one_silently(words, tmp_path):
     run(words, tmp_path / "work")
     shutil.rmtree(tmp_path / "work" / "state")
-    with pytest.raises(OtherRun, match=r"holds the finished run of something else: spec\.steps was 5, now 3"):
+    with pytest.raises(OtherRun, match=r"belongs to another, finished run: spec\.steps was 5, now 3"):
         run(words, tmp_path / "work", CountSpec(steps=3))
     assert run(words, tmp_path / "work", CountSpec(steps=3), fresh=True).first == 0
     assert [p.name for p in (tmp_path / "work-out" / "counted").iterdir()] == ["3.txt"]
@@ -210,7 +210,7 @@ def test_a_state_that_does_not_say_whose_it_is_is_rejected(words, tmp_path, dama
         identity.write_text(identity.read_text().replace('"steps": 5', '"steps": 6'))
     shutil.copytree(saved, tmp_path / "other" / "state")
     spec = CountSpec(steps=6) if damage == "changed" else CountSpec()
-    with pytest.raises(OtherRun, match=r"state.* whose"):
+    with pytest.raises(OtherRun, match=r"state.* unknown run"):
         run(words, tmp_path / "other", spec)
     assert run(words, tmp_path / "other", spec, fresh=True).first == 0
 
@@ -220,7 +220,7 @@ def test_outputs_of_an_unknown_run_are_rejected_and_files_of_the_users_own_stay(
     (work / "counted").mkdir(parents=True)
     (work / "counted" / "stale.txt").write_text("stale")
     (work / "notes.txt").write_text("mine")
-    with pytest.raises(OtherRun, match="holds counted, which no run is known to have made"):
+    with pytest.raises(OtherRun, match="holds counted of an unknown run"):
         run(words, work)
     run(words, work, fresh=True)
     assert [path.name for path in (tmp_path / "work-out" / "counted").iterdir()] == ["5.txt"]
@@ -257,7 +257,7 @@ def test_after_a_kill_the_same_run_goes_on_and_another_is_rejected(words, tmp_pa
     child.start()
     child.join()
     assert child.exitcode == -9
-    with pytest.raises(OtherRun, match="holds the unfinished run"):
+    with pytest.raises(OtherRun, match="belongs to another, unfinished run"):
         run(words, tmp_path / "work", CountSpec(steps=9))
     assert run(words, tmp_path / "work").first == 1
 
@@ -278,7 +278,7 @@ def _try(words: Path, work: Path) -> None:
     try:
         run(words, work)
     except BadInput as error:
-        os._exit(7 if "another process runs in this folder" in str(error) else 8)
+        os._exit(7 if "another process uses this folder" in str(error) else 8)
     os._exit(0)
 
 
@@ -313,7 +313,9 @@ def test_an_input_that_changes_while_the_stage_runs_fails_it(tmp_path, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr("vise_core.stage._load", lambda stage: changes)
-        with pytest.raises(InputChanged, match=f"the input 'words' is not what it was.*: .*{expected}"):
+        with pytest.raises(
+            InputChanged, match=f"the input 'words' has changed since the run started: .*{expected}"
+        ):
             run(folder, work, stop=1 if ends == "stopped" else 10**9)
     assert not (tmp_path / "work-out" / "counted").exists()
     # Also once the files are again what they were, nothing goes on from what was read meanwhile.

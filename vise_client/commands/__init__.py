@@ -1,1 +1,1 @@
-"""The commands of `vise`, a module a group. Imports happen inside the commands, so that `vise --help` answers at once."""
+"""The commands of `vise`. Slow imports are inside the commands, so that `vise --help` starts fast."""

@@ -1,4 +1,4 @@
-"""``vise login`` and ``vise token``: who the client is to a server."""
+"""``vise login`` and ``vise token``: sign in to a server, and create API tokens."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def login(
 ) -> None:
     """Sign in to a server; later commands use it until another login."""
     from vise_client.client import ViseClient
-    from vise_client.login import stored, write_private
+    from vise_client.login import login_file, write_private
     from vise_client.schemas.accounts import Login
 
     with ViseClient(url) as vise:
         session = vise.login(Login(email=email, password=typer.prompt("Password", hide_input=True)))
-    write_private(stored(), {"url": url, "token": session.token})
+    write_private(login_file(), {"url": url, "token": session.token})
     say(f"signed in as {session.user.email} ({session.user.role})")
 
 

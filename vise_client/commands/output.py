@@ -1,4 +1,4 @@
-"""What commands print."""
+"""Output of the commands: lines, tables and numbers."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def say(text: str) -> None:
 
 
 def console(pipe_width: int = PIPE_WIDTH) -> Console:
-    """A rich console on standard output."""
+    """Return a rich console on standard output."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else pipe_width)
 
 
 def table(*columns: str) -> Table:
-    """An empty table with these columns and no lines."""
+    """Return an empty table with these columns and no borders."""
     from rich.table import Table
 
     return Table(*columns, box=None)
 
 
 def numbers(values: Mapping[str, float]) -> str:
-    """Named numbers on one line, four digits each: ``accuracy 71.25, loss 0.8``."""
+    """Format named numbers on one line, with four digits: ``accuracy 71.25, loss 0.8``."""
     return ", ".join(f"{name} {value:.4g}" for name, value in values.items())

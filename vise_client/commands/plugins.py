@@ -30,14 +30,14 @@ SERVER_COMMANDS = {
 
 
 class PluginGroup(TyperGroup):
-    """The commands of the client, then those of other packages. Only the command that is called is imported."""
+    """Commands of the client and of other packages. Only the called command is imported."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names of all commands, those of other packages last."""
+        """Return the names of all commands, those of other packages last."""
         return list(dict.fromkeys([*super().list_commands(ctx), *SERVER_COMMANDS, *sorted(_registered())]))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of this name; None where there is none."""
+        """Return the command of a name; None where there is none."""
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
@@ -63,7 +63,7 @@ def _command(name: str, target: typer.Typer | Callable[..., Any]) -> Any:
 
 
 def _missing(name: str, extra: str) -> Any:
-    """A command that says how to install the real one, whatever its arguments."""
+    """Return a command that fails with the install command of its extra, whatever its arguments."""
 
     def missing() -> None:
         require(extra, f"vise {name}")

@@ -1,4 +1,4 @@
-"""``vise ingest-peek`` and ``vise sample-data``: folders of posts on this machine. Need no server."""
+"""``vise ingest-peek`` and ``vise sample-data``: read and write folders of posts, without a server."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def ingest_peek(
 
 
 def _merged(guess: dict[str, Any] | None, changes: dict[str, Any]) -> dict[str, Any]:
-    """The guess with the changes; another kind starts from its own defaults."""
+    """Return the guessed source with the changes; another kind starts from its own defaults."""
     if guess is None or changes.get("kind", guess["kind"]) != guess["kind"]:
         return {"kind": "jsonl", **changes}
     fields = {**guess.get("fields", {}), **changes.get("fields", {})}
@@ -92,7 +92,7 @@ def _text(peek: Peek, folder: Path) -> str:
 
 
 def _command(source: dict[str, Any], folder: Path) -> str:
-    """The command that ingests with this source, quoted for a shell."""
+    """Return the command that ingests with this source, quoted for a shell."""
     from shlex import join
 
     changes = [part for path, value in _leaves("source", source) for part in ("--set", f"{path}={value}")]
@@ -100,7 +100,7 @@ def _command(source: dict[str, Any], folder: Path) -> str:
 
 
 def _leaves(path: str, value: Any) -> list[tuple[str, str]]:
-    """(dotted path, value as ``--set`` reads it back) of every field."""
+    """Return (dotted path, value in the form of ``--set``) of every field."""
     from json import dumps
 
     import yaml

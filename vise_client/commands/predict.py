@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vise_core.specs.explain import CamMethod
 
 OF_ONE_IMAGE = (413, 415, 422)
-"""Statuses of the API that reject one image: it is too large, of no known type, or damaged."""
+"""Statuses with which the API refuses one image: too large, of an unknown type, or damaged."""
 
 
 def predict(

@@ -1,4 +1,4 @@
-"""``vise recipes``: the recipes that ship, as files to copy and change. Needs no server."""
+"""``vise recipes``: list the built-in recipes, and print them as files to change. Needs no server."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import typer
 from .output import say
 
 recipes_app = typer.Typer(
-    help="Recipes: whole chains of runs, to start as they are, or to copy and change.", no_args_is_help=True
+    help="Recipes: chains of runs, to start with vise run NAME, or to copy and change.", no_args_is_help=True
 )
 
 
 @recipes_app.command("list")
 def list_recipes() -> None:
-    """List the recipes that ship, with the inputs of each."""
+    """List the built-in recipes, with the inputs of each."""
     from vise_core.specs.recipes.registry import RECIPES
 
     for name, recipe in RECIPES.items():

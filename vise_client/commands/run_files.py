@@ -22,7 +22,7 @@ FILES = (".yaml", ".yml", ".json")
 def read_request(
     name: str, spec: Path | None, changes: Sequence[str]
 ) -> RunCreate | RecipeCreate | SweepCreate:
-    """Return the request for what ``name`` is: a stage, a recipe, or a file.
+    """Return the request for ``name``, which is a stage, a recipe or a file.
 
     A file holds a recipe (``steps``), a sweep (``stage`` with ``grid`` or ``cases``) or one run (``stage``, ``spec``,
     ``inputs``, ``name``, ``tags``). Raises BadInput, and pydantic.ValidationError, which names the field.
@@ -112,12 +112,12 @@ def local_inputs(items: Mapping[str, str]) -> dict[str, Path]:
     for role, text in items.items():
         if not Path(text).exists() and (text.startswith("dataset:") or _is_uuid(text.partition(":")[0])):
             raise BadInput(
-                f"--input {role}={text}: data sets and runs are a server's; with --local give the path of a folder or file"
+                f"--input {role}={text}: data sets and runs need a server; with --local give the path of a folder or file"
             )
     return {role: Path(text) for role, text in items.items()}
 
 
 def recipe_yaml(recipe: RecipeSpec) -> str:
-    """Return the recipe as YAML, from which ``read_request`` reads the same recipe."""
+    """Return the recipe as YAML that ``read_request`` reads back."""
     values = recipe.model_dump(mode="json", exclude_defaults=True)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)

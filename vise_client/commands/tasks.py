@@ -1,4 +1,4 @@
-"""``vise tasks``: the paper's tasks, and whether a folder on this machine holds one. Needs no server."""
+"""``vise tasks``: list the paper's tasks, and verify their folders on this machine. Needs no server."""
 
 from __future__ import annotations
 
@@ -79,7 +79,10 @@ def verify(
 
 
 def _task(name: str, fields: dict[str, Any]) -> Task:
-    """The spec of a task by its name or title; case and punctuation do not matter. Raises BadInput, ValidationError."""
+    """Return the spec of a task by its name or title, ignoring case and punctuation.
+
+    Raises BadInput for an unknown task, pydantic.ValidationError for wrong fields.
+    """
     from pydantic import TypeAdapter
 
     from vise_core.errors import BadInput

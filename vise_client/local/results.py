@@ -33,7 +33,7 @@ def local_evaluations(folders: Iterable[Path]) -> list[tuple[str, EvaluateResult
         evaluations = {path.parent: result for path in runs if (result := _evaluation(path)) is not None}
         if not evaluations:
             raise BadInput(
-                f"{folder}: no evaluation there; name the folder that `vise run evaluate --local --out` wrote"
+                f"{folder}: no evaluation in this folder; name one that `vise run evaluate --local --out` wrote"
             )
         results |= {place.resolve(): result for place, result in evaluations.items()}
     newest = sorted(results.items(), key=lambda item: _started(item[1]), reverse=True)
@@ -55,17 +55,19 @@ def local_report(
         raise BadInput(f"no report {name!r} of local runs; one of results, {names}")
     evaluations = local_evaluations(folders)
     if name == "results":
-        chosen = next((known for known in get_args(TableFormat) if known == (format or "markdown")), None)
-        if chosen is None:
-            raise BadInput(f"format: results come as {', '.join(get_args(TableFormat))}, not {format}")
+        table_format = next(
+            (known for known in get_args(TableFormat) if known == (format or "markdown")), None
+        )
+        if table_format is None:
+            raise BadInput(f"format: results are written as {', '.join(get_args(TableFormat))}, not {format}")
         rows = [result for _, result in reversed(evaluations) if selection.task in (None, result.task)]
         if not rows:
             tasks = ", ".join(sorted({result.task for _, result in evaluations}))
-            raise BadInput(f"task: no evaluation of {selection.task!r} there; one of {tasks}")
-        return render_table(build_table(rows), chosen).encode()
+            raise BadInput(f"task: no evaluation of {selection.task!r}; one of {tasks}")
+        return render_table(build_table(rows), table_format).encode()
     offered = formats(name)
     if format is not None and format not in offered:
-        raise BadInput(f"format: {name} comes as {', '.join(offered)}, not {format}")
+        raise BadInput(f"format: {name} is written as {', '.join(offered)}, not {format}")
     chosen_format = next((known for known in offered if known == format), offered[0])
     return report(
         name,
@@ -73,12 +75,12 @@ def local_report(
         chosen_format,
         with_published=published,
         only_run=only_run,
-        wanted=selection,
+        selection=selection,
     )
 
 
 def local_reports(folders: Iterable[Path], out: Path, *, published: bool = False) -> Iterator[Path]:
-    """Write every table and figure in every format; yields each file. Raises BadInput."""
+    """Write every table and figure in every format, and yield each path. Raises BadInput."""
     return write_all(local_evaluations(folders), out, with_published=published)
 
 

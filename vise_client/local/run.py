@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from vise_core.errors import BadInput, OtherRun
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Result
-from vise_core.specs.recipes.inputs import the_artifact
+from vise_core.specs.recipes.inputs import fitting_artifact
 from vise_core.specs.recipes.recipe import RecipeSpec, possible_steps
 from vise_core.specs.stages import STAGES, validate_spec
 from vise_core.stage import CheckedRun, run_stage
@@ -66,8 +66,8 @@ def run_locally(
         reporter = ConsoleReporter(out / "artifacts", bar, bar.add_task(stage, total=None))
 
         def remove_old_results(run: CheckedRun) -> None:
-            if run.previous is None and not fresh and (left := _results(out)):
-                raise OtherRun(f"{left[0]} is not known to be of any run. {ADVICE}")
+            if run.previous is None and not fresh and (results := _results(out)):
+                raise OtherRun(f"{results[0]} belongs to no known run. {ADVICE}")
             if fresh or run.previous is None or run.previous.identity.differences(run.identity):
                 for path in _results(out):
                     _remove(path)
@@ -82,14 +82,14 @@ def run_locally(
 
 
 def artifact_in(path: Path, stage: str, role: str) -> Path:
-    """Return the artifact that fits the role where ``path`` is the folder of a local run; other paths as they are."""
+    """Return the artifact that fits the role if ``path`` is the folder of a local run, else ``path``."""
     folder = path / "artifacts"
     stage_input = STAGES[stage].inputs.get(role)
     if stage_input is None or not (path / "result.json").is_file() or not folder.is_dir():
         return path
     names = {entry.stem: entry for entry in sorted(folder.iterdir())}
     try:
-        return names[the_artifact(names, (stage_input.artifact, *stage_input.also), role)]
+        return names[fitting_artifact(names, (stage_input.artifact, *stage_input.also), role)]
     except ValueError as error:
         raise BadInput(
             f"--input {role}={path}: {error} as {folder}/NAME".replace("write RUN:artifact", "give one")
@@ -148,7 +148,7 @@ def _check_place(inputs: Mapping[str, Path], out: Path) -> None:
 
 
 def _results(out: Path) -> list[Path]:
-    """Paths of the results in ``out``: artifacts of any stage, and ``result.json``."""
+    """Return the paths of the results in ``out``: artifacts of any stage, and ``result.json``."""
     names = {name for entry in STAGES.values() for name in entry.outputs}
     folder = out / "artifacts"
     entries = sorted(folder.iterdir()) if folder.is_dir() else []

@@ -1,4 +1,4 @@
-"""Every operation of the API, a module a concept, as in ``vise_client.schemas``."""
+"""All operations of the API, in the same modules as ``vise_client.schemas``."""
 
 from .ablations import AblationOperations
 from .accounts import AccountOperations

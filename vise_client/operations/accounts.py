@@ -26,7 +26,7 @@ class AccountOperations:
 
     @post("/auth/login")
     def login(self, body: Login) -> Session:
-        """Sign in with an e-mail address and a password; the session's token is for a client of its own."""
+        """Sign in with an e-mail address and a password; use the session's token for a new client."""
 
     @post("/auth/code")
     def redeem_code(self, body: LoginCode) -> Session:

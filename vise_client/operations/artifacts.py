@@ -7,7 +7,7 @@ from ..schemas.artifacts import ArtifactFile, ArtifactView
 
 
 class ArtifactOperations:
-    """Read what runs have made."""
+    """Read the artifacts of runs."""
 
     @get("/artifacts/{artifact_id}")
     def artifact(self, artifact_id: Id) -> ArtifactView:
@@ -21,5 +21,5 @@ class ArtifactOperations:
     def artifact_content(self, artifact_id: Id, file: str | None = None) -> bytes:
         """Return an artifact's bytes in memory: of a file, of one file of a folder, or of a folder as a tar.
 
-        For large ones see ``download``.
+        For large artifacts use ``download``.
         """

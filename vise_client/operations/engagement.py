@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ..operation import Id, answered_later, get
+from ..operation import Id, get, polled
 from ..schemas.engagement import EngagementModel, EngagementView
 
 
 class EngagementOperations:
     """Predict comments and reactions of an image."""
 
-    @answered_later("/engagement")
+    @polled("/engagement")
     def predict_engagement(
         self, image: bytes, *, run_id: Id | None = None, top: int = 10, wait: float = 60
     ) -> EngagementView:

@@ -1,4 +1,4 @@
-"""Operations that start runs, and those that tell what can be started."""
+"""Operations that start runs, and list stages, recipes and inputs."""
 
 from __future__ import annotations
 

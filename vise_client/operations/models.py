@@ -7,7 +7,7 @@ from ..schemas.models import ModelCardView, ModelCreate, ModelUpdate, ModelView
 
 
 class ModelOperations:
-    """Register the models that answer predictions."""
+    """Manage the registered models, which serve predictions."""
 
     @get("/models")
     def models(
@@ -29,7 +29,7 @@ class ModelOperations:
 
     @post("/models")
     def register_model(self, body: ModelCreate) -> ModelView:
-        """Make a model of a succeeded evaluate run."""
+        """Register the predictor of a succeeded evaluate run as a model."""
 
     @patch("/models/{model_id}")
     def update_model(self, model_id: Id, body: ModelUpdate) -> ModelView:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vise_core.specs.explain import COLOUR_MAP, CamMethod, ColourMap
 
-from ..operation import Id, answered_later, delete, get, put
+from ..operation import Id, delete, get, polled, put
 from ..schemas.predictions import (
     FeedbackCount,
     FeedbackCreate,
@@ -18,7 +18,7 @@ from ..schemas.wire import Page
 class PredictionOperations:
     """Classify images, read the history, and give feedback."""
 
-    @answered_later("/predictions")
+    @polled("/predictions")
     def predict(
         self,
         image: bytes,
@@ -37,7 +37,7 @@ class PredictionOperations:
     ) -> PredictionView:
         """Return class probabilities of an image and a class activation map over it.
 
-        Raises ApiError where the image or the options are refused, or no answer could be computed.
+        Raises ApiError where the image or the options are refused, or the prediction failed.
 
         Args:
             image: the content of an image file.

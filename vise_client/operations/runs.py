@@ -91,7 +91,7 @@ class RunOperations:
 
     @post("/runs/bulk")
     def bulk(self, body: BulkRequest) -> list[BulkOutcome]:
-        """Apply one action to many runs. Each outcome says whether it was done, and if not, why."""
+        """Apply one action to many runs. Each outcome says whether the action was applied, and why not."""
 
     @get("/runs/{run_id}/events")
     def events(self, run_id: Id) -> list[EventView]:
@@ -145,7 +145,7 @@ class RunOperations:
         timeout: float | None = None,
         on_update: Callable[[RunView], None] | None = None,
     ) -> Steps[RunView]:
-        """Wait until a run has succeeded, failed or was cancelled; return it.
+        """Wait until a run has succeeded, failed or been cancelled, and return it.
 
         Args:
             timeout: seconds after which ClientError is raised; None waits without limit.

@@ -8,11 +8,11 @@ from ..schemas.workers import QueueView, WorkerView
 
 
 class WorkerOperations:
-    """See whether the server is healthy, and who runs what is queued."""
+    """Check the health of the server, its workers and queues."""
 
     @operation("GET", "/health", raise_for_status=False)
     def health(self) -> Health:
-        """Return whether database and broker answer, and how many workers are alive; also where some do not."""
+        """Return whether database and broker answer, and how many workers are alive. Never raises ApiError."""
 
     @get("/workers")
     def workers(self) -> list[WorkerView]:

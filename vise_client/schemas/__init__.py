@@ -1,1 +1,1 @@
-"""The bodies of the API's requests and responses, a module a concept. The server writes them, the client reads them."""
+"""Bodies of the API's requests and responses, shared by the server and its clients."""

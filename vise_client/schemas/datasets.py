@@ -72,7 +72,7 @@ class FolderChanges(ResponseBody):
 
     @property
     def settled(self) -> bool:
-        """Whether a run that starts now would read the newest version, judged by names, sizes and times."""
+        """Return whether a run that starts now would read the newest version, judged by names, sizes and times."""
         return self.state in ("same", "immutable")
 
 
@@ -93,7 +93,7 @@ class DatasetReadView(ResponseBody):
 
     @property
     def which(self) -> str:
-        """``version 2``, or why the version is not known."""
+        """Return ``version 2``, or why the version is unknown."""
         if self.version is not None:
             return f"version {self.version}"
         if self.sha256 is None:
@@ -104,7 +104,7 @@ class DatasetReadView(ResponseBody):
 
     @property
     def label(self) -> str:
-        """Name and version: ``emotions, version 2``."""
+        """Return name and version: ``emotions, version 2``."""
         name = f"{self.name} (removed)" if self.removed else self.name
         return f"{name}, {self.which}"
 

@@ -1,4 +1,4 @@
-"""What starts a run: stages, recipes and sweeps, drafts and their checks."""
+"""Requests that start runs of stages, recipes and sweeps; drafts and their checks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RunCreate(RequestBody):
 
 
 class RecipeCreate(RequestBody):
-    """A run of a recipe: one that ships by its name, or any as its spec."""
+    """A run of a recipe: a built-in one by its name, or any recipe as its spec."""
 
     recipe: str | None = None
     spec: RecipeSpec | None = None
@@ -55,7 +55,7 @@ class StageDraft(RequestBody):
 
 
 class FieldProblem(ResponseBody):
-    """What is wrong with one field of a draft."""
+    """A problem of one field of a draft."""
 
     field: str = Field(description="Dotted path: spec.compute.device, inputs.posts, grid.base_lr.")
     message: str
@@ -98,7 +98,7 @@ class RunClone(RequestBody):
 
 
 class RecipeView(ResponseBody):
-    """A recipe that ships."""
+    """A built-in recipe."""
 
     name: str
     spec: RecipeSpec

@@ -32,7 +32,7 @@ class LineageEdge(ResponseBody):
 
 
 class Lineage(ResponseBody):
-    """What a run was made from, and what was made from it."""
+    """Origins of a run, and the runs and models made from it."""
 
     run_id: UUID
     nodes: list[LineageNode]

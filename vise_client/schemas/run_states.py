@@ -25,7 +25,7 @@ class RunState(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether the run is over."""
+        """Return whether the run is over."""
         return self in (RunState.succeeded, RunState.failed, RunState.cancelled)
 
 

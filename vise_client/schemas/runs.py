@@ -28,7 +28,7 @@ class RunUpdate(RequestBody):
 
 
 class Progress(ResponseBody):
-    """How far a running run has come."""
+    """Progress of a running run."""
 
     done: float
     total: float | None
@@ -48,7 +48,7 @@ class RunRef(ResponseBody):
 
 
 class RunStatus(ResponseBody):
-    """What the state of a run means now, as the server words it for every reader.
+    """Status of a run in words, as the server shows it to all users.
 
     stalled: no heartbeat of its worker for longer than the lease. lost: its worker is gone. no worker: none serves its
     queue.
@@ -140,7 +140,7 @@ class BulkRequest(RequestBody):
 
 
 class BulkOutcome(ResponseBody):
-    """Whether the action was applied to one run."""
+    """Outcome of a bulk action for one run."""
 
     id: UUID
     name: str

@@ -33,7 +33,7 @@ class Problem(ResponseBody):
 
 
 class Health(ResponseBody):
-    """Whether the server's database and broker answer, and how many workers are alive."""
+    """Health of the server: its database, its broker and the number of live workers."""
 
     status: Literal["ok", "degraded"]
     version: str

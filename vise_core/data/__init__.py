@@ -1,1 +1,1 @@
-"""Importing data sets: downloads, archives, recognition of layouts, and surveys."""
+"""Import data sets: downloads, archives, layout recognition, and surveys."""

@@ -1,4 +1,4 @@
-"""Unpack an untrusted archive: no path outside the target, bounded sizes, no links."""
+"""Unpack untrusted archives: no path outside the target, bounded sizes, no links."""
 
 from __future__ import annotations
 
@@ -21,12 +21,10 @@ from .member_names import UTF8_FLAG, BadArchive, MemberName, StrangeName, member
 CHUNK = 2**20
 EXAMPLES = 20
 
-Tell = Callable[[int], None]
-
 
 @dataclass
 class Member:
-    """One plain file of an archive."""
+    """A plain file of an archive."""
 
     name: MemberName
     open: Callable[[], IO[bytes]]
@@ -57,7 +55,7 @@ class Unpacked:
 
 @contextmanager
 def open_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip, also one that marks names as UTF-8 that are not: those are read without the mark."""
+    """Open a zip; names that are marked as UTF-8 but are not UTF-8 are read without the mark."""
     with archive.open("rb") as file:
         try:
             opened = zipfile.ZipFile(file)
@@ -73,14 +71,14 @@ def open_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
 
 
 class _Copy(mmap.mmap):
-    """What zipfile asks of a file."""
+    """A modified copy of a zip, as the file object that zipfile needs."""
 
     def seekable(self) -> bool:
         return True
 
 
 def _unmark(data: mmap.mmap) -> None:
-    """Take the mark of UTF-8 from the entries of the directory whose names are not."""
+    """Remove the UTF-8 mark from directory entries whose names are not UTF-8."""
     end = data.rfind(b"PK\x05\x06")
     at = data.find(b"PK\x01\x02", max(0, end - int.from_bytes(data[end + 12 : end + 16], "little")))
     while 0 <= at < end and data[at : at + 4] == b"PK\x01\x02":
@@ -104,18 +102,20 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether the file is a zip or a tar (plain, gzip, bzip2, xz), by its content."""
+    """Return True for a zip or tar (plain, gzip, bzip2, xz), by its content."""
     return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
 
 
-def unpack(archive: Path, target: Path, limits: UnpackLimits, tell: Tell | None = None) -> Unpacked:
-    """Unpack every plain file below ``target``. ``tell`` is called with the number of files so far.
+def unpack(
+    archive: Path, target: Path, limits: UnpackLimits, on_progress: Callable[[int], None] | None = None
+) -> Unpacked:
+    """Unpack every plain file to ``target``. ``on_progress`` is called with the number of files so far.
 
-    Sizes are counted as bytes come out: what an archive says of itself is not believed. A member whose name no folder
-    can hold, or that another member has taken already, is rejected and counted, and the others are unpacked.
+    Sizes are counted while unpacking: the archive's own sizes are not trusted. A member whose name no folder can
+    hold, or that another member has already, is rejected and counted; the others are unpacked.
 
-    Raises BadArchive for a member that would land outside, a link, a device, an encrypted or damaged member, and
-    once a limit is passed; what was unpacked so far is for the caller to delete.
+    Raises BadArchive for a member that would land outside, a link, a device, an encrypted or damaged member, and when
+    a limit is exceeded; the caller deletes the files unpacked so far.
     """
     packed = max(1, archive.stat().st_size)
     most = min(limits.bytes, max(int(packed * limits.ratio), 16 * 2**20))
@@ -143,8 +143,8 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits, tell: Tell | None 
             if member.name.escaped:
                 done.escaped += 1
                 done.escaped_first = done.escaped_first or member.name.path.as_posix()
-            if tell is not None and done.files % 100 == 0:
-                tell(done.files)
+            if on_progress is not None and done.files % 100 == 0:
+                on_progress(done.files)
     except UnicodeDecodeError as error:
         raise BadArchive(f"{archive.name}: a name is marked as UTF-8 and is not ({error.reason})") from error
     except (
@@ -162,7 +162,7 @@ def unpack(archive: Path, target: Path, limits: UnpackLimits, tell: Tell | None 
 
 
 def _created(target: Path, name: MemberName) -> IO[bytes]:
-    """The member's file, new and open. Raises StrangeName where another member has taken its place."""
+    """Create the member's file and open it. Raises StrangeName if another member has the same path."""
     place, shown = target.joinpath(*name.path.parts), printable_name(name.path)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,7 @@ def _of_rejected(done: Unpacked) -> str:
 
 
 def _members(archive: Path, done: Unpacked) -> Iterator[Member]:
-    """The plain files, one by one; those with a name that cannot be used go to ``done``."""
+    """Yield the plain files; members with an unusable name are counted in ``done``."""
     reading = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
     for name, opened in reading:
         try:

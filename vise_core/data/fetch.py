@@ -19,9 +19,9 @@ from .survey import survey
 
 
 def run(spec: FetchSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> SurveyResult:
-    """Artifacts: ``data`` (the files, unpacked) and ``survey``.
+    """Run the stage; artifacts ``data`` (the unpacked files) and ``survey``.
 
-    Raises BadInput for both or neither of a url and an archive, and what unpacking and downloading raise.
+    Raises BadInput unless exactly one of a URL and an archive is given, and the errors of unpacking and downloading.
     """
     if (spec.url is None) == ("archive" not in inputs):
         raise BadInput("url: give either an address or an uploaded archive as input")
@@ -37,10 +37,10 @@ def run(spec: FetchSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     unpacked = Unpacked()
     if is_archive(packed) and spec.kind != "weights":
 
-        def tell(done: int) -> None:
+        def progress(done: int) -> None:
             reporter.progress(done, None, "files", phase="unpacking")
 
-        unpacked = unpack(packed, folder, spec.limits, tell)
+        unpacked = unpack(packed, folder, spec.limits, progress)
         reporter.log(f"{unpacked.files:,} files unpacked.")
     elif spec.kind == "weights":
         shutil.copyfile(packed, folder / packed.name)

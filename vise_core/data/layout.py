@@ -1,4 +1,4 @@
-"""Which layout the files of a folder have, by their names and by how lists are written."""
+"""Recognise the layout of a folder from file names and from the format of its lists."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WEIGHT_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".pkl", ".bin", ".ta
 
 
 def unwrapped(folder: Path) -> Path:
-    """Return the folder, or the single folder in it, as most archives have."""
+    """Return the folder, or its single subfolder, which most archives have."""
     while True:
         inside = sorted(folder.iterdir())
         if len(inside) != 1 or not inside[0].is_dir():
@@ -38,7 +38,7 @@ def unwrapped(folder: Path) -> Path:
 
 
 def recognise(folder: Path, kind: DataKind) -> Layout:
-    """The layout of the files; ``unknown`` where none fits."""
+    """Return the layout of the files; ``unknown`` where none fits."""
     if kind == "posts":
         return _posts(folder)
     if kind == "weights":
@@ -57,9 +57,9 @@ def _posts(folder: Path) -> Layout:
 
 
 def task_of(folder: Path) -> tuple[Layout, Task | None]:
-    """(layout of labelled images, how an evaluation reads them); ``unknown`` and None where none fits.
+    """Return (layout of labelled images, task to read them with); ``unknown`` and None where none fits.
 
-    Lists are read as ``propose_csv`` finds them written, so that no set is rejected for a delimiter or a column's name.
+    The format of lists comes from ``propose_csv``, so that no set is rejected for its delimiter or a column's name.
     """
     root = task_root(folder)
     names = {path.name for path in root.iterdir()}
@@ -83,7 +83,7 @@ def task_of(folder: Path) -> tuple[Layout, Task | None]:
 
 
 def _is_politics(proposal: Proposal) -> bool:
-    """Whether the list is a manifest of the paper's task: its columns and its two labels."""
+    """Return True if the list is a manifest of Politics: its columns and its two labels."""
     task = proposal.task
     return (
         {task.path_column, task.label_column, task.split_column} <= {"path", "local_path", "label", "split"}

@@ -1,4 +1,4 @@
-"""Names of an archive's members: which stay inside the folder, which can be written, and how."""
+"""Check names of archive members: whether they stay inside the folder, and how to write them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
 
 
 class BadArchive(BadInput):
-    """An archive that is refused. The message names the member."""
+    """An archive is refused. The message names the member."""
 
 
 class StrangeName(BadInput):
-    """A member that is rejected for its name alone. ``reason`` is a slug that results count by."""
+    """A member is rejected for its name alone. ``reason`` is a slug for counts."""
 
     def __init__(self, name: str, reason: str, message: str) -> None:
         super().__init__(f"'{name}' {message}")
@@ -37,17 +37,17 @@ class StrangeName(BadInput):
 
 
 class MemberName(NamedTuple):
-    """Where a member is written, relative to the folder; ``escaped``: its own name is not UTF-8."""
+    """The path of a member, relative to the folder; ``escaped`` if its original name is not UTF-8."""
 
     path: PurePosixPath
     escaped: bool
 
 
 def member_name(archive: str, name: str) -> MemberName | None:
-    """Where the member is written; None for what systems add of their own.
+    """Return the path to write a member to; None for system files.
 
-    Every space, accent, emoji, dot and reserved word of Windows is kept as it is. A byte that is not UTF-8 is written
-    as ``%E9``, so that the name can travel as text. Raises BadArchive for a name that leads out of the folder, and
+    Spaces, accents, emoji, dots and reserved words of Windows are kept. A byte that is not UTF-8 is written as
+    ``%E9``, so that the name is valid text. Raises BadArchive for a name that leads out of the folder, and
     StrangeName for one that no folder should hold: control characters, too long, too deep.
     """
     path = PurePosixPath(name.replace("\\", "/"))
@@ -68,11 +68,11 @@ def member_name(archive: str, name: str) -> MemberName | None:
 
 
 def zip_names(entries: Sequence[zipfile.ZipInfo]) -> list[str]:
-    """The names of a zip's entries, in order.
+    """Return the names of a zip's entries, in order.
 
     A zip marks names that are UTF-8; others are code page 437 by the standard. Unmarked names that are valid UTF-8
-    (as macOS writes them) are read as that, a name in the extra field of Info-ZIP counts, and Shift-JIS is recognised
-    by its kana where all unmarked names can be read so. Names of other code pages stay distinct, but look odd.
+    (as macOS writes them) are read as UTF-8, the extra field of Info-ZIP is respected, and Shift-JIS is recognised by
+    its kana if all unmarked names decode. Names in other code pages stay distinct, but look wrong.
     """
     raw = {
         position: info.orig_filename.encode("cp437")
@@ -107,7 +107,7 @@ def _decoded(data: bytes, encoding: str) -> str:
 
 
 def _unicode_path(info: zipfile.ZipInfo, raw: bytes) -> str | None:
-    """The name of the extra field, where there is one and it belongs to this name."""
+    """Return the name in the extra field, if it belongs to this name."""
     extra = info.extra
     while len(extra) >= 4:
         kind, size = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
@@ -125,12 +125,12 @@ def _unicode_path(info: zipfile.ZipInfo, raw: bytes) -> str | None:
 
 
 def _utf8(part: str) -> str:
-    """The part with each byte that is not UTF-8 as ``%E9``."""
+    """Return the name with each byte that is not UTF-8 as ``%E9``."""
     return "".join(f"%{ord(c) - 0xDC00:02X}" if 0xDC80 <= ord(c) <= 0xDCFF else c for c in part)
 
 
 def _has_control(part: str) -> bool:
-    """Also half a surrogate pair, which no file system holds."""
+    """Return True for control characters and lone surrogates, which no file system holds."""
     return any(
         c < " " or "\x7f" <= c <= "\x9f" or c in "\u2028\u2029" or "\ud800" <= c < "\udc80" for c in part
     )

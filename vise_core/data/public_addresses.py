@@ -1,9 +1,9 @@
-"""Connections to addresses that users name, which must not reach what lies inside the network.
+"""Connect to user-supplied URLs without reaching hosts inside the network (protection against SSRF).
 
-Every host is resolved first, each of its addresses must be a public one, and the connection goes to the address that
-was checked: a name that answers differently the second time gains nothing. Redirects are followed one by one, each
-checked anew. ``VISE_FETCH_NETWORKS`` (comma-separated, such as ``10.0.0.0/8``) names networks that may be reached
-besides, also over plain http; by default there are none.
+Every host is resolved first, each of its addresses must be public, and the connection goes to the address that was
+checked, so that a second DNS answer has no effect. Redirects are followed one by one, each checked anew.
+``VISE_FETCH_NETWORKS`` (comma-separated, such as ``10.0.0.0/8``) allows further networks, also over plain http; by
+default there are none.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class RefusedAddress(BadInput):
-    """An address that is not public and not allowed by the setting."""
+    """The address is neither public nor in an allowed network."""
 
 
 def allowed_networks(text: str | None = None) -> list[Network]:
-    """The networks that the setting names. Raises RefusedAddress for one that is none."""
+    """Return the networks of the setting. Raises RefusedAddress for an invalid one."""
     networks: list[Network] = []
     for part in filter(
         None, (p.strip() for p in (text if text is not None else CoreSettings().fetch_networks).split(","))
@@ -45,7 +45,7 @@ def allowed_networks(text: str | None = None) -> list[Network]:
 
 
 def public_connect(networks: Sequence[Network]) -> Connect:
-    """How ``files.download.download`` connects to an address that a user named: to public addresses only.
+    """Return a ``connect`` for ``files.download.download`` that reaches public addresses only.
 
     The connection raises RefusedAddress, or DownloadFailed for too many redirects.
     """
@@ -70,7 +70,7 @@ def public_connect(networks: Sequence[Network]) -> Connect:
 def checked_request(
     url: str, networks: Sequence[Network]
 ) -> tuple[httpx.URL, dict[str, str], dict[str, str]]:
-    """(address with the checked IP in place of the name, Host header, TLS name). Raises RefusedAddress."""
+    """Return (URL with the checked IP as host, Host header, TLS server name). Raises RefusedAddress."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
@@ -90,7 +90,7 @@ def checked_request(
 
 
 def _resolve(host: str, port: int, networks: Sequence[Network]) -> tuple[Address, bool]:
-    """(an address to connect to, whether it lies in a network that is allowed by name)."""
+    """Return (an address to connect to, whether it is in an allowed network)."""
     try:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

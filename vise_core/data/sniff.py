@@ -1,6 +1,6 @@
-"""Guess how a list of labelled images is written: encoding, delimiter, header, and what its columns hold.
+"""Guess the format of a list of labelled images: encoding, delimiter, header, and the role of each column.
 
-The images themselves decide: of all ways to read a list the one counts that names the most files that are there.
+The best guess is the one that names the most existing files.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ TEXTS = ("text", "sentence", "caption", "tweet", "comment", "title", "descriptio
 
 @dataclass
 class Proposal:
-    """A way to read a list. ``existing`` of ``checked`` rows name a file that is there."""
+    """A way to read a list, in which ``existing`` of ``checked`` rows name an existing file."""
 
     task: CsvTask
     existing: int
@@ -83,14 +83,14 @@ class _Table:
 
 
 def propose_csv(root: Path) -> Proposal | None:
-    """The best way to read a list at the root or in a folder right below; None where no list names images and labels."""
+    """Return the best way to read a list at the root or in a subfolder; None where no list names images and labels."""
     finder, folders = FileFinder(root), _image_folders(root)
     proposals = [proposal for path in _lists(root) for proposal in _proposals(root, path, finder, folders)]
-    return max(proposals, key=lambda one: one.rank, default=None)
+    return max(proposals, key=lambda proposal: proposal.rank, default=None)
 
 
 def other_lists(root: Path, manifest: str) -> list[str]:
-    """Lists beside the manifest that name images, too."""
+    """Return the lists beside the manifest that also name images."""
     finder, folders = FileFinder(root), _image_folders(root)
     return [
         printable_name(path.relative_to(root))
@@ -120,7 +120,7 @@ def _lists(root: Path) -> list[Path]:
 
 
 def _image_folders(root: Path) -> list[str]:
-    """Folders that hold images, relative to the root, those near it first: what file names may be relative to."""
+    """Return folders with images, relative to the root, the shallowest first: bases for relative file names."""
     image_folders: list[str] = []
     for parent, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not is_hidden(name))
@@ -152,7 +152,7 @@ def _proposals(root: Path, path: Path, finder: FileFinder, folders: Sequence[str
 
 
 def _encodings(path: Path, data: bytes) -> list[str]:
-    """Encodings to try, the likeliest first; one where the bytes leave no doubt."""
+    """Return encodings to try, the likeliest first; only one where the bytes are unambiguous."""
     for mark, encoding in BOMS:
         if data.startswith(mark):
             return [encoding]
@@ -172,7 +172,7 @@ def _encodings(path: Path, data: bytes) -> list[str]:
 
 
 def _holds_kana(data: bytes) -> bool:
-    """Whether the bytes are Shift-JIS with kana, which no text of another encoding is by chance."""
+    """Return True for Shift-JIS with kana, which text in another encoding never looks like."""
     try:
         text = codecs.getincrementaldecoder("cp932")().decode(data)
     except UnicodeDecodeError:
@@ -201,7 +201,7 @@ def _decoded(data: bytes, encoding: str, *, whole: bool) -> str | None:
 
 
 def _table(text: str, delimiter: str, *, whole: bool) -> _Table | None:
-    """The first rows, where they have two columns or more, all alike."""
+    """Return the first rows, if they have two columns or more and the same width."""
     rows: list[list[str]] = []
     try:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
@@ -265,7 +265,7 @@ def _columns(
 def _path_column(
     table: _Table, lower: Sequence[str], parent: str, finder: FileFinder, folders: Sequence[str]
 ) -> tuple[int, str, int, int] | None:
-    """(column, folder that it is relative to, rows found, rows checked) of the column that names the most files."""
+    """Return (column, base folder, rows with a file, rows checked) of the column that names the most files."""
     best: tuple[int, str, int, int] | None = None
     bases = list(dict.fromkeys(["", "" if parent == "." else parent, *folders]))
     for number in range(len(table.first)):
@@ -293,7 +293,7 @@ def _find(finder: FileFinder, name: str, base: str) -> str | None:
 
 
 def _split_column(table: _Table, lower: Sequence[str], free: Sequence[int]) -> int | None:
-    """A column whose values are names of splits, of two kinds at least where its own name does not tell."""
+    """Return the column whose values are names of splits; without a telling name, at least two kinds of them."""
     held = {n: {value.lower() for value in table.column(n)} for n in free}
     fits = [n for n in free if held[n] and held[n] <= SPLIT_NAMES.keys()]
     named = [n for name in SPLITS for n in fits if lower[n] == name]
@@ -301,7 +301,7 @@ def _split_column(table: _Table, lower: Sequence[str], free: Sequence[int]) -> i
 
 
 def _label_column(table: _Table, lower: Sequence[str], free: Sequence[int]) -> int | None:
-    """By its name; else the column with the fewest values of two or more, each of which comes more than once."""
+    """Return the label column, by its name, else by the fewest distinct values, two or more and each repeated."""
     named = [n for name in LABELS for n in free if lower[n] == name]
     part = [n for n in free if any(word in lower[n] for word in ("label", "class", "emotion", "categor"))]
     if named or part:

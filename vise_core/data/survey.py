@@ -72,7 +72,7 @@ def survey(
 ) -> SurveyResult:
     """Survey a folder, write ``survey.json`` and thumbnails, and return the counts.
 
-    ``unpacked``: what the archive lost on its way here; it is counted with what cannot be used.
+    Members of the archive that ``unpacked`` rejected are added to the rejected files.
     """
     # Images and posts are read as evaluate and ingest will read them: from the folder as it is.
     folder = unwrapped(folder) if folder.is_dir() and kind == "weights" else folder

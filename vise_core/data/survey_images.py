@@ -1,4 +1,4 @@
-"""A survey of a labelled set: read as an evaluation reads it, so that both reject the same."""
+"""Survey a labelled set with the readers of the evaluation, so that both reject the same files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ IMBALANCE = 10
 def survey_images(
     facts: SurveyFacts, folder: Path, task: Task, samples: int, decode: bool, target: Path, reporter: Reporter
 ) -> None:
-    """Count the images of the task, and say whether an evaluation would reject it and why."""
+    """Count the images of the task, and record whether an evaluation would reject it and why."""
     facts.task = task
     problems: list[Problem] = []
     images = None
@@ -42,8 +42,8 @@ def survey_images(
         problems = missing_problems(missing)
         if images is not None:
             problems += _check_images(facts, images, samples, decode, target, reporter)
-        unreadable_ones = problems[len(missing) :]
-        require_usable(task, images, missing, SplitSpec(), lambda: unreadable_ones)
+        failures = problems[len(missing) :]
+        require_usable(task, images, missing, SplitSpec(), lambda: failures)
     except BadInput as error:
         facts.rejection = str(error)
         facts.warnings.append(f"An evaluation would reject it: {error}")
@@ -62,7 +62,7 @@ def survey_images(
 
 
 def _of_list(folder: Path, task: Task) -> list[str]:
-    """What is doubtful in how a list of images was read, in sentences."""
+    """Return warnings on how a list of images was read, one sentence each."""
     if not isinstance(task, CsvTask):
         return []
     warnings = []
@@ -100,7 +100,7 @@ def _facts(facts: SurveyFacts, images: LabelledImages) -> None:
 def _check_images(
     facts: SurveyFacts, images: LabelledImages, samples: int, decode: bool, target: Path, reporter: Reporter
 ) -> list[Problem]:
-    """Open every image, or without ``decode`` the shown ones only. Returns the images that cannot be read."""
+    """Open every image, or without ``decode`` only the samples. Returns the images that cannot be decoded."""
     shown, problems = set(_evenly(images, samples)), []
     for position, path in enumerate(images.paths):
         if position % 50 == 0:
@@ -122,7 +122,7 @@ def _check_images(
 
 
 def _evenly(images: LabelledImages, samples: int) -> list[int]:
-    """Positions to show: class by class in turn, so that each is seen."""
+    """Return the positions of the samples, with classes in turn, so that each class is shown."""
     by_class: dict[int, list[int]] = {}
     for position, label in enumerate(images.labels.tolist()):
         by_class.setdefault(label, []).append(position)

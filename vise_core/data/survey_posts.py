@@ -1,4 +1,4 @@
-"""A survey of posts: every post is read and checked as ingest does it, so both reject the same."""
+"""Survey posts with the readers and checks of ingest, so that both reject the same posts."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def survey_posts(
         facts.warnings.append(f"Ingest would fail: {error}")
     finally:
         checker.close()
-    _tell(facts, tally, checker)
+    _add_checks(facts, tally, checker)
 
 
-def _tell(facts: SurveyFacts, tally: Tally, checker: PostChecker) -> None:
+def _add_checks(facts: SurveyFacts, tally: Tally, checker: PostChecker) -> None:
     facts.layout = checker.spec.source.kind  # type: ignore[assignment]
     facts.images = facts.examined = tally.read
     facts.refused |= tally.refused
@@ -72,8 +72,8 @@ def _tell(facts: SurveyFacts, tally: Tally, checker: PostChecker) -> None:
     for reason, shown in tally.examples.items():
         if reason in tally.refused:
             facts.examples += [
-                {"path": one["where"], "reason": reason, "message": one["message"][:300]}
-                for one in shown[:EXAMPLES]
+                {"path": example["where"], "reason": reason, "message": example["message"][:300]}
+                for example in shown[:EXAMPLES]
             ]
     if tally.refused:
         counted = ", ".join(f"{reason} {count:,}" for reason, count in tally.refused.items())

@@ -34,15 +34,15 @@ from .sampling import sample_comments
 
 
 def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> ClusterResult:
-    """Fit the clusterer; artifacts ``clusterer`` and ``inspection``. Raises BadInput where the subset is too small."""
+    """Fit the clusterer and publish ``clusterer`` and ``inspection``. Raises BadInput if the subset is too small."""
     index = ShardIndex.open(inputs["posts"])
     posts = cluster_subset(index, spec.subset, reporter)
     if not posts:
         raise BadInput(
-            f"posts: none of the {len(index)} posts falls in the cluster subset; "
+            f"posts: none of the {len(index)} posts is in the cluster subset; "
             "give more posts or raise subset.cluster_fraction"
         )
-    reporter.log(f"{len(posts)} of {len(index)} posts make the clusters and will not be pretrained on.")
+    reporter.log(f"Clustering {len(posts)} of {len(index)} posts, which will not be pretrained on.")
     comments = None if spec.comments is None else _fit_comments(spec, spec.comments, posts, inputs, reporter)
     reactions: Clustering | None = None
     reaction_clusters: tuple[ReactionCluster, ...] = ()
@@ -84,8 +84,8 @@ class CommentClusters(NamedTuple):
 
     Attributes
     ----------
-    documents: the m sampled comments that have features. rows: (m, extractor.dim), their features.
-    terms: characteristic words of each cluster, where the features are no words.
+    documents: the m sampled comments that have features. rows: (m, extractor.dim) float32, their features.
+    terms: characteristic words of each cluster; None if the features are words.
     """
 
     extractor: Extractor
@@ -143,7 +143,7 @@ def _fit_reactions(
 
 
 def cluster_subset(index: ShardIndex, subset: SubsetSpec, reporter: Reporter) -> list[Post]:
-    """Return the posts of the cluster subset, ordered by id: the order of shards must not matter (trap 8)."""
+    """Return the posts of the cluster subset, ordered by id, so that the order of shards does not matter (trap 8)."""
     posts = []
     for number, post in enumerate(index.iterate_posts()):
         if in_cluster_subset(post.id, subset):
@@ -157,7 +157,7 @@ def cluster_subset(index: ShardIndex, subset: SubsetSpec, reporter: Reporter) ->
 def _pass_options(
     spec: ClusterSpec, kmeans: KMeansSpec, rows: Rows, distribute: Distribute | None, reporter: Reporter
 ) -> PassOptions:
-    """Passes over comments that report their progress, on the spec's device."""
+    """Return options for passes over comments that report their progress, on the spec's device."""
     phase = f"k-means, {kmeans.k} comment clusters"
     reporter.progress(0, kmeans.max_iter, "passes", phase=phase)
 
@@ -167,14 +167,14 @@ def _pass_options(
         _raise_if_stopped(reporter)
         return False
 
-    # Only passes over words use a GPU: other rows must not fail for the lack of one.
+    # Only passes over words use a GPU; other rows must not fail without a GPU.
     device = pick_device(spec.compute.device) if sparse.issparse(rows) else "cpu"
     return PassOptions(device, on_pass, distribute)
 
 
 @contextmanager
 def _helpers(spec: ClusterSpec, reporter: Reporter) -> Iterator[Distribute | None]:
-    """Yield a function that shares passes with other workers, or None where the spec or the reporter has none."""
+    """Yield a function that shares passes with other workers, or None if the spec or the reporter has no helpers."""
     board = reporter.board() if spec.helpers else None
     if board is None:
         yield None
@@ -202,7 +202,7 @@ def _helpers(spec: ClusterSpec, reporter: Reporter) -> Iterator[Distribute | Non
 
 
 def _report(reporter: Reporter, name: str, clustering: Clustering) -> None:
-    # One step after the inertia that the last pass began with.
+    # One step after the last pass, which logged the inertia of the centroids before it.
     reporter.metrics(clustering.iterations + 1, {f"inertia/{name}": clustering.inertia})
     empty = int((np.bincount(clustering.labels, minlength=clustering.centroids.shape[0]) == 0).sum())
     reporter.log(

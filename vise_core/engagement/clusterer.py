@@ -1,4 +1,4 @@
-"""A fitted clusterer: from the engagement of a post to its pseudo-labels, and to disk and back."""
+"""A fitted clusterer, which labels posts by their engagement and is saved to and loaded from a folder."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from vise_core.specs.posts.fields import REACTIONS
 from .sampling import sample_comments
 
 MOST_TERMS = 100
-"""Words kept of a comment cluster where features are no words."""
+"""Characteristic words stored per comment cluster if the features are not words."""
 CHUNK = 20_000
-"""Comments whose features are held at once while labelling."""
+"""Comments whose features are computed at once while labelling."""
 
 
 @dataclass(frozen=True)
 class PostLabels:
-    """Pseudo-labels of some posts, in their order.
+    """Pseudo-labels of a sequence of posts.
 
     Attributes
     ----------
-    comments: one list a post: a cluster id for each sampled comment with a known word, ascending.
-    reactions: one cluster id a post, or None where nobody reacted.
+    comments: per post, the ascending cluster ids of its sampled comments that have features.
+    reactions: per post, a cluster id, or None if the post has no reactions.
     """
 
     comments: list[list[int]]
@@ -46,16 +46,16 @@ class PostLabels:
 
 @dataclass(frozen=True)
 class Clusterer:
-    """Frozen features and centroids.
+    """A frozen feature extractor with the centroids of the clusters.
 
     Attributes
     ----------
-    spec: what it was fitted with; its ``subset`` says which posts must never be pretrained on.
-    extractor: comment features, or None where comments were not clustered.
-    comment_centroids: (k, extractor.dim) float32; CSR where columns are words.
-    reaction_centroids: (k, 5) float32, or None.
-    synthetic: True where it was fitted on generated posts.
-    terms: the characteristic words of each comment cluster, where the features are no words.
+    spec: the spec of the fit; its ``subset`` says which posts must never be pretrained on.
+    extractor: comment features, or None if comments were not clustered.
+    comment_centroids: (k, extractor.dim) float32, CSR if the features are words; None without an extractor.
+    reaction_centroids: (k, 5) float32, or None if reactions were not clustered.
+    synthetic: True if it was fitted on generated posts.
+    terms: characteristic words of each comment cluster; None if the features are words.
     """
 
     spec: ClusterSpec
@@ -67,14 +67,16 @@ class Clusterer:
 
     @property
     def comment_clusters(self) -> int:
+        """The number of comment clusters."""
         return 0 if self.comment_centroids is None else self.comment_centroids.shape[0]
 
     @property
     def reaction_clusters(self) -> int:
+        """The number of reaction clusters."""
         return 0 if self.reaction_centroids is None else len(self.reaction_centroids)
 
     def comment_terms(self, most: int) -> Terms:
-        """(word, weight) pairs of each comment cluster, heaviest first: at most ``most``."""
+        """Return at most ``most`` (word, weight) pairs of each comment cluster, heaviest first."""
         if self.extractor is None or self.comment_centroids is None:
             return []
         if self.extractor.terms is not None:
@@ -82,7 +84,7 @@ class Clusterer:
         return [row[:most] for row in self.terms or [[]] * self.comment_clusters]
 
     def label(self, posts: Sequence[Post]) -> PostLabels:
-        """Pseudo-labels of the posts (Sec. 3.1, step 2). A post's labels depend on that post only."""
+        """Return the pseudo-labels of posts (Sec. 3.1, step 2). A post's labels depend on that post only."""
         return PostLabels(self._comment_labels(posts), self._reaction_labels(posts))
 
     def _comment_labels(self, posts: Sequence[Post]) -> list[list[int]]:
@@ -140,9 +142,9 @@ class Clusterer:
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto") -> Clusterer:
-        """``device`` is where sentences are encoded: auto, cpu or cuda.
+        """Load the ``clusterer`` artifact; sentences are encoded on ``device``: auto, cpu or cuda.
 
-        Raises BadCheckpoint where a file is missing, damaged or does not fit the others.
+        Raises BadCheckpoint if a file is missing, damaged or does not fit the others.
         """
         card = clusterer_format.read_clusterer_card(folder)
         extractor = comments = reactions = terms = None

@@ -1,4 +1,4 @@
-"""What a cluster is about: its size, its top terms, its nearest comments, its mean reactions."""
+"""Describe clusters for people: size, top terms, nearest comments, mean reactions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ NEAREST_COMMENTS = 8
 def inspect_comments(
     clustering: Clustering, rows: Rows, comments: Sequence[str], terms: Terms
 ) -> tuple[CommentCluster, ...]:
-    """One record a cluster: id, size, [term, weight] pairs, and the distinct comments nearest to its centroid."""
+    """Return the size, top terms and nearest distinct comments of each comment cluster.
+
+    Parameters
+    ----------
+    rows: (n, d) features of the ``comments``, on which ``clustering`` was fitted.
+    terms: (word, weight) pairs of each cluster, heaviest first.
+    """
     order = np.argsort(clustering.labels, kind="stable")
     ends = np.cumsum(np.bincount(clustering.labels, minlength=clustering.centroids.shape[0]))
     records = []
@@ -46,7 +52,7 @@ def inspect_comments(
 def inspect_reactions(
     labels: npt.NDArray[np.int32], centroids: Centroids, vectors: Rows
 ) -> tuple[ReactionCluster, ...]:
-    """One record a cluster: id, size and the mean share of each reaction among its posts (sums to 1)."""
+    """Return the size of each reaction cluster and the mean share of each reaction among its posts (sums to 1)."""
     shares = vectors / np.maximum(vectors.sum(axis=1, keepdims=True), 1e-12)
     records = []
     for cluster in range(len(centroids)):

@@ -1,7 +1,7 @@
-"""The stage ``label``: each post of the pretrain subset gets its pseudo-labels (Sec. 3.1, step 2).
+"""The stage ``label``: give each post of the pretrain subset its pseudo-labels (Sec. 3.1, step 2).
 
-One Parquet file a shard, made by a process that knows nothing of the other shards: the same bytes whatever the
-order of shards or the number of processes, and what was finished before a kill is kept.
+Each shard is labelled independently into one Parquet file: its bytes do not depend on the order of shards or the number
+of processes, and shards that were finished before a stop are not labelled again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,7 +33,7 @@ from vise_core.formats.labels import (
 )
 from vise_core.formats.post import Post
 from vise_core.formats.posts import ShardIndex
-from vise_core.posts.exclusions import excluded_keys, tell_exclusions
+from vise_core.posts.exclusions import excluded_keys, log_exclusions
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import Reporter
 from vise_core.specs.label import LabelResult, LabelSpec
@@ -45,7 +45,7 @@ _BATCH = 2000
 
 @dataclass(frozen=True)
 class Counts:
-    """How many posts of a shard went where; adds up over shards."""
+    """Counts of a shard's posts; the sum of shards is their ``+``."""
 
     posts: int = 0
     with_comments: int = 0
@@ -59,7 +59,10 @@ class Counts:
 
 
 def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> LabelResult:
-    """Artifact: ``labels``. Resumes: shards labelled before are not labelled again."""
+    """Label all posts and publish ``labels``. A resumed run labels only the remaining shards.
+
+    Raises BadInput if no post gets a label, Stopped.
+    """
     index = ShardIndex.open(inputs["posts"])
     clusterer = Clusterer.load(inputs["clusterer"], spec.compute.device)
     state = workspace / "state"
@@ -67,7 +70,7 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     todo = [number for number in range(len(index.shards)) if not _counts_file(state, number).exists()]
     done = len(index.shards) - len(todo)
     if done:
-        reporter.log(f"{done} shards were labelled before; going on with {len(todo)}.")
+        reporter.log(f"{done} shards are already labelled; {len(todo)} remain.")
     exclude = inputs.get("exclude")
     names = excluded_keys(exclude)
     label = partial(
@@ -90,11 +93,9 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
         (Counts(**json.loads(_counts_file(state, n).read_bytes())) for n in range(len(index.shards))),
         Counts(),
     )
-    unmatched = tell_exclusions(reporter, len(names), counts.excluded) if exclude is not None else 0
+    unmatched = log_exclusions(reporter, len(names), counts.excluded) if exclude is not None else 0
     if counts.posts == 0:
-        raise BadInput(
-            "posts: not one post got a label; cluster on more posts, or check that posts have comments"
-        )
+        raise BadInput("posts: no post got a label; cluster on more posts, or check that posts have comments")
     folder = workspace / "labels"
     folder.mkdir(exist_ok=True)
     if spec.shuffle_engagement:
@@ -102,7 +103,7 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
         for number, table in enumerate(shuffle_labels(tables, spec.seed)):
             write_label_table(label_file(folder, number), table)
         reporter.log(
-            "Control: labels were permuted over posts; images and engagement no longer belong together."
+            "Control: labels are permuted over posts, so images and engagement no longer belong together."
         )
     else:
         for number in range(len(index.shards)):
@@ -134,11 +135,12 @@ def label_shard(
     device: str = "auto",
     run: str | None = None,
 ) -> int:
-    """Label one shard into ``state``; the counts file is written last and marks it as whole.
+    """Label one shard into the folder ``state`` and return its number.
 
-    Calls with the same ``run`` share the clusterer that the first of them loaded.
+    The counts file is written last and marks the shard as complete. Calls with the same ``run`` in one process share
+    one loaded clusterer.
     """
-    clusterer = _clusterer(clusterer_folder, device, run)
+    clusterer = _clusterer(clusterer_folder, device, run) if run else Clusterer.load(clusterer_folder, device)
     counts, batches = Counts(), []
     with threadpool_limits(limits=1):
         for excluded, held, batch in _batches(
@@ -168,7 +170,7 @@ def label_shard(
 
 
 def shuffle_labels(tables: list[pa.Table], seed: int) -> list[pa.Table]:
-    """Permute whole rows of labels over all posts; which posts have a row, and in which file, stays.
+    """Permute the labels of all posts, a row at a time; the posts of each table stay.
 
     The permutation is drawn over posts ordered by id, so that it does not depend on shards.
     """
@@ -187,7 +189,7 @@ def shuffle_labels(tables: list[pa.Table], seed: int) -> list[pa.Table]:
 def _batches(
     index: ShardIndex, number: int, clusterer: Clusterer, exclude: frozenset[str]
 ) -> Iterator[tuple[int, int, list[Post]]]:
-    """(posts excluded, posts held back for the clusters, posts to label), a bounded number at a time."""
+    """Yield (number of excluded posts, number of posts of the cluster subset, posts to label) of each batch."""
     stream = index.iterate_posts(number)
     while batch := list(islice(stream, _BATCH)):
         allowed = [post for post in batch if not exclude or post.key not in exclude]
@@ -197,7 +199,7 @@ def _batches(
 
 @contextmanager
 def _labeller(label: partial[int], processes: int) -> Iterator[Callable[[list[int]], Iterator[int]]]:
-    """A function that labels shard numbers and yields each as it is finished."""
+    """Yield a function that labels shards by number and yields each number when its shard is finished."""
     if processes == 1:
         yield lambda numbers: map(label, numbers)
         return
@@ -224,18 +226,10 @@ def _as_finished(
             yield future.result()
 
 
-_LOADED: dict[tuple[Path, str, str], Clusterer] = {}
-
-
-def _clusterer(folder: Path, device: str, run: str | None) -> Clusterer:
-    """The clusterer, loaded once a process and run: another run may find another one in the same folder."""
-    if run is None:
-        return Clusterer.load(folder, device)
-    key = (folder, device, run)
-    if key not in _LOADED:
-        _LOADED.clear()
-        _LOADED[key] = Clusterer.load(folder, device)
-    return _LOADED[key]
+@lru_cache(maxsize=1)
+def _clusterer(folder: Path, device: str, run: str) -> Clusterer:  # noqa: ARG001 - part of the cache key
+    """Load the clusterer once per process and run: a later run may find another one in the same folder."""
+    return Clusterer.load(folder, device)
 
 
 def _counts_file(folder: Path, number: int) -> Path:

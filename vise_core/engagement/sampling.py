@@ -1,4 +1,4 @@
-"""Which comments of a post count: at most so many, the same ones whenever and wherever it is asked."""
+"""Sample the comments of a post, reproducibly."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 
 def sample_comments(post_id: str, comments: Sequence[str], most: int, seed: int = 0) -> list[str]:
-    """At most ``most`` comments, drawn without replacement by a generator seeded with the post's id.
+    """Return at most ``most`` random comments in their original order (Sec. 3.2: at most 100).
 
-    Keeps the order in which they were written. Sec. 3.2: at most 100 comments are sampled at random.
+    They are drawn without replacement by a generator seeded with ``seed`` and the post's id, so that a post has the
+    same sample everywhere.
     """
     if len(comments) <= most:
         return list(comments)

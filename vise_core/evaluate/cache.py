@@ -1,8 +1,8 @@
-"""Features made before, for whatever run wants the same: one file for each content, named by it.
+"""The features cache: pooled features of images, shared by all runs of this account.
 
-The name is a digest of all that the numbers depend on, so that a file can never be out of date; its last bytes are a
-digest of the rest, so that one that was cut off or damaged is never believed. The folder may be deleted at any time,
-and holds at most ``$VISE_FEATURES_CACHE_BYTES``: the least recently used files go first.
+A file's name is a digest of everything that the features depend on, so that no file is ever out of date. Its last bytes
+are a digest of the rest, so that a truncated or damaged file is never used. The folder may be deleted at any time, and
+holds at most ``$VISE_FEATURES_CACHE_BYTES``: the least recently used files are evicted first.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ from vise_core.tasks import LabelledImages
 from vise_core.training.precision import amp_dtype
 
 FORMAT = f"features-2-{DECODING}"
-"""To be raised when the evaluation crop or the pooling changes."""
+"""Prefix of the file names. Raise its number when the evaluation crop or the pooling changes."""
 SEAL = hashlib.sha256().digest_size
-
+"""Bytes of the digest at the end of a file."""
 
 MOST_BYTES = 50 * 2**30
 ABANDONED_SECONDS = 24 * 3600
-"""A part that nobody has written to for so long is what a killed process left."""
+"""Age from which a ``.part`` file is what a killed process left."""
 
 
 @dataclass(frozen=True)
 class FeaturesCache:
-    """``most_bytes``: of all files; those that runs hold at this moment may be more."""
+    """A folder of features and its size limit. ``most_bytes``: of all files; files that runs use are never evicted."""
 
     folder: Path
     most_bytes: int = MOST_BYTES
 
 
 def features_cache() -> FeaturesCache | None:
-    """``$VISE_CACHE/features``, or ``~/.cache/vise/features``, of ``$VISE_FEATURES_CACHE_BYTES``.
+    """Return the cache in ``$VISE_CACHE/features`` or ``~/.cache/vise/features``; None where the account has no home.
 
-    None where the account has no home. Raises BadInput.
+    Its limit is ``$VISE_FEATURES_CACHE_BYTES``. Raises BadInput where that is not a number.
     """
     most_bytes = CoreSettings().features_cache_bytes
     if not most_bytes.isdecimal():
@@ -73,12 +73,12 @@ def features_key(
     device: torch.device,
     digests: Sequence[bytes] | None = None,
 ) -> str:
-    """Hex SHA-256 of what the pooled features of the evaluation crops depend on (Sec. 4.2).
+    """Return the hex SHA-256 of everything that the pooled features of the evaluation crops depend on (Sec. 4.2).
 
-    These are the weights, buffers included, in whatever file they came; the content of the image files, in the task's
-    order; the crop and the normalisation; the layer; the type that they are kept in; and, since the last bits depend
-    on them, the libraries, the kind of device, its precision and the memory layout. Labels and splits have no part in it. ``digests`` are
-    the SHA-256 of the image files where the caller has them already.
+    These are the weights with their buffers; the content of the image files in the task's order; the crop and the
+    normalisation; the layer; the stored dtype; and, since the last bits depend on them, the libraries, the kind of
+    device, its precision and the memory layout. Labels and splits are not included. ``digests``: the SHA-256 of the
+    image files, computed here where None.
     """
     facts = {
         "backbone": backbone.name,
@@ -94,7 +94,7 @@ def features_key(
 
 
 def weights_sha256(backbone: Backbone) -> str:
-    """Of all parameters and buffers, their names, types and shapes."""
+    """Return the hex SHA-256 of all parameters and buffers with their names, dtypes and shapes."""
     digest = hashlib.sha256()
     for name, tensor in sorted(backbone.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
@@ -102,15 +102,15 @@ def weights_sha256(backbone: Backbone) -> str:
     return digest.hexdigest()
 
 
-def take(cache: FeaturesCache, key: str, shape: tuple[int, int], dtype: np.dtype, path: Path) -> bool:
-    """Put the features under ``key`` at ``path``, where nothing may be yet, as ``.npy``; False where there are none that are whole.
+def get_features(cache: FeaturesCache, key: str, shape: tuple[int, int], dtype: np.dtype, path: Path) -> bool:
+    """Link or copy the cached ``.npy`` of ``key`` to ``path``, which must not exist; return False on a miss.
 
-    A damaged file is removed. Raises OSError.
+    A damaged file, or one of another shape or dtype, is a miss and is removed. Raises OSError.
     """
-    kept = _file(cache, key)
+    cached = _file(cache, key)
     try:
-        # Before it is read: what has a second name is in use, and stays.
-        _link(kept, path)
+        # Before reading: a file with a second hard link is in use, and is not evicted.
+        _link(cached, path)
     except FileNotFoundError:
         return False
     whole = False
@@ -120,23 +120,23 @@ def take(cache: FeaturesCache, key: str, shape: tuple[int, int], dtype: np.dtype
         if not whole:
             path.unlink()
     if not whole:
-        kept.unlink(missing_ok=True)
+        cached.unlink(missing_ok=True)
         return False
-    # A cache of another account can be read, not touched.
+    # Another account's cache can be read, but its times cannot be set.
     with suppress(OSError):
-        os.utime(kept)
+        os.utime(cached)
     return True
 
 
-def keep(cache: FeaturesCache, key: str, path: Path) -> None:
-    """Let other runs have the finished ``.npy`` at ``path``, which must not be changed any more. Raises OSError.
+def put_features(cache: FeaturesCache, key: str, path: Path) -> None:
+    """Store the finished ``.npy`` at ``path`` under ``key``; it must not be changed afterwards. Raises OSError.
 
-    A process that is killed leaves no file under the key, or a whole one: it is on the disk before it gets its name.
+    A killed process leaves either no file under the key or a whole one: the file is on the disk before it is named.
     """
     cache.folder.mkdir(parents=True, exist_ok=True)
     with path.open("r+b") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
-        # NumPy reads as far as the array goes.
+        # NumPy ignores what follows the array.
         file.seek(0, os.SEEK_END)
         file.write(digest)
         file.flush()
@@ -152,25 +152,25 @@ def keep(cache: FeaturesCache, key: str, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-    _shrink(cache)
+    _evict(cache)
 
 
-def _shrink(cache: FeaturesCache) -> None:
-    """Remove the files that were taken or kept longest ago, until the rest is small enough.
+def _evict(cache: FeaturesCache) -> None:
+    """Remove the least recently used files until the rest fits the limit.
 
-    Not those that a run holds a second name of: that would free no byte, and the next run would miss them.
+    Files that a run holds a second hard link to are kept: removing them would free no space.
     """
-    found = []
+    files = []
     for path in cache.folder.iterdir():
-        with suppress(FileNotFoundError):  # Others shrink it too.
-            found.append((path.stat(), path))
-    left = sum(status.st_size for status, _ in found)
-    for status, path in sorted(found, key=lambda pair: pair[0].st_mtime_ns):
+        with suppress(FileNotFoundError):  # Another process may evict too.
+            files.append((path.stat(), path))
+    left = sum(status.st_size for status, _ in files)
+    for status, path in sorted(files, key=lambda pair: pair[0].st_mtime_ns):
         if path.suffix == ".part":
-            gone = status.st_mtime < time.time() - ABANDONED_SECONDS
+            remove = status.st_mtime < time.time() - ABANDONED_SECONDS
         else:
-            gone = left > cache.most_bytes and status.st_nlink == 1
-        if gone:
+            remove = left > cache.most_bytes and status.st_nlink == 1
+        if remove:
             path.unlink(missing_ok=True)
             left -= status.st_size
 
@@ -180,7 +180,7 @@ def _file(cache: FeaturesCache, key: str) -> Path:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name, since neither is written to any more; a copy where the folders are on two file systems."""
+    """Hard-link ``source`` to ``target``, or copy it where the folders are on two file systems."""
     try:
         os.link(source, target)
     except OSError:
@@ -190,6 +190,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _is_whole(path: Path, shape: tuple[int, int], dtype: np.dtype) -> bool:
+    """Return whether the digest is right and the array has this shape and dtype."""
     size, digest = path.stat().st_size - SEAL, hashlib.sha256()
     with path.open("rb") as file:
         left = size
@@ -199,7 +200,7 @@ def _is_whole(path: Path, shape: tuple[int, int], dtype: np.dtype) -> bool:
         if left or file.read() != digest.digest():
             return False
     try:
-        found = np.load(path, mmap_mode="r")
+        features = np.load(path, mmap_mode="r")
     except ValueError:
         return False
-    return bool(found.shape == shape and found.dtype == dtype)
+    return bool(features.shape == shape and features.dtype == dtype)

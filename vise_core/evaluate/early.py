@@ -13,10 +13,10 @@ from vise_core.specs.evaluation.results import GridPoint
 
 
 def falls_behind(rule: MedianStopping | None, epoch: int, value: float, others: Sequence[float]) -> bool:
-    """Whether a point with val metric ``value`` after ``epoch`` finished epochs is stopped.
+    """Return whether a point with val metric ``value`` after ``epoch`` finished epochs is stopped.
 
-    ``others`` are the val metrics, after the same epoch, of the points that it is compared with. Those that are not
-    finite, of trainings that diverged, are left out of the median.
+    ``others`` are the val metrics of the points to compare with, after the same epoch. Metrics that are not finite, of
+    trainings that diverged, are left out of the median.
     """
     defined = [other for other in others if math.isfinite(other)]
     if rule is None or epoch not in rule.epochs or len(defined) < rule.fewest:
@@ -31,19 +31,19 @@ class Running:
     Attributes
     ----------
     points: numbers of the points that are still trained, in grid order.
-    stopped: number → result of each other point, which early stopping ended or which diverged.
+    stopped: number → result of each point that early stopping ended or that diverged.
     """
 
     points: list[int]
     stopped: dict[int, GridPoint] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
-        """Return JSON that ``from_facts`` takes."""
+        """Return the grid's state as JSON, for ``from_facts``."""
         stopped = {str(number): point.model_dump(mode="json") for number, point in self.stopped.items()}
         return {"points": self.points, "stopped": stopped}
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any]) -> Running:
-        """Read back what ``facts`` returned."""
+        """Return the state that ``facts`` was made of."""
         stopped = {int(number): GridPoint.model_validate(p) for number, p in facts["stopped"].items()}
         return cls(list(facts["points"]), stopped)

@@ -36,7 +36,7 @@ def write_features(
 ) -> Features:
     """Write the features of the images at ``indices`` into a memory-mapped (n, feature_dim) ``.npy`` file of ``dtype``.
 
-    Rows of other images are zero. ``between`` is called after each batch with the number of images done, and may raise.
+    Rows of other images are zero. ``between`` is called after each batch with the number of images done so far, and may raise.
     The backbone is put into evaluation mode: its batch-norm statistics must not move (method 7, trap 3).
     Raises BadInput, which names the image, where a feature is not finite, or too large for ``dtype``.
     """
@@ -64,7 +64,7 @@ def _checked(
     images: LabelledImages,
     batch: Indices,
 ) -> Features:
-    """Return the features of a batch as ``dtype``. Raises BadInput where one is not finite: every head would diverge."""
+    """Return the features of a batch as ``dtype``. Raises BadInput where a feature is not finite in it."""
     bad = np.flatnonzero(~np.isfinite(values).all(1))
     if len(bad):
         raise BadInput(

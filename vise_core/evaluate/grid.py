@@ -34,7 +34,7 @@ def learning_rate(base_lr: float, spec: EvaluateSpec, epoch: int) -> float:
 def choose(values: Sequence[float | None]) -> int:
     """Return the index of the best val metric; of equal ones the first in grid order (ours: the paper is silent).
 
-    Values that are None or not finite are never chosen. Raises Diverged where no other is left.
+    Values that are None or not finite are never chosen. Raises Diverged where no other value is left.
     """
     defined = [(value, -i) for i, value in enumerate(values) if value is not None and np.isfinite(value)]
     if not defined:
@@ -43,7 +43,7 @@ def choose(values: Sequence[float | None]) -> int:
 
 
 def choose_point(points: Sequence[GridPoint]) -> int:
-    """Return the index of the point that val chooses among those trained to the end; among all where none was.
+    """Return the index of the point that val chooses among those trained to the end, or among all where none was.
 
     Raises Diverged where every point diverged.
     """
@@ -81,8 +81,8 @@ def split_result(split: int, points: Sequence[GridPoint], sizes: tuple[int, int,
     """Return the result of a split: its grid, the point that val chose, and the sensitivity around it (App. C.3).
 
     S_lr runs over the learning rates at the chosen weight decay, S_wd over the weight decays at the chosen
-    learning rate. Both are population std (ddof 0) of the val metric: the paper does not say; ours. A point that
-    was stopped early or diverged has no comparable value: a sensitivity that would need it is None.
+    learning rate. Both are the population std (ddof 0) of the val metric (ours: the paper does not say which). A
+    sensitivity is None where it would need a point that was stopped early or diverged.
     Raises Diverged where no point can be chosen.
     """
     chosen = points[choose_point(points)]
@@ -111,6 +111,7 @@ def grid_edges(points: Sequence[GridPoint], chosen: GridPoint) -> dict[GridParam
 
 
 def _spread(points: Sequence[GridPoint]) -> float | None:
+    """Return the population std of val, None where a point was stopped early or diverged."""
     values = [point.val for point in points if point.val is not None and point.stopped_at_epoch is None]
     return float(np.std(values)) if len(values) == len(points) else None
 

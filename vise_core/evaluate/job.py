@@ -1,4 +1,4 @@
-"""What both protocols start from, a Job, and what they return, an Outcome for each split."""
+"""The input of both protocols, a Job, and their result, an Outcome for each split."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ from .texts import Texts
 
 @dataclass(frozen=True)
 class Job:
-    """An evaluation with everything read and checked.
+    """An evaluation whose inputs are read and checked.
 
     Attributes
     ----------
-    backbone: the weights to be evaluated; None where no image is read. texts: None where no text is read.
+    backbone: the backbone to evaluate; None where no image is read.
+    texts: the texts and their tower; None where no text is read.
     image_size: side of the crop.
-    cache: where features are kept for other runs; None keeps none.
-    digests: SHA-256 of each image's file, in the task's order; None: not computed yet.
+    cache: the features cache; None: features are not cached.
+    digests: SHA-256 of each image's file, in the task's order; None where not computed.
     """
 
     spec: EvaluateSpec
@@ -75,16 +76,16 @@ class Job:
         return train_transform(self.image_size, backbone.mean, backbone.std, self.spec.seed, epoch)
 
     def between(self, total: int, unit: str, phase: str) -> Callable[[int], None]:
-        """Return a function to call between batches: it reports progress, and raises Stopped once the run is to stop."""
+        """Return a function to call between batches, which reports progress and raises Stopped where requested."""
 
-        def after(done: int) -> None:
+        def report(done: int) -> None:
             self.reporter.progress(done, total, unit, phase=phase)
             self.state.raise_if_stopped()
 
-        return after
+        return report
 
     def embed_texts(self, path: Path) -> None:
-        """Write the (n, dim) float32 embeddings of all texts as ``.npy``; nothing without texts."""
+        """Write the (n, dim) float32 embeddings of all texts as ``.npy``; do nothing without texts."""
         if self.texts is not None:
             between = self.between(len(self.images), "texts", "texts")
             self.texts.embed(path, self.device, between)
@@ -100,14 +101,14 @@ class Job:
 
     @property
     def curve_metrics(self) -> tuple[str, ...]:
-        """Names of the metrics of the curves: the one that chooses, and accuracy where that is another."""
+        """Names of the metrics of the curves: the task's metric, and accuracy where the task reports it too."""
         accuracy = ("accuracy",) if "accuracy" in secondary_metrics(self.spec.task) else ()
         return (self.metric, *accuracy)
 
     def point(self, split: int, setting: Setting, epoch: int, val: Scores, test: Scores | None) -> GridPoint:
-        """Measure logits (n, classes) on val, and on test unless None, after ``epoch`` finished epochs.
+        """Return the grid point of (n, classes) logits on val, and on test unless None, after ``epoch`` epochs.
 
-        Logits that are not finite, on either of the two, are those of a network that diverged: none of its metrics counts.
+        Where any logit is not finite the network diverged, and the point has no metrics.
         """
         if not are_finite(val) or (test is not None and not are_finite(test)):
             return diverged_point(setting, epoch)
@@ -130,8 +131,8 @@ class Outcome:
 
     Attributes
     ----------
-    points: one for each of the grid, in its order.
-    scores: (n, classes) float32, probabilities of the chosen point for the images ``Job.reported``.
+    points: the results of all grid points, in the grid's order.
+    scores: (n, classes) float32, the chosen point's probabilities for the images of ``Job.reported``.
     """
 
     points: list[GridPoint]

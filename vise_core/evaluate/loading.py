@@ -1,4 +1,4 @@
-"""Images of a task as batches of tensors, the same in whatever process they are decoded."""
+"""Images of a task as batches of tensors, the same for any number of loader processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Transform = Callable[[Image.Image, int], Tensor]
 def eval_transform(
     image_size: int, resize: int, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Transform:
-    """Return the evaluation crop, resized and cut from the centre; the same whatever the index."""
+    """Return the transform of evaluation: resize, centre crop, normalise; the index is ignored."""
     transform = transforms.eval_transform(image_size, mean=_rgb(mean), std=_rgb(std), resize=resize)
     return lambda image, _index: transform(image)
 
@@ -34,7 +34,7 @@ def eval_transform(
 def train_transform(
     image_size: int, mean: tuple[float, ...], std: tuple[float, ...], seed: int, epoch: int
 ) -> Transform:
-    """Return a random resized crop and flip, drawn from (seed, epoch, index) alone."""
+    """Return the transform of training: a random resized crop and flip that depend on (seed, epoch, index) alone."""
     transform = transforms.train_transform(image_size, mean=_rgb(mean), std=_rgb(std))
     return lambda image, index: transform(image, transforms.sample_generator(seed, epoch, index))
 
@@ -44,7 +44,7 @@ def image_batches(
 ) -> Iterator[tuple[Indices, Tensor]]:
     """Yield (indices, (b, 3, h, w) float32 images) of each batch, in order.
 
-    ``workers`` extra processes decode; with 0 this one does. Raises BadInput, which names a bad image.
+    ``workers`` processes decode; 0: this process does. Raises BadInput, naming an image that cannot be decoded.
     """
     loader = DataLoader(
         _Images(images, transform),
@@ -56,15 +56,15 @@ def image_batches(
 
 
 def in_batches(order: Indices, size: int) -> list[Indices]:
-    """Cut ``order`` into consecutive pieces of ``size``; the last holds the rest."""
+    """Return ``order`` cut into consecutive batches of ``size``; the last holds the rest."""
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def epoch_batches(train: Indices, spec: EvaluateSpec, split: int, epoch: int) -> list[Indices]:
     """Return the shuffled batches of one epoch: every image once, the last batch smaller.
 
-    The order depends on (seed, split, epoch) only, so that all points of a grid see the same data, and a resumed run
-    the data that it would have seen.
+    The order depends on (seed, split, epoch) only, so that it is the same for all points of a grid and in a resumed
+    run.
     """
     rng = np.random.Generator(np.random.PCG64([spec.seed, split, epoch]))
     return in_batches(rng.permutation(train), spec.batch)

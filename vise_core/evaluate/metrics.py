@@ -1,7 +1,6 @@
 """Metrics of the downstream tasks. Accuracies are in percent, ROC AUC lies in [0, 1] as the paper prints it.
 
-A metric of scores that are not all finite is undefined, NaN: a network that diverged has no accuracy, and is never
-chosen. One row that is not finite is enough.
+A metric is NaN where any score is not finite: a network that diverged has no accuracy, and is never chosen.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ def top_k(scores: Scores, labels: Labels, k: int) -> float:
 def macro_roc_auc(scores: Scores, labels: Labels) -> float:
     """Return the area under the ROC curve of each class against the rest, averaged over classes.
 
-    ``scores`` (n, classes) are probabilities or their log-odds, never decisions, which have no order; nor plain logits, of which one column does not rank images (softmax takes
-    differences).
+    ``scores`` (n, classes) are probabilities or their log-odds: decisions have no order, and a single column of
+    logits does not rank images, since softmax depends on their differences. NaN where a score is not finite.
     Raises BadInput where a class has no image in this split: then there is no curve, and 0.5 would be wrong
-    (method 7, trap 7). NaN where a score is not finite.
+    (method 7, trap 7).
     """
     _require_images(labels)
     if not are_finite(scores):
@@ -68,15 +67,15 @@ def macro_roc_auc(scores: Scores, labels: Labels) -> float:
 
 
 def measure(names: Iterable[str], logits: Scores, labels: Labels) -> dict[str, float]:
-    """Return {metric: value} of a network's logits (n, classes), for metrics of ``specs.tasks.metrics.METRICS``; NaN where undefined."""
+    """Return {metric: value} of logits (n, classes) for names of ``specs.tasks.metrics.METRICS``; NaN where undefined."""
     return {name: MEASURES[name](logits, labels) for name in names}
 
 
 def log_odds(logits: Scores) -> npt.NDArray[np.float64]:
     """Return log(p / (1 - p)) of each softmax probability, (n, classes) float64, in the order of the probabilities.
 
-    Probabilities near 1 tie in floating point, and a tie is half an error; their log-odds do not.
-    A row that is not finite, of a training that diverged, has no order: it is NaN.
+    Probabilities near 1 tie in floating point, and a tie counts as half an error; their log-odds do not tie.
+    A row with a logit that is not finite is NaN.
     """
     wide = logits.astype(np.float64)
     diverged = ~np.isfinite(wide).all(axis=1)
@@ -88,7 +87,7 @@ def log_odds(logits: Scores) -> npt.NDArray[np.float64]:
 
 
 def are_finite(scores: Scores) -> bool:
-    """Whether no score is NaN or infinite."""
+    """Return whether no score is NaN or infinite."""
     return bool(np.isfinite(scores).all())
 
 
@@ -98,7 +97,7 @@ MEASURES: dict[str, Callable[[Scores, Labels], float]] = {
     "top5": partial(top_k, k=5),
     "roc_auc": lambda logits, labels: macro_roc_auc(log_odds(logits), labels),
 }
-"""Every metric of ``specs.tasks.metrics.METRICS``, from logits (n, classes) and labels (n,)."""
+"""Functions of logits (n, classes) and labels (n,) by name, for every metric of ``specs.tasks.metrics.METRICS``."""
 
 
 def _require_images(labels: Labels) -> None:

@@ -14,10 +14,11 @@ from vise_core.specs.evaluate import EvaluateResult
 from .job import Job, Outcome
 
 MAX_HELD_OUT = 10_000
+"""Most held-out images that a predictor lists: enough for explanations and checks."""
 
 
 def split_predictions(job: Job, outcomes: list[Outcome]) -> Iterator[SplitPredictions]:
-    """Yield each split's reported images with the scores of the split's chosen point. Raises Diverged where scores are not finite."""
+    """Yield each split's reported images with the chosen point's scores. Raises Diverged where one is not finite."""
     classes = job.images.classes
     for split, outcome in enumerate(outcomes):
         indices = job.reported(split)
@@ -33,9 +34,9 @@ def split_predictions(job: Job, outcomes: list[Outcome]) -> Iterator[SplitPredic
 
 
 def held_out(job: Job) -> list[str]:
-    """Return the paths of images that split 0's classifier was neither trained nor chosen on: its test images.
+    """Return the paths of split 0's test images, on which its classifier was neither trained nor chosen.
 
-    At most ``MAX_HELD_OUT``: enough for explanations and checks.
+    At most ``MAX_HELD_OUT``.
     """
     return [job.images.relative_path(i) for i in np.sort(job.splits[0].test)[:MAX_HELD_OUT]]
 
@@ -43,7 +44,7 @@ def held_out(job: Job) -> list[str]:
 def publish(
     job: Job, result: EvaluateResult, outcomes: list[Outcome], classifier: ImageClassifier | None
 ) -> None:
-    """Write the artifacts below the workspace and publish them; a predictor unless ``classifier`` is None."""
+    """Write the artifacts into the workspace and publish them; no predictor where ``classifier`` is None."""
     result_path = job.workspace / "result.json"
     result_path.write_text(result.model_dump_json(indent=1) + "\n")
     job.reporter.artifact("result", result_path)
@@ -51,7 +52,7 @@ def publish(
     write_predictions(predictions, job.images.classes, split_predictions(job, outcomes))
     job.reporter.artifact("predictions", predictions)
     if classifier is None:
-        job.reporter.log("no predictor: predictors read an image alone, and this model reads texts too")
+        job.reporter.log("no predictor is made: a predictor reads images alone, and this model reads texts")
         return
     folder, chosen = job.workspace / "predictor", result.splits[0].chosen
     save_classifier(

@@ -13,7 +13,7 @@ from vise_core.evaluate.linear.linear import evaluate_linear
 from vise_core.files.hashing import file_digests
 from vise_core.formats.checkpoint import read_checkpoint_card, row_of
 from vise_core.integrity.cache import default_cache
-from vise_core.integrity.evaluation import check_evaluation, tell
+from vise_core.integrity.evaluation import check_evaluation, log_checks
 from vise_core.models import checkpoint
 from vise_core.models import weights as catalogue
 from vise_core.models.backbones import Backbone, build_backbone
@@ -22,7 +22,7 @@ from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec
 from vise_core.specs.evaluation.results import GridParameter, Secondary
 from vise_core.specs.evaluation.setups import CatalogueWeights, RandomWeights
 from vise_core.specs.tasks.catalogue import secondary_metrics
-from vise_core.specs.tasks.metrics import written
+from vise_core.specs.tasks.metrics import format_metric
 from vise_core.tasks import LabelledImages, Split, open_task, require_usable, unreadable_images
 from vise_core.tasks.identity import evaluation_data, split_parts
 from vise_core.tasks.inventory import take_inventory
@@ -73,7 +73,7 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     _log_task(spec, inputs["dataset"], images, splits, reporter)
     digests = file_digests(images.paths, threads=max(2, spec.compute.loader_workers))
     integrity = check_evaluation(images, splits, cache=default_cache(), digests=digests)
-    tell(integrity, reporter)
+    log_checks(integrity, reporter)
     job = Job(
         spec=spec,
         images=images,
@@ -104,11 +104,11 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
 def _read_task(
     spec: EvaluateSpec, dataset: Path, state: SavedState, reporter: Reporter
 ) -> tuple[LabelledImages, list[Split]]:
-    """Return the images of the task and their splits. Raises BadInput where the task cannot be evaluated."""
+    """Return the task's images and splits. Raises BadInput where the task cannot be evaluated."""
     images, missing = open_task(spec.task, dataset)
 
     def unreadable() -> list[Problem]:
-        if state.facts or images is None:  # A resumed run has read them.
+        if state.facts or images is None:  # A resumed run has read the images.
             return []
         reporter.log(
             f"{images.name}: {len(images)} images of {len(images.classes)} classes; reading each once"
@@ -123,14 +123,14 @@ def _read_task(
 def _log_task(
     spec: EvaluateSpec, dataset: Path, images: LabelledImages, splits: list[Split], reporter: Reporter
 ) -> None:
-    """Log what is left out, what is doubtful, and how the splits are made."""
+    """Log skipped images, warnings about the data, and how the splits are made."""
     if images.unlabelled:
         reporter.log(f"{images.name}: {images.unlabelled} test images have no label and are left out")
     for sentence in (*images.notes, *take_inventory(dataset, images).warnings()):
         reporter.log(f"{images.name}: {sentence}", level="warning")
     if images.published is None:
-        how = "stratified by class" if spec.splits.stratify else "not stratified, as in the paper"
-        reporter.log(f"{images.name}: {len(splits)} random splits, {how}")
+        sampling = "stratified by class" if spec.splits.stratify else "not stratified, as in the paper"
+        reporter.log(f"{images.name}: {len(splits)} random splits, {sampling}")
     elif "val" not in images.published and len(splits[0].val):
         reporter.log(
             f"{images.name}: the published split has no val images: in each of {len(splits)} split(s) "
@@ -144,7 +144,7 @@ def _log_task(
 
 
 def load_weights(spec: EvaluateSpec, inputs: dict[str, Path], reporter: Reporter) -> LoadedWeights:
-    """Load the backbone that the spec names. Raises MissingInput without its checkpoint, BadInput."""
+    """Load the backbone of the spec. Raises MissingInput where its checkpoint is not given, and BadInput."""
     if not spec.reads_images:
         return LoadedWeights(None, "Text Only", "none", False)
     chosen = spec.weights
@@ -166,7 +166,7 @@ def load_weights(spec: EvaluateSpec, inputs: dict[str, Path], reporter: Reporter
 
 
 def summarise(job: Job, weights: LoadedWeights, outcomes: list[Outcome]) -> EvaluateResult:
-    """Return the result: the choice of each split, and mean ± sample std (ddof 1) over splits."""
+    """Return the result: each split's chosen point, and mean ± sample std (ddof 1) over splits."""
     splits = [
         split_result(number, outcome.points, job.splits[number].sizes).model_copy(
             update={"parts": None if job.digests is None else split_parts(job.splits[number], job.digests)}
@@ -217,14 +217,16 @@ def _log_result(result: EvaluateResult, reporter: Reporter, splits: int) -> None
         else ("test", result.test_mean, result.test_std)
     )
     sample = "" if std is None else " (sample std)"
-    reporter.log(f"{result.method}: {on} {written(result.metric, mean, std)}{sample} over {splits} split(s)")
+    reporter.log(
+        f"{result.method}: {on} {format_metric(result.metric, mean, std)}{sample} over {splits} split(s)"
+    )
     fields: dict[GridParameter, str] = {"base_lr": "base_lrs", "weight_decay": "weight_decays"}
     for parameter, field in fields.items():
         for end, beyond in (("lowest", "lower"), ("highest", "higher")):
-            at = [str(split.split) for split in result.splits if split.edges.get(parameter) == end]
-            if at:
+            edge_splits = [str(split.split) for split in result.splits if split.edges.get(parameter) == end]
+            if edge_splits:
                 reporter.log(
-                    f"the chosen {parameter} is the {end} of the grid in split {', '.join(at)}: a {beyond} one may be "
+                    f"the chosen {parameter} is the {end} of the grid in split {', '.join(edge_splits)}: a {beyond} value may be "
                     f"better; extend {field}",
                     level="warning",
                 )

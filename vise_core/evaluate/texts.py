@@ -1,4 +1,4 @@
-"""The texts of a task: cut into tokens once, and embedded once where the text tower is frozen (Sec. 4.3)."""
+"""The texts of a task: tokenised once, and embedded once where the text tower is frozen (Sec. 4.3)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from vise_core.text.files import encoder_sha256, packaged_encoder
 from .loading import Indices, as_tensor
 
 TEXTS = "texts.npy"
-"""Name in the saved state of a frozen tower's embeddings."""
+"""Name of a frozen tower's embeddings in the saved state."""
 
 TextBatch = Tensor | Tokens
 """A batch of texts: their (b, dim) float32 embeddings, or their tokens where the text tower is trained."""
 
 TextReader = Callable[[Indices], TextBatch]
-"""Indices of texts → that batch, on the device."""
+"""Indices of texts → the batch of these texts, on the device."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Texts:
     def embed(self, path: Path, device: torch.device, between: Callable[[int], None]) -> None:
         """Write the (n, dim) float32 embeddings of all texts as ``.npy``: the tower in evaluation mode, in float32.
 
-        ``between`` is called now and then with the number of texts done, and may raise.
+        ``between`` is called after each batch with the number of texts done, and may raise.
         """
         self.encoder.to(device)
-        np.save(path, self.encoder.embed_ids(self.ids, between=between))
+        np.save(path, self.encoder.embed_ids(self.ids, on_progress=between))
         self.encoder.to("cpu")
 
     def tokens(self, batch: Indices, device: torch.device) -> Tokens:
@@ -69,7 +69,7 @@ def load_texts(folder: Path | None, images: LabelledImages, reporter: Reporter) 
     """Load the text tower from a folder, or the packaged one, with the task's texts. Raises BadInput, MissingInput."""
     if folder is None:
         folder = packaged_encoder()
-        reporter.log("no input text_encoder: taking the packaged all-MiniLM-L6-v2")
+        reporter.log("no input text_encoder: using the packaged all-MiniLM-L6-v2")
     encoder = load_text_encoder(folder)
     ids = encoder.token_ids(images.texts or ())
     millions = sum(weight.numel() for weight in encoder.parameters()) / 1e6
@@ -81,7 +81,7 @@ def load_texts(folder: Path | None, images: LabelledImages, reporter: Reporter) 
         at_limit=sum(len(row) >= encoder.limit for row in ids),
     )
     reporter.log(
-        f"text tower: {tower.encoder}, {tower.dim} dimensions, the mean over a text's tokens; {tower.at_limit} of "
-        f"{len(ids)} texts fill its limit of {tower.limit} tokens and may have been cut"
+        f"text tower: {tower.encoder}, {tower.dim} dimensions, mean over a text's tokens; {tower.at_limit} of "
+        f"{len(ids)} texts reach its limit of {tower.limit} tokens and may be truncated"
     )
     return Texts(encoder, ids, tower)

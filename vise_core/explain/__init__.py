@@ -1,4 +1,4 @@
-"""Where a classifier looks: class activation maps, overlays, and the pointing game."""
+"""Explanations of classifiers: class activation maps, overlays, the pointing game, insertion and deletion."""
 
 from .activation import class_activation
 from .overlays import overlay

@@ -25,26 +25,29 @@ FROM_MAPS: dict[str, Callable[[ImageClassifier, Tensor, Sequence[int]], Tensor]]
     "gradcampp": gradcampp,
     "eigencam": eigencam,
 }
-"""Methods that need no more than a forward pass has made already: (classifier, maps, classes)."""
+"""Methods that need only the feature maps of one forward pass: (classifier, maps, classes) → (n, h, w)."""
 
 FROM_IMAGES: dict[str, Callable[[ImageClassifier, Tensor, Tensor, Sequence[int]], Tensor]] = {
     "scorecam": scorecam,
 }
-"""Methods that ask the network again: (classifier, images, maps, classes).
+"""Methods that need further forward passes on the images: (classifier, images, maps, classes) → (n, h, w).
 
-Adding a method: its name in ``specs.explain.CAM_METHODS`` and ``CamMethod``, its function in one of these two.
+To add a method, add its name to ``specs.explain.CAM_METHODS`` and ``CamMethod``, and its function to one of the two.
 """
 
 
 def class_activation(
     classifier: ImageClassifier, images: Tensor, method: CamMethod, classes: Sequence[int]
 ) -> Heat:
-    """How much each place speaks for a class.
+    """Return heat maps of the evidence for a class at each position, (n, h, w) float32 in [0, 1].
 
-    ``images`` (n, 3, h, w), normalised, on the classifier's device; ``classes`` n class indices. Returns
-    (n, h, w) float32 in [0, 1]: the map's positive part, upsampled, divided by its peak. A map with nothing
-    positive is 0 everywhere. The classifier should be in evaluation mode.
-    Raises BadInput for an unknown method or class, and where activations or map are not finite.
+    Parameters
+    ----------
+    images: (n, 3, h, w), normalised, on the device of the classifier, which should be in evaluation mode.
+    classes: n class indices.
+
+    A heat map is the positive part of the method's map, upsampled and divided by its peak; 0 where nothing is
+    positive. Raises BadInput for an unknown method or class, and if activations or maps are not finite.
     """
     with torch.no_grad():
         maps = classifier.backbone.forward_features(images)
@@ -60,9 +63,9 @@ def activation_from_maps(
     size: tuple[int, int],
     images: Tensor | None = None,
 ) -> Heat:
-    """The same from the backbone's feature maps (n, c, h, w), where a forward pass has them already.
+    """Return the heat maps of ``class_activation`` from the backbone's feature maps, (n, c, h, w).
 
-    ``images`` are needed by the methods of ``FROM_IMAGES`` only.
+    Only the methods of ``FROM_IMAGES`` need ``images``. ``size`` is (h, w) of the heat maps.
     """
     if method not in CAM_METHODS:
         raise BadInput(f"method: unknown {method!r}; one of {', '.join(CAM_METHODS)}")
@@ -76,7 +79,7 @@ def activation_from_maps(
         raw = FROM_MAPS[method](classifier, maps, classes)
     elif images is None:
         raise BadInput(
-            f"method: {CAM_METHODS[method]} masks the images themselves; give them beside the maps"
+            f"method: {CAM_METHODS[method]} masks the images; give them as well as the feature maps"
         )
     else:
         raw = FROM_IMAGES[method](classifier, images, maps, classes)
@@ -87,13 +90,13 @@ def activation_from_maps(
 
 
 def scaled(raw: Tensor, size: tuple[int, int]) -> Heat:
-    """(n, h, w) signed → (n, *size) in [0, 1]: the positive part, upsampled, divided by its peak.
+    """Return the positive part of signed (n, h, w) maps, upsampled and divided by its peak: (n, *size) in [0, 1].
 
-    NaN where a map is not finite.
+    All NaN for a map that is not finite.
     """
     heat = interpolate(raw.clamp_min(0)[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
     peak = heat.amax((1, 2), keepdim=True)
-    # The peak of what is NaN is NaN, and that of inf inf: neither is a map without anything positive.
+    # A peak of NaN or infinity must not pass for a map without positive values.
     finite = torch.isfinite(raw).all(2).all(1)[:, None, None] & torch.isfinite(peak)
     heat = torch.where(peak > 0, heat / peak.clamp_min(1e-30), 0)
     return torch.where(finite, heat, torch.nan).cpu().numpy()

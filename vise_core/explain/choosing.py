@@ -1,4 +1,4 @@
-"""Which images of a labelled set are shown."""
+"""Choose the images of a labelled data set that are explained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vise_core.tasks import LabelledImages
 
 
 def choose_images(images: LabelledImages, candidates: Sequence[int], limit: int, seed: int) -> list[int]:
-    """Up to ``limit`` of the candidates, evenly over classes: one of each class in turn, at random within."""
+    """Return up to ``limit`` candidates: one of each class in turn, at random within a class."""
     order = np.random.Generator(np.random.PCG64(seed)).permutation(np.array(candidates, dtype=np.int64))
     turn: dict[int, int] = {}
     ranked = []
@@ -25,28 +25,28 @@ def choose_images(images: LabelledImages, candidates: Sequence[int], limit: int,
 
 
 def held_out_images(classifier: ImageClassifier, images: LabelledImages) -> list[int] | None:
-    """Those that the predictor says it was not trained on; None where it does not say so of any of them."""
+    """Return the indices of the images that the predictor lists as held out; None if it lists none of them."""
     held_out = set(classifier.metadata.get("held_out") or ())
     return [i for i in range(len(images)) if images.relative_path(i) in held_out] or None
 
 
 def candidates(classifier: ImageClassifier, images: LabelledImages, reporter: Reporter) -> list[int]:
-    """Images that one predictor may be judged on: the held-out ones where it knows them, else all, with a warning."""
-    kept = held_out_images(classifier, images)
-    if kept is not None:
-        reporter.log(f"{len(kept)} images that the predictor was not trained on; explaining only these")
-        return kept
+    """Return the images to explain: the held-out ones if the predictor lists them, else all, with a warning."""
+    held_out = held_out_images(classifier, images)
+    if held_out is not None:
+        reporter.log(f"{len(held_out)} images that the predictor was not trained on; explaining only these")
+        return held_out
     reporter.log(
-        "the predictor does not say which of these images it was trained on: accuracy may be of training images",
+        "the predictor does not say which of these images it was trained on: the accuracy may be training accuracy",
         level="warning",
     )
     return list(range(len(images)))
 
 
 def unseen_by_all(classifiers: Mapping[str, ImageClassifier], images: LabelledImages) -> list[int]:
-    """Images that none of the predictors (by role) was trained or chosen on.
+    """Return the images that no predictor (by role) was trained or selected on.
 
-    Raises BadInput for a predictor that does not say which those are, and where no image is left.
+    Raises BadInput if a predictor does not list its held-out images, or if no image is left.
     """
     kept = set(range(len(images)))
     for role, classifier in classifiers.items():
@@ -65,10 +65,10 @@ def unseen_by_all(classifiers: Mapping[str, ImageClassifier], images: LabelledIm
     return sorted(kept)
 
 
-def check_classes(classifier: ImageClassifier, images: LabelledImages, whose: str = "the predictor") -> None:
-    """Raises BadInput where the set has a class that the classifier cannot answer."""
+def check_classes(classifier: ImageClassifier, images: LabelledImages, role: str = "the predictor") -> None:
+    """Raise BadInput if the data set has a class that the classifier does not have."""
     unknown = set(images.classes) - set(classifier.classes)
     if unknown:
         raise BadInput(
-            f"{whose} knows no {', '.join(sorted(unknown))}; its classes are {', '.join(classifier.classes)}"
+            f"{role} has no class {', '.join(sorted(unknown))}; its classes are {', '.join(classifier.classes)}"
         )

@@ -29,15 +29,15 @@ def cam(classifier: ImageClassifier, maps: Tensor, classes: Sequence[int]) -> Te
 def gradcam(classifier: ImageClassifier, maps: Tensor, classes: Sequence[int]) -> Tensor:
     """Grad-CAM (Selvaraju et al. 2017), through the ``grad-cam`` package. It holds for any pooling.
 
-    Only what comes after the map is differentiated, in a copy of its own: no gradient is left in the
-    classifier, and threads do not meet.
+    Only the layers after the map are differentiated, in a copy: no gradient is left in the classifier, and threads
+    share no state.
     """
-    # 3.5 s to import, so only where it is used.
+    # Imported here, since it takes 3.5 s.
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     class RawGradCAM(GradCAM):
-        """The package's map before it is scaled, which we do in one place for all methods."""
+        """The package's map before scaling, which ``activation.scaled`` does for all methods."""
 
         def compute_cam_per_layer(self, input_tensor: Tensor, targets: list, eigen_smooth: bool) -> list:
             kept = self.activations_and_grads
@@ -56,7 +56,7 @@ def gradcam(classifier: ImageClassifier, maps: Tensor, classes: Sequence[int]) -
 
 
 class _Tail(nn.Module):
-    """From the map to the logits, with the map as a layer that the package can hook."""
+    """The layers from the map to the logits, with the map as a layer that the package can hook."""
 
     def __init__(self, pool: Callable[[Tensor], Tensor], head: nn.Linear) -> None:
         super().__init__()
@@ -88,10 +88,10 @@ def gradcampp(classifier: ImageClassifier, maps: Tensor, classes: Sequence[int])
 
 
 def eigencam(_: ImageClassifier, maps: Tensor, __: Sequence[int]) -> Tensor:
-    """Eigen-CAM (Muhammad & Yeasin 2020): the map's places on its first right singular vector.
+    """Eigen-CAM (Muhammad & Yeasin 2020): the map projected on its first right singular vector.
 
     It is the same for every class. As published, the map is not centred, so that for a rectified map the
-    vector has one sign, which we take as positive. The package centres it, and its sign is then an accident.
+    vector has one sign, which we take as positive. The package centres the map, which makes the sign arbitrary.
     """
     places = maps.flatten(2).transpose(1, 2)
     try:

@@ -1,4 +1,4 @@
-"""A heat map in colour over the picture that it explains."""
+"""Overlays: a heat map in colour over the image that it explains."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class Box(NamedTuple):
 
 
 def colour(heat: npt.NDArray[np.floating], colour_map: ColourMap = COLOUR_MAP) -> npt.NDArray[np.uint8]:
-    """(h, w) in [0, 1] → (h, w, 3) uint8, dark for 0 and light for 1 in each of ``specs.explain.COLOUR_MAPS``.
+    """Return the colours of an (h, w) heat map in [0, 1], (h, w, 3) uint8, dark for 0 and light for 1.
 
-    Raises BadInput where the heat is not finite.
+    Raises BadInput if the heat is not finite.
     """
-    from matplotlib import colormaps  # here: it takes a while, and not every caller draws
+    from matplotlib import colormaps  # imported here, since it is slow and not every caller draws
 
     if not np.isfinite(heat).all():
-        raise BadInput("the heat map is not finite: there is nothing to draw")
+        raise BadInput("the heat map holds NaN or infinity and cannot be drawn: check the model's weights")
     tint = colormaps[colour_map](np.clip(heat, 0, 1))[..., :3]
     return np.rint(255 * tint).astype(np.uint8)
 
 
 def seen_region(size: tuple[int, int], resize: int, crop: int) -> Box:
-    """The part of a (width, height) image that the evaluation transform shows to the network.
+    """Return the part of a (width, height) image that the eval transform shows to the network.
 
     The transform scales the shorter side to ``resize`` and cuts the central ``crop`` square.
     """
@@ -55,18 +55,20 @@ def overlay(
     region: Box | None = None,
     colour_map: ColourMap = COLOUR_MAP,
 ) -> Image.Image:
-    """The image tinted by heat, in the image's own size.
+    """Return the image tinted by a heat map, in the image's own size.
 
-    ``heat`` (h, w) in [0, 1] lies over ``region``, the whole image by default. What is outside was not seen by
-    the network and stays as it is. ``strength`` is the tint's opacity: 0 leaves the image, 1 hides it.
+    Parameters
+    ----------
+    heat: (h, w) in [0, 1].
+    strength: opacity of the tint: 0 leaves the image, 1 hides it.
+    region: where the heat lies, by default the whole image; the rest, which the network did not see, is not tinted.
     """
     box = Box(0, 0, *image.size) if region is None else region
     left, top, right, bottom = (round(v) for v in box)
     size = (max(1, right - left), max(1, bottom - top))
     grown = Image.fromarray(np.asarray(heat, dtype=np.float32)).resize(size, Image.Resampling.BILINEAR)
     tint = Image.fromarray(colour(np.asarray(grown), colour_map))
-    below = image.convert("RGB")
-    under = below.crop((left, top, left + size[0], top + size[1]))
-    result = below.copy()
-    result.paste(Image.blend(under, tint, float(np.clip(strength, 0, 1))), (left, top))
+    result = image.convert("RGB")
+    seen = result.crop((left, top, left + size[0], top + size[1]))
+    result.paste(Image.blend(seen, tint, float(np.clip(strength, 0, 1))), (left, top))
     return result

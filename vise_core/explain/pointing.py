@@ -1,4 +1,4 @@
-"""The pointing game: does the peak of a map lie where the class is to be seen? (Zhang et al. 2018)"""
+"""The pointing game: does the peak of a map lie in the region of the class? (Zhang et al. 2018)"""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ Mask = npt.NDArray[np.bool_]
 
 
 def mask_path(images: LabelledImages, index: int) -> Path | None:
-    """``<root>/masks/<path of the image>.png``, None where there is none. Raises BadInput for a way out."""
+    """Return ``<root>/masks/<path of the image>.png``, or None if there is no such file.
+
+    Raises BadInput if the path leads out of the data set's folder.
+    """
     relative = (
         PurePosixPath("masks", images.paths[index].relative_to(images.root)).with_suffix(".png").as_posix()
     )
@@ -27,13 +30,16 @@ def mask_path(images: LabelledImages, index: int) -> Path | None:
 
 
 def read_mask(path: Path, image_size: tuple[int, int], resize: int, crop: int) -> Mask:
-    """The mask as the network sees the image: the shorter side to ``resize``, then the central ``crop``.
+    """Return a mask transformed as the eval transform does with its image, (crop, crop) bool; white is True.
 
-    White is the region. Returns (crop, crop) bool. Raises BadInput where mask and image differ in size.
+    The shorter side is scaled to ``resize``, then the central ``crop`` is cut out. Raises BadInput if mask and image
+    differ in size.
     """
     mask = open_image(path).convert("L")
     if mask.size != image_size:
-        raise BadInput(f"{path.name}: the mask is {mask.size}, its image {image_size}; they must be alike")
+        raise BadInput(
+            f"{path.name}: the mask is {mask.size}, its image {image_size}; both must have one size"
+        )
     shorter = min(mask.size)
     width, height = (int(resize * side / shorter) for side in mask.size)
     grown = np.asarray(mask.resize((width, height), Image.Resampling.NEAREST)) > 127
@@ -42,5 +48,5 @@ def read_mask(path: Path, image_size: tuple[int, int], resize: int, crop: int) -
 
 
 def points_inside(heat: npt.NDArray[np.float32], mask: Mask) -> bool:
-    """Whether the peak lies in the mask, without any margin; of equal peaks the first; none is a miss."""
+    """Return True if the first peak of the heat lies in the mask, without a margin; heat of only zeros is a miss."""
     return bool(heat.max() > 0 and mask.reshape(-1)[heat.argmax()])

@@ -1,4 +1,4 @@
-"""Score-CAM: how far each channel's own region carries the class (Wang et al. 2020)."""
+"""Score-CAM: channels weighted by the class's logit on the image masked by each channel (Wang et al. 2020)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ def scorecam(
     *,
     batch: int = BATCH,
 ) -> Tensor:
-    """(n, 3, height, width) and its (n, c, h, w) → (n, h, w), the channels weighted by a softmax of their scores.
+    """Return Score-CAM maps, (n, h, w): the sum of the channels weighted by a softmax of their scores.
 
-    A channel's score is the class's logit on the image times the channel, enlarged and scaled to [0, 1] (Alg. 1;
-    what is subtracted there for an empty image goes in the softmax). One forward pass a channel, so it is slow.
-    Not through the package, which lays out c masked copies of all n images at once and prints as it goes.
+    Parameters
+    ----------
+    images: (n, 3, height, width), normalised. maps: (n, c, h, w), their feature maps. classes: n class indices.
+    batch: masked images in one forward pass.
+
+    A channel's score is the class's logit on the image times the channel, upsampled and scaled to [0, 1] (Alg. 1;
+    the softmax cancels the score of an empty image that is subtracted there). One forward pass per channel, so it is
+    slow. Not through the package, which holds c masked copies of all n images at once and prints.
     """
     weights = torch.stack(
         [
@@ -39,22 +44,22 @@ def scorecam(
 
 @torch.no_grad()
 def _scores(classifier: ImageClassifier, image: Tensor, channels: Tensor, target: int, batch: int) -> Tensor:
-    """(3, height, width) and (c, h, w) → (c,) logits of the target.
+    """Return the (c,) logits of the target on a (3, height, width) image masked by each of (c, h, w) channels.
 
-    Channels without any difference have an empty mask: all of those are one question.
+    Constant channels have an empty mask and share one forward pass.
     """
     empty = channels.amax((1, 2)) == channels.amin((1, 2))
     scores = torch.empty(len(channels), device=channels.device)
     if empty.any():
         scores[empty] = classifier(torch.zeros_like(image)[None])[0, target].float()
-    for some in torch.nonzero(~empty)[:, 0].split(batch):
-        masks = _masks(channels[some], (image.shape[-2], image.shape[-1]))
-        scores[some] = classifier(image * masks.to(image.dtype))[:, target].float()
+    for rows in torch.nonzero(~empty)[:, 0].split(batch):
+        masks = _masks(channels[rows], (image.shape[-2], image.shape[-1]))
+        scores[rows] = classifier(image * masks.to(image.dtype))[:, target].float()
     return scores
 
 
 def _masks(channels: Tensor, size: tuple[int, int]) -> Tensor:
-    """(b, h, w) → (b, 1, height, width) in [0, 1]."""
+    """Return (b, h, w) channels upsampled and scaled to [0, 1], (b, 1, height, width)."""
     grown = interpolate(channels[:, None], size=size, mode="bilinear", align_corners=False)
     low, high = grown.amin((2, 3), keepdim=True), grown.amax((2, 3), keepdim=True)
     return (grown - low) / (high - low).clamp_min(1e-30)

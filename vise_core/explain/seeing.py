@@ -1,4 +1,4 @@
-"""One image through a classifier, as a prediction would see it, with what maps are made from."""
+"""One forward pass of an image through a classifier, with the tensors that maps are computed from."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .overlays import Box, seen_region
 
 
 class Seen(NamedTuple):
-    """An image as a classifier saw it.
+    """The forward pass of one image.
 
     Attributes
     ----------
-    pixels: (1, 3, s, s), normalised. maps: (1, c, h, w), the backbone's last.
+    pixels: (1, 3, s, s), normalised. maps: (1, c, h, w), the backbone's last feature map.
     probabilities: (classes,) float64. predicted: the most probable class.
     region: the part of the image that the network saw, in the image's own pixels.
     """
@@ -37,10 +37,7 @@ class Seen(NamedTuple):
 
 @torch.no_grad()
 def see(classifier: ImageClassifier, image: Image.Image, device: torch.device) -> Seen:
-    """Resize, crop and normalise as the classifier's own evaluation does, and ask it.
-
-    Raises BadInput where what it says is not finite.
-    """
+    """Run a classifier on an image with its own eval transform. Raises BadInput if the logits are not finite."""
     resize, crop = classifier.resize, classifier.image_size
     transform = eval_transform(crop, mean=classifier.mean, std=classifier.std, resize=resize)
     pixels = transform(image)[None].to(device)
@@ -53,6 +50,6 @@ def see(classifier: ImageClassifier, image: Image.Image, device: torch.device) -
 
 
 def heat_of(classifier: ImageClassifier, seen: Seen, method: CamMethod, target: int) -> Heat:
-    """(s, s) in [0, 1]: where ``method`` sees the class ``target``."""
+    """Return the heat map of ``method`` for the class ``target``, (s, s) in [0, 1]."""
     size = (seen.pixels.shape[-2], seen.pixels.shape[-1])
     return activation_from_maps(classifier, seen.maps, method, [target], size, seen.pixels)[0]

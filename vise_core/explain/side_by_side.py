@@ -1,4 +1,4 @@
-"""Several predictors on the same images: what each says, and where it looks."""
+"""Compare the predictions and overlays of several predictors on the same images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .overlays import overlay
 from .seeing import heat_of, see
 
 SIDE = 448
-"""Longest side of the pictures that are kept: enough for print, small enough for a page."""
+"""Longer side of the saved pictures in pixels: enough for print, small enough for a page."""
 
 
 def compare(
@@ -38,9 +38,9 @@ def compare(
     reporter: Reporter,
     device: torch.device,
 ) -> QualitativeResult:
-    """Ask every classifier (by role, in order) about the same images; pictures and overlays go into ``folder``.
+    """Run every classifier (by role, in order) on the same images and write pictures and overlays into ``folder``.
 
-    Raises BadInput where data set and predictors do not fit, or no image is unseen by all; Stopped.
+    Raises BadInput if a predictor lacks a class of the data set or no image is unseen by all; Stopped.
     """
     for role, classifier in classifiers.items():
         check_classes(classifier, images, role)
@@ -96,14 +96,14 @@ def _row(
         predicted = classifier.classes[seen.predicted]
         target = classifier.classes.index(label) if spec.target == "true" else seen.predicted
         heat = heat_of(classifier, seen, spec.method, target)
-        drawn = f"overlays/{number:03d}-{column}.png"
-        _small(overlay(image, heat, spec.strength, seen.region)).save(folder / drawn)
+        overlay_name = f"overlays/{number:03d}-{column}.png"
+        _small(overlay(image, heat, spec.strength, seen.region)).save(folder / overlay_name)
         answers.append(
             Answer(
                 predicted=predicted,
                 probability=float(seen.probabilities[seen.predicted]),
                 right=predicted == label,
-                overlay=drawn,
+                overlay=overlay_name,
             )
         )
     return ComparedImage(
@@ -112,7 +112,7 @@ def _row(
 
 
 def _small(image: Image.Image) -> Image.Image:
-    """A copy, at most ``SIDE`` on its longer side."""
+    """Return a copy of at most ``SIDE`` pixels on its longer side."""
     copy = image.convert("RGB")
     copy.thumbnail((SIDE, SIDE))
     return copy

@@ -1,4 +1,4 @@
-"""The explain stage: overlays of a labelled set, the pointing game where it has masks, and faithfulness."""
+"""The stage ``explain``: overlays of labelled images, the pointing game where there are masks, and faithfulness."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ ORDERS = tuple(MeanAreas.model_fields)
 
 
 def run(spec: ExplainSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> ExplainResult:
-    """Explain up to ``limit`` images, held-out ones where the predictor says which those are.
+    """Explain up to ``limit`` images, only held-out ones if the predictor lists them.
 
-    Raises BadInput where data set and predictor do not fit, Stopped.
+    Artifacts: ``overlays``, ``explanations``. Raises BadInput if the predictor lacks a class of the data set, Stopped.
     """
     device = torch.device(pick_device(spec.compute.device))
     classifier = load_classifier(inputs["predictor"]).to(device).requires_grad_(False)
@@ -73,11 +73,12 @@ def _explain(
     target = label if spec.target == "true" else seen.predicted
     heat = heat_of(classifier, seen, spec.method, target)
     overlay(image, heat, spec.strength, seen.region).save(path)
-    masked = mask_path(images, index)
+    mask_file = mask_path(images, index)
     mask = None
-    if masked is not None:
-        mask = read_mask(masked, image.size, classifier.resize, classifier.image_size)
-    scorable = mask is not None and bool(mask.any())  # else the crop has cut the region away
+    if mask_file is not None:
+        mask = read_mask(mask_file, image.size, classifier.resize, classifier.image_size)
+        if not mask.any():  # the crop has cut the region away
+            mask = None
     return {
         "file": path.name,
         "path": images.relative_path(index),
@@ -86,8 +87,8 @@ def _explain(
         "target": classifier.classes[target],
         "probability": float(seen.probabilities[target]),
         "right": seen.predicted == label,
-        "points_inside": points_inside(heat, mask) if scorable and mask is not None else None,
-        "mask_share": float(mask.mean()) if scorable and mask is not None else None,
+        "points_inside": None if mask is None else points_inside(heat, mask),
+        "mask_share": None if mask is None else float(mask.mean()),
         "faithfulness": _areas(spec, classifier, seen, heat, target, index) if spec.faithfulness else None,
     }
 
@@ -95,7 +96,7 @@ def _explain(
 def _areas(
     spec: ExplainSpec, classifier: ImageClassifier, seen: Seen, heat: Heat, target: int, index: int
 ) -> dict[str, dict[str, float]]:
-    """{insertion | deletion: {map | random | centre: area}} of one image."""
+    """Return {insertion | deletion: {map | random | centre: area}} of one image."""
 
     def probability(pixels: Tensor) -> Tensor:
         return torch.softmax(classifier(pixels), -1)[:, target]
@@ -116,7 +117,7 @@ def _areas(
         seed=spec.seed,
     )
     return {
-        part: {name: getattr(found, part) for name, found in zip(ORDERS, areas, strict=True)}
+        part: {name: getattr(both, part) for name, both in zip(ORDERS, areas, strict=True)}
         for part in Faithfulness.model_fields
     }
 

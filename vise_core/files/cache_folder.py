@@ -1,4 +1,4 @@
-"""Where files that are made or downloaded once are kept between runs."""
+"""The cache folder for downloaded and computed files that runs share."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from vise_core.errors import BadInput
 
 
 def cache_folder() -> Path:
-    """``$VISE_CACHE``, or ``vise`` in the account's cache folder (on Linux ``~/.cache/vise``).
+    """Return ``$VISE_CACHE``, or ``vise`` in the account's cache folder (on Linux ``~/.cache/vise``).
 
-    Raises BadInput where the account has no home folder and ``$VISE_CACHE`` is not set.
+    Raises BadInput if ``$VISE_CACHE`` is not set and the account has no home folder.
     """
     from vise_core.settings import CoreSettings
 
@@ -27,7 +27,7 @@ def cache_folder() -> Path:
 
 
 def cache_subfolder(name: str) -> Path | None:
-    """A folder of the cache; None where the account has no home folder."""
+    """Return a subfolder of the cache; None where the account has no home folder."""
     try:
         return cache_folder() / name
     except BadInput:

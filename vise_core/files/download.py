@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it broke off, and never used before its SHA-256 is right."""
+"""Download a file over HTTP: interrupted downloads resume, and files are checked by SHA-256."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Connect = Callable[[str, Mapping[str, str]], AbstractContextManager[httpx.Respon
 
 
 class DownloadFailed(BadInput):
-    """A file could not be downloaded, is too large, or is another than was meant."""
+    """A file could not be downloaded, is too large, or has another digest than expected."""
 
 
 @contextmanager
 def connect(url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
-    """Send a GET request to a URL that the code names; URLs of users go through ``vise_core.data.public_addresses``."""
+    """Send a GET request to a URL in the code; user-supplied URLs go through ``vise_core.data.public_addresses``."""
     with httpx.stream("GET", url, headers=dict(headers), follow_redirects=True, timeout=30) as response:
         yield response
 
@@ -44,11 +44,11 @@ def download(
     should_stop: Callable[[], bool] | None = None,
     advice: str = "",
 ) -> str:
-    """Fetch ``url`` to ``target``, unless a file of this SHA-256 is there already. Returns the file's SHA-256.
+    """Download ``url`` to ``target``, unless it has this SHA-256 already. Returns the file's SHA-256.
 
-    With ``sha256``, what came before a broken connection or a stop stays in ``<target>.part``, and the next call
-    requests the rest only; without, every call begins anew, since the file may be another by then. Processes that want
-    the same file wait for the one that fetches it. ``advice`` ends each message. Raises DownloadFailed, Stopped.
+    With ``sha256``, an interrupted download stays in ``<target>.part``, and the next call requests only the rest;
+    without, every call starts over, since the file may have changed. Processes that need the same file wait for the
+    one that downloads it. ``advice`` is added to each message. Raises DownloadFailed, Stopped.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target.with_name(target.name + ".lock")):
@@ -81,7 +81,7 @@ def download(
 
 
 def by_hand(url: str, sha256: str, target: Path) -> str:
-    """Return how to fetch a file without a network."""
+    """Return instructions to fetch a file without a network."""
     return f"Without a network, fetch {target.name} from {url} elsewhere and put it at {target} (SHA-256 {sha256})."
 
 
@@ -93,7 +93,7 @@ def _receive(
     progress: Progress | None,
     should_stop: Callable[[], bool] | None,
 ) -> str:
-    """Bring ``part`` to its full length, appending where the server allows it. Returns its SHA-256."""
+    """Complete ``part``, appending where the server supports ranges. Returns its SHA-256."""
     have = part.stat().st_size if part.exists() else 0
     # Archives and weights do not compress, and a range of a compressed body would not fit what is there.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})

@@ -1,8 +1,8 @@
-"""Cache of files' digests, so that a data set of 100 GB is not read again for each run.
+"""Cache file digests, so that runs do not hash a data set of 100 GB again.
 
-One SQLite file in the cache folder. A digest counts only for a file of the same absolute path, size, modification
-time, change time, inode and device; each row is sealed, so that a damaged one is never believed. The file may be
-deleted at any time. Where it cannot be written or read, files are hashed as if there were no cache.
+The cache is an SQLite file in the cache folder. A digest is valid for a file with the same absolute path, size,
+modification time, change time, inode and device; each row has a checksum, so that damaged rows are ignored. The cache
+may be deleted at any time. If it cannot be written or read, files are hashed without it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SEAL = 8
 
 
 class FileFacts(NamedTuple):
-    """What a file's status says of its content; the change time also tells of a modification time set back."""
+    """File status that changes with the content; the change time reveals a modification time set back."""
 
     size: int
     modified_ns: int
@@ -41,7 +41,7 @@ class FileFacts(NamedTuple):
 
 
 class HashCache:
-    """Digests by folder and name. Several processes may share the file; a cache that fails never raises."""
+    """Digests by folder and name. Several processes may share the cache; errors of the cache are never raised."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._db: sqlite3.Connection | None = None
@@ -60,7 +60,7 @@ class HashCache:
             self.close()
 
     def get(self, folder: str) -> dict[str, tuple[FileFacts, str]]:
-        """Name → (facts, SHA-256 as hex) of the files right in a folder that were hashed before."""
+        """Return name → (status, SHA-256 as hex) of the hashed files directly in a folder."""
         if self._db is None:
             return {}
         where = os.fsencode(folder)
@@ -91,7 +91,7 @@ class HashCache:
             self.close()
 
     def close(self) -> None:
-        """Close the file. Later gets return nothing, later puts do nothing."""
+        """Close the cache. Later gets return nothing, later puts do nothing."""
         if self._db is not None:
             self._db.close()
             self._db = None

@@ -1,9 +1,8 @@
-"""The identity of files and folders by their content: digests, manifests, and whether an input has changed.
+"""Identify files and folders by their content: digests, manifests, and detection of changed inputs.
 
-A manifest lists what lies below a folder. Plain trees have one row a file: ``{"path", "sha256", "size"}``. What else
-can make two trees different has a row with more keys: links (``link`` is where they lead; linked folders are entered),
-folders without anything in them, files that cannot be read, links that lead nowhere, and devices and pipes, which are
-never opened (``kind``).
+A manifest lists the entries below a folder. A plain file has the row ``{"path", "sha256", "size"}``. Other entries
+that distinguish two trees have further keys: links (``link`` is the target; linked folders are entered), empty
+folders, unreadable files, broken links, and devices and pipes, which are never opened (``kind``).
 """
 
 from __future__ import annotations
@@ -36,43 +35,43 @@ THREADS = 4
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, as hex."""
+    """Return the SHA-256 of a file's content, as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_digests(paths: Sequence[Path], *, threads: int = 2) -> list[bytes]:
-    """SHA-256 of each file's content, 32 bytes each."""
+    """Return the SHA-256 of each file's content, 32 bytes each."""
     with ThreadPoolExecutor(max(2, threads)) as pool:
         return [bytes.fromhex(sha256) for sha256 in pool.map(file_sha256, paths)]
 
 
 def manifest(path: Path, *, on_progress: OnProgress | None = None) -> list[Row]:
-    """Rows of all that lies below a folder, sorted by path; one row for a file. Digests come from the cache where it has them."""
+    """Return the manifest of a folder, sorted by path; one row for a file. Cached digests are used."""
     return Snapshot.take(path, on_progress=on_progress).rows()
 
 
 def tree_manifest(path: Path) -> list[Row]:
-    """[{path, sha256, size}] of every file below a folder, sorted by path; one row for a file.
+    """Return [{path, sha256, size}] of the files below a folder, sorted by path; one row for a file.
 
-    The files alone, as a copy of the folder has them. Reads every file.
+    Lists only files, as in a copy of the folder. Reads every file.
     """
     rows = [_row(entry) for entry in _hashed(path, walk(path), None, None)]
     return [{key: row[key] for key in ("path", "sha256", "size")} for row in rows if "kind" not in row]
 
 
 def manifest_sha256(manifest: Iterable[Row]) -> str:
-    """SHA-256 of a manifest: the identity of a folder's content, whatever its place or dates."""
+    """Return the SHA-256 of a manifest, which identifies a folder's content independent of place and dates."""
     return hashlib.sha256(json.dumps(list(manifest), sort_keys=True).encode()).hexdigest()
 
 
 def tree_sha256(path: Path, *, on_progress: OnProgress | None = None) -> str:
-    """Identity of the content of a file (its SHA-256) or a folder (that of its manifest)."""
+    """Return the identity of a file (its SHA-256) or a folder (that of its manifest)."""
     return Snapshot.take(path, on_progress=on_progress).sha256
 
 
 class Entry(NamedTuple):
-    """A file, folder or link below a root. ``sha256`` is empty until it is hashed, and where there is no content."""
+    """A file, folder or link below a root. ``sha256`` is empty until it is hashed, and for entries without content."""
 
     path: str
     kind: str
@@ -120,9 +119,9 @@ class Snapshot:
         return [_row(entry) for entry in self._entries()]
 
     def changes(self) -> list[str]:
-        """What is different now: ``a.png changed``, ``b.png appeared``, ``c.png vanished``. Sorted by path.
+        """Return the differences since the snapshot, sorted: "a.png changed", "b.png appeared", "c.png vanished".
 
-        Looks at the status of every file, and reads only those whose status is not the same.
+        Checks the status of every file, and reads only those whose status differs.
         """
         before = {entry.path: entry for entry in self._entries()}
         now = {entry.path: entry for entry in walk(self.path)} if self.path.exists() else {}
@@ -152,7 +151,7 @@ class Snapshot:
 
 
 def _is_of_the_system(path: str) -> bool:
-    """Whether a file is one that operating systems write while a folder is viewed; no stage reads them."""
+    """Return True for files that operating systems write while a folder is viewed; no stage reads them."""
     name = path.rpartition("/")[2]
     return name in (".DS_Store", "Thumbs.db", "desktop.ini") or name.startswith(("._", ".nfs"))
 
@@ -172,12 +171,15 @@ def _row(entry: Entry) -> Row:
 
 
 def walk(root: Path) -> list[Entry]:
-    """Return all entries below a folder, sorted by path, or the file itself. Linked folders are entered, but none within itself."""
+    """Return all entries below a folder, sorted by path, or the file itself.
+
+    Linked folders are entered, except cycles.
+    """
     return sorted(entries(root), key=lambda entry: entry.path.split("/"))
 
 
 def entries(root: Path) -> Iterator[Entry]:
-    """Yield the entries of ``walk`` one by one, in no order, without holding all of them."""
+    """Yield the entries of ``walk`` one by one, unsorted, without holding all of them in memory."""
     status = root.stat()
     if not stat.S_ISDIR(status.st_mode):
         kind = FILE if stat.S_ISREG(status.st_mode) else "special"
@@ -187,7 +189,7 @@ def entries(root: Path) -> Iterator[Entry]:
 
 
 def _below(folder: str, prefix: str, above: set[tuple[int, int]]) -> Iterator[Entry]:
-    """``above``: (device, inode) of the folder and of those that it lies in, so that a link to one is not followed."""
+    """Yield the entries below a folder; ``above`` has (device, inode) of its parents, to skip links to them."""
     try:
         with os.scandir(folder) as listing:
             items = list(listing)
@@ -224,7 +226,7 @@ def _below(folder: str, prefix: str, above: set[tuple[int, int]]) -> Iterator[En
 def _hashed(
     root: Path, entries: list[Entry], cache: HashCache | None, on_progress: OnProgress | None
 ) -> list[Entry]:
-    """The same entries with the digests of files; those in the cache are not read."""
+    """Return the entries with the digests of files; files in the cache are not read."""
     base = os.fspath((root if root.is_dir() else root.parent).resolve())
     done = list(entries)
     todo: list[int] = []
@@ -258,13 +260,13 @@ def _hashed(
 
 
 def _place(base: str, entry: Entry) -> tuple[str, str]:
-    """(absolute folder, name) of an entry."""
+    """Return (absolute folder, name) of an entry."""
     folder, _, name = entry.path.rpartition("/")
     return (f"{base}/{folder}" if folder else base), name
 
 
 def _read(base: str, entry: Entry) -> Entry:
-    """The file with its digest; unreadable where it cannot be opened or read, or is no file any more."""
+    """Return the entry of a file with its digest; marked unreadable if it cannot be opened or read, or is gone."""
     now = time.time_ns()
     try:
         # Not waiting: something else may have taken the name since, such as a pipe.

@@ -1,7 +1,7 @@
-"""The files of a folder by path, size and times: whether they have changed is known without reading any.
+"""List a folder's files by path, size and times, to detect possible changes without reading the files.
 
-A listing is cheap (one ``stat`` a file) where a manifest of digests reads every byte. It can only raise the question:
-a file that was copied again with the same content differs here and has the same digest.
+A listing costs one ``stat`` per file; a manifest of digests reads every byte. A difference is only a hint: a file
+that was copied again with the same content differs in the listing and has the same digest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EXAMPLES = 5
 
 
 class Difference(NamedTuple):
-    """How many files of a folder differ from those of an older listing, and the first of them."""
+    """The number of files of a folder that differ from an older listing, and the first of them."""
 
     added: int
     changed: int
@@ -34,9 +34,9 @@ class Difference(NamedTuple):
 
 
 def list_folder(folder: Path) -> Iterator[tuple[bytes, bytes]]:
-    """(path below the folder, mark of its kind, size and times) of all that makes the folder's digest.
+    """Return (path, kind, size and times) of all entries that the folder's digest depends on.
 
-    Raises OSError where the folder cannot be listed.
+    Raises OSError if the folder cannot be listed.
     """
     for entry in hashing.entries(folder):
         yield os.fsencode(entry.path), _mark(entry)
@@ -49,13 +49,13 @@ def pack(rows: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def unpack(packed: bytes) -> dict[bytes, bytes]:
-    """{path: mark} of the rows that ``pack`` was given."""
+    """Return {path: mark} of packed rows."""
     parts = zlib.decompress(packed).split(b"\0")
     return dict(zip(parts[::2], parts[1::2], strict=True)) if len(parts) > 1 else {}
 
 
 def compare(before: dict[bytes, bytes], rows: Iterable[tuple[bytes, bytes]]) -> Difference:
-    """How the files of ``rows`` differ from those ``before``."""
+    """Return the difference between the rows ``before`` and ``rows``."""
     left = dict(before)
     added = changed = 0
     first: list[bytes] = []

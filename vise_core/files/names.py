@@ -1,8 +1,8 @@
-"""File names as text, and the files that a data file names.
+"""Convert file names to text, and find the files that a data file names.
 
-A file's name is a row of bytes: it need not be UTF-8, and one name has several spellings in Unicode. Text that is
+A file name is a sequence of bytes: it need not be UTF-8, and a name has several spellings in Unicode. Text that is
 stored or shown (JSON, Parquet, PostgreSQL, logs, pages) goes through ``printable_name`` or ``printable_text``; names
-that stand in a CSV or JSON file are looked up with ``FileFinder``.
+in a CSV or JSON file are looked up with ``FileFinder``.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
 class OutsideFolder(BadInput):
-    """A name that leads out of its folder, by itself or through a link."""
+    """A name leads out of its folder, directly or through a link."""
 
 
 def printable_name(name: str | PurePath) -> str:
-    r"""The name of a file as text: what cannot be shown is escaped, and different names stay different.
+    r"""Return a file name as text; other characters are escaped, and different names stay different.
 
-    A byte that is not UTF-8 becomes ``\xe9``, other characters without a form ``\u202e``. Spaces of all kinds, emoji
-    and accents stay as they are. A backslash is doubled only where it could be read as the start of an escape.
+    A byte that is not UTF-8 becomes ``\xe9``, an unprintable character ``\u202e``. All kinds of spaces, emoji and
+    accents are kept. A backslash is doubled only where it could be read as the start of an escape.
     """
     text = name if isinstance(name, str) else name.as_posix()
     if text.isascii() and text.isprintable() and "\\" not in text:
@@ -42,12 +42,12 @@ def printable_name(name: str | PurePath) -> str:
 
 
 def printable_text(text: str) -> str:
-    """Any text in a form that JSON, Parquet and PostgreSQL can hold: NUL and surrogates are escaped, nothing else."""
+    """Escape NUL and surrogates, so that JSON, Parquet and PostgreSQL can store the text."""
     return text if text.isascii() and "\0" not in text else _UNSTORABLE.sub(_escaped, text)
 
 
 def storable(value: Any) -> Any:
-    """A JSON value whose texts, keys too, have gone through ``printable_text``."""
+    """Return a JSON value with ``printable_text`` applied to all texts and keys."""
     if isinstance(value, str):
         return printable_text(value)
     if isinstance(value, Mapping):
@@ -58,15 +58,15 @@ def storable(value: Any) -> Any:
 
 
 def plain_spelling(name: str) -> str:
-    """The name without what people do not see: composed (NFKC) and without regard to case.
+    """Return a name in NFKC and without case, for comparison by appearance.
 
-    Names that share it look alike: ``Joy`` and ``joy``, or é as one character and as two.
+    Equal results look alike: ``Joy`` and ``joy``, or é as one character and as two.
     """
     return unicodedata.normalize("NFKC", name).casefold()
 
 
 def lookalikes(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Groups of different names that differ by Unicode normalisation or case only, sorted."""
+    """Return groups of different names that differ by Unicode normalisation or case only, sorted."""
     groups: dict[str, set[str]] = {}
     for name in names:
         groups.setdefault(plain_spelling(name), set()).add(name)
@@ -74,10 +74,10 @@ def lookalikes(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 class FileFinder:
-    """Finds the files that a data file names, below one folder and nowhere else.
+    """Finds the files that a data file names, below one folder.
 
-    A name is taken as it is where there is such a file. Otherwise: separators of Windows, an absolute path that lies
-    below the folder, and another Unicode normalisation (a list in NFC beside files that macOS wrote in NFD).
+    An exact match wins. Otherwise Windows separators, an absolute path that lies below the folder, and another
+    Unicode normalisation are tried (a list in NFC beside files that macOS wrote in NFD).
     """
 
     def __init__(self, root: Path) -> None:
@@ -86,10 +86,10 @@ class FileFinder:
         self._entries: dict[str, dict[str, list[str]]] = {}
 
     def find(self, name: str, bases: Sequence[str] = ("",)) -> str | None:
-        """The file's path relative to the root, with forward slashes; None where there is no such file.
+        """Return the file's path relative to the root, with forward slashes; None if there is no such file.
 
-        ``bases``: folders below the root, relative to it, that the name may be relative to; the first that has the
-        file counts. Raises OutsideFolder where the name, or a link on the way, leads out of the root.
+        ``bases``: folders, relative to the root, that the name may be relative to; the first that has the file wins.
+        Raises OutsideFolder if the name, or a link on the way, leads out of the root.
         """
         path = self._below_bases(name, bases)
         if path is None and "\\" in name:
@@ -130,7 +130,7 @@ class FileFinder:
         return relative
 
     def _is_file(self, relative: str, name: str) -> bool:
-        """Raises OutsideFolder where links lead out."""
+        """Return True for a file. Raises OutsideFolder if links lead out."""
         try:
             place = (self.root / relative).resolve()
             if not place.is_relative_to(self._top):
@@ -140,7 +140,7 @@ class FileFinder:
             return False
 
     def _spelled(self, relative: str) -> str | None:
-        """The path as its folders spell it, by NFC; None where a part is not there, or two are spelled alike."""
+        """Return the path in the spelling of its folders, by NFC; None if a part is missing or ambiguous."""
         at = ""
         for part in relative.split("/"):
             same = self._listed(at).get(_composed(part), [])
@@ -151,7 +151,7 @@ class FileFinder:
         return at
 
     def _listed(self, folder: str) -> dict[str, list[str]]:
-        """{name in NFC: names as the folder has them}. A folder outside, or none, has nothing."""
+        """Return {name in NFC: original names} of a folder; empty if it is missing or outside."""
         if folder not in self._entries:
             listed: dict[str, list[str]] = {}
             place = self.root / folder

@@ -1,1 +1,1 @@
-"""What one stage hands to another: a module a format, with its version, schema, reader, writer and errors."""
+"""Formats of the artifacts that stages exchange: one module each, with version, schema, reader, writer and errors."""

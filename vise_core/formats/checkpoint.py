@@ -1,7 +1,7 @@
-"""A backbone with its pretraining heads: the artifact ``checkpoint`` of the stages pretrain and import.
+"""The artifact ``checkpoint`` of the stages pretrain and import: a backbone with its pretraining heads.
 
-A folder with ``checkpoint.json``, ``backbone.safetensors`` and ``heads.safetensors``. This module reads and writes the
-JSON and needs no torch; ``vise_core.models.checkpoint`` reads and writes the whole folder.
+A folder with ``checkpoint.json``, ``backbone.safetensors`` and ``heads.safetensors``. This module reads and writes
+the JSON without torch; ``vise_core.models.checkpoint`` reads and writes the whole folder.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SIGNAL_ROWS = {("comments", "reactions"): "VisE", ("comments",): "VisE-C", ("rea
 
 
 class Source(Record):
-    """Where imported weights come from: what ``vise models add`` found."""
+    """The origin of imported weights, as ``vise models add`` recorded it."""
 
     format: str = Field(description="Key of CHECKPOINT_FORMATS.")
     title: str
@@ -45,7 +45,7 @@ class Source(Record):
 
 
 class CheckpointCard(NetworkCard):
-    """checkpoint.json."""
+    """The content of ``checkpoint.json``."""
 
     format: Literal["vise-checkpoint-1"] = "vise-checkpoint-1"
     heads: dict[str, Annotated[int, Field(ge=1, le=1_000_000)]] = Field(
@@ -61,14 +61,14 @@ def write_checkpoint_card(folder: Path, card: CheckpointCard) -> None:
 
 
 def read_checkpoint_card(folder: Path) -> CheckpointCard:
-    """What ``checkpoint.json`` says. Raises BadCheckpoint."""
+    """Read ``checkpoint.json``. Raises BadCheckpoint."""
     return read_json(
         folder / CARD_FILE, CheckpointCard, remedy="pretrain or import again", error=BadCheckpoint
     )
 
 
 def row_of(card: CheckpointCard) -> str:
-    """Name of the row in tables for a checkpoint."""
+    """Return the name of a checkpoint's row in tables."""
     if card.source is not None:
         return card.source.row
     return SIGNAL_ROWS.get(tuple(sorted(card.heads)), "Pretrained")

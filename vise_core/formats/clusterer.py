@@ -1,8 +1,8 @@
-"""Frozen features and centroids: the artifact ``clusterer`` of the stage cluster.
+"""The artifact ``clusterer`` of the stage cluster: fitted features and centroids.
 
-A folder with ``clusterer.json``; for comments ``comment_centroids.npz`` (CSR, where columns are words) beside
+A folder with ``clusterer.json``; for comments ``comment_centroids.npz`` (CSR, columns are words) beside
 ``vocabulary.json`` and ``idf.npy``, or ``comment_centroids.npy`` (dense) beside ``terms.json``, ``encoder.json`` and
-``encoder/``; for reactions ``reaction_centroids.npy``. ``vise_core.engagement.clusterer`` makes a clusterer of them.
+``encoder/``; for reactions ``reaction_centroids.npy``. ``vise_core.engagement.clusterer`` loads it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 class ClustererCard(Record):
-    """clusterer.json."""
+    """The content of ``clusterer.json``."""
 
     format: Literal["vise-clusterer-1"] = "vise-clusterer-1"
     spec: ClusterSpec = Field(description="What it was fitted with; its subset is never pretrained on.")
@@ -56,7 +56,7 @@ def write_clusterer_card(folder: Path, card: ClustererCard) -> None:
 
 
 def read_clusterer_card(folder: Path) -> ClustererCard:
-    """What ``clusterer.json`` says. Raises BadCheckpoint."""
+    """Read ``clusterer.json``. Raises BadCheckpoint."""
     return read_json(folder / _CARD_FILE, ClustererCard, remedy=_REMEDY, error=BadCheckpoint)
 
 
@@ -66,7 +66,7 @@ def write_word_centroids(folder: Path, centroids: sparse.csr_matrix) -> None:
 
 
 def read_word_centroids(folder: Path, shape: tuple[int, int]) -> sparse.csr_matrix:
-    """(k, n_terms) float32 CSR. Raises BadCheckpoint for another shape, or an index or value that cannot be."""
+    """Read (k, n_terms) float32 CSR centroids. Raises BadCheckpoint for another shape, or an invalid index or value."""
     path = folder / _SPARSE_FILE
     matrix = _loaded(path, lambda: sparse.csr_matrix(sparse.load_npz(path)))
     _require_shape(path, matrix.shape, shape)
@@ -83,7 +83,7 @@ def write_dense_centroids(folder: Path, centroids: npt.NDArray[np.float32], term
 
 
 def read_dense_centroids(folder: Path, shape: tuple[int, int]) -> tuple[npt.NDArray[np.float32], Terms]:
-    """((k, dim) float32, words of each cluster). Raises BadCheckpoint."""
+    """Read ((k, dim) float32 centroids, characteristic words of each cluster). Raises BadCheckpoint."""
     path = folder / _TERMS_FILE
     terms: Terms = _loaded(
         path,
@@ -102,7 +102,7 @@ def write_reaction_centroids(folder: Path, centroids: npt.NDArray[np.float32]) -
 
 
 def read_reaction_centroids(folder: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """(k, 5) float32. Raises BadCheckpoint."""
+    """Read (k, 5) float32 centroids. Raises BadCheckpoint."""
     return _read_array(folder / _REACTIONS_FILE, shape)
 
 
@@ -113,7 +113,7 @@ def write_vocabulary(folder: Path, terms: Sequence[str], idf: npt.NDArray[np.flo
 
 
 def read_vocabulary(folder: Path) -> tuple[list[str], npt.NDArray[np.float64]]:
-    """(words, their (n_terms,) float64 idf). Raises BadCheckpoint where the two do not belong together."""
+    """Read (words, their (n_terms,) float64 idf). Raises BadCheckpoint if their lengths differ."""
     vocabulary, path = folder / _VOCABULARY_FILE, folder / _IDF_FILE
     terms: Any = _loaded(vocabulary, lambda: json.loads(vocabulary.read_bytes()))
     idf = _loaded(path, lambda: np.load(path, allow_pickle=False))

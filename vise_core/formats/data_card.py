@@ -1,4 +1,4 @@
-"""``dataset.json``: facts that travel beside the images of a data set. People may write it too; it has no version."""
+"""``dataset.json``: facts about a data set, beside its images. Users may write it too; it has no version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_BYTES = 2**20
 
 
 def data_card(facts: Mapping[str, Any]) -> bytes:
-    """The file's content. ``synthetic`` says whether the images are generated."""
+    """Return the content of ``dataset.json``. ``synthetic`` says whether the images are generated."""
     return json.dumps(dict(facts), indent=1).encode() + b"\n"
 
 
@@ -24,9 +24,9 @@ def write_data_card(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def says_synthetic(folder: Path) -> bool:
-    """Whether the folder's ``dataset.json`` says that its images are generated; False where there is none.
+    """Return True if the folder's ``dataset.json`` says that its images are generated; False without this file.
 
-    Raises BadInput for a file that is larger than ``MAX_BYTES`` or that cannot be understood.
+    Raises BadInput for a file that is larger than ``MAX_BYTES`` or invalid.
     """
     path = folder / FILE
     if not path.is_file():

@@ -1,7 +1,7 @@
-"""What each cluster is about: the artifact ``explorer`` of the stage explore.
+"""The artifact ``explorer`` of the stage explore: words, reactions and sample images of each cluster.
 
-A folder with ``explorer.json``, ``comments.parquet`` and ``reactions.parquet`` (one row a cluster, row i being cluster i;
-a file only where that kind was clustered) and ``thumbnails/`` with a strip of sample images for each cluster.
+A folder with ``explorer.json``, ``comments.parquet`` and ``reactions.parquet`` (row i is cluster i; a file only for a
+kind that was clustered) and ``thumbnails/`` with a strip of sample images for each cluster.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ _REMEDY = "explore again"
 
 
 class ClusterPair(Record):
-    """A comment and a reaction cluster of the same posts: ``lift`` is ``weight`` over what chance would give."""
+    """A comment cluster and a reaction cluster of the same posts.
+
+    ``lift`` is ``weight`` over the weight expected by chance.
+    """
 
     first: int = Field(description="The comment cluster.")
     second: int = Field(description="The reaction cluster.")
@@ -71,7 +74,7 @@ class ClusterPair(Record):
 
 
 class ExplorerSummary(Record):
-    """explorer.json."""
+    """The content of ``explorer.json``."""
 
     format: Literal["vise-explorer-1"] = "vise-explorer-1"
     synthetic: bool
@@ -91,7 +94,7 @@ class ExplorerSummary(Record):
 
 @dataclass(frozen=True)
 class ExplorerTables:
-    """An explorer in memory.
+    """The content of an explorer folder in memory.
 
     Attributes
     ----------
@@ -104,12 +107,12 @@ class ExplorerTables:
 
 
 def table_file(kind: Kind) -> str:
-    """Path of a kind's table in the folder."""
+    """Return the path of a kind's table in the folder."""
     return f"{kind}.parquet"
 
 
 def strip_file(kind: Kind, cluster: int) -> str:
-    """Path of a cluster's strip of sample images in the folder."""
+    """Return the path of a cluster's strip of sample images in the folder."""
     return f"thumbnails/{kind}-{cluster:05d}.jpg"
 
 
@@ -124,7 +127,7 @@ def write_explorer_table(folder: Path, kind: Kind, rows: Sequence[Mapping[str, A
 
 
 def read_explorer(folder: Path) -> ExplorerTables:
-    """The explorer of a folder. Raises BadInput, naming the file."""
+    """Read an explorer folder. Raises BadInput, naming the file."""
     return parse_explorer(
         lambda name: (folder / name).read_bytes(),
         {path.name for path in folder.iterdir()} if folder.is_dir() else (),
@@ -133,7 +136,7 @@ def read_explorer(folder: Path) -> ExplorerTables:
 
 
 def parse_explorer(read: Callable[[str], bytes], files: Collection[str], source: str) -> ExplorerTables:
-    """The explorer whose files ``read`` gives by their path. ``files``: the paths that there are.
+    """Parse an explorer from ``read(path)``; ``files`` are the existing paths.
 
     Raises BadInput, naming ``source`` and the file.
     """

@@ -1,6 +1,6 @@
-"""Words, sizes and mean reactions of clusters: the artifact ``inspection`` of the stage cluster.
+"""The artifact ``inspection`` of the stage cluster: words, sizes and mean reactions of clusters.
 
-One JSON file; record i of a kind is about cluster i.
+One JSON file; record i of a kind describes cluster i.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_BYTES = 256 * 2**20
 
 
 class CommentCluster(Record):
-    """What a cluster of comments is about."""
+    """Words and size of a comment cluster."""
 
     cluster: int
     size: int = Field(description="Comments of the cluster subset in it.")
@@ -28,7 +28,7 @@ class CommentCluster(Record):
 
 
 class ReactionCluster(Record):
-    """What a cluster of reactions is about."""
+    """Mean reactions and size of a reaction cluster."""
 
     cluster: int
     size: int = Field(description="Posts of the cluster subset in it.")
@@ -36,7 +36,7 @@ class ReactionCluster(Record):
 
 
 class Inspection(Record):
-    """The JSON file."""
+    """The content of the JSON file."""
 
     format: Literal["vise-inspection-1"] = "vise-inspection-1"
     synthetic: bool
@@ -52,5 +52,5 @@ def write_inspection(path: Path, inspection: Inspection) -> None:
 
 
 def read_inspection(path: Path) -> Inspection:
-    """What the file says. Raises BadCheckpoint."""
+    """Read the file. Raises BadCheckpoint."""
     return read_json(path, Inspection, remedy="cluster again", error=BadCheckpoint, max_bytes=MAX_BYTES)

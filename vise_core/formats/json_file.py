@@ -1,4 +1,4 @@
-"""The JSON file that names a format: one record of a Pydantic model with a field ``format``."""
+"""Read and write versioned JSON files: one record of a Pydantic model with a field ``format``."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ R = TypeVar("R", bound=Record)
 
 
 def format_of(kind: type[Record]) -> str:
-    """Name and version of the format that the model describes: the default of its field ``format``."""
+    """Return the name and version of a model's format: the default of its field ``format``."""
     return str(kind.model_fields["format"].default)
 
 
 def write_json(path: Path, record: Record, *, exclude: IncEx | None = None) -> None:
-    """Write the record, indented, in the order of its fields. Equal records give equal bytes."""
+    """Write a record, indented, in the order of its fields. Equal records give equal bytes."""
     path.write_text(record.model_dump_json(indent=1, exclude=exclude) + "\n", encoding="utf-8")
 
 
 def read_json(
     path: Path, kind: type[R], *, remedy: str, error: type[BadInput] = BadInput, max_bytes: int = MAX_BYTES
 ) -> R:
-    """The record that ``write_json`` wrote.
+    """Read a record that ``write_json`` wrote.
 
-    Raises ``error`` for a file that is missing, larger than ``max_bytes``, not JSON, of another format or version,
-    or not of the model's fields. The message names the file, the field and ``remedy``, such as "label again".
+    Raises ``error`` for a file that is missing, larger than ``max_bytes``, not JSON, of another format or version, or
+    with invalid fields. The message names the file, the field and ``remedy``, such as "label again".
     """
     try:
         if path.stat().st_size > max_bytes:
@@ -47,7 +47,7 @@ def read_json(
 
 
 def parse_json(data: bytes, kind: type[R], name: str, *, remedy: str, error: type[BadInput] = BadInput) -> R:
-    """The record in the bytes of a file called ``name``. Raises ``error`` as ``read_json`` does."""
+    """Parse the bytes of a file called ``name``. Raises ``error`` as ``read_json`` does."""
     try:
         content: Any = json.loads(data)
     except (ValueError, RecursionError) as broken:

@@ -1,7 +1,7 @@
-"""Pseudo-labels of posts (Sec. 3.1, step 2): the artifact ``labels`` of the stage label.
+"""The artifact ``labels`` of the stage label: pseudo-labels of posts (Sec. 3.1, step 2).
 
-A folder with ``labels.json`` and, for each shard of the posts, ``shard-NNNNNN.parquet`` with one row for each post
-that has a label.
+A folder with ``labels.json`` and, for each shard of the posts, ``shard-NNNNNN.parquet`` with a row for each labelled
+post.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _REMEDY = "label again"
 
 
 class LabelFacts(Record):
-    """labels.json."""
+    """The content of ``labels.json``."""
 
     format: Literal["vise-labels-1"] = "vise-labels-1"
     comment_clusters: int = Field(ge=0, description="Comment labels lie below this number.")
@@ -53,12 +53,12 @@ def write_label_facts(folder: Path, facts: LabelFacts) -> None:
 
 
 def read_label_facts(folder: Path) -> LabelFacts:
-    """What ``labels.json`` says. Raises BadInput where the folder is not a ``labels`` artifact."""
+    """Read ``labels.json``. Raises BadInput if the folder is not a ``labels`` artifact."""
     return read_json(folder / _FACTS_FILE, LabelFacts, remedy=_REMEDY)
 
 
 def label_file(folder: Path, shard: int | str) -> Path:
-    """The file of a shard's labels; a shard is named by its number, or as in the index of the posts."""
+    """Return the path of a shard's labels; ``shard`` is its number, or its name in the index of the posts."""
     name = f"shard-{shard:06d}" if isinstance(shard, int) else Path(shard).stem
     return folder / f"{name}.parquet"
 
@@ -69,20 +69,20 @@ def write_label_table(path: Path, table: pa.Table) -> None:
 
 
 def read_label_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """The labels of one shard; all columns of ``SCHEMA``, or those named. Raises BadInput."""
+    """Read the labels of a shard: all columns of ``SCHEMA``, or those named. Raises BadInput."""
     if not path.is_file():
         raise BadInput(f"{path}: missing; these labels are of other posts, or not whole: {_REMEDY}")
     return read_table(path, SCHEMA, remedy=_REMEDY, columns=columns)
 
 
 def label_batches(folder: Path) -> Iterator[pa.RecordBatch]:
-    """The rows of all shards in the order of their names, at most ``BATCH_ROWS`` at a time. Raises BadInput."""
+    """Yield the rows of all shards, sorted by shard name, at most ``BATCH_ROWS`` at a time. Raises BadInput."""
     for path in sorted(folder.glob("shard-*.parquet")):
         yield from read_batches(path, SCHEMA, remedy=_REMEDY, rows=BATCH_ROWS)
 
 
 def labels_by_key(folder: Path, shard: str) -> dict[str, tuple[list[int], int | None]]:
-    """key → (comment labels, reaction label) of the labelled posts of one shard. Raises BadInput."""
+    """Return key → (comment labels, reaction label) of the labelled posts of a shard. Raises BadInput."""
     columns = read_label_table(label_file(folder, shard))
     return dict(
         zip(

@@ -1,4 +1,4 @@
-"""What checkpoint.json and predictor.json both say: which backbone, and how its input looks."""
+"""The common part of checkpoint.json and predictor.json: the backbone and its input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Spread = Annotated[float, Field(gt=1e-6, lt=10, allow_inf_nan=False)]
 
 
 class NetworkCard(Record):
-    """What a file of weights does not say by itself."""
+    """The backbone's name, its input sizes and its normalisation, which weights alone do not state."""
 
     backbone: BackboneName
     image_size: int = Field(ge=16, le=4096, description="Side of the crop that the network sees.")

@@ -1,4 +1,4 @@
-"""Parquet files of a fixed schema."""
+"""Read Parquet files of a fixed schema."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vise_core.errors import BadInput
 def read_table(
     path: Path, schema: pa.Schema, *, remedy: str, columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """The columns of a file, all of the schema's or those named, in the schema's types and in the order asked for.
+    """Read the columns of a file: all of the schema's, or ``columns`` in this order, in the schema's types.
 
-    Raises BadInput, naming the file and ``remedy``, where it is missing, damaged or of another schema.
+    Raises BadInput, naming the file and ``remedy``, if it is missing, damaged or of another schema.
     """
     names = list(columns or schema.names)
     try:
@@ -29,7 +29,10 @@ def read_table(
 
 
 def read_batches(path: Path, schema: pa.Schema, *, remedy: str, rows: int) -> Iterator[pa.RecordBatch]:
-    """The rows of a file, at most ``rows`` at a time, columns as in the schema. Raises BadInput as ``read_table`` does."""
+    """Yield the rows of a file, at most ``rows`` at a time, with the schema's columns.
+
+    Raises BadInput as ``read_table`` does.
+    """
     try:
         for batch in pq.ParquetFile(path).iter_batches(rows, columns=schema.names):
             yield batch.select(schema.names).cast(schema)

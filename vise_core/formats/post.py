@@ -1,4 +1,4 @@
-"""The post record (Sec. 3.1): one image, its comments, five reaction counts."""
+"""The post record (Sec. 3.1): an image, its comments, and five reaction counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vise_core.specs.posts.fields import REACTIONS
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What people said and felt about one image.
+    """The comments and reactions on an image.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class PostRecord:
-    """A post with the bytes of its image, ready to be stored: ``extension`` is jpg, png or webp."""
+    """A post with the encoded bytes of its image; ``extension`` is jpg, png or webp."""
 
     post: Post
     image: bytes
@@ -41,12 +41,12 @@ class PostRecord:
 
 
 def post_key(post_id: str) -> str:
-    """The first 32 hex digits of SHA-256 of the id: safe as a file name, whatever the id holds."""
+    """Return the first 32 hex digits of the id's SHA-256, which are safe as a file name."""
     return hashlib.sha256(post_id.encode()).hexdigest()[:32]
 
 
 def post_to_json(post: Post) -> bytes:
-    """The one byte form of a post: sorted keys, no spaces, UTF-8. Equal posts, equal bytes."""
+    """Encode a post in its canonical form: sorted keys, no spaces, UTF-8. Equal posts give equal bytes."""
     row = {
         "id": post.id,
         "comments": list(post.comments),
@@ -56,7 +56,7 @@ def post_to_json(post: Post) -> bytes:
 
 
 def post_from_json(data: bytes) -> Post:
-    """The post that ``post_to_json`` wrote. Raises BadInput for anything else."""
+    """Decode a post that ``post_to_json`` wrote. Raises BadInput for anything else."""
     try:
         row = json.loads(data)
         counts = row["reactions"]

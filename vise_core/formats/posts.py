@@ -1,7 +1,7 @@
-"""Shards: WebDataset tar files with the same bytes for the same posts, and random access into them.
+"""The artifact ``posts``: shards as WebDataset tar files with reproducible bytes, and random access to them.
 
-A shard is a plain ustar file: for each post ``<key>.json`` then ``<key>.jpg``. ``index.json`` names the
-shards, how many posts each holds and its SHA-256.
+A shard is a plain ustar file: for each post ``<key>.json`` then ``<key>.jpg``. ``index.json`` has the name, number of
+posts and SHA-256 of each shard.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Offsets = npt.NDArray[np.int64]
 
 
 class ShardEntry(Record):
-    """One shard of the index."""
+    """A shard in the index."""
 
     name: str = Field(pattern=r"^shard-\d{6,}\.tar$")
     posts: int = Field(ge=0)
@@ -44,7 +44,7 @@ class ShardEntry(Record):
 
 
 class PostsIndex(Record):
-    """index.json."""
+    """The content of ``index.json``."""
 
     format: Literal["vise-posts-1"] = "vise-posts-1"
     posts: int = Field(ge=0, description="Posts of all shards.")
@@ -57,7 +57,7 @@ def shard_name(number: int) -> str:
 
 
 class ShardWriter:
-    """Writes one shard. Nothing is at ``path`` until ``close``: a killed writer leaves only a ``.part`` file."""
+    """Writes a shard. ``path`` exists only after ``close``: a killed writer leaves a ``.part`` file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,7 +78,7 @@ class ShardWriter:
         self.posts += 1
 
     def close(self) -> ShardEntry:
-        """End the tar, flush it to disk and give it its name."""
+        """Finish the tar, flush it to disk and rename it to its final name."""
         self._put(b"\0" * (2 * _BLOCK))
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -87,7 +87,7 @@ class ShardWriter:
         return ShardEntry(name=self.path.name, posts=self.posts, sha256=self._hash.hexdigest())
 
     def abandon(self) -> None:
-        """Drop what was written so far."""
+        """Delete the unfinished file."""
         self._file.close()
         self._part.unlink(missing_ok=True)
 
@@ -105,13 +105,13 @@ class ShardWriter:
 
 
 def write_index(folder: Path, shards: list[ShardEntry], *, synthetic: bool) -> None:
-    """Write ``index.json``: the folder is a ``posts`` artifact from here on."""
+    """Write ``index.json``, which completes the ``posts`` artifact."""
     index = PostsIndex(posts=sum(shard.posts for shard in shards), synthetic=synthetic, shards=tuple(shards))
     write_json(folder / INDEX_FILE, index)
 
 
 def read_posts_index(folder: Path) -> PostsIndex:
-    """What ``index.json`` says. Raises BadInput where the folder is not a ``posts`` artifact."""
+    """Read ``index.json``. Raises BadInput if the folder is not a ``posts`` artifact."""
     return read_json(folder / INDEX_FILE, PostsIndex, remedy=_REMEDY, max_bytes=MAX_INDEX_BYTES)
 
 
@@ -138,7 +138,7 @@ class ShardIndex:
 
     @classmethod
     def open(cls, folder: Path) -> ShardIndex:
-        """Raises BadInput where the folder is not a whole ``posts`` artifact."""
+        """Open a folder of shards. Raises BadInput if it is not a complete ``posts`` artifact."""
         index = read_posts_index(folder)
         for shard in index.shards:
             if not (Path(folder) / shard.name).is_file():
@@ -150,33 +150,33 @@ class ShardIndex:
         return int(self.starts[-1])
 
     def keys(self, shard: int | None = None) -> list[str]:
-        """Keys of the posts of one shard, or of all, in order."""
+        """Return the keys of the posts of a shard, or of all, in order."""
         if shard is not None:
             return list(self._offsets(shard)[0])
         return [key for number in range(len(self.shards)) for key in self._offsets(number)[0]]
 
     def read_post(self, i: int) -> Post:
-        """The post without its image."""
+        """Read a post without its image."""
         shard, row = self._locate(i)
         return post_from_json(self._read(shard, row, "json"))
 
     def read_image(self, i: int) -> bytes:
-        """The encoded bytes of the post's image."""
+        """Read the encoded bytes of a post's image."""
         return self._read(*self._locate(i), "image")
 
     def read_record(self, i: int) -> PostRecord:
-        """The post with its image."""
+        """Read a post with its image."""
         shard, row = self._locate(i)
         extension = EXTENSIONS[int(self._offsets(shard)[1][row, 4])]
         return PostRecord(self.read_post(i), self.read_image(i), extension)
 
     def iterate(self, shard: int | None = None) -> Iterator[PostRecord]:
-        """Every post with its image, in order; of one shard, or of all."""
+        """Yield every post with its image, in order; of one shard, or of all."""
         for i in self._range(shard):
             yield self.read_record(i)
 
     def iterate_posts(self, shard: int | None = None) -> Iterator[Post]:
-        """Every post without its image: image bytes are not read."""
+        """Yield every post without its image; image bytes are not read."""
         for number in range(len(self.shards)) if shard is None else (shard,):
             with (self.folder / self.shards[number].name).open("rb") as file:
                 for offset, size in self._offsets(number)[1][:, :2].tolist():
@@ -214,10 +214,11 @@ class ShardIndex:
 
 
 def scan_shard(path: Path) -> tuple[list[str], Offsets]:
-    """Keys of a shard and, for each post, (json offset, json size, image offset, image size, extension).
+    """Return the keys of a shard and the positions of its members.
 
-    The array is (n_posts, 5) int64; ``extension`` indexes ``EXTENSIONS``. Only headers are read. Raises
-    BadInput for a tar that ``ShardWriter`` would not write: other names, links, a broken end.
+    Positions are (n_posts, 5) int64: json offset, json size, image offset, image size, extension (an index into
+    ``EXTENSIONS``). Only headers are read. Raises BadInput for a tar that ``ShardWriter`` would not write: other
+    names, links, a truncated end.
     """
     keys: list[str] = []
     rows: list[tuple[int, int, int, int, int]] = []

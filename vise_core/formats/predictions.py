@@ -1,4 +1,4 @@
-"""Predictions on the reported images of a task: the artifact ``predictions`` of the stage evaluate.
+"""The artifact ``predictions`` of the stage evaluate: predictions on the reported images of a task.
 
 One Parquet file with a row for each image of each split, scored at the split's chosen grid point.
 """
@@ -46,7 +46,10 @@ class SplitPredictions:
 
 
 def predictions_schema(classes: Sequence[str]) -> pa.Schema:
-    """Columns ``split``, ``part``, ``path``, ``label``, ``predicted`` and ``score_<class>`` for each class."""
+    """Return the schema of the Parquet file.
+
+    Columns are ``split``, ``part``, ``path``, ``label``, ``predicted`` and ``score_<class>`` for each class.
+    """
     return pa.schema(
         [
             ("split", pa.int32()),
@@ -61,7 +64,7 @@ def predictions_schema(classes: Sequence[str]) -> pa.Schema:
 
 
 def write_predictions(path: Path, classes: Sequence[str], splits: Iterable[SplitPredictions]) -> None:
-    """Write the predictions of all splits, one split in memory at a time."""
+    """Write the predictions of all splits, holding one split in memory at a time."""
     schema = predictions_schema(classes)
     with pq.ParquetWriter(path, schema) as writer:
         for predictions in splits:
@@ -78,9 +81,9 @@ def write_predictions(path: Path, classes: Sequence[str], splits: Iterable[Split
 
 
 def read_predictions(path: Path) -> pa.Table:
-    """The predictions of all splits, columns as in ``predictions_schema``.
+    """Read the predictions of all splits, with the columns of ``predictions_schema``.
 
-    Raises BadInput, naming the file, where it is missing, damaged or of another format.
+    Raises BadInput, naming the file, if it is missing, damaged or of another format.
     """
     try:
         table = pq.ParquetFile(path).read()

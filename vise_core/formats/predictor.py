@@ -1,6 +1,6 @@
-"""An image classifier: the artifact ``predictor`` of the stage evaluate, which registered models are made of.
+"""The artifact ``predictor`` of the stage evaluate: an image classifier, which can be registered as a model.
 
-A folder with ``predictor.json`` and ``model.safetensors``. This module reads and writes the JSON and needs no torch;
+A folder with ``predictor.json`` and ``model.safetensors``. This module reads and writes the JSON without torch;
 ``vise_core.models.classifier`` reads and writes the whole folder.
 """
 
@@ -22,7 +22,7 @@ MODEL_FILE = "model.safetensors"
 
 
 class PredictorCard(NetworkCard):
-    """predictor.json. Further entries, such as the split and its metrics, are in ``metadata``."""
+    """The content of ``predictor.json``. ``metadata`` has further entries, such as the split and its metrics."""
 
     format: Literal["vise-predictor-1"] = "vise-predictor-1"
     classes: tuple[str, ...] = Field(min_length=1, max_length=1_000_000)
@@ -37,7 +37,7 @@ def write_predictor_card(folder: Path, card: PredictorCard) -> None:
 
 
 def read_predictor_card(folder: Path) -> PredictorCard:
-    """What ``predictor.json`` says. Raises BadCheckpoint, also where two classes have the same name."""
+    """Read ``predictor.json``. Raises BadCheckpoint, also if two classes have the same name."""
     card = read_json(folder / CARD_FILE, PredictorCard, remedy="evaluate again", error=BadCheckpoint)
     if len(set(card.classes)) != len(card.classes):
         raise BadCheckpoint(f"{folder / CARD_FILE}: classes names one twice: evaluate again")

@@ -1,4 +1,4 @@
-"""Are the labels spread evenly enough for the metric to mean something?"""
+"""Check the balance of class labels and of pseudo-labels."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from vise_core.specs.integrity import IntegrityCheck, IntegrityExample, Integrit
 from vise_core.tasks import LabelledImages, Split
 
 CHANCE = 0.01
-"""Level of the test that train and the reported part have the same shares of classes."""
+"""Significance level of the test that train and the reported part have the same class shares."""
 Counts = npt.NDArray[np.int64]
 
 
 def label_balance(
     images: LabelledImages, splits: Sequence[Split], limits: IntegrityLimits, examples: int
 ) -> IntegrityCheck:
-    """Classes of train against each other, and of the reported part against train; the worst split counts.
+    """Check class imbalance in train, and the shift of class shares between train and the reported part.
 
-    ``majority`` is the majority-class accuracy: the share of the largest class of the reported part (test, or val
-    where there is no test), as a mean over splits.
+    The worst split decides. The count ``majority`` is the majority-class accuracy: the share of the largest class in
+    the reported part (test, or val without a test part), as a mean over splits.
     """
     failed: list[IntegrityExample] = []
     warned: list[IntegrityExample] = []
@@ -52,7 +52,7 @@ def label_balance(
         "largest_class": float(np.bincount(images.labels, minlength=len(images.classes)).max()),
         "normalised_entropy": min(entropies),
         "shift": max(shifts),
-        # Shown beside the mean over splits, so a mean over splits too.
+        # A mean over splits, as the accuracy that it is compared with.
         "majority": float(np.mean(majorities)),
     }
     if max(imbalances) < float("inf"):
@@ -64,12 +64,14 @@ def label_balance(
         verdict, sentence = "failed", f"{failed[0].first}: {failed[0].kind} in {failed[0].where}; {chance}."
     elif max(imbalances) > limits.imbalance:
         verdict = "warning"
-        sentence = f"The largest class of train has {max(imbalances):.1f} times the images of the smallest; {chance}."
+        sentence = f"The largest class in train has {max(imbalances):.1f} times as many images as the smallest; {chance}."
     elif warned:
         verdict, sentence = "warning", f"{warned[0].first}: {warned[0].kind} in {warned[0].where}; {chance}."
     elif max(shifts) > limits.shift:
         verdict = "warning"
-        sentence = f"Shares of classes in train and in the reported part differ by {100 * max(shifts):.1f} %; {chance}."
+        sentence = (
+            f"Class shares in train and in the reported part differ by {100 * max(shifts):.1f} %; {chance}."
+        )
     else:
         sentence = f"{len(images.classes)} classes, at most {max(imbalances):.1f} to 1 in train; {chance}."
     return IntegrityCheck(
@@ -82,9 +84,9 @@ def label_balance(
 
 
 def _shift(train: Counts, reported: Counts, tests: int) -> float:
-    """Total variation between the shares of classes; 0 where a draw of that size may well differ so much.
+    """Return the total variation distance between class shares, or 0 if it is not significant.
 
-    chi² with the level divided by the number of tests: a small random test set always differs a little.
+    The test is chi² with Bonferroni correction, since a small random test set always differs a little.
     """
     table = np.stack([train, reported])[:, train + reported > 0]
     if table.shape[1] < 2 or chi2_contingency(table, correction=False).pvalue * tests > CHANCE:
@@ -93,7 +95,7 @@ def _shift(train: Counts, reported: Counts, tests: int) -> float:
 
 
 def pretraining_balance(labels: Path, limits: IntegrityLimits, examples: int) -> IntegrityCheck:
-    """How the pseudo-labels spread over the clusters."""
+    """Check how the pseudo-labels are distributed over the clusters."""
     facts = read_label_facts(labels)
     comments = np.zeros(facts.comment_clusters, dtype=np.int64)
     reactions = np.zeros(facts.reaction_clusters, dtype=np.int64)
@@ -101,7 +103,7 @@ def pretraining_balance(labels: Path, limits: IntegrityLimits, examples: int) ->
         comments += _cluster_counts(batch["comment_labels"].flatten(), len(comments))
         reactions += _cluster_counts(batch["reaction_label"].drop_null(), len(reactions))
     counts: dict[str, float] = {}
-    found: list[IntegrityExample] = []
+    too_large: list[IntegrityExample] = []
     parts: list[str] = []
     for name, clusters in (("comments", comments), ("reactions", reactions)):
         if not clusters.sum():
@@ -117,7 +119,7 @@ def pretraining_balance(labels: Path, limits: IntegrityLimits, examples: int) ->
             f"{name} use {(clusters > 0).sum()} of {len(clusters)} clusters, the largest holds {100 * largest:.1f} %"
         )
         if largest > limits.largest_cluster:
-            found.append(
+            too_large.append(
                 IntegrityExample(
                     first=f"{name} cluster {int(clusters.argmax())}",
                     kind=f"{100 * largest:.1f} % of the labels",
@@ -127,16 +129,16 @@ def pretraining_balance(labels: Path, limits: IntegrityLimits, examples: int) ->
         return IntegrityCheck(
             name="pretraining_balance",
             verdict="failed",
-            sentence="No post has a label: label again.",
+            sentence="No post has a label: run the stage label again.",
             counts={},
         )
     sentence = "; ".join(parts) + "."
     return IntegrityCheck(
         name="pretraining_balance",
-        verdict="warning" if found else "ok",
+        verdict="warning" if too_large else "ok",
         sentence=sentence[0].upper() + sentence[1:],
         counts=counts,
-        examples=tuple(found[:examples]),
+        examples=tuple(too_large[:examples]),
     )
 
 

@@ -1,6 +1,6 @@
-"""Fingerprints made before: one file for each content, named by it, so that it can never be out of date.
+"""Fingerprint cache: one file per shard or list of files, named by the SHA-256 of its content, so never out of date.
 
-They are kept in a folder of the machine, since the inputs of a stage are read-only and its workspace is for one run.
+It lies in a folder of the machine, since the inputs of a stage are read-only and its workspace belongs to one run.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from vise_core.files.hashing import file_digests, tree_sha256
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.images.decode import DECODING
 
-from .fingerprints import Fingerprints, Told, fingerprint_files, fingerprint_shard
+from .fingerprints import Fingerprints, OnProgress, fingerprint_files, fingerprint_shard
 
 FORMAT = f"fingerprints-1-{DECODING}"
-"""To be raised when small pictures or hashes change."""
+"""Increase the number when thumbnails or hashes change."""
 
 
 def default_cache() -> Path | None:
-    """``fingerprints`` in the cache folder. None where the account has no home."""
+    """Return ``fingerprints`` in the cache folder, or None if the account has no home."""
     return cache_subfolder("fingerprints")
 
 
@@ -37,50 +37,52 @@ def files_fingerprints(
     cache: Path | None,
     *,
     processes: int = 1,
-    told: Told | None = None,
+    on_progress: OnProgress | None = None,
     digests: Sequence[bytes] | None = None,
 ) -> Fingerprints:
-    """Fingerprints of image files, in their order; from the cache where it has files of these bytes in this order.
+    """Return the fingerprints of image files, in order, from the cache if it has files of the same bytes in this order.
 
-    ``digests`` are the SHA-256 of the files where the caller has them already.
+    ``digests`` are the SHA-256 of the files if the caller has already computed them.
     """
     if cache is None:
-        return fingerprint_files(paths, processes=processes, told=told)
+        return fingerprint_files(paths, processes=processes, on_progress=on_progress)
     if digests is None:
         digests = file_digests(paths, threads=processes)
     key = hashlib.sha256(b"".join(digests)).hexdigest()
-    return _kept(cache, key, lambda: fingerprint_files(paths, processes=processes, told=told))
+    return _cached(cache, key, lambda: fingerprint_files(paths, processes=processes, on_progress=on_progress))
 
 
 def shard_fingerprints(
-    posts: Path, shard: int, cache: Path | None, *, processes: int = 1, told: Told | None = None
+    posts: Path, shard: int, cache: Path | None, *, processes: int = 1, on_progress: OnProgress | None = None
 ) -> Fingerprints:
-    """Fingerprints of one shard's images, in its order; from the cache where it has a shard of this content."""
+    """Return the fingerprints of a shard's images, in order, from the cache if it has a shard of the same content."""
     if cache is None:
-        return fingerprint_shard(posts, shard, processes=processes, told=told)
-    # Of the file itself: what the index says of it need not be true any more.
+        return fingerprint_shard(posts, shard, processes=processes, on_progress=on_progress)
+    # Hash the file itself: the SHA-256 in the index may be out of date.
     key = tree_sha256(posts / ShardIndex.open(posts).shards[shard].name)
-    return _kept(cache, key, lambda: fingerprint_shard(posts, shard, processes=processes, told=told))
+    return _cached(
+        cache, key, lambda: fingerprint_shard(posts, shard, processes=processes, on_progress=on_progress)
+    )
 
 
-def _kept(cache: Path, key: str, make: Callable[[], Fingerprints]) -> Fingerprints:
-    # Another Pillow may decode to other pixels.
+def _cached(cache: Path, key: str, make: Callable[[], Fingerprints]) -> Fingerprints:
+    # Another version of Pillow may decode to other pixels.
     path = cache / f"{FORMAT}-{PIL.__version__}-{key}.npz"
-    found = _read(path)
-    if found is None:
-        found = make()
+    prints = _read(path)
+    if prints is None:
+        prints = make()
         # A cache that cannot be written to, such as a read-only folder, is no reason to fail.
         with suppress(OSError):
-            _keep(path, found)
-    return found
+            _write(path, prints)
+    return prints
 
 
-def _keep(path: Path, found: Fingerprints) -> None:
+def _write(path: Path, prints: Fingerprints) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{uuid4().hex}.part")
     try:
         with part.open("wb") as file:
-            np.savez(file, **{field.name: getattr(found, field.name) for field in fields(Fingerprints)})
+            np.savez(file, **{field.name: getattr(prints, field.name) for field in fields(Fingerprints)})
         part.replace(path)
     finally:
         with suppress(OSError):
@@ -88,7 +90,7 @@ def _keep(path: Path, found: Fingerprints) -> None:
 
 
 def _read(path: Path) -> Fingerprints | None:
-    """None where there is no whole file."""
+    """Return the fingerprints in a file, or None if it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return Fingerprints(*(arrays[field.name] for field in fields(Fingerprints)))

@@ -1,4 +1,4 @@
-"""Which pairs of images are worth a closer look: hashes that differ in few bits, found by counting over blocks."""
+"""Find candidate pairs of near-duplicates: images whose hashes differ in few bits, compared block by block."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import numpy.typing as npt
 from .perceptual_hashes import Bits
 
 MAX_BITS = 18
-"""Bits of 128 in which a copy's hash may differ. Of copies cut anywhere by up to 5 % a side, 99 in 100 stay within 15."""
+"""Bits of 128 in which a copy's hash may differ. Of copies cropped by up to 5 % a side, 99 in 100 differ in at most 15."""
 NEAREST = 64
-"""Most partners that are looked at of one image: a picture posted ten thousand times must not make 10⁸ pairs."""
+"""Most candidates per image, so that an image posted ten thousand times does not make 10⁸ pairs."""
 _BLOCK_PAIRS = 320_000
-"""Pairs compared at a time; their words fit a processor's cache."""
+"""Pairs compared at a time, so that their hashes fit a processor's cache."""
 _ROWS = 512
 
 Ints = npt.NDArray[np.int64]
 
 
 class Candidates(NamedTuple):
-    """Pairs, each once, a row each: one image in a window ``view`` looks like the whole of the other.
+    """Candidate pairs, each once: a window of one image has nearly the same hash as the whole other image.
 
     Attributes
     ----------
-    first, second: (n,) int64, indices into the two sets, or into the one (first < second).
-    view: (n,) int64, index into ``hashing.WINDOWS``: the window of the larger image.
-    first_is_cut: (n,) bool, whether it is the first that lies within the second.
-    mirrored: (n,) bool, whether one looks like the mirror image of the other.
-    crowded: how many images had more than NEAREST partners, of which the nearest were kept.
+    first, second: (n,) int64, indices into the two sets, or into one set (first < second).
+    view: (n,) int64, index into ``perceptual_hashes.WINDOWS``: the window of the larger image.
+    first_is_cut: (n,) bool, True if the first image is a crop of the second.
+    mirrored: (n,) bool, True if one image resembles the mirror image of the other.
+    crowded: number of images with more than NEAREST candidates, of which only the nearest were kept.
     """
 
     first: Ints
@@ -43,7 +43,7 @@ class Candidates(NamedTuple):
 
 
 def candidates_within(bits: Bits, *, threads: int = 2) -> Candidates:
-    """Pairs within MAX_BITS among n images of hashes (n, n_views, 3)."""
+    """Return the pairs within MAX_BITS among n images with hashes (n, n_views, 3)."""
     (source, target, view, mirrored, distance), crowded = _search(bits, bits, threads, same=True)
     cut = source > target
     return _each_pair_once(
@@ -52,13 +52,13 @@ def candidates_within(bits: Bits, *, threads: int = 2) -> Candidates:
 
 
 def candidates_between(bits: Bits, others: Bits, *, threads: int = 2) -> Candidates:
-    """Pairs within MAX_BITS of one of n (n, n_views, 3) and one of m others (m, n_views, 3)."""
-    there, crowded = _search(bits, others, threads, same=False)
-    back, crowded_back = _search(others, bits, threads, same=False)
-    cut = np.arange(there.shape[1] + back.shape[1]) >= there.shape[1]
-    first, second = np.r_[there[0], back[1]], np.r_[there[1], back[0]]
-    view, mirrored, distance = (np.r_[there[row], back[row]] for row in (2, 3, 4))
-    return _each_pair_once(first, second, view, cut, mirrored, distance, crowded + crowded_back)
+    """Return the pairs within MAX_BITS between n images (n, n_views, 3) and m others (m, n_views, 3)."""
+    forward, crowded = _search(bits, others, threads, same=False)
+    backward, crowded_backward = _search(others, bits, threads, same=False)
+    cut = np.arange(forward.shape[1] + backward.shape[1]) >= forward.shape[1]
+    first, second = np.r_[forward[0], backward[1]], np.r_[forward[1], backward[0]]
+    view, mirrored, distance = (np.r_[forward[row], backward[row]] for row in (2, 3, 4))
+    return _each_pair_once(first, second, view, cut, mirrored, distance, crowded + crowded_backward)
 
 
 def _each_pair_once(
@@ -70,7 +70,7 @@ def _each_pair_once(
     distance: Ints,
     crowded: int,
 ) -> Candidates:
-    """Of the two ways to see a pair the nearer one."""
+    """Keep each pair once, in the direction of the smaller distance."""
     order = np.lexsort((cut, distance, second, first))
     new = np.ones(len(order), dtype=bool)
     new[1:] = (np.diff(first[order]) != 0) | (np.diff(second[order]) != 0)
@@ -79,7 +79,7 @@ def _each_pair_once(
 
 
 def _search(sources: Bits, targets: Bits, threads: int, *, same: bool) -> tuple[Ints, int]:
-    """Rows source, target, view, mirrored, bits (5, n) of all pairs within MAX_BITS, and how many were crowded."""
+    """Return rows (5, n) of source, target, view, mirrored, bits of all pairs within MAX_BITS, and the crowded count."""
     if not len(sources) or not len(targets):
         return np.empty((5, 0), dtype=np.int64), 0
     whole = tuple(np.ascontiguousarray(targets[:, 0, word]) for word in range(3))
@@ -89,9 +89,9 @@ def _search(sources: Bits, targets: Bits, threads: int, *, same: bool) -> tuple[
 
 
 def _scan(sources: Bits, whole: tuple[Bits, ...], same: bool, start: int) -> tuple[Ints, int]:
-    """(5, n) int64 rows of pairs of one block of sources, and how many of these were crowded."""
+    """Return the (5, n) int64 rows of pairs of one block of sources, and their crowded count."""
     block = sources[start : start + _ROWS]
-    found = [np.empty((5, 0), dtype=np.int64)]
+    parts = [np.empty((5, 0), dtype=np.int64)]
     rows = max(1, _BLOCK_PAIRS // max(1, len(whole[0])))
     for first in range(0, len(block), rows):
         part = block[first : first + rows]
@@ -101,12 +101,12 @@ def _scan(sources: Bits, whole: tuple[Bits, ...], same: bool, start: int) -> tup
         pairs[0] += start + first
         if same:
             pairs = pairs[:, pairs[0] != pairs[1]]
-        found.append(_best_of_each_pair(pairs))
-    return _nearest(np.concatenate(found, axis=1))
+        parts.append(_best_of_each_pair(pairs))
+    return _nearest(np.concatenate(parts, axis=1))
 
 
 def _compare(rows: Bits, whole: tuple[Bits, ...], view: int) -> Ints:
-    # The even word alone is a lower bound for image and mirror image, and rules out 99 of 100 pairs.
+    # The even word alone is a lower bound for both orientations, and rules out 99 of 100 pairs.
     even = np.bitwise_count(rows[:, 0, None] ^ whole[0])
     flat = np.flatnonzero(even <= MAX_BITS)
     source, target = np.divmod(flat, len(whole[0]))
@@ -128,7 +128,7 @@ def _best_of_each_pair(pairs: Ints) -> Ints:
 
 
 def _nearest(pairs: Ints) -> tuple[Ints, int]:
-    """The NEAREST partners of each source, by bits, then by index."""
+    """Keep the NEAREST targets of each source, by bits, then by index; also return the crowded count."""
     source, target, _, _, bits = pairs
     pairs = pairs[:, np.lexsort((target, bits, source))]
     starts = np.flatnonzero(np.r_[True, np.diff(pairs[0]) != 0]) if pairs.shape[1] else np.empty(0, np.int64)

@@ -1,4 +1,4 @@
-"""The checks that cost little, for every evaluation; and what is said of a check that did not run."""
+"""The cheap checks, which every evaluation runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vise_core.tasks import LabelledImages, Split
 
 from .balance import label_balance
 from .cache import files_fingerprints
-from .fingerprints import Fingerprints, Told
+from .fingerprints import Fingerprints, OnProgress
 from .overlap import (
     comparisons,
     duplicates_across,
@@ -23,7 +23,7 @@ from .overlap import (
 )
 
 MAX_COMPARISONS = 10**10
-"""Pairs of hashes that an evaluation may spend on its own: about a minute and a half of one core."""
+"""Most pairs of hashes that an evaluation compares, about a minute and a half on one core."""
 EXAMPLES = 20
 
 
@@ -34,14 +34,17 @@ def check_evaluation(
     limits: IntegrityLimits | None = None,
     cache: Path | None = None,
     processes: int = 1,
-    told: Told | None = None,
+    on_progress: OnProgress | None = None,
     digests: Sequence[bytes] | None = None,
 ) -> IntegrityReport:
-    """Balance of labels, and images that two parts of a split share, as the same file or as a copy.
+    """Check the balance of labels, and the images that parts of a split share, as the same file or as a copy.
 
-    ``cache`` is the folder where fingerprints are kept (``cache.default_cache()``), None keeps none. What needs the
-    posts of pretraining is ``not_run``, and so is the look for copies where the task is too large for it.
-    ``digests`` are the SHA-256 of the images' files where the caller has them already.
+    Checks that need the pretraining posts are ``not_run``, and so is the search for copies if the task is too large.
+
+    Parameters
+    ----------
+    cache: folder of cached fingerprints (``cache.default_cache()``), None for no cache.
+    digests: SHA-256 of the images' files if the caller has already computed them.
     """
     limits = limits or IntegrityLimits()
     balance = label_balance(images, splits, limits, EXAMPLES)
@@ -55,7 +58,7 @@ def check_evaluation(
                 EXAMPLES,
                 cache=cache,
                 processes=processes,
-                told=told,
+                on_progress=on_progress,
                 digests=digests,
             ),
             *(
@@ -77,10 +80,10 @@ def overlap_checks(
     *,
     cache: Path | None = None,
     processes: int = 1,
-    told: Told | None = None,
+    on_progress: OnProgress | None = None,
     digests: Sequence[bytes] | None = None,
 ) -> tuple[IntegrityCheck, IntegrityCheck]:
-    """``split_overlap`` and ``split_near_duplicates``; of a task that is too large only the first."""
+    """Return ``split_overlap`` and ``split_near_duplicates``; the second is ``not_run`` if the task is too large."""
     if comparisons(len(images), splits) > MAX_COMPARISONS:
         if digests is None:
             digests = file_digests(images.paths, threads=processes)
@@ -89,11 +92,12 @@ def overlap_checks(
             split_overlap(images, splits, same_files, limits, examples),
             not_run(
                 "split_near_duplicates",
-                f"{len(images)} images are too many to be compared by their looks within an evaluation: run the "
-                "stage integrity once.",
+                f"An evaluation does not search {len(images)} images for copies: run the stage integrity once.",
             ),
         )
-    prints = files_fingerprints(images.paths, cache, processes=processes, told=told, digests=digests)
+    prints = files_fingerprints(
+        images.paths, cache, processes=processes, on_progress=on_progress, digests=digests
+    )
     return perceptual_overlap(images, splits, prints, limits, examples, threads=processes)
 
 
@@ -106,11 +110,11 @@ def perceptual_overlap(
     *,
     threads: int = 2,
 ) -> tuple[IntegrityCheck, IntegrityCheck]:
-    """Both checks from the fingerprints of the task's images."""
+    """Return ``split_overlap`` and ``split_near_duplicates`` from the fingerprints of the task's images."""
     matches = duplicates_across(prints, splits, threads=threads)
     same_files = identical_links(prints.keys())
     counts = {
-        "looked_at": float(matches.looked_at),
+        "looked_at": float(matches.verified),
         "crowded": float(matches.crowded),
         "unreadable": float((~prints.readable).sum()),
         "even": float((prints.readable & ~prints.comparable).sum()),
@@ -122,12 +126,12 @@ def perceptual_overlap(
 
 
 def not_run(name: CheckName, why: str) -> IntegrityCheck:
-    """A check that did not run, and why."""
+    """Return a check that did not run, with the reason."""
     return IntegrityCheck(name=name, verdict="not_run", sentence=why)
 
 
-def tell(report: IntegrityReport, reporter: Reporter) -> None:
-    """One line in the run's log for each check that ran."""
+def log_checks(report: IntegrityReport, reporter: Reporter) -> None:
+    """Write one line to the run's log for each check that ran."""
     levels = {"failed": "error", "warning": "warning", "ok": "info"}
     for check in report.checks:
         if check.verdict in levels:

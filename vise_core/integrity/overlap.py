@@ -1,4 +1,4 @@
-"""Images of one split that are in another too: as the same file, or as a copy."""
+"""Check for images that two parts of a split share, as the same file or as a copy."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Link(NamedTuple):
-    """Two images of the task that are the same."""
+    """How two images of the task are duplicates; ``difference`` is in grey levels."""
 
     kind: Literal["identical", "copy", "mirrored copy"]
     difference: float
 
 
 Links = dict[tuple[int, int], Link]
-"""(lower index, higher index) → how they are the same."""
+"""(lower index, higher index) of two images → how they are duplicates."""
 
 
 def links_of(matches: Matches) -> Links:
-    """The pairs of a task's images as a lookup."""
+    """Return the pairs of a task's images as a dictionary."""
     columns = (matches.first, matches.second, matches.identical, matches.mirrored, matches.difference)
     return {
         (a, b): Link("identical" if same else "mirrored copy" if mirrored else "copy", difference)
@@ -47,39 +47,39 @@ def links_of(matches: Matches) -> Links:
 
 
 def identical_links(digests: Sequence[bytes]) -> Links:
-    """Files of the same bytes, each linked to the first of them."""
+    """Return the files of the same bytes, each linked to the first of them."""
     first: dict[bytes, int] = {}
     pairs = ((first.setdefault(digest, i), i) for i, digest in enumerate(digests))
     return {(a, b): Link("identical", 0.0) for a, b in pairs if a != b}
 
 
 def duplicates_across(prints: Fingerprints, splits: Sequence[Split], *, threads: int = 2) -> Matches:
-    """Pairs that may lie in two parts: of one split only those across its parts, of several any."""
+    """Return the duplicates across the parts of one split, or all duplicates if there are several splits."""
     if len(splits) > 1:
         return duplicates_within(prints, threads=threads)
     parts = [part for part in splits[0] if len(part)]
-    found: list[Matches] = []
+    per_part: list[Matches] = []
     rows = np.empty((2, 0), dtype=np.int64)
     for number, part in enumerate(parts[1:], start=1):
         before = np.concatenate(parts[:number])
         matches = duplicates_between(prints.take(part), prints.take(before), threads=threads)
-        found.append(matches)
+        per_part.append(matches)
         rows = np.c_[rows, np.stack([part[matches.first], before[matches.second]])]
-    if not found:
+    if not per_part:
         return duplicates_within(joined([]))
     return Matches(
         first=rows.min(axis=0),
         second=rows.max(axis=0),
-        identical=np.concatenate([m.identical for m in found]),
-        mirrored=np.concatenate([m.mirrored for m in found]),
-        difference=np.concatenate([m.difference for m in found]),
-        crowded=sum(m.crowded for m in found),
-        looked_at=sum(m.looked_at for m in found),
+        identical=np.concatenate([m.identical for m in per_part]),
+        mirrored=np.concatenate([m.mirrored for m in per_part]),
+        difference=np.concatenate([m.difference for m in per_part]),
+        crowded=sum(m.crowded for m in per_part),
+        verified=sum(m.verified for m in per_part),
     )
 
 
 def comparisons(images: int, splits: Sequence[Split]) -> int:
-    """How many pairs of hashes ``duplicates_across`` compares: what it costs."""
+    """Return the number of pairs of hashes that ``duplicates_across`` compares."""
     if len(splits) > 1:
         return images**2
     train, val, test = splits[0].sizes
@@ -89,7 +89,7 @@ def comparisons(images: int, splits: Sequence[Split]) -> int:
 def split_overlap(
     images: LabelledImages, splits: Sequence[Split], links: Links, limits: IntegrityLimits, examples: int
 ) -> IntegrityCheck:
-    """The same file in two parts of a split. ``links`` are the identical ones."""
+    """Check for the same file in two parts of a split. ``links`` are the identical files."""
     return _check("split_overlap", images, splits, links, {}, limits, examples)
 
 
@@ -101,7 +101,10 @@ def split_near_duplicates(
     examples: int,
     counts: dict[str, float],
 ) -> IntegrityCheck:
-    """A copy in another part of a split that is not the same file. ``links`` are all; ``counts`` are added."""
+    """Check for copies, other than the same file, in two parts of a split.
+
+    ``links`` are all duplicates, identical files included; ``counts`` are added to those of the check.
+    """
     identical = {pair: link for pair, link in links.items() if link.kind == "identical"}
     check = _check("split_near_duplicates", images, splits, links, identical, limits, examples)
     return check.model_copy(update={"counts": check.counts | counts})
@@ -116,7 +119,7 @@ def _check(
     limits: IntegrityLimits,
     examples: int,
 ) -> IntegrityCheck:
-    """The overlap through ``links`` beyond that through ``known``."""
+    """Check for overlap through ``links`` that is not already overlap through ``known``."""
     groups, known_groups = _groups(len(images), links), _groups(len(images), known)
     rows = [_shared(groups, split) & ~_shared(known_groups, split) for split in splits]
     reported = "test" if len(splits[0].test) else "val"
@@ -135,16 +138,18 @@ def _check(
             sum(images.labels[a] != images.labels[b] for a, b in links if (a, b) not in known)
         ),
     }
-    what = "the same file as one" if name == "split_overlap" else "a copy of one, though not the same file,"
+    duplicate = (
+        "the same file as one" if name == "split_overlap" else "a copy of one, though not the same file,"
+    )
     verdict: IntegrityVerdict = "ok"
     if affected[worst] == 0:
-        sentence = f"No {reported} image is {what} in {before}."
+        sentence = f"No {reported} image is {duplicate} in {before}."
     else:
         verdict = "failed" if shares[worst] > limits.overlap else "warning"
         of = f" of split {worst}" if len(splits) > 1 else ""
         sentence = (
             f"{affected[worst]} of {len(rows[worst])} {reported} images{of} ({100 * shares[worst]:.2f} %): each is "
-            f"{what} in {before}. Remove them, or keep copies in one split."
+            f"{duplicate} in {before}. Remove them, or keep copies in one split."
         )
     return IntegrityCheck(
         name=name,
@@ -156,32 +161,32 @@ def _check(
 
 
 def reported_part(split: Split) -> Ints:
-    """The images that a result is reported on: test, or val where there is no test."""
+    """Return the images that a result is reported on: test, or val if there is no test part."""
     return split.test if len(split.test) else split.val
 
 
 def _seen_part(split: Split) -> Ints:
-    """The images that train or choose."""
+    """Return the images that are used for training or model selection."""
     return np.concatenate([split.train, split.val]) if len(split.test) else split.train
 
 
 def _groups(n: int, links: Links) -> Ints:
-    """(n,) number of the group of images that are the same, directly or by way of others."""
+    """Return the group number of each image, (n,): duplicates, directly or through others, share a group."""
     pairs = np.array(list(links), dtype=np.int64).reshape(-1, 2)
     graph = sparse.coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
 def _shared(groups: Ints, split: Split) -> Mask:
-    """(n_reported,) bool: whether the group of a reported image has one in train or val."""
+    """Return (n_reported,) bool, True if a duplicate of the reported image is in train or val."""
     return np.isin(groups[reported_part(split)], groups[_seen_part(split)])
 
 
 def _examples(
     images: LabelledImages, splits: Sequence[Split], rows: list[Mask], groups: Ints, links: Links, most: int
 ) -> list[IntegrityExample]:
-    """Affected images with one that they are the same as, each pair once, the first splits first."""
-    found: dict[tuple[int, int], IntegrityExample] = {}
+    """Return affected images, each with one of its duplicates, in the order of splits; each pair once."""
+    pairs: dict[tuple[int, int], IntegrityExample] = {}
     partners: dict[int, list[int]] = {}
     for a, b in links:
         partners.setdefault(a, []).append(b)
@@ -193,12 +198,12 @@ def _examples(
         seen = _seen_part(split)
         for image in reported_part(split)[row].tolist():
             direct = [i for i in partners.get(image, ()) if part.get(i, part[image]) != part[image]]
-            # Not linked itself: the same by way of a third image.
+            # Without a direct link, it is a duplicate through a third image.
             other = direct[0] if direct else int(seen[groups[seen] == groups[image]][0])
             pair = (min(image, other), max(image, other))
             link = links.get(pair)
             where = f"{part[other]} / {part[image]}"
-            found.setdefault(
+            pairs.setdefault(
                 pair,
                 IntegrityExample(
                     first=images.relative_path(other),
@@ -208,6 +213,6 @@ def _examples(
                     difference=None if link is None else round(link.difference, 3),
                 ),
             )
-            if len(found) >= most:
-                return list(found.values())[:most]
-    return list(found.values())
+            if len(pairs) >= most:
+                return list(pairs.values())[:most]
+    return list(pairs.values())

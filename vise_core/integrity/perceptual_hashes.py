@@ -1,11 +1,11 @@
-"""Perceptual hashes: signs of the lowest cosine coefficients of a small grey picture.
+"""Perceptual hashes: signs of the lowest DCT coefficients of a small grey image.
 
-Three words of 64 bits. Word 0 holds the coefficients that are even from left to right: mirroring an image leaves them
-as they are. Word 1 holds the odd ones, and word 2 the odd ones of the mirror image, whose signs are turned. So an image
-is compared as words 0 and 1, its mirror image as words 0 and 2.
+A hash is three words of 64 bits. Word 0 holds the horizontally even coefficients, which mirroring does not change. Word
+1 holds the odd ones, and word 2 the odd ones of the mirror image, with opposite signs. So an image is compared by words
+0 and 1, its mirror image by words 0 and 2.
 
-A hash of this kind hardly moves when an image is scaled or recompressed, but does when its border is cut off. So an
-image is hashed in several views, its whole and windows of it: a cropped copy is near one of those.
+Scaling or recompressing an image hardly changes such a hash, but cropping does. So an image is hashed in several views,
+the whole and windows of it: a cropped copy is near one of them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 SIDE = 32
-"""Side of the small pictures, in pixels. They are squares whatever the shape of the image."""
+"""Side of the square thumbnails, in pixels."""
 WORD_BITS = 64
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 FREQUENCIES = 16
 SILENCE = 4.0
-"""Coefficients of less (orthonormal, grey levels) count as not positive: what is zero in a symmetric image would
-otherwise get a sign from compression noise. Ours, chosen on the sample images."""
+"""Coefficients below this (orthonormal, grey levels) count as not positive, since compression noise would give a sign to
+those that are 0 in a symmetric image. Ours, chosen on the sample images."""
 
 _WHOLE, _START, _MIDDLE, _END, _INNER = (0.0, 1.0), (0.0, 0.95), (0.025, 0.975), (0.05, 1.0), (0.05, 0.95)
 WINDOWS: npt.NDArray[np.float32] = np.array(
@@ -46,7 +46,7 @@ Windows = npt.NDArray[np.float32]
 
 
 def hash_views(thumbs: Thumbs) -> Bits:
-    """(n, n_views, 3) uint64 of (n, SIDE, SIDE, 3) uint8 pictures."""
+    """Return the hashes of (n, SIDE, SIDE, 3) uint8 thumbnails, (n, n_views, 3) uint64."""
     grey = thumbs.astype(np.float32) @ LUMA
     views = []
     for left, right, top, bottom in WINDOWS.tolist():
@@ -59,10 +59,10 @@ def hash_views(thumbs: Thumbs) -> Bits:
 
 
 def sampling(start: Windows, stop: Windows) -> tuple[Windows, Windows]:
-    """Linear interpolation of SIDE samples from start to stop (shares of a line of SIDE pixels).
+    """Return matrices that sample a line of SIDE pixels at SIDE points from start to stop, by linear interpolation.
 
-    ``start`` and ``stop`` are (n,). Returns the matrices (n, SIDE, SIDE) that take the samples, and their derivatives
-    by position in pixels. Positions outside take the border's value.
+    ``start`` and ``stop`` (n,) are shares of the line. Returns the matrices (n, SIDE, SIDE) and their derivatives by
+    position in pixels. Positions outside the line get the border's value.
     """
     centres = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE
     at = (start[:, None] + (stop - start)[:, None] * centres) * SIDE - 0.5
@@ -78,7 +78,7 @@ def sampling(start: Windows, stop: Windows) -> tuple[Windows, Windows]:
 
 
 def _cosines() -> Windows:
-    """(FREQUENCIES, SIDE): the lowest rows of the orthonormal DCT-II."""
+    """Return the lowest rows of the orthonormal DCT-II, (FREQUENCIES, SIDE)."""
     k, x = np.arange(FREQUENCIES)[:, None], np.arange(SIDE) + 0.5
     basis = np.cos(np.pi * k * x / SIDE) * np.sqrt(2 / SIDE)
     basis[0] /= np.sqrt(2)
@@ -86,13 +86,13 @@ def _cosines() -> Windows:
 
 
 def _window_cosines(start: float, stop: float) -> Windows:
-    """(FREQUENCIES, SIDE): coefficients of the part of a line between two shares of it."""
+    """Return the matrix of DCT coefficients of the part of a line between two shares of it, (FREQUENCIES, SIDE)."""
     take, _ = sampling(np.array([start], dtype=np.float32), np.array([stop], dtype=np.float32))
     return np.asarray(_cosines() @ take[0])
 
 
 def _lowest(odd: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """(vertical, horizontal) indices of the 64 lowest frequencies of one horizontal parity, without the mean."""
+    """Return (vertical, horizontal) indices of the 64 lowest frequencies of a horizontal parity, without the mean."""
     order = sorted(
         (v * v + h * h, v, h) for v in range(FREQUENCIES) for h in range(odd, FREQUENCIES, 2) if v or h
     )[:WORD_BITS]
@@ -100,6 +100,6 @@ def _lowest(odd: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 
 
 def _word(coefficients: Windows) -> Bits:
-    """(n,) of (n, 64)."""
+    """Pack the signs of (n, 64) coefficients into (n,) uint64."""
     signs = np.packbits(coefficients > SILENCE, axis=1)
     return np.ascontiguousarray(signs).view(np.uint64)[:, 0]

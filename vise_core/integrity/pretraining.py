@@ -1,4 +1,4 @@
-"""Does the task, or the cluster subset, leak into what is pretrained on? (Sec. 3.1; method 7, trap 12.)"""
+"""Check for leaks of the task or the cluster subset into the pretraining posts (Sec. 3.1; method 7, trap 12)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ from vise_core.specs.posts.subset import SubsetSpec
 from vise_core.tasks import LabelledImages, Split
 
 from .cache import shard_fingerprints
-from .fingerprints import Fingerprints, Told
+from .fingerprints import Fingerprints, OnProgress
 from .near_duplicates import duplicates_between
 from .overlap import reported_part
 
 
 @dataclass(frozen=True)
 class PostCopy:
-    """A task's image and a post's that are the same; ``post`` is the post's place in the shards."""
+    """A post whose image is a duplicate of an image of the task.
+
+    Attributes
+    ----------
+    image: index in the task. post: index over all shards.
+    kind: identical, copy or mirrored copy. difference: in grey levels.
+    """
 
     image: int
     post: int
@@ -34,29 +40,29 @@ class PostCopy:
 
 
 @dataclass(frozen=True, eq=False)
-class PostsFound:
-    """What the posts hold of a task.
+class PostMatches:
+    """Duplicates of a task's images among posts.
 
     Attributes
     ----------
-    posts: how many posts were compared.
-    identical: (n_images,) int64, posts of the same file.
-    copies: (n_images,) int64, posts with a copy that is not the same file.
-    first: image → the nearest post found for it.
-    crowded: images with so many look-alikes that only the nearest were looked at.
-    pairs: every (image, post) that was found.
+    posts: number of posts that were compared.
+    identical: (n_images,) int64, number of posts with the same file.
+    copies: (n_images,) int64, number of posts with a copy that is not the same file.
+    nearest: index of an image → its most similar post.
+    crowded: number of images with so many candidates that only the nearest were verified.
+    pairs: all pairs of an image and a post.
     """
 
     posts: int
     identical: npt.NDArray[np.int64]
     copies: npt.NDArray[np.int64]
-    first: dict[int, PostCopy]
+    nearest: dict[int, PostCopy]
     crowded: int
     pairs: tuple[PostCopy, ...] = ()
 
 
 def labelled_keys(labels: Path, shard: str) -> set[str]:
-    """Keys of the posts of one shard (named as in the posts' index) that have a label."""
+    """Return the keys of the posts of a shard that have a label; ``shard`` is its name in the posts' index."""
     return set(read_label_table(label_file(labels, shard), ["key"])["key"].to_pylist())
 
 
@@ -68,23 +74,23 @@ def find_in_posts(
     *,
     perceptual: bool = True,
     processes: int = 1,
-    told: Told | None = None,
-) -> PostsFound:
-    """Look for a task's images among the posts that are pretrained on, a shard at a time.
+    on_progress: OnProgress | None = None,
+) -> PostMatches:
+    """Search for a task's images among the pretraining posts, a shard at a time.
 
-    Those are the posts with a label; without ``labels`` all of them.
+    The pretraining posts are those with a label, or all posts if ``labels`` is None.
     """
     index = ShardIndex.open(posts)
     identical, copies = (np.zeros(len(prints), dtype=np.int64) for _ in range(2))
-    first: dict[int, PostCopy] = {}
+    nearest: dict[int, PostCopy] = {}
     pairs: list[PostCopy] = []
     compared = crowded = 0
     for number, shard in enumerate(index.shards):
-        theirs = shard_fingerprints(posts, number, cache, processes=processes, told=told)
+        theirs = shard_fingerprints(posts, number, cache, processes=processes, on_progress=on_progress)
         rows = np.arange(len(theirs))
         if labels is not None:
-            wanted = labelled_keys(labels, shard.name)
-            rows = np.array([i for i, key in enumerate(index.keys(number)) if key in wanted], dtype=np.int64)
+            keys = labelled_keys(labels, shard.name)
+            rows = np.array([i for i, key in enumerate(index.keys(number)) if key in keys], dtype=np.int64)
         theirs = theirs.take(rows)
         if not perceptual:
             theirs = theirs.by_content_only()
@@ -97,15 +103,15 @@ def find_in_posts(
             kind = "identical" if same else "mirrored copy" if mirrored else "copy"
             copy = PostCopy(image, int(index.starts[number]) + int(rows[row]), kind, difference)
             pairs.append(copy)
-            known = first.get(image)
-            if known is None or (not same, difference) < (known.kind != "identical", known.difference):
-                first[image] = copy
-    return PostsFound(compared, identical, copies, first, crowded, tuple(pairs))
+            best = nearest.get(image)
+            if best is None or (not same, difference) < (best.kind != "identical", best.difference):
+                nearest[image] = copy
+    return PostMatches(compared, identical, copies, nearest, crowded, tuple(pairs))
 
 
 @dataclass(frozen=True)
-class FoundPost:
-    """A post that is a copy of an image of the task. ``reported``: of one that a result is reported on."""
+class CopiedPost:
+    """A row of ``copies.csv``; ``reported`` is True if a result is reported on the image."""
 
     post_id: str
     image: str
@@ -114,49 +120,49 @@ class FoundPost:
     reported: bool
 
 
-def found_posts(
-    images: LabelledImages, splits: Sequence[Split], found: PostsFound, index: ShardIndex
-) -> list[FoundPost]:
-    """All of them, not examples only, in the order of the posts. Reported is what any of the splits reports on."""
+def copied_posts(
+    images: LabelledImages, splits: Sequence[Split], matches: PostMatches, index: ShardIndex
+) -> list[CopiedPost]:
+    """Return all pairs of an image and a post, in the order of posts; any split makes an image reported."""
     reported = {int(image) for split in splits for image in reported_part(split)}
     return [
-        FoundPost(
+        CopiedPost(
             index.read_post(copy.post).id,
             images.relative_path(copy.image),
             copy.kind,
             round(copy.difference, 3),
             copy.image in reported,
         )
-        for copy in sorted(found.pairs, key=lambda copy: (copy.post, copy.image))
+        for copy in sorted(matches.pairs, key=lambda copy: (copy.post, copy.image))
     ]
 
 
 def pretraining_overlap(
     images: LabelledImages,
     splits: Sequence[Split],
-    found: PostsFound,
+    matches: PostMatches,
     index: ShardIndex,
     limits: IntegrityLimits,
     examples: int,
 ) -> IntegrityCheck:
-    """How many of the reported images a backbone has seen in pretraining."""
-    seen = (found.identical + found.copies) > 0
+    """Check how many of the reported images are among the pretraining posts; the worst split counts."""
+    seen = (matches.identical + matches.copies) > 0
     shares = [float(seen[reported_part(split)].mean()) for split in splits]
     worst = int(np.argmax(shares))
     reported = reported_part(splits[worst])
     part = "test" if len(splits[worst].test) else "val"
     affected = int(seen[reported].sum())
     counts = {
-        "posts": float(found.posts),
+        "posts": float(matches.posts),
         "images": float(len(images)),
         "images_seen": float(seen.sum()),
-        "images_seen_identical": float((found.identical > 0).sum()),
-        "pairs": float(found.identical.sum() + found.copies.sum()),
+        "images_seen_identical": float((matches.identical > 0).sum()),
+        "pairs": float(matches.identical.sum() + matches.copies.sum()),
         "split": float(worst),
         "affected": float(affected),
         "reported": float(len(reported)),
         "share": shares[worst],
-        "crowded": float(found.crowded),
+        "crowded": float(matches.crowded),
     }
     verdict: IntegrityVerdict = "ok"
     if affected:
@@ -164,13 +170,13 @@ def pretraining_overlap(
         of = f" of split {worst}" if len(splits) > 1 else ""
         sentence = (
             f"{affected} of {len(reported)} {part} images{of} ({100 * shares[worst]:.2f} %) are among the "
-            f"{found.posts} pretraining posts. Leave those posts out, label and pretrain again."
+            f"{matches.posts} pretraining posts. Leave those posts out, label and pretrain again."
         )
     elif seen.any():
         verdict = "warning"
-        sentence = f"No {part} image is among the {found.posts} pretraining posts, but {int(seen.sum())} others of the task are."
+        sentence = f"No {part} image is among the {matches.posts} pretraining posts, but {int(seen.sum())} others of the task are."
     else:
-        sentence = f"None of the task's {len(images)} images is among the {found.posts} pretraining posts."
+        sentence = f"None of the task's {len(images)} images is among the {matches.posts} pretraining posts."
     return IntegrityCheck(
         name="pretraining_overlap",
         verdict=verdict,
@@ -184,35 +190,40 @@ def pretraining_overlap(
                 where=f"{part if copy.image in reported else 'train or val'} / post",
                 difference=round(copy.difference, 3),
             )
-            for copy in nearest_posts(found, reported, examples)
+            for copy in nearest_posts(matches, reported, examples)
         ),
     )
 
 
-def nearest_posts(found: PostsFound, reported: npt.NDArray[np.int64], most: int) -> list[PostCopy]:
-    """The copies to show: of reported images first, the most alike first."""
-    first = set(reported.tolist())
+def nearest_posts(matches: PostMatches, reported: npt.NDArray[np.int64], most: int) -> list[PostCopy]:
+    """Return the copies to show: those of reported images first, then the most similar first."""
+    reported_images = set(reported.tolist())
     return sorted(
-        found.first.values(),
-        key=lambda copy: (copy.image not in first, copy.kind != "identical", copy.difference, copy.image),
+        matches.nearest.values(),
+        key=lambda copy: (
+            copy.image not in reported_images,
+            copy.kind != "identical",
+            copy.difference,
+            copy.image,
+        ),
     )[:most]
 
 
 def cluster_leak(labels: Path, subset: SubsetSpec, examples: int) -> IntegrityCheck:
-    """Posts of the cluster subset must never have a pretraining label."""
+    """Check that no post of the cluster subset has a pretraining label."""
     posts = leaked = wrong = 0
-    found: list[IntegrityExample] = []
+    shown: list[IntegrityExample] = []
     for batch in label_batches(labels):
         for post_id, key in zip(batch["post_id"].to_pylist(), batch["key"].to_pylist(), strict=True):
             posts += 1
             if in_cluster_subset(post_id, subset):
                 leaked += 1
-                if len(found) < examples:
-                    found.append(IntegrityExample(first=post_id, kind="in the cluster subset"))
+                if len(shown) < examples:
+                    shown.append(IntegrityExample(first=post_id, kind="in the cluster subset"))
             if key != post_key(post_id):
                 wrong += 1
-                if len(found) < examples:
-                    found.append(IntegrityExample(first=post_id, kind="its key is that of another post"))
+                if len(shown) < examples:
+                    shown.append(IntegrityExample(first=post_id, kind="its key is that of another post"))
     counts = {
         "posts": float(posts),
         "leaked": float(leaked),
@@ -222,13 +233,13 @@ def cluster_leak(labels: Path, subset: SubsetSpec, examples: int) -> IntegrityCh
     verdict: IntegrityVerdict = "failed" if leaked or wrong else "ok"
     if leaked:
         sentence = (
-            f"{leaked} of {posts} posts with a pretraining label made the clusters (fraction "
+            f"{leaked} of {posts} posts with a pretraining label are in the cluster subset (fraction "
             f"{subset.cluster_fraction:.4g}, seed {subset.seed}): label again with the clusterer's own subset."
         )
     elif wrong:
         sentence = f"{wrong} of {posts} labels have a key that is not their post's: label again."
     else:
-        sentence = f"None of the {posts} posts with a pretraining label made the clusters."
+        sentence = f"None of the {posts} posts with a pretraining label is in the cluster subset."
     return IntegrityCheck(
-        name="cluster_leak", verdict=verdict, sentence=sentence, counts=counts, examples=tuple(found)
+        name="cluster_leak", verdict=verdict, sentence=sentence, counts=counts, examples=tuple(shown)
     )

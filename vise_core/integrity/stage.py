@@ -1,4 +1,4 @@
-"""The stage ``integrity``: all checks of a task, and of the posts and labels of pretraining where they are given."""
+"""The stage ``integrity``: all checks of a task and, if given, of the pretraining posts and labels."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from vise_core.tasks import LabelledImages, Split, load_task, task_splits
 
 from .balance import label_balance, pretraining_balance
 from .cache import default_cache, files_fingerprints
-from .evaluation import not_run, perceptual_overlap, tell
-from .fingerprints import Fingerprints, Told
+from .evaluation import log_checks, not_run, perceptual_overlap
+from .fingerprints import Fingerprints, OnProgress
 from .overlap import identical_links, reported_part, split_overlap
 from .pretraining import (
-    FoundPost,
+    CopiedPost,
     PostCopy,
     cluster_leak,
+    copied_posts,
     find_in_posts,
-    found_posts,
     nearest_posts,
     pretraining_overlap,
 )
 from .strips import pair_strip
 
-Opened = Callable[[], Image.Image]
+OpenImage = Callable[[], Image.Image]
 
 
 def run(spec: IntegritySpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> IntegrityResult:
-    """Artifacts: ``integrity``, ``pairs``. What was hashed before a stop is not hashed again.
+    """Run all checks and publish ``integrity`` and ``pairs``. Shards that were hashed before a stop are cached.
 
     Raises BadInput for a task, posts or labels that cannot be used, Stopped.
     """
@@ -48,7 +48,10 @@ def run(spec: IntegritySpec, inputs: dict[str, Path], workspace: Path, reporter:
     splits = task_splits(images, spec.splits)
     processes, cache = spec.compute.processes, default_cache()
     prints = files_fingerprints(
-        images.paths, cache, processes=processes, told=_teller(reporter, len(images), "images of the task")
+        images.paths,
+        cache,
+        processes=processes,
+        on_progress=_hash_progress(reporter, len(images), "images of the task"),
     )
     pairs = workspace / "pairs"
     pairs.mkdir(parents=True, exist_ok=True)
@@ -56,15 +59,13 @@ def run(spec: IntegritySpec, inputs: dict[str, Path], workspace: Path, reporter:
     for check in _overlap(spec, images, splits, prints):
         checks.append(_with_pictures(check, pairs, _task_images(images, check)))
     posts = 0
-    copies: list[FoundPost] = []
+    copies: list[CopiedPost] = []
     if "posts" in inputs:
         check, copies = _posts_check(spec, inputs, images, splits, prints, pairs, reporter)
         posts = int(check.counts["posts"])
         checks.append(check)
     else:
-        checks.append(
-            not_run("pretraining_overlap", "No posts were given: add the input posts, made by ingest.")
-        )
+        checks.append(not_run("pretraining_overlap", "The run has no input posts: add one, made by ingest."))
     checks += _label_checks(spec, inputs)
     exclude = list(dict.fromkeys(copy.post_id for copy in copies if copy.reported))
     result = IntegrityResult(
@@ -75,7 +76,7 @@ def run(spec: IntegritySpec, inputs: dict[str, Path], workspace: Path, reporter:
         report=IntegrityReport(checks=tuple(checks)),
         synthetic=images.synthetic or _says_synthetic(inputs),
     )
-    tell(result.report, reporter)
+    log_checks(result.report, reporter)
     path = workspace / "integrity.json"
     content = result.model_dump(mode="json", exclude={"provenance"})
     if "posts" in inputs:
@@ -97,7 +98,7 @@ def _overlap(
     same_files = identical_links(prints.keys())
     return (
         split_overlap(images, splits, same_files, spec.limits, spec.examples),
-        not_run("split_near_duplicates", "perceptual is off: only files of the same bytes were looked for."),
+        not_run("split_near_duplicates", "perceptual is off: only files of the same bytes were compared."),
     )
 
 
@@ -109,38 +110,38 @@ def _posts_check(
     prints: Fingerprints,
     pairs: Path,
     reporter: Reporter,
-) -> tuple[IntegrityCheck, list[FoundPost]]:
+) -> tuple[IntegrityCheck, list[CopiedPost]]:
     index = ShardIndex.open(inputs["posts"])
-    found = find_in_posts(
+    matches = find_in_posts(
         prints,
         inputs["posts"],
         inputs.get("labels"),
         default_cache(),
         perceptual=spec.perceptual,
         processes=spec.compute.processes,
-        told=_teller(reporter, len(index), "images of posts"),
+        on_progress=_hash_progress(reporter, len(index), "images of posts"),
     )
-    check = pretraining_overlap(images, splits, found, index, spec.limits, spec.examples)
-    shown = nearest_posts(found, reported_part(splits[int(check.counts["split"])]), spec.examples)
+    check = pretraining_overlap(images, splits, matches, index, spec.limits, spec.examples)
+    shown = nearest_posts(matches, reported_part(splits[int(check.counts["split"])]), spec.examples)
 
-    def opened(copy: PostCopy) -> tuple[Opened, Opened]:
+    def openers(copy: PostCopy) -> tuple[OpenImage, OpenImage]:
         return (
             lambda: open_image(images.paths[copy.image]),
             lambda: open_image(index.read_image(copy.post)),
         )
 
-    copies = found_posts(images, splits, found, index)
-    if found.crowded:
+    copies = copied_posts(images, splits, matches, index)
+    if matches.crowded:
         reporter.log(
-            f"{found.crowded} images have so many look-alikes that only the nearest posts were compared: after these "
-            "posts are left out, check again",
+            f"{matches.crowded} images have so many similar posts that only the nearest were compared: leave those "
+            "posts out and check again",
             level="warning",
         )
-    return _with_pictures(check, pairs, [opened(copy) for copy in shown]), copies
+    return _with_pictures(check, pairs, [openers(copy) for copy in shown]), copies
 
 
-def _write_copies(path: Path, copies: list[FoundPost]) -> None:
-    """Every pair that was found, for people and spreadsheets."""
+def _write_copies(path: Path, copies: list[CopiedPost]) -> None:
+    """Write all pairs of an image and a post as CSV."""
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(("post_id", "image", "kind", "difference", "reported"))
@@ -149,7 +150,7 @@ def _write_copies(path: Path, copies: list[FoundPost]) -> None:
 
 def _label_checks(spec: IntegritySpec, inputs: dict[str, Path]) -> list[IntegrityCheck]:
     if "labels" not in inputs:
-        why = "No labels were given: add the input labels, made by label."
+        why = "The run has no input labels: add one, made by label."
         return [not_run("cluster_leak", why), not_run("pretraining_balance", why)]
     subset = _subset(spec, inputs)
     return [
@@ -175,19 +176,19 @@ def _says_synthetic(inputs: dict[str, Path]) -> bool:
     )
 
 
-def _task_images(images: LabelledImages, check: IntegrityCheck) -> list[tuple[Opened, Opened]]:
-    def opened(name: str | None) -> Opened:
+def _task_images(images: LabelledImages, check: IntegrityCheck) -> list[tuple[OpenImage, OpenImage]]:
+    def opener(name: str | None) -> OpenImage:
         return lambda: open_image(images.root / str(name))
 
-    return [(opened(example.first), opened(example.second)) for example in check.examples]
+    return [(opener(example.first), opener(example.second)) for example in check.examples]
 
 
 def _with_pictures(
-    check: IntegrityCheck, folder: Path, opened: list[tuple[Opened, Opened]]
+    check: IntegrityCheck, folder: Path, openers: list[tuple[OpenImage, OpenImage]]
 ) -> IntegrityCheck:
-    """The check with a picture of each example; an image that cannot be read has none."""
+    """Return the check with a picture of each example, except of images that cannot be decoded."""
     examples = []
-    for number, (example, (first, second)) in enumerate(zip(check.examples, opened, strict=True)):
+    for number, (example, (first, second)) in enumerate(zip(check.examples, openers, strict=True)):
         name = f"{check.name}-{number:03d}.png"
         try:
             pair_strip(first(), second()).save(folder / name)
@@ -198,16 +199,16 @@ def _with_pictures(
     return check.model_copy(update={"examples": tuple(examples)})
 
 
-def _teller(reporter: Reporter, total: int, phase: str) -> Told:
+def _hash_progress(reporter: Reporter, total: int, images: str) -> OnProgress:
     done = 0
 
-    def told(count: int) -> None:
+    def on_progress(count: int) -> None:
         nonlocal done
         done += count
-        reporter.progress(done, total, "images", phase=f"hashing the {phase}")
+        reporter.progress(done, total, "images", phase=f"hashing the {images}")
         if reporter.should_stop():
             raise Stopped(
-                "the check was stopped; shards that are hashed are kept, and it goes on behind them"
+                "the check was stopped; hashed shards are cached and will not be hashed again when it is resumed"
             )
 
-    return told
+    return on_progress

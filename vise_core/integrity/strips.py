@@ -1,4 +1,4 @@
-"""Two images side by side, for people to judge a found pair."""
+"""Pictures of two images side by side, for people to judge a pair."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ GAP = 6
 
 
 def pair_strip(first: Image.Image, second: Image.Image) -> Image.Image:
-    """(2 · BOX + 3 · GAP, BOX + 2 · GAP) RGB: each image whole, on white."""
+    """Return both whole images side by side on white, RGB of size (2 · BOX + 3 · GAP, BOX + 2 · GAP)."""
     strip = Image.new("RGB", (2 * BOX + 3 * GAP, BOX + 2 * GAP), "white")
     for number, image in enumerate((first, second)):
         scale = BOX / max(image.size)

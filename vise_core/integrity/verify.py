@@ -1,7 +1,7 @@
-"""The closer look: lay one small picture on the other, and measure what is left over.
+"""Verify candidate pairs: align one thumbnail with the other and measure the remaining difference.
 
-Images of one kind have hashes that are near: the same dog on the same beach, the same form of a meme. What tells a
-copy is that, once the cut is undone, hardly any difference remains in any colour.
+Similar images that are no copies, such as photographs of the same scene or memes of the same template, also have near
+hashes. Of a copy, hardly any difference in any colour remains once the crop is undone.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from .candidates import Candidates
 from .perceptual_hashes import LUMA, SIDE, WINDOWS, Thumbs, Windows, sampling
 
 MAX_DIFFERENCE = 4.0
-"""Grey levels (root mean square, colour counted a quarter) that may remain. Chosen on sample images of 64 pixels: among
-20,000 the nearest two that are no copies are 4.3 apart; 99 in 100 copies that were resized, recompressed, cut by 5 % or
-mirrored stay below 3, and below 3.5 where all of that was done to them."""
+"""Largest difference of a copy in grey levels (root mean square, colour weighted a quarter). Chosen on sample images of
+64 pixels: among 20,000 the nearest two that are no copies differ by 4.3; 99 in 100 copies that were resized,
+recompressed, cropped by 5 % or mirrored differ by less than 3, and by less than 3.5 after all of these together."""
 MAX_DIFFERENCE_TINY = 5.5
-"""The same where one of the two is tiny: compression takes more from it."""
+"""Largest difference if one of the two images is tiny, since compression changes it more."""
 TINY = 48
-"""Images with a shorter side of fewer pixels are tiny."""
+"""Images whose shorter side has fewer pixels are tiny."""
 MAX_RELATIVE = 0.2
-"""Share of the image's own contrast that may remain: a pale image is not a copy of every other pale image."""
+"""Largest difference of a copy as a share of its contrast, so that not all pale images are copies of each other."""
 MIN_CONTRAST = 4.0
-"""Images whose small picture varies less (grey levels, standard deviation) show nothing to compare."""
+"""Images whose thumbnail has a smaller standard deviation (grey levels) are not compared."""
 _HOPELESS = 16.0
 _HOPELESS_RELATIVE = 0.4
-"""Difference before fitting (grey levels, and share of the contrast) from which no fitting leads to a copy."""
+"""Difference before alignment (grey levels, and share of the contrast) above which a pair cannot be a copy."""
 COLOUR_WEIGHT = 0.25
-"""JPEG keeps colour at half the resolution and coarsely: differences of colour say less than those of brightness."""
+"""Weight of colour differences, since JPEG stores colour at half the resolution and coarsely."""
 _STEPS = 6
 _LARGEST_STEP = 0.03
 _SLACK = 0.02
@@ -44,14 +44,19 @@ Floats = npt.NDArray[np.float32]
 
 
 class Likeness(NamedTuple):
-    """How alike pairs are: ``difference`` (n,) float32 in grey levels, inf where hopeless; ``copies`` (n,) bool."""
+    """How similar pairs are.
+
+    Attributes
+    ----------
+    difference: (n,) float32 in grey levels, inf if too large before alignment. copies: (n,) bool, True for copies.
+    """
 
     difference: Floats
     copies: npt.NDArray[np.bool_]
 
 
 def contrast(thumbs: Thumbs | Floats) -> Floats:
-    """(n,) float32: standard deviation over the picture, root mean square over colours."""
+    """Return the standard deviation over each thumbnail, root mean square over colours, (n,) float32."""
     values = np.empty(len(thumbs), dtype=np.float32)
     for start in range(0, len(thumbs), _CHUNK):
         part = _smooth(thumbs[start : start + _CHUNK].astype(np.float32))
@@ -60,43 +65,44 @@ def contrast(thumbs: Thumbs | Floats) -> Floats:
 
 
 def compare(
-    thumbs: Thumbs, others: Thumbs, found: Candidates, tiny: npt.NDArray[np.bool_], *, threads: int = 2
+    thumbs: Thumbs, others: Thumbs, pairs: Candidates, tiny: npt.NDArray[np.bool_], *, threads: int = 2
 ) -> Likeness:
-    """The closer look at pairs of ``thumbs`` (n, SIDE, SIDE, 3) and ``others`` (m, SIDE, SIDE, 3).
+    """Compare the pairs of ``thumbs`` (n, SIDE, SIDE, 3) and ``others`` (m, SIDE, SIDE, 3).
 
-    ``tiny`` says for each pair whether one of the two images is.
+    ``tiny`` is True for each pair with a tiny image.
     """
-    parts = [slice(start, start + _CHUNK) for start in range(0, len(found.first), _CHUNK)]
+    parts = [slice(start, start + _CHUNK) for start in range(0, len(pairs.first), _CHUNK)]
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        rows = list(pool.map(partial(_differences, thumbs, others, found), parts))
+        rows = list(pool.map(partial(_differences, thumbs, others, pairs), parts))
     difference, relative = np.concatenate(rows, axis=1) if rows else np.empty((2, 0), dtype=np.float32)
     allowed = np.where(tiny, MAX_DIFFERENCE_TINY, MAX_DIFFERENCE)
     return Likeness(difference, (difference <= allowed) & (relative <= MAX_RELATIVE))
 
 
-def _differences(thumbs: Thumbs, others: Thumbs, found: Candidates, part: slice) -> Floats:
-    """(2, n) difference, and that as a share of the contrast; inf where there is no hope."""
-    one, two = thumbs[found.first[part]], others[found.second[part]]
-    cut = found.first_is_cut[part, None, None, None]
-    source, target = np.where(cut, two, one), np.where(cut, one, two)
-    target = np.where(found.mirrored[part, None, None, None], target[:, :, ::-1], target)
-    grey, wanted = source @ LUMA, target @ LUMA
-    window = WINDOWS[found.view[part]]
-    apart = np.sqrt(((_cut(grey[..., None], window)[..., 0] - wanted) ** 2).mean(axis=(1, 2)))
-    hopeful = np.flatnonzero(apart <= np.maximum(_HOPELESS, _HOPELESS_RELATIVE * wanted.std(axis=(1, 2))))
+def _differences(thumbs: Thumbs, others: Thumbs, pairs: Candidates, part: slice) -> Floats:
+    """Return rows (2, n): the difference, and its share of the contrast; inf if too large before alignment."""
+    first, second = thumbs[pairs.first[part]], others[pairs.second[part]]
+    cut = pairs.first_is_cut[part, None, None, None]
+    source, target = np.where(cut, second, first), np.where(cut, first, second)
+    target = np.where(pairs.mirrored[part, None, None, None], target[:, :, ::-1], target)
+    source_grey, target_grey = source @ LUMA, target @ LUMA
+    window = WINDOWS[pairs.view[part]]
+    error = _cut(source_grey[..., None], window)[..., 0] - target_grey
+    limit = np.maximum(_HOPELESS, _HOPELESS_RELATIVE * target_grey.std(axis=(1, 2)))
+    similar = np.flatnonzero(np.sqrt((error**2).mean(axis=(1, 2))) <= limit)
     rows = np.full((2, len(source)), np.inf, dtype=np.float32)
-    if len(hopeful):
-        source, target = source[hopeful].astype(np.float32), target[hopeful].astype(np.float32)
-        window = fit_windows(grey[hopeful], wanted[hopeful], window[hopeful])
-        left = _left_over(_smooth(_smooth(_cut(source, window) - target)))
-        rows[:, hopeful] = left, left / np.maximum(contrast(target), 1e-6)
+    if len(similar):
+        source, target = source[similar].astype(np.float32), target[similar].astype(np.float32)
+        window = fit_windows(source_grey[similar], target_grey[similar], window[similar])
+        difference = _magnitude(_smooth(_smooth(_cut(source, window) - target)))
+        rows[:, similar] = difference, difference / np.maximum(contrast(target), 1e-6)
     return rows
 
 
 def fit_windows(source: Floats, target: Floats, window: Windows) -> Windows:
-    """The windows (n, 4) of the sources in which they fit the targets best, from a first guess (Gauss-Newton).
+    """Return the windows (n, 4) of the sources that fit the targets best, by Gauss-Newton steps from ``window``.
 
-    Source and target are grey, (n, SIDE, SIDE). Windows stay within what a cut of 5 % a side can be.
+    Source and target are grey, (n, SIDE, SIDE). Windows stay within a crop of about 5 % a side.
     """
     window = window.copy()
     across = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE
@@ -120,7 +126,7 @@ def fit_windows(source: Floats, target: Floats, window: Windows) -> Windows:
 
 
 def _cut(pictures: Floats, window: Windows) -> Floats:
-    """The windows of (n, SIDE, SIDE, 3) pictures, sampled to (n, SIDE, SIDE, 3)."""
+    """Return the windows of (n, SIDE, SIDE, channels) pictures, sampled to the same shape."""
     take_x, _ = sampling(window[:, 0], window[:, 1])
     take_y, _ = sampling(window[:, 2], window[:, 3])
     colours = pictures.transpose(0, 3, 1, 2)
@@ -128,16 +134,16 @@ def _cut(pictures: Floats, window: Windows) -> Floats:
     return np.asarray(cut.transpose(0, 2, 3, 1), dtype=np.float32)
 
 
-def _left_over(rest: Floats) -> Floats:
-    """(n,) of (n, SIDE, SIDE, 3) differences."""
-    grey = rest @ LUMA
-    colour = rest - grey[..., None]
+def _magnitude(differences: Floats) -> Floats:
+    """Return the weighted root mean square of (n, SIDE, SIDE, 3) differences, (n,)."""
+    grey = differences @ LUMA
+    colour = differences - grey[..., None]
     squares = (grey**2).mean(axis=(1, 2)) + COLOUR_WEIGHT * (colour**2).mean(axis=(1, 2, 3))
     return np.asarray(np.sqrt(squares))
 
 
 def _smooth(pictures: Floats) -> Floats:
-    """Binomial blur over three pixels each way: what is left is neither block noise nor an edge moved by a hair."""
+    """Blur pictures with a 3 x 3 binomial kernel, against block noise and slightly moved edges."""
     wide = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     lines = (wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]) / 4
     return np.asarray((lines[:, :, :-2] + 2 * lines[:, :, 1:-1] + lines[:, :, 2:]) / 4)

@@ -1,1 +1,1 @@
-"""Backbones, heads, published weights, and the files that trained models travel in."""
+"""Backbones, heads, published weights, and the files that store trained models."""

@@ -1,4 +1,4 @@
-"""The one shape that every trunk is used in: image → map → vector."""
+"""Backbones behind one interface: image → feature map → feature vector."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RGB = tuple[float, float, float]
 
 
 class Backbone(nn.Module):
-    """A trunk without any head, and how its input must look.
+    """A trunk without a head, with the normalisation and sizes of its input.
 
     Attributes
     ----------
@@ -39,23 +39,23 @@ class Backbone(nn.Module):
         self.trunk = trunk
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(n, 3, height, width) → (n, feature_dim, h, w)."""
+        """Map images (n, 3, height, width) to feature maps (n, feature_dim, h, w)."""
         return cast(Tensor, self.trunk.forward_features(x))  # type: ignore[operator]
 
     def pool(self, features: Tensor) -> Tensor:
-        """(n, feature_dim, h, w) → (n, feature_dim): the mean over positions."""
+        """Average feature maps (n, feature_dim, h, w) over positions, to (n, feature_dim)."""
         return F.adaptive_avg_pool2d(features, 1).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 3, height, width) → (n, feature_dim)."""
+        """Map images (n, 3, height, width) to features (n, feature_dim)."""
         return self.pool(self.forward_features(x))
 
 
 def build_backbone(name: str, seed: int | None = None) -> Backbone:
-    """An untrained backbone in float32 on the CPU.
+    """Build an untrained backbone, float32 on the CPU.
 
-    With a seed, the same seed gives the same weights and the global random state is left as it was.
-    Raises KeyError for a name that is not in BACKBONES.
+    With a seed, the weights are reproducible and the global random state is left as it was. Raises KeyError for a
+    name that is not in BACKBONES.
     """
     if seed is None:
         return Backbone(name, _build_trunk(name))
@@ -66,7 +66,7 @@ def build_backbone(name: str, seed: int | None = None) -> Backbone:
 
 
 def empty_backbone(name: str) -> Backbone:
-    """A backbone on the meta device: shapes and names without memory, to be filled from a file."""
+    """Build a backbone on the meta device: names and shapes without memory, to be filled from a file."""
     with torch.device("meta"):
         return Backbone(name, _build_trunk(name))
 

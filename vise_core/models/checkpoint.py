@@ -1,4 +1,4 @@
-"""Checkpoint folders with their tensors; ``vise_core.formats.checkpoint`` has the card and the names of the files."""
+"""Save and load checkpoint folders with their tensors; ``vise_core.formats.checkpoint`` has the card and file names."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def save_checkpoint(
 
 
 def load_backbone(folder: Path) -> Backbone:
-    """The backbone of a checkpoint, on the CPU, in training mode; ``image_size`` is that of its training.
+    """Load the backbone of a checkpoint, on the CPU, in training mode; ``image_size`` is that of its training.
 
     Raises BadCheckpoint for anything that ``save_checkpoint`` would not write.
     """
@@ -72,7 +72,7 @@ def load_backbone(folder: Path) -> Backbone:
 
 
 def load_heads(folder: Path) -> dict[str, nn.Linear]:
-    """The pretraining heads of a checkpoint, by name. Raises BadCheckpoint."""
+    """Load the pretraining heads of a checkpoint, by name. Raises BadCheckpoint."""
     card = read_checkpoint_card(folder)
     features = empty_backbone(card.backbone).feature_dim
     with torch.device("meta"):
@@ -82,11 +82,11 @@ def load_heads(folder: Path) -> dict[str, nn.Linear]:
 
 
 def resize_for(backbone: Backbone, image_size: int) -> int:
-    """Shorter side before a centre crop of ``image_size``, in the proportion of 256 to 224 (Sec. 4.2)."""
+    """Return the shorter side to resize to before a centre crop of ``image_size``, as 256 for 224 (Sec. 4.2)."""
     return round(image_size * backbone.resize / backbone.image_size)
 
 
 def apply_card(backbone: Backbone, card: NetworkCard) -> None:
-    """Give the backbone the input sizes and the normalisation of its card."""
+    """Set the backbone's input sizes and normalisation to those of its card."""
     backbone.mean, backbone.std = card.mean, card.std
     backbone.image_size, backbone.resize = card.image_size, card.resize

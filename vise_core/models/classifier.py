@@ -1,4 +1,4 @@
-"""A backbone with a classifier on top, and the folder that it travels in."""
+"""A backbone with a linear classifier, and the folder that stores it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CARD_FIELDS = ("method", "task", "synthetic")
 
 
 class ImageClassifier(nn.Module):
-    """Images to logits over named classes.
+    """Maps images to logits over named classes.
 
     Attributes
     ----------
@@ -33,7 +33,10 @@ class ImageClassifier(nn.Module):
     def __init__(
         self, backbone: Backbone, head: nn.Linear, classes: Sequence[str], *, image_size: int | None = None
     ) -> None:
-        """``image_size`` None takes the backbone's own. Raises ValueError where sizes do not fit."""
+        """Combine backbone and head; ``image_size`` None is the backbone's own.
+
+        Raises ValueError if sizes do not match.
+        """
         super().__init__()
         if head.out_features != len(classes) or head.in_features != backbone.feature_dim:
             raise ValueError(
@@ -49,27 +52,27 @@ class ImageClassifier(nn.Module):
         self.metadata: dict[str, Any] = {}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 3, image_size, image_size), normalised → (n, classes) logits."""
+        """Map normalised images (n, 3, image_size, image_size) to logits (n, classes)."""
         return cast(Tensor, self.head(self.backbone(x)))
 
 
-def require_finite(outputs: Tensor, what: str) -> None:
-    """Raises BadInput where a row (n, …) of a network's outputs is NaN or infinite, naming the rows.
+def require_finite(outputs: Tensor, name: str) -> None:
+    """Raise BadInput if outputs (n, …) of a network are NaN or infinite, naming the rows.
 
-    Such an output says nothing: its softmax is NaN, and the argmax of that is always the first class.
+    The softmax of such a row is NaN, and its argmax is always the first class.
     """
     lost = torch.nonzero(~torch.isfinite(outputs).flatten(1).all(1))[:, 0].tolist()
     if lost:
         rows = ", ".join(map(str, lost[:5])) + (", …" if len(lost) > 5 else "")
         whose = "" if len(outputs) == 1 else f" for image {rows} of {len(outputs)}"
         raise BadInput(
-            f"{what} is not finite{whose}: the image holds values that are not finite, or the network's weights "
+            f"{name} is not finite{whose}: the image holds values that are not finite, or the network's weights "
             "diverged in training"
         )
 
 
 def save_classifier(folder: Path, classifier: ImageClassifier, metadata: Mapping[str, Any]) -> None:
-    """Write ``model.safetensors`` and ``predictor.json``.
+    """Write ``model.safetensors`` and ``predictor.json`` to a folder.
 
     ``metadata`` may hold method, task and synthetic, which get fields of their own, and any other JSON.
     """
@@ -91,7 +94,7 @@ def save_classifier(folder: Path, classifier: ImageClassifier, metadata: Mapping
 
 
 def load_classifier(folder: Path) -> ImageClassifier:
-    """The classifier of a folder, on the CPU, in evaluation mode.
+    """Load the classifier of a folder, on the CPU, in evaluation mode.
 
     Raises BadCheckpoint for anything that ``save_classifier`` would not write.
     """

@@ -1,11 +1,11 @@
 """CLIP's modified ResNet-50 up to its last block (Radford et al. 2021, openai/CLIP ``clip/model.py``).
 
-Against torchvision's: three 3x3 convolutions and an average pool as stem, and every stride is an average
-pool, on the shortcut too. Keys are CLIP's without ``visual.``; ``attnpool.*`` is gone.
+Unlike torchvision's, its stem is three 3x3 convolutions and an average pool, and every stride is an average pool, on
+the shortcut too. Keys are CLIP's without ``visual.``; ``attnpool.*`` is left out.
 
-The feature is the mean over layer4's map (2048), not CLIP's attention pool (1024). So it is of the same kind
-and size as that of every other row of the paper's tables, class activation maps hold exactly, and any image
-size goes: the attention pool has positions for 7x7 only. The paper does not say which it took.
+The feature is the mean over layer4's map (2048), not CLIP's attention pool (1024). So it has the kind and size of
+every other row of the paper's tables, class activation maps are exact, and any image size works: the attention pool
+has positions for 7x7 only. The paper does not say which one it used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 
 class ClipBottleneck(nn.Module):
-    """1x1, 3x3, average pool where there is a stride, 1x1; all convolutions have stride 1."""
+    """A block of 1x1, 3x3, average pool where there is a stride, 1x1; all convolutions have stride 1."""
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class ClipBottleneck(nn.Module):
 
 
 class ClipResNetTrunk(nn.Module):
-    """(n, 3, h, w) → (n, 32 · width, h/32, w/32), rounded down."""
+    """Maps (n, 3, h, w) to (n, 32 · width, h/32, w/32), rounded down."""
 
     def __init__(self, layers: tuple[int, int, int, int], width: int = 64) -> None:
         super().__init__()

@@ -7,6 +7,6 @@ from torch import nn
 
 
 def efficientnet_lite0() -> nn.Module:
-    """The trunk; ``forward_features`` gives (n, 1280, h/32, w/32)."""
+    """Build the trunk; ``forward_features`` returns (n, 1280, h/32, w/32)."""
     trunk: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
     return trunk

@@ -1,4 +1,4 @@
-"""Networks that only predict: batch normalisation as a part of the convolution before it."""
+"""Fold batch normalisation into convolutions, for networks that only predict."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ log = logging.getLogger(__name__)
 
 
 def fold_batch_norm(network: nn.Module) -> int:
-    """Fold, in place, each batch normalisation into the convolution whose only reader it is; returns how many.
+    """Fold batch normalisations in place into the convolutions before them; return how many.
 
-    The network must be in eval mode and is not to be trained or saved afterwards: what was folded leaves an identity
-    behind, under its name. What it computes stays the same, to rounding; a ResNet-50 on a CPU takes a tenth less time.
-    A network that torch.fx cannot trace stays as it is.
+    A batch normalisation is folded if it is the only reader of its convolution, and replaced by an identity of the
+    same name. The network must be in eval mode and must not be trained or saved afterwards. Outputs stay the same up
+    to rounding; a ResNet-50 on a CPU takes a tenth less time. A network that torch.fx cannot trace is left as it is.
     """
     try:
         graph = fx.symbolic_trace(network).graph

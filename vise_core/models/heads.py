@@ -9,15 +9,15 @@ from torch import nn
 
 
 def prior_bias(prior: float) -> float:
-    """b = -log((1 - prior) / prior): what a sigmoid turns back into ``prior``."""
+    """Return the bias b = -log((1 - prior) / prior), so that sigmoid(b) = prior (App. C.1)."""
     return -math.log((1 - prior) / prior)
 
 
 def linear_head(in_features: int, classes: int, prior: float = 0.01, *, seed: int | None = None) -> nn.Linear:
-    """A linear layer whose bias starts at ``prior_bias(prior)`` (App. C.1: 0.01).
+    """Build a linear layer whose bias starts at ``prior_bias(prior)`` (App. C.1: 0.01).
 
-    Weights are PyTorch's default draw; with a seed they are the same each time and the global random
-    state is left as it was.
+    Weights have PyTorch's default initialisation; with a seed they are reproducible and the global random state is
+    left as it was.
     """
     if seed is None:
         head = nn.Linear(in_features, classes)

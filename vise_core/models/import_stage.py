@@ -1,4 +1,4 @@
-"""The stage ``import``: a published file becomes a checkpoint of our own."""
+"""The stage ``import``: convert a published checkpoint to one of our own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from .checkpoint_formats import Published, read_published
 
 
 def run(spec: ImportSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> ImportResult:
-    """Artifact: ``checkpoint``. Raises BadCheckpoint for a file that is not exactly of its format, BadInput."""
+    """Run the stage; artifact ``checkpoint``.
+
+    Raises BadCheckpoint for a file that does not match its format exactly, or BadInput.
+    """
     if reporter.should_stop():
         raise Stopped("stopped on request; nothing was read yet")
     path = chosen_file(inputs["file"], spec.file)
@@ -26,7 +29,7 @@ def run(spec: ImportSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
         path, format=spec.format, row=spec.row, network=spec.network, sha256=spec.sha256
     )
     check_features(published.backbone)
-    _tell(published, reporter)
+    _log_published(published, reporter)
     folder = workspace / "checkpoint"
     save_checkpoint(
         folder,
@@ -48,7 +51,7 @@ def run(spec: ImportSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
 
 
 def check_features(backbone: Backbone) -> None:
-    """Weights may be finite one by one and still give features that are not. Raises BadCheckpoint."""
+    """Raise BadCheckpoint if the backbone's features are not finite, which can happen with finite weights."""
     grey = torch.zeros(1, 3, backbone.image_size, backbone.image_size)
     was_training = backbone.training
     with torch.inference_mode():
@@ -61,7 +64,10 @@ def check_features(backbone: Backbone) -> None:
 
 
 def chosen_file(place: Path, name: str | None) -> Path:
-    """The file to read: the input itself, or the one in a folder (a data set is a folder). Raises BadInput."""
+    """Return the file to read: the input itself, or the only candidate in an input folder.
+
+    Raises BadInput where a folder has none or several.
+    """
     if place.is_file() or (name is None and (place / CARD_FILE).is_file()):
         if name not in (None, place.name):
             raise BadInput(f"file: the input is {place.name}, not {name}")
@@ -77,13 +83,13 @@ def chosen_file(place: Path, name: str | None) -> Path:
 
 
 def _is_candidate(path: Path, folder: Path) -> bool:
-    """A file, or a checkpoint folder of our own, that lies in the folder and is not a link out of it."""
+    """Return True for a file or checkpoint folder that lies in the folder and is not a link out of it."""
     if path.name.startswith(".") or not path.resolve().is_relative_to(folder.resolve()):
         return False
     return path.is_file() or (path / CARD_FILE).is_file()
 
 
-def _tell(published: Published, reporter: Reporter) -> None:
+def _log_published(published: Published, reporter: Reporter) -> None:
     reporter.log(f"{published.file} is {published.format.title}: the row {published.row}")
     reporter.log(f"trained on {published.trained_on}; licence: {published.licence}")
     for line in published.dropped:

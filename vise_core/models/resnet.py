@@ -7,7 +7,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 
 class ResNetTrunk(ResNet):
-    """torchvision's ResNet up to the last block; keys are torchvision's, ``fc.*`` is gone."""
+    """torchvision's ResNet up to its last block, with torchvision's keys and without ``fc.*``."""
 
     def __init__(
         self,
@@ -20,7 +20,7 @@ class ResNetTrunk(ResNet):
         del self.fc
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(n, 3, h, w) → (n, c, h/32, w/32), rounded up."""
+        """Map images (n, 3, h, w) to feature maps (n, c, h/32, w/32), rounded up."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
@@ -41,10 +41,10 @@ def resnet50() -> ResNetTrunk:
 
 
 def resnet50_stride1x1() -> ResNetTrunk:
-    """The first ResNet-50 (He et al. 2015), detectron2's: a stage's stride is in its first 1x1 convolution.
+    """Build the original ResNet-50 (He et al. 2015, detectron2): a stage's stride is in its first 1x1 convolution.
 
-    torchvision has it in the 3x3. Keys and shapes are the same, so weights of the one load into the other
-    without a word and give wrong features.
+    torchvision has the stride in the 3x3. Keys and shapes are the same, so the weights of one load into the other
+    without an error, and the features are wrong.
     """
     trunk = resnet50()
     for stage in (trunk.layer2, trunk.layer3, trunk.layer4):
@@ -58,5 +58,5 @@ def resnet101() -> ResNetTrunk:
 
 
 def resnext101_32x16d() -> ResNetTrunk:
-    """32 groups of width 16, as Mahajan et al. 2018 trained it; torchvision itself has 8 and 4 only."""
+    """Build ResNeXt-101 32x16d, as trained by Mahajan et al. 2018; torchvision defines only 32x8d and 64x4d."""
     return ResNetTrunk(Bottleneck, [3, 4, 23, 3], groups=32, width_per_group=16)

@@ -1,4 +1,4 @@
-"""Tensors from files that nobody vouches for: read without running code, matched key by key."""
+"""Read tensors from untrusted files without running code, and match them key by key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vise_core.models.weight_files.safetensor import read_header
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file; the same tensors give the same bytes. Raises Diverged where one is not finite."""
+    """Write a safetensors file; equal tensors give equal bytes. Raises Diverged for a tensor that is not finite."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise Diverged(
@@ -42,7 +42,7 @@ def load_into(module: nn.Module, path: Path) -> None:
 
 
 class Shaped(Protocol):
-    """What has a shape and a type: a tensor, or what a header states of one."""
+    """Protocol of objects with a shape and a type: a tensor, or its description in a file header."""
 
     @property
     def shape(self) -> torch.Size: ...
@@ -54,7 +54,7 @@ class Shaped(Protocol):
 def check_layout(
     tensors: Mapping[str, Shaped], expected: Mapping[str, Shaped], source: str, *, types: bool = True
 ) -> None:
-    """Raise BadCheckpoint unless names, shapes and types are exactly those expected. No value is looked at."""
+    """Raise BadCheckpoint unless names, shapes and types are exactly as expected. Values are not read."""
     missing, unexpected = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
     if missing or unexpected:
         raise BadCheckpoint(
@@ -72,7 +72,7 @@ def check_layout(
 
 
 def check_values(tensors: Mapping[str, Tensor], source: str) -> None:
-    """Raise BadCheckpoint for a value that no training leaves behind: NaN, infinity, a negative variance."""
+    """Raise BadCheckpoint for impossible values: NaN, infinity, a negative variance."""
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             continue
@@ -85,13 +85,13 @@ def check_values(tensors: Mapping[str, Tensor], source: str) -> None:
 
 
 def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
-    """Raise BadCheckpoint unless names, shapes and types are exactly those expected and all values are possible."""
+    """Raise BadCheckpoint unless names, shapes and types are exactly as expected and all values are possible."""
     check_layout(tensors, expected, source)
     check_values(tensors, source)
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Give a module (perhaps on the meta device) exactly these tensors. Raises BadCheckpoint."""
+    """Fill a module (perhaps on the meta device) with exactly these tensors. Raises BadCheckpoint."""
     check_tensors(tensors, module.state_dict(), source)
     module.load_state_dict(dict(tensors), assign=True)
 

@@ -1,7 +1,7 @@
-"""Images to tensors: the paper's augmentation and its evaluation crop (Sec. 4.2, App. C.1).
+"""Image transforms: the paper's training augmentation and its evaluation crop (Sec. 4.2, App. C.1).
 
-Randomness comes from a generator that belongs to one sample, never from global state, so that the same
-(seed, epoch, sample) gives the same crop in whatever process it is made.
+Random numbers come from one generator per sample, never from global state, so that the same (seed, epoch, sample)
+gives the same crop in every process.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ EvalTransform = Callable[[Image.Image], Tensor]
 
 
 def sample_generator(seed: int, epoch: int, index: int) -> Generator:
-    """The random source of one sample in one epoch."""
+    """Return the random generator of a sample in an epoch."""
     digest = hashlib.blake2b(f"{seed}:{epoch}:{index}".encode(), digest_size=8).digest()
     # torch takes seeds below 2**63 as they are.
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 
 
 def train_transform(image_size: int, *, min_crop: float = 0.08, mean: RGB, std: RGB) -> TrainTransform:
-    """Random resized crop, horizontal flip, normalise (App. C.1: nothing else).
+    """Build the training transform: random resized crop, horizontal flip, normalisation (App. C.1).
 
-    The function made takes an RGB image and a generator and returns (3, image_size, image_size) float32.
-    It can be pickled, for loaders in other processes.
+    The transform takes an RGB image and a generator and returns (3, image_size, image_size) float32. It can be
+    pickled.
     """
     return partial(_train_view, image_size=image_size, min_crop=min_crop, mean=mean, std=std)
 
 
 def eval_transform(image_size: int, *, mean: RGB, std: RGB, resize: int | None = None) -> EvalTransform:
-    """Resize the shorter side, crop the centre, normalise.
+    """Build the evaluation transform: resize the shorter side, crop the centre, normalise (Sec. 4.2).
 
-    ``resize`` None is 256 for a crop of 224, and in that proportion for others. The function made takes
-    an RGB image and returns (3, image_size, image_size) float32. It can be pickled.
+    ``resize`` None is 256 for a crop of 224, and in proportion for other sizes. The transform takes an RGB image and
+    returns (3, image_size, image_size) float32. It can be pickled.
     """
     side = resize or round(image_size * 256 / 224)
     return partial(_eval_view, image_size=image_size, resize=side, mean=mean, std=std)
@@ -69,9 +69,9 @@ def _eval_view(image: Image.Image, *, image_size: int, resize: int, mean: RGB, s
 def crop_box(
     size: tuple[int, int], scale: tuple[float, float], generator: Generator
 ) -> tuple[int, int, int, int]:
-    """(left, top, width, height) of a random crop: torchvision's RandomResizedCrop, on its own generator.
+    """Draw (left, top, width, height) of a random crop, as torchvision's RandomResizedCrop with its own generator.
 
-    ``size`` is (width, height); ``scale`` is the share of the area that is kept, least and most.
+    ``size`` is (width, height); ``scale`` is the smallest and largest share of the area.
     """
     width, height = size
     low, high = math.log(ASPECT[0]), math.log(ASPECT[1])
@@ -90,7 +90,7 @@ def crop_box(
 
 
 def normalise(image: Image.Image, mean: RGB, std: RGB) -> Tensor:
-    """An RGB image as (3, h, w) float32, (x / 255 - mean) / std."""
+    """Convert an RGB image to (3, h, w) float32: (x / 255 - mean) / std."""
     pixels = F.pil_to_tensor(image).float().div_(255)
     shape = (3, 1, 1)
     return pixels.sub_(torch.tensor(mean).view(shape)).div_(torch.tensor(std).view(shape))

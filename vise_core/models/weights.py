@@ -1,4 +1,4 @@
-"""The catalogue of published weights: where a file comes from, what it must hash to, how its keys map."""
+"""The catalogue of published weights: sources, digests, and how their keys map."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Url:
 
 @dataclass(frozen=True, slots=True)
 class PackageFile:
-    """A file inside an installed Python package: no network needed."""
+    """A file inside an installed Python package, available offline."""
 
     package: str
     path: str
@@ -53,7 +53,7 @@ class PackageFile:
 
 @dataclass(frozen=True, slots=True)
 class WeightsEntry:
-    """Published weights of one backbone.
+    """The published weights of a backbone.
 
     Attributes
     ----------
@@ -75,10 +75,10 @@ class WeightsEntry:
 
 
 def drop_classifier(tensors: Tensors, expected: Mapping[str, Tensor]) -> Tensors:
-    """torchvision's own names; ``fc.weight`` and ``fc.bias`` must be there and are left out.
+    """Drop ``fc.weight`` and ``fc.bias``, which must be there, from torchvision's tensors.
 
-    The files are older than batch-norm's ``num_batches_tracked``, which starts at 0 where a file has none
-    at all of them. It has no part in the output: momentum is set.
+    Files older than batch-norm's ``num_batches_tracked`` have none of these counters; they start at 0. They do not
+    affect the output, as momentum is set.
     """
     absent = {"fc.weight", "fc.bias"} - tensors.keys()
     if absent:
@@ -90,7 +90,7 @@ def drop_classifier(tensors: Tensors, expected: Mapping[str, Tensor]) -> Tensors
 
 
 def in_key_order(tensors: Tensors, expected: Mapping[str, Tensor]) -> Tensors:
-    """Another naming of the same layers in the same order, with ``_fc`` last, which is left out."""
+    """Rename layers by position, for files with other names in the same order; the last, ``_fc``, is dropped."""
     names = list(tensors)
     if names[-2:] != ["_fc.weight", "_fc.bias"] or len(names) != len(expected) + 2:
         raise BadCheckpoint(
@@ -177,7 +177,7 @@ def fetch(name: str, backbone: str, *, progress: Progress | None = None) -> Path
 
 
 def load(name: str, backbone: str, *, progress: Progress | None = None) -> Backbone:
-    """A backbone with published weights, on the CPU, that carries their normalisation. Raises BadInput."""
+    """Load a backbone with published weights and their normalisation, on the CPU. Raises BadInput."""
     path = fetch(name, backbone, progress=progress)
     return load_file(find(name, backbone), backbone, path)
 

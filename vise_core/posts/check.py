@@ -1,4 +1,4 @@
-"""Check the posts of a source. Ingest writes the checked posts; survey and peek only count them."""
+"""Check the posts of a source: ingest writes the checked posts; survey and peek only count them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ OTHERS = "(further names)"
 
 @dataclass
 class Tally:
-    """Counts of a run of checks. Saved with each whole shard, so that a resumed run continues to count."""
+    """Counts of checked and rejected posts.
+
+    Ingest saves them with each finished shard, so that a resumed run continues from them.
+    """
 
     read: int = 0
     posts: int = 0
@@ -63,7 +66,7 @@ class Tally:
             shown.append({"where": printable_name(where), "message": _plain(message)[:500]})
 
     def warnings(self) -> list[str]:
-        """Return what makes the posts doubtful, one sentence each."""
+        """Return warnings about the checked posts, one sentence each."""
         sentences = []
         if self.posts and self.dropped.get("posts_without_reactions") == self.posts:
             sentences.append(
@@ -95,10 +98,10 @@ class Tally:
 
 
 class PostChecker:
-    """Read the posts of a source and check each; counts go to ``tally``.
+    """Reads the posts of a source, checks each, and counts the results in ``tally``.
 
-    ``database`` is a file for the ids and images seen so far: memory stays flat. With a tally that has read some posts
-    already, reading goes on behind them.
+    ``database`` is the path of an SQLite file for the ids and image names seen so far, which keeps memory use
+    constant. Reading starts after the first ``tally.read`` posts.
     """
 
     def __init__(self, spec: IngestSpec, folder: Path | None, tally: Tally, database: Path) -> None:
@@ -111,7 +114,7 @@ class PostChecker:
         self._seen = Seen(database, tally.read)
 
     def records(self) -> Iterator[tuple[RawPost, PostRecord | None]]:
-        """Yield each raw post with its checked record, or with None where it is rejected; reasons are counted.
+        """Yield each raw post with its checked record, or with None where it is rejected; count the reasons.
 
         Raises BadInput where the source cannot be read.
         """
@@ -189,7 +192,7 @@ class PostChecker:
 
 
 class Seen:
-    """Ids of accepted posts and names of their images, kept on disk so that memory stays flat."""
+    """SQLite table of the ids of accepted posts and of their image names; memory use stays constant."""
 
     def __init__(self, path: Path, read: int) -> None:
         self._db = sqlite3.connect(path, isolation_level=None)
@@ -206,7 +209,7 @@ class Seen:
         self._db.execute("BEGIN")
 
     def add(self, post_id: str, n: int) -> bool:
-        """Record an id. Returns whether it is new."""
+        """Record a post id; return True unless the id is a duplicate."""
         row = (_digest(post_id), n)
         return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", row).rowcount == 1
 
@@ -227,7 +230,7 @@ class Seen:
 
 
 def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
-    """(resolved path, path below the folder) of every file, but for those that systems add; in order of name."""
+    """Yield (resolved path, relative path) of every file below the folder, sorted by name; skip system files."""
     root = folder.resolve()
     for place, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not is_system_file(name))
@@ -239,7 +242,7 @@ def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def source_of(spec: IngestSpec, inputs: dict[str, Path]) -> Path | None:
-    """The folder of posts; None for sample data. Raises BadInput where it is missing."""
+    """Return the folder of posts, None for sample data. Raises BadInput if the input is missing."""
     if isinstance(spec.source, SampleSource):
         return None
     if "source" not in inputs:
@@ -248,7 +251,7 @@ def source_of(spec: IngestSpec, inputs: dict[str, Path]) -> Path | None:
 
 
 def _below(root: Path, path: Path) -> str:
-    """The path as seen from the root; both are resolved."""
+    """Return the path relative to the root where it lies below it; both are resolved."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 

@@ -1,4 +1,4 @@
-"""Posts to leave out: a list of ids, or what ``integrity`` found."""
+"""Posts that a run excludes: a list of ids, or the findings of the stage ``integrity``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _keys(path: Path, _state: tuple[int, ...]) -> frozenset[str]:
     return frozenset(map(post_key, read_ids(path)))
 
 
-def tell_exclusions(reporter: Reporter, named: int, matched: int) -> int:
+def log_exclusions(reporter: Reporter, named: int, matched: int) -> int:
     """Log what the input ``exclude`` did; returns how many of its ids match no post."""
     reporter.log(
         f"the input exclude names {named} posts; {matched} of them are among these posts and left out"
@@ -48,7 +48,7 @@ def tell_exclusions(reporter: Reporter, named: int, matched: int) -> int:
 
 
 def read_ids(path: Path) -> list[str]:
-    """Return the post ids of a list file, each once, in order.
+    """Return the distinct post ids of a list file, in order.
 
     ``path`` is a file, or a folder that holds one: .txt with an id a line, .csv or .tsv with a column ``id`` or
     ``post_id``, .jsonl or .json with ids or objects that have one, or integrity.json. Raises BadInput, naming the

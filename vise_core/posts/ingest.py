@@ -16,7 +16,7 @@ from .check import PostChecker, Tally, source_of
 
 
 def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> IngestResult:
-    """Artifacts: ``posts``, ``report``, and for sample data ``evaluation_set``.
+    """Run the stage; artifacts ``posts``, ``report``, and for sample data ``evaluation_set``.
 
     Raises BadInput where the source cannot be read at all, or not one post can be used.
     """
@@ -25,7 +25,7 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
     synthetic = isinstance(spec.source, SampleSource)
     tally, warnings = _write_shards(spec, source_of(spec, inputs), state, reporter)
     if tally.posts == 0:
-        raise BadInput(_nothing(tally))
+        raise BadInput(_no_posts_message(tally))
     for warning in warnings:
         reporter.log(warning, level="warning")
     folder = workspace / "posts"
@@ -74,7 +74,10 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
 def _write_shards(
     spec: IngestSpec, source: Path | None, state: Path, reporter: Reporter
 ) -> tuple[Tally, list[str]]:
-    """Shards into ``state``, and warnings. What was whole before a kill is kept, and reading goes on behind it."""
+    """Write shards into ``state``; return the tally and warnings.
+
+    A resumed run continues after the last finished shard.
+    """
     tally = Tally()
     if (state / "tally.json").exists():
         tally = Tally(**json.loads((state / "tally.json").read_bytes()))
@@ -112,8 +115,8 @@ def _close(writer: ShardWriter, tally: Tally, state: Path, checker: PostChecker)
     part.replace(state / "tally.json")
 
 
-def _nothing(tally: Tally) -> str:
-    """Return a message on why no post could be used, with the first example."""
+def _no_posts_message(tally: Tally) -> str:
+    """Return a message that says why no post could be used, with the first example."""
     if not tally.refused:
         return "not one post could be used: the source holds none"
     counted = ", ".join(f"{reason} {count:,}" for reason, count in tally.refused.items())

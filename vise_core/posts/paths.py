@@ -1,4 +1,4 @@
-"""Names that a source of posts holds: of its own files, of images, and of what systems leave beside them."""
+"""Paths and names in a source of posts: files, images, web addresses, and system files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 class IsAddress(BadInput):
-    """A name is an address on the web, not a file."""
+    """An image name is a web address, not a file."""
 
 
 def is_system_file(name: str) -> bool:
-    """Whether a path below a folder is one that macOS or Windows added (``__MACOSX/``, ``._x``, ``.DS_Store``)."""
+    """Return True for files that macOS or Windows added (``__MACOSX/``, ``._x``, ``.DS_Store``)."""
     return any(part in SYSTEM_FILES or part.startswith("._") for part in name.replace("\\", "/").split("/"))
 
 
 def as_text(name: str) -> str:
-    """The name itself where it is Unicode text, else escaped: usable as an id."""
+    """Return a file name as Unicode text that is usable as an id; other bytes are escaped."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -34,7 +34,10 @@ def as_text(name: str) -> str:
 
 
 def contained(folder: Path, name: str, field: str) -> Path:
-    """``folder / name`` after links, for a path that a spec's ``field`` names. Raises OutsideFolder, BadInput."""
+    """Return ``folder / name`` with links resolved; ``field`` names the field of the spec in messages.
+
+    Raises OutsideFolder, or BadInput for a name that is not a usable path.
+    """
     root = folder.resolve()
     try:
         path = (root / name).resolve()
@@ -48,7 +51,10 @@ def contained(folder: Path, name: str, field: str) -> Path:
 
 
 def file_name(name: str) -> str:
-    """The path of a ``file://`` address, any other name as it is. Raises IsAddress for an address on the web."""
+    """Return the path of a ``file://`` address; any other name is returned as it is.
+
+    Raises IsAddress for a web address.
+    """
     if not _ADDRESS.match(name):
         return name
     if not name.lower().startswith("file://"):

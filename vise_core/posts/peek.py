@@ -1,4 +1,4 @@
-"""A first look into a folder of posts: guess layout and map, and show the first posts as ingest would read them."""
+"""Preview a folder of posts: guess its layout and field map, and show the first posts as ingest would read them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SHOWN_COMMENTS, _SHOWN_CHARACTERS = 3, 120
 
 
 def peek(folder: Path, *, source: PostSource | None = None, posts: int = SHOWN) -> Peek:
-    """The first posts of a folder, read as ``source`` says or as it is guessed. Reads a few rows only."""
+    """Return the first posts of a folder, read with ``source`` or with a guessed source. Reads only a few rows."""
     settings = (
         source.model_dump(exclude_defaults=True) | {"kind": source.kind} if source is not None else None
     )
@@ -67,7 +67,7 @@ def peek(folder: Path, *, source: PostSource | None = None, posts: int = SHOWN) 
 
 
 def guess_source(folder: Path) -> dict[str, Any] | None:
-    """The ``source`` of an ingest spec that reads the most of the first rows; None where no layout fits."""
+    """Return the ``source`` of an ingest spec that reads most of the first rows; None where no layout fits."""
     best: dict[str, Any] | None = None
     most: tuple[float, ...] = (-1.0,)
     for candidate in islice(_candidates(folder), MAX_CANDIDATES):
@@ -83,7 +83,7 @@ def guess_source(folder: Path) -> dict[str, Any] | None:
 
 
 def _why_not(folder: Path) -> Iterator[str]:
-    """Yield what is wrong with the first files whose names look like posts."""
+    """Yield the problems of the first files whose names look like posts."""
     for candidate in islice(_candidates(folder), MAX_REASONS):
         try:
             shown, _, _ = _read(folder, candidate, SAMPLED)
@@ -95,7 +95,7 @@ def _why_not(folder: Path) -> Iterator[str]:
 
 
 def _candidates(folder: Path) -> Iterator[dict[str, Any]]:
-    """Sources that the names of the files suggest, the likeliest first."""
+    """Return the sources that the file names suggest, the likeliest first."""
     if not folder.is_dir():
         files = [folder.name]
     else:
@@ -149,7 +149,7 @@ def _stem(name: str) -> str:
 
 
 def _sidecars(files: Sequence[str]) -> set[str]:
-    """Files of .json and .txt that stand beside a picture of their name."""
+    """Return the .json and .txt files that lie beside an image of the same name."""
     pictures = {name for name in files if is_image_name(name)}
     pictures |= {name[: name.rindex(".")] for name in pictures}
     return {name for name in files if is_sidecar(name) and name[: name.rindex(".")] in pictures}
@@ -165,7 +165,7 @@ def _rows(folder: Path, candidate: dict[str, Any]) -> list[Any]:
 
 
 def _score(folder: Path, source: dict[str, Any], guesses: int) -> tuple[float, ...]:
-    """Posts that would be kept, then comments, then reactions that were found; then the shorter map."""
+    """Return a sort key of a guess: posts kept, comments, reactions, then the shorter field map."""
     try:
         shown, tally, _ = _read(folder, source, SAMPLED)
     except BadInput:

@@ -1,4 +1,4 @@
-"""A post that cannot be used."""
+"""The error that rejects a post."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Which posts make clusters, and nested random subsets of the rest (method 1, Sec. 3.2).
+"""Select the cluster subset, and nested random pretrain subsets of the other posts (Sec. 3.2).
 
-Both rest on a hash of the post id and a seed alone: adding or re-ordering posts moves none of the others.
+Both depend on a hash of the post id and a seed alone: adding or re-ordering posts moves no other post.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ _SPAN = 2**64
 
 
 def in_cluster_subset(post_id: str, spec: SubsetSpec) -> bool:
-    """True for posts that only make clusters and are never pretrained on."""
+    """Return True for posts of the cluster subset, which are never used for pretraining."""
     return _hash64("cluster", spec.seed, post_id) < spec.cluster_fraction * _SPAN
 
 
 def pretrain_rank(post_id: str, seed: int) -> int:
-    """A number in [0, 2**64), uniform and fixed for (id, seed).
+    """Return a rank in [0, 2**64), uniformly distributed and fixed for (id, seed).
 
-    The n posts of lowest rank are a random subset of size n, and lie within that of any larger n.
+    The n posts of lowest rank are a random subset of size n, which every larger subset contains.
     """
     # Another purpose than the cluster split, so that rank does not depend on having escaped it.
     return _hash64("pretrain", seed, post_id)

@@ -1,4 +1,4 @@
-"""An evaluated model, ready to answer for an image; and what a pretrained one expects people to make of it."""
+"""Predictions for single images: classes with heat maps from an evaluated model, engagement from a pretrained one."""
 
 from .engagement import Engagement, EngagementPredictor
 from .heat import decode_heat, encode_heat

@@ -1,4 +1,4 @@
-"""The engagement that a pretrained model expects of an image: its two heads, in words (Sec. 3.3)."""
+"""Predict comment and reaction clusters of an image with the heads of a pretrained model (Sec. 3.3)."""
 
 from __future__ import annotations
 
@@ -28,10 +28,13 @@ from .predictor import Picture, opened, weight_bytes
 
 @dataclass(frozen=True)
 class ExpectedCluster:
-    """A comment cluster that the model expects.
+    """A comment cluster with its predicted probability.
 
-    Attributes: ``cluster`` its number, ``probability``, ``terms`` (word, weight) heaviest first and ``comments``
-    nearest to its centroid; both empty without an inspection.
+    Attributes
+    ----------
+    cluster: id of the cluster.
+    terms: (word, weight) pairs, heaviest first; empty without an inspection.
+    comments: the comments nearest to its centroid; empty without an inspection.
     """
 
     cluster: int
@@ -42,15 +45,15 @@ class ExpectedCluster:
 
 @dataclass(frozen=True)
 class Engagement:
-    """What a pretrained model expects of one image.
+    """The predicted engagement of one image.
 
     Attributes
     ----------
-    comments: the most probable comment clusters, falling; None where the model has no such head.
-    comment_mass: probability that they hold together, 0 to 1.
-    reaction_clusters: (k,) probability of each reaction cluster, in their order; None without such a head.
-    reactions: {reaction: expected share}, in the order of ``specs.posts.fields.REACTIONS``: the mean shares of the reaction
-        clusters, weighted by their probability. None without such a head, or without an inspection.
+    comments: the most probable comment clusters, in descending order; None if the model has no comment head.
+    comment_mass: sum of the probabilities of ``comments``, 0 to 1.
+    reaction_clusters: (k,) probability of each reaction cluster; None if the model has no reaction head.
+    reactions: {reaction: expected share}, in the order of ``specs.posts.fields.REACTIONS``: the mean shares of the
+        reaction clusters, weighted by probability. None without a reaction head or an inspection.
     """
 
     comments: tuple[ExpectedCluster, ...] | None
@@ -60,9 +63,11 @@ class Engagement:
 
 
 class EngagementPredictor:
-    """A ``checkpoint`` with its heads on a device, frozen, and what its clusters mean.
+    """A frozen pretrained backbone with its heads on a device, and a description of its clusters.
 
-    Attributes: ``nbytes`` of its weights.
+    Attributes
+    ----------
+    nbytes: size of the weights in memory.
     """
 
     def __init__(
@@ -73,15 +78,15 @@ class EngagementPredictor:
         *,
         device: torch.device | None = None,
     ) -> None:
-        """``inspection`` is of the clusterer whose labels it learnt.
+        """Move the model to ``device``; ``inspection`` describes the clusters that it was pretrained on.
 
-        Raises BadCheckpoint without a head for comments or reactions, or where the inspection is of other clusters.
+        Raises BadCheckpoint without a head for comments or reactions, or if the inspection is of other clusters.
         """
         self._heads: dict[str, nn.Linear] = {n: heads[n] for n in ("comments", "reactions") if n in heads}
         if not self._heads:
             raise BadCheckpoint(
-                "this checkpoint has no head for comments or reactions: only weights pretrained with the objective "
-                "vise expect engagement"
+                "the checkpoint has no head for comments or reactions: use a checkpoint that was pretrained with the "
+                "objective vise"
             )
         self._device = device or torch.device("cpu")
         self._backbone = backbone.to(self._device).eval().requires_grad_(False)
@@ -97,7 +102,7 @@ class EngagementPredictor:
     def load(
         cls, checkpoint: Path, inspection: Path | None = None, *, device: Device = "auto"
     ) -> EngagementPredictor:
-        """From the artifacts ``checkpoint`` (folder) and ``inspection`` (JSON file). Raises BadCheckpoint."""
+        """Load the artifacts ``checkpoint`` (a folder) and ``inspection`` (a JSON file). Raises BadCheckpoint."""
         read_checkpoint_card(checkpoint)
         clusters = None if inspection is None else read_inspection(inspection)
         backbone = load_backbone(checkpoint).eval()
@@ -105,7 +110,7 @@ class EngagementPredictor:
         return cls(backbone, load_heads(checkpoint), clusters, device=torch.device(pick_device(device)))
 
     def predict(self, image: Picture, options: EngagementOptions | None = None) -> Engagement:
-        """Answer for one image, seen as in evaluation: resized, its centre cut out. Raises BadImage, BadInput."""
+        """Predict the engagement of one image, transformed as in evaluation. Raises BadImage, BadInput."""
         options = options or EngagementOptions()
         pixels = self._transform(opened(image))[None].to(self._device)
         with torch.no_grad():
@@ -113,13 +118,13 @@ class EngagementPredictor:
             logits = {name: head(features) for name, head in self._heads.items()}
         for name, values in logits.items():
             require_finite(values, f"the network's output on {name}")
-        found = {name: torch.softmax(v[0].double(), -1).cpu().numpy() for name, v in logits.items()}
+        probabilities = {n: torch.softmax(v[0].double(), -1).cpu().numpy() for n, v in logits.items()}
         comments, mass = None, 0.0
-        if "comments" in found:
-            best = np.argsort(-found["comments"], kind="stable")[: options.top]
-            comments = tuple(self._cluster(int(c), float(found["comments"][c])) for c in best)
-            mass = float(found["comments"][best].sum())
-        reactions = found.get("reactions")
+        if "comments" in probabilities:
+            best = np.argsort(-probabilities["comments"], kind="stable")[: options.top]
+            comments = tuple(self._cluster(int(c), float(probabilities["comments"][c])) for c in best)
+            mass = float(probabilities["comments"][best].sum())
+        reactions = probabilities.get("reactions")
         return Engagement(
             comments,
             mass,
@@ -145,7 +150,7 @@ def _checked(inspection: Inspection, heads: dict[str, nn.Linear]) -> Inspection:
         records = inspection.comments if name == "comments" else inspection.reactions
         if [record.cluster for record in records] != list(range(head.out_features)):
             raise BadCheckpoint(
-                f"inspection: it is about {len(records)} {name.removesuffix('s')} clusters, the head has "
-                f"{head.out_features}: give that of the clusterer whose labels were learnt"
+                f"inspection: it describes {len(records)} {name.removesuffix('s')} clusters, but the checkpoint's head "
+                f"has {head.out_features}: give the inspection of the clusterer that made the pretraining labels"
             )
     return inspection

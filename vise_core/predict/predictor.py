@@ -1,4 +1,4 @@
-"""Probabilities, the class activation map and its overlay for images that somebody brings."""
+"""Predict classes, class activation maps and overlays of images with an evaluated classifier."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from vise_core.specs.compute import Device
 from vise_core.specs.models.predict import PredictOptions
 
 Picture = Image.Image | bytes | Path
-"""A decoded RGB image, or an untrusted file or its bytes."""
+"""A decoded image, the bytes of an untrusted image file, or its path."""
 
 MAX_OVERLAY_SIDE = 1024
-"""Overlays are for eyes: larger images are scaled down to about this longer side, in their own proportions."""
+"""Overlays of larger images are scaled down to about this longer side, in the image's own proportions."""
 
 BATCH = 32
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says about one image.
+    """The prediction for one image.
 
     Attributes
     ----------
     probabilities: {class: probability}, in the model's order of classes, summing to 1.
-    predicted: the most probable class. target: the class that ``heat`` speaks for.
+    predicted: the most probable class. target: the class that ``heat`` explains.
     heat: (s, s) float32 in [0, 1] over the square that the network saw.
-    region: that square in pixels of the upright image as it was given.
-    seen: the same in shares of its width and height, for a picture of any size.
-    overlay: the whole image, heat over the region, in the image's own proportions; drawn when it is first asked for,
-        as it takes longer than many a network.
+    region: that square in pixels of the upright image.
+    seen: that square in shares of the image's width and height, for a picture of any size.
+    overlay: the whole image with the heat over the region; drawn on first access, since drawing may take longer than
+        the forward pass.
     """
 
     probabilities: dict[str, float]
@@ -60,14 +60,14 @@ class Prediction:
 
     @cached_property
     def overlay(self) -> Image.Image:
-        shown = for_eyes(self.image)
-        box = Box(*(share * side for share, side in zip(self.seen, shown.size * 2, strict=True)))
-        return overlay(shown, self.heat, self.options.strength, box, self.options.colour_map)
+        picture = preview(self.image)
+        box = Box(*(share * side for share, side in zip(self.seen, picture.size * 2, strict=True)))
+        return overlay(picture, self.heat, self.options.strength, box, self.options.colour_map)
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
-    """An image as a predictor's network takes it, and what is asked about it.
+class PreparedImage:
+    """An image transformed for a predictor's network, with the options of its prediction.
 
     Attributes
     ----------
@@ -80,18 +80,18 @@ class Question:
 
 
 class Predictor:
-    """A classifier on its device, frozen. Its methods may be called from several threads at once.
+    """A frozen classifier on a device. Its methods may be called from several threads at once.
 
     Attributes
     ----------
     classes: names in the order of the logits.
-    metadata: what the evaluation wrote: method, task, synthetic, protocol, chosen grid point and so on.
-    nbytes: of its weights.
+    metadata: facts that the evaluation wrote: method, task, synthetic, protocol, chosen grid point and so on.
+    nbytes: size of the weights in memory.
     """
 
     def __init__(self, classifier: ImageClassifier, *, device: torch.device | None = None) -> None:
         self._device = device or torch.device("cpu")
-        # Convolutions read the channels of a place together: a sixth faster on a CPU, and the same sums.
+        # channels_last: a sixth faster on a CPU, with the same sums.
         self._classifier = classifier.to(self._device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._classifier.requires_grad_(False)
         self._transform = eval_transform(
@@ -103,105 +103,107 @@ class Predictor:
 
     @classmethod
     def load(cls, folder: Path, *, device: Device = "auto") -> Predictor:
-        """The predictor that an evaluation wrote. Raises BadCheckpoint for a folder that is none."""
+        """Load the ``predictor`` artifact of an evaluation. Raises BadCheckpoint if the folder holds none."""
         classifier = load_classifier(folder).eval()
         fold_batch_norm(classifier.backbone)
         return cls(classifier, device=torch.device(pick_device(device)))
 
     def predict(self, image: Picture, options: PredictOptions | None = None) -> Prediction:
-        """Answer for one image. Raises BadImage for a file that is none, BadInput for an unknown class."""
+        """Predict one image. Raises BadImage if it cannot be decoded, BadInput for an unknown target class."""
         return self.predict_batch([image], options)[0]
 
     def predict_batch(
         self, images: Sequence[Picture], options: PredictOptions | None = None
     ) -> list[Prediction]:
-        """Answer for several images, in order; all are read before any is answered."""
-        questions = [self.ask(image, options) for image in images]
+        """Predict several images, in order. All are decoded before the first forward pass."""
+        prepared = [self.prepare(image, options) for image in images]
         return [
-            answer
-            for start in range(0, len(questions), BATCH)
-            for answer in self.answer(questions[start : start + BATCH])
+            prediction
+            for start in range(0, len(prepared), BATCH)
+            for prediction in self.predict_prepared(prepared[start : start + BATCH])
         ]
 
-    def ask(self, image: Picture, options: PredictOptions | None = None) -> Question:
-        """Decode, resize and crop, without the network. Raises BadImage, or BadInput for an unknown class."""
+    def prepare(self, image: Picture, options: PredictOptions | None = None) -> PreparedImage:
+        """Decode and transform an image, without a forward pass.
+
+        Raises BadImage if it cannot be decoded, BadInput for an unknown target class.
+        """
         options = options or PredictOptions()
         if options.target_class is not None and options.target_class not in self.classes:
             raise BadInput(
-                f"target_class: this model knows no {options.target_class!r}; one of {', '.join(self.classes)}"
+                f"target_class: the model has no class {options.target_class!r}; use one of {', '.join(self.classes)}"
             )
         picture = opened(image)
-        return Question(picture, self._transform(picture), options)
+        return PreparedImage(picture, self._transform(picture), options)
 
-    def answer(self, questions: Sequence[Question]) -> list[Prediction]:
-        """One forward pass for all of them, whatever each asks; in their order.
+    def predict_prepared(self, batch: Sequence[PreparedImage]) -> list[Prediction]:
+        """Predict a batch of prepared images in one forward pass, in order; their options may differ.
 
-        The map of the pass is what CAM and its kin are made from; only the methods of ``explain.activation.FROM_IMAGES``
-        ask the network again. An answer does not depend on the others but for the rounding of float32.
-        Raises BadInput where the network's output on an image is not finite: it has no probabilities then.
+        Only the methods of ``explain.activation.FROM_IMAGES`` need more forward passes. A prediction depends on the
+        rest of the batch only through float32 rounding. Raises BadInput if the network's output is not finite.
         """
-        pixels = torch.stack([question.pixels for question in questions]).to(self._device)
+        pixels = torch.stack([prepared.pixels for prepared in batch]).to(self._device)
         with torch.inference_mode():
             maps = self._classifier.backbone.forward_features(
                 pixels.contiguous(memory_format=torch.channels_last)
             )
             logits = self._classifier.head(self._classifier.backbone.pool(maps))
         require_finite(logits, "the network's output")
-        # A copy that autograd may take part in, for the methods that differentiate what comes after the map.
+        # Tensors made in inference mode cannot take part in autograd, which Grad-CAM needs; a copy can.
         maps = maps.clone()
         probabilities = torch.softmax(logits.double(), -1).cpu().numpy()
         best = probabilities.argmax(1).tolist()
         targets = [
-            most if (wanted := question.options.target_class) is None else self.classes.index(wanted)
-            for most, question in zip(best, questions, strict=True)
+            predicted if (name := prepared.options.target_class) is None else self.classes.index(name)
+            for predicted, prepared in zip(best, batch, strict=True)
         ]
         heats: dict[int, npt.NDArray[np.float32]] = {}
         size = (pixels.shape[-2], pixels.shape[-1])
-        for method in sorted({question.options.method for question in questions}):
-            of_it = [i for i, question in enumerate(questions) if question.options.method == method]
-            found = activation_from_maps(
-                self._classifier, maps[of_it], method, [targets[i] for i in of_it], size, pixels[of_it]
+        for method in sorted({prepared.options.method for prepared in batch}):
+            rows = [i for i, prepared in enumerate(batch) if prepared.options.method == method]
+            row_heats = activation_from_maps(
+                self._classifier, maps[rows], method, [targets[i] for i in rows], size, pixels[rows]
             )
-            heats.update(zip(of_it, found, strict=True))
+            heats.update(zip(rows, row_heats, strict=True))
         return [
             Prediction(
                 probabilities=dict(zip(self.classes, map(float, probabilities[i]), strict=True)),
                 predicted=self.classes[best[i]],
                 target=self.classes[targets[i]],
                 heat=heats[i],
-                region=(region := self._region(question.image)),
+                region=(region := self._region(prepared.image)),
                 seen=Box(
-                    region.left / question.image.width,
-                    region.top / question.image.height,
-                    region.right / question.image.width,
-                    region.bottom / question.image.height,
+                    region.left / prepared.image.width,
+                    region.top / prepared.image.height,
+                    region.right / prepared.image.width,
+                    region.bottom / prepared.image.height,
                 ),
-                image=question.image,
-                options=question.options,
+                image=prepared.image,
+                options=prepared.options,
             )
-            for i, question in enumerate(questions)
+            for i, prepared in enumerate(batch)
         ]
 
     def _region(self, image: Image.Image) -> Box:
         return seen_region(image.size, self._classifier.resize, self._classifier.image_size)
 
 
-def for_eyes(image: Image.Image, side: int = MAX_OVERLAY_SIDE) -> Image.Image:
-    """The image in its own proportions, its longer side at most half as long again as ``side``.
+def preview(image: Image.Image, side: int = MAX_OVERLAY_SIDE) -> Image.Image:
+    """Return the image scaled down by a whole factor, so that its longer side is at most 1.5 times ``side``.
 
-    Each pixel is the mean of a square of whole pixels: a sixth of the time of a filter that meets ``side`` exactly.
+    Averaging squares of whole pixels takes a sixth of the time of a filter that meets ``side`` exactly.
     """
     factor = round(max(image.size) / side)
     return image.reduce(factor) if factor > 1 else image
 
 
 def weight_bytes(*modules: nn.Module) -> int:
-    """Bytes of the parameters and buffers, as they lie in memory."""
+    """Return the size of all parameters and buffers in memory, in bytes."""
     return sum(t.nbytes for module in modules for t in (*module.parameters(), *module.buffers()))
 
 
 def opened(image: Picture) -> Image.Image:
-    """Upright RGB. Raises BadImage."""
+    """Return an upright RGB image; an RGB image is returned as it is. Raises BadImage if it cannot be decoded."""
     if not isinstance(image, Image.Image):
         return open_image(image)
-    return image if image.mode == "RGB" else image.convert("RGB")  # which copies what is RGB already
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,4 +1,4 @@
-"""Images of a run in an order that depends on the seed and the epoch only (method 7, traps 2 and 9)."""
+"""Batches of post images, in an order that depends on the seed and the epoch only (method 7, traps 2 and 9)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class PostImages(Dataset[tuple[Tensor, Ints]]):
     """Decoded, augmented images of posts by (epoch, row).
 
     ``images[row]`` is the post's index in ``posts``. The crop of a sample depends on (seed, epoch, that
-    index) alone, so it is the same in whatever process it is made.
+    index) alone, so it is the same in every process.
     """
 
     posts: ShardIndex
@@ -137,7 +137,7 @@ class Samples:
 def image_loader(
     dataset: PostImages, samples: Samples, *, workers: int, pin: bool
 ) -> DataLoader[tuple[Tensor, Ints]]:
-    """Return a loader of batches in the order of ``samples``, made by ``workers`` extra processes or by this one."""
+    """Return a loader of batches in the order of ``samples``, decoded in ``workers`` processes; 0: in this process."""
     return DataLoader(
         dataset,
         batch_sampler=samples,  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ class LabelTable:
         return len(self.images)
 
     def labelled(self, rows: Ints) -> dict[str, int]:
-        """How many of these rows have a label, for each signal."""
+        """Return the number of these rows that have a label, by signal."""
         return {
             "comments": int((self.comment_starts[rows + 1] > self.comment_starts[rows]).sum()),
             "reactions": int((self.reactions[rows] != NO_LABEL).sum()),
@@ -59,16 +59,16 @@ class LabelTable:
     def targets(
         self, rows: Ints, signals: Sequence[Signal], mode: Literal["frequency", "unique"]
     ) -> dict[str, Tensor]:
-        """Dense targets of a batch: comments (n, k) float32, reactions (n,) int64."""
-        found: dict[str, Tensor] = {}
+        """Return the dense targets of a batch by signal: comments (n, k) float32, reactions (n,) int64."""
+        targets: dict[str, Tensor] = {}
         if "comments" in signals:
             ids = [
                 self.comment_ids[self.comment_starts[r] : self.comment_starts[r + 1]].tolist() for r in rows
             ]
-            found["comments"] = comment_targets(ids, self.clusters["comments"], mode)
+            targets["comments"] = comment_targets(ids, self.clusters["comments"], mode)
         if "reactions" in signals:
-            found["reactions"] = torch.from_numpy(self.reactions[rows].astype(np.int64))
-        return found
+            targets["reactions"] = torch.from_numpy(self.reactions[rows].astype(np.int64))
+        return targets
 
 
 def read_labels(
@@ -80,10 +80,10 @@ def read_labels(
     seed: int = 0,
     exclude: frozenset[str] = frozenset(),
 ) -> LabelTable:
-    """The labels of a ``labels`` artifact, in the order of the shards.
+    """Return the labels of a ``labels`` artifact, in the order of the shards.
 
-    Posts without a label of any of ``signals`` are left out: they could teach nothing. With ``limit`` the
-    posts of lowest ``pretrain_rank`` stay, so that a smaller subset lies within a larger one of that seed. Posts whose
+    Posts without a label of any of ``signals`` are left out. With ``limit`` the
+    posts of lowest ``pretrain_rank`` are kept, so that a smaller subset lies within a larger one of that seed. Posts whose
     key is in ``exclude`` are left out first.
     Raises BadInput, naming the file and the post.
     """
@@ -91,7 +91,9 @@ def read_labels(
     clusters: dict[Signal, int] = {"comments": facts.comment_clusters, "reactions": facts.reaction_clusters}
     for signal in signals:
         if clusters[signal] < 1:
-            raise BadInput(f"signals: {signal} were not clustered; cluster and label them, or leave it out")
+            raise BadInput(
+                f"signals: {signal} were not clustered; cluster and label them, or remove them from signals"
+            )
     parts: list[tuple[Ints, npt.NDArray[np.int32], Ints, npt.NDArray[np.int32], npt.NDArray[np.uint64]]] = []
     for number in range(len(posts.shards)):
         parts.append(_read_shard(folder, posts, number, clusters, seed if limit is not None else None))
@@ -105,11 +107,11 @@ def read_labels(
     kept = np.flatnonzero(usable & ~excluded)
     if limit is not None:
         kept = np.sort(kept[np.argsort(ranks[kept], kind="stable")[:limit]])
-    stays = np.zeros(len(images), dtype=bool)
-    stays[kept] = True
+    is_kept = np.zeros(len(images), dtype=bool)
+    is_kept[kept] = True
     return LabelTable(
         images=images[kept],
-        comment_ids=ids[np.repeat(stays, lengths)],
+        comment_ids=ids[np.repeat(is_kept, lengths)],
         comment_starts=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[kept])]),
         reactions=reactions[kept],
         clusters=clusters,
@@ -119,7 +121,7 @@ def read_labels(
 
 
 def allowed_rows(posts: ShardIndex, images: Ints, exclude: frozenset[str]) -> npt.NDArray[np.bool_]:
-    """(n,) bool: whether the posts at these places of the index may be learnt from."""
+    """Return a mask of the posts at these places of the index that are not excluded, (n,) bool."""
     allowed = np.ones(len(posts), dtype=bool)
     if exclude:
         for number in range(len(posts.shards)):
@@ -132,10 +134,10 @@ def allowed_rows(posts: ShardIndex, images: Ints, exclude: frozenset[str]) -> np
 def unlabelled(
     posts: ShardIndex, *, limit: int | None = None, seed: int = 0, exclude: frozenset[str] = frozenset()
 ) -> LabelTable:
-    """Every post, without a label; with ``limit`` those of lowest ``pretrain_rank``, as in ``read_labels``."""
-    everything = np.arange(len(posts), dtype=np.int64)
-    images = everything[allowed_rows(posts, everything, exclude)]
-    excluded = len(everything) - len(images)
+    """Return a table of all posts without labels; ``limit`` and ``exclude`` are those of ``read_labels``."""
+    places = np.arange(len(posts), dtype=np.int64)
+    images = places[allowed_rows(posts, places, exclude)]
+    excluded = len(places) - len(images)
     if limit is not None:
         ranks = np.array([pretrain_rank(post.id, seed) for post in posts.iterate_posts()], dtype=np.uint64)
         images = np.sort(images[np.argsort(ranks[images], kind="stable")[:limit]])
@@ -153,7 +155,7 @@ def unlabelled(
 def _read_shard(
     folder: Path, posts: ShardIndex, number: int, clusters: dict[Signal, int], rank_seed: int | None
 ) -> tuple[Ints, npt.NDArray[np.int32], Ints, npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
-    """(images, comment ids, labels a post, reactions, ranks) of one shard."""
+    """Return (images, comment ids, comment labels per post, reactions, ranks) of one shard. Raises BadInput."""
     path = label_file(folder, posts.shards[number].name)
     table = read_label_table(path)
     place = {key: i for i, key in enumerate(posts.keys(number))}

@@ -25,8 +25,8 @@ class Moco(nn.Module):
     ----------
     backbone: the query encoder's trunk, which the checkpoint holds.
     head: its projection, Linear - ReLU - Linear to ``settings.dim``.
-    key: the key encoder, an nn.Sequential of the same two.
-    heads: none, since there is no label to predict.
+    key: the key encoder, an nn.Sequential of a copy of ``backbone`` and ``head``.
+    heads: empty, since there are no labels to predict.
     queue: (settings.queue, dim) float32, unit vectors; the newest end just before ``pointer``.
     pointer: () int64, where the next keys go.
     random: draws the first queue and every shuffle; the same in all processes, and part of the state.
@@ -85,13 +85,13 @@ class Moco(nn.Module):
             return F.normalize(self.key(images).float(), dim=1)
         batch = group.gather(images)
         order = torch.randperm(len(batch), generator=self.random).to(batch.device)
-        mine = batch[order.chunk(group.world)[group.rank]]
-        shuffled = group.gather(F.normalize(self.key(mine).float(), dim=1))
+        part = batch[order.chunk(group.world)[group.rank]]
+        shuffled = group.gather(F.normalize(self.key(part).float(), dim=1))
         return shuffled[order.argsort()]
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:
-        """Replace the oldest keys of the queue by the batch's, (n, dim) float32."""
+        """Replace the oldest keys of the queue with the batch's keys, (n, dim) float32."""
         places = torch.arange(len(keys), device=keys.device).add_(self.pointer).remainder_(len(self.queue))
         self.queue.index_copy_(0, places, keys)
         self.pointer.add_(len(keys)).remainder_(len(self.queue))

@@ -17,7 +17,7 @@ JITTER, JITTER_SHARE = (0.4, 0.4, 0.4, 0.1), 0.8
 """Strength of brightness, contrast, saturation and hue, and the share of views that get them."""
 GREY_SHARE = 0.2
 BLUR, BLUR_SHARE = (0.1, 2.0), 0.5
-"""Least and most sigma, pixels of the crop, and the share of views that are blurred."""
+"""Range of sigma in pixels of the crop, and the share of views that are blurred."""
 
 
 def two_views(image_size: int, *, min_crop: float = 0.2, mean: RGB, std: RGB) -> TrainTransform:
@@ -57,7 +57,7 @@ def augment(image: Image.Image, generator: Generator, *, image_size: int, min_cr
 
 
 def jitter(image: Image.Image, generator: Generator) -> Image.Image:
-    """Brightness, contrast, saturation and hue, changed in random order: torchvision's ColorJitter."""
+    """Return the image with brightness, contrast, saturation and hue changed in random order, as ColorJitter does."""
     brightness, contrast, saturation, hue = JITTER
     order = torch.randperm(4, generator=generator).tolist()
     steps = (

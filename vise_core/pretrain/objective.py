@@ -32,11 +32,11 @@ def comment_targets(
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor, labelled: int | None = None) -> Tensor:
-    """L_C: cross-entropy with soft targets, averaged over images (method 7, trap 1), scalar.
+    """Return L_C, the cross-entropy with soft targets averaged over images (method 7, trap 1), scalar.
 
-    ``logits`` and ``targets`` are (n, k). Images whose target is all zeros have no label and take no part
-    (a masked mean). ``labelled`` is how many the mean is over, where that is not this batch's own count:
-    the parts of a split batch are divided by the count of the whole.
+    ``logits`` and ``targets`` are (n, k). Images whose target is all zeros have no label and are
+    masked out. ``labelled`` is the number of images to average over; None: the labelled images of this batch.
+    The parts of a split batch are divided by the count of the whole batch.
     """
     if labelled is None:
         labelled = int((targets.sum(1) > 0).sum())
@@ -44,7 +44,7 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor, labelled: int | None = N
 
 
 def hard_cross_entropy(logits: Tensor, labels: Tensor, labelled: int | None = None) -> Tensor:
-    """L_R: cross-entropy over (n, k) logits and (n,) int64 labels, NO_LABEL masked out, scalar."""
+    """Return L_R, the mean cross-entropy of (n, k) logits and (n,) int64 labels with NO_LABEL masked out, scalar."""
     if labelled is None:
         labelled = int((labels != NO_LABEL).sum())
     return F.cross_entropy(logits.float(), labels, ignore_index=NO_LABEL, reduction="sum") / max(labelled, 1)
@@ -53,7 +53,7 @@ def hard_cross_entropy(logits: Tensor, labels: Tensor, labelled: int | None = No
 def head_losses(
     logits: Mapping[str, Tensor], targets: Mapping[str, Tensor], labelled: Mapping[str, int]
 ) -> dict[str, Tensor]:
-    """The loss of each head; Eq. 1 is their sum. Targets of a head are soft (n, k) or labels (n,)."""
+    """Return the loss of each head, whose sum is Eq. 1. A head's targets are soft (n, k) or labels (n,)."""
     return {
         name: (soft_cross_entropy if targets[name].dim() == 2 else hard_cross_entropy)(
             output, targets[name], labelled[name]

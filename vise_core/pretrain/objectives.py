@@ -18,12 +18,12 @@ from .moco_views import two_views
 from .vise import Network, build_vise, vise_losses
 
 Trainable = Network | Moco
-"""A network that the loop trains: images → {name: tensor}. Its ``backbone`` and ``heads`` are the checkpoint."""
+"""A network that ``train`` trains: images → {name: tensor}. The checkpoint holds its ``backbone`` and ``heads``."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What the training loop needs of an objective.
+    """An objective of pretraining, as the training loop uses it.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Objective:
     measures: names of values that are reported beside the losses.
     values: (outputs, spec, labels, rows of the batch, rows of this process and step) → the losses and measures
         by name; those of all processes and steps add up to the batch's.
-    needs_labels: whether it needs labels besides posts.
+    needs_labels: whether the input ``labels`` is required.
     """
 
     build: Callable[[PretrainSpec, Mapping[Signal, int], Group], Trainable]

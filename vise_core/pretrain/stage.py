@@ -10,7 +10,7 @@ from torch import nn
 from vise_core.errors import MissingInput
 from vise_core.formats.posts import ShardIndex
 from vise_core.models.checkpoint import save_checkpoint
-from vise_core.posts.exclusions import excluded_keys, tell_exclusions
+from vise_core.posts.exclusions import excluded_keys, log_exclusions
 from vise_core.reporter import NullReporter, Reporter
 from vise_core.specs.pretrain import PretrainResult, PretrainSpec
 from vise_core.training.distributed import Group, process_device, process_group
@@ -31,26 +31,27 @@ def run(spec: PretrainSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     unmatched = 0
     if "exclude" in inputs:
         names = excluded_keys(inputs["exclude"])
-        unmatched = tell_exclusions(reporter, len(names), sum(key in names for key in posts.keys()))  # noqa: SIM118
+        unmatched = log_exclusions(reporter, len(names), sum(key in names for key in posts.keys()))  # noqa: SIM118
     with process_group(
-        spec.compute.device, spec.compute.processes, _follow, spec, inputs, workspace
+        spec.compute.device, spec.compute.processes, _train_member, spec, inputs, workspace
     ) as group:
-        if group.leads:
-            # Without labels, every post is used.
-            which = "have a label to learn from" if "labels" in inputs else "are learnt from, without labels"
+        if group.is_leader:
+            usage = "have a label" if "labels" in inputs else "are used, without labels"
             reporter.log(
-                f"{len(labels)} of {len(posts)} posts {which}; "
+                f"{len(labels)} of {len(posts)} posts {usage}; "
                 f"{len(labels) // spec.batch} iterations an epoch on {group.world} x {group.device.type}"
             )
             if spec.objective == "moco-v2" and group.world == 1:
                 reporter.log(
                     "MoCo-v2 on one process: batch-norm is not shuffled, so pairs share batch statistics and the "
-                    "features may be worse; take more processes for the published method",
+                    "features may be worse; set compute.processes to 2 or more for the published method",
                     level="warning",
                 )
-        trained = _train(spec, posts, labels, group, workspace, reporter if group.leads else NullReporter())
+        trained = _train(
+            spec, posts, labels, group, workspace, reporter if group.is_leader else NullReporter()
+        )
     network = trained.network
-    if group.leads:
+    if group.is_leader:
         folder = workspace / "checkpoint"
         save_checkpoint(
             folder,
@@ -78,9 +79,9 @@ def run(spec: PretrainSpec, inputs: dict[str, Path], workspace: Path, reporter: 
 def _read(spec: PretrainSpec, inputs: dict[str, Path]) -> tuple[ShardIndex, LabelTable]:
     """Return the posts, and the labels of those to train on.
 
-    Labels also select the posts: an objective that needs none uses exactly those that VisE would use with
-    the same labels, signals, limit and seed (Table 5: the same images), or without labels every post. That
-    may include the cluster subset: where no engagement is learnt, none can leak.
+    Labels also select the posts: an objective that needs none uses the posts that VisE would use with the same
+    labels, signals, limit and seed (Table 5: the same images), or every post where no labels are given. That may
+    include the cluster subset, whose engagement cannot leak into an objective without labels.
     """
     posts = ShardIndex.open(inputs["posts"])
     exclude = excluded_keys(inputs.get("exclude"))
@@ -110,6 +111,6 @@ def _train(
     return train(spec, network, posts, labels, group, workspace, reporter)
 
 
-def _follow(group: Group, spec: PretrainSpec, inputs: dict[str, Path], workspace: Path) -> None:
-    """Work of every process but rank 0."""
+def _train_member(group: Group, spec: PretrainSpec, inputs: dict[str, Path], workspace: Path) -> None:
+    """Train in a process other than rank 0."""
     _train(spec, *_read(spec, inputs), group, workspace, NullReporter())

@@ -29,6 +29,7 @@ from .schedule import learning_rate
 TRAINING = "training"
 """Name of the training's values in the saved state."""
 CONTINUE, SAVE, STOP = range(3)
+"""What all processes do after an iteration, as rank 0 decides."""
 
 
 def build_network(
@@ -64,7 +65,7 @@ def train(
     workspace: Path,
     reporter: Reporter,
 ) -> Trained:
-    """Train ``network`` in place; goes on from ``workspace/state`` where there is one.
+    """Train ``network`` in place; resumes from ``workspace/state`` where there is one.
 
     Only rank 0 touches ``reporter`` and writes. On a CPU the same spec, data and number of threads give the same
     weights to the last bit, however often the run was interrupted; on a GPU cuDNN's atomics leave differences in the
@@ -96,8 +97,8 @@ def train(
         saved = state.load(TRAINING)
         training.load_state_dict(saved)
         meters.load_state_dict(saved["meters"], group)
-        if group.leads:
-            reporter.log(f"going on from iteration {iteration} of {total}")
+        if group.is_leader:
+            reporter.log(f"resuming from iteration {iteration} of {total}")
 
     model = group.parallel(network)
     forward = torch.compile(model) if compute.compile else model
@@ -132,7 +133,7 @@ def train(
         logs = iteration % spec.log_every == 0 or iteration == total
         if logs:
             means = meters.window_means(group)
-            if group.leads:
+            if group.is_leader:
                 points = {f"loss/{name}": means[name] for name in losses}
                 points |= {name: means[name] for name in objective.measures}
                 points |= {"loss": sum(means[name] for name in losses), "lr": rate}
@@ -141,7 +142,7 @@ def train(
                 reporter.progress(iteration, total, "iterations", phase=f"epoch {epoch + 1}")
 
         action = CONTINUE
-        if group.leads:
+        if group.is_leader:
             if iteration < total and reporter.should_stop():
                 action = STOP
             elif epoch_ends or clock.checkpoint_due():
@@ -149,14 +150,14 @@ def train(
         action = group.broadcast(action)
         if logs or action != CONTINUE:
             first = watch.read(group)
-            # At so small a scale the gradients are not finite at any scale.
+            # At a scale below LEAST_SCALE the gradients are not finite at any scale.
             if first is None and scaler.is_enabled() and scaler.get_scale() < LEAST_SCALE:
                 first = iteration
             if first is not None:
                 raise _diverged(spec, first, total, "the loss or its gradients are")
         if action != CONTINUE:
             meters.gather(group)
-            if group.leads:
+            if group.is_leader:
                 saved = training.state_dict()
                 name = not_finite({key: saved[key] for key in ("network", "optimizer")})
                 if name is not None:

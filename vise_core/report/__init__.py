@@ -1,4 +1,4 @@
-"""Tables and figures from results: the paper's, filled by our own runs, and the plain table of all of them."""
+"""Tables and figures from evaluation results: the paper's, filled with our own runs, and a table of all results."""
 
 from vise_core.specs.reports.tables import (
     ENDINGS,

@@ -1,4 +1,4 @@
-"""What a figure's panel shows, for any renderer: axes, series, marks, reference lines, and a style for each by role.
+"""Description of a figure's panel for any renderer: axes, series, marks, reference lines and styles.
 
 ``draw`` renders it with matplotlib, ``frontend.charts.report_figures`` with Plotly; both read only this description.
 """
@@ -43,9 +43,7 @@ class Mark(Record):
     at: float | str = Field(description="Place on the position axis: a number, or one of its categories.")
     value: float | None = Field(description="Our mean; None: not run.")
     spread: float = Field(0, description="Sample standard deviation over splits.")
-    published: float | None = Field(
-        None, description="The paper's value, drawn hollow where it is asked for."
-    )
+    published: float | None = Field(None, description="The paper's value, drawn hollow on request.")
     run: str = Field("", description="Id of a run behind the value.")
 
     def shows(self, published: bool) -> bool:
@@ -54,7 +52,7 @@ class Mark(Record):
 
 
 class Series(Record):
-    """Marks of one colour and symbol; ``connected`` by a line in their order, or not."""
+    """Marks of one colour and symbol; a line joins them in their order where ``connected``."""
 
     name: str
     style: int = Field(description="0: VisE. -1: neutral. From 1 on: a colour and symbol each.")
@@ -72,7 +70,7 @@ class Reference(Record):
 
 
 class Axis(Record):
-    """An axis; of scale ``category``, with its categories in order."""
+    """An axis. An axis of scale ``category`` lists its categories in order."""
 
     title: str = ""
     scale: Literal["linear", "log", "category"] = "linear"
@@ -109,7 +107,7 @@ def score_title(metric: str | None) -> str:
 
 
 def _bars(score: Axis, points: Sequence[Point], lines: Sequence[Point]) -> Chart:
-    """A bar for each method. Bars of ROC AUC, where chance is 0.5, start at 0.45 or their least value."""
+    """Return bars, one a method. Bars of ROC AUC, where chance is 0.5, start at 0.45 or their least value."""
     values = [value for point in points for value in (point.mean, point.published) if value is not None]
     fraction = bool(values) and max(values) <= 1
     own, compared = ([p for p in points if _is_vise(p) is vise] for vise in (True, False))
@@ -131,7 +129,10 @@ def _bars(score: Axis, points: Sequence[Point], lines: Sequence[Point]) -> Chart
 
 
 def _over_data_size(score: Axis, points: Sequence[Point]) -> Chart:
-    """A series for each method, and one of all VisE models of a backbone, connected. Random init is a line: it saw no data."""
+    """Return a series for each method and a connected one for the VisE models of each backbone.
+
+    Random init saw no data, so it is a reference line.
+    """
     placed = [point for point in points if point.data_size]
     vise = sorted((p for p in placed if _is_vise(p)), key=lambda p: p.data_size or 0)
     backbones = list(dict.fromkeys(point.backbone for point in vise))
@@ -162,7 +163,7 @@ def _over_data_size(score: Axis, points: Sequence[Point]) -> Chart:
 
 
 def _over_backbones(score: Axis, points: Sequence[Point]) -> Chart:
-    """A connected series for each method, with styles in alphabetical order: several may be VisE."""
+    """Return a connected series for each method. Styles go in alphabetical order, since several may be VisE."""
     backbones = tuple(dict.fromkeys(backbone_title(point.backbone) for point in points))
     series = tuple(
         Series(

@@ -1,4 +1,4 @@
-"""Which results may be compared: only those of the same images, labels, texts and splits, whatever they are called."""
+"""Decide which results may be compared: those with the same images, labels, texts and splits, whatever their names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOT_RECORDED = (
     "data and splits not recorded (evaluated by an older version): shown, not compared; evaluate again"
 )
 SHORTEST = 4
-"""Digits of a digest in labels; more where that many are not distinct."""
+"""Least number of a digest's hex digits in labels; labels use more where these are not distinct."""
 
 
 class MeasuredOn(Record):
@@ -26,8 +26,8 @@ class MeasuredOn(Record):
 
     Attributes
     ----------
-    data: their digests; None where an older version did not record them.
-    parts, sizes: of train, val and test, one triple a split.
+    data: digests of images, labels and texts; None where an older version did not record them.
+    parts, sizes: digests and numbers of images of train, val and test, one triple a split.
     folder: SHA-256 of the input folder with all its files, from the result's provenance; empty where unknown.
     """
 
@@ -39,14 +39,15 @@ class MeasuredOn(Record):
 
     @property
     def recorded(self) -> bool:
+        """Return whether the evaluation recorded its data and splits."""
         return self.data is not None
 
     @cached_property
     def key(self) -> str:
-        """Equal for results that share a column. Hex, or ``?`` and hex where data and splits were not recorded.
+        """Return the key that results of one column share: hex, or ``?`` and hex where data were not recorded.
 
-        What was not recorded is told apart by the input folder's content and the sizes of the splits; that is not
-        enough to compare numbers, and never equals the key of a recorded identity.
+        Unrecorded data are distinguished by the digest of the input folder and the sizes of the splits. That is not
+        enough to compare numbers, so such a key never equals the key of recorded data.
         """
         if self.data is None:
             return "?" + _sha256(self.folder, repr(self.sizes))
@@ -54,21 +55,22 @@ class MeasuredOn(Record):
 
     @property
     def data_digest(self) -> str:
-        """Identity of images and labels; empty where it was not recorded."""
+        """Return the digest of images and labels; empty where it was not recorded."""
         return "" if self.data is None else self.data.labels_digest
 
     @property
     def texts_digest(self) -> str:
-        """Identity of the texts; empty where none were read."""
+        """Return the digest of the texts; empty where none were read."""
         return "" if self.data is None else self.data.texts_digest
 
     @property
     def splits_digest(self) -> str:
+        """Return the digest of the splits; empty where it was not recorded."""
         return "" if self.data is None else self.data.splits_digest
 
 
 def measured_on(result: EvaluateResult) -> MeasuredOn:
-    """What the result was measured on."""
+    """Return the data and splits that a result was measured on."""
     inputs = result.provenance.inputs if result.provenance is not None else {}
     return MeasuredOn(
         data=result.data,
@@ -80,12 +82,12 @@ def measured_on(result: EvaluateResult) -> MeasuredOn:
 
 
 def data_difference(a: MeasuredOn, b: MeasuredOn) -> str:
-    """How the data of ``a`` differ from those of ``b``, in words; empty where they are the same.
+    """Describe how the data of ``a`` differ from those of ``b``; empty where they are the same.
 
     Texts differ only where both evaluations read them.
     """
     if a.data is None or b.data is None:
-        # The whole folder, byte for byte, is enough to say that the data are the same.
+        # Identical input folders hold identical data.
         return "" if a.folder and a.folder == b.folder else "other data, or data that were not recorded,"
     if a.data.images_digest != b.data.images_digest:
         same = a.data.images == b.data.images
@@ -100,118 +102,123 @@ def data_difference(a: MeasuredOn, b: MeasuredOn) -> str:
 
 
 def split_differences(a: MeasuredOn, b: MeasuredOn) -> list[str]:
-    """The splits that differ, in words, such as ``splits 0 and 2: train and test images differ``; empty for none.
+    """Describe the splits that differ, such as ``splits 0 and 2: train and test images differ``; empty for none.
 
     Splits that differ in the same way share an item.
     """
     if len(a.sizes) != len(b.sizes):
         return [f"{len(a.sizes)} splits instead of {len(b.sizes)}"]
-    found: dict[str, list[int]] = {}
+    splits_of: dict[str, list[int]] = {}
     for number, (mine, other) in enumerate(zip(a.parts, b.parts, strict=True)):
         if mine is None or other is None:
-            found.setdefault("images were not recorded", []).append(number)
+            splits_of.setdefault("images were not recorded", []).append(number)
             continue
         differ = [i for i in range(3) if mine[i] != other[i]]
         if differ:
             words = [_part(i, a.sizes[number][i], b.sizes[number][i]) for i in differ]
-            found.setdefault(f"{_listed(words)} images differ", []).append(number)
-    return [f"{_numbered(numbers)}: {how}" for how, numbers in found.items()]
+            splits_of.setdefault(f"{_listed(words)} images differ", []).append(number)
+    return [f"{_numbered(numbers)}: {difference}" for difference, numbers in splits_of.items()]
 
 
 def same_data_and_splits(a: MeasuredOn, b: MeasuredOn) -> bool:
-    """Whether numbers of the two may be compared; False where that was not recorded."""
+    """Return whether the scores of ``a`` and ``b`` may be compared; False where data were not recorded."""
     return a.recorded and b.recorded and not data_difference(a, b) and not split_differences(a, b)
 
 
 def labels(variants: Sequence[MeasuredOn]) -> dict[str, str]:
-    """{key: what tells it from others of the same name}, such as ``data 3f2a, splits 91bc``; empty where nothing does.
+    """Return {key: label} of the variants of one task, such as ``data 3f2a, splits 91bc``.
 
-    The digits are of the digests, so that a label stays the same whatever else is in a table.
+    A label is empty where nothing needs to be distinguished. Its digits come from the digests, so that it does not
+    depend on the other results of a table.
     """
-    distinct = list({one.key: one for one in variants}.values())
-    known = [one for one in distinct if one.recorded]
-    unrecorded = [one.key[1:] for one in distinct if not one.recorded]
-    data = {one.data_digest for one in known}
+    distinct = list({variant.key: variant for variant in variants}.values())
+    known = [variant for variant in distinct if variant.recorded]
+    unrecorded = [variant.key[1:] for variant in distinct if not variant.recorded]
+    data = {variant.data_digest for variant in known}
     several_data = len(data) > 1 or bool(known and unrecorded)
-    found: dict[str, str] = {}
-    for one in distinct:
-        if not one.recorded:
-            digits = f" {one.key[1 : 1 + _digits(unrecorded)]}" if len(unrecorded) > 1 else ""
-            found[one.key] = f"data not recorded{digits}" if len(distinct) > 1 else ""
+    by_key: dict[str, str] = {}
+    for variant in distinct:
+        if not variant.recorded:
+            digits = f" {variant.key[1 : 1 + _digits(unrecorded)]}" if len(unrecorded) > 1 else ""
+            by_key[variant.key] = f"data not recorded{digits}" if len(distinct) > 1 else ""
             continue
-        same = [other for other in known if other.data_digest == one.data_digest]
+        same = [other for other in known if other.data_digest == variant.data_digest]
         texts = {other.texts_digest for other in same if other.texts_digest}
         splits = {other.splits_digest for other in same}
-        words = [f"data {one.data_digest[: _digits(data)]}"] if several_data else []
-        if len(texts) > 1 and one.texts_digest:
-            words.append(f"texts {one.texts_digest[: _digits(texts)]}")
+        words = [f"data {variant.data_digest[: _digits(data)]}"] if several_data else []
+        if len(texts) > 1 and variant.texts_digest:
+            words.append(f"texts {variant.texts_digest[: _digits(texts)]}")
         if len(splits) > 1:
-            words.append(f"splits {one.splits_digest[: _digits(splits)]}")
-        found[one.key] = ", ".join(words)
-    return found
+            words.append(f"splits {variant.splits_digest[: _digits(splits)]}")
+        by_key[variant.key] = ", ".join(words)
+    return by_key
 
 
 def titled(name: str, label: str) -> str:
-    """A task's name with what tells its data from others of that name."""
+    """Return a task's name with the label of its data and splits in brackets."""
     return f"{name} ({label})" if label else name
 
 
 def reasons(name: str, variants: Sequence[MeasuredOn]) -> dict[str, str]:
-    """{key: why its column is not compared with one before of the same name}; nothing where it is or is the first."""
-    named = labels(variants)
-    recorded = list({one.key: one for one in variants if one.recorded}.values())
-    found: dict[str, str] = {}
-    for place, one in enumerate(recorded):
-        others = [other for other in recorded[:place] if not same_data_and_splits(one, other)]
-        # One that is compared with an earlier one and named as it, such as images alone beside images and texts.
-        told = any(named[one.key] == named[other.key] for other in recorded[:place] if other not in others)
-        if not others or told:
+    """Return {key: reason} for variants that are not compared with an earlier variant of the same task."""
+    label = labels(variants)
+    recorded = list({variant.key: variant for variant in variants if variant.recorded}.values())
+    by_key: dict[str, str] = {}
+    for place, variant in enumerate(recorded):
+        earlier = recorded[:place]
+        others = [other for other in earlier if not same_data_and_splits(variant, other)]
+        # Images alone are compared with the same images and texts, and share their label.
+        comparable = any(label[variant.key] == label[other.key] for other in earlier if other not in others)
+        if not others or comparable:
             continue
-        # The nearest one: that of the same data, or at least of the same labels, where there is one.
+        # The nearest variant has the same data, or at least the same labels.
         other = min(
-            others, key=lambda each: (bool(data_difference(one, each)), each.data_digest != one.data_digest)
+            others,
+            key=lambda each: (bool(data_difference(variant, each)), each.data_digest != variant.data_digest),
         )
-        difference = data_difference(one, other)
+        difference = data_difference(variant, other)
         if not difference:
-            difference = f"other splits ({'; '.join(split_differences(one, other))})"
-        found[one.key] = (
-            f"{titled(name, named[one.key])}: {difference} than {titled(name, named[other.key])}; not compared with "
-            "each other"
+            difference = f"other splits ({'; '.join(split_differences(variant, other))})"
+        by_key[variant.key] = (
+            f"{titled(name, label[variant.key])}: {difference} than {titled(name, label[other.key])}; not compared "
+            "with each other"
         )
-    return found
+    return by_key
 
 
 class Variants:
-    """The data behind each task's name in a table or figure: labels where one name stands for several, and why."""
+    """Data and splits of each task in a table or figure: labels where a task has several, and reasons."""
 
     def __init__(self, measured: Iterable[tuple[str, MeasuredOn]]) -> None:
-        """(task, what a result of it was measured on), in the order of the table."""
+        """Take (task, data and splits of a result) in the order of the table."""
         by_task: dict[str, dict[str, MeasuredOn]] = {}
-        for task, one in measured:
-            by_task.setdefault(task, {}).setdefault(one.key, one)
+        for task, variant in measured:
+            by_task.setdefault(task, {}).setdefault(variant.key, variant)
         self._of = by_task
         self._labels = {task: labels(list(of.values())) for task, of in by_task.items()}
         self._reasons = {task: reasons(task, list(of.values())) for task, of in by_task.items()}
 
     def keys(self, task: str) -> list[str]:
-        """Of the task's data, in order of first appearance."""
+        """Return the keys of a task's variants, in order of first appearance."""
         return list(self._of.get(task, ()))
 
     def measured(self, task: str, key: str) -> MeasuredOn:
         return self._of[task][key]
 
     def label(self, task: str, key: str) -> str:
+        """Return the label of a variant; empty where a task has one variant only."""
         return self._labels.get(task, {}).get(key, "")
 
     def title(self, task: str, key: str) -> str:
-        """The task's name, labelled where it stands for several data."""
+        """Return the task's name, with a label where it has several variants."""
         return titled(task, self.label(task, key))
 
     def reason(self, task: str, key: str) -> str:
-        """Why the column is not compared with another of the task; empty where it is, or is the first."""
+        """Return why a variant is not compared with an earlier one of the task; empty where it is."""
         return self._reasons.get(task, {}).get(key, "")
 
     def reasons(self, task: str) -> list[str]:
+        """Return the distinct reasons of a task's variants."""
         return list(dict.fromkeys(self._reasons.get(task, {}).values()))
 
     @property
@@ -229,7 +236,7 @@ def _part(part: int, mine: int, other: int) -> str:
 
 
 def _numbered(numbers: Sequence[int]) -> str:
-    """Such as ``split 3``, ``splits 0 and 2``, ``splits 0 to 4``."""
+    """Return ``split 3``, ``splits 0 and 2`` or ``splits 0 to 4``."""
     if len(numbers) == 1:
         return f"split {numbers[0]}"
     if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:

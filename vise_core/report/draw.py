@@ -1,4 +1,4 @@
-"""Figures 3–6 to PNG, SVG or PDF: each panel's ``Chart`` drawn with matplotlib. The paper's numbers are hollow."""
+"""Draw Figures 3–6 with matplotlib as PNG, SVG or PDF. The paper's own numbers are hollow marks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PictureFormat = Literal["png", "svg", "pdf"]
-# Okabe and Ito: told apart by the colour-blind too.
+# Okabe and Ito: the colour-blind distinguish them too.
 VISE_COLOUR, COMPARED_COLOUR = "#0072B2", "#6B6B6B"
 COLOURS = ("#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D1F", "#6B6B6B")
 MARKERS = "sD^v<>pPX*h"
@@ -26,7 +26,7 @@ QUIET = "#767676"
 
 
 def draw(figure: OurFigure, format: PictureFormat, *, published: bool = False) -> bytes:
-    """Return the figure as a file's content; the same data give the same bytes.
+    """Return a figure as the content of a file; the same data give the same bytes.
 
     ``published`` draws the paper's own numbers beside ours, hollow, and says so below the figure.
     """

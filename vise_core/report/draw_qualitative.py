@@ -1,4 +1,4 @@
-"""Figures 7 and 8 to PNG, SVG or PDF: a row an image, a column a model, as the paper lays them out."""
+"""Draw Figures 7 and 8 as PNG, SVG or PDF, laid out as in the paper: a row an image, a column a model."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RIGHT, WRONG, PLAIN, QUIET = "#00714d", "#b3400a", "#222222", "#6b6b6b"
-"""Green and red as the paper has them, in shades that the colour-blind tell apart; a sign stands beside each."""
+"""The paper's green and red in shades that the colour-blind distinguish; a ✓ or ✗ stands beside each."""
 SIDE, LINE, GAP = 1.35, 0.16, 0.1
-"""Inches: a picture's side, a line of text, what lies between."""
+"""Inches: a picture's side, the height of a line of text, the gap between items."""
 
 
 class Sheet:
-    """A matplotlib figure on which things are placed by inches from its upper left corner.
+    """A matplotlib figure whose items are placed in inches from its upper left corner.
 
-    By hand, since constrained layout takes seconds for so many axes.
+    Placed by hand, since constrained layout takes seconds for so many axes.
     """
 
     def __init__(self, width: float, height: float) -> None:
@@ -32,13 +32,13 @@ class Sheet:
         self.figure: Figure = Figure(figsize=(width, height))
 
     def text(self, x: float, y: float, text: str, *, colour: str = PLAIN, size: float = 8) -> None:
-        """Centred at x, its upper edge at y."""
+        """Place a text centred at x with its upper edge at y, both in inches."""
         self.figure.text(
             x / self.width, 1 - y / self.height, text, color=colour, fontsize=size, ha="center", va="top"
         )
 
     def picture(self, x: float, y: float, content: bytes, colour: str) -> None:
-        """Within a square of ``SIDE``, framed in the colour."""
+        """Place an image within a square of ``SIDE`` whose upper left corner is (x, y), framed in the colour."""
         from PIL import Image
 
         image = Image.open(io.BytesIO(content)).convert("RGB")
@@ -60,11 +60,11 @@ class Sheet:
 def draw_qualitative(
     figure: QualitativeFigure, format: str, pictures: Pictures, *, published: bool = False
 ) -> bytes:
-    """The figure as a file's content; the same data give the same bytes.
+    """Return a figure as the content of a file; the same data give the same bytes.
 
-    ``published`` lays the paper's own answers below ours, marked so.
+    ``published`` adds the paper's own predictions below ours, marked as published.
     """
-    # Only where it is drawn: matplotlib takes half a second to import.
+    # Imported here: matplotlib takes half a second.
     import matplotlib
 
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": figure.name, "pdf.fonttype": 42}
@@ -76,17 +76,17 @@ def draw_qualitative(
 
 
 def _sheet(figure: QualitativeFigure, pictures: Pictures, published: bool) -> Figure:
-    """More than four images stand in two blocks, as in Fig. 7."""
+    """Lay out the figure. More than four images stand in two blocks, as in Fig. 7."""
     wide = 1 + len(figure.columns)
     blocks = 2 if len(figure.rows) > 4 else 1
     tall = max(1, math.ceil(len(figure.rows) / blocks))
     block = wide * (SIDE + GAP)
     width = blocks * block + (blocks - 1) * 3 * GAP + 2 * GAP
-    told = textwrap.wrap(footnote(figure, published=published), int(16 * width))
+    notes = textwrap.wrap(footnote(figure, published=published), int(16 * width))
     row = SIDE + LINE + 2 * GAP
     head = 3 * LINE + GAP
     paper = (2 + len(figure.published_rows)) * LINE * 1.4 if published and figure.published_rows else 0
-    sheet = Sheet(width, head + tall * row + paper + LINE * (len(told) + 1))
+    sheet = Sheet(width, head + tall * row + paper + LINE * (len(notes) + 1))
     for number in range(blocks):
         for place, title in enumerate(["Original", *(column.title for column in figure.columns)]):
             x = GAP + number * (block + 3 * GAP) + place * (SIDE + GAP) + SIDE / 2
@@ -112,13 +112,13 @@ def _sheet(figure: QualitativeFigure, pictures: Pictures, published: bool) -> Fi
     bottom = head + tall * row
     if paper:
         _published(sheet, figure, bottom)
-    for number, line_of_text in enumerate(told):
+    for number, line_of_text in enumerate(notes):
         sheet.text(width / 2, bottom + paper + number * LINE, line_of_text, size=6.5)
     return sheet.figure
 
 
 def _published(sheet: Sheet, figure: QualitativeFigure, top: float) -> None:
-    """The paper's answers as lines of text: its pictures are lost."""
+    """Write the paper's predictions as lines of text, since its pictures are lost."""
     step = LINE * 1.4
 
     def line(number: int, cells: Sequence[tuple[str, str]]) -> None:
@@ -129,7 +129,7 @@ def _published(sheet: Sheet, figure: QualitativeFigure, top: float) -> None:
     line(0, [("published:", PLAIN), *((method, PLAIN) for method in figure.published_methods)])
     for number, row in enumerate(figure.published_rows, 1):
         answers = [
-            (f"{'✓' if one.right else '✗'} {one.printed}", RIGHT if one.right else WRONG)
-            for one in row.answers
+            (f"{'✓' if answer.right else '✗'} {answer.printed}", RIGHT if answer.right else WRONG)
+            for answer in row.answers
         ]
         line(number, [(row.label, PLAIN), *answers])

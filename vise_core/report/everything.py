@@ -1,4 +1,4 @@
-"""All tables and figures at once, or any of them by name: what ``vise report`` and the API hand out."""
+"""Write tables and figures by name or all at once, for ``vise report`` and the API."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NAMES = (*REPRODUCED, *FIGURES, *QUALITATIVE)
 
 
 def catalogue() -> list[ReportEntry]:
-    """Everything in ``NAMES``, in the paper's order."""
+    """Return an entry for each of ``NAMES``, in the paper's order."""
     return [
         ReportEntry(
             name=name,
@@ -53,7 +53,7 @@ def _caption(name: str) -> str:
 
 
 def formats(name: str) -> tuple[ReportFormat, ...]:
-    """In what a table or figure can be had. Raises BadInput for a name that is not in ``NAMES``."""
+    """Return the file formats of a table or figure. Raises BadInput for a name that is not in ``NAMES``."""
     if name in REPRODUCED:
         return get_args(TableFormat)
     if name in NAMES:
@@ -68,32 +68,32 @@ def report(
     *,
     with_published: bool = False,
     only_run: bool = False,
-    wanted: Selection | None = None,
+    selection: Selection | None = None,
     comparisons: Sequence[Comparison] = (),
     pictures: Pictures | None = None,
 ) -> bytes:
-    """A table or figure as a file's content.
+    """Return a table or figure as the content of a file.
 
-    ``comparisons`` (newest first) and their ``pictures`` are what Figures 7 and 8 show.
-
-    ``with_published`` lays the paper's own numbers beside ours, marked so. ``only_run`` leaves out a table's rows that
-    nobody ran; without it they are there and say so. ``wanted`` narrows both down to a part. Raises BadInput for an unknown name or a format it has not.
+    ``comparisons`` (newest first) and their ``pictures`` fill Figures 7 and 8. ``with_published`` adds the paper's own
+    numbers, marked as published. ``only_run`` leaves out a table's rows without runs, which otherwise read "not run".
+    ``selection`` keeps one task, protocol, backbone or method. Raises BadInput for an unknown name, or a format that
+    the report does not have.
     """
     if format not in formats(name):
         raise BadInput(f"{name} has no format {format!r}; one of {', '.join(formats(name))}")
     if format == "png" or format == "svg" or format == "pdf":
         if name in QUALITATIVE:
             shown = qualitative(name, comparisons)
-            return draw_qualitative(shown, format, pictures or _none, published=with_published)
-        chosen = select_figure(figure(name, observations), wanted or Selection())
-        return draw(chosen, format, published=with_published)
-    table = select_table(reproduce(name, observations), wanted or Selection())
+            return draw_qualitative(shown, format, pictures or _no_pictures, published=with_published)
+        selected = select_figure(figure(name, observations), selection or Selection())
+        return draw(selected, format, published=with_published)
+    table = select_table(reproduce(name, observations), selection or Selection())
     table = table.only_run() if only_run else table
     return render_reproduced(table, format, "both" if with_published else "ours").encode()
 
 
-def _none(run: str, file: str) -> bytes:
-    raise BadInput(f"no picture {file} of the comparison {run} was given")
+def _no_pictures(run: str, file: str) -> bytes:
+    raise BadInput(f"comparison {run}: its picture {file} is missing")
 
 
 def write_all(
@@ -104,7 +104,7 @@ def write_all(
     comparisons: Sequence[Comparison] = (),
     pictures: Pictures | None = None,
 ) -> Iterator[Path]:
-    """Write every table and figure in every format it has; yields each file as it is done."""
+    """Write each table and figure of ``results`` (run id, result) in all its formats; yield each file once written."""
     observations = observe_all(results)
     folder.mkdir(parents=True, exist_ok=True)
     for name in NAMES:

@@ -1,4 +1,4 @@
-"""Figures 3–6 from our own runs: the points of each panel, and the description of what its chart shows."""
+"""Figures 3–6 from our own runs: the points and the chart of each panel."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ KINDS: dict[str, Kind] = {
 
 
 class Panel(Record):
-    """One panel: its points, its reference lines, and the chart that shows both."""
+    """A panel of a figure: its points, its reference lines, and the chart that shows both."""
 
     key: str
     paper: str = Field(
-        "", description="Key of the paper's panel; several of ours where data or splits differ."
+        "", description="Key of the paper's panel; shared by several of ours where data or splits differ."
     )
     title: str
     task: str | None
@@ -39,11 +39,11 @@ class Panel(Record):
     points: tuple[Point, ...]
     lines: tuple[Point, ...]
     chart: Chart
-    measured: str = Field("", description="Stands for the data and splits of our own points; empty for none.")
+    measured: str = Field("", description="Key of the data and splits of our own points; empty for none.")
 
 
 class OurFigure(Record):
-    """A figure of the paper, from our runs."""
+    """A figure of the paper, filled with our own runs."""
 
     name: str
     title: str
@@ -54,23 +54,24 @@ class OurFigure(Record):
 
     @property
     def run(self) -> bool:
+        """Return whether any point has a value of our own."""
         return any(point.mean is not None for panel in self.panels for point in panel.points)
 
 
 def figure(name: str, observations: Sequence[Observation]) -> OurFigure:
-    """``figure3`` and the like from our own runs. Raises BadInput for a name that is not in ``FIGURES``."""
+    """Fill a figure, such as ``figure3``, with our own runs. Raises BadInput for a name that is not in ``FIGURES``."""
     if name not in FIGURES:
         raise BadInput(f"no figure {name!r} to draw from runs; one of {', '.join(FIGURES)}")
     paper = published_figure(name)
-    asked = [_facts(panel) for panel in paper.panels]
-    used = [one for one in observations if any(one.fits(facts) for facts in asked)]
-    variants = Variants((one.task, one.measured) for one in used)
+    panel_facts = [_facts(panel) for panel in paper.panels]
+    used = [each for each in observations if any(each.fits(facts) for facts in panel_facts)]
+    variants = Variants((observation.task, observation.measured) for observation in used)
     return OurFigure(
         name=name,
         title=f"Figure {name.removeprefix('figure')}",
         caption=paper.caption,
         kind=KINDS[name],
-        panels=tuple(one for panel in paper.panels for one in _panels(panel, used, KINDS[name], variants)),
+        panels=tuple(ours for panel in paper.panels for ours in _panels(panel, used, KINDS[name], variants)),
         data_notes=data_notes(variants),
     )
 
@@ -82,18 +83,18 @@ def _facts(panel: PublishedPanel) -> Facts:
 def _panels(
     panel: PublishedPanel, observations: Sequence[Observation], kind: Kind, variants: Variants
 ) -> list[Panel]:
-    """The panel, once for each data and splits that it has numbers of: they are not compared."""
+    """Return the panel once for each data and splits that it has values of: these are not compared."""
     facts = _facts(panel)
-    fitting = [one for one in observations if one.fits(facts)]
-    made = []
-    for key in dict.fromkeys(one.measured.key for one in fitting) or [""]:
-        one = _panel(panel, [each for each in fitting if each.measured.key == key], kind)
+    fitting = [observation for observation in observations if observation.fits(facts)]
+    panels = []
+    for key in dict.fromkeys(observation.measured.key for observation in fitting) or [""]:
+        ours = _panel(panel, [each for each in fitting if each.measured.key == key], kind)
         label = variants.label(panel.task or "", key)
         titles = (
-            {"key": f"{one.key} ({label})", "title": titled(one.title.rstrip("."), label)} if label else {}
+            {"key": f"{ours.key} ({label})", "title": titled(ours.title.rstrip("."), label)} if label else {}
         )
-        made.append(one.model_copy(update={"measured": key, **titles}))
-    return made
+        panels.append(ours.model_copy(update={"measured": key, **titles}))
+    return panels
 
 
 def _panel(panel: PublishedPanel, fitting: Sequence[Observation], kind: Kind) -> Panel:
@@ -102,16 +103,16 @@ def _panel(panel: PublishedPanel, fitting: Sequence[Observation], kind: Kind) ->
         backbones = {point.backbone for point in points}
         known = {(point.method, point.backbone) for point in points}
         if None not in backbones:
-            own = [one for one in fitting if (one.method, one.backbone) not in known]
+            own = [each for each in fitting if (each.method, each.backbone) not in known]
             if kind != "backbones":
-                # A backbone that the paper has not goes with ResNet-50's panel.
+                # A backbone that the paper does not have goes into the panel of ResNet-50.
                 others = "resnet50" in backbones
                 own = [
-                    one
-                    for one in own
-                    if one.backbone in backbones or (others and one.backbone not in PAPER_BACKBONES)
+                    each
+                    for each in own
+                    if each.backbone in backbones or (others and each.backbone not in PAPER_BACKBONES)
                 ]
-            points += [_own(one) for one in own]
+            points += map(_own, own)
     lines = tuple(_point(line, fitting) for line in panel.lines)
     return Panel(
         key=panel.key,
@@ -132,15 +133,15 @@ PAPER_BACKBONES = frozenset({"resnet50", "resnet101", "resnext101_32x16d"})
 
 def _point(point: PublishedPoint, fitting: Sequence[Observation]) -> Point:
     # The text encoder alone has no backbone.
-    found = next(
+    observation = next(
         (
-            one
-            for one in fitting
-            if one.setup == "text" or (one.method, one.backbone) == (point.method, point.backbone)
+            each
+            for each in fitting
+            if each.setup == "text" or (each.method, each.backbone) == (point.method, point.backbone)
         ),
         None,
     )
-    ours = _own(found) if found is not None else None
+    ours = _own(observation) if observation is not None else None
     return Point(
         method=point.method,
         backbone=point.backbone,
@@ -154,19 +155,19 @@ def _point(point: PublishedPoint, fitting: Sequence[Observation]) -> Point:
 OURS = {"mean", "std", "n", "runs", "synthetic", "cached", "recorded"}
 
 
-def _own(one: Observation) -> Point:
-    n = len(one.values)
-    mean = sum(one.values) / n
-    spread = (sum((value - mean) ** 2 for value in one.values) / (n - 1)) ** 0.5 if n > 1 else None
+def _own(observation: Observation) -> Point:
+    values = observation.values
+    n = len(values)
+    mean = sum(values) / n
     return Point(
-        method=one.method,
-        backbone=one.backbone,
-        data_size=one.pretrained_on,
+        method=observation.method,
+        backbone=observation.backbone,
+        data_size=observation.pretrained_on,
         mean=mean,
-        std=spread,
+        std=(sum((value - mean) ** 2 for value in values) / (n - 1)) ** 0.5 if n > 1 else None,
         n=n,
-        runs=(one.run,) if one.run else (),
-        synthetic=one.synthetic,
-        cached=one.cached,
-        recorded=one.measured.recorded,
+        runs=(observation.run,) if observation.run else (),
+        synthetic=observation.synthetic,
+        cached=observation.cached,
+        recorded=observation.measured.recorded,
     )

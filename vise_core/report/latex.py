@@ -1,4 +1,4 @@
-"""LaTeX with booktabs, from plain text: every special character is escaped."""
+"""Write LaTeX tables with booktabs from plain text; special characters are escaped."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ LatexCell = tuple[str, str, str, bool] | None
 
 
 def latex_escape(text: str) -> str:
-    """Text that LaTeX sets as it stands; character by character, so that no escape is escaped again."""
+    """Escape text for LaTeX, character by character, so that no escape is escaped again."""
     return "".join(ESCAPES.get(character, character) for character in " ".join(text.split()))
 
 
 def latex_table(
     header: Sequence[str], rows: Sequence[tuple[Sequence[str], Sequence[LatexCell]]], notes: Sequence[str]
 ) -> str:
-    """A ``tabular`` for the ``booktabs`` package: names to the left, numbers to the right, notes below."""
+    """Return a ``tabular`` for ``booktabs``: names aligned left, numbers right, notes below."""
     names = len(rows[0][0])
     lines = [
         r"% needs \usepackage{booktabs}",
@@ -59,7 +59,7 @@ def latex_grouped_table(
     rows: Sequence[tuple[Sequence[str], Sequence[LatexCell]]],
     notes: Sequence[str],
 ) -> str:
-    """The same with headings of two levels: neighbours with the same outer heading share one above a rule."""
+    """Return a ``tabular`` with two levels of headings: neighbours share an outer heading above a rule."""
     depth = max(len(heading) for heading in headings)
     lines = [
         r"% needs \usepackage{booktabs}",

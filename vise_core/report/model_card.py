@@ -1,15 +1,15 @@
-"""The card that travels with a model: what it is, what it was made from, how good it is, what it is not for."""
+"""Write the model card of a registered model: contents, scores, lineage, limits and licence."""
 
 from __future__ import annotations
 
 from vise_core.specs.reports.model_card import CardMetric, LineageStep, ModelFacts
-from vise_core.specs.tasks.metrics import METRICS, written
+from vise_core.specs.tasks.metrics import METRICS, format_metric
 
 from .text import markdown_escape
 
 
 def model_card(facts: ModelFacts) -> str:
-    """The card as Markdown. Names that people chose are escaped: they are text, never markup."""
+    """Return the card as Markdown. Names that users chose are escaped."""
     name = markdown_escape(facts.name)
     classes = ", ".join(markdown_escape(each) for each in facts.classes[:50])
     more = f" and {len(facts.classes) - 50} more" if len(facts.classes) > 50 else ""
@@ -67,7 +67,7 @@ def _row(metric: CardMetric) -> str:
     title = METRICS[metric.name].title if metric.name in METRICS else metric.name
 
     def cell(mean: float | None, std: float | None) -> str:
-        return "–" if mean is None else written(metric.name, mean, std).removeprefix(f"{title} ")
+        return "–" if mean is None else format_metric(metric.name, mean, std).removeprefix(f"{title} ")
 
     return (
         f"| {title} | {cell(metric.val_mean, metric.val_std)} | {cell(metric.test_mean, metric.test_std)} |"

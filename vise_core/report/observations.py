@@ -1,4 +1,4 @@
-"""What our own evaluations measured, as loose numbers that any table or figure can pick from."""
+"""Single measurements of our own evaluations, from which tables and figures pick."""
 
 from __future__ import annotations
 
@@ -17,55 +17,55 @@ from .comparable import MeasuredOn, measured_on
 from .published import Facts
 
 SETUP_OF_TEXT_TASKS = frozenset(entry.title for entry in TASKS.values() if entry.text)
-"""Only for these the paper names a setup; elsewhere there is nothing but the image."""
+"""Tasks for which the paper names a setup; the others have images only."""
 
 PAPER_NAMES = {
     name: next(other for other, plain in BACKBONES.items() if plain.title == entry.family)
     for name, entry in BACKBONES.items()
     if entry.family is not None
 }
-"""Variants that the paper counts as one backbone: CLIP's ResNet-50 stands in the rows of ResNet-50."""
+"""{backbone: backbone in whose rows the paper lists it}: CLIP's ResNet-50 is in the rows of ResNet-50."""
 
 SAME_METRIC = {"top1": "accuracy"}
-"""Table 2 calls CUB's top-1 accuracy accuracy; on one label an image the two are one."""
+"""Table 2 calls CUB's top-1 accuracy "accuracy"; with one label an image they are the same."""
 
 
 class Observation(Record):
-    """One quantity of one evaluation, with one value a split."""
+    """A quantity that an evaluation measured, with one value a split."""
 
     method: str
     backbone: str
     task: str
     protocol: str
-    setup: str | None = Field(description="Towers used; None for a task without text.")
-    split: Literal["val", "test"] | None = Field(description="None where it is not a score.")
+    setup: str | None = Field(description="Towers in use; None for a task without text.")
+    split: Literal["val", "test"] | None = Field(description="None for a quantity that is no score.")
     metric: str
     values: tuple[float, ...] = Field(min_length=1)
-    run: str = Field("", description="Id of the run behind it.")
+    run: str = Field("", description="Id of the evaluation run.")
     synthetic: bool = False
     cached: bool = Field(False, description="Features computed once, without augmentation.")
     stopped: bool = Field(False, description="Early stopping ended points of the grid.")
     diverged: bool = Field(False, description="Points of the grid diverged, and were not chosen.")
-    measured: MeasuredOn = Field(description="Data and splits: what else it may be compared with.")
+    measured: MeasuredOn = Field(description="Data and splits; only equal ones may be compared.")
     pretrained_on: int | None = Field(None, description="Images seen in pretraining, where known.")
 
     def fits(self, facts: Facts) -> bool:
-        """Whether this is the number that the facts ask for; a fact that is None asks nothing."""
-        wanted = {name: getattr(facts, name) for name in FACT_NAMES}
-        return all(value is None or _same(name, value, getattr(self, name)) for name, value in wanted.items())
+        """Return whether this observation has all of the facts; a fact that is None fits any."""
+        values = {name: getattr(facts, name) for name in FACT_NAMES}
+        return all(value is None or _same(name, value, getattr(self, name)) for name, value in values.items())
 
 
 FACT_NAMES = ("task", "protocol", "setup", "split", "metric", "backbone", "method")
 
 
-def _same(name: str, wanted: str, ours: str | None) -> bool:
+def _same(name: str, fact: str, ours: str | None) -> bool:
     if name == "metric":
-        return SAME_METRIC.get(wanted, wanted) == SAME_METRIC.get(ours or "", ours)
-    return wanted == ours
+        return SAME_METRIC.get(fact, fact) == SAME_METRIC.get(ours or "", ours)
+    return fact == ours
 
 
 def observe(result: EvaluateResult, run: str = "") -> list[Observation]:
-    """Everything that Tables 2–7 and 9–16 could ask of an evaluation, at the points that val chose."""
+    """Return all quantities of an evaluation that Tables 2–7 and 9–16 show, at the grid points chosen on val."""
     text = result.task in SETUP_OF_TEXT_TASKS
     common = {
         "method": result.method,
@@ -88,18 +88,20 @@ def observe(result: EvaluateResult, run: str = "") -> list[Observation]:
 
 
 def observe_all(results: Iterable[tuple[str, EvaluateResult]]) -> list[Observation]:
-    """(run id, result) of many runs, the newest first. Where several measured the same on the same data and splits,
-    the newest counts. Those on generated data come last."""
+    """Return the observations of ``results``: (run id, result), newest first.
+
+    Of runs that measured the same quantity on the same data and splits, the newest counts. Results on synthetic data
+    come last.
+    """
     seen: set[tuple[object, ...]] = set()
-    found = []
+    observations = []
     for run, result in sorted(results, key=lambda pair: pair[1].synthetic):
-        for one in observe(result, run):
-            place = (one.method, one.backbone, one.task, one.protocol, one.setup, one.split, one.metric)
-            key = (*place, one.measured.key)
+        for each in observe(result, run):
+            key = (*(getattr(each, name) for name in FACT_NAMES), each.measured.key)
             if key not in seen:
                 seen.add(key)
-                found.append(one)
-    return found
+                observations.append(each)
+    return observations
 
 
 def _quantities(
@@ -118,7 +120,7 @@ def _quantities(
     yield None, "weight_decay", tuple(point.weight_decay for point in chosen)
     for name in ("s_lr", "s_wd"):
         spreads = tuple(getattr(split, name) for split in result.splits)
-        if None not in spreads:  # early stopping and trainings that diverged leave them unknown
+        if None not in spreads:  # unknown after early stopping or divergence
             yield None, name, spreads
     if result.batch is not None:
         yield None, "batch_size", (float(result.batch),)

@@ -1,4 +1,4 @@
-"""Two methods on the same splits: is one better, and by how much?"""
+"""Paired t-test of two methods over the same splits."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from vise_core.specs.reports.tables import PairedTest
 from .comparable import data_difference, measured_on, split_differences
 
 SHOWN = 10
-"""Splits that a message names."""
+"""Greatest number of splits that a message names."""
 
 
 def paired_test(a: EvaluateResult, b: EvaluateResult) -> PairedTest:
     """Compare two results over their splits, which must be the same images in train, val and test.
 
-    Raises BadInput where protocol, metric, data or splits differ, naming the splits that do, where an older version did
-    not record them, or where there are fewer than two splits.
+    ``p_corrected`` uses the corrected variance of Nadeau and Bengio (2003), since training sets of splits overlap.
+    Raises BadInput where protocol, metric, data or splits differ or were not recorded, or for fewer than two splits.
     """
     for name in ("protocol", "metric"):
         if getattr(a, name) != getattr(b, name):
@@ -55,19 +55,19 @@ def _require_same_splits(a: EvaluateResult, b: EvaluateResult) -> None:
     for result, measured in ((a, mine), (b, other)):
         if not measured.recorded:
             raise BadInput(
-                f"a paired test needs to know both splits: those of {result.method} ({result.task}) were not recorded, "
-                "since an older version evaluated it; evaluate it again"
+                f"a paired test needs the splits of both results: those of {result.method} ({result.task}) were not "
+                "recorded by an older version; evaluate it again"
             )
-    told = []
+    needs = []
     if difference := data_difference(mine, other):
-        wanted = "data" if a.task == b.task else f"task and data ({a.task!r} against {b.task!r})"
-        told.append(f"the same {wanted}: {a.method} was measured on {difference} than {b.method}")
+        same = "data" if a.task == b.task else f"task and data ({a.task!r} against {b.task!r})"
+        needs.append(f"the same {same}: {a.method} was measured on {difference} than {b.method}")
     if differences := split_differences(mine, other):
         shown = "; ".join(differences[:SHOWN])
         more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
-        told.append(f"the same splits: {shown}{more}")
-    if told:
-        raise BadInput(f"a paired test needs {'; and '.join(told)}")
+        needs.append(f"the same splits: {shown}{more}")
+    if needs:
+        raise BadInput(f"a paired test needs {'; and '.join(needs)}")
 
 
 def _scores(splits: Sequence[SplitResult], on: str) -> list[float]:
@@ -75,12 +75,12 @@ def _scores(splits: Sequence[SplitResult], on: str) -> list[float]:
 
 
 def _t_test(differences: Sequence[float], held_out: float) -> dict[str, float | None]:
-    """``held_out`` is test images over train images."""
-    from scipy import stats  # imports for long; the API starts without it
+    """Test a mean difference of zero. ``held_out``: the number of test images over that of train images."""
+    from scipy import stats  # a slow import that the API can start without
 
     n = len(differences)
     mean, std = statistics.fmean(differences), statistics.stdev(differences)
-    # Equal differences leave a spread of rounding errors only.
+    # Of equal differences, the standard deviation is rounding error.
     if std <= 1e-12 * max(1.0, abs(mean)):
         return {"t": None, "p": None, "p_corrected": None, "effect_size": None}
     t = mean / (std / math.sqrt(n))

@@ -1,4 +1,4 @@
-"""A bar or point of a figure: our mean over splits, and the paper's value beside it."""
+"""A bar or point of a figure: our mean over splits and the paper's value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .text import backbone_title
 
 
 class Point(Record):
-    """A bar or point. ``mean`` None: not run. ``published`` is the paper's value, None where it is lost."""
+    """A bar or point of a figure. ``mean`` is None where not run, ``published`` where the paper's value is lost."""
 
     method: str
     backbone: str | None
@@ -25,9 +25,9 @@ class Point(Record):
 
     @property
     def label(self) -> str:
-        """Method and backbone; the method alone where it has no backbone."""
+        """Return method and backbone, or the method alone where it has no backbone."""
         return f"{self.method}, {backbone_title(self.backbone)}" if self.backbone else self.method
 
     def shows(self, published: bool) -> bool:
-        """Return whether there is anything to show: our mean, or the paper's value where it is asked for."""
+        """Return whether there is a value to show: our mean or, if ``published``, the paper's."""
         return self.mean is not None or (published and self.published is not None)

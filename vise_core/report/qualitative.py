@@ -1,4 +1,4 @@
-"""Figures 7 and 8 from our own runs: several models on the same images, right and wrong told apart."""
+"""Figures 7 and 8 from our own runs: predictions of several models on the same images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Pictures = Callable[[str, str], bytes]
 
 
 class Comparison(Record):
-    """A run that compared predictors, and the evaluation that each of them comes from, by role."""
+    """A run that compared predictors, with the run id of each predictor's evaluation by role."""
 
     run: str
     result: QualitativeResult
@@ -30,7 +30,7 @@ class Comparison(Record):
 
 
 class Column(Record):
-    """A model. ``run`` False: a method of the paper's figure that the comparison lacks."""
+    """A model of the figure. ``run`` is False for a method of the paper that the comparison lacks."""
 
     method: str
     backbone: str | None
@@ -39,13 +39,14 @@ class Column(Record):
 
     @property
     def title(self) -> str:
+        """Return the method with its backbone on a second line."""
         if self.backbone is None:
             return self.method
         return f"{self.method}\n{backbone_title(self.backbone)}"
 
 
 class Example(Record):
-    """An image; ``answers`` in the order of the columns, None where the model was not run."""
+    """An image with the predictions of each column's model (``answers``); None where it was not run."""
 
     path: str
     label: str
@@ -54,16 +55,14 @@ class Example(Record):
 
 
 class QualitativeFigure(Record):
-    """``rows`` empty: no comparison was run, or it has no images beyond Fig. 7's."""
+    """Figure 7 or 8. ``rows`` is empty without a comparison, or without images beyond those of Fig. 7."""
 
     name: str
     title: str
     caption: str = Field(description="The paper's caption.")
     run: str | None = Field(None, description="Id of the run that compared.")
     task: str | None = None
-    map: str | None = Field(
-        None, description="What lies over the images, such as: CAM of the predicted class."
-    )
+    map: str | None = Field(None, description="Map over the images, such as: CAM of the predicted class.")
     unseen: bool = True
     synthetic: bool = False
     columns: tuple[Column, ...]
@@ -74,15 +73,15 @@ class QualitativeFigure(Record):
 
 
 def qualitative(name: str, comparisons: Sequence[Comparison]) -> QualitativeFigure:
-    """``figure7`` or ``figure8`` of the best comparison there is; comparisons are given newest first.
+    """Fill ``figure7`` or ``figure8`` with the best of ``comparisons``, which come newest first.
 
-    The paper's task goes before others, real data before generated, then the newest. Raises BadInput for a name
+    The paper's task goes before others, then real data before synthetic, then the newest. Raises BadInput for a name
     not in ``QUALITATIVE``.
     """
     if name not in QUALITATIVE:
         raise BadInput(f"no figure {name!r} of predictions; one of {', '.join(QUALITATIVE)}")
     paper = published_qualitative(name)
-    told = {
+    common = {
         "name": name,
         "title": f"Figure {name.removeprefix('figure')}",
         "caption": paper.caption,
@@ -90,14 +89,14 @@ def qualitative(name: str, comparisons: Sequence[Comparison]) -> QualitativeFigu
         "published_rows": paper.rows,
         "notes": paper.notes,
     }
-    found = min(
-        comparisons, key=lambda one: (one.result.task != paper.task, one.result.synthetic), default=None
+    comparison = min(
+        comparisons, key=lambda each: (each.result.task != paper.task, each.result.synthetic), default=None
     )
-    if found is None:
+    if comparison is None:
         missing = tuple(Column(method=method, backbone=None, run=False) for method in paper.methods)
-        return QualitativeFigure(columns=missing, rows=(), **told)
-    result = found.result
-    columns, order = _columns(paper.methods, found)
+        return QualitativeFigure(columns=missing, rows=(), **common)
+    result = comparison.result
+    columns, order = _columns(paper.methods, comparison)
     shown = result.images[:IN_MAIN_FIGURE] if name == QUALITATIVE[0] else result.images[IN_MAIN_FIGURE:]
     rows = tuple(
         Example(
@@ -109,21 +108,21 @@ def qualitative(name: str, comparisons: Sequence[Comparison]) -> QualitativeFigu
         for image in shown
     )
     return QualitativeFigure(
-        run=found.run,
+        run=comparison.run,
         task=result.task,
         map=f"{CAM_METHODS[result.method]} of the {result.target} class",
         unseen=result.unseen,
         synthetic=result.synthetic,
         columns=columns,
         rows=rows,
-        **told,
+        **common,
     )
 
 
 def _columns(
     methods: Sequence[str], comparison: Comparison
 ) -> tuple[tuple[Column, ...], tuple[int | None, ...]]:
-    """The paper's methods in its order, then our own; and where each stands among the comparison's predictors."""
+    """Return the columns (the paper's methods, then ours) and the index of each one's predictor."""
     predictors = comparison.result.predictors
     left = dict(enumerate(predictors))
     columns: list[Column] = []
@@ -154,21 +153,21 @@ def _column(comparison: Comparison, place: int) -> Column:
 
 
 def footnote(figure: QualitativeFigure, *, published: bool) -> str:
-    """What the signs mean and where it all comes from; only what applies."""
-    told = [f"{figure.title} of VisE (Jia et al., 2021), from our own runs"]
+    """Return the note below the figure: its source and the meaning of the signs that occur."""
+    notes = [f"{figure.title} of VisE (Jia et al., 2021), from our own runs"]
     if figure.rows:
-        told.append(f"{figure.task}; maps: {figure.map}")
-        told.append("✓ right, ✗ wrong, with the probability of the predicted class")
+        notes.append(f"{figure.task}; maps: {figure.map}")
+        notes.append("✓ right, ✗ wrong, with the probability of the predicted class")
         if figure.unseen:
-            told.append("no model was trained on these images")
+            notes.append("no model was trained on these images")
     if any(not column.run for column in figure.columns):
-        told.append("where it says so, a model of the paper was not run")
+        notes.append("not run: a model of the paper without a run of ours")
     if figure.synthetic:
-        told.append("synthetic data: generated, not real")
+        notes.append("synthetic data: generated, not real")
     if published:
-        told.append(
-            "published: the paper's own answers; its pictures are lost from our text"
+        notes.append(
+            "published: the paper's own predictions; its pictures are lost from our text"
             if figure.published_rows
-            else "published: the paper's own answers are lost from our text"
+            else "published: the paper's own predictions are lost from our text"
         )
-    return "; ".join(told)
+    return "; ".join(notes)

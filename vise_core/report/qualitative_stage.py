@@ -17,7 +17,7 @@ from .draw_qualitative import draw_qualitative
 from .published import QUALITATIVE
 from .qualitative import Comparison, qualitative
 
-HERE = "this run"
+THIS_RUN = "this run"
 
 
 def run(
@@ -25,7 +25,7 @@ def run(
 ) -> QualitativeResult:
     """Compare the predictors on up to ``limit`` images that none of them was trained on.
 
-    Raises BadInput where data set and predictors do not fit, or no such image is left; Stopped.
+    Raises BadInput where data set and predictors do not fit, or no such image is left, and Stopped on request.
     """
     device = torch.device(pick_device(spec.compute.device))
     classifiers = {
@@ -40,7 +40,7 @@ def run(
     result = compare(spec, classifiers, images, folder, reporter, device)
     (folder / "comparison.json").write_text(result.model_dump_json(indent=1) + "\n")
     for name in QUALITATIVE:
-        figure = qualitative(name, [Comparison(run=HERE, result=result)])
+        figure = qualitative(name, [Comparison(run=THIS_RUN, result=result)])
         if figure.rows:
             for format in ("png", "svg", "pdf"):
                 content = draw_qualitative(figure, format, lambda _, file: (folder / file).read_bytes())

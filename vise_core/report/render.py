@@ -1,4 +1,4 @@
-"""A reproduced table as Markdown, CSV or LaTeX. Published numbers stand in rows of their own, which say so."""
+"""Render a reproduced table as Markdown, CSV or LaTeX. Published numbers have rows of their own, marked as such."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PUBLISHED = "published"
 
 
 def render_reproduced(table: ReproducedTable, format: TableFormat, show: Show = "ours") -> str:
-    """The table as text."""
+    """Return the table as text."""
     return FORMATS[format](table, show)
 
 
 def number(value: float, column: PublishedColumn, metric: str) -> str:
-    """As the paper prints it: percents with two digits, fractions with four, settings as they are."""
+    """Format a value as the paper does: percents with two digits, fractions with four, settings as they are."""
     if metric in SETTINGS:
         return f"{value:g}"
     if metric in METRICS:
@@ -36,7 +36,7 @@ def number(value: float, column: PublishedColumn, metric: str) -> str:
 
 
 def our_text(ours: OurCell, column: PublishedColumn) -> str:
-    """``44.67 ± 3.52``; for settings one value, or ``{a, b, …}`` with one a split where they differ."""
+    """Format our value, such as ``44.67 ± 3.52``; settings that differ over splits as ``{a, b, …}``."""
     if ours.metric in SETTINGS:
         values = [number(value, column, ours.metric) for value in ours.values]
         if len(set(values)) == 1:
@@ -48,7 +48,7 @@ def our_text(ours: OurCell, column: PublishedColumn) -> str:
 
 
 def difference_text(ours: OurCell, column: PublishedColumn) -> str:
-    """``↑1.05``; nothing for the method compared with."""
+    """Format a difference, such as ``↑1.05``; empty for the reference method."""
     if ours.difference is None:
         return ""
     size = number(abs(ours.difference), column, ours.metric)
@@ -58,62 +58,65 @@ def difference_text(ours: OurCell, column: PublishedColumn) -> str:
 
 
 def marks(ours: OurCell) -> str:
-    """Footnote letters: s synthetic data, c cached features, e early stopping, d points of the grid that diverged,
-    u data and splits unrecorded."""
-    told = (
+    """Return the footnote letters of a value.
+
+    s synthetic data, c cached features, e early stopping, d grid points that diverged, u data and splits unrecorded.
+    """
+    letters = (
         ("s", ours.synthetic),
         ("c", ours.cached),
         ("e", ours.stopped),
         ("d", ours.diverged),
         ("u", not ours.recorded),
     )
-    return "".join(letter for letter, holds in told if holds)
+    return "".join(letter for letter, applies in letters if applies)
 
 
 def notes(table: ReproducedTable, show: Show) -> list[str]:
-    """What the signs mean; only those that occur."""
+    """Return the meaning of the signs and letters that occur in the table."""
     cells = [cell.ours for row in table.rows for cell in row.cells if cell.ours is not None]
-    told = [f"{table.title} of VisE (Jia et al., 2021), from our own runs"]
+    lines = [f"{table.title} of VisE (Jia et al., 2021), from our own runs"]
     if any(cell.std is not None for cell in cells):
-        told.append("mean ± sample standard deviation (ddof 1) over splits")
+        lines.append("mean ± sample standard deviation (ddof 1) over splits")
     if any(cell.metric in ("s_lr", "s_wd") for cell in cells):
-        told.append("S_lr and S_wd are population standard deviations (ddof 0) over the grid")
+        lines.append("S_lr and S_wd are population standard deviations (ddof 0) over the grid")
     if any(
         cell.ours is None and missing_text(table, row, column) == UNKNOWN
         for row in table.rows
         for cell, column in zip(row.cells, table.columns, strict=True)
     ):
-        told.append(f"{UNKNOWN}: S_lr or S_wd would need a training that diverged or was stopped early")
+        lines.append(f"{UNKNOWN}: S_lr or S_wd would need a training that diverged or was stopped early")
     if any(cell.difference is not None for cell in cells):
-        told.append(f"↑ ↓ difference from {table.compared_with} of the same backbone")
+        lines.append(f"↑ ↓ difference from {table.compared_with} of the same backbone")
     if any(cell.best for cell in cells):
-        told.append("best of a column in bold")
+        lines.append("best of a column in bold")
     if any(cell.synthetic for cell in cells):
-        told.append("[s] synthetic data: generated, not real")
+        lines.append("[s] synthetic data: generated, not real")
     if any(cell.cached for cell in cells):
-        told.append("[c] cached features: computed once, without augmentation")
+        lines.append("[c] cached features: computed once, without augmentation")
     if any(cell.stopped for cell in cells):
-        told.append(f"[e] {STOPPED}")
+        lines.append(f"[e] {STOPPED}")
     if any(cell.diverged for cell in cells):
-        told.append(f"[d] {DIVERGED}")
+        lines.append(f"[d] {DIVERGED}")
     if any(not cell.recorded for cell in cells):
-        told.append(f"[u] {NOT_RECORDED}")
+        lines.append(f"[u] {NOT_RECORDED}")
     if show == "both":
-        told.append("rows marked published are the paper's own numbers, not ours")
-    return told
+        lines.append("rows marked published are the paper's own numbers, not ours")
+    return lines
 
 
 def data_notes(table: ReproducedTable) -> list[str]:
-    """Why numbers of one task's name are not in one column. Names that users chose are in them."""
+    """Return why scores of one task are in several columns. The texts hold names that users chose."""
     return [note.text for note in table.data_notes]
 
 
 def heading(column: PublishedColumn) -> str:
+    """Return a column's heading on one line, outer heading first."""
     return ", ".join(column.title)
 
 
 def _lines(table: ReproducedTable, show: Show) -> list[tuple[Row, bool]]:
-    """(row, whether it is the published one of the two)."""
+    """Return (row, is_published): our rows, each followed by its published row where ``show`` is ``both``."""
     lines = []
     for row in table.rows:
         lines.append((row, False))
@@ -153,22 +156,22 @@ def _markdown(table: ReproducedTable, show: Show) -> str:
             )
         lines.append(line)
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    told = [*notes(table, show), *map(markdown_escape, data_notes(table))]
-    return f"{body}\n\n{'; '.join(told)}.\n"
+    footer = [*notes(table, show), *map(markdown_escape, data_notes(table))]
+    return f"{body}\n\n{'; '.join(footer)}.\n"
 
 
 def missing_text(table: ReproducedTable, row: Row, column: PublishedColumn) -> str:
-    """What stands where there is no number of ours: S_lr and S_wd of what was run are unknown, all else was not run."""
+    """Return the text of a cell without our value: ``unknown`` for S_lr and S_wd of a run, else ``not run``."""
     if column.metric not in ("s_lr", "s_wd"):
         return NOT_RUN
     run = any(
-        cell.ours and _about(other) == _about(column)
+        cell.ours and _subject(other) == _subject(column)
         for cell, other in zip(row.cells, table.columns, strict=True)
     )
     return UNKNOWN if run else NOT_RUN
 
 
-def _about(column: PublishedColumn) -> tuple[object, ...]:
+def _subject(column: PublishedColumn) -> tuple[object, ...]:
     return column.task, column.protocol, column.backbone, column.title[:-1]
 
 
@@ -188,7 +191,7 @@ CSV_COLUMNS = (
 
 
 def _csv(table: ReproducedTable, show: Show) -> str:
-    """One line a number, at full precision; ``source`` is ours, or published."""
+    """Write one line a value, at full precision; ``source`` is ours or published."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -212,7 +215,7 @@ def _csv(table: ReproducedTable, show: Show) -> str:
 
 
 def _note(table: ReproducedTable, column: PublishedColumn) -> str:
-    """Why the column's task stands in several columns; a column without a task is about the table's only one."""
+    """Return why the column's task has several columns; without a task, the notes of all tasks."""
     return "; ".join(note.text for note in table.data_notes if column.task in (None, note.task))
 
 

@@ -1,4 +1,4 @@
-"""The paper's tables, filled from our own runs: the same columns, its rows and ours, nothing mixed."""
+"""The paper's tables filled with our own runs: its columns, its rows and further rows of ours."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from .text import backbone_title
 
 REPRODUCED = ("table2", "table3", "table4", "table5", "table6", "table7", "table9",
               "table10", "table11", "table12", "table13", "table14", "table15", "table16")  # fmt: skip
-"""The tables that our runs can fill; 1 and 8 are facts about methods and data sets."""
+"""Tables that our runs can fill; Tables 1 and 8 are facts about methods and data sets."""
 
 SETTINGS = frozenset({"base_lr", "weight_decay", "batch_size", "gpus"})
-"""Chosen, not measured: listed as they are, never averaged."""
+"""Metrics that were chosen, not measured: listed, never averaged."""
 
 
 class OurCell(Record):
-    """A number of our own runs.
+    """A value of our own runs.
 
     Attributes
     ----------
     values: one a split (or a run, where the paper averages over methods).
-    std: sample standard deviation (ddof 1) over them; None for one.
-    difference: from the compared method of the same backbone; None for that method and where it was not run.
+    std: sample standard deviation (ddof 1) of ``values``; None for a single value.
+    difference: ``mean`` minus that of the reference method on the same backbone; None for that method or without it.
     """
 
     values: tuple[float, ...]
@@ -55,7 +55,7 @@ class OurCell(Record):
 
 
 class Cell(Record):
-    """One place of a table: ours, and what the paper has there. ``ours`` None: not run."""
+    """A cell of a table: our value, None where not run, and the paper's."""
 
     column: str
     ours: OurCell | None
@@ -63,7 +63,7 @@ class Cell(Record):
 
 
 class Row(Record):
-    """A row; ``published`` False where the paper has none such."""
+    """A row of a table; ``published`` is False for a row that the paper does not have."""
 
     label: str
     backbone: str | None
@@ -73,19 +73,19 @@ class Row(Record):
 
     @property
     def run(self) -> bool:
-        """Whether any of it was run."""
+        """Return whether any cell has a value of ours."""
         return any(cell.ours for cell in self.cells)
 
 
 class DataNote(Record):
-    """Why numbers of one task stand in several columns, rows or panels."""
+    """Reason for which scores of one task stand in several columns, rows or panels."""
 
     task: str
     text: str
 
 
 class ReproducedTable(Record):
-    """A table of the paper, from our runs."""
+    """A table of the paper, filled with our own runs."""
 
     name: str
     title: str
@@ -97,19 +97,19 @@ class ReproducedTable(Record):
     data_notes: tuple[DataNote, ...] = ()
 
     def only_run(self) -> ReproducedTable:
-        """Without the rows that nobody ran."""
+        """Return the table without rows that were not run."""
         return self.model_copy(update={"rows": tuple(row for row in self.rows if row.run)})
 
 
 def reproduce(name: str, observations: Sequence[Observation]) -> ReproducedTable:
-    """``table6`` and the like from our own runs. Raises BadInput for a name that is not in ``REPRODUCED``."""
+    """Fill a table, such as ``table6``, with our own runs. Raises BadInput for a name that is not in ``REPRODUCED``."""
     if name not in REPRODUCED:
         raise BadInput(f"no table {name!r} to reproduce; one of {', '.join(REPRODUCED)}")
     used = _used(published(name), observations)
     table = _with_own_backbones(published(name), used)
-    variants = Variants((one.task, one.measured) for one in used)
+    variants = Variants((observation.task, observation.measured) for observation in used)
     columns = _by_data(table, used, variants)
-    rows = [row for one in table.rows for row in _published_rows(table, one, columns, used, variants)]
+    rows = [ours for row in table.rows for ours in _published_rows(table, row, columns, used, variants)]
     if all(row.method for row in table.rows):
         rows = _with_own_rows(table, rows, columns, used)
     rows = _with_differences(table, rows)
@@ -127,12 +127,12 @@ def reproduce(name: str, observations: Sequence[Observation]) -> ReproducedTable
 
 
 def data_notes(variants: Variants) -> tuple[DataNote, ...]:
-    """Why one task's numbers are not together."""
+    """Return why scores of one task are not compared, for each task with several variants."""
     return tuple(DataNote(task=task, text=text) for task in variants.tasks for text in variants.reasons(task))
 
 
 class _Column(NamedTuple):
-    """A column as the paper has it, as it is shown, and the observations that it may show."""
+    """A column of the paper, the column shown for it, and the observations that it may show."""
 
     paper: PublishedColumn
     shown: PublishedColumn
@@ -140,44 +140,51 @@ class _Column(NamedTuple):
 
 
 def _used(table: PublishedTable, observations: Sequence[Observation]) -> list[Observation]:
-    """The observations that any place of the table asks for."""
-    asked = [_asked(table, column).model_copy(update={"backbone": None}) for column in table.columns]
+    """Return the observations that fit any cell of the table."""
+    column_facts = [
+        _column_facts(table, column).model_copy(update={"backbone": None}) for column in table.columns
+    ]
     tasks = {cell.task for cell in table.cells}
-    return [one for one in observations if one.task in tasks and any(one.fits(facts) for facts in asked)]
+    return [
+        each
+        for each in observations
+        if each.task in tasks and any(each.fits(facts) for facts in column_facts)
+    ]
 
 
 def _one_task(table: PublishedTable) -> bool:
-    """Whether each column is about one task; else each row has its own (Table 9)."""
+    """Return whether each column has one task; else each row has its own (Table 9)."""
     return all(row.task is None for row in table.rows)
 
 
 def _by_data(table: PublishedTable, used: Sequence[Observation], variants: Variants) -> list[_Column]:
-    """The columns, each once for each data and splits that it has numbers of: they are not compared."""
+    """Return each column once for each data and splits that it has values of: these are not compared."""
     if not _one_task(table):
         return [_Column(column, column, used) for column in table.columns]
-    found: list[_Column] = []
-    # Neighbours under one outer heading stay together: val and test of one data, then of the other.
+    shown: list[_Column] = []
+    # Neighbours under one outer heading stay together: val and test of one variant, then of the next.
     for (task, _), group in groupby(table.columns, key=lambda each: (_task(table, each), each.title[:-1])):
         columns = list(group)
         of_column = {column.key: _keys(table, column, used) for column in columns}
         keys = dict.fromkeys(key for own in of_column.values() for key in own)
         for number, key in enumerate(keys or [""]):
-            mine = [one for one in used if one.measured.key == key]
+            observations = [each for each in used if each.measured.key == key]
             for column in columns:
                 own = of_column[column.key]
                 if key in own or (number == 0 and not own):
-                    found.append(_Column(column, _labelled(column, variants.label(str(task), key)), mine))
-    return found
+                    labelled = _labelled(column, variants.label(str(task), key))
+                    shown.append(_Column(column, labelled, observations))
+    return shown
 
 
 def _keys(table: PublishedTable, column: PublishedColumn, used: Sequence[Observation]) -> dict[str, None]:
-    """Of the data and splits that the column has numbers of."""
-    asked = _asked(table, column)
-    return dict.fromkeys(one.measured.key for one in used if one.fits(asked))
+    """Return the keys of the data and splits that the column has values of, in order."""
+    facts = _column_facts(table, column)
+    return dict.fromkeys(each.measured.key for each in used if each.fits(facts))
 
 
 def _labelled(column: PublishedColumn, label: str) -> PublishedColumn:
-    """The column with what tells its data from others in its outer heading, or its only one."""
+    """Return the column with the label of its data in its outer (or only) heading."""
     if not label:
         return column
     title = (titled(column.title[0], label), *column.title[1:])
@@ -185,17 +192,17 @@ def _labelled(column: PublishedColumn, label: str) -> PublishedColumn:
 
 
 def _with_own_backbones(table: PublishedTable, observations: Sequence[Observation]) -> PublishedTable:
-    """Table 9 has its backbones side by side: columns like the last one's for each further backbone we ran."""
+    """Add the last backbone's columns for each further backbone of ours, in a table with backbones side by side."""
     last = table.columns[-1].backbone
     if last is None:
         return table
     like = [column for column in table.columns if column.backbone == last]
     known = {column.backbone for column in table.columns}
-    wanted = [_asked(table, column).model_copy(update={"backbone": None}) for column in like]
+    like_facts = [_column_facts(table, column).model_copy(update={"backbone": None}) for column in like]
     new = dict.fromkeys(
-        one.backbone
-        for one in observations
-        if one.backbone not in known and any(one.fits(facts) for facts in wanted)
+        each.backbone
+        for each in observations
+        if each.backbone not in known and any(each.fits(facts) for facts in like_facts)
     )
     columns = [
         column.model_copy(
@@ -218,7 +225,7 @@ def _published_rows(
     used: Sequence[Observation],
     variants: Variants,
 ) -> list[Row]:
-    """The row; where it has a task of its own, once for each data and splits of it that was run."""
+    """Return the row, or one row for each data and splits where the row has its own task."""
     if _one_task(table):
         return [_published_row(table, row, columns)]
     task = next((cell.task for cell in table.cells if cell.row == row.key and cell.task), "")
@@ -228,11 +235,11 @@ def _published_rows(
     rows = []
     for key in keys:
         of_key = [
-            column._replace(observations=[one for one in used if one.measured.key == key])
+            column._replace(observations=[each for each in used if each.measured.key == key])
             for column in columns
         ]
-        made = _published_row(table, row, of_key)
-        rows.append(made.model_copy(update={"label": titled(made.label, variants.label(task, key))}))
+        ours = _published_row(table, row, of_key)
+        rows.append(ours.model_copy(update={"label": titled(ours.label, variants.label(task, key))}))
     return rows
 
 
@@ -240,8 +247,8 @@ def _published_row(table: PublishedTable, row: PublishedRow, columns: Sequence[_
     cells = []
     for column, shown, observations in columns:
         printed = next((c for c in table.cells if (c.row, c.column) == (row.key, column.key)), None)
-        # A column of our own asks what its neighbours ask, of another backbone.
-        facts = printed or Facts(**_facts(table.cell(row.key, table.columns[0].key)) | _given(column))
+        # A column of ours has the facts of its neighbours, for another backbone.
+        facts = printed or Facts(**_facts(table.cell(row.key, table.columns[0].key)) | _known_facts(column))
         cells.append(Cell(column=shown.key, ours=_ours(facts, observations), published=printed))
     return Row(
         label=_label(row),
@@ -256,45 +263,45 @@ CITATION = re.compile(r" (\[\d+\]|\(ours\))$")
 
 
 def _label(row: PublishedRow) -> str:
-    """As printed, without what only makes sense inside the paper."""
+    """Return the row's label as printed, without citations."""
     return CITATION.sub("", row.label or row.method or row.key)
 
 
 def _ours(facts: Facts, observations: Sequence[Observation]) -> OurCell | None:
-    """The numbers that the facts ask for. Where no method is asked for (Table 9), over all methods."""
-    fitting = [one for one in observations if one.fits(facts)]
+    """Return our value for the facts; over all methods where they name none (Table 9)."""
+    fitting = [each for each in observations if each.fits(facts)]
     if not fitting:
         return None
     if facts.method is not None and facts.metric not in SETTINGS:
         fitting = fitting[:1]
-    values = tuple(value for one in fitting for value in one.values)
+    values = tuple(value for each in fitting for value in each.values)
     return OurCell(
         values=values,
         mean=statistics.fmean(values),
         # Over methods, a spread would say nothing about splits.
         std=statistics.stdev(values) if len(values) > 1 and facts.method is not None else None,
         metric=fitting[0].metric,
-        runs=tuple(dict.fromkeys(one.run for one in fitting if one.run)),
-        synthetic=any(one.synthetic for one in fitting),
-        cached=any(one.cached for one in fitting),
-        stopped=any(one.stopped for one in fitting),
-        diverged=any(one.diverged for one in fitting),
-        recorded=all(one.measured.recorded for one in fitting),
+        runs=tuple(dict.fromkeys(each.run for each in fitting if each.run)),
+        synthetic=any(each.synthetic for each in fitting),
+        cached=any(each.cached for each in fitting),
+        stopped=any(each.stopped for each in fitting),
+        diverged=any(each.diverged for each in fitting),
+        recorded=all(each.measured.recorded for each in fitting),
     )
 
 
 def _with_own_rows(
     table: PublishedTable, rows: list[Row], columns: Sequence[_Column], used: Sequence[Observation]
 ) -> list[Row]:
-    """Methods and backbones of our own, below the paper's rows of the same backbone."""
-    wanted = [_asked(table, column.paper) for column in columns]
+    """Add rows for our own methods and backbones, below the paper's rows of the same backbone."""
+    column_facts = [_column_facts(table, column.paper) for column in columns]
     known = {(row.backbone, row.method) for row in rows}
     new = dict.fromkeys(
-        (one.backbone, one.method)
-        for one in used
-        if (one.backbone, one.method) not in known
+        (each.backbone, each.method)
+        for each in used
+        if (each.backbone, each.method) not in known
         # A learning rate alone is no reason for a row.
-        and any(one.fits(facts) and one.metric not in SETTINGS for facts in wanted)
+        and any(each.fits(facts) and each.metric not in SETTINGS for facts in column_facts)
     )
     for backbone, method in new:
         cells = tuple(
@@ -305,19 +312,19 @@ def _with_own_rows(
                 ),
                 published=None,
             )
-            for column, facts in zip(columns, wanted, strict=True)
+            for column, facts in zip(columns, column_facts, strict=True)
         )
-        # A table without a column of backbones is about one; another is named with the method.
-        named = method if "Backbone" in table.row_headings or backbone == table.rows[0].backbone else None
-        label = named or f"{method}, {backbone_title(backbone)}"
+        # A table without a column of backbones is about one backbone; label others.
+        listed = "Backbone" in table.row_headings or backbone == table.rows[0].backbone
+        label = method if listed else f"{method}, {backbone_title(backbone)}"
         row = Row(label=label, backbone=backbone, method=method, published=False, cells=cells)
         last = max((i for i, other in enumerate(rows) if other.backbone == backbone), default=len(rows) - 1)
         rows = [*rows[: last + 1], row, *rows[last + 1 :]]
     return rows
 
 
-def _asked(table: PublishedTable, column: PublishedColumn) -> Facts:
-    """What a column asks of any row: its facts, and the table's."""
+def _column_facts(table: PublishedTable, column: PublishedColumn) -> Facts:
+    """Return the facts of a column that hold for any row, with those of the table."""
     first = _facts(table.cell(table.rows[0].key, column.key))
     return Facts(
         **first | {"backbone": column.backbone, "method": column.method, "task": _task(table, column)}
@@ -328,12 +335,12 @@ def _facts(facts: Facts) -> dict[str, Any]:
     return {name: getattr(facts, name) for name in FACT_NAMES}
 
 
-def _given(column: PublishedColumn) -> dict[str, Any]:
+def _known_facts(column: PublishedColumn) -> dict[str, Any]:
     return {name: value for name, value in _facts(column).items() if value is not None}
 
 
 def _task(table: PublishedTable, column: PublishedColumn) -> str | None:
-    """A column's task; None where each row has its own (Table 9)."""
+    """Return a column's task; None where each row has its own (Table 9)."""
     tasks = {table.cell(row.key, column.key).task for row in table.rows}
     return tasks.pop() if len(tasks) == 1 else None
 
@@ -362,7 +369,7 @@ def _with_differences(table: PublishedTable, rows: list[Row]) -> list[Row]:
 
 
 def _with_best(rows: list[Row]) -> list[Row]:
-    """The best score of each column; of equal ones all."""
+    """Mark the best score of each column; all of equal ones."""
     best: dict[str, float] = {}
     for row in rows:
         for cell in row.cells:
@@ -378,4 +385,4 @@ def _with_best(rows: list[Row]) -> list[Row]:
 
 
 Show = Literal["ours", "both"]
-"""Our own numbers alone, or the paper's beside them, marked as published."""
+"""Our own values alone, or with the paper's, marked as published."""

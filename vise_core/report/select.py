@@ -1,4 +1,4 @@
-"""Parts of tables and figures: one task, protocol, backbone or method."""
+"""Select a part of a table or figure: one task, protocol, backbone or method."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from .point import Point
 from .reproduced import ReproducedTable, Row
 
 
-def select_table(table: ReproducedTable, wanted: Selection) -> ReproducedTable:
-    """The columns and rows that are about what is wanted; a row or column that is about all of it stays."""
+def select_table(table: ReproducedTable, selection: Selection) -> ReproducedTable:
+    """Return the table with the columns and rows of the selection; rows and columns without that fact stay."""
     kept = [
         place
         for place, column in enumerate(table.columns)
-        if _fits(wanted.task, column.task or _only_task(table, place))
-        and _fits(wanted.protocol, column.protocol or _only(table, place, "protocol"))
-        and _fits(wanted.backbone, column.backbone)
+        if _fits(selection.task, column.task or _only(table, place, "task"))
+        and _fits(selection.protocol, column.protocol or _only(table, place, "protocol"))
+        and _fits(selection.backbone, column.backbone)
     ]
     rows = [
         row.model_copy(update={"cells": tuple(row.cells[place] for place in kept)})
         for row in table.rows
-        if _fits(wanted.backbone, row.backbone)
-        and _fits(wanted.method, row.method)
-        and _fits(wanted.task, _row_task(table, row))
+        if _fits(selection.backbone, row.backbone)
+        and _fits(selection.method, row.method)
+        and _fits(selection.task, _row_task(table, row))
     ]
-    notes = tuple(note for note in table.data_notes if _fits(wanted.task, note.task))
+    notes = tuple(note for note in table.data_notes if _fits(selection.task, note.task))
     columns = tuple(table.columns[place] for place in kept)
     return table.model_copy(update={"columns": columns, "rows": tuple(rows), "data_notes": notes})
 
 
-def select_figure(figure: OurFigure, wanted: Selection) -> OurFigure:
-    """The panels, and of them the points, that are about what is wanted."""
+def select_figure(figure: OurFigure, selection: Selection) -> OurFigure:
+    """Return the figure with the panels and points of the selection."""
 
     def part(panel: Panel) -> Panel:
         points, lines = (
-            tuple(point for point in points if _shown(point, wanted))
+            tuple(point for point in points if _shown(point, selection))
             for points in (panel.points, panel.lines)
         )
         shown = chart(figure.kind, panel.metric, points, lines)
@@ -45,35 +45,31 @@ def select_figure(figure: OurFigure, wanted: Selection) -> OurFigure:
     panels = tuple(
         part(panel)
         for panel in figure.panels
-        if _fits(wanted.task, panel.task) and _fits(wanted.protocol, panel.protocol)
+        if _fits(selection.task, panel.task) and _fits(selection.protocol, panel.protocol)
     )
-    notes = tuple(note for note in figure.data_notes if _fits(wanted.task, note.task))
+    notes = tuple(note for note in figure.data_notes if _fits(selection.task, note.task))
     return figure.model_copy(update={"panels": panels, "data_notes": notes})
 
 
-def _fits(wanted: str | None, found: str | None) -> bool:
-    return wanted is None or found is None or wanted == found
+def _fits(selected: str | None, value: str | None) -> bool:
+    return selected is None or value is None or selected == value
 
 
-def _shown(point: Point, wanted: Selection) -> bool:
-    return _fits(wanted.backbone, point.backbone) and _fits(wanted.method, point.method)
+def _shown(point: Point, selection: Selection) -> bool:
+    return _fits(selection.backbone, point.backbone) and _fits(selection.method, point.method)
 
 
 def _only(table: ReproducedTable, place: int, fact: str) -> str | None:
-    """What all published cells of a column say of a fact; None where they differ."""
-    said = {getattr(cell, fact) for row in table.rows if (cell := row.cells[place].published) is not None}
-    return said.pop() if len(said) == 1 else None
-
-
-def _only_task(table: ReproducedTable, place: int) -> str | None:
-    return _only(table, place, "task")
+    """Return a fact that all published cells of a column share; None where they differ."""
+    values = {getattr(cell, fact) for row in table.rows if (cell := row.cells[place].published) is not None}
+    return values.pop() if len(values) == 1 else None
 
 
 def _row_task(table: ReproducedTable, row: Row) -> str | None:
-    """A row's own task (Table 9); None where the columns have it."""
-    said = {cell.published.task for cell in row.cells if cell.published is not None}
+    """Return a row's own task (Table 9); None where the columns have it."""
+    own = {cell.published.task for cell in row.cells if cell.published is not None}
     tasks = {
         cell.published.task for other in table.rows for cell in other.cells if cell.published is not None
     }
     columns = {column.task for column in table.columns}
-    return said.pop() if len(said) == 1 and len(tasks) > 1 and columns == {None} else None
+    return own.pop() if len(own) == 1 and len(tasks) > 1 and columns == {None} else None

@@ -20,12 +20,12 @@ from .latex import LatexCell, latex_table
 from .text import DIVERGED, STOPPED, backbone_title, markdown_escape, not_a_formula
 
 REFERENCE_WEIGHTS = "in-sup"
-"""The row that others of the same backbone are compared with (Tables 6, 7)."""
+"""Weights whose row is the reference for others of the same backbone (Tables 6, 7)."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of the table. ``mean`` is test's where there is a test set, else val's (``on``)."""
+    """A value of the table. ``mean`` is of test where the task has test labels, else of val (``on``)."""
 
     mean: float
     std: float | None
@@ -43,13 +43,14 @@ class Cell:
 
     @property
     def value_text(self) -> str:
+        """Return the value, such as ``44.67 ± 3.52 (n=5)``."""
         digits = METRICS[self.metric].digits
         spread = "" if self.std is None else f" ± {self.std:.{digits}f}"
         return f"{self.mean:.{digits}f}{spread} (n={self.n})"
 
     @property
     def difference_text(self) -> str:
-        """Such as ↑ 1.20; an equals sign where it rounds to nothing; empty for the reference itself."""
+        """Return the difference, such as ``↑ 1.20``, or ``= 0.00``; empty for the reference itself."""
         if self.difference is None:
             return ""
         digits = METRICS[self.metric].digits
@@ -60,11 +61,11 @@ class Cell:
 
     @property
     def marks(self) -> str:
-        """Footnote letters.
+        """Return the footnote letters of a value.
 
         s synthetic data, c cached features, e early stopping, d diverged points, v on val, u data and splits unrecorded.
         """
-        told = (
+        letters = (
             ("s", self.synthetic),
             ("c", self.cached),
             ("e", self.stopped),
@@ -72,18 +73,18 @@ class Cell:
             ("v", self.on == "val"),
             ("u", not self.measured.recorded),
         )
-        return "".join(letter for letter, holds in told if holds)
+        return "".join(letter for letter, applies in letters if applies)
 
 
 class Row(NamedTuple):
-    """Whose numbers."""
+    """A row of the table: a method on a backbone."""
 
     method: str
     backbone: str
 
 
 class Column(NamedTuple):
-    """What numbers may be compared: of one task, protocol and metric, on the same data and splits (``measured``)."""
+    """A column of comparable scores: one task, protocol and metric, on the same data and splits (``measured``)."""
 
     task: str
     protocol: str
@@ -93,7 +94,7 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class ResultTable:
-    """Rows in order of first appearance, columns too, with those that look alike side by side."""
+    """Table of results. Rows and columns are in order of first appearance, variants of one column side by side."""
 
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
@@ -101,10 +102,11 @@ class ResultTable:
     variants: Variants
 
     def title(self, column: Column) -> str:
-        """The column's task, with a label where its name stands for several data or splits."""
+        """Return the column's task, with a label where it has several data or splits."""
         return self.variants.title(column.task, column.measured)
 
     def header(self) -> list[str]:
+        """Return the headings, left to right."""
         return [
             "Method",
             "Backbone",
@@ -112,11 +114,11 @@ class ResultTable:
         ]
 
     def data_notes(self) -> list[str]:
-        """Why columns of one task's name are not one column."""
+        """Return why scores of one task are in several columns."""
         return [reason for task in self.variants.tasks for reason in self.variants.reasons(task)]
 
     def notes(self) -> list[str]:
-        """What the marks and signs mean; only those that occur."""
+        """Return the meaning of the signs and letters that occur in the table."""
         marks = {letter for cell in self.cells.values() for letter in cell.marks}
         notes = ["mean ± sample standard deviation (ddof 1) over n splits; best of a column in bold"]
         if any(cell.difference is not None for cell in self.cells.values()):
@@ -133,9 +135,9 @@ class ResultTable:
 
 
 def build_table(results: Sequence[EvaluateResult]) -> ResultTable:
-    """Arrange results by method, and by task, protocol, data and splits: what is not the same is another column.
+    """Arrange results in rows by method and backbone, in columns by task, protocol, data and splits.
 
-    Raises BadInput for no results, or two of the same method, backbone and column: name them apart.
+    Raises BadInput for no results, or two of the same method, backbone and column.
     """
     if not results:
         raise BadInput("no evaluation results: a table needs at least one")
@@ -144,8 +146,8 @@ def build_table(results: Sequence[EvaluateResult]) -> ResultTable:
         place = (_row(result), _column(result))
         if place in placed:
             raise BadInput(
-                f"two results of {result.method} ({result.backbone}) on {result.task}, {result.protocol}: give one "
-                "another method name"
+                f"two results of {result.method} ({result.backbone}) on {result.task}, {result.protocol}: change the "
+                "method name of one"
             )
         placed[place] = result
     references = {
@@ -169,28 +171,28 @@ def build_table(results: Sequence[EvaluateResult]) -> ResultTable:
 
 
 def _side_by_side(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Each column once, in order of first appearance; those that differ by data or splits alone are neighbours."""
-    looks: dict[tuple[str, str, str], dict[Column, None]] = {}
+    """Return each column once, in order of first appearance; variants of one column are neighbours."""
+    variants: dict[tuple[str, str, str], dict[Column, None]] = {}
     for column in columns:
-        looks.setdefault(column[:3], {})[column] = None
-    return tuple(column for alike in looks.values() for column in alike)
+        variants.setdefault(column[:3], {})[column] = None
+    return tuple(column for group in variants.values() for column in group)
 
 
 def evaluation_table(results: Sequence[tuple[str, EvaluateResult]]) -> EvaluationTable:
-    """The same as data, with the run behind each cell; (run id, result). Raises BadInput as ``build_table``."""
+    """Return the table of ``results`` (run id, result) as data. Raises BadInput as ``build_table`` does."""
     table = build_table([result for _, result in results])
     runs = {(_row(result), _column(result)): run for run, result in results}
 
     def cell(place: tuple[Row, Column]) -> EvaluationCell | None:
-        found = table.cells.get(place)
-        if found is None:
+        ours = table.cells.get(place)
+        if ours is None:
             return None
         return EvaluationCell(
             run=runs[place],
-            value=found.value_text,
-            difference=found.difference_text,
-            marks=found.marks,
-            best=found.best,
+            value=ours.value_text,
+            difference=ours.difference_text,
+            marks=ours.marks,
+            best=ours.best,
         )
 
     return EvaluationTable(
@@ -209,7 +211,7 @@ def evaluation_table(results: Sequence[tuple[str, EvaluateResult]]) -> Evaluatio
 
 
 def render_table(table: ResultTable, format: Literal["markdown", "csv", "latex"]) -> str:
-    """The table as text. Raises BadInput for a format that is not in ``FORMATS``."""
+    """Return the table as text. Raises BadInput for a format that is not in ``FORMATS``."""
     if format not in FORMATS:
         raise BadInput(f"unknown table format {format!r}; one of {', '.join(FORMATS)}")
     return FORMATS[format](table)
@@ -252,13 +254,13 @@ def _cell(result: EvaluateResult, reference: float | None, best: float) -> Cell:
 
 
 def _edges(result: EvaluateResult) -> str:
-    """Where a split's chosen value lies at the end of its grid, such as "highest base_lr"."""
-    found = [f"{end} {parameter}" for split in result.splits for parameter, end in split.edges.items()]
-    return "; ".join(sorted(set(found)))
+    """Return parameters chosen at an end of their grid, such as ``highest base_lr``."""
+    edges = [f"{end} {parameter}" for split in result.splits for parameter, end in split.edges.items()]
+    return "; ".join(sorted(set(edges)))
 
 
 def _family(backbone: str) -> str:
-    """Variants of one network are compared with one another: CLIP's ResNet-50 with IN-Sup's."""
+    """Return the network that a backbone is a variant of: CLIP's ResNet-50 is compared with IN-Sup's."""
     entry = BACKBONES.get(backbone)
     return backbone if entry is None else entry.family or entry.title
 
@@ -290,7 +292,7 @@ CSV_COLUMNS = (
 
 
 def _csv(table: ResultTable) -> str:
-    """One line a number, at full precision: for other programs rather than for eyes."""
+    """Write one line a value, at full precision."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)

@@ -1,4 +1,4 @@
-"""Texts that tables and figures share: notes, titles, and names of users made harmless for a format."""
+"""Notes, titles and escaping that tables and figures share."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def estimate(cost: Cost[S], spec: S, facts: InputFacts, past: Sequence[PastRun] 
     )
 
 
-def together(estimates: Sequence[Estimate]) -> Estimate:
+def combined_estimate(estimates: Sequence[Estimate]) -> Estimate:
     """Many runs one after the other: times and disk add up, memory is that of the largest."""
     first = estimates[0]
     if len(estimates) == 1:

@@ -1,4 +1,4 @@
-"""Downstream tasks: labelled images of the user's own, and how they are split (Sec. 4.3, Table 8)."""
+"""Downstream tasks: readers of labelled images, and their splits (Sec. 4.3, Table 8)."""
 
 from .labelled import load_task, open_task
 from .records import LabelledImages

@@ -1,4 +1,4 @@
-"""A CSV file of path, label and perhaps split and text, beside the images that it names."""
+"""Read a CSV manifest with columns for path, label and optionally split and text, beside its images."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SPACE = " \t\r\n"
 
 
 def read_csv_labels(spec: CsvTask, folder: Path) -> list[Row]:
-    """The rows of the manifest, in its order.
+    """Return the rows of the manifest, in its order.
 
-    Raises BadInput that names the file and line: a missing column or value, an unknown split, a path named twice.
+    Raises BadInput, naming the file and line, for a missing column or value, an unknown split, or a repeated path.
     """
     manifest = list_file(folder, spec.manifest, f"task {spec.name}: manifest")
     rows: list[Row] = []
@@ -69,7 +69,7 @@ def read_csv_labels(spec: CsvTask, folder: Path) -> list[Row]:
 
 
 def _columns(spec: CsvTask, reader: Iterator[list[str]]) -> list[str]:
-    """Names of the columns: the header's, or their numbers from 1 where there is none."""
+    """Return the column names: the header's, or numbers from 1 without a header."""
     if spec.header:
         return [name.strip() for name in next(reader, [])]
     return [str(number) for number in range(1, MAX_COLUMNS + 1)]

@@ -1,4 +1,7 @@
-"""CUB-200-2011: three lists, joined on the image's id, and images/. The published test part serves as val (Table 8)."""
+"""Read CUB-200-2011: three lists, joined on the image id, and images/.
+
+The published test part serves as val (Table 8).
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ SPECIES = TASKS["cub"].classes
 
 
 def read_cub(spec: CubTask, folder: Path) -> list[Row]:
-    """Rows in the order of images.txt. A doubled CUB_200_2011 folder is entered.
+    """Return the rows in the order of images.txt; a nested CUB_200_2011 folder is entered.
 
-    Raises BadInput that names file and line: a line that is not two fields, an id that is named twice or not in all
-    three lists, a label out of 1 to 200 or of another species than the image's folder.
+    Raises BadInput, naming file and line, for a line without two fields, an id that is repeated or not in all three
+    lists, and a label outside 1 to 200 or of another species than the image's folder.
     """
     below = unpacked_below(folder, "images.txt")
     lists = {
@@ -51,7 +54,7 @@ def read_cub(spec: CubTask, folder: Path) -> list[Row]:
 
 
 def _list(spec: CubTask, folder: Path, name: str) -> dict[str, tuple[str, str]]:
-    """{id: (value, where it stands)} of a file of "<id> <value>" lines."""
+    """Parse a file of "<id> <value>" lines to {id: (value, file and line)}."""
     path = list_file(folder, name, f"task {spec.name}")
     entries: dict[str, tuple[str, str]] = {}
     try:
@@ -74,7 +77,7 @@ def _list(spec: CubTask, folder: Path, name: str) -> dict[str, tuple[str, str]]:
 
 
 def _class_names(folder: Path, below: str) -> dict[int, str]:
-    """Species by number from classes.txt; without it the numbers are the names."""
+    """Return species by number from classes.txt; without this file, the numbers as names."""
     name = join(below, "classes.txt")
     if not (folder / name).is_file():
         return {}

@@ -1,4 +1,4 @@
-"""Where a task's files are: below its folder, and only there."""
+"""Find the files of a task below its folder."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ MAX_LIST_BYTES = 1_000_000_000
 
 
 def images_below(root: Path, folder: Path) -> list[str]:
-    """Every image file below ``folder``, relative to ``root``, sorted; hidden names are passed over.
+    """Return every image file below ``folder``, relative to ``root``, sorted; skip hidden names.
 
-    Linked folders are not entered; a linked file is listed, and judged by ``locate_rows``.
+    Linked folders are not entered; linked files are listed, and checked by ``locate_rows``.
     """
     images: list[str] = []
     prefix = folder.relative_to(root).as_posix()
@@ -42,11 +42,12 @@ def images_below(root: Path, folder: Path) -> list[str]:
 
 
 def locate_rows(root: Path, rows: Iterable[Row], bases: Sequence[str] = ("",)) -> tuple[list[Row], list[Row]]:
-    """(rows whose file is there, with its path as the folders spell it; rows whose file is not there).
+    """Split rows into (rows with the path of their file, rows whose file is missing).
 
-    ``bases``: folders that the paths may be relative to, themselves relative to the root; see ``FileFinder``.
-    Raises BadInput for a path that leads out of the folder, by itself or through a link, and for two rows of one file.
-    A folder is resolved once and a plain file in it is looked at once, so that a million files take seconds.
+    ``bases``: folders that the paths may be relative to, themselves relative to the root; see ``FileFinder``. Paths
+    have the spelling of the file system. Raises BadInput for a path that leads out of the folder, directly or through
+    a link, and for two rows with the same file. Each folder is resolved once and each plain file checked once, so
+    that a million files take seconds.
     """
     top, finder = root.resolve(), FileFinder(root)
     plain_folders: dict[str, bool] = {}
@@ -74,7 +75,7 @@ def locate_rows(root: Path, rows: Iterable[Row], bases: Sequence[str] = ("",)) -
 
 
 def _require_distinct(rows: Iterable[Row]) -> None:
-    """Raises BadInput where two rows, perhaps in two spellings, name one file."""
+    """Raise BadInput if two rows, perhaps in different spellings, name the same file."""
     first: dict[str, Row] = {}
     for row in rows:
         other = first.setdefault(row.path, row)
@@ -86,15 +87,15 @@ def _require_distinct(rows: Iterable[Row]) -> None:
 
 
 def other_label(first: Row, again: Row) -> str:
-    """What to add to a message about an image that is named twice."""
+    """Return the end of a message about an image that is named twice: its two labels, if they differ."""
     return "" if first.label == again.label else f", as {first.label!r} there and as {again.label!r} here"
 
 
 def task_root(folder: Path) -> Path:
-    """Return the folder, or the single folder in it, as most archives have.
+    """Return the folder, or its single subfolder, which most archives have.
 
-    A folder of nothing but images is not entered, it is a class; nor one that is named as a split. Hidden entries do not
-    count.
+    A subfolder that holds only images is a class and one named as a split is a split; neither is entered. Hidden
+    entries are ignored.
     """
     while True:
         entries = [entry for entry in folder.iterdir() if not is_hidden(entry.name)]
@@ -109,19 +110,19 @@ def task_root(folder: Path) -> Path:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name is hidden or added by an operating system or archiver."""
+    """Return True for hidden names and names that operating systems or archivers add."""
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
-def in_threads(look: Callable[[Path], T], paths: Sequence[Path], workers: int) -> Iterator[T]:
-    """``look`` at every path, results in order; a million paths are not queued at once."""
+def in_threads(function: Callable[[Path], T], paths: Sequence[Path], workers: int) -> Iterator[T]:
+    """Yield ``function(path)`` for every path, in order; the queue is bounded."""
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(paths), QUEUED):
-            yield from pool.map(look, paths[start : start + QUEUED])
+            yield from pool.map(function, paths[start : start + QUEUED])
 
 
 def list_file(root: Path, name: str, where: str) -> Path:
-    """A list of the task, such as a manifest. Raises BadInput where it is not there, or is too large to be one."""
+    """Return the path of a list file, such as a manifest. Raises BadInput if it is missing or too large."""
     path = inside(root, name, where)
     if path.stat().st_size > MAX_LIST_BYTES:
         raise BadInput(f"{name}: larger than {MAX_LIST_BYTES} bytes")
@@ -129,10 +130,10 @@ def list_file(root: Path, name: str, where: str) -> Path:
 
 
 def unpacked_below(folder: Path, marker: str, *, deepest: int = 2) -> str:
-    """The folder that holds ``marker``, relative to ``folder`` ("" for itself).
+    """Return the folder that contains ``marker``, relative to ``folder`` ("" for the folder itself).
 
-    Some archives unpack to a folder in a folder of the same name: while ``marker`` is not there and there is one
-    folder only, that one is entered, ``deepest`` times at most.
+    Some archives unpack to nested folders of the same name: a single subfolder is entered while ``marker`` is
+    missing, at most ``deepest`` times.
     """
     at = PurePosixPath()
     for _ in range(deepest + 1):
@@ -158,7 +159,7 @@ def _is_below(root: Path, top: Path, folder: str) -> bool:
 
 
 def _is_plain_file(path: str) -> bool:
-    """Whether an entry is a file and not a link."""
+    """Return True for a file that is not a link."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""<root>/<class>/**/<image>, or <root>/<split>/<class>/**/<image> as torchvision's references have it."""
+"""Read <root>/<class>/**/<image>, or <root>/<split>/<class>/**/<image> as in torchvision's references."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOT_CLASSES = frozenset({"masks", "__MACOSX"})
 
 
 class Part(NamedTuple):
-    """A folder under the root that is named as a split: its classes with images, and the images right in it."""
+    """A folder named as a split: its classes, and the images directly in it."""
 
     name: str
     split: SplitName
@@ -28,12 +28,12 @@ class Part(NamedTuple):
 
 
 def read_folder_labels(spec: FolderTask, folder: Path) -> list[Row]:
-    """Every image below a class folder, sorted by path; hidden files and folders are passed over.
+    """Return a row for every image below a class folder, sorted by path; skip hidden files and folders.
 
-    Where all folders under the root are named as splits (train with val, test or both) and hold class folders, the
-    published split is theirs. A flat test folder beside them has no labels: its images are left out and counted.
-    Linked folders are not entered. Raises BadInput where there is no image, and where a part mixes class folders with
-    images of no class.
+    If all folders under the root are named as splits (train with val, test or both) and contain class folders, they
+    are the published split. The images of a flat test folder beside them have no labels: they are left out and
+    counted. Linked folders are not entered. Raises BadInput where there is no image, or where a split mixes class
+    folders with images of no class.
     """
     folder, prefix = _classes_within(folder)
     parts = _parts(folder)
@@ -60,7 +60,7 @@ def read_folder_labels(spec: FolderTask, folder: Path) -> list[Row]:
 
 
 def folder_notes(folder: Path) -> list[str]:
-    """How folders that could mean two things were read, in sentences."""
+    """Return notes on how ambiguous folders were read, one sentence each."""
     folder, prefix = _classes_within(folder)
     notes = [f"The classes are the folders in {prefix}."] if prefix else []
     named = [name for name in class_folders(folder) if name.lower() in SPLIT_NAMES]
@@ -77,9 +77,9 @@ def folder_notes(folder: Path) -> list[str]:
 
 
 def _classes_within(folder: Path) -> tuple[Path, str]:
-    """(the folder whose folders are classes, its path below the root with a slash).
+    """Return (the folder that contains the class folders, its path below the root with a slash).
 
-    UnbiasedEmotion and others are released as images/<class>/…: one folder with classes in it is entered.
+    UnbiasedEmotion, among others, is released as images/<class>/…: a single folder with classes in it is entered.
     """
     inner, prefix = folder, ""
     while len(names := class_folders(inner)) == 1:
@@ -90,9 +90,9 @@ def _classes_within(folder: Path) -> tuple[Path, str]:
 
 
 def _parts(folder: Path) -> list[Part] | None:
-    """The splits, train first; None where the folders under the root are classes.
+    """Return the splits, train first; None where the folders under the root are classes.
 
-    Raises BadInput for images of no class in train or val, where the other folders say that it is a split.
+    Raises BadInput for images of no class in train or val, if the other folders are splits.
     """
     names = [name for name in class_folders(folder) if images_below(folder, folder / name)]
     splits = {SPLIT_NAMES.get(name.lower()) for name in names}
@@ -136,7 +136,7 @@ def _part(folder: Path, name: str) -> Part:
 
 
 def class_folders(folder: Path) -> list[str]:
-    """Names of the folders right below, sorted: no hidden ones, no links, none of ``NOT_CLASSES``."""
+    """Return the names of direct subfolders, sorted, without hidden ones, links, and those of ``NOT_CLASSES``."""
     return sorted(
         entry.name
         for entry in folder.iterdir()

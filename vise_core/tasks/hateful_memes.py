@@ -1,4 +1,4 @@
-"""Hateful Memes: img/*.png and one JSON-lines file a split (phase 1: train, dev, test; phase 2: dev_seen, …)."""
+"""Read Hateful Memes: img/*.png and a JSON-lines file per split (phase 1: train, dev, test; phase 2: dev_seen, …)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ CLASSES = TASKS["hateful_memes"].class_names or ()
 
 
 def read_hateful_memes(spec: HatefulMemesTask, folder: Path) -> list[Row]:
-    """The rows of the files that the spec names, in their order: train, val, then test.
+    """Return the rows of the files that the spec names, in their order: train, val, then test.
 
-    A test row without a label is kept with label None. Raises BadInput that names file and line: not JSON, a field
-    that is missing or of another kind, a missing label in train or val, a meme or an image named twice. Phase 2's
-    dev_unseen repeats memes of dev_seen, so the two cannot be val and test.
+    A test row without a label has the label None. Raises BadInput, naming file and line, for invalid JSON, a missing
+    or invalid field, a missing label in train or val, and a repeated meme or image. Phase 2's dev_unseen repeats
+    memes of dev_seen, so they cannot serve as val and test together.
     """
     below = unpacked_below(folder, f"{spec.train}.jsonl")
     rows: list[Row] = []

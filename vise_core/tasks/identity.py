@@ -1,4 +1,4 @@
-"""The identity of a task's data and of its splits: digests that depend on contents, never on names or sizes."""
+"""Digests that identify a task's data and splits by their contents, independent of file names."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .splits import Split
 def evaluation_data(
     images: LabelledImages, splits: Sequence[Split], digests: Sequence[bytes], *, texts: bool = False
 ) -> EvaluationData:
-    """The identity of the data and splits; ``digests`` are the SHA-256 of the n image files, in the task's order.
+    """Return the identity of the data and splits; ``digests`` are the n images' SHA-256, in the task's order.
 
-    ``texts``: whether the evaluation reads the sentences too, so that they are part of the identity.
+    ``texts``: the evaluation reads the sentences too, so that they are part of the identity.
     """
     classes = json.dumps(images.classes).encode() + b"\n"
     labelled = (
@@ -39,9 +39,9 @@ def evaluation_data(
 
 
 def split_parts(split: Split, digests: Sequence[bytes]) -> tuple[str, str, str]:
-    """SHA-256 of the sorted digests of train, val and test; empty for a part without images.
+    """Return SHA-256 of the sorted image digests of train, val and test; empty for a part without images.
 
-    Labels are no part of it: they belong to the data, and a message can then say which of the two differs.
+    Labels are not included; they are part of the data's identity, so that a message can say which of both differs.
     """
     train, val, test = (
         _sorted_sha256(digests[i] for i in part.tolist()) if len(part) else "" for part in split

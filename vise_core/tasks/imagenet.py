@@ -1,4 +1,4 @@
-"""ImageNet (ILSVRC-2012): train/<wnid>/*.JPEG and val/<wnid>/*.JPEG."""
+"""Read ImageNet (ILSVRC-2012): train/<wnid>/*.JPEG and val/<wnid>/*.JPEG."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ WNID = re.compile(r"n\d{8}")
 
 
 def read_imagenet(spec: ImagenetTask, folder: Path) -> list[Row]:
-    """Rows of train, then of val, each by class and name.
+    """Return the rows of train, then of val, each sorted by class and name.
 
     Raises BadInput for a missing part, a val folder without class folders (as its archive unpacks), a folder that is
-    no WordNet id, and classes that are in one part only.
+    not named by a WordNet id, and classes that occur in one part only.
     """
     train, val = (_part(spec, folder, name) for name in ("train", "val"))
     for own, other, name in ((train, val, "val"), (val, train, "train")):
@@ -36,7 +36,7 @@ def read_imagenet(spec: ImagenetTask, folder: Path) -> list[Row]:
 
 
 def _part(spec: ImagenetTask, folder: Path, name: str) -> dict[str, list[str]]:
-    """{wnid: paths of its images}, classes without images left out."""
+    """Return {wnid: paths of its images}, without empty classes."""
     part = folder / name
     if not part.is_dir():
         raise BadInput(

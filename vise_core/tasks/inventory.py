@@ -1,4 +1,4 @@
-"""Every file below a data set's folder, counted: those that are read, and those that are not."""
+"""Count every file below a data set's folder, whether or not a reader reads it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ COMPANIONS = frozenset(
 
 @dataclass
 class Inventory:
-    """Files of a labelled set. ``files`` is the sum of all others.
+    """Numbers of files of a labelled set by kind. ``files`` is the sum of all others.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Inventory:
     alike: list[tuple[str, ...]] = field(default_factory=list)
 
     def warnings(self) -> list[str]:
-        """Sentences on files that a reader may have expected to be read."""
+        """Return warnings about files that are not read but look as if they should be, one sentence each."""
         strange = {ending: count for ending, count in self.other.items() if ending not in COMPANIONS}
         sentences = []
         if strange:

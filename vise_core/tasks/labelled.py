@@ -1,4 +1,4 @@
-"""A labelled image set, read from a folder that the user gave."""
+"""Load a labelled image set from a user's folder."""
 
 from __future__ import annotations
 
@@ -40,11 +40,10 @@ READERS: dict[str, Callable[[Any, Path], list[Row]]] = {
 
 
 def load_task(spec: Task, folder: Path) -> LabelledImages:
-    """The labelled images of a task; reads names and labels, no pixels.
+    """Load the labelled images of a task; reads names and labels, no pixels.
 
-    Images without a label are left out and counted. ``dataset.json`` beside the images, where there is one, says
-    whether they are synthetic. Raises BadInput where the folder does not hold such a task, RejectedImages
-    where a file is missing.
+    Images without a label are left out and counted. An optional ``dataset.json`` beside the images says whether they
+    are synthetic. Raises BadInput if the folder does not hold such a task, RejectedImages if a file is missing.
     """
     images, missing = open_task(spec, folder)
     if missing or images is None:
@@ -53,9 +52,9 @@ def load_task(spec: Task, folder: Path) -> LabelledImages:
 
 
 def open_task(spec: Task, folder: Path) -> tuple[LabelledImages | None, list[Row]]:
-    """(the images whose files are there, the rows whose file is missing); the first is None where too few are left.
+    """Return (images whose file exists, rows whose file is missing); images is None if too few are left.
 
-    Raises BadInput where the folder does not hold such a task.
+    Raises BadInput if the folder does not hold such a task.
     """
     if not folder.is_dir():
         raise BadInput(f"task {spec.name}: {printable_name(folder)} is not a folder")
@@ -71,12 +70,12 @@ def open_task(spec: Task, folder: Path) -> tuple[LabelledImages | None, list[Row
 
 
 def read_rows(spec: Task, folder: Path) -> list[Row]:
-    """What the task's lists and folders name, whether or not the files are there. Raises BadInput."""
+    """Return the rows that the task's lists and folders name, without checking the files. Raises BadInput."""
     return READERS[spec.kind](spec, folder)
 
 
 def bases(spec: Task) -> tuple[str, ...]:
-    """Folders that the paths of the task's list may be relative to, below the data set's."""
+    """Return the folders, relative to the data set's, that the paths of the task's list may be relative to."""
     manifest = spec.manifest if isinstance(spec, CsvTask | PoliticsTask) else None
     own = spec.images if isinstance(spec, CsvTask) else ""
     beside = "" if manifest is None else PurePosixPath(manifest).parent.as_posix()
@@ -84,7 +83,7 @@ def bases(spec: Task) -> tuple[str, ...]:
 
 
 def as_images(spec: Task, folder: Path, rows: Sequence[Row]) -> LabelledImages:
-    """The task of these rows. Raises BadInput where fewer than two classes are left, or a known one is absent."""
+    """Build the labelled images of rows. Raises BadInput for fewer than two classes, or if a known class is absent."""
     # A class may be named by a folder, and a folder's name need not be text.
     labelled = [(row, printable_name(row.label)) for row in rows if row.label is not None]
     present = {label for _, label in labelled}
@@ -115,12 +114,12 @@ def as_images(spec: Task, folder: Path, rows: Sequence[Row]) -> LabelledImages:
 
 
 def _known_classes(spec: Task) -> tuple[str, ...] | None:
-    """The classes that the task's definition names, in the order of its labels."""
+    """Return the class names of the task's definition, in the order of its labels; None without them."""
     return TASKS[spec.kind].class_names if spec.kind in TASKS else None
 
 
 def _class_order(names: set[str]) -> tuple[str, ...]:
-    """Sorted by name; by number where every name is one, so that class 10 comes after class 2."""
+    """Sort class names, by number if all are numbers, so that class 10 comes after class 2."""
     if all(name.isdecimal() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))

@@ -1,4 +1,4 @@
-"""What a reader of the results should know of how a labelled set was read."""
+"""Notes on how a labelled set was read, for the readers of its results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 
 
 def notes_on(spec: Task, images: LabelledImages) -> list[str]:
-    """Sentences on folders that could mean two things, classes that look alike, and classes missing in a split."""
+    """Return notes on ambiguous folders, similar class names, and classes missing in a split."""
     notes = folder_notes(images.root) if spec.kind == "folder" else []
     for group in lookalikes(images.classes)[:SHOWN]:
         names = " and ".join(ascii(name) if name.isascii() is False else repr(name) for name in group)

@@ -1,8 +1,8 @@
-"""Pickles of text, lists and dictionaries, read without running any of them.
+"""Read pickles of text, lists and dictionaries without executing them.
 
-A pickle is a program. This reader knows the instructions that build str, list and dict, in the protocols of Python 2
-and 3, and rejects every other one: no class is looked up, nothing is called, and its memory is bounded by the file's
-size (the memo is a dictionary, so that an index of two thousand million takes one entry).
+A pickle is a program. This reader knows the opcodes that build str, list and dict, in the protocols of Python 2 and
+3, and rejects all others: no class is looked up, nothing is called, and memory is bounded by the file's size (the
+memo is a dictionary, so that an index of two billion takes one entry).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _GET = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
 
 def read_plain_pickle(data: bytes, name: str) -> PlainPickle:
-    """What the pickle holds. Raises BadInput, beginning with ``name``, for anything but str, list and dict."""
+    """Return the value of a pickle. Raises BadInput, beginning with ``name``, for anything but str, list and dict."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     try:
@@ -74,7 +74,7 @@ def _since_mark(stack: list[Any]) -> list[Any]:
 
 
 def _extend(target: Any, items: list[Any]) -> None:
-    """Raises TypeError for a key that is no text, or a target that is neither list nor dictionary."""
+    """Add items to a list or dictionary. Raises TypeError for a key that is not text, or any other target."""
     if isinstance(target, list):
         target.extend(items)
         return

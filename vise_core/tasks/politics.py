@@ -1,7 +1,7 @@
-"""Politics: images below imgs/LEFT and imgs/RIGHT, the published splits train and test.
+"""Read Politics: images below imgs/LEFT and imgs/RIGHT, with published splits train and test.
 
-As released: ``imgs/LEFT|RIGHT/<issue>/<source>/…`` and ``train_test_paths.pickle``. A manifest of path, label and split
-is the second way.
+The release has ``imgs/LEFT|RIGHT/<issue>/<source>/…`` and ``train_test_paths.pickle``. A manifest of path, label and
+split can replace the pickle.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ IMAGES = "imgs"
 
 
 def read_politics(spec: PoliticsTask, folder: Path) -> list[Row]:
-    """The rows of the released pickle or of the manifest, in its order; further columns are passed over.
+    """Return the rows of the released pickle or of the manifest, in its order; other columns are ignored.
 
-    Raises BadInput that names file and line, as ``read_csv_labels`` does, and for a label that is not left or right.
+    Raises BadInput as ``read_csv_labels`` does, and for a label that is not left or right.
     """
     manifest = spec.manifest
     if manifest is None and (folder / RELEASED).is_file():
@@ -80,7 +80,7 @@ def _released_rows(spec: PoliticsTask, folder: Path, name: str) -> list[Row]:
 
 
 def _released_row(path: str, split: SplitName, sides: dict[str, str], where: str) -> Row:
-    """The label is the folder left or right; paths of the authors' machine are matched from there on."""
+    """Return a row of the pickle; its label is the folder left or right, where the path begins."""
     parts = PurePosixPath(path.replace("\\", "/")).parts
     start = max((n + 1 for n, part in enumerate(parts) if part.lower() == IMAGES), default=0)
     side_at = next((n for n in range(start, len(parts)) if parts[n].lower() in SIDES), None)
@@ -92,7 +92,7 @@ def _released_row(path: str, split: SplitName, sides: dict[str, str], where: str
 
 
 def _side_folders(folder: Path) -> dict[str, str]:
-    """{left, right: its folder, relative to the data set's}, in any case, below imgs/ or at the root."""
+    """Return {left, right: its folder, relative to the data set's}, in any case, below imgs/ or at the root."""
     places = [
         folder,
         *(entry for entry in folder.iterdir() if entry.is_dir() and entry.name.lower() == IMAGES),
@@ -120,7 +120,7 @@ def _only_manifest(spec: PoliticsTask, folder: Path) -> str:
 
 
 def _dialect(spec: PoliticsTask, folder: Path, manifest: str) -> tuple[str, str]:
-    """(column of paths, delimiter), told by the header."""
+    """Return (column of paths, delimiter) of a manifest by its header."""
     path = list_file(folder, manifest, f"task {spec.name}: manifest")
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         header = file.readline(MAX_HEADER).strip()

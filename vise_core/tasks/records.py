@@ -1,4 +1,4 @@
-"""The records that the readers of tasks fill in."""
+"""Records that the readers of tasks return."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """A downstream task.
+    """The labelled images of a downstream task.
 
     Attributes
     ----------
@@ -63,14 +63,14 @@ class LabelledImages:
         return len(self.paths)
 
     def relative_path(self, index: int) -> str:
-        """The image's path below the root, with forward slashes, as text that can be stored: its name in tables."""
+        """Return the image's path below the root, with forward slashes, as printable text for tables."""
         return printable_name(self.paths[index].relative_to(self.root))
 
 
 def below(root: Path, relative: str, where: str) -> Path:
-    """``root / relative`` with every link followed, where that is below ``root``; it need not be there.
+    """Return ``root / relative`` with links resolved, if it lies below ``root``; the file may be missing.
 
-    Raises BadInput, beginning with ``where``, for an absolute path or a way out of the folder.
+    Raises BadInput, beginning with ``where``, for an absolute path or one that leads out of the folder.
     """
     try:
         resolved = (root / relative).resolve()
@@ -84,9 +84,10 @@ def below(root: Path, relative: str, where: str) -> Path:
 
 
 def inside(root: Path, relative: str, where: str) -> Path:
-    """``root / relative``, where that is a file below ``root`` even after every link is followed.
+    """Return ``root / relative`` if it is a file below ``root``, also with links resolved.
 
-    Raises BadInput, beginning with ``where``, for an absolute path, a way out of the folder or a missing file.
+    Raises BadInput, beginning with ``where``, for an absolute path, one that leads out of the folder, or a missing
+    file.
     """
     if not below(root, relative, where).is_file():
         raise BadInput(f"{where}: no file '{printable_name(relative)}' in the data set's folder")

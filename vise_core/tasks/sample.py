@@ -1,6 +1,6 @@
-"""Synthetic stand-ins for the paper's tasks, written in the layouts in which the real ones are published.
+"""Synthetic stand-ins for the paper's tasks, in the layouts in which the real ones are published.
 
-They exercise every reader, protocol and table on a laptop. Nothing they give is a result, and all of it is marked.
+They exercise every reader, protocol and table on a laptop. All results on them are marked as synthetic.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def run(
     workspace: Path,
     reporter: Reporter,
 ) -> SampleTasksResult:
-    """Write one folder a task that the spec names, each an artifact of the task's name."""
+    """Write a folder for each task that the spec names; each is an artifact of the task's name."""
     for done, kind in enumerate(spec.kinds):
         reporter.progress(done, len(spec.kinds), "tasks", phase=kind)
         folder = workspace / kind
@@ -50,7 +50,7 @@ def _emotion(folder: Path, spec: SampleTasksSpec) -> None:
 
 
 def _politics(folder: Path, spec: SampleTasksSpec) -> None:
-    """The label follows the mood of the picture: any real meaning would be an invention."""
+    """Write Politics with labels by the image's mood, without any real meaning."""
     with (folder / "politics.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["path", "label", "split"])
@@ -64,7 +64,7 @@ def _politics(folder: Path, spec: SampleTasksSpec) -> None:
 
 
 def _memes(folder: Path, spec: SampleTasksSpec) -> None:
-    """Hateful where both the words and the picture are negative, so that neither tells it alone."""
+    """Write memes that are hateful if both words and image are negative, so that one of them is not sufficient."""
     written: dict[str, list[str]] = {"train": [], "dev": []}
     for index in range(spec.images):
         rng = Random(f"vise-sample:{spec.seed}:meme:{index}")
@@ -82,7 +82,7 @@ def _memes(folder: Path, spec: SampleTasksSpec) -> None:
 
 
 def _birds(folder: Path, spec: SampleTasksSpec) -> None:
-    """The class is the thing shown; emotions occur under every class."""
+    """Write CUB with the object as class; every emotion occurs in each class."""
     images, classes, parts = [], [], []
     for index in range(spec.images):
         thing, image = _thing(index, spec)

@@ -1,4 +1,4 @@
-"""How splits are called in folders and columns."""
+"""Names of splits in folders and columns."""
 
 from __future__ import annotations
 

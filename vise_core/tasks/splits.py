@@ -1,4 +1,4 @@
-"""Which images train, choose and report: at random with a seed, or as published."""
+"""Split a task's images into train, val and test: at random with a seed, or as published."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Split(NamedTuple):
 
 
 def random_splits(n: int, spec: SplitSpec) -> list[Split]:
-    """``spec.count`` independent random splits of n images (Sec. 4.3, Table 8: five of 70/10/20).
+    """Return ``spec.count`` independent random splits of n images (Sec. 4.3, Table 8: five of 70/10/20).
 
-    Sizes are floor(train·n), floor(val·n) and the rest: 3,045 gives 2,131 / 304 / 610. Split i depends on the
-    seed, n and i only, so asking for more splits keeps the first ones. Classes play no part.
-    Raises BadInput where one of the three would be empty.
+    Sizes are floor(train·n), floor(val·n) and the rest: 3,045 gives 2,131 / 304 / 610. Split i depends on the seed, n
+    and i only, so a larger count keeps the first splits. Classes are ignored. Raises BadInput where a part would be
+    empty.
     """
     train, val = _sizes(n, spec)
     return [
@@ -47,12 +47,12 @@ def random_splits(n: int, spec: SplitSpec) -> list[Split]:
 
 
 def stratified_splits(labels: Indices, spec: SplitSpec) -> list[Split]:
-    """``spec.count`` random splits with the same share of each class in every part.
+    """Return ``spec.count`` random splits with the same share of each class in every part.
 
-    Parts have the sizes of ``random_splits``; the images that whole numbers leave over go to the classes with the
-    largest remainders. A class of three images or more is in every part, even where a part grows by one for it; of
-    two images one is in train and one in test, and a single image is in train. Split i depends on the labels, the
-    seed and i only. Raises BadInput where one of the three would be empty.
+    Parts have the sizes of ``random_splits``; images left by rounding go to the classes with the largest remainders.
+    A class of three images or more is in every part, even where a part grows by one for it; of two images one is in
+    train and one in test, and a single image is in train. Split i depends on the labels, the seed and i only. Raises
+    BadInput where a part would be empty.
     """
     n = len(labels)
     train, val = _sizes(n, spec)
@@ -76,12 +76,12 @@ def stratified_splits(labels: Indices, spec: SplitSpec) -> list[Split]:
 
 
 def task_splits(images: LabelledImages, spec: SplitSpec) -> list[Split]:
-    """The splits that a task is judged on.
+    """Return the splits on which a task is evaluated.
 
-    A published split is used as it is, once. Published without val (as Politics): the share ``spec.val`` of its
-    train images, drawn at random ``spec.count`` times, becomes val; by class where ``spec.stratify`` says so. Without
-    a published split: ``stratified_splits`` or ``random_splits``.
-    Raises BadInput where train is missing or a part would be empty.
+    A published split is used once, as it is. Published without val (as Politics): the share ``spec.val`` of its train
+    images, drawn at random ``spec.count`` times, becomes val, by class if ``spec.stratify`` is set. Without a
+    published split: ``stratified_splits`` or ``random_splits``. Raises BadInput if train is missing or a part would
+    be empty.
     """
     if images.published is None:
         return stratified_splits(images.labels, spec) if spec.stratify else random_splits(len(images), spec)
@@ -106,7 +106,7 @@ def task_splits(images: LabelledImages, spec: SplitSpec) -> list[Split]:
 
 
 def require_measurable(spec: Task, images: LabelledImages, splits: Sequence[Split]) -> None:
-    """Raises BadInput where the task's metric has no value on val or test of a split: ROC AUC without a class."""
+    """Raise BadInput if the task's metric is undefined on val or test of a split (ROC AUC of one class)."""
     if task_metric(spec) != "roc_auc":
         return
     for number, split in enumerate(splits):
@@ -121,7 +121,7 @@ def require_measurable(spec: Task, images: LabelledImages, splits: Sequence[Spli
 
 
 def _sizes(n: int, spec: SplitSpec) -> tuple[int, int]:
-    """(images in train, in val). Raises BadInput where one of the three parts would be empty."""
+    """Return (number of train images, number of val images). Raises BadInput where a part would be empty."""
     # Decimal shares as fractions: 0.29 · 100 is 29, not the 28 of binary floats.
     train, val = (floor(Fraction(str(share)) * n) for share in (spec.train, spec.val))
     if min(train, val, n - train - val) < 1:
@@ -132,9 +132,9 @@ def _sizes(n: int, spec: SplitSpec) -> tuple[int, int]:
 
 
 def _shares(counts: Indices, share: float, total: int, capacity: Indices) -> Indices:
-    """(classes,) images of each class in a part of ``total``: its share, whole numbers by the largest remainder.
+    """Return the number of images per class, (classes,), in a part of ``total``, by the largest-remainder method.
 
-    Of equal remainders the first class is served first; none gets more than its ``room``.
+    Ties go to the first class; no class gets more than its ``room``.
     """
     exact = [Fraction(str(share)) * int(count) for count in counts]
     shares = np.minimum([floor(value) for value in exact], capacity)
@@ -147,7 +147,7 @@ def _shares(counts: Indices, share: float, total: int, capacity: Indices) -> Ind
 
 
 def _present(count: int, train: int, val: int) -> tuple[int, int]:
-    """(train, val) of a class of ``count`` images, so that it is in as many parts as it can be."""
+    """Return the minimum (train, val) of a class of ``count`` images, so that it is in as many parts as possible."""
     if count <= 2:
         return min(count, 1), 0
     sizes = [train, val, count - train - val]
@@ -158,7 +158,7 @@ def _present(count: int, train: int, val: int) -> tuple[int, int]:
 
 
 def _rank_in_class(labels: Indices) -> Indices:
-    """(n,) how many images of the same class stand before each."""
+    """Return for each image, (n,), how many earlier images have the same class."""
     order = np.argsort(labels, kind="stable")
     starts = np.searchsorted(labels[order], labels[order])
     ranks = np.empty(len(labels), np.int64)

@@ -1,4 +1,4 @@
-"""UnbiasedEmotion: images/<emotion>/<object>/<image>, six emotions, no published split."""
+"""Read UnbiasedEmotion: images/<emotion>/<object>/<image>, six emotions, no published split."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ EMOTIONS = TASKS["unbiased_emotion"].class_names or ()
 
 
 def read_unbiased_emotion(spec: UnbiasedEmotionTask, folder: Path) -> list[Row]:
-    """Every image below one of the six folders, sorted; folder names in capitals are the same emotion.
+    """Return a row for every image below the six folders, sorted; case of the folder names is ignored.
 
-    Raises BadInput for a folder that is none of the six (its images would be left out in silence), and where one of
-    the six has no image.
+    Raises BadInput for any other folder, whose images would be left out silently, and for an emotion without images.
     """
     at = folder
     if (folder / IMAGES).is_dir() and not {name.lower() for name in class_folders(folder)} & set(EMOTIONS):

@@ -1,4 +1,4 @@
-"""Check whether images of a task can be used; stages and surveys share this check."""
+"""Check that images of a task can be used; stages and surveys share this check."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MISSING = "missing"
 
 
 class Problem(NamedTuple):
-    """A file that cannot be used: its path, a slug that results count by, and a sentence."""
+    """A file that cannot be used: its path, a reason (slug), and a message."""
 
     path: str
     reason: str
@@ -56,11 +56,11 @@ def require_usable(
     splits: SplitSpec,
     unreadable: Callable[[], Iterable[Problem]],
 ) -> list[Split]:
-    """The splits of a task that can be evaluated.
+    """Return the splits of a task if all its images can be used.
 
-    Rejected as a whole, images are not skipped: a test set with images missing gives numbers that compare with
-    nobody's. Raises RejectedImages for missing and unreadable files, BadInput where the splits cannot be drawn or the
-    metric has no value on them. ``unreadable`` is called last, as it may take an hour.
+    Images are never skipped: without some images, a test set gives numbers that cannot be compared. Raises
+    RejectedImages for missing and unreadable files, BadInput if the splits cannot be drawn or the metric is undefined
+    on them. ``unreadable`` is called last, as it may take an hour.
     """
     if images is None:
         raise RejectedImages(spec.name, len(missing), missing_problems(missing))
@@ -85,7 +85,7 @@ def missing_problems(missing: Iterable[Row]) -> list[Problem]:
 
 
 def unreadable_images(images: LabelledImages, workers: int = 2) -> list[Problem]:
-    """Every image that cannot be decoded; each is opened once."""
+    """Return a problem for every image that cannot be decoded; each is opened once."""
     return [
         unreadable(images, index, error)
         for index, error in enumerate(in_threads(_error, images.paths, workers))
@@ -94,13 +94,13 @@ def unreadable_images(images: LabelledImages, workers: int = 2) -> list[Problem]
 
 
 def unreadable(images: LabelledImages, index: int, error: BadImage) -> Problem:
-    """The problem of an image that ``open_image`` did not take."""
+    """Return the problem of an image that ``open_image`` rejected."""
     path = images.relative_path(index)
     return Problem(path, error.reason, f"{path}: {error}")
 
 
 def require_readable(images: LabelledImages, *, workers: int = 2, name_first: int = 10) -> None:
-    """Raises RejectedImages where an image of the task cannot be read."""
+    """Raise RejectedImages if an image of the task cannot be decoded."""
     problems = unreadable_images(images, workers)
     if problems:
         raise RejectedImages(images.name, len(images), problems, name_first)

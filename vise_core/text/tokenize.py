@@ -1,7 +1,7 @@
-"""Comments to words, emoji included.
+"""Tokenize comments into words, emoji and placeholders.
 
-Emoji are words (they carry most of a reaction), and so are words of every script. Links, mentions and mail
-addresses become one token each, so that neither a name nor an address enters a vocabulary (method 7, trap 11).
+Emoji are words, since they carry most of a reaction. Links, and mentions and mail addresses, become placeholders, so
+that neither a name nor an address enters a vocabulary (method 7, trap 11).
 
 Choices that are ours: NFKC folding (``scripts.fold``); every apostrophe is one character, so that don't and don’t are
 one word; skin tones and variation selectors are dropped, so that 👍🏽 and 👍 are one word; runs of three or more equal
@@ -26,7 +26,7 @@ MENTION = "<mention>"
 
 _LETTER = re.compile(r"[^\W\d_]")
 _STRETCHED = re.compile(rf"({_LETTER.pattern})\1{{2,}}")
-# One pass finds links and mentions together: a link may hold an @, and a mention may look like a domain.
+# One pass finds links and mentions together: a link may contain an @, and a mention may look like a domain.
 _PRIVATE = regex.compile(
     r"(?P<link>"
     # A link may follow a word of another script without a space.
@@ -41,10 +41,10 @@ _PRIVATE = regex.compile(
     r"|(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)+|@++[\u200B-\u200D]*+\w(?:[\w.-]*\w)?",
     regex.IGNORECASE,
 )
-# Every match of _PRIVATE holds one of these; most comments do not, and are spared the slow search.
+# Every match of _PRIVATE contains a match of this; most comments have none and skip the slow search.
 _HINT = re.compile(r"[@/]|\.\w")
 END = "\0"
-"""Separates the comments of a batch. No pattern reaches over the line breaks around it."""
+"""Separates the comments of a batch. No pattern matches across the line breaks around it."""
 _BETWEEN = f"\n{END}\n"
 _ASCII_TOKEN = re.compile(r"[A-Za-z0-9]+(?:'[A-Za-z]+)*|<link>|<mention>|\0")
 # A keycap, a word (with inner apostrophe or joiner), a flag, a flag of a region, an emoji or a sequence of them
@@ -66,7 +66,7 @@ def normalise(comment: str, *, lowercase: bool = True) -> str:
         comment = fold(comment)
     if lowercase:
         comment = _lower(comment)
-    # Squashed before the search for links, which must not find on a second pass what it missed on the first.
+    # Shortened before the search for links, so that a second call finds no further links.
     comment = _STRETCHED.sub(r"\1\1", comment)
     if _HINT.search(comment):
         comment = _PRIVATE.sub(_placeholder, comment)
@@ -83,9 +83,10 @@ def tokenize(comment: str, *, lowercase: bool = True) -> list[str]:
 def tokenize_batch(
     comments: Sequence[str], *, lowercase: bool = True
 ) -> Iterator[tuple[list[int], list[str]]]:
-    """Yield (numbers of comments, their tokens with END between two comments), in a third of the time of ``tokenize``.
+    """Yield (indices of comments, their tokens with END between two comments).
 
-    Comments are searched in groups, each as one text; the tokens of a comment are those of ``tokenize``.
+    The tokens of a comment are those of ``tokenize``, in a third of the time: a group of comments is searched as one
+    text.
     """
     plain: list[int] = []
     other: list[int] = []
@@ -95,7 +96,7 @@ def tokenize_batch(
         if not group:
             continue
         text = _BETWEEN.join([comments[i] for i in group])
-        if text.count(END) != len(group) - 1:  # a comment holds END itself
+        if text.count(END) != len(group) - 1:  # a comment contains END
             for i in group:
                 yield [i], tokenize(comments[i], lowercase=lowercase)
             continue
@@ -112,7 +113,7 @@ def tokenize_batch(
 
 def _lower(text: str) -> str:
     text = text.lower()
-    # Lower-casing the Turkish capital İ leaves a dot, which folding would move behind other marks.
+    # Lower-casing the Turkish capital İ leaves a dot, which a second folding would move behind other marks.
     return unicodedata.normalize("NFC", text.replace("i\u0307", "i")) if "i\u0307" in text else text
 
 
@@ -122,7 +123,7 @@ def _split(text: str) -> list[str]:
 
 
 def _shorten_runs(text: str) -> str:
-    """Cut runs of three or more equal letters to two: what ``_STRETCHED`` does, on all letters at once."""
+    """Shorten runs of three or more equal letters to two, as ``_STRETCHED`` does, with array operations."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     third = np.zeros(len(codes), dtype=bool)
     third[2:] = (codes[2:] == codes[1:-1]) & (codes[1:-1] == codes[:-2])
@@ -139,7 +140,7 @@ def _placeholder(match: regex.Match[str]) -> str:
 
 
 def redact(comment: str) -> str:
-    """Return a comment for people to read: links and mentions replaced, the rest nearly as written.
+    """Return a comment for people to read, with links and mentions replaced and the rest nearly as written.
 
     Width and ligatures are folded (NFKC), so that a full-width @ hides nothing; case and skin tones stay.
     """

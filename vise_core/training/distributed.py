@@ -25,12 +25,12 @@ from vise_core.errors import BadInput, Stopped
 from vise_core.specs.compute import Device
 
 TIMEOUT = timedelta(minutes=10)
-"""After which a collective fails whose other processes do not join."""
+"""Time after which a collective fails where other processes have not joined."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """This process and its place among those that train together; alone by default.
+    """This process and its rank among the processes that train together; a single process by default.
 
     Attributes
     ----------
@@ -44,8 +44,8 @@ class Group:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the leader rank, rank 0, which alone reports and writes."""
+    def is_leader(self) -> bool:
+        """Whether this process is the leader, rank 0, the only one that reports and writes."""
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class Group:
     def gather(self, values: Tensor) -> Tensor:
         """Concatenate the values of all processes in order of rank, (n, …) → (n * world, …), without a gradient.
 
-        Every process must give the same shape.
+        ``values`` must have the same shape in every process.
         """
         if self.world == 1:
             return values
@@ -75,7 +75,7 @@ class Group:
         return torch.cat(parts)
 
     def broadcast(self, value: int) -> int:
-        """Return rank 0's value in every process. Goes over the CPU, so that no GPU has to be waited for."""
+        """Return rank 0's value in every process. Uses the CPU backend, so that no GPU is waited for."""
         if self.world == 1:
             return value
         message = torch.tensor([value])
@@ -83,10 +83,10 @@ class Group:
         return int(message)
 
     def parallel(self, network: nn.Module) -> nn.Module:
-        """Return ``network`` as it is trained: under DistributedDataParallel where there are several processes.
+        """Return ``network``, wrapped in DistributedDataParallel where there are several processes.
 
-        Buffers are not synchronised: no rank reads another's batch statistics, and what else a network keeps in
-        buffers must be the same in all ranks.
+        Buffers are not synchronised: batch statistics are those of each rank, and other buffers must be the same in
+        all ranks.
         """
         if self.world == 1:
             return network
@@ -94,15 +94,15 @@ class Group:
         return DistributedDataParallel(network, device_ids=devices, forward_sync_buffers=False)
 
     def reduce_gradients(self, model: nn.Module, now: bool) -> AbstractContextManager[None]:
-        """A block around a backward pass: whether its gradients are averaged over the processes, or stay in this one.
+        """Return a context for a backward pass: with ``now`` its gradients are averaged over all processes.
 
-        Those that stayed are averaged with the next pass that averages.
+        Without ``now`` gradients accumulate in this process, and are averaged in the next pass with ``now``.
         """
         return nullcontext() if now or self.world == 1 else cast(DistributedDataParallel, model).no_sync()
 
 
 def process_device(chosen: Device, local_rank: int = 0) -> torch.device:
-    """Return the device of one process of this host. Raises BadInput where there is none for it."""
+    """Return the device of the process ``local_rank`` of this host. Raises BadInput where it has no GPU of its own."""
     kind = pick_device(chosen)
     if kind == "cpu":
         return torch.device("cpu")
@@ -119,7 +119,7 @@ def process_device(chosen: Device, local_rank: int = 0) -> torch.device:
 def process_group(
     chosen: Device, processes: int, work: Callable[..., None], *args: object
 ) -> Iterator[Group]:
-    """Yield this process's Group.
+    """Yield this process's Group, and start the other processes where it is the first.
 
     Under torchrun (RANK and WORLD_SIZE are set) this process joins the others. Otherwise, for more than one
     process, this one becomes rank 0 and starts the others, each of which calls ``work(group, *args)``;
@@ -159,7 +159,7 @@ def process_group(
         for process in others:
             process.join()
     except RuntimeError as error:
-        # Most often a collective that broke because another process ended: that process's error says more.
+        # Mostly a collective that broke because another process failed: report that process's error instead.
         for process in others:
             process.join(5)
         if not failures.empty():
@@ -221,5 +221,5 @@ def _join(device: torch.device, rank: int, world: int, store: Store | None) -> N
         dist.init_process_group(backend, timeout=TIMEOUT)
     else:
         dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=TIMEOUT)
-    # No process leaves before all have joined: the others would wait in the set-up for one that has ended.
+    # A barrier: a process that ended early would leave the others waiting in their set-up.
     dist.all_reduce(torch.zeros(1))

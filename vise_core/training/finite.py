@@ -1,4 +1,4 @@
-"""Whether the tensors of a network or a training are all finite numbers."""
+"""Check that the tensors of a network or a training are finite."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def not_finite(state: Mapping[str, Any]) -> str | None:
-    """Return the dotted name of a tensor with NaN or infinity in a nested state, None where all are finite."""
+    """Return the dotted name of the first tensor with NaN or infinity in a nested state; None where all are finite."""
     tensors = dict(_tensors(state))
     if not tensors:
         return None

@@ -1,4 +1,4 @@
-"""What a training measures: means of losses, and throughput."""
+"""Meters of a training: means of losses and measures, seconds and throughput."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ WINDOW, EPOCH, LAST_EPOCH = range(3)
 class Meters:
     """Sums of losses and measures: since the last point of the curves, over this epoch, over the epoch before.
 
-    They stay on the device, so that no step waits for its own loss, and they are part of the saved state, so that a
-    curve goes on exactly.
+    The sums stay on the device, so that no step waits for its loss. They are part of the saved state, so that the
+    curves of a resumed run are the same.
 
     Attributes
     ----------
     names: names of the values, in the order of the columns.
     sums: (3, names) float64 on the device; rows WINDOW, EPOCH, LAST_EPOCH.
-    counts: what each row's sum is divided by for its mean.
+    counts: the divisor of each row's sum for its mean.
     """
 
     def __init__(self, names: Sequence[str], device: torch.device) -> None:
@@ -38,7 +38,7 @@ class Meters:
         self.sums[:LAST_EPOCH] += row if weight == 1 else row * weight
 
     def count(self, units: int = 1, *, epoch_ends: bool = False) -> None:
-        """Count what was added: iterations where values of parts add up to an iteration's, images where they are means."""
+        """Add ``units`` to the divisors of the means: iterations for values that are summed over parts, images for means."""
         self.counts[WINDOW] += units
         self.counts[EPOCH] += units
         if epoch_ends:
@@ -52,29 +52,29 @@ class Meters:
         return dict(zip(self.names, means, strict=True))
 
     def gather(self, group: Group) -> None:
-        """Move the sums of all processes to rank 0, whose saved state then stands for all."""
+        """Move the sums of all processes to rank 0, which saves them."""
         total = group.sum(self.sums)
-        self.sums = total if group.leads else torch.zeros_like(total)
+        self.sums = total if group.is_leader else torch.zeros_like(total)
 
     def last_epoch(self) -> dict[str, float]:
-        """Return the means over the epoch that ended last, as rank 0 holds them after ``gather``."""
+        """Return the means over the last finished epoch; in rank 0 after ``gather``, those of all processes."""
         means = self.sums[LAST_EPOCH] / max(self.counts[LAST_EPOCH], 1)
         return dict(zip(self.names, means.tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what ``load_state_dict`` takes; the sums on the CPU."""
+        """Return the sums, on the CPU, and the counts, for ``load_state_dict``."""
         return {"sums": self.sums.cpu(), "counts": list(self.counts)}
 
     def load_state_dict(self, state: Mapping[str, Any], group: Group) -> None:
-        """Go on from a saved state: rank 0 with the sums, which are those of all processes."""
+        """Restore a saved state. Its sums are those of all processes: rank 0 restores them, the others start at 0."""
         self.counts = [int(count) for count in state["counts"]]
-        self.sums.copy_(state["sums"] if group.leads else torch.zeros_like(state["sums"]))
+        self.sums.copy_(state["sums"] if group.is_leader else torch.zeros_like(state["sums"]))
 
 
 class Clock:
-    """Seconds of training, throughput, and when the next state is due.
+    """Clock of a training: seconds, throughput, and when the next state is to be saved.
 
-    ``images`` and ``seconds`` are those of earlier attempts, which a resumed training goes on from.
+    ``images`` and ``seconds`` are those of earlier attempts at a resumed training.
     """
 
     def __init__(self, checkpoint_seconds: float, *, images: int = 0, seconds: float = 0.0) -> None:
@@ -95,9 +95,9 @@ class Clock:
         return self._before + max(time.perf_counter() - self._start, 1e-9)
 
     def checkpoint_due(self) -> bool:
-        """Whether ``checkpoint_seconds`` have passed since ``saved`` was called."""
+        """Return whether ``checkpoint_seconds`` have passed since the last call of ``saved``."""
         return time.perf_counter() - self._saved >= self._every
 
     def saved(self) -> None:
-        """Note that a state was saved just now."""
+        """Record that a state was saved now."""
         self._saved = time.perf_counter()

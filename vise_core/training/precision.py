@@ -28,7 +28,7 @@ def amp_dtype(amp: Amp, device: torch.device) -> torch.dtype | None:
 
 
 def autocast(amp: Amp, device: torch.device) -> AbstractContextManager[object]:
-    """Mixed precision inside the ``with`` block. Raises BadInput as ``amp_dtype`` does."""
+    """Return a context of mixed precision. Raises BadInput as ``amp_dtype`` does."""
     dtype = amp_dtype(amp, device)
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
@@ -39,8 +39,8 @@ def grad_scaler(amp: Amp, device: torch.device) -> torch.amp.GradScaler:
 
 
 def memory_format(channels_last: bool) -> torch.memory_format:
-    """Return the layout of networks and images, NHWC for ``channels_last``, on every device.
+    """Return the memory layout of networks and images: NHWC for ``channels_last``, else NCHW.
 
-    On a CPU too NHWC is faster: oneDNN convolves ResNets with 0.5 to 0.9 of the time of NCHW.
+    NHWC is faster on a CPU too: oneDNN convolves ResNets in 0.5 to 0.9 of the time of NCHW.
     """
     return torch.channels_last if channels_last else torch.contiguous_format

@@ -1,4 +1,4 @@
-"""The parts that learning-rate rules are made of (App. C.1, C.3)."""
+"""Parts of learning-rate schedules (App. C.1, C.3)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def scaled_rate(base_lr: float, batch: int) -> float:
 
 
 def milestones_passed(milestones: Sequence[float], now: float) -> int:
-    """Count the milestones that are reached at ``now``, in the same unit: epochs or iterations."""
+    """Return the number of milestones reached at ``now``, both in epochs or both in iterations."""
     return sum(now >= milestone for milestone in milestones)
 
 
@@ -26,6 +26,6 @@ def half_cosine(share: float) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Take the following steps with ``rate``, for all weights alike."""
+    """Set the learning rate of all parameter groups."""
     for group in optimizer.param_groups:
         group["lr"] = rate

@@ -1,4 +1,4 @@
-"""The saved state of a stage that trains: what it goes on from after it was stopped or killed (method 7, trap 9)."""
+"""The saved state of a stage that trains, from which a stopped or killed run resumes (method 7, trap 9)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ CHECKPOINT_SECONDS = 30.0
 class SavedState:
     """``workspace/state``: facts in ``state.json``, and files beside it that it names.
 
-    Files are written once, under a new name each time; ``state.json`` is replaced last, by one rename. So a kill at any
-    moment leaves the whole state before or the whole state after. That a state is of this run, and not of another spec or
-    other inputs, is checked by ``vise_core.workspace`` before a stage starts.
+    Files are written once, under a new name each time; ``state.json`` is replaced last, by one rename. A run that is
+    killed at any moment leaves the whole old state or the whole new one. ``vise_core.workspace`` checks before a stage
+    starts that the state belongs to the same spec and inputs.
 
     Attributes
     ----------
-    facts: JSON of the stage's own, such as the finished grid points; empty where nothing was saved.
+    facts: JSON that the stage saved, such as the finished grid points; empty where nothing was saved.
     """
 
     def __init__(self, workspace: Path, reporter: Reporter) -> None:
@@ -58,7 +58,7 @@ class SavedState:
         return self._folder / self._files[name]
 
     def load(self, name: str) -> dict[str, Any]:
-        """Return the values that were saved under ``name``, tensors on the CPU, without running code from the file.
+        """Return the values saved under ``name``, with tensors on the CPU. Runs no code from the file.
 
         Raises KeyError, and BadCheckpoint where the file cannot be read.
         """
@@ -72,7 +72,7 @@ class SavedState:
         return values
 
     def due(self, seconds: float = CHECKPOINT_SECONDS) -> bool:
-        """Whether it is time to save again: this long after the last time."""
+        """Return whether ``seconds`` have passed since the last save."""
         return time.monotonic() - self._saved >= seconds
 
     def save(
@@ -83,18 +83,18 @@ class SavedState:
         files: Mapping[str, Path] | None = None,
         drop: Collection[str] = (),
     ) -> None:
-        """Replace the state: other facts, new or replaced files; the other files stay as they are.
+        """Replace the facts, and add or replace files; other files of the state are kept.
 
         Parameters
         ----------
         facts: JSON without NaN or infinity.
         values: name → nested dicts of tensors, numbers and strings, such as a ``state_dict``, for ``load``.
         files: name → a file elsewhere in the workspace, which is moved into the state.
-        drop: names that are not needed any more.
+        drop: names of files to remove.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._saves += 1
-        kept = {name: place for name, place in self._files.items() if name not in drop}
+        kept = {name: file_name for name, file_name in self._files.items() if name not in drop}
         for name, path in (files or {}).items():
             kept[name] = f"{self._saves}-{name}"
             path.replace(self._folder / kept[name])
@@ -117,6 +117,6 @@ class SavedState:
         self._reporter.checkpoint(self._folder)
 
     def raise_if_stopped(self) -> None:
-        """Raise Stopped once the run is to stop; call when all that matters is saved."""
+        """Raise Stopped where a stop was requested. Call it after the state was saved."""
         if self._reporter.should_stop():
             raise Stopped("stopped on request; the state is saved and the run can be resumed")

@@ -1,4 +1,4 @@
-"""One training: a network, its optimizer, its loss scaler and the random streams that it draws from."""
+"""The state of one training: network, optimizer, loss scaler and random states."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Training:
-    """All that the steps of a training change, on one device.
+    """A network, its optimizer and its loss scaler, on one device.
 
-    With the state of all four put back, the following steps are to the last bit those of a training that was never
-    interrupted.
+    After ``load_state_dict`` the following steps are to the last bit those of a training that was never interrupted.
     """
 
     network: nn.Module
@@ -24,7 +23,7 @@ class Training:
     device: torch.device
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what ``load_state_dict`` takes: ``network``, ``optimizer``, ``scaler`` and the random states."""
+        """Return the states of ``network``, ``optimizer``, ``scaler`` and torch's random generators."""
         state = {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -36,12 +35,11 @@ class Training:
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put everything where it was when ``state`` was taken, torch's random states included."""
+        """Restore network, optimizer, scaler and torch's random states from ``state_dict``."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if state[
-            "scaler"
-        ]:  # Empty where the scaler was off: a run on auto may go on elsewhere than it began.
+        # Empty where the scaler was off: a run on auto may resume on another device.
+        if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda" and "random_cuda" in state:

@@ -1,4 +1,4 @@
-"""Divergence of a training, noted on the device at each step and read where the run waits for the device anyway."""
+"""Detection of divergence: recorded on the device at each step, read where the run waits for the device anyway."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .distributed import Group
 
 NEVER = 2**62
 LEAST_SCALE = 2.0**-10
-"""Loss scale of fp16 below which gradients are not too large for it, but not finite at any scale."""
+"""Loss scale of fp16 below which gradients that are not finite mean divergence, not overflow."""
 
 
 class Watch:
-    """Notes the first iteration whose loss or gradients are not finite, without waiting for the device.
+    """Record of the first iteration whose loss or gradients are not finite.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Watch:
         self._not_finite = torch.zeros((), dtype=torch.bool, device=device)
 
     def add(self, loss: Tensor) -> None:
-        """Note whether the scalar loss of a part of a batch is finite."""
+        """Check the scalar loss of a part of a batch, without waiting for the device."""
         self._not_finite |= ~torch.isfinite(loss.detach())
 
     def step(
@@ -37,8 +37,8 @@ class Watch:
         """Check the gradients before the optimizer's step of iteration ``iteration``, counted from 1.
 
         With gradients that are not finite a fused optimizer leaves the weights as they are. Under a loss scaler
-        (``scaled``) gradients are not checked here: the scaler skips those that are too large for its scale as a matter
-        of course, and they say nothing about the training.
+        (``scaled``) gradients are not checked here: the scaler skips steps whose gradients overflow
+        at its scale, which is no divergence.
         """
         if not scaled:
             grads = [weight.grad for weight in weights if weight.grad is not None]
@@ -52,6 +52,6 @@ class Watch:
         self._not_finite = torch.zeros_like(self._not_finite)
 
     def read(self, group: Group) -> int | None:
-        """Return the first iteration that was not finite in any process, None for none. Waits for the device."""
+        """Return the first iteration that was not finite in any process, or None. Waits for the device."""
         first = int(group.min(self.first))
         return None if first == NEVER else first

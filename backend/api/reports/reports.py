@@ -155,7 +155,12 @@ def read(
     else:
         observations = observe_all(evaluations.results(db, tag=tag, synthetic=synthetic))
         content = report(
-            name, observations, chosen, with_published=published, only_run=only_run, wanted=selection
+            name,
+            observations,
+            chosen,
+            with_published=published,
+            only_run=only_run,
+            selection=selection,
         )
     return _file(content, name, chosen)
 

@@ -1,4 +1,4 @@
-"""Who changed what. Sessions of the API are watched, so that no route can forget to say it."""
+"""The audit log: who changed what. Database sessions are watched, so that no route can forget an entry."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ KINDS: dict[type, str] = {
     Ablation: "ablation",
 }
 SECRET = frozenset({"password_hash", "sha256"})
-_UNTOLD = frozenset({"last_used_at", "progress", "heartbeat_at", "lease_until", "token", "queued_at"})
+_UNLOGGED = frozenset({"last_used_at", "progress", "heartbeat_at", "lease_until", "token", "queued_at"})
 _EVENTS = {"cancelled": "cancelled", "cancelling": "cancelled", "paused": "paused", "pausing": "paused"}
 _BY_DETAIL = {"retried", "resumed"}
-_LONGEST = 200
+_MAX_TEXT = 200
 
 
 @dataclass
@@ -48,20 +48,20 @@ class _Change:
 
 
 def watch(sessions: Sessions) -> None:
-    """Notice every change that a session of these makes to what is audited."""
+    """Collect every change to audited tables in these sessions, for ``write``."""
     event.listen(sessions, "before_flush", _notice_changes)
     event.listen(sessions, "after_flush", _notice_new)
 
 
 def write(db: Session, who: Identity | None) -> None:
-    """Put what was noticed into the log, in this transaction. Steps of a recipe go with their parent."""
+    """Write the collected changes to the audit log, in the same transaction; a recipe's entry covers its steps."""
     db.flush()
     changes: list[_Change] = db.info.pop("changes", [])
-    made = {change.target_id for change in changes if change.action == "created"}
+    created = {change.target_id for change in changes if change.action == "created"}
     written: set[tuple[str, UUID | None]] = set()
     for change in changes:
-        new_runs_event = change.kind == "run" and change.action != "created" and change.target_id in made
-        if new_runs_event or (change.action, change.target_id) in written:
+        event_of_new_run = change.kind == "run" and change.action != "created" and change.target_id in created
+        if event_of_new_run or (change.action, change.target_id) in written:
             continue
         written.add((change.action, change.target_id))
         user_id = who.user_id if who else change.user_id
@@ -73,7 +73,7 @@ def write(db: Session, who: Identity | None) -> None:
                 action=change.action,
                 kind=change.kind,
                 target_id=change.target_id,
-                target=change.target[:_LONGEST],
+                target=change.target[:_MAX_TEXT],
                 detail=change.detail,
             )
         )
@@ -90,7 +90,7 @@ def entries(
     cursor: UUID | None = None,
     limit: int = 50,
 ) -> Page[AuditEntry]:
-    """One page, newest first. ``search``: part of the target's name, or its whole id."""
+    """Return one page of the audit log, newest first. ``search`` matches part of a target's name, or its whole id."""
     statement = select(Audit)
     if kind is not None:
         if kind not in KINDS.values():
@@ -110,68 +110,70 @@ def entries(
     if cursor is not None:
         statement = statement.where(Audit.id < cursor)
     rows = list(db.scalars(statement.order_by(Audit.id.desc()).limit(limit + 1)))
-    following = str(rows[limit - 1].id) if len(rows) > limit else None
-    return Page[AuditEntry](items=[AuditEntry.model_validate(r) for r in rows[:limit]], next_cursor=following)
+    next_cursor = str(rows[limit - 1].id) if len(rows) > limit else None
+    return Page[AuditEntry](
+        items=[AuditEntry.model_validate(r) for r in rows[:limit]], next_cursor=next_cursor
+    )
 
 
 def _notice_changes(db: Session, *_: object) -> None:
-    for found in db.dirty:
-        kind = KINDS.get(type(found))
-        if kind is None or not db.is_modified(found):
+    for row in db.dirty:
+        kind = KINDS.get(type(row))
+        if kind is None or not db.is_modified(row):
             continue
         changed = {}
-        for attribute in inspect(found).attrs:
+        for attribute in inspect(row).attrs:
             history = attribute.history
-            if history.has_changes() and attribute.key not in _UNTOLD:
+            if history.has_changes() and attribute.key not in _UNLOGGED:
                 before = history.deleted[0] if history.deleted else None
                 changed[attribute.key] = (
                     "changed" if attribute.key in SECRET else [_plain(before), _plain(attribute.value)]
                 )
-        if changed and not _is_step(found):
-            _note(db, "changed", kind, found, changed)
-    for found in db.deleted:
-        kind = KINDS.get(type(found))
-        if kind is not None and not _is_step(found):
-            signed_out = isinstance(found, Token) and found.kind != "api"
-            _note(db, "signed out" if signed_out else "deleted", kind, found, {})
+        if changed and not _is_step(row):
+            _note(db, "changed", kind, row, changed)
+    for row in db.deleted:
+        kind = KINDS.get(type(row))
+        if kind is not None and not _is_step(row):
+            signed_out = isinstance(row, Token) and row.kind != "api"
+            _note(db, "signed out" if signed_out else "deleted", kind, row, {})
 
 
 def _notice_new(db: Session, *_: object) -> None:
-    for found in db.new:
-        kind = KINDS.get(type(found))
-        if isinstance(found, RunEvent):
-            run = db.get(Run, found.run_id)
-            if run is not None and run.parent_id is None and found.from_state is not None:
-                action = found.detail if found.detail in _BY_DETAIL else _EVENTS.get(found.to_state)
+    for row in db.new:
+        kind = KINDS.get(type(row))
+        if isinstance(row, RunEvent):
+            run = db.get(Run, row.run_id)
+            if run is not None and run.parent_id is None and row.from_state is not None:
+                action = row.detail if row.detail in _BY_DETAIL else _EVENTS.get(row.to_state)
                 if action is not None:
                     _note(db, action, "run", run, {})
-        elif kind is not None and not _is_step(found):
-            signed_in = isinstance(found, Token) and found.kind != "api"
-            _note(db, "signed in" if signed_in else "created", kind, found, _described(found))
+        elif kind is not None and not _is_step(row):
+            signed_in = isinstance(row, Token) and row.kind != "api"
+            _note(db, "signed in" if signed_in else "created", kind, row, _described(row))
 
 
-def _note(db: Session, action: str, kind: str, found: Any, detail: dict[str, Any]) -> None:
-    name = getattr(found, "name", None) or getattr(found, "email", "") or ""
-    user_id = found.user_id if isinstance(found, Token) else None
-    db.info.setdefault("changes", []).append(_Change(action, kind, found.id, name, user_id, detail))
+def _note(db: Session, action: str, kind: str, row: Any, detail: dict[str, Any]) -> None:
+    name = getattr(row, "name", None) or getattr(row, "email", "") or ""
+    user_id = row.user_id if isinstance(row, Token) else None
+    db.info.setdefault("changes", []).append(_Change(action, kind, row.id, name, user_id, detail))
 
 
 def _is_step(found: object) -> bool:
     return isinstance(found, Run) and found.parent_id is not None
 
 
-def _described(found: Any) -> dict[str, Any]:
-    """What is worth telling of something new."""
-    if isinstance(found, Run):
-        return {"what": found.stage or found.kind}
-    if isinstance(found, User | Token):
-        return {"role": found.role}
-    if isinstance(found, Dataset):
-        return {"kind": found.kind, "source": found.source or found.folder or ""}
+def _described(row: Any) -> dict[str, Any]:
+    """Return the details to log of a new row."""
+    if isinstance(row, Run):
+        return {"what": row.stage or row.kind}
+    if isinstance(row, User | Token):
+        return {"role": row.role}
+    if isinstance(row, Dataset):
+        return {"kind": row.kind, "source": row.source or row.folder or ""}
     return {}
 
 
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
-    return str(value)[:_LONGEST]
+    return str(value)[:_MAX_TEXT]

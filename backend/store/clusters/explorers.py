@@ -1,4 +1,4 @@
-"""What the stage explore found, read from its artifact: clusters to search, page through and draw on a map."""
+"""Explorer artifacts of the stage explore: clusters to search, page through and draw on a map."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ARTIFACT = "explorer"
 TITLE_TERMS = 4
 CACHED = 4
-"""Explorers that stay in memory, by digest."""
+"""Number of explorers kept in memory."""
 
 _cache: LRUCache[str, Explorer] = LRUCache(CACHED)
 _lock = Lock()
@@ -43,13 +43,13 @@ _lock = Lock()
 
 @dataclass(frozen=True)
 class Explorer:
-    """One artifact in memory; it never changes. 5,000 clusters are some 20 MB.
+    """An explorer artifact in memory, immutable; 5,000 clusters take about 20 MB.
 
     Attributes
     ----------
     summary: explorer.json.
-    tables: kind → the rows of its Parquet file, row i being cluster i.
-    pictures: path of a strip in the artifact → SHA-256.
+    tables: kind → rows of its Parquet file; row i is cluster i.
+    pictures: path of a thumbnail strip in the artifact → SHA-256.
     """
 
     summary: ExplorerSummary
@@ -58,7 +58,7 @@ class Explorer:
 
     @cached_property
     def texts(self) -> dict[ClusterKind, list[str]]:
-        """What a search looks through: terms and sample comments of each cluster, case folded."""
+        """Searched text of each cluster: terms and sample comments, case-folded."""
         return {
             kind: [" ".join([*row.get("terms", ()), *row.get("comments", ())]).casefold() for row in rows]
             for kind, rows in self.tables.items()
@@ -66,11 +66,12 @@ class Explorer:
 
     @cached_property
     def totals(self) -> dict[ClusterKind, int]:
+        """Sum of the cluster sizes of each kind."""
         return {kind: sum(row["size"] for row in rows) for kind, rows in self.tables.items()}
 
 
 def list_explorers(db: Session, *, limit: int = 20) -> list[UUID]:
-    """Artifacts of succeeded explore runs, newest first."""
+    """Return the artifact ids of succeeded explore runs, newest first."""
     rows = db.scalars(
         select(Artifact.id)
         .join(Run, Run.id == Artifact.run_id)
@@ -82,7 +83,7 @@ def list_explorers(db: Session, *, limit: int = 20) -> list[UUID]:
 
 
 def load(db: Session, storage: Storage, artifact_id: UUID) -> Explorer:
-    """The artifact's content, kept in memory by its digest. Raises NotFound."""
+    """Return an explorer, cached by its digest. Raises NotFound."""
     artifact = db.get(Artifact, artifact_id)
     if artifact is None or artifact.name != ARTIFACT:
         raise NotFound(f"there is no explorer {artifact_id}")
@@ -93,25 +94,25 @@ def load(db: Session, storage: Storage, artifact_id: UUID) -> Explorer:
 
 
 def view(db: Session, storage: Storage, artifact_id: UUID) -> ExplorerView:
-    """Numbers of the whole: how labels spread over clusters, and how the two kinds agree."""
-    found = load(db, storage, artifact_id).summary
+    """Return an explorer's summary: how labels spread over clusters, and how the two kinds agree. Raises NotFound."""
+    summary = load(db, storage, artifact_id).summary
     artifact = db.get_one(Artifact, artifact_id)
     run = db.get_one(Run, artifact.run_id)
     return ExplorerView(
         artifact_id=artifact.id,
         run_id=run.id,
         name=run.name,
-        synthetic=found.synthetic,
-        posts=found.posts,
-        with_labels=found.labels,
-        shuffled=found.shuffled,
+        synthetic=summary.synthetic,
+        posts=summary.posts,
+        with_labels=summary.labels,
+        shuffled=summary.shuffled,
         clusterer_run_id=run.inputs.get("clusterer", {}).get("run"),
-        comments=found.comments,
-        reactions=found.reactions,
-        agreement=found.agreement,
-        reaction_names=list(found.reaction_names),
-        thumbnail=found.thumbnail,
-        map_explained=found.map_explained,
+        comments=summary.comments,
+        reactions=summary.reactions,
+        agreement=summary.agreement,
+        reaction_names=list(summary.reaction_names),
+        thumbnail=summary.thumbnail,
+        map_explained=summary.map_explained,
         created_at=artifact.created_at,
     )
 
@@ -126,37 +127,37 @@ def page(
     offset: int = 0,
     limit: int = 20,
 ) -> ClusterPage:
-    """Some clusters with their pictures. Raises Invalid for a sort that this kind does not have."""
-    found = order(explorer, kind, search=search, sort=sort)
-    rows = [_row(explorer, storage, kind, cluster) for cluster in found[offset : offset + limit]]
-    return ClusterPage(items=rows, total=len(found))
+    """Return a page of clusters with thumbnails. Raises NotFound for a missing kind, Invalid for an unknown sort."""
+    clusters = order(explorer, kind, search=search, sort=sort)
+    rows = [_row(explorer, storage, kind, cluster) for cluster in clusters[offset : offset + limit]]
+    return ClusterPage(items=rows, total=len(clusters))
 
 
 def order(explorer: Explorer, kind: ClusterKind, *, search: str = "", sort: str | None = None) -> list[int]:
-    """Clusters that hold every word of the search, sorted.
+    """Return the clusters that contain every word of the search, sorted.
 
-    By default the largest first; with a search, those whose terms carry most of its words.
+    By default, the largest first; with a search, those whose terms weigh most. Raises NotFound, Invalid.
     """
     rows = _rows(explorer, kind)
     words = search.casefold().split()
     texts = explorer.texts[kind]
-    found = [c for c in range(len(rows)) if all(word in texts[c] for word in words)]
+    clusters = [c for c in range(len(rows)) if all(word in texts[c] for word in words)]
     if sort is None:
-        return sorted(found, key=lambda c: (-_relevance(rows[c], words), -rows[c]["size"], c))
-    descending, by = sort.startswith("-"), sort.removeprefix("-")
+        return sorted(clusters, key=lambda c: (-_relevance(rows[c], words), -rows[c]["size"], c))
+    descending, field = sort.startswith("-"), sort.removeprefix("-")
     names = explorer.summary.reaction_names
-    if by not in ("size", "cluster", *names):
-        raise Invalid("sort", f"one of size, cluster, {', '.join(names)}, with - in front for descending")
+    if field not in ("size", "cluster", *names):
+        raise Invalid("sort", f"must be size, cluster, {', '.join(names)}, with - in front for descending")
 
     def key(cluster: int) -> float:
         row = rows[cluster]
-        return float(row["reactions"][names.index(by)] if by in names else row[by])
+        return float(row["reactions"][names.index(field)] if field in names else row[field])
 
-    return sorted(found, key=key, reverse=descending)
+    return sorted(clusters, key=key, reverse=descending)
 
 
 def detail(explorer: Explorer, storage: Storage, kind: ClusterKind, cluster: int) -> ClusterDetail:
-    """One cluster and what it occurs with. Raises NotFound."""
+    """Return one cluster with its pairs of the other kind. Raises NotFound."""
     if cluster >= len(_rows(explorer, kind)):
         raise NotFound(
             f"there is no cluster {cluster} of {kind}; the last is {len(explorer.tables[kind]) - 1}"
@@ -172,11 +173,11 @@ def detail(explorer: Explorer, storage: Storage, kind: ClusterKind, cluster: int
 
 
 def points(explorer: Explorer, kind: ClusterKind, *, search: str = "") -> ClusterPoints:
-    """The map, in the order of the clusters' numbers."""
-    found = sorted(order(explorer, kind, search=search))
-    rows = [explorer.tables[kind][cluster] for cluster in found]
+    """Return the map of the matching clusters, ordered by cluster number. Raises NotFound."""
+    clusters = sorted(order(explorer, kind, search=search))
+    rows = [explorer.tables[kind][cluster] for cluster in clusters]
     return ClusterPoints(
-        clusters=found,
+        clusters=clusters,
         x=[row["x"] for row in rows],
         y=[row["y"] for row in rows],
         sizes=[row["size"] for row in rows],
@@ -185,7 +186,7 @@ def points(explorer: Explorer, kind: ClusterKind, *, search: str = "") -> Cluste
 
 
 def _parse(storage: Storage, artifact: Artifact) -> Explorer:
-    # Imports pyarrow, which takes long: the API starts without it.
+    # Imports pyarrow, which slows the start of the API.
     from vise_core.formats.explorer import parse_explorer
 
     digests = {row["path"]: row["sha256"] for row in artifact.manifest}
@@ -219,7 +220,7 @@ def _row(explorer: Explorer, storage: Storage, kind: ClusterKind, cluster: int) 
 
 
 def _relevance(row: dict[str, Any], words: list[str]) -> float:
-    """How much the searched words weigh in the cluster's centroid."""
+    """Return the sum of the weights of the cluster's terms that contain a searched word."""
     if not words:
         return 0.0
     weights = zip(row.get("terms", ()), row.get("weights", ()), strict=True)

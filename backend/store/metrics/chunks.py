@@ -1,7 +1,7 @@
-"""What each 64 points of a curve come to, so that a long curve is drawn without reading its history.
+"""Extremes of each 64 points of a curve, so that a long curve is drawn without reading its history.
 
-Chunk n holds the points numbers 64 n to 64 n + 63 in the order of steps: a function of the points in the history,
-however often, late or in whatever order they came.
+Chunk n holds the points number 64 n to 64 n + 63 in the order of steps. Chunks depend only on the points in the
+history, not on when or in which order they were written.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from sqlalchemy.orm import Session
 
 SIZE = 64
 
-# Points that came late, or were cut away, move all that follow them into other chunks.
+# A late or deleted point moves all later points to other chunks.
 _FORGET = text(
     """
     DELETE FROM metric_chunks AS c USING unnest(CAST(:keys AS text[]), CAST(:steps AS bigint[])) AS f (key, step)
     WHERE c.run_id = :run_id AND c.key = f.key AND c.last_step >= f.step
     """
 )
-# What is not a finite number comes last, so that it hides no peak; of equal values the first counts.
+# Values that are not finite come last, so that they hide no peak; of equal values the first counts.
 _ADD = text(
     """
     INSERT INTO metric_chunks (run_id, key, chunk, last_step, low, low_step, high, high_step)
@@ -52,9 +52,9 @@ _LEAST = -(2**63)
 
 
 def rebuild(db: Session, run_id: UUID, changed: Mapping[str, int]) -> None:
-    """Bring the chunks up to date. ``changed``: {curve: lowest step of those that came or went}.
+    """Update the chunks of a run. ``changed``: {curve: lowest step that was added or deleted}.
 
-    The caller holds the run (``states.check_token``): two at once would number the same points.
+    The caller must hold the run (``states.check_token``): two writers would number the same points.
     """
     if not changed:
         return

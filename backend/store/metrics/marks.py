@@ -1,4 +1,4 @@
-"""Points of curves that are not finite numbers: where they are, and how they are written in JSON, which has none."""
+"""Points of curves that are not finite: their positions, and their names in JSON, which has no such numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from vise_client.schemas.metrics import Curve, Mark, NotFinite
 
 MOST = 100
-"""About so many marks a curve, besides its first and its last; more could not be told apart."""
+"""Approximate number of marks per curve, besides the first and the last; more could not be told apart in a chart."""
 
 _MARKS = text(
     """
@@ -30,28 +30,29 @@ _MARKS = text(
 
 
 def marked(db: Session, curves: Sequence[Curve]) -> list[Curve]:
-    """The curves, each with the marks of its points that are not finite."""
+    """Return the curves, each with marks at its points that are not finite."""
     if not curves:
         return []
-    asked = {"runs": [curve.run_id for curve in curves], "keys": [curve.key for curve in curves]}
+    parameters = {"runs": [curve.run_id for curve in curves], "keys": [curve.key for curve in curves]}
     totals: dict[tuple[object, str], int] = {}
     marks: dict[tuple[object, str], list[Mark]] = {}
-    for row in db.execute(_MARKS, asked):
+    for row in db.execute(_MARKS, parameters):
         mark = Mark(step=row.step, value=not_finite_name(row.value), epoch=row.epoch, at=row.at)
         marks.setdefault((row.run_id, row.key), []).append(mark)
         totals[row.run_id, row.key] = row.total
     return [
-        curve.model_copy(update={"marks": marks[place], "not_finite": totals[place]})
-        if (place := (curve.run_id, curve.key)) in marks
+        curve.model_copy(update={"marks": marks[curve_id], "not_finite": totals[curve_id]})
+        if (curve_id := (curve.run_id, curve.key)) in marks
         else curve
         for curve in curves
     ]
 
 
 def wire_number(value: float) -> float | NotFinite:
-    """A number as JSON can hold it."""
+    """Return a number in a form that JSON can hold."""
     return value if math.isfinite(value) else not_finite_name(value)
 
 
 def not_finite_name(value: float) -> NotFinite:
+    """Return the name of NaN, inf or -inf in JSON."""
     return "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"

@@ -1,4 +1,4 @@
-"""Curves: history and latest value apart; writes that may be repeated; reads that stay small."""
+"""Curves of metrics: repeatable writes of points, and reads of a bounded number of points."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from vise_client.schemas.metrics import Curve, MetricQuery
 from . import chunks, marks, summaries
 
 SYSTEM = "system/"
-"""Names of the machine's curves begin so; they are never among those of the science."""
+"""Prefix of telemetry curves, which are never listed among a stage's metrics."""
 
 
 class Point(NamedTuple):
-    """One value of one curve. ``at`` is when it was measured, UTC."""
+    """One value of one curve. ``at`` is the time of measurement, in UTC."""
 
     key: str
     step: int
@@ -34,7 +34,7 @@ class Point(NamedTuple):
 
 _KNOWN = text(
     """
-    SELECT key, step FROM metric_points JOIN unnest(CAST(:keys AS text[]), CAST(:steps AS bigint[])) AS told (key, step)
+    SELECT key, step FROM metric_points JOIN unnest(CAST(:keys AS text[]), CAST(:steps AS bigint[])) AS new (key, step)
     USING (key, step) WHERE run_id = :run_id
     """
 )
@@ -43,52 +43,52 @@ _WRITE = text(
     INSERT INTO metric_points (run_id, key, step, value, epoch, at)
     SELECT :run_id, (CAST(:keys AS text[]))[key], step, value, epoch, at
     FROM unnest(CAST(:key AS int[]), CAST(:step AS bigint[]), CAST(:value AS float8[]), CAST(:epoch AS float8[]),
-                CAST(:at AS timestamptz[])) AS told (key, step, value, epoch, at)
+                CAST(:at AS timestamptz[])) AS new (key, step, value, epoch, at)
     """
 )
 
 
 def append(db: Session, run_id: UUID, token: int, points: Sequence[Point]) -> None:
-    """Write points under the run's token. Points written before are left as they are: a resumed run may repeat.
+    """Write points under the run's token; points that exist already are skipped, as a resumed run may repeat them.
 
-    Raises StaleToken where the run is another's now.
+    Raises StaleToken if the run is no longer held with this token.
     """
     check_token(db, run_id, token)
-    fresh = _unknown(db, run_id, points)
-    if not fresh:
+    new = _unknown(db, run_id, points)
+    if not new:
         return
-    names, steps, values, epochs, times = zip(*fresh, strict=True)
-    firsts: dict[str, int] = {}
+    names, steps, values, epochs, times = zip(*new, strict=True)
+    first_steps: dict[str, int] = {}
     for key, step in zip(names, steps, strict=True):
-        firsts.setdefault(key, step)
-    number = {key: place for place, key in enumerate(firsts, start=1)}
+        first_steps.setdefault(key, step)
+    numbers = {key: place for place, key in enumerate(first_steps, start=1)}
     arrays = {
-        "key": _array([number[key] for key in names]),
+        "key": _array([numbers[key] for key in names]),
         "step": _array(steps),
         "value": _array(values),
         "epoch": _array(epochs),
         "at": _array(times),
     }
-    db.execute(_WRITE, {"run_id": run_id, "keys": list(firsts), **arrays})
+    db.execute(_WRITE, {"run_id": run_id, "keys": list(first_steps), **arrays})
     summaries.count_in(db, run_id, list(zip(names, steps, values, strict=True)))
-    chunks.rebuild(db, run_id, firsts)
+    chunks.rebuild(db, run_id, first_steps)
 
 
 def _unknown(db: Session, run_id: UUID, points: Sequence[Point]) -> list[Point]:
-    """Those that the history does not have, by curve and step; of several for one step the first.
+    """Return the points that are not in the history, sorted by curve and step; duplicates keep the first.
 
-    Nobody else writes points of a run that we hold, so that it is enough to look before writing. What lies after a
-    curve's highest step need not be looked for.
+    Only the holder of a run writes its points, so reading before writing is enough. Points after a curve's highest step
+    need no look-up.
     """
-    told: dict[tuple[str, int], Point] = {}
+    by_place: dict[tuple[str, int], Point] = {}
     for point in points:
-        told.setdefault((point.key, point.step), point)
-    names = list({key for key, _ in told})
+        by_place.setdefault((point.key, point.step), point)
+    names = list({key for key, _ in by_place})
     highest = select(MetricLatest.key, MetricLatest.step).where(
         MetricLatest.run_id == run_id, MetricLatest.key.in_(names), MetricLatest.step.is_not(None)
     )
     last: dict[str, int] = dict(db.execute(highest).all())  # type: ignore[arg-type]
-    late = [(key, step) for key, step in told if key in last and step <= last[key]]
+    late = [(key, step) for key, step in by_place if key in last and step <= last[key]]
     if late:
         parameters = {
             "run_id": run_id,
@@ -96,16 +96,16 @@ def _unknown(db: Session, run_id: UUID, points: Sequence[Point]) -> list[Point]:
             "steps": _array([s for _, s in late]),
         }
         for key, step in db.execute(_KNOWN, parameters):
-            del told[key, step]
-    return [told[place] for place in sorted(told)]
+            del by_place[key, step]
+    return [by_place[place] for place in sorted(by_place)]
 
 
 def _array(values: Sequence[object]) -> str:
-    """Numbers or times as PostgreSQL reads an array: the driver is slow at long lists."""
+    """Return numbers or times as a PostgreSQL array literal: the driver is slow at long lists."""
     return "{" + ",".join(map(str, values)).replace("None", "NULL") + "}"
 
 
-# Which curves there are, and of how many whole chunks.
+# The requested curves with their number of whole chunks.
 _CURVES = text(
     """
     SELECT c.run_id, c.key, coalesce(newest.chunk + 1, 0) AS chunks
@@ -131,8 +131,8 @@ _SHORT = text(
     WHERE curve.steps IS NOT NULL
     """
 )
-# A long one, by its whole chunks: a bucket's extremes are those of its chunks. The points after the last whole chunk
-# count as a chunk together. OFFSET 0 keeps the planner on the index of the history.
+# A long curve, by its whole chunks: a bucket's extremes are those of its chunks. The points after the last whole chunk
+# form one chunk. OFFSET 0 keeps the planner on the index of the history.
 _LONG = text(
     """
     WITH asked AS (
@@ -178,16 +178,15 @@ _LONG = text(
 
 
 def curves(db: Session, query: MetricQuery) -> list[Curve]:
-    """The curves of several runs, each of at most ``query.points`` points, in the order asked for.
+    """Return the curves of several runs in the requested order, each with at most ``query.points`` points.
 
-    Per curve, steps are cut into buckets of equal count; the points of least and of greatest value of each bucket
-    stay, and so do the first and the last: peaks survive, and the same call gives the same points. What is not a
-    finite number stays only in a bucket that has no other, so that it hides no peak; where such points are, the curve's
-    marks say.
+    Per curve, steps are cut into buckets of equal count. The points with the least and the greatest value of each
+    bucket stay, and so do the first and the last: peaks survive, and equal requests give equal points. A value that is
+    not finite stays only in a bucket without finite values; the curve's marks list these points.
     """
-    # Two points a bucket, and room for the first and the last.
+    # Two points per bucket, plus the first and the last.
     buckets = max(1, (query.points - 2) // 2)
-    found = db.execute(
+    stored = db.execute(
         _CURVES,
         {
             "runs": query.run_ids,
@@ -197,20 +196,20 @@ def curves(db: Session, query: MetricQuery) -> list[Curve]:
             "system": SYSTEM,
         },
     ).all()
-    short = _names([curve for curve in found if curve.chunks < buckets])
-    long = _names([curve for curve in found if curve.chunks >= buckets])
-    made: list[Curve] = []
+    short = _names([curve for curve in stored if curve.chunks < buckets])
+    long = _names([curve for curve in stored if curve.chunks >= buckets])
+    curves_read: list[Curve] = []
     if short["runs"]:
-        # Few at a time: what is read of a curve is more than what is kept of it.
+        # Few rows at a time, as whole curves are larger than what is kept of them.
         rows = db.execute(_SHORT, short, execution_options={"yield_per": 32})
-        made += (_thinned(row, query.points, buckets) for row in rows)
+        curves_read += (_thinned(row, query.points, buckets) for row in rows)
     if long["runs"]:
         rows = db.execute(_LONG, long | {"points": query.points, "buckets": buckets})
         for (run_id, key, total), group in groupby(rows, key=lambda row: (row.run_id, row.key, row.total)):
-            made.append(_curve(run_id, key, total, [(r.step, r.value, r.epoch, r.at) for r in group]))
-    made = marks.marked(db, made)
-    place = {run_id: position for position, run_id in reversed(list(enumerate(query.run_ids)))}
-    return sorted(made, key=lambda curve: (place[curve.run_id], curve.key))
+            curves_read.append(_curve(run_id, key, total, [(r.step, r.value, r.epoch, r.at) for r in group]))
+    curves_read = marks.marked(db, curves_read)
+    order = {run_id: position for position, run_id in reversed(list(enumerate(query.run_ids)))}
+    return sorted(curves_read, key=lambda curve: (order[curve.run_id], curve.key))
 
 
 def _names(curves: Sequence[Any]) -> dict[str, Any]:
@@ -218,7 +217,7 @@ def _names(curves: Sequence[Any]) -> dict[str, Any]:
 
 
 def _thinned(row: Any, points: int, buckets: int) -> Curve:
-    """Of a whole curve, what stays."""
+    """Down-sample a whole curve."""
     total = len(row.steps)
     kept: Sequence[int] = range(total)
     if total > points:
@@ -230,7 +229,7 @@ def _thinned(row: Any, points: int, buckets: int) -> Curve:
 
 
 def _extremes(values: Sequence[float], start: int, stop: int) -> tuple[int, int]:
-    """Places of the least and of the greatest value from ``start`` to before ``stop``; of equal ones the first."""
+    """Return the positions of the least and greatest value in [start, stop); of equal values the first."""
     part = values[start:stop]
     if all(map(math.isfinite, part)):
         return start + part.index(min(part)), start + part.index(max(part))
@@ -255,6 +254,7 @@ def _curve(
 
 
 def keys(db: Session, run_id: UUID) -> list[str]:
+    """Return the names of a run's curves and results."""
     return list(
         db.scalars(select(MetricLatest.key).where(MetricLatest.run_id == run_id).order_by(MetricLatest.key))
     )

@@ -1,6 +1,6 @@
-"""What each curve comes to, kept beside its latest value: the table of runs never reads the history.
+"""Summaries of curves for run lists, which never read the history.
 
-Every number here is a function of the points in the history, however often, late or in whatever order they came.
+Each number depends only on the points in the history, not on when or in which order they were written.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _VALIDATION = text(
 
 
 def count_in(db: Session, run_id: UUID, points: Sequence[tuple[str, int, float]]) -> None:
-    """Take in points (key, step, value) that the history did not have before."""
+    """Update the summaries with new points (key, step, value)."""
     if not points:
         return
     by_key: dict[str, list[tuple[int, float]]] = {}
@@ -71,7 +71,7 @@ def count_in(db: Session, run_id: UUID, points: Sequence[tuple[str, int, float]]
 
 
 def set_final(db: Session, run: Run, headline: Mapping[str, float], result: Mapping[str, Any]) -> None:
-    """Keep the numbers of a succeeded run's result, and their values on each split where it has several."""
+    """Store the numbers of a succeeded run's result, with their values on each split if there are several."""
     splits = STAGES[run.stage or ""].per_split(result)
     rows = [
         {"run_id": run.id, "key": key, "final": value, "finals": splits.get(key)}
@@ -82,7 +82,7 @@ def set_final(db: Session, run: Run, headline: Mapping[str, float], result: Mapp
 
 
 def leading_curve(db: Session, run_id: UUID) -> tuple[str, Best]:
-    """The curve whose best point is the best validation epoch, and whether high or low is good."""
+    """Return the validation curve that selects the best epoch, and whether its maximum or minimum is best."""
     stage, spec = db.execute(select(Run.stage, Run.spec).where(Run.id == run_id)).one()
     return STAGES[stage].leading(spec)
 

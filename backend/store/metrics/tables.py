@@ -1,4 +1,4 @@
-"""Tables of metrics: the history, what is precomputed of it for charts, and what lists show."""
+"""Tables of metrics: the history of points, chunks for charts, and summaries for lists."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from backend.store.base import Base, insert_time
 
 
 class MetricPoint(Base):
-    """History: one value of one curve. The key makes a repeated write harmless.
+    """One point of one curve. The primary key makes repeated writes harmless.
 
-    No foreign key: to look up the run of each point would be half the cost of writing it, and who writes holds the
-    run's row anyway. A trigger deletes the points with the run.
+    There is no foreign key, as checking it would cost half of each write, and the writer holds the run's row anyway. A
+    trigger deletes the points with the run.
     """
 
     __tablename__ = "metric_points"
@@ -47,9 +47,9 @@ class MetricPoint(Base):
 
 
 class MetricChunk(Base):
-    """What 64 points of a curve come to: of those numbers 64 n to 64 n + 63 in the order of steps, chunk n.
+    """Extremes of 64 points of a curve: chunk n has the points number 64 n to 64 n + 63 in the order of steps.
 
-    A row is written when its points are all there. Those after the last whole chunk, fewer than 64, have none.
+    Only complete chunks have a row.
     """
 
     __tablename__ = "metric_chunks"
@@ -65,10 +65,10 @@ class MetricChunk(Base):
 
 
 class MetricLatest(Base):
-    """What lists show of a curve, so that they never read the history: one row a run and metric.
+    """Summary of a curve for lists, one row per run and metric.
 
-    ``step`` and ``value`` are those of the highest step, null for a number that has no curve. ``final`` is the
-    number of the run's result, and ``finals`` what it is the mean of, one value a split.
+    ``step`` and ``value`` are those of the highest step, null for a number without a curve. ``final`` is the number in
+    the run's result, and ``finals`` the values that it is the mean of, one per split.
     """
 
     __tablename__ = "metric_latest"

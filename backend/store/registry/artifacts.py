@@ -1,4 +1,4 @@
-"""Artifacts: a row exists only for what lies whole in storage."""
+"""Artifacts of runs. A row exists only if all of its files are in storage."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from .storage import Storage, StorageError
 
 
 def upload(storage: Storage, path: Path) -> tuple[list[dict[str, Any]], str]:
-    """Store every file; (manifest, digest of the whole). Long: do it outside a transaction.
+    """Store every file and return (manifest, digest of the whole). Slow: call it outside a transaction.
 
-    Raises BadInput for a file whose name is not UTF-8: no manifest could hold it.
+    Raises BadInput for a file name that is not UTF-8, which a manifest cannot contain.
     """
     manifest = tree_manifest(path)
-    strange = next((row["path"] for row in manifest if printable_text(row["path"]) != row["path"]), None)
-    if strange is not None:
-        raise BadInput(f"the file name {printable_name(strange)} is not UTF-8 text; rename the file")
+    invalid = next((row["path"] for row in manifest if printable_text(row["path"]) != row["path"]), None)
+    if invalid is not None:
+        raise BadInput(f"the file name {printable_name(invalid)} is not UTF-8 text; rename the file")
     for row in manifest:
         storage.put(path if path.is_file() else path / row["path"], row["sha256"])
     return manifest, manifest[0]["sha256"] if path.is_file() else manifest_sha256(manifest)
@@ -45,7 +45,7 @@ def record(
     sha256: str,
     folder: bool,
 ) -> None:
-    """The row, under the run's token; the same name again replaces it. Raises StaleToken."""
+    """Insert an artifact's row, or replace the one of this name, under the run's token. Raises StaleToken."""
     check_token(db, run_id, token)
     values = {
         "sha256": sha256,
@@ -59,6 +59,7 @@ def record(
 
 
 def get(db: Session, artifact_id: UUID) -> Artifact:
+    """Return an artifact. Raises NotFound."""
     artifact = db.get(Artifact, artifact_id)
     if artifact is None:
         raise NotFound(f"there is no artifact {artifact_id}")
@@ -66,6 +67,7 @@ def get(db: Session, artifact_id: UUID) -> Artifact:
 
 
 def of_run(db: Session, run_id: UUID, name: str) -> Artifact:
+    """Return a run's artifact by name. Raises NotFound."""
     artifact = db.scalar(select(Artifact).where(Artifact.run_id == run_id, Artifact.name == name))
     if artifact is None:
         raise NotFound(f"the run {run_id} has no artifact named {name!r}")
@@ -73,7 +75,7 @@ def of_run(db: Session, run_id: UUID, name: str) -> Artifact:
 
 
 def file_digest(artifact: Artifact, path: str | None) -> tuple[str, str, int]:
-    """(path, SHA-256, size) of one file of the artifact. Raises NotFound for a path that it does not list."""
+    """Return (path, SHA-256, size) of one file of an artifact. Raises NotFound if the manifest does not list it."""
     for row in artifact.manifest:
         if row["path"] == path or (path is None and not artifact.folder):
             return row["path"], row["sha256"], row["size"]
@@ -81,21 +83,21 @@ def file_digest(artifact: Artifact, path: str | None) -> tuple[str, str, int]:
 
 
 def materialise(storage: Storage, manifest: list[dict[str, Any]], folder: bool, target: Path) -> Path:
-    """Place the artifact's files under ``target``; returns the folder, or the one file."""
+    """Place an artifact's files under ``target``; return the folder, or the path of the only file."""
     for row in manifest:
         path = PurePosixPath(row["path"])
         if path.is_absolute() or ".." in path.parts:
             raise StorageError(f"a manifest names the path {row['path']!r}, which leaves its folder")
-        place = target / path
-        if not place.exists():
-            storage.get(row["sha256"], place)
+        destination = target / path
+        if not destination.exists():
+            storage.get(row["sha256"], destination)
     target.mkdir(parents=True, exist_ok=True)
     return target if folder else target / manifest[0]["path"]
 
 
 def as_tar(storage: Storage, artifact: Artifact, folder: str | None = None) -> Iterator[bytes]:
-    """The folder as a tar, streamed: never whole in memory. ``folder``: its name there, else the artifact's."""
-    # Read here: the session is over before the answer is sent.
+    """Return an artifact as a tar stream, never whole in memory. ``folder``: its name there, if not the artifact's."""
+    # The manifest is read here, as the session closes before the response is streamed.
     return _tar(storage, folder or artifact.name, artifact.manifest)
 
 

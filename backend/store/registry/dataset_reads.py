@@ -1,8 +1,7 @@
-"""What runs read of data sets: noted with the name when a run is created, with the digest once it has been hashed.
+"""Records of the data set content that runs read: the name at creation, the digest once it is hashed.
 
-A version is named only where its digest is that of what was read. A run that finds a folder changed goes on: its
-record says that the version is unknown, and after which version the folder changed. A rescan that finds the same
-content makes it a version, and the record names that one from then on.
+A record names a version only if the digests are equal. If a run finds a folder changed, it continues, and its record
+has no version but the newest one at that time. When a rescan finds the same content, the record gets that version.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from vise_client.schemas.datasets import DatasetReadView
 
 
 def plan(db: Session, run: Run) -> dict[str, str]:
-    """Note which data sets a new run will read; {role: digest of the newest version}, where it is known."""
+    """Record the data sets that a new run will read; return {role: digest of the newest version}, where known."""
     refs = {role: UUID(str(ref["dataset"])) for role, ref in run.inputs.items() if ref.get("dataset")}
     if not refs:
         return {}
@@ -33,25 +32,25 @@ def plan(db: Session, run: Run) -> dict[str, str]:
 
 
 def digests(db: Session, run_id: UUID) -> dict[str, str]:
-    """{role: digest} of what the run read; of what it has not read yet, the newest version's."""
+    """Return {role: digest} of what a run read; where it has not read yet, the newest version's digest."""
     return digests_of(db, [run_id])[run_id]
 
 
 def digests_of(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, dict[str, str]]:
-    """``digests`` of each of many runs: two queries for any number."""
+    """Return ``digests`` of many runs, with two queries."""
     reads = db.scalars(select(DatasetRead).where(DatasetRead.run_id.in_(run_ids))).all()
     newest = newest_versions(db, {read.dataset_id for read in reads if read.sha256 is None})
-    found: dict[UUID, dict[str, str]] = {run_id: {} for run_id in run_ids}
+    digests: dict[UUID, dict[str, str]] = {run_id: {} for run_id in run_ids}
     for read in reads:
         version = newest.get(read.dataset_id)
         sha256 = read.sha256 or (version.sha256 if version else None)
         if sha256 is not None:
-            found[read.run_id][read.role] = sha256
-    return found
+            digests[read.run_id][read.role] = sha256
+    return digests
 
 
 def newest_versions(db: Session, dataset_ids: Iterable[UUID]) -> dict[UUID, DatasetVersion]:
-    """The newest version of each data set that has one."""
+    """Return the newest version of each data set that has one."""
     ids = list(dataset_ids)
     if not ids:
         return {}
@@ -65,7 +64,7 @@ def newest_versions(db: Session, dataset_ids: Iterable[UUID]) -> dict[UUID, Data
 
 
 def views(db: Session, run_ids: Iterable[UUID]) -> dict[UUID, dict[str, DatasetReadView]]:
-    """Run → role → what it read, with today's name of each data set; three queries for any number of runs."""
+    """Return {run: {role: read}} with the current names of data sets, with three queries."""
     reads = db.scalars(
         select(DatasetRead).where(DatasetRead.run_id.in_(list(run_ids))).order_by(DatasetRead.role)
     ).all()
@@ -74,10 +73,10 @@ def views(db: Session, run_ids: Iterable[UUID]) -> dict[UUID, dict[str, DatasetR
     ids = {read.dataset_id for read in reads}
     names = _names(db, ids)
     latest = newest_versions(db, ids)
-    found: dict[UUID, dict[str, DatasetReadView]] = {}
+    views: dict[UUID, dict[str, DatasetReadView]] = {}
     for read in reads:
         version = latest.get(read.dataset_id)
-        found.setdefault(read.run_id, {})[read.role] = DatasetReadView(
+        views.setdefault(read.run_id, {})[read.role] = DatasetReadView(
             dataset_id=read.dataset_id,
             name=names.get(read.dataset_id, read.name),
             removed=read.dataset_id not in names,
@@ -86,10 +85,10 @@ def views(db: Session, run_ids: Iterable[UUID]) -> dict[UUID, dict[str, DatasetR
             newest=read.newest,
             latest=version.number if version else None,
         )
-    return found
+    return views
 
 
 def _names(db: Session, dataset_ids: Iterable[UUID]) -> dict[UUID, str]:
-    """Today's names of those data sets that there still are."""
+    """Return the current names of the data sets that still exist."""
     rows = db.execute(select(Dataset.id, Dataset.name).where(Dataset.id.in_(list(dataset_ids))))
     return {row.id: row.name for row in rows}

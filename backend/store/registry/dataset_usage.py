@@ -1,4 +1,4 @@
-"""Which runs read a data set, and in which version."""
+"""Runs that read a data set, with the version that they read."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def usage(
     cursor: UUID | None = None,
     limit: int = 20,
 ) -> DatasetUsage:
-    """One page of the runs that read the data set, newest first, and how many there are in each state.
+    """Return one page of the runs that read a data set, newest first, and the number of runs in each state.
 
-    ``version``: only those that read it; ``unknown``: only those that read what is no known version. ``surveys``: the
-    surveys of the data set too. A removed data set is still known by its id. Raises NotFound.
+    ``version``: only runs that read this version; ``unknown``: only runs that read content of no known version;
+    ``surveys``: include surveys of the data set. Works for a removed data set too, by its id. Raises NotFound.
     """
     reads: list[ColumnElement[bool]] = [DatasetRead.dataset_id == dataset_id]
     if version is not None:
@@ -75,5 +75,5 @@ def usage(
         )
         for run, read in rows[:limit]
     ]
-    following = str(items[-1].run_id) if len(rows) > limit else None
-    return DatasetUsage(items=items, next_cursor=following, states=states)
+    next_cursor = str(items[-1].run_id) if len(rows) > limit else None
+    return DatasetUsage(items=items, next_cursor=next_cursor, states=states)

@@ -1,7 +1,7 @@
 """Versions of data sets: each content that a survey found, numbered 1, 2, …
 
-A registered folder gets its first version from the survey that registering starts, and the next one from a rescan that
-finds another content. What was uploaded or downloaded never changes: its only version is the artifact's content.
+A registered folder gets version 1 from its first survey, and the next version from a rescan that finds other content.
+An uploaded or downloaded data set never changes: its only version is the artifact's content.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DATA, SURVEY, ROLE = "data", "survey", "dataset"
 
 
 def keep_listing(db: Session, run_id: UUID, listing: bytes) -> None:
-    """Keep how a folder looked before a survey hashed it: what changes from here on is noticed."""
+    """Store a folder's listing from before its survey, so that later changes are noticed."""
     db.execute(
         update(DatasetRead)
         .where(DatasetRead.run_id == run_id, DatasetRead.role == ROLE)
@@ -34,9 +34,9 @@ def keep_listing(db: Session, run_id: UUID, listing: bytes) -> None:
 
 
 def record(db: Session, run_id: UUID, hashes: Mapping[str, str]) -> None:
-    """Note the digests that a run read, by role, and of each the version that has it, if one has.
+    """Record the digests that a run read, by role, with the version of equal content, if there is one.
 
-    The run's identity follows: it was noted for the newest version, and this may be another content.
+    The run's identity is renewed, as it assumed the newest version.
     """
     reads = db.scalars(select(DatasetRead).where(DatasetRead.run_id == run_id)).all()
     changed = [read for read in reads if hashes.get(read.role) not in (None, read.sha256)]
@@ -56,7 +56,7 @@ def record(db: Session, run_id: UUID, hashes: Mapping[str, str]) -> None:
 
 
 def note_end(db: Session, run: Run, result: Mapping[str, Any] | None) -> None:
-    """Of a run that has succeeded: record what it read; of a survey or fetch, make a version of what it found."""
+    """Record what a succeeded run read; after a survey or fetch, also make a version of the content found."""
     record(db, run.id, ((result or {}).get("provenance") or {}).get("inputs") or {})
     if run.stage == "fetch":
         dataset = _held(db, Dataset.run_id == run.id)
@@ -75,7 +75,7 @@ def note_end(db: Session, run: Run, result: Mapping[str, Any] | None) -> None:
 
 
 def _held(db: Session, condition: Any) -> Dataset | None:
-    """The data set, locked: of two surveys that end at once one is the first."""
+    """Return the data set, locked, so that two surveys that end at once make versions one after the other."""
     return db.scalar(select(Dataset).where(condition).with_for_update())
 
 
@@ -89,13 +89,13 @@ def _found(
     size: int,
     listing: bytes | None,
 ) -> None:
-    """Make the next version, unless the newest one has this content; the run's log says which."""
+    """Make the next version unless the newest has this content, and write the result to the run's log."""
     version = newest_versions(db, [dataset.id]).get(dataset.id)
     if version is not None and version.sha256 == sha256:
-        said = f"Nothing has changed since version {version.number} of {dataset.name}."
+        message = f"Nothing has changed since version {version.number} of {dataset.name}."
     else:
         number = version.number + 1 if version is not None else 1
-        said = f"This is version {number} of {dataset.name}: {files:,} files, SHA-256 {sha256}."
+        message = f"This is version {number} of {dataset.name}: {files:,} files, SHA-256 {sha256}."
         version = DatasetVersion(
             dataset_id=dataset.id, number=number, sha256=sha256, files=files, size=size, run_id=run.id
         )
@@ -103,7 +103,7 @@ def _found(
     version.survey_id, version.checked_at = run.id, func.now()
     version.found = None if result is None else {k: v for k, v in result.items() if k != "provenance"}
     version.listing = listing
-    db.add(RunLog(run_id=run.id, level="info", message=said))
+    db.add(RunLog(run_id=run.id, level="info", message=message))
     db.flush()
     db.execute(
         update(DatasetRead)
@@ -116,7 +116,7 @@ def _found(
 def list_versions(
     db: Session, dataset_id: UUID, *, before: int | None = None, limit: int = 20
 ) -> list[DatasetVersionView]:
-    """Newest first; ``before``: only those with a lower number."""
+    """Return a data set's versions, newest first; with ``before``, only those with a lower number."""
     statement = select(DatasetVersion).where(DatasetVersion.dataset_id == dataset_id)
     if before is not None:
         statement = statement.where(DatasetVersion.number < before)
@@ -125,7 +125,7 @@ def list_versions(
 
 
 def views(db: Session, rows: Sequence[DatasetVersion]) -> list[DatasetVersionView]:
-    """Each with how many runs read it, surveys aside, and the first version with its content."""
+    """Return versions, each with its number of reading runs (without surveys) and first version of equal content."""
     ids = {row.dataset_id for row in rows}
     counted = db.execute(
         select(DatasetRead.dataset_id, DatasetRead.version, func.count())
@@ -133,17 +133,17 @@ def views(db: Session, rows: Sequence[DatasetVersion]) -> list[DatasetVersionVie
         .where(DatasetRead.dataset_id.in_(ids), DatasetRead.version.is_not(None), Run.stage != SURVEY)
         .group_by(DatasetRead.dataset_id, DatasetRead.version)
     )
-    runs = {(dataset, number): many for dataset, number, many in counted}
+    runs = {(dataset, number): count for dataset, number, count in counted}
     firsts = db.execute(
         select(DatasetVersion.dataset_id, DatasetVersion.sha256, func.min(DatasetVersion.number))
         .where(DatasetVersion.dataset_id.in_(ids))
         .group_by(DatasetVersion.dataset_id, DatasetVersion.sha256)
     )
     first = {(dataset, sha256): number for dataset, sha256, number in firsts}
-    found = []
+    views = []
     for row in rows:
         same = first.get((row.dataset_id, row.sha256))
-        found.append(
+        views.append(
             DatasetVersionView(
                 number=row.number,
                 sha256=row.sha256,
@@ -158,4 +158,4 @@ def views(db: Session, rows: Sequence[DatasetVersion]) -> list[DatasetVersionVie
                 same_as=same if same != row.number else None,
             )
         )
-    return found
+    return views

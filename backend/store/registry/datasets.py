@@ -1,4 +1,4 @@
-"""Data sets: folders below the server's data root, or what a run brought in. A request never names any other path."""
+"""Data sets: folders below the data root, or the output of a fetch run. Requests cannot name other paths."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from .dataset_versions import SURVEY
 
 
 def register(db: Session, root: Path | None, request: DatasetCreate, user: UUID | None = None) -> Dataset:
-    """A folder, and a run that looks through it.
+    """Register a folder and create the run that surveys it.
 
-    Raises Invalid where the folder is not below the data root, Conflict where the name is taken.
+    Raises Invalid if the folder is not below the data root, Conflict if the name is taken.
     """
     folder = folders.resolve(root, request.folder)
     dataset = _add(db, Dataset(**request.model_dump(), synthetic=_says_synthetic(folder)))
@@ -44,27 +44,27 @@ def register(db: Session, root: Path | None, request: DatasetCreate, user: UUID 
 
 
 def rescan(db: Session, root: Path | None, dataset_id: UUID, user: UUID | None = None) -> Run:
-    """Survey a registered folder again; it becomes the next version where its content is another.
+    """Survey a registered folder again; changed content becomes the next version.
 
-    Returns the survey that is under way already, if one is. Raises NotFound; Conflict for what never changes; Invalid
-    where the folder is gone.
+    Returns the unfinished survey if there is one. Raises NotFound; Conflict for an upload or download, which never
+    changes; Invalid if the folder is missing.
     """
     dataset = db.scalar(select(Dataset).where(Dataset.id == dataset_id).with_for_update())
     if dataset is None:
         raise NotFound(f"there is no data set {dataset_id}")
     if dataset.folder is None:
-        raise Conflict(f"{dataset.name!r} was uploaded or downloaded, and never changes")
+        raise Conflict(f"{dataset.name!r} was uploaded or downloaded, so it never changes")
     folders.resolve(root, dataset.folder)
-    under_way = db.scalar(_surveys(dataset_id).limit(1))
-    if under_way is not None:
-        return under_way
+    unfinished = db.scalar(_surveys(dataset_id).limit(1))
+    if unfinished is not None:
+        return unfinished
     run = _survey(db, dataset, f"Rescan {dataset.name}", user)
     dataset.survey_id = run.id
     return run
 
 
 def update(db: Session, dataset_id: UUID, request: DatasetUpdate) -> Dataset:
-    """Rename or describe a data set. Raises NotFound, and Conflict where the name is taken."""
+    """Rename or describe a data set. Raises NotFound, and Conflict if the name is taken."""
     dataset = get(db, dataset_id)
     name = dataset.name if request.name is None else request.name.strip()
     try:
@@ -89,7 +89,7 @@ def _survey(db: Session, dataset: Dataset, name: str, user: UUID | None) -> Run:
 
 
 def _surveys(dataset_id: UUID) -> Select[Run]:
-    """Surveys of the data set that are not over yet."""
+    """Select the unfinished surveys of a data set, newest first."""
     return (
         select(Run)
         .join(DatasetRead, DatasetRead.run_id == Run.id)
@@ -110,9 +110,9 @@ def bring_in(
     sha256: str | None = None,
     user: UUID | None = None,
 ) -> Dataset:
-    """A data set that a run unpacks or downloads; until it has, runs that read it wait.
+    """Create a data set and the run that unpacks or downloads it; runs that read the data set wait for that run.
 
-    Raises Conflict where the name is taken, Invalid for an address that cannot be one.
+    Raises Conflict if the name is taken, Invalid for an invalid URL.
     """
     if db.scalar(select(Dataset.id).where(Dataset.name == name)) is not None:
         raise Conflict(f"there is a data set named {name!r} already")
@@ -136,6 +136,7 @@ def bring_in(
 
 
 def get(db: Session, dataset_id: UUID) -> Dataset:
+    """Return a data set. Raises NotFound."""
     dataset = db.get(Dataset, dataset_id)
     if dataset is None:
         raise NotFound(f"there is no data set {dataset_id}")
@@ -145,6 +146,7 @@ def get(db: Session, dataset_id: UUID) -> Dataset:
 def list_datasets(
     db: Session, *, search: str = "", kind: str | None = None, offset: int = 0, limit: int = 1000
 ) -> list[Dataset]:
+    """Return the data sets by name. ``search`` matches part of the name."""
     statement = select(Dataset).order_by(Dataset.name).offset(offset).limit(limit)
     if search:
         statement = statement.where(Dataset.name.icontains(search, autoescape=True))
@@ -153,34 +155,36 @@ def list_datasets(
     return list(db.scalars(statement))
 
 
-def views(db: Session, found: Sequence[Dataset]) -> list[DatasetView]:
-    """Each with its newest version and the run that surveys it or brings it in: a few queries for any number."""
-    newest = newest_versions(db, [one.id for one in found])
+def views(db: Session, rows: Sequence[Dataset]) -> list[DatasetView]:
+    """Return data sets with their newest version and survey or fetch run, with a constant number of queries."""
+    newest = newest_versions(db, [dataset.id for dataset in rows])
     versions = dict(zip(newest, dataset_versions.views(db, list(newest.values())), strict=True))
-    run_ids = {one.run_id for one in found} | {one.survey_id for one in found}
+    run_ids = {dataset.run_id for dataset in rows} | {dataset.survey_id for dataset in rows}
     by_id = {run.id: run for run in db.scalars(select(Run).where(Run.id.in_(run_ids)))}
-    looks = {version.survey_id for version in versions.values()}
-    surveys = select(Artifact.run_id, Artifact.id).where(Artifact.run_id.in_(looks), Artifact.name == SURVEY)
+    survey_ids = {version.survey_id for version in versions.values()}
+    surveys = select(Artifact.run_id, Artifact.id).where(
+        Artifact.run_id.in_(survey_ids), Artifact.name == SURVEY
+    )
     pictures = {row.run_id: row.id for row in db.execute(surveys)}
-    return [_view(one, by_id, versions.get(one.id), pictures) for one in found]
+    return [_view(dataset, by_id, versions.get(dataset.id), pictures) for dataset in rows]
 
 
 def view(db: Session, dataset: Dataset) -> DatasetView:
-    """One data set, with the newest integrity checks on its newest version."""
-    (found,) = views(db, [dataset])
-    sha256 = found.version.sha256 if found.version is not None else None
-    return found.model_copy(update={"integrity": _integrity(db, dataset.id, sha256)})
+    """Return a data set with the newest integrity report on its newest version."""
+    (view,) = views(db, [dataset])
+    sha256 = view.version.sha256 if view.version is not None else None
+    return view.model_copy(update={"integrity": _integrity(db, dataset.id, sha256)})
 
 
 def delete(db: Session, dataset_id: UUID) -> None:
-    """Remove the entry; files and runs stay, and runs keep the name and version of what they read.
+    """Remove a data set; its files and runs stay, and runs keep the name and version of what they read.
 
-    Raises NotFound; Conflict where a run that is not over needs it.
+    Raises NotFound; Conflict if an unfinished run reads it.
     """
     dataset = get(db, dataset_id)
     for survey in db.scalars(_surveys(dataset_id)):
         request_cancel(db, survey.id)
-    needing = db.scalar(
+    reader = db.scalar(
         select(Run.name)
         .join(DatasetRead, DatasetRead.run_id == Run.id)
         .where(DatasetRead.dataset_id == dataset_id, Run.stage != SURVEY)
@@ -188,8 +192,8 @@ def delete(db: Session, dataset_id: UUID) -> None:
         .order_by(Run.id)
         .limit(1)
     )
-    if needing is not None:
-        raise Conflict(f"the run {needing!r} reads it and is not over; cancel it or wait for its end")
+    if reader is not None:
+        raise Conflict(f"the unfinished run {reader!r} reads it; cancel that run or wait for its end")
     db.delete(dataset)
 
 
@@ -216,15 +220,15 @@ def _view(
     survey = by_id.get(dataset.survey_id) if dataset.survey_id else None
     if survey is not None:
         changes |= {"survey_state": RunState(survey.state), "survey_reason": survey.reason}
-    bringer = by_id.get(dataset.run_id) if dataset.run_id else None
-    if bringer is not None and bringer.state != RunState.succeeded.value:
-        over = RunState(bringer.state).final
-        changes |= {"state": "failed" if over else "arriving", "reason": bringer.reason}
+    maker = by_id.get(dataset.run_id) if dataset.run_id else None
+    if maker is not None and maker.state != RunState.succeeded.value:
+        final = RunState(maker.state).final
+        changes |= {"state": "failed" if final else "arriving", "reason": maker.reason}
     return DatasetView.model_validate(dataset).model_copy(update=changes)
 
 
 def _integrity(db: Session, dataset_id: UUID, sha256: str | None) -> IntegrityReport | None:
-    """Of the newest evaluation or integrity run that read this content of the data set."""
+    """Return the report of the newest evaluation or integrity run that read this content of the data set."""
     read = (DatasetRead.dataset_id == dataset_id, DatasetRead.role == dataset_versions.ROLE)
     result = db.scalar(
         select(Run.result)
@@ -238,13 +242,13 @@ def _integrity(db: Session, dataset_id: UUID, sha256: str | None) -> IntegrityRe
         .order_by(Run.id.desc())
         .limit(1)
     )
-    found = (result or {}).get("report") or (result or {}).get("integrity")
-    return IntegrityReport.model_validate(found) if found else None
+    report = (result or {}).get("report") or (result or {}).get("integrity")
+    return IntegrityReport.model_validate(report) if report else None
 
 
 def _says_synthetic(folder: Path) -> bool:
-    """Whether the folder says that it is sample data; a file that cannot be understood says nothing."""
-    # Imports numpy, which takes long: the API starts without it.
+    """Return True if the folder declares itself sample data; unreadable declarations are ignored."""
+    # Imports NumPy, which slows the start of the API.
     from vise_core.formats.posts import INDEX_FILE, read_posts_index
 
     try:

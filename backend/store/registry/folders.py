@@ -45,9 +45,9 @@ _lock = threading.Lock()
 
 
 def changes(db: Session, root: Path | None, dataset: Dataset, wait: float = WAIT_SECONDS) -> FolderChanges:
-    """How the data set's folder differs from its newest version, by names, sizes and times."""
+    """Return how a data set's folder differs from its newest version, by names, sizes and times."""
     if dataset.folder is None:
-        sentence = "What was uploaded or downloaded never changes."
+        sentence = "Uploaded or downloaded data sets never change."
         return FolderChanges(state="immutable", version=1, sentence=sentence)
     version = newest_versions(db, [dataset.id]).get(dataset.id)
     number = version.number if version is not None else None
@@ -78,17 +78,17 @@ def changes(db: Session, root: Path | None, dataset: Dataset, wait: float = WAIT
 
 
 def resolve(root: Path | None, folder: str) -> Path:
-    """The folder on this machine. Links are followed before it is checked, so none leads out."""
+    """Return the path of a folder below the data root, with links followed. Raises Invalid."""
     if root is None:
-        raise Invalid("folder", "this server has no data root: set VISE_DATA_ROOT and start it again")
+        raise Invalid("folder", "this server has no data root: set VISE_DATA_ROOT and restart it")
     if "\0" in folder:
         raise Invalid("folder", "must lie below the server's data root")
-    place = (root / folder).resolve()
-    if not place.is_relative_to(root.resolve()):
+    path = (root / folder).resolve()
+    if not path.is_relative_to(root.resolve()):
         raise Invalid("folder", "must lie below the server's data root")
-    if not place.is_dir():
+    if not path.is_dir():
         raise Invalid("folder", f"there is no folder {folder!r} below the server's data root")
-    return place
+    return path
 
 
 def _compare(
@@ -120,22 +120,22 @@ def _outdated(comparison: _Comparison) -> bool:
         return False
     if comparison.result.exception() is not None:
         return True
-    _, began, ended = comparison.result.result()
-    return time.monotonic() > ended + KEEP * (ended - began)
+    _, started_at, ended_at = comparison.result.result()
+    return time.monotonic() > ended_at + KEEP * (ended_at - started_at)
 
 
 def _start(folder: Path, packed: bytes) -> Future[tuple[listing.Difference, float, float]]:
-    """Compare in a thread of its own, which does not keep the process from ending."""
+    """Start the comparison in a daemon thread, which does not keep the process from ending."""
     future: Future[tuple[listing.Difference, float, float]] = Future()
 
     def compare() -> None:
-        began = time.monotonic()
+        started_at = time.monotonic()
         try:
-            found = listing.compare(listing.unpack(packed), listing.list_folder(folder))
+            difference = listing.compare(listing.unpack(packed), listing.list_folder(folder))
         except Exception as error:
             future.set_exception(error)
         else:
-            future.set_result((found, began, time.monotonic()))
+            future.set_result((difference, started_at, time.monotonic()))
 
     threading.Thread(target=compare, name="folder-changes", daemon=True).start()
     return future

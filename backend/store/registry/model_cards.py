@@ -1,4 +1,4 @@
-"""What a model comes from, and the card that travels with it."""
+"""Model cards: facts and lineage of a model, also as Markdown in its download."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEEPEST = 8
 
 
 def card(db: Session, model_id: UUID) -> ModelCardView:
-    """Facts, lineage and the Markdown of a model."""
+    """Return a model's card: facts, Markdown, and size in bytes. Raises NotFound."""
     model = get(db, model_id)
     facts = facts_of(db, model)
     artifact = artifacts.get(db, model.artifact_id)
@@ -37,7 +37,7 @@ def card(db: Session, model_id: UUID) -> ModelCardView:
 
 
 def facts_of(db: Session, model: Model) -> ModelFacts:
-    """What the evaluation behind the model found, and what it was made from."""
+    """Return the facts of a model: its scores, weights, licence and lineage."""
     run = db.get_one(Run, model.run_id)
     result = run.result or {}
     provenance = result.get("provenance") or {}
@@ -66,7 +66,7 @@ def facts_of(db: Session, model: Model) -> ModelFacts:
 
 
 def lineage(db: Session, run: Run, depth: int = 1) -> Iterator[LineageStep]:
-    """All that the run was made from, each step before what it was made from itself."""
+    """Yield all that a run was made from, each input before its own inputs."""
     reads = dataset_reads.views(db, [run.id]).get(run.id, {})
     for role, raw in run.inputs.items():
         ref = InputRef.model_validate(raw)
@@ -98,7 +98,7 @@ def lineage(db: Session, run: Run, depth: int = 1) -> Iterator[LineageStep]:
 
 
 def as_tar(storage: Storage, artifact: Artifact, name: str, markdown: str) -> Iterator[bytes]:
-    """The predictor's folder with its card as README.md, streamed: never whole in memory."""
+    """Yield the predictor's folder with the card as README.md as a tar, never whole in memory."""
     folder = slug(name)
     text = markdown.encode()
     info = tarfile.TarInfo(f"{folder}/README.md")
@@ -107,13 +107,13 @@ def as_tar(storage: Storage, artifact: Artifact, name: str, markdown: str) -> It
     with tarfile.open(fileobj=head, mode="w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(info, io.BytesIO(text))
         end = head.tell()
-    # Without the two empty blocks that end an archive: the predictor's files follow.
+    # Without the two empty blocks that end an archive, as the predictor's files follow.
     yield head.getvalue()[:end]
     yield from artifacts.as_tar(storage, artifact, folder)
 
 
 def slug(name: str) -> str:
-    """A name as a folder on any system: letters, digits, - and _."""
+    """Return a name as a folder name that is valid on any system: letters, digits, - and _."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:80] or "model"
 
 
@@ -123,7 +123,7 @@ def _metrics(result: dict[str, Any]) -> tuple[CardMetric, ...]:
         return ()
     main = CardMetric(name=result.get("metric", "accuracy"), **{name: result.get(name) for name in fields})
     others = [
-        CardMetric(name=name, **{field: found.get(field) for field in fields})
-        for name, found in (result.get("secondary") or {}).items()
+        CardMetric(name=name, **{field: values.get(field) for field in fields})
+        for name, values in (result.get("secondary") or {}).items()
     ]
     return (main, *others)

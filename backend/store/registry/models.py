@@ -1,4 +1,4 @@
-"""The registry of models: evaluated predictors that people may use."""
+"""The registry of models: evaluated predictors that serve predictions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vise_core.specs.recipes.recipe import RecipeSpec
 
 
 def register(db: Session, request: ModelCreate) -> Model:
-    """Make a model of a succeeded evaluate run. Raises Invalid or Conflict."""
+    """Register the model of a succeeded evaluate run. Raises Invalid, or Conflict if the name is taken."""
     run = db.get(Run, request.run_id)
     if run is None or run.stage != "evaluate" or run.state != RunState.succeeded.value or run.result is None:
         raise Invalid("run_id", "give a succeeded evaluate run")
@@ -29,8 +29,8 @@ def register(db: Session, request: ModelCreate) -> Model:
     if setup != "image":
         raise Invalid(
             "run_id",
-            f"this evaluation reads texts (setup {setup}), and a model answers for an image alone; give one with setup "
-            "image",
+            f"this evaluation reads texts (setup {setup}), but models predict from images alone; give one with "
+            "setup image",
         )
     artifact = db.scalar(select(Artifact).where(Artifact.run_id == run.id, Artifact.name == "predictor"))
     if artifact is None:
@@ -58,67 +58,67 @@ def register(db: Session, request: ModelCreate) -> Model:
 
 
 def register_best(db: Session, parent: Run, children: Sequence[Run]) -> None:
-    """When a recipe asks for it: the evaluation that is best on val becomes the default predictor."""
+    """If the recipe requests it, register its evaluation with the best val score as the default model."""
     if parent.kind != "recipe":
         return
-    wish = RecipeSpec.model_validate(parent.spec).register_best
-    if wish is None:
+    request = RecipeSpec.model_validate(parent.spec).register_best
+    if request is None:
         return
     candidates = [
         c
         for c in children
-        if c.step in wish.among and c.result is not None and c.result.get("setup", "image") == "image"
+        if c.step in request.among and c.result is not None and c.result.get("setup", "image") == "image"
     ]
     if not candidates:
-        return  # whatever reads texts makes no predictor
+        return  # evaluations that read texts have no predictor
     _require_comparable(candidates)
     best = max(candidates, key=_validation_score)
-    # One at a time, so that two recipes that end at once do not choose the same name.
+    # Locked, so that two recipes that end at once do not choose the same name.
     _lock_registry(db)
-    names = set(db.scalars(select(Model.name).where(Model.name.startswith(wish.name, autoescape=True))))
-    name, number = wish.name, 1
+    names = set(db.scalars(select(Model.name).where(Model.name.startswith(request.name, autoescape=True))))
+    name, number = request.name, 1
     while name in names:
         number += 1
-        name = f"{wish.name} {number}"
+        name = f"{request.name} {number}"
     register(db, ModelCreate(run_id=best.id, name=name, default=True))
 
 
 def _require_comparable(runs: Sequence[Run]) -> None:
-    """Raises Invalid where val is not of the same metric, data and splits in all: the highest is not the best."""
+    """Raise Invalid if the runs' val scores are not of one metric and equal data and splits."""
     if len(runs) < 2:
         return
     results = [EvaluateResult.model_validate(run.result) for run in runs]
     first = results[0]
     for run, result in zip(runs[1:], results[1:], strict=True):
-        mine, other = measured_on(result), measured_on(first)
+        own, other = measured_on(result), measured_on(first)
         if result.metric != first.metric:
-            why = f"has the metric {result.metric}, and {runs[0].name!r} {first.metric}"
-        elif difference := data_difference(mine, other):
-            why = f"was measured on {difference} than {runs[0].name!r}"
-        elif differences := split_differences(mine, other):
-            why = f"has other splits than {runs[0].name!r}: {'; '.join(differences)}"
+            reason = f"has the metric {result.metric}, and {runs[0].name!r} {first.metric}"
+        elif difference := data_difference(own, other):
+            reason = f"was measured on {difference} than {runs[0].name!r}"
+        elif differences := split_differences(own, other):
+            reason = f"has other splits than {runs[0].name!r}: {'; '.join(differences)}"
         else:
             continue
         raise Invalid(
             "register_best.among",
-            f"the best cannot be told: {run.name!r} {why}. Register one of them by hand",
+            f"the runs cannot be compared: {run.name!r} {reason}. Register one of them by hand",
         )
 
 
 def set_default(db: Session, model_id: UUID) -> None:
-    """Make it the one model that answers when none is named."""
-    # Two requests at once must not both clear and both set.
+    """Make a model the default, which is used when a request names none. Raises NotFound."""
+    # Locked, as two requests at once must not both clear and both set.
     _lock_registry(db)
-    for before in db.scalars(select(Model).where(Model.default, Model.id != model_id)):
-        before.default = False
-    # The one before must have gone first: there is room for one default only.
+    for previous in db.scalars(select(Model).where(Model.default, Model.id != model_id)):
+        previous.default = False
+    # The previous default must be cleared first: a unique index allows only one.
     db.flush()
     get(db, model_id).default = True
     db.flush()
 
 
 def get(db: Session, model_id: UUID | None) -> Model:
-    """The model, or the default one. Raises NotFound, or Conflict where there is no default."""
+    """Return a model, or the default one for None. Raises NotFound, or Conflict if there is no default."""
     model = db.get(Model, model_id) if model_id is not None else db.scalar(select(Model).where(Model.default))
     if model is None:
         raise _absent(model_id)
@@ -126,20 +126,20 @@ def get(db: Session, model_id: UUID | None) -> Model:
 
 
 def with_weights(db: Session, model_id: UUID | None) -> tuple[Model, str]:
-    """The model as ``get`` finds it, and the SHA-256 of its files."""
-    wanted = Model.default if model_id is None else Model.id == model_id
-    found = db.execute(
-        select(Model, Artifact.sha256).join(Artifact, Artifact.id == Model.artifact_id).where(wanted)
+    """Return a model as ``get`` does, and the SHA-256 of its files."""
+    condition = Model.default if model_id is None else Model.id == model_id
+    row = db.execute(
+        select(Model, Artifact.sha256).join(Artifact, Artifact.id == Model.artifact_id).where(condition)
     ).one_or_none()
-    if found is None:
+    if row is None:
         raise _absent(model_id)
-    return found[0], found[1]
+    return row[0], row[1]
 
 
 def list_models(
     db: Session, *, search: str = "", task: str = "", offset: int = 0, limit: int = 1000
 ) -> list[Model]:
-    """The default one first, then the newest; ``search`` looks in name, method and backbone."""
+    """Return the models, the default first, then newest first; ``search`` matches name, method and backbone."""
     statement = select(Model)
     if search:
         fields = (Model.name, Model.method, Model.backbone)
@@ -151,12 +151,14 @@ def list_models(
 
 
 def delete(db: Session, model_id: UUID) -> None:
+    """Delete a model. Raises NotFound."""
     db.delete(get(db, model_id))
 
 
 def rename(db: Session, model_id: UUID, name: str) -> None:
-    taken = db.scalar(select(func.count()).where(Model.name == name, Model.id != model_id))
-    if taken:
+    """Rename a model. Raises NotFound, and Conflict if the name is taken."""
+    count = db.scalar(select(func.count()).where(Model.name == name, Model.id != model_id))
+    if count:
         raise Conflict(f"there is a model named {name!r} already; choose another name")
     get(db, model_id).name = name
 
@@ -179,4 +181,5 @@ def _lock_registry(db: Session) -> None:
 
 
 def view(model: Model) -> ModelView:
+    """Return a model's wire form."""
     return ModelView.model_validate(model)

@@ -1,4 +1,4 @@
-"""Bytes by their SHA-256, over fsspec: a folder on this machine or a bucket."""
+"""Content-addressed storage over fsspec: a local folder or a bucket."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CHUNK = 2**20
 
 
 class StorageError(ViseError):
-    """The storage lacks an object, or holds another content than its name says."""
+    """An object is missing, or its content does not have its digest."""
 
 
 class Storage:
-    """Content-addressed objects: ``objects/ab/<sha256>``. What is there is whole and never changes."""
+    """Objects by SHA-256: ``objects/ab/<sha256>``. Objects are complete and never change."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -32,7 +32,7 @@ class Storage:
         self.local = url.startswith("file://")
 
     def put(self, source: Path, sha256: str) -> None:
-        """Store a file whose content has this digest. Storing it again does nothing."""
+        """Store a file with this digest, unless it is stored already. Raises StorageError if the file changes."""
         target = self._path(sha256)
         if self.fs.exists(target):
             return
@@ -50,7 +50,7 @@ class Storage:
             if copied.hexdigest() != sha256:
                 Path(part).unlink()
                 raise StorageError(
-                    f"{source} was changed while it was stored: write it whole, then publish it"
+                    f"{source} changed while it was stored: finish writing a file before it is stored"
                 )
             Path(part).chmod(0o444)
             Path(part).replace(target)
@@ -59,9 +59,9 @@ class Storage:
             self.fs.mv(part, target)
 
     def get(self, sha256: str, target: Path, *, link: bool = True) -> None:
-        """Place the object at ``target``: a read-only hard link where it can be, else a checked copy.
+        """Place an object at ``target``: a read-only hard link if possible, else a checked copy.
 
-        Without ``link`` it is always a copy, which may be written to.
+        Without ``link`` it is always a writable copy. Raises StorageError if the object is missing or damaged.
         """
         source = self._path(sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ class Storage:
                 os.link(source, target)
                 return
             except OSError:
-                pass  # Another file system, or one without links.
+                pass  # another file system, or one without hard links
         self.fs.get_file(source, str(target))
         if file_sha256(target) != sha256:
             target.unlink()
@@ -80,6 +80,7 @@ class Storage:
         target.chmod(0o444 if link else 0o644)
 
     def open(self, sha256: str) -> BinaryIO:
+        """Open an object for reading. Raises StorageError if it is missing."""
         path = self._path(sha256)
         if not self.fs.exists(path):
             raise StorageError(f"the storage has no object {sha256}: restore it from a back-up")
@@ -87,17 +88,18 @@ class Storage:
         return file
 
     def stream(self, sha256: str) -> Iterator[bytes]:
+        """Yield an object in chunks of 1 MiB. Raises StorageError if it is missing."""
         with self.open(sha256) as file:
             while chunk := file.read(CHUNK):
                 yield chunk
 
     def delete(self, sha256: str) -> None:
-        """Forget an object. The caller knows that nothing names it any more."""
+        """Delete an object, which no row may name any more."""
         if self.fs.exists(self._path(sha256)):
             self.fs.rm_file(self._path(sha256))
 
     def clear(self) -> None:
-        """Forget everything below this storage's root."""
+        """Delete everything below this storage's root."""
         if self.fs.exists(self.root):
             self.fs.rm(self.root, recursive=True)
 

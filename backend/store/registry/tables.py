@@ -24,7 +24,7 @@ from backend.store.base import Base, insert_time, primary_key
 
 
 class Dataset(Base):
-    """A folder below the data root, or what a run of the stage fetch brought in."""
+    """A data set: a folder below the data root, or the artifact of a fetch run."""
 
     __tablename__ = "datasets"
 
@@ -47,7 +47,7 @@ class Dataset(Base):
 
 
 class DatasetVersion(Base):
-    """One content of a data set, as a survey (or, of an archive, the run that unpacked it) found it."""
+    """One content of a data set, found by a survey, or by the fetch run that unpacked it."""
 
     __tablename__ = "dataset_versions"
 
@@ -78,9 +78,9 @@ class DatasetVersion(Base):
 
 
 class DatasetRead(Base):
-    """What a run read of a data set. It outlives the data set: the run stays readable.
+    """The content of a data set that a run read. It outlives the data set, so that the run stays readable.
 
-    ``version`` is set only where the digest of what was read is that of the version.
+    ``version`` is set only if that version has this digest.
     """
 
     __tablename__ = "dataset_reads"
@@ -100,7 +100,7 @@ class DatasetRead(Base):
 
 
 class Upload(Base):
-    """A file that somebody sent; its bytes lie in storage. A run unpacks it."""
+    """An uploaded archive, stored by its SHA-256; a run unpacks it."""
 
     __tablename__ = "uploads"
 
@@ -113,7 +113,7 @@ class Upload(Base):
 
 
 class Artifact(Base):
-    """A whole file or folder; its bytes lie in storage under their SHA-256."""
+    """A file or folder made by a run, stored by SHA-256."""
 
     __tablename__ = "artifacts"
 
@@ -131,7 +131,7 @@ class Artifact(Base):
 
 
 class Model(Base):
-    """A predictor people may use."""
+    """A predictor that serves predictions."""
 
     __tablename__ = "models"
 

@@ -1,4 +1,4 @@
-"""Ablations: a baseline, its one-factor differences, and the runs that were found for each."""
+"""Ablations: a baseline, its one-factor changes, and the runs that match each."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ TAG = "ablation"
 
 
 def create(db: Session, request: AblationCreate, user: UUID | None) -> Ablation:
-    """Raises NotFound, Invalid (the baseline does not fit the kind, or a value is refused), Conflict (the name)."""
+    """Create an ablation. Raises NotFound, Invalid (baseline or value does not fit the kind), Conflict (name taken)."""
     kind = ABLATION_KINDS[request.kind]
     node = _baseline(db, request.baseline, kind)
     changes = _checked(node, kind, request.changes) if request.changes else _defaults(node, kind)
-    made = Ablation(
+    ablation = Ablation(
         name=request.name, kind=request.kind, baseline_id=request.baseline, changes=changes, created_by=user
     )
-    db.add(made)
+    db.add(ablation)
     _named_once(db, request.name)
-    return made
+    return ablation
 
 
 def update(db: Session, ablation_id: UUID, request: AblationUpdate) -> Ablation:
-    """Another name, other points. Raises as ``create``."""
+    """Rename an ablation or change its points. Raises the errors of ``create``."""
     ablation = get(db, ablation_id)
     if request.changes is not None:
         kind = _kind(ablation)
@@ -69,6 +69,7 @@ def update(db: Session, ablation_id: UUID, request: AblationUpdate) -> Ablation:
 
 
 def get(db: Session, ablation_id: UUID) -> Ablation:
+    """Return an ablation. Raises NotFound."""
     ablation = db.get(Ablation, ablation_id)
     if ablation is None:
         raise NotFound(f"there is no ablation {ablation_id}")
@@ -76,12 +77,12 @@ def get(db: Session, ablation_id: UUID) -> Ablation:
 
 
 def delete(db: Session, ablation_id: UUID) -> None:
-    """Forget it; its runs stay."""
+    """Delete an ablation; its runs stay. Raises NotFound."""
     db.delete(get(db, ablation_id))
 
 
 def list_all(db: Session, limit: int = 500) -> list[AblationSummary]:
-    """The newest first."""
+    """Return the ablations, newest first."""
     rows = db.execute(
         select(Ablation, User.email)
         .outerjoin(User, User.id == Ablation.created_by)
@@ -92,7 +93,7 @@ def list_all(db: Session, limit: int = 500) -> list[AblationSummary]:
 
 
 def view(db: Session, ablation_id: UUID) -> AblationView:
-    """With the best run of each point that there is: succeeded, else under way, else failed."""
+    """Return an ablation with the best run of each point: succeeded, else unfinished, else failed."""
     ablation = get(db, ablation_id)
     kind = _kind(ablation)
     node = _baseline(db, ablation.baseline_id, kind)
@@ -120,9 +121,9 @@ def view(db: Session, ablation_id: UUID) -> AblationView:
 
 
 def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Run:
-    """Start what fills a missing point: a recipe of the steps that differ, on the runs that do not.
+    """Create a recipe that fills a missing point: its steps are the runs that differ, its inputs those that do not.
 
-    Raises NotFound; Conflict where a run fills it or is about to.
+    Raises NotFound; Conflict if a run fills the point already or is about to.
     """
     ablation = get(db, ablation_id)
     if not 0 <= number < len(ablation.changes):
@@ -132,30 +133,37 @@ def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Ru
     change = Change(kind.stage, ablation.changes[number])
     baseline = evaluations.result(db, ablation.baseline_id, "baseline")
     if any(not _not_comparable(run, baseline) for run in matches(db, node, change)):
-        raise Conflict("a run fills this point already, or is about to")
+        raise Conflict("the point already has a run, or its run is not finished yet")
     label = point_label(kind, _values(node, kind, ablation.changes[number]))
     method = kind.methods.get(label) or f"{baseline.method}, {label}"[:80]
     steps: dict[str, Any] = {}
-    made: dict[UUID, str] = {}
+    steps_by_run: dict[UUID, str] = {}
 
-    def source(one: Node) -> dict[str, Any]:
-        """Where the counterpart of a node comes from: a run that there is, or a new step."""
-        # Evaluations that may not be compared with the baseline do not fill the point.
-        found = [] if one is node else matches(db, one, change)
-        if found:
-            return {"run": found[0].id}
-        if one.run.id not in made:
-            require_same_data(db, one)
-            inputs: dict[str, Any] = {role: {"dataset": dataset} for role, dataset in one.datasets.items()}
-            for role, (node_read, artifact) in one.sources.items():
+    def source(original: Node) -> dict[str, Any]:
+        """Return the counterpart of a run as an input: an existing run, or a new step."""
+        # An evaluation that cannot be compared with the baseline does not fill the point.
+        counterparts = [] if original is node else matches(db, original, change)
+        if counterparts:
+            return {"run": counterparts[0].id}
+        if original.run.id not in steps_by_run:
+            require_same_data(db, original)
+            inputs: dict[str, Any] = {
+                role: {"dataset": dataset} for role, dataset in original.datasets.items()
+            }
+            for role, (node_read, artifact) in original.sources.items():
                 inputs[role] = source(node_read) | {"artifact": artifact}
-            stage, spec = one.run.stage or "", change.spec(one)
+            stage, spec = original.run.stage or "", change.spec(original)
             if stage == "evaluate":
                 spec["method"] = method
-            made[one.run.id] = stage if stage not in steps else f"{stage} {len(steps)}"
+            steps_by_run[original.run.id] = stage if stage not in steps else f"{stage} {len(steps)}"
             title = f"{STAGES[stage].title}, {label}"
-            steps[made[one.run.id]] = {"stage": stage, "title": title, "spec": spec, "inputs": inputs}
-        return {"step": made[one.run.id]}
+            steps[steps_by_run[original.run.id]] = {
+                "stage": stage,
+                "title": title,
+                "spec": spec,
+                "inputs": inputs,
+            }
+        return {"step": steps_by_run[original.run.id]}
 
     source(node)
     recipe = RecipeSpec(
@@ -168,23 +176,21 @@ def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Ru
 
 
 def require_same_data(db: Session, node: Node) -> None:
-    """Raises Conflict where a new run would read another content of a data set than the node's run did."""
+    """Raise Conflict if a new run would read other data set content than the node's run did."""
     for role, read in dataset_reads.views(db, [node.run.id]).get(node.run.id, {}).items():
         if read.removed:
             raise Conflict(f"{node.run.name!r} reads the data set {read.name!r}, which was removed")
         newest = dataset_reads.newest_versions(db, [read.dataset_id]).get(read.dataset_id)
         if newest is None or newest.sha256 == node.digests.get(role):
             continue
-        if newest.sha256 is None:
-            raise Conflict(f"the content of the data set {read.name!r} is not known: rescan it first")
         raise Conflict(
-            f"{node.run.name!r} read another content of the data set {read.name!r} than its newest version, "
+            f"{node.run.name!r} read other content of the data set {read.name!r} than its newest version, "
             f"{newest.number}: run it again, and choose that run as the baseline"
         )
 
 
 def _not_comparable(run: Run, baseline: EvaluateResult) -> str:
-    """Why a succeeded run's numbers do not go with the baseline's; empty where they do, or it has none yet."""
+    """Return why a run's result cannot be compared with the baseline's; empty if it can, or has no result yet."""
     if run.state != RunState.succeeded.value:
         return ""
     result = EvaluateResult.model_validate(run.result)
@@ -193,7 +199,7 @@ def _not_comparable(run: Run, baseline: EvaluateResult) -> str:
         return f"its run {run.name!r} was measured on {difference} than the baseline"
     if result.metric != baseline.metric:
         return f"its run {run.name!r} has the metric {result.metric}, and the baseline {baseline.metric}"
-    # Runs of older versions did not record their splits; equal data and equal specs, as these have, split alike.
+    # Runs of older versions did not record their splits; equal data and specs, as here, give equal splits.
     if mine.recorded and theirs.recorded and (differences := split_differences(mine, theirs)):
         return f"its run {run.name!r} has other splits than the baseline: {'; '.join(differences)}"
     return ""
@@ -204,9 +210,16 @@ def _point(
 ) -> AblationPoint:
     values = _values(node, kind, changes)
     matching = matches(db, node, Change(kind.stage, changes, dead=True))
-    why = {one.id: _not_comparable(one, baseline) for one in matching if one.id != node.run.id}
-    found = [one for one in matching if not why.get(one.id)]
-    run = next((one for one in found if one.id == node.run.id), found[0] if found else None)
+    reasons = {
+        candidate.id: _not_comparable(candidate, baseline)
+        for candidate in matching
+        if candidate.id != node.run.id
+    }
+    comparable = [candidate for candidate in matching if not reasons.get(candidate.id)]
+    run = next(
+        (candidate for candidate in comparable if candidate.id == node.run.id),
+        comparable[0] if comparable else None,
+    )
     point = AblationPoint(
         number=number,
         label=point_label(kind, values),
@@ -216,7 +229,7 @@ def _point(
         state="missing" if run is None else RunState(run.state),
         run=None if run is None else run.id,
         parent=None if run is None else run.parent_id,
-        note=next(filter(None, why.values()), "") if run is None else "",
+        note=next(filter(None, reasons.values()), "") if run is None else "",
     )
     if run is None or run.state != RunState.succeeded.value:
         return point
@@ -236,47 +249,47 @@ def _kind(ablation: Ablation) -> AblationKind:
 
 
 def _baseline(db: Session, run_id: UUID, kind: AblationKind) -> Node:
-    """The baseline with all that it comes from. Raises NotFound, Invalid."""
+    """Return the baseline with all runs that it comes from. Raises NotFound, Invalid."""
     evaluations.result(db, run_id, "baseline")
     node = chain(db, run_id)
     if not node.reaches(kind.stage):
         raise Invalid(
             "baseline",
-            f"{kind.title} changes the stage {kind.stage}, and this evaluation does not come from one: choose an "
-            "evaluation of a backbone that was pretrained here",
+            f"{kind.title} changes the stage {kind.stage}, but no run of that stage leads to this evaluation: "
+            "choose an evaluation of a backbone that was pretrained here",
         )
     return node
 
 
 def _checked(node: Node, kind: AblationKind, changes: list[Changes]) -> list[Changes]:
-    """The points, each with values that the stage takes. Raises Invalid."""
-    for number, one in enumerate(changes):
+    """Return the points after validating their values against the stage. Raises Invalid."""
+    for number, point in enumerate(changes):
         try:
-            Change(kind.stage, one).spec(cast(Node, node.find(kind.stage)))
+            Change(kind.stage, point).spec(cast(Node, node.find(kind.stage)))
         except Invalid as error:
             raise Invalid(f"changes.{number}", str(error)) from error
     return changes
 
 
 def _defaults(node: Node, kind: AblationKind) -> list[Changes]:
-    """The kind's own values, those that the stage takes, with the baseline among them."""
+    """Return the kind's default points that are valid for the baseline, with the baseline itself among them."""
     values = kind.sample_values if node.run.synthetic and kind.sample_values else kind.values
     kept = []
-    for one in values:
+    for point in values:
         try:
-            kept += _checked(node, kind, [one])
+            kept += _checked(node, kind, [point])
         except Invalid:
             continue
     if not kept:
-        raise Invalid("kind", f"none of the values of {kind.title} fits this baseline: give changes")
+        raise Invalid("kind", f"no default value of {kind.title} fits this baseline: give changes")
     own = _values(node, kind, {})
-    if all(_values(node, kind, one) != own for one in kept):
+    if all(_values(node, kind, point) != own for point in kept):
         kept.insert(0, {})
     return kept
 
 
 def _values(node: Node, kind: AblationKind, changes: Changes) -> Changes:
-    """What stands at the kind's paths once the changes are made, every default filled in."""
+    """Return the values at the kind's paths after the changes, defaults included."""
     changed = cast(Node, node.find(kind.stage))
     spec = Change(kind.stage, changes).spec(changed)
     return {path: value_at(spec, path) for path in kind.paths}
@@ -294,6 +307,7 @@ def _summary(ablation: Ablation, email: str | None) -> AblationSummary:
 
 
 def _named_once(db: Session, name: str) -> None:
+    """Write the ablation. Raises Conflict if the name is taken."""
     try:
         with db.begin_nested():
             db.flush()

@@ -1,4 +1,4 @@
-"""Results of evaluations, for tables and figures."""
+"""Results of succeeded evaluations and comparisons, for tables and figures."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from vise_core.specs.evaluation.results import EvaluationData
 from vise_core.specs.qualitative import QualitativeResult
 
 MAX_RESULTS = 20_000
-"""Newest first; whatever is older appears in no table unless a tag selects it."""
+"""Number of newest results that tables use; older ones appear only if a tag selects them."""
 
 
 class Identity(NamedTuple):
-    """What an evaluation is of. Of several runs of one identity the newest counts.
+    """What an evaluation measures; of several runs with one identity, reports show the newest.
 
-    ``measured`` stands for its data and splits (``MeasuredOn.key``): a newer result of other data hides no older one.
+    ``measured`` identifies data and splits (``MeasuredOn.key``): results on other data do not replace each other.
     """
 
     method: str
@@ -46,56 +46,55 @@ class Identity(NamedTuple):
 TEXTS = Identity._fields[:6]
 
 
-# What a succeeded run is of never changes, and reading it out of 10,000 results takes seconds.
+# Cached, as the identity of a succeeded run never changes, and reading 10,000 results takes seconds.
 _identities: dict[UUID, Identity] = {}
 
 
 def results(
     db: Session, *, tag: str | None = None, synthetic: bool | None = None
 ) -> list[tuple[str, EvaluateResult]]:
-    """(run id, result): of each method, backbone, task, protocol, setup, metric, data and splits the newest one.
+    """Return (run id, result) of the newest succeeded evaluation of each identity, newest first.
 
-    Of succeeded evaluations. ``tag``: only of runs that carry it, or whose recipe or sweep does. ``synthetic``: only of
-    generated, or only of real data. Newest first. A result that today's schema cannot read, from an older version, is
-    left out.
+    ``tag``: only runs with this tag, or whose recipe or sweep has it. ``synthetic``: only generated, or only real data.
+    Results of older versions that today's schema cannot read are left out.
     """
     newest: dict[Identity, UUID] = {}
     for run, identity in _all(db, tag):
         if synthetic is None or identity.synthetic == synthetic:
             newest.setdefault(identity, run)
     rows = db.execute(select(Run.id, Run.result).where(Run.id.in_(newest.values())).order_by(Run.id.desc()))
-    found = []
+    results = []
     for run_id, result in rows:
         try:
-            found.append((str(run_id), EvaluateResult.model_validate(result)))
+            results.append((str(run_id), EvaluateResult.model_validate(result)))
         except ValidationError:
             continue
-    return found
+    return results
 
 
 def choices(db: Session) -> Choices:
-    """What succeeded evaluations are of, and the tags that they carry."""
+    """Return the tasks, protocols, backbones, methods and tags of succeeded evaluations."""
     identities = {identity for _, identity in _all(db, None)}
     done = (Run.stage == "evaluate", Run.state == RunState.succeeded)
     tagged = or_(Run.id.in_(select(Run.id).where(*done)), Run.id.in_(select(Run.parent_id).where(*done)))
     tags = db.scalars(select(func.unnest(Run.tags)).where(tagged).distinct())
     return Choices(
-        tasks=tuple(sorted({one.task for one in identities})),
-        protocols=tuple(sorted({one.protocol for one in identities})),
-        backbones=tuple(sorted({one.backbone for one in identities})),
-        methods=tuple(sorted({one.method for one in identities})),
+        tasks=tuple(sorted({identity.task for identity in identities})),
+        protocols=tuple(sorted({identity.protocol for identity in identities})),
+        backbones=tuple(sorted({identity.backbone for identity in identities})),
+        methods=tuple(sorted({identity.method for identity in identities})),
         tags=tuple(sorted(tags)),
     )
 
 
 def _carries(tag: str) -> ColumnElement[bool]:
-    """Whether a run, or the recipe or sweep that it belongs to, has the tag."""
+    """Condition: the run, or its recipe or sweep, has the tag."""
     parents = select(Run.id).where(Run.parent_id.is_(None), Run.tags.contains([tag]))
     return or_(Run.tags.contains([tag]), Run.parent_id.in_(parents))
 
 
 def _all(db: Session, tag: str | None) -> list[tuple[UUID, Identity]]:
-    """Every succeeded evaluation, newest first."""
+    """Return (run id, identity) of every succeeded evaluation, newest first."""
     statement = select(Run.id).where(Run.stage == "evaluate", Run.state == RunState.succeeded)
     if tag is not None:
         statement = statement.where(_carries(tag))
@@ -110,24 +109,25 @@ def _all(db: Session, tag: str | None) -> list[tuple[UUID, Identity]]:
 
 
 def _read_identities(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, Identity]:
+    """Read the identities of runs from their results."""
     texts = [Run.result[name].as_string() for name in TEXTS]
     data = Run.result["data"].as_json()
     rows = db.execute(
         select(Run.id, Run.result["synthetic"].as_boolean(), data, *texts).where(Run.id.in_(run_ids))
     ).all()
     older = _measured_unrecorded(db, [run for run, _, measured, *_ in rows if measured is None])
-    found = {}
-    for run, flag, measured, *facts in rows:
-        method, backbone, task, protocol, setup, metric = (str(fact or "") for fact in facts)
+    identities = {}
+    for run, flag, measured, *texts_read in rows:
+        method, backbone, task, protocol, setup, metric = (str(fact or "") for fact in texts_read)
         key = older[run] if measured is None else recorded_on(measured).key
-        found[run] = Identity(
+        identities[run] = Identity(
             method, backbone, task, protocol, setup or "image", metric or "accuracy", bool(flag), key
         )
-    return found
+    return identities
 
 
 def _measured_unrecorded(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, str]:
-    """{run: what stands for data and splits} of results that do not record them, from older versions."""
+    """Return {run: key of data and splits} for results of older versions, which do not record them."""
     if not run_ids:
         return {}
     folder = Run.result["provenance"]["inputs"]["dataset"].as_string()
@@ -145,12 +145,12 @@ def _measured_unrecorded(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, str
 
 
 def recorded_on(data: dict[str, Any]) -> MeasuredOn:
-    """What a result's field ``data`` says; without the parts of splits, which the digests stand for."""
+    """Return what a result's field ``data`` records; digests replace the samples of each split."""
     return MeasuredOn(data=EvaluationData.model_validate(data), classes=(), parts=(), sizes=())
 
 
 def result(db: Session, run_id: UUID, field: str) -> EvaluateResult:
-    """One run's result. Raises NotFound; Invalid where it is no succeeded evaluation."""
+    """Return the result of one run. Raises NotFound; Invalid if it is not a succeeded evaluation."""
     run = get_run(db, run_id)
     if run.stage != "evaluate" or run.result is None:
         raise Invalid(field, f"the run {run_id} is not a succeeded evaluation")
@@ -163,13 +163,13 @@ MAX_COMPARISONS = 200
 def comparisons(
     db: Session, *, tag: str | None = None, synthetic: bool | None = None, run: UUID | None = None
 ) -> list[Comparison]:
-    """Succeeded comparisons of predictors, newest first; narrowed as ``results``, or the one of ``run``."""
+    """Return succeeded comparisons of predictors, newest first, filtered as ``results``, or only the one of ``run``."""
     statement = select(Run).where(Run.stage == "qualitative", Run.state == RunState.succeeded)
     if tag is not None:
         statement = statement.where(_carries(tag))
     if run is not None:
         statement = statement.where(Run.id == run)
-    found = []
+    comparisons = []
     for row in db.scalars(statement.order_by(Run.id.desc()).limit(MAX_COMPARISONS)):
         try:
             result = QualitativeResult.model_validate(row.result)
@@ -178,12 +178,12 @@ def comparisons(
         if synthetic is not None and result.synthetic != synthetic:
             continue
         sources = {role: ref["run"] for role, ref in row.inputs.items() if ref.get("run")}
-        found.append(Comparison(run=str(row.id), result=result, evaluations=sources))
-    return found
+        comparisons.append(Comparison(run=str(row.id), result=result, evaluations=sources))
+    return comparisons
 
 
 def pictures(db: Session, storage: Storage) -> Pictures:
-    """How to read the pictures of comparisons."""
+    """Return a function that reads a picture of a comparison by run id and file name."""
 
     def read(run: str, file: str) -> bytes:
         artifact = artifacts.of_run(db, UUID(run), "comparison")

@@ -1,4 +1,4 @@
-"""The same done to many runs; each tells for itself whether it went."""
+"""Apply one action to many runs; each run has its own outcome."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from vise_client.schemas.runs import BulkOutcome, BulkRequest
 
 
 def apply(db: Session, request: BulkRequest) -> list[BulkOutcome]:
-    """Newest first, so that what reads from another goes before it. What cannot be done to one stops no other."""
+    """Apply the action to the runs, newest first, so that a run is deleted before those that it reads.
+
+    An error of one run does not affect the others. Raises Invalid if no tags are given to (un)tag.
+    """
     if request.action in ("tag", "untag") and not request.tags:
-        raise Invalid("tags", "give at least one")
+        raise Invalid("tags", "give at least one tag")
     return [_one(db, run_id, request) for run_id in sorted(set(request.ids), reverse=True)]
 
 

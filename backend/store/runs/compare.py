@@ -1,4 +1,4 @@
-"""Many runs side by side, as columns: their parameters, their metrics, and which of the two go together."""
+"""Compare runs side by side: parameters, metrics, and which parameters go with a metric."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ from vise_core.specs.paths import differing, flatten
 
 
 def compare(db: Session, query: CompareQuery) -> Comparison:
-    """The runs that there are, in the order asked for; every list of values has their order.
+    """Return the existing runs in the requested order, which is also the order of every list of values.
 
-    A metric is what the run's result says of it, else the last value of its curve. Raises Invalid for a metric that none has.
+    A metric is the number in the run's result, else the last value of its curve. Raises Invalid if no run has it.
     """
     rows = {row.id: row for row in db.scalars(select(Run).where(Run.id.in_(query.run_ids)))}
-    found = [rows[i] for i in dict.fromkeys(query.run_ids) if i in rows]
+    runs = [rows[i] for i in dict.fromkeys(query.run_ids) if i in rows]
     metrics: dict[str, list[float | None]] = {}
     not_finite: dict[str, dict[int, NotFinite]] = {}
     curves = set()
-    place = {run.id: position for position, run in enumerate(found)}
-    # What results say comes first: a stage names its most telling number first.
-    for run in found:
+    positions = {run.id: position for position, run in enumerate(runs)}
+    # Results before curves: a stage lists its main metric first.
+    for run in runs:
         for key, value in run.headline.items():
-            metrics.setdefault(key, [None] * len(found))[place[run.id]] = _finite(value)
+            metrics.setdefault(key, [None] * len(runs))[positions[run.id]] = _finite(value)
     latest = db.execute(
         select(MetricLatest.run_id, MetricLatest.key, MetricLatest.value)
         .where(MetricLatest.run_id.in_(rows), MetricLatest.value.is_not(None))
@@ -60,26 +60,26 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
     )
     for run_id, key, last in latest:
         curves.add(key)
-        column = metrics.setdefault(key, [None] * len(found))
+        column = metrics.setdefault(key, [None] * len(runs))
         if last is not None and key not in rows[run_id].headline:
-            column[place[run_id]] = _finite(last)
+            column[positions[run_id]] = _finite(last)
             if not math.isfinite(last):
-                not_finite.setdefault(key, {})[place[run_id]] = not_finite_name(last)
+                not_finite.setdefault(key, {})[positions[run_id]] = not_finite_name(last)
     if query.metric is not None and query.metric not in metrics:
         raise Invalid("metric", f"none of these runs has {query.metric!r}; they have {', '.join(metrics)}")
-    names = _names(db, found)
-    reads = dataset_reads.views(db, [run.id for run in found])
-    flat = [_parameters(run, names, reads.get(run.id, {})) for run in found]
+    names = _names(db, runs)
+    reads = dataset_reads.views(db, [run.id for run in runs])
+    flat = [_parameters(run, names, reads.get(run.id, {})) for run in runs]
     differ = set(differing(flat))
     parameters = {
         path: [spec.get(path) for spec in flat] for path in dict.fromkeys(p for spec in flat for p in spec)
     }
-    from vise_core.report.importance import importance  # NumPy imports for long; the API starts without it
+    from vise_core.report.importance import importance  # imports NumPy, which slows the start of the API
 
-    measured = [_measured(run) for run in found]
-    groups = _comparable(found, measured)
-    over = max(groups, key=len)  # of equally many the first, which is the newest
-    told = importance(
+    measured = [_measured(run) for run in runs]
+    groups = _comparable(runs, measured)
+    over = max(groups, key=len)  # of equally large groups, the newest
+    importances = importance(
         {p: [v[i] for i in over] for p, v in parameters.items() if p in differ},
         [value for i, value in enumerate(metrics.get(query.metric or "", [])) if i in set(over)],
     )
@@ -93,9 +93,9 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
                 tags=run.tags,
                 synthetic=run.synthetic,
                 created_at=run.created_at,
-                data="" if of is None else f"{of.data_digest} {of.texts_digest}".strip(),
+                data="" if data is None else f"{data.data_digest} {data.texts_digest}".strip(),
             )
-            for run, of in zip(found, measured, strict=True)
+            for run, data in zip(runs, measured, strict=True)
         ],
         missing=[i for i in query.run_ids if i not in rows],
         parameters=[Parameter(path=p, differs=p in differ, values=v) for p, v in parameters.items()],
@@ -109,17 +109,17 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
                 variance_share=each.variance_share,
                 runs=each.runs,
             )
-            for each in told
+            for each in importances
         ]
         if query.metric is not None
         else [],
-        importance_over=[found[i].id for i in over],
-        not_compared=_not_compared(found, measured),
+        importance_over=[runs[i].id for i in over],
+        not_compared=_not_compared(runs, measured),
     )
 
 
 def _measured(run: Run) -> MeasuredOn | None:
-    """What an evaluation was measured on; None where it has no result yet, and for other stages."""
+    """Return what an evaluation was measured on; None for other stages, or if it has no valid result."""
     if run.stage != "evaluate" or run.result is None:
         return None
     try:
@@ -129,41 +129,42 @@ def _measured(run: Run) -> MeasuredOn | None:
 
 
 def _comparable(runs: Sequence[Run], measured: Sequence[MeasuredOn | None]) -> list[list[int]]:
-    """Places of the runs whose numbers may be compared, of evaluations: those of the same data and splits.
+    """Return groups of positions of runs whose numbers may be compared: evaluations with the same data and splits.
 
-    Runs of other stages, and those without a result, are compared where a request names them together. Groups come in
-    the order of their newest run.
+    Runs of other stages, and those without a result, form one group. Groups are ordered by their newest run.
     """
     groups: dict[tuple[str, ...], list[int]] = {}
-    several_texts = len({of.texts_digest for of in measured if of is not None and of.texts_digest}) > 1
-    for place, (run, of) in enumerate(zip(runs, measured, strict=True)):
-        if of is None:
+    several_texts = (
+        len({data.texts_digest for data in measured if data is not None and data.texts_digest}) > 1
+    )
+    for position, (run, data) in enumerate(zip(runs, measured, strict=True)):
+        if data is None:
             key: tuple[str, ...] = ()
-        elif not of.recorded:
+        elif not data.recorded:
             key = (str(run.id),)
         else:
-            # Images alone beside images and texts: the same data, unless there are several texts.
-            key = (of.data_digest, of.splits_digest, of.texts_digest if several_texts else "")
-        groups.setdefault(key, []).append(place)
+            # Images alone and images with texts are the same data, unless there are several sets of texts.
+            key = (data.data_digest, data.splits_digest, data.texts_digest if several_texts else "")
+        groups.setdefault(key, []).append(position)
     return sorted(groups.values(), key=lambda places: max(runs[i].id for i in places), reverse=True) or [[]]
 
 
 def _not_compared(runs: Sequence[Run], measured: Sequence[MeasuredOn | None]) -> list[str]:
-    """Why the numbers of some evaluations may not be compared, one sentence each; nothing where all may."""
+    """Return why the numbers of some evaluations may not be compared, one sentence each."""
     variants: dict[str, tuple[MeasuredOn, list[str]]] = {}
-    for run, of in zip(runs, measured, strict=True):
-        if of is not None:
-            variants.setdefault(of.key, (of, []))[1].append(f"{run.name} ({str(run.id)[-4:]})")
-    told = []
-    recorded = [(one, names) for one, names in variants.values() if one.recorded]
-    for one, names in recorded[1:]:
+    for run, data in zip(runs, measured, strict=True):
+        if data is not None:
+            variants.setdefault(data.key, (data, []))[1].append(f"{run.name} ({str(run.id)[-4:]})")
+    reasons = []
+    recorded = [(data, names) for data, names in variants.values() if data.recorded]
+    for data, names in recorded[1:]:
         first, others = recorded[0]
-        if difference := data_difference(one, first):
-            told.append(f"{_some(names)}: {difference} than {_some(others)}")
-        elif differences := split_differences(one, first):
-            told.append(f"{_some(names)}: other splits than {_some(others)}: {'; '.join(differences)}")
-    unrecorded = [name for one, names in variants.values() if not one.recorded for name in names]
-    return told + ([f"{_some(unrecorded)}: {NOT_RECORDED}"] if unrecorded else [])
+        if difference := data_difference(data, first):
+            reasons.append(f"{_some(names)}: {difference} than {_some(others)}")
+        elif differences := split_differences(data, first):
+            reasons.append(f"{_some(names)}: other splits than {_some(others)}: {'; '.join(differences)}")
+    unrecorded = [name for data, names in variants.values() if not data.recorded for name in names]
+    return reasons + ([f"{_some(unrecorded)}: {NOT_RECORDED}"] if unrecorded else [])
 
 
 def _some(names: Sequence[str]) -> str:
@@ -171,7 +172,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _parameters(run: Run, names: Mapping[str, str], reads: Mapping[str, DatasetReadView]) -> dict[str, Any]:
-    """The run's spec and, as ``inputs.<role>``, the names of what it reads, of a data set with the version."""
+    """Return a run's flat spec and, as ``inputs.<role>``, the names of its inputs, data sets with their version."""
     inputs = {
         f"inputs.{role}": f"{reads[role].label} ({_short(reads[role])})"
         if role in reads
@@ -182,14 +183,14 @@ def _parameters(run: Run, names: Mapping[str, str], reads: Mapping[str, DatasetR
 
 
 def _short(read: DatasetReadView) -> str:
-    """Characters that differ where the content does: of its digest, or of the data set's id."""
+    """Return characters that differ if the content differs: of its digest, or of the data set's id."""
     return read.sha256[:12] if read.sha256 is not None else str(read.dataset_id)[-4:]
 
 
-def _names(db: Session, found: list[Run]) -> dict[str, str]:
-    """{id: name and the end of the id} of all runs that these read."""
-    wanted = {str(ref["run"]) for run in found for ref in run.inputs.values() if ref.get("run")}
-    rows = db.execute(select(Run.id, Run.name).where(Run.id.in_(wanted)))
+def _names(db: Session, runs: list[Run]) -> dict[str, str]:
+    """Return {id: name and the end of the id} of all runs that these runs read."""
+    run_ids = {str(ref["run"]) for run in runs for ref in run.inputs.values() if ref.get("run")}
+    rows = db.execute(select(Run.id, Run.name).where(Run.id.in_(run_ids)))
     return {str(i): f"{name} ({str(i)[-4:]})" for i, name in rows}
 
 

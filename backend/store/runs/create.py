@@ -16,7 +16,7 @@ from vise_client.schemas.run_states import RunState
 from vise_core.specs.base import Spec
 from vise_core.specs.paths import value_at
 from vise_core.specs.recipes.inputs import InputRef
-from vise_core.specs.recipes.recipe import RecipeSpec, given_artifacts, possible_steps
+from vise_core.specs.recipes.recipe import RecipeSpec, possible_steps, recipe_input_artifacts
 from vise_core.specs.recipes.registry import RECIPES
 from vise_core.specs.stages import STAGES, validate_spec
 
@@ -63,7 +63,7 @@ def create_recipe(db: Session, request: RecipeCreate, user: UUID | None) -> Run:
     )
     parent.synthetic = spec.synthetic
     recipe_inputs = {
-        name: with_artifact(db, ref, given_artifacts(spec, name), f"inputs.{name}", preferred=name)
+        name: with_artifact(db, ref, recipe_input_artifacts(spec, name), f"inputs.{name}", preferred=name)
         for name, ref in request.inputs.items()
     }
     parent.inputs = _dump(recipe_inputs)

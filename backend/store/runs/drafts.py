@@ -1,4 +1,4 @@
-"""Runs that are being thought of: what fits their inputs, what is wrong with them, what they would take."""
+"""Drafts of runs: which inputs fit, which fields are wrong, and what the runs would cost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from backend.store.runs.tables import Run
 from vise_client.schemas.launch import FieldProblem, InputCandidate, LaunchCheck, StageDraft
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.base import Spec
-from vise_core.specs.estimate import Estimate, InputFacts, PastRun, estimate, together
+from vise_core.specs.estimate import Estimate, InputFacts, PastRun, combined_estimate, estimate
 from vise_core.specs.recipes.inputs import InputRef
 from vise_core.specs.recipes.sweep import SweepSpec
 from vise_core.specs.stages import STAGES, validate_spec
@@ -37,59 +37,59 @@ LIVE = (RunState.waiting, RunState.queued, RunState.running, RunState.pausing, R
 
 
 def check(db: Session, stage: str, draft: StageDraft, root: Path | None) -> LaunchCheck:
-    """All problems at once, each at its field; an estimate where there is none.
+    """Return all problems of a draft by field; if there are none, an estimate of time, memory and disk space.
 
-    ``root``: the data root; a folder below it that has changed since it was surveyed is a warning.
+    ``root`` is the data root; a folder below it that has changed since its survey gives a warning.
     """
-    points, found = _points(stage, draft)
+    points, problems = _points(stage, draft)
     specs: list[Spec] = []
     for point in points:
         try:
             specs.append(validate_spec(stage, point))
         except ValidationError as error:
-            wrong = [_problem(item, point, draft.grid) for item in error.errors()]
-            found += [problem for problem in wrong if problem not in found]
-            break  # The other points are mostly wrong in the same way.
+            new_problems = [_problem(item, point, draft.grid) for item in error.errors()]
+            problems += [problem for problem in new_problems if problem not in problems]
+            break  # The other points mostly have the same errors.
     needed = STAGES[stage].needed_inputs(specs[0]) if specs else set()
     for role in sorted(needed - draft.inputs.keys()):
         message = f"is required: {STAGES[stage].inputs[role].help}"
-        found.append(FieldProblem(field=f"inputs.{role}", message=message, missing=True))
+        problems.append(FieldProblem(field=f"inputs.{role}", message=message, missing=True))
     inputs = dict(draft.inputs)
     for role, ref in draft.inputs.items():
         try:
             inputs |= with_artifacts(db, stage, {role: ref}, "inputs")
             check_input(db, stage, role, inputs[role], "inputs")
         except Invalid as error:
-            found.append(FieldProblem(field=f"inputs.{role}", message=error.message))
-    if not found:
+            problems.append(FieldProblem(field=f"inputs.{role}", message=error.message))
+    if not problems:
         try:
             check_labelled(db, inputs, "inputs")
         except Invalid as error:
-            found.append(FieldProblem(field=error.field, message=error.message))
-    whole = None if found else _estimate(db, stage, specs, inputs)
+            problems.append(FieldProblem(field=error.field, message=error.message))
+    total = None if problems else _estimate(db, stage, specs, inputs)
     warnings = _warnings(db, draft.inputs, root)
-    return LaunchCheck(problems=found, warnings=warnings, runs=len(points), estimate=whole)
+    return LaunchCheck(problems=problems, warnings=warnings, runs=len(points), estimate=total)
 
 
 def _warnings(db: Session, inputs: Mapping[str, InputRef], root: Path | None) -> list[FieldProblem]:
-    """Of each data set that a run would read: whether its folder still is the newest version."""
-    found = []
+    """Return a warning for each data set whose folder is not known to equal its newest version."""
+    warnings = []
     for role, ref in inputs.items():
         dataset = db.get(Dataset, ref.dataset) if ref.dataset is not None else None
         if dataset is None:
             continue
-        told = folders.changes(db, root, dataset)
-        if not told.settled:
-            found.append(FieldProblem(field=f"inputs.{role}", message=told.sentence))
-    return found
+        changes = folders.changes(db, root, dataset)
+        if not changes.settled:
+            warnings.append(FieldProblem(field=f"inputs.{role}", message=changes.sentence))
+    return warnings
 
 
 def candidates(
     db: Session, artifacts: Sequence[str], *, search: str = "", limit: int = 50
 ) -> list[InputCandidate]:
-    """Artifacts of succeeded runs, and of those still to succeed, newest first; then data sets."""
+    """Return artifacts of succeeded and unfinished runs, newest first, then data sets."""
     makers = [(stage, name) for stage, entry in STAGES.items() for name in entry.outputs if name in artifacts]
-    found: list[InputCandidate] = []
+    candidates: list[InputCandidate] = []
     for stage, name in makers:
         made = exists().where(Artifact.run_id == Run.id, Artifact.name == name)
         statement = select(Run).where(
@@ -102,19 +102,19 @@ def candidates(
         )
         if search:
             statement = statement.where(phrase(search))
-        several = sum(made_by == stage for made_by, _ in makers) > 1
+        named_by_artifact = sum(made_by == stage for made_by, _ in makers) > 1
         for run in db.scalars(statement.order_by(Run.id.desc()).limit(limit)):
-            found.append(
+            candidates.append(
                 InputCandidate(
                     ref=InputRef(run=run.id, artifact=name),
-                    name=f"{run.name}: {name}" if several else run.name,
+                    name=f"{run.name}: {name}" if named_by_artifact else run.name,
                     made_by=stage,
                     state=RunState(run.state),
                     synthetic=run.synthetic,
                     created_at=run.created_at,
                 )
             )
-    found.sort(key=lambda one: one.created_at, reverse=True)
+    candidates.sort(key=lambda candidate: candidate.created_at, reverse=True)
     kinds = {DATASET_KINDS[name] for name in artifacts if name in DATASET_KINDS}
     datasets = select(Dataset).where(Dataset.kind.in_(kinds))
     if search:
@@ -123,7 +123,7 @@ def candidates(
     newest = newest_versions(db, [dataset.id for dataset in rows])
     for dataset in rows:
         version = newest.get(dataset.id)
-        found.append(
+        candidates.append(
             InputCandidate(
                 ref=InputRef(dataset=dataset.id),
                 name=dataset.name,
@@ -134,12 +134,12 @@ def candidates(
                 version=version.number if version is not None else None,
             )
         )
-    return found[:limit]
+    return candidates[:limit]
 
 
 def facts_of(db: Session, inputs: Mapping[str, InputRef]) -> InputFacts:
-    """What the store knows of inputs: posts or images, the checkpoint's backbone, the labels' classes."""
-    # Labels say which of the posts will be trained on.
+    """Return what is known about inputs: number of posts or images, the checkpoint's backbone, the labels' classes."""
+    # Labels first: they select the posts to train on.
     roles = [role for role in ("labels", "dataset", "posts", "source") if role in inputs]
     items = next((items for role in roles if (items := _facts(db, inputs[role]).items)), None)
     backbone = _facts(db, inputs.get("checkpoint")).backbone
@@ -150,7 +150,7 @@ def facts_of(db: Session, inputs: Mapping[str, InputRef]) -> InputFacts:
 
 
 def past_runs(db: Session, stage: str) -> list[PastRun]:
-    """The newest succeeded runs of a stage; those whose spec is no longer valid are left out."""
+    """Return the newest succeeded runs of a stage whose specs are still valid."""
     size = aliased(Artifact)
     written = select(func.coalesce(func.sum(size.size), 0)).where(size.run_id == Run.id).scalar_subquery()
     rows = db.execute(
@@ -168,11 +168,11 @@ def past_runs(db: Session, stage: str) -> list[PastRun]:
 
 def _estimate(db: Session, stage: str, specs: Sequence[Spec], inputs: Mapping[str, InputRef]) -> Estimate:
     facts, past = facts_of(db, inputs), past_runs(db, stage)
-    return together([estimate(STAGES[stage].cost, spec, facts, past) for spec in specs])
+    return combined_estimate([estimate(STAGES[stage].cost, spec, facts, past) for spec in specs])
 
 
 def _points(stage: str, draft: StageDraft) -> tuple[list[dict[str, Any]], list[FieldProblem]]:
-    """The spec of each run, and what is wrong with the grid itself."""
+    """Return the spec of each run, and the problems of the grid itself."""
     empty = [path for path, values in draft.grid.items() if not values]
     if empty:
         return [draft.spec], [
@@ -203,7 +203,7 @@ def _problem(item: Any, spec: dict[str, Any], grid: Mapping[str, Any]) -> FieldP
 
 
 def field_path(location: Sequence[int | str], spec: Any) -> list[str]:
-    """Pydantic's location without the tags of unions, which are no fields: source.jsonl.posts → source.posts."""
+    """Return Pydantic's location without the tags of unions: source.jsonl.posts → source.posts."""
     path: list[str] = []
     node = spec
     for part in location:
@@ -222,7 +222,7 @@ def _run(db: Session, ref: InputRef | None) -> Run | None:
 
 
 def _facts(db: Session, ref: InputRef | None) -> InputFacts:
-    """What is known of one input: the images of a data set's newest version, or what the run's stage says of it."""
+    """Return what is known about one input, from the data set's newest version or the run that made it."""
     if ref is not None and ref.dataset is not None:
         version = newest_versions(db, [ref.dataset]).get(ref.dataset)
         return InputFacts(

@@ -1,4 +1,4 @@
-"""Runs that differ by seeds and splits alone, as one row: mean and sample std, and what is missing from them."""
+"""Runs that differ only in seed and split, as one row: mean, sample std, and missing repetitions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SUCCEEDED = RunState.succeeded.value
 
 def list_groups(
     db: Session,
-    wanted: RunFilter,
+    run_filter: RunFilter,
     *,
     sort: str = "-created",
     cursor: str | None = None,
@@ -40,88 +40,91 @@ def list_groups(
     columns: Sequence[str] = (),
     count: bool = False,
 ) -> GroupPage:
-    """Groups with a run that fits; their numbers are over all their runs that are not archived, or fit.
+    """Return a page of groups that have a matching run; numbers are over matching runs and all that are not archived.
 
-    A filter such as metric.val_accuracy > 60 must not leave the lucky seeds alone in a mean. Raises Invalid.
+    Otherwise a filter such as metric.val_accuracy > 60 would average only the lucky seeds. Raises Invalid.
     """
-    chosen = column_fields(columns)
+    fields = column_fields(columns)
     now = datetime.now(UTC)
-    # Only runs of stages have one.
-    fits = [Run.group_key.is_not(None), *wanted.conditions(now)]
+    # Only runs of stages have a group key.
+    matching = [Run.group_key.is_not(None), *run_filter.conditions(now)]
     descending, by = sort.startswith("-"), sort.removeprefix("-")
     newest = cast(func.max(cast(Run.id, String)), Uuid).label("newest")
-    keys = select(Run.group_key, newest).where(*fits).group_by(Run.group_key)
-    value = _value(db, by, fits)
+    keys = select(Run.group_key, newest).where(*matching).group_by(Run.group_key)
+    value = _value(db, by, matching)
     if value is None:
-        found = keys.subquery()
-        order: list[Any] = [found.c.newest]
+        groups = keys.subquery()
+        order: list[Any] = [groups.c.newest]
         sorted_by: Any = None
     else:
         valued = value.subquery()
         base = keys.subquery()
-        found = (
+        groups = (
             select(base.c.group_key, base.c.newest, valued.c.value)
             .outerjoin(valued, valued.c.group_key == base.c.group_key)
             .subquery()
         )
-        sorted_by = found.c.value
-        order = [sorted_by, found.c.newest]
-    statement = select(found)
+        sorted_by = groups.c.value
+        order = [sorted_by, groups.c.newest]
+    statement = select(groups)
     if cursor is not None:
-        statement = statement.where(_after(sorted_by, found.c.newest, _read_cursor(cursor, sort), descending))
+        statement = statement.where(
+            _after(sorted_by, groups.c.newest, _read_cursor(cursor, sort), descending)
+        )
     ordered = [(o.desc() if descending else o.asc()).nulls_last() for o in order]
     rows = db.execute(statement.order_by(*ordered).limit(limit + 1)).all()
-    following = None
+    next_cursor = None
     if len(rows) > limit:
         last = rows[limit - 1]
         value = None if sorted_by is None else last.value
         value = value if value is None or isinstance(value, str | int) else float(value)
-        following = write_cursor("groups", sort, value, str(last.newest))
+        next_cursor = write_cursor("groups", sort, value, str(last.newest))
     shown = [row.group_key for row in rows[:limit]]
     total = None
     if count:
-        total = db.scalar(select(func.count(Run.group_key.distinct())).where(*fits))
-    return GroupPage(items=_groups(db, shown, fits, chosen), next_cursor=following, total=total)
+        total = db.scalar(select(func.count(Run.group_key.distinct())).where(*matching))
+    return GroupPage(items=_groups(db, shown, matching, fields), next_cursor=next_cursor, total=total)
 
 
-def _members(fits: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
-    return or_(and_(Run.group_key.is_not(None), Run.archived.is_(False)), and_(*fits))
+def _members(matching: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Condition: the run counts in its group's numbers."""
+    return or_(and_(Run.group_key.is_not(None), Run.archived.is_(False)), and_(*matching))
 
 
-def _value(db: Session, by: str, fits: Sequence[ColumnElement[bool]]) -> Any:
-    """(group_key, value) of every group, to sort by; None for the order of creation."""
+def _value(db: Session, by: str, matching: Sequence[ColumnElement[bool]]) -> Any:
+    """Return a query of (group_key, value to sort by); None for the order of creation. Raises Invalid."""
     if by == "created":
         return None
     if by == "runs":
-        counted = select(Run.group_key, func.count().label("value")).where(_members(fits))
+        counted = select(Run.group_key, func.count().label("value")).where(_members(matching))
         return counted.group_by(Run.group_key)
     if by == "stage":
-        staged = select(Run.group_key, func.min(Run.stage).label("value")).where(*fits)
+        staged = select(Run.group_key, func.min(Run.stage).label("value")).where(*matching)
         return staged.group_by(Run.group_key)
     field = find_field(by)
     if isinstance(field, str) or field.kind not in ("spec", "metric"):
         raise Invalid(
-            "sort", f"groups sort by {', '.join(SORTS)}, spec.… or metric.…, - in front: descending"
+            "sort", f"groups sort by {', '.join(SORTS)}, spec.… or metric.…, with - in front for descending"
         )
     if field.kind == "metric":
-        # Of runs that repeat each other the newest counts.
-        once = (
+        # Of several runs of one replicate, the newest counts.
+        repeats = (
             select(Run.group_key, Run.id)
             .ext(distinct_on(Run.group_key, Run.replicate))
-            .where(Run.state == SUCCEEDED, _members(fits))
+            .where(Run.state == SUCCEEDED, _members(matching))
             .order_by(Run.group_key, Run.replicate, Run.id.desc())
             .subquery()
         )
         number = metric_value(field.rule)
-        several = (
+        numbers = (
             func.coalesce(MetricLatest.finals, array([number])) if field.rule == "final" else array([number])
         )
-        each = func.unnest(several).table_valued("one").render_derived(name="each")
+        each = func.unnest(numbers).table_valued("one").render_derived(name="each")
         return (
-            select(once.c.group_key, func.avg(each.c.one).label("value"))
-            .join(MetricLatest, and_(MetricLatest.run_id == once.c.id, MetricLatest.key == field.key))
+            select(repeats.c.group_key, func.avg(each.c.one).label("value"))
+            .join(MetricLatest, and_(MetricLatest.run_id == repeats.c.id, MetricLatest.key == field.key))
             .join(each, finite(each.c.one))
-            .group_by(once.c.group_key)
+            .group_by(repeats.c.group_key)
         )
     mine = (RunParam.path == field.key, RunParam.position == 0)
     numeric = db.scalar(select(RunParam.number).where(*mine, RunParam.number.is_not(None)).limit(1))
@@ -129,13 +132,13 @@ def _value(db: Session, by: str, fits: Sequence[ColumnElement[bool]]) -> Any:
     return (
         select(Run.group_key, func.min(leaf).label("value"))
         .join(RunParam, and_(RunParam.run_id == Run.id, *mine))
-        .where(*fits)
+        .where(*matching)
         .group_by(Run.group_key)
     )
 
 
 def _groups(
-    db: Session, keys: Sequence[str], fits: Sequence[ColumnElement[bool]], columns: Sequence[Field]
+    db: Session, keys: Sequence[str], matching: Sequence[ColumnElement[bool]], columns: Sequence[Field]
 ) -> list[RunGroup]:
     if not keys:
         return []
@@ -156,13 +159,13 @@ def _groups(
             parent.c.name.label("parent_name"),
         )
         .outerjoin(parent, parent.c.id == Run.parent_id)
-        .where(Run.group_key.in_(keys), _members(fits))
+        .where(Run.group_key.in_(keys), _members(matching))
         .order_by(Run.id.desc())
     ).all()
     members: dict[str, list[Any]] = {key: [] for key in keys}
     for row in rows:
         members[row.group_key].append(row)
-    # Newest first, so that of runs that repeat each other the newest counts.
+    # Newest first: of several runs of one replicate, the newest counts.
     counted: dict[str, dict[str, UUID]] = {key: {} for key in keys}
     for row in rows:
         if row.state == SUCCEEDED:
@@ -185,13 +188,13 @@ def _groups(
 
 
 def _common(columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What the members have in a column; of seeds and splits, which differ, every value."""
-    found: dict[str, Any] = {}
-    for name in {name for one in columns for name in one}:
-        distinct = {json.dumps(one[name]): one[name] for one in columns if name in one}
+    """Return each column's common value; where members differ (seeds, splits), the sorted list of their values."""
+    common: dict[str, Any] = {}
+    for name in {name for row in columns for name in row}:
+        distinct = {json.dumps(row[name]): row[name] for row in columns if name in row}
         several = list(distinct.values())
-        found[name] = several[0] if len(several) == 1 else sorted(several, key=str)
-    return found
+        common[name] = several[0] if len(several) == 1 else sorted(several, key=str)
+    return common
 
 
 def _group(
@@ -204,12 +207,12 @@ def _group(
     newest = members[0]
     states = Counter(row.state for row in members)
     requested = max(len({row.replicate for row in members}), *(row.requested for row in members))
-    found = {}
+    values_by_metric = {}
     for metric in metrics:
-        several = [v for id_ in counted for v in values.get((id_, metric.name), ())]
-        if several:
-            std = stdev(several) if len(several) > 1 else None
-            found[metric.name] = GroupMetric(mean=fmean(several), std=std, n=len(several))
+        numbers = [v for id_ in counted for v in values.get((id_, metric.name), ())]
+        if numbers:
+            std = stdev(numbers) if len(numbers) > 1 else None
+            values_by_metric[metric.name] = GroupMetric(mean=fmean(numbers), std=std, n=len(numbers))
     return RunGroup(
         group_key=newest.group_key,
         name=_name(members),
@@ -224,12 +227,13 @@ def _group(
         states=dict(states),
         repeats=states[SUCCEEDED] - len(counted),
         warning=_warning(requested, len(counted), states),
-        metrics=found,
+        metrics=values_by_metric,
         columns=columns,
     )
 
 
 def _warning(requested: int, succeeded: int, states: Mapping[str, int]) -> str:
+    """Return what is missing from a group; empty if all requested repetitions have succeeded."""
     if succeeded >= requested:
         return ""
     parts = [f"{n} {state}" for state, n in sorted(states.items()) if state != SUCCEEDED]
@@ -242,7 +246,7 @@ def _warning(requested: int, succeeded: int, states: Mapping[str, int]) -> str:
 
 
 def _name(members: Sequence[Any]) -> str:
-    """What the names have in common: of base lr 0.1, seed 3 and base lr 0.1, seed 4 it is base lr 0.1."""
+    """Return what the members' names share: "base lr 0.1" of "base lr 0.1, seed 3" and "base lr 0.1, seed 4"."""
     parts = members[0].name.split(", ")
     common = [p for p in parts if all(p in row.name.split(", ") for row in members)]
     name = ", ".join(common)
@@ -256,10 +260,10 @@ def _name(members: Sequence[Any]) -> str:
 def _metric_values(
     db: Session, run_ids: Sequence[UUID], metrics: Sequence[Field]
 ) -> dict[tuple[UUID, str], list[float]]:
-    """{(run, column): its values}: several where a result is itself a mean over splits."""
-    found: dict[tuple[UUID, str], list[float]] = {}
+    """Return {(run, column): values}: several values where a result is a mean over splits."""
+    values: dict[tuple[UUID, str], list[float]] = {}
     if not run_ids or not metrics:
-        return found
+        return values
     by_key: dict[str, list[Field]] = {}
     for metric in metrics:
         by_key.setdefault(metric.key, []).append(metric)
@@ -275,23 +279,23 @@ def _metric_values(
             "best": row.at_best,
         }
         for metric in by_key[row.key]:
-            several = row.finals if metric.rule == "final" and row.finals else [ruled[metric.rule]]
-            kept = [v for v in several if v is not None and math.isfinite(v)]
+            numbers = row.finals if metric.rule == "final" and row.finals else [ruled[metric.rule]]
+            kept = [v for v in numbers if v is not None and math.isfinite(v)]
             if kept:
-                found[row.run_id, metric.name] = kept
-    return found
+                values[row.run_id, metric.name] = kept
+    return values
 
 
 def _after(value: Any, newest: Any, edge: tuple[Any, UUID], descending: bool) -> ColumnElement[bool]:
-    """Behind the last row, with those that have no value behind all others."""
-    at, last = edge
+    """Condition: the group comes after the last one of the previous page; groups without a value come last."""
+    edge_value, last = edge
     behind = newest < last if descending else newest > last
     if value is None:
         return behind  # type: ignore[no-any-return]
-    if at is None:
+    if edge_value is None:
         return and_(value.is_(None), behind)
-    beyond = value < at if descending else value > at
-    return or_(value.is_(None), beyond, and_(value == at, behind))
+    beyond = value < edge_value if descending else value > edge_value
+    return or_(value.is_(None), beyond, and_(value == edge_value, behind))
 
 
 def _read_cursor(cursor: str, sort: str) -> tuple[Any, UUID]:

@@ -1,8 +1,7 @@
-"""What makes two runs the same experiment: all of spec and inputs, but for seeds and splits.
+"""The identity of an experiment: its spec and inputs, except for seeds and splits.
 
-An input that is a data set counts by the digest of its content.
-
-``group_key`` stands for what is averaged over, ``replicate`` for which of the repetitions a run is.
+An input that is a data set is identified by the digest of its content. Runs with one ``group_key`` are averaged;
+``replicate`` tells them apart.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from vise_core.specs.paths import flatten
 from vise_core.specs.stages import STAGES
 
 TEXT = 200
-"""Longest text of a parameter that filters and sorts see."""
+"""Characters of a parameter's text that filters and sorts use."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Digests: the experiment, and which repetition of it."""
+    """Digests of an experiment (``group_key``) and of one repetition of it (``replicate``)."""
 
     group_key: str
     replicate: str
@@ -41,12 +40,11 @@ def identity(
     sources: Mapping[str, tuple[str, Identity]],
     digests: Mapping[str, str] | None = None,
 ) -> Identity:
-    """Of a run of ``stage`` with this whole spec; ``sources``: run id → (stage, identity) of what it reads from.
+    """Return the identity of a run of ``stage`` with this complete spec.
 
-    ``digests``: role → digest of the content of a data set. It stands for the data set: runs on two of its versions
-    are two experiments, and the same content under another name is the same experiment.
-
-    Ten evaluations of ten pretrainings that differ by their seed are one experiment, ten times.
+    ``sources``: id of an input's run → (its stage, its identity). ``digests``: role → digest of a data set's content,
+    which replaces the data set: its versions are different experiments, and equal content under another name is the
+    same one. Ten evaluations of ten pretrainings that differ only in their seed are ten repetitions of one experiment.
     """
     entry = STAGES[stage]
     flat = flatten(spec)
@@ -72,25 +70,25 @@ def identity(
 
 
 def note(db: Session, run: Run) -> None:
-    """Write a new run's identity and its parameters. The run must be in the database, and what it reads from too."""
+    """Write the identity and the parameters of a new run. The run and its inputs must be in the database."""
     if run.kind != "stage":
         return
-    found = _of(db, run, dataset_reads.plan(db, run))
-    run.group_key, run.replicate = found.group_key, found.replicate
+    new = _of(db, run, dataset_reads.plan(db, run))
+    run.group_key, run.replicate = new.group_key, new.replicate
     parameters = [{"run_id": run.id, **row} for row in leaves(run.spec)]
     if parameters:
         db.execute(insert(RunParam), parameters)
 
 
 def renew(db: Session, run_id: UUID) -> None:
-    """Rewrite a run's identity once it has read its data, and the identity of all runs that read from it."""
+    """Rewrite the identity of a run once it has read its data, and of all runs that read from it."""
     pending = [run_id]
     while pending:
         run = db.get_one(Run, pending.pop(0))
-        found = _of(db, run, dataset_reads.digests(db, run.id))
-        if (run.group_key, run.replicate) == (found.group_key, found.replicate):
+        new = _of(db, run, dataset_reads.digests(db, run.id))
+        if (run.group_key, run.replicate) == (new.group_key, new.replicate):
             continue
-        run.group_key, run.replicate = found.group_key, found.replicate
+        run.group_key, run.replicate = new.group_key, new.replicate
         db.flush()
         pending += db.scalars(
             select(Run.id).where(Run.depends_on.contains([run.id]), Run.kind == "stage").order_by(Run.id)
@@ -110,7 +108,7 @@ def _of(db: Session, run: Run, digests: Mapping[str, str]) -> Identity:
 
 
 def note_together(runs: Sequence[Run]) -> None:
-    """Keep how many repetitions of each experiment were asked for at once: one that is missing stays missed."""
+    """Record how many repetitions of each experiment were requested together, so that missing ones are noticed."""
     replicates: dict[str | None, set[str | None]] = {}
     for run in runs:
         replicates.setdefault(run.group_key, set()).add(run.replicate)
@@ -119,7 +117,7 @@ def note_together(runs: Sequence[Run]) -> None:
 
 
 def leaves(spec: Any, path: str = "") -> Iterator[dict[str, Any]]:
-    """Rows (path, position, text, number) of every leaf; nothing for null, one row a value for a list."""
+    """Yield a row (path, position, text, number) for each leaf of a spec; one per value of a list, none for null."""
     if isinstance(spec, Mapping):
         for name, value in spec.items():
             yield from leaves(value, f"{path}.{name}" if path else str(name))
@@ -134,28 +132,29 @@ def leaves(spec: Any, path: str = "") -> Iterator[dict[str, Any]]:
 
 
 def as_text(value: Any) -> str:
+    """Return a value as the text that filters compare with."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def spec_paths() -> dict[str, str]:
-    """Dotted path → help of every field that a spec of any stage has."""
-    found: dict[str, str] = {}
+    """Return {dotted path: help} of every field in the specs of all stages."""
+    paths: dict[str, str] = {}
     for entry in STAGES.values():
         schema = entry.spec.model_json_schema()
-        _walk(schema, schema, "", found)
-    return dict(sorted(found.items()))
+        _walk(schema, schema, "", paths)
+    return dict(sorted(paths.items()))
 
 
-def _walk(node: dict[str, Any], root: dict[str, Any], path: str, found: dict[str, str]) -> None:
+def _walk(node: dict[str, Any], root: dict[str, Any], path: str, paths: dict[str, str]) -> None:
     if "$ref" in node:
         node = {**root["$defs"][node["$ref"].rpartition("/")[2]], **node}
     options = [*node.get("oneOf", ()), *node.get("anyOf", ())]
     for option in options:
-        _walk(option, root, path, found)
+        _walk(option, root, path, paths)
     for name, field in node.get("properties", {}).items():
-        _walk({**field}, root, f"{path}.{name}" if path else name, found)
+        _walk({**field}, root, f"{path}.{name}" if path else name, paths)
     if path and not node.get("properties") and not any("$ref" in option for option in options):
-        found.setdefault(path, str(node.get("description", "")))
+        paths.setdefault(path, str(node.get("description", "")))
 
 
 def _digest(value: Any) -> str:

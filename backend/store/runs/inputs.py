@@ -13,7 +13,7 @@ from backend.store.registry.tables import Artifact, Dataset, Upload
 from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.base import Spec
-from vise_core.specs.recipes.inputs import InputRef, the_artifact
+from vise_core.specs.recipes.inputs import InputRef, fitting_artifact
 from vise_core.specs.stages import STAGES
 
 
@@ -69,7 +69,7 @@ def with_artifact(
     if "source" in fitting:  # a source may be anything
         fitting = made
     try:
-        return ref.model_copy(update={"artifact": the_artifact(made, fitting, preferred)})
+        return ref.model_copy(update={"artifact": fitting_artifact(made, fitting, preferred)})
     except ValueError as error:
         raise Invalid(field, f"the run {source.name!r} is given without an artifact: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Where a run comes from and what was made of it: data → clusterer → labels → checkpoint → evaluation → model."""
+"""The lineage of a run: what it comes from and what was made from it, from data to model."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ _COLUMNS = (Run.id, Run.name, Run.stage, Run.state, Run.synthetic, Run.inputs)
 
 
 def lineage(db: Session, run_id: UUID) -> Lineage:
-    """All that the run (of a recipe or sweep: its runs) reads from, directly or not, and all that reads from it.
+    """Return all that a run (or the runs of a recipe or sweep) reads from, directly or not, and all that reads from it.
 
-    At most ``MAX_NODES`` nodes, nearest first; ``truncated`` says that there are more. Raises NotFound.
+    At most ``MAX_NODES`` runs in each direction, nearest first; ``truncated`` if there are more. Raises NotFound.
     """
     run = get_run(db, run_id)
-    of_it = Run.id == run_id if run.kind == "stage" else Run.parent_id == run_id
+    own = Run.id == run_id if run.kind == "stage" else Run.parent_id == run_id
     start = {
         row.id: row
-        for row in db.execute(select(*_COLUMNS).where(of_it).order_by(Run.position).limit(MAX_NODES))
+        for row in db.execute(select(*_COLUMNS).where(own).order_by(Run.position).limit(MAX_NODES))
     }
-    found: dict[UUID, Any] = dict(start)
-    truncated = _gather(db, found, start, upwards=True)
-    made = dict(start)
-    truncated |= _gather(db, made, start, upwards=False)
-    found |= made
-    reads = dataset_reads.views(db, found)
+    rows: dict[UUID, Any] = dict(start)
+    truncated = _gather(db, rows, start, upwards=True)
+    downstream = dict(start)
+    truncated |= _gather(db, downstream, start, upwards=False)
+    rows |= downstream
+    reads = dataset_reads.views(db, rows)
     edges = [
         LineageEdge(source=source, target=row.id, artifact=artifact)
-        for row in found.values()
+        for row in rows.values()
         for source, artifact in _sources(row.inputs, reads.get(row.id, {}))
     ]
     generated = set(
         db.scalars(select(Dataset.id).where(Dataset.id.in_({e.source for e in edges}), Dataset.synthetic))
     )
-    models = db.scalars(select(Model).where(Model.run_id.in_(made)).order_by(Model.id).limit(MAX_NODES))
+    models = db.scalars(select(Model).where(Model.run_id.in_(downstream)).order_by(Model.id).limit(MAX_NODES))
     nodes = [
         LineageNode(
             kind="run", id=r.id, name=r.name, stage=r.stage, state=RunState(r.state), synthetic=r.synthetic
         )
-        for r in found.values()
+        for r in rows.values()
     ]
     nodes += [
         LineageNode(
@@ -77,18 +77,18 @@ def lineage(db: Session, run_id: UUID) -> Lineage:
     )
 
 
-def _gather(db: Session, found: dict[UUID, Any], frontier: Collection[UUID], *, upwards: bool) -> bool:
-    """Add level after level to ``found``; True where there would be more."""
+def _gather(db: Session, nodes: dict[UUID, Any], frontier: Collection[UUID], *, upwards: bool) -> bool:
+    """Add the runs to ``nodes`` level by level; return True if there are more."""
     for _ in range(MAX_DEPTH):
         if upwards:
-            wanted = {source for i in frontier for source, _ in _sources(found[i].inputs)} - found.keys()
-            which = Run.id.in_(wanted)
+            source_ids = {source for i in frontier for source, _ in _sources(nodes[i].inputs)} - nodes.keys()
+            condition = Run.id.in_(source_ids)
         else:
-            which = Run.depends_on.overlap(list(frontier)) & Run.id.notin_(list(found))
-        room = MAX_NODES - len(found)
-        rows = db.execute(select(*_COLUMNS).where(which).order_by(Run.id).limit(room + 1)).all()
-        found.update((row.id, row) for row in rows[:room])
-        if len(rows) > room:
+            condition = Run.depends_on.overlap(list(frontier)) & Run.id.notin_(list(nodes))
+        left = MAX_NODES - len(nodes)
+        rows = db.execute(select(*_COLUMNS).where(condition).order_by(Run.id).limit(left + 1)).all()
+        nodes.update((row.id, row) for row in rows[:left])
+        if len(rows) > left:
             return True
         frontier = [row.id for row in rows]
         if not frontier:
@@ -99,7 +99,7 @@ def _gather(db: Session, found: dict[UUID, Any], frontier: Collection[UUID], *, 
 def _sources(
     inputs: Mapping[str, dict[str, Any]], reads: Mapping[str, DatasetReadView] = MappingProxyType({})
 ) -> Iterator[tuple[UUID, str]]:
-    """(id of the run or data set, name of the artifact, or which version) of each input."""
+    """Yield (id of the run or data set, name of the artifact or version) of each input."""
     for role, ref in inputs.items():
         if ref.get("run"):
             yield UUID(ref["run"]), str(ref["artifact"])

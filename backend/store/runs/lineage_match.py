@@ -1,4 +1,4 @@
-"""Runs that are the same as others but for one changed factor, found through what they read from."""
+"""Find runs that equal other runs except for one changed factor, through their inputs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ DEAD = (RunState.failed.value, RunState.cancelled.value)
 
 @dataclass(frozen=True)
 class Node:
-    """A run with those that it reads from: role → (node, artifact); by role, data sets and the digests of their
-    content (where the run has not read them yet, of their newest versions)."""
+    """A run with its inputs.
+
+    ``sources``: role → (node, artifact). ``datasets``: role → id. ``digests``: role → digest of the data set's content,
+    of the newest version if the run has not read it yet.
+    """
 
     run: Run
     sources: dict[str, tuple[Node, str]]
@@ -34,11 +37,11 @@ class Node:
     digests: dict[str, str]
 
     def reaches(self, stage: str) -> bool:
-        """Whether the run, or one that it comes from, is of the stage."""
+        """Return True if the run, or one that it comes from, is of the stage."""
         return self.run.stage == stage or any(node.reaches(stage) for node, _ in self.sources.values())
 
     def find(self, stage: str) -> Node | None:
-        """The nearest run of the stage."""
+        """Return the nearest run of the stage, or None."""
         if self.run.stage == stage:
             return self
         return next((found for node, _ in self.sources.values() if (found := node.find(stage))), None)
@@ -46,7 +49,7 @@ class Node:
 
 @dataclass
 class Change:
-    """Values of one stage's spec, by dotted path, and what was found for it so far."""
+    """Values of one stage's spec, by dotted path; ``known`` caches the matches of each run."""
 
     stage: str
     values: Mapping[str, Any]
@@ -54,7 +57,7 @@ class Change:
     known: dict[UUID, list[Run]] = field(default_factory=dict)
 
     def spec(self, node: Node) -> dict[str, Any]:
-        """The spec of the node's counterpart. Raises Invalid for values that the stage refuses."""
+        """Return the spec of the node with the values changed. Raises Invalid for values that the stage rejects."""
         spec = node.run.spec
         if node.run.stage == self.stage:
             spec = paths.with_values(spec, dict(self.values))
@@ -65,7 +68,7 @@ class Change:
 
 
 def chain(db: Session, run_id: UUID, known: dict[UUID, Node] | None = None) -> Node:
-    """The run and all that it comes from."""
+    """Return the node of a run, with all that it comes from."""
     known = {} if known is None else known
     if run_id not in known:
         run = get_run(db, run_id)
@@ -80,9 +83,9 @@ def chain(db: Session, run_id: UUID, known: dict[UUID, Node] | None = None) -> N
 
 
 def matches(db: Session, node: Node, change: Change) -> list[Run]:
-    """Runs that are the node's but for the change: those that succeeded first, then the newest.
+    """Return the runs that equal the node's except for the change: succeeded runs first, then newest first.
 
-    Failed and cancelled ones come last, and only where ``change.dead``.
+    Failed and cancelled runs come last, and only with ``change.dead``.
     """
     if not node.reaches(change.stage):
         return [node.run]
@@ -102,10 +105,10 @@ def _matches(db: Session, node: Node, change: Change) -> list[Run]:
         # By the source with the fewest: the index on depends_on makes this cheap.
         fewest = min(options.values(), key=len)
         statement = statement.where(Run.depends_on.overlap(fewest))
-    found = db.scalars(statement.order_by(Run.id.desc()).limit(MAX_CANDIDATES)).all()
-    wanted = STAGES[node.run.stage or ""].meaning(change.spec(node))
-    digests = dataset_reads.digests_of(db, [run.id for run in found] if node.datasets else [])
-    same = [run for run in found if _reads(run, node, options, digests) and _same(run, wanted)]
+    candidates = db.scalars(statement.order_by(Run.id.desc()).limit(MAX_CANDIDATES)).all()
+    meaning = STAGES[node.run.stage or ""].meaning(change.spec(node))
+    digests = dataset_reads.digests_of(db, [run.id for run in candidates] if node.datasets else [])
+    same = [run for run in candidates if _reads(run, node, options, digests) and _same(run, meaning)]
     rank = {RunState.succeeded.value: 0} | dict.fromkeys(DEAD, 2)
     return sorted(same, key=lambda run: rank.get(run.state, 1))
 
@@ -116,7 +119,7 @@ def _reads(
     options: Mapping[str, list[UUID]],
     digests: Mapping[UUID, Mapping[str, str]],
 ) -> bool:
-    """Whether it reads the same artifacts of counterparts, and the same content of data sets."""
+    """Return True if the run reads the same artifacts of counterparts, and the same content of data sets."""
     if run.inputs.keys() != node.run.inputs.keys():
         return False
     for role, ref in run.inputs.items():
@@ -131,12 +134,12 @@ def _reads(
     return True
 
 
-def _same(run: Run, wanted: dict[str, Any]) -> bool:
-    return STAGES[run.stage or ""].meaning(run.spec) == wanted
+def _same(run: Run, meaning: dict[str, Any]) -> bool:
+    return STAGES[run.stage or ""].meaning(run.spec) == meaning
 
 
 def value_at(spec: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path. Raises Invalid where the spec has none."""
+    """Return the value at a dotted path. Raises Invalid if the spec has none."""
     try:
         return paths.value_at(spec, path)
     except KeyError as error:

@@ -1,4 +1,4 @@
-"""Pages of runs: filtered, in any order, with chosen columns, at a cost that does not grow with the page's number."""
+"""The run list: filtered, sorted, with chosen columns; a late page costs no more than the first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from . import status
 SORTS = ("created", "name", "state", "stage", "duration", "started", "finished")
 MAX_COLUMNS = 40
 PLAIN = ("result", "runs")
-"""Columns that pages make of what is in a row anyway, and that no query can ask about."""
+"""Columns that pages compute from each row; they are no fields of queries."""
 Kind = Literal["text", "number", "time"]
 
 # A page of runs must not read fifty specs and results.
@@ -36,7 +36,7 @@ SHOWN = [defer(column) for column in (Run.spec, Run.inputs, Run.result, Run.erro
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Which runs to list; ``None`` means any. ``query`` is in the language of ``store.query``."""
+    """Which runs to list; ``None`` means any. ``query`` is in the language of ``query.language``."""
 
     states: tuple[str, ...] = ()
     stage: str | None = None
@@ -48,32 +48,32 @@ class RunFilter:
     query: str = ""
 
     def conditions(self, now: datetime) -> list[ColumnElement[bool]]:
-        """Raises QueryError for a query that is none."""
-        found: list[ColumnElement[bool]] = []
+        """Return the filter as SQL conditions. Raises QueryError for an invalid query."""
+        conditions: list[ColumnElement[bool]] = []
         if self.parent is not None:
-            found.append(Run.parent_id == self.parent)
+            conditions.append(Run.parent_id == self.parent)
         elif not self.nested:
-            found.append(Run.parent_id.is_(None))
+            conditions.append(Run.parent_id.is_(None))
         if self.states:
-            found.append(Run.state.in_(self.states))
+            conditions.append(Run.state.in_(self.states))
         if self.stage is not None:
-            found.append(Run.stage == self.stage)
+            conditions.append(Run.stage == self.stage)
         if self.kind is not None:
-            found.append(Run.kind == self.kind)
+            conditions.append(Run.kind == self.kind)
         if self.tag is not None:
-            found.append(Run.tags.contains([self.tag]))
+            conditions.append(Run.tags.contains([self.tag]))
         if self.search:
-            found.append(phrase(self.search))
+            conditions.append(phrase(self.search))
         if self.query:
-            found.append(condition(parse(self.query), now))
-        return found
+            conditions.append(condition(parse(self.query), now))
+        return conditions
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of a sorted list: the runs that have the value, and after them those that have none.
+    """A part of a sorted list: first the runs that have a value to sort by, then the runs without one.
 
-    ``some``: finds a row where any run at all may be in it, so that nobody is looked for in vain.
+    ``some``: a query that returns a row if any run can be in this phase; if not, the phase is skipped.
     """
 
     kind: Kind
@@ -85,7 +85,7 @@ class Phase:
 
 def list_runs(
     db: Session,
-    wanted: RunFilter,
+    run_filter: RunFilter,
     *,
     sort: str = "-created",
     cursor: str | None = None,
@@ -93,21 +93,21 @@ def list_runs(
     columns: Sequence[str] = (),
     count: bool = False,
 ) -> RunPage:
-    """One page in the order of ``sort``: one of SORTS, spec.…, metric.…, with - in front for descending.
+    """Return one page sorted by ``sort``: one of SORTS, spec.… or metric.…, with - in front for descending.
 
-    Runs without the value that sorts come last in either direction. Raises Invalid.
+    Runs without the value come last in either direction. Raises Invalid.
     """
     descending, by = sort.startswith("-"), sort.removeprefix("-")
-    chosen = column_fields(columns)
+    fields = column_fields(columns)
     now, start, edge = _read_cursor(cursor, sort)
     phases = _phases(by, now)
-    conditions = wanted.conditions(now)
+    conditions = run_filter.conditions(now)
     rows: list[tuple[int, Any]] = []
     for number in range(start, len(phases)):
         phase = phases[number]
         if phase.some is not None and db.scalar(phase.some) is None:
             continue
-        # The id is as good as the time: it is made of it.
+        # Ids begin with their creation time, so they sort by it.
         keys = [Run.id] if phase.value is None else [phase.value, Run.id]
         statement = select(Run, User.email, *keys).outerjoin(User, User.id == Run.created_by)
         if phase.join is not None:
@@ -122,29 +122,29 @@ def list_runs(
         rows += [(number, row) for row in db.execute(statement.options(*SHOWN).order_by(*order).limit(left))]
         if len(rows) > limit:
             break
-    following = None
+    next_cursor = None
     if len(rows) > limit:
         number, last = rows[limit - 1]
         value = None if phases[number].value is None else last[2]
-        following = _write_cursor(sort, now, number, value, last[-1])
+        next_cursor = _write_cursor(sort, now, number, value, last[-1])
     shown = [row for _, row in rows[:limit]]
     total = db.scalar(select(func.count()).select_from(Run).where(*conditions)) if count else None
-    items = summaries(db, [(row[0], row[1]) for row in shown], chosen)
-    return RunPage(items=items, next_cursor=following, total=total)
+    items = summaries(db, [(row[0], row[1]) for row in shown], fields)
+    return RunPage(items=items, next_cursor=next_cursor, total=total)
 
 
 def summaries(
     db: Session, rows: Sequence[tuple[Run, str | None]], columns: Sequence[Field] = ()
 ) -> list[RunSummary]:
-    """Rows of a list, each with its status and the columns that were asked for."""
+    """Return the rows of a list, each with its status and the requested columns."""
     statuses = status.statuses(db, [run for run, _ in rows])
     values = column_values(db, [run.id for run, _ in rows], columns)
     return [_summary(run, email, statuses[run.id], values.get(run.id, {})) for run, email in rows]
 
 
 def column_fields(names: Iterable[str]) -> list[Field]:
-    """The spec's fields and metrics among chosen columns; whatever else a run has is in its row anyway."""
-    found = []
+    """Return the spec and metric fields among column names; all other columns are in every row. Raises Invalid."""
+    fields = []
     for name in dict.fromkeys(names):
         if name in PLAIN:
             continue
@@ -152,17 +152,17 @@ def column_fields(names: Iterable[str]) -> list[Field]:
         if isinstance(field, str):
             raise Invalid("columns", field)
         if field.kind in ("spec", "metric"):
-            found.append(field)
-    if len(found) > MAX_COLUMNS:
+            fields.append(field)
+    if len(fields) > MAX_COLUMNS:
         raise Invalid("columns", f"at most {MAX_COLUMNS} at once")
-    return found
+    return fields
 
 
 def column_values(
     db: Session, run_ids: Sequence[UUID], columns: Sequence[Field]
 ) -> dict[UUID, dict[str, Any]]:
-    """{run: {column: value}}; reads only these runs' rows and these keys."""
-    found: dict[UUID, dict[str, Any]] = {run_id: {} for run_id in run_ids}
+    """Return {run: {column: value}}, reading only the rows of these runs and keys."""
+    by_run: dict[UUID, dict[str, Any]] = {run_id: {} for run_id in run_ids}
     metrics = [c for c in columns if c.kind == "metric"]
     if metrics and run_ids:
         rules = [metric_value(rule) for rule in RULES]
@@ -173,7 +173,7 @@ def column_values(
             for column in metrics:
                 value = values[RULES.index(column.rule)]
                 if column.key == key and value is not None:
-                    found[run_id][column.name] = wire_number(value)
+                    by_run[run_id][column.name] = wire_number(value)
     params = [c for c in columns if c.kind == "spec"]
     if params and run_ids:
         statement = (
@@ -185,13 +185,16 @@ def column_values(
             for column in params:
                 if column.key == path:
                     value = number if number is not None else text
-                    held = found[run_id]
-                    if column.name in held:
-                        before = held[column.name]
-                        held[column.name] = [*(before if isinstance(before, list) else [before]), value]
+                    row_values = by_run[run_id]
+                    if column.name in row_values:
+                        earlier = row_values[column.name]
+                        row_values[column.name] = [
+                            *(earlier if isinstance(earlier, list) else [earlier]),
+                            value,
+                        ]
                     else:
-                        held[column.name] = value
-    return found
+                        row_values[column.name] = value
+    return by_run
 
 
 def _summary(run: Run, email: str | None, state: Any, columns: dict[str, Any]) -> RunSummary:
@@ -201,6 +204,7 @@ def _summary(run: Run, email: str | None, state: Any, columns: dict[str, Any]) -
 
 
 def _phases(by: str, now: datetime) -> list[Phase]:
+    """Return the phases of a sort key, in order. Raises Invalid."""
     if by == "created":
         return [Phase("text", None)]
     if by in ("name", "state"):
@@ -237,6 +241,7 @@ def _phases(by: str, now: datetime) -> list[Phase]:
 
 
 def _after(phase: Phase, keys: list[Any], edge: tuple[Any, UUID], descending: bool) -> ColumnElement[bool]:
+    """Condition: the row comes after the last row of the previous page."""
     value, last = edge
     try:
         if phase.value is None:
@@ -249,12 +254,12 @@ def _after(phase: Phase, keys: list[Any], edge: tuple[Any, UUID], descending: bo
             bounds = [str(value), last]
     except (TypeError, ValueError):
         raise bad_cursor() from None
-    here, there = tuple_(*keys), tuple_(*bounds)
-    return here < there if descending else here > there
+    key, bound = tuple_(*keys), tuple_(*bounds)
+    return key < bound if descending else key > bound
 
 
 def _write_cursor(sort: str, now: datetime, phase: int, value: Any, last: UUID) -> str:
-    # The time is kept, so that durations that grow between two pages do not move runs from one page to another.
+    # With the time of the first page, so that growing durations do not move runs from one page to another.
     value = value.isoformat() if isinstance(value, datetime) else value
     value = float(value) if value is not None and not isinstance(value, str) else value
     return write_cursor(sort, now.isoformat(), phase, value, str(last))

@@ -1,4 +1,4 @@
-"""Saved views of the runs: each person's own, and those that are shared with everybody."""
+"""Saved views of the run list: the user's own, and those that others share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .run_list import column_fields
 
 
 def list_views(db: Session, who: Identity) -> list[SavedViewView]:
-    """One's own first, then those of others, by name."""
+    """Return the user's own views, then those shared by others, by name."""
     mine = SavedView.owner_id == who.user_id
     rows = db.execute(
         select(SavedView, User.email)
@@ -32,7 +32,7 @@ def list_views(db: Session, who: Identity) -> list[SavedViewView]:
 
 
 def create(db: Session, request: SavedViewCreate, who: Identity) -> SavedViewView:
-    """Raises Conflict where one's own view has the name already, Invalid for a query or a column that is none."""
+    """Create a view. Raises Conflict if the user has a view of this name, Invalid for an invalid query or column."""
     _check(request.state)
     view = SavedView(
         owner_id=who.user_id, name=request.name, shared=request.shared, state=request.state.model_dump()
@@ -41,6 +41,7 @@ def create(db: Session, request: SavedViewCreate, who: Identity) -> SavedViewVie
 
 
 def update(db: Session, view_id: UUID, request: SavedViewUpdate, who: Identity) -> SavedViewView:
+    """Change a view. Raises NotFound, and the errors of ``create``."""
     view = _own(db, view_id, who)
     if request.name is not None:
         view.name = request.name
@@ -54,11 +55,12 @@ def update(db: Session, view_id: UUID, request: SavedViewUpdate, who: Identity) 
 
 
 def delete(db: Session, view_id: UUID, who: Identity) -> None:
+    """Delete a view. Raises NotFound."""
     db.delete(_own(db, view_id, who))
 
 
 def _own(db: Session, view_id: UUID, who: Identity) -> SavedView:
-    """A view that one may change: one's own, or for an admin any shared one. Raises NotFound."""
+    """Return a view that the user may change: their own, or for an admin any shared view. Raises NotFound."""
     view = db.get(SavedView, view_id)
     if view is None or (view.owner_id != who.user_id and not (view.shared and who.role is Role.admin)):
         raise NotFound(f"you have no saved view {view_id}")
@@ -66,6 +68,7 @@ def _own(db: Session, view_id: UUID, who: Identity) -> SavedView:
 
 
 def _kept(db: Session, view: SavedView, who: Identity) -> SavedViewView:
+    """Write the view. Raises Conflict if the user has another view of this name."""
     try:
         with db.begin_nested():
             db.add(view)

@@ -1,4 +1,4 @@
-"""Who is there to work."""
+"""Workers: heartbeats, and the queues that they serve."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from vise_client.schemas.workers import QueueView, WorkerView
 from vise_core.specs.stages import STAGES
 
 ALIVE = timedelta(seconds=20)
-"""A worker beats every five seconds; after this it counts as gone."""
+"""Age of the last heartbeat, sent every 5 s, after which a worker counts as gone."""
 
 
 def beat(db: Session, name: str, queues: Sequence[str], device: str, run_id: UUID | None) -> None:
+    """Insert or update the worker's row with the current time as its heartbeat."""
     values = {"queues": list(queues), "device": device, "run_id": run_id, "heartbeat_at": func.now()}
     statement = insert(Worker).values(name=name, **values)
     db.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
 
 
 def leave(db: Session, name: str) -> None:
+    """Delete the worker's row."""
     db.execute(delete(Worker).where(Worker.name == name))
 
 
 def list_workers(db: Session) -> list[WorkerView]:
+    """Return the workers by name, each with the run that it executes."""
     alive = (Worker.heartbeat_at > func.now() - ALIVE).label("alive")
     rows = db.execute(
         select(Worker, alive, Run.name).outerjoin(Run, Run.id == Worker.run_id).order_by(Worker.name)
@@ -50,7 +53,7 @@ def list_workers(db: Session) -> list[WorkerView]:
 
 
 def queues(db: Session) -> list[QueueView]:
-    """Each queue that a stage goes to or somebody serves: who waits, who runs, who serves."""
+    """Return each queue that a stage or a worker uses: queued runs, running runs, and workers."""
     served: Counter[str] = Counter()
     for worker in list_workers(db):
         if worker.alive:
@@ -79,4 +82,5 @@ def queues(db: Session) -> list[QueueView]:
 
 
 def count_alive(db: Session) -> int:
+    """Return the number of workers with a recent heartbeat."""
     return db.scalar(select(func.count()).where(Worker.heartbeat_at > func.now() - ALIVE)) or 0

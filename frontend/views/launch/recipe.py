@@ -17,7 +17,7 @@ from frontend.views.launch.spec_yaml import yaml_error
 from frontend.views.launch.stage import started
 from vise_client.schemas.launch import RecipeCreate
 from vise_client.schemas.runs import RunView
-from vise_core.specs.recipes.recipe import RecipeSpec, given_artifacts, possible_steps
+from vise_core.specs.recipes.recipe import RecipeSpec, possible_steps, recipe_input_artifacts
 
 
 def launch_recipe() -> None:
@@ -82,7 +82,7 @@ def _inputs(spec: RecipeSpec, source: RunView | None, name: str) -> dict[str, st
         cloned = ref_text(source.inputs[role]) if source and role in source.inputs else ""
         text = input_select(
             f"Input: {role}" + ("" if given.required else " (optional: without it, its steps are left out)"),
-            given_artifacts(spec, role),
+            recipe_input_artifacts(spec, role),
             search="",
             initial=st.query_params.get(f"in_{role}", cloned),
             required=given.required,

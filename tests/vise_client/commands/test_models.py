@@ -75,7 +75,7 @@ def test_a_file_is_converted_without_a_server(lonely: Vise, file: Path, tmp_path
     assert card.source.row == "IN-Sup"
     assert [p.name for p in (tmp_path / "made").iterdir()] == ["checkpoint"]
     again = lonely("add", file, "--format", "in-sup", "--local", "--output", tmp_path / "made" / "checkpoint")
-    assert (again.returncode, "is there already" in again.stderr) == (1, True)
+    assert (again.returncode, "exists" in again.stderr) == (1, True)
 
 
 def test_where_the_keys_do_not_tell_the_origin_is_asked_for(lonely: Vise, file: Path, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_server_takes_a_file_in(served: dict[str, str], file: Path, tmp_path: 
     assert refused.returncode == 1
     assert "named like the published file, but its SHA-256 is" in refused.stderr
     copied = vise("add", file)
-    assert (copied.returncode, "is there already" in copied.stderr) == (1, True)
+    assert (copied.returncode, "exists" in copied.stderr) == (1, True)
     shell_elsewhere = shell({k: v for k, v in served.items() if k != "VISE_DATA_ROOT"})
     elsewhere = shell_elsewhere("add", file)
     assert (elsewhere.returncode, "below its data root" in elsewhere.stderr) == (1, True)

@@ -108,7 +108,7 @@ def test_references_of_a_server_are_no_paths(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     assert local_inputs({"dataset": str(tmp_path / "set")}) == {"dataset": tmp_path / "set"}
     for text in (f"dataset:{ID}", f"{ID}:posts", ID):
-        with pytest.raises(BadInput, match=f"--input politics={text}: data sets and runs are a server's"):
+        with pytest.raises(BadInput, match=f"--input politics={text}: data sets and runs need a server"):
             local_inputs({"politics": text})
 
 

@@ -106,8 +106,8 @@ def test_a_table_of_the_paper_from_local_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("results", "svg"), "results come as"),
-        (("table6", "svg"), "table6 comes as"),
+        (("results", "svg"), "results are written as"),
+        (("table6", "svg"), "table6 is written as"),
         (("table99", None), "no report 'table99' of local runs"),
         (("figure7", None), "no report 'figure7' of local runs"),
     ],
@@ -120,14 +120,14 @@ def test_what_cannot_be_written_says_what_can(tmp_path: Path, arguments, message
 
 def test_a_folder_without_an_evaluation_and_a_damaged_result_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadInput, match="empty: no evaluation there"):
+    with pytest.raises(BadInput, match="empty: no evaluation in this folder"):
         local_evaluations([tmp_path / "empty"])
-    with pytest.raises(BadInput, match="missing: no evaluation there"):
+    with pytest.raises(BadInput, match="missing: no evaluation in this folder"):
         local_evaluations([tmp_path / "missing"])
     write(tmp_path / "a", evaluation("VisE", 75))
     (tmp_path / "a" / "result.json").write_text("{")
     with pytest.raises(BadInput, match=r"result\.json: not a result of a run"):
         local_evaluations([tmp_path])
     write(tmp_path / "b", evaluation("VisE", 75))
-    with pytest.raises(BadInput, match="no evaluation of 'Light' there; one of Mood"):
+    with pytest.raises(BadInput, match="no evaluation of 'Light'; one of Mood"):
         local_report([tmp_path / "b"], "results", None, Selection(task="Light"))

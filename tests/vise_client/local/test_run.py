@@ -106,7 +106,7 @@ def test_a_run_that_fails_leaves_no_result_of_the_run_before(tmp_path):
 def test_results_of_an_older_version_are_rejected(tmp_path):
     (tmp_path / "vise-out" / "artifacts" / "clusterer").mkdir(parents=True)
     one = write_posts(tmp_path / "one", 3, 1)
-    assert "not known to be of any run" in str(ingest(one).exception)
+    assert "belongs to no known run" in str(ingest(one).exception)
     assert ingest(one, "--fresh").exit_code == 0
     assert not (tmp_path / "vise-out" / "artifacts" / "clusterer").exists()
 
@@ -156,5 +156,5 @@ def test_a_rejection_is_one_sentence_at_the_command_line(tmp_path, monkeypatch):
     assert ingest(write_posts(tmp_path / "one", 3, 1)).exit_code == 0
     two = write_posts(tmp_path / "two", 3, 2)
     monkeypatch.setattr("sys.argv", ["vise", "run", "ingest", "--local", "--input", f"source={two}"])
-    with pytest.raises(SystemExit, match=r"^vise: vise-out/work holds the finished run of something else: "):
+    with pytest.raises(SystemExit, match=r"^vise: vise-out/work belongs to another, finished run: "):
         main()

@@ -304,10 +304,10 @@ def test_labels_of_another_clusterer_or_of_other_posts_are_refused(
     reporter = LocalReporter(tmp_path / "artifacts")
     run_stage("cluster", spec, {"posts": shards}, tmp_path / "cluster", reporter)
     inputs = {"posts": shards, "clusterer": reporter.artifacts["clusterer"], "labels": labels}
-    with pytest.raises(BadInput, match="give the clusterer that they were made with"):
+    with pytest.raises(BadInput, match="give the clusterer that made the labels"):
         explore(tmp_path / "a", inputs)
     others = write_pictured([Post(f"other {p.id}", p.comments, p.reactions) for p in posts], 50)
-    with pytest.raises(BadInput, match="these labels are of other posts"):
+    with pytest.raises(BadInput, match="give the posts that the labels were made from"):
         explore(tmp_path / "b", {"posts": others, "clusterer": clusterer, "labels": labels})
 
 

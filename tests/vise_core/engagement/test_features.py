@@ -90,5 +90,5 @@ def test_reactions_and_rows_that_are_not_finite_are_rejected(value):
         reaction_vectors(counts)
     rows = np.array([[1.0, 0], [0, 1], [0, value]], np.float32)
     for each in (rows, csr_matrix(rows)):
-        with pytest.raises(BadInput, match="reactions: the rows to cluster hold NaN or infinity"):
+        with pytest.raises(BadInput, match="reactions: the features hold NaN or infinity"):
             fit_kmeans(each, KMeansSpec(k=2), 0, "reactions")

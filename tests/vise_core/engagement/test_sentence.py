@@ -187,7 +187,7 @@ def test_old_specs_without_a_kind_are_words() -> None:
 
 
 def test_an_encoder_for_words_is_refused(shards, tmp_path) -> None:
-    with pytest.raises(BadInput, match="kind is tfidf, which takes none"):
+    with pytest.raises(BadInput, match="the extractor tfidf takes no encoder"):
         run_stage(
             "cluster",
             ClusterSpec(),

@@ -14,7 +14,14 @@ import pytest
 import torch
 
 from vise_core.errors import BadInput
-from vise_core.evaluate.cache import FORMAT, FeaturesCache, features_cache, features_key, keep, take
+from vise_core.evaluate.cache import (
+    FORMAT,
+    FeaturesCache,
+    features_cache,
+    features_key,
+    get_features,
+    put_features,
+)
 from vise_core.evaluate.linear import tower_features
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
@@ -46,16 +53,16 @@ def kept(folder: Path) -> FeaturesCache:
     """A cache with VALUES under KEY."""
     np.save(folder / "made.npy", VALUES)
     cache = FeaturesCache(folder / "cache")
-    keep(cache, KEY, folder / "made.npy")
+    put_features(cache, KEY, folder / "made.npy")
     return cache
 
 
 def test_kept_features_come_back_and_can_be_mapped(tmp_path: Path) -> None:
     cache = kept(tmp_path)
-    assert take(cache, KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
+    assert get_features(cache, KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
     found = np.load(tmp_path / "taken.npy", mmap_mode="c")
     np.testing.assert_array_equal(found, VALUES)
-    assert not take(cache, "cd" * 32, SHAPE, FLOAT32, tmp_path / "other.npy")
+    assert not get_features(cache, "cd" * 32, SHAPE, FLOAT32, tmp_path / "other.npy")
     assert [path.name for path in cache.folder.iterdir()] == [f"{FORMAT}-{KEY}.npy"]
 
 
@@ -76,15 +83,15 @@ def test_a_damaged_file_is_not_taken_and_goes_away(damage: str, tmp_path: Path) 
             "nothing sealed": whole[:-32],
         }[damage]
     )
-    assert not take(cache, KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
+    assert not get_features(cache, KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
     assert not path.exists()
     assert not (tmp_path / "taken.npy").exists()
 
 
 def test_features_of_another_shape_or_type_are_not_taken(tmp_path: Path) -> None:
-    assert not take(kept(tmp_path), KEY, (50, 9), FLOAT32, tmp_path / "taken.npy")
+    assert not get_features(kept(tmp_path), KEY, (50, 9), FLOAT32, tmp_path / "taken.npy")
     (tmp_path / "made.npy").unlink()
-    assert not take(kept(tmp_path), KEY, SHAPE, FLOAT16, tmp_path / "taken.npy")
+    assert not get_features(kept(tmp_path), KEY, SHAPE, FLOAT16, tmp_path / "taken.npy")
 
 
 def test_a_copy_does_where_there_can_be_no_second_name(tmp_path: Path, monkeypatch) -> None:
@@ -92,7 +99,7 @@ def test_a_copy_does_where_there_can_be_no_second_name(tmp_path: Path, monkeypat
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", refuse)
-    assert take(kept(tmp_path), KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
+    assert get_features(kept(tmp_path), KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "taken.npy"), VALUES)
 
 
@@ -105,7 +112,7 @@ def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 Path.replace = die
-cache.keep(cache.FeaturesCache(Path(sys.argv[1])), "ab" * 32, Path(sys.argv[2]))
+cache.put_features(cache.FeaturesCache(Path(sys.argv[1])), "ab" * 32, Path(sys.argv[2]))
 """
 
 
@@ -113,7 +120,7 @@ def test_a_process_that_is_killed_leaves_nothing_that_is_taken(tmp_path: Path) -
     np.save(tmp_path / "made.npy", VALUES)
     command = [sys.executable, "-c", KILLED, str(tmp_path / "cache"), str(tmp_path / "made.npy")]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    assert not take(FeaturesCache(tmp_path / "cache"), KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
+    assert not get_features(FeaturesCache(tmp_path / "cache"), KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
 
 
 def bounded(folder: Path, files: int) -> FeaturesCache:
@@ -126,7 +133,7 @@ def keep_as(cache: FeaturesCache, name: str, *, held: bool = False) -> None:
     """Of a run that then ends, unless it is ``held``."""
     path = cache.folder.parent / "runs" / f"{name}.npy"
     np.save(path, VALUES)
-    keep(cache, name, path)
+    put_features(cache, name, path)
     time.sleep(0.01)  # A file system's clock ticks every few milliseconds.
     if not held:
         path.unlink()
@@ -134,7 +141,7 @@ def keep_as(cache: FeaturesCache, name: str, *, held: bool = False) -> None:
 
 def take_as(cache: FeaturesCache, name: str, *, held: bool = False) -> bool:
     path = cache.folder.parent / "runs" / f"{name}.npy"
-    found = take(cache, name, SHAPE, FLOAT32, path)
+    found = get_features(cache, name, SHAPE, FLOAT32, path)
     if not held:
         path.unlink(missing_ok=True)
     return found
@@ -248,7 +255,7 @@ def test_a_second_run_takes_the_features_and_finds_the_same(
         again = SPEC.model_copy(update={"epochs": 4, "milestones": (3,)})
         assert run(again, {"dataset": colours}, tmp_path / "again", runs[1]).features == "cached"
         assert run(SPEC, {"dataset": colours}, tmp_path / "same", runs[2]) == first
-    assert any("computed before" in message for message in runs[1].messages)
+    assert any("read from the features cache" in message for message in runs[1].messages)
 
 
 def test_a_damaged_cache_is_made_anew(colours: Path, tmp_path: Path, reporter, feature_cache: Path) -> None:
@@ -266,7 +273,7 @@ def test_a_cache_that_cannot_be_written_to_is_told_of(
 ) -> None:
     feature_cache.write_text("a file where the folder should be")
     run(SPEC, {"dataset": colours}, tmp_path / "run", reporter)
-    assert any("not kept for other runs" in message for message in reporter.messages)
+    assert any("cannot be cached" in message for message in reporter.messages)
 
 
 def test_float16_takes_half_the_disk_and_finds_nearly_the_same(

@@ -62,7 +62,7 @@ def test_finite_maps_make_finite_heat(method, classifier, pixels) -> None:
 def test_nothing_draws_what_is_not_finite() -> None:
     heat = np.array([[0.0, np.nan]])
     for draw in (colour, encode_heat, lambda values: overlay(Image.new("RGB", (2, 1)), values)):
-        with pytest.raises(BadInput, match="heat map is not finite"):
+        with pytest.raises(BadInput, match="heat map holds NaN"):
             draw(heat)
 
 

@@ -67,7 +67,7 @@ def test_without_masks_there_is_no_pointing_game(inputs, tmp_path: Path):
 
 def test_a_data_set_with_other_classes_is_refused(inputs, tmp_path: Path):
     (inputs["dataset"] / "red").rename(inputs["dataset"] / "violet")
-    with pytest.raises(BadInput, match="knows no violet"):
+    with pytest.raises(BadInput, match="has no class violet"):
         run(SPEC, inputs, tmp_path / "work", LocalReporter(tmp_path / "out"))
 
 
@@ -102,5 +102,5 @@ def test_a_mask_is_cut_as_the_image_is(tmp_path: Path):
     assert seen.shape == (16, 16)
     assert seen[:, :8].all()
     assert not seen[:, 8:].any()
-    with pytest.raises(BadInput, match="must be alike"):
+    with pytest.raises(BadInput, match="must have one size"):
         read_mask(tmp_path / "mask.png", (10, 20), resize=20, crop=16)

@@ -24,10 +24,10 @@ def same(one: Fingerprints, two: Fingerprints) -> bool:
 
 
 def test_files_are_decoded_once(sample_jpegs, write_images, own_cache, tmp_path) -> None:
-    paths, told = write_images(tmp_path, sample_jpegs[:30]), Counter()
-    first = files_fingerprints(paths, own_cache, told=told)
-    again = files_fingerprints(paths, own_cache, told=told)
-    assert told.images == 30
+    paths, counter = write_images(tmp_path, sample_jpegs[:30]), Counter()
+    first = files_fingerprints(paths, own_cache, on_progress=counter)
+    again = files_fingerprints(paths, own_cache, on_progress=counter)
+    assert counter.images == 30
     assert same(first, again)
     assert same(first, fingerprint_files(paths))
     assert file_digests(paths) == first.keys()
@@ -41,10 +41,10 @@ def test_a_changed_file_is_seen(sample_jpegs, write_images, own_cache, tmp_path)
 
 
 def test_the_same_files_elsewhere_need_no_new_look(sample_jpegs, write_images, own_cache, tmp_path) -> None:
-    told = Counter()
+    counter = Counter()
     files_fingerprints(write_images(tmp_path / "a", sample_jpegs[:5]), own_cache)
-    files_fingerprints(write_images(tmp_path / "b", sample_jpegs[:5]), own_cache, told=told)
-    assert told.images == 0
+    files_fingerprints(write_images(tmp_path / "b", sample_jpegs[:5]), own_cache, on_progress=counter)
+    assert counter.images == 0
 
 
 def test_a_damaged_cache_is_made_anew(sample_jpegs, write_images, own_cache, tmp_path) -> None:
@@ -58,10 +58,10 @@ def test_a_damaged_cache_is_made_anew(sample_jpegs, write_images, own_cache, tmp
 
 def test_shards_are_decoded_once_each(sample_jpegs, write_posts, own_cache) -> None:
     posts = write_posts([(f"p{n}", data) for n, data in enumerate(sample_jpegs[:25])], 10)
-    told = Counter()
-    first = [shard_fingerprints(posts, n, own_cache, told=told) for n in range(3)]
-    again = [shard_fingerprints(posts, n, own_cache, told=told) for n in range(3)]
-    assert told.images == 25
+    counter = Counter()
+    first = [shard_fingerprints(posts, n, own_cache, on_progress=counter) for n in range(3)]
+    again = [shard_fingerprints(posts, n, own_cache, on_progress=counter) for n in range(3)]
+    assert counter.images == 25
     assert [len(f) for f in first] == [10, 10, 5]
     assert all(same(*pair) for pair in zip(first, again, strict=True))
     assert same(shard_fingerprints(posts, 2, None), first[2])

@@ -156,7 +156,7 @@ def test_an_evaluation_names_what_was_imported(
     imported(weights, reporter, tmp_path / "import")
     folder = reporter.artifacts["checkpoint"]
     loaded = load_weights(EvaluateSpec(weights=PretrainedWeights()), {"checkpoint": folder}, reporter)
-    assert (loaded.row, loaded.weights, loaded.synthetic) == ("IN-Sup", "in-sup", False)
+    assert (loaded.row, loaded.name, loaded.synthetic) == ("IN-Sup", "in-sup", False)
 
     rng = np.random.default_rng(0)
     for name, colour in {"red": (220, 30, 30), "blue": (30, 30, 220)}.items():

@@ -41,12 +41,12 @@ def expected(pretrained: dict[str, Path], image: Image.Image) -> dict[str, np.nd
         feature = backbone.trunk(pixels[None])
     feature = feature.numpy().ravel() if feature.ndim == 2 else feature.mean((2, 3)).numpy().ravel()
     tensors = load_file(pretrained["checkpoint"] / "heads.safetensors")
-    found = {}
+    probabilities = {}
     for name in ("comments", "reactions"):
         logits = tensors[f"{name}.weight"].astype(np.float64) @ feature + tensors[f"{name}.bias"]
         raised = np.exp(logits - logits.max())
-        found[name] = raised / raised.sum()
-    return found
+        probabilities[name] = raised / raised.sum()
+    return probabilities
 
 
 def test_comment_clusters_are_those_of_the_head_with_their_words(
@@ -112,7 +112,9 @@ def test_weights_without_heads_and_another_clusterer_are_refused(
     other = json.loads(pretrained["inspection"].read_text())
     other["comments"].pop()
     (tmp_path / "inspection.json").write_text(json.dumps(other))
-    with pytest.raises(BadCheckpoint, match="about 11 comment clusters, the head has 12"):
+    with pytest.raises(
+        BadCheckpoint, match="describes 11 comment clusters, but the checkpoint's head has 12"
+    ):
         EngagementPredictor.load(pretrained["checkpoint"], tmp_path / "inspection.json")
     (tmp_path / "inspection.json").write_text("{")
     with pytest.raises(BadCheckpoint, match=r"not JSON.*cluster again"):

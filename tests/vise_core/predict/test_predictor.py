@@ -16,7 +16,7 @@ from vise_core.models.classifier import ImageClassifier, load_classifier, save_c
 from vise_core.models.heads import linear_head
 from vise_core.models.transforms import eval_transform
 from vise_core.predict import Predictor
-from vise_core.predict.predictor import for_eyes
+from vise_core.predict.predictor import preview
 from vise_core.specs.models.predict import PredictOptions
 
 CLASSES = ("blue", "green", "red")
@@ -74,15 +74,15 @@ def test_the_overlay_has_the_images_proportions_and_tints_only_what_was_seen(pre
     assert changed[10:70, left + 1 : right - 1].mean() > 0.95
 
 
-def test_a_large_image_gives_an_overlay_for_eyes(predictor: Predictor):
+def test_a_large_image_gives_a_smaller_overlay(predictor: Predictor):
     answer = predictor.predict(Image.new("RGB", (3000, 1500), "red"))
     assert answer.overlay.size == (1000, 500)
 
 
 @given(st.tuples(st.integers(1, 400), st.integers(1, 400)), st.integers(8, 100))
-def test_a_picture_for_eyes_is_the_mean_of_squares_and_about_as_long_as_asked(size, side: int):
+def test_a_preview_is_the_mean_of_squares_and_about_as_long_as_asked(size, side: int):
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    shown = for_eyes(Image.fromarray(pixels), side)
+    shown = preview(Image.fromarray(pixels), side)
     assert max(shown.size) <= 1.5 * side + 1
     assert max(shown.size) >= min(max(size), side / 1.5)
     factor = max(1, round(max(size) / side))
@@ -101,7 +101,7 @@ def test_the_class_and_the_method_can_be_chosen(predictor: Predictor, scene):
         np.testing.assert_allclose(answer.heat, by_gradient.heat, atol=1e-4)
         heats[name] = answer.heat
     assert not np.array_equal(heats["blue"], heats["red"])
-    with pytest.raises(BadInput, match="knows no 'violet'; one of blue, green, red"):
+    with pytest.raises(BadInput, match="has no class 'violet'; use one of blue, green, red"):
         predictor.predict(scene, PredictOptions(target_class="violet"))
 
 
@@ -156,16 +156,18 @@ def test_one_pass_for_many_questions_answers_each_as_the_slow_way_does(predictor
         for seed, width, height, _, _ in asked
     ]
     options = [PredictOptions(method=method, target_class=target) for *_, method, target in asked]
-    found = predictor.answer([predictor.ask(i, o) for i, o in zip(images, options, strict=True)])
-    for image, option, answer in zip(images, options, found, strict=True):
+    predictions = predictor.predict_prepared(
+        [predictor.prepare(i, o) for i, o in zip(images, options, strict=True)]
+    )
+    for image, option, prediction in zip(images, options, predictions, strict=True):
         pixels = transform(image)[None]
         with torch.no_grad():
             expected = torch.softmax(network(pixels)[0].double(), 0).numpy()
-        np.testing.assert_allclose(list(answer.probabilities.values()), expected, atol=1e-5)
-        target = CLASSES.index(answer.target)
-        assert expected[target] >= expected.max() - 1e-5 or answer.target == option.target_class
+        np.testing.assert_allclose(list(prediction.probabilities.values()), expected, atol=1e-5)
+        target = CLASSES.index(prediction.target)
+        assert expected[target] >= expected.max() - 1e-5 or prediction.target == option.target_class
         slow = class_activation(network, pixels, option.method, [target])[0]
-        np.testing.assert_allclose(answer.heat, slow, atol=1e-3)
+        np.testing.assert_allclose(prediction.heat, slow, atol=1e-3)
 
 
 def test_cam_asks_the_network_once_and_differentiates_nothing(predictor: Predictor, scene, monkeypatch):

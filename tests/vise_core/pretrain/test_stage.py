@@ -36,7 +36,7 @@ def test_a_stopped_run_saves_its_state_and_goes_on(material, tmp_path: Path) -> 
     assert "checkpoint" not in reporter.artifacts
     reporter.stop = False
     result = run(SPEC, material.inputs, tmp_path, reporter)
-    assert "going on from iteration 1 of 15" in reporter.messages
+    assert "resuming from iteration 1 of 15" in reporter.messages
     assert sorted(reporter.curves["loss"]) == list(range(1, 16))
 
     assert (result.posts, result.iterations, result.backbone) == (44, 15, "resnet18")

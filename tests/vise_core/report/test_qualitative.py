@@ -125,7 +125,7 @@ def test_predictors_without_an_unseen_image_in_common_are_refused_unless_asked_f
 
 def test_a_predictor_of_other_classes_is_refused_by_its_role(inputs, tmp_path: Path):
     (inputs["dataset"] / "red").rename(inputs["dataset"] / "violet")
-    with pytest.raises(BadInput, match="predictor knows no violet"):
+    with pytest.raises(BadInput, match="predictor has no class violet"):
         compare(inputs, tmp_path)
 
 

@@ -8,8 +8,8 @@ from vise_core.specs.estimate import (
     NO_RUN_YET,
     InputFacts,
     PastRun,
+    combined_estimate,
     estimate,
-    together,
     training_memory,
 )
 from vise_core.specs.evaluate import EvaluateSpec
@@ -126,7 +126,7 @@ def test_a_sweep_adds_times_and_disk_and_takes_the_largest_memory() -> None:
         estimate(STAGES["pretrain"].cost, spec.model_copy(update={"batch": b, "epochs": e}), facts, runs)
         for b, e in ((64, 1), (128, 2))
     )
-    both = together([one, two])
+    both = combined_estimate([one, two])
     assert both.time[0].seconds == pytest.approx(180)
     assert both.memory == two.memory
     assert one.disk is not None

@@ -1,4 +1,4 @@
-"""Sparse matrices by row (CSR): the arrays that compiled loops take, norms, and unit rows."""
+"""Sparse matrices by row (CSR): their arrays for compiled loops, norms, and unit rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Csr(NamedTuple):
 
     @classmethod
     def of(cls, matrix: sparse.csr_matrix | sparse.csc_matrix) -> Csr:
-        """The arrays of a CSR matrix; of a CSC matrix, those of its transpose. Copies only what has another dtype."""
+        """Return the arrays of a CSR matrix, or of a CSC matrix's transpose; only arrays of other dtypes are copied."""
         return cls(
             matrix.indptr.astype(np.int64, copy=False),
             matrix.indices.astype(np.int32, copy=False),
@@ -49,7 +49,7 @@ def unit_rows(rows: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 def canonical(sums: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Sort the entries and drop zeros, in place: equal matrices then have equal arrays."""
+    """Sort the entries and drop zeros, in place, so that equal matrices have equal arrays."""
     sums.eliminate_zeros()
     sums.sort_indices()
     return sums

@@ -1,9 +1,9 @@
 """Passes of k-means that several processes make together, over blocks of rows on a board.
 
 The leader puts the rows on the board once, and the centroids before each pass; helpers claim blocks and put their
-results beside them. The leader works too, and when nothing is left to claim it computes every block that has no result
-itself: it never waits for a helper, which may come late, be killed or never come. A block computed twice has the same
-result twice. Blocks add up exactly (``lloyd.join_blocks``), so the result has the bits of a pass by one process.
+results on the board. The leader claims blocks too; when none is left, it computes every block without a result itself.
+It never waits for a helper, which may start late, be killed or never start. A block computed twice has the same result
+twice. Blocks add up exactly (``lloyd.join_blocks``), so the result has the bits of a pass by one process.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -27,14 +26,14 @@ from .lloyd import Assigned, block_assigner, join_blocks
 
 BLOCK_ROWS = 2**16
 KEEP_BLOCKS = 256
-"""Blocks of rows that a helper keeps in memory, about 4 MB each for the words of comments."""
+"""Blocks of rows that a helper caches in memory, about 4 MB each for the words of comments."""
 IDLE_SECONDS = 0.05
 
 
 class Leader:
-    """Makes passes over (n, d) float32 rows as ``lloyd.assign`` does, together with the helpers of a board.
+    """A function like ``lloyd.assign`` over (n, d) float32 rows, computed together with the helpers of a board.
 
-    The caller drops the board after the last pass; helpers then return.
+    The caller drops the board after the last pass, and helpers then return.
 
     Attributes
     ----------
@@ -52,7 +51,10 @@ class Leader:
         threads: int = 1,
         device: Device = "cpu",
     ) -> None:
-        """``ready`` is called once, when helpers can begin. ``block_rows`` is BLOCK_ROWS by default."""
+        """Put the rows on the board; ``ready`` is called once, when helpers can begin.
+
+        ``block_rows`` is BLOCK_ROWS by default.
+        """
         step = block_rows or BLOCK_ROWS
         self.blocks_made = self.blocks_helped = 0
         self._board, self._ready = board, ready
@@ -80,7 +82,7 @@ class Leader:
         for number, block in enumerate(self._blocks):
             if number not in results:
                 data = self._board.get(f"{folder}/done-{number}")
-                # Claimed by a helper that is slow or dead: computing the block is quicker than finding out which.
+                # Claimed by a helper that is slow or dead: computing the block is quicker than waiting.
                 results[number] = assign_block(block) if data is None else _unpack_assigned(data)
                 self.blocks_helped += data is not None
         self.blocks_made += blocks
@@ -98,16 +100,16 @@ def help_leader(
 ) -> int:
     """Compute blocks until the board is dropped or ``stop`` returns True; return how many were computed.
 
-    Helpers with different ``name`` begin at different blocks. Raises BadInput where the leader's run uses a GPU and
-    this machine has none.
+    Helpers with different ``name`` begin at different blocks. Raises BadInput if the leader's run uses a GPU and this
+    machine has none.
     """
-    kept: OrderedDict[int, sparse.csr_matrix] = OrderedDict()
+    cache: dict[int, sparse.csr_matrix] = {}  # in order of use, for evicting the least recently used block
     folder, done = "", 0
     assign_block: Callable[[sparse.csr_matrix], Assigned] | None = None
     while not stop() and (plan_json := board.get("plan")) is not None:
         plan = json.loads(plan_json)
         blocks = int(plan["blocks"])
-        order = sorted(range(blocks), key=lambda block: (block not in kept, (block - name) % blocks))
+        order = sorted(range(blocks), key=lambda block: (block not in cache, (block - name) % blocks))
         number = _unclaimed(board, plan["folder"], order)
         if number is None:
             pause(IDLE_SECONDS)
@@ -121,15 +123,16 @@ def help_leader(
                 _unpack(data), bits=plan["bits"], threads=threads, device=pick_device(plan["device"])
             )
         board.put(f"{folder}/claim-{number}", b"")
-        if number not in kept:
+        block = cache.pop(number, None)
+        if block is None:
             data = board.get(f"rows/{number}")
             if data is None:
                 break
-            kept[number] = _unpack(data)
-        kept.move_to_end(number)
-        if len(kept) > KEEP_BLOCKS:
-            kept.popitem(last=False)
-        board.put(f"{folder}/done-{number}", _pack_assigned(assign_block(kept[number])))
+            block = _unpack(data)
+        cache[number] = block
+        if len(cache) > KEEP_BLOCKS:
+            del cache[next(iter(cache))]
+        board.put(f"{folder}/done-{number}", _pack_assigned(assign_block(block)))
         done += 1
     return done
 

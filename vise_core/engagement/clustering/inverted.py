@@ -1,4 +1,4 @@
-"""The nearest of many sparse centroids, found through an inverted index; exact, ties included.
+"""Exact nearest-centroid search over sparse centroids through an inverted index, ties included.
 
 ``docs/reference/numerics.md`` derives it: 32-bit scores over the few clusters that a comment's words occur in, then
 64-bit scores for the clusters within the rounding error of the best.
@@ -27,7 +27,7 @@ _EPS = float(np.finfo(np.float32).eps)
 
 
 class InvertedIndex(NamedTuple):
-    """Centroids by term; compiled loops take it as it is.
+    """An inverted index of centroids by term; compiled loops take it as an argument.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class InvertedIndex(NamedTuple):
 
     @classmethod
     def build(cls, centroids: sparse.csr_matrix | npt.NDArray[np.float32]) -> InvertedIndex:
-        """Index (k, n_terms) centroids, sparse or dense; they are taken as float32."""
+        """Index (k, n_terms) centroids, sparse or dense, as float32."""
         by_cluster = sparse.csr_matrix(centroids, dtype=np.float32)
         k, terms = by_cluster.shape
         by_term = sparse.csc_matrix(by_cluster)
@@ -74,7 +74,7 @@ class InvertedIndex(NamedTuple):
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
         """Return (labels (n,) int32, squared distances (n,) float64) of (n, n_terms) float32 rows.
 
-        Ties go to the lowest cluster id. Raises ValueError where the rows have another number of terms.
+        Ties go to the lowest cluster id. Raises ValueError if the rows have another number of terms.
         """
         if rows.shape[1] != len(self.dense_row):
             raise ValueError(f"rows have {rows.shape[1]} terms, the centroids {len(self.dense_row)}")
@@ -128,7 +128,7 @@ def _block_maxima(scores, half_norms, maxima):  # type: ignore[no-untyped-def]
     return best
 
 
-# Compiled functions take the tuples apart before their loops: each access to a field would count references, atomically.
+# Compiled functions unpack the tuples before their loops, since each access to a field counts references atomically.
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -193,7 +193,7 @@ def _nearest_in(rows, index, padded_half_norms, begin, end, labels, squared):  #
 def _nearest(rows, index, pieces, labels, squared):  # type: ignore[no-untyped-def]
     """Set ``labels`` and ``squared`` of all rows, cut into ``pieces`` that run in parallel."""
     n, k = len(labels), len(index.half_norms)
-    # No score wins in the padding.
+    # Padding never has the best score.
     padded_half_norms = np.full(-(-k // BLOCK) * BLOCK, np.float32(1e38))
     padded_half_norms[:k] = index.half_norms
     for piece in prange(pieces):

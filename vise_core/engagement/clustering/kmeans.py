@@ -49,11 +49,11 @@ class Clustering:
 
 @dataclass(frozen=True)
 class PassOptions:
-    """How Lloyd's passes over sparse rows are made (``lloyd.fit_sparse``); no bit of the result depends on it.
+    """Options of Lloyd's passes over sparse rows (``lloyd.fit_sparse``), which do not change a bit of the result.
 
     Attributes
     ----------
-    device: cpu or cuda. on_pass: called with each pass, may raise. distribute: shares passes with other processes.
+    device: cpu or cuda. on_pass: called after each pass, may raise. distribute: shares passes with other processes.
     """
 
     device: str = "cpu"
@@ -66,10 +66,12 @@ def fit_kmeans(
 ) -> Clustering:
     """Cluster (n, d) float32 rows. ``name`` is the part of the spec that errors point to, such as ``comments``.
 
-    Raises BadInput where there are fewer distinct rows than clusters, or a row is not finite.
+    Raises BadInput if there are fewer distinct rows than clusters, or a row is not finite.
     """
     if not np.isfinite(rows.data if sparse.issparse(rows) else rows).all():
-        raise BadInput(f"{name}: the rows to cluster hold NaN or infinity; no distance to them is defined")
+        raise BadInput(
+            f"{name}: the features hold NaN or infinity and cannot be clustered: check the extractor"
+        )
     if spec.algorithm == "spherical":
         rows = _directions(rows)
     distinct = _distinct_rows(rows, spec.k)
@@ -78,7 +80,7 @@ def fit_kmeans(
             f"{name}.kmeans.k is {spec.k}, but the cluster subset has only {distinct} distinct rows: "
             f"set {name}.kmeans.k to at most {distinct}, or give more posts or a larger subset.cluster_fraction"
         )
-    # One thread for scikit-learn: sums in one order.
+    # One thread for scikit-learn, so that the order of sums is fixed.
     with threadpool_limits(limits=1):
         centroids, iterations = ALGORITHMS[spec.algorithm](rows, spec, seed, options)
         centroids, labels, squared = _without_empty(rows, centroids)
@@ -112,7 +114,7 @@ def nearest_centroid(
 
 
 def dense_rows(centroids: Centroids) -> Iterator[npt.NDArray[np.float32]]:
-    """Yield one centroid after the other, (d,) float32."""
+    """Yield each centroid as a dense row, (d,) float32."""
     for i in range(centroids.shape[0]):
         yield centroids[[i]].toarray()[0] if sparse.issparse(centroids) else centroids[i]
 
@@ -123,7 +125,7 @@ def _without_empty(
     """Return centroids without an empty cluster, with labels and squared distances.
 
     Trap 8: mini-batches, and the last step of any algorithm, may leave a cluster empty. Its centroid becomes the row
-    that is farthest from its own.
+    that is farthest from the row's own centroid.
     """
     threads, k = os.cpu_count() or 1, centroids.shape[0]
     labels, squared = nearest_centroid(rows, centroids, threads=threads)
@@ -148,7 +150,7 @@ def _with_row(centroids: Centroids, cluster: int, row: Rows) -> Centroids:
 def _lloyd(rows: Rows, spec: KMeansSpec, seed: int, options: PassOptions) -> tuple[Centroids, int]:
     if sparse.issparse(rows):
         return _fit_sparse(rows, spec, seed, options, spherical=False)
-    from sklearn.cluster import KMeans  # slow to import, and labelling does not need it
+    from sklearn.cluster import KMeans  # imported here: it is slow to import, and labelling does not need it
 
     model = KMeans(spec.k, n_init=1, max_iter=spec.max_iter, tol=spec.tol, random_state=seed).fit(rows)
     return model.cluster_centers_.astype(np.float32), int(model.n_iter_)
@@ -193,7 +195,7 @@ def _spherical(rows: Rows, spec: KMeansSpec, seed: int, options: PassOptions) ->
         sums = np.zeros(centroids.shape)
         np.add.at(sums, labels, unit)
         empty = np.flatnonzero(np.bincount(labels, minlength=spec.k) == 0)
-        # Trap 8: an empty cluster starts again at a row that is far from its centroid.
+        # Trap 8: an empty cluster restarts at one of the rows farthest from their centroids.
         sums[empty] = unit[np.argsort(-squared, kind="stable")[: len(empty)]]
         moved = _unit(sums).astype(np.float32)
         shift = float(((moved - centroids) ** 2).sum(axis=1).mean())
@@ -219,8 +221,8 @@ def _unit(rows: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return rows / np.where(norms == 0, 1, norms)
 
 
-def _distinct_rows(rows: Rows, enough: int) -> int:
-    """Number of distinct rows, counted no further than ``enough``."""
+def _distinct_rows(rows: Rows, most: int) -> int:
+    """Return the number of distinct rows, or ``most`` if there are more."""
     seen: set[bytes] = set()
     for i in range(rows.shape[0]):
         if sparse.issparse(rows):
@@ -228,6 +230,6 @@ def _distinct_rows(rows: Rows, enough: int) -> int:
             seen.add(rows.indices[part].tobytes() + rows.data[part].tobytes())
         else:
             seen.add(rows[i].tobytes())
-        if len(seen) >= enough:
+        if len(seen) >= most:
             break
     return len(seen)

@@ -25,11 +25,11 @@ from .inverted import PIECES_PER_THREAD, InvertedIndex
 from .nearest_torch import TorchIndex
 
 INIT_ROWS, INIT_ROWS_PER_CLUSTER = 20_000, 10
-"""k-means++ looks at all rows up to INIT_ROWS; of more, at a random sample of max(INIT_ROWS, k · INIT_ROWS_PER_CLUSTER)
-rows (ours: with a million rows, all of them would take hours)."""
+"""k-means++ chooses among at most max(INIT_ROWS, k · INIT_ROWS_PER_CLUSTER) rows, sampled at random if there are more
+(ours: all of a million rows would take hours)."""
 
 OnPass = Callable[[int, float], bool]
-"""Called with the number of each pass and the inertia of the centroids that it began with; True ends the fit."""
+"""Called with the number of each pass and the inertia of the centroids before it; returning True ends the fit."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def fit_sparse(
     distribute: Distribute | None = None,
     device: str = "cpu",
 ) -> tuple[sparse.csr_matrix, int]:
-    """Fit k-means to (n, d) float32 rows: (centroids (k, d) float32 CSR, passes made) (Sec. 3.2).
+    """Fit k-means to (n, d) float32 rows and return (centroids (k, d) float32 CSR, passes made) (Sec. 3.2).
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def assign(
 def block_assigner(
     centroids: sparse.csr_matrix, *, bits: int, threads: int = 1, device: str = "cpu"
 ) -> Callable[[sparse.csr_matrix], Assigned]:
-    """Return ``assign`` for block after block of rows: the centroids are indexed once."""
+    """Return a function that makes a pass over a block of rows, with the centroids indexed only once."""
     index = InvertedIndex.build(centroids) if device == "cpu" else TorchIndex.build(centroids, device)
 
     def assign_block(rows: sparse.csr_matrix) -> Assigned:
@@ -143,7 +143,7 @@ def block_assigner(
 
 
 def join_blocks(blocks: list[Assigned]) -> Assigned:
-    """Return the outcome of a pass over all rows from its outcomes for consecutive blocks of them."""
+    """Join the outcomes of a pass over consecutive blocks of rows into the outcome for all rows."""
     sums = blocks[0].sums
     for block in blocks[1:]:
         sums = sums + block.sums
@@ -164,7 +164,7 @@ def fraction_bits(rows: sparse.csr_matrix) -> int:
 
 
 def plus_plus(rows: sparse.csr_matrix, k: int, random: np.random.RandomState) -> npt.NDArray[np.int64]:
-    """Choose k of (n, d) float32 rows by k-means++ (Arthur and Vassilvitskii 2007) with greedy trials; their numbers.
+    """Return the indices of k of (n, d) float32 rows, chosen by greedy k-means++ (Arthur and Vassilvitskii 2007).
 
     The draws are those of ``sklearn.cluster.kmeans_plusplus``: the same seed chooses the same rows.
     """
@@ -197,8 +197,8 @@ def member_sums(
 ) -> sparse.csr_matrix:
     """Add up the rows of each cluster in units of 2**-bits: (k, d) int64 CSR without zeros."""
     members = Members.of(rows, labels, k)
-    columns = np.empty(members.room[-1], dtype=np.int32)
-    sums = np.empty(members.room[-1], dtype=np.int64)
+    columns = np.empty(members.offsets[-1], dtype=np.int32)
+    sums = np.empty(members.offsets[-1], dtype=np.int64)
     lengths = np.zeros(k, dtype=np.int64)
     with compiled_threads(threads):
         _sum_members(
@@ -206,26 +206,27 @@ def member_sums(
             lengths, columns, sums,
         )  # fmt: skip
     indptr = np.concatenate([[0], np.cumsum(lengths)])
-    kept = np.arange(indptr[-1]) + np.repeat(members.room[:-1] - indptr[:-1], lengths)
+    kept = np.arange(indptr[-1]) + np.repeat(members.offsets[:-1] - indptr[:-1], lengths)
     return canonical(sparse.csr_matrix((sums[kept], columns[kept], indptr), shape=(k, rows.shape[1])))
 
 
 class Members(NamedTuple):
-    """The rows of each of k clusters, and room for the sum of each.
+    """The rows of each of k clusters, and the offsets at which their sums are stored.
 
     Attributes
     ----------
-    rows: (n,) int64, the numbers of the rows, cluster by cluster.
+    rows: (n,) int64, the indices of the rows, cluster by cluster.
     starts: (k + 1,) int64; the rows of cluster c lie at starts[c] to starts[c + 1].
-    room: (k + 1,) int64; the entries of its sum, at most as many as its rows have, lie from room[c] on.
+    offsets: (k + 1,) int64; the entries of the sum of cluster c, at most as many as its rows have, lie from offsets[c].
     """
 
     rows: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
-    room: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, rows: sparse.csr_matrix, labels: npt.NDArray[np.int32], k: int) -> Members:
+        """Group (n, d) rows by their labels, (n,)."""
         order = np.argsort(labels, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(labels, minlength=k))])
         entries = np.diff(rows.indptr).astype(np.int64)[order]
@@ -235,7 +236,7 @@ class Members(NamedTuple):
 def mean_rows(rows: sparse.csr_matrix, assigned: Assigned, bits: int) -> sparse.csr_matrix:
     """Return the mean of the rows of each cluster, (k, d) float32 CSR.
 
-    An empty cluster gets the row that is farthest from its centroid, which leaves its old cluster (method 7, trap 8).
+    An empty cluster gets the row that is farthest from its centroid; that row leaves its old cluster (method 7, trap 8).
     """
     sums, k = assigned.sums, assigned.sums.shape[0]
     sizes = np.bincount(assigned.labels, minlength=k)
@@ -255,12 +256,12 @@ def mean_rows(rows: sparse.csr_matrix, assigned: Assigned, bits: int) -> sparse.
 
 
 def _relocated_rows(assigned: Assigned, sizes: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    """(row, empty cluster that it moves to) for each empty cluster; ``sizes`` are updated to it."""
+    """Return (row, empty cluster that it moves to) for each empty cluster, and update ``sizes``."""
     empty, labels = np.flatnonzero(sizes == 0), assigned.labels
     relocated: list[tuple[int, int]] = []
     farthest_first = iter(np.argsort(-assigned.squared, kind="stable").tolist() if len(empty) else [])
     for cluster in empty.tolist():
-        # A row that is alone in its cluster must stay there.
+        # The only row of a cluster must stay there.
         row = next((row for row in farthest_first if sizes[labels[row]] > 1), None)
         if row is None:
             break
@@ -290,11 +291,11 @@ def _distances_to(chosen, by_row, by_column, norms, closest, distances):  # type
 def _sum_members_of(rows, members, width, scale, begin, end, lengths, out_columns, out_sums):  # type: ignore[no-untyped-def]
     """Add up the members of the clusters begin to end."""
     row_starts, columns, values = rows
-    order, starts, room = members
+    order, starts, offsets = members
     sums = np.zeros(width, dtype=np.int64)
     seen = np.zeros(width, dtype=np.bool_)
     for cluster in range(begin, end):
-        first, entries = room[cluster], 0
+        first, entries = offsets[cluster], 0
         for row in order[starts[cluster] : starts[cluster + 1]]:
             for at in range(row_starts[row], row_starts[row + 1]):
                 column = columns[at]
@@ -313,7 +314,7 @@ def _sum_members_of(rows, members, width, scale, begin, end, lengths, out_column
 
 @njit(cache=True, parallel=True, nogil=True)
 def _sum_members(rows, members, width, scale, pieces, lengths, out_columns, out_sums):  # type: ignore[no-untyped-def]
-    """Set each cluster's number of entries, their columns, and its sum in units of 1 / scale, at its room."""
+    """Set each cluster's number of entries and, at its offset, their columns and sums in units of 1 / scale."""
     k = len(lengths)
     for piece in prange(pieces):
         begin, end = piece * k // pieces, (piece + 1) * k // pieces

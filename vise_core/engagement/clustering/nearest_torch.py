@@ -1,7 +1,7 @@
-"""The nearest of many sparse centroids by torch, on a GPU: the bits of ``InvertedIndex.nearest``.
+"""Nearest-centroid search with torch on a GPU, with the same bits as ``InvertedIndex.nearest``.
 
 A comment is a weighted bag of words: its scores are ``embedding_bag`` with the centroids as table, 32-bit sums in the
-device's order. Where only one centroid lies within the rounding error of the best, it is the nearest; the few rows with
+device's order. If only one centroid lies within the rounding error of the best, it is the nearest; the few rows with
 several candidates, and the distances of all rows, go through the compiled code.
 """
 
@@ -29,8 +29,8 @@ class TorchIndex:
 
     Attributes
     ----------
-    index: the same (k, d) centroids by term, in memory.
-    table: (d, k) float32 on the device. half_norms: (k,) float32 there.
+    index: the (k, d) centroids by term, in main memory.
+    table: (d, k) float32, the centroids on the device. half_norms: (k,) float32, on the device.
     """
 
     index: InvertedIndex
@@ -39,7 +39,8 @@ class TorchIndex:
 
     @classmethod
     def build(cls, centroids: sparse.csr_matrix, device: str) -> TorchIndex:
-        # Imported here: a run on a CPU must not wait for torch.
+        """Put (k, d) centroids on ``device``."""
+        # Imported here, since a run on a CPU does not need torch.
         import torch
 
         index = InvertedIndex.build(centroids)
@@ -49,26 +50,26 @@ class TorchIndex:
     def nearest(
         self, rows: sparse.csr_matrix, *, threads: int = 1
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        """Return what ``InvertedIndex.nearest`` returns, bit for bit."""
+        """Return (labels, squared distances) with the same bits as ``InvertedIndex.nearest``."""
         margins = self.index.margins(rows).astype(np.float32)
         labels = np.empty(rows.shape[0], dtype=np.int32)
-        alone = np.empty(rows.shape[0], dtype=bool)
+        certain = np.empty(rows.shape[0], dtype=bool)
         step = max(1, SCORES_BYTES // (4 * self.table.shape[1]))
         for start in range(0, rows.shape[0], step):
             part = slice(start, min(start + step, rows.shape[0]))
             best, single = _best(rows[part], self.table, self.half_norms, margins[part])
-            labels[part], alone[part] = best.cpu().numpy(), single.cpu().numpy()
+            labels[part], certain[part] = best.cpu().numpy(), single.cpu().numpy()
         squared = self.index.squared_to(rows, labels, threads=threads)
-        unsure = np.flatnonzero(~alone)
-        if len(unsure):
-            labels[unsure], squared[unsure] = self.index.nearest(rows[unsure], threads=threads)
+        uncertain = np.flatnonzero(~certain)
+        if len(uncertain):
+            labels[uncertain], squared[uncertain] = self.index.nearest(rows[uncertain], threads=threads)
         return labels, squared
 
 
 def _best(
     rows: sparse.csr_matrix, table: torch.Tensor, half_norms: torch.Tensor, margins: npt.NDArray[np.float32]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (best centroid of each row, whether no other lies within the row's margin), each (n,)."""
+    """Return (best centroid of each row, True if no other lies within the row's margin), each (n,)."""
     import torch
 
     arrays = (
@@ -77,10 +78,10 @@ def _best(
         rows.data.astype(np.float32),
         margins,
     )
-    words, starts, weights, below = (torch.from_numpy(array).to(table.device) for array in arrays)
+    words, starts, weights, margin = (torch.from_numpy(array).to(table.device) for array in arrays)
     scores = torch.nn.functional.embedding_bag(
         words, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
     )
     scores -= half_norms
     best, labels = scores.max(dim=1)
-    return labels, (scores >= (best - below)[:, None]).sum(dim=1) == 1
+    return labels, (scores >= (best - margin)[:, None]).sum(dim=1) == 1

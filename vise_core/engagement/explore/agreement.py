@@ -1,4 +1,4 @@
-"""How labels spread, and how much two kinds of labels tell about each other."""
+"""Entropy of labels, and mutual information of two kinds of labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def entropy(counts: npt.ArrayLike) -> float:
-    """Shannon entropy of the shares, in bits; 0 without any count."""
+    """Return the Shannon entropy of the shares of counts, in bits; 0 if all counts are 0."""
     array = np.asarray(counts, dtype=np.float64)
     kept = array[array > 0]
     if not len(kept):
@@ -24,21 +24,21 @@ def entropy(counts: npt.ArrayLike) -> float:
 
 
 def normalised_entropy(counts: npt.ArrayLike) -> float:
-    """Entropy over that of an even spread over all: 1 for even, 0 where all is in one, or nothing is there."""
+    """Return the entropy divided by that of a uniform distribution: 1 if uniform, 0 if all is in one, or no counts."""
     array = np.asarray(counts)
     return entropy(array) / float(np.log2(len(array))) if len(array) > 1 else 0.0
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of two kinds of labels over the same things.
+    """Agreement of two kinds of labels of the same items.
 
     Attributes
     ----------
     total: weight of all pairs.
     mutual_information: in bits.
-    nmi: mutual information over the mean of the two entropies, as scikit-learn's; 1 where either tells the other.
-    chance: about the nmi that independent labels of this many clusters and pairs would have (Miller, Madow 1955).
+    nmi: mutual information over the mean of the two entropies, as in scikit-learn; 1 if each label determines the other.
+    chance: approximate nmi of independent labels with as many clusters and pairs (Miller, Madow 1955).
     """
 
     total: float
@@ -47,25 +47,25 @@ class Agreement:
     chance: float
 
 
-def agreement(table: sparse.csr_matrix, things: float) -> Agreement:
-    """From a contingency table (k_first, k_second) of weights. ``things`` are how many independent ones it counts."""
+def agreement(table: sparse.csr_matrix, items: float) -> Agreement:
+    """Return the agreement in a contingency table (k_first, k_second) of weights over ``items`` independent items."""
     total = float(table.sum())
     if total == 0:
         return Agreement(0.0, 0.0, 0.0, 0.0)
     rows, columns = _margins(table)
     terms = _information(table, rows, columns, total)
-    # Rounding of many terms may leave a hair below zero.
+    # Rounding may leave a sum slightly below zero.
     information = max(0.0, float(terms.sum()))
     mean = (entropy(rows) + entropy(columns)) / 2
     cells = (int((rows > 0).sum()) - 1) * (int((columns > 0).sum()) - 1)
-    chance = cells / (2 * max(things, 1.0) * np.log(2))
+    chance = cells / (2 * max(items, 1.0) * np.log(2))
     if mean == 0:
         return Agreement(total, information, 1.0, 1.0)
     return Agreement(total, information, information / mean, min(1.0, chance / mean))
 
 
 def top_pairs(table: sparse.csr_matrix, most: int) -> list[ClusterPair]:
-    """The cells that say most: by their share of the mutual information, then by indices."""
+    """Return the ``most`` cells with the largest shares of the mutual information; ties by indices."""
     total = float(table.sum())
     if total == 0:
         return []
@@ -88,9 +88,9 @@ def _margins(table: sparse.csr_matrix) -> tuple[Floats, Floats]:
 
 
 def _information(table: sparse.csr_matrix, rows: Floats, columns: Floats, total: float) -> Floats:
-    """(cells,) p·log2(p / (p_row · p_column)) of each cell that is not empty, in the order of ``tocoo``."""
+    """Return p·log2(p / (p_row · p_column)) of each non-empty cell, (cells,), in the order of ``tocoo``."""
     cells = table.tocoo()
     shares = cells.data / total
-    # Logarithms apart: the product of two small margins may leave what a float can hold.
+    # Separate logarithms: the product of two small margins may underflow.
     ratio = np.log2(shares) - np.log2(rows[cells.row] / total) - np.log2(columns[cells.col] / total)
     return np.asarray(shares * ratio)

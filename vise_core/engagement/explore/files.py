@@ -1,4 +1,4 @@
-"""The tables of the ``explorer`` artifact: one row a cluster, with its strip of sample images."""
+"""Write the tables of the ``explorer`` artifact: one row per cluster, with its strip of sample images."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .thumbnails import write_strip
 
 @dataclass
 class Samples:
-    """What is shown of the sampled posts.
+    """Contents of the sampled posts.
 
     Attributes
     ----------
     ids: key → post id.
     images: key → small JPEG.
-    comments: (key, cluster) → the post's first comment in that cluster, as it may be shown.
+    comments: (key, cluster) → the post's first comment in that cluster, redacted.
     """
 
     ids: dict[str, str] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Samples:
 def write_comments(
     folder: Path, clusterer: Clusterer, tally: Tally, samples: Samples, plane: Plane, spec: ExploreSpec
 ) -> None:
-    """``comments.parquet``: one row a comment cluster."""
+    """Write ``comments.parquet``, one row per comment cluster, and the strips of their sample images."""
     shown = [
         _distinct(
             (samples.comments.get((key, cluster)) for key in tally.comment_samples.of(cluster)), spec.comments
@@ -69,7 +69,7 @@ def write_comments(
 def write_reactions(
     folder: Path, clusterer: Clusterer, tally: Tally, samples: Samples, plane: Plane, spec: ExploreSpec
 ) -> None:
-    """``reactions.parquet``: one row a reaction cluster."""
+    """Write ``reactions.parquet``, one row per reaction cluster, and the strips of their sample images."""
     assert clusterer.reaction_centroids is not None
     means = tally.reaction_shares / np.maximum(tally.reaction_posts, 1)[:, None]
     rows = [
@@ -88,7 +88,7 @@ def write_reactions(
 
 
 def _rounded(values: npt.NDArray[np.float64]) -> list[float]:
-    """Sums over posts differ in their last digits by the order of shards: those are not shown."""
+    """Round sums over posts to 9 decimals, since their last digits depend on the order of shards."""
     return [round(value, 9) for value in values.tolist()]
 
 

@@ -1,4 +1,4 @@
-"""A map of clusters: their centroids in the plane in which they differ most."""
+"""A map of clusters: centroids projected on their first two principal components."""
 
 from __future__ import annotations
 
@@ -13,27 +13,32 @@ from threadpoolctl import threadpool_limits
 from vise_core.engagement.clustering.kmeans import Rows
 
 _SMALL = 1500
-"""Up to so many points all components are computed, which needs no iteration."""
+"""Up to so many points, all components are computed by a direct solver."""
 
 
 @dataclass(frozen=True)
 class Plane:
-    """Attributes: ``points`` (n, 2) float64, ``explained`` share of the variance on each axis."""
+    """Projected points.
+
+    Attributes
+    ----------
+    points: (n, 2) float64. explained: share of the variance on each axis.
+    """
 
     points: npt.NDArray[np.float64]
     explained: tuple[float, float]
 
 
 def principal_plane(rows: Rows) -> Plane:
-    """The first two principal components of (n, d) rows, sparse or dense, d of any size.
+    """Project (n, d) rows, sparse or dense, on their first two principal components.
 
-    By the n x n matrix of products, since centroids of words have far more columns than rows. An axis points to where
-    its point farthest out lies, so that the same rows give the same map. What has no second axis has zeros on it.
+    Computed from the n x n Gram matrix, since centroids of words have far more columns than rows. The sign of an axis
+    is that of its farthest point, so that the same rows give the same map. Without a second axis its values are 0.
     """
     n = rows.shape[0]
     if n < 2:
         return Plane(np.zeros((n, 2)), (0.0, 0.0))
-    # One thread: sums in one order, the same map on every machine.
+    # One thread, so that the order of sums and the map are the same on every machine.
     with threadpool_limits(limits=1):
         matrix = sparse.csr_matrix(rows, dtype=np.float64)
         products = np.asarray((matrix @ matrix.T).todense())

@@ -1,7 +1,7 @@
-"""A few posts of each cluster, at random, in one pass and in bounded memory.
+"""Sample a few posts of each cluster at random, in one pass and in bounded memory.
 
-Every (post, cluster) has a number of its own that only the post's id and the seed decide; the lowest of each cluster
-stay. So the sample is the same in whatever order posts come, and whatever else comes.
+Every (post, cluster) has a pseudo-random rank that depends on the post's id and the seed; the lowest ranks of each
+cluster are kept. So the sample does not depend on the order of posts.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ Words = npt.NDArray[np.uint64]
 
 
 class ClusterSamples:
-    """The sample so far.
+    """Samples of the posts of each cluster, built batch by batch.
 
     Attributes
     ----------
-    most: posts kept of each cluster.
-    seed: another seed, another sample.
+    most: posts kept of each cluster. seed: seed of the ranks.
     """
 
     def __init__(self, most: int, seed: int) -> None:
@@ -31,7 +30,7 @@ class ClusterSamples:
         self._posts: npt.NDArray[np.object_] = np.empty(0, dtype=object)
 
     def add(self, keys: Sequence[str], clusters: npt.ArrayLike) -> None:
-        """Posts by ``formats.post.post_key`` and, for each, a cluster; a post in two clusters comes twice."""
+        """Add posts by their keys (``formats.post.post_key``), each with a cluster; repeat a post in several."""
         ids = np.asarray(clusters, dtype=np.int64)
         posts = np.array([int(key[:16], 16) for key in keys], dtype=np.uint64)
         ranks = _mixed(posts ^ _mixed(ids.astype(np.uint64) + np.uint64(self.seed) * np.uint64(2**32 - 5)))
@@ -46,17 +45,17 @@ class ClusterSamples:
         self._clusters, self._ranks, self._posts = self._clusters[kept], self._ranks[kept], self._posts[kept]
 
     def of(self, cluster: int) -> list[str]:
-        """Keys of the posts of a cluster, in order of their numbers."""
+        """Return the keys of the sampled posts of a cluster, in order of their ranks."""
         first, last = np.searchsorted(self._clusters, [cluster, cluster + 1])
         return list(self._posts[first:last])
 
     def keys(self) -> set[str]:
-        """All posts of the sample."""
+        """Return the keys of all sampled posts."""
         return set(self._posts.tolist())
 
 
 def _mixed(words: Words) -> Words:
-    """splitmix64's finaliser: every bit of the input turns about half of the output."""
+    """Hash 64-bit words with the finaliser of splitmix64."""
     with np.errstate(over="ignore"):
         words = words + np.uint64(0x9E3779B97F4A7C15)
         words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,6 +1,6 @@
-"""The stage ``explore``: what each cluster is about, and how comment and reaction labels agree.
+"""The stage ``explore``: describe each cluster, and measure how comment and reaction labels agree.
 
-With labels, the posts are those with a label. Without, every post is labelled here.
+With the input ``labels``, the posts with a label are counted. Without it, all posts are labelled first.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _BATCH = 2000
 
 
 def run(spec: ExploreSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> ExploreResult:
-    """Artifact: ``explorer``. Raises BadInput where labels, clusterer and posts do not belong together, Stopped."""
+    """Publish ``explorer``. Raises BadInput if labels, clusterer and posts do not belong together, Stopped."""
     index, clusterer = ShardIndex.open(inputs["posts"]), Clusterer.load(inputs["clusterer"])
     labels = inputs.get("labels")
     facts = None if labels is None else _checked_facts(labels, clusterer)
-    # Twice as many posts as comments to show: some posts say the same.
+    # Twice as many posts as comments to show, since comments may repeat.
     tally = Tally(
         clusterer.comment_clusters,
         clusterer.reaction_clusters,
@@ -47,12 +47,12 @@ def run(spec: ExploreSpec, inputs: dict[str, Path], workspace: Path, reporter: R
         spec.seed,
     )
     for number in range(len(index.shards)):
-        _stop_if_asked(reporter)
-        for posts, found in _labelled(_fresh(index), number, clusterer, labels):
-            tally.add(posts, found)
+        _raise_if_stopped(reporter)
+        for posts, post_labels in _labelled(_fresh(index), number, clusterer, labels):
+            tally.add(posts, post_labels)
         reporter.progress(number + 1, len(index.shards), "shards", phase="counting labels")
     if tally.posts == 0:
-        raise BadInput("posts: not one has a label; label them with this clusterer first")
+        raise BadInput("posts: no post has a label; label the posts with this clusterer first")
     samples = _gather(
         index, clusterer, tally, spec, reporter, own_comments=facts is None or not facts.shuffled
     )
@@ -92,36 +92,36 @@ def run(spec: ExploreSpec, inputs: dict[str, Path], workspace: Path, reporter: R
 
 def _checked_facts(labels: Path, clusterer: Clusterer) -> LabelFacts:
     facts = read_label_facts(labels)
-    ours = (clusterer.comment_clusters, clusterer.reaction_clusters)
-    if (facts.comment_clusters, facts.reaction_clusters) != ours:
+    expected = (clusterer.comment_clusters, clusterer.reaction_clusters)
+    if (facts.comment_clusters, facts.reaction_clusters) != expected:
         raise BadInput(
-            f"labels: of {facts.comment_clusters} comment and {facts.reaction_clusters} reaction clusters, the "
-            f"clusterer has {ours[0]} and {ours[1]}: give the clusterer that they were made with"
+            f"labels: made with {facts.comment_clusters} comment and {facts.reaction_clusters} reaction clusters, but "
+            f"the clusterer has {expected[0]} and {expected[1]}: give the clusterer that made the labels"
         )
     return facts
 
 
 def _fresh(index: ShardIndex) -> ShardIndex:
-    """The same index without what it remembers of the shards it read: memory stays flat over many."""
+    """Return the index without its cache of shards, so that memory does not grow with their number."""
     return ShardIndex(index.folder, index.shards, index.starts, index.synthetic)
 
 
 def _labelled(
     index: ShardIndex, number: int, clusterer: Clusterer, labels: Path | None
 ) -> Iterator[tuple[list[Post], PostLabels]]:
-    """Posts of a shard with their labels, a bounded number at a time."""
-    given = None if labels is None else labels_by_key(labels, index.shards[number].name)
+    """Yield the posts of a shard with their labels, a bounded number at a time."""
+    by_key = None if labels is None else labels_by_key(labels, index.shards[number].name)
     stream = index.iterate_posts(number)
     while batch := list(islice(stream, _BATCH)):
-        if given is None:
+        if by_key is None:
             yield batch, clusterer.label(batch)
         else:
-            found = [given.pop(post.key, ((), None)) for post in batch]
-            yield batch, PostLabels([list(c) for c, _ in found], [r for _, r in found])
-    if given:
+            rows = [by_key.pop(post.key, ((), None)) for post in batch]
+            yield batch, PostLabels([list(c) for c, _ in rows], [r for _, r in rows])
+    if by_key:
         raise BadInput(
-            f"labels: {len(given)} posts of {index.shards[number].name} have labels but are not there, such as "
-            f"{next(iter(given))}: these labels are of other posts"
+            f"labels: {len(by_key)} labelled posts are not in {index.shards[number].name}, such as "
+            f"{next(iter(by_key))}: give the posts that the labels were made from"
         )
 
 
@@ -134,60 +134,60 @@ def _gather(
     *,
     own_comments: bool,
 ) -> Samples:
-    """Read the sampled posts again: their ids, small images and comments.
+    """Read the ids, small images and comments of the sampled posts.
 
-    Of shuffled labels a post's own comments say nothing about the cluster: then there are none.
+    Without ``own_comments`` there are no comments: with shuffled labels, a post's comments do not belong to its cluster.
     """
-    pictured: set[str] = set()
-    wanted: dict[str, list[int]] = {key: [] for key in tally.reaction_samples.keys()}  # noqa: SIM118 - not a dict
+    with_image: set[str] = set()
+    clusters_of: dict[str, list[int]] = {key: [] for key in tally.reaction_samples.keys()}  # noqa: SIM118 - not a dict
     for cluster in range(clusterer.comment_clusters):
-        chosen = tally.comment_samples.of(cluster)
-        pictured.update(chosen[: spec.images])
-        for key in chosen:
-            wanted.setdefault(key, []).append(cluster)
+        sampled = tally.comment_samples.of(cluster)
+        with_image.update(sampled[: spec.images])
+        for key in sampled:
+            clusters_of.setdefault(key, []).append(cluster)
     for cluster in range(clusterer.reaction_clusters):
-        pictured.update(tally.reaction_samples.of(cluster)[: spec.images])
+        with_image.update(tally.reaction_samples.of(cluster)[: spec.images])
     samples = Samples()
     for number in range(len(index.shards)):
-        _stop_if_asked(reporter)
+        _raise_if_stopped(reporter)
         shard = _fresh(index)
         posts: list[Post] = []
         for row, key in enumerate(shard.keys(number)):
-            if key not in wanted:
+            if key not in clusters_of:
                 continue
-            place = int(shard.starts[number]) + row
-            posts.append(shard.read_post(place))
+            position = int(shard.starts[number]) + row
+            posts.append(shard.read_post(position))
             samples.ids[key] = posts[-1].id
-            if key in pictured:
-                samples.images[key] = small_jpeg(shard.read_image(place), spec.thumbnail)
+            if key in with_image:
+                samples.images[key] = small_jpeg(shard.read_image(position), spec.thumbnail)
         if own_comments and spec.comments and posts:
-            samples.comments |= _comments(clusterer, posts, wanted)
+            samples.comments |= _comments(clusterer, posts, clusters_of)
         reporter.progress(number + 1, len(index.shards), "shards", phase="reading the samples")
     return samples
 
 
 def _comments(
-    clusterer: Clusterer, posts: list[Post], wanted: dict[str, list[int]]
+    clusterer: Clusterer, posts: list[Post], clusters_of: dict[str, list[int]]
 ) -> dict[tuple[str, int], str]:
-    """(key, cluster) → the first comment of the post that lies in that cluster, for the clusters it stands for."""
+    """Return (key, cluster) → the post's first comment in that cluster, for the clusters it is a sample of."""
     if clusterer.spec.comments is None:
         return {}
-    # One comment a post: labels are then labels of comments, whatever the features are.
-    apart = [
+    # One post per comment, so that a post's labels are those of the comment.
+    single = [
         Post(post.id, (comment,))
         for post in posts
         for comment in sample_comments(
             post.id, post.comments, clusterer.spec.comments.max_comments, clusterer.spec.seed
         )
     ]
-    found: dict[tuple[str, int], str] = {}
-    for start in range(0, len(apart), _BATCH):
-        batch = apart[start : start + _BATCH]
+    comments: dict[tuple[str, int], str] = {}
+    for start in range(0, len(single), _BATCH):
+        batch = single[start : start + _BATCH]
         for post, clusters in zip(batch, clusterer.label(batch).comments, strict=True):
             for cluster in clusters:
-                if cluster in wanted[post.key]:
-                    found.setdefault((post.key, cluster), redact(post.comments[0])[:COMMENT_CHARACTERS])
-    return found
+                if cluster in clusters_of[post.key]:
+                    comments.setdefault((post.key, cluster), redact(post.comments[0])[:COMMENT_CHARACTERS])
+    return comments
 
 
 def _spread(sizes: npt.NDArray[np.int64]) -> LabelSpread | None:
@@ -213,12 +213,12 @@ def _agreement(tally: Tally) -> LabelAgreement | None:
         posts=tally.both,
         mutual_information_bits=by_label.mutual_information,
         nmi=by_label.nmi,
-        # A sum of fractions, whose last digits the order of shards decides.
+        # A sum of fractions, whose last digits depend on the order of shards.
         nmi_by_post=round(by_post.nmi, 9),
         nmi_chance=round(by_post.chance, 9),
     )
 
 
-def _stop_if_asked(reporter: Reporter) -> None:
+def _raise_if_stopped(reporter: Reporter) -> None:
     if reporter.should_stop():
         raise Stopped("exploring was stopped; it starts from the beginning when it is resumed")

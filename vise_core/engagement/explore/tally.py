@@ -1,4 +1,4 @@
-"""Everything that is counted over labelled posts, a batch at a time: sizes, reactions, pairs, samples."""
+"""Counts over labelled posts, a batch at a time: cluster sizes, reactions, pairs of labels, samples."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Floats = npt.NDArray[np.float64]
 
 
 class Tally:
-    """Adds up over batches; memory depends on the numbers of clusters and of pairs that occur, not of posts.
+    """Running counts over batches of posts; memory does not grow with the number of posts.
 
     Attributes
     ----------
-    posts: with a label of any kind; ``both``: with labels of both kinds.
-    comment_labels, comment_posts: (k_c,) labels of each comment cluster, and posts that have it.
+    posts: posts with a label of any kind. both: posts with labels of both kinds.
+    comment_labels, comment_posts: (k_c,) labels, and posts, of each comment cluster.
     reaction_posts: (k_r,) posts of each reaction cluster.
     comment_shares, reaction_shares: (k, 5) sums over posts of the share of each reaction.
-    comment_reacted: (k_c,) posts of each comment cluster that anyone reacted to.
-    by_label, by_post: (k_c, k_r) pairs, each comment label counting one, each post counting one.
+    comment_reacted: (k_c,) posts with reactions of each comment cluster.
+    by_label, by_post: (k_c, k_r) weights of pairs of labels; each comment label, or each post, has a total weight of 1.
     comment_samples, reaction_samples: a few posts of each cluster.
     """
 
@@ -46,7 +46,7 @@ class Tally:
         self.reaction_samples = ClusterSamples(sample, seed)
 
     def add(self, posts: Sequence[Post], labels: PostLabels) -> None:
-        """Count a batch. Posts without any label are not counted."""
+        """Count a batch of posts. Posts without a label are not counted."""
         keys = [post.key for post in posts]
         shares = _reaction_shares(posts)
         lengths = np.array([len(row) for row in labels.comments], dtype=np.int64)
@@ -57,7 +57,7 @@ class Tally:
         self.both += int(((lengths > 0) & (reactions >= 0)).sum())
 
         self.comment_labels += np.bincount(clusters, minlength=len(self.comment_labels))
-        # A post counts once for a cluster, however many of its comments lie there.
+        # A post counts once for a cluster, however many of its comments are in it.
         pairs = np.unique(np.stack([rows, clusters]), axis=1)
         self.comment_posts += np.bincount(pairs[1], minlength=len(self.comment_posts))
         np.add.at(self.comment_shares, pairs[1], shares[pairs[0]])
@@ -80,7 +80,7 @@ class Tally:
 
 
 def _reaction_shares(posts: Sequence[Post]) -> Floats:
-    """(n, 5): the share of each reaction, zeros where nobody reacted."""
+    """Return the share of each reaction, (n, 5); zeros for posts without reactions."""
     counts = np.array([post.reactions for post in posts], dtype=np.float64).reshape(-1, len(REACTIONS))
     totals = counts.sum(axis=1, keepdims=True)
     return np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)

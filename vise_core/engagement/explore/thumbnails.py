@@ -15,7 +15,7 @@ UNREADABLE = (200, 200, 200)
 
 
 def small_jpeg(data: bytes, side: int) -> bytes:
-    """The image's central square as a JPEG of (side, side); plain grey where it cannot be read."""
+    """Return the image's central square as a (side, side) JPEG, plain grey if the image cannot be decoded."""
     try:
         image = ImageOps.fit(open_image(data), (side, side), Image.Resampling.LANCZOS)
     except BadImage:
@@ -24,7 +24,7 @@ def small_jpeg(data: bytes, side: int) -> bytes:
 
 
 def write_strip(path: Path, pictures: Sequence[bytes], side: int) -> None:
-    """Our own small JPEGs beside each other, as one JPEG of (side · n, side)."""
+    """Write n JPEGs from ``small_jpeg`` side by side as one JPEG of (side · n, side)."""
     strip = Image.new("RGB", (side * len(pictures), side))
     for number, data in enumerate(pictures):
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:

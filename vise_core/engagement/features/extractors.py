@@ -1,4 +1,4 @@
-"""Comment features as plug-ins: fitted once on the cluster subset, saved with the clusterer, the same ever after."""
+"""Comment feature extractors: fitted once on the cluster subset, then frozen and saved with the clusterer."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from vise_core.specs.cluster import SentenceSpec, TfidfSpec
 from .sentence import SentenceExtractor
 from .tfidf import TfidfExtractor
 
-Between = Callable[[int], None]
+OnProgress = Callable[[int], None]
+"""Called with the number of comments done so far; may raise to stop."""
 
 
 class Extractor(Protocol):
-    """From comments to rows that k-means can take. A comment's row depends on that comment only.
+    """Computes features of comments for k-means. A comment's features depend on that comment only.
 
     Attributes
     ----------
-    dim: columns of a row.
-    terms: the word that each column stands for, or None where columns are no words.
+    dim: number of features.
+    terms: the word of each feature, or None if the features are not words.
     """
 
     @property
@@ -35,30 +36,35 @@ class Extractor(Protocol):
     def terms(self) -> list[str] | None: ...
 
     def known(
-        self, comments: Sequence[str], between: Between | None = None
+        self, comments: Sequence[str], on_progress: OnProgress | None = None
     ) -> tuple[npt.NDArray[np.int64], Rows]:
-        """(which comments hold something that the features know (m,), their rows (m, dim) float32, L2 norm 1).
+        """Return (indices (m,) of the comments that have features, their features (m, dim) float32 of L2 norm 1).
 
-        The others get no label. ``between`` is called with how many are done, where that takes long.
+        A comment without a word or token of the vocabulary has no features and gets no label.
         """
 
     def save(self, folder: Path) -> None:
-        """Write all that ``load`` needs beside the clusterer's other files."""
+        """Write the extractor's files into the clusterer's folder."""
 
 
 def fit_extractor(
     comments: Sequence[str], spec: TfidfSpec | SentenceSpec, text_encoder: Path | None, device: str = "auto"
 ) -> Extractor:
-    """Features fitted on the cluster subset's comments; ``device`` is where sentences are encoded. Raises BadInput, BadCheckpoint, MissingInput."""
+    """Fit the spec's extractor on the comments of the cluster subset; sentences are encoded on ``device``.
+
+    Raises BadInput, BadCheckpoint, MissingInput.
+    """
     if isinstance(spec, SentenceSpec):
         return SentenceExtractor.fit(spec, text_encoder, device)
     if text_encoder is not None:
-        raise BadInput("text_encoder: comments.extractor.kind is tfidf, which takes none; set it to sentence")
+        raise BadInput(
+            "text_encoder: the extractor tfidf takes no encoder; remove it, or set comments.extractor.kind to sentence"
+        )
     return TfidfExtractor.fit(comments, spec)
 
 
 def load_extractor(folder: Path, spec: TfidfSpec | SentenceSpec, device: str) -> Extractor:
-    """What ``save`` wrote. Raises BadCheckpoint where it is not what it was then."""
+    """Load the extractor from the clusterer's folder. Raises BadCheckpoint if its files are missing or changed."""
     if isinstance(spec, SentenceSpec):
         return SentenceExtractor.load(folder, spec, device)
     return TfidfExtractor.load(folder, spec)

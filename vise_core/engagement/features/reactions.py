@@ -1,4 +1,4 @@
-"""Reactions to vectors: a distribution over five buttons, free of how popular the post is (Sec. 3.2)."""
+"""Reaction features: L2-normalised counts, so that the popularity of a post does not matter (Sec. 3.2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vise_core.specs.posts.fields import REACTIONS
 
 
 def reaction_vectors(counts: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """L2-normalised rows of the (n_posts, 5) counts, as float32; a row of zeros stays zeros (no label).
+    """Return the L2-normalised rows of (n_posts, 5) counts, float32; a row of zeros stays zero and gets no label.
 
     Raises BadInput for another shape, and for counts that are negative or not finite.
     """
@@ -20,8 +20,9 @@ def reaction_vectors(counts: npt.ArrayLike) -> npt.NDArray[np.float32]:
     if array.ndim != 2 or array.shape[1] != len(REACTIONS):
         raise BadInput(f"reaction counts have shape {array.shape}, expected {len(REACTIONS)} columns")
     if not np.isfinite(array).all():
-        lost = int(np.argwhere(~np.isfinite(array))[0, 0])
-        raise BadInput(f"reaction counts of row {lost} are not finite numbers")
+        raise BadInput(
+            f"reaction counts of row {int(np.argwhere(~np.isfinite(array))[0, 0])} are not finite numbers"
+        )
     if (array < 0).any():
         raise BadInput(f"reaction counts of row {int(np.argwhere(array < 0)[0, 0])} are negative")
     norms = np.linalg.norm(array, axis=1, keepdims=True)

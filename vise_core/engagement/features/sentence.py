@@ -1,4 +1,4 @@
-"""Sentence embeddings as comment features: what a comment says, not which words it uses (ours)."""
+"""Sentence embeddings as comment features, which compare meanings instead of words (ours)."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ _EMOJI = regex.compile(r"\p{Extended_Pictographic}")
 
 
 class SentenceExtractor:
-    """A frozen encoder's vectors on the unit sphere.
+    """L2-normalised embeddings of a frozen sentence encoder; nothing is fitted.
 
-    Nothing is fitted. The clusterer holds a copy of the encoder's files with their SHA-256, so that it gives the
-    same labels on any machine and in any year, whatever becomes of the folder or package that they came from; equal
-    files are stored once, however many clusterers hold them.
+    The clusterer stores a copy of the encoder's files with their SHA-256, so that its labels do not depend on the
+    folder or package that the encoder came from.
 
     Attributes
     ----------
-    dim: length of a vector. terms: None, columns are no words.
+    dim: length of an embedding. terms: None, since the features are not words.
     """
 
     terms: list[str] | None = None
 
     def __init__(self, folder: Path, sha256: str, spec: SentenceSpec, device: str = "auto") -> None:
-        # Here, not above: labelling by words must not wait for torch.
+        """Load the encoder of a folder; raises BadCheckpoint or BadInput as ``load_text_encoder`` does."""
+        # Imported here, since labelling by words does not need torch.
         from vise_core.text.encoder import load_text_encoder
 
         self.sha256, self.spec, self._folder = sha256, spec, folder
@@ -52,29 +52,29 @@ class SentenceExtractor:
 
     @classmethod
     def fit(cls, spec: SentenceSpec, text_encoder: Path | None, device: str = "auto") -> SentenceExtractor:
-        """The encoder of the folder, or the packaged one. Raises BadCheckpoint, BadInput, MissingInput."""
+        """Load the encoder of a folder, by default the packaged one. Raises BadCheckpoint, BadInput, MissingInput."""
         folder = text_encoder or packaged_encoder()
         return cls(folder, encoder_sha256(folder), spec, device)
 
     def known(
-        self, comments: Sequence[str], between: Callable[[int], None] | None = None
+        self, comments: Sequence[str], on_progress: Callable[[int], None] | None = None
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """(comments with a token of the encoder's vocabulary (m,), their unit vectors (m, dim) float32).
+        """Return (indices (m,) of comments with a known token, their embeddings (m, dim) float32 of L2 norm 1).
 
-        Without: an empty comment, or signs that the encoder has never seen. Equal comments are encoded once.
+        Empty comments, and comments of unknown characters only, have no known token. Equal comments are encoded once.
         """
         texts = [self._text(comment) for comment in comments]
         distinct = sorted(set(texts))
         tokens = dict(zip(distinct, self._encoder.token_ids(distinct), strict=True))
         known = {text: ids for text, ids in tokens.items() if not self._encoder.special.issuperset(ids)}
-        # One thread, as for k-means: the same bits on every machine size.
+        # One thread, as for k-means: the same bits with any number of cores.
         with _one_thread():
-            vectors = self._encoder.embed_ids(list(known.values()), between=between)
+            vectors = self._encoder.embed_ids(list(known.values()), on_progress=on_progress)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors /= np.where(norms == 0, 1, norms)
-        place = {text: row for row, text in enumerate(known)}
+        row_of = {text: row for row, text in enumerate(known)}
         kept = np.array([i for i, text in enumerate(texts) if text in known], dtype=np.int64)
-        return kept, vectors[[place[texts[i]] for i in kept.tolist()]]
+        return kept, vectors[[row_of[texts[i]] for i in kept.tolist()]]
 
     def _text(self, comment: str) -> str:
         text = redact(comment)
@@ -83,19 +83,20 @@ class SentenceExtractor:
         return " ".join(text.split())
 
     def save(self, folder: Path) -> None:
+        """Copy the encoder and write its SHA-256 into the clusterer's folder."""
         copy_encoder(self._folder, folder / FOLDER)
         (folder / FACTS).write_text(json.dumps({"sha256": self.sha256}) + "\n")
 
     @classmethod
     def load(cls, folder: Path, spec: SentenceSpec, device: str) -> SentenceExtractor:
-        """Raises BadCheckpoint where the encoder is not the one that the clusters were made with."""
-        wanted, found = read_json(folder / FACTS).get("sha256"), encoder_sha256(folder / FOLDER)
-        if found != wanted:
+        """Load the encoder of a clusterer's folder. Raises BadCheckpoint if it is not the one of the clustering."""
+        expected, actual = read_json(folder / FACTS).get("sha256"), encoder_sha256(folder / FOLDER)
+        if actual != expected:
             raise BadCheckpoint(
-                f"{folder / FOLDER}: SHA-256 of the encoder's files is {found}, but the clusters were made with "
-                f"{wanted}: its vectors would mean something else; cluster again"
+                f"{folder / FOLDER}: SHA-256 of the encoder's files is {actual}, but the clusters were made with "
+                f"{expected}, and its embeddings would not fit the centroids: cluster again"
             )
-        return cls(folder / FOLDER, found, spec, device)
+        return cls(folder / FOLDER, actual, spec, device)
 
 
 def _emoji_name(match: regex.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The words that tell what a comment cluster is about."""
+"""The most characteristic words of comment clusters."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from vise_core.text.tokenize import tokenize
 
 
 def heaviest_terms(centroids: Centroids, words: Sequence[str], most: int) -> Terms:
-    """Of features that are words: the centroid's largest columns."""
+    """Return the words with the largest weights of each centroid, for features that are words."""
     return [_top(centroid, words, most) for centroid in dense_rows(centroids)]
 
 
 def characteristic_terms(
     comments: Sequence[str], labels: npt.NDArray[np.int32], clusters: int, most: int
 ) -> Terms:
-    """Of features that are no words, such as sentence embeddings: class-based TF-IDF.
+    """Return the words of each cluster with the largest class-based TF-IDF, for features that are not words.
 
-    All comments of a cluster are one document. A word weighs its share of that document's words times
+    All comments of a cluster are one document. A word's weight is its share of that document's words times
     ``log(1 + A / f)``, with f its count over all clusters and A the mean number of words of a cluster
     (Grootendorst 2022, arXiv:2203.05794).
     """
@@ -33,7 +33,7 @@ def characteristic_terms(
     counter = CountVectorizer(analyzer=partial(tokenize, lowercase=True), dtype=np.float64)
     try:
         counts = counter.fit_transform(comments)
-    except ValueError:  # not one word
+    except ValueError:  # no comment has a word
         return [[] for _ in range(clusters)]
     n = len(comments)
     membership = sparse.csr_matrix((np.ones(n), (labels, np.arange(n))), shape=(clusters, n))
@@ -41,12 +41,12 @@ def characteristic_terms(
     lengths = by_cluster.sum(axis=1).A1
     rarity = np.log(1 + lengths.mean() / np.maximum(counts.sum(axis=0).A1, 1))
     names = counter.get_feature_names_out()
-    found = []
+    terms = []
     for cluster in range(clusters):
         row = by_cluster[cluster]
         weights = row.data / max(lengths[cluster], 1) * rarity[row.indices]
-        found.append(_top(weights, names[row.indices], most))
-    return found
+        terms.append(_top(weights, names[row.indices], most))
+    return terms
 
 
 def _top(weights: npt.NDArray[np.floating], words: Sequence[str], most: int) -> list[tuple[str, float]]:

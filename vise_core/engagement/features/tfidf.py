@@ -35,7 +35,7 @@ class TfidfExtractor:
 
     @classmethod
     def fit(cls, comments: Iterable[str], spec: TfidfSpec) -> TfidfExtractor:
-        """Learn vocabulary and idf. Raises BadInput where no word is frequent enough to be kept."""
+        """Learn vocabulary and idf. Raises BadInput if no word occurs in ``min_df`` comments."""
         from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
         counter = CountVectorizer(
@@ -56,20 +56,21 @@ class TfidfExtractor:
 
     @property
     def dim(self) -> int:
+        """The size of the vocabulary."""
         return len(self.terms)
 
     def known(
-        self, comments: Sequence[str], between: Callable[[int], None] | None = None
+        self, comments: Sequence[str], on_progress: Callable[[int], None] | None = None
     ) -> tuple[npt.NDArray[np.int64], sparse.csr_matrix]:
-        """(comments with a word of the vocabulary (m,), their rows of ``transform``)."""
+        """Return (indices (m,) of comments with a word of the vocabulary, their rows of ``transform``)."""
         rows = self.transform(comments)
         kept = np.flatnonzero(np.diff(rows.indptr))
-        if between is not None:
-            between(len(comments))
+        if on_progress is not None:
+            on_progress(len(comments))
         return kept, rows[kept]
 
     def transform(self, comments: Iterable[str]) -> sparse.csr_matrix:
-        """(n_comments, n_terms) float32 CSR, rows of L2 norm 1; a comment with no known word is an empty row."""
+        """Return (n_comments, n_terms) float32 CSR rows of L2 norm 1; a comment without a known word is an empty row."""
         counts = self._count(list(comments))
         if self.spec.sublinear_tf:
             counts.data = np.log(counts.data) + 1
@@ -80,16 +81,15 @@ class TfidfExtractor:
         return counts.astype(np.float32)
 
     def _count(self, comments: list[str]) -> sparse.csr_matrix:
-        """(n_comments, n_terms) float64 CSR: how often each term of the vocabulary stands in each comment."""
+        """Return the counts of each term of the vocabulary in each comment, (n_comments, n_terms) float64 CSR."""
         rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
-        known = self._columns.get
-        batches = tokenize_batch(comments, lowercase=self.spec.lowercase)
-        for group, tokens in batches:
-            found = np.array([known(token, _UNKNOWN) for token in tokens], dtype=np.int32)
-            owners = np.asarray(group)[np.cumsum(found == _END)]
-            kept = found >= 0
+        column_of = self._columns.get
+        for group, tokens in tokenize_batch(comments, lowercase=self.spec.lowercase):
+            ids = np.array([column_of(token, _UNKNOWN) for token in tokens], dtype=np.int32)
+            owners = np.asarray(group)[np.cumsum(ids == _END)]
+            kept = ids >= 0
             rows.append(owners[kept])
-            columns.append(found[kept])
+            columns.append(ids[kept])
         at, terms = np.concatenate(rows), np.concatenate(columns)
         counts = sparse.csr_matrix(
             (np.ones(len(at)), (at, terms)), shape=(len(comments), len(self.terms)), dtype=np.float64
@@ -98,12 +98,12 @@ class TfidfExtractor:
         return counts
 
     def save(self, folder: Path) -> None:
-        """Write the vocabulary and its idf beside the clusterer's other files."""
+        """Write the vocabulary and its idf into the clusterer's folder."""
         write_vocabulary(folder, self.terms, self.idf)
 
     @classmethod
     def load(cls, folder: Path, spec: TfidfSpec) -> TfidfExtractor:
-        """Raises BadCheckpoint where the two files do not belong together."""
+        """Load vocabulary and idf. Raises BadCheckpoint if the two files do not belong together."""
         return cls(*read_vocabulary(folder), spec)
 
 

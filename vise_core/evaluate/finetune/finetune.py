@@ -15,7 +15,7 @@ from vise_core.evaluate.job import Job, Outcome
 from vise_core.evaluate.texts import TEXTS, TextReader
 from vise_core.models.classifier import ImageClassifier
 from vise_core.specs.evaluation.results import GridPoint
-from vise_core.specs.tasks.metrics import written
+from vise_core.specs.tasks.metrics import format_metric
 
 from .progress import TRAINING
 from .towers import Towers
@@ -25,8 +25,8 @@ from .train import COMPARED, compute_logits, train
 def evaluate_finetuned(job: Job) -> tuple[list[Outcome], ImageClassifier | None]:
     """Train every split's grid, one training after the other; return the outcomes and split 0's chosen classifier.
 
-    A finished training is kept in the saved state, and so, every few minutes, is the current one after an epoch. What
-    a stop or a crash loses is done again with the same result. No classifier where texts are read.
+    Finished trainings are kept in the saved state, and the current one every few minutes after an epoch. Work that a
+    stop or a crash loses is repeated with the same result. The classifier is None where texts are read.
     Raises Diverged where no training of a split ends with finite numbers, Stopped, BadInput.
     """
     grid = settings(job.spec)
@@ -38,7 +38,7 @@ def evaluate_finetuned(job: Job) -> tuple[list[Outcome], ImageClassifier | None]
         before = [GridPoint.model_validate(p) for p in done[split * len(grid) :]]
         earlier = [p.val for p in before if p.finished and p.val is not None]
         best: dict[str, dict[str, Any]] = {}
-        # Early stopping never ends the first of a split, which have nothing to be compared with: one at least finishes.
+        # Early stopping never ends the first trainings of a split, so at least one finishes.
         if point.finished and point.val is not None and (not earlier or point.val > max(earlier)):
             best[f"best-{split}"] = {"scores": torch.from_numpy(scores)}
             if split == 0 and job.texts is None:
@@ -58,7 +58,7 @@ def evaluate_finetuned(job: Job) -> tuple[list[Outcome], ImageClassifier | None]
 
 
 def _text_reader(job: Job) -> TextReader | None:
-    """Return how a batch of texts is read, None without texts. A frozen tower's embeddings are computed first."""
+    """Return the reader of texts, None without texts. A frozen tower's embeddings are computed first."""
     if job.texts is None:
         return None
     if job.spec.trains_text:
@@ -72,7 +72,7 @@ def _text_reader(job: Job) -> TextReader | None:
 def _grid_point(
     job: Job, split: int, setting: Setting, number: int, read: TextReader | None
 ) -> tuple[Towers, GridPoint, npt.NDArray[np.float32]]:
-    """Train one point of the grid: the towers, their metrics, and their probabilities for the reported images.
+    """Train one grid point; return the towers, their metrics and (n, classes) probabilities of the reported images.
 
     A training that early stopping ended is measured on val only.
     """
@@ -103,7 +103,7 @@ def _log_point(job: Job, split: int, point: GridPoint) -> None:
         )
         return
     stopped = "" if point.stopped_at_epoch is None else f", stopped after epoch {point.stopped_at_epoch}"
-    job.reporter.log(f"{name}: val {written(job.metric, point.val)}{stopped}")
+    job.reporter.log(f"{name}: val {format_metric(job.metric, point.val)}{stopped}")
 
 
 def _classifier(job: Job) -> ImageClassifier | None:

@@ -1,4 +1,4 @@
-"""How far a training of the grid is: saved with the training after an epoch, and read back by the next attempt."""
+"""Progress of a training of the grid: saved with the training after an epoch, and restored by the next attempt."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ SAVE_SECONDS = 300.0
 """Seconds between two saves: towers and optimizer are large, and an epoch of them takes minutes."""
 
 TRAINING = "training"
-"""Name in the saved state, of the facts and of the values."""
+"""Name of a training's facts and values in the saved state."""
 
 
 class Progress(NamedTuple):
-    """How far a training is.
+    """Finished epochs, steps and seconds of a training.
 
     Attributes
     ----------
     epoch: finished epochs.
     steps: optimizer steps in them.
     step_seconds: seconds of those steps, reading the images included (Table 9).
-    seconds: seconds in all, validation included.
-    diverged: whether its loss, its metric on val or a weight is not finite. Such a training ends, and is not saved.
+    seconds: all seconds, validation included.
+    diverged: whether its loss, its metric on val or a weight is not finite. Such a training ends without being saved.
     """
 
     epoch: int = 0
@@ -34,13 +34,13 @@ class Progress(NamedTuple):
 
 
 def save_progress(state: SavedState, number: int, training: Training, progress: Progress) -> None:
-    """Save training ``number`` of the evaluation after an epoch, beside what the state holds already."""
+    """Add training ``number`` of the evaluation, after an epoch, to the saved state."""
     facts = {"number": number, "progress": progress._asdict()}
     state.save(state.facts | {TRAINING: facts}, values={TRAINING: training.state_dict()})
 
 
 def restore_progress(state: SavedState, number: int, training: Training) -> Progress:
-    """Put ``training`` where it was, random states included, if training ``number`` is the one that was saved."""
+    """Restore ``training``, random states included, where training ``number`` was saved; return its progress."""
     facts = state.facts.get(TRAINING)
     if facts is None or facts["number"] != number:
         return Progress()

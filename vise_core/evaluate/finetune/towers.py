@@ -1,4 +1,4 @@
-"""The network of the fine-tuned protocol: the towers that are trained, and one linear head on their features."""
+"""The network of the fine-tuned protocol: the trained towers with one linear head on their features."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Towers(nn.Module):
         self.head = head
 
     def forward(self, pixels: Tensor | None, texts: TextBatch | None) -> Tensor:
-        """Return (n, classes) logits of (n, 3, side, side) images and n texts, None for the tower that is not there."""
+        """Return (n, classes) logits of (n, 3, side, side) images and n texts; either is None where no tower reads it."""
         parts = []
         if self.backbone is not None and pixels is not None:
             parts.append(self.backbone(pixels))

@@ -31,16 +31,16 @@ from .towers import Towers, new_towers
 
 SCORE_BATCH = 64
 COMPARED = "compared"
-"""Facts of the saved state: training → epoch → val metric, where early stopping compares."""
+"""Name of the saved state's facts for early stopping: training → epoch → val metric."""
 
 
 def train(
     job: Job, split: int, setting: Setting, number: int, read: TextReader | None
 ) -> tuple[Towers, Progress]:
-    """Train the towers of a split with one setting of the grid; return them and what the training took (Table 9).
+    """Train the towers of a split with one setting of the grid; return the towers and the progress (Table 9).
 
-    ``number`` counts the trainings of the evaluation. Goes on from the saved state where it holds this training. One that
-    diverged ends after the epoch in which its loss, its metric on val or a weight was not finite. Raises Stopped, BadInput.
+    ``number`` counts the trainings of the evaluation. Resumes from the saved state where it holds this training. A
+    training that diverged ends after the epoch in which its loss, its metric on val or a weight was not finite. Raises Stopped, BadInput.
     """
     spec, device, compute = job.spec, job.device, job.spec.compute
     towers = new_towers(job, split)
@@ -51,7 +51,7 @@ def train(
     labels = torch.from_numpy(job.images.labels).to(device)
     trainings = len(job.splits) * len(settings(spec))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        # For dropout; the same in every attempt.
+        # Dropout must be the same in every attempt.
         torch.manual_seed((spec.seed * 1009 + number) % 2**31)
         progress = restore_progress(job.state, number, training)
         for epoch in range(progress.epoch, spec.epochs):
@@ -72,7 +72,7 @@ def train(
                 scaler.update()
                 meters.add({"loss": loss}, weight=len(batch))
                 meters.count(len(batch))
-            # Not finite once any of its losses was not.
+            # The mean is not finite where any loss was not.
             train_loss = meters.window_means(Group())["loss"]
             step_seconds = progress.step_seconds + time.perf_counter() - steps_began
 
@@ -107,7 +107,7 @@ def compute_logits(
 
 
 def _optimizer(towers: nn.Module, spec: EvaluateSpec, setting: Setting) -> torch.optim.Optimizer:
-    """SGD for images alone, AdamW for what reads texts (App. C.3), as the spec says."""
+    """Return the spec's optimizer: in the paper SGD for images alone, AdamW for setups with texts (App. C.3)."""
     rate = learning_rate(setting.base_lr, spec, 0)
     if spec.optimizer == "adamw":
         return torch.optim.AdamW(towers.parameters(), rate, weight_decay=setting.weight_decay)
@@ -117,7 +117,7 @@ def _optimizer(towers: nn.Module, spec: EvaluateSpec, setting: Setting) -> torch
 
 
 def _train_batches(job: Job, split: int, epoch: int) -> list[Indices]:
-    """The shuffled batches of an epoch; without a last batch of one image, over which batch-norm has no variance."""
+    """Return the shuffled batches of an epoch, without a last batch of one image, whose variance batch-norm needs."""
     batches = epoch_batches(job.splits[split].train, job.spec, split, epoch)
     if job.backbone is not None and len(batches) > 1 and len(batches[-1]) == 1:
         return batches[:-1]
@@ -127,7 +127,7 @@ def _train_batches(job: Job, split: int, epoch: int) -> list[Indices]:
 def _inputs(
     job: Job, batches: list[Indices], transform: Transform | None, read: TextReader | None
 ) -> Iterator[tuple[Indices, Tensor | None, TextBatch | None]]:
-    """(indices, images, texts) of each batch, on the device; None for the tower that is not there."""
+    """Yield (indices, images, texts) of each batch, on the device; None where no tower reads them."""
     compute = job.spec.compute
     layout = memory_format(compute.channels_last)
     images: Iterable[tuple[Indices, Tensor | None]] = (
@@ -158,7 +158,7 @@ def _validate(
 
 
 def _stops_early(job: Job, split: int, number: int, epoch: int, value: float) -> bool:
-    """Whether early stopping ends this training here, compared with the split's trainings before it."""
+    """Return whether early stopping ends this training now, compared with the split's earlier trainings."""
     rule = job.spec.early_stopping
     if rule is None or epoch not in rule.epochs:
         return False

@@ -1,7 +1,7 @@
-"""Linear heads as combinations of the training features: SGD with less than half the multiplications where images are few.
+"""Linear heads as combinations of the training features: SGD with fewer multiplications where images are few.
 
 Under SGD a head's weights are always ``W = A · B``: B holds the initial weights and the features of all training
-images, A what SGD has given to each of them. With all ``B x`` computed once (a Gram matrix), a step needs one product
+images, A their coefficients. With all ``B x`` computed once (a Gram matrix), a step needs one product
 over the rows of B instead of two over the features. Nothing is approximated: the heads are the same, to rounding.
 ``docs/reference/numerics.md`` derives it.
 """
@@ -26,14 +26,14 @@ from .heads import HeadBatch
 GRAM_BYTES = 2**30
 """Largest size of all Gram matrices of an evaluation together."""
 SIDE = 512
-"""Rows of a Gram matrix that are multiplied at once; the part above the diagonal is copied."""
+"""Rows of a Gram matrix that are computed at once; the part above the diagonal is copied."""
 
 
 def gram_pays(splits: Sequence[Split], features: int, points: int, classes: int, epochs: int) -> bool:
     """Return whether training as combinations takes fewer multiplications, and its matrices fit into GRAM_BYTES.
 
     A step on the features takes an image's logits and its part of the gradient; a step on combinations takes its logits
-    over all training images, one class less, and half of the Gram matrix is computed once.
+    over all training images for one class less, and half of the Gram matrix is computed once.
     """
     trained, judged = (sum(len(split[part]) for split in splits) for part in (0, 1))
     products = sum(len(split.train) * (len(split.train) + len(split.val)) for split in splits)
@@ -49,8 +49,8 @@ class GramBatch(HeadBatch):
     Attributes
     ----------
     weight: (s, g, classes - 1, m) float32, A without its last class: classes - 1 columns for the initial weights, then
-        one for each training image. Columns beyond a split's images stay 0. Initial weights are taken as their
-        difference from the mean over classes, which a softmax does not see.
+        one for each training image. Columns beyond a split's images stay 0. Initial weights are taken
+        without their mean over classes, which does not change a softmax.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class GramBatch(HeadBatch):
         self._threads = _torch_threads()
 
     def columns(self, indices: Indices) -> Tensor:
-        """Return the columns of A of training images (k, b) of the first k splits, (k, b) int64: input of ``step``."""
+        """Return the columns of A of (k, b) training images of the first k splits, (k, b) int64, for ``step``."""
         return self._columns[: len(indices)].gather(1, torch.from_numpy(indices))
 
     def val_logits(self, split: int) -> Tensor:
@@ -97,13 +97,13 @@ class GramBatch(HeadBatch):
 
     @torch.no_grad()
     def on_features(self) -> HeadBatch:
-        """Return the present heads as weights on the features, to classify any image; not to be trained further."""
+        """Return the current heads as weights on the features, to classify any image. Do not train them further."""
         heads = HeadBatch(self._heads, [0.0] * self.weight.shape[1], "sgd", 0.0)
         for split, (head, train) in enumerate(zip(self._heads, self._trains, strict=True)):
             mean = head.weight.mean(0)
             basis = torch.cat([(head.weight - mean)[:-1], self._features[train]])
             a = self.weight[split, ..., : len(basis)]
-            # The mean over classes has shrunk as much as the rest of the initial weights.
+            # Weight decay has shrunk the mean over classes as much as the rest of the initial weights.
             heads.weight[split] = _all_classes(a @ basis) + a[:, 0, 0, None, None] * mean
         heads.bias, heads.counts = self.bias, self.counts
         return heads
@@ -121,13 +121,13 @@ class GramBatch(HeadBatch):
     def epoch(
         self, columns: Tensor, labels: Tensor, rates: Tensor, images: Sequence[int], batch: int
     ) -> Tensor:
-        """Train the first k splits on their images, batch after batch.
+        """Train the first k splits for one epoch, batch after batch.
 
         Parameters
         ----------
         columns: (k, steps · batch) int64, as ``columns`` returns them. labels: (k, steps · batch) int64.
         rates: (k, g) learning rates.
-        images: how many columns of each split count; descending.
+        images: number of columns of each split that count, descending.
 
         Returns the (k, g) float64 sums of cross-entropies, each image's before the step that it is part of.
         """
@@ -151,7 +151,7 @@ class GramBatch(HeadBatch):
 
 
 def _torch_threads() -> int:
-    """Return torch's number of threads, and keep it: numba's first parallel loop would reset OpenMP's for both."""
+    """Return torch's number of threads, and set it again after Numba, whose start resets OpenMP's, has started."""
     threads = torch.get_num_threads()
     numba.get_num_threads()
     torch.set_num_threads(threads)
@@ -159,14 +159,14 @@ def _torch_threads() -> int:
 
 
 def _all_classes(values: Tensor) -> Tensor:
-    """Append the last class: (…, classes - 1, n) → (…, classes, n); over the classes the values add up to 0."""
+    """Append the last class, so that values add up to 0 over classes: (…, classes - 1, n) → (…, classes, n)."""
     return torch.cat([values, -values.sum(-2, keepdim=True)], -2)
 
 
 def _basis_products(
     features: Tensor, splits: Sequence[Split], first: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Return B x of each split's train and val images, (images of all splits, m) float32, and where each split begins.
+    """Return B x of each split's train and val images, (images of all splits, m) float32, and each split's first row.
 
     ``first``: the initial weights of each split, (classes - 1, dim). The starts are (splits + 1,) int64.
     """
@@ -174,7 +174,7 @@ def _basis_products(
     place, n = torch.zeros(len(features), dtype=torch.int64), len(needed)
     place[torch.from_numpy(needed)] = torch.arange(n)
     rows = features[torch.from_numpy(needed)]
-    # Products with every vector that any basis holds, and a column of zeros for the columns that a split does not use.
+    # Products with the vectors of all bases, and a column of zeros for columns that a split does not use.
     products = _memory(n, n + free * len(splits) + 1)
     _symmetric(rows, products[:, :n])
     torch.mm(rows, torch.cat(list(first)).T, out=products[:, n:-1])
@@ -195,11 +195,12 @@ def _basis_products(
 
 
 def _needed(splits: Sequence[Split]) -> Indices:
+    """Return the sorted indices of all train and val images."""
     return np.unique(np.concatenate([part for split in splits for part in (split.train, split.val)]))
 
 
 def _symmetric(rows: Tensor, products: Tensor) -> None:
-    """Set ``products`` to ``rows · rowsᵀ``."""
+    """Set ``products`` (n, n) to ``rows · rowsᵀ``, computing half of it."""
     for start in range(0, len(rows), SIDE):
         end = min(start + SIDE, len(rows))
         torch.mm(rows[start:], rows[start:end].T, out=products[start:, start:end])
@@ -207,5 +208,5 @@ def _symmetric(rows: Tensor, products: Tensor) -> None:
 
 
 def _memory(rows: int, columns: int) -> Tensor:
-    """Return uninitialised float32 memory of NumPy's: it lies in huge pages, where random rows take 3/4 of the time."""
+    """Return an uninitialised float32 tensor in NumPy's memory: reading random rows of huge pages takes 3/4 of the time."""
     return torch.from_numpy(np.empty((rows, columns), np.float32))

@@ -1,8 +1,8 @@
 """Compiled steps of linear heads under SGD in the basis of their training features (``gram``).
 
-They take half of torch's time: torch would copy a batch's rows of the Gram matrix together before it multiplies them,
-pass over the weights and their momentum three times, and start a dozen small operations for the softmax between. Each
-number is computed by one thread, so results do not depend on the number of threads. The symbols are those of
+They take half of torch's time: torch would gather a batch's rows of the Gram matrix before multiplying them, pass over
+the weights and their momentum three times, and start a dozen small operations for the softmax. Each number is computed
+by one thread, so results do not depend on the number of threads. The symbols are those of
 ``docs/reference/numerics.md``: k splits, g grid points, m columns of a split's coefficients A.
 """
 
@@ -19,12 +19,12 @@ Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
 
 TILE = 5
-"""Rows and heads that are multiplied together: 25 sums and their operands fit into the processor's registers."""
+"""Rows and heads per tile: 25 sums and their operands fit into the processor's registers."""
 ALIGNED = 16
-"""m is a multiple of this, so that no sum has a remainder that is not a whole vector."""
+"""Divisor of m, so that sums consist of whole SIMD vectors."""
 
 _SUMS = {"reassoc", "contract", "nsz"}
-"""Sums in any order. Not all of fastmath, under which a training that diverged would have no defined values."""
+"""Fast-math flags that let sums be reordered. Full fastmath would leave NaN and infinity undefined."""
 
 
 class GramTable(NamedTuple):
@@ -65,8 +65,8 @@ class Batches(NamedTuple):
     Attributes
     ----------
     columns: (k, steps · size) int64, the image's column of its split's A. labels: (k, steps · size) int64.
-    images: (k,) int64, how many of a split's columns count; the others fill its last batch.
-    size: images of a batch.
+    images: (k,) int64, number of a split's columns that count; the others pad its last batch.
+    size: images per batch.
     """
 
     columns: Int64
@@ -119,7 +119,7 @@ def row_products(table, rows, weights, out):  # type: ignore[no-untyped-def]
     tiles, zero = (b + TILE - 1) // TILE, np.float32(0)
     for task in prange(k * tiles):
         i, first = task // tiles, TILE * (task % tiles)
-        # A tile at the edge computes its last row or head again.
+        # A tile at the edge repeats its last row or head.
         n0, n1, n2 = first, min(first + 1, b - 1), min(first + 2, b - 1)
         n3, n4 = min(first + 3, b - 1), min(first + 4, b - 1)
         x0, x1, x2 = table[rows[i, n0]], table[rows[i, n1]], table[rows[i, n2]]
@@ -149,7 +149,7 @@ def row_products(table, rows, weights, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=_SUMS, parallel=True, nogil=True)
 def softmax_step(products, labels, sizes, heads, losses):  # type: ignore[no-untyped-def]
-    """Replace logits by the slopes of the mean cross-entropy, and step the biases.
+    """Replace logits with the gradient of the mean cross-entropy, and step the biases.
 
     ``products`` (k, g, classes - 1, b) float32: the logits without bias, which add up to 0 over all classes; they are
     overwritten by the slopes. ``labels`` (k, b) int64; ``sizes`` (k,) int64: how many images of a batch count, at most

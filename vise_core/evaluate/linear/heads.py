@@ -14,7 +14,7 @@ ADAMW_BETAS, ADAMW_EPS = (0.9, 0.999), 1e-8
 
 
 class HeadBatch:
-    """s splits of g softmax classifiers each, with a learning rate and weight decay each, stepped together.
+    """Linear softmax classifiers of s splits with g grid points each, stepped together.
 
     The heads of a split see the same batches in the same order; each split has its own batches. Every head ends where
     training it alone with ``torch.optim.SGD`` or ``AdamW`` would end; one batched matrix product computes all.
@@ -22,7 +22,7 @@ class HeadBatch:
     Attributes
     ----------
     weight: (s, g, classes, features) float32. bias: (s, g, classes) float32.
-    counts: how many heads of each split are real; after ``keep`` the rest of a split's g repeat its first.
+    counts: number of heads that each split still trains; after ``keep`` the rest of its g are copies of its first.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class HeadBatch:
         optimizer: Literal["sgd", "adamw"],
         momentum: float,
     ) -> None:
-        """All heads of a split begin as copies of that split's one of ``heads``."""
+        """Start all g heads of a split as copies of that split's head in ``heads``."""
         g = len(weight_decays)
         self.weight = torch.stack([head.weight.detach().float().expand(g, -1, -1) for head in heads])
         self.bias = torch.stack([head.bias.detach().float().expand(g, -1) for head in heads])
@@ -48,7 +48,7 @@ class HeadBatch:
         self._classes = torch.arange(self.bias.shape[-1], device=self.bias.device)[:, None]
 
     def logits(self, split: int, features: Tensor) -> Tensor:
-        """(n, features) float32 → (counts[split], n, classes)."""
+        """Return the logits of (n, features) float32 under a split's heads, (counts[split], n, classes)."""
         weight, bias = self.weight[split, : self.counts[split]], self.bias[split, : self.counts[split]]
         flat = weight.flatten(0, 1) @ features.T
         return (flat.view(*bias.shape, -1) + bias[..., None]).transpose(1, 2)
@@ -62,7 +62,7 @@ class HeadBatch:
         Parameters
         ----------
         features: (k, b, features) float32. labels: (k, b) int64. rates: (k, g) learning rates.
-        sizes: how many rows of each batch count; those after them are padding. None: all.
+        sizes: number of rows of each batch that count; the rest is padding. None: all.
 
         Returns the (k, g) mean cross-entropies before the step.
         """
@@ -81,21 +81,21 @@ class HeadBatch:
         return losses
 
     def _batch_logits(self, rows: Tensor) -> Tensor:
-        """(k, b, features) → (k, g * classes, b)."""
+        """Return the logits of (k, b, features) under all heads, (k, g * classes, b)."""
         weight, bias = self.weight[: len(rows)].flatten(1, 2), self.bias[: len(rows)].flatten(1)
-        # Rows last: on a CPU this product takes three quarters of the other's time, and the softmax a tenth.
+        # Rows last: on a CPU the product then takes three quarters of the time, and the softmax a tenth.
         return torch.baddbmm(bias[..., None], weight, rows.transpose(1, 2))
 
     def _shares(self, sizes: Sequence[int] | None, b: int) -> Tensor | float:
-        """Return the weight of each row in the mean over its batch, (k, 1, 1, b), or one for all."""
+        """Return the weight of each row in the mean over its batch, (k, 1, 1, b), or a number where all are equal."""
         device = self.weight.device
         if sizes is None or min(sizes) == b:
             return 1 / b
         count = torch.tensor(sizes, device=device)[:, None]
         return ((torch.arange(b, device=device) < count) / count)[:, None, None]
 
-    # Both take value (k, g, classes, d), and the gradient as the product of slope (k, g, classes, b) and rows (k, b, d):
-    # it is added to the momentum without a copy. None as rows stands for ones, the input of a bias.
+    # Both update value (k, g, classes, d). The gradient is the product of slope (k, g, classes, b) and rows (k, b, d),
+    # which is added to the momentum without a copy. For a bias, whose input is 1, rows is None.
 
     def _sgd(
         self, i: int, value: Tensor, slope: Tensor, rows: Tensor | None, rate: Tensor, decay: Tensor
@@ -128,7 +128,7 @@ class HeadBatch:
         value -= rate / small1 * first / spread
 
     def keep(self, positions: Sequence[Sequence[int]]) -> None:
-        """Keep these heads of each split only, in this order; each goes on as if the others had never existed."""
+        """Keep only the heads at these positions of each split, in this order, with their optimizer state."""
         self.counts = [len(kept) for kept in positions]
         # Splits may keep different numbers of heads: the others are padded with copies of their first.
         most = max(self.counts)
@@ -143,7 +143,7 @@ class HeadBatch:
         self._moments = {name: [m[split, at] for m in pair] for name, pair in self._moments.items()}
 
     def state(self, split: int) -> State:
-        """Return what ``load_state`` takes for a split's heads, on the CPU."""
+        """Return the weights and optimizer state of a split's heads on the CPU, for ``load_state``."""
         kept = self.counts[split]
         tensors = {"weight": self.weight[split, :kept], "bias": self.bias[split, :kept]}
         for name, pair in self._moments.items():
@@ -152,14 +152,14 @@ class HeadBatch:
         return {name: tensor.cpu().clone() for name, tensor in tensors.items()}
 
     def load_state(self, split: int, state: State) -> None:
-        """Put a split's heads where they were when ``state`` was taken; there must be as many of them."""
-        for name, into in (("weight", self.weight), ("bias", self.bias)):
-            self._fill(into, split, state[name])
+        """Restore a split's heads from ``state``, which must hold as many heads."""
+        for name, target in (("weight", self.weight), ("bias", self.bias)):
+            self._fill(target, split, state[name])
             for moment, pair in self._moments.items():
                 self._fill(pair[name == "bias"], split, state[f"{moment}.{name}"])
         self._steps[split] = state["steps"]
 
-    def _fill(self, into: Tensor, split: int, values: Tensor) -> None:
+    def _fill(self, target: Tensor, split: int, values: Tensor) -> None:
         kept = self.counts[split]
-        into[split, :kept] = values.to(into.device)
-        into[split, kept:] = into[split, 0].clone()
+        target[split, :kept] = values.to(target.device)
+        target[split, kept:] = target[split, 0].clone()

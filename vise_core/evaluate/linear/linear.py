@@ -1,10 +1,10 @@
 """The linear protocol: a classifier on the pooled features of a frozen backbone (Sec. 4.2).
 
-All splits and all points of the grid go through the epochs together, one batched product a step for all of them.
-An image is decoded, augmented and sent through the backbone once an epoch, whatever the number of splits and grid
-points; its crop depends on (seed, epoch, image) only. Each head ends where training it alone on these images would
-end. Without augmentation every epoch reuses the features of the evaluation crop (reported as "cached").
-The embeddings of texts are computed once, and concatenated to the image's features (Sec. 4.3).
+All splits and all points of the grid are trained together, with one batched product per step. An image is decoded,
+augmented and sent through the backbone once per epoch, whatever the number of splits and grid points; its crop depends
+on (seed, epoch, image) only. Each head ends where training it alone on these images would end. Without augmentation
+every epoch reuses the features of the evaluation crop (reported as "cached"). The embeddings of texts are computed
+once and concatenated to the image's features (Sec. 4.3).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .tower_features import TowerFeatures, augmented_features, kept_features, ro
 
 SCORE_BATCH = 4096
 STEP_BYTES = 2**28
-"""Features of a step's batches; splits that would need more are trained in several blocks."""
+"""Most bytes of the features of one step; splits that need more are trained in several blocks."""
 
 
 def evaluate_linear(job: Job) -> tuple[list[Outcome], ImageClassifier | None]:
@@ -64,7 +64,7 @@ def evaluate_linear(job: Job) -> tuple[list[Outcome], ImageClassifier | None]:
 def _new_blocks(job: Job, features: TowerFeatures) -> list[Block]:
     decays = [setting.weight_decay for setting in settings(job.spec)]
     heads = [job.new_head(split).to(job.device) for split in range(len(job.splits))]
-    # Most images first: those that still have a batch at some step of an epoch are then the first of the block.
+    # Most images first: at every step, the splits that still have a batch are then the first of the block.
     order = sorted(range(len(heads)), key=lambda split: -len(job.splits[split].train))
     size = max(1, STEP_BYTES // (4 * job.spec.batch * heads[0].in_features))
     blocks, as_combinations = list[Block](), _as_combinations(job)
@@ -81,13 +81,13 @@ def _new_blocks(job: Job, features: TowerFeatures) -> list[Block]:
 
 
 def _as_combinations(job: Job) -> bool:
-    """Whether heads are trained as combinations of the training features (``gram``).
+    """Return whether heads are trained as combinations of the training features (``gram``).
 
-    Not where features change with the epoch, nor under AdamW, whose steps are no combinations of features, nor on a GPU,
-    where the start of its kernels takes most of a step.
+    Not where features change with the epoch, nor under AdamW, whose steps are no combinations of features, nor on a
+    GPU, where launching kernels takes most of a step.
     """
     if job.state.facts["epoch"]:
-        # Saved heads go on as what they were saved as.
+        # Saved heads keep their kind.
         return bool(job.state.facts["combinations"])
     head = job.new_head(0)
     points = len(settings(job.spec))
@@ -100,9 +100,9 @@ def _as_combinations(job: Job) -> bool:
 
 
 def _train(job: Job, blocks: list[Block], features: TowerFeatures) -> list[Running]:
-    """Train the heads; return which points of each split's grid finished. ``blocks`` then hold those only.
+    """Train the heads; return each split's finished and stopped points. ``blocks`` then hold the finished ones only.
 
-    Goes on from the saved state. Raises Stopped with the state saved.
+    Resumes from the saved state. Raises Stopped with the state saved.
     """
     first = int(job.state.facts["epoch"])
     running = [Running(list(range(len(settings(job.spec))))) for _ in job.splits]
@@ -117,10 +117,10 @@ def _train(job: Job, blocks: list[Block], features: TowerFeatures) -> list[Runni
         if job.reporter.should_stop():
             _save(job, blocks, running, epoch)
             job.state.raise_if_stopped()
-        seen = augmented_features(job, epoch, needed, features) if job.spec.augment else features
+        epoch_features = augmented_features(job, epoch, needed, features) if job.spec.augment else features
         results: dict[int, EpochValues] = {}
         for block in blocks:
-            losses = _train_epoch(job, block, running, seen, epoch)
+            losses = _train_epoch(job, block, running, epoch_features, epoch)
             for place, split in enumerate(block.splits):
                 results[split] = _validate(job, block, place, losses[place], features)
         report_epoch(job, epoch, [results[split] for split in range(len(job.splits))])
@@ -148,8 +148,10 @@ def _save(job: Job, blocks: list[Block], running: list[Running], epoch: int) -> 
     )
 
 
-def _train_epoch(job: Job, block: Block, running: list[Running], seen: TowerFeatures, epoch: int) -> Tensor:
-    """Take every split of the block through its images once; return the mean losses, (splits, g) float64."""
+def _train_epoch(
+    job: Job, block: Block, running: list[Running], features: TowerFeatures, epoch: int
+) -> Tensor:
+    """Train every split of the block for one epoch; return the mean losses, (splits, g) float64."""
     grid = settings(job.spec)
     heads, g = block.heads, block.heads.weight.shape[1]
     rates = torch.zeros(len(block.splits), g)
@@ -158,27 +160,28 @@ def _train_epoch(job: Job, block: Block, running: list[Running], seen: TowerFeat
         rates[place] = torch.tensor(own + own[:1] * (g - len(own)))
     rates = rates.to(job.device)
     images = [len(job.splits[split].train) for split in block.splits]
-    order = _side_by_side(job, block.splits, epoch)
+    order = _epoch_order(job, block.splits, epoch)
     truth = torch.from_numpy(job.images.labels[order]).to(job.device)
     if isinstance(heads, GramBatch):
         losses = heads.epoch(heads.columns(order), truth, rates, images, job.spec.batch)
     else:
         losses = torch.zeros(len(block.splits), g, dtype=torch.float64, device=job.device)
-        # Reused: new memory at each step would have to be mapped by the kernel at each step.
+        # Reused: the kernel would have to map new memory at each step.
         buffer = torch.empty(len(order) * job.spec.batch, heads.weight.shape[-1])
         for start in range(0, order.shape[1], job.spec.batch):
             sizes = [min(n - start, job.spec.batch) for n in images if n > start]
             k, end = len(sizes), start + max(sizes)
-            rows = rows_of(job, seen, order[:k, start:end], buffer)
+            rows = rows_of(job, features, order[:k, start:end], buffer)
             step_losses = heads.step(rows, truth[:k, start:end], rates[:k], sizes)
             losses[:k] += step_losses * torch.tensor(sizes, device=job.device)[:, None]
     return losses / torch.tensor(images, device=job.device)[:, None]
 
 
-def _side_by_side(job: Job, splits: list[int], epoch: int) -> Indices:
-    """Return (splits, steps × batch) indices: what each split trains on, those with most images first.
+def _epoch_order(job: Job, splits: list[int], epoch: int) -> Indices:
+    """Return the (splits, steps × batch) indices of the images that each split trains on, in order.
 
-    A last batch that is shorter is padded with its first image, which does not count there.
+    ``splits`` have descending numbers of images. A shorter last batch is padded with its first image, which does not
+    count there.
     """
     batches = [epoch_batches(job.splits[split].train, job.spec, split, epoch) for split in splits]
     order = np.zeros((len(splits), len(batches[0]) * job.spec.batch), np.int64)
@@ -189,7 +192,7 @@ def _side_by_side(job: Job, splits: list[int], epoch: int) -> Indices:
 
 
 def _validate(job: Job, block: Block, place: int, train_loss: Tensor, features: TowerFeatures) -> EpochValues:
-    """Measure the heads of a block's split, the one at ``place``, on val after an epoch."""
+    """Measure the heads of the block's split at ``place`` on val after an epoch."""
     heads, val = block.heads, job.splits[block.splits[place]].val
     on_val = (
         heads.val_logits(place) if isinstance(heads, GramBatch) else _logits(job, heads, place, features, val)
@@ -210,7 +213,7 @@ def _validate(job: Job, block: Block, place: int, train_loss: Tensor, features: 
 
 
 def _logits(job: Job, heads: HeadBatch, place: int, features: TowerFeatures, indices: Indices) -> Tensor:
-    """Return the (g, n, classes) logits of images."""
+    """Return the (g, n, classes) logits of the images at ``indices``."""
     batches = in_batches(indices, SCORE_BATCH)
     return torch.cat([heads.logits(place, rows_of(job, features, batch)) for batch in batches], 1)
 
@@ -218,16 +221,16 @@ def _logits(job: Job, heads: HeadBatch, place: int, features: TowerFeatures, ind
 def _mean_loss(logits: Tensor, labels: Tensor) -> npt.NDArray[np.float64]:
     """Return the (g,) mean cross-entropies of logits (g, n, classes)."""
     loss = torch.zeros(len(logits), dtype=torch.float64, device=logits.device)
-    for some, truth in zip(logits.split(SCORE_BATCH, 1), labels.split(SCORE_BATCH), strict=True):
-        each = cross_entropy(some.transpose(1, 2), truth.expand(len(some), -1), reduction="none")
-        loss += each.sum(1)
+    for chunk, truth in zip(logits.split(SCORE_BATCH, 1), labels.split(SCORE_BATCH), strict=True):
+        losses = cross_entropy(chunk.transpose(1, 2), truth.expand(len(chunk), -1), reduction="none")
+        loss += losses.sum(1)
     return (loss / len(labels)).cpu().numpy()
 
 
 def _outcome(
     job: Job, split: int, heads: HeadBatch, place: int, running: Running, features: TowerFeatures
 ) -> Outcome:
-    """Measure the finished heads of a split on val, and on test where there is one."""
+    """Return the outcome of a split: its finished heads measured on val, and on test where it has one."""
     parts = job.splits[split]
     val, test = (
         _logits(job, heads, place, features, part).cpu().numpy() if len(part) else None

@@ -1,4 +1,4 @@
-"""The grid points of every split after an epoch: their curves, and which of them are trained further."""
+"""The grid points of every split after an epoch: report their curves, and end those that diverged or fell behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vise_core.evaluate.job import Job
 from .heads import HeadBatch
 
 CURVES_OF_SPLITS = 10
-"""Splits with a curve of their own; more would make the charts unreadable."""
+"""Most splits with a curve each: more would make the charts unreadable."""
 
 
 class Block(NamedTuple):
@@ -26,18 +26,18 @@ class Block(NamedTuple):
 
 
 class EpochValues(NamedTuple):
-    """Losses and metrics of one split after an epoch, each (g,): one for each head."""
+    """Losses and metrics of the g heads of one split after an epoch, each (g,)."""
 
     train_loss: npt.NDArray[np.float64]
     val_loss: npt.NDArray[np.float64]
     val: dict[str, npt.NDArray[np.float64]]
-    """By metric; NaN where the head diverged."""
+    """Metric → values on val, NaN where the head diverged."""
     logits: npt.NDArray[np.float32]
-    """(g, n, classes) on val."""
+    """(g, n, classes) logits on val."""
 
     @property
     def diverged(self) -> npt.NDArray[np.bool_]:
-        """(g,): heads whose training loss or logits are not finite."""
+        """Mask of the heads whose training loss or metrics are not finite, (g,) bool."""
         finite = [np.isfinite(self.train_loss), *(np.isfinite(values) for values in self.val.values())]
         diverged: npt.NDArray[np.bool_] = ~np.logical_and.reduce(finite)
         return diverged
@@ -46,10 +46,10 @@ class EpochValues(NamedTuple):
 def report_epoch(job: Job, epoch: int, results: list[EpochValues]) -> None:
     """Report the curves of each split's best head on val after this epoch, averaged over splits.
 
-    Where every head of a split diverged, its first is reported: the curves end in NaN.
+    Where every head of a split diverged, the first head is reported, and the curves end in NaN.
     """
-    leads = [0 if result.diverged.all() else choose(result.val[job.metric].tolist()) for result in results]
-    pairs = list(zip(results, leads, strict=True))
+    leaders = [0 if result.diverged.all() else choose(result.val[job.metric].tolist()) for result in results]
+    pairs = list(zip(results, leaders, strict=True))
     values = {
         "train_loss": float(np.mean([result.train_loss[lead] for result, lead in pairs])),
         "val_loss": float(np.mean([result.val_loss[lead] for result, lead in pairs])),
@@ -65,9 +65,9 @@ def report_epoch(job: Job, epoch: int, results: list[EpochValues]) -> None:
 def end_points(
     job: Job, block: Block, running: list[Running], results: dict[int, EpochValues], epoch: int
 ) -> None:
-    """Drop the heads that diverged in this epoch or that early stopping ends after it; keep their grid points.
+    """Drop the heads that diverged in this epoch or that early stopping ends after it; record their grid points.
 
-    Raises Diverged where a split has none left.
+    Raises Diverged where a split has no head left.
     """
     grid, kept = settings(job.spec), []
     for split in block.splits:
@@ -96,7 +96,7 @@ def end_points(
         if any(behind):
             job.reporter.log(
                 f"split {split}: {sum(behind)} points of the grid were stopped after epoch {epoch}, "
-                f"{len(kept[-1])} go on"
+                f"{len(kept[-1])} continue"
             )
     if [len(positions) for positions in kept] != block.heads.counts:
         block.heads.keep(kept)

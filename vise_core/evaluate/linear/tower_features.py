@@ -1,4 +1,4 @@
-"""The features of every image and text under the frozen towers, as the linear protocol reads them (Sec. 4.2)."""
+"""Features of all images and texts under the frozen towers, for the linear protocol (Sec. 4.2)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vise_core.evaluate.cache import features_key, keep, take
+from vise_core.evaluate.cache import features_key, get_features, put_features
 from vise_core.evaluate.features import write_features
 from vise_core.evaluate.job import Job
 from vise_core.evaluate.loading import Indices, Transform
@@ -19,11 +19,11 @@ IMAGES = "features.npy"
 """Name in the saved state of the image features."""
 
 TowerFeatures = list[Tensor]
-"""(n, features) of all images under each tower, float32 or float16; each shares the memory of a mapped file."""
+"""The (n, features) float32 or float16 features of all images under each tower, memory-mapped."""
 
 
 def kept_features(job: Job) -> TowerFeatures:
-    """Return the features of every image's evaluation crop and text: computed once, kept in the saved state."""
+    """Return the features of all evaluation crops and texts, which are computed once and kept in the saved state."""
     names = [name for name, read in ((IMAGES, job.backbone), (TEXTS, job.texts)) if read is not None]
     if not job.state.facts:
         if job.backbone is not None:
@@ -36,33 +36,31 @@ def kept_features(job: Job) -> TowerFeatures:
 
 
 def _image_features(job: Job, backbone: Backbone, path: Path) -> None:
-    """Write the features of all evaluation crops as ``.npy``: from the cache where another run computed them."""
-    everything, transform = np.arange(len(job.images)), job.eval_transform(backbone)
+    """Write the features of all evaluation crops as ``.npy``, from the cache where another run computed them."""
+    all_images, transform = np.arange(len(job.images)), job.eval_transform(backbone)
     # A killed run may have left a hard link to a cached file here, which must not be written to.
     path.unlink(missing_ok=True)
     if job.cache is None:
-        _extract(job, backbone, everything, transform, path, "features")
+        _extract(job, backbone, all_images, transform, path, "features")
         return
     dtype = np.dtype(job.spec.feature_dtype)
     key = features_key(backbone, job.images, job.image_size, dtype, job.spec.compute, job.device, job.digests)
     # A cache that cannot be used, such as on a full disk, does not fail the run.
     try:
-        if take(job.cache, key, (len(job.images), backbone.feature_dim), dtype, path):
-            job.reporter.log(
-                "features of these images under these weights were computed before: taken as they are"
-            )
+        if get_features(job.cache, key, (len(job.images), backbone.feature_dim), dtype, path):
+            job.reporter.log("features of these images under these weights are read from the features cache")
             return
     except OSError as error:
-        job.reporter.log(f"the cache of features cannot be read: {error}", level="warning")
-    _extract(job, backbone, everything, transform, path, "features")
+        job.reporter.log(f"the features cache cannot be read: {error}", level="warning")
+    _extract(job, backbone, all_images, transform, path, "features")
     try:
-        keep(job.cache, key, path)
+        put_features(job.cache, key, path)
     except OSError as error:
-        job.reporter.log(f"features are not kept for other runs: {error}", level="warning")
+        job.reporter.log(f"the features cannot be cached: {error}", level="warning")
 
 
 def augmented_features(job: Job, epoch: int, needed: Indices, kept: TowerFeatures) -> TowerFeatures:
-    """Return ``kept`` with the features of an epoch's random crops of the images at ``needed``; a text has no crops."""
+    """Return the features of an epoch's random crops of the images at ``needed``, and the text features of ``kept``."""
     if job.backbone is None:
         return kept
     transform = job.train_transform(job.backbone, epoch)
@@ -92,7 +90,7 @@ def _extract(
 def rows_of(job: Job, towers: TowerFeatures, indices: Indices, buffer: Tensor | None = None) -> Tensor:
     """Return (…, features) float32 on the device for indices of any shape: all towers' features, concatenated.
 
-    On a CPU the result is a view of ``buffer``, (at least as many rows, features), where given.
+    On a CPU the result is a view of ``buffer`` where given, which has at least as many rows.
     """
     at, dims = torch.from_numpy(indices.reshape(-1)), [features.shape[1] for features in towers]
     rows = torch.empty(len(at), sum(dims)) if buffer is None else buffer[: len(at)]

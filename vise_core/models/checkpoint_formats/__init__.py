@@ -1,6 +1,6 @@
-"""Weights as their authors publish them: recognised by their keys, every key accounted for.
+"""Published weights: recognise the format of a checkpoint by its keys, and account for every key.
 
-Adding a format is one small file here and its entry in ``CHECKPOINT_FORMATS``.
+A new format is one file in this package and its entry in ``CHECKPOINT_FORMATS``.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Published:
 
 
 def recognise(path: Path) -> Format:
-    """The format of a file or folder, by its keys or its digest.
+    """Return the format of a file or folder, by its keys or its digest.
 
     Raises BadCheckpoint where none fits, or several do; the message lists them.
     """
@@ -122,12 +122,12 @@ def read_published(
     network: str | None = None,
     sha256: str | None = None,
 ) -> Published:
-    """The backbone of a published file.
+    """Load the backbone of a published checkpoint.
 
-    ``format`` names an entry of CHECKPOINT_FORMATS where the keys do not tell. ``row`` is the row in tables: one of
-    the format's, or a name of the user's own, whose licence and training data are then not stated unless ``format``
-    says more. ``network`` names one of several in the file. ``sha256`` is what the file must hash to (the beginning
-    is enough). Raises BadCheckpoint, BadInput for a format that there is not.
+    ``format`` names an entry of CHECKPOINT_FORMATS where the keys are ambiguous. ``row`` is the row in the paper's
+    tables: one of the format's, or a name of the user's own, whose licence and training data are then stated only if
+    ``format`` says more. ``network`` selects one of several networks in the file. ``sha256`` is the expected digest
+    of the file, or its beginning. Raises BadCheckpoint, or BadInput for an unknown format.
     """
     if format is not None and format not in CHECKPOINT_FORMATS:
         raise BadInput(f"format: unknown {format!r}; one of {', '.join(CHECKPOINT_FORMATS)}")
@@ -150,7 +150,7 @@ def _named(path: Path, do: Callable[[], T]) -> T:
         raise BadCheckpoint(f"{path.name}: {error}") from error
 
 
-def _published(chosen: Chosen, contents: Contents, found: Digests, network: str | None) -> Published:
+def _published(chosen: Chosen, contents: Contents, file_digests: Digests, network: str | None) -> Published:
     layout, identity = chosen.layout, chosen.identity
     backbone, known, changes = load(layout, contents, network)
     backbone.mean, backbone.std = layout.mean, layout.std
@@ -160,7 +160,7 @@ def _published(chosen: Chosen, contents: Contents, found: Digests, network: str 
         format=layout,
         row=origin.row,
         file=contents.weights_file.name,
-        sha256=found.sha256,
+        sha256=file_digests.sha256,
         verified=identity.verified,
         licence=origin.licence,
         trained_on=origin.trained_on,
@@ -185,7 +185,7 @@ def _identity_notes(layout: Format, identity: Identity) -> tuple[str, ...]:
 
 
 def _with_card(read: Published, card: CheckpointCard, row: str) -> Published:
-    """Add what the card of one of our own checkpoints says."""
+    """Add the facts in the card of one of our own checkpoints."""
     apply_card(read.backbone, card)
     read = replace(read, row=row or row_of(card), synthetic=card.synthetic, origin=card.source)
     if card.source is None:

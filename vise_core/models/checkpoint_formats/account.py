@@ -1,4 +1,4 @@
-"""Every key of a file accounted for: it is mapped, or dropped by a rule, or the file is refused."""
+"""Account for every key of a file: it is mapped, or dropped by a rule, or the file is refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEAVE_OUT = "Where they are heads or training state, leave them out and save the
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What became of each key.
+    """The result for each key of a file: mapped to the trunk, or dropped by a rule.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Account:
 
 
 def account(layout: Format, contents: Contents, network: str | None = None) -> Account:
-    """Sort the keys of a file of this format. Raises BadCheckpoint for one that no rule knows."""
+    """Sort the keys of a file of this format. Raises BadCheckpoint for a key that no rule names."""
     if contents.kind not in layout.kinds:
         raise BadCheckpoint(f"not {layout.title}: it is a {contents.kind} file or folder")
     if layout.torchvision:
@@ -72,7 +72,7 @@ def account(layout: Format, contents: Contents, network: str | None = None) -> A
 
 
 def _account_network(layout: Format, contents: Contents, network: Network) -> Account:
-    """Sort the keys of a trunk in torchvision's names, which may lie under an entry and below a prefix."""
+    """Sort the keys of a trunk in torchvision's names, which may have an entry and a prefix of its own."""
     inside = network.trunk
     dropped, rules = _drop(layout, inside, layout.drops)
     trunk = {name: tensor for name, tensor in inside.items() if name not in dropped}
@@ -100,7 +100,7 @@ def _account_network(layout: Format, contents: Contents, network: Network) -> Ac
 
 
 def _is_beside(name: str, value: Any, network: Network) -> bool:
-    """Whether an entry of the file is none of the network's level."""
+    """Return True if an entry of the file does not belong to the network's level."""
     if network.entry is not None:
         return name != network.entry
     return not isinstance(value, Tensor)
@@ -122,9 +122,9 @@ def _without_shells(name: str) -> str:
 def load(
     layout: Format, contents: Contents, network: str | None = None
 ) -> tuple[Backbone, Account, tuple[str, ...]]:
-    """(backbone with the file's weights, what became of each key, what was changed). Raises BadCheckpoint.
+    """Return (backbone with the file's weights, account of its keys, conversions). Raises BadCheckpoint.
 
-    Nothing is copied before every name, shape and type is known to be the backbone's.
+    Names, shapes and types are compared with the backbone's before anything is copied.
     """
     known = account(layout, contents, network)
     name = contents.card.backbone if contents.card else layout.backbone(known.trunk)
@@ -147,7 +147,7 @@ def load(
 def _counters(
     layout: Format, trunk: dict[str, Tensor], expected: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Batch-norm's counters of batches, which no output depends on: 0 where the file has none that are whole."""
+    """Return batch-norm's counters of batches, which no output depends on: 0 where the file has none."""
     counters = {name for name in expected if name.endswith(COUNTER)}
     there = counters & trunk.keys()
     if layout.counters == "never" and there:
@@ -168,9 +168,9 @@ def _counters(
 def _own(
     trunk: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """(copies in the network's own type, a line for each type that was converted).
+    """Return (copies in the network's own types, a line for each type that was converted).
 
-    Each has a storage of its own: in a file two names may share one, and training one would move the other.
+    Each copy has its own storage: two names may share one in a file, and training one would change the other.
     """
     converted: dict[torch.dtype, int] = {}
     for name, tensor in trunk.items():
@@ -204,16 +204,16 @@ def _drop(
     for rule in rules:
         covered = {name: value for name, value in entries.items() if rule.covers(name)}
         if rule.required and not covered:
-            raise BadCheckpoint(f"not {layout.title}: no {rule.name} ({rule.what})")
+            raise BadCheckpoint(f"not {layout.title}: no {rule.name} ({rule.description})")
         for name, value in covered.items():
             if rule.rows and (not isinstance(value, Tensor) or value.shape[:1] != (rule.rows,)):
                 raise BadCheckpoint(
-                    f"not {layout.title}: {name} ({rule.what}) has not {rule.rows:,} rows, so somebody fine-tuned it; "
+                    f"not {layout.title}: {name} ({rule.description}) has not {rule.rows:,} rows, so somebody fine-tuned it; "
                     "give --format torchvision and --row with a name of your own"
                 )
         if covered:
             count = f", {len(covered)} keys" if rule.name.endswith("*") else ""
-            lines.append(f"{rule.name}: {rule.what}{count}")
+            lines.append(f"{rule.name}: {rule.description}{count}")
         dropped |= covered
     return dropped, tuple(lines)
 

@@ -1,7 +1,6 @@
-"""Which format a file is of, and what may be said of its origin. Nothing is said that is a guess.
+"""Choose the format of a checkpoint and state its origin, without guesses.
 
-The keys tell how to read a file. Its row, licence and training data are known by its digest, or because the user
-says what it is.
+The keys decide how a file is read. Its row, licence and training data are known by its digest, or stated by the user.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ Basis = Literal["digest", "stated", "keys"]
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A format, and how it is known: by the file's digest, because the user states it, or by the keys."""
+    """A format, and how it was determined: by the file's digest, by the user's statement, or by the keys."""
 
     layout: Format
     identity: Identity
@@ -35,7 +34,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What is recorded of where weights come from."""
+    """The recorded origin of weights."""
 
     row: str
     licence: str
@@ -45,7 +44,7 @@ class Origin:
 
 def choose(
     contents: Contents,
-    found: Digests,
+    file_digests: Digests,
     formats: Mapping[str, Format],
     *,
     format: str | None = None,
@@ -58,9 +57,9 @@ def choose(
             raise BadCheckpoint(
                 f"{layout.title}: the file does not state what it is, so its row needs a name; give it with --row"
             )
-        return Chosen(layout, identify(layout, contents.path, found), "stated", row)
+        return Chosen(layout, identify(layout, contents.path, file_digests), "stated", row)
     fitting = [layout for layout in formats.values() if _fits(layout, contents)]
-    identities = {layout.name: identify(layout, contents.path, found) for layout in fitting}
+    identities = {layout.name: identify(layout, contents.path, file_digests) for layout in fitting}
     published = [layout for layout in fitting if identities[layout.name].verified]
     if len(published) == 1:
         return Chosen(published[0], identities[published[0].name], "digest", row)
@@ -80,7 +79,7 @@ def choose(
 
 
 def origin_of(chosen: Chosen) -> Origin:
-    """The row, licence and training data to record. Raises BadCheckpoint where the user must name the row."""
+    """Return the row, licence and training data to record. Raises BadCheckpoint where the user must name the row."""
     layout, file, row = chosen.layout, chosen.identity.file, chosen.row
     if row and row in layout.rows and (file is None or not chosen.identity.verified):
         file = next(

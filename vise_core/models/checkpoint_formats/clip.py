@@ -1,7 +1,7 @@
 """openai/CLIP RN50: the TorchScript archive, or its state dict (Radford et al. 2021).
 
-Of the archive only tensors are read: its programs are not loaded. What the feature is, and why, is said in
-``vise_core.models.clip_resnet``: the mean over layer4, before the attention pool.
+Only the tensors of the archive are read; its programs are not loaded. The feature is the mean over layer4, before the
+attention pool; ``vise_core.models.clip_resnet`` says why.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _fits(contents: Contents) -> bool:
 
 
 def _backbone(trunk: Tensors) -> str:
-    """RN50's of CLIP's residual networks: by blocks a stage and width."""
+    """Return RN50 by its blocks per stage and width. Raises BadCheckpoint for CLIP's other residual networks."""
     blocks = tuple(
         sum(f"layer{stage}.{i}.conv1.weight" in trunk for i in range(64)) for stage in (1, 2, 3, 4)
     )

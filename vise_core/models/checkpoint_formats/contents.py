@@ -1,4 +1,4 @@
-"""Contents of a published checkpoint file, read without running any code in it."""
+"""Read the contents of a published checkpoint without running code in it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEADS = "heads."
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A checkpoint file as it is.
+    """The unmodified contents of a checkpoint file or folder.
 
     Attributes
     ----------
@@ -47,16 +47,16 @@ class Contents:
 
     @property
     def weights_file(self) -> Path:
-        """The file that the trunk's tensors lie in."""
+        """Return the file that holds the trunk's tensors."""
         return self.path / BACKBONE_FILE if self.kind == "folder" else self.path
 
     @property
     def plain(self) -> Tensors | None:
-        """The entries where all are tensors; None else."""
+        """Return the entries if all are tensors, else None."""
         return self.entries if self.entries and _all_tensors(self.entries) else None
 
     def wrapped(self, name: str) -> Tensors | None:
-        """The tensors under an entry; None where there is no such entry or it holds anything else."""
+        """Return the tensors under an entry; None where the entry is missing or holds anything else."""
         entry = self.entries.get(name)
         return entry if isinstance(entry, dict) and entry and _all_tensors(entry) else None
 
@@ -97,7 +97,7 @@ def _views(path: Path) -> dict[str, Tensor]:
 
 
 def _checked(path: Path, entries: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Names that can be shown and tensors that can be computed with, at every level that a format looks at."""
+    """Reject unprintable names and unusable tensors, at every level that a format reads."""
     for level in (entries, *(v for v in entries.values() if isinstance(v, dict) and _all_tensors(v))):
         if len(level) > MAX_NAMES:
             raise BadCheckpoint(f"{path.name}: {len(level):,} entries, more than any format has")

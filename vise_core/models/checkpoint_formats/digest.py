@@ -1,4 +1,4 @@
-"""Whether a file is the one that its authors published."""
+"""Identify published files by their digests."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .format import Format, KnownFile
 
 
 class Digests(NamedTuple):
-    """SHA-256 and MD5 of a file, in hex. MD5 does not protect against forgery; for MoCo only MD5 is published."""
+    """SHA-256 and MD5 of a file, in hex. MD5 does not protect against forgery; MoCo's authors publish only MD5."""
 
     sha256: str
     md5: str
 
 
 class Identity(NamedTuple):
-    """file: the published one that it is or is named like, if any. verified: by its digest."""
+    """The published file that a file matches by digest (``verified``) or by name only, if any."""
 
     file: KnownFile | None
     verified: bool
@@ -35,11 +35,11 @@ def digests(path: Path) -> Digests:
     return Digests(sha256.hexdigest(), md5.hexdigest())
 
 
-def identify(layout: Format, path: Path, found: Digests) -> Identity:
-    """Which published file it is. Raises BadCheckpoint for one that bears such a file's name but is another."""
+def identify(layout: Format, path: Path, file_digests: Digests) -> Identity:
+    """Return the published file that a file matches. Raises BadCheckpoint for another file of the same name."""
     for known in layout.files:
-        if (known.sha256 and found.sha256.startswith(known.sha256)) or (
-            known.md5 and found.md5.startswith(known.md5)
+        if (known.sha256 and file_digests.sha256.startswith(known.sha256)) or (
+            known.md5 and file_digests.md5.startswith(known.md5)
         ):
             return Identity(known, True)
     for known in layout.files:
@@ -47,7 +47,9 @@ def identify(layout: Format, path: Path, found: Digests) -> Identity:
             continue
         if known.sha256 or known.md5:
             kind, mine, published = (
-                ("SHA-256", found.sha256, known.sha256) if known.sha256 else ("MD5", found.md5, known.md5)
+                ("SHA-256", file_digests.sha256, known.sha256)
+                if known.sha256
+                else ("MD5", file_digests.md5, known.md5)
             )
             raise BadCheckpoint(
                 f"it is named like the published file, but its {kind} is {mine}, not {published}…: fetch it again"

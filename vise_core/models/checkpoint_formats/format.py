@@ -1,4 +1,4 @@
-"""What there is to know of a published format, as data, and how its keys become ours."""
+"""Data model of a published format: how to recognise it, map its keys, and state its origin."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Names = Callable[[Iterable[str]], dict[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Entries that are left out on purpose.
+    """A rule for entries that are dropped on purpose.
 
     Attributes
     ----------
     name: the whole name, or with ``.*`` at its end all below it.
-    what: what it is, for people.
+    description: a phrase for messages.
     required: whether a file without it is not of this format.
     rows: what its first dimension must be; 0 for any.
     """
 
     name: str
-    what: str
+    description: str
     required: bool = False
     rows: int = 0
 
@@ -40,7 +40,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A file that its authors offer.
+    """A file that its authors publish.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class KnownFile:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One way in which weights are published.
+    """A format in which weights are published.
 
     Attributes
     ----------
@@ -110,11 +110,11 @@ class Format:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Rows that files of this format may be."""
+        """Return the rows of the paper's tables that files of this format may be."""
         named = dict.fromkeys(file.row for file in self.files if file.row)
         return tuple(named) if not self.row or self.row_unknown else (self.row, *named)
 
 
 def under(prefix: str) -> Names:
-    """All names below a prefix are the trunk's, without it."""
+    """Map all names below a prefix to the trunk's, without the prefix."""
     return lambda names: {name: name.removeprefix(prefix) for name in names if name.startswith(prefix)}

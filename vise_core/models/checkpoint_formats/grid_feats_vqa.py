@@ -1,8 +1,8 @@
 """facebookresearch/grid-feats-vqa: the ResNet-50 of a Faster R-CNN, the paper's VQAGrid (Jiang et al. 2020).
 
-Three traps in which shapes match and features are wrong: a stage's stride is in the first 1x1 convolution
-(hence a backbone of its own), images are BGR in 0 to 255 (folded into the first convolution here), and
-batch-norm is frozen, with torch's own eps and no counter.
+Three traps, in which shapes match but features are wrong: a stage's stride is in its first 1x1 convolution (hence a
+backbone of its own), images are BGR in 0 to 255 (folded into the first convolution), and batch-norm is frozen, with
+PyTorch's own eps and no counter.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BGR_MEAN = tuple(255 * value for value in reversed(IMAGENET_MEAN))
 
 
 def torchvision_names(names: Iterable[str]) -> dict[str, str]:
-    """detectron2's names below ``backbone.`` → torchvision's."""
+    """Map detectron2's names below ``backbone.`` to torchvision's."""
     return {
         name: _torchvision_name(name.removeprefix(BACKBONE)) for name in names if name.startswith(BACKBONE)
     }
@@ -44,10 +44,10 @@ def _torchvision_name(name: str) -> str:
 
 
 def fold_pixels(trunk: Tensors, dropped: Mapping[str, object]) -> Mapping[str, Tensor]:
-    """The first convolution for RGB in ImageNet's normalisation, instead of BGR 0 to 255 less its mean.
+    """Convert the first convolution from BGR 0 to 255 minus the mean to RGB in ImageNet's normalisation.
 
-    Both are zero where the image is padded, so it is exact: for channel c of RGB, x·255·std_c is what the file's
-    channel 2-c was trained with.
+    Both inputs are zero where the image is padded, so the conversion is exact: channel c of RGB times 255·std_c is
+    the input on which the file's channel 2-c was trained.
     """
     for name, expected in (("pixel_mean", BGR_MEAN), ("pixel_std", (1.0, 1.0, 1.0))):
         tensor = tensor_of(dropped, name)

@@ -1,8 +1,8 @@
-"""ICMLM-tfm and ICMLM-att-fc: ResNet-50 by masked words of captions (Sariyildiz et al. 2020). Unverified.
+"""ICMLM-tfm and ICMLM-att-fc: ResNet-50 trained on masked words of captions (Sariyildiz et al. 2020). Unverified.
 
-Neither the authors' files nor their code could be had, so the names are not known. A ResNet-50 in
-torchvision's names under any one prefix is taken, and nothing else beside it. The keys do not tell the two apart,
-nor from others, so the user who adds one has to say which it is.
+Neither the authors' files nor their code are available, so their key names are not known. A ResNet-50 in
+torchvision's names under any one prefix is accepted, and nothing beside it. The keys do not tell the two models
+apart, nor from others, so the user states which one a file is.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def _fits(contents: Contents) -> bool:
 
 
 def has_classifier(trunk: Tensors) -> bool:
-    """Whether it has a classifier of ImageNet's 1,000 classes; one of others was fine-tuned by somebody."""
+    """Return True if the file has a classifier of ImageNet's 1,000 classes; others were fine-tuned."""
     weight = trunk.get("fc.weight")
     return weight is not None and weight.ndim == 2 and weight.shape[0] == 1000
 

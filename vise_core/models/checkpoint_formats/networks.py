@@ -1,4 +1,4 @@
-"""Where in a file the networks in torchvision's names lie: under which entry, below which prefix."""
+"""Find the networks in torchvision's names in a file: their entry and their prefix."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Network:
 
     @property
     def trunk(self) -> Tensors:
-        """Its tensors and those of its head, without the prefix."""
+        """Return the tensors of the trunk and its head, without the prefix."""
         return {
             name.removeprefix(self.prefix): tensor
             for name, tensor in self.level.items()
@@ -49,14 +49,14 @@ class Network:
 
     @property
     def place(self) -> str:
-        """Describe where the network lies; empty for the usual place."""
+        """Return the network's entry and prefix for messages; empty at the usual place."""
         entry = f"under the entry {self.entry!r}" if self.entry else ""
         prefix = f"below the prefix {self.prefix!r}" if self.prefix else ""
         return ", ".join(part for part in (entry, prefix) if part)
 
 
 def networks(contents: Contents) -> list[Network]:
-    """Every network in torchvision's names, in the order of the file."""
+    """Return every network in torchvision's names, in the order of the file."""
     levels: list[tuple[str | None, Mapping[Any, Any]]] = [(None, contents.entries)]
     levels += [(name, value) for name, value in contents.entries.items() if isinstance(value, dict)]
     matches = []
@@ -70,7 +70,7 @@ def networks(contents: Contents) -> list[Network]:
 
 
 def network_of(contents: Contents, label: str | None) -> Network:
-    """Return the named network, or the only one. Raises BadCheckpoint, BadInput for a name that is not there."""
+    """Return the named network, or the only one. Raises BadCheckpoint, or BadInput for an unknown name."""
     matches = networks(contents)
     labels = ", ".join(network.label for network in matches)
     if label is not None:
@@ -88,14 +88,14 @@ def network_of(contents: Contents, label: str | None) -> Network:
 
 
 def only_network(contents: Contents) -> Tensors:
-    """The trunk of the only network, for formats to look at; empty where there is none or there are several."""
+    """Return the trunk of the file's only network; empty where there is none or several."""
     matches = networks(contents)
     return matches[0].trunk if len(matches) == 1 else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Peeled:
-    """A file without what training scripts put around its tensors: beside holds the entries left out."""
+    """The contents of a file without the wrappers of training scripts; ``beside`` holds the entries left out."""
 
     contents: Contents
     beside: Mapping[str, Any]
@@ -103,7 +103,7 @@ class Peeled:
 
 
 def peeled(contents: Contents) -> Peeled:
-    """Take off a usual wrapper and a prefix that all names share. Where there is neither: the same contents."""
+    """Remove a usual wrapper and a prefix that all names share, where the file has them."""
     notes: tuple[str, ...] = ()
     beside: dict[str, Any] = {}
     tensors = contents.plain

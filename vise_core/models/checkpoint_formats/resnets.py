@@ -1,4 +1,4 @@
-"""Which ResNet a set of tensors in torchvision's names is."""
+"""Recognise a ResNet from tensors in torchvision's names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BY_SHAPE = {
 
 
 def which_resnet(trunk: Tensors, prefix: str = "") -> str | None:
-    """The name in BACKBONES, or None for one that we do not have (or no ResNet at all)."""
+    """Return the ResNet's name in BACKBONES, None for any other network."""
     second = trunk.get(f"{prefix}layer1.0.conv2.weight")
     if second is None or second.ndim != 4:
         return None
@@ -29,7 +29,7 @@ def which_resnet(trunk: Tensors, prefix: str = "") -> str | None:
 
 
 def resnet_of(trunk: Tensors) -> str:
-    """Return the name in BACKBONES. Raises BadCheckpoint for any other network."""
+    """Return the ResNet's name in BACKBONES. Raises BadCheckpoint for any other network."""
     resnet = which_resnet(trunk)
     if resnet is None:
         raise BadCheckpoint(f"not a ResNet that is known here; those are {', '.join(BY_SHAPE.values())}")

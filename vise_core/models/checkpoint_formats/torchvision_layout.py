@@ -1,4 +1,7 @@
-"""A ResNet in torchvision's names whose origin nobody states: the user names the row, the rest is not stated."""
+"""A ResNet in torchvision's names of unknown origin: the user names the row.
+
+Licence and training data stay unstated.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""kdexd/virtex: ResNet-50 pretrained by captioning (Desai & Johnson 2021); its trunk alone, or the whole model."""
+"""kdexd/virtex: ResNet-50 pretrained by captioning (Desai & Johnson 2021), as trunk or whole model."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ HUB = "https://cornell.box.com/shared/static"
 
 
 def torchvision_names(names: Iterable[str]) -> dict[str, str]:
-    """``4.0.conv1.weight`` → ``layer1.0.conv1.weight``."""
+    """Map the released names to torchvision's: ``4.0.conv1.weight`` → ``layer1.0.conv1.weight``."""
     split = ((name, *name.split(".", 1)) for name in names if "." in name)
     return {name: f"{CHILDREN[child]}.{rest}" for name, child, rest in split if child in CHILDREN}
 

@@ -1,5 +1,5 @@
-"""Files of tensors that nobody vouches for, read as data: no code runs, and no size is believed unchecked.
+"""Read untrusted weight files as data: no code runs, and every stated size is checked.
 
-Every reader gives tensors that are views of the mapped file. Memory is first used when tensors whose names, shapes
-and types are those of the expected network are copied out (``vise_core.models.tensors``).
+Readers return tensors that are views of the mapped file. Memory is used only when tensors with the names, shapes and
+types of the expected network are copied (``vise_core.models.tensors``).
 """

@@ -1,4 +1,4 @@
-"""What a file is, by how it begins, so that a wrong one is named in one sentence."""
+"""Recognise the kind of a file by its first bytes, so that a message can name a wrong one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ SUFFIXES: dict[str, str] = {
 
 
 def kind_of(path: Path) -> FileKind:
-    """How to read it. Raises BadCheckpoint, which says what it is, for anything that holds no weights of PyTorch."""
+    """Return the kind of a weights file.
+
+    Raises BadCheckpoint, naming what the file is, if it does not hold PyTorch weights.
+    """
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -98,7 +101,7 @@ def _tar(head: bytes) -> str:
 
 
 def _text(head: bytes) -> str | None:
-    """What kind of text it is; None for no text."""
+    """Return the kind of a text file; None for a binary file."""
     text = _decoded(head)
     if text is None or not all(c.isprintable() or c in "\t\r\n\f\x1b" for c in text):
         return None
@@ -127,5 +130,5 @@ def _decoded(head: bytes) -> str | None:
 
 
 def _onnx(head: bytes) -> bool:
-    """ModelProto begins with ir_version (field 1, a small number), then a producer's name (2) or the graph (7)."""
+    """Recognise ONNX: a ModelProto begins with ir_version (field 1, small), then a producer name (2) or graph (7)."""
     return len(head) > 3 and head[0] == 0x08 and head[1] < 0x20 and head[2] in (0x12, 0x3A, 0x42, 0x1A)

@@ -1,8 +1,8 @@
-"""A pickle read as data. Nothing that it names is imported, made or called: names stay names.
+"""Parse a pickle as data. Nothing that it names is imported, built or called.
 
-TorchScript archives name classes of their own (``__torch__.…``), which torch's safe unpickler rejects and its
-unsafe one runs code for. ``torch.save`` writes more opcodes, and names functions of which torch calls some even in
-its safe mode (``bytearray(2**40)`` is one). Each dialect has its own opcodes; all others are rejected.
+TorchScript archives name their own classes (``__torch__.…``), which torch's safe unpickler rejects and its unsafe one
+runs code for. ``torch.save`` writes more opcodes, and names functions, some of which torch calls even in its safe
+mode (``bytearray(2**40)``, for example). Each dialect has its own opcodes; all others are rejected.
 """
 
 from __future__ import annotations
@@ -48,33 +48,33 @@ class Name:
 
 @dataclass(slots=True)
 class Made:
-    """What unpickling would have made by calling ``what(*arguments)``, and the state it would have set."""
+    """An object of a pickle that was not built: the callable, its arguments, and the state to set."""
 
-    what: Any
+    function: Any
     arguments: tuple[Any, ...]
     state: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class External:
-    """A persistent id: what lies beside the pickle, such as ("storage", Name, key, device, length)."""
+    """A persistent id, which refers to data beside the pickle: ("storage", Name, key, device, length)."""
 
     id: Any
 
 
 class _Mark:
-    """Where a run of items on the stack begins."""
+    """The start of a sequence of items on the stack."""
 
 
 class _Machine:
-    """The stack machine that a pickle is a program for, with nothing in it that could act."""
+    """A stack machine for the opcodes of TorchScript's pickles, without side effects."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
     def step(self, opcode: str, argument: Any) -> None:
-        """One opcode of those that TorchScript's writer uses; the rest is rejected."""
+        """Run one opcode that TorchScript's writer uses; reject all others."""
         stack = self.stack
         match opcode:
             case "PROTO":
@@ -152,7 +152,7 @@ class _Machine:
 
 
 class _TorchMachine(_Machine):
-    """The same for what ``torch.save`` writes, in any pickle protocol from 2 on, Python 2's strings included."""
+    """A stack machine for the pickles of ``torch.save``, protocol 2 or newer, with Python 2's strings."""
 
     def step(self, opcode: str, argument: Any) -> None:
         stack = self.stack
@@ -177,8 +177,8 @@ class _TorchMachine(_Machine):
             case "FROZENSET":
                 stack.append(self.since_mark())
             case "NEWOBJ_EX":
-                keywords, arguments, what = stack.pop(), stack.pop(), stack.pop()
-                stack.append(self.made(what, (*arguments, keywords)))
+                keywords, arguments, function = stack.pop(), stack.pop(), stack.pop()
+                stack.append(self.made(function, (*arguments, keywords)))
             case (
                 "EXT1"
                 | "EXT2"
@@ -228,9 +228,9 @@ def _checked_keys(pairs: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
 
 
 def read_pickle(source: bytes | IO[bytes], dialect: Dialect = "torchscript") -> Any:
-    """What the pickle describes, out of Name, Made, External and plain values. Raises BadCheckpoint.
+    """Parse the first pickle of a file to Name, Made, External and plain values.
 
-    A file is read up to the end of its first pickle.
+    Raises BadCheckpoint.
     """
     machine = _Machine() if dialect == "torchscript" else _TorchMachine()
     try:

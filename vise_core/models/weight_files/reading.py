@@ -1,4 +1,4 @@
-"""Reads a file of weights of any origin: the only function that does."""
+"""Read a weights file of any supported kind; the only entry point for untrusted files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _read(path: Path) -> WeightsFile:
 
 
 def plain_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a plain state dict. Raises BadCheckpoint for a file with anything beside them."""
+    """Return the tensors of a plain state dict. Raises BadCheckpoint for a file with any other entry."""
     entries = read_weights_file(path).entries
     if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in entries.items()):
         raise BadCheckpoint(f"{path.name}: holds something else than named tensors")

@@ -1,4 +1,4 @@
-"""safetensors: the header is checked, the data mapped. The format has no checksum of its data."""
+"""Read safetensors: the header is checked and the data mapped. The format has no checksum of its data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DTYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """A tensor as the header describes it, without its data."""
+    """The description of a tensor in the header."""
 
     shape: torch.Size
     dtype: torch.dtype
@@ -42,7 +42,7 @@ class Stated:
 
 
 def read_header(path: Path) -> tuple[dict[str, Stated], int]:
-    """(what is stated of each tensor, where the data begins). Raises BadCheckpoint."""
+    """Return (descriptions of the tensors, offset of the data). Raises BadCheckpoint."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -74,7 +74,7 @@ def read_header(path: Path) -> tuple[dict[str, Stated], int]:
 
 
 def read_views(path: Path) -> dict[str, Tensor]:
-    """The tensors as views of the mapped file. Raises BadCheckpoint."""
+    """Return the tensors as views of the mapped file. Raises BadCheckpoint."""
     stated, begin = read_header(path)
     if not stated:
         return {}

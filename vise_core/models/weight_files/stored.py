@@ -1,4 +1,4 @@
-"""Descriptions of tensors in a pickle, and the views of the file that they become."""
+"""Convert descriptions of tensors in a pickle to views of the file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Storage = Callable[[str, torch.dtype], Tensor]
 
 
 def view(name: str, made: Made, storage: Storage) -> Tensor:
-    """The tensor that a pickle describes, as a view of the file. Raises BadCheckpoint, naming the tensor."""
+    """Return the tensor that a pickle describes, as a view of the file. Raises BadCheckpoint, naming the tensor."""
     match made.arguments:
         case (
             External(id=("storage", Name(module="torch", name=kind), str(key), _, _, *_)),
@@ -78,7 +78,7 @@ def view(name: str, made: Made, storage: Storage) -> Tensor:
 
 
 def overlaps(shape: tuple[int, ...], stride: tuple[int, ...]) -> bool:
-    """Whether two elements may lie in one place. Permuted and sliced tensors do not overlap."""
+    """Return True if two elements may share memory. Permuted and sliced tensors do not overlap."""
     if 0 in shape:
         return False
     reach = 0
@@ -90,19 +90,19 @@ def overlaps(shape: tuple[int, ...], stride: tuple[int, ...]) -> bool:
 
 
 def tensor_in(value: Any) -> Made | None:
-    """The description of an ordinary tensor or parameter; None for anything else."""
+    """Return the description of an ordinary tensor or parameter; None for anything else."""
     if not isinstance(value, Made):
         return None
-    if value.what == PARAMETER and isinstance(value.arguments, tuple) and value.arguments:
+    if value.function == PARAMETER and isinstance(value.arguments, tuple) and value.arguments:
         return tensor_in(value.arguments[0])
-    return value if value.what == REBUILD else None
+    return value if value.function == REBUILD else None
 
 
 def special(value: Any) -> str | None:
-    """In words, what kind of tensor it is that cannot be computed with here; None for what is no tensor."""
-    if not isinstance(value, Made) or not isinstance(value.what, Name):
+    """Return in words why a tensor cannot be computed with (such as sparse, quantised); None for other values."""
+    if not isinstance(value, Made) or not isinstance(value.function, Name):
         return None
-    name = str(value.what)
+    name = str(value.function)
     if name.startswith("torch._utils._rebuild_") or name in SPECIAL:
         return SPECIAL.get(name, f"made by {name:.80}")
     return None

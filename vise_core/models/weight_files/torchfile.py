@@ -1,4 +1,4 @@
-"""What ``torch.save`` writes: a zip archive, or before PyTorch 1.6 several pickles and the data after them."""
+"""Read files of ``torch.save``: a zip archive, or before PyTorch 1.6 several pickles followed by the data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NO_CHECKSUM = (
 
 
 def read_torch_zip(members: Members) -> dict[str, Any]:
-    """Entries by name: tensors as views, mappings one level down likewise; anything else stays a description."""
+    """Return the entries by name: tensors as views, also one level down; other values as descriptions."""
     pickles = [name for name in members.names if name.rpartition("/")[2] == "data.pkl"]
     if len(pickles) != 1:
         raise BadCheckpoint(_other_zip(members.names))
@@ -40,7 +40,7 @@ def read_torch_zip(members: Members) -> dict[str, Any]:
 
 
 def zip_storages(members: Members, folder: str) -> Storage:
-    """Storages of an archive as views of it."""
+    """Return the storages of an archive as views."""
     made: dict[tuple[str, torch.dtype], Tensor] = {}
 
     def storage(key: str, dtype: torch.dtype) -> Tensor:
@@ -52,7 +52,7 @@ def zip_storages(members: Members, folder: str) -> Storage:
 
 
 def read_legacy(path: Path) -> dict[str, Any]:
-    """Read a file that PyTorch before 1.6 wrote, as ``read_torch_zip`` does."""
+    """Read a file of PyTorch before 1.6; returns what ``read_torch_zip`` does."""
     whole = mapped(path)
     start = io.BytesIO(whole[: MAX_BYTES + 1])
     if _next(start, "magic number") != MAGIC:
@@ -101,17 +101,17 @@ def _legacy_storages(
     return storage
 
 
-def _next(file: io.BytesIO, what: str) -> Any:
+def _next(file: io.BytesIO, name: str) -> Any:
     try:
         return read_pickle(file, "torch")
     except BadCheckpoint as error:
         if file.tell() > MAX_BYTES:
-            raise BadCheckpoint(f"its {what} is larger than it may be") from error
+            raise BadCheckpoint(f"its {name} is larger than it may be") from error
         raise
 
 
 def _storages_of(root: Any, sizes: dict[str, tuple[torch.dtype, int]]) -> None:
-    """Type and length of every storage that anything below refers to."""
+    """Return the type and length of every storage that a value refers to."""
     waiting, seen = [root], set()
     while waiting:
         item = waiting.pop()
@@ -143,7 +143,7 @@ def _storages_of(root: Any, sizes: dict[str, tuple[torch.dtype, int]]) -> None:
 
 
 def entries_of(root: Any, storage: Storage) -> dict[str, Any]:
-    """The named entries of what was saved, tensors as views at the first two levels. Raises BadCheckpoint."""
+    """Return the named entries of a saved object, tensors as views at two levels. Raises BadCheckpoint."""
     if not isinstance(root, dict):
         kind = "tensor" if tensor_in(root) else type(root).__name__
         raise BadCheckpoint(f"holds a {kind}, not tensors by name")
@@ -175,7 +175,7 @@ def _entry(value: Any, name: str, storage: Storage) -> Any:
 
 
 def values(raw: memoryview, dtype: torch.dtype) -> Tensor:
-    """All values in a piece of a file, as a view."""
+    """Return all values in a slice of a file, as a view."""
     count = len(raw) // dtype.itemsize
     return torch.frombuffer(raw, dtype=dtype, count=count) if count else torch.empty(0, dtype=dtype)
 

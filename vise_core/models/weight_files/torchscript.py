@@ -1,7 +1,7 @@
-"""The tensors of a TorchScript archive, without TorchScript: its code is not loaded, let alone run.
+"""Read the tensors of a TorchScript archive without loading its code.
 
-An archive is a zip: ``<name>/data.pkl`` describes the object tree, ``<name>/data/<key>`` holds each tensor's
-bytes, ``<name>/code/`` the programs, which are never opened.
+An archive is a zip: ``<name>/data.pkl`` describes the object tree, ``<name>/data/<key>`` holds the bytes of each
+tensor, ``<name>/code/`` the programs, which are never opened.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ MAX_DEPTH = 64
 
 
 def is_torchscript(members: Members) -> bool:
-    """Whether it is a TorchScript archive: only these hold code and constants beside the data."""
+    """Return True for a TorchScript archive: only these hold code and constants beside the data."""
     return any(name.endswith("/constants.pkl") for name in members.names)
 
 
 def read_archive(path: Path) -> dict[str, Tensor]:
-    """The same as ``read_members`` of a file. Raises BadCheckpoint, naming the file."""
+    """Read the tensors of an archive by file path, as ``read_members`` does. Raises BadCheckpoint, naming the file."""
     try:
         return read_members(Members(path))
     except BadCheckpoint as error:
@@ -35,9 +35,9 @@ def read_archive(path: Path) -> dict[str, Tensor]:
 
 
 def read_members(members: Members) -> dict[str, Tensor]:
-    """Every tensor of the archive's module by its dotted name, as a view of the file. Raises BadCheckpoint.
+    """Return the tensors of an archive's module by dotted name, as views of the file. Raises BadCheckpoint.
 
-    These are parameters and buffers, as ``state_dict`` gives them, and tensors that are plain attributes.
+    These are parameters, buffers (as in ``state_dict``) and tensors that are plain attributes.
     """
     pickles = [name for name in members.names if name.endswith("/data.pkl")]
     if len(pickles) != 1:
@@ -54,7 +54,7 @@ def read_members(members: Members) -> dict[str, Tensor]:
 
 
 def tensors_of(root: Any) -> dict[str, Made]:
-    """The descriptions of all tensors below an object, by dotted name. Raises BadCheckpoint."""
+    """Return the descriptions of all tensors below an object, by dotted name. Raises BadCheckpoint."""
     modules: dict[str, Made] = {}
     seen, waiting = 0, [("", root, 0)]
     while waiting:
@@ -72,7 +72,7 @@ def tensors_of(root: Any) -> dict[str, Made]:
                 or len(dotted) > 500
             ):
                 raise BadCheckpoint("too many or too deeply nested objects")
-            if isinstance(value, Made) and value.what == REBUILD:
+            if isinstance(value, Made) and value.function == REBUILD:
                 modules[dotted] = value
             else:
                 waiting.append((f"{dotted}.", value, depth + 1))

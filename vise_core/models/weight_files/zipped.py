@@ -1,4 +1,4 @@
-"""A zip archive as torch writes it: members as they are, each checked against its CRC, read as views of the file."""
+"""Read zip archives that torch writes: uncompressed members, checked against their CRC, as views of the file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Members:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises BadCheckpoint unless every member is whole, stored as it is, and has the CRC that is stated."""
+        """Check the archive. Raises BadCheckpoint unless every member is complete and has its stated CRC."""
         self._map = mapped(path)
         _bound_directory(self._map)
         try:
@@ -56,7 +56,7 @@ class Members:
         self.names = tuple(self._places)
 
     def view(self, name: str, limit: int | None = None) -> memoryview:
-        """The bytes of a member, where they lie. Raises BadCheckpoint."""
+        """Return the bytes of a member as a view. Raises BadCheckpoint."""
         if name not in self._places:
             raise BadCheckpoint(f"no entry {name!r:.200}")
         start, size = self._places[name]
@@ -70,7 +70,7 @@ class Members:
         return memoryview(self._map)[start : start + size]
 
     def _place(self, info: zipfile.ZipInfo) -> tuple[int, int]:
-        """(start, size in the file). torch stores data as it is, so that it can be mapped, and packs programs only."""
+        """Return (start, size) of a member in the file. torch stores data uncompressed and compresses only programs."""
         name = f"{info.filename!r:.100}"
         if info.flag_bits & 1:
             raise BadCheckpoint(f"{name} is encrypted")
@@ -103,7 +103,7 @@ class Members:
             )
 
     def _unpacked(self, info: zipfile.ZipInfo, packed: memoryview) -> Iterator[bytes]:
-        """What a compressed member holds, for its checksum alone, in bounded memory."""
+        """Yield the content of a compressed member in bounded memory, for its checksum."""
         if info.file_size > MAX_PACKED_BYTES or len(packed) != info.compress_size:
             raise BadCheckpoint(f"{info.filename!r:.100} is compressed and larger than it may be")
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -120,13 +120,13 @@ class Members:
 
 
 def mapped(path: Path) -> mmap.mmap:
-    """A private map of a file that is not empty: nothing that is written to it reaches the file."""
+    """Map a file that is not empty privately: writes to the map never reach the file."""
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
 
 def _bound_directory(whole: mmap.mmap) -> None:
-    """Reject a table of contents so long that reading it would fill the memory."""
+    """Reject a zip directory so long that reading it would fill the memory."""
     end = whole.rfind(END, max(0, len(whole) - 22 - 65_535))
     if end < 0 or len(whole) - end < 22:
         raise BadCheckpoint(TRUNCATED)

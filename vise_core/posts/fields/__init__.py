@@ -1,1 +1,1 @@
-"""From a row of a source to a post: where its fields stand, and how comments and reaction counts are read."""
+"""Field maps: where a source's rows hold the parts of a post, and parsers of comments and reaction counts."""

@@ -1,4 +1,4 @@
-"""Comments and their replies, in order, out of whatever shape the map of fields points at."""
+"""Parse the comments of a row and their replies, in any of the supported shapes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_LITERAL = 1_000_000
 
 @dataclass
 class Comments:
-    """The comments of a post as they will be stored, and what was left out, counted in comments by reason."""
+    """The comments of a post to store, and the numbers of comments left out by reason."""
 
     texts: list[str] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Comments:
 
 
 def read_comments(row: Any, mapping: Mapping, spec: IngestSpec, repairs: set[str]) -> Comments:
-    """Read the comments of a row, replies included. Raises RejectedPost (bad_comments)."""
+    """Return the comments of a row, replies included. Raises RejectedPost (bad_comments)."""
     comments = Comments()
     value = mapping.get("comments", row)
     if isinstance(value, str):
@@ -58,9 +58,9 @@ def read_comments(row: Any, mapping: Mapping, spec: IngestSpec, repairs: set[str
 
 
 def as_list(text: str, *, object_too: bool = False) -> Any:
-    """The list that a cell of a table holds as JSON or as Python writes one; else a list of the one text.
+    """Parse a table cell that holds a list, as JSON or as a Python literal; any other text is a list of itself.
 
-    Raises RejectedPost where it looks like a list and is none: to take it for a text would be a guess.
+    Raises RejectedPost where the text looks like a list but cannot be parsed.
     """
     stripped = text.strip()
     types = list | dict if object_too else list
@@ -83,7 +83,7 @@ def as_list(text: str, *, object_too: bool = False) -> Any:
 
 
 def _python_list(text: str) -> Any:
-    """The value of a list as pandas writes it to CSV: ['a', 'b']. Raises ValueError for NumPy's ['a' 'b']."""
+    """Parse a list that pandas wrote to CSV: ['a', 'b']. Raises ValueError for NumPy's ['a' 'b']."""
     if len(text) > _MAX_LITERAL:
         raise ValueError("too long")
     tree = ast.parse(text, mode="eval")
@@ -108,7 +108,7 @@ def _listed(value: Any, part: str, mapping: Mapping) -> list[Any]:
 
 
 def _texts(values: list[Any], depth: int, mapping: Mapping, comments: Comments) -> Iterator[str]:
-    """Comments and their replies, in order. Replies nested too deep are counted and left out."""
+    """Return comments and their replies, in order. Replies nested too deep are counted and left out."""
     if depth > MAX_REPLY_DEPTH:
         comments.drop("replies_too_deep", _count(values, mapping))
         return
@@ -136,7 +136,7 @@ def _texts(values: list[Any], depth: int, mapping: Mapping, comments: Comments) 
 
 
 def _count(values: list[Any], mapping: Mapping) -> int:
-    """Comments of a list and all below it, without recursion: they are nested too deep for that."""
+    """Return the number of comments in a list and below it, without recursion: they are deeply nested."""
     total, waiting = 0, [values]
     while waiting:
         for value in waiting.pop():

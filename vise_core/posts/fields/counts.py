@@ -1,8 +1,8 @@
-"""Reaction counts of a row, whatever their shape: names in any case, summaries, lists of types, text.
+"""Parse the reaction counts of a row in any shape: names in any case, summaries, lists of types, text.
 
-A count that is null, NaN or an empty cell is missing and counts 0. A count that is no whole number rejects the post:
-"1,234" or "1.2K" would be guesses. Names that are none of the five, and reactions in places that the map does not
-read, are counted, never lost without a word.
+A count that is null, NaN or an empty cell is missing and counts as 0. A count that is not a whole number rejects the
+post: to read "1,234" or "1.2K" would be a guess. Reactions under other names than the five, and in places that the
+field map does not read, are counted and reported.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _DEEPEST = 3
 
 @dataclass
 class Counts:
-    """The five counts of a post, and what there was beside them.
+    """The five reaction counts of a post, and the reactions that were left out.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Counts:
 
 
 def read_counts(row: Any, mapping: Mapping, repairs: set[str]) -> Counts:
-    """Read the reaction counts of a row. Raises RejectedPost (bad_reactions, negative_count)."""
+    """Return the reaction counts of a row. Raises RejectedPost (bad_reactions, negative_count)."""
     totals = Counts()
     counts: dict[Reaction, int] = {}
     for name in REACTIONS:
@@ -118,7 +118,7 @@ def _of_text(text: str, name: str) -> int | float | None:
 
 
 def _total(value: dict[str, Any], name: str) -> Any:
-    """The count of an object: {"summary": {"total_count": 3}}, {"count": 3}, {"data": [three]}."""
+    """Return the count of an object: {"summary": {"total_count": 3}}, {"count": 3}, {"data": [three]}."""
     summary = value.get("summary")
     for place in (summary if isinstance(summary, dict) else {}, value):
         for key in _COUNT_KEYS:
@@ -134,13 +134,13 @@ def _total(value: dict[str, Any], name: str) -> Any:
 
 
 def _total_of_all(value: Any) -> int:
-    """The total that stands beside a list of reactions: {"data": […], "summary": {"total_count": 3}}."""
+    """Return the total beside a list of reactions: {"data": […], "summary": {"total_count": 3}}."""
     summary = value.get("summary") if isinstance(value, dict) else None
     return _quiet_count(summary) if isinstance(summary, dict) else 0
 
 
 def _named(value: Any, mapping: Mapping) -> Iterator[tuple[str, Any]]:
-    """(name, count) of every reaction of an object, a list, or a text that holds one of them."""
+    """Return (name, count) of every reaction in an object, a list, or a text that holds one of them."""
     if isinstance(value, str):
         value = None if value.strip().casefold() in MISSING else as_list(value, object_too=True)
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -182,7 +182,7 @@ def _other(name: str, value: Any, mapping: Mapping, counts: Counts) -> None:
 
 
 def _quiet_count(value: Any) -> int:
-    """A count where one can be read, else 0: of what is only reported."""
+    """Return a count for a report, 0 where it cannot be parsed."""
     try:
         return count_of(value, "", set()) or 0
     except RejectedPost:
@@ -190,7 +190,7 @@ def _quiet_count(value: Any) -> int:
 
 
 def _unread(place: dict[Any, Any], mapping: Mapping, above: tuple[str, ...]) -> Iterator[str]:
-    """Places that look like reactions, hold more than zeros, and are not read by the map."""
+    """Return the places that look like reactions and are not zero, but that the field map does not read."""
     for key, value in place.items():
         path = (*above, str(key))
         if mapping.reads(path):

@@ -1,4 +1,4 @@
-"""Guess where the parts of a post stand, from the names in the first rows."""
+"""Guess the field map of a source from the names in its first rows."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def guess_fields(rows: Sequence[dict[str, Any]], name: MapName, kind: str) -> dict[str, Any]:
-    """The shortest ``fields`` that reads these rows with a ready map: the map, and what must be said beside it.
+    """Return the shortest ``fields`` that reads these rows with the ready-made map ``name``.
 
     ``kind`` is that of the source: the tables' own map is the flat one; of some kinds the reader finds the image.
     """
@@ -68,7 +68,7 @@ def guess_fields(rows: Sequence[dict[str, Any]], name: MapName, kind: str) -> di
 
 
 def _place(rows: Sequence[dict[str, Any]], part: str, depth: int = _DEPTH) -> str | None:
-    """The expression of the likeliest place of a part."""
+    """Return the expression of the likeliest place of a part."""
     places: dict[tuple[int, int], str] = {}
     for row in rows:
         for path, value in _places(row, (), depth):
@@ -79,7 +79,7 @@ def _place(rows: Sequence[dict[str, Any]], part: str, depth: int = _DEPTH) -> st
 
 
 def _reactions(rows: Sequence[dict[str, Any]], mapping: Mapping) -> dict[str, str]:
-    """Places of reactions that the map does not read, where it reads none."""
+    """Return expressions for reactions that the map does not read, where it reads none."""
     changed: dict[str, str] = {}
     for row in rows:
         try:
@@ -104,7 +104,7 @@ def _at(row: Any, path: Sequence[str]) -> Any:
 
 
 def expression(path: Sequence[str]) -> str:
-    """A JMESPath expression for a chain of names."""
+    """Return the JMESPath expression for a chain of names."""
     return ".".join(name if _PLAIN.fullmatch(name) else json.dumps(name) for name in path)
 
 

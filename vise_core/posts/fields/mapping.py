@@ -1,4 +1,4 @@
-"""A map of fields, compiled: what a row holds as id, image, comments and reactions."""
+"""Compiled field maps: JMESPath expressions for the id, image, comments and reactions of a row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AROUND = frozenset({"reaction", "reactions", "count", "counts", "num", "number"
 
 
 class Mapping:
-    """The expressions of a ``Fields``, ready to be evaluated on rows.
+    """The compiled expressions of a ``Fields`` map, ready to be evaluated on rows.
 
     Attributes
     ----------
@@ -40,36 +40,36 @@ class Mapping:
                 self._read |= _paths(jmespath.compile(text).parsed)
 
     def get(self, field: str, value: Any) -> Any:
-        """What the field's expression gives for a row or a comment; None where it gives nothing."""
+        """Return the value of the field in a row or comment; None where it has none."""
         find = self._get.get(field)
         return None if find is None else find(value)
 
     def describe(self, field: str) -> str:
-        """The field with its expression, for messages."""
+        """Return the field's name with its expression, for messages."""
         return f"source.fields.{field} ({self.expressions[field]})"
 
     def reaction(self, name: str) -> Reaction | None:
-        """The reaction that a name counts for, in any case and with or without "reactions_", "_count"; None: none.
+        """Return the reaction that a name stands for, None if it stands for none.
 
-        So does its plural: ``num_loves``.
+        Case, plural and affixes are ignored: ``LOVE``, ``num_loves`` and ``love_count`` are all love.
         """
         bare = bare_name(name)
         spellings = (name.strip().casefold(), bare, bare.removesuffix("s"))
         return next((self.names[spelling] for spelling in spellings if spelling in self.names), None)
 
     def reads(self, path: Path) -> bool:
-        """Whether the reactions' expressions read this place of a row, or one that holds it."""
+        """Return True if a reaction expression reads this place of a row, or a place that contains it."""
         if self.whole_row and len(path) == 1 and self.reaction(path[0]) is not None:
             return True
         return any(path[: len(read)] == read for read in self._read)
 
     def reads_below(self, path: Path) -> bool:
-        """Whether the reactions' expressions read a part of what stands at this place."""
+        """Return True if a reaction expression reads a part of this place."""
         return any(read[: len(path)] == path and len(read) > len(path) for read in self._read)
 
 
 def bare_name(name: str) -> str:
-    """A reaction's name without what stands around it: ``Reactions.HAHA``, ``haha_count``, ``num_haha`` → haha."""
+    """Return a reaction's name without prefix or suffix: ``Reactions.HAHA``, ``haha_count``, ``num_haha`` → haha."""
     left = [token for token in _TOKENS.findall(name.casefold()) if token not in _AROUND]
     return " ".join(left)
 
@@ -92,7 +92,7 @@ def _compiled(text: str) -> Callable[[Any], Any]:
 
 
 def _paths(node: Any) -> set[Path]:
-    """The chains of names that an expression reads, as far as they are known without a row."""
+    """Return the chains of names that an expression reads, as far as they are known without a row."""
     kind, children = node["type"], node["children"]
     if kind == "field":
         return {(str(node["value"]),)}

@@ -1,1 +1,1 @@
-"""Decoding untrusted images, and storing them as plain 8-bit RGB."""
+"""Decode untrusted images and store them as plain 8-bit RGB."""

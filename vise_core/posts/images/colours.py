@@ -1,4 +1,4 @@
-"""Convert colours to sRGB by the image's embedded profile."""
+"""Convert colours to sRGB by the image's embedded ICC profile."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SPACES: Final = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """An RGB, L, CMYK or LAB image (8 bits) as sRGB; the same object where it is that already.
+    """Convert an 8-bit RGB, L, CMYK or LAB image to sRGB; an sRGB image is returned as it is.
 
-    A profile that is damaged, or of other colours than the image's, counts as none. Without one, RGB and grey are
-    taken for sRGB, CMYK is converted as inks that are even, and L*a*b* has the white of D50.
+    A profile that is damaged, or for another colour space than the image's, is ignored. Without a profile, RGB and
+    grey are treated as sRGB, CMYK is converted with the plain formula, and L*a*b* has the D50 white point.
     """
     transform = _lab() if image.mode == "LAB" else None
     if transform is None and profile is not None and 128 <= len(profile) <= MAX_PROFILE_BYTES:
@@ -35,7 +35,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From the profile's colours to sRGB; None where nothing has to be changed, or nothing can be."""
+    """Return the transform from the profile's colours to sRGB; None where none is needed or possible."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if _SPACES.get(opened.profile.xcolor_space.strip()) != mode:

@@ -1,4 +1,4 @@
-"""Decode untrusted images; no other module does (method 7, trap 10)."""
+"""Decode untrusted images; no other module opens them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ JPEG_QUALITY: Final = 90
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An image as a shard keeps it, and what had to be done to it (slugs that the report counts)."""
+    """An image as a shard stores it, and the repairs that were made (slugs for the report)."""
 
     data: bytes
     extension: str
@@ -95,7 +95,7 @@ def store_image(source: bytes | Path, *, max_pixels: int, max_side: int) -> Stor
 
 
 def encode_jpeg(image: Image.Image) -> bytes:
-    """JPEG bytes of an RGB image, quality 90, without any metadata."""
+    """Encode an RGB image as JPEG of quality 90 without metadata."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()
@@ -121,7 +121,7 @@ def _read(source: bytes | Path) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """``plain``: the file is a JPEG of just these pixels."""
+    """A decoded image; ``plain`` says that the file is a JPEG of exactly these pixels."""
 
     image: Image.Image
     plain: bool
@@ -179,7 +179,7 @@ def _decode(data: bytes, max_pixels: int) -> _Decoded:
 
 
 def _opened(data: bytes) -> Image.Image:
-    """The image as its header describes it; no pixel is decoded yet."""
+    """Open an image and read its header; no pixel is decoded yet."""
     try:
         if image_kind(data) == "HEIC":
             # Constructed by itself: pillow-heif's own way would register it for all of this process.
@@ -229,7 +229,7 @@ def _converting(mode: str) -> Iterator[None]:
 
 
 def _refuse_markup(data: bytes) -> None:
-    """SVG and HTML can carry scripts: name them, so that the refusal is clear."""
+    """Raise BadImage for SVG and HTML, which can carry scripts."""
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head.startswith(b"<"):
         return
@@ -253,7 +253,7 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def _split_alpha(image: Image.Image, data: bytes) -> tuple[Image.Image, Image.Image | None]:
-    """(RGB, L, CMYK or LAB, opacity or None) of an image of 8 bits."""
+    """Split an 8-bit image into (RGB, L, CMYK or LAB image, alpha or None)."""
     clear = image.info.get("transparency")
     if image.mode in ("1", "L") and isinstance(clear, int):
         # In units of the file's own bits, of which Pillow has made 8.

@@ -1,10 +1,9 @@
-"""Convert images of more than 8 bits a sample to 8 bits.
+"""Convert images of more than 8 bits per sample to 8 bits.
 
-The rule, for whole numbers of 0 to 65535: the brightest sample that can occur is 2 ** bits - 1, where bits is what
-the file says of it (BitsPerSample, MaxSampleValue or SMaxSampleValue of a TIFF, sBIT of a PNG), if no sample is
-larger; else the smallest of 8, 10, 12, 14 and 16 that holds the largest sample of the picture. Floats within 0 to 1
-are scaled by 255. All else (floats beyond that, negative numbers, more than 16 bits) is stretched from its smallest
-to its largest finite value; NaN counts as the smallest.
+White is 2 ** bits - 1 for whole numbers of 0 to 65535. ``bits`` is what the file declares (BitsPerSample,
+MaxSampleValue or SMaxSampleValue of a TIFF, sBIT of a PNG) if no sample is larger; else the smallest of 8, 10, 12, 14
+and 16 that holds the largest sample. Floats within 0 to 1 are scaled by 255. Everything else (other floats, negative
+numbers, more than 16 bits) is stretched from its smallest to its largest finite value; NaN becomes the smallest.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ Samples = npt.NDArray[np.uint16]
 
 
 def is_deep_grey(image: Image.Image) -> bool:
-    """Grey of 16 or 32 bits, or of floats."""
+    """Return True for grey images of 16 or 32 bits, or of floats."""
     return image.mode.startswith("I") or image.mode == "F"
 
 
 def grey_to_8_bits(image: Image.Image, data: bytes) -> tuple[Image.Image, Image.Image | None]:
-    """(L, alpha or None) of a deep grey image.
+    """Convert a deep grey image to (L, alpha or None).
 
     Raises BadImage (not_finite) where no pixel is a finite number.
     """
@@ -60,16 +59,16 @@ def grey_to_8_bits(image: Image.Image, data: bytes) -> tuple[Image.Image, Image.
 
 
 def deep_rawmode(image: Image.Image) -> str | None:
-    """How the file lays out its colours of 16 bits, None where there are none. Known before the image is loaded."""
+    """Return Pillow's raw mode of 16-bit colours, None for other images. Call it before the image is loaded."""
     rawmodes = {_rawmode(tile) for tile in getattr(image, "tile", ())}
     rawmode = rawmodes.pop() if len(rawmodes) == 1 else ""
     return rawmode if ";16" in rawmode and image.mode in ("RGB", "RGBA", "CMYK") else None
 
 
 def read_deep_colours(image: Image.Image, rawmode: str, data: bytes) -> Samples:
-    """(h, w, c) samples of 16 bits, which Pillow itself would cut to their high bytes. Loads ``image``.
+    """Return the 16-bit samples of an image, (h, w, c) uint16; Pillow itself keeps the high bytes only.
 
-    The file is decoded twice: as big and as little endian, which gives the high and the low bytes.
+    Loads ``image``. The file is decoded as big endian and as little endian, for the high and the low bytes.
     """
     if rawmode == "LA;16B":  # One pixel takes as many bytes as one of RGBA.
         planes = np.asarray(_load(image, "RGBA", "RGBA"))
@@ -88,7 +87,7 @@ def read_deep_colours(image: Image.Image, rawmode: str, data: bytes) -> Samples:
 def colours_to_8_bits(
     samples: Samples, image: Image.Image, rawmode: str, data: bytes
 ) -> tuple[Image.Image, Image.Image | None]:
-    """(RGB, L or CMYK, alpha or None) of samples of 16 bits."""
+    """Convert 16-bit samples to (RGB, L or CMYK image, alpha or None)."""
     has_alpha = rawmode.startswith(("LA", "RGBA", "RGBa"))
     colours = samples[..., :-1] if has_alpha else samples
     bits = _bits(int(colours.max(initial=0)), _declared_bits(_tags(image), data))
@@ -117,7 +116,7 @@ def _joined(high: npt.NDArray[np.uint8], low: npt.NDArray[np.uint8]) -> Samples:
 
 
 def _load(image: Image.Image, mode: str, rawmode: str) -> Image.Image:
-    """The image decoded as if its bytes were laid out as ``rawmode``."""
+    """Decode the image as if its bytes were laid out as ``rawmode``."""
     tiles = getattr(image, "tile")  # noqa: B009  (only ImageFile has it)
     image._mode = mode
     image.tile = [  # type: ignore[attr-defined]
@@ -139,7 +138,7 @@ def _tags(image: Image.Image) -> dict[int, tuple[Any, ...]]:
 
 
 def _declared_bits(tags: dict[int, tuple[Any, ...]], data: bytes) -> int | None:
-    """What the file says of its samples' range, other than that they take 16 bits."""
+    """Return the bits per sample that the file declares, other than 16."""
     try:
         if (per_sample := max(tags.get(_BITS_PER_SAMPLE, (16,)))) < 16:
             return int(per_sample)
@@ -152,7 +151,7 @@ def _declared_bits(tags: dict[int, tuple[Any, ...]], data: bytes) -> int | None:
 
 
 def _significant_bits(data: bytes) -> int | None:
-    """The largest of a PNG's sBIT, which comes before its palette and pixels."""
+    """Return the largest value of a PNG's sBIT chunk, which precedes its palette and pixels."""
     if data[:8] != b"\x89PNG\r\n\x1a\n":
         return None
     at = 8
@@ -174,13 +173,13 @@ def _bits(largest: int, declared: int | None) -> int:
 
 
 def _ramp(bits: int) -> npt.NDArray[np.uint8]:
-    """(65536,) uint8: the level of every sample, where 2 ** bits - 1 is white."""
+    """Return the 8-bit level of each 16-bit sample, (65536,) uint8, where 2 ** bits - 1 is white."""
     levels = np.rint(np.arange(65536) * (255 / (2**bits - 1)))
     return levels.clip(0, 255).astype(np.uint8)
 
 
 def _range(values: npt.NDArray[Any], tags: dict[int, tuple[Any, ...]]) -> tuple[float, float]:
-    """The smallest and largest finite value, or the range that floats are said or taken to have."""
+    """Return the smallest and largest finite value, or the declared or usual range of floats."""
     if np.issubdtype(values.dtype, np.integer):
         return float(values.min()), float(values.max())
     low, high = np.inf, -np.inf
@@ -199,7 +198,7 @@ def _range(values: npt.NDArray[Any], tags: dict[int, tuple[Any, ...]]) -> tuple[
 
 
 def _stretched(values: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.uint8]:
-    """``low`` to ``high`` as 0 to 255; all 0 where they are one."""
+    """Map ``low`` to ``high`` onto 0 to 255; all 0 where both are equal."""
     levels = np.empty(values.size, dtype=np.uint8)
     at = 0
     # Half of each first: the difference of two large floats may not be one.

@@ -1,4 +1,4 @@
-"""What is read of an image file before its pixels: kind, size, and which way is up."""
+"""Read the size, bit depth and orientation from the headers of image files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BITS_PER_SAMPLE, _PLANAR = 258, 284
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
-    """Canvas size from a WebP header (RFC 9649), None for anything else."""
+    """Return the canvas size of a WebP header (RFC 9649), None for anything else."""
     if len(data) < 30 or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         return None
     match data[12:16]:
@@ -42,14 +42,14 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def png_grey_bits(data: bytes) -> int:
-    """Bits of a sample of a grey PNG; 8 for anything else."""
+    """Return the bits per sample of a grey PNG, 8 for anything else."""
     return data[24] if data[:8] == b"\x89PNG\r\n\x1a\n" and data[25:26] == b"\0" else 8
 
 
 def exif_orientation(image: Image.Image) -> int:
-    """The orientation that the EXIF of a loaded image names, 1 where there is none.
+    """Return the EXIF orientation of a loaded image, 1 where it has none.
 
-    XMP's is left aside, as browsers do; Pillow's own ``getexif`` takes it where EXIF has none.
+    XMP is ignored, as browsers do; Pillow's ``getexif`` falls back to it.
     """
     raw = image.info.get("exif")
     profile = image.info.get("Raw profile type exif")
@@ -66,13 +66,13 @@ def exif_orientation(image: Image.Image) -> int:
 
 
 def tiff_orientation(image: Image.Image) -> int:
-    """The orientation tag of a TIFF that is not loaded yet, 1 for anything else."""
+    """Return the orientation tag of a TIFF that is not loaded yet, 1 for anything else."""
     value = getattr(image, "tag_v2", {}).get(_ORIENTATION, 1)
     return value if isinstance(value, int) else 1
 
 
 def has_deep_planes(image: Image.Image) -> bool:
-    """Whether this is a TIFF whose colours lie in one plane each, of more than 8 bits a sample."""
+    """Return True for a TIFF with separate colour planes of more than 8 bits per sample."""
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS_PER_SAMPLE, (1,))
     return tags.get(_PLANAR) == 2 and isinstance(bits, tuple) and len(bits) > 1 and max(bits) > 8

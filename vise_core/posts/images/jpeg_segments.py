@@ -15,11 +15,11 @@ _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 
 
 def strip_jpeg(data: bytes) -> bytes | None:
-    """The first image of a JPEG file with only the segments that its pixels need; None where that is in doubt.
+    """Return a JPEG file with only the segments that its pixels need; None where that is in doubt.
 
     Kept are frames, tables, scans, the head of a JFIF segment (without its thumbnail) and the head of an Adobe
-    segment, which says how colours are coded. EXIF, XMP, IPTC, ICC profiles, comments, every other application
-    segment, and all that follows the end of the image go.
+    segment, which says how colours are coded. EXIF, XMP, IPTC, ICC profiles, comments, other application segments,
+    and everything after the end of the image are removed.
     """
     if data[:2] != b"\xff\xd8":
         return None

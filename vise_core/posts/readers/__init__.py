@@ -1,4 +1,4 @@
-"""Readers of the layouts that posts come in. Each yields one raw row a post, with where it stands; none trusts a file."""
+"""Readers of the layouts that posts come in. Each yields raw rows with their location, and trusts no file."""
 
 from __future__ import annotations
 

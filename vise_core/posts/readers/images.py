@@ -1,4 +1,4 @@
-"""The image that a row names: bytes, a struct of bytes and path, or a file below the folder of posts."""
+"""Resolve the image of a row: bytes, a struct of bytes and path, or a file below the folder of posts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .raw import RawPost
 
 
 class ImageFinder:
-    """Finds images for the rows of one source.
+    """Finds the images that the rows of a source name.
 
-    A relative name starts from the folder of images (below the folder of posts, or beside the file of posts), which it
-    may not leave; then from the file of posts, then from the folder of posts. Raises OutsideFolder where
-    ``source.images`` leads out of the folder.
+    A relative name is looked up first in the folder of images, which it may not leave; then beside the file of posts;
+    then in the folder of posts. The folder of images lies below the folder of posts or beside the file of posts.
+    Raises OutsideFolder if ``source.images`` leads out of the folder.
     """
 
     def __init__(self, folder: Path, images: str, mapping: Mapping) -> None:
@@ -33,14 +33,17 @@ class ImageFinder:
         self._bases: dict[Path, tuple[tuple[str, str], str]] = {}
 
     def post(self, where: str, row: Any, file: Path) -> RawPost:
-        """Return the row with its image, or with the reason why it has none."""
+        """Return the raw post with its image, or with the reason why the image cannot be used."""
         try:
             return RawPost(where, row, self.find(self._mapping.get("image", row), file))
         except RejectedPost as error:
             return RawPost(where, row, refused=error)
 
     def find(self, value: Any, file: Path) -> bytes | Path:
-        """Raises RejectedPost: missing_image, image_missing, outside_folder, image_address, several_images."""
+        """Return the image that a row names.
+
+        Raises RejectedPost: missing_image, image_missing, outside_folder, image_address, several_images.
+        """
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
         if isinstance(value, list) and value:
@@ -77,7 +80,7 @@ class ImageFinder:
         return self._folder / path
 
     def _places(self, folder: Path, file: Path) -> tuple[tuple[str, str], str]:
-        """(the two folders of images, the folder of the file of posts), below the folder."""
+        """Return (both folders of images, folder of the file of posts), relative to the folder of posts."""
         if file not in self._bases:
             beside = _below(folder, file.parent.resolve())
             other = os.path.normpath(f"{beside}/{self._written}") if beside else self._images
@@ -95,6 +98,6 @@ def _below(folder: Path, path: Path) -> str:
 
 
 def _stays(base: str, name: str) -> bool:
-    """Whether a relative name stays in its base."""
+    """Return True if a relative name stays in its base folder."""
     path = os.path.normpath(os.path.join(base or ".", name.replace("\\", "/")))  # noqa: PTH118
     return not base or path == base or path.startswith(f"{base}/") or name.startswith("/")

@@ -1,7 +1,7 @@
-"""Posts as one JSON list, read element by element: memory holds one element, however long the file is.
+"""Read posts from one JSON list, element by element: memory holds one element, however long the file is.
 
-A scanner of our own, not a streaming parser: an element that is broken rejects itself and not the file, and NaN,
-large whole numbers and floats mean what they mean in JSONL, because the same ``json.loads`` reads them.
+The list is scanned here, not by a streaming parser: a broken element is rejected alone, not the file, and elements
+are parsed by the same ``json.loads`` as JSONL, with the same NaN, large integers and floats.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _STRING_BODY = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 
 
 class BrokenJson(BadInput):
-    """The text outside the elements of a list is not JSON, or breaks off."""
+    """The text outside the elements of a list is not JSON, or ends early."""
 
 
 def read_json(folder: Path, source: JsonSource, notes: Notes) -> Iterator[RawPost]:
-    """The elements of a list. Raises BadInput where a file holds no list or breaks off."""
+    """Yield a raw post for each element of a list. Raises BadInput if a file holds no list or ends early."""
     images = ImageFinder(folder, source.images, Mapping(source.fields))
     for path in files_of(folder, source.posts, notes):
         name = shown(folder, path)
@@ -54,7 +54,7 @@ def read_json(folder: Path, source: JsonSource, notes: Notes) -> Iterator[RawPos
 
 
 def elements(path: Path, encoding: str, list_path: str | None) -> Iterator[str | None]:
-    """The texts of a list's elements, None for one that is too long. Raises BadInput."""
+    """Yield the texts of a list's elements, None for one that is too long. Raises BadInput."""
     for place in _places(path, encoding, list_path):
         with opened_text(path, encoding, "") as file:
             cursor = _Cursor(file)
@@ -83,7 +83,7 @@ def _places(path: Path, encoding: str, list_path: str | None) -> list[tuple[str,
 
 
 class _Cursor:
-    """A place in a JSON text of any length; what lies behind it is let go, but for the element being read."""
+    """A position in a JSON text of any length. Text before it is dropped, except the current element."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -93,7 +93,7 @@ class _Cursor:
         self._too_long = False
 
     def peek(self) -> str:
-        """The next character that is not space; empty at the end."""
+        """Return the next character that is not a space; empty at the end."""
         while True:
             space = _SPACE.match(self._text, self._at)
             self._at = space.end() if space else self._at
@@ -106,7 +106,7 @@ class _Cursor:
         return self.peek() == ""
 
     def enter(self, place: tuple[str, ...]) -> bool:
-        """Go behind the ``[`` of the list at this place; False where there is none."""
+        """Move behind the ``[`` of the list at this position; return False where there is none."""
         if not place:
             return self._take("[")
         if not self._take("{"):
@@ -123,7 +123,7 @@ class _Cursor:
         return False
 
     def elements(self) -> Iterator[str | None]:
-        """The elements up to the closing ``]``; None for one that is too long."""
+        """Yield the elements up to the closing ``]``; None for one that is too long."""
         depth = 0
         self._start, self._too_long = self._at, False
         while True:
@@ -144,7 +144,7 @@ class _Cursor:
                 self._start, self._too_long = self._at, False
 
     def _mark(self) -> str:
-        """The next of ``[]{},`` outside strings; the place is behind it."""
+        """Return the next of ``[]{},`` outside strings and move behind it."""
         while True:
             mark = _MARK.search(self._text, self._at)
             if mark is None:
@@ -158,7 +158,7 @@ class _Cursor:
                 return mark.group()
 
     def _end_string(self) -> None:
-        """Go behind the closing quote."""
+        """Move behind the closing quote."""
         while True:
             body = _STRING_BODY.match(self._text, self._at)
             self._at = body.end() if body else self._at
@@ -179,7 +179,7 @@ class _Cursor:
             raise BrokenJson(f"a key is not JSON ({error})") from error
 
     def _skip_value(self) -> None:
-        """Go to the comma or bracket behind a value."""
+        """Move to the comma or bracket behind a value."""
         if self.peek() == '"':
             self._at += 1
             self._end_string()

@@ -1,4 +1,4 @@
-"""Posts as one JSON object a line."""
+"""Read posts from JSON lines: one object per line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .text import encoding_of, files_of, opened, opened_text, shown
 
 
 def read_jsonl(folder: Path, source: JsonlSource, notes: Notes) -> Iterator[RawPost]:
-    """One JSON object a line. Blank lines are passed over."""
+    """Yield a raw post for each line; skip blank lines."""
     images = ImageFinder(folder, source.images, Mapping(source.fields))
     for path in files_of(folder, source.posts, notes):
         for number, line in enumerate(
@@ -32,7 +32,7 @@ def read_jsonl(folder: Path, source: JsonlSource, notes: Notes) -> Iterator[RawP
 
 
 def json_post(where: str, text: bytes | str, path: Path, images: ImageFinder) -> RawPost:
-    """The post that a JSON text holds."""
+    """Return the raw post of a JSON text."""
     try:
         row = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -41,7 +41,7 @@ def json_post(where: str, text: bytes | str, path: Path, images: ImageFinder) ->
 
 
 def _lines(path: Path, encoding: str) -> Iterator[bytes | None]:
-    """Lines as UTF-8, None for one that is too long."""
+    """Yield lines as UTF-8 bytes, None for one that is too long."""
     if encoding in ("utf-8", "utf-8-sig"):
         with opened(path) as file:
             first = True

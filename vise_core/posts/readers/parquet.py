@@ -1,4 +1,4 @@
-"""Posts as Parquet: flat columns, structs, or the folder that the datasets library writes."""
+"""Read posts from Parquet: flat columns, structs, or the folder that the datasets library writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ BATCH = 16
 
 
 def read_parquet(folder: Path, source: ParquetSource, notes: Notes) -> Iterator[RawPost]:
-    """A row a post, file by file in order of name. The image is bytes, a struct of bytes and path, or a file name."""
+    """Yield a raw post for each row, file by file in order of name.
+
+    The image is bytes, a struct of bytes and path, or a file name.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -47,7 +50,7 @@ def read_parquet(folder: Path, source: ParquetSource, notes: Notes) -> Iterator[
 
 
 def _rows(batch: pyarrow.RecordBatch) -> list[Any]:
-    """The rows, or why one of them cannot be read."""
+    """Yield rows; yield a RejectedPost for a row that cannot be read."""
     try:
         return batch.to_pylist()  # type: ignore[no-any-return]
     except (ValueError, OverflowError):  # text that is not UTF-8, a date beyond the year 9999

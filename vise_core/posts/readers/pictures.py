@@ -1,4 +1,4 @@
-"""Posts as a folder of pictures, each with a .json or .txt of the same name beside it."""
+"""Read posts from a folder of images, each with a .json or .txt of the same name beside it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SIDECARS = (".json", ".txt")
 
 
 def read_pictures(folder: Path, _: PicturesSource, notes: Notes) -> Iterator[RawPost]:
-    """A picture and its sidecar a post, in order of name, folder by folder.
+    """Yield a raw post for each image and its sidecar, folder by folder, sorted by name.
 
-    ``a.json`` or ``a.jpg.json`` belongs to ``a.jpg``. The id is the JSON's, else the name without its ending.
+    ``a.json`` or ``a.jpg.json`` belongs to ``a.jpg``. The id is the JSON's, else the name without its suffix.
     """
     if not folder.is_dir():
         raise BadInput("give the folder that holds the pictures")
@@ -34,7 +34,7 @@ def read_pictures(folder: Path, _: PicturesSource, notes: Notes) -> Iterator[Raw
 
 
 def is_sidecar(name: str) -> bool:
-    """Whether a file of this layout belongs to a post."""
+    """Return True if a file of this layout belongs to an image."""
     return name.lower().endswith(SIDECARS)
 
 

@@ -17,7 +17,7 @@ MAX_MEMBER_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class RawPost:
-    """A row before it is checked. ``where`` is the file and line, row or member, for messages."""
+    """A row before it is checked. ``where`` is its file and line, row or archive member, for messages."""
 
     where: str
     row: Any
@@ -28,9 +28,9 @@ class RawPost:
 
 @dataclass
 class Notes:
-    """What a reader learns of its source: warnings in sentences, and which files hold the posts.
+    """Warnings about a source, and the files that hold its posts.
 
-    ``is_data`` tells by a file's name what ``files`` would be too long to list.
+    ``is_data`` recognises by name the files that ``files`` would be too long to list.
     """
 
     warnings: list[str] = field(default_factory=list)

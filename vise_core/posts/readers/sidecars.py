@@ -1,4 +1,4 @@
-"""Files beside an image with its name: a .json, or a .txt with one comment a line."""
+"""Parse the sidecars of an image: a .json, or a .txt with one comment per line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ JSON, TEXT = "json", "txt"
 
 
 def row_of(key: str, parts: dict[str, bytes]) -> Any:
-    """The row of a sample; ``__key__`` is its name, and its id where the JSON has none.
+    """Return the row of a sample's files; ``__key__`` is its name, and its id where the JSON has none.
 
     Raises RejectedPost: not_json, bad_encoding, missing_data.
     """

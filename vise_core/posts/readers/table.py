@@ -26,7 +26,7 @@ _SNIFFED_ROWS = 50
 
 
 def read_csv(folder: Path, source: CsvSource, notes: Notes) -> Iterator[RawPost]:
-    """A row a post; columns that have one name become a list. An empty cell is missing."""
+    """Yield a raw post for each row; columns of the same name become a list. An empty cell is missing."""
     images = ImageFinder(folder, source.images, Mapping(source.fields))
     csv.field_size_limit(max(csv.field_size_limit(), MAX_TEXT))
     for path in files_of(folder, source.posts, notes, "posts.tsv"):
@@ -38,7 +38,7 @@ def read_csv(folder: Path, source: CsvSource, notes: Notes) -> Iterator[RawPost]
 
 
 def sniff_delimiter(path: Path, encoding: str) -> str:
-    """The delimiter that gives the first rows the same number of cells, more than one; a comma where none does."""
+    """Return the delimiter that splits the first rows into the same number of cells (two or more), else a comma."""
     with opened_text(path, encoding, "") as file:
         sample = file.read(SAMPLE)
     if sample.startswith(_EXCEL) and sample[len(_EXCEL) + 1 : len(_EXCEL) + 2] in ("\r", "\n"):
@@ -122,13 +122,13 @@ def _row(where: str, path: Path, columns: list[str], cells: list[str], images: I
 
 
 class _LongLine(Exception):
-    """A line goes beyond the bound; the rest of it was passed over."""
+    """A line is longer than the limit; the rest of it was skipped."""
 
 
 class _Lines:
-    """The lines of a file, and how many there were. Raises _LongLine, and goes on behind it.
+    """Iterates over the lines of a file and counts them. Raises _LongLine for a long line, then continues behind it.
 
-    The lines of a row are kept until ``done``, so that ``back`` can give all but the first once more.
+    The lines of a row are kept until ``done``, so that ``back`` can yield all but the first again.
     """
 
     def __init__(self, file: IO[str]) -> None:
@@ -142,7 +142,7 @@ class _Lines:
         self._row.clear()
 
     def back(self) -> None:
-        """Go back behind the first line of the row."""
+        """Move back behind the first line of the row."""
         self._again.extendleft(reversed(self._row[1:]))
         self.count -= len(self._row[1:])
         self._row.clear()

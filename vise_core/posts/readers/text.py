@@ -1,4 +1,4 @@
-"""Text files of posts: which they are, plain or compressed, and in which encoding."""
+"""Open text files of posts, plain or compressed, in any of the supported encodings."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ _BOMS = (
 
 
 def files_of(folder: Path, pattern: str, notes: Notes, *also: str) -> list[Path]:
-    """The files of a source, in order of name, all inside the folder; ``also`` are names to try in its place.
+    """Return the files of a source, sorted by name, all inside the folder.
 
-    Raises BadInput where there is none, OutsideFolder for one that is not in the folder.
+    ``also`` are file names to try where the source's own does not exist. Raises BadInput where there is no file,
+    OutsideFolder for a file outside the folder.
     """
     if not folder.is_dir():
         notes.files.add(folder.resolve())
@@ -67,14 +68,14 @@ def matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def shown(folder: Path, path: Path) -> str:
-    """The file's name for messages, as seen from the folder."""
+    """Return the file's path relative to the folder, for messages."""
     inside = path.is_relative_to(folder) and path != folder
     return printable_name(path.relative_to(folder).as_posix() if inside else path.name)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The file's bytes, unpacked where it ends in .gz or .zst. Raises BadInput where it breaks off or is damaged."""
+    """Open the file's bytes; .gz and .zst are decompressed. Raises BadInput if it ends early or is damaged."""
     import zlib
 
     try:
@@ -106,13 +107,14 @@ def _open(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def encoding_of(path: Path, given: str | None, notes: Notes, *, guess: bool) -> str:
-    """The file's encoding: as given, by its first bytes, UTF-8, or with ``guess`` the likeliest of an old table.
+def encoding_of(path: Path, declared: str | None, notes: Notes, *, guess: bool) -> str:
+    """Return the file's encoding.
 
-    Raises BadInput where nothing fits.
+    This is the declared encoding, that of its byte order mark, UTF-8, or with ``guess`` the likeliest of an old
+    table. Raises BadInput where no encoding fits.
     """
-    if given is not None:
-        name = codecs.lookup(given).name
+    if declared is not None:
+        name = codecs.lookup(declared).name
         return "utf-8-sig" if name == "utf-8" else name  # a BOM may be there or not
     with opened(path) as file:
         sample = file.read(SAMPLE)
@@ -153,7 +155,7 @@ def _is_utf8(line: bytes) -> bool:
 
 @contextmanager
 def opened_text(path: Path, encoding: str, newline: str) -> Iterator[IO[str]]:
-    """The file as text; bytes that are not of the encoding become surrogates, for the rows to be rejected by."""
+    """Open the file as text; invalid bytes become surrogates, so that their rows are rejected."""
     # UTF-16 and UTF-32 have no single bytes to keep so.
     errors = "replace" if encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
     with opened(path) as file:
@@ -161,7 +163,7 @@ def opened_text(path: Path, encoding: str, newline: str) -> Iterator[IO[str]]:
 
 
 def is_whole(text: str) -> bool:
-    """Whether every byte of a text could be decoded."""
+    """Return True if every byte of the text was decoded."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,6 +1,6 @@
-"""Posts as WebDataset tars: the members of a sample share a name up to its first dot, and stand next to each other.
+"""Read posts from WebDataset tars: adjacent members with the same name up to its first dot form a sample.
 
-A member name that a tar holds twice is rejected: what belongs to which would be a guess. Nothing is unpacked to disk.
+A member name that occurs twice in a tar is rejected, as its sample would be a guess. Nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BLOCK = 512
 
 @dataclass
 class _Sample:
-    """The members of one sample: suffix → content."""
+    """The members of a sample: suffix → content."""
 
     key: str
     parts: dict[str, bytes] = field(default_factory=dict)
@@ -38,10 +38,10 @@ class _Sample:
 
 
 def read_webdataset(folder: Path, source: WebDatasetSource, notes: Notes) -> Iterator[RawPost]:
-    """Every tar in order of name, ``<key>.json`` (or ``.txt``) and ``<key>.jpg`` for each post.
+    """Yield a raw post for each sample of ``<key>.json`` (or ``.txt``) and ``<key>.jpg``, tars sorted by name.
 
-    The key ends at the first dot of the file's name, as WebDataset has it; folders belong to it. Raises BadInput
-    where a tar is damaged or breaks off.
+    The key includes folders and ends at the first dot of the file name, as in WebDataset. Raises BadInput if a tar is
+    damaged or ends early.
     """
     files = (
         [path for pattern in PATTERNS for path in matching(folder, pattern)] if folder.is_dir() else [folder]
@@ -137,7 +137,7 @@ def _image(parts: dict[str, bytes], member: str | None) -> bytes:
 
 
 def _with_json(parts: dict[str, bytes]) -> dict[str, bytes]:
-    """The parts with the only JSON as "json": ``a.meta.json`` is read where there is no ``a.json``."""
+    """Return the parts with the only JSON as "json": ``a.meta.json`` is read where there is no ``a.json``."""
     if JSON in parts:
         return parts
     others = [suffix for suffix in parts if suffix.endswith(f".{JSON}")]
@@ -149,7 +149,7 @@ def _with_json(parts: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def _check_end(name: str, tar: tarfile.TarFile, notes: Notes) -> None:
-    """tarfile takes a damaged header for the end: what follows must be the end, or nothing."""
+    """Raise unless only the end of the archive follows: tarfile takes a damaged header for the end."""
     file: IO[bytes] = tar.fileobj  # type: ignore[assignment]
     file.seek(tar.offset)  # type: ignore[attr-defined]
     block = file.read(_BLOCK)

@@ -1,6 +1,6 @@
-"""Synthetic sample data: engagement posts, and six-emotion images with masks of what carries the emotion.
+"""Synthetic sample data: posts with engagement, and six-emotion images with masks of the emotional region.
 
-Never a stand-in for real data, and marked synthetic wherever it is shown.
+The interface marks sample data as synthetic wherever it is shown; it never replaces real data.
 """
 
 from .generator import (

@@ -1,4 +1,4 @@
-"""The expression of a face: eyes, brows and mouth for each emotion, on a canvas in pixels."""
+"""Draw facial expressions: eyes, brows and mouth for each emotion, in pixel coordinates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NEUTRAL = "neutral"
 
 
 def draw_face(draw: ImageDraw.ImageDraw, rng: Random, emotion: str, x: float, y: float, r: float) -> None:
-    """Features of a face with centre (x, y) and radius r; ``neutral`` is a face that says nothing."""
+    """Draw the features of a face with centre (x, y) and radius r; ``neutral`` is a face without emotion."""
     width = max(2, round(r * 0.11))
     gap = r * rng.uniform(0.36, 0.46)
     eye_y = y - r * 0.15
@@ -31,7 +31,7 @@ def draw_face(draw: ImageDraw.ImageDraw, rng: Random, emotion: str, x: float, y:
 
 
 def heart(draw: ImageDraw.ImageDraw, x: float, y: float, r: float, fill: tuple[int, int, int]) -> None:
-    """A heart with centre (x, y) and half width r."""
+    """Draw a heart with centre (x, y) and half width r."""
     draw.ellipse((x - r, y - r * 0.9, x + r * 0.06, y + r * 0.2), fill=fill)
     draw.ellipse((x - r * 0.06, y - r * 0.9, x + r, y + r * 0.2), fill=fill)
     draw.polygon([(x - r * 0.93, y - r * 0.1), (x + r * 0.93, y - r * 0.1), (x, y + r)], fill=fill)

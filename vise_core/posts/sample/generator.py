@@ -1,4 +1,4 @@
-"""Posts and labelled images, each from (seed, index) alone: any part can be made anywhere, in any order."""
+"""Generate synthetic posts and labelled images, each from (seed, index) alone, in any order and process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .words import make_comments, make_reactions
 
 
 def generate_post(seed: int, index: int, image_size: int) -> tuple[Post, Image.Image]:
-    """The post number ``index`` of a seed, and its image."""
+    """Generate the post number ``index`` of a seed, with its image."""
     rng = Random(f"vise-sample:{seed}:post:{index}")
     scene = choose_scene(rng, rng.choice(EMOTIONS))
     image, _ = draw_scene(rng, scene, image_size)
@@ -32,9 +32,9 @@ def generate_post(seed: int, index: int, image_size: int) -> tuple[Post, Image.I
 
 
 def generate_evaluation_image(seed: int, index: int, image_size: int) -> tuple[Image.Image, Image.Image, str]:
-    """(image, mask of what carries the emotion, emotion). Emotions take turns, so classes are even.
+    """Generate (image, mask of the emotional region, emotion). Emotions take turns, so classes are balanced.
 
-    Drawn from other random numbers than the posts: no picture is in both.
+    The random streams differ from those of the posts, so that no image is in both.
     """
     rng = Random(f"vise-sample:{seed}:evaluation:{index}")
     emotion = EMOTIONS[index % len(EMOTIONS)]
@@ -43,7 +43,7 @@ def generate_evaluation_image(seed: int, index: int, image_size: int) -> tuple[I
 
 
 def raw_posts(source: SampleSource, seed: int) -> Iterator[RawPost]:
-    """The posts as a reader would give them: they pass the same checks as anyone's."""
+    """Yield the posts as a reader does; they pass the same checks as real posts."""
     for index in range(source.posts):
         post, image = generate_post(seed, index, source.image_size)
         yield RawPost(f"sample post {index}", _row(post), encode_jpeg(image))
@@ -52,7 +52,7 @@ def raw_posts(source: SampleSource, seed: int) -> Iterator[RawPost]:
 def write_evaluation_set(
     folder: Path, source: SampleSource, seed: int, reporter: Reporter | None = None
 ) -> None:
-    """<emotion>/<name>.jpg, masks/<emotion>/<name>.png and dataset.json."""
+    """Write <emotion>/<name>.jpg, masks/<emotion>/<name>.png and dataset.json."""
     for emotion in EMOTIONS:
         (folder / emotion).mkdir(parents=True, exist_ok=True)
         (folder / "masks" / emotion).mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def write_evaluation_set(
 
 
 def write_sample(out: Path, source: SampleSource, seed: int) -> None:
-    """The raw layout, as somebody's own posts would come: posts.jsonl, images/ and evaluation/."""
+    """Write the raw layout of a user's posts: posts.jsonl, images/ and evaluation/."""
     images = out / "images"
     images.mkdir(parents=True, exist_ok=True)
     with (out / "posts.jsonl").open("w", encoding="utf-8") as file:

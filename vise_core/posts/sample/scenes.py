@@ -1,5 +1,7 @@
-"""A picture: an object with a face in a place, and cues of an emotion. The idea of UnbiasedEmotion: the same
-objects and places occur under every emotion; only expression, colour and scene tell, and each is noisy.
+"""Draw synthetic scenes: an object with a face in a place, and cues of an emotion.
+
+As in UnbiasedEmotion, the same objects and places occur under every emotion; only expression, colour and scene depend
+on the emotion, and each cue is noisy.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ _MOOD: dict[str, Colour] = {
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows. Cues that are off are neutral in the picture."""
+    """The contents of an image. Cues that are off are drawn neutral."""
 
     emotion: str
     thing: str
@@ -50,7 +52,7 @@ class Scene:
 
 
 def choose_scene(rng: Random, emotion: str) -> Scene:
-    """Object and place are drawn without looking at the emotion; at least one cue is always there."""
+    """Draw a random scene: object and place do not depend on the emotion, and at least one cue is on."""
     thing, place = rng.choice(OBJECTS), rng.choice(PLACES)
     cues = [rng.random() < p for p in (P_EXPRESSION, P_COLOUR, P_SCENE)]
     if not any(cues):
@@ -59,7 +61,7 @@ def choose_scene(rng: Random, emotion: str) -> Scene:
 
 
 def draw_scene(rng: Random, scene: Scene, size: int) -> tuple[Image.Image, Image.Image]:
-    """(RGB picture, L mask: white where the emotion is carried), both (size, size)."""
+    """Return (RGB image, L mask, white where a cue shows the emotion), both (size, size)."""
     side = size * SCALE
     image = Image.new("RGB", (side, side))
     mask = Image.new("L", (side, side))

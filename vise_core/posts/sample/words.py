@@ -1,7 +1,7 @@
-"""Comments and reactions for an emotion, noisy as people are.
+"""Generate noisy comments and reactions for an emotion.
 
-Words and emoji come from vaderSentiment's lexicon (MIT), which people rated: stems pick the words of an emotion,
-their rating must have the emotion's sign, and emoji are picked by their names.
+Words and emoji come from vaderSentiment's lexicon (MIT), which people rated: stems select the words of an emotion,
+their rating must have the emotion's sign, and emoji are selected by name.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ _BUTTONS: dict[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Words and emoji by emotion; every one stands in vaderSentiment's files."""
+    """Words and emoji by emotion, all from vaderSentiment's files."""
 
     words: dict[str, tuple[str, ...]]
     emoji: dict[str, tuple[str, ...]]
@@ -129,7 +129,7 @@ def lexicon() -> Lexicon:
 
 
 def make_comments(rng: Random, scene: Scene) -> tuple[str, ...]:
-    """None now and then, mostly a handful, sometimes hundreds: a log-normal number."""
+    """Generate comments: a log-normal number, sometimes none, mostly a handful, rarely hundreds."""
     if rng.random() < 0.05:
         return ()
     number = min(400, 1 + int(rng.lognormvariate(1.45, 0.9)))
@@ -163,12 +163,12 @@ def _comment(rng: Random, scene: Scene) -> str:
 
 
 def _common_first(rng: Random, words: tuple[str, ...]) -> str:
-    """A word of the list, the first of a fixed shuffle far more often than the last, as in any language."""
+    """Draw a word of the list; the first ones of a fixed shuffle are the most frequent, as in language."""
     return words[min(len(words) - 1, int(len(words) * rng.random() ** 2.2)) * 7919 % len(words)]
 
 
 def make_reactions(rng: Random, scene: Scene) -> tuple[int, int, int, int, int]:
-    """A Dirichlet-multinomial around the emotion's buttons; popularity is log-normal, heavy-tailed."""
+    """Draw reaction counts: Dirichlet-multinomial around the emotion's reactions, with log-normal popularity."""
     if rng.random() < 0.06:
         return (0, 0, 0, 0, 0)
     numbers = np.random.default_rng(rng.getrandbits(64))

@@ -1,4 +1,4 @@
-"""A cell as the paper prints it, taken apart: ``44.67 ± 3.52 ↑1.05``, ``{0.01, 0.001, …}``, ``-``."""
+"""Parse the paper's table cells: ``44.67 ± 3.52 ↑1.05``, ``{0.01, 0.001, …}``, ``-``."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from vise_core.errors import BadInput
 from vise_core.specs.base import Record
 
 ILLEGIBLE = "illegible"
-"""Stands in a data file where the paper's number is lost from the text we have."""
+"""Marks a number in a data file that is lost from our text of the paper."""
 
 NOT_GIVEN = "-"
-"""The paper's own dash: it has no number there."""
+"""The paper's dash for a number that it does not give."""
 
 _NUMBER = r"\d[\d,]*(?:\.\d+)?(?:e-\d+)?"
-_ONE = re.compile(
+_VALUE = re.compile(
     rf"(?P<value>{_NUMBER})(?P<starred>\*?)(?: ± (?P<std>{_NUMBER}))?(?: (?P<arrow>[↑↓])(?P<difference>-?{_NUMBER}))?"
 )
 _EACH_SPLIT = re.compile(rf"\{{{_NUMBER}(?:, {_NUMBER})*\}}")
 
 
 class Printed(Record):
-    """What one cell says.
+    """Content of a printed cell.
 
     Attributes
     ----------
@@ -43,14 +43,14 @@ class Printed(Record):
 
 
 def read_number(cell: str) -> Printed:
-    """A cell of a table of numbers. Raises BadInput for one that is not as the paper prints them."""
+    """Parse a cell of a table of numbers. Raises BadInput for a cell in no form of the paper's."""
     if cell == ILLEGIBLE:
         return Printed(printed=None, illegible=True)
     if cell == NOT_GIVEN:
         return Printed(printed=cell)
     if _EACH_SPLIT.fullmatch(cell):
         return Printed(printed=cell, per_split=tuple(map(_float, cell[1:-1].split(","))))
-    match = _ONE.fullmatch(cell)
+    match = _VALUE.fullmatch(cell)
     if match is None:
         raise BadInput(
             f"cell {cell!r}: write it as printed (44.67 ± 3.52 ↑1.05), as {NOT_GIVEN!r}, or {ILLEGIBLE!r}"
@@ -71,7 +71,7 @@ def read_number(cell: str) -> Printed:
 
 
 def read_words(cell: str) -> Printed:
-    """A cell of a table of facts in words (Table 1, part of Table 8)."""
+    """Parse a cell of a table in words (Table 1, part of Table 8)."""
     if cell == ILLEGIBLE:
         return Printed(printed=None, illegible=True)
     return Printed(printed=cell)

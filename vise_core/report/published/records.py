@@ -1,4 +1,4 @@
-"""What a published table and figure consist of. Everything here is the paper's, never ours."""
+"""Records of the paper's tables and figures. All values are published ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Setup = Literal["image+text", "image+text-frozen", "image", "text"]
 
 
 class Facts(Record):
-    """What a number is about. Given for a table, a column or a row; what is nearer to the cell wins."""
+    """Facts about a number, set for a table, a column or a row; those nearest to the cell win."""
 
     task: str | None = Field(None, description="Downstream task, as in Table 8, or ImageNet.")
     protocol: Literal["linear", "fine-tuned"] | None = None
@@ -33,7 +33,7 @@ class Facts(Record):
 
 
 class PublishedColumn(Facts):
-    """A column. ``title`` is its heading as printed, outer heading first."""
+    """A column of a published table. ``title`` is its heading as printed, outer heading first."""
 
     key: str
     title: tuple[str, ...]
@@ -42,7 +42,7 @@ class PublishedColumn(Facts):
 
 
 class PublishedRow(Facts):
-    """A row. ``label`` is what the paper prints, None where it is lost; ``cells`` go with the columns."""
+    """A row of a published table. ``label`` is as printed, None where lost; ``cells`` are in column order."""
 
     label: str | None = None
     group: str | None = Field(None, description="Heading above a group of rows (Tables 1, 6, 7).")
@@ -51,12 +51,12 @@ class PublishedRow(Facts):
 
     @property
     def key(self) -> str:
-        """backbone/method, or what there is of the two, else the label."""
+        """Return backbone/method, or the known one of the two, else the label."""
         return "/".join(filter(None, (self.backbone, self.method))) or self.label or ILLEGIBLE
 
 
 class TrainingSchedule(Record):
-    """The left-most cell of Tables 10–16. All None where it is lost."""
+    """Training schedule in the left-most cell of Tables 10–16; all None where lost."""
 
     epochs: int | None
     lr_steps: tuple[int, ...] | None
@@ -65,7 +65,7 @@ class TrainingSchedule(Record):
 
 
 class Place(Record):
-    """Where a number stands."""
+    """Table, row and column of a number."""
 
     table: str
     row: str
@@ -88,7 +88,7 @@ class Erratum(Record):
 
 
 class PublishedCell(Facts, Printed):
-    """One number of the paper, with all that is known about it."""
+    """A number of the paper with its facts."""
 
     table: str
     row: str
@@ -121,15 +121,15 @@ class PublishedTable(Record):
     errata: tuple[Erratum, ...] = ()
 
     def cell(self, row: str, column: str) -> PublishedCell:
-        """Raises BadInput for a row or column that the table does not have."""
+        """Return a cell by keys. Raises BadInput for a row or column that the table does not have."""
         for cell in self.cells:
             if (cell.row, cell.column) == (row, column):
                 return cell
-        rows, columns = (", ".join(one.key for one in many) for many in (self.rows, self.columns))
+        rows, columns = (", ".join(part.key for part in parts) for parts in (self.rows, self.columns))
         raise BadInput(f"{self.name} has no cell {row!r}, {column!r}; rows: {rows}; columns: {columns}")
 
     def reference(self, cell: PublishedCell) -> PublishedCell | None:
-        """The cell that ``cell.difference`` is counted from; None for that cell itself and where there is none."""
+        """Return the cell that ``cell.difference`` is relative to; None for the reference itself or without one."""
         if self.compared_with is None or cell.method == self.compared_with:
             return None
         row = "/".join(filter(None, (cell.backbone, self.compared_with)))
@@ -137,7 +137,7 @@ class PublishedTable(Record):
 
 
 class PublishedPoint(Record):
-    """A bar or point of a figure. ``place`` is the table's cell with the same number, if one has it."""
+    """A bar or point of a published figure. ``place`` is the table cell with the same number, if any."""
 
     method: str
     backbone: str | None
@@ -150,7 +150,7 @@ class PublishedPoint(Record):
 
 
 class PublishedPanel(Facts):
-    """One panel: its bars or points, and the dashed lines drawn through it."""
+    """A panel of a published figure: bars or points, and the dashed lines across it."""
 
     key: str
     title: str
@@ -160,7 +160,7 @@ class PublishedPanel(Facts):
 
 
 class PublishedFigure(Record):
-    """A figure of the paper, as far as tables and text give its numbers; the drawing itself is lost."""
+    """A figure of the paper, with the numbers that tables and text give; the drawing is lost."""
 
     name: str
     section: str

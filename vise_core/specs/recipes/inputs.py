@@ -36,7 +36,7 @@ class InputRef(Record):
         return self
 
 
-def the_artifact(made: Collection[str], fitting: Collection[str], preferred: str = "") -> str:
+def fitting_artifact(made: Collection[str], fitting: Collection[str], preferred: str = "") -> str:
     """Return the artifact of a run that fits an input: ``preferred`` if it fits, else the only one that does.
 
     Raises ValueError that names those that fit, or all that there are.

@@ -21,7 +21,7 @@ class RecipeStep(Record):
     inputs: dict[str, InputRef] = Field(default_factory=dict)
 
 
-class GivenInput(Record):
+class RecipeInput(Record):
     """An input of a recipe, named when the recipe is launched."""
 
     help: str = ""
@@ -46,7 +46,7 @@ class RecipeSpec(Record):
     title: str
     description: str = ""
     synthetic: bool = False
-    given: dict[str, GivenInput] = Field(default_factory=dict)
+    given: dict[str, RecipeInput] = Field(default_factory=dict)
     steps: dict[str, RecipeStep]
     register_best: RegisterBest | None = None
     _specs: dict[str, Spec] = PrivateAttr(default_factory=dict)
@@ -81,7 +81,7 @@ class RecipeSpec(Record):
         return self
 
 
-def given_artifacts(recipe: RecipeSpec, name: str) -> tuple[str, ...]:
+def recipe_input_artifacts(recipe: RecipeSpec, name: str) -> tuple[str, ...]:
     """Names of the artifacts that fit an input given at the start of a recipe, its own artifact first.
 
     What every step that reads it takes, by the roles in which they read it.

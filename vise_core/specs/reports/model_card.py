@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from ..base import Record
-from ..tasks.metrics import written
+from ..tasks.metrics import format_metric
 
 
 class LineageStep(Record):
@@ -35,8 +35,8 @@ class CardMetric(Record):
     def sentence(self) -> str:
         """Test where there is a test set, with ± over splits where there are several."""
         if self.test_mean is not None:
-            return f"{written(self.name, self.test_mean, self.test_std)} on test"
-        return f"{written(self.name, self.val_mean, self.val_std)} on val"
+            return f"{format_metric(self.name, self.test_mean, self.test_std)} on test"
+        return f"{format_metric(self.name, self.val_mean, self.val_std)} on val"
 
 
 class ModelFacts(Record):

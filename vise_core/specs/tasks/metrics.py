@@ -34,7 +34,7 @@ METRICS: dict[str, MetricEntry] = {
 """Every number that an evaluation may report, by name."""
 
 
-def written(metric: str, mean: float, std: float | None = None) -> str:
+def format_metric(metric: str, mean: float, std: float | None = None) -> str:
     """A number with its metric's name, digits and unit, such as ``accuracy 71.25 ± 2.00 %``."""
     entry = METRICS[metric]
     spread = "" if std is None else f" ± {std:.{entry.digits}f}"

@@ -1,4 +1,4 @@
-"""A query's tree as an SQL expression over ``runs``; every value is a bound parameter."""
+"""Convert a query's tree to an SQL expression over ``runs``; every value is a bound parameter."""
 
 from __future__ import annotations
 
@@ -51,8 +51,10 @@ _COLUMNS: dict[str, Any] = {
 
 
 def condition(node: Node, now: datetime, *, wanted: bool = True) -> ColumnElement[bool]:
-    """Whether a run fits (or, not ``wanted``, does not). Negations go down to the comparisons, where what a run
-    does not have counts as false."""
+    """Return the condition for runs that match the tree (or, if not ``wanted``, do not match).
+
+    Negations are moved down to the comparisons, where a missing value counts as false.
+    """
     if isinstance(node, Not):
         return condition(node.part, now, wanted=not wanted)
     if isinstance(node, All | AnyOf):
@@ -71,13 +73,13 @@ def condition(node: Node, now: datetime, *, wanted: bool = True) -> ColumnElemen
 
 
 def duration(now: datetime) -> ColumnElement[Any]:
-    """Seconds from a run's start to its end, or until now."""
+    """Return an expression for the seconds from a run's start to its end, or until now."""
     ended = func.coalesce(Run.finished_at, now)
     return func.extract("epoch", ended - Run.started_at)
 
 
 def metric_value(rule: str) -> ColumnElement[Any]:
-    """The one number that a curve comes to by a rule."""
+    """Return an expression for the number to which a rule reduces a curve."""
     return {
         "final": func.coalesce(MetricLatest.final, MetricLatest.value),
         "last": MetricLatest.value,
@@ -88,13 +90,13 @@ def metric_value(rule: str) -> ColumnElement[Any]:
 
 
 def contains(column: Any, part: str) -> ColumnElement[bool]:
-    """Whether the part is in the text, in whatever case. ILIKE says the same, in four times the time."""
+    """Condition: the text contains ``part``, in any case. Four times as fast as ILIKE."""
     escaped = re.sub(r"([%_/])", r"/\1", part)
     return func.lower(column).like(func.lower(f"%{escaped}%"), escape="/")
 
 
 def finite(value: ColumnElement[Any]) -> ColumnElement[bool]:
-    """NaN is greater than all others in PostgreSQL; here it is no number at all."""
+    """Condition: the value is finite. PostgreSQL orders NaN above all numbers."""
     return value.between(-LARGEST, LARGEST)
 
 
@@ -108,7 +110,7 @@ def _one(field: Field, operator: str, value: Any, now: datetime) -> Any:
     if field.kind == "metric":
         number = metric_value(field.rule)
         if isinstance(value, float) and not math.isfinite(value):
-            # Equal to itself in PostgreSQL, NaN too.
+            # In PostgreSQL NaN equals itself.
             return Run.id.in_(
                 select(MetricLatest.run_id).where(MetricLatest.key == field.key, number == value)
             )
@@ -161,7 +163,7 @@ def _tag(operator: str, value: Any) -> ColumnElement[bool]:
 
 
 def _spec(field: Field, operator: str, value: Any) -> ColumnElement[bool]:
-    """Of a list, any value may fit."""
+    """Condition on a spec's field; in a list, any value may match."""
     rows: Select[Any] = select(RunParam.run_id).where(RunParam.path == field.key)
     if value is None:
         return Run.id.not_in(rows)
@@ -175,5 +177,5 @@ def _spec(field: Field, operator: str, value: Any) -> ColumnElement[bool]:
 
 
 def phrase(text: str) -> ColumnElement[bool]:
-    """Part of a run's name, in whatever case, or a whole tag."""
+    """Condition: the run's name contains the text, in any case, or one of its tags equals it."""
     return or_(contains(Run.name, text), Run.tags.contains([text]))

@@ -1,4 +1,4 @@
-"""What the query language can ask about: the fields of a run, of its spec, and its metrics."""
+"""Fields that queries can name: a run's columns, spec fields and metrics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Kind = Literal["text", "choice", "number", "time", "duration", "flag", "id", "sp
 
 RULES: tuple[str, ...] = get_args(MetricRule)
 ALIASES = {"lr": "base_lr", "tags": "tag", "note": "notes"}
-"""Short names that people type."""
+"""Short names → fields."""
 
 _EQUAL = ("=", "!=")
 _AMONG = ("in", "not in")
@@ -54,7 +54,10 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 @dataclass(frozen=True)
 class Field:
-    """``key`` is the path in the spec or the metric's name; ``rule`` how a metric's curve becomes one number."""
+    """A field of queries.
+
+    ``key`` is the path in the spec or the metric's name; ``rule`` reduces a metric's curve to one number.
+    """
 
     name: str
     kind: Kind
@@ -65,55 +68,57 @@ class Field:
 
     @property
     def operators(self) -> tuple[str, ...]:
+        """Operators that the field accepts."""
         return _OPERATORS[self.kind]
 
     @property
     def expects(self) -> str:
+        """Description of the values that the field accepts."""
         return f"one of {', '.join(self.choices)}" if self.choices else _EXPECTS[self.kind]
 
 
 FIELDS: dict[str, Field] = {
     field.name: field
     for field in (
-        Field("name", "text", "Its name."),
-        Field("stage", "choice", "What it does; none for a recipe or a sweep.", tuple(STAGES)),
-        Field("kind", "choice", "A single stage, or a parent.", get_args(RunKind)),
-        Field("state", "choice", "How far it is.", tuple(s.value for s in RunState)),
-        Field("tag", "text", "One of its tags."),
-        Field("notes", "text", "Its notes."),
-        Field("user", "text", "E-mail of who started it."),
-        Field("step", "text", "Its name within its recipe or sweep."),
-        Field("reason", "text", "Why it failed, waits or was cancelled."),
-        Field("queue", "text", "The queue that it is for."),
-        Field("worker", "text", "The worker that has it, or had it last."),
-        Field("attempt", "number", "How often it was taken up."),
-        Field("created", "time", "When it was made."),
-        Field("started", "time", "When it was first taken up."),
-        Field("finished", "time", "When it ended."),
-        Field("heartbeat", "time", "When its worker was last heard of."),
+        Field("name", "text", "Name of the run."),
+        Field("stage", "choice", "Stage of the run; none for a recipe or sweep.", tuple(STAGES)),
+        Field("kind", "choice", "stage, or a parent: recipe or sweep.", get_args(RunKind)),
+        Field("state", "choice", "State of the run.", tuple(s.value for s in RunState)),
+        Field("tag", "text", "A tag of the run."),
+        Field("notes", "text", "Notes of the run."),
+        Field("user", "text", "E-mail of the user who launched it."),
+        Field("step", "text", "Name of the step in its recipe or sweep."),
+        Field("reason", "text", "Why the run failed, waits or was cancelled."),
+        Field("queue", "text", "Queue of the run."),
+        Field("worker", "text", "Worker that has claimed it, now or last."),
+        Field("attempt", "number", "Number of times it was claimed."),
+        Field("created", "time", "Time of creation."),
+        Field("started", "time", "Time of the first claim."),
+        Field("finished", "time", "Time of its end."),
+        Field("heartbeat", "time", "Last heartbeat of its worker."),
         Field("duration", "duration", "From start to end, or until now."),
-        Field("starred", "flag", "Has a star."),
-        Field("archived", "flag", "Was put away."),
+        Field("starred", "flag", "The run is starred."),
+        Field("archived", "flag", "The run is archived."),
         Field("synthetic", "flag", "Made from generated data."),
-        Field("stalled", "flag", "Its worker has been silent for longer than its lease."),
-        Field("child", "flag", "Is inside a recipe or a sweep."),
-        Field("id", "id", "Its id."),
-        Field("parent", "id", "The recipe or sweep that it is inside of."),
-        Field("reads", "id", "A run that it reads from."),
-        Field("group", "text", "Runs with the same spec and inputs but for seeds and splits."),
+        Field("stalled", "flag", "Its lease has expired without a heartbeat."),
+        Field("child", "flag", "It belongs to a recipe or sweep."),
+        Field("id", "id", "Id of the run."),
+        Field("parent", "id", "Recipe or sweep that it belongs to."),
+        Field("reads", "id", "Run that it reads from."),
+        Field("group", "text", "Runs with equal spec and inputs except for seeds and splits."),
     )
 }
 
 
 @dataclass(frozen=True)
 class Ago:
-    """A time, counted back from now."""
+    """A time before now."""
 
     span: timedelta
 
 
 def paths() -> dict[str, str]:
-    """Dotted path → help, of every stage that is registered."""
+    """Return {dotted path: help} of the spec fields of all registered stages."""
     return _paths(tuple(STAGES))
 
 
@@ -123,7 +128,7 @@ def _paths(_: tuple[str, ...]) -> dict[str, str]:
 
 
 def find_field(name: str) -> Field | str:
-    """The field of that name; else a sentence that says what is wrong."""
+    """Return the field of this name, or an error message with the closest name."""
     name = ALIASES.get(name, name)
     if name in FIELDS:
         return FIELDS[name]
@@ -138,11 +143,11 @@ def find_field(name: str) -> Field | str:
     if path in paths():
         return Field(name, "spec", paths()[path], key=path)
     if name.startswith("spec."):
-        return f"no stage has a spec with {path!r}" + _meant(path, list(paths()))
-    return f"there is no field {name!r}" + _meant(name, [*FIELDS, *paths()])
+        return f"no stage has a spec with {path!r}" + _suggestion(path, list(paths()))
+    return f"there is no field {name!r}" + _suggestion(name, [*FIELDS, *paths()])
 
 
-def _meant(name: str, names: list[str]) -> str:
+def _suggestion(name: str, names: list[str]) -> str:
     close = get_close_matches(name, names, 1)
     return (
         f"; did you mean {close[0]}?" if close else "; fields of a spec are written spec.…, metrics metric.…"
@@ -150,7 +155,7 @@ def _meant(name: str, names: list[str]) -> str:
 
 
 def read_value(field: Field, text: str, operator: str, *, quoted: bool) -> object:
-    """The value that a text means for a field; None for ``none``. Raises ValueError with what was expected."""
+    """Parse a value of a field; None for ``none``. Raises ValueError with what was expected."""
     if text == "none" and not quoted:
         if operator in _ORDER or operator in _LIKE or field.kind == "flag":
             raise ValueError(f"expected {field.expects}, not none")
@@ -168,7 +173,7 @@ def read_value(field: Field, text: str, operator: str, *, quoted: bool) -> objec
         return text == "true"
     if field.kind == "time":
         if operator in _EQUAL:
-            raise ValueError("= asks a time only for none; use <, <=, > or >=")
+            raise ValueError("a time can be compared by = only with none; use <, <=, > or >=")
         return _time(text, wrong)
     if field.kind == "duration":
         return _duration(text, wrong)
@@ -188,6 +193,7 @@ def read_value(field: Field, text: str, operator: str, *, quoted: bool) -> objec
 
 
 def as_number(text: str) -> float | None:
+    """Return the text as a finite number, or None."""
     try:
         number = float(text.replace("_", "x"))
     except ValueError:
@@ -200,14 +206,14 @@ def _time(text: str, wrong: ValueError) -> datetime | Ago:
     if ago:
         return Ago(timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]]))
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         raise wrong from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _duration(text: str, wrong: ValueError) -> float:
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw]?)", text)
-    if not found:
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw]?)", text)
+    if not match:
         raise wrong
-    return float(found[1]) * _SECONDS[found[2] or "s"]
+    return float(match[1]) * _SECONDS[match[2] or "s"]

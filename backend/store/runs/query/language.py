@@ -39,6 +39,8 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Token:
+    """A token of a query; ``at`` is its position, from 0."""
+
     kind: Literal["symbol", "text", "word", "end"]
     text: str
     at: int
@@ -46,7 +48,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One field against one value, or several for ``in``."""
+    """A field compared with one value, or with several for ``in``."""
 
     field: Field
     operator: Operator
@@ -55,23 +57,29 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Phrase:
-    """Part of the name, or a whole tag."""
+    """Part of a run's name, or a whole tag."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Not:
+    """Negation of a node."""
+
     part: Node
 
 
 @dataclass(frozen=True)
 class All:
+    """Conjunction of nodes; without parts, every run matches."""
+
     parts: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
 class AnyOf:
+    """Disjunction of nodes."""
+
     parts: tuple[Node, ...]
 
 
@@ -79,7 +87,7 @@ Node = Comparison | Phrase | Not | All | AnyOf
 
 
 class QueryError(Invalid):
-    """What is wrong with a query: the position (from 0) and what was expected there."""
+    """A query that cannot be parsed: its position (``at``, from 0) and what was expected there."""
 
     def __init__(self, message: str, at: int) -> None:
         super().__init__("query", f"at character {at + 1}: {message}")
@@ -87,9 +95,9 @@ class QueryError(Invalid):
 
 
 def parse(query: str) -> Node:
-    """The tree of a query; of an empty one, ``All(())``. Raises QueryError."""
+    """Return the tree of a query, ``All(())`` if it is empty. Raises QueryError."""
     if len(query) > LONGEST:
-        raise QueryError(f"a query may have {LONGEST} characters", LONGEST)
+        raise QueryError(f"a query may have at most {LONGEST} characters", LONGEST)
     if "\0" in query:
         raise QueryError("expected text without NUL characters", query.index("\0"))
     parser = _Parser(_tokens(query))
@@ -102,7 +110,7 @@ def parse(query: str) -> Node:
 
 
 def _tokens(query: str) -> list[Token]:
-    found, at = [], 0
+    tokens, at = [], 0
     end = len(query.rstrip())
     while at < end:
         match = _TOKEN.match(query, at)
@@ -114,15 +122,15 @@ def _tokens(query: str) -> list[Token]:
         kind = str(match.lastgroup)
         start = match.start(kind)
         if kind in ("double", "single"):
-            found.append(Token("text", re.sub(r"\\(.)", r"\1", match[kind]), start - 1))
+            tokens.append(Token("text", re.sub(r"\\(.)", r"\1", match[kind]), start - 1))
         else:
-            found.append(Token("symbol" if kind == "symbol" else "word", match[kind], start))
+            tokens.append(Token("symbol" if kind == "symbol" else "word", match[kind], start))
         at = match.end()
-    return [*found, Token("end", "", end)]
+    return [*tokens, Token("end", "", end)]
 
 
 class _Parser:
-    """Recursive descent: one method a rule of the grammar, ``depth`` bounds the recursion."""
+    """Recursive-descent parser with one method per rule of the grammar; ``depth`` bounds the recursion."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self.tokens, self.position = tokens, 0
@@ -191,19 +199,19 @@ class _Parser:
 
     def comparison(self) -> Node:
         name = self.take()
-        found = find_field(name.text)
-        if isinstance(found, str):
-            raise QueryError(found, name.at)
+        field = find_field(name.text)
+        if isinstance(field, str):
+            raise QueryError(field, name.at)
         if self.is_word("in", "not"):
             negated = self.take().text.lower() == "not"
             if negated:
                 self.take()
-            return Comparison(found, "not in" if negated else "in", self.several(found))
+            return Comparison(field, "not in" if negated else "in", self.several(field))
         symbol = self.take()
         operator = next(o for o in OPERATORS if o == symbol.text)
-        if operator not in found.operators:
-            raise QueryError(f"{name.text} takes {', '.join(found.operators)}, not {operator}", symbol.at)
-        return Comparison(found, operator, (self.value(found, operator),))
+        if operator not in field.operators:
+            raise QueryError(f"{name.text} takes {', '.join(field.operators)}, not {operator}", symbol.at)
+        return Comparison(field, operator, (self.value(field, operator),))
 
     def several(self, field: Field) -> tuple[object, ...]:
         if not self.is_symbol("("):
@@ -237,7 +245,7 @@ class _Parser:
             words = [first.text]
             while self.now.kind == "word" and not self.is_word("and", "or", "not"):
                 words.append(self.take().text)
-            # The last word may be the field of a comparison that somebody forgot to join with ``and``.
+            # The last word may be the field of a comparison without ``and`` before it.
             if self.now.kind == "symbol" and not self.is_symbol(")"):
                 raise QueryError(
                     f"expected and or or before {words[-1]!r}", self.tokens[self.position - 1].at

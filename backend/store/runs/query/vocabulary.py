@@ -1,4 +1,4 @@
-"""What queries can be completed with: fields, paths of specs, metrics and tags that there are."""
+"""Completions of queries: fields, spec paths, and the metrics and tags in use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .fields import FIELDS, paths
 
 MOST = 500
 RULE_HELP = {
-    "final": "the result's number; the last value where there is none",
+    "final": "the number in the result, else the last value",
     "last": "the last value of the curve",
     "max": "the greatest value of the curve",
     "min": "the least value of the curve",
     "best": "the value at the step where validation was best",
 }
 
-# From one key to the next by the index: PostgreSQL would read every row for DISTINCT.
+# Steps from key to key in the index; DISTINCT would read every row.
 _KEYS = text(
     """
     WITH RECURSIVE found AS (
@@ -36,6 +36,7 @@ _TAGS = text("SELECT tag FROM runs, unnest(tags) AS tag GROUP BY tag ORDER BY co
 
 
 def vocabulary(db: Session) -> Vocabulary:
+    """Return all names that a query can contain, the most frequent tags first."""
     return Vocabulary(
         fields=[
             QueryField(

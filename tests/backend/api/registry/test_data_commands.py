@@ -80,4 +80,4 @@ def test_it_is_renamed_and_removed_with_the_list_of_its_runs_first(vise, folder:
     assert "faces" in vise("list")[1]
     assert vise("remove", "faces", "--yes")[0] == 0
     code, said = vise("show", "faces")
-    assert (code, "there is no data set named 'faces'" in said) == (1, True)
+    assert (code, "no data set named 'faces'" in said) == (1, True)

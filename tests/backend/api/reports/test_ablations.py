@@ -225,7 +225,7 @@ def test_what_does_not_fit_is_refused_by_field(editor: TestClient, lab: Lab) -> 
     assert (refused.status_code, "baseline" in refused.text) == (422, True), "it has not succeeded yet"
     lab.succeed(*steps.values())
     for baseline_id, changes, told in (
-        (random, None, "does not come from one"),
+        (random, None, "no run of that stage leads to"),
         (baseline, [{"posts_limit": 5}, {"posts_limit": -1}], "changes.1"),
         (baseline, [{"no_such_field": 1}], "changes.0"),
     ):

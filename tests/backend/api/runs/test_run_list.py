@@ -75,7 +75,7 @@ def test_groups_over_http(editor) -> None:
     editor.post(f"{PREFIX}/sweeps", json=body)
     groups = editor.get(f"{PREFIX}/runs/groups", params={"count": True}).json()
     (group,) = groups["items"]
-    assert (groups["total"], group["runs"], group["succeeded"], group["asked"]) == (1, 3, 0, 3)
+    assert (groups["total"], group["runs"], group["succeeded"], group["requested"]) == (1, 3, 0, 3)
     assert group["warning"] == "0 of 3 seeds and splits: 3 queued"
     assert len(found(editor, query=f"group = {group['group_key']}", all=True)) == 3
     assert editor.get(f"{PREFIX}/runs/groups", params={"sort": "name"}).status_code == 422

@@ -57,7 +57,7 @@ def test_what_reads_texts_makes_no_model_and_explains_no_image(editor, evaluatio
     assert refused.status_code == 422
     (error,) = refused.json()["errors"]
     assert error["field"] == "run_id"
-    assert "answers for an image alone" in error["message"]
+    assert "models predict from images alone" in error["message"]
 
     inputs = {
         "predictor": {"run": run["id"], "artifact": "predictor"},

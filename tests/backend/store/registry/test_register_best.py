@@ -59,7 +59,7 @@ def test_no_model_is_the_best_of_what_cannot_be_compared(
     db: Session, facts: dict[str, object], why: str
 ) -> None:
     parent = Run(kind="recipe", name="two", spec=RECIPE)
-    with pytest.raises(Invalid, match=f"the best cannot be told: {why}"):
+    with pytest.raises(Invalid, match=f"the runs cannot be compared: {why}"):
         register_best(db, parent, [child("one"), child("two", **facts)])
 
 

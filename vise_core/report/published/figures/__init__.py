@@ -32,7 +32,7 @@ def published_figure(figure: str) -> PublishedFigure:
 
 
 def read_size(size: str) -> float:
-    """A data size as Table 1 prints it: ``1.28M`` is 1,280,000."""
+    """Parse a data size as Table 1 prints it: ``1.28M`` is 1,280,000."""
     return float(size[:-1]) * _SUFFIXES[size[-1]]
 
 

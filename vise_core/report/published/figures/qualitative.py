@@ -1,4 +1,4 @@
-"""What the paper's Figures 7 and 8 say in words; their pictures are lost from our text."""
+"""The predictions that the paper's Figures 7 and 8 print; their pictures are lost from our text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANSWER = re.compile(r"(?P<predicted>\w+) \((?P<probability>\d\.\d\d)\)")
 
 
 class PublishedAnswer(Record):
-    """What one of the paper's models says of one image."""
+    """A printed prediction of one of the paper's models for an image."""
 
     printed: str
     predicted: str
@@ -25,7 +25,7 @@ class PublishedAnswer(Record):
 
 
 class PublishedExample(Record):
-    """One image; ``answers`` in the order of the figure's methods."""
+    """An image of a published figure; ``answers`` are in the order of its methods."""
 
     label: str
     answers: tuple[PublishedAnswer, ...]
@@ -46,13 +46,13 @@ class PublishedQualitative(Record):
 
 @cache
 def published_qualitative(figure: str) -> PublishedQualitative:
-    """``figure7`` or ``figure8``. Raises BadInput for another name, and for an answer not as the paper prints them."""
+    """Return ``figure7`` or ``figure8``. Raises BadInput for another name or a prediction in no printed form."""
     if figure not in QUALITATIVE:
         raise BadInput(f"no published predictions in {figure!r}; one of {', '.join(QUALITATIVE)}")
     content = read_yaml(Path(__file__).with_name("qualitative.yaml"))[figure]
     rows = tuple(
         PublishedExample(
-            label=row["label"], answers=tuple(_answer(one, row["label"]) for one in row["answers"])
+            label=row["label"], answers=tuple(_answer(printed, row["label"]) for printed in row["answers"])
         )
         for row in content.pop("rows")
     )

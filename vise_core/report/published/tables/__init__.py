@@ -17,7 +17,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """PyYAML's compiled loader where it is installed: the API reads these files when it starts."""
 
 TABLES = tuple(f"table{number}" for number in range(1, 17))
-"""Tables 1–16; 1 and 8 are facts about methods and data sets, the others results."""
+"""Names of the paper's tables; 1 and 8 are facts about methods and data sets, the others results."""
 
 
 @cache
