@@ -129,7 +129,7 @@ def test_how_a_run_failed_is_said_in_a_sentence(running) -> None:
     ends = {
         "bad input": "row 3: the field id is missing",
         "crash": "ZeroDivisionError: a bug",
-        "kill": "want of memory",
+        "kill": "memory ran out",
     }
     made = {end: running.create(spec={"steps": 1, "pause": 0, "end": end}) for end in ends}
     for end, sentence in ends.items():

@@ -77,7 +77,7 @@ uvicorn.run("backend.api.app:create_app", factory=True, port=int(sys.argv[1]), l
 def test_an_api_that_is_killed_between_commit_and_message_leaves_a_question_that_is_answered(
     api, cluster
 ) -> None:
-    where = "from backend.api.broker import Broker\nBroker.tell = killed"
+    where = "from backend.api.broker import Broker\nBroker.publish = killed"
     ask_one_that_is_killed(api, cluster, where)
     (left,) = api.get(f"{PREFIX}/predictions").json()["items"]
     wait_answered(api, left["id"])

