@@ -36,7 +36,7 @@ def api(cluster, installed, tmp_path) -> Iterator[httpx.Client]:
     """The API beside a dispatcher and a worker, each a process in whose environment the package is installed."""
     cluster.environment |= installed | {"NOISE_VALIDATIONS": str(tmp_path / "validations")}
     with cluster.sessions.begin() as db:
-        editor = users.create_user(db, "editor@example.org", None, Role.editor)
+        editor = users.create_user(db, "outside@example.org", None, Role.editor)
         token, _ = users.issue_token(db, editor, "api", lifetime=None)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
