@@ -119,7 +119,7 @@ def test_every_check_has_its_place_and_what_is_not_given_is_not_run(task, tmp_pa
     result, reporter = check(SPEC, {"dataset": task.root}, tmp_path)
     assert [c.name for c in result.report.checks] == list(CHECKS)
     assert [c.verdict for c in result.report.checks] == ["ok"] * 3 + ["not_run"] * 3
-    assert "add the input posts" in result.report.check("pretraining_overlap").sentence
+    assert "The run has no input posts: add one" in result.report.check("pretraining_overlap").sentence
     written = json.loads(reporter.artifacts["integrity"].read_text())
     assert IntegrityResult.model_validate(written).report == result.report
     assert result.headline() == {"failed": 0, "warning": 0, "not_run": 3}
