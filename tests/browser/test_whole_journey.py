@@ -133,7 +133,7 @@ def test_launch_watch_cancel_clone_compare_evaluate_report_predict(
     settle(page)
     page.get_by_role("textbox", name="Name", exact=True).fill("Journey")
     page.get_by_role("button", name="Register").click()
-    expect(page.get_by_text("It can be chosen on the page Predict")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("Select the model on the page Predict")).to_be_visible(timeout=SOON)
 
     # Find its row in the table, and export the LaTeX.
     menu(page, "Results")
