@@ -57,7 +57,7 @@ PICTURES = (
     Picture(
         "predict",
         "predict?from=Samples&sample=anger 6",
-        "Predict: what a model says of a sample image, and where it looks",
+        "Predict: the class probabilities of a sample image and its class activation map",
     ),
 )
 
