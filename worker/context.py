@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 from uuid import UUID
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from backend.settings import Settings, settings
 from backend.store.database import Sessions, connect, session_factory
+from backend.store.errors import in_words, is_transient
 from backend.store.registry.storage import Storage
 
 log = logging.getLogger("vise.worker")
@@ -43,7 +44,8 @@ class Context:
     def write(self, write: Callable[[Session], object], stop: threading.Event | None = None) -> None:
         """Run ``write`` in a transaction; retry while the database does not respond, until ``stop`` is set.
 
-        Raises what ``write`` raises, and after ``stop`` the database's error.
+        A transaction whose acknowledgement is lost runs again although it was committed. Raises what ``write`` raises,
+        errors of the database that would come again, and after ``stop`` every error.
         """
         pause = 0.2
         while True:
@@ -51,12 +53,12 @@ class Context:
                 with self.sessions.begin() as db:
                     write(db)
                 return
-            except (OperationalError, InterfaceError) as error:
-                if stop is not None and stop.is_set():
+            except SQLAlchemyError as error:
+                if not is_transient(error) or (stop is not None and stop.is_set()):
                     raise
-                log.warning("the database does not respond; retrying in %.1f s: %s", pause, error)
+                log.warning("the database does not respond; retrying in %.1f s: %s", pause, in_words(error))
                 time.sleep(pause)
-                pause = min(2 * pause, 10)
+                pause = min(2 * pause, 5)
 
 
 @cache

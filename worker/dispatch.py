@@ -13,7 +13,7 @@ from amqp.exceptions import ChannelError
 from kombu.exceptions import KombuError
 from sqlalchemy.exc import SQLAlchemyError
 
-from backend.store.database import plain_url
+from backend.store.database import listen
 from backend.store.runs.queues import QUEUES
 from backend.store.runs.states import outbox
 from backend.store.runs.states.outbox import CHANNEL
@@ -52,12 +52,11 @@ def main() -> None:
 
 def _serve(context: Context, stop: threading.Event) -> None:
     """Publish at each NOTIFY and reconcile at intervals, until ``stop`` is set."""
-    url = plain_url(context.settings.database_url)
     reconcile_at = 0.0
-    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
-        connection.execute(f"LISTEN {CHANNEL}")
+    with listen(context.settings.database_url, CHANNEL) as connection:
         while not stop.is_set():
             if time.monotonic() >= reconcile_at:
+                connection.execute("SELECT 1")  # Fails if the connection was cut in silence.
                 _reconcile(context)
                 reconcile_at = time.monotonic() + context.settings.reconcile_seconds
             if not _publish(context):

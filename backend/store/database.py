@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.errors import _WaitTimeout
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
@@ -42,23 +44,98 @@ def plain_url(url: str) -> str:
     return re.sub(r"^postgresql\+\w+:", "postgresql:", url)
 
 
-def connect(url: str, *, pool_size: int = 5) -> Engine:
-    """Return an engine whose pool replaces connections that died, so that a restarted database causes no error.
+@dataclass(frozen=True)
+class Limits:
+    """Seconds after which a connection gives up: no process waits for ever, and none holds a lock for ever.
 
-    Every statement is planned for its own values: the best plan depends on the metric or the field of a spec that a
-    search names, and a generic plan is several times as slow.
+    The server enforces ``statement``, ``lock`` and ``idle_in_transaction`` (of a client that is frozen or gone), the
+    kernel ``silent`` (of a host that is gone). ``ping`` and ``statement`` also bound the client's wait for a server
+    that is frozen or behind a connection that was cut in silence. 0: no limit.
     """
+
+    connect: int = 5
+    pool: float = 5
+    ping: float = 3
+    statement: float = 30
+    lock: float = 5
+    idle_in_transaction: float = 15
+    silent: float = 10
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of ``psycopg.connect`` for these limits."""
+        server = {
+            "statement_timeout": self.statement,
+            "lock_timeout": self.lock,
+            "idle_in_transaction_session_timeout": self.idle_in_transaction,
+            "tcp_user_timeout": self.silent,
+        }
+        options = " ".join(f"-c {name}={round(1000 * seconds)}" for name, seconds in server.items())
+        return {
+            "connect_timeout": self.connect,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": round(1000 * self.silent),
+            "application_name": "vise",
+            # Every statement is planned for its own values: the best plan depends on the metric or the field of a
+            # spec that a search names, and a generic plan is several times as slow.
+            "options": f"{options} -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+            " -c plan_cache_mode=force_custom_plan",
+        }
+
+
+LIMITS = Limits()
+UNLIMITED = Limits(statement=0, lock=0, idle_in_transaction=0)
+"""For migrations, which may take long and wait for each other."""
+GRACE_SECONDS = 2.0
+"""The client waits so much longer than the server may take, so that the server's message arrives."""
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that is closed when the server does not respond within ``response_seconds``; 0: no limit."""
+
+    response_seconds: float = 0
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait for a response. Raises OperationalError if none arrives in time."""
+        if timeout is not None or not self.response_seconds:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.response_seconds)
+        except _WaitTimeout as error:
+            self.pgconn.finish()
+            message = f"the database sent no response within {self.response_seconds:g} s"
+            raise psycopg.OperationalError(message) from error
+
+
+def open_connection(limits: Limits, *positional: Any, **arguments: Any) -> BoundedConnection:
+    """Return a connection of psycopg that is bounded by these limits."""
+    connection = BoundedConnection.connect(*positional, **arguments)
+    connection.response_seconds = limits.statement and limits.statement + GRACE_SECONDS
+    return connection
+
+
+def listen(url: str, channel: str) -> BoundedConnection:
+    """Return an autocommit connection that listens to a channel."""
+    connection = open_connection(LIMITS, plain_url(url), autocommit=True, **LIMITS.arguments())
+    connection.execute(f"LISTEN {channel}".encode())
+    return connection
+
+
+def connect(url: str, *, pool_size: int = 5, limits: Limits = LIMITS) -> Engine:
+    """Return an engine whose pool replaces connections that died, so that a restarted database causes no error."""
     engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=20,
+        pool_timeout=limits.pool,
         pool_use_lifo=True,
-        connect_args={
-            "connect_timeout": 10,
-            "application_name": "vise",
-            "options": "-c plan_cache_mode=force_custom_plan",
-        },
+        connect_args=limits.arguments(),
     )
+
+    @event.listens_for(engine, "do_connect")
+    def open_bounded(_dialect: Any, _record: Any, positional: Any, arguments: Any) -> BoundedConnection:
+        return open_connection(limits, *positional, **arguments)
 
     # SQLAlchemy's pool_pre_ping would add a round trip to each of a request's short transactions.
     @event.listens_for(engine, "checkin")
@@ -70,11 +147,13 @@ def connect(url: str, *, pool_size: int = 5) -> Engine:
         used = record.info.get("used")
         if used is None or time.monotonic() - used < FRESH_SECONDS:
             return
+        response_seconds, connection.response_seconds = connection.response_seconds, limits.ping
         try:
             engine.dialect.do_ping(connection)
         except psycopg.Error as error:
             # All connections of the same age are gone too: the pool connects anew.
             raise InvalidatePoolError from error
+        connection.response_seconds = response_seconds
 
     return engine
 
@@ -122,7 +201,7 @@ def migrate(url: str) -> None:
 
     config = alembic_config(url)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    engine = connect(url, pool_size=1)
+    engine = connect(url, pool_size=1, limits=UNLIMITED)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(8_447_301)"))
         try:

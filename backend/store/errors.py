@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import psycopg
 from pydantic import ValidationError
-from sqlalchemy.exc import DataError, StatementError
+from sqlalchemy.exc import DataError, DBAPIError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from vise_core.errors import BadInput, ViseError
 
@@ -33,6 +35,27 @@ class Invalid(BadInput):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field, self.message = field, message
+
+
+TRANSIENT = ("08", "40", "53", "55P03", "57", "58", "25006", "25P03")
+"""Beginnings of SQLSTATEs of failures that pass: connection, deadlock, resources, lock timeout, shutdown or cancelled
+statement, system, read-only standby, idle transaction."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether the same transaction may succeed later: the database is away, overloaded or was too slow.
+
+    False for an error that would come again each time, such as a value that is too long for an index.
+    """
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        # The connection itself failed: the server did not get as far as a state.
+        return error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError)
+    return state.startswith(TRANSIENT)
 
 
 def in_words(error: Exception) -> str:

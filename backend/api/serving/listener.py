@@ -11,12 +11,14 @@ from contextlib import asynccontextmanager, contextmanager
 
 import psycopg
 
-from backend.store.database import plain_url
+from backend.store.database import LIMITS, plain_url
 from backend.store.serving.predictions import DONE_CHANNEL
 
 log = logging.getLogger("vise.listener")
 RECONNECT_SECONDS = 1.0
 """Pause before a lost connection is opened again; waiting requests poll meanwhile."""
+PING_SECONDS = 5.0
+"""Time between two checks of the connection."""
 
 
 class PredictionListener:
@@ -57,11 +59,15 @@ class PredictionListener:
     async def _listen(self, url: str) -> None:
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+                connecting = psycopg.AsyncConnection.connect(url, autocommit=True, **LIMITS.arguments())
+                async with await connecting as connection:
                     await connection.execute(f"LISTEN {DONE_CHANNEL}")
-                    async for notice in connection.notifies():
-                        for loop, event in list(self._waiting.get(notice.payload, ())):
-                            loop.call_soon_threadsafe(event.set)
-            except psycopg.Error as error:
+                    while True:
+                        async for notice in connection.notifies(timeout=PING_SECONDS):
+                            for loop, event in list(self._waiting.get(notice.payload, ())):
+                                loop.call_soon_threadsafe(event.set)
+                        # Fails if the connection was cut in silence.
+                        await asyncio.wait_for(connection.execute("SELECT 1"), LIMITS.ping)
+            except (psycopg.Error, TimeoutError) as error:
                 log.warning("lost the connection to the database, reconnecting: %s", error)
                 await asyncio.sleep(RECONNECT_SECONDS)

@@ -1,0 +1,135 @@
+"""No connection to the database waits for ever, and none holds a lock for ever."""
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from backend.store.database import LIMITS, connect, listen
+from backend.store.errors import in_words, is_transient
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "worker"))
+
+from proxy import before
+
+SHORT = replace(LIMITS, connect=2, ping=0.5, statement=1, lock=0.5, idle_in_transaction=1, pool=0.5)
+
+
+@pytest.fixture
+def engine(database_url: str):
+    engine = connect(database_url, limits=SHORT)
+    yield engine
+    engine.dispose()
+
+
+def seconds(since: float) -> float:
+    return time.monotonic() - since
+
+
+@pytest.mark.parametrize("url", ["database_url", "through"])
+def test_every_kind_of_connection_has_every_limit(database_url: str, url: str) -> None:
+    with before(database_url) as (through, _):
+        engine = connect({"through": through}.get(url, database_url))
+        with engine.connect() as connection, listen(database_url, "x") as listening:
+            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+                show = f"SELECT setting::int FROM pg_settings WHERE name = '{name}'"
+                assert connection.scalar(text(show)) > 0
+                assert listening.execute(show.encode()).fetchone()[0] > 0
+        engine.dispose()
+
+
+def test_a_statement_or_a_lock_that_takes_too_long_fails_and_may_be_tried_again(engine) -> None:
+    with pytest.raises(OperationalError) as slow, engine.begin() as db:
+        db.execute(text("SELECT pg_sleep(10)"))
+    with engine.begin() as holder:
+        holder.execute(text("LOCK TABLE runs"))
+        with pytest.raises(OperationalError) as locked, engine.begin() as db:
+            db.execute(text("SELECT 1 FROM runs"))
+    assert is_transient(slow.value)
+    assert is_transient(locked.value)
+
+
+def test_a_client_that_rests_in_a_transaction_loses_its_locks(engine) -> None:
+    with pytest.raises((InternalError, OperationalError)) as rested, engine.begin() as holder:
+        holder.execute(text("LOCK TABLE runs"))
+        time.sleep(1.5)
+        with engine.begin() as other:
+            other.execute(text("LOCK TABLE runs"))
+        holder.execute(text("SELECT 1"))
+    assert is_transient(rested.value)
+
+
+def test_a_pool_that_is_empty_says_so_soon(database_url: str) -> None:
+    engine = connect(database_url, pool_size=1, limits=SHORT)
+    held = [engine.connect() for _ in range(21)]
+    began = time.monotonic()
+    with pytest.raises(PoolTimeout) as empty:
+        engine.connect()
+    assert seconds(began) < 3
+    assert is_transient(empty.value)
+    for connection in held:
+        connection.close()
+    engine.dispose()
+
+
+def test_a_server_that_stalls_fails_the_statement_and_a_new_connection_soon(database_url: str) -> None:
+    with before(database_url) as (through, proxy):
+        engine = connect(through, limits=SHORT)
+        with pytest.raises(OperationalError, match="no response within 3 s") as stalled, engine.begin() as db:
+            db.execute(text("SELECT 1"))
+            proxy.set("stall")
+            began = time.monotonic()
+            db.execute(text("SELECT 1"))
+        assert is_transient(stalled.value)
+        with pytest.raises(OperationalError) as connecting:
+            engine.connect()
+        assert is_transient(connecting.value)
+        assert seconds(began) < 10
+        proxy.set("pass")
+        with engine.begin() as db:
+            assert db.scalar(text("SELECT 1")) == 1
+        engine.dispose()
+
+
+def test_a_connection_cut_in_silence_while_idle_is_replaced(database_url: str) -> None:
+    with before(database_url) as (through, proxy):
+        engine = connect(through, limits=SHORT)
+        with engine.begin() as db:
+            db.execute(text("SELECT 1"))
+        time.sleep(0.2)
+        proxy.half_open()
+        began = time.monotonic()
+        with engine.begin() as db:
+            assert db.scalar(text("SELECT 1")) == 1
+        assert seconds(began) < 3
+        engine.dispose()
+
+
+def test_an_error_that_would_come_again_is_no_reason_to_wait(engine) -> None:
+    statements = [
+        "SELECT 1 / 0",
+        "SELECT * FROM no_such_table",
+        # Longer than an index may hold, as a metric's name of 9 kB would be.
+        "INSERT INTO tokens (id, user_id) VALUES (1, 2)",
+        "CREATE TEMP TABLE t (a text PRIMARY KEY); INSERT INTO t SELECT string_agg(md5(n::text), '') FROM generate_series(1, 2000) n",
+    ]
+    for statement in statements:
+        with pytest.raises(DBAPIError) as wrong, engine.begin() as db:
+            db.execute(text(statement))
+        assert not is_transient(wrong.value), statement
+    assert "index row" in in_words(wrong.value)
+    assert not is_transient(ValueError())
+
+
+def test_a_database_that_is_not_there_may_come_back() -> None:
+    engine = connect("postgresql+psycopg://postgres@127.0.0.1:1/x")
+    with pytest.raises(OperationalError) as away:
+        engine.connect()
+    assert is_transient(away.value)
+    assert isinstance(away.value.orig, psycopg.OperationalError)

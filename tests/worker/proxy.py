@@ -1,0 +1,128 @@
+"""A TCP proxy before a server, which refuses, stalls or cuts connections in silence when a test says so."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Literal
+from urllib.parse import parse_qs, urlsplit
+
+Mode = Literal["pass", "refuse", "stall"]
+Address = str | tuple[str, int]
+
+
+class Proxy:
+    """Forwards connections to ``address``: a path of a Unix socket, or (host, port).
+
+    ``mode`` "refuse" ends all connections and every new one; "stall" accepts and forwards nothing, as a frozen server.
+    ``half_open()`` forwards nothing more on the connections that are open, and ends none of them; new ones pass.
+    ``on_request(data)`` sees what clients send; where it returns True, the connection is cut once the server has
+    responded, so that the response is lost.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.mode: Mode = "pass"
+        self.on_request: Callable[[bytes], bool] = lambda _: False
+        self._pairs: set[_Pair] = set()
+        self._server = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.port: int = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def set(self, mode: Mode) -> None:
+        self.mode = mode
+        if mode == "refuse":
+            for pair in list(self._pairs):
+                pair.close()
+
+    def half_open(self) -> None:
+        for pair in list(self._pairs):
+            pair.cut = True
+
+    def close(self) -> None:
+        self._server.close()
+        for pair in list(self._pairs):
+            pair.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                if self.mode == "refuse":
+                    client.close()
+                    continue
+                pair = _Pair(self, client)
+                self._pairs.add(pair)
+                threading.Thread(target=pair.serve, daemon=True).start()
+
+
+class _Pair:
+    """A client's connection and ours to the server."""
+
+    def __init__(self, proxy: Proxy, client: socket.socket) -> None:
+        self.proxy, self.client, self.cut, self.lose_response = proxy, client, False, False
+        self.server: socket.socket | None = None
+
+    def close(self) -> None:
+        for end in (self.client, self.server):
+            if end is not None:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+                end.close()
+        self.proxy._pairs.discard(self)
+
+    def serve(self) -> None:
+        with suppress(OSError, ValueError):
+            while True:
+                ends = [end for end in (self.client, self.server) if end is not None]
+                ready = select.select(ends, [], [], 0.05)[0]
+                if self.cut or self.proxy.mode == "stall":
+                    if ready:
+                        threading.Event().wait(0.05)
+                    continue
+                if self.server is None:
+                    self.server = _connect(self.proxy.address)
+                if any(not self._forward(end) for end in ready):
+                    break
+        self.close()
+
+    def _forward(self, source: socket.socket) -> bool:
+        data = source.recv(65536)
+        if not data:
+            return False
+        if source is self.client:
+            self.lose_response = self.proxy.on_request(data)
+            assert self.server is not None
+            self.server.sendall(data)
+            return True
+        if self.lose_response:
+            return False
+        self.client.sendall(data)
+        return True
+
+
+def _connect(address: Address) -> socket.socket:
+    if isinstance(address, tuple):
+        return socket.create_connection(address)
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(address)
+    return server
+
+
+@contextmanager
+def before(url: str) -> Iterator[tuple[str, Proxy]]:
+    """A proxy before the PostgreSQL or Valkey of this URL: (URL through the proxy, proxy)."""
+    parts = urlsplit(url)
+    if parts.scheme.startswith("postgresql"):
+        proxy = Proxy(f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432")
+        through = f"{parts.scheme}://{parts.username}@127.0.0.1:{proxy.port}{parts.path}"
+    else:
+        proxy = Proxy((str(parts.hostname), int(parts.port or 0)))
+        through = parts._replace(netloc=f":{parts.password}@127.0.0.1:{proxy.port}").geturl()
+    try:
+        yield through, proxy
+    finally:
+        proxy.close()
