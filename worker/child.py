@@ -6,15 +6,13 @@ A crash, an out-of-memory kill or a segfault fails the run, not the worker. The 
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
-import multiprocessing
 import os
 import signal
-import sys
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,6 +23,7 @@ from vise_core.specs.stages import validate_spec
 from vise_core.stage import run_stage
 
 from .context import get_context
+from .guardian import guard
 from .reporter import StoreReporter
 
 DONE, STOPPED, FAILED, CRASHED = 0, 10, 11, 1
@@ -45,32 +44,11 @@ class ChildTask:
     workspace: Path
 
 
-def die_with_parent() -> None:
-    """On Linux, have this process killed when its parent dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-def detach(environment: dict[str, str]) -> None:
-    """Start a new session with the worker's environment, and die with the worker.
-
-    The fork server dies with the worker, and this process with the fork server: a run must never have two processes.
-    """
-    os.setsid()
-    die_with_parent()
-    worker = multiprocessing.parent_process()
-    if worker is None or not worker.is_alive():
-        os._exit(CRASHED)
-    os.environ.clear()
-    os.environ.update(environment)
-
-
 def child_main(task: ChildTask, environment: dict[str, str], errors: Path) -> None:
     """Run ``task`` and exit; standard error, which native code writes to as well, goes to the file ``errors``."""
-    detach(environment)
     with errors.open("wb") as file:
         os.dup2(file.fileno(), 2)
-    sys.exit(run_child(task))
+    guard(partial(run_child, task), environment)
 
 
 def run_child(task: ChildTask) -> int:

@@ -34,16 +34,25 @@ from vise_core.specs.recipes.inputs import InputRef
 
 from .child import CRASHED, DONE, FAILED, OUTCOME, STOPPED, ChildTask, child_main
 from .context import Context, get_context
+from .guardian import KILL, RESUME, SUSPEND
 from .reporter import LOST
 from .telemetry import watch
 
 log = logging.getLogger("vise.worker")
 POLL_SECONDS = 0.1
 STDERR = "stderr.txt"
+GUARDIAN_SECONDS = 10.0
+"""Time in which a guardian kills all processes of its stage."""
+SERVER_DIED = 255
+"""Exit code that multiprocessing reports of a process whose fork server died, and with it the process."""
 
 # Not a fork of this process, which has threads, nor a new interpreter, which would import for seconds.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["worker.preload"])
+
+
+_executing: set[UUID] = set()
+"""Runs that this process executes: a second message for one of them is dropped."""
 
 
 def start_fork_server() -> None:
@@ -60,10 +69,22 @@ class CurrentRun(Protocol):
 def execute(run_id: UUID, stopping: threading.Event, current: CurrentRun) -> None:
     """Execute a queued run to its end, or until ``stopping`` is set; do nothing if it cannot be claimed."""
     context = get_context()
-    if stopping.is_set():
+    if stopping.is_set() or run_id in _executing:
         return
-    with context.sessions.begin() as db:
-        claim = claim_run(db, run_id, context.name, context.settings.lease_seconds)
+    _executing.add(run_id)
+    try:
+        _execute(context, run_id, stopping, current)
+    finally:
+        _executing.discard(run_id)
+
+
+def _execute(context: Context, run_id: UUID, stopping: threading.Event, current: CurrentRun) -> None:
+    lease = Lease(context.settings.lease_seconds)
+    try:
+        claim = _claim(context, run_id, stopping, lease)
+    except SQLAlchemyError as error:
+        log.warning("run %s could not be claimed: %s", run_id, in_words(error))
+        return
     if claim is None:
         log.info("run %s is no longer queued; message dropped", run_id)
         return
@@ -71,7 +92,7 @@ def execute(run_id: UUID, stopping: threading.Event, current: CurrentRun) -> Non
     current.run_id = run_id
     workspace = context.settings.workspaces.resolve() / f"{run_id}-{claim.token}"
     try:
-        with _lease(context, claim) as lease:
+        with _renewing(context, claim, lease):
             _supervise(context, claim, workspace, stopping, lease)
     except StaleToken as error:
         log.warning("%s; another worker holds the run", error)
@@ -87,39 +108,55 @@ def execute(run_id: UUID, stopping: threading.Event, current: CurrentRun) -> Non
 class Lease:
     """State of a run's lease: whether it is lost, and the state requested to stop the run, if any."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         self.lost = threading.Event()
         self.requested: RunState | None = None
+        self.seconds, self.renewed_at = seconds, time.monotonic()
+
+    def overdue(self) -> bool:
+        """Return whether another worker may have claimed the run meanwhile."""
+        return time.monotonic() - self.renewed_at > self.seconds
+
+
+def _claim(context: Context, run_id: UUID, stopping: threading.Event, lease: Lease) -> Claim | None:
+    """Claim the run. While the database is away this worker waits, and fetches no other message."""
+    claims: list[Claim | None] = []
+
+    def write(db: Session) -> None:
+        lease.renewed_at = time.monotonic()
+        # The acknowledgement of an earlier attempt may have been lost.
+        claims.append(claim_run(db, run_id, context.name, lease.seconds, again=bool(claims)))
+
+    context.write(write, stop=stopping)
+    return claims[-1]
 
 
 @contextmanager
-def _lease(context: Context, claim: Claim) -> Iterator[Lease]:
+def _renewing(context: Context, claim: Claim, lease: Lease) -> Iterator[None]:
     """Renew the lease until the block ends, also while inputs are fetched."""
-    lease, done = Lease(), threading.Event()
+    done = threading.Event()
 
     def renew() -> None:
-        last = time.monotonic()
-        while not done.wait(context.settings.lease_seconds / 4):
+        while not done.wait(lease.seconds / 4):
+            began = time.monotonic()
             try:
                 with context.sessions.begin() as db:
-                    state = renew_lease(db, claim.run_id, claim.token, context.settings.lease_seconds)
-                last = time.monotonic()
+                    state = renew_lease(db, claim.run_id, claim.token, lease.seconds)
             except SQLAlchemyError as error:
-                # Without the database no other worker can claim the run either: go on and retry.
-                log.warning(
-                    "run %s: lease not renewed for %.0f s: %s", claim.run_id, time.monotonic() - last, error
-                )
+                late = time.monotonic() - lease.renewed_at
+                log.warning("run %s: lease not renewed for %.0f s: %s", claim.run_id, late, in_words(error))
                 continue
             if state is None:
                 lease.lost.set()
                 return
+            lease.renewed_at = began
             if state is not RunState.running:
                 lease.requested = state
 
     thread = threading.Thread(target=renew, name="lease", daemon=True)
     thread.start()
     try:
-        yield lease
+        yield
     finally:
         done.set()
         thread.join()
@@ -139,11 +176,17 @@ def _supervise(
     )
     child.start()
     stopped_at: float | None = None
+    suspended = False
     with watch(context, claim, int(child.pid or 0)):
         while child.exitcode is None:
             if lease.lost.is_set():
                 kill(child)
                 raise StaleToken(f"run {claim.run_id}: the lease was lost")
+            if lease.overdue() is not suspended:
+                # Another worker may run it now. If none does, the run goes on once the lease is renewed.
+                suspended = not suspended
+                log.warning("run %s is %s", claim.run_id, "suspended" if suspended else "resumed")
+                os.kill(int(child.pid or 0), SUSPEND if suspended else RESUME)
             if stopped_at is None and (stopping.is_set() or lease.requested is not None):
                 child.terminate()
                 stopped_at = time.monotonic()
@@ -153,8 +196,6 @@ def _supervise(
             ):
                 kill(child)
             time.sleep(POLL_SECONDS)
-    # Also the processes that the stage has started (data loaders, trainers).
-    kill(child)
     _write_end(context, claim, workspace, int(child.exitcode), lease, stopping)
 
 
@@ -212,6 +253,8 @@ def _write_end(
     outcome: dict[str, Any] = {}
     if (workspace / OUTCOME).exists():
         outcome = json.loads((workspace / OUTCOME).read_bytes())
+    if code == SERVER_DIED and not outcome:
+        raise RuntimeError("the fork server of the run's process was killed")
     if code == DONE:
         _end(context, claim, stopping, RunState.succeeded, **outcome)
         context.state_storage(claim.run_id).clear()
@@ -270,8 +313,9 @@ def _death(code: int) -> str:
 
 
 def kill(child: BaseProcess) -> None:
-    """Send SIGKILL to the child's session, or to the child alone if it has none yet; wait for its end."""
+    """Kill the stage with all processes that it has started, by way of their guardian; wait for the end."""
     with suppress(ProcessLookupError):
-        os.killpg(int(child.pid or 0), signal.SIGKILL)
+        os.kill(int(child.pid or 0), KILL)
+    child.join(GUARDIAN_SECONDS)
     child.kill()
     child.join()

@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,9 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.store.runs.states.helpers import token_to_help
 
 from .board import board_of
-from .child import detach
 from .context import Context, get_context
 from .execute import POLL_SECONDS, PROCESSES, CurrentRun, kill
+from .guardian import guard
 
 log = logging.getLogger("vise.worker")
 
@@ -65,9 +66,13 @@ def _needs_help(context: Context, run_id: UUID, token: int) -> bool:
 
 def child_main(run_id: UUID, token: int, environment: dict[str, str]) -> None:
     """Compute tasks in the helper's process."""
-    detach(environment)
+    guard(partial(_help, run_id, token), environment)
+
+
+def _help(run_id: UUID, token: int) -> int:
     # Imported here, so that the worker itself starts without torch.
     from vise_core.engagement.clustering.distributed import help_leader
 
     board = board_of(get_context().state_storage(run_id, token))
     help_leader(board, threads=os.cpu_count() or 1, name=os.getpid())
+    return 0

@@ -11,10 +11,11 @@ import importlib
 
 from vise_core.specs.stages import STAGES
 
-from . import child
+from . import child  # noqa: F401 -- what a run's process needs
+from .guardian import die_with_parent
 
 for _stage in STAGES.values():
     importlib.import_module(_stage.runner.partition(":")[0])
 # Forks share these pages as long as no process writes to them, which a garbage collection would.
 gc.freeze()
-child.die_with_parent()
+die_with_parent()

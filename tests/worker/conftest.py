@@ -92,7 +92,7 @@ class Cluster:
         with self.sessions() as db:
             return view_run(db, run_id)
 
-    def wait(self, run_id: UUID, until: Callable[[RunView], bool], seconds: float = 60) -> RunView:
+    def wait(self, run_id: UUID, until: Callable[[RunView], bool], seconds: float = 180) -> RunView:
         end = time.monotonic() + seconds
         while not until(view := self.view(run_id)):
             if time.monotonic() > end:
@@ -101,7 +101,7 @@ class Cluster:
             time.sleep(0.05)
         return view
 
-    def wait_final(self, run_id: UUID, seconds: float = 60) -> RunView:
+    def wait_final(self, run_id: UUID, seconds: float = 180) -> RunView:
         return self.wait(run_id, lambda run: run.state.final, seconds)
 
     def points(self, run_id: UUID) -> list[tuple[str, int, float]]:

@@ -46,6 +46,9 @@ def finish_run(
         values |= {"result": result, "headline": headline or {}, "synthetic": Run.synthetic | synthetic}
     run = change_state(db, run_id, HELD, state, reason or "", token=token, values=values)
     if run is None:
+        written = (Run.id == run_id, Run.token == token, Run.state == state.value)
+        if db.scalar(select(Run.id).where(*written)) is not None:
+            return  # A second try: the first was committed without an acknowledgement.
         raise StaleToken.of(run_id, token)
     if state is RunState.succeeded:
         dataset_versions.note_end(db, run, result)

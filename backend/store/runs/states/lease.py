@@ -36,10 +36,13 @@ class Claim:
     started_at: datetime
 
 
-def claim_run(db: Session, run_id: UUID, worker: str, lease_seconds: float) -> Claim | None:
+def claim_run(
+    db: Session, run_id: UUID, worker: str, lease_seconds: float, *, again: bool = False
+) -> Claim | None:
     """Claim a queued run for a worker; None if it is not queued.
 
-    Messages may arrive twice or late, so None is an ordinary outcome.
+    Messages may arrive twice or late, so None is an ordinary outcome. ``again``: an earlier attempt of this worker may
+    have been committed without an acknowledgement; then return that claim.
     """
     run = change_state(
         db,
@@ -58,6 +61,9 @@ def claim_run(db: Session, run_id: UUID, worker: str, lease_seconds: float) -> C
             "error": None,
         },
     )
+    if run is None and again:
+        mine = (Run.id == run_id, Run.worker == worker, Run.state == RunState.running.value)
+        run = db.scalar(select(Run).where(*mine))
     if run is None:
         return None
     assert run.started_at is not None
