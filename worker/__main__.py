@@ -26,8 +26,12 @@ def main() -> None:
         return
     from backend.store.runs.queues import RUN_QUEUES
 
-    from .app import app
+    from .app import app, stopping
+    from .context import get_context
     from .predict import CONCURRENCY
+    from .schema import require_schema
+
+    require_schema(get_context(), stopping)
 
     # Waiting threads of a matrix product must sleep, not spin: beside other load, spinning threads take the cores from
     # the working ones (measured: pretraining at a sixth of its speed beside three test runs).

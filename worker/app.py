@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 from uuid import UUID
 
 from celery import Celery
 from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
+from celery.worker import state
+from kombu.entity import Queue
 
 from backend.settings import settings
 from backend.store.runs.states.helpers import HELP_TASK
 from backend.store.serving.engagement import TASK as ENGAGEMENT_TASK
 from backend.store.serving.predictions import TASK as PREDICT_TASK
 
+from .context import get_context
 from .heartbeat import Heartbeat
+
+QUEUE_SECONDS = 60
+"""Lifetime of a worker's own queue and its messages."""
 
 app = Celery("vise", broker=settings().broker_url)
 app.conf.update(
@@ -30,8 +37,23 @@ app.conf.update(
     worker_send_task_events=False,
     worker_enable_remote_control=False,
     broker_connection_retry_on_startup=True,
-    broker_transport_options={"socket_keepalive": True, "health_check_interval": 10},
+    broker_connection_max_retries=None,
+    # One try: by default kombu tries for 6 s while a thread waits.
+    broker_transport_options={
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0,
+        "socket_connect_timeout": 3,
+        "socket_timeout": 5,
+        "socket_keepalive": True,
+        # A connection on which no reply comes for 1 s and twice this time was cut in silence, and is replaced.
+        "health_check_interval": 3,
+    },
 )
+
+HEAR_TASK = "worker.hear"
+for _name in ("celery.worker.strategy", "celery.app.trace"):
+    logging.getLogger(_name).addFilter(lambda record: HEAR_TASK not in record.getMessage())
 
 stopping = threading.Event()
 """Set when this worker shuts down: its run saves its state and is queued again."""
@@ -71,9 +93,27 @@ def engagement(engagement_id: str) -> None:
     predict_engagement(UUID(engagement_id))
 
 
+@app.task(name=HEAR_TASK, max_retries=0)  # type: ignore[untyped-decorator]
+def hear() -> None:
+    """Receive a message that this worker has sent to itself."""
+    heartbeat.hear()
+
+
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]
 def _start_heartbeat(instance: Any, **_: object) -> None:
-    heartbeat.start(sorted(instance.app.amqp.queues.consume_from))
+    queues = sorted(instance.app.amqp.queues.consume_from)
+    # Expires with the worker: nobody else reads it.
+    own = f"worker.{get_context().name}"
+    queue = Queue(own, routing_key=own, expires=QUEUE_SECONDS)  # type: ignore[no-untyped-call]
+    instance.app.amqp.queues.select_add(queue)
+
+    def send() -> None:
+        app.send_task(HEAR_TASK, queue=own, ignore_result=True, retry=False, expires=QUEUE_SECONDS)
+
+    def busy() -> bool:
+        return len(state.reserved_requests) >= int(instance.concurrency)
+
+    heartbeat.start(queues, send, busy)
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

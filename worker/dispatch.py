@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
+import math
 import signal
 import threading
 import time
+from contextlib import suppress
 from uuid import UUID
 
 import psycopg
-from amqp.exceptions import ChannelError
 from kombu.exceptions import KombuError
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend.store.database import listen
+from backend.store.errors import in_words
+from backend.store.runs import workers
 from backend.store.runs.queues import QUEUES
 from backend.store.runs.states import outbox
 from backend.store.runs.states.outbox import CHANNEL
-from backend.store.runs.states.reconcile import ReconcileResult, reconcile
+from backend.store.runs.states.reconcile import ReconcileResult, lock_holders, reconcile
 from backend.store.serving import uploads
 
 from .app import app
 from .context import Context, get_context
+from .heartbeat import BEAT_SECONDS
+from .schema import require_schema
 
 log = logging.getLogger("vise.dispatch")
 UPLOADS_SECONDS = 300
@@ -40,26 +47,53 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     context = get_context()
+    require_schema(context, stop)
     log.info("dispatching; reconciling every %.0f s", context.settings.reconcile_seconds)
     threading.Thread(target=_sweep_uploads, args=(context, stop), daemon=True).start()
+    watch = Watch(context.settings.lease_seconds)
     while not stop.is_set():
         try:
-            _serve(context, stop)
+            _serve(context, stop, watch)
         except (psycopg.Error, SQLAlchemyError, OSError) as error:
-            log.warning("the database does not respond; retrying: %s", error)
+            log.warning("the database does not respond; retrying: %s", in_words(error))
             stop.wait(1)
+    with suppress(SQLAlchemyError), context.sessions.begin() as db:
+        workers.leave_dispatcher(db, context.name)
 
 
-def _serve(context: Context, stop: threading.Event) -> None:
+class Watch:
+    """When the database was last reached: after a pause workers need time to renew their leases."""
+
+    def __init__(self, lease_seconds: float) -> None:
+        self._lease_seconds = lease_seconds
+        self._reached_at = -math.inf
+        self._settled_at = 0.0
+
+    def settled(self) -> bool:
+        """Note that the database responds; return whether it has for half a lease at least."""
+        now = time.monotonic()
+        if now - self._reached_at > self._lease_seconds:
+            self._settled_at = now + self._lease_seconds / 2
+        self._reached_at = now
+        return now >= self._settled_at
+
+
+def _serve(context: Context, stop: threading.Event, watch: Watch) -> None:
     """Publish at each NOTIFY and reconcile at intervals, until ``stop`` is set."""
-    reconcile_at = 0.0
+    reconcile_at = beat_at = 0.0
     with listen(context.settings.database_url, CHANNEL) as connection:
         while not stop.is_set():
             if time.monotonic() >= reconcile_at:
                 connection.execute("SELECT 1")  # Fails if the connection was cut in silence.
-                _reconcile(context)
+                _reconcile(context, watch)
                 reconcile_at = time.monotonic() + context.settings.reconcile_seconds
-            if not _publish(context):
+            responds = _publish(context)
+            if time.monotonic() >= beat_at:
+                require_schema(context, stop)
+                with context.sessions.begin() as db:
+                    workers.beat_dispatcher(db, context.name, responds and _broker_responds())
+                beat_at = time.monotonic() + BEAT_SECONDS
+            if not responds:
                 stop.wait(1)
             pause = min(1.0, max(0.0, reconcile_at - time.monotonic()))
             for _ in connection.notifies(timeout=pause, stop_after=1):
@@ -85,22 +119,30 @@ def _publish(context: Context) -> bool:
         return False
 
 
-def _empty_queues() -> list[str]:
-    """Return the queues in which the broker holds no message; none if it does not respond."""
-    empty = []
+def _broker_responds() -> bool:
     try:
-        with app.connection_for_read() as connection:
-            connection.ensure_connection(max_retries=1, timeout=2)
-            for name in QUEUES:
-                try:
-                    if connection.default_channel.queue_declare(name, passive=True).message_count == 0:
-                        empty.append(name)
-                except ChannelError:  # The broker has no such queue yet.
-                    empty.append(name)
+        with app.connection_for_write() as connection:
+            connection.default_channel.client.ping()
     except _broker_errors() as error:
         log.warning("the broker does not respond: %s", error)
-        return []
-    return empty
+        return False
+    return True
+
+
+def _in_broker() -> set[UUID] | None:
+    """Return the ids that the messages in the broker carry; None if it does not respond."""
+    ids = set()
+    try:
+        with app.connection_for_read() as connection:
+            client = connection.default_channel.client
+            for name in QUEUES:
+                for message in client.lrange(name, 0, -1):
+                    body = base64.b64decode(json.loads(message)["body"])
+                    ids.add(UUID(json.loads(body)[0][0]))
+    except _broker_errors() as error:
+        log.warning("the broker does not respond: %s", error)
+        return None
+    return ids
 
 
 def _broker_errors() -> tuple[type[BaseException], ...]:
@@ -108,16 +150,24 @@ def _broker_errors() -> tuple[type[BaseException], ...]:
     return (KombuError, OSError, *app.connection_for_write().connection_errors)
 
 
-def _reconcile(context: Context) -> None:
+def _reconcile(context: Context, watch: Watch) -> None:
     """Requeue runs with an expired lease, and republish lost messages."""
-    empty_queues = _empty_queues()
     with context.sessions.begin() as db:
         result = reconcile(
             db,
             max_attempts=context.settings.max_attempts,
             republish_seconds=context.settings.republish_seconds,
             prediction_timeout_seconds=context.settings.prediction_timeout_seconds,
-            empty_queues=empty_queues,
+            in_broker=_in_broker,
+            settled=watch.settled(),
         )
     if result != ReconcileResult():
         log.info("reconciled: %s", result)
+    if result.locked:
+        with context.sessions() as db:
+            log.warning(
+                "%d runs have lost their worker and cannot be requeued, as another transaction locks them; open for "
+                "long: %s",
+                result.locked,
+                lock_holders(db),
+            )

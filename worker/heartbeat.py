@@ -1,19 +1,31 @@
-"""The heartbeat of a worker: its row in the table of workers, with queues, device and current run."""
+"""The heartbeat of a worker: its row in the table of workers, with queues, device and current run.
+
+The worker also sends messages to itself through the broker: if they do not come back, no run's message would either.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+import signal
+import subprocess
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from backend.store.errors import in_words
 from backend.store.runs import workers
+from backend.store.schema import schema_problem
 
 from .context import get_context
 
-BEAT_SECONDS = 5.0
+BEAT_SECONDS = 3.0
+DEAF_SECONDS = 12.0
+"""Time without a message from itself after which a worker that could fetch messages counts as deaf."""
 log = logging.getLogger("vise.worker")
 
 
@@ -24,14 +36,21 @@ class Heartbeat:
         self.run_id: UUID | None = None
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
+        self._heard_at = time.monotonic()
 
-    def start(self, queues: Sequence[str]) -> None:
-        """Start the thread that sends the heartbeat."""
-        self._thread = threading.Thread(target=self._beat, args=(queues,), name="heartbeat", daemon=True)
+    def start(self, queues: Sequence[str], send: Callable[[], None], busy: Callable[[], bool]) -> None:
+        """Start the threads: ``send`` sends a message to this worker, ``busy`` is true while it fetches none."""
+        self._heard_at = time.monotonic()
+        self._thread = threading.Thread(target=self._beat, args=(queues, busy), name="heartbeat", daemon=True)
         self._thread.start()
+        threading.Thread(target=self._talk, args=(send, busy), name="talk", daemon=True).start()
+
+    def hear(self) -> None:
+        """Note that a message from this worker has come back."""
+        self._heard_at = time.monotonic()
 
     def stop(self) -> None:
-        """Stop the thread, and delete the worker's row."""
+        """Stop the threads, and delete the worker's row."""
         self._done.set()
         try:
             with get_context().sessions.begin() as db:
@@ -39,23 +58,45 @@ class Heartbeat:
         except SQLAlchemyError as error:
             log.warning("the worker's row could not be deleted: %s", error)
 
-    def _beat(self, queues: Sequence[str]) -> None:
-        device = _device()
+    def _beat(self, queues: Sequence[str], busy: Callable[[], bool]) -> None:
+        device, started, heard = _device(), True, True
         while not self._done.is_set():
+            if busy():
+                self._heard_at = time.monotonic()
+            hears = time.monotonic() - self._heard_at < DEAF_SECONDS
+            if hears is not heard:
+                heard = hears
+                log.warning("messages through the broker %s", "arrive again" if hears else "do not arrive")
             try:
                 with get_context().sessions.begin() as db:
-                    workers.beat(db, get_context().name, queues, device, self.run_id)
+                    problem = schema_problem(db.connection())
+                    if problem is None:
+                        workers.beat(
+                            db, get_context().name, queues, device, self.run_id, hears=hears, started=started
+                        )
+                started = False
             except SQLAlchemyError as error:
-                log.warning("the database does not respond; retrying: %s", error)
+                problem = None
+                log.warning("the database does not respond; retrying: %s", in_words(error))
+            if problem is not None:
+                log.error("%s. This worker ends.", problem)
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
             self._done.wait(BEAT_SECONDS)
+
+    def _talk(self, send: Callable[[], None], busy: Callable[[], bool]) -> None:
+        """Send messages; in another thread than the heartbeat, since the broker may not respond."""
+        while not self._done.wait(BEAT_SECONDS):
+            if busy():
+                continue
+            try:
+                send()
+            except Exception as error:  # Celery, kombu and the client library have no common base class
+                log.warning("the broker does not respond; retrying: %s", error)
 
 
 def _device() -> str:
     """Return the GPU's name, or the number of cores, without importing torch."""
-    import os
-    import shutil
-    import subprocess
-
     if shutil.which("nvidia-smi"):
         command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vise_core.predict.predictor import PreparedImage
 
 T = TypeVar("T", bound=Sized)
+Request = TypeVar("Request", covariant=True)
 
 log = logging.getLogger("vise.predict")
 BATCH = 8
@@ -51,8 +52,7 @@ _batcher: Batcher[PreparedImage, Prediction] = Batcher(BATCH)
 def predict(prediction_id: UUID) -> None:
     """Claim and finish one prediction; do nothing if it was claimed before."""
     context = get_context()
-    with context.sessions.begin() as db:
-        request = predictions.claim(db, prediction_id)
+    request = _claim(context, prediction_id, predictions.claim)
     if request is None:
         return
 
@@ -66,8 +66,7 @@ def predict(prediction_id: UUID) -> None:
 def predict_engagement(engagement_id: UUID) -> None:
     """Finish one prediction of engagement; do nothing if it is finished already."""
     context = get_context()
-    with context.sessions.begin() as db:
-        request = engagement.claim(db, engagement_id)
+    request = _claim(context, engagement_id, engagement.claim)
     if request is None:
         return
 
@@ -80,6 +79,17 @@ def predict_engagement(engagement_id: UUID) -> None:
         return lambda db: engagement.finish(db, engagement_id, result, milliseconds)
 
     _respond(context, engagement_id, request.upload, run, engagement.fail)
+
+
+class _Claims(Protocol[Request]):
+    def __call__(self, db: Session, row_id: UUID, /, worker: str, *, again: bool) -> Request | None: ...
+
+
+def _claim(context: Context, row_id: UUID, claim: _Claims[Request]) -> Request | None:
+    """Claim a row. While the database is away this thread waits, so that the worker fetches fewer messages."""
+    claims: list[Request | None] = []
+    context.write(lambda db: claims.append(claim(db, row_id, context.name, again=bool(claims))))
+    return claims[-1]
 
 
 def predictor(context: Context, sha256: str, manifest: list[dict[str, Any]]) -> Predictor:
@@ -200,8 +210,7 @@ def _respond(
     except Exception:
         log.exception("%s", row_id)
         write = partial(_fail, fail, row_id, "the predictor failed on this image; the worker's log says why")
-    with context.sessions.begin() as db:
-        write(db)
+    context.write(write)
     if upload is not None:
         uploads.drop(context.storage, upload)
 

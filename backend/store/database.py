@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.errors import _WaitTimeout
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -26,6 +26,14 @@ Sessions = sessionmaker[Session]
 MIGRATIONS = Path(__file__).parents[2] / "alembic"
 FRESH_SECONDS = 0.1
 """A connection that was used so short a time ago is not checked: no database restarts as fast."""
+
+
+OLDEST_SERVER = 180000
+"""PostgreSQL 18, the first with ``uuidv7()``."""
+
+
+class ServerTooOld(ViseError):
+    """The PostgreSQL server lacks what our tables need."""
 
 
 class UnknownRevision(ViseError):
@@ -189,10 +197,26 @@ def alembic_config(url: str) -> Config:
     return config
 
 
+def server_problem(connection: Connection) -> str | None:
+    """Return a sentence if PostgreSQL is too old."""
+    number, name = connection.execute(
+        text("SELECT current_setting('server_version_num')::int, current_setting('server_version')")
+    ).one()
+    return too_old(number, name)
+
+
+def too_old(number: int, name: str) -> str | None:
+    """Return a sentence if this version of PostgreSQL is too old."""
+    if number >= OLDEST_SERVER:
+        return None
+    return f"PostgreSQL {name} is too old: VisE Studio needs PostgreSQL 18 or newer"
+
+
 def migrate(url: str) -> None:
     """Bring the tables up to date. Two processes may call it at once: the second waits for the first.
 
-    Raises UnknownRevision, and changes nothing, if the database has a revision that is not among the migrations.
+    Raises UnknownRevision, and changes nothing, if the database has a revision that is not among the migrations, and
+    ServerTooOld.
     """
     from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory
@@ -203,6 +227,8 @@ def migrate(url: str) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     engine = connect(url, pool_size=1, limits=UNLIMITED)
     with engine.connect() as connection:
+        if problem := server_problem(connection):
+            raise ServerTooOld(problem)
         connection.execute(text("SELECT pg_advisory_lock(8_447_301)"))
         try:
             revision = MigrationContext.configure(connection).get_current_revision()

@@ -51,7 +51,7 @@ def is_transient(error: BaseException) -> bool:
         return True
     if not isinstance(error, DBAPIError):
         return False
-    state = getattr(error.orig, "sqlstate", None)
+    state: str | None = getattr(error.orig, "sqlstate", None)
     if state is None:
         # The connection itself failed: the server did not get as far as a state.
         return error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError)

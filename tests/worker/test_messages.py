@@ -20,6 +20,7 @@ from sqlalchemy import select, text
 from backend.api.app import PREFIX, create_app
 from backend.local.processes import free_port
 from backend.store.registry import models
+from backend.store.runs import workers
 from backend.store.runs.tables import Outbox
 from backend.store.serving import predictions, uploads
 from backend.store.serving.tables import Prediction
@@ -124,7 +125,7 @@ def test_of_many_who_hear_of_a_question_one_takes_it_up(api, cluster) -> None:
     def take_up(_: int) -> predictions.PredictionRequest | None:
         together.wait()
         with cluster.sessions.begin() as db:
-            return predictions.claim(db, asked)
+            return predictions.claim(db, asked, "w")
 
     with ThreadPoolExecutor(8) as pool:
         (work,) = [found for found in pool.map(take_up, range(8)) if found is not None]
@@ -133,18 +134,28 @@ def test_of_many_who_hear_of_a_question_one_takes_it_up(api, cluster) -> None:
     assert (work.options, work.keep) == (PredictOptions(), False)
 
 
-def test_only_what_nobody_took_up_for_a_while_is_announced_again(api, cluster) -> None:
+def test_only_what_nobody_took_up_for_a_while_and_what_a_dead_worker_took_up_is_announced_again(
+    api, cluster
+) -> None:
     for process in cluster.processes:
         process.kill()
         process.wait()
-    new, taken, answered, unheard = (write(cluster) for _ in range(4))
+    new, taken, answered, unheard, dead, replaced = (write(cluster) for _ in range(6))
     with cluster.sessions.begin() as db:
         old = text("UPDATE predictions SET created_at = created_at - interval '1 minute' WHERE id != :new")
         db.execute(old, {"new": new})
-        assert predictions.claim(db, taken) is not None
+        workers.beat(db, "lives", ["predict"], "cpu", None, started=True)
+        workers.beat(db, "died", ["predict"], "cpu", None, started=True)
+        db.execute(text("UPDATE workers SET heartbeat_at = now() - interval '16 s' WHERE name = 'died'"))
+        for asked, worker in ((taken, "lives"), (dead, "died"), (replaced, "lives")):
+            assert predictions.claim(db, asked, worker) is not None
+        earlier = text("UPDATE predictions SET claimed_at = now() - interval '1 s' WHERE id = :id")
+        db.execute(earlier, {"id": replaced})
         predictions.fail(db, answered, "no picture")
-        assert predictions.republish(db) == 1
-        assert predictions.republish(db) == 0, "its message waits in the outbox"
+        assert predictions.republish(db) == 3
+        assert predictions.republish(db) == 0, "their messages wait in the outbox"
         waiting = select(Outbox.argument).where(Outbox.task == predictions.TASK)
-        assert db.scalars(waiting).all() == [unheard]
-        assert db.get_one(Prediction, taken).claimed_at is not None
+        assert set(db.scalars(waiting)) == {unheard, dead, replaced}
+        assert db.get_one(Prediction, taken).claimed_by == "lives"
+        assert predictions.claim(db, taken, "other") is None
+        assert predictions.claim(db, taken, "lives", again=True) is not None, "its response was lost"

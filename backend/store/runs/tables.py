@@ -157,6 +157,7 @@ class Outbox(Base):
     argument: Mapped[UUID]
     queue: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[datetime] = insert_time()
+    due_at: Mapped[datetime] = insert_time()
 
 
 class Worker(Base):
@@ -168,3 +169,14 @@ class Worker(Base):
     started_at: Mapped[datetime] = insert_time()
     heartbeat_at: Mapped[datetime] = insert_time()
     run_id: Mapped[UUID | None]
+    hears: Mapped[bool] = mapped_column(
+        server_default=text("true"), comment="its own messages come back to it through the broker"
+    )
+
+
+class Dispatcher(Base):
+    __tablename__ = "dispatchers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    heartbeat_at: Mapped[datetime] = insert_time()
+    broker: Mapped[bool] = mapped_column(comment="whether the broker responded to it")

@@ -3,25 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, Double, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from backend.store.runs.tables import Run, Worker
+from backend.store.runs.tables import Dispatcher, Run, Worker
 from vise_client.schemas.workers import WorkerView
 
-ALIVE = timedelta(seconds=20)
-"""Age of the last heartbeat, sent every 5 s, after which a worker counts as gone."""
+ALIVE = timedelta(seconds=15)
+"""Age of the last heartbeat, sent every 3 s, after which a worker or dispatcher counts as gone."""
+RECENT = timedelta(minutes=10)
+"""Age of the last heartbeat up to which a silent process is reported."""
 
 
-def beat(db: Session, name: str, queues: Sequence[str], device: str, run_id: UUID | None) -> None:
-    """Insert or update the worker's row with the current time as its heartbeat."""
-    values = {"queues": list(queues), "device": device, "run_id": run_id, "heartbeat_at": func.now()}
+def beat(
+    db: Session,
+    name: str,
+    queues: Sequence[str],
+    device: str,
+    run_id: UUID | None,
+    *,
+    hears: bool = True,
+    started: bool = False,
+) -> None:
+    """Insert or update the worker's row with the current time as its heartbeat; ``started``: also as its start."""
+    values = {
+        "queues": list(queues),
+        "device": device,
+        "run_id": run_id,
+        "hears": hears,
+        "heartbeat_at": func.now(),
+    } | ({"started_at": func.now()} if started else {})
     statement = insert(Worker).values(name=name, **values)
     db.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+def beat_dispatcher(db: Session, name: str, broker: bool) -> None:
+    """Insert or update a dispatcher's row; ``broker``: whether the broker responds to it."""
+    values = {"heartbeat_at": func.now(), "broker": broker}
+    statement = insert(Dispatcher).values(name=name, **values)
+    db.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+    db.execute(delete(Dispatcher).where(Dispatcher.heartbeat_at < func.now() - RECENT))
+
+
+def leave_dispatcher(db: Session, name: str) -> None:
+    """Delete the dispatcher's row."""
+    db.execute(delete(Dispatcher).where(Dispatcher.name == name))
+
+
+def dispatcher_problem(db: Session) -> str | None:
+    """Return what is wrong with the dispatchers; None if one has a recent heartbeat and reaches the broker."""
+    rows = db.execute(select(Dispatcher.broker, _seconds(Dispatcher.heartbeat_at))).all()
+    if any(broker and age < ALIVE.total_seconds() for broker, age in rows):
+        return None
+    if not rows:
+        return "no dispatcher runs: start one with `vise dispatch`"
+    age = min(age for _, age in rows)
+    if age < ALIVE.total_seconds():
+        return "the dispatcher does not reach the broker"
+    return f"the dispatcher has sent no heartbeat for {age:.0f} s: restart it (`vise dispatch`)"
+
+
+def worker_problems(db: Session) -> tuple[int, list[str]]:
+    """Return how many workers can claim runs or predictions, and a sentence on each that cannot."""
+    able, problems = 0, []
+    age = _seconds(Worker.heartbeat_at)
+    recent = select(Worker.name, Worker.hears, age).where(Worker.heartbeat_at > func.now() - RECENT)
+    for name, hears, seconds in db.execute(recent.order_by(Worker.name)):
+        if seconds >= ALIVE.total_seconds():
+            problems.append(f"worker {name} has sent no heartbeat for {seconds:.0f} s")
+        elif not hears:
+            problems.append(f"worker {name} is deaf: messages through the broker do not reach it")
+        else:
+            able += 1
+    return able, problems
+
+
+def _seconds(since: InstrumentedAttribute[datetime]) -> ColumnElement[float]:
+    return cast(func.extract("epoch", func.clock_timestamp() - since), Double)
 
 
 def leave(db: Session, name: str) -> None:

@@ -23,7 +23,7 @@ from vise_core.specs.models.predict import EngagementOptions
 from vise_core.specs.recipes.inputs import InputRef
 
 from . import uploads
-from .predictions import DONE_CHANNEL, PICTURE_LIFETIME
+from .predictions import DONE_CHANNEL, PICTURE_LIFETIME, Lost, republish_unclaimed, unclaimed
 
 TASK = "worker.engagement"
 
@@ -104,9 +104,14 @@ def create(
     return queued
 
 
-def claim(db: Session, engagement_id: UUID) -> EngagementRequest | None:
-    """Return what a worker needs to predict; None if the prediction is finished already."""
-    row = db.scalar(select(Engagement).where(Engagement.id == engagement_id, Engagement.state == "queued"))
+def claim(db: Session, engagement_id: UUID, worker: str, *, again: bool = False) -> EngagementRequest | None:
+    """Claim a prediction and return what a worker needs; None if it was claimed before (``unclaimed``)."""
+    row = db.execute(
+        update(Engagement)
+        .where(unclaimed(Engagement, engagement_id, worker, again))
+        .values(claimed_at=func.now(), claimed_by=worker)
+        .returning(Engagement)
+    ).scalar_one_or_none()
     if row is None:
         return None
 
@@ -120,6 +125,11 @@ def claim(db: Session, engagement_id: UUID) -> EngagementRequest | None:
         files(row.checkpoint_id),
         files(row.inspection_id) if row.inspection_id else None,
     )
+
+
+def republish(db: Session, lost: Lost = list) -> int:
+    """Put predictions into the outbox whose message was lost, or whose worker died; return how many."""
+    return republish_unclaimed(db, Engagement, TASK, lost)
 
 
 def finish(db: Session, engagement_id: UUID, result: EngagementResult, milliseconds: float) -> None:

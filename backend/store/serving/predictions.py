@@ -7,13 +7,13 @@ message may come late or twice; a worker claims a prediction once.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session, undefer
 
 from backend.store.accounts.tables import User
@@ -23,8 +23,9 @@ from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact, Model
 from backend.store.runs.queues import PREDICT_QUEUE
 from backend.store.runs.states import outbox
-from backend.store.runs.tables import Outbox
-from backend.store.serving.tables import Feedback, Prediction
+from backend.store.runs.tables import Outbox, Worker
+from backend.store.runs.workers import ALIVE
+from backend.store.serving.tables import Engagement, Feedback, Prediction
 from vise_client.schemas.predictions import PredictionSummary, PredictionView
 from vise_client.schemas.wire import Page
 from vise_core.specs.models.predict import PredictOptions
@@ -39,8 +40,9 @@ UNCLAIMED = timedelta(seconds=2)
 DONE_CHANNEL = "vise_predictions"
 """PostgreSQL channel on which the id of a finished prediction is sent."""
 ASYNC_COMMIT = func.set_config("synchronous_commit", "off", True)
-"""In a statement: its transaction does not wait for the disk. A power failure may take the last half second of
-predictions with it: they are info again in no more."""
+"""In a statement: its transaction does not wait for the disk. For claims only, which may be lost without harm."""
+Lost = Callable[[Sequence[UUID]], list[UUID]]
+"""Of some ids, those whose message the broker does not hold."""
 NO_OVERLAY = b""
 """The overlay of an answer that was info for without one: the other pictures are held as long."""
 
@@ -105,7 +107,7 @@ def create(
         upload=uploads.put(storage, image),
         **vars(info),
     )
-    prediction: Prediction = db.execute(written.returning(Prediction, ASYNC_COMMIT)).one()[0]
+    prediction: Prediction = db.execute(written.returning(Prediction)).scalar_one()
     return prediction
 
 
@@ -135,18 +137,26 @@ def create_from_cache(
     return None if copy_id is None else db.get(Prediction, copy_id)
 
 
-def claim(db: Session, prediction_id: UUID) -> PredictionRequest | None:
-    """Claim a prediction and return what a worker needs; None if it was claimed before."""
+def unclaimed(
+    table: type[Prediction] | type[Engagement], row_id: UUID, worker: str, again: bool
+) -> ColumnElement[bool]:
+    """Return the condition of a row that a worker may claim; ``again``: its own claim may have lost its response."""
+    free: ColumnElement[bool] = table.claimed_at.is_(None)
+    if again:
+        free = free | (table.claimed_by == worker)
+    return (table.id == row_id) & (table.state == "queued") & free
+
+
+def claim(db: Session, prediction_id: UUID, worker: str, *, again: bool = False) -> PredictionRequest | None:
+    """Claim a prediction and return what a worker needs; None if it was claimed before (``unclaimed``)."""
     row = db.execute(
         update(Prediction)
         .where(
-            Prediction.id == prediction_id,
-            Prediction.state == "queued",
-            Prediction.claimed_at.is_(None),
+            unclaimed(Prediction, prediction_id, worker, again),
             Model.id == Prediction.model_id,
             Artifact.id == Model.artifact_id,
         )
-        .values(claimed_at=func.now())
+        .values(claimed_at=func.now(), claimed_by=worker)
         .returning(
             Prediction.upload,
             Prediction.options,
@@ -295,21 +305,40 @@ def fail_timed_out(db: Session, timeout: timedelta) -> int:
     return len(failed)
 
 
-def republish(db: Session) -> int:
-    """Put unclaimed predictions whose message was lost into the outbox; return how many."""
-    unclaimed = db.scalars(
-        select(Prediction.id)
+def republish(db: Session, lost: Lost = list) -> int:
+    """Put predictions into the outbox whose message was lost, or whose worker died; return how many."""
+    return republish_unclaimed(db, Prediction, TASK, lost)
+
+
+def republish_unclaimed(
+    db: Session, table: type[Prediction] | type[Engagement], task: str, lost: Lost
+) -> int:
+    """Void the claims of workers that died, and write messages for unclaimed rows that have none."""
+    # A worker of the same name that has started since is another one.
+    lives = exists().where(
+        Worker.name == table.claimed_by,
+        Worker.heartbeat_at > func.now() - ALIVE,
+        Worker.started_at <= table.claimed_at,
+    )
+    db.execute(
+        update(table)
+        .where(table.state == "queued", table.claimed_at.is_not(None), ~lives)
+        .values(claimed_at=None, claimed_by=None)
+        .execution_options(synchronize_session=False)
+    )
+    waiting = db.scalars(
+        select(table.id)
         .where(
-            Prediction.state == "queued",
-            Prediction.claimed_at.is_(None),
-            Prediction.created_at < func.now() - UNCLAIMED,
-            ~exists().where(Outbox.argument == Prediction.id),
+            table.state == "queued",
+            table.claimed_at.is_(None),
+            table.created_at < func.now() - UNCLAIMED,
+            ~exists().where(Outbox.argument == table.id),
         )
-        .order_by(Prediction.id)
-        .limit(500)
+        .order_by(table.id)
     ).all()
-    outbox.add(db, [(TASK, prediction_id) for prediction_id in unclaimed], PREDICT_QUEUE)
-    return len(unclaimed)
+    again = lost(waiting)
+    outbox.add(db, [(task, row_id) for row_id in again], PREDICT_QUEUE)
+    return len(again)
 
 
 def expire(db: Session) -> int:
@@ -367,6 +396,6 @@ def _close(db: Session, prediction_id: UUID, **values: Any) -> None:
         update(Prediction)
         .where(Prediction.id == prediction_id, Prediction.state == "queued")
         .values(upload=None, **values)
-        .returning(ASYNC_COMMIT, func.pg_notify(DONE_CHANNEL, str(prediction_id)))
+        .returning(func.pg_notify(DONE_CHANNEL, str(prediction_id)))
         .execution_options(synchronize_session=False)
     )

@@ -56,9 +56,8 @@ class Prediction(Base):
     error: Mapped[str | None]
     milliseconds: Mapped[float | None] = mapped_column(Double)
     created_at: Mapped[datetime] = insert_time()
-    claimed_at: Mapped[datetime | None] = mapped_column(
-        comment="when a worker claimed it, which happens once"
-    )
+    claimed_at: Mapped[datetime | None]
+    claimed_by: Mapped[str | None] = mapped_column(comment="worker; if it dies, the claim is void")
 
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'succeeded', 'failed')", name="state"),
@@ -109,5 +108,7 @@ class Engagement(Base):
     error: Mapped[str | None]
     milliseconds: Mapped[float | None] = mapped_column(Double)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+    claimed_at: Mapped[datetime | None]
+    claimed_by: Mapped[str | None] = mapped_column(comment="worker; if it dies, the claim is void")
 
     __table_args__ = (CheckConstraint("state IN ('queued', 'succeeded', 'failed')", name="state"),)

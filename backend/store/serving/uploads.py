@@ -106,11 +106,13 @@ def _listed(storage: Storage) -> Iterator[tuple[str, float]]:
 
 
 def _write(path: str, data: bytes) -> None:
-    """Without waiting for the disk: a power failure may take the last half second, as it may of the rows."""
+    """Write to the disk: an accepted prediction outlives a power failure."""
     file = open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
     try:
         with file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
     except BaseException:
         Path(path).unlink()
         raise

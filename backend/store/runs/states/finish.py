@@ -62,11 +62,17 @@ def release_run(db: Session, run_id: UUID, token: int, detail: str) -> None:
 
 
 def requeue_run(
-    db: Session, run_id: UUID, token: int, detail: str, values: dict[str, Any] | None = None
+    db: Session,
+    run_id: UUID,
+    token: int,
+    detail: str,
+    values: dict[str, Any] | None = None,
+    *,
+    delay: float = 0,
 ) -> Run | None:
     """Move a running run back to queued, and a cancelling or pausing run to cancelled or paused.
 
-    Returns None if the lease is lost.
+    Workers hear of it after ``delay`` seconds. Returns None if the lease is lost.
     """
     stopped = stop_run(db, run_id, token, detail)
     if stopped is not None:
@@ -76,4 +82,4 @@ def requeue_run(
         return None
     # With a higher token every late write of the former holder is refused.
     raised = {"token": Run.token + 1, "reason": detail}
-    return queue_run(db, run_id, [RunState.running], detail, raised | (values or {}))
+    return queue_run(db, run_id, [RunState.running], detail, raised | (values or {}), delay=delay)

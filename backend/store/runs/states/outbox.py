@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
 from backend.store.runs.tables import Outbox, Run
@@ -21,15 +22,16 @@ BATCH = 200
 """Messages published in one transaction."""
 
 
-def add(db: Session, messages: Iterable[tuple[str, UUID]], queue: str) -> None:
-    """Write (task, argument) messages for a queue and wake the dispatcher at commit."""
-    db.add_all(Outbox(task=task, argument=argument, queue=queue) for task, argument in messages)
+def add(db: Session, messages: Iterable[tuple[str, UUID]], queue: str, delay: float = 0) -> None:
+    """Write (task, argument) messages for a queue, due after ``delay`` seconds, and wake the dispatcher at commit."""
+    due = func.now() + timedelta(seconds=delay)
+    db.add_all(Outbox(task=task, argument=argument, queue=queue, due_at=due) for task, argument in messages)
     db.execute(text(f"NOTIFY {CHANNEL}"))
 
 
-def enqueue(db: Session, run: Run) -> None:
-    """Write the message by which a worker claims this queued run."""
-    add(db, [(RUN_TASK, run.id)], run.queue)
+def enqueue(db: Session, run: Run, delay: float = 0) -> None:
+    """Write the message by which a worker claims this queued run, due after ``delay`` seconds."""
+    add(db, [(RUN_TASK, run.id)], run.queue, delay)
 
 
 def publish_due(db: Session, publish: Publish) -> int:
@@ -38,7 +40,8 @@ def publish_due(db: Session, publish: Publish) -> int:
     Messages are published before the commit: a crash in between publishes one twice, which does no harm, and never
     loses one. Several dispatchers may run at once: each locks its rows.
     """
-    rows = db.scalars(select(Outbox).order_by(Outbox.id).limit(BATCH).with_for_update(skip_locked=True)).all()
+    due = select(Outbox).where(Outbox.due_at <= func.now()).order_by(Outbox.id).limit(BATCH)
+    rows = db.scalars(due.with_for_update(skip_locked=True)).all()
     for row in rows:
         publish(row.task, row.argument, row.queue)
     if rows:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
+from uuid import UUID
 
-from sqlalchemy import delete, exists, func, select, true
+from sqlalchemy import delete, exists, func, select, text
 from sqlalchemy.orm import Session
 
 from backend.store.accounts.tables import LoginAttempt, Token
-from backend.store.runs.queues import PREDICT_QUEUE
 from backend.store.runs.tables import Outbox, Run, Worker
 from backend.store.serving import engagement, predictions
 from vise_client.schemas.run_states import RunState
@@ -32,6 +33,20 @@ class ReconcileResult:
     republished: int = 0
     predictions_failed: int = 0
     predictions_republished: int = 0
+    locked: int = 0
+    """Runs with an expired lease that could not be taken back, as another transaction has locked them."""
+
+
+HOLDERS = text(
+    "SELECT pid, application_name, state, now() - xact_start FROM pg_stat_activity "
+    "WHERE datname = current_database() AND xact_start < now() - interval '5 s' AND pid != pg_backend_pid()"
+)
+
+
+def lock_holders(db: Session) -> str:
+    """Return the transactions that have been open for long, of which one may lock a run, for a message."""
+    rows = db.execute(HOLDERS).all()
+    return "; ".join(f"pid {pid} ({name}, {state}) for {age}" for pid, name, state, age in rows) or "none"
 
 
 def reconcile(
@@ -40,39 +55,53 @@ def reconcile(
     max_attempts: int,
     republish_seconds: float,
     prediction_timeout_seconds: float,
-    empty_queues: Collection[str] | None = None,
+    in_broker: Callable[[], Collection[UUID] | None] = frozenset,
+    settled: bool = True,
 ) -> ReconcileResult:
     """Repair what dead processes left behind; safe at any time and in several processes at once.
 
-    ``empty_queues`` are the queues in which the broker holds no message: the message of a run that is queued there was
-    lost. Runs in other queues wait for a worker and are not republished. None: every queue is empty.
+    ``in_broker`` returns the ids of the runs and predictions whose messages the broker holds; None if it does not
+    respond. What is queued for long and is not among them has lost its message, or a worker without a database holds
+    it. ``settled``: workers have had time to renew their leases since the database came back.
     """
-    requeued, failed = _handle_expired_leases(db, max_attempts)
-    republished = _republish(db, republish_seconds, empty_queues)
+    requeued, failed, locked = _handle_expired_leases(db, max_attempts) if settled else (0, 0, 0)
+    announced = _Announced(in_broker)
+    republished = _republish(db, republish_seconds, announced)
     timeout = timedelta(seconds=prediction_timeout_seconds)
     timed_out = predictions.fail_timed_out(db, timeout)
-    unclaimed = 0
-    if empty_queues is None or PREDICT_QUEUE in empty_queues:
-        unclaimed = predictions.republish(db)
+    unclaimed = predictions.republish(db, announced.lost)
     predictions.expire(db)
     engagement.expire(db, timeout=timeout)
+    unclaimed += engagement.republish(db, announced.lost)
     day_ago = func.now() - timedelta(days=1)
     db.execute(delete(Worker).where(Worker.heartbeat_at < day_ago))
     db.execute(delete(Token).where(Token.expires_at < day_ago))
     db.execute(delete(LoginAttempt).where(LoginAttempt.at < day_ago))
-    return ReconcileResult(requeued, failed, republished, timed_out, unclaimed)
+    return ReconcileResult(requeued, failed, republished, timed_out, unclaimed, locked)
 
 
-def _handle_expired_leases(db: Session, max_attempts: int) -> tuple[int, int]:
-    """Requeue runs whose lease has expired, or fail them after the last attempt; return how many of each."""
+class _Announced:
+    """What the broker holds, read once, and only if something has been queued for long."""
+
+    def __init__(self, read: Callable[[], Collection[UUID] | None]) -> None:
+        self._read = cache(read)
+
+    def lost(self, queued: Sequence[UUID]) -> list[UUID]:
+        """Return those whose message the broker does not hold; none if it does not respond."""
+        held = self._read() if queued else None
+        return [] if held is None else [each for each in queued if each not in held][:BATCH]
+
+
+def _handle_expired_leases(db: Session, max_attempts: int) -> tuple[int, int, int]:
+    """Requeue runs whose lease has expired, or fail them after the last attempt; return how many, and of locked ones."""
     requeued = failed = 0
+    held = (Run.state.in_([s.value for s in HELD]), Run.kind == "stage", Run.lease_until < func.now())
     expired = db.scalars(
-        select(Run)
-        .where(Run.state.in_([s.value for s in HELD]), Run.kind == "stage", Run.lease_until < func.now())
-        .order_by(Run.id)
-        .limit(BATCH)
-        .with_for_update(skip_locked=True)
+        select(Run).where(*held).order_by(Run.id).limit(BATCH).with_for_update(skip_locked=True)
     ).all()
+    locked = 0
+    if len(expired) < BATCH:
+        locked = (db.scalar(select(func.count()).select_from(Run).where(*held)) or 0) - len(expired)
     for run in expired:
         if run.state == RunState.running.value and run.attempt >= max_attempts:
             reason = f"given up after {run.attempt} attempts: each worker was lost, the last was {run.worker}"
@@ -81,25 +110,17 @@ def _handle_expired_leases(db: Session, max_attempts: int) -> tuple[int, int]:
         else:
             requeue_run(db, run.id, run.token, f"{run.worker} was lost: its lease ran out")
             requeued += 1
-    return requeued, failed
+    return requeued, failed, max(0, locked)
 
 
-def _republish(db: Session, republish_seconds: float, empty_queues: Collection[str] | None) -> int:
+def _republish(db: Session, republish_seconds: float, announced: _Announced) -> int:
     """Write a new message for each queued run whose message was lost; return how many."""
-    unclaimed = db.scalars(
-        select(Run)
-        .where(
-            Run.state == RunState.queued.value,
-            Run.kind == "stage",
-            Run.queued_at < func.now() - timedelta(seconds=republish_seconds),
-            true() if empty_queues is None else Run.queue.in_(empty_queues),
-            ~exists().where(Outbox.argument == Run.id),
-        )
-        .order_by(Run.id)
-        .limit(BATCH)
-        .with_for_update(skip_locked=True)
-    ).all()
+    queued = (Run.state == RunState.queued.value, Run.kind == "stage")
+    long = Run.queued_at < func.now() - timedelta(seconds=republish_seconds)
+    waiting = select(Run.id).where(*queued, long, ~exists().where(Outbox.argument == Run.id)).order_by(Run.id)
+    lost = announced.lost(db.scalars(waiting).all())
+    runs = select(Run).where(Run.id.in_(lost), *queued).order_by(Run.id).with_for_update(skip_locked=True)
+    unclaimed = db.scalars(runs).all()
     for run in unclaimed:
-        run.queued_at = func.now()
         enqueue(db, run)
     return len(unclaimed)

@@ -76,13 +76,22 @@ def change_state(
 
 
 def queue_run(
-    db: Session, run_id: UUID, from_states: Iterable[RunState], detail: str, values: dict[str, Any]
+    db: Session,
+    run_id: UUID,
+    from_states: Iterable[RunState],
+    detail: str,
+    values: dict[str, Any],
+    *,
+    delay: float = 0,
 ) -> Run | None:
-    """Put a run into its queue; a run of a stage gets a message in the outbox. None if it was in no such state."""
+    """Put a run into its queue; a run of a stage gets a message in the outbox, due after ``delay`` seconds.
+
+    None if it was in no such state.
+    """
     cleared = {"worker": None, "lease_until": None, "queued_at": func.now(), "reason": None} | values
     run = change_state(db, run_id, from_states, RunState.queued, detail, values=cleared)
     if run is not None and run.kind == "stage":
-        enqueue(db, run)
+        enqueue(db, run, delay)
     return run
 
 
