@@ -180,14 +180,11 @@ class EvaluateResult(Result):
     test_std: float | None
     secondary: dict[str, Secondary] = Field(default_factory=dict, description="Further metrics, by name.")
     splits: tuple[SplitResult, ...]
-    data: EvaluationData | None = Field(
-        None,
-        description="What it was measured on. None in results of older versions, which did not record it.",
-    )
+    data: EvaluationData = Field(description="What it was measured on.")
     integrity: IntegrityReport | None = Field(
         None, description="Checks of the task and its splits that ran with the evaluation."
     )
-    batch: int | None = Field(None, description="Images a step.")
+    batch: int = Field(description="Images a step.")
     gpus: int = Field(0, description="GPUs used; 0: the CPU.")
     pretrained_on: int | None = Field(
         None, description="Images that the backbone was pretrained on, where known (Fig. 4's axis)."

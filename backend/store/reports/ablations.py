@@ -115,7 +115,6 @@ def view(db: Session, ablation_id: UUID) -> AblationView:
         on="val" if baseline.test_mean is None else "test",
         synthetic=baseline.synthetic,
         measured=measured_on(baseline).key,
-        recorded=baseline.data is not None,
         points=points,
     )
 
@@ -199,8 +198,7 @@ def _not_comparable(run: Run, baseline: EvaluateResult) -> str:
         return f"its run {run.name!r} was measured on {difference} than the baseline"
     if result.metric != baseline.metric:
         return f"its run {run.name!r} has the metric {result.metric}, and the baseline {baseline.metric}"
-    # Runs of older versions did not record their splits; equal data and specs, as here, give equal splits.
-    if mine.recorded and theirs.recorded and (differences := split_differences(mine, theirs)):
+    if differences := split_differences(mine, theirs):
         return f"its run {run.name!r} has other splits than the baseline: {'; '.join(differences)}"
     return ""
 
