@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from backend.api.dependencies import Db, editor
 from backend.store.metrics import points as metrics
 from backend.store.runs import bulk, groups, run_list
 from backend.store.runs.compare import compare
 from backend.store.runs.query import vocabulary
-from backend.store.runs.run_list import RunFilter
+from backend.store.runs.run_list import Paging, RunFilter
 from vise_client.schemas.comparison import CompareQuery, Comparison
 from vise_client.schemas.metrics import Curve, MetricQuery
 from vise_client.schemas.run_lists import GroupPage, Vocabulary
@@ -29,31 +29,39 @@ router = APIRouter(tags=["runs"])
 QueryText = Annotated[
     str,
     Query(
-        alias="query",
         max_length=2000,
         description='For example: stage = pretrain and spec.base_lr < 0.01 and tag = "c+r" and not archived.',
     ),
 ]
-SortKey = Annotated[
-    str,
-    Query(
-        max_length=200,
-        description="created, name, state, stage, duration, started, finished, spec.… or metric.…; "
-        "with - in front: descending.",
-    ),
-]
-Columns = Annotated[
-    list[str] | None,
-    Query(alias="column", description="Values to add to each row: spec.…, metric.… or metric.…:max."),
-]
-Cursor = Annotated[str | None, Query(max_length=2000)]
-Limit = Annotated[int, Query(ge=1, le=200)]
-Count = Annotated[bool, Query(description="Include the total number of matches.")]
+
+
+def _paging(
+    sort: Annotated[
+        str,
+        Query(
+            max_length=200,
+            description="created, name, state, stage, duration, started, finished, spec.… or metric.…; "
+            "with - in front: descending.",
+        ),
+    ] = "-created",
+    column: Annotated[
+        list[str] | None,
+        Query(description="Values to add to each row: spec.…, metric.… or metric.…:max."),
+    ] = None,
+    cursor: Annotated[str | None, Query(max_length=2000)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    count: Annotated[bool, Query(description="Include the total number of matches.")] = False,
+) -> Paging:
+    return Paging(sort=sort, cursor=cursor, limit=limit, columns=column or (), count=count)
+
+
+Paged = Annotated[Paging, Depends(_paging)]
 
 
 @router.get("/runs", response_model=RunPage)
 def list_runs(
     db: Db,
+    paging: Paged,
     state: Annotated[list[RunState] | None, Query(description="Any of these states.")] = None,
     stage: str | None = None,
     kind: RunKind | None = None,
@@ -64,11 +72,6 @@ def list_runs(
         bool, Query(alias="all", description="Include the runs of recipes and sweeps.")
     ] = False,
     query: QueryText = "",
-    sort: SortKey = "-created",
-    column: Columns = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    count: Count = False,
 ) -> RunPage:
     """List the runs that match a filter, newest first unless sorted; page with ``next_cursor``."""
     run_filter = RunFilter(
@@ -81,29 +84,16 @@ def list_runs(
         nested=nested,
         query=query,
     )
-    return run_list.list_runs(
-        db, run_filter, sort=sort, cursor=cursor, limit=limit, columns=column or (), count=count
-    )
+    return run_list.list_runs(db, run_filter, paging)
 
 
 @router.get("/runs/groups", response_model=GroupPage)
-def list_groups(
-    db: Db,
-    query: QueryText = "",
-    sort: SortKey = "-created",
-    column: Columns = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    count: Count = False,
-) -> GroupPage:
+def list_groups(db: Db, paging: Paged, query: QueryText = "") -> GroupPage:
     """List groups of runs that differ only in seed and split, each with mean ± sample std (n) of each metric.
 
     A group is listed if one of its runs matches; its numbers are over all of its runs that are not archived.
     """
-    run_filter = RunFilter(nested=True, query=query)
-    return groups.list_groups(
-        db, run_filter, sort=sort, cursor=cursor, limit=limit, columns=column or (), count=count
-    )
+    return groups.list_groups(db, RunFilter(nested=True, query=query), paging)
 
 
 @router.get("/runs/vocabulary", response_model=Vocabulary)
