@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import streamlit as st
 
 Row = TypeVar("Row")
-Row_co = TypeVar("Row_co", covariant=True)
 PAGE = 20
-
-
-class Search(Protocol[Row_co]):
-    """An operation of the client that lists rows in pages."""
-
-    def __call__(self, *, search: str, offset: int, limit: int) -> list[Row_co]: ...
 
 
 def paged_list(
     things: str,
     placeholder: str,
-    search_rows: Search[Row],
+    search_rows: Callable[..., list[Row]],
     show_row: Callable[[Row], None],
     show_empty: Callable[[], None] = lambda: None,
 ) -> None:
-    """A page of rows below a search box; ``show_empty`` where there is no row at all."""
+    """A page of the rows of ``search_rows(search=, offset=, limit=)``, below a search box.
+
+    ``show_empty`` draws what stands there while there is no row at all.
+    """
     search = search_box(f"Search {things}", placeholder)
     number = page_number()
     rows = search_rows(search=search, offset=PAGE * number, limit=PAGE + 1)

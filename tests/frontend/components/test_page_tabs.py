@@ -26,4 +26,5 @@ def test_another_tab_drops_the_parameters_of_the_last() -> None:
     app.query_params["search"] = "x"
     app.run().get("button_group")[0].set_value("Two").run()
     assert [element.value for element in app.markdown] == ["second part"]
-    assert app.query_params["tab"] == "Two" and "search" not in app.query_params
+    assert app.query_params["tab"] == "Two"
+    assert "search" not in app.query_params
