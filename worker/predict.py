@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -171,19 +171,19 @@ def _respond(
     fail: Callable[[Session, UUID, str], None],
 ) -> None:
     """Run a prediction, write its result or why there is none, then delete the upload."""
+    error: str | None = None
     try:
         write = run()
-    except BadInput as error:
-        log.info("%s: %s", row_id, error)
-        write = partial(_fail, fail, row_id, str(error))
+    except BadInput as reason:
+        log.info("%s: %s", row_id, reason)
+        error = str(reason)
     except Exception:
         log.exception("%s", row_id)
-        write = partial(_fail, fail, row_id, "the predictor failed on this image; the worker's log says why")
+        error = "the predictor failed on this image; the worker's log says why"
     with context.sessions.begin() as db:
-        write(db)
+        if error is not None:
+            fail(db, row_id, error)
+        else:
+            write(db)
     if upload is not None:
         uploads.drop(context.storage, upload)
-
-
-def _fail(fail: Callable[[Session, UUID, str], None], row_id: UUID, message: str, db: Session) -> None:
-    fail(db, row_id, message)
