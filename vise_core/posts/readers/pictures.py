@@ -85,7 +85,7 @@ def _post(root: Path, place: Path, key: str, pictures: list[str], sidecars: dict
         if not (place / pictures[0]).resolve().is_relative_to(root.resolve()):
             raise RejectedPost("outside_folder", "the picture is a link that leads outside the folder")
     except RejectedPost as error:
-        return RawPost(where, row, image, refused=error)
+        return RawPost(where, row, image, rejected=error)
     return RawPost(where, row, image)
 
 
