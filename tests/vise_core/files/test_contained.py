@@ -106,9 +106,15 @@ def test_each_text_of_a_spec_is_a_path_inside_a_folder_or_no_path() -> None:
             "x" * 1001,
             "**/**/*.csv",
         ):
-            with pytest.raises(ValidationError):
-                TypeAdapter(annotation).validate_python(wrong)
-                pytest.fail(f"{name} takes {wrong!r}")
+            assert not is_taken(annotation, wrong), f"{name} takes {wrong!r}"
+
+
+def is_taken(annotation: Any, value: str) -> bool:
+    try:
+        TypeAdapter(annotation).validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -129,11 +135,12 @@ def test_what_is_contained_lies_in_the_folder(folder: Path, name: str) -> None:
     try:
         path = contained(folder, name, "field")
     except BadInput as error:
-        assert str(error).startswith("field: '")
-        assert len(str(error)) < 3000
+        message = str(error)
     else:
+        message = ""
         assert path.resolve().is_relative_to(folder)
         assert is_file(path) == (path.name == "b.txt" and path.exists())
+    assert not message or message.startswith("field: '")
     assert is_path_inside(name) <= (".." not in name.replace("\\", "/").split("/"))
 
 
