@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, undefer
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact
+from backend.store.runs.queues import PREDICT_QUEUE
 from backend.store.runs.states import outbox
 from backend.store.runs.tables import Run
 from backend.store.serving.tables import Engagement
@@ -22,7 +23,7 @@ from vise_core.specs.models.predict import EngagementOptions
 from vise_core.specs.recipes.inputs import InputRef
 
 from . import uploads
-from .predictions import DONE_CHANNEL, PICTURE_LIFETIME, QUEUE
+from .predictions import DONE_CHANNEL, PICTURE_LIFETIME
 
 TASK = "worker.engagement"
 
@@ -52,16 +53,14 @@ def list_models(db: Session, *, search: str | None = None, limit: int = 50) -> l
         statement = statement.where(Run.name.icontains(search, autoescape=True))
     rows = db.execute(statement.order_by(Run.id.desc()).limit(limit)).all()
     return [
-        EngagementModel(
+        EngagementModel.of(
+            run,
             checkpoint_id=artifact.id,
             run_id=run.id,
-            name=run.name,
             backbone=run.spec["backbone"],
             signals=run.spec["signals"],
             has_terms=_inspection(db, run) is not None,
             clusterer_run_id=clusterer.id if (clusterer := _clusterer(db, run)) else None,
-            synthetic=run.synthetic,
-            created_at=run.created_at,
         )
         for run, artifact in rows
     ]
@@ -99,7 +98,7 @@ def create(
     )
     db.add(queued)
     db.flush()
-    outbox.add(db, [(TASK, queued.id)], QUEUE)
+    outbox.add(db, [(TASK, queued.id)], PREDICT_QUEUE)
     return queued
 
 
@@ -150,17 +149,7 @@ def view(db: Session, engagement_id: UUID) -> EngagementView:
             f"there is no prediction {engagement_id}; predictions of engagement are deleted after an hour"
         )
     prediction, run = row
-    return EngagementView(
-        id=prediction.id,
-        state=prediction.state,
-        checkpoint_id=prediction.checkpoint_id,
-        run_id=run.id,
-        synthetic=run.synthetic,
-        result=prediction.result,
-        error=prediction.error,
-        milliseconds=prediction.milliseconds,
-        created_at=prediction.created_at,
-    )
+    return EngagementView.of(prediction, run_id=run.id, synthetic=run.synthetic)
 
 
 def expire(db: Session, *, timeout: timedelta) -> None:
