@@ -165,7 +165,7 @@ def test_what_an_evaluation_would_refuse_is_unusable_for_the_same_reason(kind: s
         "flat val": "Move each into val/<wnid>/",
     }[kind]
     assert any(reason in sentence for sentence in report.sentences)
-    assert report.sentences[-1] == "Unusable: an evaluation would refuse it."
+    assert report.sentences[-1] == "Unusable: an evaluation would fail."
 
 
 def test_a_users_own_set_is_judged_by_its_files_alone(tmp_path: Path, layouts):
