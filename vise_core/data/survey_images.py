@@ -48,7 +48,7 @@ def survey_images(
         facts.rejection = str(error)
         facts.warnings.append(f"An evaluation would reject it: {error}")
     for problem in problems:
-        facts.refused[problem.reason] = facts.refused.get(problem.reason, 0) + 1
+        facts.rejected[problem.reason] = facts.rejected.get(problem.reason, 0) + 1
     facts.examples += [
         {"path": problem.path, "reason": problem.reason, "message": problem.message[:300]}
         for problem in problems[:EXAMPLES]

@@ -44,16 +44,16 @@ class Tally:
     posts: int = 0
     comments: int = 0
     reactions: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-    normalised: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
+    repaired: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     shards: list[dict[str, Any]] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     other_reactions: dict[str, int] = field(default_factory=dict)
     unread_reactions: dict[str, int] = field(default_factory=dict)
 
-    def refuse(self, reason: str, where: str, message: str) -> None:
-        self.refused[reason] = self.refused.get(reason, 0) + 1
+    def reject(self, reason: str, where: str, message: str) -> None:
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
         self.show(reason, where, message)
 
     def drop(self, reason: str, count: int, where: str, message: str = "") -> None:
@@ -154,8 +154,8 @@ class PostChecker:
         if isinstance(raw.image, Path) and self._root is not None:
             self._seen.name(_below(self._root, raw.image.resolve()), tally.read)
         try:
-            if raw.refused is not None:
-                raise raw.refused
+            if raw.rejected is not None:
+                raise raw.rejected
             checked = check_row(raw.row, self.spec, self._mapping)
             assert raw.image is not None
             image = store_image(
@@ -164,10 +164,10 @@ class PostChecker:
             if not self._seen.add(checked.post.id, tally.read):
                 raise RejectedPost("duplicate_id", f"the post {checked.post.id!r} was there before")
         except RejectedPost as error:
-            tally.refuse(error.reason, raw.where, str(error))
+            tally.reject(error.reason, raw.where, str(error))
             return None
         except BadImage as error:
-            tally.refuse(f"image_{error.reason}", raw.where, str(error))
+            tally.reject(f"image_{error.reason}", raw.where, str(error))
             return None
         self._count(raw, checked, image.repairs)
         return PostRecord(checked.post, image.data, image.extension)
@@ -178,7 +178,7 @@ class PostChecker:
         tally.comments += len(post.comments)
         tally.reactions += sum(post.reactions)
         for repair in sorted({*checked.repairs, *repairs}):
-            tally.normalised[repair] = tally.normalised.get(repair, 0) + 1
+            tally.repaired[repair] = tally.repaired.get(repair, 0) + 1
         for reason, count in {**checked.dropped, **raw.dropped}.items():
             message = {
                 "other_reactions": ", ".join(f"{name} {n:,}" for name, n in checked.counts.other.items()),

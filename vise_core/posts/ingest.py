@@ -9,7 +9,7 @@ from pathlib import Path
 from vise_core.errors import BadInput, Stopped
 from vise_core.formats.posts import ShardEntry, ShardWriter, shard_name, write_index
 from vise_core.reporter import Reporter
-from vise_core.specs.ingest import IngestResult, IngestSpec, Refusals
+from vise_core.specs.ingest import IngestResult, IngestSpec
 from vise_core.specs.posts.sources import SampleSource
 
 from .check import PostChecker, Tally, source_of
@@ -40,8 +40,8 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
         "synthetic": synthetic,
         "read": tally.read,
         "posts": tally.posts,
-        "refused": tally.refused,
-        "normalised": tally.normalised,
+        "rejected": tally.rejected,
+        "repaired": tally.repaired,
         "dropped": tally.dropped,
         "other_reactions": tally.other_reactions,
         "unread_reactions": tally.unread_reactions,
@@ -55,13 +55,14 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
 
         write_evaluation_set(workspace / "evaluation_set", spec.source, spec.seed, reporter)
         reporter.artifact("evaluation_set", workspace / "evaluation_set")
-    reporter.log(f"{tally.posts} of {tally.read} posts were kept; rejected {tally.refused or 'none'}.")
+    reporter.log(f"{tally.posts} of {tally.read} posts were kept; rejected {tally.rejected or 'none'}.")
     return IngestResult(
         posts=tally.posts,
         shards=len(tally.shards),
         comments=tally.comments,
         reactions=tally.reactions,
-        refusals=Refusals(refused=tally.refused, normalised=tally.normalised),
+        rejected=tally.rejected,
+        repaired=tally.repaired,
         synthetic=synthetic,
         read=tally.read,
         dropped=tally.dropped,
@@ -117,10 +118,10 @@ def _close(writer: ShardWriter, tally: Tally, state: Path, checker: PostChecker)
 
 def _no_posts_message(tally: Tally) -> str:
     """Return a message that says why no post could be used, with the first example."""
-    if not tally.refused:
+    if not tally.rejected:
         return "not one post could be used: the source holds none"
-    counted = ", ".join(f"{reason} {count:,}" for reason, count in tally.refused.items())
-    reason = max(tally.refused, key=lambda name: tally.refused[name])
+    counted = ", ".join(f"{reason} {count:,}" for reason, count in tally.rejected.items())
+    reason = max(tally.rejected, key=lambda name: tally.rejected[name])
     first = tally.examples[reason][0]
     return (
         f"not one of {tally.read:,} posts could be used; rejected: {counted}. The first {reason}: {first['where']}: "

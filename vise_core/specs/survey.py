@@ -53,7 +53,7 @@ class SurveyResult(Result):
     )
     classes: dict[str, int] = Field(default_factory=dict, description="Class → images; the largest 1000.")
     parts: dict[str, int] = Field(default_factory=dict, description="Split → images, where it is published.")
-    refused: dict[str, int] = Field(default_factory=dict, description="Reason → files that cannot be used.")
+    rejected: dict[str, int] = Field(default_factory=dict, description="Reason → files that cannot be used.")
     examined: int = Field(
         0, description="Images or posts that were read to the end, as the next stage reads them."
     )
@@ -87,8 +87,8 @@ class SurveyResult(Result):
         return self.model_copy(update={"provenance": provenance, "digest": digest})
 
     def headline(self) -> dict[str, float]:
-        refused = float(sum(self.refused.values()))
-        return {"images": float(self.images), "classes": float(len(self.classes)), "refused": refused}
+        rejected = float(sum(self.rejected.values()))
+        return {"images": float(self.images), "classes": float(len(self.classes)), "rejected": rejected}
 
 
 STAGE = Stage(

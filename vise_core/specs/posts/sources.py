@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from ..base import Record
+from ..base import PathInside, Record
 from .fields import Fields, FlatFields
 
 
@@ -19,7 +19,7 @@ class Mapped(Record):
 class ImagesBeside(Mapped):
     """A layout that names its images as files."""
 
-    images: str = Field(
+    images: PathInside = Field(
         "images",
         description="The folder of images, relative to the folder of posts. A name that is not found there is looked "
         "for beside the file of posts, then in the folder of posts.",
@@ -52,14 +52,14 @@ class JsonlSource(TextFile):
     """A folder with one JSON object a line and the images beside it."""
 
     kind: Literal["jsonl"] = "jsonl"
-    posts: str = Field("posts.jsonl", description=_FILES.format(".jsonl"))
+    posts: PathInside = Field("posts.jsonl", description=_FILES.format(".jsonl"))
 
 
 class JsonSource(TextFile):
     """A folder with a JSON file that holds a list of posts, and the images beside it."""
 
     kind: Literal["json"] = "json"
-    posts: str = Field("posts.json", description=_FILES.format(".json"))
+    posts: PathInside = Field("posts.json", description=_FILES.format(".json"))
     list: str | None = Field(
         None,
         max_length=200,
@@ -72,7 +72,7 @@ class CsvSource(TextFile):
     """A folder with a table of posts (CSV, TSV) and the images beside it."""
 
     kind: Literal["csv"] = "csv"
-    posts: str = Field("posts.csv", description=_FILES.format(".csv"))
+    posts: PathInside = Field("posts.csv", description=_FILES.format(".csv"))
     delimiter: str | None = Field(
         None, min_length=1, max_length=1, description="Between two cells; null: detected (comma, ; tab or |)."
     )
@@ -85,7 +85,7 @@ class ParquetSource(ImagesBeside):
     """Parquet files with columns for id, image (bytes, a struct of bytes and path, or a name), comments, reactions."""
 
     kind: Literal["parquet"] = "parquet"
-    posts: str = Field(
+    posts: PathInside = Field(
         "**/*.parquet",
         description="Pattern of the files, relative to the folder; data/*.parquet of the datasets library too.",
     )
