@@ -25,7 +25,6 @@ from vise_client.schemas.comparison import (
 )
 from vise_client.schemas.datasets import DatasetReadView
 from vise_client.schemas.metrics import NotFinite
-from vise_client.schemas.run_states import RunState
 from vise_core.report.comparable import (
     NOT_RECORDED,
     MeasuredOn,
@@ -85,15 +84,8 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
     )
     return Comparison(
         runs=[
-            ComparedRun(
-                id=run.id,
-                name=run.name,
-                stage=run.stage,
-                state=RunState(run.state),
-                tags=run.tags,
-                synthetic=run.synthetic,
-                created_at=run.created_at,
-                data="" if data is None else f"{data.data_digest} {data.texts_digest}".strip(),
+            ComparedRun.of(
+                run, data="" if data is None else f"{data.data_digest} {data.texts_digest}".strip()
             )
             for run, data in zip(runs, measured, strict=True)
         ],
@@ -102,17 +94,7 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
         metrics=metrics,
         not_finite=not_finite,
         curves=sorted(curves),
-        importance=[
-            ParameterImportance(
-                path=each.path,
-                rank_correlation=each.rank_correlation,
-                variance_share=each.variance_share,
-                runs=each.runs,
-            )
-            for each in importances
-        ]
-        if query.metric is not None
-        else [],
+        importance=[ParameterImportance.of(each) for each in importances] if query.metric is not None else [],
         importance_over=[runs[i].id for i in over],
         not_compared=_not_compared(runs, measured),
     )

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from backend.store.accounts.tables import User
+from backend.store.cursors import newest_first
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry.tables import Model
 from backend.store.serving.tables import Feedback
@@ -91,21 +92,13 @@ def counts(db: Session) -> list[FeedbackCount]:
 def list_feedback(
     db: Session, *, task: str | None = None, cursor: UUID | None = None, limit: int = 50
 ) -> Page[FeedbackView]:
-    """Newest first; keyset paging by id."""
+    """Return one page of the labels that users gave, newest first."""
     statement = select(Feedback, User.email).outerjoin(User, User.id == Feedback.created_by)
     if task is not None:
         statement = statement.where(Feedback.task == task)
-    if cursor is not None:
-        statement = statement.where(Feedback.id < cursor)
-    rows = db.execute(statement.order_by(Feedback.id.desc()).limit(limit + 1)).all()
-    items = [
-        FeedbackView(
-            **{name: getattr(row, name) for name in FeedbackView.model_fields if name != "created_by"},
-            created_by=email,
-        )
-        for row, email in rows[:limit]
-    ]
-    return Page[FeedbackView](items=items, next_cursor=str(items[-1].id) if len(rows) > limit else None)
+    rows, next_cursor = newest_first(db, statement, Feedback.id, cursor, limit)
+    items = [FeedbackView.of(row, created_by=email) for row, email in rows]
+    return Page[FeedbackView](items=items, next_cursor=next_cursor)
 
 
 def export(db: Session, task: str) -> Iterator[bytes]:
