@@ -81,7 +81,7 @@ def test_a_file_is_fetched_once_and_then_kept(server: FileServer, tmp_path: Path
 def test_a_broken_download_goes_on_where_it_stopped(server: FileServer, tmp_path: Path) -> None:
     target, part = tmp_path / "w.pth", tmp_path / "w.pth.part"
     server.breaks_after = 300_000
-    with pytest.raises(DownloadFailed, match="Try again to go on from"):
+    with pytest.raises(DownloadFailed, match="Try again to continue from"):
         download(server.url, target, sha256=SHA256)
     have = part.stat().st_size
     assert 0 < have <= 300_000
