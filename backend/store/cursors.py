@@ -56,4 +56,4 @@ def read_cursor(cursor: str, *prefix: Any) -> list[Any]:
 
 def bad_cursor() -> Invalid:
     """The error for a cursor that a list did not give."""
-    return Invalid("cursor", "is not one that this list gave; start again without it")
+    return Invalid("cursor", "is not a cursor of this list; start again without it")

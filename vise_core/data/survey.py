@@ -141,7 +141,7 @@ def _of_archive(facts: SurveyFacts, unpacked: Unpacked) -> None:
 
 def _expected(kind: DataKind) -> str:
     return {
-        "images": "give one folder a class, or a labels.csv with path,label, or a layout of the paper's tasks.",
+        "images": "give one folder per class, or a labels.csv with path,label, or a layout of the paper's tasks.",
         "posts": "give CSV, JSON, JSONL or Parquet with images, WebDataset tar shards, or pictures with a .json each; see docs/posts.md.",
         "weights": "give a file of weights (.pth, .pt, .safetensors).",
     }[kind]

@@ -106,7 +106,7 @@ def _check_images(
         if position % 50 == 0:
             reporter.progress(position, len(images), "images", phase="checking images")
             if reporter.should_stop():
-                raise Stopped("the survey of the images was stopped; it starts over when the run goes on")
+                raise Stopped("the survey of the images was stopped; it starts over when the run is resumed")
         if not decode and position not in shown:
             continue
         facts.examined += 1

@@ -55,7 +55,9 @@ def survey_posts(
             if tally.read % 200 == 0:
                 reporter.progress(tally.read, None, "posts", phase="checking posts")
                 if reporter.should_stop():
-                    raise Stopped("the survey of the posts was stopped; it starts over when the run goes on")
+                    raise Stopped(
+                        "the survey of the posts was stopped; it starts over when the run is resumed"
+                    )
         checker.count_files()
     except BadInput as error:
         facts.warnings.append(f"Ingest would fail: {error}")

@@ -81,15 +81,13 @@ class Tally:
             )
         if self.unread_reactions:
             sentences.append(
-                f"Posts hold reactions where source.fields does not look: {_listed(self.unread_reactions)} (posts). "
+                f"Posts hold reactions in fields that source.fields does not read: {_listed(self.unread_reactions)} (posts). "
                 "Set source.fields.reactions, or the field of that reaction."
             )
         if count := self.dropped.get("reactions_without_type"):
             sentences.append(f"{count:,} reactions are in a total only, without a type; they are left out.")
         if count := self.dropped.get("comments_without_text"):
-            sentences.append(
-                f"{count:,} comments have no text where source.fields.text looks; they are left out."
-            )
+            sentences.append(f"{count:,} comments have no text at source.fields.text; they are left out.")
         for reason in ("images_without_post", "other_files"):
             if count := self.dropped.get(reason):
                 first = self.examples[reason][0]["where"]

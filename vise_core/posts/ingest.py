@@ -82,7 +82,7 @@ def _write_shards(
     tally = Tally()
     if (state / "tally.json").exists():
         tally = Tally(**json.loads((state / "tally.json").read_bytes()))
-        reporter.log(f"Going on after {len(tally.shards)} whole shards.")
+        reporter.log(f"Continuing after {len(tally.shards)} complete shards.")
     total = spec.source.posts if isinstance(spec.source, SampleSource) else None
     checker = PostChecker(spec, source, tally, state / "seen.sqlite")
     writer: ShardWriter | None = None
@@ -99,7 +99,7 @@ def _write_shards(
                 if writer is not None:
                     writer.abandon()
                 reporter.checkpoint(state)
-                raise Stopped(f"ingest was stopped after {len(tally.shards)} whole shards")
+                raise Stopped(f"ingest was stopped after {len(tally.shards)} complete shards")
     if writer is not None:
         _close(writer, tally, state, checker)
     # Counted after the last state is saved: a resumed run counts them again.
@@ -119,11 +119,11 @@ def _close(writer: ShardWriter, tally: Tally, state: Path, checker: PostChecker)
 def _no_posts_message(tally: Tally) -> str:
     """Return a message that says why no post could be used, with the first example."""
     if not tally.rejected:
-        return "not one post could be used: the source holds none"
+        return "the source holds no posts"
     counted = ", ".join(f"{reason} {count:,}" for reason, count in tally.rejected.items())
     reason = max(tally.rejected, key=lambda name: tally.rejected[name])
     first = tally.examples[reason][0]
     return (
-        f"not one of {tally.read:,} posts could be used; rejected: {counted}. The first {reason}: {first['where']}: "
+        f"all {tally.read:,} posts were rejected: {counted}. The first {reason}: {first['where']}: "
         f"{first['message']}"
     )

@@ -220,7 +220,7 @@ def _needed(spec: EvaluateSpec) -> tuple[str, ...]:
 def _missing(spec: Mapping[str, Any]) -> dict[str, str]:
     if spec["setup"] == "image":
         return {}
-    reason = f"it reads texts (setup {spec['setup']}), and a predictor answers for an image alone"
+    reason = f"it reads texts (setup {spec['setup']}), and a predictor classifies images alone"
     return {"predictor": reason}
 
 
@@ -297,7 +297,7 @@ def _done(result: Mapping[str, Any]) -> int | None:
 STAGE = Stage(
     name="evaluate",
     title="Evaluate",
-    help="Judge a backbone on a downstream task.",
+    help="Evaluate a backbone on a downstream task.",
     runner="vise_core.evaluate.stage:run",
     spec=EvaluateSpec,
     result=EvaluateResult,
@@ -319,7 +319,7 @@ STAGE = Stage(
     outputs={
         "result": "The full result.",
         "predictions": "Scores of every test image.",
-        "predictor": "A classifier ready to answer; only of evaluations that read images alone.",
+        "predictor": "A classifier for new images; only from evaluations that read images alone.",
     },
     speed_only=("compute.loader_workers",),
     names=("method", "task.name"),

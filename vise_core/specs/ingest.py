@@ -55,9 +55,9 @@ class IngestResult(Result):
     )
     unread_reactions: dict[str, int] = Field(
         default_factory=dict,
-        description="Posts that hold reactions where source.fields does not look, by the place.",
+        description="Posts with reactions in fields that source.fields does not read, by field.",
     )
-    warnings: tuple[str, ...] = Field((), description="What makes these posts doubtful, in sentences.")
+    warnings: tuple[str, ...] = Field((), description="Warnings about these posts, in sentences.")
 
     def headline(self) -> dict[str, float]:
         return {
@@ -75,8 +75,8 @@ DROPPED = {
     "comments_without_text": "comments without a text at source.fields.text",
     "replies_too_deep": "replies nested too deep",
     "other_reactions": "reactions of unknown names",
-    "reactions_without_type": "reactions whose type the source does not tell",
-    "unread_reactions": "posts with reactions where source.fields does not look",
+    "reactions_without_type": "reactions whose type the source does not state",
+    "unread_reactions": "posts with reactions in fields that source.fields does not read",
     "posts_without_reactions": "posts whose reaction counts are all zero or missing",
     "posts_without_comments": "posts without a comment",
     "images_without_post": "image files that no post names",

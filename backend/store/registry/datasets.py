@@ -119,7 +119,7 @@ def bring_in(
         raise Invalid(str(first["loc"][-1]), str(first["msg"]).removeprefix("Value error, ")) from error
     body = RunCreate(
         stage="fetch",
-        name=f"Bring in {name}",
+        name=f"Import {name}",
         spec=spec.model_dump(mode="json"),
         inputs={"archive": InputRef(upload=upload.id)} if upload is not None else {},
     )
@@ -186,7 +186,9 @@ def delete(db: Session, dataset_id: UUID) -> None:
         .limit(1)
     )
     if reader is not None:
-        raise Conflict(f"the unfinished run {reader!r} reads it; cancel that run or wait for its end")
+        raise Conflict(
+            f"the unfinished run {reader!r} reads this data set; cancel that run or wait until it ends"
+        )
     db.delete(dataset)
 
 

@@ -157,7 +157,7 @@ def expire(db: Session, *, timeout: timedelta) -> None:
     db.execute(
         update(Engagement)
         .where(Engagement.state == "queued", Engagement.created_at < func.now() - timeout)
-        .values(state="failed", upload=None, error="no prediction worker answered in time; try again")
+        .values(state="failed", upload=None, error="no prediction worker responded in time; try again")
     )
     db.execute(delete(Engagement).where(Engagement.created_at < func.now() - PICTURE_LIFETIME))
 

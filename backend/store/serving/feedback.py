@@ -36,10 +36,10 @@ def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> Non
     """
     prediction = get(db, prediction_id)
     if prediction.state != "succeeded":
-        raise Conflict(f"the prediction is {prediction.state}; only an answer can be corrected")
+        raise Conflict(f"the prediction is {prediction.state}; only a succeeded prediction can be labelled")
     model = db.get_one(Model, prediction.model_id)
     if label not in model.classes:
-        raise Invalid("label", f"{model.name!r} knows {', '.join(model.classes)}")
+        raise Invalid("label", f"{model.name!r} has the classes {', '.join(model.classes)}")
     given = db.scalar(select(Feedback).where(Feedback.prediction_id == prediction_id))
     if given is not None:
         given.label, given.created_by = label, user
@@ -47,7 +47,9 @@ def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> Non
     try:
         data = picture(db, prediction_id)
     except NotFound as error:
-        raise Conflict("its picture was forgotten since; predict the image again and correct that") from error
+        raise Conflict(
+            "the stored image of this prediction has expired; predict the image again and label that prediction"
+        ) from error
     db.add(
         Feedback(
             prediction_id=prediction_id,
@@ -107,7 +109,7 @@ def export(db: Session, task: str) -> Iterator[bytes]:
     """
     rows = db.execute(_newest(task).order_by(Feedback.sha256)).all()
     if not rows:
-        raise NotFound(f"nobody has labelled an image of the task {task!r} yet")
+        raise NotFound(f"no image of the task {task!r} has a label yet")
     return _tar(db, task, [row._mapping for row in rows])
 
 

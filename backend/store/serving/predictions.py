@@ -98,7 +98,7 @@ def create(
     Raises Invalid for a class that the model does not have.
     """
     if options.target_class is not None and options.target_class not in model.classes:
-        raise Invalid("target_class", f"{model.name!r} knows {', '.join(model.classes)}")
+        raise Invalid("target_class", f"{model.name!r} has the classes {', '.join(model.classes)}")
     written = insert(Prediction).values(
         model_id=model.id,
         created_by=user,
@@ -273,7 +273,7 @@ def fail_timed_out(db: Session, timeout: timedelta) -> int:
     failed = db.execute(
         update(Prediction)
         .where(Prediction.state == "queued", Prediction.created_at < func.now() - timeout)
-        .values(state="failed", upload=None, error="no prediction worker answered in time; try again")
+        .values(state="failed", upload=None, error="no prediction worker responded in time; try again")
         .returning(Prediction.id)
     ).all()
     return len(failed)

@@ -83,7 +83,7 @@ def test_an_unknown_layout_says_what_is_expected(tmp_path: Path) -> None:
     (tmp_path / "odd" / "notes.md").write_text("hello")
     found = look(tmp_path / "odd", tmp_path)
     assert found.layout == "unknown"
-    assert "one folder a class" in found.warnings[0]
+    assert "one folder per class" in found.warnings[0]
 
 
 def test_an_archive_becomes_data_without_the_folder_around_it(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_a_killed_ingest_goes_on_to_the_same_bytes(tmp_path) -> None:
     resumed = LocalReporter(tmp_path / "killed" / "artifacts")
     run_stage("ingest", IngestSpec.model_validate(spec), {}, work, resumed)
 
-    assert any("after 2 whole shards" in line for line in resumed.messages)
+    assert any("after 2 complete shards" in line for line in resumed.messages)
     for name in ("posts", "evaluation_set", "report"):
         assert tree_sha256(resumed.artifacts[name]) == tree_sha256(whole.artifacts[name])
 
@@ -198,7 +198,7 @@ def test_stopping_between_posts_loses_no_whole_shard(tmp_path) -> None:
     spec = IngestSpec.model_validate(
         {"source": {"kind": "sample", "posts": 300, "evaluation_images": 60}, "posts_per_shard": 150}
     )
-    with pytest.raises(Stopped, match="1 whole shards"):
+    with pytest.raises(Stopped, match="1 complete shards"):
         run_stage("ingest", spec, {}, tmp_path, LocalReporter(tmp_path / "a", stop=True))
     assert (tmp_path / "state" / "shard-000000.tar").exists()
 

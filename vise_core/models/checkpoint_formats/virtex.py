@@ -51,7 +51,7 @@ BACKBONE = Format(
     ),
     torchvision=True,
     notes=(
-        "a ResNet-50 trunk in torchvision's names without a classifier; the keys cannot tell VirTex's from another's",
+        "a ResNet-50 trunk in torchvision's names without a classifier; the keys cannot show whether it is VirTex's",
     ),
 )
 

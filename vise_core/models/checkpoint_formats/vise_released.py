@@ -46,7 +46,7 @@ FORMAT = Format(
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
     licence="CC-BY-NC-4.0",
-    trained_on="public image posts, comments and reactions; 1.23M or 250M, which the keys do not tell",
+    trained_on="public image posts, comments and reactions; 1.23M or 250M, which the keys do not show",
     source="KMnP/vise@46142e3 hubconf.py, README.md",
     files=(
         *_files("250M", "250M", "vise_250m_rn50_ep10.pth", "y210vs3iktungg7wrf72ibzl87jrojna.pth"),

@@ -126,7 +126,7 @@ def _image(parts: dict[str, bytes], member: str | None) -> bytes:
         description = "image" if member is None else f"member .{member}"
         raise RejectedPost(
             "missing_image",
-            f"there is no {description} beside the .json; the members of a sample must stand together",
+            f"there is no {description} beside the .json; the members of a sample must be adjacent",
         )
     if len(images) > 1:
         raise RejectedPost(

@@ -15,7 +15,7 @@ from vise_core.specs.integrity import CHECKS
 from vise_core.specs.tasks.metrics import METRICS
 
 FEATURES = {
-    "cached": "features computed once and kept",
+    "cached": "features computed once and cached",
     "augmented": "images augmented in each epoch",
     "none": "no images",
 }
