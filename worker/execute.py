@@ -181,7 +181,7 @@ def _supervise(
         while child.exitcode is None:
             if lease.lost.is_set():
                 kill(child)
-                raise StaleToken(f"run {claim.run_id}: the lease was lost")
+                raise StaleToken(f"run {claim.run_id}: the lease has expired")
             if lease.overdue() is not suspended:
                 # Another worker may run it now. If none does, the run goes on once the lease is renewed.
                 suspended = not suspended
@@ -292,7 +292,7 @@ def _requeue(context: Context, claim: Claim, detail: str) -> None:
 
     def write(db: Session) -> None:
         if claim.attempt >= context.settings.max_attempts:
-            reason = f"given up after {claim.attempt} attempts: {detail}"
+            reason = f"failed after {claim.attempt} attempts: {detail}"
             finish_run(db, claim.run_id, claim.token, RunState.failed, reason=reason)
         else:
             requeue_run(db, claim.run_id, claim.token, detail)
