@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from .wire import RequestBody, ResponseBody
+from .wire import RequestBody, ResponseBody, UpdateBody
 
 
 class Role(StrEnum):
@@ -38,7 +38,7 @@ class UserCreate(RequestBody):
     role: Role = Role.viewer
 
 
-class UserUpdate(RequestBody):
+class UserUpdate(UpdateBody):
     """Changes of a user; null leaves a field as it is."""
 
     role: Role | None = None

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from backend.api.dependencies import Db, Who, editor
+from backend.store.changes import check_expected
 from backend.store.metrics import points as metrics
 from backend.store.runs import bulk, create, delete, groups, logs, run_list
 from backend.store.runs.compare import compare
@@ -160,7 +161,8 @@ def read_run(run_id: UUID, db: Db) -> RunView:
 def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
     """Change the name, tags or notes of a run; star or archive it."""
     run = get_run(db, run_id)
-    for field, value in body.model_dump(exclude_none=True).items():
+    check_expected(db, run, body)
+    for field, value in body.model_dump(exclude_none=True, exclude={"expected"}).items():
         setattr(run, field, value)
     db.flush()
     return view_run(db, run_id)
