@@ -24,13 +24,15 @@ def main() -> None:
 
         dispatch.main()
         return
+    from backend.store.runs.queues import RUN_QUEUES
+
     from .app import app
     from .predict import CONCURRENCY
 
     # Waiting threads of a matrix product must sleep, not spin: beside other load, spinning threads take the cores from
     # the working ones (measured: pretraining at a sixth of its speed beside three test runs).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    runs = set(options.queues.split(",")) & {"cpu", "gpu"}
+    runs = set(options.queues.split(",")) & set(RUN_QUEUES)
     if runs:
         from .execute import start_fork_server
 

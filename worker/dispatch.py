@@ -14,16 +14,16 @@ from kombu.exceptions import KombuError
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend.store.database import plain_url
+from backend.store.runs.queues import QUEUES
 from backend.store.runs.states import outbox
 from backend.store.runs.states.outbox import CHANNEL
 from backend.store.runs.states.reconcile import ReconcileResult, reconcile
-from backend.store.serving import predictions, uploads
+from backend.store.serving import uploads
 
 from .app import app
 from .context import Context, get_context
 
 log = logging.getLogger("vise.dispatch")
-QUEUES = ("cpu", "gpu", predictions.QUEUE)
 UPLOADS_SECONDS = 300
 """Time between two passes over the uploads, which list all of them."""
 

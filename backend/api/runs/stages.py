@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from backend.api.dependencies import Config, Db, editor
 from backend.store.errors import NotFound
-from backend.store.runs import drafts, workers
+from backend.store.runs import drafts, queues, workers
 from vise_client.schemas.launch import InputCandidate, LaunchCheck, RecipeView, StageDraft, StageView
 from vise_client.schemas.workers import QueueView, WorkerView
 from vise_core.specs.recipes.registry import RECIPES
@@ -82,4 +82,4 @@ def list_workers(db: Db) -> list[WorkerView]:
 @router.get("/queues", response_model=list[QueueView])
 def list_queues(db: Db) -> list[QueueView]:
     """List the queues, each with the number of waiting runs and of workers that serve it."""
-    return workers.queues(db)
+    return queues.list_queues(db)

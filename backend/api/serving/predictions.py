@@ -16,6 +16,7 @@ from backend.api.dependencies import Config, Db, Store, Who, editor
 from backend.api.errors import ApiProblem
 from backend.store.accounts.users import Identity
 from backend.store.registry import models
+from backend.store.runs.queues import PREDICT_QUEUE
 from backend.store.serving import feedback, predictions, uploads
 from backend.store.serving.tables import Prediction
 from vise_client.schemas.accounts import Role
@@ -99,7 +100,7 @@ async def predict(
         state=predictions.state,
         view=predictions.view,
         failure="No prediction",
-        publish=lambda prediction_id: broker.publish(predictions.TASK, prediction_id, predictions.QUEUE),
+        publish=lambda prediction_id: broker.publish(predictions.TASK, prediction_id, PREDICT_QUEUE),
     )
 
 

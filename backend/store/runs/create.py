@@ -22,6 +22,7 @@ from vise_core.specs.stages import STAGES, validate_spec
 
 from . import identity
 from .inputs import read_inputs, with_artifact, with_artifacts
+from .queues import queue_of
 from .read import get_run
 from .states.transition import start_run
 
@@ -156,7 +157,7 @@ def _stage_run(
         spec=spec.model_dump(mode="json"),
         inputs=_dump(inputs),
         depends_on=depends_on,
-        queue=STAGES[stage].queue,
+        queue=queue_of(stage),
         synthetic=synthetic,
         created_by=user,
     )
@@ -166,7 +167,13 @@ def _parent(
     db: Session, kind: str, name: str, spec: dict[str, Any], tags: list[str], user: UUID | None
 ) -> Run:
     parent = Run(
-        kind=kind, name=name, state=RunState.queued.value, spec=spec, tags=tags, queue="none", created_by=user
+        kind=kind,
+        name=name,
+        state=RunState.queued.value,
+        spec=spec,
+        tags=tags,
+        queue=queue_of(None),
+        created_by=user,
     )
     db.add(parent)
     db.flush()

@@ -1,10 +1,9 @@
-"""Workers: heartbeats, and the queues that they serve."""
+"""Workers and their heartbeats."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -12,8 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from backend.store.runs.tables import Run, Worker
-from vise_client.schemas.workers import QueueView, WorkerView
-from vise_core.specs.stages import STAGES
+from vise_client.schemas.workers import WorkerView
 
 ALIVE = timedelta(seconds=20)
 """Age of the last heartbeat, sent every 5 s, after which a worker counts as gone."""
@@ -49,35 +47,6 @@ def list_workers(db: Session) -> list[WorkerView]:
             run_name=run_name,
         )
         for worker, is_alive, run_name in rows
-    ]
-
-
-def queues(db: Session) -> list[QueueView]:
-    """Return each queue that a stage or a worker uses: queued runs, running runs, and workers."""
-    served: Counter[str] = Counter()
-    for worker in list_workers(db):
-        if worker.alive:
-            served.update(worker.queues)
-    live = select(Run.queue, Run.state, func.count(), func.min(Run.queued_at)).where(
-        Run.kind == "stage", Run.state.in_(("queued", "running", "cancelling"))
-    )
-    waiting: dict[str, tuple[int, datetime | None]] = {}
-    running: Counter[str] = Counter()
-    for queue, state, count, oldest in db.execute(live.group_by(Run.queue, Run.state)):
-        if state == "queued":
-            waiting[queue] = (count, oldest)
-        else:
-            running[queue] += count
-    names = sorted({entry.queue for entry in STAGES.values()} | {"predict"} | served.keys() | waiting.keys())
-    return [
-        QueueView(
-            name=name,
-            waiting=waiting.get(name, (0, None))[0],
-            oldest_at=waiting.get(name, (0, None))[1],
-            running=running[name],
-            workers=served[name],
-        )
-        for name in names
     ]
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, undefer
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact
+from backend.store.runs.queues import PREDICT_QUEUE
 from backend.store.runs.states import outbox
 from backend.store.runs.tables import Run
 from backend.store.serving.tables import Engagement
@@ -22,7 +23,7 @@ from vise_core.specs.models.predict import EngagementOptions
 from vise_core.specs.recipes.inputs import InputRef
 
 from . import uploads
-from .predictions import DONE_CHANNEL, PICTURE_LIFETIME, QUEUE
+from .predictions import DONE_CHANNEL, PICTURE_LIFETIME
 
 TASK = "worker.engagement"
 
@@ -99,7 +100,7 @@ def create(
     )
     db.add(queued)
     db.flush()
-    outbox.add(db, [(TASK, queued.id)], QUEUE)
+    outbox.add(db, [(TASK, queued.id)], PREDICT_QUEUE)
     return queued
 
 

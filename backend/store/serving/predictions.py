@@ -21,6 +21,7 @@ from backend.store.errors import Invalid, NotFound
 from backend.store.registry import models
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact, Model
+from backend.store.runs.queues import PREDICT_QUEUE
 from backend.store.runs.states import outbox
 from backend.store.runs.tables import Outbox
 from backend.store.serving.tables import Feedback, Prediction
@@ -30,7 +31,6 @@ from vise_core.specs.models.predict import PredictOptions
 
 from . import uploads
 
-QUEUE = "predict"
 TASK = "worker.predict"
 PICTURE_LIFETIME = timedelta(hours=1)
 """How long overlay, heat map and picture of a result are kept, so that a page can show them after a reload."""
@@ -308,7 +308,7 @@ def republish(db: Session) -> int:
         .order_by(Prediction.id)
         .limit(500)
     ).all()
-    outbox.add(db, [(TASK, prediction_id) for prediction_id in unclaimed], QUEUE)
+    outbox.add(db, [(TASK, prediction_id) for prediction_id in unclaimed], PREDICT_QUEUE)
     return len(unclaimed)
 
 

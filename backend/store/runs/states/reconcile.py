@@ -10,6 +10,7 @@ from sqlalchemy import delete, exists, func, select, true
 from sqlalchemy.orm import Session
 
 from backend.store.accounts.tables import LoginAttempt, Token
+from backend.store.runs.queues import PREDICT_QUEUE
 from backend.store.runs.tables import Outbox, Run, Worker
 from backend.store.serving import engagement, predictions
 from vise_client.schemas.run_states import RunState
@@ -51,7 +52,7 @@ def reconcile(
     timeout = timedelta(seconds=prediction_timeout_seconds)
     timed_out = predictions.fail_timed_out(db, timeout)
     unclaimed = 0
-    if empty_queues is None or predictions.QUEUE in empty_queues:
+    if empty_queues is None or PREDICT_QUEUE in empty_queues:
         unclaimed = predictions.republish(db)
     predictions.expire(db)
     engagement.expire(db, timeout=timeout)
