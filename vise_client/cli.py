@@ -9,6 +9,7 @@ import typer
 from .commands.account import login, token_app
 from .commands.data import data_app
 from .commands.models import models_app
+from .commands.output import say
 from .commands.plugins import PluginGroup
 from .commands.posts import ingest_peek, sample_data
 from .commands.predict import predict
@@ -48,15 +49,16 @@ def main() -> None:
     try:
         app()
     except MissingExtra as error:
-        sys.stderr.write(f"vise: {error}\n")
+        say(f"vise: {error}", err=True)
         sys.exit(2)
     except (ViseError, ClientError) as error:
-        sys.exit(f"vise: {error}")
+        say(f"vise: {error}", err=True)
+        sys.exit(1)
     except ValueError as error:
         from pydantic import ValidationError  # a slow import that `vise --help` can do without
 
         if not isinstance(error, ValidationError):
             raise
         for item in error.errors():
-            sys.stderr.write(f"vise: {'.'.join(str(p) for p in item['loc'])}: {item['msg']}\n")
+            say(f"vise: {'.'.join(str(p) for p in item['loc'])}: {item['msg']}", err=True)
         sys.exit(1)

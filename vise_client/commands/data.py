@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .output import console, say, table
+from vise_core.escaping import terminal_escape
+
+from .output import say, show_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,12 +29,17 @@ def list_datasets(search: Annotated[str, typer.Option(help="Part of the name.")]
 
     with connect() as vise:
         datasets = vise.datasets(search=search)
-    listed = table("id", "name", "kind", "version", "files", "images or posts", "classes")
-    for dataset in datasets:
-        files, images, classes = _counts(dataset.version)
-        version = str(dataset.version.number) if dataset.version else ""
-        listed.add_row(str(dataset.id), dataset.name, dataset.kind, version, files, images, classes)
-    console().print(listed)
+    rows = [
+        (
+            str(dataset.id),
+            dataset.name,
+            dataset.kind,
+            str(dataset.version.number) if dataset.version else "",
+            *_counts(dataset.version),
+        )
+        for dataset in datasets
+    ]
+    show_table(("id", "name", "kind", "version", "files", "images or posts", "classes"), rows)
 
 
 @data_app.command()
@@ -61,13 +68,17 @@ def show(name: Name) -> None:
     with connect() as vise:
         dataset = find(vise, name)
         _show(vise, dataset)
-        listed = table("version", "found", "files", "images or posts", "classes", "runs", "sha256")
-        for version in vise.dataset_versions(dataset.id, limit=200):
-            files, images, classes = _counts(version)
-            created = f"{version.created_at:%Y-%m-%d %H:%M}"
-            runs = f"{version.runs:,}"
-            listed.add_row(str(version.number), created, files, images, classes, runs, version.sha256)
-        console().print(listed)
+        rows = [
+            (
+                str(version.number),
+                f"{version.created_at:%Y-%m-%d %H:%M}",
+                *_counts(version),
+                f"{version.runs:,}",
+                version.sha256,
+            )
+            for version in vise.dataset_versions(dataset.id, limit=200)
+        ]
+        show_table(("version", "found", "files", "images or posts", "classes", "runs", "sha256"), rows)
 
 
 @data_app.command()
@@ -116,12 +127,12 @@ def runs(
 
     with connect() as vise:
         usage = vise.dataset_runs(find(vise, name).id, version=version, unknown=unknown, limit=limit)
-    listed = table("id", "name", "stage", "state", "version")
+    rows = []
     for use in usage.items:
         unversioned = "not read yet" if use.sha256 is None else "unknown"
         read = str(use.version) if use.version is not None else unversioned
-        listed.add_row(str(use.run_id), use.name, use.stage or "", use.state, read)
-    console().print(listed)
+        rows.append((str(use.run_id), use.name, use.stage or "", use.state, read))
+    show_table(("id", "name", "stage", "state", "version"), rows)
     total = sum(usage.states.values())
     if total > len(usage.items):
         say(f"{len(usage.items)} of {total:,} runs")
@@ -141,7 +152,9 @@ def remove(
         say(f"Runs that read {dataset.name}: {counts or 'none'}")
         for use in usage.items:
             say(f"  {use.run_id}  {use.name}  {use.state}")
-        if yes or typer.confirm(f"Remove the entry {dataset.name}? Files and runs stay."):
+        if yes or typer.confirm(
+            terminal_escape(f"Remove the entry {dataset.name}? Files and runs stay.", one_line=True)
+        ):
             vise.delete_dataset(dataset.id)
 
 
@@ -166,7 +179,7 @@ def warn_of_changes(vise: ViseClient, inputs: Mapping[str, InputRef]) -> None:
         if ref.dataset is not None:
             changes = vise.dataset_changes(ref.dataset)
             if not changes.settled:
-                typer.echo(f"warning: {role}: {changes.sentence}", err=True)
+                say(f"warning: {role}: {changes.sentence}", err=True)
 
 
 def _wait(vise: ViseClient, survey_id: UUID | None) -> None:

@@ -40,7 +40,7 @@ def predict(
     else:
         failed = _predict_on_server(images, model, method, overlay)
     if failed:
-        typer.echo(f"{failed} of {len(images)} images have no prediction", err=True)
+        say(f"{failed} of {len(images)} images have no prediction", err=True)
         raise typer.Exit(1)
 
 
@@ -99,7 +99,7 @@ def _predict_locally(images: list[Path], folder: Path, method: str, overlay: Pat
 
 
 def _report_failure(image: Path, error: Exception) -> None:
-    typer.echo(f"{image}: no prediction: {error}", err=True)
+    say(f"{image}: no prediction: {error}", err=True)
 
 
 def _overlay_path(folder: Path, image: Path, target: str | None) -> Path:

@@ -115,6 +115,8 @@ def _write(name: str, content: bytes, out: Path | None) -> None:
         out.write_bytes(content)
     elif b"\0" in content and sys.stdout.isatty():
         raise ClientError(f"{name} is a picture: name a file with --out")
+    elif sys.stdout.isatty():
+        say(content.decode())
     else:
         sys.stdout.buffer.write(content)
 

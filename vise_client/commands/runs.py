@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .output import console, numbers, say, table
+from .output import numbers, say, show_table
 
 RunId = Annotated[str, typer.Argument(help="Id of a run, as vise runs lists it.")]
 
@@ -33,13 +33,18 @@ def runs(
         page = vise.runs(
             state=state, stage=stage, search=search, query=query or "", sort=sort, all=everything, limit=limit
         )
-    listed = table("id", "name", "stage", "state", "started", "results")
-    for item in page.items:
-        started = f"{item.started_at:%Y-%m-%d %H:%M}" if item.started_at else ""
-        stage_or_kind = item.stage or item.kind
-        results = numbers(item.headline)
-        listed.add_row(str(item.id), item.name, stage_or_kind, item.status.label, started, results)
-    console().print(listed)
+    rows = [
+        (
+            str(run.id),
+            run.name,
+            run.stage or run.kind,
+            run.status.label,
+            f"{run.started_at:%Y-%m-%d %H:%M}" if run.started_at else "",
+            numbers(run.headline),
+        )
+        for run in page.items
+    ]
+    show_table(("id", "name", "stage", "state", "started", "results"), rows)
 
 
 def show(run_id: RunId) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .extras import require
-from .output import console, say, table
+from .output import say, show_table
 
 if TYPE_CHECKING:
     from vise_core.specs.tasks.kinds import Task
@@ -27,13 +27,13 @@ def list_tasks() -> None:
     from vise_core.specs.tasks.catalogue import TASKS
     from vise_core.specs.tasks.metrics import METRICS
 
-    listed = table("name", "task", "classes", "train / val / test", "metric", "layout")
+    rows = []
     for kind, task in TASKS.items():
         counts = " / ".join(
             f"{task.counts[part]:,}" if part in task.counts else "–" for part in ("train", "val", "test")
         )
-        listed.add_row(kind, task.title, str(task.classes), counts, METRICS[task.metric].title, task.layout)
-    console().print(listed)
+        rows.append((kind, task.title, str(task.classes), counts, METRICS[task.metric].title, task.layout))
+    show_table(("name", "task", "classes", "train / val / test", "metric", "layout"), rows)
     say("Images of your own: folder (<class>/<image>) and csv (a table of path, label, perhaps split).")
 
 

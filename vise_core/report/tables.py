@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from vise_core.errors import BadInput
+from vise_core.escaping import csv_row, markdown_escape
 from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.models.backbones import BACKBONES
 from vise_core.specs.reports.tables import EvaluationCell, EvaluationRow, EvaluationTable
@@ -17,7 +18,7 @@ from vise_core.specs.tasks.metrics import METRICS
 
 from .comparable import NOT_RECORDED, MeasuredOn, Variants, measured_on
 from .latex import LatexCell, latex_table
-from .text import DIVERGED, STOPPED, backbone_title, markdown_escape, not_a_formula
+from .text import DIVERGED, STOPPED, backbone_title
 
 REFERENCE_WEIGHTS = "in-sup"
 """Weights whose row is the reference for others of the same backbone (Tables 6, 7)."""
@@ -301,14 +302,14 @@ def _csv(table: ResultTable) -> str:
             cell = table.cells.get((row, column))
             if cell is None:
                 continue
-            names = map(not_a_formula, (*row, table.title(column), column.protocol, column.metric))
+            names = [*row, table.title(column), column.protocol, column.metric]
             numbers = [cell.mean, cell.std, cell.n, cell.difference]
             features = "cached" if cell.cached else "augmented"
             facts = [cell.best, cell.synthetic, features, cell.diverged, cell.edges]
             measured = cell.measured
             digests = [measured.data_digest, measured.texts_digest, measured.splits_digest]
             note = table.variants.reason(column.task, column.measured) if measured.recorded else NOT_RECORDED
-            writer.writerow([*names, cell.on, *numbers, *facts, *digests, not_a_formula(note)])
+            writer.writerow(csv_row([*names, cell.on, *numbers, *facts, *digests, note]))
     return buffer.getvalue()
 
 
