@@ -8,7 +8,7 @@ import streamlit as st
 
 from frontend.components.layout import link_to
 from frontend.components.run_rows import run_link
-from frontend.formatting import plain, size
+from frontend.formatting import plain, size, user_markdown
 from frontend.session import can_edit, client, is_admin, last_shown
 from frontend.style import synthetic_badge
 from frontend.views.models.registry import DEFAULT_BADGE
@@ -43,7 +43,7 @@ def model_card(model_id: UUID) -> None:
                 st.markdown(label)
     with text:
         # One heading level down: the page has its own first-level heading.
-        st.markdown(card.markdown.replace("\n## ", "\n### ").replace("# ", "## ", 1))
+        st.markdown(user_markdown(card.markdown).replace("\n## ", "\n### ").replace("# ", "## ", 1))
 
 
 def _actions(model: ModelView, card: ModelCardView) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend.formatting import plain
+from frontend.formatting import plain, user_markdown
 from frontend.session import can_edit, client, last_shown, show_errors
 from vise_client.schemas.runs import RunUpdate, RunView
 
@@ -17,7 +17,7 @@ def run_notes(run: RunView) -> None:
         st.markdown(" ".join(marks))
     if run.notes:
         with st.container(border=True):
-            st.markdown(run.notes)
+            st.markdown(user_markdown(run.notes))
     if can_edit():
         with st.popover("Name, tags, notes", icon=":material/edit_note:"):
             _form(run)
