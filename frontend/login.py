@@ -9,7 +9,7 @@ import streamlit as st
 
 from frontend.components.layout import page_title
 from frontend.session import client
-from frontend.settings import COOKIE
+from frontend.settings import session_cookie
 from vise_client.errors import NotSignedIn, Unreachable
 from vise_client.schemas.accounts import UserView
 
@@ -17,14 +17,13 @@ FAILURES = {
     "failed": "Sign-in failed: the e-mail, the password or the link is wrong, or the link was used already.",
     "wait": "Too many attempts. Wait five minutes, then try again.",
     "unreachable": "The API does not respond. Start it with `vise up`.",
-    "refused": "Sign in from this page.",
 }
 """Reason in the address, as ``serve.py`` writes it, and the message."""
 
 
 def signed_in() -> UserView | None:
     """The user of this browser; None after the login page has been shown."""
-    if st.context.cookies.get(COOKIE):
+    if st.context.cookies.get(session_cookie()):
         try:
             return client().me()
         except NotSignedIn:

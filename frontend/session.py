@@ -9,7 +9,7 @@ from uuid import UUID
 
 import streamlit as st
 
-from frontend.settings import COOKIE, api_url
+from frontend.settings import api_url, session_cookie
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError, NotSignedIn
 from vise_client.schemas.accounts import Role, UserView
@@ -27,7 +27,7 @@ def _client(url: str, token: str) -> ViseClient:
 
 def client() -> ViseClient:
     """The API client with this browser's token."""
-    return _client(api_url(), st.context.cookies.get(COOKIE, ""))
+    return _client(api_url(), st.context.cookies.get(session_cookie(), ""))
 
 
 def current_user() -> UserView:

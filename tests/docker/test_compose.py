@@ -134,7 +134,8 @@ def test_redis_refuses_clients_without_the_password() -> None:
     assert SERVICES["redis"]["command"] == ["redis-server", "/etc/redis.conf"]
     assert "requirepass ${REDIS_PASSWORD:?" in COMPOSE["configs"]["redis"]["content"]
     urls = [s["environment"]["VISE_BROKER_URL"] for n, s in SERVICES.items() if n in OURS - {"ui"}]
-    assert urls and all(url.startswith("redis://:${REDIS_PASSWORD:?") for url in urls)
+    assert urls
+    assert all(url.startswith("redis://:${REDIS_PASSWORD:?") for url in urls)
 
 
 def test_the_pages_know_the_address_that_browsers_use() -> None:

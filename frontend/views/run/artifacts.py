@@ -8,8 +8,8 @@ import streamlit as st
 
 from frontend.components.layout import empty
 from frontend.components.table import show_rows
-from frontend.formatting import count, size
 from frontend.formatting import count, size, user_markdown
+from frontend.session import client, show_errors
 from frontend.views.run.file_preview import FilePreview, bytes_needed, file_preview
 from vise_client.schemas.artifacts import ArtifactFile, ArtifactView
 from vise_client.schemas.runs import RunView

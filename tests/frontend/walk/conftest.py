@@ -22,7 +22,7 @@ from backend.store.accounts import users
 from backend.store.database import Sessions, connect, session_factory
 from backend.store.runs.create import create_recipe
 from frontend import navigation
-from frontend.settings import COOKIE
+from frontend.settings import session_cookie
 from tests.vise_client.commands.test_report import smaller
 from vise_client.client import ViseClient
 from vise_client.schemas.ablations import AblationCreate
@@ -157,7 +157,8 @@ def visit(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AppTes
     """``visit("runs?all=true")``: the page at this address as the admin's browser draws it."""
     monkeypatch.setenv("VISE_API_URL", site.url)
     monkeypatch.setattr(
-        "streamlit.runtime.context.ContextProxy.cookies", property(lambda self: {COOKIE: site.token})
+        "streamlit.runtime.context.ContextProxy.cookies",
+        property(lambda self: {session_cookie(): site.token}),
     )
 
     def go(address: str) -> AppTest:

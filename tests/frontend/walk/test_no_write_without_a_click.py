@@ -19,7 +19,7 @@ def change_everything(site: Site) -> None:
             "starred = not starred",
             "update models set name = name || '.', \"default\" = false",
             "update datasets set name = name || '.', description = description || '.'",
-            "update saved_views set name = name || '.', state = jsonb_set(state, '{grouped}', 'true')",
+            "update saved_views set name = name || '.', state = jsonb_set(state::jsonb, '{grouped}', 'true')::json",
             "update ablations set name = name || '.'",
             "update users set role = case role when 'viewer' then 'editor' else 'viewer' end "
             "where email like '%@walk.example.org'",
