@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import os
 import shutil
@@ -11,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -28,8 +27,6 @@ from .context import Context, get_context
 from .model_cache import ModelCache, Sized
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from vise_core.predict import EngagementPredictor, Prediction, Predictor
     from vise_core.predict.predictor import PreparedImage
 
@@ -42,7 +39,6 @@ CONCURRENCY = 2 * BATCH
 """Predictions that a worker claims at a time: while one batch is computed, the next is decoded."""
 DECODING = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
 """Limits how many images are decoded and encoded at a time to half of the cores; the network computes with the rest."""
-MAX_PIXELS = 50_000_000
 THUMBNAIL = 128
 
 _batcher: Batcher[PreparedImage, Prediction] = Batcher(BATCH)
@@ -73,8 +69,8 @@ def predict_engagement(engagement_id: UUID) -> None:
 
     def run() -> Callable[[Session], None]:
         start = time.perf_counter()
-        image = _decode(_read_upload(context, request.upload))
-        prediction = engagement_predictor(context, request).predict(image, request.options)
+        upload = _read_upload(context, request.upload)
+        prediction = engagement_predictor(context, request).predict(upload, request.options)
         result = EngagementResult.model_validate(asdict(prediction))
         milliseconds = 1000 * (time.perf_counter() - start)
         return lambda db: engagement.finish(db, engagement_id, result, milliseconds)
@@ -134,24 +130,22 @@ def _cached(context: Context, key: str, load: Callable[[Path], T]) -> T:
 
 def _predict(context: Context, request: predictions.PredictionRequest) -> predictions.PredictionResult:
     start = time.perf_counter()
-    from vise_core.posts.images.decode import encode_jpeg
-    from vise_core.predict import encode_heat
-    from vise_core.predict.predictor import preview
+    from vise_core.predict import encode_heat, encode_png
 
     upload = _read_upload(context, request.upload)
     model = predictor(context, request.sha256, request.manifest)
     with DECODING:
-        image = _decode(upload)
-        output = _batcher.submit(model.predict_prepared, model.prepare(image, request.options))
+        image = model.prepare(upload, request.options)
+        output = _batcher.submit(model.predict_prepared, image)
         # While the network computes. Encoded again, so that no metadata of the upload is kept.
-        picture = encode_jpeg(preview(image))
-        thumbnail = encode_jpeg(preview(image, THUMBNAIL)) if request.keep else None
+        picture = image.jpeg()
+        thumbnail = image.jpeg(THUMBNAIL) if request.keep else None
     prediction = output.result()
     return predictions.PredictionResult(
         predicted=prediction.predicted,
         target=prediction.target,
         probabilities=prediction.probabilities,
-        overlay=_png(prediction.overlay) if request.options.overlay else predictions.NO_OVERLAY,
+        overlay=encode_png(prediction.overlay) if request.options.overlay else predictions.NO_OVERLAY,
         heat=encode_heat(prediction.heat),
         region=[float(side) for side in prediction.seen],
         picture=picture,
@@ -159,14 +153,6 @@ def _predict(context: Context, request: predictions.PredictionRequest) -> predic
         sha256=hashlib.sha256(upload).hexdigest() if request.keep else None,
         milliseconds=1000 * (time.perf_counter() - start),
     )
-
-
-def _png(image: Image.Image) -> bytes:
-    """Return the image as PNG."""
-    buffer = io.BytesIO()
-    # A higher level makes a photograph a tenth smaller and takes six times as long.
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
 
 
 def _read_upload(context: Context, key: str | None) -> bytes:
@@ -177,13 +163,6 @@ def _read_upload(context: Context, key: str | None) -> bytes:
     return data
 
 
-def _decode(image: bytes) -> Image.Image:
-    """Decode an image. Raises BadInput if it is damaged or has more than ``MAX_PIXELS``."""
-    from vise_core.posts.images.decode import open_image
-
-    return open_image(image, max_pixels=MAX_PIXELS)
-
-
 def _respond(
     context: Context,
     row_id: UUID,
@@ -192,19 +171,19 @@ def _respond(
     fail: Callable[[Session, UUID, str], None],
 ) -> None:
     """Run a prediction, write its result or why there is none, then delete the upload."""
+    error: str | None = None
     try:
         write = run()
-    except BadInput as error:
-        log.info("%s: %s", row_id, error)
-        write = partial(_fail, fail, row_id, str(error))
+    except BadInput as reason:
+        log.info("%s: %s", row_id, reason)
+        error = str(reason)
     except Exception:
         log.exception("%s", row_id)
-        write = partial(_fail, fail, row_id, "the predictor failed on this image; the worker's log says why")
+        error = "the predictor failed on this image; the worker's log says why"
     with context.sessions.begin() as db:
-        write(db)
+        if error is not None:
+            fail(db, row_id, error)
+        else:
+            write(db)
     if upload is not None:
         uploads.drop(context.storage, upload)
-
-
-def _fail(fail: Callable[[Session, UUID, str], None], row_id: UUID, message: str, db: Session) -> None:
-    fail(db, row_id, message)

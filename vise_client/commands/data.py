@@ -140,7 +140,7 @@ def runs(
 
 @data_app.command()
 def remove(
-    name: Name, yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False
+    name: Name, yes: Annotated[bool, typer.Option("--yes", help="Remove without confirmation.")] = False
 ) -> None:
     """List the runs that read a data set, ask, and remove its entry. Files and runs stay."""
     from vise_client.login import connect

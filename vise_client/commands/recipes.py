@@ -35,4 +35,4 @@ def show_recipe(name: Annotated[str, typer.Argument(help="Name of a recipe, as v
 
     if name not in RECIPES:
         raise BadInput(f"unknown recipe {name!r}; one of {', '.join(RECIPES)}")
-    typer.echo(recipe_yaml(RECIPES[name]), nl=False)
+    say(recipe_yaml(RECIPES[name]).rstrip())

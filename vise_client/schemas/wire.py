@@ -14,6 +14,12 @@ class ResponseBody(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
+    @classmethod
+    def of(cls, source: object, **others: Any) -> Self:
+        """Return a body with these values, and with the attributes of ``source`` for all other fields."""
+        rest = {name: getattr(source, name) for name in cls.model_fields if name not in others}
+        return cls(**rest, **others)
+
 
 class RequestBody(BaseModel):
     """Base of request bodies. Unknown fields are refused, so that a typo is an error and not a default."""

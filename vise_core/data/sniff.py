@@ -18,6 +18,7 @@ from pathlib import Path
 from charset_normalizer import from_bytes
 
 from vise_core.files.names import FileFinder, OutsideFolder, printable_name
+from vise_core.specs.base import is_path_inside
 from vise_core.specs.posts.images import is_image_name
 from vise_core.specs.tasks.kinds import CsvTask
 from vise_core.tasks.files import is_hidden
@@ -110,6 +111,7 @@ def _lists(root: Path) -> list[Path]:
         for place in places[:MOST_FOLDERS]
         for path in sorted(place.iterdir())
         if path.suffix.lower() in LISTS
+        and is_path_inside(path.name)
         and not is_hidden(path.name)
         and path.is_file()
         and not path.is_symlink()
@@ -127,7 +129,11 @@ def _image_folders(root: Path) -> list[str]:
         relative = Path(parent).relative_to(root)
         if len(relative.parts) >= 3:
             folders.clear()
-        if relative.parts and (folders or any(is_image_name(name) for name in files)):
+        if (
+            is_path_inside(relative.as_posix())
+            and relative.parts
+            and (folders or any(is_image_name(name) for name in files))
+        ):
             image_folders.append(relative.as_posix())
         if len(image_folders) > MOST_FOLDERS:
             break

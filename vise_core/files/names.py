@@ -23,6 +23,8 @@ _STRANGE = re.compile(f"[{_UNPRINTABLE}]")
 _AMBIGUOUS = re.compile(rf"\\(?=[\\xu{_UNPRINTABLE}])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+LONGEST_PATH, LONGEST_NAME = 4095, 255
+"""Bytes of a path and of one of its parts, as Linux allows them."""
 
 
 class OutsideFolder(BadInput):
@@ -73,6 +75,33 @@ def lookalikes(names: Iterable[str]) -> list[tuple[str, ...]]:
     return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
 
 
+def contained(folder: Path, name: str, where: str = "") -> Path:
+    r"""Return ``folder / name`` with links resolved. Every name that a spec or a data file holds goes through here.
+
+    A name may be absolute if it lies below the folder; ``\`` must not lead out either. The file need not exist.
+    ``where`` begins the messages, such as ``source.images``. Raises OutsideFolder, or BadInput for a name that is no
+    usable path: with NUL, half a character, a loop of links, or longer than a path may be.
+    """
+    top, shown = folder.resolve(), f"{where}: " * bool(where) + f"'{printable_name(name[:200])}'"
+    try:
+        if max(map(len, os.fsencode(name).split(b"/"))) > LONGEST_NAME:
+            raise ValueError("its name is too long")
+        path = (top / name).resolve()
+        if len(os.fsencode(path)) > LONGEST_PATH:
+            raise ValueError("it is too long")
+        places = {path, (top / name.replace("\\", "/")).resolve()}
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{shown} cannot be used as a path ({error}); give the name of a file") from error
+    if _DRIVE.match(name) or not all(place.is_relative_to(top) for place in places):
+        raise OutsideFolder(f"{shown} leads out of the data set's folder; copy the file into it")
+    return path
+
+
+def is_file(path: Path) -> bool:
+    """Return True for a plain file. Unlike ``Path.is_file``, no name raises an OSError."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 class FileFinder:
     """Finds the files that a data file names, below one folder.
 
@@ -121,22 +150,21 @@ class FileFinder:
         relative = os.path.normpath(relative)
         if relative == ".." or relative.startswith("../"):
             raise OutsideFolder(_outside(name))
-        if not self._is_file(relative, name):
+        if not self._is_file(relative):
             # A name in ASCII has one spelling: a file that is missing costs no listing of its folder.
             spelled = None if relative.isascii() else self._spelled(relative)
-            if spelled is None or not self._is_file(spelled, name):
+            if spelled is None or not self._is_file(spelled):
                 return None
             relative = spelled
         return relative
 
-    def _is_file(self, relative: str, name: str) -> bool:
+    def _is_file(self, relative: str) -> bool:
         """Return True for a file. Raises OutsideFolder if links lead out."""
         try:
-            place = (self.root / relative).resolve()
-            if not place.is_relative_to(self._top):
-                raise OutsideFolder(_outside(name))
-            return place.is_file()
-        except (OSError, ValueError, RuntimeError):  # a name too long, half a character, a loop of links
+            return is_file(contained(self._top, relative))
+        except OutsideFolder:
+            raise
+        except BadInput:  # a name too long, half a character, a loop of links
             return False
 
     def _spelled(self, relative: str) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
+from vise_core.files.names import contained
 from vise_core.formats.checkpoint import CARD_FILE
 from vise_core.reporter import Reporter
 from vise_core.specs.import_weights import ImportResult, ImportSpec
@@ -84,7 +85,11 @@ def chosen_file(place: Path, name: str | None) -> Path:
 
 def _is_candidate(path: Path, folder: Path) -> bool:
     """Return True for a file or checkpoint folder that lies in the folder and is not a link out of it."""
-    if path.name.startswith(".") or not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        contained(folder, path.name)
+    except BadInput:
+        return False
+    if path.name.startswith("."):
         return False
     return path.is_file() or (path / CARD_FILE).is_file()
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from urllib.parse import unquote
 
 from vise_core.errors import BadInput
-from vise_core.files.names import OutsideFolder, printable_name
+from vise_core.files.names import printable_name
 
 SYSTEM_FILES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 """What systems add of their own; passed over without a word, as are names that start with ``._``."""
@@ -31,23 +30,6 @@ def as_text(name: str) -> str:
     except UnicodeEncodeError:
         return printable_name(name)
     return name
-
-
-def contained(folder: Path, name: str, field: str) -> Path:
-    """Return ``folder / name`` with links resolved; ``field`` names the field of the spec in messages.
-
-    Raises OutsideFolder, or BadInput for a name that is not a usable path.
-    """
-    root = folder.resolve()
-    try:
-        path = (root / name).resolve()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise BadInput(f"{field}: '{printable_name(name)}' cannot be used as a path ({error})") from error
-    if not path.is_relative_to(root):
-        raise OutsideFolder(
-            f"{field}: '{printable_name(name)}' leads out of the folder of posts; name a path inside it"
-        )
-    return path
 
 
 def file_name(name: str) -> str:

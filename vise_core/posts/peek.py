@@ -14,6 +14,7 @@ from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
 from vise_core.formats.post import PostRecord
 from vise_core.posts.fields.guess import guess_fields
+from vise_core.specs.base import is_path_inside
 from vise_core.specs.ingest import IngestSpec
 from vise_core.specs.posts.fields import FIELD_MAPS, REACTIONS
 from vise_core.specs.posts.images import is_image_name
@@ -61,7 +62,7 @@ def peek(folder: Path, *, source: PostSource | None = None, posts: int = SHOWN) 
         layout=guessed["kind"],
         source=guessed,
         posts=tuple(_shown(folder, raw, record, tally) for raw, record in shown),
-        rejected=tally.refused,
+        rejected=tally.rejected,
         warnings=tuple(warnings),
     )
 
@@ -100,6 +101,7 @@ def _candidates(folder: Path) -> Iterator[dict[str, Any]]:
         files = [folder.name]
     else:
         files = [below for _, below in islice(files_below(folder), MAX_FILES)]
+    files = [name for name in files if is_path_inside(name)]
     beside = _sidecars(files)
     texts: dict[tuple[str, str, str], list[str]] = {}
     for name in files:
@@ -204,7 +206,7 @@ def _shown(folder: Path, raw: RawPost, record: PostRecord | None, tally: Tally) 
             (reason, example["message"])
             for reason, several in tally.examples.items()
             for example in several
-            if example["where"] == where and reason in tally.refused
+            if example["where"] == where and reason in tally.rejected
         )
         reason, message = next(rejections, ("rejected", ""))
         return PeekedPost(where=where, image=image, reason=reason, message=message)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 
 class Record(BaseModel):
@@ -14,6 +14,29 @@ class Record(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+def _stays_inside(name: str) -> str:
+    parts = name.replace("\\", "/").split("/")
+    drive = len(parts) > 1 and parts[0][1:] == ":"
+    if "\0" in name or ".." in parts or drive or (name and not parts[0]):
+        raise ValueError("name a path inside the folder: relative, without '..'")
+    if parts.count("**") > 1:
+        raise ValueError("write ** only once: each searches all folders again")
+    return name
+
+
+PathInside = Annotated[str, Field(max_length=1000), AfterValidator(_stays_inside)]
+"""A path, or a pattern of paths, relative to the folder of an input; ``files.names.contained`` resolves it."""
+
+
+def is_path_inside(name: str) -> bool:
+    """Return True for a name that a spec may hold as a ``PathInside``."""
+    try:
+        TypeAdapter(PathInside).validate_python(name)
+    except ValidationError:
+        return False
+    return True
 
 
 class Spec(Record):

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
+from vise_core.specs.base import is_path_inside
 from vise_core.specs.tasks.catalogue import TASKS
 from vise_core.specs.tasks.kinds import CsvTask, PoliticsTask
 from vise_core.specs.tasks.splits import SplitName
@@ -109,7 +110,9 @@ def _only_manifest(spec: PoliticsTask, folder: Path) -> str:
     manifests = sorted(
         entry.name
         for entry in folder.iterdir()
-        if entry.suffix.lower() in (".csv", ".tsv", ".txt") and not entry.name.startswith(".")
+        if entry.suffix.lower() in (".csv", ".tsv", ".txt")
+        and not entry.name.startswith(".")
+        and is_path_inside(entry.name)
     )
     if len(manifests) != 1:
         raise BadInput(

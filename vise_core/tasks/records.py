@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vise_core.errors import BadInput
-from vise_core.files.names import printable_name
+from vise_core.files.names import contained, is_file, printable_name
 from vise_core.specs.tasks.splits import SplitName
 
 
@@ -67,28 +67,11 @@ class LabelledImages:
         return printable_name(self.paths[index].relative_to(self.root))
 
 
-def below(root: Path, relative: str, where: str) -> Path:
-    """Return ``root / relative`` with links resolved, if it lies below ``root``; the file may be missing.
-
-    Raises BadInput, beginning with ``where``, for an absolute path or one that leads out of the folder.
-    """
-    try:
-        resolved = (root / relative).resolve()
-    except (OSError, ValueError, RuntimeError) as error:  # such as a null byte, or a loop of links
-        raise BadInput(f"{where}: '{printable_name(relative)}' is not a path: {error}") from error
-    if Path(relative).is_absolute() or not resolved.is_relative_to(root.resolve()):
-        raise BadInput(
-            f"{where}: '{printable_name(relative)}' leads out of the data set's folder; copy the file into it"
-        )
-    return resolved
-
-
 def inside(root: Path, relative: str, where: str) -> Path:
     """Return ``root / relative`` if it is a file below ``root``, also with links resolved.
 
-    Raises BadInput, beginning with ``where``, for an absolute path, one that leads out of the folder, or a missing
-    file.
+    Raises BadInput, beginning with ``where``, for a path that leads out of the folder, or a missing file.
     """
-    if not below(root, relative, where).is_file():
+    if not is_file(contained(root, relative, where)):
         raise BadInput(f"{where}: no file '{printable_name(relative)}' in the data set's folder")
     return root / relative

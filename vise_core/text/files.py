@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vise_core.errors import BadCheckpoint, BadInput, MissingInput
 from vise_core.files.hashing import file_sha256
+from vise_core.files.names import contained, is_file
 
 INSTALL = "pip install 'vise-studio[text]'"
 
@@ -47,8 +48,17 @@ def encoder_files(folder: Path) -> list[Path]:
         )
     for patterns in _WEIGHTS:
         if weights := _matching(folder, patterns):
+            _require_plain_names(folder / patterns[-1])
             return sorted(settings + weights)
     raise BadCheckpoint(f"{folder}: neither model.safetensors nor pytorch_model.bin")
+
+
+def _require_plain_names(index: Path) -> None:
+    """Raise BadCheckpoint if the index of the weights names files that do not lie beside it."""
+    named = read_json(index).get("weight_map", {})
+    files = named.values() if isinstance(named, dict) else [named]
+    if strange := [file for file in files if not isinstance(file, str) or Path(file).name != file]:
+        raise BadCheckpoint(f"{index}: weight_map names {strange[0]!r}; name files beside it")
 
 
 def encoder_sha256(folder: Path) -> str:
@@ -86,7 +96,7 @@ def read_json(path: Path) -> dict[str, object]:
         return {}
     try:
         values = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadCheckpoint(f"{path}: not JSON ({error})") from error
     if not isinstance(values, dict):
         raise BadCheckpoint(f"{path}: not a JSON mapping")
@@ -100,4 +110,6 @@ def require_transformers() -> None:
 
 
 def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
-    return [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
+    """Return the files of these names. Raises OutsideFolder for a link that leads out of the folder."""
+    paths = [path for pattern in patterns for path in folder.glob(pattern)]
+    return [path for path in paths if is_file(contained(folder, path.name, folder.name))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +14,11 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import NotFound
 from backend.store.registry.tables import Artifact
+from backend.store.rows import get_row
 from backend.store.runs.states.lease import check_token
 from vise_core.errors import BadInput
 from vise_core.files.hashing import manifest_sha256, tree_manifest
-from vise_core.files.names import printable_name, printable_text
+from vise_core.files.names import contained, printable_name, printable_text
 
 from .storage import Storage, StorageError
 
@@ -60,10 +61,7 @@ def record(
 
 def get(db: Session, artifact_id: UUID) -> Artifact:
     """Return an artifact. Raises NotFound."""
-    artifact = db.get(Artifact, artifact_id)
-    if artifact is None:
-        raise NotFound(f"there is no artifact {artifact_id}")
-    return artifact
+    return get_row(db, Artifact, artifact_id, "artifact")
 
 
 def of_run(db: Session, run_id: UUID, name: str) -> Artifact:
@@ -85,10 +83,10 @@ def file_digest(artifact: Artifact, path: str | None) -> tuple[str, str, int]:
 def materialise(storage: Storage, manifest: list[dict[str, Any]], folder: bool, target: Path) -> Path:
     """Place an artifact's files under ``target``; return the folder, or the path of the only file."""
     for row in manifest:
-        path = PurePosixPath(row["path"])
-        if path.is_absolute() or ".." in path.parts:
-            raise StorageError(f"a manifest names the path {row['path']!r}, which leaves its folder")
-        destination = target / path
+        try:
+            destination = contained(target, row["path"], "manifest")
+        except BadInput as error:
+            raise StorageError(str(error)) from error
         if not destination.exists():
             storage.get(row["sha256"], destination)
     target.mkdir(parents=True, exist_ok=True)

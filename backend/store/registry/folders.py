@@ -22,7 +22,9 @@ from sqlalchemy.orm import Session
 from backend.store.errors import Invalid
 from backend.store.registry.tables import Dataset, DatasetVersion
 from vise_client.schemas.datasets import FolderChanges
+from vise_core.errors import BadInput
 from vise_core.files import listing
+from vise_core.files.names import contained
 
 from .dataset_reads import newest_versions
 
@@ -81,11 +83,10 @@ def resolve(root: Path | None, folder: str) -> Path:
     """Return the path of a folder below the data root, with links followed. Raises Invalid."""
     if root is None:
         raise Invalid("folder", "this server has no data root: set VISE_DATA_ROOT and restart it")
-    if "\0" in folder:
-        raise Invalid("folder", "must lie below the server's data root")
-    path = (root / folder).resolve()
-    if not path.is_relative_to(root.resolve()):
-        raise Invalid("folder", "must lie below the server's data root")
+    try:
+        path = contained(root, folder)
+    except BadInput as error:
+        raise Invalid("folder", "must lie below the server's data root") from error
     if not path.is_dir():
         raise Invalid("folder", f"there is no folder {folder!r} below the server's data root")
     return path
@@ -100,9 +101,7 @@ def _compare(
         comparison = _comparisons.get(version.dataset_id)
         if comparison is None or comparison.key != key or _outdated(comparison):
             packed = db.scalar(select(DatasetVersion.listing).where(DatasetVersion.id == version.id))
-            if packed is None:
-                sentence = f"Version {number} has no list of its files to compare the folder with. Rescan it."
-                return FolderChanges(state="unknown", version=number, sentence=sentence)
+            assert packed is not None, "every survey of a folder stores its listing"
             comparison = _Comparison(key, time.monotonic(), _start(folder, packed))
             _comparisons[version.dataset_id] = comparison
     try:

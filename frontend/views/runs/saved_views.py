@@ -38,7 +38,7 @@ def _open_button(view: SavedViewView) -> bool:
 
 
 def _own_view_buttons(view: SavedViewView, state: RunListState) -> None:
-    help = "Save the present list under this name."
+    help = "Save the current search, columns, order and grouping under this name."
     shown = last_shown(f"shown-{view.id}", {"state": view.state.model_dump()})
     if st.button("Replace", key=f"replace-{view.id}", help=help) and (
         change := SavedViewUpdate.of_changes(shown, {"state": state.model_dump()})

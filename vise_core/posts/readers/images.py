@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from vise_core.files.names import FileFinder, OutsideFolder, printable_name
+from vise_core.files.names import FileFinder, OutsideFolder, contained, printable_name
 from vise_core.posts.fields.mapping import Mapping
 from vise_core.posts.rejected import RejectedPost
 
-from ..paths import IsAddress, contained, file_name
+from ..paths import IsAddress, file_name
 from .raw import RawPost
 
 
@@ -37,7 +37,7 @@ class ImageFinder:
         try:
             return RawPost(where, row, self.find(self._mapping.get("image", row), file))
         except RejectedPost as error:
-            return RawPost(where, row, refused=error)
+            return RawPost(where, row, rejected=error)
 
     def find(self, value: Any, file: Path) -> bytes | Path:
         """Return the image that a row names.

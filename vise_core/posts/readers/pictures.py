@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vise_core.errors import BadInput
-from vise_core.files.names import printable_name
+from vise_core.files.names import OutsideFolder, contained, is_file, printable_name
 from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.posts.images import is_image_name
 from vise_core.specs.posts.sources import PicturesSource
@@ -82,18 +82,24 @@ def _post(root: Path, place: Path, key: str, pictures: list[str], sidecars: dict
         row = row_of(
             as_text(key), {suffix: _read(root, place / names[0]) for suffix, names in sidecars.items()}
         )
-        if not (place / pictures[0]).resolve().is_relative_to(root.resolve()):
-            raise RejectedPost("outside_folder", "the picture is a link that leads outside the folder")
+        _inside(root, place / pictures[0])
     except RejectedPost as error:
-        return RawPost(where, row, image, refused=error)
+        return RawPost(where, row, image, rejected=error)
     return RawPost(where, row, image)
 
 
 def _read(root: Path, path: Path) -> bytes:
-    if not path.resolve().is_relative_to(root.resolve()) or not path.is_file():
-        raise RejectedPost(
-            "outside_folder", f"'{printable_name(path.name)}' is a link that leads outside the folder"
-        )
+    if not is_file(_inside(root, path)):
+        raise RejectedPost("missing_data", f"'{printable_name(path.name)}' is not a file")
     if path.stat().st_size > MAX_MEMBER_BYTES:
         raise RejectedPost("long_line", f"'{printable_name(path.name)}' is larger than 256 MiB")
     return path.read_bytes()
+
+
+def _inside(root: Path, path: Path) -> Path:
+    try:
+        return contained(root, path.relative_to(root).as_posix())
+    except OutsideFolder as error:
+        raise RejectedPost(
+            "outside_folder", f"'{printable_name(path.name)}' is a link that leads outside the folder"
+        ) from error

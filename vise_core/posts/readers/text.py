@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from vise_core.errors import BadInput
-from vise_core.files.names import OutsideFolder, printable_name
+from vise_core.files.names import contained, is_file, printable_name
 
-from ..paths import contained, is_system_file
+from ..paths import is_system_file
 from .raw import Notes
 
 COMPRESSED = (".gz", ".zst")
@@ -40,7 +40,7 @@ def files_of(folder: Path, pattern: str, notes: Notes, *also: str) -> list[Path]
         files = matching(folder, pattern)
     else:
         names = [name + ending for name in (pattern, *also) for ending in ("", *COMPRESSED)]
-        files = [path for name in names if (path := contained(folder, name, "source.posts")).is_file()][:1]
+        files = [path for name in names if is_file(path := contained(folder, name, "source.posts"))][:1]
     if not files:
         raise BadInput(
             f"source.posts: there is no file '{printable_name(pattern)}' in the folder. `vise ingest-peek FOLDER` tells which "
@@ -51,18 +51,16 @@ def files_of(folder: Path, pattern: str, notes: Notes, *also: str) -> list[Path]
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    root = folder.resolve()
+    """Return the files that a pattern matches, sorted by name. Raises BadInput, OutsideFolder."""
+    contained(folder, pattern, "source.posts")  # before a search that would walk through other folders
     try:
-        paths = [path for path in folder.glob(pattern) if path.is_file()]
-    except (NotImplementedError, ValueError) as error:
+        paths = [path for path in folder.glob(pattern) if is_file(path)]
+    except (NotImplementedError, ValueError, OSError) as error:
         raise BadInput(
             f"source.posts: '{printable_name(pattern)}' is not a pattern below the folder ({error})"
         ) from error
     for path in paths:
-        if not path.resolve().is_relative_to(root):
-            raise OutsideFolder(
-                f"source.posts: '{printable_name(pattern)}' leads out of the folder of posts; name a path inside it"
-            )
+        contained(folder, path.relative_to(folder).as_posix(), "source.posts")
     below = {path: path.relative_to(folder).as_posix() for path in paths}
     return sorted((path for path in paths if not is_system_file(below[path])), key=below.__getitem__)
 

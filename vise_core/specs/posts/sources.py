@@ -6,20 +6,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from ..base import Record
+from ..base import PathInside, Record
 from .fields import Fields, FlatFields
 
 
 class Mapped(Record):
     """What every layout of posts has: a map of its fields."""
 
-    fields: Fields = Field(default_factory=Fields, description="Where the parts of a post stand in its row.")
+    fields: Fields = Field(default_factory=Fields, description="Where the parts of a post are in its row.")
 
 
 class ImagesBeside(Mapped):
     """A layout that names its images as files."""
 
-    images: str = Field(
+    images: PathInside = Field(
         "images",
         description="The folder of images, relative to the folder of posts. A name that is not found there is looked "
         "for beside the file of posts, then in the folder of posts.",
@@ -52,18 +52,18 @@ class JsonlSource(TextFile):
     """A folder with one JSON object a line and the images beside it."""
 
     kind: Literal["jsonl"] = "jsonl"
-    posts: str = Field("posts.jsonl", description=_FILES.format(".jsonl"))
+    posts: PathInside = Field("posts.jsonl", description=_FILES.format(".jsonl"))
 
 
 class JsonSource(TextFile):
     """A folder with a JSON file that holds a list of posts, and the images beside it."""
 
     kind: Literal["json"] = "json"
-    posts: str = Field("posts.json", description=_FILES.format(".json"))
+    posts: PathInside = Field("posts.json", description=_FILES.format(".json"))
     list: str | None = Field(
         None,
         max_length=200,
-        description="Where the list stands in the file, such as data.children; null: the file is the list, or an object "
+        description="Where the list is in the file, such as data.children; null: the file is the list, or an object "
         "that holds it as data, data.children, posts, posts.data, feed.data, items, rows or results.",
     )
 
@@ -72,12 +72,12 @@ class CsvSource(TextFile):
     """A folder with a table of posts (CSV, TSV) and the images beside it."""
 
     kind: Literal["csv"] = "csv"
-    posts: str = Field("posts.csv", description=_FILES.format(".csv"))
+    posts: PathInside = Field("posts.csv", description=_FILES.format(".csv"))
     delimiter: str | None = Field(
         None, min_length=1, max_length=1, description="Between two cells; null: detected (comma, ; tab or |)."
     )
     fields: FlatFields = Field(
-        default_factory=FlatFields, description="Where the parts of a post stand in its row."
+        default_factory=FlatFields, description="Where the parts of a post are in its row."
     )
 
 
@@ -85,7 +85,7 @@ class ParquetSource(ImagesBeside):
     """Parquet files with columns for id, image (bytes, a struct of bytes and path, or a name), comments, reactions."""
 
     kind: Literal["parquet"] = "parquet"
-    posts: str = Field(
+    posts: PathInside = Field(
         "**/*.parquet",
         description="Pattern of the files, relative to the folder; data/*.parquet of the datasets library too.",
     )

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from vise_core.files.names import printable_name
 
-from ..base import Record
+from ..base import PathInside, Record
 from .metrics import Metric
 
 NAMED_BY_DATA = (
@@ -29,13 +29,13 @@ class CsvTask(Record):
 
     kind: Literal["csv"] = "csv"
     name: str = Field("", description=NAMED_BY_DATA)
-    manifest: str = Field("labels.csv", description="The CSV file, relative to the data set's folder.")
+    manifest: PathInside = Field("labels.csv", description="The CSV file, relative to the data set's folder.")
     delimiter: str = Field(",", min_length=1, max_length=1)
     encoding: str = Field("utf-8", max_length=40, description="Such as utf-8, utf-16, cp1252 or shift_jis.")
     header: bool = Field(
         True, description="The first line names the columns. Off: columns are called 1, 2, 3 and so on."
     )
-    images: str = Field(
+    images: PathInside = Field(
         "",
         description="Folder that paths are relative to, below the data set's; empty: the data set's folder, or that of "
         "the CSV file.",
@@ -68,7 +68,7 @@ class PoliticsTask(Record):
 
     kind: Literal["politics"] = "politics"
     name: str = Field("Politics", description="Name of the task in tables.")
-    manifest: str | None = Field(
+    manifest: PathInside | None = Field(
         None,
         description="The list, relative to the data set's folder: train_test_paths.pickle, or a manifest of path (or "
         "local_path), label (left, right) and split (train, test) with delimiter , ; | or tab. null: the pickle, or the "
