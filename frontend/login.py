@@ -14,7 +14,7 @@ from vise_client.errors import NotSignedIn, Unreachable
 from vise_client.schemas.accounts import UserView
 
 FAILURES = {
-    "failed": "Sign-in failed: the e-mail, the password or the link is wrong, or the link was used already.",
+    "failed": "Sign-in failed: the e-mail, the password or the link is wrong, or the link was used already. `vise login-link` prints a new one.",
     "wait": "Too many attempts. Wait five minutes, then try again.",
     "unreachable": "The API does not respond. Start it with `vise up`.",
 }
@@ -37,7 +37,7 @@ def signed_in() -> UserView | None:
 
 
 def _login_page() -> None:
-    page_title("VisE Studio", "Sign in, or open the link that `vise up` printed.")
+    page_title("VisE Studio", "Sign in, or open the link that `vise up` or `vise login-link` printed.")
     reason = st.query_params.get("login")
     if reason in FAILURES:
         st.error(FAILURES[reason])

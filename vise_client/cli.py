@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from .commands.account import login, token_app
+from .commands.account import login, login_link, token_app
 from .commands.data import data_app
 from .commands.models import models_app
 from .commands.output import say
@@ -37,6 +37,7 @@ app.add_typer(tasks_app, name="tasks")
 app.command("ingest-peek")(ingest_peek)
 app.command("sample-data")(sample_data)
 app.command()(login)
+app.command("login-link")(login_link)
 app.add_typer(token_app, name="token")
 
 

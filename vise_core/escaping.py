@@ -37,7 +37,7 @@ _LATEX = {
 
 
 def terminal_escape(text: str, *, one_line: bool = False) -> str:
-    r"""Write control characters as ``\x1b``, so that a name cannot move the cursor, set colours or forge lines.
+    r"""Write control characters as ``\u001b``, so that a name cannot move the cursor, set colours or forge lines.
 
     Lines and tabs of a longer text stay, unless it is to be ``one_line``.
     """
@@ -83,5 +83,4 @@ def _visible(text: str) -> str:
 
 
 def _code(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return f"\\u{ord(match[0]):04x}"  # so JSON stays JSON

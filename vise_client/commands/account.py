@@ -1,4 +1,4 @@
-"""``vise login`` and ``vise token``: sign in to a server, and create API tokens."""
+"""``vise login``, ``vise login-link`` and ``vise token``: sign in to a server or its pages, and create API tokens."""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ def login(
         session = vise.login(Login(email=email, password=typer.prompt("Password", hide_input=True)))
     write_private(login_file(), {"url": url, "token": session.token})
     say(f"signed in as {session.user.email} ({session.user.role})")
+
+
+def login_link() -> None:
+    """Print a new link that signs a browser in, once, within ten minutes."""
+    from vise_client.login import connect
+
+    with connect() as vise:
+        say(vise.create_login_link().link)
 
 
 @token_app.command("create")

@@ -53,9 +53,16 @@ class Login(RequestBody):
 
 
 class LoginCode(RequestBody):
-    """The one-time code of the link that ``vise up`` prints."""
+    """The one-time code of a sign-in link."""
 
     code: str = Field(max_length=200)
+
+
+class LoginLink(ResponseBody):
+    """A link that signs a browser in, once."""
+
+    link: str
+    expires_at: datetime
 
 
 class PasswordChange(RequestBody):

@@ -62,7 +62,7 @@ def _role_form(user: UserView, shown: dict[str, str]) -> None:
             format_func=lambda role: role.value,
         )
         if st.form_submit_button("Change role", type="primary") and (
-            change := UserUpdate.of_changes(shown, {"role": selected.value})
+            change := UserUpdate.of_changes(shown, {"role": selected and selected.value})
         ):
             with show_errors():
                 client().update_user(user.id, change)

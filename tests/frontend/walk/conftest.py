@@ -155,6 +155,7 @@ def addresses(site: Site) -> list[str]:
 @pytest.fixture
 def visit(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AppTest]:
     """``visit("runs?all=true")``: the page at this address as the admin's browser draws it."""
+    site.writes()
     monkeypatch.setenv("VISE_API_URL", site.url)
     monkeypatch.setattr(
         "streamlit.runtime.context.ContextProxy.cookies",
