@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -19,6 +18,11 @@ class FrontendSettings(BaseSettings):
     )
     public_api_url: str | None = Field(
         None, description="Address of the API for users' own programs, where it differs from the API URL."
+    )
+    port: int = Field(
+        8501,
+        validation_alias="STREAMLIT_SERVER_PORT",
+        description="Port of the pages' server; `vise ui --port` sets it.",
     )
     public_url: str = Field(
         "", description="Address of the pages; with https:// cookies are sent over HTTPS only."
@@ -38,8 +42,8 @@ def public_api_url() -> str:
 
 def public_url() -> str:
     """Return the address of the pages in browsers, without a path."""
-    port = os.environ.get("STREAMLIT_SERVER_PORT", "8501")
-    return FrontendSettings().public_url.rstrip("/") or f"http://127.0.0.1:{port}"
+    settings = FrontendSettings()
+    return settings.public_url.rstrip("/") or f"http://127.0.0.1:{settings.port}"
 
 
 def secure_cookies() -> bool:

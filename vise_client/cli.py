@@ -6,6 +6,8 @@ import sys
 
 import typer
 
+from vise_core.escaping import terminal_escape
+
 from .commands.account import login, login_link, token_app
 from .commands.data import data_app
 from .commands.models import models_app
@@ -53,8 +55,7 @@ def main() -> None:
         say(f"vise: {error}", err=True)
         sys.exit(2)
     except (ViseError, ClientError) as error:
-        say(f"vise: {error}", err=True)
-        sys.exit(1)
+        sys.exit(terminal_escape(f"vise: {error}"))
     except ValueError as error:
         from pydantic import ValidationError  # a slow import that `vise --help` can do without
 
