@@ -9,7 +9,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -42,6 +43,8 @@ CONCURRENCY = 2 * BATCH
 """Predictions that a worker claims at a time: while one batch is computed, the next is decoded."""
 DECODING = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
 """Limits how many images are decoded and encoded at a time to half of the cores; the network computes with the rest."""
+COSTLY = threading.BoundedSemaphore(4)
+"""Limits how many images that helper processes decode are in memory; the other images do not wait for these."""
 MAX_PIXELS = 50_000_000
 THUMBNAIL = 128
 
@@ -140,8 +143,7 @@ def _predict(context: Context, request: predictions.PredictionRequest) -> predic
 
     upload = _read_upload(context, request.upload)
     model = predictor(context, request.sha256, request.manifest)
-    with DECODING:
-        image = _decode(upload)
+    with _decoded(upload) as image:
         output = _batcher.submit(model.predict_prepared, model.prepare(image, request.options))
         # While the network computes. Encoded again, so that no metadata of the upload is kept.
         picture = encode_jpeg(preview(image))
@@ -177,8 +179,23 @@ def _read_upload(context: Context, key: str | None) -> bytes:
     return data
 
 
+@contextmanager
+def _decoded(upload: bytes) -> Iterator[Image.Image]:
+    """Decode an image when it is its turn, and hold the turn for what is done with it."""
+    from vise_core.posts.images.ordinary import is_ordinary
+
+    if is_ordinary(upload):
+        with DECODING:
+            yield _decode(upload)
+    else:
+        with COSTLY:
+            image = _decode(upload)
+            with DECODING:
+                yield image
+
+
 def _decode(image: bytes) -> Image.Image:
-    """Decode an image. Raises BadInput if it is damaged or has more than ``MAX_PIXELS``."""
+    """Decode an image. Raises BadInput if it is damaged, too costly or has more than ``MAX_PIXELS``."""
     from vise_core.posts.images.decode import open_image
 
     return open_image(image, max_pixels=MAX_PIXELS)

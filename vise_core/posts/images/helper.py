@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import IO, Final
 
 from PIL import Image
@@ -67,7 +69,9 @@ def decode_limited(data: bytes, max_pixels: int) -> Decoded:
 def _why(code: int) -> str:
     if code == -signal.SIGPROF:
         return f"decoding the image takes more than {SECONDS:g} s of processor time; {_COSTLY}"
-    return f"the image ended the process that decoded it (code {code}), so it is damaged or hostile; {_COSTLY}"
+    return (
+        f"the image ended the process that decoded it (code {code}), so it is damaged or hostile; {_COSTLY}"
+    )
 
 
 class _Ended(Exception):
@@ -78,7 +82,7 @@ class _Ended(Exception):
 
 class _Helper:
     def __init__(self) -> None:
-        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({os.getpid()})"
+        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({os.getpid()}, {IDLE_SECONDS})"
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-c", code],
             stdin=subprocess.PIPE,
@@ -135,10 +139,8 @@ class _Helper:
     def forget(self) -> None:
         """Close the pipes."""
         for pipe in (self._write, self._read):
-            try:
+            with suppress(OSError):
                 pipe.close()
-            except OSError:
-                pass
 
 
 def _after_fork() -> None:
@@ -158,13 +160,13 @@ def _end_unused() -> None:
         _unused.pop().end()
 
 
-def serve(parent: int) -> None:
+def serve(parent: int, idle: float) -> None:
     """Decode the images that come on standard input, until it ends. The main function of a helper."""
     read, write = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # Whatever a library prints does not reach the answers.
     _limit()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    while select.select([read], [], [], IDLE_SECONDS)[0] and len(header := read.read(16)) == 16:
+    while select.select([read], [], [], idle)[0] and len(header := read.read(16)) == 16:
         size, max_pixels = int.from_bytes(header[:8], "big"), int.from_bytes(header[8:], "big")
         # The default action of its signal ends the process.
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
@@ -205,12 +207,10 @@ def _limit() -> None:
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     pillow_heif.options.DECODE_THREADS = 1
-    os.nice(5)
+    os.nice(10)
     if sys.platform == "linux":
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("1000")
-        with open("/proc/self/statm") as file:
-            used = int(file.read().split()[0]) * resource.getpagesize()
+        Path("/proc/self/oom_score_adj").write_text("1000")
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

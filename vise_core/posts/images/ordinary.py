@@ -38,18 +38,21 @@ def _ordinary_png(data: bytes) -> bool:
 
 
 def _ordinary_jpeg(data: bytes) -> bool:
-    at, pixels = 2, 0
+    at, pixels, components, progressive = 2, 0, b"", False
     for _ in range(_MOST_SEGMENTS):
         marker, length = data[at : at + 2], int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == b"\xff\xda":
-            # In what follows, FF DA begins a scan.
-            return 0 < pixels <= PIXELS and pixels * data.count(b"\xff\xda", at) <= PIXEL_SCANS
+            # A scan of all components is the only one, but in a progressive file. FF DA begins the others.
+            several = progressive or data[at + 4 : at + 5] != components
+            scans = data.count(b"\xff\xda", at) if several else 1
+            return 0 < pixels <= PIXELS and pixels * scans <= PIXEL_SCANS
         if len(marker) < 2 or marker[0] != 0xFF or length < 2:
             return False
         if 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):
             height, width = (int.from_bytes(data[at + n : at + n + 2], "big") for n in (5, 7))
             # One frame; baseline, extended or progressive; of Huffman codes.
-            if pixels or marker[1] > 0xC2 or data[at + 9 : at + 10] not in (b"\1", b"\3"):
+            components, progressive = data[at + 9 : at + 10], marker[1] == 0xC2
+            if pixels or marker[1] > 0xC2 or components not in (b"\1", b"\3"):
                 return False
             pixels = width * height
         at += 2 + length
