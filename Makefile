@@ -7,10 +7,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # The browser tests drive this program; `make test` installs it where it may.
 export VISE_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser)
 
-# One part of the tests. PYTEST_ARGS may choose tests of the other part alone: then pytest says 5, nothing to do.
-# Two processes share two cores better than one that calculates with two threads.
-tests = $(if $(filter browser,$(1)),,OMP_NUM_THREADS=1) $(BIN)/python -m pytest $(2) --junitxml=artifacts/junit-$(1).xml $(PYTEST_ARGS) || [ $$? = 5 ]
-TWO := -n 2 --dist loadfile
+# Processes that calculate with one thread each share the cores better than fewer with more. tests/conftest.py deals out
+# the files: the longest first, and all browser tests, which mostly wait, to one process.
+tests = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(2) --dist loadfile --no-loadscope-reorder --junitxml=artifacts/junit-$(1).xml $(3) $(PYTEST_ARGS)
 # What pages are tested with where PyTorch is not installed.
 PAGES_TESTS := tests/frontend tests/test_house.py tests/test_repository.py
 
@@ -27,15 +26,14 @@ dev: .venv/dev.stamp ## install the tools for work on the code
 
 dev-light: .venv/light.stamp ## the tools for work on pages, API, client and docs alone: no PyTorch, no LaTeX
 
-test: .venv/dev.stamp programs lint ## lint, then every test: those with a browser alone, the others two at a time
-	@$(call tests,core,-m 'not browser' $(TWO))
-	@$(call tests,browser,-m browser)
+test: .venv/dev.stamp programs lint ## lint, then every test
+	@$(call tests,all,3)
 
 test-fast: .venv/dev.stamp ## unit tests: no servers, no other processes, no browser, nothing that is slow
-	@$(call tests,fast,-m 'not (stack or processes or browser or slow)' $(TWO))
+	@$(call tests,fast,2,-m 'not (stack or processes or browser or slow)')
 
 test-pages: .venv/light.stamp ## the tests that `make dev-light` is enough for
-	@$(call tests,pages,-m 'not (stack or browser or slow)' $(PAGES_TESTS))
+	@$(call tests,pages,2,-m 'not (stack or browser or slow)' $(PAGES_TESTS))
 
 lint: .venv/dev.stamp lint-light ## style, import rules and types
 	$(BIN)/mypy

@@ -13,7 +13,7 @@ admin = typer.Typer(help="Admins of a server, made directly in its database.", n
 def up(
     home: Annotated[
         Path | None,
-        typer.Option(help="Folder for everything that is kept. Without: $VISE_HOME, or .vise here."),
+        typer.Option(help="Folder of all local state. Default: $VISE_HOME, or .vise in this folder."),
     ] = None,
     port: Annotated[int, typer.Option(help="Port of the pages.")] = 8501,
     api_port: Annotated[int, typer.Option(help="Port of the API.")] = 8000,

@@ -93,6 +93,8 @@ def prepare(options: argparse.Namespace, spec: EvaluateSpec, folder: Path) -> Jo
         workspace=folder,
         reporter=reporter,
         state=SavedState(folder, reporter),
+        cache=None,
+        digests=(),
     )
 
 

@@ -5,12 +5,12 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -23,12 +23,15 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url, select
 
+from backend.local.processes import free_port
 from backend.local.servers import start_postgres, start_valkey
 from backend.store.database import migrate, plain_url
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
 
 STACK_FIXTURES = {"postgres_server", "broker_url", "start_stack", "bucket"}
+LONG = {"stack", "processes", "slow"}
+BROWSER_TESTS = Path(__file__).parent / "browser"
 PROCESS_MODULES = {"subprocess", "multiprocessing", "torch.multiprocessing", "backend.local.servers"}
 
 
@@ -42,6 +45,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         if isinstance(item, pytest.Function) and _starts_processes(item):
             item.add_marker("processes")
+    # Processes take the files in this order: a long file begun last would keep one busy while the others wait.
+    long = Counter(item.path for item in items if LONG & {marker.name for marker in item.iter_markers()})
+    items.sort(key=lambda item: (item.path.parent != BROWSER_TESTS, -long[item.path]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With ``--dist loadfile`` a process runs whole files; all browser tests, which share a stack, count as one."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneStackForTheBrowser(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+
+    return OneStackForTheBrowser(config, log)
 
 
 def _starts_processes(item: pytest.Function) -> bool:
@@ -180,12 +200,12 @@ def start_stack() -> Callable[[Path], AbstractContextManager[Stack]]:
 
     @contextmanager
     def start(home: Path) -> Iterator[Stack]:
-        port = _free_port()
+        port = free_port()
         command = [str(Path(sys.executable).with_name("vise")), "up", "--no-browser", "--home", str(home)]
         home.mkdir(parents=True, exist_ok=True)
         with (home / "up.log").open("wb") as log:
             process = subprocess.Popen(
-                [*command, "--port", str(port), "--api-port", str(_free_port())], stdout=log, stderr=log
+                [*command, "--port", str(port), "--api-port", str(free_port())], stdout=log, stderr=log
             )
         try:
             until = time.monotonic() + 120
@@ -210,8 +230,6 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
     """
     from backend.store.database import connect, session_factory
     from backend.store.registry.storage import Storage
-
-    pass
     from backend.store.runs.tables import Run
     from vise_client.schemas.run_states import RunState
     from vise_core.specs.stages import validate_spec
@@ -262,9 +280,3 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
         return done
 
     return run_all
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

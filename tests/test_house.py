@@ -27,6 +27,11 @@ def lines(name: str) -> int:
     return (ROOT / name).read_bytes().count(b"\n")
 
 
+def test_nothing_tracked_is_to_be_ignored() -> None:
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    assert subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout == ""
+
+
 def test_no_file_is_long() -> None:
     written = [name for name in tracked() if name not in GENERATED and not name.endswith(PICTURES)]
     assert [name for name in written if lines(name) > LINES] == []

@@ -114,7 +114,7 @@ def test_the_survey_proposes_the_task_of_the_page(folder: Path, outputs: dict[st
 def test_every_post_is_counted(folder: Path, outputs: dict[str, str]) -> None:
     result = json.loads((folder / "out/ingest/result.json").read_text())
     assert result["posts"] == POSTS
-    assert result["refusals"]["refused"] == {}
+    assert result["rejected"] == {}
     with (folder / "mydata" / "posts.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert result["reactions"] == sum(int(row[name]) for row in rows for name in REACTIONS)

@@ -56,7 +56,7 @@ def connect() -> ViseClient:
             return ViseClient(saved["url"], saved["token"])
         except (OSError, ValueError, KeyError):
             continue
-    raise ClientError("no server is known: start one with `vise up`, or sign in with `vise login URL`")
+    raise ClientError("no server is set: start one with `vise up`, or sign in with `vise login URL`")
 
 
 def local_data_root() -> Path | None:

@@ -187,7 +187,7 @@ def _settings(url: str, token: str | None) -> dict[str, Any]:
 def _unreachable(url: str, error: httpx.TransportError, *, opened: bool) -> Unreachable:
     if opened:
         return Unreachable(f"the download from {url} broke off: {error}")
-    return Unreachable(f"no server answers at {url}: start it with `vise up` ({error})")
+    return Unreachable(f"no server responds at {url}: start it with `vise up` ({error})")
 
 
 def _chunks(content: BinaryIO) -> Iterator[bytes]:

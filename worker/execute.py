@@ -143,7 +143,7 @@ def _supervise(
         while child.exitcode is None:
             if lease.lost.is_set():
                 kill(child)
-                raise StaleToken(f"run {claim.run_id}: the lease was lost")
+                raise StaleToken(f"run {claim.run_id}: the lease has expired")
             if stopped_at is None and (stopping.is_set() or lease.requested is not None):
                 child.terminate()
                 stopped_at = time.monotonic()
@@ -249,7 +249,7 @@ def _requeue(context: Context, claim: Claim, detail: str) -> None:
 
     def write(db: Session) -> None:
         if claim.attempt >= context.settings.max_attempts:
-            reason = f"given up after {claim.attempt} attempts: {detail}"
+            reason = f"failed after {claim.attempt} attempts: {detail}"
             finish_run(db, claim.run_id, claim.token, RunState.failed, reason=reason)
         else:
             requeue_run(db, claim.run_id, claim.token, detail)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import os
 import shutil
@@ -12,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -45,7 +44,6 @@ DECODING = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
 """Limits how many images are decoded and encoded at a time to half of the cores; the network computes with the rest."""
 COSTLY = threading.BoundedSemaphore(4)
 """Limits how many images that helper processes decode are in memory; the other images do not wait for these."""
-MAX_PIXELS = 50_000_000
 THUMBNAIL = 128
 
 _batcher: Batcher[PreparedImage, Prediction] = Batcher(BATCH)
@@ -76,8 +74,8 @@ def predict_engagement(engagement_id: UUID) -> None:
 
     def run() -> Callable[[Session], None]:
         start = time.perf_counter()
-        image = _decode(_read_upload(context, request.upload))
-        prediction = engagement_predictor(context, request).predict(image, request.options)
+        upload = _read_upload(context, request.upload)
+        prediction = engagement_predictor(context, request).predict(upload, request.options)
         result = EngagementResult.model_validate(asdict(prediction))
         milliseconds = 1000 * (time.perf_counter() - start)
         return lambda db: engagement.finish(db, engagement_id, result, milliseconds)
@@ -137,23 +135,22 @@ def _cached(context: Context, key: str, load: Callable[[Path], T]) -> T:
 
 def _predict(context: Context, request: predictions.PredictionRequest) -> predictions.PredictionResult:
     start = time.perf_counter()
-    from vise_core.posts.images.decode import encode_jpeg
-    from vise_core.predict import encode_heat
-    from vise_core.predict.predictor import preview
+    from vise_core.predict import encode_heat, encode_png
 
     upload = _read_upload(context, request.upload)
     model = predictor(context, request.sha256, request.manifest)
-    with _decoded(upload) as image:
-        output = _batcher.submit(model.predict_prepared, model.prepare(image, request.options))
+    with _its_turn(upload) as source:
+        image = model.prepare(source, request.options)
+        output = _batcher.submit(model.predict_prepared, image)
         # While the network computes. Encoded again, so that no metadata of the upload is kept.
-        picture = encode_jpeg(preview(image))
-        thumbnail = encode_jpeg(preview(image, THUMBNAIL)) if request.keep else None
+        picture = image.jpeg()
+        thumbnail = image.jpeg(THUMBNAIL) if request.keep else None
     prediction = output.result()
     return predictions.PredictionResult(
         predicted=prediction.predicted,
         target=prediction.target,
         probabilities=prediction.probabilities,
-        overlay=_png(prediction.overlay) if request.options.overlay else predictions.NO_OVERLAY,
+        overlay=encode_png(prediction.overlay) if request.options.overlay else predictions.NO_OVERLAY,
         heat=encode_heat(prediction.heat),
         region=[float(side) for side in prediction.seen],
         picture=picture,
@@ -161,14 +158,6 @@ def _predict(context: Context, request: predictions.PredictionRequest) -> predic
         sha256=hashlib.sha256(upload).hexdigest() if request.keep else None,
         milliseconds=1000 * (time.perf_counter() - start),
     )
-
-
-def _png(image: Image.Image) -> bytes:
-    """Return the image as PNG."""
-    buffer = io.BytesIO()
-    # A higher level makes a photograph a tenth smaller and takes six times as long.
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
 
 
 def _read_upload(context: Context, key: str | None) -> bytes:
@@ -180,25 +169,19 @@ def _read_upload(context: Context, key: str | None) -> bytes:
 
 
 @contextmanager
-def _decoded(upload: bytes) -> Iterator[Image.Image]:
-    """Decode an image when it is its turn, and hold the turn for what is done with it."""
+def _its_turn(upload: bytes) -> Iterator[bytes | Image.Image]:
+    """Wait until the image may be decoded, and yield it; an image that is decoded elsewhere is yielded decoded."""
+    from vise_core.posts.images.decode import open_image
     from vise_core.posts.images.ordinary import is_ordinary
 
     if is_ordinary(upload):
         with DECODING:
-            yield _decode(upload)
+            yield upload
     else:
         with COSTLY:
-            image = _decode(upload)
+            image = open_image(upload)
             with DECODING:
                 yield image
-
-
-def _decode(image: bytes) -> Image.Image:
-    """Decode an image. Raises BadInput if it is damaged, too costly or has more than ``MAX_PIXELS``."""
-    from vise_core.posts.images.decode import open_image
-
-    return open_image(image, max_pixels=MAX_PIXELS)
 
 
 def _respond(
@@ -209,19 +192,19 @@ def _respond(
     fail: Callable[[Session, UUID, str], None],
 ) -> None:
     """Run a prediction, write its result or why there is none, then delete the upload."""
+    error: str | None = None
     try:
         write = run()
-    except BadInput as error:
-        log.info("%s: %s", row_id, error)
-        write = partial(_fail, fail, row_id, str(error))
+    except BadInput as reason:
+        log.info("%s: %s", row_id, reason)
+        error = str(reason)
     except Exception:
         log.exception("%s", row_id)
-        write = partial(_fail, fail, row_id, "the predictor failed on this image; the worker's log says why")
+        error = "the predictor failed on this image; the worker's log says why"
     with context.sessions.begin() as db:
-        write(db)
+        if error is not None:
+            fail(db, row_id, error)
+        else:
+            write(db)
     if upload is not None:
         uploads.drop(context.storage, upload)
-
-
-def _fail(fail: Callable[[Session, UUID, str], None], row_id: UUID, message: str, db: Session) -> None:
-    fail(db, row_id, message)

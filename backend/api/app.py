@@ -13,12 +13,11 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from backend.api.accounts import accounts
+from backend.api.accounts import audit_log, sign_in, tokens, users
 from backend.api.clusters import explorers
 from backend.api.registry import artifacts, datasets, models
-from backend.api.reports import ablations, reports
-from backend.api.runs import runs, saved_views
-from backend.api.runs import stages as catalogue
+from backend.api.reports import ablations, tables_and_figures
+from backend.api.runs import launch, run, run_lists, run_states, saved_views, stages
 from backend.api.serving import engagement, predictions
 from backend.api.serving.listener import PredictionListener
 from backend.api.serving.prediction_cache import PredictionCache
@@ -81,20 +80,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     public = APIRouter(prefix=PREFIX)
     public.include_router(health.router)
-    public.include_router(accounts.public)
+    public.include_router(sign_in.public)
     # Deny by default: every route below needs a token.
     closed = APIRouter(prefix=PREFIX, dependencies=[Depends(identify)])
     for routes in (
         predictions,  # First, as routes are matched in this order and predictions must be fast.
-        accounts,
-        catalogue,
+        sign_in,
+        tokens,
+        users,
+        audit_log,
+        stages,
         datasets,
-        runs,
+        run_lists,  # Before run, as a run's id would match the names of lists too.
+        launch,
+        run,
+        run_states,
         artifacts,
         models,
         engagement,
         explorers,
-        reports,
+        tables_and_figures,
         ablations,
         saved_views,
     ):

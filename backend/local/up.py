@@ -91,7 +91,7 @@ def up(*, home: Path, port: int, api_port: int, browser: bool, tell: Callable[[s
             if not all(server.running() for server in servers.values()):
                 _restart_servers(servers, processes, home, tell)
             _restart_dead(processes, home / "logs", tell)
-        tell("Stopping; runs save their state and go on next time …")
+        tell("Stopping; runs save their state and continue at the next start …")
 
 
 def _processes(port: int, api_port: int) -> list[Process]:
@@ -224,7 +224,9 @@ def _wait_until_up(
             if httpx.get(addresses[0], timeout=5).status_code == 200:
                 addresses.pop(0)
         if time.monotonic() > until:
-            raise ClientError(f"{addresses[0]} did not answer in {START_SECONDS:g} s; see {home / 'logs'}")
+            raise ClientError(
+                f"{addresses[0]} did not respond within {START_SECONDS:g} s; see {home / 'logs'}"
+            )
 
 
 def _stop(processes: list[Process]) -> None:

@@ -49,3 +49,12 @@ def primary_key() -> Mapped[UUID]:
 def insert_time() -> Mapped[datetime]:
     """The time of the insert."""
     return mapped_column(server_default=func.now())
+
+
+class Record(Base):
+    """Base class of the tables whose rows have an id of their own and the time of their insert."""
+
+    __abstract__ = True
+
+    id: Mapped[UUID] = primary_key()
+    created_at: Mapped[datetime] = insert_time()

@@ -4,9 +4,37 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVarTuple
+from uuid import UUID
+
+from sqlalchemy import Row, Select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from backend.store.errors import Invalid
+
+Columns = TypeVarTuple("Columns")
+
+
+def newest_first(
+    db: Session,
+    statement: Select[*Columns],
+    key: InstrumentedAttribute[UUID],
+    cursor: UUID | None,
+    limit: int,
+    *then: InstrumentedAttribute[Any],
+) -> tuple[Sequence[Row[*Columns]], str | None]:
+    """Return the page of rows after the id ``cursor``, newest first, and the cursor of the next page.
+
+    ``key``: the id of the table that ``statement`` selects first; ``then``: the order of rows with the same id.
+    """
+    if cursor is not None:
+        statement = statement.where(key < cursor)
+    rows = db.execute(statement.order_by(key.desc(), *then).limit(limit + 1)).all()
+    if len(rows) <= limit:
+        return rows, None
+    last: Any = rows[limit - 1]
+    return rows[:limit], str(last[0].id)
 
 
 def write_cursor(*values: Any) -> str:
@@ -28,4 +56,4 @@ def read_cursor(cursor: str, *prefix: Any) -> list[Any]:
 
 def bad_cursor() -> Invalid:
     """The error for a cursor that a list did not give."""
-    return Invalid("cursor", "is not one that this list gave; start again without it")
+    return Invalid("cursor", "is not a cursor of this list; start again without it")

@@ -1,4 +1,4 @@
-"""The engagement that a pretrained model expects of an image: comment clusters in words, shares of reactions."""
+"""The engagement that a pretrained model predicts for an image: comment clusters in words, shares of reactions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def expected_engagement(image: SelectedImage, model: EngagementModel, *, key: st
         st.warning(view.error or "No prediction worker has responded yet. Check the page Workers.")
         return
     st.markdown(
-        f"Expected by **{plain(model.name)}**{synthetic_badge(view.synthetic)} "
+        f"Predicted by **{plain(model.name)}**{synthetic_badge(view.synthetic)} "
         f":gray[computed in {view.milliseconds or 0:.0f} ms]"
     )
     left, right = st.columns([3, 2], gap="large")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from zlib import crc32
 
 import streamlit as st
@@ -21,6 +21,26 @@ def page_title(title: str, purpose: str, *, badges: str = "") -> None:
     st.title(title, anchor=False)
     with st.container(key="page-purpose"):
         st.markdown(f"{badges} {purpose}".strip())
+
+
+def page_tabs(tabs: Mapping[str, Callable[[], None]], key: str) -> None:
+    """Draw the tab that the address names, else the first, below buttons that choose one.
+
+    A new tab starts with an address of its own, as the parameters of the last one mean nothing to it.
+    """
+    first = next(iter(tabs))
+    linked = st.query_params.get("tab", first)
+    tab = st.segmented_control(
+        "Show",
+        list(tabs),
+        default=linked if linked in tabs else first,
+        required=True,
+        label_visibility="collapsed",
+        key=key,
+    )
+    if tab != linked:
+        st.query_params.from_dict({"tab": tab})
+    tabs[tab]()
 
 
 def link_to(

@@ -2,7 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import streamlit as st
+
+Row = TypeVar("Row")
+PAGE = 20
+
+
+def paged_list(
+    things: str,
+    placeholder: str,
+    search_rows: Callable[..., list[Row]],
+    show_row: Callable[[Row], None],
+    show_empty: Callable[[], None] = lambda: None,
+) -> None:
+    """A page of the rows of ``search_rows(search=, offset=, limit=)``, below a search box.
+
+    ``show_empty`` draws what stands there while there is no row at all.
+    """
+    search = search_box(f"Search {things}", placeholder)
+    number = page_number()
+    rows = search_rows(search=search, offset=PAGE * number, limit=PAGE + 1)
+    if not rows and not search and number == 0:
+        show_empty()
+    elif not rows:
+        st.info(f"No {things.removesuffix('s')} matches the search.")
+    for row in rows[:PAGE]:
+        show_row(row)
+    page_buttons(number, more=len(rows) > PAGE)
 
 
 def search_box(label: str, placeholder: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from backend.store.database import connect, session_factory
-from backend.store.runs.run_list import RunFilter, list_runs
+from backend.store.runs.run_list import Paging, RunFilter, list_runs
 from benchmarks.stack.database import fill_database
 from benchmarks.tracking_mlflow import SEARCHES, log_ours
 
@@ -15,7 +15,7 @@ def test_its_searches_find_runs(database_url: str) -> None:
     engine = connect(database_url)
     with session_factory(engine)() as db:
         for (query, sort), _ in SEARCHES.values():
-            found = list_runs(db, RunFilter(nested=True, kind="stage", query=query), sort=sort, count=True)
+            found = list_runs(db, RunFilter(nested=True, kind="stage", query=query), Paging(sort, count=True))
             assert 0 < (found.total or 0) < 267, query
     engine.dispose()
 

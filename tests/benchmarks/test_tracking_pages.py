@@ -13,7 +13,7 @@ from backend.store.database import connect, session_factory
 from backend.store.metrics import chunks
 from backend.store.metrics.tables import MetricChunk, MetricLatest, MetricPoint
 from backend.store.runs.groups import list_groups
-from backend.store.runs.run_list import RunFilter, list_runs
+from backend.store.runs.run_list import Paging, RunFilter, list_runs
 from benchmarks.stack.database import fill_database
 from benchmarks.stack.servers import issue_token
 from benchmarks.tracking_pages import time_api
@@ -35,7 +35,7 @@ def test_it_writes_runs_points_and_what_lists_show_of_them(database_url: str) ->
     made = [run for ids in fill_database(database_url, 90, 36_000).values() for run in ids]
     engine = connect(database_url)
     with session_factory(engine)() as db:
-        assert list_runs(db, RunFilter(nested=True), count=True).total == 90
+        assert list_runs(db, RunFilter(nested=True), Paging(count=True)).total == 90
         assert len(made) == 80, "one in nine is a sweep"
         assert 28_000 < (db.scalar(select(func.count()).select_from(MetricPoint)) or 0) <= 36_000
         assert db.scalar(WRONG_SUMMARIES) == 0
@@ -48,8 +48,7 @@ def test_it_writes_runs_points_and_what_lists_show_of_them(database_url: str) ->
         groups = list_groups(
             db,
             RunFilter(nested=True, query="parent != none"),
-            columns=("metric.val_accuracy",),
-            limit=200,
+            Paging(columns=("metric.val_accuracy",), limit=200),
         )
         # A group's numbers are over all its runs: single ones of the same spec are among them.
         assert max(group.runs for group in groups.items) >= 5

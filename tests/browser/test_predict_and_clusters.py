@@ -92,7 +92,7 @@ def test_two_images_and_two_models_side_by_side_asked_once(
     # Colours and strength are the page's own: nobody is asked again.
     heat = page.locator(".js-plotly-plot:has(.heatmaplayer image)").first
     first = heat.locator(".heatmaplayer image").evaluate("image => image.href.baseVal")
-    page.get_by_role("combobox", name=re.compile("Colours")).click()
+    page.get_by_role("combobox", name=re.compile("Colour map")).click()
     page.get_by_role("option", name="Viridis").click()
     page.wait_for_url(re.compile("colours=Viridis"))
     page.wait_for_function(

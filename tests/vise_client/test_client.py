@@ -92,7 +92,7 @@ def test_no_server_at_the_address(ask: Call) -> None:
     def handler(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    with pytest.raises(Unreachable, match="no server answers at http://server: start it with `vise up`"):
+    with pytest.raises(Unreachable, match="no server responds at http://server: start it with `vise up`"):
         ask(handler, lambda vise: vise.me())
 
 

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from .output import say
-
 token_app = typer.Typer(help="API tokens for scripts.", no_args_is_help=True)
 
 
@@ -23,7 +21,7 @@ def login(
     with ViseClient(url) as vise:
         session = vise.login(Login(email=email, password=typer.prompt("Password", hide_input=True)))
     write_private(login_file(), {"url": url, "token": session.token})
-    say(f"signed in as {session.user.email} ({session.user.role})")
+    typer.echo(f"signed in as {session.user.email} ({session.user.role})")
 
 
 @token_app.command("create")
@@ -36,4 +34,4 @@ def create_token(
     from vise_client.schemas.accounts import TokenCreate
 
     with connect() as vise:
-        say(vise.create_token(TokenCreate(name=name, expires_days=days)).token)
+        typer.echo(vise.create_token(TokenCreate(name=name, expires_days=days)).token)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .output import console, say, table
+from .output import console, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +81,7 @@ def rescan(name: Name) -> None:
         _wait(vise, vise.rescan_dataset(dataset.id).id)
         now = vise.dataset(dataset.id)
         if now.version is not None and now.version.number == before:
-            say(f"Nothing has changed since version {before}.")
+            typer.echo(f"Nothing has changed since version {before}.")
         else:
             _show(vise, now)
 
@@ -99,7 +99,7 @@ def update(
     with connect() as vise:
         body = DatasetUpdate(name=new_name, description=description)
         dataset = vise.update_dataset(find(vise, name).id, body)
-        say(f"{dataset.name}  {dataset.description}".rstrip())
+        typer.echo(f"{dataset.name}  {dataset.description}".rstrip())
 
 
 @data_app.command()
@@ -124,12 +124,12 @@ def runs(
     console().print(listed)
     total = sum(usage.states.values())
     if total > len(usage.items):
-        say(f"{len(usage.items)} of {total:,} runs")
+        typer.echo(f"{len(usage.items)} of {total:,} runs")
 
 
 @data_app.command()
 def remove(
-    name: Name, yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False
+    name: Name, yes: Annotated[bool, typer.Option("--yes", help="Remove without confirmation.")] = False
 ) -> None:
     """List the runs that read a data set, ask, and remove its entry. Files and runs stay."""
     from vise_client.login import connect
@@ -138,9 +138,9 @@ def remove(
         dataset = find(vise, name)
         usage = vise.dataset_runs(dataset.id, limit=10)
         counts = ", ".join(f"{count:,} {state}" for state, count in sorted(usage.states.items()))
-        say(f"Runs that read {dataset.name}: {counts or 'none'}")
+        typer.echo(f"Runs that read {dataset.name}: {counts or 'none'}")
         for use in usage.items:
-            say(f"  {use.run_id}  {use.name}  {use.state}")
+            typer.echo(f"  {use.run_id}  {use.name}  {use.state}")
         if yes or typer.confirm(f"Remove the entry {dataset.name}? Files and runs stay."):
             vise.delete_dataset(dataset.id)
 
@@ -182,7 +182,7 @@ def _wait(vise: ViseClient, survey_id: UUID | None) -> None:
 
 def _show(vise: ViseClient, dataset: DatasetView) -> None:
     place = f"folder {dataset.folder}" if dataset.folder else f"from {dataset.source}"
-    say(f"{dataset.id}  {dataset.name}  {dataset.kind}, {place}")
+    typer.echo(f"{dataset.id}  {dataset.name}  {dataset.kind}, {place}")
     if dataset.version is not None:
         files, images, classes = _counts(dataset.version)
         parts = [
@@ -190,10 +190,10 @@ def _show(vise: ViseClient, dataset: DatasetView) -> None:
             f"{images} {dataset.kind}" if images else "",
             classes and f"{classes} classes",
         ]
-        say(f"version {dataset.version.number}: {', '.join(filter(None, parts))}")
+        typer.echo(f"version {dataset.version.number}: {', '.join(filter(None, parts))}")
     for warning in dataset.found.warnings if dataset.found else ():
-        say(f"warning: {warning}")
-    say(vise.dataset_changes(dataset.id).sentence)
+        typer.echo(f"warning: {warning}")
+    typer.echo(vise.dataset_changes(dataset.id).sentence)
 
 
 def _counts(version: DatasetVersionView | None) -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .extras import require
-from .output import console, numbers, say, table
+from .output import console, numbers, table
 
 if TYPE_CHECKING:
     from vise_client.client import ViseClient
@@ -187,4 +187,4 @@ def _show(result: ImportResult) -> None:
         *(f"  left out: {line}" for line in result.dropped),
         *(f"  note: {line}" for line in result.notes),
     ]
-    say("\n".join(lines))
+    typer.echo("\n".join(lines))

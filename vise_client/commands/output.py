@@ -1,4 +1,4 @@
-"""Output of the commands: lines, tables and numbers."""
+"""Output of the commands: tables and numbers."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import typer
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 PIPE_WIDTH = 200  # columns, where the output is no terminal
-
-
-def say(text: str) -> None:
-    """Print a line."""
-    typer.echo(text)
 
 
 def console(pipe_width: int = PIPE_WIDTH) -> Console:

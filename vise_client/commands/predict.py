@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from .extras import require
-from .output import say
 
 if TYPE_CHECKING:
     from vise_core.specs.explain import CamMethod
@@ -68,7 +67,7 @@ def _predict_on_server(images: list[Path], model: str | None, method: str, overl
                 _report_failure(image, error)
                 failed += 1
                 continue
-            say(_ranked(image, prediction.probabilities))
+            typer.echo(_ranked(image, prediction.probabilities))
             if overlay is not None and prediction.overlay_png:
                 target = _overlay_path(overlay, image, prediction.target)
                 target.write_bytes(base64.b64decode(prediction.overlay_png))
@@ -92,7 +91,7 @@ def _predict_locally(images: list[Path], folder: Path, method: str, overlay: Pat
             _report_failure(image, error)
             failed += 1
             continue
-        say(_ranked(image, prediction.probabilities))
+        typer.echo(_ranked(image, prediction.probabilities))
         if overlay is not None:
             prediction.overlay.save(_overlay_path(overlay, image, prediction.target))
     return failed

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from .output import say
-
 recipes_app = typer.Typer(
     help="Recipes: chains of runs, to start with vise run NAME, or to copy and change.", no_args_is_help=True
 )
@@ -19,10 +17,10 @@ def list_recipes() -> None:
     from vise_core.specs.recipes.registry import RECIPES
 
     for name, recipe in RECIPES.items():
-        say(f"{name}: {recipe.title}")
+        typer.echo(f"{name}: {recipe.title}")
         for role, recipe_input in recipe.given.items():
             optional = "" if recipe_input.required else " (optional)"
-            say(f"    --input {role}=…  {recipe_input.help}{optional}")
+            typer.echo(f"    --input {role}=…  {recipe_input.help}{optional}")
 
 
 @recipes_app.command("show")

@@ -11,7 +11,6 @@ import typer
 from vise_client.errors import ClientError
 
 from .extras import require
-from .output import say
 
 if TYPE_CHECKING:
     from vise_client.client import ViseClient
@@ -58,7 +57,7 @@ def report(
     with connect() as vise:
         if name == "list":
             for entry in vise.reports():
-                say(f"{entry.name:9} {entry.title:10} {', '.join(entry.formats):24} {entry.caption}")
+                typer.echo(f"{entry.name:9} {entry.title:10} {', '.join(entry.formats):24} {entry.caption}")
             return
         if name == ALL:
             _report_all(vise, out or Path("report"), published=published, only_run=only_run, tag=tag)
@@ -84,7 +83,7 @@ def _report_all(vise: ViseClient, folder: Path, *, published: bool, only_run: bo
             content = vise.report(entry.name, format, published=published, only_run=only_run, tag=tag)
             path = folder / f"{entry.name}.{ENDINGS[format]}"
             path.write_bytes(content)
-            say(str(path))
+            typer.echo(str(path))
 
 
 def _report_locally(
@@ -103,7 +102,7 @@ def _report_locally(
 
     if name == ALL:
         for path in local_reports(folders, out or Path("report"), published=published):
-            say(str(path))
+            typer.echo(str(path))
         return
     selection = Selection(task=task)
     content = local_report(folders, name, format, selection, published=published, only_run=only_run)
@@ -128,7 +127,7 @@ def paired_test(
 
     with connect() as vise:
         test = vise.paired_test(a, b)
-    say(f"{test.task}, {test.protocol}, {test.metric} on {test.on}:")
-    say(test.sentence())
+    typer.echo(f"{test.task}, {test.protocol}, {test.metric} on {test.on}:")
+    typer.echo(test.sentence())
     if test.synthetic:
-        say("synthetic data: generated, not real")
+        typer.echo("synthetic data: generated, not real")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .output import console, numbers, say, table
+from .output import console, numbers, table
 
 RunId = Annotated[str, typer.Argument(help="Id of a run, as vise runs lists it.")]
 
@@ -49,7 +49,9 @@ def show(run_id: RunId) -> None:
     from vise_client.login import connect
 
     with connect() as vise:
-        say(yaml.safe_dump(vise.run(run_id).model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+        typer.echo(
+            yaml.safe_dump(vise.run(run_id).model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        )
 
 
 def logs(
@@ -66,7 +68,7 @@ def logs(
         while True:
             lines = vise.logs(run_id, after=last)
             for line in lines:
-                say(f"{line.at:%H:%M:%S} {line.level:7} {line.message}")
+                typer.echo(f"{line.at:%H:%M:%S} {line.level:7} {line.message}")
                 last = line.id
             if not lines and (not follow or vise.run(run_id).state.final):
                 return
@@ -79,7 +81,7 @@ def cancel(run_id: RunId) -> None:
     from vise_client.login import connect
 
     with connect() as vise:
-        say(vise.cancel(run_id).state)
+        typer.echo(vise.cancel(run_id).state)
 
 
 def retry(run_id: RunId) -> None:
@@ -87,4 +89,4 @@ def retry(run_id: RunId) -> None:
     from vise_client.login import connect
 
     with connect() as vise:
-        say(vise.retry(run_id).state)
+        typer.echo(vise.retry(run_id).state)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .extras import require
-from .output import console, say, table
+from .output import console, table
 
 if TYPE_CHECKING:
     from vise_core.specs.tasks.kinds import Task
@@ -34,7 +34,9 @@ def list_tasks() -> None:
         )
         listed.add_row(kind, task.title, str(task.classes), counts, METRICS[task.metric].title, task.layout)
     console().print(listed)
-    say("Images of your own: folder (<class>/<image>) and csv (a table of path, label, perhaps split).")
+    typer.echo(
+        "Images of your own: folder (<class>/<image>) and csv (a table of path, label, perhaps split)."
+    )
 
 
 @tasks_app.command()
@@ -74,7 +76,7 @@ def verify(
             name_first=first,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    say(report.model_dump_json(indent=1) if json else _text(report))
+    typer.echo(report.model_dump_json(indent=1) if json else _text(report))
     raise typer.Exit(0 if report.usable else 1)
 
 

@@ -13,7 +13,7 @@ class EngagementOperations:
     def predict_engagement(
         self, image: bytes, *, run_id: Id | None = None, top: int = 10, wait: float = 60
     ) -> EngagementView:
-        """Return the comment clusters and reactions that a pretrained model expects of an image.
+        """Return the comment clusters and reactions that a pretrained model predicts for an image.
 
         Args:
             image: the content of an image file.

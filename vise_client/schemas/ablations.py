@@ -81,5 +81,4 @@ class AblationView(AblationSummary):
     measured: str = Field(
         "", description="Digest of the data and splits that the baseline and every point share."
     )
-    recorded: bool = Field(False, description="Whether the baseline's data and splits are known.")
     points: list[AblationPoint]

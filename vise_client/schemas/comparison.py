@@ -35,7 +35,7 @@ class ComparedRun(ResponseBody):
     synthetic: bool
     created_at: datetime
     data: str = Field(
-        "", description="Digest of an evaluation's images, labels and texts; empty where not recorded."
+        "", description="Digest of an evaluation's images, labels and texts; empty for other stages."
     )
 
 

@@ -62,7 +62,7 @@ class DatasetVersionView(ResponseBody):
 class FolderChanges(ResponseBody):
     """How a registered folder differs from its newest version, by names, sizes and times; no file is read."""
 
-    state: Literal["same", "changed", "checking", "missing", "unknown", "unsurveyed", "immutable"]
+    state: Literal["same", "changed", "checking", "missing", "unsurveyed", "immutable"]
     version: int | None = Field(None, description="The newest version, which the folder is compared with.")
     added: int = 0
     changed: int = 0

@@ -1,4 +1,4 @@
-"""Engagement that a pretrained model expects of an image."""
+"""Engagement that a pretrained model predicts for an image."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class PredictionSummary(ResponseBody):
     kept: bool
     sha256: str | None
     thumbnail_jpg: str | None = Field(description="Base64 of a thumbnail, JPEG, where kept.")
-    pictured: bool = Field(description="Whether overlay, map and picture are still there.")
+    pictured: bool = Field(description="Whether overlay, map and picture are still stored.")
     feedback: str | None
     created_by: str | None
     error: str | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,12 @@ class ResponseBody(BaseModel):
     """Base of response bodies. Unknown fields are ignored, so that an old client can read a new server."""
 
     model_config = ConfigDict(from_attributes=True)
+
+    @classmethod
+    def of(cls, source: object, **others: Any) -> Self:
+        """Return a body with these values, and with the attributes of ``source`` for all other fields."""
+        rest = {name: getattr(source, name) for name in cls.model_fields if name not in others}
+        return cls(**rest, **others)
 
 
 class RequestBody(BaseModel):

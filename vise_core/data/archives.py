@@ -136,7 +136,7 @@ def unpack(
                     total += len(chunk)
                     if total > most:
                         raise BadArchive(
-                            f"{archive.name}: unpacks to more than {most:,} bytes from {packed:,}; refused at "
+                            f"{archive.name}: unpacks to more than {most:,} bytes from {packed:,}; stopped at "
                             f"{printable_name(member.name.path)}. Raise the limits of the run if this is as it should be"
                         )
                     write.write(chunk)
@@ -200,7 +200,7 @@ def _zip_members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]
             mode = info.external_attr >> 16
             if mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):
                 raise BadArchive(
-                    f"{archive.name}: '{printable_name(name)}' is a link or a device; only files are taken"
+                    f"{archive.name}: '{printable_name(name)}' is a link or a device; only files are accepted"
                 )
             if info.flag_bits & 0x1:
                 raise BadArchive(f"{archive.name}: '{printable_name(name)}' is encrypted")
@@ -214,7 +214,7 @@ def _tar_members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]
                 continue
             if not entry.isreg():
                 raise BadArchive(
-                    f"{archive.name}: '{printable_name(entry.name)}' is a link or a device; only files are taken"
+                    f"{archive.name}: '{printable_name(entry.name)}' is a link or a device; only files are accepted"
                 )
             yield entry.name, lambda entry=entry: _content(tar, entry)  # type: ignore[misc]
 

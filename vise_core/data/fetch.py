@@ -59,7 +59,7 @@ def _download(spec: FetchSpec, target: Path, reporter: Reporter) -> None:
         reporter.progress(done, total, "bytes", phase="downloading")
 
     if spec.sha256 is None:
-        reporter.log("No SHA-256 was given: what was sent is taken as it is.", level="warning")
+        reporter.log("No SHA-256 was given: the download is not verified.", level="warning")
     sha256 = download(
         spec.url,
         target,

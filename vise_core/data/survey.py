@@ -31,7 +31,7 @@ class SurveyFacts:
     images: int = 0
     classes: dict[str, int] = field(default_factory=dict)
     parts: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
     examples: list[dict[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     samples: list[dict[str, str]] = field(default_factory=list)
@@ -45,9 +45,9 @@ class SurveyFacts:
     hidden: int = 0
     unlabelled: int = 0
 
-    def refuse(self, path: str, error: BadImage | RejectedPost) -> None:
+    def reject(self, path: str, error: BadImage | RejectedPost) -> None:
         """Count a rejected file; the first are kept as examples."""
-        self.refused[error.reason] = self.refused.get(error.reason, 0) + 1
+        self.rejected[error.reason] = self.rejected.get(error.reason, 0) + 1
         if len(self.examples) < EXAMPLES:
             self.examples.append({"path": path, "reason": error.reason, "message": str(error)[:300]})
 
@@ -104,7 +104,7 @@ def survey(
         files=len(files),
         classes=facts.classes,
         parts=facts.parts,
-        refused=facts.refused,
+        rejected=facts.rejected,
         task=facts.task,
         rejection=facts.rejection,
         other=facts.other,
@@ -125,7 +125,7 @@ def _recognised(folder: Path, kind: DataKind) -> tuple[Layout, Task | None]:
 
 
 def _of_archive(facts: SurveyFacts, unpacked: Unpacked) -> None:
-    facts.refused |= unpacked.rejected
+    facts.rejected |= unpacked.rejected
     facts.examples += unpacked.examples
     if unpacked.rejected:
         facts.warnings.append(
@@ -141,7 +141,7 @@ def _of_archive(facts: SurveyFacts, unpacked: Unpacked) -> None:
 
 def _expected(kind: DataKind) -> str:
     return {
-        "images": "give one folder a class, or a labels.csv with path,label, or a layout of the paper's tasks.",
+        "images": "give one folder per class, or a labels.csv with path,label, or a layout of the paper's tasks.",
         "posts": "give CSV, JSON, JSONL or Parquet with images, WebDataset tar shards, or pictures with a .json each; see docs/posts.md.",
         "weights": "give a file of weights (.pth, .pt, .safetensors).",
     }[kind]

@@ -48,7 +48,7 @@ def survey_images(
         facts.rejection = str(error)
         facts.warnings.append(f"An evaluation would reject it: {error}")
     for problem in problems:
-        facts.refused[problem.reason] = facts.refused.get(problem.reason, 0) + 1
+        facts.rejected[problem.reason] = facts.rejected.get(problem.reason, 0) + 1
     facts.examples += [
         {"path": problem.path, "reason": problem.reason, "message": problem.message[:300]}
         for problem in problems[:EXAMPLES]
@@ -106,7 +106,7 @@ def _check_images(
         if position % 50 == 0:
             reporter.progress(position, len(images), "images", phase="checking images")
             if reporter.should_stop():
-                raise Stopped("the survey of the images was stopped; it starts over when the run goes on")
+                raise Stopped("the survey of the images was stopped; it starts over when the run is resumed")
         if not decode and position not in shown:
             continue
         facts.examined += 1

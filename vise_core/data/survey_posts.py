@@ -55,7 +55,9 @@ def survey_posts(
             if tally.read % 200 == 0:
                 reporter.progress(tally.read, None, "posts", phase="checking posts")
                 if reporter.should_stop():
-                    raise Stopped("the survey of the posts was stopped; it starts over when the run goes on")
+                    raise Stopped(
+                        "the survey of the posts was stopped; it starts over when the run is resumed"
+                    )
         checker.count_files()
     except BadInput as error:
         facts.warnings.append(f"Ingest would fail: {error}")
@@ -67,18 +69,18 @@ def survey_posts(
 def _add_checks(facts: SurveyFacts, tally: Tally, checker: PostChecker) -> None:
     facts.layout = checker.spec.source.kind  # type: ignore[assignment]
     facts.images = facts.examined = tally.read
-    facts.refused |= tally.refused
+    facts.rejected |= tally.rejected
     facts.dropped = tally.dropped
     for reason, shown in tally.examples.items():
-        if reason in tally.refused:
+        if reason in tally.rejected:
             facts.examples += [
                 {"path": example["where"], "reason": reason, "message": example["message"][:300]}
                 for example in shown[:EXAMPLES]
             ]
-    if tally.refused:
-        counted = ", ".join(f"{reason} {count:,}" for reason, count in tally.refused.items())
+    if tally.rejected:
+        counted = ", ".join(f"{reason} {count:,}" for reason, count in tally.rejected.items())
         facts.warnings.append(
-            f"Ingest will reject {sum(tally.refused.values()):,} of {tally.read:,} posts: {counted}."
+            f"Ingest will reject {sum(tally.rejected.values()):,} of {tally.read:,} posts: {counted}."
         )
     facts.warnings += [*checker.notes.warnings, *tally.warnings()]
 
@@ -93,7 +95,7 @@ def _survey_shards(facts: SurveyFacts, folder: Path, samples: int, target: Path)
         try:
             _keep(facts, target, record.image, record.post.id, " / ".join(record.post.comments[:2]))
         except BadImage as error:
-            facts.refuse(record.post.id, error)
+            facts.reject(record.post.id, error)
 
 
 def _keep(facts: SurveyFacts, target: Path, data: bytes, name: str, label: str) -> None:

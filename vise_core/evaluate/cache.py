@@ -25,13 +25,11 @@ import torchvision
 
 from vise_core.errors import BadInput
 from vise_core.files.cache_folder import cache_subfolder
-from vise_core.files.hashing import file_digests
 from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import resize_for
 from vise_core.posts.images.decode import DECODING
 from vise_core.settings import CoreSettings
 from vise_core.specs.compute import NetworkCompute
-from vise_core.tasks import LabelledImages
 from vise_core.training.precision import amp_dtype
 
 FORMAT = f"features-2-{DECODING}"
@@ -66,24 +64,23 @@ def features_cache() -> FeaturesCache | None:
 
 def features_key(
     backbone: Backbone,
-    images: LabelledImages,
     image_size: int,
     dtype: np.dtype,
     compute: NetworkCompute,
     device: torch.device,
-    digests: Sequence[bytes] | None = None,
+    digests: Sequence[bytes],
 ) -> str:
     """Return the hex SHA-256 of everything that the pooled features of the evaluation crops depend on (Sec. 4.2).
 
     These are the weights with their buffers; the content of the image files in the task's order; the crop and the
     normalisation; the layer; the stored dtype; and, since the last bits depend on them, the libraries, the kind of
     device, its precision and the memory layout. Labels and splits are not included. ``digests``: the SHA-256 of the
-    image files, computed here where None.
+    image files.
     """
     facts = {
         "backbone": backbone.name,
         "weights": weights_sha256(backbone),
-        "images": hashlib.sha256(b"".join(digests or file_digests(images.paths))).hexdigest(),
+        "images": hashlib.sha256(b"".join(digests)).hexdigest(),
         "transform": [image_size, resize_for(backbone, image_size), backbone.mean, backbone.std],
         "layer": "pooled",
         "dtype": dtype.name,

@@ -77,7 +77,9 @@ def diverged_point(setting: Setting, epoch: int) -> GridPoint:
     )
 
 
-def split_result(split: int, points: Sequence[GridPoint], sizes: tuple[int, int, int]) -> SplitResult:
+def split_result(
+    split: int, points: Sequence[GridPoint], sizes: tuple[int, int, int], parts: tuple[str, str, str]
+) -> SplitResult:
     """Return the result of a split: its grid, the point that val chose, and the sensitivity around it (App. C.3).
 
     S_lr runs over the learning rates at the chosen weight decay, S_wd over the weight decays at the chosen
@@ -95,6 +97,7 @@ def split_result(split: int, points: Sequence[GridPoint], sizes: tuple[int, int,
         s_lr=_spread(over_lr),
         s_wd=_spread(over_wd),
         sizes=sizes,
+        parts=parts,
         edges=grid_edges(points, chosen),
     )
 

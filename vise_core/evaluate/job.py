@@ -39,7 +39,7 @@ class Job:
     texts: the texts and their tower; None where no text is read.
     image_size: side of the crop.
     cache: the features cache; None: features are not cached.
-    digests: SHA-256 of each image's file, in the task's order; None where not computed.
+    digests: SHA-256 of each image's file, in the task's order.
     """
 
     spec: EvaluateSpec
@@ -52,8 +52,8 @@ class Job:
     workspace: Path
     reporter: Reporter
     state: SavedState
-    cache: FeaturesCache | None = None
-    digests: Sequence[bytes] | None = None
+    cache: FeaturesCache | None
+    digests: Sequence[bytes]
 
     def new_head(self, split: int) -> nn.Linear:
         """Return a new head on the concatenated features of all towers, the same for every grid point of a split."""

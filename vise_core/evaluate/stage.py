@@ -72,7 +72,7 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     texts = load_texts(inputs.get("text_encoder"), images, reporter) if spec.reads_texts else None
     _log_task(spec, inputs["dataset"], images, splits, reporter)
     digests = file_digests(images.paths, threads=max(2, spec.compute.loader_workers))
-    integrity = check_evaluation(images, splits, cache=default_cache(), digests=digests)
+    integrity = check_evaluation(images, splits, digests, cache=default_cache())
     log_checks(integrity, reporter)
     job = Job(
         spec=spec,
@@ -91,7 +91,6 @@ def run(spec: EvaluateSpec, inputs: dict[str, Path], workspace: Path, reporter: 
     outcomes, classifier = (evaluate_linear if spec.protocol == "linear" else evaluate_finetuned)(job)
     result = summarise(job, weights, outcomes).model_copy(
         update={
-            "data": evaluation_data(images, splits, digests, texts=spec.reads_texts),
             "integrity": integrity,
             **weights_origin(spec, inputs),
         }
@@ -168,10 +167,8 @@ def load_weights(spec: EvaluateSpec, inputs: dict[str, Path], reporter: Reporter
 def summarise(job: Job, weights: LoadedWeights, outcomes: list[Outcome]) -> EvaluateResult:
     """Return the result: each split's chosen point, and mean ± sample std (ddof 1) over splits."""
     splits = [
-        split_result(number, outcome.points, job.splits[number].sizes).model_copy(
-            update={"parts": None if job.digests is None else split_parts(job.splits[number], job.digests)}
-        )
-        for number, outcome in enumerate(outcomes)
+        split_result(number, outcome.points, split.sizes, split_parts(split, job.digests))
+        for number, (outcome, split) in enumerate(zip(outcomes, job.splits, strict=True))
     ]
     chosen = [split.chosen for split in splits]
     main = _over_splits(
@@ -199,6 +196,7 @@ def summarise(job: Job, weights: LoadedWeights, outcomes: list[Outcome]) -> Eval
         **main.model_dump(),
         secondary=secondary,
         splits=tuple(splits),
+        data=evaluation_data(job.images, job.splits, job.digests, texts=job.spec.reads_texts),
         batch=job.spec.batch,
         gpus=int(job.device.type == "cuda"),
     )

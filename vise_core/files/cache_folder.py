@@ -22,7 +22,7 @@ def cache_folder() -> Path:
         return user_cache_path("vise", appauthor=False)
     except RuntimeError as error:
         raise BadInput(
-            "this account has no home folder: set VISE_CACHE to a folder for files that are kept"
+            "this account has no home folder: set VISE_CACHE to a folder for cached files"
         ) from error
 
 

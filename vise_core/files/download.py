@@ -55,26 +55,26 @@ def download(
         if sha256 is not None and target.is_file():
             if file_sha256(target) == sha256:
                 return sha256
-            raise DownloadFailed(
-                f"{target}: SHA-256 is not {sha256}; delete the file, and it is fetched anew"
-            )
+            raise DownloadFailed(f"{target}: SHA-256 is not {sha256}; delete the file to download it again")
         part = target.with_name(target.name + ".part")
         if sha256 is None:
             part.unlink(missing_ok=True)
         try:
             digest = _receive(url, part, max_bytes, connect, progress, should_stop)
         except httpx.HTTPStatusError as error:
-            raise DownloadFailed(f"{url} answered {error.response.status_code}. {advice}".rstrip()) from error
+            raise DownloadFailed(
+                f"{url} responded with {error.response.status_code}. {advice}".rstrip()
+            ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             have = part.stat().st_size if sha256 is not None and part.exists() else 0
-            again = f" Try again to go on from {have:,} bytes." if have else ""
+            again = f" Try again to continue from {have:,} bytes." if have else ""
             raise DownloadFailed(
                 f"{url} could not be fetched ({str(error) or type(error).__name__}).{again} {advice}".rstrip()
             ) from error
         if sha256 not in (None, digest):
             part.unlink()
             raise DownloadFailed(
-                f"{url} gave a file with SHA-256 {digest}, expected {sha256}; it was thrown away. {advice}".rstrip()
+                f"{url} gave a file with SHA-256 {digest}, expected {sha256}; the file was deleted. {advice}".rstrip()
             )
         part.replace(target)
         return digest
@@ -104,7 +104,7 @@ def _receive(
         response.raise_for_status()
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            raise httpx.RemoteProtocolError(f"asked for bytes from {have}, got another range")
+            raise httpx.RemoteProtocolError(f"requested bytes from {have}, received another range")
         done = have if resumed else 0
         length = response.headers.get("Content-Length", "")
         total = done + int(length) if length.isdecimal() else None
@@ -125,7 +125,7 @@ def _receive(
                 if progress is not None:
                     progress(done, total)
                 if should_stop is not None and should_stop():
-                    raise Stopped("the download was stopped; it goes on when the run is resumed")
+                    raise Stopped("the download was stopped; it continues when the run is resumed")
     return digest.hexdigest()
 
 

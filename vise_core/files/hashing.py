@@ -46,9 +46,9 @@ def file_digests(paths: Sequence[Path], *, threads: int = 2) -> list[bytes]:
         return [bytes.fromhex(sha256) for sha256 in pool.map(file_sha256, paths)]
 
 
-def manifest(path: Path, *, on_progress: OnProgress | None = None) -> list[Row]:
+def manifest(path: Path) -> list[Row]:
     """Return the manifest of a folder, sorted by path; one row for a file. Cached digests are used."""
-    return Snapshot.take(path, on_progress=on_progress).rows()
+    return Snapshot.take(path).rows()
 
 
 def tree_manifest(path: Path) -> list[Row]:

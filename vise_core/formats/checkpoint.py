@@ -35,9 +35,7 @@ class Source(Record):
     row: str = Field(description="Name of the row in the paper's tables.")
     file: str
     sha256: str
-    verified: bool = Field(
-        description="Whether it is, by its digest, the very file that its authors published."
-    )
+    verified: bool = Field(description="Whether its digest is that of the file that its authors published.")
     licence: str
     trained_on: str
     dropped: tuple[str, ...] = Field((), description="Every key of the file that was left out.")

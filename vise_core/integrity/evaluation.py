@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vise_core.files.hashing import file_digests
 from vise_core.reporter import Reporter
 from vise_core.specs.integrity import CheckName, IntegrityCheck, IntegrityLimits, IntegrityReport
 from vise_core.tasks import LabelledImages, Split
 
 from .balance import label_balance
 from .cache import files_fingerprints
-from .fingerprints import Fingerprints, OnProgress
+from .fingerprints import Fingerprints
 from .overlap import (
     comparisons,
     duplicates_across,
@@ -30,12 +29,10 @@ EXAMPLES = 20
 def check_evaluation(
     images: LabelledImages,
     splits: Sequence[Split],
+    digests: Sequence[bytes],
     *,
     limits: IntegrityLimits | None = None,
     cache: Path | None = None,
-    processes: int = 1,
-    on_progress: OnProgress | None = None,
-    digests: Sequence[bytes] | None = None,
 ) -> IntegrityReport:
     """Check the balance of labels, and the images that parts of a split share, as the same file or as a copy.
 
@@ -44,61 +41,40 @@ def check_evaluation(
     Parameters
     ----------
     cache: folder of cached fingerprints (``cache.default_cache()``), None for no cache.
-    digests: SHA-256 of the images' files if the caller has already computed them.
+    digests: SHA-256 of the images' files.
     """
     limits = limits or IntegrityLimits()
-    balance = label_balance(images, splits, limits, EXAMPLES)
+    not_read = "An evaluation does not read the pretraining posts: run the stage integrity with them."
     return IntegrityReport(
         checks=(
-            balance,
-            *overlap_checks(
-                images,
-                splits,
-                limits,
-                EXAMPLES,
-                cache=cache,
-                processes=processes,
-                on_progress=on_progress,
-                digests=digests,
-            ),
+            label_balance(images, splits, limits, EXAMPLES),
+            *_overlap(images, splits, limits, cache, digests),
             *(
-                not_run(
-                    name,
-                    "An evaluation does not read the pretraining posts: run the stage integrity with them.",
-                )
+                not_run(name, not_read)
                 for name in ("pretraining_overlap", "cluster_leak", "pretraining_balance")
             ),
         )
     )
 
 
-def overlap_checks(
+def _overlap(
     images: LabelledImages,
     splits: Sequence[Split],
     limits: IntegrityLimits,
-    examples: int,
-    *,
-    cache: Path | None = None,
-    processes: int = 1,
-    on_progress: OnProgress | None = None,
-    digests: Sequence[bytes] | None = None,
+    cache: Path | None,
+    digests: Sequence[bytes],
 ) -> tuple[IntegrityCheck, IntegrityCheck]:
     """Return ``split_overlap`` and ``split_near_duplicates``; the second is ``not_run`` if the task is too large."""
     if comparisons(len(images), splits) > MAX_COMPARISONS:
-        if digests is None:
-            digests = file_digests(images.paths, threads=processes)
-        same_files = identical_links(digests)
         return (
-            split_overlap(images, splits, same_files, limits, examples),
+            split_overlap(images, splits, identical_links(digests), limits, EXAMPLES),
             not_run(
                 "split_near_duplicates",
                 f"An evaluation does not search {len(images)} images for copies: run the stage integrity once.",
             ),
         )
-    prints = files_fingerprints(
-        images.paths, cache, processes=processes, on_progress=on_progress, digests=digests
-    )
-    return perceptual_overlap(images, splits, prints, limits, examples, threads=processes)
+    prints = files_fingerprints(images.paths, cache, digests=digests)
+    return perceptual_overlap(images, splits, prints, limits, EXAMPLES, threads=1)
 
 
 def perceptual_overlap(
@@ -108,7 +84,7 @@ def perceptual_overlap(
     limits: IntegrityLimits,
     examples: int,
     *,
-    threads: int = 2,
+    threads: int,
 ) -> tuple[IntegrityCheck, IntegrityCheck]:
     """Return ``split_overlap`` and ``split_near_duplicates`` from the fingerprints of the task's images."""
     matches = duplicates_across(prints, splits, threads=threads)

@@ -100,7 +100,7 @@ def in_key_order(tensors: Tensors, expected: Mapping[str, Tensor]) -> Tensors:
     # The last part of a name says which tensor of a layer it is; order alone could swap two of a kind.
     for theirs, ours in zip(names, expected, strict=False):
         if theirs.rsplit(".", 1)[-1] != ours.rsplit(".", 1)[-1]:
-            raise BadCheckpoint(f"{theirs} stands where {ours} belongs")
+            raise BadCheckpoint(f"found {theirs} in place of {ours}")
     return {ours: tensors[theirs] for theirs, ours in zip(names, expected, strict=False)}
 
 

@@ -44,16 +44,16 @@ class Tally:
     posts: int = 0
     comments: int = 0
     reactions: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-    normalised: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
+    repaired: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     shards: list[dict[str, Any]] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     other_reactions: dict[str, int] = field(default_factory=dict)
     unread_reactions: dict[str, int] = field(default_factory=dict)
 
-    def refuse(self, reason: str, where: str, message: str) -> None:
-        self.refused[reason] = self.refused.get(reason, 0) + 1
+    def reject(self, reason: str, where: str, message: str) -> None:
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
         self.show(reason, where, message)
 
     def drop(self, reason: str, count: int, where: str, message: str = "") -> None:
@@ -81,15 +81,13 @@ class Tally:
             )
         if self.unread_reactions:
             sentences.append(
-                f"Posts hold reactions where source.fields does not look: {_listed(self.unread_reactions)} (posts). "
+                f"Posts hold reactions in fields that source.fields does not read: {_listed(self.unread_reactions)} (posts). "
                 "Set source.fields.reactions, or the field of that reaction."
             )
         if count := self.dropped.get("reactions_without_type"):
             sentences.append(f"{count:,} reactions are in a total only, without a type; they are left out.")
         if count := self.dropped.get("comments_without_text"):
-            sentences.append(
-                f"{count:,} comments have no text where source.fields.text looks; they are left out."
-            )
+            sentences.append(f"{count:,} comments have no text at source.fields.text; they are left out.")
         for reason in ("images_without_post", "other_files"):
             if count := self.dropped.get(reason):
                 first = self.examples[reason][0]["where"]
@@ -154,8 +152,8 @@ class PostChecker:
         if isinstance(raw.image, Path) and self._root is not None:
             self._seen.name(_below(self._root, raw.image.resolve()), tally.read)
         try:
-            if raw.refused is not None:
-                raise raw.refused
+            if raw.rejected is not None:
+                raise raw.rejected
             checked = check_row(raw.row, self.spec, self._mapping)
             assert raw.image is not None
             image = store_image(
@@ -164,10 +162,10 @@ class PostChecker:
             if not self._seen.add(checked.post.id, tally.read):
                 raise RejectedPost("duplicate_id", f"the post {checked.post.id!r} was there before")
         except RejectedPost as error:
-            tally.refuse(error.reason, raw.where, str(error))
+            tally.reject(error.reason, raw.where, str(error))
             return None
         except BadImage as error:
-            tally.refuse(f"image_{error.reason}", raw.where, str(error))
+            tally.reject(f"image_{error.reason}", raw.where, str(error))
             return None
         self._count(raw, checked, image.repairs)
         return PostRecord(checked.post, image.data, image.extension)
@@ -178,7 +176,7 @@ class PostChecker:
         tally.comments += len(post.comments)
         tally.reactions += sum(post.reactions)
         for repair in sorted({*checked.repairs, *repairs}):
-            tally.normalised[repair] = tally.normalised.get(repair, 0) + 1
+            tally.repaired[repair] = tally.repaired.get(repair, 0) + 1
         for reason, count in {**checked.dropped, **raw.dropped}.items():
             message = {
                 "other_reactions": ", ".join(f"{name} {n:,}" for name, n in checked.counts.other.items()),

@@ -56,7 +56,7 @@ def read_ids(path: Path) -> list[str]:
     """
     file = _list_file(path)
     if file.stat().st_size > MAX_BYTES:
-        raise BadInput(f"{file.name}: larger than {MAX_BYTES:,} bytes; a list of post ids is meant")
+        raise BadInput(f"{file.name}: larger than {MAX_BYTES:,} bytes; a list of post ids is expected")
     try:
         text = file.read_text("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from vise_core.errors import BadInput, Stopped
 from vise_core.formats.posts import ShardEntry, ShardWriter, shard_name, write_index
 from vise_core.reporter import Reporter
-from vise_core.specs.ingest import IngestResult, IngestSpec, Refusals
+from vise_core.specs.ingest import IngestResult, IngestSpec
 from vise_core.specs.posts.sources import SampleSource
 
 from .check import PostChecker, Tally, source_of
@@ -40,8 +40,8 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
         "synthetic": synthetic,
         "read": tally.read,
         "posts": tally.posts,
-        "refused": tally.refused,
-        "normalised": tally.normalised,
+        "rejected": tally.rejected,
+        "repaired": tally.repaired,
         "dropped": tally.dropped,
         "other_reactions": tally.other_reactions,
         "unread_reactions": tally.unread_reactions,
@@ -55,13 +55,14 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
 
         write_evaluation_set(workspace / "evaluation_set", spec.source, spec.seed, reporter)
         reporter.artifact("evaluation_set", workspace / "evaluation_set")
-    reporter.log(f"{tally.posts} of {tally.read} posts were kept; rejected {tally.refused or 'none'}.")
+    reporter.log(f"{tally.posts} of {tally.read} posts were kept; rejected {tally.rejected or 'none'}.")
     return IngestResult(
         posts=tally.posts,
         shards=len(tally.shards),
         comments=tally.comments,
         reactions=tally.reactions,
-        refusals=Refusals(refused=tally.refused, normalised=tally.normalised),
+        rejected=tally.rejected,
+        repaired=tally.repaired,
         synthetic=synthetic,
         read=tally.read,
         dropped=tally.dropped,
@@ -81,7 +82,7 @@ def _write_shards(
     tally = Tally()
     if (state / "tally.json").exists():
         tally = Tally(**json.loads((state / "tally.json").read_bytes()))
-        reporter.log(f"Going on after {len(tally.shards)} whole shards.")
+        reporter.log(f"Continuing after {len(tally.shards)} complete shards.")
     total = spec.source.posts if isinstance(spec.source, SampleSource) else None
     checker = PostChecker(spec, source, tally, state / "seen.sqlite")
     writer: ShardWriter | None = None
@@ -98,7 +99,7 @@ def _write_shards(
                 if writer is not None:
                     writer.abandon()
                 reporter.checkpoint(state)
-                raise Stopped(f"ingest was stopped after {len(tally.shards)} whole shards")
+                raise Stopped(f"ingest was stopped after {len(tally.shards)} complete shards")
     if writer is not None:
         _close(writer, tally, state, checker)
     # Counted after the last state is saved: a resumed run counts them again.
@@ -117,12 +118,12 @@ def _close(writer: ShardWriter, tally: Tally, state: Path, checker: PostChecker)
 
 def _no_posts_message(tally: Tally) -> str:
     """Return a message that says why no post could be used, with the first example."""
-    if not tally.refused:
-        return "not one post could be used: the source holds none"
-    counted = ", ".join(f"{reason} {count:,}" for reason, count in tally.refused.items())
-    reason = max(tally.refused, key=lambda name: tally.refused[name])
+    if not tally.rejected:
+        return "the source holds no posts"
+    counted = ", ".join(f"{reason} {count:,}" for reason, count in tally.rejected.items())
+    reason = max(tally.rejected, key=lambda name: tally.rejected[name])
     first = tally.examples[reason][0]
     return (
-        f"not one of {tally.read:,} posts could be used; rejected: {counted}. The first {reason}: {first['where']}: "
+        f"all {tally.read:,} posts were rejected: {counted}. The first {reason}: {first['where']}: "
         f"{first['message']}"
     )

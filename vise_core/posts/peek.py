@@ -62,7 +62,7 @@ def peek(folder: Path, *, source: PostSource | None = None, posts: int = SHOWN) 
         layout=guessed["kind"],
         source=guessed,
         posts=tuple(_shown(folder, raw, record, tally) for raw, record in shown),
-        rejected=tally.refused,
+        rejected=tally.rejected,
         warnings=tuple(warnings),
     )
 
@@ -206,7 +206,7 @@ def _shown(folder: Path, raw: RawPost, record: PostRecord | None, tally: Tally) 
             (reason, example["message"])
             for reason, several in tally.examples.items()
             for example in several
-            if example["where"] == where and reason in tally.refused
+            if example["where"] == where and reason in tally.rejected
         )
         reason, message = next(rejections, ("rejected", ""))
         return PeekedPost(where=where, image=image, reason=reason, message=message)

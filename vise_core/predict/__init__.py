@@ -1,7 +1,7 @@
 """Predictions for single images: classes with heat maps from an evaluated model, engagement from a pretrained one."""
 
 from .engagement import Engagement, EngagementPredictor
-from .heat import decode_heat, encode_heat
+from .heat import decode_heat, encode_heat, encode_png
 from .predictor import Prediction, Predictor
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "Predictor",
     "decode_heat",
     "encode_heat",
+    "encode_png",
 ]

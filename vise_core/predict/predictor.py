@@ -21,7 +21,7 @@ from vise_core.explain.overlays import Box, overlay, seen_region
 from vise_core.models.classifier import ImageClassifier, load_classifier, require_finite
 from vise_core.models.folding import fold_batch_norm
 from vise_core.models.transforms import eval_transform
-from vise_core.posts.images.decode import open_image
+from vise_core.posts.images.decode import encode_jpeg, open_image
 from vise_core.specs.compute import Device
 from vise_core.specs.models.predict import PredictOptions
 
@@ -77,6 +77,10 @@ class PreparedImage:
     image: Image.Image
     pixels: Tensor
     options: PredictOptions
+
+    def jpeg(self, side: int = MAX_OVERLAY_SIDE) -> bytes:
+        """Return the image as JPEG without metadata, its longer side at most 1.5 times ``side``."""
+        return encode_jpeg(preview(self.image, side))
 
 
 class Predictor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from itertools import count
 
 from vise_core.specs.base import Record
@@ -14,9 +13,6 @@ from vise_core.specs.evaluation.results import EvaluationData
 Parts = tuple[str, str, str]
 Sizes = tuple[int, int, int]
 PARTS = ("train", "val", "test")
-NOT_RECORDED = (
-    "data and splits not recorded (evaluated by an older version): shown, not compared; evaluate again"
-)
 SHORTEST = 4
 """Least number of a digest's hex digits in labels; labels use more where these are not distinct."""
 
@@ -26,58 +22,33 @@ class MeasuredOn(Record):
 
     Attributes
     ----------
-    data: digests of images, labels and texts; None where an older version did not record them.
     parts, sizes: digests and numbers of images of train, val and test, one triple a split.
-    folder: SHA-256 of the input folder with all its files, from the result's provenance; empty where unknown.
     """
 
-    data: EvaluationData | None
+    data: EvaluationData
     classes: tuple[str, ...]
-    parts: tuple[Parts | None, ...]
+    parts: tuple[Parts, ...]
     sizes: tuple[Sizes, ...]
-    folder: str = ""
 
     @property
-    def recorded(self) -> bool:
-        """Return whether the evaluation recorded its data and splits."""
-        return self.data is not None
-
-    @cached_property
     def key(self) -> str:
-        """Return the key that results of one column share: hex, or ``?`` and hex where data were not recorded.
+        """Return the key that results of one column share."""
+        return data_key(self.data)
 
-        Unrecorded data are distinguished by the digest of the input folder and the sizes of the splits. That is not
-        enough to compare numbers, so such a key never equals the key of recorded data.
-        """
-        if self.data is None:
-            return "?" + _sha256(self.folder, repr(self.sizes))
-        return _sha256(self.data.labels_digest, self.data.texts_digest, self.data.splits_digest)
 
-    @property
-    def data_digest(self) -> str:
-        """Return the digest of images and labels; empty where it was not recorded."""
-        return "" if self.data is None else self.data.labels_digest
-
-    @property
-    def texts_digest(self) -> str:
-        """Return the digest of the texts; empty where none were read."""
-        return "" if self.data is None else self.data.texts_digest
-
-    @property
-    def splits_digest(self) -> str:
-        """Return the digest of the splits; empty where it was not recorded."""
-        return "" if self.data is None else self.data.splits_digest
+def data_key(data: EvaluationData) -> str:
+    """Return a SHA-256 that is equal for equal images, labels, texts and splits."""
+    digests = (data.labels_digest, data.texts_digest, data.splits_digest)
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def measured_on(result: EvaluateResult) -> MeasuredOn:
     """Return the data and splits that a result was measured on."""
-    inputs = result.provenance.inputs if result.provenance is not None else {}
     return MeasuredOn(
         data=result.data,
         classes=result.classes,
         parts=tuple(split.parts for split in result.splits),
         sizes=tuple(split.sizes for split in result.splits),
-        folder=inputs.get("dataset", ""),
     )
 
 
@@ -86,9 +57,6 @@ def data_difference(a: MeasuredOn, b: MeasuredOn) -> str:
 
     Texts differ only where both evaluations read them.
     """
-    if a.data is None or b.data is None:
-        # Identical input folders hold identical data.
-        return "" if a.folder and a.folder == b.folder else "other data, or data that were not recorded,"
     if a.data.images_digest != b.data.images_digest:
         same = a.data.images == b.data.images
         return f"other images ({a.data.images} {'each' if same else f'instead of {b.data.images}'})"
@@ -110,9 +78,6 @@ def split_differences(a: MeasuredOn, b: MeasuredOn) -> list[str]:
         return [f"{len(a.sizes)} splits instead of {len(b.sizes)}"]
     splits_of: dict[str, list[int]] = {}
     for number, (mine, other) in enumerate(zip(a.parts, b.parts, strict=True)):
-        if mine is None or other is None:
-            splits_of.setdefault("images were not recorded", []).append(number)
-            continue
         differ = [i for i in range(3) if mine[i] != other[i]]
         if differ:
             words = [_part(i, a.sizes[number][i], b.sizes[number][i]) for i in differ]
@@ -121,8 +86,8 @@ def split_differences(a: MeasuredOn, b: MeasuredOn) -> list[str]:
 
 
 def same_data_and_splits(a: MeasuredOn, b: MeasuredOn) -> bool:
-    """Return whether the scores of ``a`` and ``b`` may be compared; False where data were not recorded."""
-    return a.recorded and b.recorded and not data_difference(a, b) and not split_differences(a, b)
+    """Return whether the scores of ``a`` and ``b`` may be compared."""
+    return not data_difference(a, b) and not split_differences(a, b)
 
 
 def labels(variants: Sequence[MeasuredOn]) -> dict[str, str]:
@@ -132,24 +97,18 @@ def labels(variants: Sequence[MeasuredOn]) -> dict[str, str]:
     depend on the other results of a table.
     """
     distinct = list({variant.key: variant for variant in variants}.values())
-    known = [variant for variant in distinct if variant.recorded]
-    unrecorded = [variant.key[1:] for variant in distinct if not variant.recorded]
-    data = {variant.data_digest for variant in known}
-    several_data = len(data) > 1 or bool(known and unrecorded)
+    data = {variant.data.labels_digest for variant in distinct}
     by_key: dict[str, str] = {}
     for variant in distinct:
-        if not variant.recorded:
-            digits = f" {variant.key[1 : 1 + _digits(unrecorded)]}" if len(unrecorded) > 1 else ""
-            by_key[variant.key] = f"data not recorded{digits}" if len(distinct) > 1 else ""
-            continue
-        same = [other for other in known if other.data_digest == variant.data_digest]
+        mine = variant.data
+        same = [other.data for other in distinct if other.data.labels_digest == mine.labels_digest]
         texts = {other.texts_digest for other in same if other.texts_digest}
         splits = {other.splits_digest for other in same}
-        words = [f"data {variant.data_digest[: _digits(data)]}"] if several_data else []
-        if len(texts) > 1 and variant.texts_digest:
-            words.append(f"texts {variant.texts_digest[: _digits(texts)]}")
+        words = [f"data {mine.labels_digest[: _digits(data)]}"] if len(data) > 1 else []
+        if len(texts) > 1 and mine.texts_digest:
+            words.append(f"texts {mine.texts_digest[: _digits(texts)]}")
         if len(splits) > 1:
-            words.append(f"splits {variant.splits_digest[: _digits(splits)]}")
+            words.append(f"splits {mine.splits_digest[: _digits(splits)]}")
         by_key[variant.key] = ", ".join(words)
     return by_key
 
@@ -162,10 +121,10 @@ def titled(name: str, label: str) -> str:
 def reasons(name: str, variants: Sequence[MeasuredOn]) -> dict[str, str]:
     """Return {key: reason} for variants that are not compared with an earlier variant of the same task."""
     label = labels(variants)
-    recorded = list({variant.key: variant for variant in variants if variant.recorded}.values())
+    distinct = list({variant.key: variant for variant in variants}.values())
     by_key: dict[str, str] = {}
-    for place, variant in enumerate(recorded):
-        earlier = recorded[:place]
+    for place, variant in enumerate(distinct):
+        earlier = distinct[:place]
         others = [other for other in earlier if not same_data_and_splits(variant, other)]
         # Images alone are compared with the same images and texts, and share their label.
         comparable = any(label[variant.key] == label[other.key] for other in earlier if other not in others)
@@ -174,7 +133,10 @@ def reasons(name: str, variants: Sequence[MeasuredOn]) -> dict[str, str]:
         # The nearest variant has the same data, or at least the same labels.
         other = min(
             others,
-            key=lambda each: (bool(data_difference(variant, each)), each.data_digest != variant.data_digest),
+            key=lambda each: (
+                bool(data_difference(variant, each)),
+                each.data.labels_digest != variant.data.labels_digest,
+            ),
         )
         difference = data_difference(variant, other)
         if not difference:
@@ -246,7 +208,3 @@ def _numbered(numbers: Sequence[int]) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _sha256(*texts: str) -> str:
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from .chart import COMPARED, VISE, Axis, Chart, Mark
-from .comparable import NOT_RECORDED
 from .figures import OurFigure
 
 if TYPE_CHECKING:
@@ -70,8 +69,6 @@ def _footnote(figure: OurFigure, published: bool) -> str:
         notes.append("methods without a mark were not run")
     if any(point.synthetic for point in points):
         notes.append("synthetic data: generated, not real")
-    if any(not point.recorded for point in points):
-        notes.append(NOT_RECORDED)
     if published:
         notes.append("hollow: published, the paper's own")
     width = 60 * min(3, len(figure.panels))

@@ -97,12 +97,7 @@ def _no_pictures(run: str, file: str) -> bytes:
 
 
 def write_all(
-    results: Iterable[tuple[str, EvaluateResult]],
-    folder: Path,
-    *,
-    with_published: bool = False,
-    comparisons: Sequence[Comparison] = (),
-    pictures: Pictures | None = None,
+    results: Iterable[tuple[str, EvaluateResult]], folder: Path, *, with_published: bool = False
 ) -> Iterator[Path]:
     """Write each table and figure of ``results`` (run id, result) in all its formats; yield each file once written."""
     observations = observe_all(results)
@@ -110,14 +105,5 @@ def write_all(
     for name in NAMES:
         for format in formats(name):
             path = folder / f"{name}.{ENDINGS[format]}"
-            path.write_bytes(
-                report(
-                    name,
-                    observations,
-                    format,
-                    with_published=with_published,
-                    comparisons=comparisons,
-                    pictures=pictures,
-                )
-            )
+            path.write_bytes(report(name, observations, format, with_published=with_published))
             yield path

@@ -152,7 +152,7 @@ def _point(point: PublishedPoint, fitting: Sequence[Observation]) -> Point:
     )
 
 
-OURS = {"mean", "std", "n", "runs", "synthetic", "cached", "recorded"}
+OURS = {"mean", "std", "n", "runs", "synthetic", "cached"}
 
 
 def _own(observation: Observation) -> Point:
@@ -169,5 +169,4 @@ def _own(observation: Observation) -> Point:
         runs=(observation.run,) if observation.run else (),
         synthetic=observation.synthetic,
         cached=observation.cached,
-        recorded=observation.measured.recorded,
     )

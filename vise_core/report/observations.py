@@ -122,8 +122,7 @@ def _quantities(
         spreads = tuple(getattr(split, name) for split in result.splits)
         if None not in spreads:  # unknown after early stopping or divergence
             yield None, name, spreads
-    if result.batch is not None:
-        yield None, "batch_size", (float(result.batch),)
+    yield None, "batch_size", (float(result.batch),)
     trainings = [point for split in result.splits for point in split.grid if point.finished]
     steps = [point.iteration_seconds for point in trainings if point.iteration_seconds is not None]
     totals = [point.seconds / 60 for point in trainings if point.seconds is not None]

@@ -19,7 +19,6 @@ class Point(Record):
     runs: tuple[str, ...] = ()
     synthetic: bool = False
     cached: bool = False
-    recorded: bool = True
     published: float | None = None
     published_std: float | None = None
 

@@ -9,7 +9,6 @@ from typing import Literal
 
 from vise_core.specs.tasks.metrics import METRICS
 
-from .comparable import NOT_RECORDED
 from .latex import LatexCell, latex_grouped_table
 from .published import PublishedColumn
 from .reproduced import SETTINGS, Cell, OurCell, ReproducedTable, Row, Show
@@ -60,14 +59,13 @@ def difference_text(ours: OurCell, column: PublishedColumn) -> str:
 def marks(ours: OurCell) -> str:
     """Return the footnote letters of a value.
 
-    s synthetic data, c cached features, e early stopping, d grid points that diverged, u data and splits unrecorded.
+    s synthetic data, c cached features, e early stopping, d grid points that diverged.
     """
     letters = (
         ("s", ours.synthetic),
         ("c", ours.cached),
         ("e", ours.stopped),
         ("d", ours.diverged),
-        ("u", not ours.recorded),
     )
     return "".join(letter for letter, applies in letters if applies)
 
@@ -98,8 +96,6 @@ def notes(table: ReproducedTable, show: Show) -> list[str]:
         lines.append(f"[e] {STOPPED}")
     if any(cell.diverged for cell in cells):
         lines.append(f"[d] {DIVERGED}")
-    if any(not cell.recorded for cell in cells):
-        lines.append(f"[u] {NOT_RECORDED}")
     if show == "both":
         lines.append("rows marked published are the paper's own numbers, not ours")
     return lines
@@ -203,8 +199,8 @@ def _csv(table: ReproducedTable, show: Show) -> str:
                 values = " ".join(map(repr, ours.values))
                 features = "cached" if ours.cached else "augmented"
                 numbers = [ours.mean, ours.std, len(ours.values), ours.difference, values]
-                note = _note(table, column) if ours.recorded else NOT_RECORDED
-                facts = [ours.best, ours.synthetic, features, " ".join(ours.runs), not_a_formula(note)]
+                note = not_a_formula(_note(table, column))
+                facts = [ours.best, ours.synthetic, features, " ".join(ours.runs), note]
                 writer.writerow([*place, "ours", *numbers, *facts])
             paper = cell.published
             if show == "both" and paper is not None and not paper.illegible:

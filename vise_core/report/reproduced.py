@@ -49,9 +49,6 @@ class OurCell(Record):
     cached: bool = False
     stopped: bool = False
     diverged: bool = False
-    recorded: bool = Field(
-        True, description="Whether data and splits are known; without, nothing is compared."
-    )
 
 
 class Cell(Record):
@@ -286,7 +283,6 @@ def _ours(facts: Facts, observations: Sequence[Observation]) -> OurCell | None:
         cached=any(each.cached for each in fitting),
         stopped=any(each.stopped for each in fitting),
         diverged=any(each.diverged for each in fitting),
-        recorded=all(each.measured.recorded for each in fitting),
     )
 
 
@@ -357,8 +353,7 @@ def _with_differences(table: PublishedTable, rows: list[Row]) -> list[Row]:
 
     def compared(row: Row, cell: Cell) -> Cell:
         reference = references.get((row.backbone, cell.column))
-        known = cell.ours is not None and cell.ours.recorded
-        if cell.ours is None or not known or reference is None or row.method == table.compared_with:
+        if cell.ours is None or reference is None or row.method == table.compared_with:
             return cell
         ours = cell.ours.model_copy(update={"difference": cell.ours.mean - reference})
         return cell.model_copy(update={"ours": ours})
@@ -373,7 +368,7 @@ def _with_best(rows: list[Row]) -> list[Row]:
     best: dict[str, float] = {}
     for row in rows:
         for cell in row.cells:
-            if cell.ours is not None and cell.ours.recorded and cell.ours.metric in METRICS:
+            if cell.ours is not None and cell.ours.metric in METRICS:
                 best[cell.column] = max(best.get(cell.column, -math.inf), cell.ours.mean)
 
     def marked(cell: Cell) -> Cell:

@@ -11,11 +11,12 @@ from typing import Literal, NamedTuple
 
 from vise_core.errors import BadInput
 from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.evaluation.results import EvaluationData
 from vise_core.specs.models.backbones import BACKBONES
 from vise_core.specs.reports.tables import EvaluationCell, EvaluationRow, EvaluationTable
 from vise_core.specs.tasks.metrics import METRICS
 
-from .comparable import NOT_RECORDED, MeasuredOn, Variants, measured_on
+from .comparable import Variants, measured_on
 from .latex import LatexCell, latex_table
 from .text import DIVERGED, STOPPED, backbone_title, markdown_escape, not_a_formula
 
@@ -37,7 +38,7 @@ class Cell:
     synthetic: bool
     cached: bool
     stopped: bool
-    measured: MeasuredOn
+    data: EvaluationData
     diverged: int = 0
     edges: str = ""
 
@@ -63,7 +64,7 @@ class Cell:
     def marks(self) -> str:
         """Return the footnote letters of a value.
 
-        s synthetic data, c cached features, e early stopping, d diverged points, v on val, u data and splits unrecorded.
+        s synthetic data, c cached features, e early stopping, d diverged points, v on val.
         """
         letters = (
             ("s", self.synthetic),
@@ -71,7 +72,6 @@ class Cell:
             ("e", self.stopped),
             ("d", self.diverged > 0),
             ("v", self.on == "val"),
-            ("u", not self.measured.recorded),
         )
         return "".join(letter for letter, applies in letters if applies)
 
@@ -129,7 +129,6 @@ class ResultTable:
             "e": f"[e] {STOPPED}",
             "d": f"[d] {DIVERGED}",
             "v": "[v] on val: the task has no test labels",
-            "u": f"[u] {NOT_RECORDED}",
         }
         return notes + [text for letter, text in meanings.items() if letter in marks]
 
@@ -234,20 +233,20 @@ def _value(result: EvaluateResult) -> tuple[float, float | None, Literal["test",
 
 def _cell(result: EvaluateResult, reference: float | None, best: float) -> Cell:
     mean, std, on = _value(result)
-    measured = measured_on(result)
-    compared = measured.recorded and reference is not None and result.weights != REFERENCE_WEIGHTS
+    if result.weights == REFERENCE_WEIGHTS:
+        reference = None
     return Cell(
         mean=mean,
         std=std,
         n=len(result.splits),
         on=on,
         metric=result.metric,
-        difference=mean - reference if compared and reference is not None else None,
-        best=measured.recorded and mean == best,
+        difference=None if reference is None else mean - reference,
+        best=mean == best,
         synthetic=result.synthetic,
         cached=result.features == "cached",
         stopped=result.stopped_early,
-        measured=measured,
+        data=result.data,
         diverged=result.diverged,
         edges=_edges(result),
     )
@@ -305,9 +304,8 @@ def _csv(table: ResultTable) -> str:
             numbers = [cell.mean, cell.std, cell.n, cell.difference]
             features = "cached" if cell.cached else "augmented"
             facts = [cell.best, cell.synthetic, features, cell.diverged, cell.edges]
-            measured = cell.measured
-            digests = [measured.data_digest, measured.texts_digest, measured.splits_digest]
-            note = table.variants.reason(column.task, column.measured) if measured.recorded else NOT_RECORDED
+            digests = [cell.data.labels_digest, cell.data.texts_digest, cell.data.splits_digest]
+            note = table.variants.reason(column.task, column.measured)
             writer.writerow([*names, cell.on, *numbers, *facts, *digests, not_a_formula(note)])
     return buffer.getvalue()
 

@@ -180,14 +180,11 @@ class EvaluateResult(Result):
     test_std: float | None
     secondary: dict[str, Secondary] = Field(default_factory=dict, description="Further metrics, by name.")
     splits: tuple[SplitResult, ...]
-    data: EvaluationData | None = Field(
-        None,
-        description="What it was measured on. None in results of older versions, which did not record it.",
-    )
+    data: EvaluationData = Field(description="What it was measured on.")
     integrity: IntegrityReport | None = Field(
         None, description="Checks of the task and its splits that ran with the evaluation."
     )
-    batch: int | None = Field(None, description="Images a step.")
+    batch: int = Field(description="Images a step.")
     gpus: int = Field(0, description="GPUs used; 0: the CPU.")
     pretrained_on: int | None = Field(
         None, description="Images that the backbone was pretrained on, where known (Fig. 4's axis)."
@@ -223,7 +220,7 @@ def _needed(spec: EvaluateSpec) -> tuple[str, ...]:
 def _missing(spec: Mapping[str, Any]) -> dict[str, str]:
     if spec["setup"] == "image":
         return {}
-    reason = f"it reads texts (setup {spec['setup']}), and a predictor answers for an image alone"
+    reason = f"it reads texts (setup {spec['setup']}), and a predictor classifies images alone"
     return {"predictor": reason}
 
 
@@ -300,7 +297,7 @@ def _done(result: Mapping[str, Any]) -> int | None:
 STAGE = Stage(
     name="evaluate",
     title="Evaluate",
-    help="Judge a backbone on a downstream task.",
+    help="Evaluate a backbone on a downstream task.",
     runner="vise_core.evaluate.stage:run",
     spec=EvaluateSpec,
     result=EvaluateResult,
@@ -322,7 +319,7 @@ STAGE = Stage(
     outputs={
         "result": "The full result.",
         "predictions": "Scores of every test image.",
-        "predictor": "A classifier ready to answer; only of evaluations that read images alone.",
+        "predictor": "A classifier for new images; only from evaluations that read images alone.",
     },
     speed_only=("compute.loader_workers",),
     names=("method", "task.name"),

@@ -53,7 +53,7 @@ COLOUR_MAP: ColourMap = "inferno"
 
 
 class ExplainSpec(Spec):
-    """Where a predictor looks: class activation maps over a labelled set, scored where masks exist."""
+    """Class activation maps over a labelled set, scored where masks exist."""
 
     task: Task = Field(default_factory=FolderTask, description="How the data set's folder is laid out.")
     method: CamMethod = "cam"
@@ -102,7 +102,7 @@ class ExplainResult(Result):
         description="What a random peak would score: mean share of the image that the mask covers, percent."
     )
     faithfulness: Faithfulness | None = Field(
-        None, description="Insertion and deletion areas; None where they were not asked for."
+        None, description="Insertion and deletion areas; None where not requested."
     )
 
     def headline(self) -> dict[str, float]:

@@ -48,7 +48,7 @@ class LabelAgreement(Record):
 class ExploreResult(Result):
     """Artifact: ``explorer`` (folder: ``explorer.json``, ``comments.parquet``, ``reactions.parquet``, ``thumbnails/``)."""
 
-    posts: int = Field(description="Posts that were looked at: those with a label.")
+    posts: int = Field(description="Posts with a label; only these are counted.")
     comments: LabelSpread | None
     reactions: LabelSpread | None
     agreement: LabelAgreement | None = Field(description="None where there is only one kind of labels.")
@@ -76,7 +76,7 @@ STAGE = Stage(
         "posts": POSTS,
         "clusterer": InputRole(help="Made by cluster.", artifact="clusterer"),
         "labels": InputRole(
-            help="Made by label; without, every post is labelled anew.", artifact="labels", required=False
+            help="Made by label; without, every post is labelled again.", artifact="labels", required=False
         ),
     },
     outputs={"explorer": "Clusters with terms, samples and a map; entropy and agreement of labels."},

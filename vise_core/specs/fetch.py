@@ -35,7 +35,7 @@ class FetchSpec(Spec):
         pattern=r"^[0-9a-f]{64}$",
         description="What the downloaded file must hash to; without, what was sent is taken as it is, and its hash is logged.",
     )
-    download_bytes: int = Field(20 * 2**30, ge=1, description="A larger download is broken off.")
+    download_bytes: int = Field(20 * 2**30, ge=1, description="A larger download is aborted.")
     limits: UnpackLimits = Field(default_factory=UnpackLimits)
     samples: int = Field(24, ge=0, le=200, description="Thumbnails to make, evenly over classes.")
 

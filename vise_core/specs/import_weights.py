@@ -26,7 +26,7 @@ class ImportSpec(Spec):
     row: str = Field(
         "",
         max_length=80,
-        description="Name of the row in tables: one of the format's, or your own. Of your own alone, licence and "
+        description="Name of the row in tables: one of the format's, or your own. With a name of your own, licence and "
         "training data are recorded as not stated. Empty: the format's.",
     )
     network: str | None = Field(
@@ -60,9 +60,7 @@ class ImportResult(Result):
     parameters: int
     file: str
     sha256: str
-    verified: bool = Field(
-        description="Whether it is, by its digest, the very file that its authors published."
-    )
+    verified: bool = Field(description="Whether its digest is that of the file that its authors published.")
     licence: str
     trained_on: str
     dropped: tuple[str, ...] = Field(description="What of the file was left out, one line a rule.")
@@ -75,7 +73,7 @@ class ImportResult(Result):
 STAGE = Stage(
     name="import",
     title="Import weights",
-    help="Take weights that somebody published into the system, every key accounted for.",
+    help="Import published weights; every key is accounted for.",
     runner="vise_core.models.import_stage:run",
     spec=ImportSpec,
     result=ImportResult,

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from .base import Record, Result, Spec
+from .base import Result, Spec
 from .estimate import Cost, InputFacts, Work
 from .posts.sources import JsonlSource, PostSource, SampleSource
 from .stage import InputRole, Stage
@@ -19,7 +19,7 @@ class IngestSpec(Spec):
     source: PostSource = Field(default_factory=JsonlSource, description="The layout that the posts come in.")
     posts_per_shard: int = Field(1000, ge=1, le=100_000, description="Posts in one tar shard.")
     max_image_pixels: int = Field(
-        50_000_000, ge=1024, description="Larger images are refused before they are decoded."
+        50_000_000, ge=1024, description="Larger images are rejected before they are decoded."
     )
     max_image_side: int = Field(
         512,
@@ -33,13 +33,6 @@ class IngestSpec(Spec):
     max_comment_characters: int = Field(2000, ge=1, description="Longer comments are cut, and counted.")
 
 
-class Refusals(Record):
-    """Posts that were refused, or kept after a repair, counted by reason."""
-
-    refused: dict[str, int] = Field(default_factory=dict)
-    normalised: dict[str, int] = Field(default_factory=dict)
-
-
 class IngestResult(Result):
     """Artifacts: ``posts`` (folder of shards), ``report`` (JSON), and for sample data ``evaluation_set``."""
 
@@ -47,7 +40,10 @@ class IngestResult(Result):
     shards: int
     comments: int
     reactions: int
-    refusals: Refusals
+    rejected: dict[str, int] = Field(default_factory=dict, description="Rejected posts by reason.")
+    repaired: dict[str, int] = Field(
+        default_factory=dict, description="Posts that were kept after a repair, by reason."
+    )
     read: int = Field(0, description="Posts found in the source: those kept and those rejected.")
     dropped: dict[str, int] = Field(
         default_factory=dict,
@@ -59,14 +55,14 @@ class IngestResult(Result):
     )
     unread_reactions: dict[str, int] = Field(
         default_factory=dict,
-        description="Posts that hold reactions where source.fields does not look, by the place.",
+        description="Posts with reactions in fields that source.fields does not read, by field.",
     )
-    warnings: tuple[str, ...] = Field((), description="What makes these posts doubtful, in sentences.")
+    warnings: tuple[str, ...] = Field((), description="Warnings about these posts, in sentences.")
 
     def headline(self) -> dict[str, float]:
         return {
             "posts": self.posts,
-            "refused": sum(self.refusals.refused.values()),
+            "rejected": sum(self.rejected.values()),
             "comments": self.comments,
             **{reason: float(count) for reason, count in self.dropped.items() if count},
         }
@@ -79,8 +75,8 @@ DROPPED = {
     "comments_without_text": "comments without a text at source.fields.text",
     "replies_too_deep": "replies nested too deep",
     "other_reactions": "reactions of unknown names",
-    "reactions_without_type": "reactions whose type the source does not tell",
-    "unread_reactions": "posts with reactions where source.fields does not look",
+    "reactions_without_type": "reactions whose type the source does not state",
+    "unread_reactions": "posts with reactions in fields that source.fields does not read",
     "posts_without_reactions": "posts whose reaction counts are all zero or missing",
     "posts_without_comments": "posts without a comment",
     "images_without_post": "image files that no post names",
@@ -123,9 +119,10 @@ STAGE = Stage(
     },
     outputs={
         "posts": "Tar shards of checked posts.",
-        "report": "What was refused or repaired, and why.",
+        "report": "What was rejected or repaired, and why.",
         "evaluation_set": "Sample data only: six-emotion images, with masks.",
     },
+    state_format="2",
     makes_data=True,
     presets={"Sample data (synthetic)": {"source": {"kind": "sample"}}},
     cost=Cost(work=_work, done=lambda result: result.get("posts")),

@@ -56,7 +56,7 @@ class IntegrityCheck(Record):
 
     name: CheckName
     verdict: IntegrityVerdict
-    sentence: str = Field(description="What was found, for people; for not_run why, and what to do.")
+    sentence: str = Field(description="The finding in a sentence; for not_run the reason, and what to do.")
     counts: dict[str, float] = Field(default_factory=dict)
     examples: tuple[IntegrityExample, ...] = ()
 
@@ -121,7 +121,7 @@ class IntegritySpec(Spec):
     )
     perceptual: bool = Field(
         True,
-        description="Look for copies that were resized, recompressed, cut or mirrored, not only for equal files.",
+        description="Find copies that were resized, recompressed, cut or mirrored, not only equal files.",
     )
     limits: IntegrityLimits = Field(default_factory=IntegrityLimits)
     examples: int = Field(
@@ -157,7 +157,7 @@ def _work(spec: IntegritySpec, facts: InputFacts) -> Work | None:
 STAGE = Stage(
     name="integrity",
     title="Integrity checks",
-    help="Look for copies, leaks and imbalance that make a result look better than it is.",
+    help="Find copies, leaks and imbalance that inflate a result.",
     runner="vise_core.integrity.stage:run",
     spec=IntegritySpec,
     result=IntegrityResult,

@@ -73,7 +73,7 @@ class MocoSettings(Record):
     momentum: float = Field(
         0.999, ge=0, lt=1, description="Share of the key encoder that each iteration keeps."
     )
-    temperature: float = Field(0.2, gt=0, le=10, description="What similarities are divided by.")
+    temperature: float = Field(0.2, gt=0, le=10, description="Temperature that similarities are divided by.")
     dim: int = Field(
         128, ge=1, le=8192, description="Length of queries and keys; the hidden layer has the backbone's."
     )
@@ -91,7 +91,7 @@ class PretrainSpec(Spec):
     backbone: BackboneName = "resnet50"
     objective: ObjectiveName = Field(
         "vise",
-        description="vise: predict the pseudo-labels. moco-v2: tell images apart, without labels (Table 5); "
+        description="vise: predict the pseudo-labels. moco-v2: contrastive learning, without labels (Table 5); "
         "its preset has the learning rate and schedule that go with it.",
     )
     signals: tuple[Signal, ...] = Field(
@@ -150,8 +150,8 @@ class PretrainSpec(Spec):
             return self
         if self.accumulate != 1:
             raise ValueError(
-                "accumulate must be 1 for moco-v2: the queue moves on by whole batches; "
-                "take a smaller batch, or more processes"
+                "accumulate must be 1 for moco-v2: the queue advances by whole batches; "
+                "use a smaller batch, or more processes"
             )
         if self.moco.queue % self.batch:
             raise ValueError(
@@ -173,9 +173,7 @@ class PretrainResult(Result):
         default_factory=dict, description="What is measured beside the loss, the same way."
     )
     images_per_second: float
-    excluded: int = Field(
-        0, description="Posts that would have been learnt from, but the input exclude names them."
-    )
+    excluded: int = Field(0, description="Posts left out because the input exclude names them.")
     exclude_unmatched: int = Field(0, description="Ids of the input exclude that match no post.")
 
     def headline(self) -> dict[str, float]:

@@ -19,7 +19,7 @@ MAX_COMPARED = 6
 
 
 class QualitativeSpec(Spec):
-    """Several predictors on the same images: what each says, and where it looks (Sec. 5.3, Figs. 7, 8)."""
+    """Predictions and heat maps of several predictors on the same images (Sec. 5.3, Figs. 7, 8)."""
 
     task: Task = Field(default_factory=FolderTask, description="How the data set's folder is laid out.")
     method: CamMethod = "cam"
@@ -33,7 +33,7 @@ class QualitativeSpec(Spec):
     strength: float = Field(0.5, ge=0, le=1, description="Opacity of the map over the image.")
     unseen_only: bool = Field(
         True,
-        description="Only images that no predictor was trained or chosen on; refused where one does not say which.",
+        description="Only images that no predictor was trained or selected on; an error where a predictor does not list them.",
     )
     compute: DeviceCompute = Field(default_factory=DeviceCompute)
 
@@ -41,7 +41,7 @@ class QualitativeSpec(Spec):
 class ComparedPredictor(Record):
     """A column of the comparison."""
 
-    role: str = Field(description="The input that it came in by.")
+    role: str = Field(description="Input role of the predictor.")
     method: str
     backbone: str
     protocol: str | None = None
@@ -87,7 +87,7 @@ COMPARED = ("predictor", *(f"predictor_{number}" for number in range(2, MAX_COMP
 STAGE = Stage(
     name="qualitative",
     title="Compare predictions",
-    help="Show what several predictors say of the same images, and where they look (Figs. 7, 8).",
+    help="Compare predictions and heat maps of several predictors on the same images (Figs. 7, 8).",
     runner="vise_core.report.qualitative_stage:run",
     spec=QualitativeSpec,
     result=QualitativeResult,
@@ -102,7 +102,7 @@ STAGE = Stage(
         },
     },
     outputs={
-        "comparison": "Pictures, overlays and what each predictor says.",
+        "comparison": "Images, overlays and the prediction of each predictor.",
         "figure": "The same drawn as the paper does: PNG, SVG and PDF.",
     },
     names=("task.name",),

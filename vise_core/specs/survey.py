@@ -30,7 +30,7 @@ class SurveySpec(Spec):
     samples: int = Field(24, ge=0, le=200, description="Thumbnails to make, evenly over classes.")
     decode: bool = Field(
         True,
-        description="Open every image; off: only names and lists are looked at, which is fast. Posts are always read whole.",
+        description="Open every image; off: only names and lists are read, which is fast. Posts are always read whole.",
     )
     source: PostSource | None = Field(
         None,
@@ -53,7 +53,7 @@ class SurveyResult(Result):
     )
     classes: dict[str, int] = Field(default_factory=dict, description="Class → images; the largest 1000.")
     parts: dict[str, int] = Field(default_factory=dict, description="Split → images, where it is published.")
-    refused: dict[str, int] = Field(default_factory=dict, description="Reason → files that cannot be used.")
+    rejected: dict[str, int] = Field(default_factory=dict, description="Reason → files that cannot be used.")
     examined: int = Field(
         0, description="Images or posts that were read to the end, as the next stage reads them."
     )
@@ -79,7 +79,7 @@ class SurveyResult(Result):
         0, description="Labelled images: files that systems add, in hidden folders, and in masks/."
     )
     unlabelled: int = Field(0, description="Images without a label: they are not read.")
-    warnings: tuple[str, ...] = Field((), description="What makes a result doubtful, in sentences.")
+    warnings: tuple[str, ...] = Field((), description="Warnings about the data set, in sentences.")
 
     def with_provenance(self, provenance: Provenance) -> Self:
         """The digest is that of the input, hashed before the survey looked at it."""
@@ -87,14 +87,14 @@ class SurveyResult(Result):
         return self.model_copy(update={"provenance": provenance, "digest": digest})
 
     def headline(self) -> dict[str, float]:
-        refused = float(sum(self.refused.values()))
-        return {"images": float(self.images), "classes": float(len(self.classes)), "refused": refused}
+        rejected = float(sum(self.rejected.values()))
+        return {"images": float(self.images), "classes": float(len(self.classes)), "rejected": rejected}
 
 
 STAGE = Stage(
     name="survey",
     title="Look through data",
-    help="Count a data set, tell what cannot be read and how even its labels are, make thumbnails.",
+    help="Count a data set, list what cannot be read, measure label balance, and make thumbnails.",
     runner="vise_core.data.survey:run",
     spec=SurveySpec,
     result=SurveyResult,

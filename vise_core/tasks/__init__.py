@@ -3,7 +3,7 @@
 from .labelled import load_task, open_task
 from .records import LabelledImages
 from .splits import Split, random_splits, require_measurable, task_splits
-from .usable import RejectedImages, require_readable, require_usable, unreadable_images
+from .usable import RejectedImages, require_usable, unreadable_images
 
 __all__ = [
     "LabelledImages",
@@ -13,7 +13,6 @@ __all__ = [
     "open_task",
     "random_splits",
     "require_measurable",
-    "require_readable",
     "require_usable",
     "task_splits",
     "unreadable_images",

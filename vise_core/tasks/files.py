@@ -129,14 +129,14 @@ def list_file(root: Path, name: str, where: str) -> Path:
     return path
 
 
-def unpacked_below(folder: Path, marker: str, *, deepest: int = 2) -> str:
+def unpacked_below(folder: Path, marker: str) -> str:
     """Return the folder that contains ``marker``, relative to ``folder`` ("" for the folder itself).
 
     Some archives unpack to nested folders of the same name: a single subfolder is entered while ``marker`` is
-    missing, at most ``deepest`` times.
+    missing, at most twice.
     """
     at = PurePosixPath()
-    for _ in range(deepest + 1):
+    for _ in range(3):
         path = folder / at
         if (path / marker).exists():
             return "" if at == PurePosixPath() else at.as_posix()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vise_core.files.names import lookalikes, printable_name
-from vise_core.specs.posts.images import image_kind, is_image_name
+from vise_core.specs.posts.images import HEAD_BYTES, image_kind, is_image_name
 
 from .files import is_hidden
 from .folder_labels import NOT_CLASSES
@@ -154,6 +154,6 @@ def _begins_as_image(path: str) -> bool:
         if not Path(path).is_file():
             return False
         with Path(path).open("rb") as file:
-            return image_kind(file.read(4096)) is not None
+            return image_kind(file.read(HEAD_BYTES)) is not None
     except OSError:
         return False

@@ -99,13 +99,6 @@ def unreadable(images: LabelledImages, index: int, error: BadImage) -> Problem:
     return Problem(path, error.reason, f"{path}: {error}")
 
 
-def require_readable(images: LabelledImages, *, workers: int = 2, name_first: int = 10) -> None:
-    """Raise RejectedImages if an image of the task cannot be decoded."""
-    problems = unreadable_images(images, workers)
-    if problems:
-        raise RejectedImages(images.name, len(images), problems, name_first)
-
-
 def _error(path: Path) -> BadImage | None:
     try:
         open_image(path, max_pixels=MAX_IMAGE_PIXELS)

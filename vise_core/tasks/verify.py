@@ -77,13 +77,13 @@ def verify_task(
         )
         if facts["unreadable"].number:
             faults.append(
-                f"{facts['unreadable'].number:,} images cannot be read; an evaluation refuses the set until they are "
-                "mended or fetched again."
+                f"{facts['unreadable'].number:,} images cannot be read; an evaluation fails until they are "
+                "fixed or downloaded again."
             )
         facts |= _repeats(images, [file.digest for file in checked], name_first)
         notes = _repeat_sentences(images, facts)
     else:
-        notes.append("Files were not opened: damaged and repeated ones are not found this way.")
+        notes.append("Files were not opened, so damaged and repeated files are not found.")
     if images.unlabelled:
         notes.append(f"{images.unlabelled:,} test images have no label and are left out.")
     if faults:
@@ -184,7 +184,7 @@ def _judged(spec: Task, facts: dict[str, Any], notes: list[str]) -> TaskReport:
             "compare with the paper's."
         )
     elif all(split.expected is None for split in facts["splits"] if split.split != "train"):
-        end = f"Complete: every file that is named is there; {entry.counts_from} tells no counts for these splits."
+        end = f"Complete: every file that is named is there; {entry.counts_from} states no counts for these splits."
     else:
         end = f"Complete: the counts are those of {entry.counts_from}."
     return TaskReport(
@@ -195,7 +195,7 @@ def _judged(spec: Task, facts: dict[str, Any], notes: list[str]) -> TaskReport:
 
 
 def _unusable(facts: dict[str, Any], sentences: list[str]) -> TaskReport:
-    end = "Unusable: an evaluation would refuse it."
+    end = "Unusable: an evaluation would fail."
     return TaskReport(**facts, verdict="unusable", sentences=(*sentences, end))
 
 
@@ -218,7 +218,7 @@ def _missing_sentences(missing: Listed) -> list[str]:
         return []
     example = f", such as {missing.first[0]}" if missing.first else ""
     return [
-        f"{missing.number:,} files that the lists name are not there{example}; an evaluation refuses the set until "
+        f"{missing.number:,} files that the lists name are missing{example}; an evaluation fails until "
         "they are, or until their lines are taken out."
     ]
 

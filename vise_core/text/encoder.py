@@ -63,22 +63,23 @@ class TextEncoder(nn.Module):
         mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
         return (states * mask).sum(1) / mask.sum(1)
 
-    def embed(
-        self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None
-    ) -> npt.NDArray[np.float32]:
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the embeddings of texts, (n, dim) float32, without gradients or dropout, on the weights' device.
 
         A text's embedding depends on that text only, to the last bit: batches of texts of about the same length have a
-        fixed shape, so that the other texts of a batch do not change the kernels. ``on_progress`` is called with the
-        number of texts done. Raises BadInput if an embedding is not finite.
+        fixed shape, so that the other texts of a batch do not change the kernels. Raises BadInput if an embedding is
+        not finite.
         """
-        return self.embed_ids(self.token_ids(texts), on_progress=on_progress)
+        return self.embed_ids(self.token_ids(texts))
 
     @torch.inference_mode()
     def embed_ids(
         self, ids: Sequence[Sequence[int]], *, on_progress: Callable[[int], None] | None = None
     ) -> npt.NDArray[np.float32]:
-        """Return the embeddings of token ids, as ``embed`` does of texts. Raises BadInput if one is not finite."""
+        """Return the embeddings of token ids, as ``embed`` does of texts. Raises BadInput if one is not finite.
+
+        ``on_progress`` is called with the number of texts done.
+        """
         device = next(self.parameters()).device
         embeddings = np.zeros((len(ids), self.dim), dtype=np.float32)
         training = self.training

@@ -18,7 +18,7 @@ from backend.store.database import Sessions
 from backend.store.serving.tables import Engagement, Prediction
 from vise_client.schemas.engagement import EngagementView
 from vise_client.schemas.predictions import PredictionView
-from vise_core.specs.posts.images import IMAGE_KINDS, image_kind
+from vise_core.specs.posts.images import HEAD_BYTES, IMAGE_KINDS, image_kind
 
 View = TypeVar("View", PredictionView, EngagementView)
 
@@ -42,7 +42,7 @@ async def read_image(image: UploadFile, max_bytes: int) -> bytes:
     head = data[:512].lstrip()
     if head.startswith((b"<svg", b"<?xml", b"<!DOCTYPE", b"<html")):
         raise ApiProblem(415, "Not an image", f"SVG and HTML files are not accepted; send {FORMATS}")
-    kind = image_kind(data)
+    kind = image_kind(data[:HEAD_BYTES])
     if kind is None:
         raise ApiProblem(415, "Not an image", f"send {FORMATS}")
     if kind not in IMAGE_KINDS:

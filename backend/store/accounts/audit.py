@@ -11,6 +11,7 @@ from sqlalchemy import event, inspect, select
 from sqlalchemy.orm import Session
 
 from backend.store.accounts.tables import Audit, Token, User
+from backend.store.cursors import newest_first
 from backend.store.database import Sessions
 from backend.store.errors import Invalid
 from backend.store.registry.tables import Dataset, Model, Upload
@@ -107,12 +108,9 @@ def entries(
         statement = statement.where(Audit.at >= since)
     if until is not None:
         statement = statement.where(Audit.at < until)
-    if cursor is not None:
-        statement = statement.where(Audit.id < cursor)
-    rows = list(db.scalars(statement.order_by(Audit.id.desc()).limit(limit + 1)))
-    next_cursor = str(rows[limit - 1].id) if len(rows) > limit else None
+    rows, next_cursor = newest_first(db, statement, Audit.id, cursor, limit)
     return Page[AuditEntry](
-        items=[AuditEntry.model_validate(r) for r in rows[:limit]], next_cursor=next_cursor
+        items=[AuditEntry.model_validate(row) for (row,) in rows], next_cursor=next_cursor
     )
 
 

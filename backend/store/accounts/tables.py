@@ -16,34 +16,30 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.store.base import Base, insert_time, primary_key
+from backend.store.base import Base, Record, insert_time, primary_key
 
 
-class User(Base):
+class User(Record):
     __tablename__ = "users"
 
-    id: Mapped[UUID] = primary_key()
     email: Mapped[str] = mapped_column(unique=True)
     password_hash: Mapped[str | None] = mapped_column(comment="argon2; null: no password login")
     role: Mapped[str] = mapped_column(String(16))
     active: Mapped[bool] = mapped_column(server_default=text("true"))
-    created_at: Mapped[datetime] = insert_time()
 
     __table_args__ = (CheckConstraint("role IN ('viewer', 'editor', 'admin')", name="role"),)
 
 
-class Token(Base):
+class Token(Record):
     """A bearer token or a one-time login code; only its SHA-256 is kept."""
 
     __tablename__ = "tokens"
 
-    id: Mapped[UUID] = primary_key()
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     kind: Mapped[str] = mapped_column(String(16))
     name: Mapped[str] = mapped_column(server_default="")
     role: Mapped[str] = mapped_column(String(16))
     sha256: Mapped[str] = mapped_column(unique=True)
-    created_at: Mapped[datetime] = insert_time()
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
 

@@ -13,11 +13,11 @@ from uuid import UUID
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import bindparam, delete, func, or_, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.store.accounts.tables import LoginAttempt, Token, User
-from backend.store.errors import Conflict, NotFound
+from backend.store.errors import NotFound
+from backend.store.rows import get_row, unique
 from vise_client.schemas.accounts import Role
 
 TokenKind = Literal["session", "api", "login-code"]
@@ -47,19 +47,13 @@ def create_user(db: Session, email: str, password: str | None, role: Role) -> Us
         role=role.value,
         active=True,
     )
-    try:
-        with db.begin_nested():
-            db.add(user)
-    except IntegrityError as error:
-        raise Conflict(f"there is a user {email} already") from error
+    with unique(db, f"a user {email}"):
+        db.add(user)
     return user
 
 
 def get_user(db: Session, user_id: UUID) -> User:
-    user = db.get(User, user_id)
-    if user is None:
-        raise NotFound(f"there is no user {user_id}")
-    return user
+    return get_row(db, User, user_id, "user")
 
 
 def find_user(db: Session, email: str) -> User | None:

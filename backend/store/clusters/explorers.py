@@ -98,21 +98,14 @@ def view(db: Session, storage: Storage, artifact_id: UUID) -> ExplorerView:
     summary = load(db, storage, artifact_id).summary
     artifact = db.get_one(Artifact, artifact_id)
     run = db.get_one(Run, artifact.run_id)
-    return ExplorerView(
+    return ExplorerView.of(
+        summary,
         artifact_id=artifact.id,
         run_id=run.id,
         name=run.name,
-        synthetic=summary.synthetic,
-        posts=summary.posts,
         with_labels=summary.labels,
-        shuffled=summary.shuffled,
         clusterer_run_id=run.inputs.get("clusterer", {}).get("run"),
-        comments=summary.comments,
-        reactions=summary.reactions,
-        agreement=summary.agreement,
         reaction_names=list(summary.reaction_names),
-        thumbnail=summary.thumbnail,
-        map_explained=summary.map_explained,
         created_at=artifact.created_at,
     )
 

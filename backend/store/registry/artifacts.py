@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import NotFound
 from backend.store.registry.tables import Artifact
+from backend.store.rows import get_row
 from backend.store.runs.states.lease import check_token
 from vise_core.errors import BadInput
 from vise_core.files.hashing import manifest_sha256, tree_manifest
@@ -60,10 +61,7 @@ def record(
 
 def get(db: Session, artifact_id: UUID) -> Artifact:
     """Return an artifact. Raises NotFound."""
-    artifact = db.get(Artifact, artifact_id)
-    if artifact is None:
-        raise NotFound(f"there is no artifact {artifact_id}")
-    return artifact
+    return get_row(db, Artifact, artifact_id, "artifact")
 
 
 def of_run(db: Session, run_id: UUID, name: str) -> Artifact:

@@ -76,13 +76,10 @@ def views(db: Session, run_ids: Iterable[UUID]) -> dict[UUID, dict[str, DatasetR
     views: dict[UUID, dict[str, DatasetReadView]] = {}
     for read in reads:
         version = latest.get(read.dataset_id)
-        views.setdefault(read.run_id, {})[read.role] = DatasetReadView(
-            dataset_id=read.dataset_id,
+        views.setdefault(read.run_id, {})[read.role] = DatasetReadView.of(
+            read,
             name=names.get(read.dataset_id, read.name),
             removed=read.dataset_id not in names,
-            sha256=read.sha256,
-            version=read.version,
-            newest=read.newest,
             latest=version.number if version else None,
         )
     return views

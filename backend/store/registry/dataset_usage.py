@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from backend.store.cursors import newest_first
 from backend.store.errors import NotFound
 from backend.store.registry.tables import Dataset, DatasetRead
 from backend.store.runs.tables import Run
@@ -58,22 +59,9 @@ def usage(
     )
     if state is not None:
         page = page.where(Run.state == state.value)
-    if cursor is not None:
-        page = page.where(Run.id < cursor)
-    rows = db.execute(page.order_by(Run.id.desc(), DatasetRead.role).limit(limit + 1)).all()
+    rows, next_cursor = newest_first(db, page, Run.id, cursor, limit, DatasetRead.role)
     items = [
-        DatasetUse(
-            run_id=run.id,
-            name=run.name,
-            stage=run.stage,
-            state=RunState(run.state),
-            created_at=run.created_at,
-            role=read.role,
-            sha256=read.sha256,
-            version=read.version,
-            newest=read.newest,
-        )
-        for run, read in rows[:limit]
+        DatasetUse.of(read, name=run.name, stage=run.stage, state=run.state, created_at=run.created_at)
+        for run, read in rows
     ]
-    next_cursor = str(items[-1].run_id) if len(rows) > limit else None
     return DatasetUsage(items=items, next_cursor=next_cursor, states=states)

@@ -17,7 +17,6 @@ from backend.store.registry.tables import Artifact, Dataset, DatasetRead, Datase
 from backend.store.runs import identity
 from backend.store.runs.tables import Run, RunLog
 from vise_client.schemas.datasets import DatasetVersionView
-from vise_core.specs.survey import SurveyResult
 
 from .dataset_reads import newest_versions
 
@@ -144,16 +143,9 @@ def views(db: Session, rows: Sequence[DatasetVersion]) -> list[DatasetVersionVie
     for row in rows:
         same = first.get((row.dataset_id, row.sha256))
         views.append(
-            DatasetVersionView(
-                number=row.number,
-                sha256=row.sha256,
-                files=row.files,
+            DatasetVersionView.of(
+                row,
                 bytes=row.size,
-                created_at=row.created_at,
-                checked_at=row.checked_at,
-                run_id=row.run_id,
-                survey_id=row.survey_id,
-                found=None if row.found is None else SurveyResult.model_validate(row.found),
                 runs=runs.get((row.dataset_id, row.number), 0),
                 same_as=same if same != row.number else None,
             )

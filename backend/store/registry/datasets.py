@@ -8,11 +8,11 @@ from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy import Select, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry.tables import Artifact, Dataset, DatasetRead, Upload
+from backend.store.rows import get_row, unique
 from backend.store.runs.create import create_run
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.transition import LIVE
@@ -67,14 +67,10 @@ def update(db: Session, dataset_id: UUID, request: DatasetUpdate) -> Dataset:
     """Rename or describe a data set. Raises NotFound, and Conflict if the name is taken."""
     dataset = get(db, dataset_id)
     name = dataset.name if request.name is None else request.name.strip()
-    try:
-        with db.begin_nested():
-            dataset.name = name
-            if request.description is not None:
-                dataset.description = request.description
-            db.flush()
-    except IntegrityError as error:
-        raise Conflict(f"there is a data set named {name!r} already; choose another name") from error
+    with unique(db, f"a data set named {name!r}"):
+        dataset.name = name
+        if request.description is not None:
+            dataset.description = request.description
     return dataset
 
 
@@ -123,7 +119,7 @@ def bring_in(
         raise Invalid(str(first["loc"][-1]), str(first["msg"]).removeprefix("Value error, ")) from error
     body = RunCreate(
         stage="fetch",
-        name=f"Bring in {name}",
+        name=f"Import {name}",
         spec=spec.model_dump(mode="json"),
         inputs={"archive": InputRef(upload=upload.id)} if upload is not None else {},
     )
@@ -137,10 +133,7 @@ def bring_in(
 
 def get(db: Session, dataset_id: UUID) -> Dataset:
     """Return a data set. Raises NotFound."""
-    dataset = db.get(Dataset, dataset_id)
-    if dataset is None:
-        raise NotFound(f"there is no data set {dataset_id}")
-    return dataset
+    return get_row(db, Dataset, dataset_id, "data set")
 
 
 def list_datasets(
@@ -193,16 +186,15 @@ def delete(db: Session, dataset_id: UUID) -> None:
         .limit(1)
     )
     if reader is not None:
-        raise Conflict(f"the unfinished run {reader!r} reads it; cancel that run or wait for its end")
+        raise Conflict(
+            f"the unfinished run {reader!r} reads this data set; cancel that run or wait until it ends"
+        )
     db.delete(dataset)
 
 
 def _add(db: Session, dataset: Dataset) -> Dataset:
-    try:
-        with db.begin_nested():
-            db.add(dataset)
-    except IntegrityError as error:
-        raise Conflict(f"there is a data set named {dataset.name!r} already") from error
+    with unique(db, f"a data set named {dataset.name!r}"):
+        db.add(dataset)
     return dataset
 
 

@@ -101,9 +101,7 @@ def _compare(
         comparison = _comparisons.get(version.dataset_id)
         if comparison is None or comparison.key != key or _outdated(comparison):
             packed = db.scalar(select(DatasetVersion.listing).where(DatasetVersion.id == version.id))
-            if packed is None:
-                sentence = f"Version {number} has no list of its files to compare the folder with. Rescan it."
-                return FolderChanges(state="unknown", version=number, sentence=sentence)
+            assert packed is not None, "every survey of a folder stores its listing"
             comparison = _Comparison(key, time.monotonic(), _start(folder, packed))
             _comparisons[version.dataset_id] = comparison
     try:

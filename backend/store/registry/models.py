@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import func, or_, select, text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry.tables import Artifact, Model
+from backend.store.rows import unique
 from backend.store.runs.tables import Run
 from vise_client.schemas.models import ModelCreate, ModelView
 from vise_client.schemas.run_states import RunState
@@ -47,11 +47,8 @@ def register(db: Session, request: ModelCreate) -> Model:
         synthetic=run.synthetic,
         default=False,
     )
-    try:
-        with db.begin_nested():
-            db.add(model)
-    except IntegrityError as error:
-        raise Conflict(f"there is a model named {request.name!r} already; choose another name") from error
+    with unique(db, f"a model named {request.name!r}"):
+        db.add(model)
     if request.default:
         set_default(db, model.id)
     return model

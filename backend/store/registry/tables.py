@@ -20,15 +20,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.store.base import Base, insert_time, primary_key
+from backend.store.base import Base, Record
 
 
-class Dataset(Base):
+class Dataset(Record):
     """A data set: a folder below the data root, or the artifact of a fetch run."""
 
     __tablename__ = "datasets"
 
-    id: Mapped[UUID] = primary_key()
     name: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str] = mapped_column(String(16))
     folder: Mapped[str | None] = mapped_column(comment="relative to the data root")
@@ -41,17 +40,15 @@ class Dataset(Base):
     source: Mapped[str] = mapped_column(server_default="", comment="the upload's name, or the address")
     description: Mapped[str] = mapped_column(server_default="")
     synthetic: Mapped[bool] = mapped_column(server_default=text("false"))
-    created_at: Mapped[datetime] = insert_time()
 
     __table_args__ = (CheckConstraint("(folder IS NULL) <> (run_id IS NULL)", name="one_place"),)
 
 
-class DatasetVersion(Base):
+class DatasetVersion(Record):
     """One content of a data set, found by a survey, or by the fetch run that unpacked it."""
 
     __tablename__ = "dataset_versions"
 
-    id: Mapped[UUID] = primary_key()
     dataset_id: Mapped[UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
     number: Mapped[int]
     sha256: Mapped[str] = mapped_column(comment="digest of the manifest")
@@ -69,7 +66,6 @@ class DatasetVersion(Base):
     listing: Mapped[bytes | None] = mapped_column(
         deferred=True, comment="paths with size and times (vise_core.files.listing); null: not known"
     )
-    created_at: Mapped[datetime] = insert_time()
     checked_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), comment="when the newest survey found this content"
     )
@@ -99,25 +95,22 @@ class DatasetRead(Base):
     __table_args__ = (Index(None, "dataset_id", "run_id"),)
 
 
-class Upload(Base):
+class Upload(Record):
     """An uploaded archive, stored by its SHA-256; a run unpacks it."""
 
     __tablename__ = "uploads"
 
-    id: Mapped[UUID] = primary_key()
     name: Mapped[str]
     sha256: Mapped[str]
     size: Mapped[int] = mapped_column(BigInteger)
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
-    created_at: Mapped[datetime] = insert_time()
 
 
-class Artifact(Base):
+class Artifact(Record):
     """A file or folder made by a run, stored by SHA-256."""
 
     __tablename__ = "artifacts"
 
-    id: Mapped[UUID] = primary_key()
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
     name: Mapped[str]
     sha256: Mapped[str]
@@ -125,17 +118,15 @@ class Artifact(Base):
     files: Mapped[int]
     folder: Mapped[bool]
     manifest: Mapped[list[Any]] = mapped_column(deferred=True)
-    created_at: Mapped[datetime] = insert_time()
 
     __table_args__ = (UniqueConstraint("run_id", "name"),)
 
 
-class Model(Base):
+class Model(Record):
     """A predictor that serves predictions."""
 
     __tablename__ = "models"
 
-    id: Mapped[UUID] = primary_key()
     name: Mapped[str] = mapped_column(unique=True)
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="RESTRICT"))
     artifact_id: Mapped[UUID] = mapped_column(ForeignKey("artifacts.id", ondelete="RESTRICT"))
@@ -146,7 +137,6 @@ class Model(Base):
     headline: Mapped[dict[str, float]] = mapped_column(JSON)
     synthetic: Mapped[bool]
     default: Mapped[bool] = mapped_column(server_default=text("false"))
-    created_at: Mapped[datetime] = insert_time()
 
     __table_args__ = (
         Index("uq_models_one_default", "default", unique=True, postgresql_where=text('"default"')),

@@ -6,13 +6,13 @@ from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.store.accounts.tables import User
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry import dataset_reads
 from backend.store.reports.tables import Ablation
+from backend.store.rows import get_row, unique
 from backend.store.runs.create import create_recipe
 from backend.store.runs.lineage_match import Change, Node, chain, matches, value_at
 from backend.store.runs.tables import Run
@@ -51,8 +51,8 @@ def create(db: Session, request: AblationCreate, user: UUID | None) -> Ablation:
     ablation = Ablation(
         name=request.name, kind=request.kind, baseline_id=request.baseline, changes=changes, created_by=user
     )
-    db.add(ablation)
-    _named_once(db, request.name)
+    with unique(db, f"an ablation named {request.name!r}"):
+        db.add(ablation)
     return ablation
 
 
@@ -63,17 +63,14 @@ def update(db: Session, ablation_id: UUID, request: AblationUpdate) -> Ablation:
         kind = _kind(ablation)
         ablation.changes = _checked(_baseline(db, ablation.baseline_id, kind), kind, request.changes)
     if request.name is not None:
-        ablation.name = request.name
-    _named_once(db, ablation.name)
+        with unique(db, f"an ablation named {request.name!r}"):
+            ablation.name = request.name
     return ablation
 
 
 def get(db: Session, ablation_id: UUID) -> Ablation:
     """Return an ablation. Raises NotFound."""
-    ablation = db.get(Ablation, ablation_id)
-    if ablation is None:
-        raise NotFound(f"there is no ablation {ablation_id}")
-    return ablation
+    return get_row(db, Ablation, ablation_id, "ablation")
 
 
 def delete(db: Session, ablation_id: UUID) -> None:
@@ -102,20 +99,14 @@ def view(db: Session, ablation_id: UUID) -> AblationView:
     points = [
         _point(db, node, kind, number, changes, baseline) for number, changes in enumerate(ablation.changes)
     ]
-    return AblationView(
+    return AblationView.of(
+        baseline,
         **_summary(ablation, user.email if user else None).model_dump(),
         title=kind.title,
         axis=kind.axis,
         log=kind.log,
-        method=baseline.method,
-        backbone=baseline.backbone,
-        task=baseline.task,
-        protocol=baseline.protocol,
-        metric=baseline.metric,
         on="val" if baseline.test_mean is None else "test",
-        synthetic=baseline.synthetic,
         measured=measured_on(baseline).key,
-        recorded=baseline.data is not None,
         points=points,
     )
 
@@ -199,8 +190,7 @@ def _not_comparable(run: Run, baseline: EvaluateResult) -> str:
         return f"its run {run.name!r} was measured on {difference} than the baseline"
     if result.metric != baseline.metric:
         return f"its run {run.name!r} has the metric {result.metric}, and the baseline {baseline.metric}"
-    # Runs of older versions did not record their splits; equal data and specs, as here, give equal splits.
-    if mine.recorded and theirs.recorded and (differences := split_differences(mine, theirs)):
+    if differences := split_differences(mine, theirs):
         return f"its run {run.name!r} has other splits than the baseline: {'; '.join(differences)}"
     return ""
 
@@ -296,20 +286,4 @@ def _values(node: Node, kind: AblationKind, changes: Changes) -> Changes:
 
 
 def _summary(ablation: Ablation, email: str | None) -> AblationSummary:
-    return AblationSummary(
-        id=ablation.id,
-        name=ablation.name,
-        kind=cast(Kind, ablation.kind),
-        baseline=ablation.baseline_id,
-        created_by=email,
-        created_at=ablation.created_at,
-    )
-
-
-def _named_once(db: Session, name: str) -> None:
-    """Write the ablation. Raises Conflict if the name is taken."""
-    try:
-        with db.begin_nested():
-            db.flush()
-    except IntegrityError as error:
-        raise Conflict(f"there is an ablation named {name!r} already") from error
+    return AblationSummary.of(ablation, baseline=ablation.baseline_id, created_by=email)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from backend.store.runs.read import get_run
 from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 from vise_core.report import Choices, Comparison
-from vise_core.report.comparable import MeasuredOn
+from vise_core.report.comparable import data_key
 from vise_core.report.qualitative import Pictures
 from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.evaluation.results import EvaluationData
@@ -56,7 +56,7 @@ def results(
     """Return (run id, result) of the newest succeeded evaluation of each identity, newest first.
 
     ``tag``: only runs with this tag, or whose recipe or sweep has it. ``synthetic``: only generated, or only real data.
-    Results of older versions that today's schema cannot read are left out.
+    Results of other versions that today's schema cannot read are left out.
     """
     newest: dict[Identity, UUID] = {}
     for run, identity in _all(db, tag):
@@ -115,38 +115,12 @@ def _read_identities(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, Identit
     rows = db.execute(
         select(Run.id, Run.result["synthetic"].as_boolean(), data, *texts).where(Run.id.in_(run_ids))
     ).all()
-    older = _measured_unrecorded(db, [run for run, _, measured, *_ in rows if measured is None])
     identities = {}
     for run, flag, measured, *texts_read in rows:
         method, backbone, task, protocol, setup, metric = (str(fact or "") for fact in texts_read)
-        key = older[run] if measured is None else recorded_on(measured).key
-        identities[run] = Identity(
-            method, backbone, task, protocol, setup or "image", metric or "accuracy", bool(flag), key
-        )
+        key = data_key(EvaluationData.model_validate(measured))
+        identities[run] = Identity(method, backbone, task, protocol, setup, metric, bool(flag), key)
     return identities
-
-
-def _measured_unrecorded(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, str]:
-    """Return {run: key of data and splits} for results of older versions, which do not record them."""
-    if not run_ids:
-        return {}
-    folder = Run.result["provenance"]["inputs"]["dataset"].as_string()
-    rows = db.execute(select(Run.id, folder, Run.result["splits"].as_json()).where(Run.id.in_(run_ids)))
-    return {
-        run: MeasuredOn(
-            data=None,
-            classes=(),
-            parts=(),
-            sizes=tuple(tuple(split.get("sizes", (0, 0, 0))) for split in splits or ()),
-            folder=digest or "",
-        ).key
-        for run, digest, splits in rows
-    }
-
-
-def recorded_on(data: dict[str, Any]) -> MeasuredOn:
-    """Return what a result's field ``data`` records; digests replace the samples of each split."""
-    return MeasuredOn(data=EvaluationData.model_validate(data), classes=(), parts=(), sizes=())
 
 
 def result(db: Session, run_id: UUID, field: str) -> EvaluateResult:

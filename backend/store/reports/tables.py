@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,19 +12,17 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.store.base import Base, insert_time, primary_key
+from backend.store.base import Record
 
 
-class Ablation(Base):
+class Ablation(Record):
     """A baseline evaluation and its one-factor differences."""
 
     __tablename__ = "ablations"
 
-    id: Mapped[UUID] = primary_key()
     name: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str] = mapped_column(String(32))
     baseline_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
     # JSON, not JSONB: the order of the points is the user's.
     changes: Mapped[list[Any]] = mapped_column(JSON)
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
-    created_at: Mapped[datetime] = insert_time()

@@ -25,15 +25,9 @@ from vise_client.schemas.comparison import (
 )
 from vise_client.schemas.datasets import DatasetReadView
 from vise_client.schemas.metrics import NotFinite
-from vise_client.schemas.run_states import RunState
-from vise_core.report.comparable import (
-    NOT_RECORDED,
-    MeasuredOn,
-    data_difference,
-    measured_on,
-    split_differences,
-)
+from vise_core.report.comparable import MeasuredOn, data_difference, measured_on, split_differences
 from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.evaluation.results import EvaluationData
 from vise_core.specs.paths import differing, flatten
 
 
@@ -77,7 +71,8 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
     from vise_core.report.importance import importance  # imports NumPy, which slows the start of the API
 
     measured = [_measured(run) for run in runs]
-    groups = _comparable(runs, measured)
+    data_of = [None if each is None else each.data for each in measured]
+    groups = _comparable(runs, data_of)
     over = max(groups, key=len)  # of equally large groups, the newest
     importances = importance(
         {p: [v[i] for i in over] for p, v in parameters.items() if p in differ},
@@ -85,34 +80,17 @@ def compare(db: Session, query: CompareQuery) -> Comparison:
     )
     return Comparison(
         runs=[
-            ComparedRun(
-                id=run.id,
-                name=run.name,
-                stage=run.stage,
-                state=RunState(run.state),
-                tags=run.tags,
-                synthetic=run.synthetic,
-                created_at=run.created_at,
-                data="" if data is None else f"{data.data_digest} {data.texts_digest}".strip(),
+            ComparedRun.of(
+                run, data="" if data is None else f"{data.labels_digest} {data.texts_digest}".strip()
             )
-            for run, data in zip(runs, measured, strict=True)
+            for run, data in zip(runs, data_of, strict=True)
         ],
         missing=[i for i in query.run_ids if i not in rows],
         parameters=[Parameter(path=p, differs=p in differ, values=v) for p, v in parameters.items()],
         metrics=metrics,
         not_finite=not_finite,
         curves=sorted(curves),
-        importance=[
-            ParameterImportance(
-                path=each.path,
-                rank_correlation=each.rank_correlation,
-                variance_share=each.variance_share,
-                runs=each.runs,
-            )
-            for each in importances
-        ]
-        if query.metric is not None
-        else [],
+        importance=[ParameterImportance.of(each) for each in importances] if query.metric is not None else [],
         importance_over=[runs[i].id for i in over],
         not_compared=_not_compared(runs, measured),
     )
@@ -128,23 +106,19 @@ def _measured(run: Run) -> MeasuredOn | None:
         return None
 
 
-def _comparable(runs: Sequence[Run], measured: Sequence[MeasuredOn | None]) -> list[list[int]]:
+def _comparable(runs: Sequence[Run], measured: Sequence[EvaluationData | None]) -> list[list[int]]:
     """Return groups of positions of runs whose numbers may be compared: evaluations with the same data and splits.
 
     Runs of other stages, and those without a result, form one group. Groups are ordered by their newest run.
     """
     groups: dict[tuple[str, ...], list[int]] = {}
-    several_texts = (
-        len({data.texts_digest for data in measured if data is not None and data.texts_digest}) > 1
-    )
-    for position, (run, data) in enumerate(zip(runs, measured, strict=True)):
-        if data is None:
-            key: tuple[str, ...] = ()
-        elif not data.recorded:
-            key = (str(run.id),)
-        else:
-            # Images alone and images with texts are the same data, unless there are several sets of texts.
-            key = (data.data_digest, data.splits_digest, data.texts_digest if several_texts else "")
+    key: tuple[str, ...]
+    # Images alone and images with texts are the same data, unless there are several sets of texts.
+    several_texts = len({data.texts_digest for data in measured if data and data.texts_digest}) > 1
+    for position, data in enumerate(measured):
+        key = ()
+        if data is not None:
+            key = (data.labels_digest, data.splits_digest, data.texts_digest if several_texts else "")
         groups.setdefault(key, []).append(position)
     return sorted(groups.values(), key=lambda places: max(runs[i].id for i in places), reverse=True) or [[]]
 
@@ -156,15 +130,13 @@ def _not_compared(runs: Sequence[Run], measured: Sequence[MeasuredOn | None]) ->
         if data is not None:
             variants.setdefault(data.key, (data, []))[1].append(f"{run.name} ({str(run.id)[-4:]})")
     reasons = []
-    recorded = [(data, names) for data, names in variants.values() if data.recorded]
-    for data, names in recorded[1:]:
-        first, others = recorded[0]
+    for data, names in list(variants.values())[1:]:
+        first, others = next(iter(variants.values()))
         if difference := data_difference(data, first):
             reasons.append(f"{_some(names)}: {difference} than {_some(others)}")
         elif differences := split_differences(data, first):
             reasons.append(f"{_some(names)}: other splits than {_some(others)}: {'; '.join(differences)}")
-    unrecorded = [name for data, names in variants.values() if not data.recorded for name in names]
-    return reasons + ([f"{_some(unrecorded)}: {NOT_RECORDED}"] if unrecorded else [])
+    return reasons
 
 
 def _some(names: Sequence[str]) -> str:

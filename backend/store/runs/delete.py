@@ -28,11 +28,11 @@ def delete_run(db: Session, run_id: UUID) -> None:
         select(Run.name).where(Run.depends_on.overlap(family), Run.id.notin_(family)).limit(1)
     )
     if dependant is not None:
-        raise Conflict(f"the run {dependant!r} reads from it; delete that one first")
+        raise Conflict(f"the run {dependant!r} reads from this run; delete that run first")
     model = db.scalar(select(Model.name).where(Model.run_id.in_(family)).limit(1))
     if model is not None:
-        raise Conflict(f"the model {model!r} was made from it; delete that one first")
+        raise Conflict(f"the model {model!r} was made from this run; delete the model first")
     dataset = db.scalar(select(Dataset.name).where(Dataset.run_id.in_(family)).limit(1))
     if dataset is not None:
-        raise Conflict(f"the data set {dataset!r} was brought in by it; delete that one first")
+        raise Conflict(f"the data set {dataset!r} was imported by this run; delete the data set first")
     db.delete(run)

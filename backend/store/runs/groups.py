@@ -24,31 +24,22 @@ from backend.store.runs.tables import Run, RunParam
 from vise_client.schemas.run_lists import GroupMetric, GroupPage, RunGroup
 from vise_client.schemas.run_states import RunState
 
-from .run_list import RunFilter, column_fields, column_values
+from .run_list import FIRST_PAGE, Paging, RunFilter, column_fields, column_values
 
 SORTS = ("created", "stage", "runs")
 SUCCEEDED = RunState.succeeded.value
 
 
-def list_groups(
-    db: Session,
-    run_filter: RunFilter,
-    *,
-    sort: str = "-created",
-    cursor: str | None = None,
-    limit: int = 50,
-    columns: Sequence[str] = (),
-    count: bool = False,
-) -> GroupPage:
+def list_groups(db: Session, run_filter: RunFilter, paging: Paging = FIRST_PAGE) -> GroupPage:
     """Return a page of groups that have a matching run; numbers are over matching runs and all that are not archived.
 
     Otherwise a filter such as metric.val_accuracy > 60 would average only the lucky seeds. Raises Invalid.
     """
-    fields = column_fields(columns)
+    fields = column_fields(paging.columns)
     now = datetime.now(UTC)
     # Only runs of stages have a group key.
     matching = [Run.group_key.is_not(None), *run_filter.conditions(now)]
-    descending, by = sort.startswith("-"), sort.removeprefix("-")
+    descending, by = paging.order
     newest = cast(func.max(cast(Run.id, String)), Uuid).label("newest")
     keys = select(Run.group_key, newest).where(*matching).group_by(Run.group_key)
     value = _value(db, by, matching)
@@ -67,21 +58,20 @@ def list_groups(
         sorted_by = groups.c.value
         order = [sorted_by, groups.c.newest]
     statement = select(groups)
-    if cursor is not None:
-        statement = statement.where(
-            _after(sorted_by, groups.c.newest, _read_cursor(cursor, sort), descending)
-        )
+    if paging.cursor is not None:
+        edge = _read_cursor(paging.cursor, paging.sort)
+        statement = statement.where(_after(sorted_by, groups.c.newest, edge, descending))
     ordered = [(o.desc() if descending else o.asc()).nulls_last() for o in order]
-    rows = db.execute(statement.order_by(*ordered).limit(limit + 1)).all()
+    rows = db.execute(statement.order_by(*ordered).limit(paging.limit + 1)).all()
     next_cursor = None
-    if len(rows) > limit:
-        last = rows[limit - 1]
+    if len(rows) > paging.limit:
+        last = rows[paging.limit - 1]
         value = None if sorted_by is None else last.value
         value = value if value is None or isinstance(value, str | int) else float(value)
-        next_cursor = write_cursor("groups", sort, value, str(last.newest))
-    shown = [row.group_key for row in rows[:limit]]
+        next_cursor = write_cursor("groups", paging.sort, value, str(last.newest))
+    shown = [row.group_key for row in rows[: paging.limit]]
     total = None
-    if count:
+    if paging.count:
         total = db.scalar(select(func.count(Run.group_key.distinct())).where(*matching))
     return GroupPage(items=_groups(db, shown, matching, fields), next_cursor=next_cursor, total=total)
 

@@ -92,7 +92,7 @@ def check_input(db: Session, stage: str, role: str, ref: InputRef, field: str) -
             raise Invalid(f"{field}.{role}.dataset", f"there is no data set {ref.dataset}")
         fetch = db.get(Run, dataset.run_id) if dataset.run_id is not None else None
         if fetch is not None and fetch.state in (RunState.failed.value, RunState.cancelled.value):
-            raise Invalid(f"{field}.{role}.dataset", f"{dataset.name!r} could not be brought in")
+            raise Invalid(f"{field}.{role}.dataset", f"{dataset.name!r} could not be imported")
         return dataset
     source = db.get(Run, ref.run) if ref.run is not None else None
     if source is None or source.kind != "stage":

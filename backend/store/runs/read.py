@@ -8,12 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.store.accounts.tables import User
-from backend.store.errors import NotFound
 from backend.store.metrics import points as metrics
 from backend.store.metrics.marks import wire_number
 from backend.store.metrics.tables import MetricLatest
 from backend.store.registry import dataset_reads
 from backend.store.registry.tables import Artifact
+from backend.store.rows import get_row
 from backend.store.runs.tables import Run, RunEvent
 from vise_client.schemas.artifacts import ArtifactView
 from vise_client.schemas.runs import EventView, RunView
@@ -26,10 +26,7 @@ MAX_CHILDREN = 1000
 
 def get_run(db: Session, run_id: UUID) -> Run:
     """Return a run's row. Raises NotFound."""
-    run = db.get(Run, run_id)
-    if run is None:
-        raise NotFound(f"there is no run {run_id}")
-    return run
+    return get_row(db, Run, run_id, "run")
 
 
 def view_run(db: Session, run_id: UUID) -> RunView:

@@ -83,23 +83,36 @@ class Phase:
     some: Select[Any] | None = None
 
 
-def list_runs(
-    db: Session,
-    run_filter: RunFilter,
-    *,
-    sort: str = "-created",
-    cursor: str | None = None,
-    limit: int = 50,
-    columns: Sequence[str] = (),
-    count: bool = False,
-) -> RunPage:
-    """Return one page sorted by ``sort``: one of SORTS, spec.… or metric.…, with - in front for descending.
+@dataclass(frozen=True)
+class Paging:
+    """Which page of a list to return: its order, its length, the values to add to each row, the total.
+
+    ``sort``: a key of the list, spec.… or metric.…, with - in front for descending.
+    """
+
+    sort: str = "-created"
+    cursor: str | None = None
+    limit: int = 50
+    columns: Sequence[str] = ()
+    count: bool = False
+
+    @property
+    def order(self) -> tuple[bool, str]:
+        """Whether the order is descending, and its key."""
+        return self.sort.startswith("-"), self.sort.removeprefix("-")
+
+
+FIRST_PAGE = Paging()
+
+
+def list_runs(db: Session, run_filter: RunFilter, paging: Paging = FIRST_PAGE) -> RunPage:
+    """Return one page of runs; one of SORTS is a key of their order.
 
     Runs without the value come last in either direction. Raises Invalid.
     """
-    descending, by = sort.startswith("-"), sort.removeprefix("-")
-    fields = column_fields(columns)
-    now, start, edge = _read_cursor(cursor, sort)
+    descending, by = paging.order
+    fields = column_fields(paging.columns)
+    now, start, edge = _read_cursor(paging.cursor, paging.sort)
     phases = _phases(by, now)
     conditions = run_filter.conditions(now)
     rows: list[tuple[int, Any]] = []
@@ -118,17 +131,17 @@ def list_runs(
         if edge is not None and number == start:
             statement = statement.where(_after(phase, keys, edge, descending))
         order = (key.desc() if descending else key.asc() for key in keys)
-        left = limit + 1 - len(rows)
+        left = paging.limit + 1 - len(rows)
         rows += [(number, row) for row in db.execute(statement.options(*SHOWN).order_by(*order).limit(left))]
-        if len(rows) > limit:
+        if len(rows) > paging.limit:
             break
     next_cursor = None
-    if len(rows) > limit:
-        number, last = rows[limit - 1]
+    if len(rows) > paging.limit:
+        number, last = rows[paging.limit - 1]
         value = None if phases[number].value is None else last[2]
-        next_cursor = _write_cursor(sort, now, number, value, last[-1])
-    shown = [row for _, row in rows[:limit]]
-    total = db.scalar(select(func.count()).select_from(Run).where(*conditions)) if count else None
+        next_cursor = _write_cursor(paging.sort, now, number, value, last[-1])
+    shown = [row for _, row in rows[: paging.limit]]
+    total = db.scalar(select(func.count()).select_from(Run).where(*conditions)) if paging.count else None
     items = summaries(db, [(row[0], row[1]) for row in shown], fields)
     return RunPage(items=items, next_cursor=next_cursor, total=total)
 
@@ -139,7 +152,10 @@ def summaries(
     """Return the rows of a list, each with its status and the requested columns."""
     statuses = status.statuses(db, [run for run, _ in rows])
     values = column_values(db, [run.id for run, _ in rows], columns)
-    return [_summary(run, email, statuses[run.id], values.get(run.id, {})) for run, email in rows]
+    return [
+        RunSummary.of(run, created_by=email, status=statuses[run.id], columns=values.get(run.id, {}))
+        for run, email in rows
+    ]
 
 
 def column_fields(names: Iterable[str]) -> list[Field]:
@@ -195,12 +211,6 @@ def column_values(
                     else:
                         row_values[column.name] = value
     return by_run
-
-
-def _summary(run: Run, email: str | None, state: Any, columns: dict[str, Any]) -> RunSummary:
-    apart = ("created_by", "status", "columns")
-    fields = {name: getattr(run, name) for name in RunSummary.model_fields if name not in apart}
-    return RunSummary(**fields, created_by=email, status=state, columns=columns)
 
 
 def _phases(by: str, now: datetime) -> list[Phase]:

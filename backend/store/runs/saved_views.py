@@ -5,12 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.store.accounts.tables import User
 from backend.store.accounts.users import Identity
-from backend.store.errors import Conflict, NotFound
+from backend.store.errors import NotFound
+from backend.store.rows import unique
 from backend.store.runs.query.language import parse
 from backend.store.runs.tables import SavedView
 from vise_client.schemas.accounts import Role
@@ -69,11 +69,8 @@ def _own(db: Session, view_id: UUID, who: Identity) -> SavedView:
 
 def _kept(db: Session, view: SavedView, who: Identity) -> SavedViewView:
     """Write the view. Raises Conflict if the user has another view of this name."""
-    try:
-        with db.begin_nested():
-            db.add(view)
-    except IntegrityError as error:
-        raise Conflict(f"there is a view named {view.name!r} already; choose another name") from error
+    with unique(db, f"a view named {view.name!r}"):
+        db.add(view)
     db.refresh(view)
     owner = db.get_one(User, view.owner_id)
     return _view(view, owner.email, who)
@@ -85,13 +82,4 @@ def _check(state: RunListState) -> None:
 
 
 def _view(view: SavedView, email: str, who: Identity) -> SavedViewView:
-    return SavedViewView(
-        id=view.id,
-        name=view.name,
-        state=RunListState.model_validate(view.state),
-        shared=view.shared,
-        owner=email,
-        mine=view.owner_id == who.user_id,
-        created_at=view.created_at,
-        updated_at=view.updated_at,
-    )
+    return SavedViewView.of(view, owner=email, mine=view.owner_id == who.user_id)

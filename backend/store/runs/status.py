@@ -73,7 +73,7 @@ def status(run: Run, around: Surroundings) -> RunStatus:
         return _held(run, around, silent)
     if state is RunState.paused:
         return RunStatus(
-            label="paused", sentence="holds no worker; goes on from its last checkpoint when resumed"
+            label="paused", sentence="occupies no worker; continues from its last checkpoint when resumed"
         )
     sentence = ""
     if run.started_at and run.finished_at:
@@ -123,7 +123,7 @@ def _held(run: Run, around: Surroundings, silent: float | None) -> RunStatus:
         sentence = f"{run.worker} is running but does not renew its lease on this run, {heartbeat}{attempt}"
         return RunStatus(label="stalled", sentence=sentence, heartbeat_seconds=silent)
     sentence = (
-        f"{run.worker} is gone, {heartbeat}{attempt}; another worker will go on from the last checkpoint"
+        f"{run.worker} is gone, {heartbeat}{attempt}; another worker will continue from the last checkpoint"
     )
     return RunStatus(label="lost", sentence=sentence, heartbeat_seconds=silent)
 

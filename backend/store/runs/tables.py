@@ -21,15 +21,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.store.base import Base, insert_time, primary_key
+from backend.store.base import Base, Record, insert_time, primary_key
 
 
-class Run(Base):
+class Run(Record):
     """One stage, or the parent of a recipe or sweep."""
 
     __tablename__ = "runs"
 
-    id: Mapped[UUID] = primary_key()
     kind: Mapped[str] = mapped_column(String(16))
     stage: Mapped[str | None] = mapped_column(String(64))
     name: Mapped[str]
@@ -56,7 +55,6 @@ class Run(Base):
     lease_until: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime | None]
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
-    created_at: Mapped[datetime] = insert_time()
     queued_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -131,17 +129,15 @@ class RunLog(Base):
     __table_args__ = (Index(None, "run_id", "id"),)
 
 
-class SavedView(Base):
+class SavedView(Record):
     """A named state of the run list: query, columns, order and grouping."""
 
     __tablename__ = "saved_views"
 
-    id: Mapped[UUID] = primary_key()
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     name: Mapped[str]
     shared: Mapped[bool] = mapped_column(server_default=text("false"))
     state: Mapped[dict[str, Any]] = mapped_column(JSON)
-    created_at: Mapped[datetime] = insert_time()
     updated_at: Mapped[datetime] = insert_time()
 
     __table_args__ = (UniqueConstraint("owner_id", "name"),)

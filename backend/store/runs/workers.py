@@ -35,19 +35,7 @@ def list_workers(db: Session) -> list[WorkerView]:
     rows = db.execute(
         select(Worker, alive, Run.name).outerjoin(Run, Run.id == Worker.run_id).order_by(Worker.name)
     ).all()
-    return [
-        WorkerView(
-            name=worker.name,
-            queues=worker.queues,
-            device=worker.device,
-            heartbeat_at=worker.heartbeat_at,
-            run_id=worker.run_id,
-            alive=is_alive,
-            started_at=worker.started_at,
-            run_name=run_name,
-        )
-        for worker, is_alive, run_name in rows
-    ]
+    return [WorkerView.of(worker, alive=is_alive, run_name=run_name) for worker, is_alive, run_name in rows]
 
 
 def count_alive(db: Session) -> int:

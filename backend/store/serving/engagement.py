@@ -53,16 +53,14 @@ def list_models(db: Session, *, search: str | None = None, limit: int = 50) -> l
         statement = statement.where(Run.name.icontains(search, autoescape=True))
     rows = db.execute(statement.order_by(Run.id.desc()).limit(limit)).all()
     return [
-        EngagementModel(
+        EngagementModel.of(
+            run,
             checkpoint_id=artifact.id,
             run_id=run.id,
-            name=run.name,
             backbone=run.spec["backbone"],
             signals=run.spec["signals"],
             has_terms=_inspection(db, run) is not None,
             clusterer_run_id=clusterer.id if (clusterer := _clusterer(db, run)) else None,
-            synthetic=run.synthetic,
-            created_at=run.created_at,
         )
         for run, artifact in rows
     ]
@@ -151,17 +149,7 @@ def view(db: Session, engagement_id: UUID) -> EngagementView:
             f"there is no prediction {engagement_id}; predictions of engagement are deleted after an hour"
         )
     prediction, run = row
-    return EngagementView(
-        id=prediction.id,
-        state=prediction.state,
-        checkpoint_id=prediction.checkpoint_id,
-        run_id=run.id,
-        synthetic=run.synthetic,
-        result=prediction.result,
-        error=prediction.error,
-        milliseconds=prediction.milliseconds,
-        created_at=prediction.created_at,
-    )
+    return EngagementView.of(prediction, run_id=run.id, synthetic=run.synthetic)
 
 
 def expire(db: Session, *, timeout: timedelta) -> None:
@@ -169,7 +157,7 @@ def expire(db: Session, *, timeout: timedelta) -> None:
     db.execute(
         update(Engagement)
         .where(Engagement.state == "queued", Engagement.created_at < func.now() - timeout)
-        .values(state="failed", upload=None, error="no prediction worker answered in time; try again")
+        .values(state="failed", upload=None, error="no prediction worker responded in time; try again")
     )
     db.execute(delete(Engagement).where(Engagement.created_at < func.now() - PICTURE_LIFETIME))
 

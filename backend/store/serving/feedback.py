@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from backend.store.accounts.tables import User
+from backend.store.cursors import newest_first
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry.tables import Model
 from backend.store.serving.tables import Feedback
@@ -35,10 +36,10 @@ def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> Non
     """
     prediction = get(db, prediction_id)
     if prediction.state != "succeeded":
-        raise Conflict(f"the prediction is {prediction.state}; only an answer can be corrected")
+        raise Conflict(f"the prediction is {prediction.state}; only a succeeded prediction can be labelled")
     model = db.get_one(Model, prediction.model_id)
     if label not in model.classes:
-        raise Invalid("label", f"{model.name!r} knows {', '.join(model.classes)}")
+        raise Invalid("label", f"{model.name!r} has the classes {', '.join(model.classes)}")
     given = db.scalar(select(Feedback).where(Feedback.prediction_id == prediction_id))
     if given is not None:
         given.label, given.created_by = label, user
@@ -46,7 +47,9 @@ def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> Non
     try:
         data = picture(db, prediction_id)
     except NotFound as error:
-        raise Conflict("its picture was forgotten since; predict the image again and correct that") from error
+        raise Conflict(
+            "the stored image of this prediction has expired; predict the image again and label that prediction"
+        ) from error
     db.add(
         Feedback(
             prediction_id=prediction_id,
@@ -89,21 +92,13 @@ def counts(db: Session) -> list[FeedbackCount]:
 def list_feedback(
     db: Session, *, task: str | None = None, cursor: UUID | None = None, limit: int = 50
 ) -> Page[FeedbackView]:
-    """Newest first; keyset paging by id."""
+    """Return one page of the labels that users gave, newest first."""
     statement = select(Feedback, User.email).outerjoin(User, User.id == Feedback.created_by)
     if task is not None:
         statement = statement.where(Feedback.task == task)
-    if cursor is not None:
-        statement = statement.where(Feedback.id < cursor)
-    rows = db.execute(statement.order_by(Feedback.id.desc()).limit(limit + 1)).all()
-    items = [
-        FeedbackView(
-            **{name: getattr(row, name) for name in FeedbackView.model_fields if name != "created_by"},
-            created_by=email,
-        )
-        for row, email in rows[:limit]
-    ]
-    return Page[FeedbackView](items=items, next_cursor=str(items[-1].id) if len(rows) > limit else None)
+    rows, next_cursor = newest_first(db, statement, Feedback.id, cursor, limit)
+    items = [FeedbackView.of(row, created_by=email) for row, email in rows]
+    return Page[FeedbackView](items=items, next_cursor=next_cursor)
 
 
 def export(db: Session, task: str) -> Iterator[bytes]:
@@ -114,7 +109,7 @@ def export(db: Session, task: str) -> Iterator[bytes]:
     """
     rows = db.execute(_newest(task).order_by(Feedback.sha256)).all()
     if not rows:
-        raise NotFound(f"nobody has labelled an image of the task {task!r} yet")
+        raise NotFound(f"no image of the task {task!r} has a label yet")
     return _tar(db, task, [row._mapping for row in rows])
 
 

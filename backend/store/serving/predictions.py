@@ -17,10 +17,12 @@ from sqlalchemy import exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session, undefer
 
 from backend.store.accounts.tables import User
+from backend.store.cursors import newest_first
 from backend.store.errors import Invalid, NotFound
 from backend.store.registry import models
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact, Model
+from backend.store.rows import get_row
 from backend.store.runs.queues import PREDICT_QUEUE
 from backend.store.runs.states import outbox
 from backend.store.runs.tables import Outbox
@@ -39,10 +41,10 @@ UNCLAIMED = timedelta(seconds=2)
 DONE_CHANNEL = "vise_predictions"
 """PostgreSQL channel on which the id of a finished prediction is sent."""
 ASYNC_COMMIT = func.set_config("synchronous_commit", "off", True)
-"""In a statement: its transaction does not wait for the disk. A power failure may take the last half second of
-predictions with it: they are info again in no more."""
+"""In a statement: its transaction does not wait for the disk. A power failure may lose the last half second of
+predictions; a client that still waits sends its request again."""
 NO_OVERLAY = b""
-"""The overlay of an answer that was info for without one: the other pictures are held as long."""
+"""The overlay of a result that was requested without one; the other pictures expire as they do with one."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def create(
     Raises Invalid for a class that the model does not have.
     """
     if options.target_class is not None and options.target_class not in model.classes:
-        raise Invalid("target_class", f"{model.name!r} knows {', '.join(model.classes)}")
+        raise Invalid("target_class", f"{model.name!r} has the classes {', '.join(model.classes)}")
     written = insert(Prediction).values(
         model_id=model.id,
         created_by=user,
@@ -180,10 +182,7 @@ def state(db: Session, prediction_id: UUID) -> str | None:
 
 def get(db: Session, prediction_id: UUID) -> Prediction:
     """Return a prediction's row. Raises NotFound."""
-    prediction = db.get(Prediction, prediction_id)
-    if prediction is None:
-        raise NotFound(f"there is no prediction {prediction_id}")
-    return prediction
+    return get_row(db, Prediction, prediction_id, "prediction")
 
 
 def view(db: Session, prediction_id: UUID) -> PredictionView:
@@ -199,30 +198,18 @@ def view(db: Session, prediction_id: UUID) -> PredictionView:
         raise NotFound(f"there is no prediction {prediction_id}")
     prediction, model, label = row
     options = PredictOptions.model_validate(prediction.options)
-    return PredictionView(
-        id=prediction.id,
-        state=prediction.state,
+    return PredictionView.of(
+        prediction,
         model=models.view(model),
         method=options.method,
         strength=options.strength,
         colour_map=options.colour_map,
         target_class=options.target_class,
-        batch=prediction.batch,
-        position=prediction.position,
-        synthetic=prediction.synthetic,
-        predicted=prediction.predicted,
-        target=prediction.target,
-        probabilities=prediction.probabilities,
         overlay_png=_base64(prediction.overlay),
         heat_png=_base64(prediction.heat),
-        region=prediction.region,
         kept=prediction.keep,
-        sha256=prediction.sha256,
         pictured_until=pictured_until(prediction) if prediction.overlay is not None else None,
         feedback=label,
-        error=prediction.error,
-        milliseconds=prediction.milliseconds,
-        created_at=prediction.created_at,
     )
 
 
@@ -249,7 +236,7 @@ def history(
     cursor: UUID | None = None,
     limit: int = 50,
 ) -> Page[PredictionSummary]:
-    """Newest first; keyset paging by id. ``user`` None: everyone's. Of a batch: in the order in which it was info."""
+    """Return one page of predictions, newest first. ``user`` None: those of all users."""
     # The probability of the predicted class only: the others stay in the database.
     probability = Prediction.probabilities[Prediction.predicted].as_float()
     pictured = Prediction.overlay.is_not(None)
@@ -268,11 +255,8 @@ def history(
         statement = statement.where(Prediction.batch == batch)
     if feedback is not None:
         statement = statement.where(Feedback.label.is_not(None) if feedback else Feedback.label.is_(None))
-    if cursor is not None:
-        statement = statement.where(Prediction.id < cursor)
-    rows = db.execute(statement.order_by(Prediction.id.desc()).limit(limit + 1)).all()
-    items = [_summary(*row) for row in rows[:limit]]
-    return Page[PredictionSummary](items=items, next_cursor=str(items[-1].id) if len(rows) > limit else None)
+    rows, next_cursor = newest_first(db, statement, Prediction.id, cursor, limit)
+    return Page[PredictionSummary](items=[_summary(*row) for row in rows], next_cursor=next_cursor)
 
 
 def delete(db: Session, prediction_id: UUID) -> str | None:
@@ -289,7 +273,7 @@ def fail_timed_out(db: Session, timeout: timedelta) -> int:
     failed = db.execute(
         update(Prediction)
         .where(Prediction.state == "queued", Prediction.created_at < func.now() - timeout)
-        .values(state="failed", upload=None, error="no prediction worker answered in time; try again")
+        .values(state="failed", upload=None, error="no prediction worker responded in time; try again")
         .returning(Prediction.id)
     ).all()
     return len(failed)
@@ -332,29 +316,18 @@ def _summary(
     probability: float | None,
     pictured: bool,
 ) -> PredictionSummary:
-    return PredictionSummary(
-        id=prediction.id,
-        state=prediction.state,
-        model_id=prediction.model_id,
+    return PredictionSummary.of(
+        prediction,
         model=model,
         task=task,
         method=prediction.options["method"],
         target_class=prediction.options.get("target_class"),
-        batch=prediction.batch,
-        position=prediction.position,
-        synthetic=prediction.synthetic,
-        predicted=prediction.predicted,
         probability=probability,
-        target=prediction.target,
         kept=prediction.keep,
-        sha256=prediction.sha256,
         thumbnail_jpg=_base64(prediction.thumbnail),
         pictured=pictured,
         feedback=label,
         created_by=email,
-        error=prediction.error,
-        milliseconds=prediction.milliseconds,
-        created_at=prediction.created_at,
     )
 
 

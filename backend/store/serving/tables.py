@@ -18,15 +18,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.store.base import Base, insert_time, primary_key
+from backend.store.base import Base, Record, primary_key
 
 
-class Prediction(Base):
+class Prediction(Record):
     """A question to a model and its answer. Pictures are forgotten after a while (``predictions.forget``)."""
 
     __tablename__ = "predictions"
 
-    id: Mapped[UUID] = primary_key()
     model_id: Mapped[UUID] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), index=True)
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     state: Mapped[str] = mapped_column(String(16))
@@ -55,7 +54,6 @@ class Prediction(Base):
     sha256: Mapped[str | None] = mapped_column(comment="of the upload, where kept")
     error: Mapped[str | None]
     milliseconds: Mapped[float | None] = mapped_column(Double)
-    created_at: Mapped[datetime] = insert_time()
     claimed_at: Mapped[datetime | None] = mapped_column(
         comment="when a worker claimed it, which happens once"
     )
@@ -69,12 +67,11 @@ class Prediction(Base):
     )
 
 
-class Feedback(Base):
+class Feedback(Record):
     """A label that a person gave to an image that a model was asked about: the picture is kept with it."""
 
     __tablename__ = "feedback"
 
-    id: Mapped[UUID] = primary_key()
     prediction_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("predictions.id", ondelete="SET NULL"), unique=True
     )
@@ -86,7 +83,6 @@ class Feedback(Base):
     sha256: Mapped[str] = mapped_column(comment="of the picture: the same image twice is one")
     synthetic: Mapped[bool]
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
-    created_at: Mapped[datetime] = insert_time()
 
     __table_args__ = (Index(None, "task", "id"),)
 

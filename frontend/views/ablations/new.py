@@ -34,7 +34,7 @@ def new_ablation() -> None:
             baselines,
             format_func=lambda run: f"{run.name}, {minute(run.created_at)}",
             key="new-baseline",
-            help="All settings but the factor are those of this evaluation and of the runs that it was made from.",
+            help="All other settings are those of this evaluation and of its input runs.",
         )
         name = st.text_input("Name", value=ABLATION_KINDS[kind].title, max_chars=120, key=f"new-name-{kind}")
         if st.button("Save ablation", type="primary", disabled=not name.strip()):

@@ -26,8 +26,8 @@ with show_errors():
     else:
         empty(
             "No ablations yet",
-            "Below, select a succeeded evaluation as the baseline and the factor to vary. Runs that exist already are "
-            "found; missing ones can be launched from this page.",
+            "Below, select a succeeded evaluation as the baseline and the factor to vary. Existing runs are reused; "
+            "launch the missing ones from this page.",
         )
     if can_edit():
         new_ablation()

@@ -20,7 +20,7 @@ def reference_lines(view: AblationView, *, published: bool) -> list[Reference]:
     ours = [
         Reference(point.method, point.mean, False)
         for panel in figure.panels
-        if view.recorded and panel.measured == view.measured
+        if panel.measured == view.measured
         for point in panel.points
         if point.mean is not None and point.method in OURS and point.backbone == view.backbone
     ]

@@ -1,4 +1,4 @@
-"""The engagement that a pretrained model expects of one image."""
+"""The engagement that a pretrained model predicts for one image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def image_engagement() -> None:
     if not can_edit():
         read_only("make predictions")
         return
-    st.markdown("The comments and reactions that a pretrained model expects of an image.")
+    st.markdown("The comments and reactions that a pretrained model predicts for an image.")
     left, right = st.columns(2, gap="large")
     with left:
         image = next(iter(image_select(several=False)), None)

@@ -33,7 +33,7 @@ def label_agreement(agreement: LabelAgreement) -> None:
         )
         columns[1].metric("NMI", f"{agreement.nmi:.3f}", help=helps["nmi"])
         columns[2].metric("NMI by post", f"{agreement.nmi_by_post:.3f}", help=helps["nmi_by_post"])
-        columns[3].metric("By chance", f"{agreement.nmi_chance:.3f}", help=helps["nmi_chance"])
+        columns[3].metric("NMI by chance", f"{agreement.nmi_chance:.3f}", help=helps["nmi_chance"])
         st.markdown(
             f"Over {agreement.posts:,} posts with both kinds of labels. Normalised mutual information (NMI) is 1 where "
             "one label determines the other, and 0 where they are independent. Compare NMI by post with the value by "

@@ -11,7 +11,7 @@ from vise_core.specs.stages import STAGES
 REPLICATES = {path for stage in STAGES.values() for path in (*stage.replicates, *stage.repeats)}
 """Fields in which replicates of one experiment differ."""
 
-UNGROUPED, REPLICATED = "No grouping", "Replicates: equal but for seeds and splits"
+UNGROUPED, REPLICATED = "No grouping", "Replicates: same spec except seeds and splits"
 
 
 def run_names(comparison: Comparison) -> list[str]:

@@ -19,7 +19,7 @@ def scatter(comparison: Comparison, by: str) -> None:
     if metric is None or not columns:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        x = st.selectbox("Against", list(columns), key="against", bind="query-params", width=320)
+        x = st.selectbox("Horizontal axis", list(columns), key="against", bind="query-params", width=320)
         log_x = st.toggle("Log x", key="logx", bind="query-params")
     name_left_out(comparison, x)
     figure = scatter_figure(

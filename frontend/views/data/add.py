@@ -22,7 +22,7 @@ LAYOUTS = (
 
 def add_data_set() -> None:
     if not is_admin():
-        st.info("Only admins add data sets. Ask an admin, and name the folder or the URL.")
+        st.info("Only admins can add data sets. Send an admin the folder or the URL.")
         return
     origin = st.segmented_control(
         "From", ("Upload", "URL", "Folder"), default="Upload", required=True, key="data.how"

@@ -45,7 +45,7 @@ def collections() -> None:
 def _row(run: RunSummary) -> None:
     with st.container(border=True, key=f"row-{run.id}"):
         st.page_link("views/run/page.py", label=f"**{plain(run.name)}**", query_params={"run": str(run.id)})
-        rejected = int(run.headline.get("refused", 0))
+        rejected = int(run.headline.get("rejected", 0))
         mark = f" :orange-badge[:material/warning: {rejected:,} rejected]" if rejected else ""
         st.markdown(f"{headline(run.headline)}{mark}{synthetic_badge(run.synthetic)}")
         if run.stage == "ingest":

@@ -5,34 +5,27 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.components.layout import empty
-from frontend.components.paging import page_buttons, page_number, search_box
+from frontend.components.paging import paged_list
 from frontend.formatting import count, plain
 from frontend.session import client
 from frontend.style import synthetic_badge
 from frontend.views.data.summary import counts, kind_and_badges
 from vise_client.schemas.datasets import DatasetView
 
-PAGE = 20
-
 
 def data_sets() -> None:
     """One page of data sets, with search."""
-    search = search_box("Search data sets", "Search by name")
-    number = page_number()
-    listed = client().datasets(search=search, offset=PAGE * number, limit=PAGE + 1)
-    if not listed and not search and number == 0:
-        empty(
-            "No data sets yet",
-            "Upload an archive, or register a folder or a URL, under Add. Or generate synthetic posts and tasks.",
-            page="launch",
-            label="Generate sample data",
-            query={"what": "ingest", "preset": "Sample data (synthetic)"},
-        )
-    elif not listed:
-        st.info("No data set matches the search.")
-    for data_set in listed[:PAGE]:
-        _row(data_set)
-    page_buttons(number, more=len(listed) > PAGE)
+    paged_list("data sets", "Search by name", client().datasets, _row, _no_data_sets)
+
+
+def _no_data_sets() -> None:
+    empty(
+        "No data sets yet",
+        "Upload an archive, or register a folder or a URL, under Add. Or generate synthetic posts and tasks.",
+        page="launch",
+        label="Generate sample data",
+        query={"what": "ingest", "preset": "Sample data (synthetic)"},
+    )
 
 
 def _row(data_set: DatasetView) -> None:

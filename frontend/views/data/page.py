@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
-from frontend.components.layout import page_title
+from frontend.components.layout import page_tabs, page_title
 from frontend.session import query_id, show_errors
 from frontend.views.data.add import add_data_set
 from frontend.views.data.collections import collections
@@ -19,15 +17,4 @@ with show_errors():
     if data_set_id is not None:
         data_set(data_set_id)
     else:
-        linked = st.query_params.get("tab", "Data sets")
-        tab = st.segmented_control(
-            "Show",
-            list(TABS),
-            default=linked if linked in TABS else "Data sets",
-            required=True,
-            label_visibility="collapsed",
-            key="data.tab",
-        )
-        if tab != linked:
-            st.query_params.from_dict({"tab": tab})
-        TABS[tab]()
+        page_tabs(TABS, key="data.tab")

@@ -30,11 +30,11 @@ def _dialog(data_set_id: UUID, name: str) -> None:
             "keeps the name and the version of the data that it read."
         )
         if usage.states:
-            st.write(f"**{plain(states(usage))}** read it. The newest:")
+            st.write(f"**{plain(states(usage))}** read this data set. The newest:")
             for use in usage.items:
                 use_row(use)
         else:
-            st.write("No run has read it.")
+            st.write("No run has read this data set.")
         unfinished = any(n and not RunState(state).final for state, n in usage.states.items())
         if unfinished:
             st.warning("Unfinished runs need this data set. Cancel them, or wait until they end.")

@@ -16,7 +16,7 @@ PAGE = 10
 
 def data_set_runs(data_set: DatasetView) -> None:
     """One page of runs, newest first; of one version where the address names one."""
-    st.subheader("Runs that read it", anchor=False)
+    st.subheader("Runs that read this data set", anchor=False)
     version = st.query_params.get("version", "")
     unknown, numbered = version == "unknown", version.isdecimal()
     usage = client().dataset_runs(

@@ -56,9 +56,9 @@ def _balance(survey: SurveyResult) -> None:
 
 
 def _rejected(survey: SurveyResult, examples: list[dict[str, Any]]) -> None:
-    if survey.refused:
+    if survey.rejected:
         st.subheader("Rejected files", anchor=False)
-        rows = [{"reason": name.replace("_", " "), "files": n} for name, n in survey.refused.items()]
+        rows = [{"reason": name.replace("_", " "), "files": n} for name, n in survey.rejected.items()]
         st.dataframe(rows, hide_index=True)
         if examples:
             rows = [{"reason": e["reason"], "example": e["message"]} for e in examples]

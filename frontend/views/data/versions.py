@@ -82,7 +82,7 @@ def _version(version: DatasetVersionView) -> None:
             if version.runs and st.button(f"Show {count(version.runs, 'run')}", type="tertiary", key=key):
                 _show_runs_of(str(version.number))
             if version.run_id is not None:
-                run_link(version.run_id, "Its survey")
+                run_link(version.run_id, "Survey run")
 
 
 def _show_runs_of(version: str) -> None:
@@ -112,7 +112,7 @@ def _survey_progress(data_set: DatasetView) -> None:
         with st.container(border=True, key="survey"):
             st.markdown(f"{badge(run.state)} Survey of the folder in progress. {plain(run.reason or '')}")
             progress_bar(run)
-            run_link(run.id, "Open its run")
+            run_link(run.id, "Open the run")
 
 
 @st.fragment(run_every=EVERY)

@@ -21,9 +21,9 @@ class Step:
 
 STEPS = (
     Step("Ingest posts", "Ingest posts", "ingest"),
-    Step("Cluster their engagement", "Cluster", "cluster"),
+    Step("Cluster the engagement of the posts", "Cluster", "cluster"),
     Step("Pretrain a backbone", "Pretrain", "pretrain"),
-    Step("Evaluate it on a task", "Evaluate", "evaluate"),
+    Step("Evaluate the backbone on a task", "Evaluate", "evaluate"),
     Step("Classify images with a registered model", "Predict"),
 )
 

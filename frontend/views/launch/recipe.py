@@ -118,7 +118,7 @@ def _steps(spec: RecipeSpec, selected: dict[str, str]) -> None:
 
 def _yaml_editor(name: str, spec: RecipeSpec) -> RecipeSpec:
     """The recipe as text; returns the edited recipe, or the given one where the text has an error."""
-    st.caption("The whole recipe. If you change it here, the changed recipe is launched.")
+    st.caption("The complete recipe. Changes here apply to the launch.")
     content = spec.model_dump(mode="json", exclude_none=True)
     text = st.text_area(
         "Recipe as YAML",

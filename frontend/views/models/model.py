@@ -32,7 +32,7 @@ def model_card(model_id: UUID) -> None:
     _actions(model, card)
     lineage, text = st.tabs(["Made from", "Model card"])
     with lineage:
-        run_link(facts.run, "Its evaluation")
+        run_link(facts.run, "Evaluation run")
         for step in facts.lineage:
             indent = "\u2003" * (step.depth - 1) + ("↳ " if step.depth > 1 else "")
             mark = synthetic_badge(step.synthetic)

@@ -5,37 +5,31 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.components.layout import empty, link_to
-from frontend.components.paging import page_buttons, page_number, search_box
+from frontend.components.paging import paged_list
 from frontend.formatting import headline, minute, plain
 from frontend.session import can_edit, client
 from frontend.style import synthetic_badge
 from frontend.views.models.comparison import MOST_COMPARED
 from vise_client.schemas.models import ModelCreate, ModelView
 
-PAGE = 20
 DEFAULT_BADGE = ":green-badge[:material/check: default]"
 
 
 def registry() -> None:
     """One page of models, with search; several can be selected for comparison."""
-    search = search_box("Search models", "Search by name, method or backbone")
-    number = page_number()
-    models = client().models(search=search, offset=PAGE * number, limit=PAGE + 1)
-    if not models and not search and number == 0:
-        empty(
-            "No models yet",
-            "Register a succeeded evaluation below, or run the sample recipe, which registers its best model.",
-            page="home",
-            label="Run the sample recipe",
-        )
-    elif not models:
-        st.info("No model matches the search.")
-    for model in models[:PAGE]:
-        _row(model)
+    paged_list("models", "Search by name, method or backbone", client().models, _row, _no_models)
     _compare_link()
-    page_buttons(number, more=len(models) > PAGE)
     if can_edit():
         _register()
+
+
+def _no_models() -> None:
+    empty(
+        "No models yet",
+        "Register a succeeded evaluation below, or run the sample recipe, which registers its best model.",
+        page="home",
+        label="Run the sample recipe",
+    )
 
 
 def _row(model: ModelView) -> None:

@@ -66,7 +66,7 @@ def heat_style() -> HeatStyle:
         "Opacity of the heat map", 0.0, 1.0, defaults.strength, 0.05, key="strength", bind="query-params"
     )
     colour_map = right.selectbox(
-        "Colours",
+        "Colour map",
         list(COLOUR_MAPS),
         index=list(COLOUR_MAPS).index(COLOUR_MAP),
         format_func=COLOUR_MAPS.__getitem__,

@@ -15,7 +15,7 @@ def labelled_set() -> None:
     """The number of images of each label by task, and the download of each task."""
     st.markdown(
         "Images that users labelled on this page. Each is an upright JPEG of at most 1,024 pixels a side, without "
-        "metadata. An image with several labels is contained once, with its newest label."
+        "metadata. An image with several labels appears once, with its newest label."
     )
     counts = client().feedback_counts()
     if not counts:

@@ -55,7 +55,7 @@ def predict(models: Sequence[ModelView]) -> None:
         "Expected engagement",
         key="engagement",
         bind="query-params",
-        help="The comments and reactions that a pretrained model expects of each image.",
+        help="The comments and reactions that a pretrained model predicts for each image.",
     )
     pretrained = pretrained_select() if with_engagement else None
     by_id = {model.id: model for model in models}

@@ -12,7 +12,6 @@ from frontend.style import synthetic_badge
 from frontend.views.results.export import export_buttons, footnotes, no_runs_yet
 from frontend.views.results.filters import Query
 from vise_core.report import OurFigure
-from vise_core.report.comparable import NOT_RECORDED
 from vise_core.report.figures import Panel
 from vise_core.report.point import Point
 from vise_core.report.published import published_figure
@@ -64,16 +63,13 @@ def _numbers(entry: ReportEntry, figure: OurFigure, panels: list[Panel], publish
                 _published_cell(panel, point, (panel.paper, point.method, point.backbone) in of_paper)
             )
         rows.append(([panel.title.rstrip("."), point.label], cells))
-    footer = ["mean ± sample standard deviation (ddof 1) over splits"]
-    if any(not point.recorded for _, point in points):
-        footer.append(f"[u] {NOT_RECORDED}")
     st.header("Numbers", anchor=False)
     show_table(
         f"Numbers of {entry.title}",
         [("ours",), ("n",), ("published",)] if published else [("ours",), ("n",)],
         rows,
         ["Panel", "Method"],
-        footer,
+        ["mean ± sample standard deviation (ddof 1) over splits"],
         [note.text for note in figure.data_notes],
     )
 
@@ -83,9 +79,7 @@ def _our_cells(panel: Panel, point: Point) -> list[Cell]:
         return [Cell("not run", quiet=True), Cell("", quiet=True)]
     digits = _digits(panel)
     std = "" if point.std is None else f" ± {point.std:.{digits}f}"
-    letters = (
-        ("s" if point.synthetic else "") + ("c" if point.cached else "") + ("" if point.recorded else "u")
-    )
+    letters = ("s" if point.synthetic else "") + ("c" if point.cached else "")
     return [Cell(f"{point.mean:.{digits}f}{std}", footnotes(letters), point.runs), Cell(str(point.n))]
 
 

@@ -20,7 +20,7 @@ def qualitative_figure(entry: ReportEntry, query: Query) -> None:
         "Published predictions",
         key="published",
         bind="query-params",
-        help="Show the paper's own predictions, marked as published. Its images are lost.",
+        help="Show the paper's own predictions, marked as published. Its images are not available.",
     )
     query = {name: query[name] for name in ("tag", "synthetic")}
     figure = QualitativeFigure.model_validate(client().report_data(entry.name, **query))
@@ -35,7 +35,7 @@ def qualitative_figure(entry: ReportEntry, query: Query) -> None:
         )
     else:
         badge = synthetic_badge(figure.synthetic)
-        st.markdown(f"{badge} {figure.task}, {figure.map}; [its run](run?run={figure.run})".strip())
+        st.markdown(f"{badge} {figure.task}, {figure.map}; [run](run?run={figure.run})".strip())
     with st.skeleton(480):
         png = _drawing(client(), entry.name, figure.run or "", published)
     st.image(

@@ -42,7 +42,7 @@ def group_row(group: RunGroup, columns: Sequence[str], *, open: bool) -> dict[st
     done = group.succeeded >= group.requested
     sentence = group.warning or (f"all {group.requested} seeds and splits" if group.requested > 1 else "")
     if group.repeats:
-        sentence += f"{'; ' if sentence else ''}{group.repeats} repeated: the newest of each counts"
+        sentence += f"{'; ' if sentence else ''}{group.repeats} repeated: the newest of each is used"
     live = any(not RunState(state).final for state in group.states)
     cells: dict[str, Cell | None] = {
         "created": _time(group.created_at),
@@ -62,7 +62,7 @@ def group_row(group: RunGroup, columns: Sequence[str], *, open: bool) -> dict[st
         "marks": _marks(group.synthetic, False, ""),
         "status": {
             "tone": "green" if done else "blue" if live else "orange",
-            "label": "complete" if done else "incomplete so far" if live else "incomplete",
+            "label": "complete" if done else "not complete yet" if live else "incomplete",
             "sentence": sentence,
         },
         "cells": {column: cells[column] for column in columns if cells.get(column) is not None},

@@ -38,7 +38,7 @@ def _open_button(view: SavedViewView) -> bool:
 
 
 def _own_view_buttons(view: SavedViewView, state: RunListState) -> None:
-    help = "Save the present list under this name."
+    help = "Save the current search, columns, order and grouping under this name."
     if st.button("Replace", key=f"replace-{view.id}", help=help):
         client().update_view(view.id, SavedViewUpdate(state=state))
         st.toast(f"{view.name} is replaced.")

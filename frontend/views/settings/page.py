@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
-from frontend.components.layout import page_title
+from frontend.components.layout import page_tabs, page_title
 from frontend.session import is_admin, show_errors
 from frontend.views.settings.account import account
 from frontend.views.settings.audit import audit_log
@@ -16,16 +14,4 @@ ADMIN_TABS = {"Users": users, "Audit log": audit_log}
 
 page_title("Settings", "Your account and API tokens; for admins, users and the audit log.")
 with show_errors():
-    tabs = TABS | ADMIN_TABS if is_admin() else TABS
-    linked = st.query_params.get("tab", "Account")
-    tab = st.segmented_control(
-        "Show",
-        list(tabs),
-        default=linked if linked in tabs else "Account",
-        required=True,
-        label_visibility="collapsed",
-        key="settings.tab",
-    )
-    if tab != linked:
-        st.query_params.from_dict({"tab": tab})
-    tabs[tab]()
+    page_tabs(TABS | ADMIN_TABS if is_admin() else TABS, key="settings.tab")

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend.components.paging import page_buttons, page_number
+from frontend.components.paging import paged_list
 from frontend.formatting import plain
 from frontend.session import client, current_user
 from frontend.views.settings.account import LEAST_PASSWORD
 from vise_client.schemas.accounts import Role, UserCreate, UserUpdate, UserView
 
-PAGE = 25
-
 
 def users() -> None:
     with st.popover("Add a user", icon=":material/person_add:"), st.form("new-user"):
         _add_form()
-    search = st.text_input("Search users", key="users.search", placeholder="Part of the e-mail", live=True)
-    number = page_number()
-    listed = client().users(search=search, offset=PAGE * number, limit=PAGE + 1)
-    for user in listed[:PAGE]:
-        _row(user)
-    page_buttons(number, more=len(listed) > PAGE)
+    paged_list("users", "Part of the e-mail", client().users, _row)
 
 
 def _add_form() -> None:

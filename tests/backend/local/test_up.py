@@ -73,7 +73,7 @@ def test_a_second_start_after_ctrl_c_has_every_run_and_model_and_goes_on_with_th
     start_stack, home: Path, tmp_path: Path
 ) -> None:
     vise = Shell(home)
-    assert "no server is known" in vise("runs", rc=1)
+    assert "no server is set" in vise("runs", rc=1)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(TINY_RECIPE)
     photograph = Path(skimage.data.__file__).parent / "chelsea.png"

@@ -52,7 +52,7 @@ def test_a_peek_shows_posts_and_rejections_and_its_command_ingests(folder: Path,
     done = vise(*command[1:], "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     report = json.loads(next((tmp_path / "out").rglob("report.json")).read_text())
-    assert (report["read"], report["posts"], report["refused"]) == (12, 11, {"bad_reactions": 1})
+    assert (report["read"], report["posts"], report["rejected"]) == (12, 11, {"bad_reactions": 1})
     assert report["other_reactions"] == {"Like": 55}
 
 

@@ -50,6 +50,7 @@ def evaluation(method: str, test: float, *, hour: int = 10, task: str = "Mood") 
         test_mean=test,
         test_std=None,
         splits=(split,),
+        batch=128,
         data=EvaluationData(
             images=10, images_digest="01" * 32, labels_digest="23" * 32, splits_digest="45" * 32
         ),

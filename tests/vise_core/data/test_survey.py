@@ -35,7 +35,7 @@ def test_a_folder_of_classes_is_counted_with_its_balance_and_samples(tmp_path: P
     (folder / "dog" / "broken.jpg").write_bytes(b"\xff\xd8\xff not really")
     found = look(folder, tmp_path, samples=4)
     assert (found.layout, found.images, found.classes) == ("folder", 25, {"cat": 22, "dog": 3})
-    assert sum(found.refused.values()) == 1
+    assert sum(found.rejected.values()) == 1
     assert any("cannot be read" in warning for warning in found.warnings)
     told = json.loads((tmp_path / "work/survey/survey.json").read_text())
     labels = [sample["label"] for sample in told["samples"]]
@@ -75,7 +75,7 @@ def test_posts_are_counted_and_what_ingest_would_refuse_is_told(tmp_path: Path) 
     (folder / "posts.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\nnot json\n")
     found = look(folder, tmp_path, kind="posts")
     assert (found.layout, found.images) == ("jsonl", 3)
-    assert found.refused == {"outside_folder": 1, "not_json": 1}
+    assert found.rejected == {"outside_folder": 1, "not_json": 1}
 
 
 def test_an_unknown_layout_says_what_is_expected(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_an_unknown_layout_says_what_is_expected(tmp_path: Path) -> None:
     (tmp_path / "odd" / "notes.md").write_text("hello")
     found = look(tmp_path / "odd", tmp_path)
     assert found.layout == "unknown"
-    assert "one folder a class" in found.warnings[0]
+    assert "one folder per class" in found.warnings[0]
 
 
 def test_an_archive_becomes_data_without_the_folder_around_it(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_members_with_strange_names_are_counted_and_the_others_are_there(tmp_pat
     reporter = LocalReporter(tmp_path / "artifacts")
     found = fetch.run(FetchSpec(), {"archive": tmp_path / "a.tar"}, tmp_path / "work", reporter)
     assert (found.images, found.classes) == (26, {"cat": 14, "dog": 12})
-    assert found.refused == {"control_character": 1, "name_too_long": 1}
+    assert found.rejected == {"control_character": 1, "name_too_long": 1}
     assert found.rejection is None
     assert found.warnings[:2] == (
         r"2 members of the archive were rejected for their names, such as 'set/cat/line\x0aend.png' has a control "

@@ -179,9 +179,9 @@ def test_the_survey_rejects_what_an_evaluation_rejects_reason_by_reason(
             return
         assert found.rejection == rejected
         if reasons:
-            assert found.refused == reasons
+            assert found.rejected == reasons
         if rejected is None:
-            assert found.refused == {}
+            assert found.rejected == {}
 
 
 def test_every_file_is_counted_once(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_three_unreadable_and_eight_missing_are_eleven(tmp_path: Path) -> None:
     for number in (3, 4, 5):
         (tmp_path / f"{number}.png").write_bytes(b"no image at all")
     found = look(tmp_path)
-    assert found.refused == {"missing": 8, "not_an_image": 3}
+    assert found.rejected == {"missing": 8, "not_an_image": 3}
     assert found.rejection is not None
     assert found.rejection.startswith("task ")
     assert "11 of 38 images cannot be read (missing 8, not_an_image 3)" in found.rejection

@@ -198,9 +198,9 @@ def test_a_survey_predicts_what_ingest_rejects_and_leaves_out(layout: str, fault
         taken = ingest(folder, Path(work) / "ingest", source)
         by_guess = ingest(folder, Path(work) / "by-guess", guessed.source or {})
     wanted = Counter(reason for fault in faults if (reason := FAULTS[fault])) + Counter(added)
-    assert seen.refused == taken.refusals.refused == wanted
+    assert seen.rejected == taken.rejected == wanted
     assert seen.dropped == taken.dropped
-    assert guessed.refused == by_guess.refusals.refused == wanted
+    assert guessed.rejected == by_guess.rejected == wanted
     assert guessed.dropped == by_guess.dropped
     assert seen.examined == taken.read == len(faults) + 1 + sum(added.values())
     assert taken.posts == taken.read - sum(wanted.values())
@@ -230,5 +230,5 @@ def test_the_survey_keeps_the_peek_and_examples_for_the_page(tmp_path: Path) -> 
 def test_one_file_of_parquet_is_posts_too(tmp_path: Path) -> None:
     write_parquet(tmp_path, rows_of(["negative"]))
     found = look(tmp_path / "posts.parquet", tmp_path / "work")
-    assert (found.layout, found.refused) == ("parquet", {"negative_count": 1})
+    assert (found.layout, found.rejected) == ("parquet", {"negative_count": 1})
     assert ingest(tmp_path / "posts.parquet", tmp_path / "ingest", found.source or {}).posts == 1

@@ -78,7 +78,7 @@ def test_a_stopped_point_is_not_chosen_unless_there_is_nothing_else() -> None:
 
 def test_sensitivity_is_unknown_where_it_would_need_a_stopped_point() -> None:
     points = [point(1, 0.1, 90), point(1, 0.2, 70), point(2, 0.1, 20, stopped=2), point(2, 0.2, 60)]
-    result = split_result(0, points, (7, 1, 2))
+    result = split_result(0, points, (7, 1, 2), ("", "", ""))
     assert result.chosen.val == 90
     assert (result.s_lr, result.s_wd) == (None, 10.0)
 

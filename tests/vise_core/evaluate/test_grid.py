@@ -19,6 +19,7 @@ from vise_core.specs.evaluate import EvaluateSpec
 from vise_core.specs.evaluation.results import GridPoint, SplitResult
 
 SPEC = EvaluateSpec(base_lrs=(0.1, 0.01), weight_decays=(0.01, 0.001, 0.0001))
+SIZES, PARTS = (7, 1, 2), ("a", "b", "c")
 
 
 def test_the_grid_lists_all_weight_decays_of_a_learning_rate_first():
@@ -43,13 +44,15 @@ def points(values: list[tuple[float, float]]) -> list[GridPoint]:
 
 
 def test_val_chooses_and_test_is_only_reported():
-    result = split_result(0, points([(60, 99), (70, 40), (65, 50), (50, 60), (66, 70), (64, 80)]), (7, 1, 2))
+    result = split_result(
+        0, points([(60, 99), (70, 40), (65, 50), (50, 60), (66, 70), (64, 80)]), SIZES, PARTS
+    )
     assert (result.chosen.base_lr, result.chosen.weight_decay) == (0.1, 0.001)
     assert result.chosen.test == 40
 
 
 def test_sensitivity_is_the_population_std_of_val_around_the_chosen_point():
-    result = split_result(0, points([(60, 0), (70, 0), (65, 0), (50, 0), (66, 0), (64, 0)]), (7, 1, 2))
+    result = split_result(0, points([(60, 0), (70, 0), (65, 0), (50, 0), (66, 0), (64, 0)]), SIZES, PARTS)
     assert result.s_lr == pytest.approx(2.0)  # of 70 and 66: mean 68, both 2 away
     assert result.s_wd == pytest.approx((50 / 3) ** 0.5)  # of 60, 70, 65: squares 25 + 25 + 0, over 3
 
@@ -98,7 +101,7 @@ def test_splits_choose_finished_points_and_survive_json(points):
             require_finished(3, points)
         return
     require_finished(3, points)
-    result = split_result(3, points, (7, 1, 2))
+    result = split_result(3, points, SIZES, PARTS)
     assert result.chosen.val == max(point.val for point in finished)
     for value, name in ((result.s_lr, "weight_decay"), (result.s_wd, "base_lr")):
         needed = [p for p in points if getattr(p, name) == getattr(result.chosen, name)]
@@ -108,12 +111,12 @@ def test_splits_choose_finished_points_and_survive_json(points):
 
 
 def test_the_edge_of_the_grid_is_named_only_where_there_is_one():
-    chosen = split_result(0, points([(60, 0), (70, 0), (65, 0), (50, 0), (66, 0), (64, 0)]), (7, 1, 2))
+    chosen = split_result(0, points([(60, 0), (70, 0), (65, 0), (50, 0), (66, 0), (64, 0)]), SIZES, PARTS)
     assert chosen.edges == {"base_lr": "highest"}  # weight decay 0.001 lies in the middle
-    corner = split_result(0, points([(60, 0), (70, 0), (65, 0), (50, 0), (66, 0), (74, 0)]), (7, 1, 2))
+    corner = split_result(0, points([(60, 0), (70, 0), (65, 0), (50, 0), (66, 0), (74, 0)]), SIZES, PARTS)
     assert corner.edges == {"base_lr": "lowest", "weight_decay": "lowest"}
     alone = [GridPoint(base_lr=0.1, weight_decay=0.01, val=50, test=50)]
-    assert split_result(0, alone, (7, 1, 2)).edges == {}
+    assert split_result(0, alone, SIZES, PARTS).edges == {}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

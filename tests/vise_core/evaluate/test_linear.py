@@ -46,7 +46,7 @@ def job_on(
     names = tuple(folder / f"{i}.png" for i in range(len(labels)))
     images = LabelledImages("random", folder, names, labels, ("a", "b", "c"))
     state, texts, cpu = SavedState(folder, reporter), Given(features), torch.device("cpu")
-    return Job(spec, images, splits, None, texts, 0, cpu, folder, reporter, state)  # type: ignore[arg-type]
+    return Job(spec, images, splits, None, texts, 0, cpu, folder, reporter, state, None, ())  # type: ignore[arg-type]
 
 
 def alone(job: Job, features: np.ndarray, split: int, point: int) -> tuple[list[float], np.ndarray]:

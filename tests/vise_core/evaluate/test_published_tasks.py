@@ -82,7 +82,7 @@ def test_the_auc_chooses_even_where_accuracy_would_choose_otherwise():
         GridPoint(base_lr=0.1, weight_decay=0.01, val=0.61, test=None, val_secondary={"accuracy": 70.0}),
         GridPoint(base_lr=0.01, weight_decay=0.01, val=0.64, test=None, val_secondary={"accuracy": 50.0}),
     ]
-    chosen = split_result(0, points, (2, 2, 0)).chosen
+    chosen = split_result(0, points, (2, 2, 0), ("", "", "")).chosen
     assert (chosen.val, chosen.val_secondary) == (0.64, {"accuracy": 50.0})
 
 

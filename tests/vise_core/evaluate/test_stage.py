@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from vise_core.errors import BadInput, MissingInput, OtherRun, Stopped
-from vise_core.evaluate import cache as features
 from vise_core.evaluate import stage
 from vise_core.evaluate.stage import run
 from vise_core.integrity import cache
@@ -75,8 +74,7 @@ def test_a_result_knows_its_data_and_splits(colours: Path, tmp_path: Path, repor
     hashed: list[Path] = []
     digests_of = cache.file_digests
     monkeypatch.setattr(stage, "file_digests", lambda paths, **_: hashed.extend(paths) or digests_of(paths))
-    for module in (cache, features):
-        monkeypatch.setattr(module, "file_digests", lambda *_, **__: pytest.fail("images are hashed twice"))
+    monkeypatch.setattr(cache, "file_digests", lambda *_, **__: pytest.fail("images are hashed twice"))
     result = run(quick, {"dataset": colours}, tmp_path / "work", reporter)
     assert sorted(hashed) == sorted(colours.rglob("*.png"))
     images = load_task(quick.task, colours)

@@ -283,7 +283,7 @@ def test_no_reader_of_posts_opens_a_file_outside(folder: Path, kind: str, way: i
     )
     with not_opened(secret):
         list(checker.records())
-    assert tally.refused, "the row that leads out is rejected, and the reading goes on"
+    assert tally.rejected, "the row that leads out is rejected, and the reading goes on"
 
 
 @pytest.mark.parametrize("way", range(len(WAYS_OUT)))

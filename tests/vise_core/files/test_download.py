@@ -81,7 +81,7 @@ def test_a_file_is_fetched_once_and_then_kept(server: FileServer, tmp_path: Path
 def test_a_broken_download_goes_on_where_it_stopped(server: FileServer, tmp_path: Path) -> None:
     target, part = tmp_path / "w.pth", tmp_path / "w.pth.part"
     server.breaks_after = 300_000
-    with pytest.raises(DownloadFailed, match="Try again to go on from"):
+    with pytest.raises(DownloadFailed, match="Try again to continue from"):
         download(server.url, target, sha256=SHA256)
     have = part.stat().st_size
     assert 0 < have <= 300_000
@@ -110,7 +110,7 @@ def test_a_part_that_is_whole_already_needs_no_byte_more(server: FileServer, tmp
 def test_a_corrupted_file_is_thrown_away(server: FileServer, tmp_path: Path) -> None:
     server.content = CONTENT[:-1] + b"\0"
     target = tmp_path / "w.pth"
-    with pytest.raises(DownloadFailed, match=f"SHA-256 .* expected {SHA256}; it was thrown away"):
+    with pytest.raises(DownloadFailed, match=f"SHA-256 .* expected {SHA256}; the file was deleted"):
         download(server.url, target, sha256=SHA256)
     assert [p.name for p in tmp_path.iterdir()] == ["w.pth.lock"]
     server.content = CONTENT
@@ -128,7 +128,7 @@ def test_a_damaged_cache_is_reported_not_used(server: FileServer, tmp_path: Path
 def test_a_missing_file_is_a_clear_error(server: FileServer, tmp_path: Path) -> None:
     server.status = 404
     target = tmp_path / "w.pth"
-    with pytest.raises(DownloadFailed, match=r"answered 404.*put it at .*w\.pth"):
+    with pytest.raises(DownloadFailed, match=r"responded with 404.*put it at .*w\.pth"):
         download(server.url, target, sha256=SHA256, advice=by_hand(server.url, SHA256, target))
 
 

@@ -7,13 +7,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vise_core.files.hashing import file_digests
 from vise_core.integrity import evaluation
 from vise_core.integrity.cache import files_fingerprints
 from vise_core.integrity.evaluation import check_evaluation
 from vise_core.integrity.overlap import comparisons, duplicates_across, identical_links, links_of
-from vise_core.specs.integrity import CHECKS, IntegrityLimits
+from vise_core.specs.integrity import CHECKS, IntegrityLimits, IntegrityReport
 from vise_core.specs.tasks.splits import SplitSpec
-from vise_core.tasks import Split, task_splits
+from vise_core.tasks import LabelledImages, Split, task_splits
+
+
+def checked(
+    images: LabelledImages, splits: list[Split], limits: IntegrityLimits | None = None
+) -> IntegrityReport:
+    return check_evaluation(images, splits, file_digests(images.paths), limits=limits)
 
 
 def copy_of(data: bytes, copies, kind: str) -> bytes:
@@ -37,7 +44,7 @@ def leaky(csv_task, sample_jpegs, copies):
 
 
 def test_files_and_copies_shared_by_splits(leaky) -> None:
-    report = check_evaluation(leaky, task_splits(leaky, SplitSpec()))
+    report = checked(leaky, task_splits(leaky, SplitSpec()))
     same, copies = report.check("split_overlap"), report.check("split_near_duplicates")
 
     assert same.verdict == "failed"
@@ -63,7 +70,7 @@ def test_files_and_copies_shared_by_splits(leaky) -> None:
 def test_a_clean_task_passes_and_every_check_is_told(csv_task, sample_jpegs) -> None:
     parts = ["train"] * 20 + ["val"] * 4 + ["test"] * 6
     images = csv_task([(sample_jpegs[n], "ab"[n % 2], part) for n, part in enumerate(parts)])
-    report = check_evaluation(images, task_splits(images, SplitSpec()))
+    report = checked(images, task_splits(images, SplitSpec()))
     assert [check.name for check in report.checks] == list(CHECKS)
     assert [check.verdict for check in report.checks] == ["ok"] * 3 + ["not_run"] * 3
     assert report.verdict == "ok"
@@ -72,7 +79,7 @@ def test_a_clean_task_passes_and_every_check_is_told(csv_task, sample_jpegs) -> 
 
 def test_few_are_a_warning_many_a_failure(leaky) -> None:
     splits = task_splits(leaky, SplitSpec())
-    report = check_evaluation(leaky, splits, limits=IntegrityLimits(overlap=0.2))
+    report = checked(leaky, splits, limits=IntegrityLimits(overlap=0.2))
     assert report.check("split_overlap").verdict == "warning"
 
 
@@ -80,7 +87,7 @@ def test_without_a_test_set_val_is_checked_against_train(csv_task, sample_jpegs)
     rows = [(sample_jpegs[n], "ab"[n % 2], "train") for n in range(10)]
     rows += [(sample_jpegs[n], "ab"[n % 2], "val") for n in range(8, 14)]
     images = csv_task(rows)
-    check = check_evaluation(images, task_splits(images, SplitSpec())).check("split_overlap")
+    check = checked(images, task_splits(images, SplitSpec())).check("split_overlap")
     assert (check.counts["affected"], check.counts["reported"]) == (2, 6)
     assert "val images" in check.sentence
 
@@ -95,7 +102,7 @@ def test_random_splits_are_counted_one_by_one(csv_task, sample_jpegs, copies) ->
     assert images.published is None
     splits = task_splits(images, SplitSpec(count=4, seed=3))
 
-    report = check_evaluation(images, splits)
+    report = checked(images, splits)
 
     same, other = [], []
     for split in splits:
@@ -121,7 +128,7 @@ def test_files_linked_by_a_third_one_are_found_too(csv_task, sample_jpegs) -> No
     splits = task_splits(images, SplitSpec())
     swapped = [Split(splits[0].train, splits[0].test, splits[0].val)]
     for chosen in (splits, swapped):
-        check = check_evaluation(images, chosen).check("split_overlap")
+        check = checked(images, chosen).check("split_overlap")
         assert check.counts["affected"] == 1
         assert len(check.examples) == 1
 
@@ -141,12 +148,12 @@ def test_one_split_is_compared_only_across_its_parts(leaky) -> None:
 
 def test_a_task_that_is_too_large_is_still_checked_by_content(leaky, monkeypatch) -> None:
     monkeypatch.setattr(evaluation, "MAX_COMPARISONS", 100)
-    report = check_evaluation(leaky, task_splits(leaky, SplitSpec()))
+    report = checked(leaky, task_splits(leaky, SplitSpec()))
     assert report.check("split_overlap").counts["affected"] == 2
     assert report.check("split_near_duplicates").verdict == "not_run"
     assert "run the stage integrity" in report.check("split_near_duplicates").sentence
 
 
 def test_a_report_survives_json(leaky) -> None:
-    report = check_evaluation(leaky, task_splits(leaky, SplitSpec()))
+    report = checked(leaky, task_splits(leaky, SplitSpec()))
     assert type(report).model_validate_json(report.model_dump_json()) == report

@@ -69,7 +69,7 @@ def test_ingest_takes_the_corpus_and_counts_the_rest(tmp_path: Path) -> None:
     reporter = LocalReporter(tmp_path / "artifacts")
     run_stage("ingest", IngestSpec(), {"source": tmp_path / "source"}, tmp_path / "work", reporter)
     report = json.loads(reporter.artifacts["report"].read_text())
-    assert report["refused"] == Counter(f"image_{reason}" for _, reason in REJECTED.values())
+    assert report["rejected"] == Counter(f"image_{reason}" for _, reason in REJECTED.values())
     index = ShardIndex.open(reporter.artifacts["posts"])
     assert [index.read_post(i).id for i in range(len(index))] == list(CORPUS)
     for i, case in enumerate(CORPUS.values()):
@@ -77,4 +77,4 @@ def test_ingest_takes_the_corpus_and_counts_the_rest(tmp_path: Path) -> None:
         assert (stored.format, stored.size) == ("JPEG", (case.truth.shape[1], case.truth.shape[0]))
         assert set(stored.info) <= WITHOUT_METADATA
     # Seven orientations in fourteen ways, and one TIFF with XMP; libheif turns a HEIC by itself.
-    assert report["normalised"]["image_rotated"] == 7 * 14 + 1
+    assert report["repaired"]["image_rotated"] == 7 * 14 + 1

@@ -49,8 +49,8 @@ def test_every_ready_map_compiles_and_a_spec_of_old_still_loads() -> None:
     old = {"kind": "jsonl", "posts": "posts.jsonl", "images": "images"}
     assert IngestSpec.model_validate({"source": old}).source == IngestSpec().source
     assert IngestResult.model_validate(
-        {"posts": 1, "shards": 1, "comments": 0, "reactions": 0, "refusals": {}}
-    ).headline() == {"posts": 1, "refused": 0, "comments": 0}
+        {"posts": 1, "shards": 1, "comments": 0, "reactions": 0}
+    ).headline() == {"posts": 1, "rejected": 0, "comments": 0}
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_the_result_counts_what_was_dropped_with_first_examples(tmp_path: Path) 
     assert isinstance(result, IngestResult)
     assert result.headline() == {
         "posts": 2,
-        "refused": 1,
+        "rejected": 1,
         "comments": 1,
         "comments_empty": 1,
         "other_reactions": 5,
@@ -271,7 +271,7 @@ def test_the_result_counts_what_was_dropped_with_first_examples(tmp_path: Path) 
         "images_without_post": 1,
         "other_files": 1,
     }
-    assert (result.read, result.refusals.refused) == (3, {"duplicate_id": 1})
+    assert (result.read, result.rejected) == (3, {"duplicate_id": 1})
     assert (result.other_reactions, result.unread_reactions) == ({"like": 5}, {"reaction_counts": 1})
     examples = json.loads(reporter.artifacts["report"].read_text())["examples"]
     assert examples["other_reactions"] == [{"where": "posts.jsonl:1", "message": "like 5"}]

@@ -31,7 +31,7 @@ def test_a_quote_that_nothing_closes_costs_its_own_row_only(folder: Path) -> Non
     )
     kept, tally, _ = read(folder, {"kind": "csv"})
     assert comments(kept) == {"1": ("two\nlines",), "3": ("quoted, too",), "5": ("last",)}
-    assert (tally.read, tally.refused) == (5, {"bad_row": 2})
+    assert (tally.read, tally.rejected) == (5, {"bad_row": 2})
     assert [one["where"] for one in tally.examples["bad_row"]] == ["posts.csv:4", "posts.csv:6"]
 
 
@@ -48,7 +48,7 @@ def test_a_cell_of_parquet_that_cannot_be_read_costs_its_row_and_a_time_nothing(
     pq.write_table(pa.table(columns), folder / "posts.parquet")
     kept, tally, _ = read(folder, {"kind": "parquet"})
     assert list(comments(kept)) == ["1", "3", "4"]
-    assert tally.refused == {"bad_encoding": 1}
+    assert tally.rejected == {"bad_encoding": 1}
     assert tally.examples["bad_encoding"][0]["where"] == "posts.parquet: row 2"
     assert "'author'" in tally.examples["bad_encoding"][0]["message"]
 
@@ -103,7 +103,7 @@ def test_endings_of_compression_may_be_in_capitals(folder: Path) -> None:
         ("posts.csv", b"id,image,comments\n", "posts.csv holds no post"),
         ("posts.json", b"[]", "posts.json holds no post"),
         ("posts.jsonl", b"", "posts.jsonl holds no post"),
-        ("posts.jsonl.gz", gzip.compress(b"{}\n" * 9)[:-9], "cannot be read to its end"),
+        ("posts.jsonl.gz", gzip.compress(b"{}\n" * 9, mtime=0)[:-9], "cannot be read to its end"),
         ("posts.parquet", b"", "cannot be read as Parquet"),
         ("posts.json", b'[{"id": "1", "image": "a.jpg"}, {"id": "2"', "breaks off before its list ends"),
     ],
@@ -138,7 +138,7 @@ def test_pictures_that_share_a_stem_are_posts_of_their_own_where_each_has_a_file
         (made / name).write_text('{"comments": ["x"]}')
     kept, tally, _ = read(made, {"kind": "pictures", "fields": {"id": "__key__"}})
     assert list(comments(kept)) == ["a.jpg", "a.png"]
-    assert tally.refused == {"several_sidecars": 2, "several_images": 1}
+    assert tally.rejected == {"several_sidecars": 2, "several_images": 1}
 
 
 def test_a_page_of_the_graph_api_holds_its_posts_in_an_object(folder: Path) -> None:
@@ -159,7 +159,7 @@ def test_one_zero_byte_does_not_make_a_table_utf_16(folder: Path) -> None:
     (folder / "posts.csv").write_bytes(b"id,image,comments\r1,a.jpg,z\0z\r2,b.jpg,y\r")
     kept, tally, _ = read(folder, {"kind": "csv"})
     assert comments(kept) == {"1": ("zz",), "2": ("y",)}
-    assert tally.normalised["broken_unicode"] == 1
+    assert tally.repaired["broken_unicode"] == 1
 
 
 def test_tars_with_endings_in_capitals_are_read(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Posts of every bad kind are refused or repaired, counted by reason; good ones all come through."""
+"""Posts of every bad kind are rejected or repaired, counted by reason; good ones all come through."""
 
 import io
 import json
@@ -75,7 +75,7 @@ def test_a_bad_post_is_refused_by_name_and_the_good_one_kept(folder, tmp_path, r
     index, report = ingest(folder, tmp_path / "out")
     assert [index.read_post(i).id for i in range(len(index))] == ["good"]
     expected = "missing_image" if reason == "not_an_object" else reason
-    assert report["refused"] == {expected: 1}
+    assert report["rejected"] == {expected: 1}
     assert report["examples"][expected][0]["where"] == "posts.jsonl:2"
 
 
@@ -95,7 +95,7 @@ def test_a_bad_image_is_refused_with_its_reason(folder, tmp_path, kind) -> None:
     write_rows(folder, GOOD, {**GOOD, "id": "bad", "image": "bad.jpg"})
     index, report = ingest(folder, tmp_path / "out", max_image_pixels=10_000)
     assert len(index) == 1
-    assert report["refused"] == {reason: 1}
+    assert report["rejected"] == {reason: 1}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_images_of_every_mode_become_rgb(folder, tmp_path, mode, kind) -> None:
     index, report = ingest(folder, tmp_path / "out")
     image = Image.open(io.BytesIO(index.read_image(0)))
     assert (image.mode, image.size) == ("RGB", (40, 30))
-    assert report["refused"] == {}
+    assert report["rejected"] == {}
 
 
 def test_exif_rotation_is_applied_and_large_images_scaled(folder, tmp_path) -> None:
@@ -132,7 +132,7 @@ def test_exif_rotation_is_applied_and_large_images_scaled(folder, tmp_path) -> N
     write_rows(folder, {**GOOD, "image": "turned.jpg"})
     index, report = ingest(folder, tmp_path / "out", max_image_side=50)
     assert Image.open(io.BytesIO(index.read_image(0))).size == (50, 200)
-    assert report["normalised"] == {"image_rotated": 1, "image_scaled": 1}
+    assert report["repaired"] == {"image_rotated": 1, "image_scaled": 1}
 
 
 def test_comments_are_repaired_and_replies_count(folder, tmp_path) -> None:
@@ -142,7 +142,7 @@ def test_comments_are_repaired_and_replies_count(folder, tmp_path) -> None:
     assert index.read_post(0).comments == ("ab", "c", "d", "e", "x" * 2000, "😍")
     assert len(index.read_post(1).comments) == 10_000
     expected = {"broken_unicode": 1, "long_comment": 1, "empty_comment": 1, "too_many_comments": 1}
-    assert report["normalised"].items() >= expected.items()
+    assert report["repaired"].items() >= expected.items()
 
 
 def test_parquet_and_webdataset_give_the_same_posts_as_jsonl(folder, tmp_path) -> None:
@@ -173,7 +173,7 @@ def test_a_killed_ingest_goes_on_to_the_same_bytes(tmp_path) -> None:
     resumed = LocalReporter(tmp_path / "killed" / "artifacts")
     run_stage("ingest", IngestSpec.model_validate(spec), {}, work, resumed)
 
-    assert any("after 2 whole shards" in line for line in resumed.messages)
+    assert any("after 2 complete shards" in line for line in resumed.messages)
     for name in ("posts", "evaluation_set", "report"):
         assert tree_sha256(resumed.artifacts[name]) == tree_sha256(whole.artifacts[name])
 
@@ -198,7 +198,7 @@ def test_stopping_between_posts_loses_no_whole_shard(tmp_path) -> None:
     spec = IngestSpec.model_validate(
         {"source": {"kind": "sample", "posts": 300, "evaluation_images": 60}, "posts_per_shard": 150}
     )
-    with pytest.raises(Stopped, match="1 whole shards"):
+    with pytest.raises(Stopped, match="1 complete shards"):
         run_stage("ingest", spec, {}, tmp_path, LocalReporter(tmp_path / "a", stop=True))
     assert (tmp_path / "state" / "shard-000000.tar").exists()
 

@@ -54,7 +54,7 @@ def test_every_layout_gives_the_same_shards_byte_for_byte(layout, expected, tmp_
     source = LAYOUTS[layout](tmp_path / "in", list(posts()))
     index, report = ingest(tmp_path / "in", tmp_path / "out", source, posts_per_shard=20)
     assert digests(index) == expected
-    assert report["refused"] == {}
+    assert report["rejected"] == {}
     # By hand: 50 posts; n % 5 == 0 has no comment, n % 7 == 0 no reaction; every fourth has three replies.
     assert report["headline"]["posts"] == 50
     assert report["headline"]["comments"] == sum(n % 5 + 3 * (n % 4 == 3 and n % 5 > 0) for n in range(50))

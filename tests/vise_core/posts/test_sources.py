@@ -40,14 +40,14 @@ def test_a_table_of_any_encoding_and_delimiter_is_detected(folder, encoding, del
     kept, tally, _ = read(folder, {"kind": "csv"})
     assert comments(kept) == {"1": (f'two\r\nlines{delimiter} "quoted"',), "2": ("é 😂",)}
     assert kept[0].post.reactions == (0, 0, 0, 0, 3)
-    assert (tally.refused, tally.dropped["images_without_post"]) == ({}, 1)
+    assert (tally.rejected, tally.dropped["images_without_post"]) == ({}, 1)
 
 
 def test_a_table_of_windows_is_read_with_a_warning_and_a_given_encoding_without(folder) -> None:
     rows = ["id;image;comments", *(f"{n};a.jpg;très déçu, c’est l’été à la plage" for n in range(20))]
     (folder / "posts.csv").write_bytes("\n".join(rows).encode("cp1252"))
     _, tally, warnings = read(folder, {"kind": "csv"})
-    assert (tally.posts, tally.refused) == (20, {})
+    assert (tally.posts, tally.rejected) == (20, {})
     assert "not UTF-8" in warnings[0]
     kept, _, warnings = read(folder, {"kind": "csv", "encoding": "cp1252"})
     assert comments(kept)["0"] == ("très déçu, c’est l’été à la plage",)
@@ -68,7 +68,7 @@ def test_broken_rows_are_rejected_one_by_one(folder) -> None:
     (folder / "posts.csv").write_bytes(b"\n".join(rows))
     kept, tally, _ = read(folder, {"kind": "csv"})
     assert comments(kept) == {"1": ("good",), "6": ("é",), "7": ("last",)}
-    assert tally.refused == {"bad_row": 3, "bad_encoding": 1}
+    assert tally.rejected == {"bad_row": 3, "bad_encoding": 1}
     assert tally.examples["bad_row"][0] == {
         "where": "posts.csv:3",
         "message": "the row has 4 cells, the first line names 3 columns",
@@ -89,7 +89,7 @@ def test_a_replacement_character_is_a_character_and_a_given_encoding_may_have_a_
 def test_bytes_that_a_given_encoding_has_not_reject_their_row(folder) -> None:
     (folder / "posts.csv").write_bytes(b"id,image,comments\n1,a.jpg,\x81 hi\n2,a.jpg,\xe9\n")
     kept, tally, _ = read(folder, {"kind": "csv", "encoding": "cp1252"})
-    assert (comments(kept), tally.refused) == ({"2": ("é",)}, {"bad_encoding": 1})
+    assert (comments(kept), tally.rejected) == ({"2": ("é",)}, {"bad_encoding": 1})
 
 
 def test_a_window_beyond_what_is_read_says_what_to_do(folder) -> None:
@@ -114,7 +114,7 @@ def test_lines_of_json_in_utf_16_are_read_and_bytes_that_are_not_utf_8_are_rejec
         b"\xef\xbb\xbf" + row.encode() + b"\n" + row.encode("latin-1") + b"\n"
     )
     kept, tally, _ = read(folder, {"kind": "jsonl"})
-    assert (comments(kept), tally.refused) == ({"1": ("é",)}, {"not_json": 1})
+    assert (comments(kept), tally.rejected) == ({"1": ("é",)}, {"not_json": 1})
 
 
 def test_lines_and_elements_beyond_the_bound_are_rejected_and_reading_goes_on(folder, monkeypatch) -> None:
@@ -129,7 +129,7 @@ def test_lines_and_elements_beyond_the_bound_are_rejected_and_reading_goes_on(fo
     (folder / "posts.csv").write_text("id,image,comments\n0,a.jpg,x\n1,a.jpg," + "x" * 5000 + "\n2,a.jpg,x\n")
     for kind in ("jsonl", "json", "csv"):
         kept, tally, _ = read(folder, {"kind": kind})
-        assert (list(comments(kept)), tally.refused) == (["0", "2"], {"long_line": 1}), kind
+        assert (list(comments(kept)), tally.rejected) == (["0", "2"], {"long_line": 1}), kind
 
 
 JSON = st.recursive(
@@ -204,7 +204,7 @@ def test_images_are_found_however_their_names_are_written(folder, name) -> None:
     row = {"id": "1", "image": name.replace("{folder}", str(folder))}
     (folder / "posts.jsonl").write_text(json.dumps(row))
     kept, tally, _ = read(folder, {"kind": "jsonl"})
-    assert (len(kept), tally.refused, tally.dropped["images_without_post"]) == (1, {}, 4)
+    assert (len(kept), tally.rejected, tally.dropped["images_without_post"]) == (1, {}, 4)
 
 
 def test_images_beside_a_file_of_posts_in_a_subfolder_are_found(tmp_path) -> None:
@@ -214,7 +214,7 @@ def test_images_beside_a_file_of_posts_in_a_subfolder_are_found(tmp_path) -> Non
     rows = [{"id": 1, "image": "a.jpg"}, {"id": 2, "image": "b.jpg"}, {"id": 3, "image": "../dump/b.jpg"}]
     (tmp_path / "in" / "dump" / "all.jsonl").write_text("\n".join(map(json.dumps, rows)))
     kept, tally, _ = read(tmp_path / "in", {"kind": "jsonl", "posts": "dump/all.jsonl"})
-    assert (len(kept), tally.refused) == (3, {})
+    assert (len(kept), tally.rejected) == (3, {})
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_nothing_outside_the_folder_is_read(folder, name, reason) -> None:
     rows = [{"id": "1", "image": image}, {"id": "2", "image": "a.jpg"}]
     (folder / "posts.jsonl").write_text("\n".join(map(json.dumps, rows)))
     kept, tally, _ = read(folder, {"kind": "jsonl"})
-    assert ([record.post.id for record in kept], tally.refused) == (["2"], {reason: 1})
+    assert ([record.post.id for record in kept], tally.rejected) == (["2"], {reason: 1})
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_parquet_names_its_images_by_file_and_null_or_nan_counts_are_missing(fol
     pq.write_table(pa.table(table), folder / "posts.parquet")
     kept, tally, _ = read(folder, {"kind": "parquet", "fields": {"map": "flat"}})
     assert [record.post.reactions for record in kept] == [(0, 0, 0, 0, 0), (0, 0, 0, 4, 2)]
-    assert tally.refused == {"missing_image": 1}
+    assert tally.rejected == {"missing_image": 1}
 
 
 def test_maps_of_parquet_are_counts_by_name(folder) -> None:
@@ -315,7 +315,7 @@ def test_pictures_with_one_file_each(tmp_path) -> None:
     (folder / "._a.json").write_bytes(b"Apple")
     kept, tally, _ = read(folder, {"kind": "pictures"})
     assert comments(kept) == {"7": ("x",), "b": ("x",), "sub/a": ("one", "two")}
-    assert tally.refused == {"missing_data": 1, "several_images": 1, "missing_image": 1}
+    assert tally.rejected == {"missing_data": 1, "several_images": 1, "missing_image": 1}
     assert tally.dropped.get("other_files") is None
 
 

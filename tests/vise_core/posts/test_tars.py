@@ -11,7 +11,7 @@ from vise_core.errors import BadInput
 
 
 @pytest.mark.parametrize(
-    ("members", "kept", "refused"),
+    ("members", "kept", "rejected"),
     [
         # The case of six samples under one name: one post, five rejected.
         ([m for n in range(6) for m in sample("x", n)], ["x"], {"duplicate_member": 5}),
@@ -33,16 +33,16 @@ from vise_core.errors import BadInput
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("layout", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_samples_of_a_tar_are_kept_or_rejected_and_counted(tmp_path, members, kept, refused, layout) -> None:
+def test_samples_of_a_tar_are_kept_or_rejected_and_counted(tmp_path, members, kept, rejected, layout) -> None:
     found, tally, _ = read(tar_of(tmp_path / "in", members, format=layout), {"kind": "webdataset"})
-    assert ([record.post.id for record in found], tally.refused) == (kept, refused)
+    assert ([record.post.id for record in found], tally.rejected) == (kept, rejected)
 
 
 def test_the_member_that_is_the_image_can_be_named_and_further_members_are_counted(tmp_path) -> None:
     members = [*sample("x", 1), ("x.mask.png", picture(2)), ("x.cls", b"3"), ("x.txt", b"hi")]
     folder = tar_of(tmp_path / "in", members)
     kept, tally, _ = read(folder, {"kind": "webdataset", "image": "jpg"})
-    assert (kept[0].image, tally.refused) == (picture(1), {})
+    assert (kept[0].image, tally.rejected) == (picture(1), {})
     assert tally.dropped["extra_members"] == 2
 
 
@@ -53,7 +53,7 @@ def test_a_key_of_the_json_is_the_id_and_a_name_that_is_not_utf_8_is_escaped(tmp
         tmp_path / "in", members, format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape"
     )
     kept, tally, _ = read(folder, {"kind": "webdataset"})
-    assert ([record.post.id for record in kept], tally.refused) == (["mine", "caf\\xe9"], {})
+    assert ([record.post.id for record in kept], tally.rejected) == (["mine", "caf\\xe9"], {})
 
 
 @pytest.mark.parametrize("cut", ["inside a member", "at a header", "damaged header"])
@@ -90,4 +90,4 @@ def test_links_in_a_tar_are_rejected(tmp_path) -> None:
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
         add_member(tar, "x.json", ROW)
-    assert read(folder, {"kind": "webdataset"})[1].refused == {"not_a_file": 1}
+    assert read(folder, {"kind": "webdataset"})[1].rejected == {"not_a_file": 1}

@@ -27,7 +27,7 @@ def evaluation(
     metric: str = "accuracy",
     test: bool = True,
     secondary: str | None = None,
-    data: str | None = "",
+    data: str = "",
     texts: str = "",
     draw: str = "",
     **facts: Any,
@@ -35,7 +35,7 @@ def evaluation(
     """One value a split, on test (or on val alone); val is one less than test. ``secondary`` is always 55.
 
     ``data``, ``texts`` and ``draw`` stand for the task's images, its texts and the seed of its splits: equal names are
-    equal contents; ``data`` None is a result of an older version, which recorded neither.
+    equal contents.
     """
     content = f"{task} {data}"
     splits = []
@@ -59,7 +59,7 @@ def evaluation(
                 s_lr=1.5,
                 s_wd=0.25,
                 sizes=(70, 10, 20),
-                parts=None if data is None else parts(content, draw, number, test=test),
+                parts=parts(content, draw, number, test=test),
             )
         )
     mean, std = fmean(values), stdev(values) if len(values) > 1 else None
@@ -78,9 +78,7 @@ def evaluation(
         secondary={secondary: many} if secondary else {},
         splits=tuple(splits),
         batch=128,
-        data=None
-        if data is None
-        else EvaluationData(
+        data=EvaluationData(
             images=100,
             images_digest=sha(content),
             labels_digest=sha(content, "labels"),

@@ -134,39 +134,6 @@ def test_other_data_under_another_protocol_is_named_too():
     ]
 
 
-def test_what_was_not_recorded_is_shown_and_not_compared():
-    old = evaluation("A", [90.0, 91.0], task="cats", data=None)
-    rows = [evaluation("IN-Sup", [60.0, 61.0], task="cats", weights="in-sup"), old]
-    text = render_table(build_table(rows), "markdown")
-    assert text.splitlines()[0].endswith(
-        f"| cats (data {digits('', 'cats')}), linear (accuracy) | cats (data not recorded), linear (accuracy) |"
-    )
-    assert "| A | ResNet-50 | – | 90.50 ± 0.71 (n=2) [u] |" in text
-    assert "[u] data and splits not recorded (evaluated by an older version)" in text
-    alone = build_table([old, evaluation("B", [70.0, 71.0], task="cats", data=None)])
-    assert not any(cell.best for cell in alone.cells.values())
-
-
-def stored(folder: str) -> EvaluateResult:
-    """A result of an older version, as it lies in the database."""
-    values = evaluation("A", [90.0], data=None).model_dump(mode="json")
-    values["provenance"] = {
-        "stage": "evaluate", "seed": 0, "started_at": "2026-01-01T00:00:00+00:00", "wall_seconds": 1,
-        "peak_memory_bytes": 1, "device": "cpu", "git_commit": None, "packages": {}, "inputs": {"dataset": folder},
-    }  # fmt: skip
-    del values["data"]
-    for split in values["splits"]:
-        del split["parts"]
-    return EvaluateResult.model_validate(values)
-
-
-def test_older_results_load_and_other_folders_are_told_apart():
-    one, two = stored("1" * 64), stored("2" * 64)
-    assert (one.data, one.splits[0].parts) == (None, None)
-    assert len(build_table([one, two]).columns) == 2
-    assert not same_data_and_splits(measured_on(one), measured_on(one))
-
-
 def test_the_paper_s_tables_have_a_column_for_each_data_of_a_task():
     cats, dogs = evaluation("IN-Sup", [50.0], data="cats"), evaluation("VisE-1.2M", [60.0], data="dogs")
     made = reproduce("table6", observe_all([("new", dogs), ("old", cats)]))
@@ -235,7 +202,6 @@ def test_a_figure_has_a_panel_for_each_data_of_a_task():
             r"the same data: A was measured on other images \(100 each\) than B; and the same splits: splits 0 to 3: ",
         ),
         (evaluation("B", FOUR[:3], task="cats"), r"the same splits: 4 splits instead of 3"),
-        (evaluation("B", FOUR, task="cats", data=None), r"those of B \(cats\) were not recorded"),
     ],
 )
 def test_a_pair_on_other_data_or_splits_is_rejected_and_the_splits_are_named(other, told: str):
@@ -268,7 +234,7 @@ ONE = st.builds(
     st.lists(st.sampled_from([40.0, 50.0, 60.0]), min_size=2, max_size=2),
     task=st.sampled_from(["UnbiasedEmotion", "Politics"]),
     protocol=st.sampled_from(["linear", "fine-tuned"]),
-    data=st.sampled_from(["x", "y", None]),
+    data=st.sampled_from(["x", "y"]),
     draw=st.sampled_from(["s", "t"]),
     weights=st.sampled_from(["in-sup", "pretrained"]),
     synthetic=st.booleans(),
@@ -291,7 +257,6 @@ def test_no_place_of_any_report_mixes_or_hides_other_data(results: list[Evaluate
         cells = [row.cells[place] for row in table.rows if row.cells[place]]
         of = [measured_on(runs[cell.run]) for cell in cells]
         assert len({(one.key, runs[cell.run].task) for one, cell in zip(of, cells, strict=True)}) == 1
-        assert all(one.recorded for one, cell in zip(of, cells, strict=True) if cell.best or cell.difference)
     assert len(set(table.columns)) == len(table.columns), "two columns of one title"
 
     observations = observe_all(newest.values())

@@ -32,6 +32,7 @@ def result(method: str, test: float | None, **others: Any) -> EvaluateResult:
         "test_mean": test,
         "test_std": None if test is None else 2.0,
         "splits": SPLITS,
+        "batch": 128,
         "data": DATA,
     }
     return EvaluateResult(method=method, **facts | others)

@@ -6,7 +6,7 @@ import pytest
 
 from vise_core.errors import BadInput
 from vise_core.specs.tasks.kinds import CsvTask, FolderTask
-from vise_core.tasks import load_task, require_readable
+from vise_core.tasks import RejectedImages, load_task, unreadable_images
 
 FOLDER, CSV = FolderTask(name="moods"), CsvTask(name="moods")
 
@@ -196,7 +196,7 @@ def test_names_that_are_not_utf8_are_kept_apart_and_escaped(tmp_path: Path, pict
     task = load_task(FOLDER, tmp_path)
     assert task.classes == (r"caf\xe8", r"caf\xe9")
     assert [task.relative_path(i) for i in range(2)] == [r"caf\xe8/a\xff.png", r"caf\xe9/a\xff.png"]
-    require_readable(task)
+    assert unreadable_images(task) == []
 
 
 def test_names_in_a_csv_are_found_in_every_spelling(tmp_path: Path, picture):
@@ -277,14 +277,15 @@ def test_a_bad_row_is_named_by_its_line(tmp_path: Path, picture, rows: str, comp
 def test_unreadable_images_are_listed_and_the_task_refused(tmp_path: Path, picture):
     picture(tmp_path / "joy/a.png"), picture(tmp_path / "fear/a.png")
     task = load_task(FOLDER, tmp_path)
-    require_readable(task)
+    assert unreadable_images(task) == []
     (tmp_path / "joy/b.png").write_bytes(b"no image at all")
     whole = (tmp_path / "fear/a.png").read_bytes()
     (tmp_path / "fear/cut.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(BadInput, match="2 of 4 images cannot be read") as refusal:
-        require_readable(load_task(FOLDER, tmp_path))
-    assert "fear/cut.png" in str(refusal.value)
-    assert "joy/b.png" in str(refusal.value)
+    task = load_task(FOLDER, tmp_path)
+    problems = unreadable_images(task)
+    assert [problem.path for problem in problems] == ["fear/cut.png", "joy/b.png"]
+    refusal = str(RejectedImages(task.name, len(task), problems))
+    assert all(text in refusal for text in ("2 of 4 images cannot be read", "fear/cut.png", "joy/b.png"))
 
 
 def test_a_row_of_a_csv_with_more_cells_than_columns_is_an_error_but_empty_ones_are_not(

@@ -44,7 +44,7 @@ def _image_features(job: Job, backbone: Backbone, path: Path) -> None:
         _extract(job, backbone, all_images, transform, path, "features")
         return
     dtype = np.dtype(job.spec.feature_dtype)
-    key = features_key(backbone, job.images, job.image_size, dtype, job.spec.compute, job.device, job.digests)
+    key = features_key(backbone, job.image_size, dtype, job.spec.compute, job.device, job.digests)
     # A cache that cannot be used, such as on a full disk, does not fail the run.
     try:
         if get_features(job.cache, key, (len(job.images), backbone.feature_dim), dtype, path):

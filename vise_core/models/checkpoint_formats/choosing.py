@@ -87,7 +87,7 @@ def origin_of(chosen: Chosen) -> Origin:
         )
     if layout.row_unknown and file is None and not row:
         raise BadCheckpoint(
-            f"{layout.title}: the keys do not tell which one it is; say so with --row, one of {', '.join(layout.rows)}, "
+            f"{layout.title}: the keys do not show which model it is; name it with --row, one of {', '.join(layout.rows)}, "
             "or a name of your own"
         )
     trained_on = (file.trained_on if file else "") or layout.trained_on
@@ -143,7 +143,7 @@ def _ask(contents: Contents, fitting: list[Format], identities: Mapping[str, Ide
     hint = f" Its name is that of a file of {named[0].name}, which proves nothing." if named else ""
     listed = f" If it is one of these, say so: {', '.join(choices)}." if choices else ""
     return (
-        f"{description}; its keys do not tell its origin, licence or training data.{listed}{hint} Otherwise give --row with a "
+        f"{description}; its keys do not show its origin, licence or training data.{listed}{hint} Otherwise give --row with a "
         "name of your own; its licence and training data are then recorded as not stated"
     )
 

@@ -15,6 +15,10 @@ from .format import Drop, Format, KnownFile, under
 VISUAL = "visual."
 SHA256 = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
 BLOCKS = (3, 4, 6, 3)
+TEXT_TOWER = (
+    *("transformer.*", "token_embedding.weight", "positional_embedding", "ln_final.weight", "ln_final.bias"),
+    *("text_projection", "attn_mask"),
+)
 
 
 def _fits(contents: Contents) -> bool:
@@ -45,17 +49,12 @@ FORMAT = Format(
     names=under(VISUAL),
     drops=(
         Drop(f"{VISUAL}attnpool.*", "attention pool: the feature is the mean before it"),
-        Drop("transformer.*", "text tower"),
-        Drop("token_embedding.weight", "text tower"),
-        Drop("positional_embedding", "text tower"),
-        Drop("ln_final.weight", "text tower"),
-        Drop("ln_final.bias", "text tower"),
-        Drop("text_projection", "text tower"),
-        Drop("attn_mask", "text tower"),
+        *(Drop(name, "text tower") for name in TEXT_TOWER),
         Drop("logit_scale", "temperature of the contrast"),
-        Drop("input_resolution", "a number of the archive"),
-        Drop("context_length", "a number of the archive"),
-        Drop("vocab_size", "a number of the archive"),
+        *(
+            Drop(name, "a number of the archive")
+            for name in ("input_resolution", "context_length", "vocab_size")
+        ),
     ),
     mean=CLIP_MEAN,
     std=CLIP_STD,

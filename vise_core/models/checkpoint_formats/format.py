@@ -9,11 +9,20 @@ from typing import Literal
 from torch import Tensor
 
 from vise_core.models.backbones import RGB
+from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 from .contents import Contents, Kind, Tensors
 
 Names = Callable[[Iterable[str]], dict[str, str]]
 """Names of a file → {those of the trunk among them: the trunk's own name}."""
+
+
+def under(prefix: str) -> Names:
+    """Map all names below a prefix to the trunk's, without the prefix."""
+    return lambda names: {name: name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+
+
+WHOLE = under("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +98,13 @@ class Format:
     row: str
     fits: Callable[[Contents], bool]
     backbone: Callable[[Tensors], str]
-    names: Names
-    drops: tuple[Drop, ...]
-    mean: RGB
-    std: RGB
     licence: str
     trained_on: str
     source: str
+    names: Names = WHOLE
+    drops: tuple[Drop, ...] = ()
+    mean: RGB = IMAGENET_MEAN
+    std: RGB = IMAGENET_STD
     kinds: tuple[Kind, ...] = ("torch",)
     wrapper: str | None = None
     beside: tuple[Drop, ...] = ()
@@ -113,8 +122,3 @@ class Format:
         """Return the rows of the paper's tables that files of this format may be."""
         named = dict.fromkeys(file.row for file in self.files if file.row)
         return tuple(named) if not self.row or self.row_unknown else (self.row, *named)
-
-
-def under(prefix: str) -> Names:
-    """Map all names below a prefix to the trunk's, without the prefix."""
-    return lambda names: {name: name.removeprefix(prefix) for name in names if name.startswith(prefix)}

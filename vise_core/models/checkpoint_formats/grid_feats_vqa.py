@@ -89,8 +89,6 @@ FORMAT = Format(
         Drop("pixel_mean", "mean of BGR pixels, folded into the first convolution"),
         Drop("pixel_std", "deviation of BGR pixels, 1"),
     ),
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
     licence="Apache-2.0",
     trained_on="Visual Genome, 1,600 objects and 400 attributes, from ImageNet (MSRA R-50)",
     source="facebookresearch/grid-feats-vqa@2677387 configs/R-50-grid.yaml, detectron2's naming",

@@ -7,10 +7,8 @@ apart, nor from others, so the user states which one a file is.
 
 from __future__ import annotations
 
-from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
-
 from .contents import Contents
-from .format import Format, KnownFile, under
+from .format import Format
 from .networks import only_network
 from .resnets import resnet_of, which_resnet
 
@@ -20,22 +18,17 @@ def _fits(contents: Contents) -> bool:
     return which_resnet(trunk) == "resnet50" and not any(name.startswith("fc.") for name in trunk)
 
 
-def _format(name: str, head: str, files: tuple[KnownFile, ...] = ()) -> Format:
+def _format(name: str, head: str) -> Format:
     return Format(
         name=f"icmlm-{name}",
         title=f"ICMLM-{name} ResNet-50 (unverified)",
         row=f"ICMLM-{name}",
         fits=_fits,
         backbone=resnet_of,
-        names=under(""),
-        drops=(),
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
         licence="not known here; ask the authors (NAVER LABS Europe)",
         trained_on=f"COCO Captions, 118K images, masked words predicted by {head}",
         source="none: neither code nor files were at hand",
         torchvision=True,
-        files=files,
         verified=False,
         notes=(
             "unverified: the authors' file was not at hand; a ResNet-50 in torchvision's names under one prefix was "

@@ -6,14 +6,16 @@ from torchvision.models import ResNet50_Weights, ResNet101_Weights, WeightsEnum
 
 from vise_core.errors import BadCheckpoint
 from vise_core.models.weights import WEIGHTS, Url
-from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 from .contents import Contents, Tensors
-from .format import Drop, Format, KnownFile, under
+from .format import Drop, Format, KnownFile
 from .networks import only_network
 from .resnets import resnet_of, which_resnet
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
+IMAGENET_CLASSIFIER = tuple(
+    Drop(f"fc.{name}", "ImageNet classifier", required=True, rows=1000) for name in ("weight", "bias")
+)
 
 
 def _fits(contents: Contents) -> bool:
@@ -50,13 +52,7 @@ FORMAT = Format(
     row="IN-Sup",
     fits=_fits,
     backbone=_backbone,
-    names=under(""),
-    drops=(
-        Drop("fc.weight", "ImageNet classifier", required=True, rows=1000),
-        Drop("fc.bias", "ImageNet classifier", required=True, rows=1000),
-    ),
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
+    drops=IMAGENET_CLASSIFIER,
     licence="BSD-3-Clause (torchvision); ImageNet's terms allow research only",
     trained_on="ImageNet-1K, supervised (torchvision IMAGENET1K_V1)",
     source="pytorch/vision torchvision/models/resnet.py",

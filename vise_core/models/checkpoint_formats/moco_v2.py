@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
-
 from .contents import Contents
 from .format import Drop, Format, KnownFile, under
 from .resnets import resnet_of
@@ -34,8 +32,6 @@ FORMAT = Format(
         Drop("module.queue", "queue of negative keys"),
         Drop("module.queue_ptr", "place in the queue"),
     ),
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
     licence="CC-BY-NC-4.0 by the README of the release; the repository's LICENSE is MIT since",
     trained_on="ImageNet-1K images without labels",
     source="facebookresearch/moco@89d6176 main_moco.py, main_lincls.py",

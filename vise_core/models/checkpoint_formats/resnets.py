@@ -16,14 +16,14 @@ BY_SHAPE = {
 }
 
 
-def which_resnet(trunk: Tensors, prefix: str = "") -> str | None:
+def which_resnet(trunk: Tensors) -> str | None:
     """Return the ResNet's name in BACKBONES, None for any other network."""
-    second = trunk.get(f"{prefix}layer1.0.conv2.weight")
+    second = trunk.get("layer1.0.conv2.weight")
     if second is None or second.ndim != 4:
         return None
-    convolutions = 3 if f"{prefix}layer1.0.conv3.weight" in trunk else 2
+    convolutions = 3 if "layer1.0.conv3.weight" in trunk else 2
     blocks = 0
-    while f"{prefix}layer3.{blocks}.conv1.weight" in trunk:
+    while f"layer3.{blocks}.conv1.weight" in trunk:
         blocks += 1
     return BY_SHAPE.get((convolutions, blocks, second.shape[1], second.shape[0]))
 

@@ -5,10 +5,8 @@ Licence and training data stay unstated.
 
 from __future__ import annotations
 
-from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
-
 from .contents import Contents
-from .format import Drop, Format, under
+from .format import Drop, Format
 from .networks import networks
 from .resnets import resnet_of, which_resnet
 
@@ -29,14 +27,11 @@ FORMAT = Format(
     row="",
     fits=_fits,
     backbone=resnet_of,
-    names=under(""),
     drops=(
         *(Drop(f"{head}.*", "classifier or head") for head in HEADS),
         Drop("queue", "queue of negative keys"),
         Drop("queue_ptr", "place in the queue"),
     ),
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
     licence=NOT_STATED,
     trained_on=NOT_STATED,
     source="pytorch/vision torchvision/models/resnet.py",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from vise_core.errors import BadCheckpoint
-from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 from .contents import Contents, Tensors
 from .format import Drop, Format, KnownFile, under
@@ -36,10 +35,6 @@ BACKBONE = Format(
     row="VirTex",
     fits=_fits_backbone,
     backbone=_backbone,
-    names=under(""),
-    drops=(),
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
     licence="MIT",
     trained_on=TRAINED_ON,
     source=SOURCE,
@@ -51,7 +46,7 @@ BACKBONE = Format(
     ),
     torchvision=True,
     notes=(
-        "a ResNet-50 trunk in torchvision's names without a classifier; the keys cannot tell VirTex's from another's",
+        "a ResNet-50 trunk in torchvision's names without a classifier; the keys cannot show whether it is VirTex's",
     ),
 )
 
@@ -66,8 +61,6 @@ MODEL = Format(
         Drop("textual.*", "caption decoder"),
         Drop("backward_textual.*", "caption decoder of the other direction"),
     ),
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
     licence="MIT",
     trained_on=TRAINED_ON,
     source=SOURCE,

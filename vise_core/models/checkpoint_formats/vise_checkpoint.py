@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from vise_core.errors import BadCheckpoint
-from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 from .contents import HEADS, Tensors
-from .format import Drop, Format, under
+from .format import Drop, Format
 
 
 def _backbone(_trunk: Tensors) -> str:
@@ -20,10 +19,7 @@ FORMAT = Format(
     row="VisE",
     fits=lambda _contents: True,
     backbone=_backbone,
-    names=under(""),
     drops=(Drop(f"{HEADS}*", "heads of pretraining"),),
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
     licence="that of the posts it was trained on; nothing is stated in the folder",
     trained_on="posts, comments and reactions",
     source="vise_core.models.checkpoint",

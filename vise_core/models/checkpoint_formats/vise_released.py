@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
-
 from .contents import Contents
 from .format import Format, KnownFile
 from .resnets import resnet_of
@@ -42,11 +40,8 @@ FORMAT = Format(
     fits=_fits,
     backbone=resnet_of,
     names=torchvision_names,
-    drops=(),
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
     licence="CC-BY-NC-4.0",
-    trained_on="public image posts, comments and reactions; 1.23M or 250M, which the keys do not tell",
+    trained_on="public image posts, comments and reactions; 1.23M or 250M, which the keys do not show",
     source="KMnP/vise@46142e3 hubconf.py, README.md",
     files=(
         *_files("250M", "250M", "vise_250m_rn50_ep10.pth", "y210vs3iktungg7wrf72ibzl87jrojna.pth"),

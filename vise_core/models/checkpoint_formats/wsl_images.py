@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from vise_core.errors import BadCheckpoint
-from vise_core.specs.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 from .contents import Contents, Tensors
-from .format import Drop, Format, KnownFile, under
-from .in_sup import has_classifier
+from .format import Format, KnownFile
+from .in_sup import IMAGENET_CLASSIFIER, has_classifier
 from .networks import only_network
 from .resnets import resnet_of, which_resnet
 
@@ -28,13 +27,7 @@ FORMAT = Format(
     row="IG-940M-IN",
     fits=_fits,
     backbone=_backbone,
-    names=under(""),
-    drops=(
-        Drop("fc.weight", "ImageNet classifier", required=True, rows=1000),
-        Drop("fc.bias", "ImageNet classifier", required=True, rows=1000),
-    ),
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
+    drops=IMAGENET_CLASSIFIER,
     licence="CC-BY-NC-4.0",
     trained_on="940M Instagram images with 1.5K hashtags, then fine-tuned on ImageNet-1K",
     source="facebookresearch/WSL-Images@c4dac64 hubconf.py",

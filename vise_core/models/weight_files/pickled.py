@@ -168,7 +168,7 @@ class _TorchMachine(_Machine):
             case "STACK_GLOBAL":
                 name, module = stack.pop(), stack.pop()
                 if not isinstance(name, str) or not isinstance(module, str):
-                    raise BadCheckpoint("its pickle names something by what is no text")
+                    raise BadCheckpoint("its pickle has a name that is not text")
                 stack.append(Name(module, name))
             case "EMPTY_SET":
                 stack.append([])

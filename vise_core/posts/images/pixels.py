@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vise_core.errors import BadImage
-from vise_core.specs.posts.images import IMAGE_KINDS, image_kind
+from vise_core.specs.posts.images import HEAD_BYTES, IMAGE_KINDS, image_kind
 
 from .colours import to_srgb
 from .depth import (
@@ -104,7 +104,7 @@ def decode_pixels(data: bytes, max_pixels: int) -> Decoded:
 def _opened(data: bytes) -> Image.Image:
     """Open an image and read its header; no pixel is decoded yet."""
     try:
-        if image_kind(data) == "HEIC":
+        if image_kind(data[:HEAD_BYTES]) == "HEIC":
             # Constructed by itself: pillow-heif's own way would register it for all of this process.
             from pillow_heif import HeifImageFile
 
@@ -114,7 +114,7 @@ def _opened(data: bytes) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise BadImage(f"the image has too many pixels: {error}", "too_large") from error
     except (UnidentifiedImageError, SyntaxError) as error:
-        if (kind := image_kind(data)) is not None:
+        if (kind := image_kind(data[:HEAD_BYTES])) is not None:
             raise BadImage(
                 f"a {kind} file that is damaged at its start, or of a form that is not read; save it as PNG or JPEG",
                 "unsupported",

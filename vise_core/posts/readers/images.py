@@ -37,7 +37,7 @@ class ImageFinder:
         try:
             return RawPost(where, row, self.find(self._mapping.get("image", row), file))
         except RejectedPost as error:
-            return RawPost(where, row, refused=error)
+            return RawPost(where, row, rejected=error)
 
     def find(self, value: Any, file: Path) -> bytes | Path:
         """Return the image that a row names.

@@ -45,10 +45,12 @@ def read_json(folder: Path, source: JsonSource, notes: Notes) -> Iterator[RawPos
             where = f"{name}: post {number}"
             if text is None:
                 yield RawPost(
-                    where, None, refused=RejectedPost("long_line", "the post is longer than 64 Mi characters")
+                    where,
+                    None,
+                    rejected=RejectedPost("long_line", "the post is longer than 64 Mi characters"),
                 )
             elif not is_whole(text) and encoding.startswith("utf-8"):
-                yield RawPost(where, None, refused=RejectedPost("not_json", "the post is not UTF-8"))
+                yield RawPost(where, None, rejected=RejectedPost("not_json", "the post is not UTF-8"))
             else:
                 yield json_post(where, text, path, images)
 

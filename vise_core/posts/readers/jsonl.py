@@ -25,7 +25,7 @@ def read_jsonl(folder: Path, source: JsonlSource, notes: Notes) -> Iterator[RawP
             where = f"{shown(folder, path)}:{number}"
             if line is None:
                 yield RawPost(
-                    where, None, refused=RejectedPost("long_line", "the line is longer than 64 MiB")
+                    where, None, rejected=RejectedPost("long_line", "the line is longer than 64 MiB")
                 )
             elif line.strip():
                 yield json_post(where, line, path, images)
@@ -36,7 +36,7 @@ def json_post(where: str, text: bytes | str, path: Path, images: ImageFinder) ->
     try:
         row = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return RawPost(where, None, refused=RejectedPost("not_json", f"the line is not JSON ({error})"))
+        return RawPost(where, None, rejected=RejectedPost("not_json", f"the line is not JSON ({error})"))
     return images.post(where, row, path)
 
 

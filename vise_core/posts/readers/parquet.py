@@ -42,7 +42,7 @@ def read_parquet(folder: Path, source: ParquetSource, notes: Notes) -> Iterator[
                         number += 1
                         where = f"{name}: row {number}"
                         if isinstance(row, RejectedPost):
-                            yield RawPost(where, None, refused=row)
+                            yield RawPost(where, None, rejected=row)
                         else:
                             yield images.post(where, row, path)
         except (pa.ArrowException, OSError) as error:

@@ -84,7 +84,7 @@ def _post(root: Path, place: Path, key: str, pictures: list[str], sidecars: dict
         )
         _inside(root, place / pictures[0])
     except RejectedPost as error:
-        return RawPost(where, row, image, refused=error)
+        return RawPost(where, row, image, rejected=error)
     return RawPost(where, row, image)
 
 

@@ -22,7 +22,7 @@ class RawPost:
     where: str
     row: Any
     image: bytes | Path | None = None
-    refused: RejectedPost | None = None
+    rejected: RejectedPost | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 

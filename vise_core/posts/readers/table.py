@@ -83,7 +83,7 @@ def _rows(name: str, path: Path, file: IO[str], delimiter: str, images: ImageFin
             return
         except _LongLine:
             yield RawPost(
-                where, None, refused=RejectedPost("long_line", "the line is longer than 64 Mi characters")
+                where, None, rejected=RejectedPost("long_line", "the line is longer than 64 Mi characters")
             )
             lines.done()
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -92,7 +92,9 @@ def _rows(name: str, path: Path, file: IO[str], delimiter: str, images: ImageFin
             # A quote that nothing closes takes what follows with it: only its own line is rejected.
             lines.back()
             yield RawPost(
-                where, None, refused=RejectedPost("bad_row", f"the row is not CSV: {error}; check its quotes")
+                where,
+                None,
+                rejected=RejectedPost("bad_row", f"the row is not CSV: {error}; check its quotes"),
             )
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
             continue
@@ -105,10 +107,10 @@ def _rows(name: str, path: Path, file: IO[str], delimiter: str, images: ImageFin
 def _row(where: str, path: Path, columns: list[str], cells: list[str], images: ImageFinder) -> RawPost:
     if len(cells) != len(columns):
         message = f"the row has {len(cells)} cells, the first line names {len(columns)} columns"
-        return RawPost(where, None, refused=RejectedPost("bad_row", message))
+        return RawPost(where, None, rejected=RejectedPost("bad_row", message))
     if not all(map(is_whole, cells)):
         message = "the row has characters that are not of the file's encoding; set source.encoding"
-        return RawPost(where, None, refused=RejectedPost("bad_encoding", message))
+        return RawPost(where, None, rejected=RejectedPost("bad_encoding", message))
     row: dict[str, Any] = {}
     for column, cell in zip(columns, cells, strict=True):
         value = cell if cell.strip() else None

@@ -33,7 +33,7 @@ class _Sample:
 
     key: str
     parts: dict[str, bytes] = field(default_factory=dict)
-    refused: RejectedPost | None = None
+    rejected: RejectedPost | None = None
     extra: int = 0
 
 
@@ -78,17 +78,17 @@ def _posts(name: str, tar: tarfile.TarFile, source: WebDatasetSource) -> Iterato
             f"{key}.{suffix}".encode("utf-8", "surrogateescape"), digest_size=12
         ).digest()
         if digest in seen:
-            sample.refused = sample.refused or RejectedPost(
+            sample.rejected = sample.rejected or RejectedPost(
                 "duplicate_member",
                 f"the member '{printable_name(member.name)}' comes more than once in the tar",
             )
         seen.add(digest)
         if not member.isreg():
-            sample.refused = sample.refused or RejectedPost(
+            sample.rejected = sample.rejected or RejectedPost(
                 "not_a_file", f"the member '{printable_name(member.name)}' is a link or a device"
             )
         elif member.size > MAX_MEMBER_BYTES:
-            sample.refused = sample.refused or RejectedPost("long_line", "a member is larger than 256 MiB")
+            sample.rejected = sample.rejected or RejectedPost("long_line", "a member is larger than 256 MiB")
         elif suffix in (JSON, TEXT) or suffix.endswith(f".{JSON}") or is_image_name(f".{suffix}"):
             content = tar.extractfile(member)
             sample.parts[suffix] = content.read() if content else b""
@@ -105,12 +105,12 @@ def _post(name: str, sample: _Sample, source: WebDatasetSource) -> RawPost:
     where = f"{name}: {printable_name(sample.key)}"
     row: Any = None
     try:
-        if sample.refused is not None:
-            raise sample.refused
+        if sample.rejected is not None:
+            raise sample.rejected
         image = _image(sample.parts, source.image)
         row = row_of(as_text(sample.key), _with_json(sample.parts))
     except RejectedPost as error:
-        return RawPost(where, row, refused=error)
+        return RawPost(where, row, rejected=error)
     others = sum(suffix.endswith(f".{JSON}") for suffix in sample.parts) + (
         TEXT in sample.parts and JSON in sample.parts
     )
@@ -126,7 +126,7 @@ def _image(parts: dict[str, bytes], member: str | None) -> bytes:
         description = "image" if member is None else f"member .{member}"
         raise RejectedPost(
             "missing_image",
-            f"there is no {description} beside the .json; the members of a sample must stand together",
+            f"there is no {description} beside the .json; the members of a sample must be adjacent",
         )
     if len(images) > 1:
         raise RejectedPost(

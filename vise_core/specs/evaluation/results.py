@@ -74,10 +74,9 @@ class SplitResult(Record):
         description="Where the chosen value is the lowest or the highest of a grid of two values or more: a value "
         "beyond it may be better.",
     )
-    parts: tuple[str, str, str] | None = Field(
-        None,
+    parts: tuple[str, str, str] = Field(
         description="Identity of train, val and test: SHA-256 of the sorted SHA-256 of the image files; empty for a "
-        "part without images. None in results of older versions, which did not record it.",
+        "part without images."
     )
 
 

@@ -37,35 +37,27 @@ class BackboneEntry(Record):
     std: tuple[float, float, float] = IMAGENET_STD
 
 
+def _resnet(title: str, name: str, *counts: int, family: str | None = None) -> BackboneEntry:
+    feature_dim, parameters, activations = counts
+    return BackboneEntry(
+        title=title,
+        family=family,
+        builder=f"vise_core.models.resnet:{name}",
+        feature_dim=feature_dim,
+        parameters=parameters,
+        activations=activations,
+    )
+
+
 BACKBONES: dict[str, BackboneEntry] = {
-    "resnet18": BackboneEntry(
-        title="ResNet-18",
-        builder="vise_core.models.resnet:resnet18",
-        feature_dim=512,
-        parameters=11_176_512,
-        activations=5_554_048,
-    ),
-    "resnet34": BackboneEntry(
-        title="ResNet-34",
-        builder="vise_core.models.resnet:resnet34",
-        feature_dim=512,
-        parameters=21_284_672,
-        activations=8_070_272,
-    ),
-    "resnet50": BackboneEntry(
-        title="ResNet-50",
-        builder="vise_core.models.resnet:resnet50",
-        feature_dim=2048,
-        parameters=23_508_032,
-        activations=21_528_448,
-    ),
-    "resnet50_stride1x1": BackboneEntry(
-        title="ResNet-50, stride in the 1x1 (detectron2)",
+    "resnet18": _resnet("ResNet-18", "resnet18", 512, 11_176_512, 5_554_048),
+    "resnet34": _resnet("ResNet-34", "resnet34", 512, 21_284_672, 8_070_272),
+    "resnet50": _resnet("ResNet-50", "resnet50", 2048, 23_508_032, 21_528_448),
+    "resnet50_stride1x1": _resnet(
+        "ResNet-50, stride in the 1x1 (detectron2)",
+        "resnet50_stride1x1",
+        *(2048, 23_508_032, 20_474_752),
         family="ResNet-50",
-        builder="vise_core.models.resnet:resnet50_stride1x1",
-        feature_dim=2048,
-        parameters=23_508_032,
-        activations=20_474_752,
     ),
     "clip_resnet50": BackboneEntry(
         title="ResNet-50, CLIP's",
@@ -77,20 +69,8 @@ BACKBONES: dict[str, BackboneEntry] = {
         mean=CLIP_MEAN,
         std=CLIP_STD,
     ),
-    "resnet101": BackboneEntry(
-        title="ResNet-101",
-        builder="vise_core.models.resnet:resnet101",
-        feature_dim=2048,
-        parameters=42_500_160,
-        activations=31_816_576,
-    ),
-    "resnext101_32x16d": BackboneEntry(
-        title="ResNeXt-101 32x16d",
-        builder="vise_core.models.resnet:resnext101_32x16d",
-        feature_dim=2048,
-        parameters=191_977_792,
-        activations=101_939_328,
-    ),
+    "resnet101": _resnet("ResNet-101", "resnet101", 2048, 42_500_160, 31_816_576),
+    "resnext101_32x16d": _resnet("ResNeXt-101 32x16d", "resnext101_32x16d", 2048, 191_977_792, 101_939_328),
     "efficientnet_lite0": BackboneEntry(
         title="EfficientNet-Lite0",
         builder="vise_core.models.efficientnet:efficientnet_lite0",

@@ -46,11 +46,11 @@ class Fields(Record):
         None,
         description="All counts at once: an object of counts by name, or a list with a type each. @ is the row itself.",
     )
-    haha: str | None = Field(None, description="The count of haha, where it stands alone.")
-    sorry: str | None = Field(None, description="The count of sorry (sad), where it stands alone.")
-    angry: str | None = Field(None, description="The count of angry, where it stands alone.")
-    wow: str | None = Field(None, description="The count of wow, where it stands alone.")
-    love: str | None = Field(None, description="The count of love, where it stands alone.")
+    haha: str | None = Field(None, description="The count of haha, where it has a field of its own.")
+    sorry: str | None = Field(None, description="The count of sorry (sad), where it has a field of its own.")
+    angry: str | None = Field(None, description="The count of angry, where it has a field of its own.")
+    wow: str | None = Field(None, description="The count of wow, where it has a field of its own.")
+    love: str | None = Field(None, description="The count of love, where it has a field of its own.")
     names: dict[str, Reaction | None] = Field(
         default_factory=lambda: dict(REACTION_NAMES),
         description="Other names of the five reactions, in any case. Entries are added to sad: sorry; null takes a name "

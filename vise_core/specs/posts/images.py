@@ -42,13 +42,18 @@ _HEIF: Final = frozenset(
 )
 
 
-def image_kind(data: bytes) -> str | None:
-    """The kind of image that a file's first bytes announce, one of ``IMAGE_KINDS`` or one that is not read."""
+HEAD_BYTES: Final = 4096
+"""How many of a file's first bytes say what kind of image it is."""
+
+
+def image_kind(head: bytes) -> str | None:
+    """Return the kind of image that a file's first bytes announce: of ``IMAGE_KINDS``, or one that is not read."""
+    data = head[:HEAD_BYTES]
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
     if data[4:8] == b"ftyp":
         # The major brand, then the compatible ones.
-        end = min(int.from_bytes(data[:4], "big"), len(data), 4096)
+        end = min(int.from_bytes(data[:4], "big"), len(data))
         brands = {data[at : at + 4] for at in (8, *range(16, end - 3, 4))}
         return "AVIF" if brands & _AVIF else "HEIC" if brands & _HEIF else None
     return next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)

@@ -13,7 +13,7 @@ from .fields import Fields, FlatFields
 class Mapped(Record):
     """What every layout of posts has: a map of its fields."""
 
-    fields: Fields = Field(default_factory=Fields, description="Where the parts of a post stand in its row.")
+    fields: Fields = Field(default_factory=Fields, description="Where the parts of a post are in its row.")
 
 
 class ImagesBeside(Mapped):
@@ -63,7 +63,7 @@ class JsonSource(TextFile):
     list: str | None = Field(
         None,
         max_length=200,
-        description="Where the list stands in the file, such as data.children; null: the file is the list, or an object "
+        description="Where the list is in the file, such as data.children; null: the file is the list, or an object "
         "that holds it as data, data.children, posts, posts.data, feed.data, items, rows or results.",
     )
 
@@ -77,7 +77,7 @@ class CsvSource(TextFile):
         None, min_length=1, max_length=1, description="Between two cells; null: detected (comma, ; tab or |)."
     )
     fields: FlatFields = Field(
-        default_factory=FlatFields, description="Where the parts of a post stand in its row."
+        default_factory=FlatFields, description="Where the parts of a post are in its row."
     )
 
 

@@ -170,7 +170,7 @@ class Chain:
             self.evaluate("IN-Sup", kind, protocol, backbone=network, weights=named, **changes)
 
     def recipe(self, title: str, description: str) -> RecipeSpec:
-        synthetic = " On synthetic data, tiny: it shows the machinery, not a result." if self.sample else ""
+        synthetic = " On synthetic data, tiny: a demonstration, not a result." if self.sample else ""
         return RecipeSpec.model_validate(
             {
                 "title": f"{title} (sample)" if self.sample else title,

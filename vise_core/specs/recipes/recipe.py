@@ -108,7 +108,7 @@ def possible_steps(recipe: RecipeSpec, given: Collection[str]) -> dict[str, Reci
             raise ValueError(f"{name}: this recipe takes {', '.join(recipe.given) or 'no inputs'}")
     for name, wanted in recipe.given.items():
         if wanted.required and name not in given:
-            raise ValueError(f"{name}: give it: {wanted.help or 'an input of this recipe'}")
+            raise ValueError(f"{name}: is required: {wanted.help or 'an input of this recipe'}")
     kept: dict[str, RecipeStep] = {}
     for name, step in recipe.steps.items():
         refs = step.inputs.values()

@@ -25,7 +25,7 @@ class Schedule(Record):
         description="Backbone → images a step, for the backbones that the paper names."
     )
     ours: tuple[str, ...] = Field(
-        (), description="Which of these the paper does not tell, so that they are ours."
+        (), description="Which of these the paper does not state, so that they are ours."
     )
 
 

@@ -46,7 +46,7 @@ class TaskReport(Record):
         False, description="Whether files were opened: without, only lists and names are checked."
     )
     verdict: Verdict
-    sentences: tuple[str, ...] = Field(description="What was found and what to do, for people.")
+    sentences: tuple[str, ...] = Field(description="Findings and what to do, in sentences.")
 
     @property
     def usable(self) -> bool:

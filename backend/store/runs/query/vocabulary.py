@@ -39,13 +39,7 @@ def vocabulary(db: Session) -> Vocabulary:
     """Return all names that a query can contain, the most frequent tags first."""
     return Vocabulary(
         fields=[
-            QueryField(
-                name=f.name,
-                kind=f.kind,
-                help=f.help,
-                operators=list(f.operators),
-                choices=["true", "false"] if f.kind == "flag" else list(f.choices),
-            )
+            QueryField.of(f, choices=["true", "false"] if f.kind == "flag" else list(f.choices))
             for f in FIELDS.values()
         ],
         specs=paths(),

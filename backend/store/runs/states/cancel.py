@@ -23,7 +23,7 @@ def request_cancel(db: Session, run_id: UUID) -> Run:
     """Cancel a run and, for a parent, its children. Raises NotFound, and Conflict if the run is final already."""
     run = get_run(db, run_id)
     if RunState(run.state).final:
-        raise Conflict(f"the run has {run.state} already")
+        raise Conflict(f"the run has already ended as {run.state}")
     lock_children(db, run_id)
     # Locked, since a worker could claim or release the run between two reads of its state.
     db.refresh(run, with_for_update=True)

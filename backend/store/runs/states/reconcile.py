@@ -75,11 +75,11 @@ def _handle_expired_leases(db: Session, max_attempts: int) -> tuple[int, int]:
     ).all()
     for run in expired:
         if run.state == RunState.running.value and run.attempt >= max_attempts:
-            reason = f"given up after {run.attempt} attempts: each worker was lost, the last was {run.worker}"
+            reason = f"failed after {run.attempt} attempts: the lease of each worker expired, the last was {run.worker}"
             finish_run(db, run.id, run.token, RunState.failed, reason=reason)
             failed += 1
         else:
-            requeue_run(db, run.id, run.token, f"{run.worker} was lost: its lease ran out")
+            requeue_run(db, run.id, run.token, f"the lease of {run.worker} expired")
             requeued += 1
     return requeued, failed
 

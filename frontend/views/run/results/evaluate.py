@@ -15,7 +15,7 @@ from vise_core.specs.integrity import CHECKS
 from vise_core.specs.tasks.metrics import METRICS
 
 FEATURES = {
-    "cached": "features computed once and kept",
+    "cached": "features computed once and cached",
     "augmented": "images augmented in each epoch",
     "none": "no images",
 }
@@ -35,11 +35,11 @@ def _numbers(values: dict[str, Any]) -> None:
         f"**{values['method']}** on **{values['task']}**, {values['protocol']} protocol{setup}, {FEATURES[values['features']]}. "
         "Mean ± sample standard deviation (ddof 1) over splits."
     )
-    if data := values.get("data"):
-        st.caption(
-            f"{data['images']:,} images: data {data['labels_digest'][:8]}, splits {data['splits_digest'][:8]}. Only "
-            "results with the same digests are compared in tables, figures and tests."
-        )
+    data = values["data"]
+    st.caption(
+        f"{data['images']:,} images: data {data['labels_digest'][:8]}, splits {data['splits_digest'][:8]}. Only "
+        "results with the same digests are compared in tables, figures and tests."
+    )
     metric = METRICS[values["metric"]]
     unit = ", %" if metric.percent else ""
     shown = {metric.title + unit: values} | {

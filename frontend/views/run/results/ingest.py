@@ -15,7 +15,7 @@ Examples = dict[str, list[dict[str, str]]]
 
 
 def ingest_result(run: RunView, values: dict[str, Any]) -> None:
-    rejected, repaired = values["refusals"]["refused"], values["refusals"]["normalised"]
+    rejected, repaired = values["rejected"], values["repaired"]
     lost = sum(rejected.values())
     numbers = {
         "posts read": values["read"],

@@ -9,13 +9,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from backend.api.app import PREFIX
-from backend.store.registry import datasets
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.runs.tables import Run
 from tests.backend.api.registry.versions_lab import D, Lab, admin, db, lab, write_posts
 from vise_client.schemas.run_states import RunState
-from vise_core.files.hashing import tree_sha256
 
 __all__ = ["admin", "db", "lab"]
 
@@ -125,17 +123,6 @@ def test_a_failed_survey_is_told(lab: Lab, db) -> None:
     found = lab.view()
     assert (found["survey_state"], found["survey_reason"]) == ("failed", "the disk is full")
     assert found["version"] is None
-
-
-def test_a_version_without_a_listing_is_compared_again_after_a_rescan(lab: Lab, db) -> None:
-    lab.surveyed()
-    with db.begin():
-        datasets.newest_versions(db, [UUID(lab.id)])[UUID(lab.id)].listing = None
-    assert lab.changes()["state"] == "unknown"
-    assert "Rescan it" in lab.changes()["sentence"]
-    now = lab.rescan()
-    assert (now["version"]["number"], now["version"]["sha256"]) == (1, tree_sha256(lab.folder))
-    assert lab.changes()["state"] == "same"
 
 
 def test_deleting_the_survey_leaves_the_version_and_its_counts(lab: Lab) -> None:

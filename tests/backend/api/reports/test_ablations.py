@@ -104,7 +104,6 @@ def test_runs_of_another_chain_are_not_taken_for_points(editor: TestClient, lab:
             {"draw": "seed 1"},
             "has other splits than the baseline: splits 0 and 1: train, val and test images differ",
         ),
-        ({"data": None}, "was measured on other data, or data that were not recorded, than the baseline"),
     ],
 )
 def test_a_run_on_other_data_or_splits_fills_no_point_and_says_why(

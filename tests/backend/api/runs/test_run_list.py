@@ -121,7 +121,7 @@ def test_bulk_actions_tell_for_each_run_whether_it_went(editor) -> None:
     editor.post(f"{PREFIX}/runs/{ids[0]}/cancel")
     gone = "00000000-0000-0000-0000-000000000000"
     told = bulk("cancel", [*ids, gone])
-    assert told[ids[0]] == (False, "the run has cancelled already")
+    assert told[ids[0]] == (False, "the run has already ended as cancelled")
     assert told[ids[1]] == (True, "")
     assert told[gone] == (False, f"there is no run {gone}")
     assert set(bulk("retry").values()) == {(True, "")}

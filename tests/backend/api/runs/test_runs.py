@@ -306,7 +306,7 @@ def test_a_run_alone_is_enough_where_one_artifact_fits_and_else_those_that_fit_a
 def test_a_recipe_says_what_it_has_to_be_given(editor) -> None:
     refused = editor.post(f"{PREFIX}/recipes/runs", json={"spec": GIVEN})
     assert refused.status_code == 422
-    assert "posts: give it: shards" in refused.text
+    assert "posts: is required: shards" in refused.text
     other = {"cats": {"dataset": "00000000-0000-0000-0000-000000000000"}}
     refused = editor.post(f"{PREFIX}/recipes/runs", json={"spec": GIVEN, "inputs": other})
     assert "takes posts, labels" in refused.text

@@ -17,7 +17,7 @@ from backend.store.runs.create import create_run, create_sweep
 from backend.store.runs.delete import delete_run
 from backend.store.runs.groups import list_groups
 from backend.store.runs.read import view_run
-from backend.store.runs.run_list import RunFilter
+from backend.store.runs.run_list import Paging, RunFilter
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
@@ -56,7 +56,7 @@ def test_mean_and_sample_std_are_numpy_s_whatever_the_order_of_groups(db: Sessio
         seen: list[Any] = []
         cursor = None
         while True:
-            page = list_groups(db, ALL, sort=sort, cursor=cursor, limit=1, columns=columns, count=True)
+            page = list_groups(db, ALL, Paging(sort, cursor, 1, columns, count=True))
             assert page.total == 3
             seen += page.items
             cursor = page.next_cursor
@@ -88,7 +88,7 @@ def test_an_evaluation_over_five_splits_counts_as_five_values(db: Session) -> No
     for seed, several in values.items():
         mean = float(np.mean(several))
         add_run(db, spec={"seed": seed}, headline={"val_accuracy": mean}, result=split_result(several))
-    (group,) = list_groups(db, ALL, columns=ACCURACY).items
+    (group,) = list_groups(db, ALL, Paging(columns=ACCURACY)).items
     pooled = values[0] + values[1]
     found = group.metrics["metric.val_accuracy"]
     assert (found.mean, found.n) == (pytest.approx(np.mean(pooled)), 10)
@@ -100,7 +100,7 @@ def test_a_missing_seed_is_told_and_not_averaged_away(db: Session) -> None:
         state = "failed" if seed == 3 else "succeeded"
         headline = {"val_accuracy": 60.0 + seed} if state == "succeeded" else {}
         add_run(db, spec={"seed": seed}, state=state, headline=headline)
-    (group,) = list_groups(db, ALL, columns=ACCURACY).items
+    (group,) = list_groups(db, ALL, Paging(columns=ACCURACY)).items
     assert (group.succeeded, group.requested) == (4, 5)
     assert group.warning == "4 of 5 seeds and splits: 1 failed"
     assert group.metrics["metric.val_accuracy"].n == 4
@@ -109,7 +109,7 @@ def test_a_missing_seed_is_told_and_not_averaged_away(db: Session) -> None:
 def test_a_filter_that_only_the_lucky_seeds_pass_does_not_leave_them_alone(db: Session) -> None:
     for seed in range(4):
         add_run(db, spec={"seed": seed}, headline={"val_accuracy": 60.0 + seed})
-    (group,) = list_groups(db, RunFilter(query="metric.val_accuracy > 62"), columns=ACCURACY).items
+    (group,) = list_groups(db, RunFilter(query="metric.val_accuracy > 62"), Paging(columns=ACCURACY)).items
     assert group.metrics["metric.val_accuracy"].mean == 61.5
     assert list_groups(db, RunFilter(query="metric.val_accuracy > 63")).items == []
 
@@ -117,7 +117,7 @@ def test_a_filter_that_only_the_lucky_seeds_pass_does_not_leave_them_alone(db: S
 def test_a_run_that_repeats_another_s_seed_counts_once_and_the_newest_does(db: Session) -> None:
     for value in (60.0, 61.0):
         add_run(db, spec={"seed": 0}, headline={"val_accuracy": value})
-    (group,) = list_groups(db, ALL, columns=ACCURACY).items
+    (group,) = list_groups(db, ALL, Paging(columns=ACCURACY)).items
     assert (group.runs, group.repeats, group.succeeded, group.requested) == (2, 1, 1, 1)
     assert group.metrics["metric.val_accuracy"].mean == 61.0
     assert group.metrics["metric.val_accuracy"].std is None
@@ -138,7 +138,7 @@ def test_what_a_sweep_asked_for_stays_asked_when_a_run_is_deleted(db: Session) -
     db.flush()
     groups = {
         g.columns["spec.posts_per_shard"]: g
-        for g in list_groups(db, ALL, columns=("spec.posts_per_shard",)).items
+        for g in list_groups(db, ALL, Paging(columns=("spec.posts_per_shard",))).items
     }
     assert groups[100].warning == ""
     assert groups[200].warning == "4 of 5 seeds and splits: 1 deleted or archived"

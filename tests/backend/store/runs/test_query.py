@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from backend.store.accounts.tables import User
 from backend.store.database import connect, session_factory
 from backend.store.runs.query.language import QueryError, parse
-from backend.store.runs.run_list import RunFilter, list_runs
+from backend.store.runs.run_list import Paging, RunFilter, list_runs
 from tests.backend.run_rows import NOW, add_run
 
 ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -214,7 +214,7 @@ QUERIES: st.SearchStrategy[Case] = st.recursive(
 
 
 def found(db: Session, query: str) -> set[int]:
-    page = list_runs(db, RunFilter(query=query), limit=200)
+    page = list_runs(db, RunFilter(query=query), Paging(limit=200))
     return {int(run.step or "") for run in page.items}
 
 

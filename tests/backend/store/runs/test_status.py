@@ -76,7 +76,7 @@ def test_a_run_whose_worker_is_gone_is_lost_and_then_in_line_with_the_reason(db:
     workers.beat(db, "gpu-2", ["gpu"], "cuda:0", None)
     status = said(db, "it")
     assert status.label == "queued"
-    assert status.sentence.endswith("; gpu-1 was lost: its lease ran out")
+    assert status.sentence.endswith("; the lease of gpu-1 expired")
 
 
 def test_queued_without_a_worker_says_so_and_how_to_start_one(db: Session) -> None:

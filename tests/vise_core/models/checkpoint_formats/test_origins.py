@@ -131,7 +131,7 @@ def test_which_of_the_released_vise_trunks_it_is_has_to_be_said(
 ) -> None:
     path = tmp_path / "trunk.pth"
     path.symlink_to(published("vise-released").path)
-    with pytest.raises(BadCheckpoint, match=r"say so with --row, one of VisE-250M, VisE-1.2M"):
+    with pytest.raises(BadCheckpoint, match=r"name it with --row, one of VisE-250M, VisE-1.2M"):
         read_published(path)
     read = read_published(path, row="VisE-1.2M")
     assert (read.row, read.licence) == ("VisE-1.2M", "CC-BY-NC-4.0")

@@ -1,0 +1,82 @@
+"""Routes for signing in and out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from fastapi import APIRouter, Request, Response
+
+from backend.api.dependencies import Db, Who
+from backend.api.errors import ApiProblem
+from backend.store.accounts import users
+from backend.store.accounts.tables import User
+from backend.store.errors import Invalid
+from vise_client.schemas.accounts import (
+    Login,
+    LoginCode,
+    PasswordChange,
+    Session,
+    UserView,
+)
+
+SESSION = timedelta(days=14)
+
+public = APIRouter(prefix="/auth", tags=["accounts"])
+router = APIRouter(tags=["accounts"])
+
+
+@public.post("/login", response_model=Session)
+def login(request: Request, body: Login, db: Db) -> Session:
+    """Exchange an address and a password for a session token; after ten failures, wait five minutes."""
+    address = request.client.host if request.client else ""
+    if users.too_many_attempts(db, body.email, address):
+        raise ApiProblem(
+            429, "Too many attempts", "wait five minutes, then try again", headers={"Retry-After": "300"}
+        )
+    user = users.verify_password(db, body.email, body.password)
+    if user is None:
+        # In another transaction, as the error response rolls back ``db``.
+        with request.app.state.sessions.begin() as attempts:
+            users.note_failed_attempt(attempts, body.email, address)
+        raise ApiProblem(401, "Not signed in", "the address or the password is wrong")
+    return _session(db, user)
+
+
+@public.post("/code", response_model=Session)
+def redeem(body: LoginCode, db: Db) -> Session:
+    """Exchange the one-time code of a sign-in link for a session token; a code expires after a few minutes."""
+    user = users.redeem_code(db, body.code)
+    if user is None:
+        raise ApiProblem(401, "Not signed in", "this link was already used or has expired; request a new one")
+    return _session(db, user)
+
+
+@router.get("/auth/me", response_model=UserView)
+def me(who: Who, db: Db) -> UserView:
+    """Return the user who is signed in, with the role of the token."""
+    user = UserView.model_validate(users.get_user(db, who.user_id))
+    return user.model_copy(update={"role": who.role})
+
+
+@router.post("/auth/logout", status_code=204)
+def logout(who: Who, db: Db) -> Response:
+    """Revoke the token of this request."""
+    users.revoke_token(db, who.token_id, who.user_id)
+    return Response(status_code=204)
+
+
+@router.post("/auth/password", status_code=204)
+def change_password(body: PasswordChange, who: Who, db: Db) -> Response:
+    """Change your password. Your other sessions end; API tokens stay valid."""
+    if who.kind != "session":
+        raise ApiProblem(403, "Not allowed", "an API token cannot change the password; sign in first")
+    user = users.get_user(db, who.user_id)
+    if user.password_hash is not None and users.verify_password(db, user.email, body.current) is None:
+        raise Invalid("current", "is not your password")
+    users.set_password(db, user, body.new, keep=who.token_id)
+    return Response(status_code=204)
+
+
+def _session(db: Db, user: User) -> Session:
+    secret, token = users.issue_token(db, user, "session", lifetime=SESSION)
+    return Session(token=secret, expires_at=token.expires_at, user=UserView.model_validate(user))

@@ -1,0 +1,54 @@
+"""Routes by which admins manage users."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from backend.api.dependencies import Db, Who, admin
+from backend.store.accounts import users
+from backend.store.errors import Conflict
+from vise_client.schemas.accounts import (
+    Role,
+    UserCreate,
+    UserUpdate,
+    UserView,
+)
+
+router = APIRouter(tags=["accounts"])
+
+
+@router.get("/users", response_model=list[UserView], dependencies=[admin])
+def list_users(
+    db: Db,
+    search: Annotated[str, Query(max_length=200, description="Part of the address.")] = "",
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> list[UserView]:
+    """List the users by address."""
+    rows = users.list_users(db, search=search, offset=offset, limit=limit)
+    return [UserView.model_validate(user) for user in rows]
+
+
+@router.post("/users", response_model=UserView, status_code=201, dependencies=[admin])
+def create_user(body: UserCreate, db: Db) -> UserView:
+    """Create a user with an address, a password and a role."""
+    user = users.create_user(db, body.email, body.password, body.role)
+    db.refresh(user)
+    return UserView.model_validate(user)
+
+
+@router.patch("/users/{user_id}", response_model=UserView, dependencies=[admin])
+def update_user(user_id: UUID, body: UserUpdate, who: Who, db: Db) -> UserView:
+    """Change the role of a user, or deactivate the user. Your own account is refused, so one admin always remains."""
+    if user_id == who.user_id:
+        raise Conflict("you cannot change your own role or deactivate yourself; ask another admin")
+    user = users.get_user(db, user_id)
+    if body.role is not None:
+        user.role = Role(body.role).value
+    if body.active is not None:
+        user.active = body.active
+    db.flush()
+    return UserView.model_validate(user)

@@ -1,0 +1,94 @@
+"""Routes for one run: its spec, events, log, lineage and artifacts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from backend.api.dependencies import Db, editor
+from backend.store.runs import delete, logs
+from backend.store.runs.lineage import lineage
+from backend.store.runs.read import get_run, list_events, view_run
+from vise_client.schemas.artifacts import ArtifactView
+from vise_client.schemas.lineage import Lineage
+from vise_client.schemas.runs import (
+    EventView,
+    LogLevel,
+    LogLine,
+    RunUpdate,
+    RunView,
+)
+
+router = APIRouter(tags=["runs"])
+
+
+@router.get("/runs/{run_id}", response_model=RunView)
+def read_run(run_id: UUID, db: Db) -> RunView:
+    """Return a run with its spec, progress, inputs and artifacts."""
+    return view_run(db, run_id)
+
+
+@router.patch("/runs/{run_id}", response_model=RunView, dependencies=[editor])
+def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
+    """Change the name, tags or notes of a run; star or archive it."""
+    run = get_run(db, run_id)
+    for field, value in body.model_dump(exclude_none=True).items():
+        setattr(run, field, value)
+    db.flush()
+    return view_run(db, run_id)
+
+
+@router.delete("/runs/{run_id}", status_code=204, dependencies=[editor])
+def delete_run(run_id: UUID, db: Db) -> Response:
+    """Delete a finished run with its metrics and logs."""
+    delete.delete_run(db, run_id)
+    return Response(status_code=204)
+
+
+@router.get("/runs/{run_id}/events", response_model=list[EventView])
+def events(run_id: UUID, db: Db) -> list[EventView]:
+    """List the changes of a run's state, oldest first."""
+    return list_events(db, run_id)
+
+
+@router.get("/runs/{run_id}/logs", response_model=list[LogLine])
+def read_logs(
+    run_id: UUID,
+    db: Db,
+    after: Annotated[
+        int, Query(ge=-1, lt=2**63, description="Id of the last line you have; -1: the last lines.")
+    ] = 0,
+    before: Annotated[int | None, Query(ge=0, lt=2**63, description="The last lines before this id.")] = None,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 500,
+    level: Annotated[LogLevel | None, Query(description="Minimum level.")] = None,
+    search: Annotated[str | None, Query(max_length=200, description="Part of the line.")] = None,
+) -> list[LogLine]:
+    """Return log lines of a run in order, filtered by level and text."""
+    get_run(db, run_id)
+    # PostgreSQL text cannot contain NUL.
+    text = None if search is None else search.replace("\0", "")
+    return logs.read(db, run_id, after=after, before=before, limit=limit, level=level, search=text)
+
+
+@router.get("/runs/{run_id}/logs/download", response_class=StreamingResponse)
+def download_log(run_id: UUID, request: Request, db: Db) -> StreamingResponse:
+    """Download the whole log of a run as text."""
+    get_run(db, run_id)
+    headers = {"Content-Disposition": f'attachment; filename="{run_id}.log"'}
+    lines = logs.whole(request.app.state.sessions, run_id)
+    return StreamingResponse(lines, media_type="text/plain; charset=utf-8", headers=headers)
+
+
+@router.get("/runs/{run_id}/lineage", response_model=Lineage)
+def read_lineage(run_id: UUID, db: Db) -> Lineage:
+    """Return the runs, data sets and models that a run comes from, and those made from it."""
+    return lineage(db, run_id)
+
+
+@router.get("/runs/{run_id}/artifacts", response_model=list[ArtifactView])
+def list_artifacts(run_id: UUID, db: Db) -> list[ArtifactView]:
+    """List the artifacts of a run."""
+    return view_run(db, run_id).artifacts

@@ -1,0 +1,34 @@
+"""Single rows: found by id, or written under a name that must be free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.store.base import Base
+from backend.store.errors import Conflict, NotFound
+
+Row = TypeVar("Row", bound=Base)
+
+
+def get_row(db: Session, table: type[Row], row_id: UUID, thing: str) -> Row:
+    """Return the row with this id. Raises NotFound, which says what ``thing`` there is none of."""
+    row = db.get(table, row_id)
+    if row is None:
+        raise NotFound(f"there is no {thing} {row_id}")
+    return row
+
+
+@contextmanager
+def unique(db: Session, thing: str) -> Iterator[None]:
+    """Write the changes of the block. Raises Conflict, and undoes them, if another row is this ``thing`` already."""
+    try:
+        with db.begin_nested():
+            yield
+    except IntegrityError as error:
+        raise Conflict(f"there is {thing} already; choose another") from error
