@@ -8,7 +8,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,8 @@ from .context import Context, get_context
 from .model_cache import ModelCache, Sized
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from vise_core.predict import EngagementPredictor, Prediction, Predictor
     from vise_core.predict.predictor import PreparedImage
 
@@ -40,6 +43,8 @@ CONCURRENCY = 2 * BATCH
 """Predictions that a worker claims at a time: while one batch is computed, the next is decoded."""
 DECODING = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
 """Limits how many images are decoded and encoded at a time to half of the cores; the network computes with the rest."""
+COSTLY = threading.BoundedSemaphore(4)
+"""Limits how many images that helper processes decode are in memory; the other images do not wait for these."""
 THUMBNAIL = 128
 
 _batcher: Batcher[PreparedImage, Prediction] = Batcher(BATCH)
@@ -144,8 +149,8 @@ def _predict(context: Context, request: predictions.PredictionRequest) -> predic
 
     upload = _read_upload(context, request.upload)
     model = predictor(context, request.sha256, request.manifest)
-    with DECODING:
-        image = model.prepare(upload, request.options)
+    with _its_turn(upload) as source:
+        image = model.prepare(source, request.options)
         output = _batcher.submit(model.predict_prepared, image)
         # While the network computes. Encoded again, so that no metadata of the upload is kept.
         picture = image.jpeg()
@@ -171,6 +176,22 @@ def _read_upload(context: Context, key: str | None) -> bytes:
     if data is None:
         raise BadInput("the upload is gone; send the image again")
     return data
+
+
+@contextmanager
+def _its_turn(upload: bytes) -> Iterator[bytes | Image.Image]:
+    """Wait until the image may be decoded, and yield it; an image that is decoded elsewhere is yielded decoded."""
+    from vise_core.posts.images.decode import open_image
+    from vise_core.posts.images.ordinary import is_ordinary
+
+    if is_ordinary(upload):
+        with DECODING:
+            yield upload
+    else:
+        with COSTLY:
+            image = open_image(upload)
+            with DECODING:
+                yield image
 
 
 def _respond(

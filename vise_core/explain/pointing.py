@@ -6,9 +6,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from torchvision.transforms import InterpolationMode
 
 from vise_core.errors import BadInput
+from vise_core.models.transforms import resized_centre
 from vise_core.posts.images.decode import open_image
 from vise_core.tasks import LabelledImages
 from vise_core.tasks.records import inside
@@ -40,11 +41,7 @@ def read_mask(path: Path, image_size: tuple[int, int], resize: int, crop: int) -
         raise BadInput(
             f"{path.name}: the mask is {mask.size}, its image {image_size}; both must have one size"
         )
-    shorter = min(mask.size)
-    width, height = (int(resize * side / shorter) for side in mask.size)
-    grown = np.asarray(mask.resize((width, height), Image.Resampling.NEAREST)) > 127
-    left, top = int(round((width - crop) / 2.0)), int(round((height - crop) / 2.0))
-    return grown[top : top + crop, left : left + crop]
+    return np.asarray(resized_centre(mask, resize, crop, InterpolationMode.NEAREST)) > 127
 
 
 def points_inside(heat: npt.NDArray[np.float32], mask: Mask) -> bool:

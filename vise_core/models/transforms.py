@@ -20,6 +20,12 @@ from torchvision.transforms import functional as F
 from .backbones import RGB
 
 ASPECT = (3 / 4, 4 / 3)
+SCALED_PIXELS = 2**24
+"""An image that scaled whole would have more pixels than this, or than two squares, is cropped first."""
+RESAMPLING = {
+    InterpolationMode.BILINEAR: Image.Resampling.BILINEAR,
+    InterpolationMode.NEAREST: Image.Resampling.NEAREST,
+}
 TrainTransform = Callable[[Image.Image, Generator], Tensor]
 EvalTransform = Callable[[Image.Image], Tensor]
 
@@ -62,8 +68,45 @@ def _train_view(
 
 
 def _eval_view(image: Image.Image, *, image_size: int, resize: int, mean: RGB, std: RGB) -> Tensor:
-    image = F.resize(image, [resize], InterpolationMode.BILINEAR)
-    return normalise(F.center_crop(image, [image_size, image_size]), mean, std)
+    return normalise(resized_centre(image, resize, image_size), mean, std)
+
+
+def resized_centre(
+    image: Image.Image,
+    resize: int,
+    crop: int,
+    interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+) -> Image.Image:
+    """Scale the shorter side of an image to ``resize`` and return its centre, (crop, crop).
+
+    Of an image so long that the scaled one would be too large, the part that the crop shows is cut out before it is
+    scaled. Its pixels may then differ by one level.
+    """
+    shorter = min(image.size)
+    scaled = [int(resize * side / shorter) for side in image.size]  # as torchvision rounds
+    axis = int(image.height > image.width)
+    if crop < scaled[axis] and math.prod(scaled) > max(SCALED_PIXELS, 2 * resize**2):
+        image = _scaled_middle(image, scaled, crop, axis, RESAMPLING[interpolation])
+    else:
+        image = F.resize(image, [resize], interpolation)
+    return F.center_crop(image, [crop, crop])
+
+
+def _scaled_middle(
+    image: Image.Image, scaled: list[int], crop: int, axis: int, resampling: Image.Resampling
+) -> Image.Image:
+    """Return the central ``crop`` pixels along an axis of the image that is scaled to (width, height) ``scaled``."""
+    step = image.size[axis] / scaled[axis]
+    first = int(round((scaled[axis] - crop) / 2.0)) * step
+    # What the filter reads besides; the numbers of the box are small then, so that its single precision is enough.
+    low, high = math.floor(first - step) - 2, math.ceil(first + (crop + 1) * step) + 2
+    low, high = max(0, low), min(high, image.size[axis])
+    kept, box, size = [0, 0, *image.size], [0.0, 0.0, *map(float, image.size)], list(scaled)
+    kept[axis], kept[axis + 2] = low, high
+    box[axis], box[axis + 2] = first - low, first + crop * step - low
+    size[axis] = crop
+    part = image.crop((kept[0], kept[1], kept[2], kept[3]))
+    return part.resize((size[0], size[1]), resampling, (box[0], box[1], box[2], box[3]))
 
 
 def crop_box(

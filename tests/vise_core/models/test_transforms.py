@@ -1,13 +1,18 @@
 """Crops depend on (seed, epoch, sample) alone; evaluation takes the centre."""
 
+import time
+from resource import RUSAGE_SELF, getrusage
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import functional as F
 
+from vise_core.models import transforms
 from vise_core.models.transforms import crop_box, eval_transform, sample_generator, train_transform
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -69,3 +74,32 @@ def test_a_stated_resize_is_used() -> None:
     image = noise(64, 64)
     view = eval_transform(64, mean=(0.0,) * 3, std=(1.0,) * 3, resize=64)(image)
     assert torch.equal(view, F.to_tensor(image))
+
+
+@given(
+    st.integers(1, 90), st.integers(1, 1000), st.booleans(), st.sampled_from([(128, 112), (64, 64), (32, 40)])
+)
+@settings(max_examples=40, deadline=None)
+def test_an_image_cropped_before_it_is_scaled_is_the_same_within_a_level(
+    short: int, long: int, upright: bool, sides: tuple[int, int]
+) -> None:
+    resize, crop = sides
+    image = noise(short, long) if upright else noise(long, short)
+    expected = F.center_crop(F.resize(image, [resize]), [crop, crop])
+    with patch.object(transforms, "SCALED_PIXELS", 0):
+        cropped = np.asarray(transforms.resized_centre(image, resize, crop)).astype(int)
+    assert np.abs(cropped - np.asarray(expected)).max() <= 1
+    if long < 64 * short:
+        assert np.array_equal(
+            np.asarray(transforms.resized_centre(image, resize, crop)), np.asarray(expected)
+        )
+
+
+@pytest.mark.parametrize("size", [(1, 65_500), (65_500, 1), (3, 60_000)])
+def test_an_elongated_image_takes_little_memory(size: tuple[int, int]) -> None:
+    image = Image.effect_noise(size, 80).convert("RGB")
+    start, before = time.process_time(), getrusage(RUSAGE_SELF).ru_maxrss
+    view = eval_transform(224, mean=MEAN, std=STD)(image)
+    assert time.process_time() - start < 1
+    assert getrusage(RUSAGE_SELF).ru_maxrss - before < 100_000, "KiB"
+    assert view.shape == (3, 224, 224)

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from vise_core.errors import BadImage
-from vise_core.posts.images.decode import MAX_SIDE, open_image
+from vise_core.posts.images.decode import open_image
+from vise_core.posts.images.pixels import MAX_SIDE, decode_pixels
 from vise_core.specs.posts.images import IMAGE_SUFFIXES, is_image_name
 
 from .corpus import PICTURE
@@ -40,7 +41,7 @@ def test_pixels_are_counted_before_they_are_decoded(kind: str, monkeypatch) -> N
     monkeypatch.setattr(Image.Image, "load", decoded)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decoded)
     with pytest.raises(BadImage) as raised:
-        open_image(SAVED[kind], max_pixels=pixels - 1)
+        decode_pixels(SAVED[kind], pixels - 1)
     assert raised.value.reason == "too_large"
 
 

@@ -1,0 +1,223 @@
+"""Decode costly images in a helper process with limits of memory, processor time and output.
+
+A helper serves one image after the other, and is killed with the image that goes beyond a limit. It has no settings and
+no credentials of this process. Unused helpers end after a while, and all of them with this process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final
+
+from PIL import Image
+
+from vise_core.errors import BadImage
+
+from .pixels import Decoded, decode_pixels
+
+MEMORY_BYTES: Final = 512 * 2**20
+SECONDS: Final = 5.0
+"""Processor time of one image."""
+PATIENCE_SECONDS: Final = 60.0
+"""A helper that has not answered by then is killed, however little processor time it took."""
+HELPERS: Final = 4
+IDLE_SECONDS: Final = 30
+_STRIP_BYTES: Final = 2**20
+_COSTLY: Final = "save it as a JPEG, or as a PNG of 8 bits, of fewer pixels"
+
+_turns = threading.BoundedSemaphore(HELPERS)
+_unused: list[_Helper] = []
+
+
+def decode_limited(data: bytes, max_pixels: int) -> Decoded:
+    """Decode an image as ``decode_pixels`` does, in a helper process.
+
+    Raises BadImage, with the reason ``too_costly`` for an image that goes beyond a limit.
+    """
+    with _turns:
+        while True:
+            try:
+                helper = _unused.pop()
+            except IndexError:
+                helper = _Helper()
+            try:
+                decoded = helper.decode(data, max_pixels)
+            except _Ended as ended:
+                if ended.code == 0:  # It was unused for so long that it ended by itself.
+                    continue
+                raise BadImage(_why(ended.code), "too_costly") from ended
+            except BadImage:
+                _unused.append(helper)
+                raise
+            except BaseException:
+                helper.end()
+                raise
+            _unused.append(helper)
+            return decoded
+
+
+def _why(code: int) -> str:
+    if code == -signal.SIGPROF:
+        return f"decoding the image takes more than {SECONDS:g} s of processor time; {_COSTLY}"
+    return (
+        f"the image ended the process that decoded it (code {code}), so it is damaged or hostile; {_COSTLY}"
+    )
+
+
+class _Ended(Exception):
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class _Helper:
+    def __init__(self) -> None:
+        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({os.getpid()}, {IDLE_SECONDS})"
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._write: IO[bytes] = self._process.stdin
+        self._read: IO[bytes] = self._process.stdout
+
+    def decode(self, data: bytes, max_pixels: int) -> Decoded:
+        timer = threading.Timer(PATIENCE_SECONDS, self._process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            self._write.write(len(data).to_bytes(8, "big") + max_pixels.to_bytes(8, "big"))
+            self._write.write(data)
+            self._write.flush()
+            answer = json.loads(self._exactly(int.from_bytes(self._exactly(4), "big")))
+            if "reason" in answer:
+                raise BadImage(answer["message"], answer["reason"])
+            return Decoded(self._image(*answer["size"]), answer["plain"], tuple(answer["repairs"]))
+        except (BrokenPipeError, EOFError) as error:
+            raise _Ended(self.end()) from error
+        finally:
+            timer.cancel()
+
+    def _image(self, width: int, height: int) -> Image.Image:
+        image = Image.new("RGB", (width, height))
+        rows = _strip_rows(width)
+        for top in range(0, height, rows):
+            size = width, min(rows, height - top)
+            image.paste(Image.frombytes("RGB", size, self._exactly(3 * size[0] * size[1])), (0, top))
+        return image
+
+    def _exactly(self, length: int) -> bytes:
+        data = self._read.read(length)
+        if len(data) < length:
+            raise EOFError
+        return data
+
+    def end(self) -> int:
+        """Close the pipes, kill the process if it does not end, and return its exit code."""
+        self.forget()
+        try:
+            return self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def forget(self) -> None:
+        """Close the pipes."""
+        for pipe in (self._write, self._read):
+            with suppress(OSError):
+                pipe.close()
+
+
+def _after_fork() -> None:
+    """A fork has helpers of its own; those of its parent end with their pipes."""
+    global _turns
+    _turns = threading.BoundedSemaphore(HELPERS)
+    while _unused:
+        _unused.pop().forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+@atexit.register
+def _end_unused() -> None:
+    while _unused:
+        _unused.pop().end()
+
+
+def serve(parent: int, idle: float) -> None:
+    """Decode the images that come on standard input, until it ends. The main function of a helper."""
+    read, write = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # Whatever a library prints does not reach the answers.
+    _limit()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    while select.select([read], [], [], idle)[0] and len(header := read.read(16)) == 16:
+        size, max_pixels = int.from_bytes(header[:8], "big"), int.from_bytes(header[8:], "big")
+        # The default action of its signal ends the process.
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        try:
+            _answer(write, decode_pixels(read.read(size), max_pixels))
+        except BadImage as error:
+            _head(write, {"message": str(error), "reason": error.reason})
+        except MemoryError:
+            message = f"decoding the image takes more than {MEMORY_BYTES // 2**20} MB of memory; {_COSTLY}"
+            _head(write, {"message": message, "reason": "too_costly"})
+        write.flush()
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _answer(write: IO[bytes], decoded: Decoded) -> None:
+    image = decoded.image
+    _head(write, {"size": image.size, "plain": decoded.plain, "repairs": decoded.repairs})
+    rows = _strip_rows(image.width)
+    for top in range(0, image.height, rows):
+        write.write(image.crop((0, top, image.width, min(top + rows, image.height))).tobytes())
+
+
+def _head(write: IO[bytes], answer: dict[str, object]) -> None:
+    data = json.dumps(answer).encode()
+    write.write(len(data).to_bytes(4, "big") + data)
+
+
+def _strip_rows(width: int) -> int:
+    return max(1, _STRIP_BYTES // (3 * width))
+
+
+def _limit() -> None:
+    """Bound the memory; use one thread; be the first to be killed and the last to get the processor."""
+    import resource
+
+    import pillow_heif
+    from PIL import AvifImagePlugin
+
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    pillow_heif.options.DECODE_THREADS = 1
+    os.nice(10)
+    if sys.platform == "linux":
+        Path("/proc/self/oom_score_adj").write_text("1000")
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _end_with(parent: int) -> None:
+    """End this process once its parent is gone, also in the midst of an image."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(0)
