@@ -1,0 +1,47 @@
+"""Workers and dispatchers are watched: the silent and the deaf are named."""
+
+import pytest
+from sqlalchemy import text
+
+from backend.store.database import connect, session_factory
+from backend.store.runs import workers
+
+
+@pytest.fixture
+def db(database_url: str):
+    engine = connect(database_url)
+    with session_factory(engine)() as session:
+        yield session
+    engine.dispose()
+
+
+def test_only_workers_that_beat_and_hear_count(db) -> None:
+    assert workers.worker_problems(db) == (0, [])
+    for name in ("well", "deaf", "silent", "long gone"):
+        workers.beat(db, name, ["cpu"], "cpu", None, hears=name != "deaf")
+    for name, seconds in (("silent", 16), ("long gone", 700)):
+        old = text("UPDATE workers SET heartbeat_at = now() - make_interval(secs => :s) WHERE name = :name")
+        db.execute(old, {"s": seconds, "name": name})
+    able, (deaf, silent) = workers.worker_problems(db)
+    assert able == 1
+    assert deaf.startswith("worker deaf is deaf")
+    assert silent.startswith("worker silent has sent no heartbeat for 16 s")
+
+
+def test_a_worker_that_starts_again_under_its_name_has_a_new_start(db) -> None:
+    workers.beat(db, "w", ["cpu"], "cpu", None, started=True)
+    db.execute(text("UPDATE workers SET started_at = now() - interval '1 h'"))
+    workers.beat(db, "w", ["cpu"], "cpu", None)
+    assert db.scalar(text("SELECT started_at < now() FROM workers"))
+    workers.beat(db, "w", ["cpu"], "cpu", None, started=True)
+    assert db.scalar(text("SELECT started_at = now() FROM workers"))
+
+
+def test_one_dispatcher_that_beats_and_reaches_the_broker_is_enough(db) -> None:
+    assert "no dispatcher runs" in str(workers.dispatcher_problem(db))
+    workers.beat_dispatcher(db, "cut off", broker=False)
+    assert workers.dispatcher_problem(db) == "the dispatcher does not reach the broker"
+    db.execute(text("UPDATE dispatchers SET heartbeat_at = now() - interval '20 s'"))
+    assert "no heartbeat for 20 s" in str(workers.dispatcher_problem(db))
+    workers.beat_dispatcher(db, "well", broker=True)
+    assert workers.dispatcher_problem(db) is None

@@ -1,0 +1,40 @@
+"""A process of another version than the database's tables says which of the two to change."""
+
+from sqlalchemy import text
+
+from backend.store.database import connect, too_old
+from backend.store.schema import revisions, schema_problem
+
+
+def problem_after(url: str, statement: str) -> str | None:
+    engine = connect(url)
+    with engine.connect() as db:
+        db.execute(text(statement))
+        problem = schema_problem(db)
+    engine.dispose()
+    return problem
+
+
+def test_tables_of_this_version_are_no_problem(database_url: str) -> None:
+    assert problem_after(database_url, "SELECT 1") is None
+
+
+def test_an_empty_an_older_and_a_newer_database_are_told_apart(
+    empty_database_url: str, database_url: str
+) -> None:
+    assert "run `vise migrate`" in str(problem_after(empty_database_url, "SELECT 1"))
+    newest, before = revisions()[0], "0001"
+    older = problem_after(database_url, "UPDATE alembic_version SET version_num = '0001'")
+    assert older is not None
+    assert older.startswith(
+        f"the database has revision {before}, and this version needs {newest}: run `vise migrate`"
+    )
+    newer = problem_after(database_url, "UPDATE alembic_version SET version_num = '9999'")
+    assert newer is not None
+    assert "revision 9999, which this version" in newer
+    assert "Restart this process with that version" in newer
+
+
+def test_a_server_without_uuidv7_is_too_old() -> None:
+    assert too_old(180000, "18.0") is None
+    assert too_old(170004, "17.4") == "PostgreSQL 17.4 is too old: VisE Studio needs PostgreSQL 18 or newer"
