@@ -15,7 +15,7 @@ HEAD = """# API
 Written by `python -m docs.api_reference` from the OpenAPI document, which a running API serves with all types at
 `{prefix}/openapi.json`, and as a page to try requests at `{prefix}/docs`. All paths are below `{prefix}`.
 
-Every operation but `GET /health` and the two that sign in needs `Authorization: Bearer TOKEN`. Viewers may read, editors may
+Every operation but `GET /health`, `/ready`, `/live` and the two that sign in needs `Authorization: Bearer TOKEN`. Viewers may read, editors may
 launch and change, administrators manage users. Errors are problem details (RFC 9457, `application/problem+json`). Lists return
 `next_cursor`; send it as `cursor` for the next page. Request and response bodies are the models of `vise_client.schemas`;
 `vise_client` has one method for each operation, sync and async.

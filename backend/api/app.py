@@ -7,6 +7,7 @@ import gc
 # Objects made by imports stay for good. Scanning them again and again while they grow takes a fifth of the startup.
 gc.disable()
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -31,6 +32,7 @@ from . import errors, health
 from .broker import Broker
 from .dependencies import identify
 from .limits import RequestLimits
+from .monitor import Monitor
 
 gc.freeze()
 # A request makes some ten thousand objects, nearly all freed by reference counts: looking for cycles after every 700
@@ -48,9 +50,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(monitor.run())
         async with app.state.listener.listen(settings.database_url):
             yield
+        watching.cancel()
         engine.dispose()
+        monitor.close()
 
     app = FastAPI(
         title="VisE Studio",
@@ -71,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.prediction_cache = PredictionCache()
     audit.watch(app.state.sessions)
     app.state.storage = Storage(settings.storage_url)
+    app.state.monitor = monitor = Monitor(settings, app.state.storage)
     errors.install(app)
     app.add_middleware(
         RequestLimits,

@@ -1,42 +1,49 @@
-"""The health route, which needs no token."""
+"""The routes that say how the server is, which need no token."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
 
-import redis
 from fastapi import APIRouter, Request, Response
 
-from backend.store.database import is_up
-from backend.store.runs import workers
 from vise_client.schemas.wire import Health
+
+from .monitor import Monitor
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/health", response_model=Health)
-def health(request: Request, response: Response) -> Health:
-    """Report the state of database, broker and workers; 503 if the database or the broker does not respond."""
-    database = is_up(request.app.state.engine)
-    alive_workers = 0
-    if database:
-        with request.app.state.sessions() as db:
-            alive_workers = workers.count_alive(db)
-    broker = _broker_is_up(request.app.state.settings.broker_url)
-    healthy = database and broker
-    response.status_code = 200 if healthy else 503
+@router.get("/health", response_model=Health, responses={503: {"model": Health}})
+async def health(request: Request, response: Response) -> Health:
+    """Report the state of each part in words; 503 if the database or the broker does not respond."""
+    report = await _report(request)
+    response.status_code = 200 if report.database and report.broker else 503
+    return report
+
+
+@router.get("/ready", response_model=Health, responses={503: {"model": Health}})
+async def ready(request: Request, response: Response) -> Health:
+    """Report whether runs can be accepted, executed and stored: 503 if any part that a run needs is not well."""
+    report = await _report(request)
+    response.status_code = 200 if all(part.ok for part in report.parts) else 503
+    return report
+
+
+@router.get("/live", status_code=204)
+async def live() -> Response:
+    """Respond as long as this process works: it need not be started again."""
+    return Response(status_code=204)
+
+
+async def _report(request: Request) -> Health:
+    monitor: Monitor = request.app.state.monitor
+    parts = await monitor.check()
+    well = {part.name: part.ok for part in parts}
     return Health(
-        status="ok" if healthy else "degraded",
+        status="ok" if not any(part.message for part in parts) else "degraded",
         version=version("vise-studio"),
-        database=database,
-        broker=broker,
-        workers=alive_workers,
+        database=well["database"],
+        broker=well["broker"],
+        workers=monitor.able_workers if well["database"] else 0,
+        parts=parts,
     )
-
-
-def _broker_is_up(url: str) -> bool:
-    try:
-        with redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2) as client:
-            return bool(client.ping())
-    except (redis.RedisError, ValueError):
-        return False

@@ -177,16 +177,6 @@ def session_factory(engine: Engine) -> Sessions:
     return sessionmaker(engine, expire_on_commit=False)
 
 
-def is_up(engine: Engine) -> bool:
-    """Return whether the database responds."""
-    try:
-        with engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-    except Exception:
-        return False
-    return True
-
-
 def alembic_config(url: str) -> Config:
     """Return Alembic's configuration for the migrations of this repository and a database."""
     from alembic.config import Config

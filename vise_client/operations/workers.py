@@ -12,7 +12,15 @@ class WorkerOperations:
 
     @operation("GET", "/health", raise_for_status=False)
     def health(self) -> Health:
-        """Return whether database and broker answer, and how many workers are alive. Never raises ApiError."""
+        """Return the state of each part in words. Never raises ApiError."""
+
+    @operation("GET", "/ready", raise_for_status=False)
+    def ready(self) -> Health:
+        """Return the state of each part that a run needs. Never raises ApiError."""
+
+    @get("/live")
+    def live(self) -> None:
+        """Return if the API's process works."""
 
     @get("/workers")
     def workers(self) -> list[WorkerView]:

@@ -61,14 +61,23 @@ class Problem(ResponseBody):
     errors: list[dict[str, Any]] = Field(default_factory=list)
 
 
+class PartHealth(ResponseBody):
+    """A part that runs need: database, schema, dispatcher, workers, broker or storage."""
+
+    name: str
+    ok: bool = Field(description="False if runs cannot go on without it.")
+    message: str = Field("", description="What is wrong, and what to do; empty if nothing is.")
+
+
 class Health(ResponseBody):
-    """Health of the server: its database, its broker and the number of live workers."""
+    """Health of the server: each part that runs need; ``status`` is ok if nothing is wrong with any of them."""
 
     status: Literal["ok", "degraded"]
     version: str
     database: bool
     broker: bool
-    workers: int = Field(0, description="Workers with a recent heartbeat.")
+    workers: int = Field(0, description="Workers that can claim runs or predictions.")
+    parts: list[PartHealth] = Field(default_factory=list)
 
 
 class Page(ResponseBody, Generic[T]):

@@ -19,6 +19,7 @@ class WorkerView(ResponseBody):
     heartbeat_at: datetime
     run_id: UUID | None
     alive: bool
+    hears: bool = Field(True, description="Messages through the broker reach it.")
     started_at: datetime | None = None
     run_name: str | None = None
 

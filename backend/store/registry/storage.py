@@ -6,6 +6,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -97,6 +98,18 @@ class Storage:
         """Delete an object, which no row may name any more."""
         if self.fs.exists(self._path(sha256)):
             self.fs.rm_file(self._path(sha256))
+
+    def probe(self) -> None:
+        """Write, read and delete a small object. Raises whatever the storage raises."""
+        path, data = f"{self.root}/incoming/{uuid.uuid4().hex}", uuid.uuid4().bytes
+        self.fs.makedirs(f"{self.root}/incoming", exist_ok=True)
+        try:
+            self.fs.pipe_file(path, data)
+            if self.fs.cat_file(path) != data:
+                raise StorageError("what was read differs from what was written")
+        finally:
+            with suppress(FileNotFoundError):
+                self.fs.rm_file(path)
 
     def clear(self) -> None:
         """Delete everything below this storage's root."""

@@ -67,16 +67,16 @@ def dispatcher_problem(db: Session) -> str | None:
     return f"the dispatcher has sent no heartbeat for {age:.0f} s: restart it (`vise dispatch`)"
 
 
-def worker_problems(db: Session) -> tuple[int, list[str]]:
-    """Return how many workers can claim runs or predictions, and a sentence on each that cannot."""
-    able, problems = 0, []
+def worker_problems(db: Session) -> tuple[int, dict[str, str]]:
+    """Return how many workers can claim runs or predictions, and by name what is wrong with each other one."""
+    able, problems = 0, {}
     age = _seconds(Worker.heartbeat_at)
     recent = select(Worker.name, Worker.hears, age).where(Worker.heartbeat_at > func.now() - RECENT)
     for name, hears, seconds in db.execute(recent.order_by(Worker.name)):
         if seconds >= ALIVE.total_seconds():
-            problems.append(f"worker {name} has sent no heartbeat for {seconds:.0f} s")
+            problems[name] = f"has sent no heartbeat for {seconds:.0f} s"
         elif not hears:
-            problems.append(f"worker {name} is deaf: messages through the broker do not reach it")
+            problems[name] = "is deaf: messages through the broker do not reach it"
         else:
             able += 1
     return able, problems
@@ -98,8 +98,3 @@ def list_workers(db: Session) -> list[WorkerView]:
         select(Worker, alive, Run.name).outerjoin(Run, Run.id == Worker.run_id).order_by(Worker.name)
     ).all()
     return [WorkerView.of(worker, alive=is_alive, run_name=run_name) for worker, is_alive, run_name in rows]
-
-
-def count_alive(db: Session) -> int:
-    """Return the number of workers with a recent heartbeat."""
-    return db.scalar(select(func.count()).where(Worker.heartbeat_at > func.now() - ALIVE)) or 0

@@ -14,7 +14,7 @@ MOST_QUEUED = 200
 
 @st.fragment(run_every=4)
 def system_state() -> None:
-    """Database, broker, workers and queued runs; a problem for each queue without a worker."""
+    """Database, broker, workers and queued runs; each problem of a part, and each queue without a worker."""
     with show_errors():
         health = client().health()
         workers = [worker for worker in client().workers() if worker.alive]
@@ -23,10 +23,13 @@ def system_state() -> None:
             for label, value in (
                 ("API and database", "up" if health.database else "down"),
                 ("Queue", "up" if health.broker else "down"),
-                ("Workers", str(len(workers))),
+                ("Workers", str(health.workers)),
                 ("Queued runs", str(len(queued)) + ("+" if len(queued) == MOST_QUEUED else "")),
             ):
                 st.metric(label, value, border=True, width=170)
+        for part in health.parts:
+            if part.message:
+                problem(f"{part.name.capitalize()}: {part.message}.", "Its log says more.")
         served = {queue for worker in workers for queue in worker.queues}
         if unserved := sorted({run.queue for run in queued} - served):
             problem(f"No worker serves the queue {', '.join(unserved)}.", "Start one with `vise worker`.")

@@ -65,11 +65,13 @@ def _queue_table(queues: Sequence[QueueView], now: datetime) -> None:
 def _worker(worker: WorkerView, now: datetime) -> None:
     with st.container(border=True, key=f"row-{worker.name}"):
         heartbeat = age(now, worker.heartbeat_at)
-        state = (
-            ":green-badge[:material/check: alive]"
-            if worker.alive
-            else f":red-badge[:material/heart_broken: no heartbeat for {heartbeat}]"
-        )
+        state = ":green-badge[:material/check: alive]"
+        if not worker.alive:
+            state = f":red-badge[:material/heart_broken: no heartbeat for {heartbeat}]"
+        elif not worker.hears:
+            state = (
+                ":red-badge[:material/hearing_disabled: deaf: messages through the broker do not reach it]"
+            )
         st.markdown(f"**`{worker.name}`** {state}")
         icon = ":material/developer_board:" if worker.device.startswith("cpu") else ":material/memory:"
         uptime = f", up for {age(now, worker.started_at)}" if worker.started_at and worker.alive else ""

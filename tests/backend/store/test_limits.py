@@ -1,9 +1,7 @@
 """No connection to the database waits for ever, and none holds a lock for ever."""
 
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,10 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.store.database import LIMITS, connect, listen
 from backend.store.errors import in_words, is_transient
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "worker"))
-
-from proxy import before
+from tests.proxy import before
 
 SHORT = replace(LIMITS, connect=2, ping=0.5, statement=1, lock=0.5, idle_in_transaction=1, pool=0.5)
 

@@ -201,11 +201,6 @@ def test_what_is_not_there_is_404(editor) -> None:
         assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
 
 
-def test_health(editor) -> None:
-    health = editor.get(f"{PREFIX}/health").json()
-    assert (health["status"], health["database"], health["broker"]) == ("ok", True, True)
-
-
 def test_the_order_of_a_recipe_s_steps_survives_the_database(editor) -> None:
     recipe = editor.post(f"{PREFIX}/recipes/runs", json={"recipe": "sample"}).json()
     clone = editor.post(f"{PREFIX}/runs/{recipe['id']}/clone", json={})

@@ -16,16 +16,18 @@ def db(database_url: str):
 
 
 def test_only_workers_that_beat_and_hear_count(db) -> None:
-    assert workers.worker_problems(db) == (0, [])
+    assert workers.worker_problems(db) == (0, {})
     for name in ("well", "deaf", "silent", "long gone"):
         workers.beat(db, name, ["cpu"], "cpu", None, hears=name != "deaf")
     for name, seconds in (("silent", 16), ("long gone", 700)):
         old = text("UPDATE workers SET heartbeat_at = now() - make_interval(secs => :s) WHERE name = :name")
         db.execute(old, {"s": seconds, "name": name})
-    able, (deaf, silent) = workers.worker_problems(db)
+    able, problems = workers.worker_problems(db)
     assert able == 1
-    assert deaf.startswith("worker deaf is deaf")
-    assert silent.startswith("worker silent has sent no heartbeat for 16 s")
+    assert problems == {
+        "deaf": "is deaf: messages through the broker do not reach it",
+        "silent": "has sent no heartbeat for 16 s",
+    }
 
 
 def test_a_worker_that_starts_again_under_its_name_has_a_new_start(db) -> None:

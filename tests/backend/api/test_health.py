@@ -1,0 +1,122 @@
+"""What /health, /ready and /live say of each part, and how soon, whatever has become of the part."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from backend.api.app import PREFIX, create_app
+from backend.settings import Settings
+from backend.store.database import connect, session_factory
+from backend.store.runs import workers
+from tests.proxy import before
+
+
+def beat(url: str) -> None:
+    """A dispatcher and a worker that are well, as far as the database knows."""
+    engine = connect(url)
+    with session_factory(engine).begin() as db:
+        workers.beat(db, "w", ["cpu"], "cpu", None)
+        workers.beat_dispatcher(db, "d", broker=True)
+    engine.dispose()
+
+
+@contextmanager
+def api_of(settings: Settings, **changes: str) -> Iterator[TestClient]:
+    with TestClient(create_app(settings.model_copy(update=changes))) as api:
+        yield api
+
+
+def ask(api: TestClient, route: str) -> tuple[int, dict[str, str]]:
+    """(status, by part what is wrong). Never takes long."""
+    began = time.monotonic()
+    response = api.get(f"{PREFIX}/{route}")
+    assert time.monotonic() - began < 6, response.text
+    return response.status_code, {
+        part["name"]: part["message"] for part in response.json()["parts"] if part["message"]
+    }
+
+
+def test_all_is_well_and_nothing_is_left_in_the_storage(settings: Settings, tmp_path: Path) -> None:
+    beat(settings.database_url)
+    with api_of(settings) as api:
+        report = api.get(f"{PREFIX}/health").json()
+        assert (report["status"], report["database"], report["broker"], report["workers"]) == (
+            "ok",
+            True,
+            True,
+            1,
+        )
+        assert {part["name"] for part in report["parts"]} == {
+            *("database", "schema", "dispatcher", "workers", "broker", "storage")
+        }
+        assert ask(api, "ready") == (200, {})
+        assert api.get(f"{PREFIX}/live").status_code == 204
+    assert [path for path in (tmp_path / "storage").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("mode", ["refuse", "stall"])
+@pytest.mark.parametrize("part", ["database", "broker"])
+def test_a_server_that_is_away_or_frozen_is_reported_at_once_and_then_well_again(
+    settings: Settings, part: str, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    beat(settings.database_url)
+    name = f"{part}_url"
+    with before(getattr(settings, name)) as (through, proxy), api_of(settings, **{name: through}) as api:
+        assert ask(api, "ready") == (200, {})
+        proxy.set(mode)
+        time.sleep(1.1)
+        for route in ("health", "ready"):
+            status, problems = ask(api, route)
+            assert status == 503
+            assert "respon" in problems[part]
+            assert "127.0.0.1" not in str(problems), "addresses are for the log"
+        assert api.get(f"{PREFIX}/live").status_code == 204
+        until = time.monotonic() + 20
+        while not [record for record in caplog.records if record.name == "vise.health"]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        beat(settings.database_url)
+        proxy.set("pass")
+        until = time.monotonic() + 20
+        while ask(api, "ready")[0] != 200:
+            assert time.monotonic() < until
+            time.sleep(0.5)
+
+
+def test_each_part_that_a_run_needs_is_named(settings: Settings, tmp_path: Path) -> None:
+    engine = connect(settings.database_url)
+
+    def change(statement: str) -> None:
+        with engine.begin() as db:
+            db.execute(text(statement))
+        time.sleep(1.1)
+
+    with api_of(settings) as api:
+        status, problems = ask(api, "ready")
+        assert status == 503
+        assert problems.keys() == {"dispatcher", "workers"}
+        assert ask(api, "health")[0] == 200, "people read; database and broker respond"
+        beat(settings.database_url)
+        change("UPDATE workers SET hears = false")
+        status, problems = ask(api, "ready")
+        assert (status, problems.keys()) == (503, {"workers"})
+        assert "deaf" in problems["workers"]
+        change("INSERT INTO workers (name, queues, device) VALUES ('second', '{cpu}', 'cpu')")
+        status, problems = ask(api, "ready")
+        assert (status, problems.keys()) == (200, {"workers"}), (
+            "a second worker is enough; the first is reported"
+        )
+        change("UPDATE dispatchers SET heartbeat_at = now() - interval '16 s'")
+        assert "dispatcher" in ask(api, "ready")[1]
+        change("UPDATE alembic_version SET version_num = '9999'")
+        assert "revision 9999" in ask(api, "ready")[1]["schema"]
+    (tmp_path / "storage" / "incoming").rmdir()
+    (tmp_path / "storage" / "incoming").write_text("no folder")
+    with api_of(settings) as api:
+        assert "cannot be written" in ask(api, "ready")[1]["storage"]
+    engine.dispose()
