@@ -298,3 +298,13 @@ def test_a_full_disk_is_not_a_damaged_archive(tmp_path: Path) -> None:
         pytest.raises(OSError, match="full"),
     ):
         unpack(archive, tmp_path / "out", UnpackLimits())
+
+
+def test_a_member_without_a_name_is_a_sentence(tmp_path: Path) -> None:
+    data = bytearray(make_zip(tmp_path / "a.zip", {"N": b"1"}).read_bytes())
+    local, central = data.index(b"PK\3\4") + 26, data.index(b"PK\1\2") + 28
+    for at in (local, central):
+        data[at : at + 4] = b"\0\0\1\0"
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(BadArchive, match=r"a\.zip: "):
+        unpack(tmp_path / "a.zip", tmp_path / "out", UnpackLimits())

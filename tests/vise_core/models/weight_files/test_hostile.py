@@ -190,10 +190,6 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
         "its pickle copies more than 2,000,000 items",
     ),
     "compressed members": (compressed, "its compressed members are larger than 67,108,864 bytes"),
-    "a member without a name": (
-        lambda p: archive(p, pickled(tensor(b"K\x02\x85", b"K\x01\x85")), ("", b"x")),
-        "keys|of no format",
-    ),
     "deep tuples": (
         lambda p: archive(p, b"\x80\x02}K\x01" + b"\x85" * 1_000_000 + b"K\x01s."),
         "a dictionary key that is neither",
