@@ -17,6 +17,9 @@ class Settings(BaseSettings):
     database_url: str = Field(description="postgresql+psycopg://user:password@host/name")
     broker_url: str = Field(description="redis://:password@host:port/0")
     storage_url: str = Field(description="file:///folder or s3://bucket/prefix")
+    public_url: str = Field(
+        "http://127.0.0.1:8501", description="Address of the pages in browsers, for sign-in links."
+    )
     home: Path = Field(Path(".vise"), description="Folder of all local state.")
     worker_name: str | None = Field(None, description="Name of a worker; default: host and process id.")
     cuda_visible_devices: str | None = Field(

@@ -25,6 +25,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
+from frontend.settings import session_cookie
 from vise_client.client import ViseClient
 
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -129,7 +130,7 @@ def signed_in(token: str, url: str) -> Iterator[BrowserContext]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         context = browser.new_context(color_scheme="light")
-        context.add_cookies([{"name": "vise_session", "value": token, "url": url}])
+        context.add_cookies([{"name": session_cookie(url), "value": token, "url": url}])
         yield context
         browser.close()
 

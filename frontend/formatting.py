@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -70,8 +71,24 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
+# Streamlit replaces these in the text that is left after Markdown's own escapes are resolved.
+_SHORTCODE = re.compile(r":(?=(?:material[/_])?[\w+-]+:)|(?<!\S)(?=(?:<->|->|<-|--|>=|<=|~=)(?!\S))")
+_DIRECTIVE = re.compile(r":(?=[A-Za-z][\w-]*\[)")
+_JOINER = "\u2060"  # invisible, and no part of a word
+
+
 def plain(text: str) -> str:
-    """Escape Markdown: names and messages of users are shown as they were written."""
-    for character in "\\[]*_`<>$:#|~":
+    """Escape a text for Streamlit's Markdown: names and messages of users are shown as they were written."""
+    text = _without_shortcodes(text)
+    for character in "\\[]*_`<>$:#|~&!":
         text = text.replace(character, f"\\{character}")
-    return text.replace("\n", " ")
+    return re.sub(r"^(\s*)([-+=]|\d+(?=[.)]))", r"\1" + _JOINER + r"\2", text.replace("\n", " "))
+
+
+def user_markdown(text: str) -> str:
+    """Return Markdown that a user wrote without Streamlit's own directives: colours, badges, icons and emoji."""
+    return _DIRECTIVE.sub(":" + _JOINER, _without_shortcodes(text))
+
+
+def _without_shortcodes(text: str) -> str:
+    return _SHORTCODE.sub(lambda match: match[0] + _JOINER, text)

@@ -9,22 +9,21 @@ import streamlit as st
 
 from frontend.components.layout import page_title
 from frontend.session import client
-from frontend.settings import COOKIE
+from frontend.settings import session_cookie
 from vise_client.errors import NotSignedIn, Unreachable
 from vise_client.schemas.accounts import UserView
 
 FAILURES = {
-    "failed": "Sign-in failed: the e-mail, the password or the link is wrong, or the link was used already.",
+    "failed": "Sign-in failed: the e-mail, the password or the link is wrong, or the link was used already. `vise login-link` prints a new one.",
     "wait": "Too many attempts. Wait five minutes, then try again.",
     "unreachable": "The API does not respond. Start it with `vise up`.",
-    "refused": "Sign in from this page.",
 }
 """Reason in the address, as ``serve.py`` writes it, and the message."""
 
 
 def signed_in() -> UserView | None:
     """The user of this browser; None after the login page has been shown."""
-    if st.context.cookies.get(COOKIE):
+    if st.context.cookies.get(session_cookie()):
         try:
             return client().me()
         except NotSignedIn:
@@ -38,7 +37,7 @@ def signed_in() -> UserView | None:
 
 
 def _login_page() -> None:
-    page_title("VisE Studio", "Sign in, or open the link that `vise up` printed.")
+    page_title("VisE Studio", "Sign in, or open the link that `vise up` or `vise login-link` printed.")
     reason = st.query_params.get("login")
     if reason in FAILURES:
         st.error(FAILURES[reason])

@@ -19,7 +19,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from frontend.settings import COOKIE, api_url, secure_cookies
+from frontend.protection import Protection
+from frontend.settings import api_url, public_url, secure_cookies, session_cookie
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError
 from vise_client.schemas.accounts import Login, LoginCode
@@ -35,9 +36,7 @@ async def login_with_code(request: Request) -> Response:
 
 
 async def login_with_password(request: Request) -> Response:
-    """Sign in by the form of the login page; refused from other sites, since it sets a cookie."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return RedirectResponse("/?login=refused", 303)
+    """Sign in by the form of the login page."""
     form = await request.form()
     email, password = str(form.get("email", ""))[:254], str(form.get("password", ""))[:1024]
     page = own_page(str(form.get("page", "/"))[:8000])
@@ -45,7 +44,8 @@ async def login_with_password(request: Request) -> Response:
 
 
 async def logout(request: Request) -> Response:
-    token = request.cookies.get(COOKIE)
+    """End the session of the browser."""
+    token = request.cookies.get(session_cookie())
     if token:
 
         def revoke() -> None:
@@ -55,7 +55,7 @@ async def logout(request: Request) -> Response:
         with suppress(ClientError):  # The cookie is deleted in any case.
             await run_in_threadpool(revoke)
     response = RedirectResponse("/", 303)
-    response.delete_cookie(COOKIE)
+    response.delete_cookie(session_cookie(), httponly=True, samesite="lax", secure=secure_cookies())
     return response
 
 
@@ -75,7 +75,7 @@ async def download_model(request: Request) -> Response:
     stack = ExitStack()
 
     def begin() -> httpx.Response:
-        vise = stack.enter_context(ViseClient(api_url(), request.cookies.get(COOKIE, "")))
+        vise = stack.enter_context(ViseClient(api_url(), request.cookies.get(session_cookie(), "")))
         return stack.enter_context(vise.stream(ViseClient.download_model.request(model_id)))
 
     def chunks(response: httpx.Response) -> Iterator[bytes]:
@@ -110,28 +110,29 @@ async def _sign_in(request_token: Callable[[ViseClient], str], page: str) -> Res
         return failed("unreachable")
     response = RedirectResponse(page, 303)
     response.set_cookie(
-        COOKIE, secret, max_age=14 * 86400, httponly=True, samesite="lax", secure=secure_cookies()
+        session_cookie(), secret, max_age=14 * 86400, httponly=True, samesite="lax", secure=secure_cookies()
     )
     return response
 
 
 def create_app() -> ASGIApp:
-    """The ASGI app: Streamlit's app and four more routes."""
+    """The ASGI app: Streamlit's app and four more routes, behind the protection."""
     os.chdir(FOLDER)  # Streamlit reads .streamlit/config.toml in the working folder.
     from streamlit.starlette import App
 
     from frontend.session import script_error
 
-    return App(
+    app = App(
         FOLDER / "app.py",
         on_script_error=script_error,
         routes=[
             Route("/auth/login", login_with_code),
             Route("/auth/password", login_with_password, methods=["POST"]),
-            Route("/auth/logout", logout),
+            Route("/auth/logout", logout, methods=["POST"]),
             Route("/download/models/{model_id}", download_model),
         ],
     )
+    return Protection(app, public_url())
 
 
 def main() -> None:

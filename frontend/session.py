@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 import streamlit as st
 
-from frontend.settings import COOKIE, api_url
+from frontend.settings import api_url, session_cookie
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError, NotSignedIn
 from vise_client.schemas.accounts import Role, UserView
@@ -26,7 +27,7 @@ def _client(url: str, token: str) -> ViseClient:
 
 def client() -> ViseClient:
     """The API client with this browser's token."""
-    return _client(api_url(), st.context.cookies.get(COOKIE, ""))
+    return _client(api_url(), st.context.cookies.get(session_cookie(), ""))
 
 
 def current_user() -> UserView:
@@ -66,6 +67,16 @@ def query_number(name: str) -> int | None:
     """The positive number in the address's parameter of this name; None where there is none."""
     text = st.query_params.get(name, "")
     return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
+def last_shown(key: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the stored values that a form showed when it was drawn last, and remember the current ones.
+
+    A click is made on what the browser shows, which may be older than what this rerun has read.
+    """
+    before: dict[str, Any] = st.session_state.get(key, values)
+    st.session_state[key] = values
+    return before
 
 
 @contextmanager

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-COOKIE = "vise_session"
-"""Name of the HttpOnly cookie that holds the session's token."""
 
 
 class FrontendSettings(BaseSettings):
@@ -19,6 +18,11 @@ class FrontendSettings(BaseSettings):
     )
     public_api_url: str | None = Field(
         None, description="Address of the API for users' own programs, where it differs from the API URL."
+    )
+    port: int = Field(
+        8501,
+        validation_alias="STREAMLIT_SERVER_PORT",
+        description="Port of the pages' server; `vise ui --port` sets it.",
     )
     public_url: str = Field(
         "", description="Address of the pages; with https:// cookies are sent over HTTPS only."
@@ -36,6 +40,23 @@ def public_api_url() -> str:
     return settings.public_api_url or settings.api_url
 
 
+def public_url() -> str:
+    """Return the address of the pages in browsers, without a path."""
+    settings = FrontendSettings()
+    return settings.public_url.rstrip("/") or f"http://127.0.0.1:{settings.port}"
+
+
 def secure_cookies() -> bool:
     """Return whether browsers reach the pages over HTTPS only."""
-    return FrontendSettings().public_url.startswith("https://")
+    return public_url().startswith("https://")
+
+
+def session_cookie(address: str | None = None) -> str:
+    """Return the name of the HttpOnly cookie that holds the session's token, of the pages at this address or of ours.
+
+    Browsers send a cookie to every port of a host: without the port in its name, two systems on one host would sign
+    each other's users out. They accept a name with ``__Host-`` only from the host itself, over HTTPS.
+    """
+    parts = urlsplit(address or public_url())
+    secure = parts.scheme == "https"
+    return f"{'__Host-' if secure else ''}vise_session_{parts.port or (443 if secure else 80)}"

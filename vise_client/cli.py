@@ -6,9 +6,12 @@ import sys
 
 import typer
 
-from .commands.account import login, token_app
+from vise_core.escaping import terminal_escape
+
+from .commands.account import login, login_link, token_app
 from .commands.data import data_app
 from .commands.models import models_app
+from .commands.output import say
 from .commands.plugins import PluginGroup
 from .commands.posts import ingest_peek, sample_data
 from .commands.predict import predict
@@ -36,6 +39,7 @@ app.add_typer(tasks_app, name="tasks")
 app.command("ingest-peek")(ingest_peek)
 app.command("sample-data")(sample_data)
 app.command()(login)
+app.command("login-link")(login_link)
 app.add_typer(token_app, name="token")
 
 
@@ -48,15 +52,15 @@ def main() -> None:
     try:
         app()
     except MissingExtra as error:
-        sys.stderr.write(f"vise: {error}\n")
+        say(f"vise: {error}", err=True)
         sys.exit(2)
     except (ViseError, ClientError) as error:
-        sys.exit(f"vise: {error}")
+        sys.exit(terminal_escape(f"vise: {error}"))
     except ValueError as error:
         from pydantic import ValidationError  # a slow import that `vise --help` can do without
 
         if not isinstance(error, ValidationError):
             raise
         for item in error.errors():
-            sys.stderr.write(f"vise: {'.'.join(str(p) for p in item['loc'])}: {item['msg']}\n")
+            say(f"vise: {'.'.join(str(p) for p in item['loc'])}: {item['msg']}", err=True)
         sys.exit(1)

@@ -84,7 +84,9 @@ def up(*, home: Path, port: int, api_port: int, browser: bool, tell: Callable[[s
         if not stop.is_set():
             url = f"http://127.0.0.1:{port}"
             tell(f"VisE Studio is up. Open  {url}/auth/login?code={code}")
-            tell(f"The link signs you in once. API: http://127.0.0.1:{api_port}/api/v1/docs  Stop: Ctrl-C")
+            tell(
+                f"The link signs you in once; `vise login-link` prints another. API: http://127.0.0.1:{api_port}/api/v1/docs  Stop: Ctrl-C"
+            )
             if browser:
                 _open_browser(f"{url}/auth/login?code={code}")
         while not stop.wait(0.3):

@@ -8,6 +8,7 @@ import streamlit as st
 
 from frontend.charts.palette import STATIC, is_dark
 from frontend.charts.shares import share_bars
+from frontend.components.figure import show_figure
 from frontend.components.image_source import SelectedImage
 from frontend.components.layout import empty, link_to
 from frontend.components.url_select import url_select
@@ -69,7 +70,7 @@ def _comments(view: EngagementView, model: EngagementModel, key: str) -> None:
         st.caption("This model has no head for comments.")
         return
     bars = {_title(cluster): cluster.probability for cluster in clusters}
-    st.plotly_chart(
+    show_figure(
         share_bars(bars, dark=is_dark()),
         key=f"comments-{key}",
         config=STATIC,
@@ -111,7 +112,7 @@ def _reactions(view: EngagementView, key: str) -> None:
         )
         return
     most = max(view.result.reactions, key=view.result.reactions.__getitem__)
-    st.plotly_chart(
+    show_figure(
         share_bars(view.result.reactions, marked=most, dark=is_dark()),
         key=f"reactions-{key}",
         config=STATIC,

@@ -1,4 +1,4 @@
-"""An HTML table: headings for screen readers, links in cells, horizontal scrolling on a narrow page."""
+"""Tables: an HTML one with headings for screen readers and links in cells, and Streamlit's, which users download as CSV."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
+from typing import Any
 
 import streamlit as st
 
 from frontend.formatting import plain
+from vise_core.escaping import csv_cell
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,19 @@ def show_table(
         st.caption(plain("; ".join(notes)) + ".")
     if data_notes:
         st.caption("  \n".join(f":material/info: {plain(note)}." for note in data_notes))
+
+
+def show_rows(rows: Any, **options: Any) -> None:
+    """Draw rows, or columns, with the options of ``st.dataframe``; no cell is a formula in its CSV download."""
+    st.dataframe(_without_formulas(rows), **options)
+
+
+def _without_formulas(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {csv_cell(key): _without_formulas(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_formulas(part) for part in value]
+    return csv_cell(value)
 
 
 def _outer(headings: Sequence[tuple[str, ...]], left: int) -> str:

@@ -100,7 +100,7 @@ def test_the_pages_reach_neither_database_nor_broker() -> None:
 
 def test_secrets_have_no_default_and_compose_refuses_to_start_without_them() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    for name in ["POSTGRES_PASSWORD"]:
+    for name in ["POSTGRES_PASSWORD", "REDIS_PASSWORD"]:
         uses = re.findall(rf"\$\{{?{name}[^A-Z_].?", text)
         assert uses
         assert all(use == "${" + name + ":?" for use in uses), uses
@@ -113,13 +113,34 @@ def test_every_variable_of_the_file_is_explained_in_the_example() -> None:
     assert [name for name in sorted(used) if not re.search(rf"^#?{name}=", example, re.MULTILINE)] == []
 
 
-@pytest.mark.parametrize("name", sorted(OURS))
-def test_our_processes_have_no_privileges(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_every_service_is_confined_and_limited(name: str) -> None:
     service = SERVICES[name]
     assert service["cap_drop"] == ["ALL"]
     assert service["read_only"] is True
-    assert "no-new-privileges:true" in service["security_opt"]
-    assert "USER 10001:10001" in stage(service["build"]["target"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "/tmp" in service["tmpfs"]
+    for limit in ("mem_limit", "cpus", "pids_limit"):
+        value = re.sub(r"\$\{[A-Z_]+:-(.*)\}", r"\1", str(service[limit]))
+        assert int(value.rstrip("gm")) > 0, limit
+    assert not service.keys() & {"privileged", "cap_add", "network_mode", "pid", "ipc", "devices"}
+    if name in OURS:
+        assert "USER 10001:10001" in stage(service["build"]["target"])
+    else:
+        assert service["user"] == name
+
+
+def test_redis_refuses_clients_without_the_password() -> None:
+    assert SERVICES["redis"]["command"] == ["redis-server", "/etc/redis.conf"]
+    assert "requirepass ${REDIS_PASSWORD:?" in COMPOSE["configs"]["redis"]["content"]
+    urls = [s["environment"]["VISE_BROKER_URL"] for n, s in SERVICES.items() if n in OURS - {"ui"}]
+    assert urls
+    assert all(url.startswith("redis://:${REDIS_PASSWORD:?") for url in urls)
+
+
+def test_the_pages_know_the_address_that_browsers_use() -> None:
+    """With https:// the session cookie is Secure."""
+    assert SERVICES["ui"]["environment"]["VISE_PUBLIC_URL"] == "${PUBLIC_URL:-http://127.0.0.1:8501}"
 
 
 @pytest.mark.parametrize("name", ["worker-cpu", "worker-gpu"])

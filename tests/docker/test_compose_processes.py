@@ -25,7 +25,7 @@ from backend.local.processes import free_port
 ROOT = Path(__file__).parents[2]
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 DOCKERFILE = (ROOT / "docker/Dockerfile").read_text()
-SECRETS = {"POSTGRES_PASSWORD": "0f" * 24}
+SECRETS = {"POSTGRES_PASSWORD": "0f" * 24, "REDIS_PASSWORD": "f0" * 24}
 START_SECONDS = 90.0
 
 
@@ -58,7 +58,7 @@ class Stack:
         password = SECRETS["POSTGRES_PASSWORD"]
         addresses = {
             f"postgresql+psycopg://vise:{password}@postgres:5432/vise": self.database_url,
-            "redis://redis:6379/0": self.broker_url,
+            f"redis://:{SECRETS['REDIS_PASSWORD']}@redis:6379/0": self.broker_url,
             "http://api:8000": f"http://127.0.0.1:{self.api_port}",
             "127.0.0.1:8000": f"127.0.0.1:{self.api_port}",
             "127.0.0.1:8501": f"127.0.0.1:{self.ui_port}",

@@ -1,10 +1,12 @@
-"""``vise login`` and ``vise token``: sign in to a server, and create API tokens."""
+"""``vise login``, ``vise login-link`` and ``vise token``: sign in to a server or its pages, and create API tokens."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import typer
+
+from .output import say
 
 token_app = typer.Typer(help="API tokens for scripts.", no_args_is_help=True)
 
@@ -21,7 +23,15 @@ def login(
     with ViseClient(url) as vise:
         session = vise.login(Login(email=email, password=typer.prompt("Password", hide_input=True)))
     write_private(login_file(), {"url": url, "token": session.token})
-    typer.echo(f"signed in as {session.user.email} ({session.user.role})")
+    say(f"signed in as {session.user.email} ({session.user.role})")
+
+
+def login_link() -> None:
+    """Print a new link that signs a browser in, once, within ten minutes."""
+    from vise_client.login import connect
+
+    with connect() as vise:
+        say(vise.create_login_link().link)
 
 
 @token_app.command("create")
@@ -34,4 +44,4 @@ def create_token(
     from vise_client.schemas.accounts import TokenCreate
 
     with connect() as vise:
-        typer.echo(vise.create_token(TokenCreate(name=name, expires_days=days)).token)
+        say(vise.create_token(TokenCreate(name=name, expires_days=days)).token)

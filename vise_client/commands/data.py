@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .output import console, table
+from vise_core.escaping import terminal_escape
+
+from .output import say, show_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,12 +29,17 @@ def list_datasets(search: Annotated[str, typer.Option(help="Part of the name.")]
 
     with connect() as vise:
         datasets = vise.datasets(search=search)
-    listed = table("id", "name", "kind", "version", "files", "images or posts", "classes")
-    for dataset in datasets:
-        files, images, classes = _counts(dataset.version)
-        version = str(dataset.version.number) if dataset.version else ""
-        listed.add_row(str(dataset.id), dataset.name, dataset.kind, version, files, images, classes)
-    console().print(listed)
+    rows = [
+        (
+            str(dataset.id),
+            dataset.name,
+            dataset.kind,
+            str(dataset.version.number) if dataset.version else "",
+            *_counts(dataset.version),
+        )
+        for dataset in datasets
+    ]
+    show_table(("id", "name", "kind", "version", "files", "images or posts", "classes"), rows)
 
 
 @data_app.command()
@@ -61,13 +68,17 @@ def show(name: Name) -> None:
     with connect() as vise:
         dataset = find(vise, name)
         _show(vise, dataset)
-        listed = table("version", "found", "files", "images or posts", "classes", "runs", "sha256")
-        for version in vise.dataset_versions(dataset.id, limit=200):
-            files, images, classes = _counts(version)
-            created = f"{version.created_at:%Y-%m-%d %H:%M}"
-            runs = f"{version.runs:,}"
-            listed.add_row(str(version.number), created, files, images, classes, runs, version.sha256)
-        console().print(listed)
+        rows = [
+            (
+                str(version.number),
+                f"{version.created_at:%Y-%m-%d %H:%M}",
+                *_counts(version),
+                f"{version.runs:,}",
+                version.sha256,
+            )
+            for version in vise.dataset_versions(dataset.id, limit=200)
+        ]
+        show_table(("version", "found", "files", "images or posts", "classes", "runs", "sha256"), rows)
 
 
 @data_app.command()
@@ -81,7 +92,7 @@ def rescan(name: Name) -> None:
         _wait(vise, vise.rescan_dataset(dataset.id).id)
         now = vise.dataset(dataset.id)
         if now.version is not None and now.version.number == before:
-            typer.echo(f"Nothing has changed since version {before}.")
+            say(f"Nothing has changed since version {before}.")
         else:
             _show(vise, now)
 
@@ -99,7 +110,7 @@ def update(
     with connect() as vise:
         body = DatasetUpdate(name=new_name, description=description)
         dataset = vise.update_dataset(find(vise, name).id, body)
-        typer.echo(f"{dataset.name}  {dataset.description}".rstrip())
+        say(f"{dataset.name}  {dataset.description}".rstrip())
 
 
 @data_app.command()
@@ -116,15 +127,15 @@ def runs(
 
     with connect() as vise:
         usage = vise.dataset_runs(find(vise, name).id, version=version, unknown=unknown, limit=limit)
-    listed = table("id", "name", "stage", "state", "version")
+    rows = []
     for use in usage.items:
         unversioned = "not read yet" if use.sha256 is None else "unknown"
         read = str(use.version) if use.version is not None else unversioned
-        listed.add_row(str(use.run_id), use.name, use.stage or "", use.state, read)
-    console().print(listed)
+        rows.append((str(use.run_id), use.name, use.stage or "", use.state, read))
+    show_table(("id", "name", "stage", "state", "version"), rows)
     total = sum(usage.states.values())
     if total > len(usage.items):
-        typer.echo(f"{len(usage.items)} of {total:,} runs")
+        say(f"{len(usage.items)} of {total:,} runs")
 
 
 @data_app.command()
@@ -138,10 +149,12 @@ def remove(
         dataset = find(vise, name)
         usage = vise.dataset_runs(dataset.id, limit=10)
         counts = ", ".join(f"{count:,} {state}" for state, count in sorted(usage.states.items()))
-        typer.echo(f"Runs that read {dataset.name}: {counts or 'none'}")
+        say(f"Runs that read {dataset.name}: {counts or 'none'}")
         for use in usage.items:
-            typer.echo(f"  {use.run_id}  {use.name}  {use.state}")
-        if yes or typer.confirm(f"Remove the entry {dataset.name}? Files and runs stay."):
+            say(f"  {use.run_id}  {use.name}  {use.state}")
+        if yes or typer.confirm(
+            terminal_escape(f"Remove the entry {dataset.name}? Files and runs stay.", one_line=True)
+        ):
             vise.delete_dataset(dataset.id)
 
 
@@ -166,7 +179,7 @@ def warn_of_changes(vise: ViseClient, inputs: Mapping[str, InputRef]) -> None:
         if ref.dataset is not None:
             changes = vise.dataset_changes(ref.dataset)
             if not changes.settled:
-                typer.echo(f"warning: {role}: {changes.sentence}", err=True)
+                say(f"warning: {role}: {changes.sentence}", err=True)
 
 
 def _wait(vise: ViseClient, survey_id: UUID | None) -> None:
@@ -182,7 +195,7 @@ def _wait(vise: ViseClient, survey_id: UUID | None) -> None:
 
 def _show(vise: ViseClient, dataset: DatasetView) -> None:
     place = f"folder {dataset.folder}" if dataset.folder else f"from {dataset.source}"
-    typer.echo(f"{dataset.id}  {dataset.name}  {dataset.kind}, {place}")
+    say(f"{dataset.id}  {dataset.name}  {dataset.kind}, {place}")
     if dataset.version is not None:
         files, images, classes = _counts(dataset.version)
         parts = [
@@ -190,10 +203,10 @@ def _show(vise: ViseClient, dataset: DatasetView) -> None:
             f"{images} {dataset.kind}" if images else "",
             classes and f"{classes} classes",
         ]
-        typer.echo(f"version {dataset.version.number}: {', '.join(filter(None, parts))}")
+        say(f"version {dataset.version.number}: {', '.join(filter(None, parts))}")
     for warning in dataset.found.warnings if dataset.found else ():
-        typer.echo(f"warning: {warning}")
-    typer.echo(vise.dataset_changes(dataset.id).sentence)
+        say(f"warning: {warning}")
+    say(vise.dataset_changes(dataset.id).sentence)
 
 
 def _counts(version: DatasetVersionView | None) -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .extras import require
-from .output import console, numbers, table
+from .output import console, numbers, say, show_table
 
 if TYPE_CHECKING:
     from vise_client.client import ViseClient
@@ -32,14 +32,21 @@ def list_models(context: typer.Context) -> None:
         return
     from vise_client.login import connect
 
-    listed = table("id", "name", "method", "task", "results", "default", "data")
     with connect() as vise:
-        for model in vise.models():
-            default = "yes" if model.default else ""
-            data = "synthetic" if model.synthetic else ""
-            results = numbers(model.headline)
-            listed.add_row(str(model.id), model.name, model.method, model.task, results, default, data)
-    console(FORMATS_WIDTH).print(listed)
+        rows = [
+            (
+                str(model.id),
+                model.name,
+                model.method,
+                model.task,
+                numbers(model.headline),
+                "yes" if model.default else "",
+                "synthetic" if model.synthetic else "",
+            )
+            for model in vise.models()
+        ]
+    columns = ("id", "name", "method", "task", "results", "default", "data")
+    show_table(columns, rows, pipe_width=FORMATS_WIDTH)
 
 
 @models_app.command("formats")
@@ -48,11 +55,17 @@ def list_formats() -> None:
     require("core", "vise models formats")
     from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS
 
-    listed = table("name", "format", "row", "files", "licence")
-    for name, layout in CHECKPOINT_FORMATS.items():
-        files = "\n".join(known.name for known in layout.files)
-        listed.add_row(name, layout.title, "\n".join(layout.rows) or "--row", files, layout.licence)
-    console(FORMATS_WIDTH).print(listed)
+    rows = [
+        (
+            name,
+            layout.title,
+            "\n".join(layout.rows) or "--row",
+            "\n".join(known.name for known in layout.files),
+            layout.licence,
+        )
+        for name, layout in CHECKPOINT_FORMATS.items()
+    ]
+    show_table(("name", "format", "row", "files", "licence"), rows, pipe_width=FORMATS_WIDTH)
 
 
 @models_app.command()
@@ -99,12 +112,10 @@ def add(
         )
         run = vise.wait_for(run.id)
     if run.result is None:
-        typer.echo(f"vise: the run {run.id} has {run.state}: {run.reason}", err=True)
+        say(f"vise: the run {run.id} has {run.state}: {run.reason}", err=True)
         raise typer.Exit(1)
     _show(ImportResult.model_validate(run.result))
-    typer.echo(
-        f"checkpoint: the artifact of run {run.id}; evaluate it with --input checkpoint={run.id}:checkpoint"
-    )
+    say(f"checkpoint: the artifact of run {run.id}; evaluate it with --input checkpoint={run.id}:checkpoint")
 
 
 def _add_locally(file: Path, spec: dict[str, Any], output: Path) -> ImportResult:
@@ -187,4 +198,4 @@ def _show(result: ImportResult) -> None:
         *(f"  left out: {line}" for line in result.dropped),
         *(f"  note: {line}" for line in result.notes),
     ]
-    typer.echo("\n".join(lines))
+    say("\n".join(lines))

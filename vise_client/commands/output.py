@@ -1,30 +1,44 @@
-"""Output of the commands: tables and numbers."""
+"""Output of the commands: lines, tables and numbers, with the control characters of users' texts escaped."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import typer
+
+from vise_core.escaping import terminal_escape
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 PIPE_WIDTH = 200  # columns, where the output is no terminal
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line, or a text of several lines."""
+    typer.echo(terminal_escape(text), err=err)
+
+
 def console(pipe_width: int = PIPE_WIDTH) -> Console:
-    """Return a rich console on standard output."""
+    """Return a rich console on standard output that reads no markup in texts."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else pipe_width)
+    return Console(width=None if sys.stdout.isatty() else pipe_width, markup=False, emoji=False)
 
 
-def table(*columns: str) -> Table:
-    """Return an empty table with these columns and no borders."""
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, pipe_width: int = PIPE_WIDTH
+) -> None:
+    """Print a table without borders."""
     from rich.table import Table
 
-    return Table(*columns, box=None)
+    table = Table(*columns, box=None)
+    for row in rows:
+        # Some tables have lists in their cells, made of our own names.
+        table.add_row(*("\n".join(terminal_escape(line) for line in cell.split("\n")) for cell in row))
+    console(pipe_width).print(table)
 
 
 def numbers(values: Mapping[str, float]) -> str:

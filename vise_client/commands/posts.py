@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .extras import require
+from .output import say
 
 if TYPE_CHECKING:
     from vise_core.specs.posts.peek import Peek
@@ -29,7 +30,7 @@ def sample_data(
 
     source = SampleSource(posts=posts, evaluation_images=evaluation_images, image_size=image_size)
     write_sample(out, source, seed)
-    typer.echo(f"{posts} synthetic posts and {evaluation_images} evaluation images are in {out}")
+    say(f"{posts} synthetic posts and {evaluation_images} evaluation images are in {out}")
 
 
 def ingest_peek(
@@ -61,7 +62,7 @@ def ingest_peek(
             _merged(guess_source(folder), read_spec(None, changes))
         )
     result = peek(folder, source=source, posts=posts)
-    typer.echo(result.model_dump_json(indent=1) if json else _text(result, folder))
+    say(result.model_dump_json(indent=1) if json else _text(result, folder))
     raise typer.Exit(0 if result.kept else 1)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from .extras import require
+from .output import say
 
 if TYPE_CHECKING:
     from vise_core.specs.explain import CamMethod
@@ -39,7 +40,7 @@ def predict(
     else:
         failed = _predict_on_server(images, model, method, overlay)
     if failed:
-        typer.echo(f"{failed} of {len(images)} images have no prediction", err=True)
+        say(f"{failed} of {len(images)} images have no prediction", err=True)
         raise typer.Exit(1)
 
 
@@ -67,7 +68,7 @@ def _predict_on_server(images: list[Path], model: str | None, method: str, overl
                 _report_failure(image, error)
                 failed += 1
                 continue
-            typer.echo(_ranked(image, prediction.probabilities))
+            say(_ranked(image, prediction.probabilities))
             if overlay is not None and prediction.overlay_png:
                 target = _overlay_path(overlay, image, prediction.target)
                 target.write_bytes(base64.b64decode(prediction.overlay_png))
@@ -91,14 +92,14 @@ def _predict_locally(images: list[Path], folder: Path, method: str, overlay: Pat
             _report_failure(image, error)
             failed += 1
             continue
-        typer.echo(_ranked(image, prediction.probabilities))
+        say(_ranked(image, prediction.probabilities))
         if overlay is not None:
             prediction.overlay.save(_overlay_path(overlay, image, prediction.target))
     return failed
 
 
 def _report_failure(image: Path, error: Exception) -> None:
-    typer.echo(f"{image}: no prediction: {error}", err=True)
+    say(f"{image}: no prediction: {error}", err=True)
 
 
 def _overlay_path(folder: Path, image: Path, target: str | None) -> Path:

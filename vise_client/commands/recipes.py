@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .output import say
+
 recipes_app = typer.Typer(
     help="Recipes: chains of runs, to start with vise run NAME, or to copy and change.", no_args_is_help=True
 )
@@ -17,10 +19,10 @@ def list_recipes() -> None:
     from vise_core.specs.recipes.registry import RECIPES
 
     for name, recipe in RECIPES.items():
-        typer.echo(f"{name}: {recipe.title}")
+        say(f"{name}: {recipe.title}")
         for role, recipe_input in recipe.given.items():
             optional = "" if recipe_input.required else " (optional)"
-            typer.echo(f"    --input {role}=…  {recipe_input.help}{optional}")
+            say(f"    --input {role}=…  {recipe_input.help}{optional}")
 
 
 @recipes_app.command("show")
@@ -33,4 +35,4 @@ def show_recipe(name: Annotated[str, typer.Argument(help="Name of a recipe, as v
 
     if name not in RECIPES:
         raise BadInput(f"unknown recipe {name!r}; one of {', '.join(RECIPES)}")
-    typer.echo(recipe_yaml(RECIPES[name]), nl=False)
+    say(recipe_yaml(RECIPES[name]).rstrip())

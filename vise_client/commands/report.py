@@ -11,6 +11,7 @@ import typer
 from vise_client.errors import ClientError
 
 from .extras import require
+from .output import say
 
 if TYPE_CHECKING:
     from vise_client.client import ViseClient
@@ -57,7 +58,7 @@ def report(
     with connect() as vise:
         if name == "list":
             for entry in vise.reports():
-                typer.echo(f"{entry.name:9} {entry.title:10} {', '.join(entry.formats):24} {entry.caption}")
+                say(f"{entry.name:9} {entry.title:10} {', '.join(entry.formats):24} {entry.caption}")
             return
         if name == ALL:
             _report_all(vise, out or Path("report"), published=published, only_run=only_run, tag=tag)
@@ -83,7 +84,7 @@ def _report_all(vise: ViseClient, folder: Path, *, published: bool, only_run: bo
             content = vise.report(entry.name, format, published=published, only_run=only_run, tag=tag)
             path = folder / f"{entry.name}.{ENDINGS[format]}"
             path.write_bytes(content)
-            typer.echo(str(path))
+            say(str(path))
 
 
 def _report_locally(
@@ -102,7 +103,7 @@ def _report_locally(
 
     if name == ALL:
         for path in local_reports(folders, out or Path("report"), published=published):
-            typer.echo(str(path))
+            say(str(path))
         return
     selection = Selection(task=task)
     content = local_report(folders, name, format, selection, published=published, only_run=only_run)
@@ -114,6 +115,8 @@ def _write(name: str, content: bytes, out: Path | None) -> None:
         out.write_bytes(content)
     elif b"\0" in content and sys.stdout.isatty():
         raise ClientError(f"{name} is a picture: name a file with --out")
+    elif sys.stdout.isatty():
+        say(content.decode())
     else:
         sys.stdout.buffer.write(content)
 
@@ -127,7 +130,7 @@ def paired_test(
 
     with connect() as vise:
         test = vise.paired_test(a, b)
-    typer.echo(f"{test.task}, {test.protocol}, {test.metric} on {test.on}:")
-    typer.echo(test.sentence())
+    say(f"{test.task}, {test.protocol}, {test.metric} on {test.on}:")
+    say(test.sentence())
     if test.synthetic:
-        typer.echo("synthetic data: generated, not real")
+        say("synthetic data: generated, not real")

@@ -9,7 +9,7 @@ import typer
 
 from .data import find, warn_of_changes
 from .extras import require
-from .output import console, numbers
+from .output import console, numbers, say
 
 if TYPE_CHECKING:
     from vise_client.client import ViseClient
@@ -67,10 +67,10 @@ def run(
         references = parse_inputs(inputs or [], lambda dataset: find(vise, dataset).id)
         warn_of_changes(vise, references)
         created = _create(vise, request, references, title)
-        typer.echo(f"{created.id}  {created.name}  {created.state}")
+        say(f"{created.id}  {created.name}  {created.state}")
         if follow:
             last = vise.wait_for(created.id, on_update=_Follower())
-            typer.echo(f"{last.state}  {last.reason or ''}  {numbers(last.headline)}")
+            say(f"{last.state}  {last.reason or ''}  {numbers(last.headline)}")
             raise typer.Exit(0 if last.state == "succeeded" else 1)
 
 
@@ -110,8 +110,8 @@ def _run_locally(
         raise BadInput("a sweep needs a server: start one with vise up, and leave out --local")
     result, artifacts = run_locally(request.stage, request.spec, paths, out, console(), fresh=fresh)
     for artifact, path in artifacts.items():
-        typer.echo(f"{artifact}: {path}")
-    typer.echo(numbers(result.headline()))
+        say(f"{artifact}: {path}")
+    say(numbers(result.headline()))
 
 
 def _pair(item: str) -> tuple[str, str]:
@@ -132,4 +132,4 @@ class _Follower:
             line = f"{item.name}: {item.state}" + (f" ({item.reason})" if item.reason else "")
             if self._printed.get(str(item.id)) != line:
                 self._printed[str(item.id)] = line
-                typer.echo(f"{line} {numbers(item.headline)}")
+                say(f"{line} {numbers(item.headline)}")

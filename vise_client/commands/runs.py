@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .output import console, numbers, table
+from .output import numbers, say, show_table
 
 RunId = Annotated[str, typer.Argument(help="Id of a run, as vise runs lists it.")]
 
@@ -33,13 +33,18 @@ def runs(
         page = vise.runs(
             state=state, stage=stage, search=search, query=query or "", sort=sort, all=everything, limit=limit
         )
-    listed = table("id", "name", "stage", "state", "started", "results")
-    for item in page.items:
-        started = f"{item.started_at:%Y-%m-%d %H:%M}" if item.started_at else ""
-        stage_or_kind = item.stage or item.kind
-        results = numbers(item.headline)
-        listed.add_row(str(item.id), item.name, stage_or_kind, item.status.label, started, results)
-    console().print(listed)
+    rows = [
+        (
+            str(run.id),
+            run.name,
+            run.stage or run.kind,
+            run.status.label,
+            f"{run.started_at:%Y-%m-%d %H:%M}" if run.started_at else "",
+            numbers(run.headline),
+        )
+        for run in page.items
+    ]
+    show_table(("id", "name", "stage", "state", "started", "results"), rows)
 
 
 def show(run_id: RunId) -> None:
@@ -49,9 +54,7 @@ def show(run_id: RunId) -> None:
     from vise_client.login import connect
 
     with connect() as vise:
-        typer.echo(
-            yaml.safe_dump(vise.run(run_id).model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        )
+        say(yaml.safe_dump(vise.run(run_id).model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
 def logs(
@@ -68,7 +71,7 @@ def logs(
         while True:
             lines = vise.logs(run_id, after=last)
             for line in lines:
-                typer.echo(f"{line.at:%H:%M:%S} {line.level:7} {line.message}")
+                say(f"{line.at:%H:%M:%S} {line.level:7} {line.message}")
                 last = line.id
             if not lines and (not follow or vise.run(run_id).state.final):
                 return
@@ -81,7 +84,7 @@ def cancel(run_id: RunId) -> None:
     from vise_client.login import connect
 
     with connect() as vise:
-        typer.echo(vise.cancel(run_id).state)
+        say(vise.cancel(run_id).state)
 
 
 def retry(run_id: RunId) -> None:
@@ -89,4 +92,4 @@ def retry(run_id: RunId) -> None:
     from vise_client.login import connect
 
     with connect() as vise:
-        typer.echo(vise.retry(run_id).state)
+        say(vise.retry(run_id).state)

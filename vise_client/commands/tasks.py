@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .extras import require
-from .output import console, table
+from .output import say, show_table
 
 if TYPE_CHECKING:
     from vise_core.specs.tasks.kinds import Task
@@ -27,16 +27,14 @@ def list_tasks() -> None:
     from vise_core.specs.tasks.catalogue import TASKS
     from vise_core.specs.tasks.metrics import METRICS
 
-    listed = table("name", "task", "classes", "train / val / test", "metric", "layout")
+    rows = []
     for kind, task in TASKS.items():
         counts = " / ".join(
             f"{task.counts[part]:,}" if part in task.counts else "–" for part in ("train", "val", "test")
         )
-        listed.add_row(kind, task.title, str(task.classes), counts, METRICS[task.metric].title, task.layout)
-    console().print(listed)
-    typer.echo(
-        "Images of your own: folder (<class>/<image>) and csv (a table of path, label, perhaps split)."
-    )
+        rows.append((kind, task.title, str(task.classes), counts, METRICS[task.metric].title, task.layout))
+    show_table(("name", "task", "classes", "train / val / test", "metric", "layout"), rows)
+    say("Images of your own: folder (<class>/<image>) and csv (a table of path, label, perhaps split).")
 
 
 @tasks_app.command()
@@ -76,7 +74,7 @@ def verify(
             name_first=first,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    typer.echo(report.model_dump_json(indent=1) if json else _text(report))
+    say(report.model_dump_json(indent=1) if json else _text(report))
     raise typer.Exit(0 if report.usable else 1)
 
 

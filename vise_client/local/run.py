@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from vise_core.errors import BadInput, OtherRun
+from vise_core.escaping import terminal_escape
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Result
 from vise_core.specs.recipes.inputs import fitting_artifact
@@ -37,7 +38,7 @@ class ConsoleReporter(LocalReporter):
     def log(self, message: str, *, level: str = "info") -> None:
         self.messages.append(message)
         self._bar.console.print(
-            message, style={"warning": "yellow", "error": "red"}.get(level), highlight=False
+            terminal_escape(message), style={"warning": "yellow", "error": "red"}.get(level), highlight=False
         )
 
 
@@ -61,7 +62,11 @@ def run_locally(
     checked = validate_spec(stage, dict(spec))
     inputs = {role: artifact_in(path, stage, role) for role, path in inputs.items()}
     _check_place(inputs, out)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total}"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total}"),
+    )
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
         reporter = ConsoleReporter(out / "artifacts", bar, bar.add_task(stage, total=None))
 
@@ -127,7 +132,7 @@ def run_recipe_locally(
                     f"steps.{name}.inputs.{role}: only artifacts of earlier steps can be read locally"
                 )
             step_inputs[role] = artifacts[ref.step][ref.artifact]
-        console.rule(step.title or name)
+        console.rule(terminal_escape(step.title or name, one_line=True))
         results[name], artifacts[name] = run_locally(
             step.stage, step.spec, step_inputs, out / name, console, fresh=fresh
         )

@@ -9,6 +9,7 @@ from ..schemas.accounts import (
     AuditEntry,
     Login,
     LoginCode,
+    LoginLink,
     PasswordChange,
     Session,
     TokenCreate,
@@ -30,7 +31,11 @@ class AccountOperations:
 
     @post("/auth/code")
     def redeem_code(self, body: LoginCode) -> Session:
-        """Sign in with the one-time code of the link that ``vise up`` prints."""
+        """Sign in with the one-time code of a sign-in link."""
+
+    @post("/auth/link")
+    def create_login_link(self) -> LoginLink:
+        """Create a link that signs a browser in as this session's user, once, within ten minutes."""
 
     @post("/auth/logout")
     def logout(self) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 from vise_core.specs.recipes.ablation_kinds import Kind as AblationName
 
 from .run_states import RunState
-from .wire import RequestBody, ResponseBody
+from .wire import RequestBody, ResponseBody, UpdateBody
 
 
 class AblationCreate(RequestBody):
@@ -28,7 +28,7 @@ class AblationCreate(RequestBody):
     )
 
 
-class AblationUpdate(RequestBody):
+class AblationUpdate(UpdateBody):
     """Changes of an ablation; null leaves a field as it is."""
 
     name: str | None = Field(None, min_length=1, max_length=120)

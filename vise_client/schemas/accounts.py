@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from .wire import RequestBody, ResponseBody
+from .wire import RequestBody, ResponseBody, UpdateBody
 
 
 class Role(StrEnum):
@@ -38,7 +38,7 @@ class UserCreate(RequestBody):
     role: Role = Role.viewer
 
 
-class UserUpdate(RequestBody):
+class UserUpdate(UpdateBody):
     """Changes of a user; null leaves a field as it is."""
 
     role: Role | None = None
@@ -53,9 +53,16 @@ class Login(RequestBody):
 
 
 class LoginCode(RequestBody):
-    """The one-time code of the link that ``vise up`` prints."""
+    """The one-time code of a sign-in link."""
 
     code: str = Field(max_length=200)
+
+
+class LoginLink(ResponseBody):
+    """A link that signs a browser in, once."""
+
+    link: str
+    expires_at: datetime
 
 
 class PasswordChange(RequestBody):

@@ -12,7 +12,7 @@ from vise_core.specs.integrity import IntegrityReport
 from vise_core.specs.survey import DataKind, SurveyResult
 
 from .run_states import RunState
-from .wire import Page, RequestBody, ResponseBody
+from .wire import Page, RequestBody, ResponseBody, UpdateBody
 
 
 class DatasetCreate(RequestBody):
@@ -36,7 +36,7 @@ class DatasetFromUrl(RequestBody):
     description: str = Field("", max_length=2000)
 
 
-class DatasetUpdate(RequestBody):
+class DatasetUpdate(UpdateBody):
     """Changes of a data set; null leaves a field as it is."""
 
     name: str | None = Field(None, min_length=1, max_length=120, pattern=r"\S")

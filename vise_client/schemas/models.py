@@ -9,7 +9,7 @@ from pydantic import Field
 
 from vise_core.specs.reports.model_card import ModelFacts
 
-from .wire import RequestBody, ResponseBody
+from .wire import RequestBody, ResponseBody, UpdateBody
 
 
 class ModelCreate(RequestBody):
@@ -20,7 +20,7 @@ class ModelCreate(RequestBody):
     default: bool = False
 
 
-class ModelUpdate(RequestBody):
+class ModelUpdate(UpdateBody):
     """Changes of a model; null leaves a field as it is."""
 
     name: str | None = Field(None, min_length=1, max_length=120)

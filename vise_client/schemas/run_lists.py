@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from .wire import Page, RequestBody, ResponseBody
+from .wire import Page, RequestBody, ResponseBody, UpdateBody
 
 
 class GroupMetric(ResponseBody):
@@ -87,7 +87,7 @@ class SavedViewCreate(RequestBody):
     shared: bool = Field(False, description="Whether all users see the view; needs the role editor.")
 
 
-class SavedViewUpdate(RequestBody):
+class SavedViewUpdate(UpdateBody):
     """Changes of a saved view; null leaves a field as it is."""
 
     name: str | None = Field(None, min_length=1, max_length=80)

@@ -14,10 +14,10 @@ from .artifacts import ArtifactView
 from .datasets import DatasetReadView
 from .metrics import NotFinite
 from .run_states import RunKind, RunState
-from .wire import Page, RequestBody, ResponseBody
+from .wire import Page, RequestBody, ResponseBody, UpdateBody
 
 
-class RunUpdate(RequestBody):
+class RunUpdate(UpdateBody):
     """Changes of a run; null leaves a field as it is."""
 
     name: str | None = Field(None, min_length=1, max_length=200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 T = TypeVar("T")
 
@@ -25,6 +25,29 @@ class RequestBody(BaseModel):
     """Base of request bodies. Unknown fields are refused, so that a typo is an error and not a default."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class UpdateBody(RequestBody):
+    """Base of bodies that change fields; null leaves a field as it is."""
+
+    expected: dict[str, Any] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="Field → the value that the change was made from. Where one has changed since, nothing is changed "
+        "and the status is 409.",
+    )
+
+    @model_validator(mode="after")
+    def _expects_own_fields(self) -> Self:
+        if unknown := self.expected.keys() - (type(self).model_fields.keys() - {"expected"}):
+            raise ValueError(f"expected: {sorted(unknown)[0]!r:.100} is not a field of this request")
+        return self
+
+    @classmethod
+    def of_changes(cls, shown: dict[str, Any], values: dict[str, Any]) -> Self | None:
+        """Return the changes from the shown values to ``values``, expecting the shown ones; None without a change."""
+        changes = {field: value for field, value in values.items() if value != shown[field]}
+        return cls.model_validate({**changes, "expected": shown}) if changes else None
 
 
 class Problem(ResponseBody):

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from vise_core.errors import BadImage, Stopped
+from vise_core.escaping import csv_row
 from vise_core.formats.clusterer import read_clusterer_card
 from vise_core.formats.labels import read_label_facts
 from vise_core.formats.posts import ShardIndex
@@ -145,7 +146,7 @@ def _write_copies(path: Path, copies: list[CopiedPost]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(("post_id", "image", "kind", "difference", "reported"))
-        table.writerows((c.post_id, c.image, c.kind, c.difference, int(c.reported)) for c in copies)
+        table.writerows(csv_row((c.post_id, c.image, c.kind, c.difference, int(c.reported))) for c in copies)
 
 
 def _label_checks(spec: IntegritySpec, inputs: dict[str, Path]) -> list[IntegrityCheck]:

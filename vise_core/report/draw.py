@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from vise_core.escaping import plot_escape
+
 from .chart import COMPARED, VISE, Axis, Chart, Mark
 from .figures import OurFigure
 
@@ -33,7 +35,13 @@ def draw(figure: OurFigure, format: PictureFormat, *, published: bool = False) -
     import matplotlib
 
     # Text stays text, ids and dates do not change from call to call.
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": figure.name, "pdf.fonttype": 42, "font.size": 8}
+    settings: Any = {
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+        "svg.hashsalt": figure.name,
+        "pdf.fonttype": 42,
+        "font.size": 8,
+    }
     with matplotlib.rc_context(settings):
         picture = _picture(figure, published)
         buffer = io.BytesIO()
@@ -53,12 +61,12 @@ def _picture(figure: OurFigure, published: bool) -> Figure:
     picture = Figure(figsize=(4.3 * columns, (height + 0.7) * rows + 0.5), layout="constrained")
     axes = picture.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axis, panel in zip(axes, figure.panels, strict=False):
-        axis.set_title(panel.title, fontsize=9)
+        axis.set_title(plot_escape(panel.title), fontsize=9)
         (_bars if panel.chart.kind == "bars" else _points)(axis, panel.chart, published)
     for axis in axes[len(charts) :]:
         axis.axis("off")
     _legend(picture, [chart for chart in charts if chart.kind == "points"], published)
-    picture.supxlabel(_footnote(figure, published), fontsize=7)
+    picture.supxlabel(plot_escape(_footnote(figure, published)), fontsize=7)
     return picture
 
 
@@ -97,7 +105,7 @@ def _bars(axis: Axes, chart: Chart, published: bool) -> None:
                 axis.plot(mark.published, place, "o", mfc="none", mec="#000", ms=4)
     for line in chart.references:
         axis.axvline(line.value, color=_style(line.style)[0], ls=DASHES[line.dash], lw=1)
-    axis.set_yticks(range(len(labels)), labels, fontsize=6.5)
+    axis.set_yticks(range(len(labels)), list(map(plot_escape, labels)), fontsize=6.5)
     axis.set_ylim(
         max(len(labels), 6) - 0.5, -0.7
     )  # downwards; room for six, so that a single bar stays a bar
@@ -131,7 +139,7 @@ def _points(axis: Axes, chart: Chart, published: bool) -> None:
         axis.set_xscale("log")
     else:
         categories = chart.position.categories
-        axis.set_xticks(range(len(categories)), categories, fontsize=7)
+        axis.set_xticks(range(len(categories)), list(map(plot_escape, categories)), fontsize=7)
         axis.set_xlim(-0.3, len(categories) - 0.7)
     if not chart.shown(published):
         _not_run(axis, 0.5, 0.5, ha="center", transform=axis.transAxes)
@@ -158,13 +166,16 @@ def _legend(picture: Figure, charts: Sequence[Chart], published: bool) -> None:
             line = "-" if series.connected else "none"
             if any(mark.shows(published) for mark in series.marks):
                 handles.setdefault(
-                    series.name, Line2D([], [], color=colour, marker=marker, ls=line, ms=5, label=series.name)
+                    series.name,
+                    Line2D(
+                        [], [], color=colour, marker=marker, ls=line, ms=5, label=plot_escape(series.name)
+                    ),
                 )
         for reference in chart.references:
             colour, _ = _style(reference.style)
             handles.setdefault(
                 reference.label,
-                Line2D([], [], color=colour, ls=DASHES[reference.dash], label=reference.label),
+                Line2D([], [], color=colour, ls=DASHES[reference.dash], label=plot_escape(reference.label)),
             )
     if handles:
         picture.legend(

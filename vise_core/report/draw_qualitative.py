@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from vise_core.escaping import plot_escape
+
 from .qualitative import Pictures, QualitativeFigure, footnote
 
 if TYPE_CHECKING:
@@ -34,7 +36,13 @@ class Sheet:
     def text(self, x: float, y: float, text: str, *, colour: str = PLAIN, size: float = 8) -> None:
         """Place a text centred at x with its upper edge at y, both in inches."""
         self.figure.text(
-            x / self.width, 1 - y / self.height, text, color=colour, fontsize=size, ha="center", va="top"
+            x / self.width,
+            1 - y / self.height,
+            plot_escape(text),
+            color=colour,
+            fontsize=size,
+            ha="center",
+            va="top",
         )
 
     def picture(self, x: float, y: float, content: bytes, colour: str) -> None:
@@ -67,7 +75,12 @@ def draw_qualitative(
     # Imported here: matplotlib takes half a second.
     import matplotlib
 
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": figure.name, "pdf.fonttype": 42}
+    settings: Any = {
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+        "svg.hashsalt": figure.name,
+        "pdf.fonttype": 42,
+    }
     with matplotlib.rc_context(settings):
         buffer = io.BytesIO()
         dates: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[format]

@@ -4,34 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "±": r"$\pm$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "–": "--",
-}
+from vise_core.escaping import latex_escape
 
 LatexCell = tuple[str, str, str, bool] | None
 """(value, difference, marks, bold), or None where there is no result."""
-
-
-def latex_escape(text: str) -> str:
-    """Escape text for LaTeX, character by character, so that no escape is escaped again."""
-    return "".join(ESCAPES.get(character, character) for character in " ".join(text.split()))
 
 
 def latex_table(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from vise_core.escaping import markdown_escape
 from vise_core.specs.reports.model_card import CardMetric, LineageStep, ModelFacts
 from vise_core.specs.tasks.metrics import METRICS, format_metric
-
-from .text import markdown_escape
 
 
 def model_card(facts: ModelFacts) -> str:
@@ -78,7 +77,7 @@ def _step(step: LineageStep) -> str:
     made = f"{step.stage} run" if step.kind == "run" else "data set"
     mark = " *(synthetic)*" if step.synthetic else ""
     indent = "  " * (step.depth - 1)
-    return f"{indent}- {step.role}: {markdown_escape(step.name)}, {made} `{step.id}`{mark}"
+    return f"{indent}- {markdown_escape(step.role)}: {markdown_escape(step.name)}, {made} `{step.id}`{mark}"
 
 
 def _origin(facts: ModelFacts) -> str:

@@ -7,12 +7,13 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from vise_core.escaping import csv_row, markdown_escape
 from vise_core.specs.tasks.metrics import METRICS
 
 from .latex import LatexCell, latex_grouped_table
 from .published import PublishedColumn
 from .reproduced import SETTINGS, Cell, OurCell, ReproducedTable, Row, Show
-from .text import DIVERGED, STOPPED, backbone_title, markdown_escape, not_a_formula
+from .text import DIVERGED, STOPPED, backbone_title
 
 TableFormat = Literal["markdown", "csv", "latex"]
 NOT_RUN = "not run"
@@ -192,21 +193,21 @@ def _csv(table: ReproducedTable, show: Show) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for row in table.rows:
-        names = [table.name, *map(not_a_formula, (row.backbone or "", row.label))]
+        names = [table.name, row.backbone or "", row.label]
         for cell, column in zip(row.cells, table.columns, strict=True):
-            place = [*names, not_a_formula(heading(column)), column.metric or ""]
+            place = [*names, heading(column), column.metric or ""]
             if (ours := cell.ours) is not None:
                 values = " ".join(map(repr, ours.values))
                 features = "cached" if ours.cached else "augmented"
                 numbers = [ours.mean, ours.std, len(ours.values), ours.difference, values]
-                note = not_a_formula(_note(table, column))
+                note = _note(table, column)
                 facts = [ours.best, ours.synthetic, features, " ".join(ours.runs), note]
-                writer.writerow([*place, "ours", *numbers, *facts])
+                writer.writerow(csv_row([*place, "ours", *numbers, *facts]))
             paper = cell.published
             if show == "both" and paper is not None and not paper.illegible:
                 values = " ".join(map(repr, paper.per_split))
                 numbers = [paper.value, paper.std, None, paper.difference, values]
-                writer.writerow([*place, PUBLISHED, *numbers, "", "", "", "", ""])
+                writer.writerow(csv_row([*place, PUBLISHED, *numbers, "", "", "", "", ""]))
     return buffer.getvalue()
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from vise_core.errors import BadInput
+from vise_core.escaping import csv_row, markdown_escape
 from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.evaluation.results import EvaluationData
 from vise_core.specs.models.backbones import BACKBONES
@@ -18,7 +19,7 @@ from vise_core.specs.tasks.metrics import METRICS
 
 from .comparable import Variants, measured_on
 from .latex import LatexCell, latex_table
-from .text import DIVERGED, STOPPED, backbone_title, markdown_escape, not_a_formula
+from .text import DIVERGED, STOPPED, backbone_title
 
 REFERENCE_WEIGHTS = "in-sup"
 """Weights whose row is the reference for others of the same backbone (Tables 6, 7)."""
@@ -300,13 +301,13 @@ def _csv(table: ResultTable) -> str:
             cell = table.cells.get((row, column))
             if cell is None:
                 continue
-            names = map(not_a_formula, (*row, table.title(column), column.protocol, column.metric))
+            names = [*row, table.title(column), column.protocol, column.metric]
             numbers = [cell.mean, cell.std, cell.n, cell.difference]
             features = "cached" if cell.cached else "augmented"
             facts = [cell.best, cell.synthetic, features, cell.diverged, cell.edges]
             digests = [cell.data.labels_digest, cell.data.texts_digest, cell.data.splits_digest]
             note = table.variants.reason(column.task, column.measured)
-            writer.writerow([*names, cell.on, *numbers, *facts, *digests, not_a_formula(note)])
+            writer.writerow(csv_row([*names, cell.on, *numbers, *facts, *digests, note]))
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Notes, titles and escaping that tables and figures share."""
+"""Notes and titles that tables and figures share."""
 
 from __future__ import annotations
 
@@ -13,15 +13,3 @@ def backbone_title(name: str | None) -> str:
     if name is None:
         return ""
     return BACKBONES[name].title if name in BACKBONES else name
-
-
-def markdown_escape(text: str) -> str:
-    """Escape a text so that Markdown shows it as it is, on one line."""
-    for character in "\\|*_`[]<>":
-        text = text.replace(character, "\\" + character)
-    return " ".join(text.split())
-
-
-def not_a_formula(text: str) -> str:
-    """Quote a name such as =cmd(), which a spreadsheet would run as a formula."""
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Request, Response
 
-from backend.api.dependencies import Db, Who
+from backend.api.dependencies import Config, Db, Who
 from backend.api.errors import ApiProblem
 from backend.store.accounts import users
 from backend.store.accounts.tables import User
@@ -14,12 +14,14 @@ from backend.store.errors import Invalid
 from vise_client.schemas.accounts import (
     Login,
     LoginCode,
+    LoginLink,
     PasswordChange,
     Session,
     UserView,
 )
 
 SESSION = timedelta(days=14)
+LINK = timedelta(minutes=10)
 
 public = APIRouter(prefix="/auth", tags=["accounts"])
 router = APIRouter(tags=["accounts"])
@@ -56,6 +58,18 @@ def me(who: Who, db: Db) -> UserView:
     """Return the user who is signed in, with the role of the token."""
     user = UserView.model_validate(users.get_user(db, who.user_id))
     return user.model_copy(update={"role": who.role})
+
+
+@router.post("/auth/link", response_model=LoginLink, status_code=201)
+def create_login_link(who: Who, db: Db, settings: Config) -> LoginLink:
+    """Create a link that signs a browser in, once, within ten minutes; for sessions, not for API tokens."""
+    if who.kind != "session":
+        raise ApiProblem(403, "Not allowed", "an API token cannot create sign-in links; sign in first")
+    code, token = users.issue_token(db, users.get_user(db, who.user_id), "login-code", lifetime=LINK)
+    address = settings.public_url.rstrip("/")
+    return LoginLink(
+        link=f"{address}/auth/login?code={code}", expires_at=token.expires_at or datetime.now(UTC) + LINK
+    )
 
 
 @router.post("/auth/logout", status_code=204)

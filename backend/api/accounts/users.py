@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 
 from backend.api.dependencies import Db, Who, admin
 from backend.store.accounts import users
+from backend.store.changes import check_expected
 from backend.store.errors import Conflict
 from vise_client.schemas.accounts import (
     Role,
@@ -46,6 +47,7 @@ def update_user(user_id: UUID, body: UserUpdate, who: Who, db: Db) -> UserView:
     if user_id == who.user_id:
         raise Conflict("you cannot change your own role or deactivate yourself; ask another admin")
     user = users.get_user(db, user_id)
+    check_expected(db, user, body)
     if body.role is not None:
         user.role = Role(body.role).value
     if body.active is not None:

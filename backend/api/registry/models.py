@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from backend.api.dependencies import Db, Store, admin, editor
+from backend.store.changes import check_expected
 from backend.store.registry import artifacts, model_cards, models
 from vise_client.schemas.models import ModelCardView, ModelCreate, ModelUpdate, ModelView
 
@@ -65,6 +66,7 @@ def download(model_id: UUID, db: Db, storage: Store) -> StreamingResponse:
 def update(model_id: UUID, body: ModelUpdate, db: Db) -> ModelView:
     """Rename a model, or make it the default."""
     model = models.get(db, model_id)
+    check_expected(db, model, body)
     if body.name is not None:
         models.rename(db, model_id, body.name)
     if body.default:

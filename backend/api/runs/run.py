@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from backend.api.dependencies import Db, editor
+from backend.store.changes import check_expected
 from backend.store.runs import delete, logs
 from backend.store.runs.lineage import lineage
 from backend.store.runs.read import get_run, list_events, view_run
@@ -35,7 +36,8 @@ def read_run(run_id: UUID, db: Db) -> RunView:
 def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
     """Change the name, tags or notes of a run; star or archive it."""
     run = get_run(db, run_id)
-    for field, value in body.model_dump(exclude_none=True).items():
+    check_expected(db, run, body)
+    for field, value in body.model_dump(exclude_none=True, exclude={"expected"}).items():
         setattr(run, field, value)
     db.flush()
     return view_run(db, run_id)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from backend.store.changes import check_expected
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry.tables import Artifact, Dataset, DatasetRead, Upload
 from backend.store.rows import get_row, unique
@@ -66,6 +67,7 @@ def rescan(db: Session, root: Path | None, dataset_id: UUID, user: UUID | None =
 def update(db: Session, dataset_id: UUID, request: DatasetUpdate) -> Dataset:
     """Rename or describe a data set. Raises NotFound, and Conflict if the name is taken."""
     dataset = get(db, dataset_id)
+    check_expected(db, dataset, request)
     name = dataset.name if request.name is None else request.name.strip()
     with unique(db, f"a data set named {name!r}"):
         dataset.name = name

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.store.accounts.tables import User
+from backend.store.changes import check_expected
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry import dataset_reads
 from backend.store.reports.tables import Ablation
@@ -59,6 +60,7 @@ def create(db: Session, request: AblationCreate, user: UUID | None) -> Ablation:
 def update(db: Session, ablation_id: UUID, request: AblationUpdate) -> Ablation:
     """Rename an ablation or change its points. Raises the errors of ``create``."""
     ablation = get(db, ablation_id)
+    check_expected(db, ablation, request)
     if request.changes is not None:
         kind = _kind(ablation)
         ablation.changes = _checked(_baseline(db, ablation.baseline_id, kind), kind, request.changes)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.accounts.tables import User
 from backend.store.accounts.users import Identity
+from backend.store.changes import check_expected
 from backend.store.errors import NotFound
 from backend.store.rows import unique
 from backend.store.runs.query.language import parse
@@ -43,6 +44,7 @@ def create(db: Session, request: SavedViewCreate, who: Identity) -> SavedViewVie
 def update(db: Session, view_id: UUID, request: SavedViewUpdate, who: Identity) -> SavedViewView:
     """Change a view. Raises NotFound, and the errors of ``create``."""
     view = _own(db, view_id, who)
+    check_expected(db, view, request)
     if request.name is not None:
         view.name = request.name
     if request.state is not None:

@@ -21,6 +21,7 @@ from backend.store.registry.tables import Model
 from backend.store.serving.tables import Feedback
 from vise_client.schemas.predictions import FeedbackCount, FeedbackView
 from vise_client.schemas.wire import Page
+from vise_core.escaping import csv_row
 from vise_core.formats import data_card
 from vise_core.specs.tasks.kinds import CsvTask
 
@@ -130,7 +131,7 @@ def _tar(db: Session, task: str, rows: list[RowMapping]) -> Iterator[bytes]:
     )
     for row in rows:
         values = [row["label"], row["predicted"], row["model"], row["synthetic"], row["prediction_id"]]
-        writer.writerow([_path(row["sha256"]), *values])
+        writer.writerow(csv_row([_path(row["sha256"]), *values]))
     facts = {"name": f"{task} (feedback)", "synthetic": any(row["synthetic"] for row in rows)}
     yield from _member(layout.manifest, table.getvalue().encode())
     yield from _member(data_card.FILE, data_card.data_card(facts))

@@ -8,6 +8,7 @@ import streamlit as st
 
 from frontend.charts.ablation_chart import ablation_chart
 from frontend.charts.palette import STATIC, is_dark
+from frontend.components.figure import show_figure
 from frontend.components.layout import empty
 from frontend.components.table import Cell, show_table
 from frontend.formatting import plain
@@ -36,7 +37,7 @@ def ablation(ablation_id: UUID) -> None:
     if all(point.mean is None for point in view.points):
         empty("No points yet", "Launch the points below. The chart fills as their runs succeed.")
     else:
-        st.plotly_chart(
+        show_figure(
             ablation_chart(view, lines, dark=is_dark()),
             key="ablation-chart",
             config=STATIC,

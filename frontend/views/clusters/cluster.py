@@ -10,6 +10,7 @@ from PIL import Image
 
 from frontend.charts.palette import STATIC, is_dark
 from frontend.charts.shares import share_bars
+from frontend.components.figure import show_figure
 from frontend.formatting import plain
 from frontend.views.clusters.rows import UNITS, open_cluster
 from vise_client.schemas.clusters import ClusterDetail, ClusterKind
@@ -35,7 +36,7 @@ def cluster_detail(cluster: ClusterDetail) -> None:
     if cluster.terms:
         with left:
             st.markdown("**Words of highest weight in the centroid**")
-            st.plotly_chart(
+            show_figure(
                 share_bars(dict(cluster.terms), dark=is_dark(), share=False),
                 key="terms",
                 config=STATIC,
@@ -43,7 +44,7 @@ def cluster_detail(cluster: ClusterDetail) -> None:
             )
     with right:
         st.markdown("**Mean reactions of its posts**")
-        st.plotly_chart(
+        show_figure(
             share_bars(cluster.reactions, dark=is_dark()),
             key="mean-reactions",
             config=STATIC,

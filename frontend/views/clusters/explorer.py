@@ -9,6 +9,7 @@ import streamlit as st
 from frontend.charts.cluster_map import cluster_map
 from frontend.charts.palette import STATIC, is_dark
 from frontend.charts.shares import stacked_shares
+from frontend.components.figure import show_figure
 from frontend.components.layout import empty
 from frontend.components.paging import page_buttons, page_number
 from frontend.formatting import count
@@ -100,7 +101,7 @@ def _filters(explorer: ExplorerView, kind: ClusterKind) -> tuple[str, str | None
 def _map(explorer: ExplorerView, kind: ClusterKind, search: str) -> None:
     artifact = str(explorer.artifact_id)
     points = _points(client(), artifact, kind, "")
-    event: Any = st.plotly_chart(
+    event: Any = show_figure(
         cluster_map(
             points,
             matches=_points(client(), artifact, kind, search).clusters if search else None,
@@ -133,7 +134,7 @@ def _list(explorer: ExplorerView, kind: ClusterKind, page: ClusterPage, search: 
         empty(f"No cluster matches “{search}”", "Search for another word, or for a part of it.")
         return
     if kind == "reactions":
-        st.plotly_chart(
+        show_figure(
             stacked_shares(
                 [(f"{row.cluster}", row.reactions) for row in page.items],
                 explorer.reaction_names,

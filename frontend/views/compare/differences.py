@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from frontend.charts.comparison import is_number
+from frontend.components.table import show_rows
 from frontend.formatting import value_text
 from frontend.views.compare.groups import differing, run_names
 from vise_client.schemas.comparison import Comparison
@@ -39,7 +40,7 @@ def _runs_as_columns(comparison: Comparison, parameters: dict[str, list[Any]]) -
         {"field": path, **{name: _text(value) for name, value in zip(names, values, strict=True)}}
         for path, values in fields.items()
     ]
-    st.dataframe(rows, hide_index=True, height="content" if len(rows) < 25 else 640)
+    show_rows(rows, hide_index=True, height="content" if len(rows) < 25 else 640)
 
 
 def _runs_as_rows(comparison: Comparison, parameters: dict[str, list[Any]]) -> None:
@@ -54,7 +55,7 @@ def _runs_as_rows(comparison: Comparison, parameters: dict[str, list[Any]]) -> N
         **{path: _column(values) for path, values in parameters.items()},
     }
     link = st.column_config.LinkColumn("run", display_text=r"#(.*)$", pinned=True)
-    st.dataframe(columns, hide_index=True, column_config={"run": link}, height=480)
+    show_rows(columns, hide_index=True, column_config={"run": link}, height=480)
 
 
 def _states(comparison: Comparison) -> dict[str, list[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from frontend.components.table import show_rows
 from frontend.session import client
 from frontend.views.compare.metric import metric_select
 from vise_client.schemas.comparison import CompareQuery, Comparison
@@ -24,7 +25,7 @@ def importance(comparison: Comparison) -> None:
     if not rows:
         st.info("No parameter differs between the runs that have this metric.")
         return
-    st.dataframe(
+    show_rows(
         {
             "parameter": [row.path for row in rows],
             "rank correlation ρ": [row.rank_correlation for row in rows],

@@ -7,6 +7,7 @@ import streamlit as st
 from frontend.charts.comparison import parallel_figure
 from frontend.charts.curves import CONFIG
 from frontend.charts.palette import is_dark
+from frontend.components.figure import show_figure
 from frontend.views.compare.groups import differing
 from frontend.views.compare.metric import metric_select
 from vise_client.schemas.comparison import Comparison
@@ -28,7 +29,7 @@ def parallel(comparison: Comparison) -> None:
         st.info("Select at least one parameter, and a metric that at least two runs have.")
         return
     with st.container(key="wide-parallel"):
-        st.plotly_chart(
+        show_figure(
             parallel_figure({path: columns[path] for path in axes}, (metric, values), dark=is_dark()),
             key="parallel",
             config=CONFIG,

@@ -7,6 +7,7 @@ import streamlit as st
 from frontend.charts.comparison import scatter_figure
 from frontend.charts.curves import CONFIG
 from frontend.charts.palette import is_dark
+from frontend.components.figure import show_figure
 from frontend.views.compare.groups import differing, group_names, run_names
 from frontend.views.compare.metric import metric_select, name_left_out
 from vise_client.schemas.comparison import Comparison
@@ -30,4 +31,4 @@ def scatter(comparison: Comparison, by: str) -> None:
         log_x=log_x,
         dark=is_dark(),
     )
-    st.plotly_chart(figure, key="scatter", config=CONFIG, alt=f"{metric} of each run against {x}")
+    show_figure(figure, key="scatter", config=CONFIG, alt=f"{metric} of each run against {x}")

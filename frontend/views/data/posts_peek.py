@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from frontend.components.layout import link_to
+from frontend.components.table import show_rows
 from frontend.formatting import plain
 from frontend.views.data.survey import survey_file
 from vise_client.schemas.datasets import DatasetView
@@ -24,7 +25,7 @@ def posts_peek(data_set: DatasetView) -> None:
     st.subheader("First posts, as ingest would read them", anchor=False)
     st.caption(plain(f"Layout {peek['layout']}. The source was guessed from the files. Change it at launch."))
     st.code(json.dumps(peek["source"], indent=1, ensure_ascii=False), language="json")
-    st.dataframe([_row(post) for post in peek["posts"]], hide_index=True)
+    show_rows([_row(post) for post in peek["posts"]], hide_index=True)
     spec = json.dumps({"source": peek["source"]}, separators=(",", ":"))
     query = {"what": "ingest", "spec": spec, "in_source": f"dataset:{data_set.id}"}
     link_to("launch", "Ingest with this source", query)

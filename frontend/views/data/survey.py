@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from frontend.components.table import show_rows
 from frontend.formatting import plain
 from frontend.session import client
 from vise_client.schemas.datasets import DatasetView
@@ -47,7 +48,7 @@ def _balance(survey: SurveyResult) -> None:
     share = st.column_config.ProgressColumn(
         "share", format="%.1f %%", min_value=0, max_value=100 * max(survey.classes.values()) / total
     )
-    st.dataframe(
+    show_rows(
         rows,
         hide_index=True,
         height=min(36 * (len(rows) + 1) + 2, 400),
@@ -59,10 +60,10 @@ def _rejected(survey: SurveyResult, examples: list[dict[str, Any]]) -> None:
     if survey.rejected:
         st.subheader("Rejected files", anchor=False)
         rows = [{"reason": name.replace("_", " "), "files": n} for name, n in survey.rejected.items()]
-        st.dataframe(rows, hide_index=True)
+        show_rows(rows, hide_index=True)
         if examples:
             rows = [{"reason": e["reason"], "example": e["message"]} for e in examples]
-            st.dataframe(rows, hide_index=True)
+            show_rows(rows, hide_index=True)
     if survey.other:
         counted = ", ".join(f"{suffix or 'no suffix'} {n:,}" for suffix, n in survey.other.items())
         st.caption(plain(f"Files with a suffix of no image format: {counted}."))

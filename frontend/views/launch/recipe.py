@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from frontend.components.input_ref import parse_ref, ref_text
 from frontend.components.run_rows import run_link
+from frontend.components.table import show_rows
 from frontend.formatting import duration
 from frontend.session import client
 from frontend.views.launch.draft import clone_source
@@ -113,7 +114,7 @@ def _steps(spec: RecipeSpec, selected: dict[str, str]) -> None:
         for name, step in spec.steps.items()
     ]
     st.caption(f"{len(possible)} of {len(rows)} steps run with these inputs.")
-    st.dataframe(rows, hide_index=True, height=min(36 * (len(rows) + 1), 460))
+    show_rows(rows, hide_index=True, height=min(36 * (len(rows) + 1), 460))
 
 
 def _yaml_editor(name: str, spec: RecipeSpec) -> RecipeSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.components.layout import link_to
+from frontend.components.table import show_rows
 from frontend.session import client
 from vise_client.errors import ApiError
 from vise_core.specs.reports.model_card import ModelFacts
@@ -24,7 +25,7 @@ def model_comparison(ids: list[str]) -> None:
         columns[facts.name] = _column(facts)
     fields = list(dict.fromkeys(field for column in columns.values() for field in column))
     rows = [{"": f, **{name: column.get(f, "–") for name, column in columns.items()}} for f in fields]
-    st.dataframe(rows, hide_index=True)
+    show_rows(rows, hide_index=True)
     link_to("predict", "Classify images with these models", {"model": ids[:MOST_COMPARED]})
 
 

@@ -8,8 +8,8 @@ import streamlit as st
 
 from frontend.components.layout import link_to
 from frontend.components.run_rows import run_link
-from frontend.formatting import plain, size
-from frontend.session import can_edit, client, is_admin
+from frontend.formatting import plain, size, user_markdown
+from frontend.session import can_edit, client, is_admin, last_shown
 from frontend.style import synthetic_badge
 from frontend.views.models.registry import DEFAULT_BADGE
 from vise_client.schemas.models import ModelCardView, ModelUpdate, ModelView
@@ -43,7 +43,7 @@ def model_card(model_id: UUID) -> None:
                 st.markdown(label)
     with text:
         # One heading level down: the page has its own first-level heading.
-        st.markdown(card.markdown.replace("\n## ", "\n### ").replace("# ", "## ", 1))
+        st.markdown(user_markdown(card.markdown).replace("\n## ", "\n### ").replace("# ", "## ", 1))
 
 
 def _actions(model: ModelView, card: ModelCardView) -> None:
@@ -60,9 +60,14 @@ def _actions(model: ModelView, card: ModelCardView) -> None:
             client().update_model(model.id, ModelUpdate(default=True))
             st.rerun()
         with st.popover("Rename", icon=":material/edit:"):
-            name = st.text_input("New name", model.name, max_chars=120, key=f"rename.{model.id}")
-            if st.button("Save name", type="primary") and name.strip() and name.strip() != model.name:
-                client().update_model(model.id, ModelUpdate(name=name.strip()))
+            shown = last_shown(f"shown-{model.id}", {"name": model.name})
+            name = st.text_input("New name", model.name, max_chars=120).strip()
+            if (
+                st.button("Save name", type="primary")
+                and name
+                and (change := ModelUpdate.of_changes(shown, {"name": name}))
+            ):
+                client().update_model(model.id, change)
                 st.rerun()
         if is_admin():
             with st.popover("Delete", icon=":material/delete:"):

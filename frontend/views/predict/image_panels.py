@@ -12,6 +12,7 @@ import streamlit as st
 from frontend.charts.heat import heat_figure, read_heat, where_strongest
 from frontend.charts.palette import STATIC, is_dark
 from frontend.charts.shares import share_bars
+from frontend.components.figure import show_figure
 from frontend.components.image_preview import ImagePreview, image_preview, show_preview
 from frontend.formatting import headline, plain
 from frontend.session import show_errors
@@ -81,7 +82,7 @@ def _prediction(prediction: PredictionView, truth: str | None, style: HeatStyle,
     known = prediction.feedback or truth
     st.markdown(f"**{predicted}**, {prediction.probabilities[predicted]:.0%}{_verdict(predicted, known)}")
     ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-    st.plotly_chart(
+    show_figure(
         share_bars(prediction.probabilities, marked=predicted, dark=is_dark()),
         key=f"bars-{prediction.id}",
         config=STATIC,
@@ -99,7 +100,7 @@ def _heat_map(prediction: PredictionView, style: HeatStyle, width: int) -> None:
     heat = read_heat(base64.b64decode(prediction.heat_png))
     method, place = CAM_METHODS[prediction.method], where_strongest(heat)
     about = "all classes" if prediction.method in CLASS_FREE_METHODS else f"“{prediction.target}”"
-    st.plotly_chart(
+    show_figure(
         heat_figure(
             jpeg,
             heat,

@@ -7,6 +7,7 @@ from functools import partial
 import streamlit as st
 
 from frontend.components.layout import empty
+from frontend.components.table import show_rows
 from frontend.formatting import count, plain
 from frontend.session import client
 
@@ -29,7 +30,7 @@ def labelled_set() -> None:
         total, corrected = sum(row.images for row in rows), sum(row.corrected for row in rows)
         st.markdown(f"{count(total, 'image')}, {corrected:,} of them corrected.")
         table = [{"label": row.label, "images": row.images, "corrected": row.corrected} for row in rows]
-        st.dataframe(table, hide_index=True)
+        show_rows(table, hide_index=True)
         st.download_button(
             "Download labelled set (tar)",
             data=partial(client().export_feedback, task),

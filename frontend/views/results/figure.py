@@ -6,6 +6,7 @@ import streamlit as st
 
 from frontend.charts.palette import STATIC, is_dark
 from frontend.charts.report_figures import panel_chart
+from frontend.components.figure import show_figure
 from frontend.components.table import Cell, show_table
 from frontend.session import client
 from frontend.style import synthetic_badge
@@ -36,7 +37,7 @@ def paper_figure(entry: ReportEntry, query: Query) -> None:
         for column, panel in zip(st.columns(n_columns), row, strict=False):
             with column:
                 st.header(panel.title.rstrip("."), anchor=False)
-                st.plotly_chart(
+                show_figure(
                     panel_chart(panel.chart, published=published, dark=is_dark()),
                     key=f"{entry.name}-{panel.key}",
                     config=STATIC,

@@ -7,7 +7,8 @@ from functools import partial
 import streamlit as st
 
 from frontend.components.layout import empty
-from frontend.formatting import count, size
+from frontend.components.table import show_rows
+from frontend.formatting import count, size, user_markdown
 from frontend.session import client, show_errors
 from frontend.views.run.file_preview import FilePreview, bytes_needed, file_preview
 from vise_client.schemas.artifacts import ArtifactFile, ArtifactView
@@ -81,11 +82,11 @@ def _draw(path: str, preview: FilePreview) -> None:
     if preview.kind == "image":
         st.image(preview.value, alt=path)
     elif preview.kind == "table":
-        st.dataframe(preview.rows, hide_index=True)
+        show_rows(preview.rows, hide_index=True)
     elif preview.kind == "json":
         st.json(preview.value, expanded=2)
     elif preview.kind == "markdown":
         with st.container(border=True):
-            st.markdown(preview.text)
+            st.markdown(user_markdown(preview.text))
     elif preview.kind == "text":
         st.code(preview.text, language=None, wrap_lines=True, height=420)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend.formatting import plain
-from frontend.session import can_edit, client
+from frontend.formatting import plain, user_markdown
+from frontend.session import can_edit, client, last_shown, show_errors
 from vise_client.schemas.runs import RunUpdate, RunView
 
 
@@ -17,7 +17,7 @@ def run_notes(run: RunView) -> None:
         st.markdown(" ".join(marks))
     if run.notes:
         with st.container(border=True):
-            st.markdown(run.notes)
+            st.markdown(user_markdown(run.notes))
     if can_edit():
         with st.popover("Name, tags, notes", icon=":material/edit_note:"):
             _form(run)
@@ -25,6 +25,8 @@ def run_notes(run: RunView) -> None:
 
 def _form(run: RunView) -> None:
     with st.form(f"notes-{run.id}", border=False):
+        stored = run.model_dump(include={"name", "tags", "notes", "starred", "archived"})
+        shown = last_shown(f"shown-{run.id}", stored)
         name = st.text_input("Name", run.name, max_chars=200)
         tags = st.multiselect("Tags", run.tags, default=run.tags, accept_new_options=True)
         notes = st.text_area("Notes", run.notes, max_chars=20_000, height=160, help="Markdown.")
@@ -36,6 +38,14 @@ def _form(run: RunView) -> None:
         if not name.strip():
             st.error("A run needs a name.")
             return
-        body = RunUpdate(name=name.strip(), tags=tags, notes=notes, starred=starred, archived=archived)
-        client().update_run(run.id, body)
-        st.rerun()
+        values = {
+            "name": name.strip(),
+            "tags": tags,
+            "notes": notes,
+            "starred": starred,
+            "archived": archived,
+        }
+        with show_errors():
+            if (change := RunUpdate.of_changes(shown, values)) is not None:
+                client().update_run(run.id, change)
+            st.rerun()

@@ -8,6 +8,7 @@ import streamlit as st
 import yaml
 
 from frontend.components.run_rows import run_link
+from frontend.components.table import show_rows
 from frontend.formatting import plain, size, value_text
 from frontend.views.run.datasets import data_set_link
 from vise_client.schemas.runs import RunView
@@ -47,7 +48,7 @@ def _difference(stage: str, spec: dict[str, Any]) -> None:
         st.markdown(f":material/check: Equal to the preset **{base}**.")
         return
     rows = [{"field": c.path, base: value_text(c.base), "this run": value_text(c.value)} for c in changes]
-    st.dataframe(rows, hide_index=True)
+    show_rows(rows, hide_index=True)
 
 
 def _inputs(run: RunView) -> None:
@@ -75,4 +76,4 @@ def _provenance(provenance: dict[str, Any]) -> None:
         **{f"SHA-256 of {role}": digest for role, digest in provenance["inputs"].items()},
     }
     table = [{"property": name, "value": str(value)} for name, value in rows.items()]
-    st.dataframe(table, hide_index=True)
+    show_rows(table, hide_index=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend.session import can_edit, client, show_errors
+from frontend.session import can_edit, client, last_shown, show_errors
 from vise_client.schemas.run_lists import RunListState, SavedViewCreate, SavedViewUpdate, SavedViewView
 
 
@@ -39,8 +39,11 @@ def _open_button(view: SavedViewView) -> bool:
 
 def _own_view_buttons(view: SavedViewView, state: RunListState) -> None:
     help = "Save the current search, columns, order and grouping under this name."
-    if st.button("Replace", key=f"replace-{view.id}", help=help):
-        client().update_view(view.id, SavedViewUpdate(state=state))
+    shown = last_shown(f"shown-{view.id}", {"state": view.state.model_dump()})
+    if st.button("Replace", key=f"replace-{view.id}", help=help) and (
+        change := SavedViewUpdate.of_changes(shown, {"state": state.model_dump()})
+    ):
+        client().update_view(view.id, change)
         st.toast(f"{view.name} is replaced.")
     if st.button("Delete", key=f"delete-{view.id}"):
         client().delete_view(view.id)

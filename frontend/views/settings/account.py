@@ -14,7 +14,10 @@ LEAST_PASSWORD = 12
 def account() -> None:
     user = current_user()
     st.write(f"Signed in as **{user.email}** with the role **{user.role.value}**.")
-    st.link_button("Sign out", "/auth/logout", icon=":material/logout:")
+    # A form, since a link of another site would sign the user out.
+    st.html(
+        '<form action="/auth/logout" method="post" class="vise-logout"><button type="submit">Sign out</button></form>'
+    )
     st.header("Password", anchor=False)
     with st.form("password", clear_on_submit=True):
         current = st.text_input("Current password", type="password", help="Leave empty if you have none yet.")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time
 import streamlit as st
 
 from frontend.components.paging import cursor_buttons
+from frontend.components.table import show_rows
 from frontend.session import client
 
 PAGE = 25
@@ -42,5 +43,5 @@ def audit_log() -> None:
         for entry in page.items
     ]
     time_column = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss")
-    st.dataframe(rows, hide_index=True, column_config={"time": time_column})
+    show_rows(rows, hide_index=True, column_config={"time": time_column})
     cursor_buttons(page.next_cursor)

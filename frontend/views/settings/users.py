@@ -6,7 +6,7 @@ import streamlit as st
 
 from frontend.components.paging import paged_list
 from frontend.formatting import plain
-from frontend.session import client, current_user
+from frontend.session import client, current_user, last_shown, show_errors
 from frontend.views.settings.account import LEAST_PASSWORD
 from vise_client.schemas.accounts import Role, UserCreate, UserUpdate, UserView
 
@@ -42,17 +42,28 @@ def _row(user: UserView) -> None:
         if user.id == current_user().id:
             role.markdown(f"{user.role.value}, you")
             return
-        selected = role.selectbox(
+        shown = last_shown(f"shown-{user.id}", {"role": user.role.value})
+        with role.popover(user.role.value, icon=":material/manage_accounts:"):
+            _role_form(user, shown)
+        # The label is part of the key: a click on "Deactivate" never reactivates a user whom another admin deactivated.
+        label = "Deactivate" if user.active else "Reactivate"
+        if active.button(label, key=f"{label}-{user.id}"):
+            change = UserUpdate(active=not user.active, expected={"active": user.active})
+            client().update_user(user.id, change)
+            st.rerun()
+
+
+def _role_form(user: UserView, shown: dict[str, str]) -> None:
+    with st.form(f"role-{user.id}", border=False):
+        selected = st.selectbox(
             f"Role of {user.email}",
             list(Role),
             index=list(Role).index(user.role),
             format_func=lambda role: role.value,
-            key=f"role-{user.id}",
-            label_visibility="collapsed",
         )
-        if selected is not user.role:
-            client().update_user(user.id, UserUpdate(role=selected))
-            st.rerun()
-        if active.button("Deactivate" if user.active else "Reactivate", key=f"active-{user.id}"):
-            client().update_user(user.id, UserUpdate(active=not user.active))
-            st.rerun()
+        if st.form_submit_button("Change role", type="primary") and (
+            change := UserUpdate.of_changes(shown, {"role": selected and selected.value})
+        ):
+            with show_errors():
+                client().update_user(user.id, change)
+                st.rerun()

@@ -9,6 +9,7 @@ import streamlit as st
 
 from frontend.components.layout import empty, page_title, problem
 from frontend.components.run_rows import run_link
+from frontend.components.table import show_rows
 from frontend.formatting import age, count
 from frontend.session import client, show_errors
 from vise_client.schemas.workers import QueueView, WorkerView
@@ -58,7 +59,7 @@ def _queue_table(queues: Sequence[QueueView], now: datetime) -> None:
         }
         for queue in queues
     ]
-    st.dataframe(rows, hide_index=True, key="workers.queues")
+    show_rows(rows, hide_index=True, key="workers.queues")
 
 
 def _worker(worker: WorkerView, now: datetime) -> None:

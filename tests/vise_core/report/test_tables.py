@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from vise_core.errors import BadInput
+from vise_core.escaping import latex_escape
 from vise_core.report import build_table, render_table
-from vise_core.report.latex import latex_escape
 from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.evaluation.results import EvaluationData, GridPoint, SplitResult
 

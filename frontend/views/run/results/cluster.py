@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from frontend.components.table import show_rows
 from frontend.session import client
 from vise_client.schemas.runs import RunView
 
@@ -28,11 +29,11 @@ def cluster_result(run: RunView, _: dict[str, Any]) -> None:
             }
             for c in sorted(inspection["comments"], key=lambda c: -c["size"])
         ]
-        st.dataframe(rows, hide_index=True, height=380)
+        show_rows(rows, hide_index=True, height=380)
     if inspection["reactions"]:
         st.write("**Reaction clusters**: mean share of each reaction")
         rows = [
             {"cluster": c["cluster"], "posts": c["size"], **c["reactions"]}
             for c in sorted(inspection["reactions"], key=lambda c: -c["size"])
         ]
-        st.dataframe(rows, hide_index=True)
+        show_rows(rows, hide_index=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from frontend.components.table import show_rows
 from frontend.formatting import size
 from vise_client.schemas.runs import RunView
 from vise_core.specs.stages import STAGES
@@ -23,16 +24,14 @@ def default_result(run: RunView, result: dict[str, Any]) -> None:
         st.warning(warning, icon=":material/warning:")
     texts = {name: value for name, value in fields.items() if isinstance(value, str) and value}
     if texts:
-        st.dataframe(
-            [{"field": _title(name), "value": value} for name, value in texts.items()], hide_index=True
-        )
+        show_rows([{"field": _title(name), "value": value} for name, value in texts.items()], hide_index=True)
     for name, counts in fields.items():
         if isinstance(counts, dict) and counts and all(map(_is_number, counts.values())):
             st.subheader(_title(name).capitalize(), anchor=False)
-            st.dataframe([{"name": key, "value": value} for key, value in counts.items()], hide_index=True)
+            show_rows([{"name": key, "value": value} for key, value in counts.items()], hide_index=True)
     if run.artifacts:
         st.subheader("Artifacts", anchor=False)
-        st.dataframe(
+        show_rows(
             [{"artifact": a.name, "files": a.files, "size": size(a.size)} for a in run.artifacts],
             hide_index=True,
         )

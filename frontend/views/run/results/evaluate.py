@@ -7,6 +7,8 @@ from typing import Any
 import streamlit as st
 
 from frontend.charts.grid import grid_figure
+from frontend.components.figure import show_figure
+from frontend.components.table import show_rows
 from frontend.session import can_edit, client, show_errors
 from vise_client.schemas.models import ModelCreate
 from vise_client.schemas.runs import RunView
@@ -68,7 +70,7 @@ def _numbers(values: dict[str, Any]) -> None:
         }
         for s in values["splits"]
     ]
-    st.dataframe(rows, hide_index=True)
+    show_rows(rows, hide_index=True)
     for check in (values.get("integrity") or {}).get("checks", []):
         sentence = f"**{CHECKS[check['name']]}**: {check['sentence']}"
         show = {"failed": st.error, "warning": st.warning}.get(check["verdict"])
@@ -123,7 +125,7 @@ def _grid(values: dict[str, Any]) -> None:
         title="val, %" if metric.percent else "val",
         digits=1 if metric.percent else 3,
     )
-    st.plotly_chart(figure, key="grid")
+    show_figure(figure, key="grid")
 
 
 def _register(run: RunView, result: dict[str, Any]) -> None:

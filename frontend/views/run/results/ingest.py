@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from frontend.components.table import show_rows
 from frontend.session import client
 from vise_client.schemas.runs import RunView
 from vise_core.specs.ingest import DROPPED
@@ -42,11 +43,11 @@ def ingest_result(run: RunView, values: dict[str, Any]) -> None:
         if names:
             st.subheader(title, anchor=False)
             rows = [{"name": name, "count": count} for name, count in _largest(names)]
-            st.dataframe(rows, hide_index=True)
+            show_rows(rows, hide_index=True)
     if shown := {reason: rows for reason, rows in examples.items() if rows}:
         st.subheader("Examples", anchor=False)
         reason = st.selectbox("Examples of", list(shown), format_func=_title, key="ingest.reason")
-        st.dataframe(
+        show_rows(
             [{"where": row.get("where", ""), "message": row.get("message", "")} for row in shown[reason]],
             hide_index=True,
         )
@@ -69,7 +70,7 @@ def _table(title: str, counts: dict[str, int], examples: Examples, unit: str) ->
         )
     if rows:
         st.subheader(title, anchor=False)
-        st.dataframe(rows, hide_index=True)
+        show_rows(rows, hide_index=True)
 
 
 def _largest(counts: dict[str, int]) -> list[tuple[str, int]]:

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from frontend.components.input_ref import ref_text
+from frontend.components.table import show_rows
 from frontend.session import can_edit, client
 from vise_client.schemas.artifacts import ArtifactView
 from vise_client.schemas.runs import RunView
@@ -34,7 +35,7 @@ def integrity_result(run: RunView, values: dict[str, Any]) -> None:
             _examples(check, pairs)
         if check["counts"]:
             with st.expander(f"Numbers of {CHECKS[check['name']]}"):
-                st.dataframe(
+                show_rows(
                     [{"count": name.replace("_", " "), "value": n} for name, n in check["counts"].items()],
                     hide_index=True,
                 )
@@ -72,7 +73,7 @@ def _examples(check: dict[str, Any], pairs: ArtifactView | None) -> None:
         for e in check["examples"]
     ]
     if rows:
-        st.dataframe(rows, hide_index=True)
+        show_rows(rows, hide_index=True)
 
 
 def _caption(example: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ PUBLIC = {
 }
 # What every signed-in person may do with what is their own, or ask without changing anything.
 FOR_VIEWERS = {
+    ("POST", f"{PREFIX}/auth/link"),
     ("POST", f"{PREFIX}/auth/logout"),
     ("POST", f"{PREFIX}/auth/password"),
     ("POST", f"{PREFIX}/tokens"),
@@ -107,6 +108,18 @@ def test_a_session_ends_with_logout_and_a_shut_off_user_is_out_at_once(api, toke
     user = next(u for u in api.get(f"{PREFIX}/users", headers=admin).json() if u["role"] == "editor")
     assert api.patch(f"{PREFIX}/users/{user['id']}", json={"active": False}, headers=admin).status_code == 200
     assert ask(api, "GET", f"{PREFIX}/runs", tokens[Role.editor]).status_code == 401
+
+
+def test_a_session_makes_sign_in_links_and_an_api_token_does_not(api, tokens) -> None:
+    assert ask(api, "POST", f"{PREFIX}/auth/link", tokens[Role.admin]).status_code == 403
+    body = {"email": "viewer@example.org", "password": "correct horse battery"}
+    session = api.post(f"{PREFIX}/auth/login", json=body).json()
+    made = ask(api, "POST", f"{PREFIX}/auth/link", session["token"])
+    address, _, code = made.json()["link"].partition("?code=")
+    assert (made.status_code, address) == (201, "http://127.0.0.1:8501/auth/login")
+    signed_in = [api.post(f"{PREFIX}/auth/code", json={"code": code}) for _ in range(2)]
+    assert [answer.status_code for answer in signed_in] == [200, 401]
+    assert signed_in[0].json()["user"]["email"] == "viewer@example.org"
 
 
 def test_ten_wrong_passwords_close_the_door(api, tokens) -> None:
