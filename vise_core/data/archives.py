@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
 import mmap
+import os
 import stat
-import tarfile
+import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
-from vise_core.files.names import printable_name
+from vise_core.files.names import LONGEST_PATH, printable_name
+from vise_core.files.tars import DAMAGED, TooLarge, is_damage, is_tar, open_tar
 from vise_core.specs.fetch import UnpackLimits
 
 from .member_names import UTF8_FLAG, BadArchive, MemberName, StrangeName, member_name, zip_names
 
+if TYPE_CHECKING:
+    import tarfile
+
 CHUNK = 2**20
 EXAMPLES = 20
+RAISE_LIMITS = "Raise the limits of the run if this is as it should be"
+_DAMAGED = (
+    *DAMAGED,
+    zipfile.BadZipFile,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    IndexError,
+)
 
 
 @dataclass
@@ -103,7 +119,7 @@ def _is_utf8(data: bytes) -> bool:
 
 def is_archive(path: Path) -> bool:
     """Return True for a zip or tar (plain, gzip, bzip2, xz), by its content."""
-    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    return zipfile.is_zipfile(path) or is_tar(path)
 
 
 def unpack(
@@ -122,7 +138,7 @@ def unpack(
     done = Unpacked()
     total = 0
     try:
-        for member in _members(archive, done):
+        for member in _members(archive, done, most, limits.files):
             if done.files + sum(done.rejected.values()) >= limits.files:
                 raise BadArchive(f"{archive.name}: more than {limits.files:,} files")
             try:
@@ -137,7 +153,7 @@ def unpack(
                     if total > most:
                         raise BadArchive(
                             f"{archive.name}: unpacks to more than {most:,} bytes from {packed:,}; stopped at "
-                            f"{printable_name(member.name.path)}. Raise the limits of the run if this is as it should be"
+                            f"{printable_name(member.name.path)}. {RAISE_LIMITS}"
                         )
                     write.write(chunk)
             if member.name.escaped:
@@ -145,16 +161,15 @@ def unpack(
                 done.escaped_first = done.escaped_first or member.name.path.as_posix()
             if on_progress is not None and done.files % 100 == 0:
                 on_progress(done.files)
+    except BadArchive:
+        raise
     except UnicodeDecodeError as error:
         raise BadArchive(f"{archive.name}: a name is marked as UTF-8 and is not ({error.reason})") from error
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except TooLarge as error:
+        raise BadArchive(f"{archive.name}: {error} from {packed:,}. {RAISE_LIMITS}") from error
+    except _DAMAGED as error:
+        if not is_damage(error):
+            raise
         raise BadArchive(f"{archive.name}: damaged, encrypted or of an unknown kind ({error})") from error
     if done.files == 0:
         raise BadArchive(f"{archive.name}: holds no file{_of_rejected(done)}")
@@ -167,7 +182,13 @@ def _created(target: Path, name: MemberName) -> IO[bytes]:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         return place.open("xb")
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG or len(os.fsencode(place)) > LONGEST_PATH:
+            raise StrangeName(
+                shown[:200], "name_too_long", "has a longer path than the system allows"
+            ) from error
+        if not isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
+            raise
         if place.is_file():
             message = "comes more than once; the first is kept"
             raise StrangeName(shown, "name_twice", message) from error
@@ -178,9 +199,11 @@ def _of_rejected(done: Unpacked) -> str:
     return f" with a usable name; rejected: {done.examples[0]['message']}" if done.examples else ""
 
 
-def _members(archive: Path, done: Unpacked) -> Iterator[Member]:
+def _members(archive: Path, done: Unpacked, most: int, files: int) -> Iterator[Member]:
     """Yield the plain files; members with an unusable name are counted in ``done``."""
-    reading = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
+    reading = (
+        _zip_members(archive, files) if zipfile.is_zipfile(archive) else _tar_members(archive, most, files)
+    )
     for name, opened in reading:
         try:
             member = member_name(archive.name, name)
@@ -191,9 +214,11 @@ def _members(archive: Path, done: Unpacked) -> Iterator[Member]:
             yield Member(member, opened)
 
 
-def _zip_members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
+def _zip_members(archive: Path, files: int) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
     with open_zip(archive) as opened:
         entries = opened.infolist()
+        if len(entries) > 2 * files:  # with folders and what systems add
+            raise BadArchive(f"{archive.name}: more than {files:,} files")
         for info, name in zip(entries, zip_names(entries), strict=True):
             if info.is_dir():
                 continue
@@ -207,16 +232,19 @@ def _zip_members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]
             yield name, lambda info=info: opened.open(info)  # type: ignore[misc]
 
 
-def _tar_members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
-    with tarfile.open(archive, "r:*") as tar:
-        for entry in tar:
+def _tar_members(archive: Path, most: int, files: int) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
+    with open_tar(archive, most=most) as opened:
+        for number, entry in enumerate(opened.members()):
+            if number >= 2 * files:
+                raise BadArchive(f"{archive.name}: more than {files:,} files")
             if entry.isdir():
                 continue
             if not entry.isreg():
                 raise BadArchive(
                     f"{archive.name}: '{printable_name(entry.name)}' is a link or a device; only files are accepted"
                 )
-            yield entry.name, lambda entry=entry: _content(tar, entry)  # type: ignore[misc]
+            yield entry.name, lambda entry=entry: _content(opened.tar, entry)  # type: ignore[misc]
+        opened.has_end()
 
 
 def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:

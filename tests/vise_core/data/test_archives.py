@@ -1,14 +1,19 @@
 """Hostile archives land nowhere; honest ones land whole."""
 
+import errno
 import io
 import os
+import shutil
 import stat
 import tarfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from vise_core.data import archives
 from vise_core.data.archives import BadArchive, is_archive, unpack
 from vise_core.specs.fetch import UnpackLimits
 
@@ -261,3 +266,45 @@ def test_damaged_encrypted_and_empty_archives_are_refused_in_a_sentence(tmp_path
         unpack(tmp_path / "b.zip", tmp_path / "two", UnpackLimits())
     with pytest.raises(BadArchive, match="no file"):
         unpack(make_tar(tmp_path / "c.tar", {}), tmp_path / "three", UnpackLimits())
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_zip_is_a_sentence_wherever_the_damage_is(tmp_path: Path, kind: int) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", kind) as made:
+        made.writestr("a.txt", os.urandom(300))
+        made.writestr("b.txt", b"b" * 300)
+    whole = buffer.getvalue()
+    for at in range(0, len(whole), 3):
+        for value in (0, 0x80, 0xFF):
+            (tmp_path / "a.zip").write_bytes(whole[:at] + bytes([value]) + whole[at + 1 :])
+            shutil.rmtree(tmp_path / "out", ignore_errors=True)
+            if is_archive(tmp_path / "a.zip"):
+                with suppress(BadArchive):
+                    unpack(tmp_path / "a.zip", tmp_path / "out", UnpackLimits())
+
+
+def test_a_path_longer_than_the_system_allows_rejects_its_member_alone(tmp_path: Path) -> None:
+    name = "/".join(["x" * 200] * 25) + "/a.jpg"
+    done = unpack(make_tar(tmp_path / "a.tar", {name: b"1", "b.jpg": b"2"}), tmp_path / "out", UnpackLimits())
+    assert (done.files, done.rejected) == (1, {"name_too_long": 1})
+    assert inside(tmp_path / "out") == {"b.jpg": b"2"}
+
+
+def test_a_full_disk_is_not_a_damaged_archive(tmp_path: Path) -> None:
+    archive = make_tar(tmp_path / "a.tar", {"a.jpg": b"1" * 9000})
+    with (
+        patch.object(archives, "_created", side_effect=OSError(errno.ENOSPC, "full")),
+        pytest.raises(OSError, match="full"),
+    ):
+        unpack(archive, tmp_path / "out", UnpackLimits())
+
+
+def test_a_member_without_a_name_is_a_sentence(tmp_path: Path) -> None:
+    data = bytearray(make_zip(tmp_path / "a.zip", {"N": b"1"}).read_bytes())
+    local, central = data.index(b"PK\3\4") + 26, data.index(b"PK\1\2") + 28
+    for at in (local, central):
+        data[at : at + 4] = b"\0\0\1\0"
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(BadArchive, match=r"a\.zip: "):
+        unpack(tmp_path / "a.zip", tmp_path / "out", UnpackLimits())

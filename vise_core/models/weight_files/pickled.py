@@ -8,7 +8,7 @@ mode (``bytearray(2**40)``, for example). Each dialect has its own opcodes; all 
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Literal, TypeVar
 
@@ -70,6 +70,7 @@ class _Machine:
     """A stack machine for the opcodes of TorchScript's pickles, without side effects."""
 
     def __init__(self) -> None:
+        self.copied = 0
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -127,6 +128,12 @@ class _Machine:
     def made(self, function: Any, arguments: Any) -> Any:
         return Made(function, arguments)
 
+    def count(self, copied: Collection[Any]) -> None:
+        """Count the items of a copy. A short pickle could copy the same items again and again."""
+        self.copied += len(copied)
+        if self.copied > MAX_OPCODES:
+            raise BadCheckpoint(f"its pickle copies more than {MAX_OPCODES:,} items")
+
     def build(self, state: Any) -> None:
         self.top(Made).state = state
 
@@ -178,6 +185,7 @@ class _TorchMachine(_Machine):
                 stack.append(self.since_mark())
             case "NEWOBJ_EX":
                 keywords, arguments, function = stack.pop(), stack.pop(), stack.pop()
+                self.count(arguments)
                 stack.append(self.made(function, (*arguments, keywords)))
             case (
                 "EXT1"
@@ -201,6 +209,7 @@ class _TorchMachine(_Machine):
         if name in DICTIONARIES:
             # Python 2 hands the items over as a list of pairs; Python 3 sets them afterwards.
             pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
+            self.count(pairs)
             return dict(_checked_keys(pairs))
         if name not in HARMLESS and not name.startswith(REBUILD_PREFIX):
             raise BadCheckpoint(

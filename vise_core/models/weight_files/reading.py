@@ -41,6 +41,8 @@ def read_weights_file(path: Path) -> WeightsFile:
         raise BadCheckpoint(f"{path.name}: {error}") from error
     except OSError as error:
         raise BadCheckpoint(f"{path.name}: it cannot be read ({error.strerror})") from error
+    except Exception as error:  # the file is untrusted: what its readers did not expect of it is damage
+        raise BadCheckpoint(f"{path.name}: it is damaged ({error!r:.200}); download it again") from error
 
 
 def _read(path: Path) -> WeightsFile:

@@ -47,6 +47,11 @@ class Members:
         self.checked = any(info.CRC for info in infos)
         if sum(info.compress_size for info in infos) > len(self._map):
             raise BadCheckpoint("its members are larger than the file itself")
+        if sum(info.file_size for info in infos if info.compress_type) > MAX_PACKED_BYTES:
+            raise BadCheckpoint(
+                f"its compressed members are larger than {MAX_PACKED_BYTES:,} bytes, and torch compresses only programs; "
+                "download it as it was published"
+            )
         for info in infos:
             if info.filename in self._places:
                 raise BadCheckpoint(f"two members are named {info.filename!r:.100}")
@@ -104,7 +109,7 @@ class Members:
 
     def _unpacked(self, info: zipfile.ZipInfo, packed: memoryview) -> Iterator[bytes]:
         """Yield the content of a compressed member in bounded memory, for its checksum."""
-        if info.file_size > MAX_PACKED_BYTES or len(packed) != info.compress_size:
+        if len(packed) != info.compress_size:
             raise BadCheckpoint(f"{info.filename!r:.100} is compressed and larger than it may be")
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         rest, length = bytes(packed), 0

@@ -6,14 +6,14 @@ A member name that occurs twice in a tar is rejected, as its sample would be a g
 from __future__ import annotations
 
 import hashlib
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from vise_core.errors import BadInput
 from vise_core.files.names import printable_name
+from vise_core.files.tars import DAMAGED, Tar, TooLarge, open_tar
 from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.posts.images import is_image_name
 from vise_core.specs.posts.sources import WebDatasetSource
@@ -24,7 +24,6 @@ from .sidecars import JSON, TEXT, row_of
 from .text import matching, shown
 
 PATTERNS = ("**/*.[tT][aA][rR]", "**/*.[tT][aA][rR].[gG][zZ]", "**/*.[tT][gG][zZ]")
-_BLOCK = 512
 
 
 @dataclass
@@ -35,6 +34,7 @@ class _Sample:
     parts: dict[str, bytes] = field(default_factory=dict)
     rejected: RejectedPost | None = None
     extra: int = 0
+    size: int = 0
 
 
 def read_webdataset(folder: Path, source: WebDatasetSource, notes: Notes) -> Iterator[RawPost]:
@@ -52,19 +52,21 @@ def read_webdataset(folder: Path, source: WebDatasetSource, notes: Notes) -> Ite
         notes.files.add(path.resolve())
         name = shown(folder, path)
         try:
-            with tarfile.open(path, "r:*", encoding="utf-8", errors="surrogateescape") as tar:
+            with open_tar(path) as tar:
                 yield from _posts(name, tar, source)
-                _check_end(name, tar, notes)
-        except (tarfile.TarError, OSError, EOFError) as error:
+                if not tar.has_end():
+                    notes.warn(
+                        f"{name} has no end mark: it may break off. Compare its size with the original's."
+                    )
+        except (TooLarge, *DAMAGED) as error:
             raise BadInput(f"{name}: cannot be read as tar ({error})") from error
 
 
-def _posts(name: str, tar: tarfile.TarFile, source: WebDatasetSource) -> Iterator[RawPost]:
+def _posts(name: str, tar: Tar, source: WebDatasetSource) -> Iterator[RawPost]:
     sample: _Sample | None = None
     # Digests, not names: a tar may hold millions.
     seen: set[bytes] = set()
-    while (member := tar.next()) is not None:
-        tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep every header
+    for member in tar.members():
         if member.isdir() or is_system_file(member.name):
             continue
         folder, _, file = member.name.rpartition("/")
@@ -87,11 +89,12 @@ def _posts(name: str, tar: tarfile.TarFile, source: WebDatasetSource) -> Iterato
             sample.rejected = sample.rejected or RejectedPost(
                 "not_a_file", f"the member '{printable_name(member.name)}' is a link or a device"
             )
-        elif member.size > MAX_MEMBER_BYTES:
-            sample.rejected = sample.rejected or RejectedPost("long_line", "a member is larger than 256 MiB")
+        elif sample.size + member.size > MAX_MEMBER_BYTES:
+            sample.rejected = sample.rejected or RejectedPost("long_line", "a sample is larger than 256 MiB")
         elif suffix in (JSON, TEXT) or suffix.endswith(f".{JSON}") or is_image_name(f".{suffix}"):
-            content = tar.extractfile(member)
+            content = tar.tar.extractfile(member)
             sample.parts[suffix] = content.read() if content else b""
+            sample.size += member.size
             if len(sample.parts[suffix]) < member.size:
                 raise EOFError("breaks off inside a member")
             continue
@@ -146,14 +149,3 @@ def _with_json(parts: dict[str, bytes]) -> dict[str, bytes]:
             "not_json", f"the sample holds {len(others)} JSON members ({', '.join(others)}) and no .json"
         )
     return parts | {JSON: parts[others[0]]} if others else parts
-
-
-def _check_end(name: str, tar: tarfile.TarFile, notes: Notes) -> None:
-    """Raise unless only the end of the archive follows: tarfile takes a damaged header for the end."""
-    file: IO[bytes] = tar.fileobj  # type: ignore[assignment]
-    file.seek(tar.offset)  # type: ignore[attr-defined]
-    block = file.read(_BLOCK)
-    if not block:
-        notes.warn(f"{name} has no end mark: it may break off. Compare its size with the original's.")
-    elif block.strip(b"\0"):
-        raise EOFError(f"a header at byte {tar.offset:,} is damaged or breaks off")  # type: ignore[attr-defined]

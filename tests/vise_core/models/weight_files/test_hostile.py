@@ -90,6 +90,14 @@ def directory_bomb(path: Path) -> None:
             new.writestr(f"{number}" + "x" * 30_000, b"")
 
 
+def compressed(path: Path) -> None:
+    """300 MB of zeros in members that are compressed."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as new:
+        new.writestr("a/data.pkl", pickled(b"N"))
+        for number in range(10):
+            new.writestr(f"a/code/{number}", bytes(30 * MB))
+
+
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "expanded, large": (
         lambda p: torch.save(resnet(**{"conv1.weight": torch.zeros(1).expand(2**38)}), p),
@@ -169,6 +177,19 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda p: archive(p, b"\x80\x02]" + b"]0"[:1] * 8_000_000 + b"."),
         "more than 2,000,000 steps",
     ),
+    "copies of copies": (
+        lambda p: archive(
+            p,
+            b"\x80\x02ccollections\nOrderedDict\nq\x02K\x01K\x01\x86q\x01]("
+            + b"h\x01" * 300_000
+            + b"eq\x00"
+            + b"]("
+            + b"h\x02h\x00\x85R" * 300_000
+            + b"e.",
+        ),
+        "its pickle copies more than 2,000,000 items",
+    ),
+    "compressed members": (compressed, "its compressed members are larger than 67,108,864 bytes"),
     "deep tuples": (
         lambda p: archive(p, b"\x80\x02}K\x01" + b"\x85" * 1_000_000 + b"K\x01s."),
         "a dictionary key that is neither",
