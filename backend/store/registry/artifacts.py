@@ -46,7 +46,10 @@ def record(
     sha256: str,
     folder: bool,
 ) -> None:
-    """Insert an artifact's row, or replace the one of this name, under the run's token. Raises StaleToken."""
+    """Insert an artifact's row, or replace the one of this name, under the run's token.
+
+    Raises StaleToken if the run is no longer held with ``token``.
+    """
     check_token(db, run_id, token)
     values = {
         "sha256": sha256,
@@ -60,12 +63,12 @@ def record(
 
 
 def get(db: Session, artifact_id: UUID) -> Artifact:
-    """Return an artifact. Raises NotFound."""
+    """Return an artifact. Raises NotFound if no artifact has this id."""
     return get_row(db, Artifact, artifact_id, "artifact")
 
 
 def of_run(db: Session, run_id: UUID, name: str) -> Artifact:
-    """Return a run's artifact by name. Raises NotFound."""
+    """Return a run's artifact by name. Raises NotFound if the run has none of this name."""
     artifact = db.scalar(select(Artifact).where(Artifact.run_id == run_id, Artifact.name == name))
     if artifact is None:
         raise NotFound(f"the run {run_id} has no artifact named {name!r}")
@@ -81,7 +84,10 @@ def file_digest(artifact: Artifact, path: str | None) -> tuple[str, str, int]:
 
 
 def materialise(storage: Storage, manifest: list[dict[str, Any]], folder: bool, target: Path) -> Path:
-    """Place an artifact's files under ``target``; return the folder, or the path of the only file."""
+    """Place an artifact's files under ``target``; return the folder, or the path of the only file.
+
+    Raises StorageError if a path leads out of ``target``, or an object is missing or damaged.
+    """
     for row in manifest:
         try:
             destination = contained(target, row["path"], "manifest")

@@ -21,7 +21,7 @@ LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
 
 
 def append(db: Session, run_id: UUID, token: int, lines: Sequence[tuple[datetime, str, str]]) -> None:
-    """Add (time, level, message) lines. Raises StaleToken."""
+    """Add (time, level, message) lines. Raises StaleToken if the run is no longer held with ``token``."""
     check_token(db, run_id, token)
     if lines:
         rows = [

@@ -147,7 +147,10 @@ def state(db: Session, engagement_id: UUID) -> str | None:
 
 
 def view(db: Session, engagement_id: UUID) -> EngagementView:
-    """Return a prediction with its state, and its result once it is finished. Raises NotFound."""
+    """Return a prediction with its state, and its result once it is finished.
+
+    Raises NotFound if none has this id, as after an hour, when they are deleted.
+    """
     row = db.execute(
         select(Engagement, Run)
         .join(Artifact, Artifact.id == Engagement.checkpoint_id)

@@ -67,7 +67,7 @@ def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> Non
 
 
 def take_back(db: Session, prediction_id: UUID) -> None:
-    """Forget the label and the kept picture. Raises NotFound."""
+    """Delete the feedback on a prediction: the label and the kept picture. Raises NotFound if it has none."""
     given = db.scalar(select(Feedback).where(Feedback.prediction_id == prediction_id))
     if given is None:
         raise NotFound(f"the prediction {prediction_id} has no feedback")

@@ -191,12 +191,15 @@ def state(db: Session, prediction_id: UUID) -> str | None:
 
 
 def get(db: Session, prediction_id: UUID) -> Prediction:
-    """Return a prediction's row. Raises NotFound."""
+    """Return a prediction's row. Raises NotFound if no prediction has this id."""
     return get_row(db, Prediction, prediction_id, "prediction")
 
 
 def view(db: Session, prediction_id: UUID) -> PredictionView:
-    """Return a prediction with its state, and its result once it is finished. Raises NotFound."""
+    """Return a prediction with its state, and its result once it is finished.
+
+    Raises NotFound if no prediction has this id.
+    """
     row = db.execute(
         select(Prediction, Model, Feedback.label)
         .join(Model, Model.id == Prediction.model_id)
@@ -270,7 +273,10 @@ def history(
 
 
 def delete(db: Session, prediction_id: UUID) -> str | None:
-    """Delete a prediction and its feedback; return the key of an upload to delete after the commit. Raises NotFound."""
+    """Delete a prediction and its feedback; return the key of an upload to delete after the commit.
+
+    Raises NotFound if no prediction has this id.
+    """
     prediction = get(db, prediction_id)
     for feedback in db.scalars(select(Feedback).where(Feedback.prediction_id == prediction.id)):
         db.delete(feedback)

@@ -155,7 +155,10 @@ def _suggestion(name: str, names: list[str]) -> str:
 
 
 def read_value(field: Field, text: str, operator: str, *, quoted: bool) -> object:
-    """Parse a value of a field; None for ``none``. Raises ValueError with what was expected."""
+    """Parse a value of a field; None for ``none``.
+
+    Raises ValueError, which says what was expected, for a text that is no such value.
+    """
     if text == "none" and not quoted:
         if operator in _ORDER or operator in _LIKE or field.kind == "flag":
             raise ValueError(f"expected {field.expects}, not none")
