@@ -83,7 +83,7 @@ def heat_figure(
 
 
 def where_strongest(heat: npt.NDArray[np.float32]) -> str:
-    """The position of the maximum in words, as alternative text: ``upper left``, ``centre``."""
+    """Return the position of the maximum of an (h, w) map in words, as alternative text: ``upper left``, ``centre``."""
     if not heat.any():
         return "nowhere"
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)

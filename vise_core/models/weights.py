@@ -78,7 +78,8 @@ def drop_classifier(tensors: Tensors, expected: Mapping[str, Tensor]) -> Tensors
     """Drop ``fc.weight`` and ``fc.bias``, which must be there, from torchvision's tensors.
 
     Files older than batch-norm's ``num_batches_tracked`` have none of these counters; they start at 0. They do not
-    affect the output, as momentum is set.
+    affect the output, as momentum is set. ``expected``: the trunk's tensors by name. Raises BadCheckpoint if one of the
+    two is missing.
     """
     absent = {"fc.weight", "fc.bias"} - tensors.keys()
     if absent:
@@ -90,7 +91,11 @@ def drop_classifier(tensors: Tensors, expected: Mapping[str, Tensor]) -> Tensors
 
 
 def in_key_order(tensors: Tensors, expected: Mapping[str, Tensor]) -> Tensors:
-    """Rename layers by position, for files with other names in the same order; the last, ``_fc``, is dropped."""
+    """Rename layers by position, for files with other names in the same order; the last, ``_fc``, is dropped.
+
+    ``expected``: the trunk's tensors by name, in order. Raises BadCheckpoint if the number of tensors differs, or a
+    position holds another kind of tensor.
+    """
     names = list(tensors)
     if names[-2:] != ["_fc.weight", "_fc.bias"] or len(names) != len(expected) + 2:
         raise BadCheckpoint(
@@ -151,7 +156,10 @@ WEIGHTS: dict[tuple[str, str], WeightsEntry] = {
 
 
 def find(name: str, backbone: str) -> WeightsEntry:
-    """Return a catalogue entry. Raises BadInput, which lists the catalogue."""
+    """Return a catalogue entry.
+
+    Raises BadInput, which lists the catalogue, if there is none for this name and backbone.
+    """
     entry = WEIGHTS.get((name, backbone))
     if entry is None:
         known = ", ".join(f"{n} for {b}" for n, b in WEIGHTS)
@@ -160,7 +168,11 @@ def find(name: str, backbone: str) -> WeightsEntry:
 
 
 def fetch(name: str, backbone: str, *, progress: Progress | None = None) -> Path:
-    """Return the verified file of an entry, downloading it to the cache if needed. Raises BadInput."""
+    """Return the verified file of an entry, downloading it to the cache if needed.
+
+    Raises BadInput for an unknown entry, DownloadFailed if it cannot be downloaded, and BadCheckpoint if an installed
+    file has another SHA-256.
+    """
     entry = find(name, backbone)
     if isinstance(entry.source, Url):
         target = cache_folder() / "weights" / entry.source.file_name
@@ -177,13 +189,19 @@ def fetch(name: str, backbone: str, *, progress: Progress | None = None) -> Path
 
 
 def load(name: str, backbone: str, *, progress: Progress | None = None) -> Backbone:
-    """Load a backbone with published weights and their normalisation, on the CPU. Raises BadInput."""
+    """Load a backbone with published weights and their normalisation, on the CPU.
+
+    Raises the errors of ``fetch`` and of ``load_file``.
+    """
     path = fetch(name, backbone, progress=progress)
     return load_file(find(name, backbone), backbone, path)
 
 
 def load_file(entry: WeightsEntry, backbone: str, path: Path) -> Backbone:
-    """Load a backbone from a local file of an entry. Raises BadCheckpoint."""
+    """Load a backbone from a local file of an entry.
+
+    Raises BadCheckpoint, naming the file, if its tensors are not those of the backbone.
+    """
     model = empty_backbone(backbone)
     tensors = plain_tensors(path)
     try:

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 
 def with_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """A spec with some values changed, by dotted path; what is given stays as it is."""
+    """Return a copy of a spec with some values changed, by dotted path.
+
+    Raises ValueError if a path leads through a value that is no group of fields.
+    """
     spec = {key: dict(value) if isinstance(value, dict) else value for key, value in base.items()}
     for path, value in values.items():
         *parents, leaf = path.split(".")

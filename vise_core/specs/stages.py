@@ -41,9 +41,10 @@ def register(stage: Stage[Any]) -> None:
 
 
 def validate_spec(stage: str, spec: dict[str, Any]) -> Spec:
-    """The stage's spec from plain data, every default filled in.
+    """Return the spec of a stage from plain data, with every default filled in.
 
-    Raises pydantic.ValidationError, which names the field; KeyError for an unknown stage.
+    Raises pydantic.ValidationError, which names the field, for a value that is not valid, and KeyError for an unknown
+    stage.
     """
     checked: Spec = STAGES[stage].spec.model_validate(spec)
     return checked

@@ -47,7 +47,10 @@ def to_yaml(spec: Spec, grid: Grid) -> str:
 
 
 def from_yaml(text: str) -> tuple[Spec, Grid]:
-    """(spec, grid) of the text. Raises ValueError, naming the line."""
+    """Return (spec, grid) of a YAML text.
+
+    Raises ValueError, naming the line, if it is no YAML of fields and lists of values.
+    """
     try:
         content = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:

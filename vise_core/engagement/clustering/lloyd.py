@@ -131,7 +131,7 @@ def assign(
 def block_assigner(
     centroids: sparse.csr_matrix, *, bits: int, threads: int = 1, device: str = "cpu"
 ) -> Callable[[sparse.csr_matrix], Assigned]:
-    """Return a function that makes a pass over a block of rows, with the centroids indexed only once."""
+    """Return a function that assigns (n, dim) float32 rows to (k, dim) centroids, which are indexed only once."""
     index = InvertedIndex.build(centroids) if device == "cpu" else TorchIndex.build(centroids, device)
 
     def assign_block(rows: sparse.csr_matrix) -> Assigned:
@@ -155,7 +155,7 @@ def join_blocks(blocks: list[Assigned]) -> Assigned:
 
 
 def fraction_bits(rows: sparse.csr_matrix) -> int:
-    """Return the largest b for which no sum of the rows' entries in units of 2**-b overflows 64 bits.
+    """Return the largest b for which no sum of the entries of (n, dim) rows in units of 2**-b overflows 64 bits.
 
     A million rows of L2 norm 1 get 41 bits: a weight of 2**-17 keeps all digits of its float32.
     """

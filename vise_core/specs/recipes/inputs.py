@@ -39,7 +39,7 @@ class InputRef(Record):
 def fitting_artifact(made: Collection[str], fitting: Collection[str], preferred: str = "") -> str:
     """Return the artifact of a run that fits an input: ``preferred`` if it fits, else the only one that does.
 
-    Raises ValueError that names those that fit, or all that there are.
+    If none fits, or several do, raises ValueError, which names those that fit, or all that there are.
     """
     able = [name for name in made if name in fitting]
     if preferred in able:
