@@ -43,6 +43,7 @@ class Storage:
     def __init__(self, url: str) -> None:
         self.url = url
         self.fs: fsspec.AbstractFileSystem
+        self.root: str
         self.local = url.startswith("file://")
         options: dict[str, Any] = {}
         if url.startswith("s3://"):
