@@ -110,8 +110,7 @@ class StoreReporter:
         """Upload the state, record it in the store, then delete the previous state."""
         storage = self.context.state_storage(self.run_id, self.token)
         manifest = tree_manifest(path)
-        for row in manifest:
-            storage.put(path / row["path"], row["sha256"])
+        storage.put_all({row["sha256"]: path / row["path"] for row in manifest})
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(manifest, file)
             file.flush()

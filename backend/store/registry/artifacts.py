@@ -32,8 +32,7 @@ def upload(storage: Storage, path: Path) -> tuple[list[dict[str, Any]], str]:
     invalid = next((row["path"] for row in manifest if printable_text(row["path"]) != row["path"]), None)
     if invalid is not None:
         raise BadInput(f"the file name {printable_name(invalid)} is not UTF-8 text; rename the file")
-    for row in manifest:
-        storage.put(path if path.is_file() else path / row["path"], row["sha256"])
+    storage.put_all({row["sha256"]: path if path.is_file() else path / row["path"] for row in manifest})
     return manifest, manifest[0]["sha256"] if path.is_file() else manifest_sha256(manifest)
 
 
@@ -88,13 +87,15 @@ def materialise(storage: Storage, manifest: list[dict[str, Any]], folder: bool, 
 
     Raises StorageError if a path leads out of ``target``, or an object is missing or damaged.
     """
+    wanted = []
     for row in manifest:
         try:
             destination = contained(target, row["path"], "manifest")
         except BadInput as error:
             raise StorageError(str(error)) from error
         if not destination.exists():
-            storage.get(row["sha256"], destination)
+            wanted.append((row["sha256"], destination))
+    storage.get_all(wanted)
     target.mkdir(parents=True, exist_ok=True)
     return target if folder else target / manifest[0]["path"]
 

@@ -33,7 +33,8 @@ def put(storage: Storage, data: bytes) -> str:
     key = uuid4().hex
     path = _path(storage, key)
     if not storage.local:
-        storage.fs.pipe_file(path, data)
+        with storage.naming_bucket():
+            storage.fs.pipe_file(path, data)
         return key
     try:
         _write(path, data)
