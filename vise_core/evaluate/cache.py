@@ -51,7 +51,7 @@ class FeaturesCache:
 
 
 def features_cache() -> FeaturesCache | None:
-    """Return the cache in ``$VISE_CACHE/features`` or ``~/.cache/vise/features``; None where the account has no home.
+    """Return the cache in ``$VISE_CACHE/features`` or ``~/.cache/vise/features``; None if there is no cache.
 
     Its limit is ``$VISE_FEATURES_CACHE_BYTES``. Raises BadInput where that is not a number.
     """

@@ -18,7 +18,7 @@ from torchvision.models import (
 )
 
 from vise_core.errors import BadCheckpoint, BadInput
-from vise_core.files.cache_folder import cache_folder
+from vise_core.files.cache_folder import cache_or_temporary, cache_subfolder
 from vise_core.files.download import Progress, by_hand, download
 from vise_core.files.hashing import file_sha256
 from vise_core.models.weight_files.reading import plain_tensors
@@ -176,8 +176,14 @@ def fetch(name: str, backbone: str, *, progress: Progress | None = None) -> Path
     """
     entry = find(name, backbone)
     if isinstance(entry.source, Url):
-        target = cache_folder() / "weights" / entry.source.file_name
-        advice = by_hand(entry.source.url, entry.sha256, target)
+        cache = cache_subfolder("weights")
+        found = cache / entry.source.file_name if cache is not None else None
+        # Not left to ``download``, which needs a folder that it can write.
+        if found is not None and found.is_file() and file_sha256(found) == entry.sha256:
+            return found
+        target = cache_or_temporary("weights") / entry.source.file_name
+        by_user = (cache or Path("$VISE_CACHE/weights")) / entry.source.file_name
+        advice = by_hand(entry.source.url, entry.sha256, by_user)
         download(entry.source.url, target, sha256=entry.sha256, progress=progress, advice=advice)
         return target
     path = _package_file(entry.source)

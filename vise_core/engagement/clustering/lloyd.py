@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import prange
 from scipy import sparse
 
+from vise_core.kernels import kernel
 from vise_core.threads import compiled_threads
 
 from .csr import Csr, canonical, half_squared_norms, unit_rows
@@ -271,7 +272,7 @@ def _relocated_rows(assigned: Assigned, sizes: npt.NDArray[np.int64]) -> list[tu
     return relocated
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _distances_to(chosen, by_row, by_column, norms, closest, distances):  # type: ignore[no-untyped-def]
     """Set distances[t, i] = min(closest[i], |row i - row chosen[t]|²)."""
     row_starts, columns, values = by_row
@@ -287,7 +288,7 @@ def _distances_to(chosen, by_row, by_column, norms, closest, distances):  # type
         products[chosen[t]] = 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _sum_members_of(rows, members, width, scale, begin, end, lengths, out_columns, out_sums):  # type: ignore[no-untyped-def]
     """Add up the members of the clusters begin to end."""
     row_starts, columns, values = rows
@@ -312,7 +313,7 @@ def _sum_members_of(rows, members, width, scale, begin, end, lengths, out_column
         lengths[cluster] = entries
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@kernel(parallel=True, nogil=True)
 def _sum_members(rows, members, width, scale, pieces, lengths, out_columns, out_sums):  # type: ignore[no-untyped-def]
     """Set each cluster's number of entries and, at its offset, their columns and sums in units of 1 / scale."""
     k = len(lengths)
