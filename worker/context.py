@@ -44,8 +44,8 @@ class Context:
     def write(self, write: Callable[[Session], object], stop: threading.Event | None = None) -> None:
         """Run ``write`` in a transaction; retry while the database does not respond, until ``stop`` is set.
 
-        A transaction whose acknowledgement is lost runs again although it was committed. Raises what ``write`` raises,
-        errors of the database that would come again, and after ``stop`` every error.
+        A transaction whose acknowledgement is lost runs again although it was committed. Raises any error of ``write``,
+        an error of the database that would come again each time, and after ``stop`` every error.
         """
         pause = 0.2
         while True:

@@ -209,8 +209,8 @@ def too_old(number: int, name: str) -> str | None:
 def migrate(url: str) -> None:
     """Bring the tables up to date. Two processes may call it at once: the second waits for the first.
 
-    Raises UnknownRevision, and changes nothing, if the database has a revision that is not among the migrations, and
-    ServerTooOld.
+    Raises UnknownRevision if the database has a revision that is not among the migrations, and ServerTooOld for a
+    server of an older version than is supported; both before anything is changed.
     """
     from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory

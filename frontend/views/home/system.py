@@ -14,7 +14,7 @@ MOST_QUEUED = 200
 
 @st.fragment(run_every=4)
 def system_state() -> None:
-    """Database, broker, workers and queued runs; each problem of a part, and each queue without a worker."""
+    """Draw the state of database, broker, workers and queues, with each problem."""
     with show_errors():
         health = client().health()
         # First, since nothing else responds without the database.
@@ -38,9 +38,10 @@ def system_state() -> None:
 
 @st.fragment(run_every=2)
 def running_now(sample_running: bool) -> None:
-    """The newest unfinished runs, and the steps of the first.
+    """Draw the newest unfinished runs, and the steps of the first.
 
-    ``sample_running``: as it was when the page was drawn; the page is drawn again when the sample recipe has ended.
+    ``sample_running``: whether the sample recipe ran when the page was drawn; once it has ended, the page is drawn
+    again.
     """
     with show_errors():
         runs = client().runs(state=UNFINISHED, limit=5).items
