@@ -76,6 +76,7 @@ def memory_of(process: int) -> int:
 
 
 @pytest.mark.parametrize("kind", COSTLY)
+@pytest.mark.slow
 def test_a_costly_image_is_read_or_rejected_within_the_limits(kind: str) -> None:
     data = COSTLY[kind]()
     helper._end_unused()
@@ -211,3 +212,10 @@ def test_a_helper_that_ended_because_nobody_used_it_is_replaced(monkeypatch: pyt
     open_image(saved(PICTURE, "TIFF"))
     assert [one._process.wait(10) for one in helper._unused] == [0]
     assert open_image(saved(PICTURE, "TIFF")).size == PICTURE.shape[1::-1]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_file_cut_off_anywhere_is_judged_without_an_error(kind: str) -> None:
+    whole = saved(PICTURE, kind, exif=b"Exif\0\0")
+    assert all(is_ordinary(whole[:length]) in (True, False) for length in range(100))
+    assert not any(is_ordinary(whole[:length]) for length in range(25))
