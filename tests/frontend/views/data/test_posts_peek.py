@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from frontend.components import layout
+from frontend.components import layout, table
 from frontend.views.data import posts_peek
 
 SOURCE = {"kind": "csv", "posts": "dump.csv", "fields": {"id": '"Post ID"'}}
@@ -40,8 +40,8 @@ class Page:
 @pytest.fixture
 def page(monkeypatch) -> Page:
     made = Page()
-    monkeypatch.setattr(posts_peek, "st", made)
-    monkeypatch.setattr(layout, "st", made)
+    for module in (posts_peek, layout, table):
+        monkeypatch.setattr(module, "st", made)
     return made
 
 
