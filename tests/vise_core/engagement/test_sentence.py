@@ -80,6 +80,7 @@ def labels(shards, clustered, tmp_path_factory) -> dict[str, list[int]]:
     return label(shards, clustered.artifacts["clusterer"], tmp_path_factory.mktemp("labels"))
 
 
+@pytest.mark.slow
 def test_clusters_gather_what_means_the_same(said, labels) -> None:
     moods: dict[int, Counter] = {}
     for n, post in enumerate(said):
@@ -127,6 +128,7 @@ def test_a_post_alone_gets_the_labels_that_it_got_among_others(said, clustered, 
         assert fitted.label([post]).comments == [labels[post.id]]
 
 
+@pytest.mark.slow
 def test_the_clusterer_holds_its_encoder(said, shards, clustered, labels, tmp_path) -> None:
     given = tmp_path / "encoder"
     copy_encoder(packaged_encoder(), given)
@@ -162,6 +164,7 @@ def test_vectors_are_unit_and_those_of_sentence_transformers() -> None:
     np.testing.assert_allclose(rows, reference.encode([comments[i] for i in kept]), atol=2e-6)
 
 
+@pytest.mark.slow
 def test_emoji_count_by_their_names_and_people_stay_unnamed() -> None:
     comments = ["😍", "👍🏽", "⁇⁇"]
     by_name = SentenceExtractor.fit(SentenceSpec(), None)

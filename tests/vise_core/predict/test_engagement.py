@@ -49,6 +49,7 @@ def expected(pretrained: dict[str, Path], image: Image.Image) -> dict[str, np.nd
     return probabilities
 
 
+@pytest.mark.slow
 def test_comment_clusters_are_those_of_the_head_with_their_words(
     predictor: EngagementPredictor, pretrained: dict[str, Path], image, expected
 ) -> None:

@@ -72,6 +72,7 @@ def compare(inputs: dict[str, Path], folder: Path, **changes: object) -> tuple[Q
     return result, reporter.artifacts
 
 
+@pytest.mark.slow
 def test_every_image_is_unseen_by_all_and_every_answer_is_the_predictor_s_own(done):
     inputs, result, artifacts = done
     both = {f"{name}/{number}.png" for name in CLASSES for number in range(10)}
@@ -100,6 +101,7 @@ def test_every_image_is_unseen_by_all_and_every_answer_is_the_predictor_s_own(do
     )
 
 
+@pytest.mark.slow
 def test_the_stage_draws_both_figures_in_every_format(done, inputs, tmp_path: Path):
     _, _, artifacts = done
     names = {path.name for path in artifacts["figure"].iterdir()}

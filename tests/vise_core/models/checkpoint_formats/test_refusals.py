@@ -312,6 +312,7 @@ def test_an_unknown_format_is_told_which_there_are(tmp_path: Path) -> None:
         read_published(small(tmp_path / "w.pth"), format="dino")
 
 
+@pytest.mark.slow
 def test_a_file_of_another_format_than_named_is_refused(published: Published) -> None:
     with pytest.raises(BadCheckpoint, match="not MoCo-v2 ResNet-50: no tensors under the entry 'state_dict'"):
         read_published(published("virtex").path, format="moco-v2")
