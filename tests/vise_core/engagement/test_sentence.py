@@ -91,6 +91,7 @@ def test_clusters_gather_what_means_the_same(said, labels) -> None:
     assert mixed <= 0.1 * sum(counts.total() for counts in moods.values())
 
 
+@pytest.mark.slow
 def test_comments_that_say_nothing_get_no_label(said, labels) -> None:
     for post in said:
         if in_cluster_subset(post.id, SPEC.subset) or not post.comments[0]:

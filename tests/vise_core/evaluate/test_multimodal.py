@@ -346,6 +346,7 @@ def test_a_text_tower_that_is_none_is_refused(memes: Path, tmp_path: Path, repor
     assert reporter.curves == {}
 
 
+@pytest.mark.slow
 def test_ones_own_texts_are_a_column_of_the_csv_file(memes: Path, tmp_path: Path, reporter):
     root = tmp_path / "own"
     (root / "img").mkdir(parents=True)

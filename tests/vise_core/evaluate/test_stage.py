@@ -86,6 +86,7 @@ def test_a_result_knows_its_data_and_splits(colours: Path, tmp_path: Path, repor
     assert result.splits[0].parts != result.splits[1].parts
 
 
+@pytest.mark.slow
 def test_a_task_without_a_name_is_named_after_its_data_set(colours: Path, tmp_path: Path, reporter):
     quick = CACHED.model_copy(update={"epochs": 1, "milestones": (), "base_lrs": (0.0025,)})
     own = quick.model_copy(update={"task": FolderTask(name="shades")})

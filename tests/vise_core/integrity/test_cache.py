@@ -34,6 +34,7 @@ def test_files_are_decoded_once(sample_jpegs, write_images, own_cache, tmp_path)
     assert file_digests(paths) == first.keys()
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_seen(sample_jpegs, write_images, own_cache, tmp_path) -> None:
     paths = write_images(tmp_path, sample_jpegs[:3])
     files_fingerprints(paths, own_cache)

@@ -48,6 +48,7 @@ def test_no_two_sample_images_are_copies(originals) -> None:
         "flipped, cut and smaller",
     ],
 )
+@pytest.mark.slow
 def test_copies_of_each_kind_are_found_and_nothing_else(
     kind, copies, sample_jpegs, originals, write_images, tmp_path
 ) -> None:

@@ -19,6 +19,8 @@ from vise_core.predict import Engagement, EngagementPredictor
 from vise_core.specs.models.predict import EngagementOptions
 from vise_core.specs.posts.fields import REACTIONS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def predictor(pretrained: dict[str, Path]) -> EngagementPredictor:

@@ -156,6 +156,7 @@ def pictures(done) -> Pictures:
     return lambda run, file: (done[2]["comparison"] / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_figure_7_has_the_first_eight_images_and_figure_8_the_others(made):
     seven, eight = (qualitative(name, made) for name in QUALITATIVE)
     paths = [row.path for row in (*seven.rows, *eight.rows)]
@@ -163,6 +164,7 @@ def test_figure_7_has_the_first_eight_images_and_figure_8_the_others(made):
     assert paths == [image.path for image in made[0].result.images]
 
 
+@pytest.mark.slow
 def test_the_paper_s_models_that_were_not_run_are_there_as_missing(made, pictures):
     figure = qualitative("figure7", made)
     assert [(c.method, c.run) for c in figure.columns] == [
@@ -193,6 +195,7 @@ def test_without_any_comparison_every_model_is_missing_and_nothing_fails():
         assert min(Image.open(io.BytesIO(report(name, [], "png"))).size) > 150
 
 
+@pytest.mark.slow
 def test_published_answers_are_shown_only_when_asked_for_and_marked(made, pictures):
     plain = words(report("figure8", [], "svg", comparisons=made, pictures=pictures))
     both = words(report("figure8", [], "svg", comparisons=made, pictures=pictures, with_published=True))
@@ -206,6 +209,7 @@ def test_published_answers_are_shown_only_when_asked_for_and_marked(made, pictur
     assert pdf.startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_the_paper_s_task_goes_first_then_real_data_then_the_newest(done):
     result = done[1]
 

@@ -40,8 +40,9 @@ class Page:
 @pytest.fixture
 def page(monkeypatch) -> Page:
     made = Page()
-    for module in (posts_peek, layout, table):
-        monkeypatch.setattr(module, "st", made)
+    monkeypatch.setattr(posts_peek, "st", made)
+    monkeypatch.setattr(layout, "st", made)
+    monkeypatch.setattr(table, "st", made)
     return made
 
 

@@ -157,6 +157,7 @@ def test_the_stride_is_a_trap_that_shapes_do_not_show(
         assert distance(ours(other, images), example.features(images)) > 1e-2
 
 
+@pytest.mark.slow
 def test_blue_and_red_are_not_exchanged(published: Published, images: Tensor) -> None:
     example = published("grid-feats-vqa")
     backbone = read_published(example.path).backbone

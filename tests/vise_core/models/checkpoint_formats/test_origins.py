@@ -184,6 +184,7 @@ def test_usual_wrappers_and_prefixes_are_taken_off_and_told(
 
 
 @pytest.mark.parametrize("content", ["wrapped", "shelled", "both"])
+@pytest.mark.slow
 def test_released_vise_trunks_are_taken_out_of_their_wrappers(
     published: Callable[[str], Any], tmp_path: Path, content: str
 ) -> None:
@@ -197,6 +198,7 @@ def test_released_vise_trunks_are_taken_out_of_their_wrappers(
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.slow
 def test_other_precisions_become_single_and_are_told(
     state: Tensors, tmp_path: Path, dtype: torch.dtype
 ) -> None:
