@@ -110,8 +110,7 @@ class StoreReporter:
         """Upload the state, record it in the store, then delete the previous state."""
         storage = self.context.state_storage(self.run_id, self.token)
         manifest = tree_manifest(path)
-        for row in manifest:
-            storage.put(path / row["path"], row["sha256"])
+        storage.put_all({row["sha256"]: path / row["path"] for row in manifest})
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(manifest, file)
             file.flush()
@@ -150,7 +149,10 @@ class StoreReporter:
         self._write(lambda db: call_helpers(db, self.run_id, self.token, most))
 
     def flush(self) -> None:
-        """Write all that is buffered; wait until the database responds."""
+        """Write all that is buffered; wait until the database responds.
+
+        Raises the error of an earlier write that failed for good, such as StaleToken.
+        """
         with self._writing:
             with self._buffer:
                 points, self._points = self._points, []

@@ -32,8 +32,7 @@ def upload(storage: Storage, path: Path) -> tuple[list[dict[str, Any]], str]:
     invalid = next((row["path"] for row in manifest if printable_text(row["path"]) != row["path"]), None)
     if invalid is not None:
         raise BadInput(f"the file name {printable_name(invalid)} is not UTF-8 text; rename the file")
-    for row in manifest:
-        storage.put(path if path.is_file() else path / row["path"], row["sha256"])
+    storage.put_all({row["sha256"]: path if path.is_file() else path / row["path"] for row in manifest})
     return manifest, manifest[0]["sha256"] if path.is_file() else manifest_sha256(manifest)
 
 
@@ -46,7 +45,10 @@ def record(
     sha256: str,
     folder: bool,
 ) -> None:
-    """Insert an artifact's row, or replace the one of this name, under the run's token. Raises StaleToken."""
+    """Insert an artifact's row, or replace the one of this name, under the run's token.
+
+    Raises StaleToken if the run is no longer held with ``token``.
+    """
     check_token(db, run_id, token)
     values = {
         "sha256": sha256,
@@ -60,12 +62,12 @@ def record(
 
 
 def get(db: Session, artifact_id: UUID) -> Artifact:
-    """Return an artifact. Raises NotFound."""
+    """Return an artifact. Raises NotFound if no artifact has this id."""
     return get_row(db, Artifact, artifact_id, "artifact")
 
 
 def of_run(db: Session, run_id: UUID, name: str) -> Artifact:
-    """Return a run's artifact by name. Raises NotFound."""
+    """Return a run's artifact by name. Raises NotFound if the run has none of this name."""
     artifact = db.scalar(select(Artifact).where(Artifact.run_id == run_id, Artifact.name == name))
     if artifact is None:
         raise NotFound(f"the run {run_id} has no artifact named {name!r}")
@@ -81,14 +83,19 @@ def file_digest(artifact: Artifact, path: str | None) -> tuple[str, str, int]:
 
 
 def materialise(storage: Storage, manifest: list[dict[str, Any]], folder: bool, target: Path) -> Path:
-    """Place an artifact's files under ``target``; return the folder, or the path of the only file."""
+    """Place an artifact's files under ``target``; return the folder, or the path of the only file.
+
+    Raises StorageError if a path leads out of ``target``, or an object is missing or damaged.
+    """
+    wanted = []
     for row in manifest:
         try:
             destination = contained(target, row["path"], "manifest")
         except BadInput as error:
             raise StorageError(str(error)) from error
         if not destination.exists():
-            storage.get(row["sha256"], destination)
+            wanted.append((row["sha256"], destination))
+    storage.get_all(wanted)
     target.mkdir(parents=True, exist_ok=True)
     return target if folder else target / manifest[0]["path"]
 

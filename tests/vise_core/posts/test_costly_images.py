@@ -14,6 +14,8 @@ from resource import RUSAGE_CHILDREN, getrusage
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vise_core.errors import BadImage
 from vise_core.posts.images import helper
@@ -94,6 +96,24 @@ def test_a_costly_image_is_read_or_rejected_within_the_limits(kind: str) -> None
         assert memory_of(other._process.pid) < helper.MEMORY_BYTES + 100e6
     helper._end_unused()
     assert getrusage(RUSAGE_CHILDREN).ru_utime - before < helper.SECONDS + 1, "with its start"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_a_file_that_ends_anywhere_is_rejected(kind: str) -> None:
+    data = saved(PICTURE, kind)
+    for length in range(len(data)):
+        is_ordinary(data[:length])
+    for length in range(1, 48):
+        with pytest.raises(BadImage):
+            open_image(data[:length])
+
+
+@given(
+    st.sampled_from([b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"RIFF\0\0\0\0WEBPVP8X", b"\xff\xd8\xff", b""]),
+    st.binary(max_size=80),
+)
+def test_any_bytes_are_judged(start: bytes, rest: bytes) -> None:
+    assert is_ordinary(start + rest) in (True, False)
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "GIF", "BMP", "AVIF", "HEIC", "PNG"])

@@ -12,6 +12,8 @@ PIXEL_SCANS: Final = 160_000_000
 """Pixels times scans of a JPEG: each scan of a progressive file passes over all of them."""
 _MOST_SEGMENTS: Final = 2000
 """Pillow reads segments and chunks one by one, in Python."""
+_PNG_HEADER: Final = 33
+"""Bytes of a PNG's signature and of its first chunk."""
 
 
 def is_ordinary(data: bytes) -> bool:
@@ -21,12 +23,14 @@ def is_ordinary(data: bytes) -> bool:
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return _ordinary_png(data)
     size = webp_size(data)
+    if size is None:
+        return False
     animated = data[12:16] == b"VP8X" and bool(data[20] & 2)
-    return size is not None and not animated and size[0] * size[1] <= PIXELS
+    return not animated and size[0] * size[1] <= PIXELS
 
 
 def _ordinary_png(data: bytes) -> bool:
-    if data[12:16] != b"IHDR" or data[24] > 8:
+    if data[12:16] != b"IHDR" or len(data) < _PNG_HEADER or data[24] > 8:
         return False
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     at = 8

@@ -104,7 +104,7 @@ def check_token(db: Session, run_id: UUID, token: int) -> None:
 
 
 def set_progress(db: Session, run_id: UUID, token: int, progress: Progress) -> None:
-    """Store how far a held run has come. Raises StaleToken."""
+    """Store how far a held run has come. Raises StaleToken if the run is no longer held with ``token``."""
     updated = db.execute(
         update(Run).where(Run.id == run_id, Run.token == token).values(progress=progress.model_dump())
     )
@@ -113,7 +113,10 @@ def set_progress(db: Session, run_id: UUID, token: int, progress: Progress) -> N
 
 
 def set_checkpoint(db: Session, run_id: UUID, token: int, key: str) -> str | None:
-    """Store the key of the state to resume from; return the key of the state before. Raises StaleToken."""
+    """Store the key of the state to resume from; return the key of the state before.
+
+    Raises StaleToken if the run is no longer held with ``token``.
+    """
     check_token(db, run_id, token)
     before = db.execute(select(Run.checkpoint).where(Run.id == run_id)).scalar_one()
     db.execute(update(Run).where(Run.id == run_id).values(checkpoint=key))

@@ -4,6 +4,7 @@ import os
 import pickle
 import pickletools
 import sys
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -129,12 +130,14 @@ FORBIDDEN = (
     "ctypes",
     "socket",
 )
-_heard: list[str] | None = None
+_heard: dict[int, list[str]] = {}
 
 
 def _listen(event: str, _arguments: tuple[Any, ...]) -> None:
-    if _heard is not None:
-        _heard.append(event)
+    # Events of other threads, such as those that a test before this one left, are not the reader's.
+    heard = _heard.get(threading.get_ident())
+    if heard is not None:
+        heard.append(event)
 
 
 sys.addaudithook(_listen)
@@ -142,13 +145,31 @@ sys.addaudithook(_listen)
 
 @contextmanager
 def audited() -> Iterator[list[str]]:
-    """Every event that Python's audit hooks tell of; a hook stays for good, so it listens only in here."""
-    global _heard
-    _heard = heard = []
+    """Collect the audit events of this thread; a hook cannot be removed, so it listens only in here."""
+    heard = _heard[threading.get_ident()] = []
     try:
         yield heard
     finally:
-        _heard = None
+        del _heard[threading.get_ident()]
+
+
+def test_events_of_other_threads_are_not_heard() -> None:
+    done, told = threading.Event(), threading.Event()
+
+    def talk() -> None:
+        while not done.is_set():
+            sys.audit("socket.connect")
+            told.set()
+
+    thread = threading.Thread(target=talk)
+    with audited() as heard:
+        thread.start()
+        assert told.wait(60)
+        sys.audit("test.own")
+        done.set()
+    thread.join(60)
+    assert "test.own" in heard
+    assert "socket.connect" not in heard
 
 
 @pytest.mark.parametrize("place", [as_root, in_front, as_state, instead_of_a_tensor])
