@@ -34,6 +34,31 @@ def migrate() -> None:
     run_migrations(settings().database_url)
 
 
+def gc(
+    apply: Annotated[bool, typer.Option("--apply", help="Remove it. Without: only list it.")] = False,
+    names: Annotated[
+        bool, typer.Option("--names", help="List each file, not only numbers and bytes.")
+    ] = False,
+) -> None:
+    """List what nothing needs any more: objects, states, uploads, workspaces on this host. Remove it with --apply."""
+    from backend.settings import settings
+    from backend.store.database import connect, session_factory
+    from backend.store.registry.storage import Storage
+    from backend.store.upkeep import gc
+
+    sessions = session_factory(connect(settings().database_url))
+    storage = Storage(settings().storage_url)
+    for found in gc.find_removable(sessions, storage, settings()):
+        typer.echo(f"{len(found.things):>8,} {sum(found.things.values()):>18,} bytes  {found.kind}")
+        for name, size in found.things.items() if names else ():
+            typer.echo(f"{'':8} {size:>18,} bytes  {name}")
+    if apply:
+        gc.remove(sessions, storage, settings())
+        typer.echo("removed")
+    else:
+        typer.echo("nothing was removed; `vise gc --apply` removes it")
+
+
 @admin.callback()
 def _admin() -> None:
     """Admins of a server, made directly in its database."""

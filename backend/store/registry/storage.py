@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +28,14 @@ LISTED_FROM = 200
 """Number of objects from which one listing shows which of them a bucket has."""
 CHANGED = "{} changed while it was stored: finish writing a file before it is stored"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """Size of a stored file in bytes, and when it was written (Unix time)."""
+
+    size: int
+    written: float
 
 
 class StorageError(ViseError):
@@ -204,6 +213,42 @@ class Storage:
         """Delete an object, which no row may name any more."""
         with suppress(FileNotFoundError):
             self.fs.rm_file(self._path(sha256))
+
+    def delete_all(self, digests: Iterable[str]) -> None:
+        """Delete objects, some of which may be gone already; from a bucket many at a time."""
+        with ThreadPoolExecutor(1 if self.local else PARALLEL, "delete") as threads:
+            for _ in threads.map(self.delete, digests):
+                pass
+
+    def files(self, folder: str) -> Iterator[tuple[str, FileFacts]]:
+        """Yield the path below the root and the facts of each file in a folder, at any depth."""
+        if self.local:
+            for place, _, names in os.walk(f"{self.root}/{folder}"):
+                for path in (Path(place, name) for name in names):
+                    with suppress(FileNotFoundError):  # another process removed it
+                        facts = path.stat()
+                        relative = path.relative_to(self.root).as_posix()
+                        yield relative, FileFacts(facts.st_size, facts.st_mtime)
+            return
+        with self.naming_bucket():
+            found = self.fs.find(f"{self.root}/{folder}", detail=True, refresh=True)
+        for path, known in found.items():
+            yield (
+                path.removeprefix(f"{self.root}/"),
+                FileFacts(known["size"], known["LastModified"].timestamp()),
+            )
+
+    def remove_files(self, paths: Iterable[str]) -> None:
+        """Remove files by their paths below the root, with the folders that are empty then."""
+        for path in paths:
+            with suppress(FileNotFoundError):
+                self.fs.rm_file(f"{self.root}/{path}")
+            if self.local:
+                with suppress(OSError):  # until a folder is not empty
+                    for parent in Path(self.root, path).parents:
+                        if parent == Path(self.root):
+                            break
+                        parent.rmdir()
 
     def probe(self) -> None:
         """Write, read and delete a small object. Raises whatever the storage raises."""
