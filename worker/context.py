@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from backend.settings import Settings, settings
-from backend.store.database import Sessions, connect, session_factory
+from backend.store.database import SHORT, Sessions, connect, session_factory
 from backend.store.errors import in_words, is_transient
 from backend.store.registry.storage import Storage
 from backend.store.upkeep.states import state_storage
@@ -40,8 +40,8 @@ class Context:
     def write(self, write: Callable[[Session], object], stop: threading.Event | None = None) -> None:
         """Run ``write`` in a transaction; retry while the database does not respond, until ``stop`` is set.
 
-        A transaction whose acknowledgement is lost runs again although it was committed. Raises what ``write`` raises,
-        errors of the database that would come again, and after ``stop`` every error.
+        A transaction whose acknowledgement is lost runs again although it was committed. Raises any error of ``write``,
+        an error of the database that would come again each time, and after ``stop`` every error.
         """
         pause = 0.2
         while True:
@@ -63,7 +63,7 @@ def get_context() -> Context:
     config = settings()
     return Context(
         config,
-        session_factory(connect(config.database_url)),
+        session_factory(connect(config.database_url, limits=SHORT)),
         Storage(config.storage_url),
         config.worker_name or f"{socket.gethostname()}-{os.getpid()}",
     )

@@ -160,7 +160,10 @@ class StoreReporter:
         self._write(lambda db: call_helpers(db, self.run_id, self.token, most))
 
     def flush(self) -> None:
-        """Write all that is buffered; wait until the database responds."""
+        """Write all that is buffered; wait until the database responds.
+
+        Raises the error of an earlier write that failed for good, such as StaleToken.
+        """
         with self._writing:
             with self._buffer:
                 points, self._points = self._points, []

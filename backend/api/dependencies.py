@@ -21,10 +21,12 @@ _bearer = HTTPBearer(auto_error=False, description="A session or API token.")
 
 
 def get_settings(request: Request) -> Settings:
+    """Return the settings of the API."""
     return request.app.state.settings  # type: ignore[no-any-return]
 
 
 def get_storage(request: Request) -> Storage:
+    """Return the storage of the API."""
     return request.app.state.storage  # type: ignore[no-any-return]
 
 

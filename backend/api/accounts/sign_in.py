@@ -29,7 +29,10 @@ router = APIRouter(tags=["accounts"])
 
 @public.post("/login", response_model=Session)
 def login(request: Request, body: Login, db: Db) -> Session:
-    """Exchange an address and a password for a session token; after ten failures, wait five minutes."""
+    """Exchange an address and a password for a session token; status 429 after ten failures in five minutes.
+
+    Status 401 if the address or the password is wrong.
+    """
     address = request.client.host if request.client else ""
     if users.too_many_attempts(db, body.email, address):
         raise ApiProblem(
@@ -46,7 +49,10 @@ def login(request: Request, body: Login, db: Db) -> Session:
 
 @public.post("/code", response_model=Session)
 def redeem(body: LoginCode, db: Db) -> Session:
-    """Exchange the one-time code of a sign-in link for a session token; a code expires after a few minutes."""
+    """Exchange the one-time code of a sign-in link for a session token; a code expires after a few minutes.
+
+    Status 401 for a code that was used already or has expired.
+    """
     user = users.redeem_code(db, body.code)
     if user is None:
         raise ApiProblem(401, "Not signed in", "this link was already used or has expired; request a new one")
@@ -62,7 +68,10 @@ def me(who: Who, db: Db) -> UserView:
 
 @router.post("/auth/link", response_model=LoginLink, status_code=201)
 def create_login_link(who: Who, db: Db, settings: Config) -> LoginLink:
-    """Create a link that signs a browser in, once, within ten minutes; for sessions, not for API tokens."""
+    """Create a link that signs a browser in, once, within ten minutes; for sessions, not for API tokens.
+
+    Status 403 for an API token.
+    """
     if who.kind != "session":
         raise ApiProblem(403, "Not allowed", "an API token cannot create sign-in links; sign in first")
     code, token = users.issue_token(db, users.get_user(db, who.user_id), "login-code", lifetime=LINK)
@@ -81,7 +90,10 @@ def logout(who: Who, db: Db) -> Response:
 
 @router.post("/auth/password", status_code=204)
 def change_password(body: PasswordChange, who: Who, db: Db) -> Response:
-    """Change your password. Your other sessions end; API tokens stay valid."""
+    """Change your password. Your other sessions end; API tokens stay valid.
+
+    Status 403 for an API token, 422 if ``current`` is not the password.
+    """
     if who.kind != "session":
         raise ApiProblem(403, "Not allowed", "an API token cannot change the password; sign in first")
     user = users.get_user(db, who.user_id)

@@ -90,7 +90,10 @@ async def upload(
     kind: DataKind = "images",
     description: Annotated[str, Query(max_length=2000)] = "",
 ) -> DatasetView:
-    """Upload an archive (zip or tar), sent as the request body, as a data set; a worker unpacks it."""
+    """Upload an archive (zip or tar), sent as the request body, as a data set; a worker unpacks it.
+
+    Status 400 if the body is empty.
+    """
     incoming = settings.home / "incoming"
     incoming.mkdir(parents=True, exist_ok=True)
     digest, size, head = hashlib.sha256(), 0, b""

@@ -77,7 +77,10 @@ def choices(db: Db) -> Choices:
 def results(
     db: Db, selection: Filter, format: ReportFormat = "markdown", tag: Tag = None, synthetic: Synthetic = None
 ) -> Response:
-    """Return all evaluations as one table: a row per method, task and protocol, a column per data set and splits."""
+    """Return all evaluations as one table: a row per method, task and protocol, a column per data set and splits.
+
+    Status 422 for another format.
+    """
     if format not in ("markdown", "csv", "latex"):
         raise Invalid("format", "results come as markdown, csv or latex")
     rows = [result for _, result in _newest(db, selection, tag, synthetic)]
@@ -116,7 +119,10 @@ def _newest(
 
 @router.get("/paired", response_model=PairedTest)
 def paired(db: Db, a: UUID, b: UUID) -> PairedTest:
-    """Compare two evaluations over their splits: difference a − b, p-value and effect size."""
+    """Compare two evaluations over their splits: difference a − b, p-value and effect size.
+
+    Status 422 if they cannot be compared.
+    """
     try:
         return paired_test(evaluations.result(db, a, "a"), evaluations.result(db, b, "b"))
     except BadInput as error:
@@ -138,7 +144,10 @@ def read(
     synthetic: Synthetic = None,
     run: Annotated[UUID | None, Query(description="Figures 7 and 8: the compare run to show.")] = None,
 ) -> Response:
-    """Return a table or figure as a file, by default as Markdown or PNG."""
+    """Return a table or figure as a file, by default as Markdown or PNG.
+
+    Status 422 for a format that it does not come in.
+    """
     _check_name(name)
     chosen: ReportFormat = format or formats(name)[0]
     if chosen not in formats(name):

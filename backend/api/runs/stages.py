@@ -47,7 +47,8 @@ def _stages() -> list[StageView]:
 def validate(name: str, body: StageDraft, db: Db, settings: Config) -> LaunchCheck:
     """Check a draft: return its errors by field, or if it has none, its estimated time, memory and disk space.
 
-    Warnings do not prevent a launch, such as a registered folder that has changed since its newest version.
+    Warnings do not prevent a launch, such as a registered folder that has changed since its newest version. Status 404
+    for an unknown stage.
     """
     if name not in STAGES:
         raise NotFound(f"there is no stage {name}; one of {', '.join(STAGES)}")

@@ -117,7 +117,10 @@ def history(
     cursor: UUID | None = None,
     limit: Limit = 50,
 ) -> Page[PredictionSummary]:
-    """List your own predictions, newest first; page with ``next_cursor``."""
+    """List your own predictions, newest first; page with ``next_cursor``.
+
+    Status 403 if ``everyone`` is set by a user who is no admin.
+    """
     if everyone and who.role is not Role.admin:
         raise ApiProblem(403, "Not allowed", "only an admin may list other users' predictions")
     mine = None if everyone or batch is not None else who.user_id

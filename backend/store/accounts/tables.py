@@ -20,6 +20,8 @@ from backend.store.base import Base, Record, insert_time, primary_key
 
 
 class User(Record):
+    """A user, with address, password hash and role."""
+
     __tablename__ = "users"
 
     email: Mapped[str] = mapped_column(unique=True)
@@ -47,7 +49,7 @@ class Token(Record):
 
 
 class LoginAttempt(Base):
-    """Failed logins, for the rate limit."""
+    """A failed login, counted by the rate limit."""
 
     __tablename__ = "login_attempts"
 
@@ -60,7 +62,7 @@ class LoginAttempt(Base):
 
 
 class Audit(Base):
-    """Who changed what, written in the transaction of the change."""
+    """An entry of the audit log, written in the transaction of the change."""
 
     __tablename__ = "audit"
 

@@ -64,7 +64,8 @@ def record(
 ) -> None:
     """Insert an artifact's row, or replace the one of this name, under the run's token.
 
-    Raises StaleToken; ObjectsRemoved if its files must be stored again, after ``claim``.
+    Raises StaleToken if the run is no longer held with ``token``; ObjectsRemoved if its files must be stored again,
+    after ``claim``.
     """
     check_token(db, run_id, token)
     marks.mark_artifacts(db, [run_id], name)
@@ -81,12 +82,12 @@ def record(
 
 
 def get(db: Session, artifact_id: UUID) -> Artifact:
-    """Return an artifact. Raises NotFound."""
+    """Return an artifact. Raises NotFound if no artifact has this id."""
     return get_row(db, Artifact, artifact_id, "artifact")
 
 
 def of_run(db: Session, run_id: UUID, name: str) -> Artifact:
-    """Return a run's artifact by name. Raises NotFound."""
+    """Return a run's artifact by name. Raises NotFound if the run has none of this name."""
     artifact = db.scalar(select(Artifact).where(Artifact.run_id == run_id, Artifact.name == name))
     if artifact is None:
         raise NotFound(f"the run {run_id} has no artifact named {name!r}")
@@ -102,7 +103,10 @@ def file_digest(artifact: Artifact, path: str | None) -> tuple[str, str, int]:
 
 
 def materialise(storage: Storage, manifest: list[dict[str, Any]], folder: bool, target: Path) -> Path:
-    """Place an artifact's files under ``target``; return the folder, or the path of the only file."""
+    """Place an artifact's files under ``target``; return the folder, or the path of the only file.
+
+    Raises StorageError if a path leads out of ``target``, or an object is missing or damaged.
+    """
     wanted = []
     for row in manifest:
         try:

@@ -49,8 +49,8 @@ def register(db: Session, root: Path | None, request: DatasetCreate, user: UUID 
 def rescan(db: Session, root: Path | None, dataset_id: UUID, user: UUID | None = None) -> Run:
     """Survey a registered folder again; changed content becomes the next version.
 
-    Returns the unfinished survey if there is one. Raises NotFound; Conflict for an upload or download, which never
-    changes; Invalid if the folder is missing.
+    Returns the unfinished survey if there is one. Raises NotFound if no data set has this id, Conflict for an upload or
+    download, which never changes, and Invalid if the folder is missing.
     """
     dataset = db.scalar(select(Dataset).where(Dataset.id == dataset_id).with_for_update())
     if dataset is None:
@@ -67,7 +67,7 @@ def rescan(db: Session, root: Path | None, dataset_id: UUID, user: UUID | None =
 
 
 def update(db: Session, dataset_id: UUID, request: DatasetUpdate) -> Dataset:
-    """Rename or describe a data set. Raises NotFound, and Conflict if the name is taken."""
+    """Rename or describe a data set. Raises NotFound if no data set has this id, and Conflict if the name is taken."""
     dataset = get(db, dataset_id)
     check_expected(db, dataset, request)
     name = dataset.name if request.name is None else request.name.strip()
@@ -136,7 +136,7 @@ def bring_in(
 
 
 def get(db: Session, dataset_id: UUID) -> Dataset:
-    """Return a data set. Raises NotFound."""
+    """Return a data set. Raises NotFound if no data set has this id."""
     return get_row(db, Dataset, dataset_id, "data set")
 
 
@@ -177,7 +177,7 @@ def delete(db: Session, dataset_id: UUID) -> None:
     """Remove a data set; its runs stay, and keep the name and version of what they read.
 
     A registered folder stays as it is. Uploaded or downloaded files are removed, with the artifact that held them.
-    Raises NotFound; Conflict if an unfinished run reads it.
+    Raises NotFound if no data set has this id, and Conflict if an unfinished run reads it.
     """
     dataset = get(db, dataset_id)
     for survey in db.scalars(_surveys(dataset_id)):

@@ -251,7 +251,11 @@ class Storage:
                         parent.rmdir()
 
     def probe(self) -> None:
-        """Write, read and delete a small object. Raises whatever the storage raises."""
+        """Write, read and delete a small object.
+
+        Raises StorageError if other bytes are read than were written, and any error of the file system that refuses one
+        of the three.
+        """
         path, data = f"{self.root}/incoming/{uuid.uuid4().hex}", uuid.uuid4().bytes
         if self.local:
             self.fs.makedirs(f"{self.root}/incoming", exist_ok=True)

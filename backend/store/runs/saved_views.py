@@ -42,7 +42,10 @@ def create(db: Session, request: SavedViewCreate, who: Identity) -> SavedViewVie
 
 
 def update(db: Session, view_id: UUID, request: SavedViewUpdate, who: Identity) -> SavedViewView:
-    """Change a view. Raises NotFound, and the errors of ``create``."""
+    """Change a view.
+
+    Raises NotFound if the user may change no view of this id, and Conflict and Invalid as ``create`` does.
+    """
     view = _own(db, view_id, who)
     check_expected(db, view, request)
     if request.name is not None:
@@ -57,7 +60,7 @@ def update(db: Session, view_id: UUID, request: SavedViewUpdate, who: Identity) 
 
 
 def delete(db: Session, view_id: UUID, who: Identity) -> None:
-    """Delete a view. Raises NotFound."""
+    """Delete a view. Raises NotFound if the user may change no view of this id."""
     db.delete(_own(db, view_id, who))
 
 

@@ -10,6 +10,7 @@ from vise_client.schemas.accounts import Role, TokenCreate, TokenView
 
 
 def tokens() -> None:
+    """Draw the API tokens of the user, with a form that creates one."""
     st.write("For scripts and the command line: set `VISE_TOKEN` and `VISE_API_URL`.")
     with st.form("token"):
         name = st.text_input("Name of the token", max_chars=80)

@@ -105,7 +105,7 @@ def check_token(db: Session, run_id: UUID, token: int) -> None:
 
 
 def set_progress(db: Session, run_id: UUID, token: int, progress: Progress) -> None:
-    """Store how far a held run has come. Raises StaleToken."""
+    """Store how far a held run has come. Raises StaleToken if the run is no longer held with ``token``."""
     updated = db.execute(
         update(Run).where(Run.id == run_id, Run.token == token).values(progress=progress.model_dump())
     )
@@ -116,7 +116,7 @@ def set_progress(db: Session, run_id: UUID, token: int, progress: Progress) -> N
 def set_checkpoint(db: Session, run_id: UUID, token: int, key: str, keep: int = 1) -> list[str]:
     """Store the key of the state to resume from, beside those before it, ``keep`` in all.
 
-    Returns the keys that are no longer named. Raises StaleToken.
+    Returns the keys that are no longer named. Raises StaleToken if the run is no longer held with ``token``.
     """
     check_token(db, run_id, token)
     newest, earlier = db.execute(
