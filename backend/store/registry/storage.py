@@ -71,34 +71,54 @@ class Storage:
         MissingBucket.
         """
         if self.local:
-            Path(self.root, "incoming").mkdir(parents=True, exist_ok=True)
             for sha256, source in files.items():
-                self._copy(source, sha256)
+                self._copy(source, sha256, Path(self._path(sha256)))
             return
         sizes = {sha256: source.stat().st_size for sha256, source in files.items()}
         with self.naming_bucket():
             missing = files.keys() - self._stored(sizes)
             with ThreadPoolExecutor(PARALLEL, "put") as threads:
-                for _ in threads.map(lambda sha256: self._send(files[sha256], sha256), missing):
+                for _ in threads.map(lambda key: self._send(files[key], key, self._path(key)), missing):
                     pass
 
-    def _send(self, source: Path, sha256: str) -> None:
+    def place(self, source: Path, path: str, sha256: str) -> None:
+        """Store a file under a path below the root, unless it is there. Raises StorageError if it has changed."""
+        if self.local:
+            self._copy(source, sha256, Path(self.root, path))
+        else:
+            with self.naming_bucket():
+                self._send(source, sha256, f"{self.root}/{path}")
+
+    def fetch(self, path: str, target: Path) -> None:
+        """Copy a file by its path below the root. Raises StorageError if it is missing."""
+        with self._naming(path):
+            self.fs.get_file(f"{self.root}/{path}", str(target))
+
+    def digest(self, path: str) -> str:
+        """Return the SHA-256 of a file by its path below the root. Raises StorageError if it is missing."""
+        digest = hashlib.sha256()
+        with self._naming(path), self.fs.open(f"{self.root}/{path}", "rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def _send(self, source: Path, sha256: str, target: str) -> None:
         """Send a file to a bucket, where it appears when it is complete."""
         if source.stat().st_size > WHOLE_BYTES:
-            self.fs.put_file(str(source), self._path(sha256))
+            self.fs.put_file(str(source), target)
             return
         data = source.read_bytes()
         if hashlib.sha256(data).hexdigest() != sha256:
             raise StorageError(CHANGED.format(source))
-        self.fs.pipe_file(self._path(sha256), data)
+        self.fs.pipe_file(target, data)
 
-    def _copy(self, source: Path, sha256: str) -> None:
+    def _copy(self, source: Path, sha256: str, target: Path) -> None:
         """Copy a file into a folder storage: complete and on the disk before it has its name."""
-        target = Path(self._path(sha256))
         if target.exists():
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(self.root, "incoming", uuid.uuid4().hex)
+        part.parent.mkdir(parents=True, exist_ok=True)
         copied = hashlib.sha256()
         try:
             with source.open("rb") as read, part.open("wb") as write:
@@ -141,13 +161,13 @@ class Storage:
                 yield name, facts["size"]
 
     @contextmanager
-    def _naming(self, sha256: str) -> Iterator[None]:
+    def _naming(self, name: str) -> Iterator[None]:
         """Raise StorageError in place of the error that the block raises because this object is missing."""
         try:
             with self.naming_bucket():
                 yield
         except FileNotFoundError as error:
-            raise StorageError(f"the storage has no object {sha256}: restore it from a back-up") from error
+            raise StorageError(f"the storage has no object {name}: restore it from a backup") from error
 
     @contextmanager
     def naming_bucket(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -73,7 +73,7 @@ def outdated_states(sessions: Sessions, storage: Storage, grace_seconds: float) 
         kept: set[str] = set()
         if row is not None and row.state != RunState.succeeded.value:
             names = [name for name in (row.checkpoint, *row.earlier_checkpoints) if name]
-            kept = {path for name in names for path in _state_files(storage, folder.run_id, name)}
+            kept = {path for name in names for path in state_files(storage, folder.run_id, name)}
             if row.state in {state.value for state in HELD}:
                 kept |= {
                     p for p, f in folder.of_token(row.token).items() if f.written > before or "/board/" in p
@@ -105,13 +105,13 @@ def _folders(storage: Storage) -> Iterator[StateFolder]:
         yield StateFolder(run_id, files)
 
 
-def _state_files(storage: Storage, run_id: UUID, name: str) -> Collection[str]:
-    """Return the paths of a state's files: its list and what the list names."""
+def state_files(storage: Storage, run_id: UUID, name: str) -> list[str]:
+    """Return the paths of a state's files: its list and what the list names, as far as there is one."""
     token, _, key = name.partition("/")
     try:
         rows = _list(state_storage(storage.url, run_id, int(token)), key)
     except StorageError:
-        return ()  # gone: a run falls back to an earlier one
+        rows = []  # gone: a run falls back to an earlier one
     digests = [key, *(row["sha256"] for row in rows)]
     return [f"{FOLDER}/{run_id}/{token}/objects/{sha256[:2]}/{sha256}" for sha256 in digests]
 

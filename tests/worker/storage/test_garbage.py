@@ -8,13 +8,12 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text
 from typer import Typer
 from typer.testing import CliRunner
 
 from backend.commands import gc as command
-from backend.settings import Settings
-from backend.store.database import connect, session_factory
+from backend.settings import settings
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact, Upload
@@ -26,72 +25,13 @@ from backend.store.upkeep import archives, gc, marks, states, sweep, workspaces
 from backend.store.upkeep.tables import Garbage
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
-from worker.context import Context
 from worker.execute import _load_state
 from worker.reporter import StoreReporter
 
 RULES: archives.Rules = {"grace_seconds": 0, "retry_days": 1, "keep": False}
 
 
-class Place:
-    """A database and a storage without processes."""
-
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        self.settings, self.folder = settings, folder
-        self.engine = connect(settings.database_url)
-        self.context = Context(settings, session_factory(self.engine), Storage(settings.storage_url), "w")
-        self.sessions, self.storage = self.context.sessions, self.context.storage
-
-    def held(self) -> tuple[UUID, StoreReporter]:
-        spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
-        with self.sessions.begin() as db:
-            run_id = create_run(db, RunCreate(stage="ingest", spec=spec), None).id
-        with self.sessions.begin() as db:
-            claim = claim_run(db, run_id, "w", 600)
-        assert claim is not None
-        return run_id, StoreReporter(self.context, run_id, claim.token)
-
-    def change(self, run_id: UUID, **values: object) -> None:
-        with self.sessions.begin() as db:
-            db.execute(update(Run).where(Run.id == run_id).values(**values))
-
-    def finished(self, *contents: str, state: str = "succeeded") -> UUID:
-        """A run that has ended, with an artifact of these files."""
-        run_id, reporter = self.held()
-        reporter.artifact("posts", self.files(*contents))
-        reporter.close()
-        self.change(run_id, state=state, finished_at=func.now(), lease_until=None)
-        return run_id
-
-    def files(self, *contents: str) -> Path:
-        folder = self.folder / uuid4().hex
-        folder.mkdir()
-        for content in contents:
-            (folder / content.replace(" ", "-")).write_text(content)
-        return folder
-
-    def delete(self, run_id: UUID) -> None:
-        with self.sessions.begin() as db:
-            delete_run(db, run_id)
-
-    def contents(self) -> set[str]:
-        return {b"".join(self.storage.stream(sha256)).decode() for sha256, _ in self.storage.objects()}
-
-
-@pytest.fixture
-def place(database_url: str, tmp_path: Path):
-    settings = Settings(
-        database_url=database_url,
-        broker_url="redis://",
-        storage_url=f"file://{tmp_path / 'storage'}",
-        home=tmp_path / "home",
-    )
-    made = Place(settings, tmp_path)
-    yield made
-    made.engine.dispose()
-
-
-def test_the_objects_of_deleted_runs_are_removed_except_those_that_others_have_too(place: Place) -> None:
+def test_the_objects_of_deleted_runs_are_removed_except_those_that_others_have_too(place) -> None:
     first, second = place.finished("mine", "both"), place.finished("both", "hers")
     assert sweep.remove_due(place.sessions, place.storage) == 0
     place.delete(first)
@@ -103,11 +43,10 @@ def test_the_objects_of_deleted_runs_are_removed_except_those_that_others_have_t
     assert list(place.storage.objects()) == []
 
 
-def test_objects_in_a_bucket_are_removed_too(bucket, database_url: str, tmp_path: Path) -> None:
-    settings = Settings(
-        database_url=database_url, broker_url="redis://", storage_url=f"s3://bucket/{uuid4().hex}"
+def test_objects_in_a_bucket_are_removed_too(bucket, place, tmp_path: Path) -> None:
+    place = type(place)(
+        place.settings.model_copy(update={"storage_url": f"s3://bucket/{uuid4().hex}"}), tmp_path
     )
-    place = Place(settings, tmp_path)
     place.storage.fs = type(place.storage.fs)(skip_instance_cache=True, use_listings_cache=False)
     place.delete(place.finished("one", "two"))
     assert sweep.remove_due(place.sessions, place.storage) == 2
@@ -115,7 +54,7 @@ def test_objects_in_a_bucket_are_removed_too(bucket, database_url: str, tmp_path
     place.engine.dispose()
 
 
-def test_a_sweep_that_is_killed_is_continued_by_the_next(place: Place, monkeypatch) -> None:
+def test_a_sweep_that_is_killed_is_continued_by_the_next(place, monkeypatch) -> None:
     place.delete(place.finished("one", "two"))
 
     def killed(self: Storage, digests: list[str]) -> None:
@@ -131,9 +70,7 @@ def test_a_sweep_that_is_killed_is_continued_by_the_next(place: Place, monkeypat
     assert place.contents() == set()
 
 
-def test_an_object_that_is_removed_before_its_row_is_written_is_stored_again(
-    place: Place, monkeypatch
-) -> None:
+def test_an_object_that_is_removed_before_its_row_is_written_is_stored_again(place, monkeypatch) -> None:
     first = place.finished("both")
     store, tries = artifacts.store, []
 
@@ -153,7 +90,7 @@ def test_an_object_that_is_removed_before_its_row_is_written_is_stored_again(
     assert sweep.remove_due(place.sessions, place.storage) == 0
 
 
-def test_whoever_stores_and_deletes_at_once_loses_nothing(place: Place) -> None:
+def test_whoever_stores_and_deletes_at_once_loses_nothing(place) -> None:
     """Four writers with the same few contents, each deleting what it has made, beside two sweeps without a pause."""
     stop, errors = threading.Event(), []
 
@@ -193,7 +130,7 @@ def test_whoever_stores_and_deletes_at_once_loses_nothing(place: Place) -> None:
     assert len(named) == 2
 
 
-def test_what_no_row_names_yet_is_kept_for_the_grace_time(place: Place) -> None:
+def test_what_no_row_names_yet_is_kept_for_the_grace_time(place) -> None:
     file = place.files("under way") / "under-way"
     manifest, _ = artifacts.upload(place.storage, file)
     assert sweep.mark_orphans(place.sessions, place.storage, 3600) == 1
@@ -206,7 +143,7 @@ def test_what_no_row_names_yet_is_kept_for_the_grace_time(place: Place) -> None:
     assert sweep.remove_due(place.sessions, place.storage) == 1
 
 
-def test_nothing_is_removed_while_a_backup_is_made(place: Place) -> None:
+def test_nothing_is_removed_while_a_backup_is_made(place) -> None:
     place.delete(place.finished("one"))
     with place.engine.connect() as backup:
         backup.execute(select(func.pg_advisory_lock(marks.BACKUP_LOCK)))
@@ -215,17 +152,17 @@ def test_nothing_is_removed_while_a_backup_is_made(place: Place) -> None:
     assert sweep.remove_due(place.sessions, place.storage) == 1
 
 
-def checkpoint(place: Place, reporter: StoreReporter, content: str) -> None:
+def checkpoint(place, reporter: StoreReporter, content: str) -> None:
     reporter.checkpoint(place.files(content, "shared"))
 
 
-def state_contents(place: Place) -> set[str]:
+def state_contents(place) -> set[str]:
     root = place.folder / "storage"
     texts = {(root / path).read_text() for path, _ in place.storage.files("checkpoints")}
     return {text for text in texts if not text.startswith("[")}
 
 
-def test_a_run_keeps_its_newest_states_and_resumes_from_the_one_that_is_whole(place: Place, tmp_path) -> None:
+def test_a_run_keeps_its_newest_states_and_resumes_from_the_one_that_is_whole(place, tmp_path) -> None:
     run_id, reporter = place.held()
     for content in ("first", "second", "third"):
         checkpoint(place, reporter, content)
@@ -261,7 +198,7 @@ def test_a_run_keeps_its_newest_states_and_resumes_from_the_one_that_is_whole(pl
         assert db.get_one(Run, run_id).checkpoint is None
 
 
-def test_states_that_nothing_resumes_from_are_removed(place: Place) -> None:
+def test_states_that_nothing_resumes_from_are_removed(place) -> None:
     ids = {}
     for name in ("held", "failed", "expired", "succeeded", "deleted"):
         ids[name], reporter = place.held()
@@ -282,7 +219,7 @@ def test_states_that_nothing_resumes_from_are_removed(place: Place) -> None:
     assert state_contents(place) == {"held", "failed", "shared"}
 
 
-def test_an_archive_goes_once_it_is_unpacked_unless_the_setting_keeps_it(place: Place) -> None:
+def test_an_archive_goes_once_it_is_unpacked_unless_the_setting_keeps_it(place) -> None:
     ids: dict[str, UUID] = {}
     for name in ("unpacked", "under way", "no run"):
         manifest, sha256 = artifacts.upload(place.storage, place.files(name) / name.replace(" ", "-"))
@@ -309,7 +246,7 @@ def test_an_archive_goes_once_it_is_unpacked_unless_the_setting_keeps_it(place: 
     assert place.contents() == {"under way"}
 
 
-def test_workspaces_of_dead_runs_go_and_nothing_else(place: Place) -> None:
+def test_workspaces_of_dead_runs_go_and_nothing_else(place) -> None:
     held, reporter = place.held()
     reporter.close()
     folder = place.settings.workspaces
@@ -319,7 +256,7 @@ def test_workspaces_of_dead_runs_go_and_nothing_else(place: Place) -> None:
     assert {path.name for path in folder.iterdir()} == {f"{held}-1", "mine"}
 
 
-def test_gc_lists_what_would_go_and_removes_it_only_when_told_to(place: Place, monkeypatch) -> None:
+def test_gc_lists_what_would_go_and_removes_it_only_when_told_to(place, monkeypatch) -> None:
     place.delete(place.finished("one", "two"))
     half = place.folder / "storage" / "incoming" / "half"
     half.write_bytes(b"12345")
@@ -329,6 +266,7 @@ def test_gc_lists_what_would_go_and_removes_it_only_when_told_to(place: Place, m
     (dead / "large").write_bytes(b"x" * 1000)
     for name in ("database_url", "broker_url", "storage_url", "home"):
         monkeypatch.setenv(f"VISE_{name.upper()}", str(getattr(place.settings, name)))
+    settings.cache_clear()
     app = Typer()
     app.command()(command)
     listed = CliRunner().invoke(app, ["--names"])
