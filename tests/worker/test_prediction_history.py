@@ -293,14 +293,14 @@ def test_the_client_waits_for_an_answer_that_takes_longer_than_one_request(api) 
     try:
         with ViseClient(f"http://127.0.0.1:{port}", token) as vise:
             vise._http.timeout = 60
-            found = vise.predict(photograph(5), colour_map="viridis", keep=True, wait=60)
-            assert found.state == "succeeded"
-            assert tuple(found.probabilities) == EMOTIONS
-            assert vise.prediction_picture(found.id).startswith(b"\xff\xd8")
-            assert vise.give_feedback(found.id, FeedbackCreate(label="joy")).feedback == "joy"
+            prediction = vise.predict(photograph(5), colour_map="viridis", keep=True, wait=60)
+            assert prediction.state == "succeeded"
+            assert tuple(prediction.probabilities) == EMOTIONS
+            assert vise.prediction_picture(prediction.id).startswith(b"\xff\xd8")
+            assert vise.give_feedback(prediction.id, FeedbackCreate(label="joy")).feedback == "joy"
             assert [c.label for c in vise.feedback_counts()] == ["joy"]
             assert vise.export_feedback("none")[:20].startswith(b"feedback/labels.csv")
-            assert vise.predictions(limit=1).items[0].id == found.id
+            assert vise.predictions(limit=1).items[0].id == prediction.id
     finally:
         server.should_exit = True
         thread.join(20)

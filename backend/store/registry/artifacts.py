@@ -87,15 +87,15 @@ def materialise(storage: Storage, manifest: list[dict[str, Any]], folder: bool, 
 
     Raises StorageError if a path leads out of ``target``, or an object is missing or damaged.
     """
-    wanted = []
+    missing = []
     for row in manifest:
         try:
             destination = contained(target, row["path"], "manifest")
         except BadInput as error:
             raise StorageError(str(error)) from error
         if not destination.exists():
-            wanted.append((row["sha256"], destination))
-    storage.get_all(wanted)
+            missing.append((row["sha256"], destination))
+    storage.get_all(missing)
     target.mkdir(parents=True, exist_ok=True)
     return target if folder else target / manifest[0]["path"]
 

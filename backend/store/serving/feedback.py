@@ -1,4 +1,4 @@
-"""Labels that people gave to images that models were asked about: a labelled set that grows by use."""
+"""Labels that users gave to the images of predictions: a labelled set that grows by use."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> Non
     model = db.get_one(Model, prediction.model_id)
     if label not in model.classes:
         raise Invalid("label", f"{model.name!r} has the classes {', '.join(model.classes)}")
-    given = db.scalar(select(Feedback).where(Feedback.prediction_id == prediction_id))
-    if given is not None:
-        given.label, given.created_by = label, user
+    feedback = db.scalar(select(Feedback).where(Feedback.prediction_id == prediction_id))
+    if feedback is not None:
+        feedback.label, feedback.created_by = label, user
         return
     try:
         data = picture(db, prediction_id)
@@ -65,10 +65,10 @@ def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> Non
 
 def take_back(db: Session, prediction_id: UUID) -> None:
     """Delete the feedback on a prediction: the label and the kept picture. Raises NotFound if it has none."""
-    given = db.scalar(select(Feedback).where(Feedback.prediction_id == prediction_id))
-    if given is None:
+    feedback = db.scalar(select(Feedback).where(Feedback.prediction_id == prediction_id))
+    if feedback is None:
         raise NotFound(f"the prediction {prediction_id} has no feedback")
-    db.delete(given)
+    db.delete(feedback)
 
 
 def counts(db: Session) -> list[FeedbackCount]:

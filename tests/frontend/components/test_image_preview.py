@@ -33,9 +33,9 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_an_image_is_shown_as_one_of_8_bits(name: str) -> None:
-    found = image_preview(FILES[name])
-    assert found.jpeg is not None
-    shown = Image.open(io.BytesIO(found.jpeg))
+    preview = image_preview(FILES[name])
+    assert preview.jpeg is not None
+    shown = Image.open(io.BytesIO(preview.jpeg))
     assert (shown.format, shown.mode, shown.size) == ("JPEG", "RGB", (40, 30))
     of_artifact = file_preview(name, len(FILES[name]), FILES[name])
     assert of_artifact.kind == "image"
@@ -43,9 +43,9 @@ def test_an_image_is_shown_as_one_of_8_bits(name: str) -> None:
 
 
 def test_a_large_image_is_made_smaller() -> None:
-    found = image_preview(encoded(Image.new("RGB", (3000, 2000)), "PNG"))
-    assert found.jpeg is not None
-    assert max(Image.open(io.BytesIO(found.jpeg)).size) == LONGER_SIDE
+    preview = image_preview(encoded(Image.new("RGB", (3000, 2000)), "PNG"))
+    assert preview.jpeg is not None
+    assert max(Image.open(io.BytesIO(preview.jpeg)).size) == LONGER_SIDE
 
 
 def test_what_is_no_image_has_a_reason() -> None:

@@ -60,9 +60,9 @@ def test_a_field_can_be_set_and_the_record_is_json(folder: Path) -> None:
     told = vise(
         "ingest-peek", folder, "--json", "--posts", "2", "--set", 'fields.id="thread.comments[0].body"'
     )
-    found = json.loads(told.stdout)
-    assert [post["id"] for post in found["posts"]] == ["comment 0", "comment 1"]
-    assert found["source"]["kind"] == "json"
+    content = json.loads(told.stdout)
+    assert [post["id"] for post in content["posts"]] == ["comment 0", "comment 1"]
+    assert content["source"]["kind"] == "json"
 
 
 def test_a_bad_expression_names_its_field_and_a_folder_without_posts_ends_with_1(

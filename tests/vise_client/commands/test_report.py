@@ -161,12 +161,12 @@ def test_every_table_and_figure_is_written_in_every_format(folder: Path) -> None
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_holds_what_was_run_and_says_which_runs(table: str, folder: Path, filled: Filled) -> None:
-    found = rows(folder, table)
-    assert found
-    assert {(row["source"], row["synthetic"]) for row in found} == {("ours", "True")}
-    assert {row["backbone"] for row in found} <= {"resnet18", ""}
+    table_rows = rows(folder, table)
+    assert table_rows
+    assert {(row["source"], row["synthetic"]) for row in table_rows} == {("ours", "True")}
+    assert {row["backbone"] for row in table_rows} <= {"resnet18", ""}
     known = {run for run, _ in filled.results}
-    assert all(set(row["runs"].split()) <= known and row["runs"] for row in found)
+    assert all(set(row["runs"].split()) <= known and row["runs"] for row in table_rows)
 
 
 @pytest.mark.parametrize(("table", "protocol"), [("table6", "linear"), ("table7", "fine-tuned")])

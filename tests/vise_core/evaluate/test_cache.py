@@ -59,8 +59,8 @@ def kept(folder: Path) -> FeaturesCache:
 def test_kept_features_come_back_and_can_be_mapped(tmp_path: Path) -> None:
     cache = kept(tmp_path)
     assert get_features(cache, KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
-    found = np.load(tmp_path / "taken.npy", mmap_mode="c")
-    np.testing.assert_array_equal(found, VALUES)
+    stored = np.load(tmp_path / "taken.npy", mmap_mode="c")
+    np.testing.assert_array_equal(stored, VALUES)
     assert not get_features(cache, "cd" * 32, SHAPE, FLOAT32, tmp_path / "other.npy")
     assert [path.name for path in cache.folder.iterdir()] == [f"{FORMAT}-{KEY}.npy"]
 
@@ -140,10 +140,10 @@ def keep_as(cache: FeaturesCache, name: str, *, held: bool = False) -> None:
 
 def take_as(cache: FeaturesCache, name: str, *, held: bool = False) -> bool:
     path = cache.folder.parent / "runs" / f"{name}.npy"
-    found = get_features(cache, name, SHAPE, FLOAT32, path)
+    hit = get_features(cache, name, SHAPE, FLOAT32, path)
     if not held:
         path.unlink(missing_ok=True)
-    return found
+    return hit
 
 
 def names(cache: FeaturesCache) -> list[str]:

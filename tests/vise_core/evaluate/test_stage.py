@@ -93,9 +93,9 @@ def test_a_task_without_a_name_is_named_after_its_data_set(colours: Path, tmp_pa
     runs = ((quick, {}), (quick, {"dataset": "my cats"}), (own, {"dataset": "my cats"}))
     for number, (spec, told) in enumerate(runs):
         work = tmp_path / f"work-{number}"
-        found = run_stage("evaluate", spec, {"dataset": colours}, work, reporter, names=told)
-        assert isinstance(found, EvaluateResult)
-        names.append(found.task)
+        result = run_stage("evaluate", spec, {"dataset": colours}, work, reporter, names=told)
+        assert isinstance(result, EvaluateResult)
+        names.append(result.task)
     assert names == [colours.name, "my cats", "shades"]
 
 

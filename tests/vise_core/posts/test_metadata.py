@@ -106,8 +106,8 @@ def test_any_segments_go_and_the_pixels_stay(segments, tail, name) -> None:
 @settings(max_examples=200, deadline=None)
 def test_damaged_bytes_are_walked_to_an_end(noise: bytes, start: int, end: int) -> None:
     for data in (noise, b"\xff\xd8" + noise, PLAIN[:start] + noise + PLAIN[end:]):
-        found = strip_jpeg(data)
-        assert found is None or (found.startswith(b"\xff\xd8") and len(found) <= len(data) + 2)
+        stripped = strip_jpeg(data)
+        assert stripped is None or (stripped.startswith(b"\xff\xd8") and len(stripped) <= len(data) + 2)
 
 
 @pytest.mark.parametrize(

@@ -178,13 +178,13 @@ def test_order_by_a_reaction(editor: TestClient, explorer) -> None:
 
 def test_one_cluster_with_pictures_and_its_partners(editor: TestClient, explorer) -> None:
     address, tables = explorer
-    found = editor.get(f"{address}/comments/7").json()
+    response = editor.get(f"{address}/comments/7").json()
     row = tables["comments"][7]
-    assert [term for term, _ in found["terms"]] == row["terms"]
-    assert found["comments"] == row["comments"]
-    assert list(found["reactions"].values()) == pytest.approx(row["reactions"])
-    assert found["pairs"] == [{"cluster": 3, "count": 12.0, "lift": 3.0}]
-    assert Image.open(io.BytesIO(base64.b64decode(found["thumbnails_jpg"]))).size == (128, 64)
+    assert [term for term, _ in response["terms"]] == row["terms"]
+    assert response["comments"] == row["comments"]
+    assert list(response["reactions"].values()) == pytest.approx(row["reactions"])
+    assert response["pairs"] == [{"cluster": 3, "count": 12.0, "lift": 3.0}]
+    assert Image.open(io.BytesIO(base64.b64decode(response["thumbnails_jpg"]))).size == (128, 64)
     assert editor.get(f"{address}/reactions/3").json()["pairs"][0]["cluster"] == 7
     assert editor.get(f"{address}/comments/{COMMENT_CLUSTERS}").status_code == 404
     assert editor.get(f"{address}/comments/-1").status_code == 422

@@ -209,8 +209,8 @@ def test_the_audit_log_tells_who_made_and_removed_it(editor: TestClient, lab: La
     made = create(editor, steps[STEP.format(method="VisE-1.2M", protocol="linear")]).json()
     editor.delete(f"{A}/{made['id']}")
     admin = {"Authorization": f"Bearer {tokens[Role.admin]}"}
-    found = editor.get("/api/v1/audit", params={"kind": "ablation"}, headers=admin).json()["items"]
-    assert [(one["action"], one["target"], one["email"]) for one in found] == [
+    response = editor.get("/api/v1/audit", params={"kind": "ablation"}, headers=admin).json()["items"]
+    assert [(one["action"], one["target"], one["email"]) for one in response] == [
         ("deleted", "mine", "editor@example.org"),
         ("created", "mine", "editor@example.org"),
     ]

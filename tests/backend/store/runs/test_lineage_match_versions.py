@@ -77,8 +77,8 @@ def test_the_same_content_under_another_name_is_a_counterpart(db, dataset: Datas
     db.flush()
     add_version(db, copy, 1, ONE)
     assert counterparts(db, baseline, 9) == []
-    found = evaluated(db, copy, 9, ONE)
-    assert counterparts(db, baseline, 9) == [found]
+    evaluation_id = evaluated(db, copy, 9, ONE)
+    assert counterparts(db, baseline, 9) == [evaluation_id]
 
 
 def test_unknown_content_is_the_same_only_within_one_data_set(db, dataset: Dataset) -> None:

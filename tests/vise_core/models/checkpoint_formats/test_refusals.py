@@ -276,9 +276,9 @@ def test_a_file_named_like_a_published_one_must_be_that_one(tmp_path: Path) -> N
 
 def test_the_digest_that_somebody_expects_is_held(tmp_path: Path) -> None:
     path = small(tmp_path / "mine.pth")
-    found = digests(path).sha256
-    assert read_published(path, format="in-sup", sha256=found[:12].upper()).sha256 == found
-    with pytest.raises(BadCheckpoint, match=f"mine.pth: its SHA-256 is {found}, expected 00ff"):
+    digest = digests(path).sha256
+    assert read_published(path, format="in-sup", sha256=digest[:12].upper()).sha256 == digest
+    with pytest.raises(BadCheckpoint, match=f"mine.pth: its SHA-256 is {digest}, expected 00ff"):
         read_published(path, sha256="00ff")
 
 
