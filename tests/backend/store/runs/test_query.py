@@ -100,7 +100,7 @@ def text_case(name: str, get: Any, values: list[str]) -> st.SearchStrategy[Case]
             text = get(row)
             if text is None:
                 return sign in ("!=", "!~")
-            equal, part = text == value, value.lower() in response.lower()
+            equal, part = text == value, value.lower() in text.lower()
             return {"=": equal, "!=": not equal, "~": part, "!~": not part}[sign]
 
         return f"{name} {sign} {quoted(value)}", fits
