@@ -9,14 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from frontend.components.image_preview import LONGER_SIDE, image_preview
 from frontend.views.run.file_preview import file_preview
+from tests.pictures import encoded
 from vise_core.specs.posts.images import IMAGE_KINDS, IMAGE_SUFFIXES
-
-
-def encoded(image: Image.Image, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind)
-    return buffer.getvalue()
-
 
 DEEP = Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40))
 FILES = {

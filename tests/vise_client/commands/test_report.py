@@ -6,24 +6,21 @@ import os
 import re
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import uvicorn
 from PIL import Image
 
 from backend.api.app import create_app
-from backend.local.processes import free_port
 from backend.settings import Settings
 from backend.store.accounts import users
 from backend.store.database import Sessions, connect, session_factory
 from backend.store.reports import evaluations
 from backend.store.runs.create import create_recipe
+from tests.serving import serving
 from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RecipeCreate
@@ -108,13 +105,6 @@ def filled(
         for recipe in (RECIPES["sample-tables"], RECIPES["sample-multimodal"], other_pretexts()):
             create_recipe(db, RecipeCreate(spec=smaller(recipe)), user.id)
     assert len(work_off(settings)) > 25
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    url = f"http://127.0.0.1:{port}"
 
     def vise(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from vise_client.cli import main; main()", *map(str, arguments)]
@@ -123,10 +113,8 @@ def filled(
 
     with sessions() as db:
         results = evaluations.results(db)
-    with ViseClient(url, token) as client:
+    with serving(create_app(settings)) as url, ViseClient(url, token) as client:
         yield Filled(sessions, client, vise, results)
-    server.should_exit = True
-    thread.join()
     engine.dispose()
 
 

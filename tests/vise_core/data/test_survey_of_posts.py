@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.pictures import encoded
 from vise_core.data import survey
 from vise_core.reporter import LocalReporter
 from vise_core.specs.ingest import IngestResult, IngestSpec
@@ -28,10 +29,8 @@ REACTIONS = ("haha", "sorry", "angry", "wow", "love")
 
 
 def picture(shade: int = 90) -> bytes:
-    buffer = io.BytesIO()
     values = np.random.default_rng(shade).integers(0, 255, (40, 40, 3), dtype=np.uint8)
-    Image.fromarray(values).save(buffer, "JPEG")
-    return buffer.getvalue()
+    return encoded(Image.fromarray(values), "JPEG")
 
 
 # What is wrong with a post → the reason that ingest counts it under, by hand; None: it is kept.

@@ -1,6 +1,5 @@
 """The explorer over real shards, clusterer and labels, against counts made in another way."""
 
-import io
 import json
 import random
 from collections import Counter, defaultdict
@@ -14,6 +13,7 @@ from PIL import Image
 from scipy import stats
 from sklearn.metrics import normalized_mutual_info_score
 
+from tests.pictures import encoded
 from vise_core.engagement.clusterer import Clusterer
 from vise_core.errors import BadInput, Stopped
 from vise_core.files.hashing import tree_sha256
@@ -58,9 +58,11 @@ def write_pictured(tmp_path_factory):
         for number, start in enumerate(range(0, len(posts), per_shard)):
             writer = ShardWriter(folder / shard_name(number))
             for post in posts[start : start + per_shard]:
-                buffer = io.BytesIO()
-                Image.new("RGB", (40, 30), colour_of(post)).save(buffer, "JPEG", quality=95)
-                writer.write(PostRecord(post, buffer.getvalue(), "jpg"))
+                writer.write(
+                    PostRecord(
+                        post, encoded(Image.new("RGB", (40, 30), colour_of(post)), "JPEG", quality=95), "jpg"
+                    )
+                )
             entries.append(writer.close())
         write_index(folder, entries, synthetic=True)
         return folder

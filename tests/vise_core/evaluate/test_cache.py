@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.vise_core.evaluate.specs import small_spec, splits
 from vise_core.errors import BadInput
 from vise_core.evaluate.cache import (
     FORMAT,
@@ -28,21 +29,9 @@ from vise_core.models.backbones import build_backbone
 from vise_core.reporter import LocalReporter
 from vise_core.specs.compute import NetworkCompute
 from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.evaluation.setups import RandomWeights
-from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.training.state import SavedState
 
-SPEC = EvaluateSpec(
-    weights=RandomWeights(backbone="resnet18"),
-    augment=False,
-    splits=SplitSpec(count=2, train=0.6, val=0.2),
-    base_lrs=(4.0,),
-    weight_decays=(0.01,),
-    epochs=3,
-    milestones=(2,),
-    batch=8,
-    image_size=32,
-)
+SPEC = small_spec(splits=splits(2), base_lrs=(4.0,), weight_decays=(0.01,), epochs=3, milestones=(2,))
 CPU, FLOAT32, FLOAT16 = torch.device("cpu"), np.dtype("float32"), np.dtype("float16")
 KEY, SHAPE = "ab" * 32, (50, 8)
 VALUES = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)

@@ -16,12 +16,11 @@ import pytest
 from PIL import Image
 
 from backend.api.app import PREFIX
+from tests.pictures import encoded
 
 
 def picture(shade: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (48, 40), (shade, 80, 200 - shade)).save(buffer, "JPEG")
-    return buffer.getvalue()
+    return encoded(Image.new("RGB", (48, 40), (shade, 80, 200 - shade)), "JPEG")
 
 
 def archive(names: dict[str, bytes]) -> bytes:

@@ -4,7 +4,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from backend.store.database import connect, session_factory
 from backend.store.errors import NotFound
 from backend.store.registry.tables import Artifact, Dataset, Model
 from backend.store.runs import lineage as module
@@ -15,14 +14,6 @@ from vise_client.schemas.launch import RecipeCreate, RunCreate
 from vise_client.schemas.lineage import Lineage
 
 SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
-
-
-@pytest.fixture
-def db(database_url: str):
-    engine = connect(database_url)
-    with session_factory(engine)() as session:
-        yield session
-    engine.dispose()
 
 
 def make(db, stage: str, spec: dict | None = None, **inputs: tuple[UUID, str]) -> UUID:

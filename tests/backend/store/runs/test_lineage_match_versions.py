@@ -4,7 +4,6 @@ from uuid import UUID
 
 import pytest
 
-from backend.store.database import connect, session_factory
 from backend.store.errors import Conflict
 from backend.store.registry import dataset_versions
 from backend.store.registry.tables import Dataset, DatasetVersion
@@ -15,14 +14,6 @@ from backend.store.runs.tables import Run
 from vise_client.schemas.launch import RunCreate
 
 ONE, TWO = "1" * 64, "2" * 64
-
-
-@pytest.fixture
-def db(database_url: str):
-    engine = connect(database_url)
-    with session_factory(engine)() as session:
-        yield session
-    engine.dispose()
 
 
 @pytest.fixture
