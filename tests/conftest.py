@@ -32,7 +32,13 @@ from backend.store.runs.states.lease import claim_run
 STACK_FIXTURES = {"postgres_server", "broker_url", "start_stack", "bucket"}
 LONG = {"stack", "processes", "slow"}
 BROWSER_TESTS = Path(__file__).parent / "browser"
-PROCESS_MODULES = {"subprocess", "multiprocessing", "torch.multiprocessing", "backend.local.servers"}
+PROCESS_MODULES = {
+    "subprocess",
+    "multiprocessing",
+    "torch.multiprocessing",
+    "backend.local.servers",
+    "tests.commands",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,7 +1,6 @@
 """Real workers: processes of their own, over a real database and a real broker."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from backend.store.runs.create import create_run
 from backend.store.runs.read import view_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.serving.tables import Engagement, Feedback, Prediction
+from tests.commands import stop_processes
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.runs import RunView
@@ -69,15 +69,7 @@ class Cluster:
         return self.start("run", "--queues", "cpu", name=name)
 
     def stop(self) -> None:
-        for process in self.processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for process in self.processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        stop_processes(self.processes)
         self.processes.clear()
 
     @property

@@ -5,7 +5,6 @@ import io
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +19,7 @@ from backend.store.accounts import users
 from backend.store.database import Sessions, connect, session_factory
 from backend.store.reports import evaluations
 from backend.store.runs.create import create_recipe
+from tests.commands import run_vise
 from tests.serving import serving
 from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
@@ -107,9 +107,8 @@ def filled(
     assert len(work_off(settings)) > 25
 
     def vise(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from vise_client.cli import main; main()", *map(str, arguments)]
         environment = os.environ | {"VISE_API_URL": url, "VISE_TOKEN": token, "NO_COLOR": "1"}
-        return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+        return run_vise(*arguments, environment=environment)
 
     with sessions() as db:
         results = evaluations.results(db)

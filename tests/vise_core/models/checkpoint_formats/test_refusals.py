@@ -9,6 +9,7 @@ import pytest
 import torch
 import torchvision
 
+from tests.vise_core.models.payload import Payload
 from vise_core.errors import BadCheckpoint, BadInput
 from vise_core.models.checkpoint import save_checkpoint
 from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS, KnownFile, read_published, recognise
@@ -232,16 +233,6 @@ def test_what_is_no_checkpoint_at_all_is_refused(tmp_path: Path, make: Any, mess
     make(tmp_path / "w.pth")
     with pytest.raises(BadCheckpoint, match=message):
         read_published(tmp_path / "w.pth")
-
-
-class Payload:
-    """Runs code when unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[Path]]:
-        return Path.touch, (self.path,)
 
 
 @pytest.mark.parametrize("place", ["tensor", "beside", "legacy"])
