@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from backend.store.runs.states.lease import check_token
 from vise_core.errors import BadInput
 from vise_core.files.hashing import manifest_sha256, tree_manifest
 from vise_core.files.names import contained, printable_name, printable_text
+from vise_core.files.tars import END, tar_member
 
 from .storage import Storage, StorageError
 
@@ -108,9 +108,5 @@ def as_tar(storage: Storage, artifact: Artifact, folder: str | None = None) -> I
 
 def _tar(storage: Storage, name: str, manifest: list[dict[str, Any]]) -> Iterator[bytes]:
     for row in manifest:
-        info = tarfile.TarInfo(f"{name}/{row['path']}")
-        info.size = row["size"]
-        yield info.tobuf(tarfile.PAX_FORMAT)
-        yield from storage.stream(row["sha256"])
-        yield b"\0" * (-row["size"] % tarfile.BLOCKSIZE)
-    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+        yield from tar_member(f"{name}/{row['path']}", row["size"], storage.stream(row["sha256"]))
+    yield END

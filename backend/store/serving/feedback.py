@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import tarfile
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -22,6 +21,7 @@ from backend.store.serving.tables import Feedback
 from vise_client.schemas.predictions import FeedbackCount, FeedbackView
 from vise_client.schemas.wire import Page
 from vise_core.escaping import csv_row
+from vise_core.files.tars import END, tar_member
 from vise_core.formats import data_card
 from vise_core.specs.tasks.kinds import CsvTask
 
@@ -137,7 +137,7 @@ def _tar(db: Session, task: str, rows: list[RowMapping]) -> Iterator[bytes]:
         data = db.scalar(select(Feedback.picture).where(Feedback.id == row["id"]))
         if data is not None:
             yield from _member(_path(row["sha256"]), data)
-    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+    yield END
 
 
 def _path(sha256: str) -> str:
@@ -145,8 +145,4 @@ def _path(sha256: str) -> str:
 
 
 def _member(path: str, data: bytes) -> Iterator[bytes]:
-    info = tarfile.TarInfo(f"{FOLDER}/{path}")
-    info.size = len(data)
-    yield info.tobuf(tarfile.PAX_FORMAT)
-    yield data
-    yield b"\0" * (-len(data) % tarfile.BLOCKSIZE)
+    return tar_member(f"{FOLDER}/{path}", len(data), [data])
