@@ -1,5 +1,6 @@
 """The real servers that tests run against, started once a session and stopped at its end."""
 
+import asyncio
 import inspect
 import os
 import re
@@ -11,7 +12,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -68,6 +69,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             return "tests/browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
 
     return OneStackForTheBrowser(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Run each test outside Playwright's event loop.
+
+    Once browser tests have begun in a process, that loop counts as running until the session ends, also in tests that
+    have no browser, and ``asyncio.run`` refuses to start another.
+    """
+    loop = asyncio.events._get_running_loop()
+    if loop is None or item.get_closest_marker("browser"):
+        return (yield)
+    asyncio.events._set_running_loop(None)
+    try:
+        return (yield)
+    finally:
+        asyncio.events._set_running_loop(loop)
 
 
 def _starts_processes(item: pytest.Function) -> bool:

@@ -12,7 +12,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from backend.api.dependencies import Config, Db, Store, Who, admin
+from backend.api import needs
+from backend.api.dependencies import Config, Db, Store, Who
 from backend.api.errors import ApiProblem
 from backend.store.accounts import audit
 from backend.store.database import Sessions
@@ -38,7 +39,7 @@ MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 HEAD = 512
 
 
-@router.get("", response_model=list[DatasetView])
+@router.get("", response_model=list[DatasetView], dependencies=[needs.read])
 def list_datasets(
     db: Db,
     search: Annotated[str, Query(max_length=200, description="Part of the name.")] = "",
@@ -51,7 +52,7 @@ def list_datasets(
     return datasets.views(db, rows)
 
 
-@router.post("", response_model=DatasetView, status_code=201, dependencies=[admin])
+@router.post("", response_model=DatasetView, status_code=201, dependencies=[needs.admin])
 def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> DatasetView:
     """Register a folder below the server's data root; a run surveys it and makes version 1."""
     dataset = datasets.register(db, settings.data_root, body, who.user_id)
@@ -60,7 +61,7 @@ def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> Dataset
     return datasets.view(db, dataset)
 
 
-@router.post("/url", response_model=DatasetView, status_code=201, dependencies=[admin])
+@router.post("/url", response_model=DatasetView, status_code=201, dependencies=[needs.admin])
 def register_url(body: DatasetFromUrl, db: Db, who: Who) -> DatasetView:
     """Download an archive from a URL as a data set; a worker fetches, checks and unpacks it."""
     dataset = datasets.bring_in(
@@ -77,7 +78,7 @@ def register_url(body: DatasetFromUrl, db: Db, who: Who) -> DatasetView:
     return datasets.view(db, dataset)
 
 
-@router.post("/upload", response_model=DatasetView, status_code=201, dependencies=[admin])
+@router.post("/upload", response_model=DatasetView, status_code=201, dependencies=[needs.admin])
 async def upload(
     request: Request,
     settings: Config,
@@ -129,19 +130,19 @@ async def upload(
     return await run_in_threadpool(create)
 
 
-@router.get("/{dataset_id}", response_model=DatasetView)
+@router.get("/{dataset_id}", response_model=DatasetView, dependencies=[needs.read])
 def read(dataset_id: UUID, db: Db) -> DatasetView:
     """Return a data set with its newest version."""
     return datasets.view(db, datasets.get(db, dataset_id))
 
 
-@router.patch("/{dataset_id}", response_model=DatasetView, dependencies=[admin])
+@router.patch("/{dataset_id}", response_model=DatasetView, dependencies=[needs.admin])
 def update(dataset_id: UUID, body: DatasetUpdate, db: Db) -> DatasetView:
     """Rename or describe a data set; runs that read it show the new name."""
     return datasets.view(db, datasets.update(db, dataset_id, body))
 
 
-@router.post("/{dataset_id}/rescan", response_model=RunView, status_code=202, dependencies=[admin])
+@router.post("/{dataset_id}/rescan", response_model=RunView, status_code=202, dependencies=[needs.admin])
 def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
     """Survey a registered folder again and return that run. Changed content becomes the next version."""
     run = datasets.rescan(db, settings.data_root, dataset_id, who.user_id)
@@ -149,7 +150,7 @@ def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
     return view_run(db, run.id)
 
 
-@router.get("/{dataset_id}/changes", response_model=FolderChanges)
+@router.get("/{dataset_id}/changes", response_model=FolderChanges, dependencies=[needs.read])
 def changes(dataset_id: UUID, db: Db, settings: Config) -> FolderChanges:
     """Compare the folder with the newest version by names, sizes and times; no file is read.
 
@@ -158,7 +159,7 @@ def changes(dataset_id: UUID, db: Db, settings: Config) -> FolderChanges:
     return folders.changes(db, settings.data_root, datasets.get(db, dataset_id))
 
 
-@router.get("/{dataset_id}/versions", response_model=list[DatasetVersionView])
+@router.get("/{dataset_id}/versions", response_model=list[DatasetVersionView], dependencies=[needs.read])
 def versions(
     dataset_id: UUID,
     db: Db,
@@ -170,7 +171,7 @@ def versions(
     return dataset_versions.list_versions(db, dataset_id, before=before, limit=limit)
 
 
-@router.get("/{dataset_id}/runs", response_model=DatasetUsage)
+@router.get("/{dataset_id}/runs", response_model=DatasetUsage, dependencies=[needs.read])
 def usage(
     dataset_id: UUID,
     db: Db,
@@ -194,7 +195,7 @@ def usage(
     )
 
 
-@router.delete("/{dataset_id}", status_code=204, dependencies=[admin])
+@router.delete("/{dataset_id}", status_code=204, dependencies=[needs.admin])
 def delete(dataset_id: UUID, db: Db) -> Response:
     """Remove a data set. Its files and runs stay; runs keep the name and version of what they read."""
     datasets.delete(db, dataset_id)

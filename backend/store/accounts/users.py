@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session
 from backend.store.accounts.tables import LoginAttempt, Token, User
 from backend.store.errors import NotFound
 from backend.store.rows import get_row, unique
-from vise_client.schemas.accounts import Role
+from vise_client.schemas.accounts import ROLE_SCOPES, Role, Scope
 
 TokenKind = Literal["session", "api", "login-code"]
 RANK = {Role.viewer: 0, Role.editor: 1, Role.admin: 2}
@@ -37,6 +38,13 @@ class Identity:
     role: Role
     token_id: UUID
     kind: str
+    scopes: frozenset[Scope]
+    expires_at: datetime | None
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the request may do what admins may: the user is one, and the token has the scope."""
+        return Scope.admin in self.scopes
 
 
 def create_user(db: Session, email: str, password: str | None, role: Role) -> User:
@@ -112,18 +120,29 @@ def issue_token(
     *,
     lifetime: timedelta | None,
     role: Role | None = None,
+    scopes: Iterable[Scope] | None = None,
     name: str = "",
+    no_later_than: datetime | None = None,
+    session_ends_at: datetime | None = None,
 ) -> tuple[str, Token]:
-    """Create a token; return (its secret, which is not stored, and its row). Its role is at most the user's own."""
+    """Create a token; return (its secret, which is not stored, and its row).
+
+    Its role is at most the user's own, its scopes those of the role. It expires after ``lifetime``, or at
+    ``no_later_than`` where that is earlier.
+    """
     role = min(role or Role(user.role), Role(user.role), key=RANK.__getitem__)
+    allowed = [scope for scope in ROLE_SCOPES[role] if scopes is None or scope in set(scopes)]
+    expiries = [datetime.now(UTC) + lifetime if lifetime else None, no_later_than]
     secret = f"vise_{secrets.token_urlsafe(32)}"
     token = Token(
         user_id=user.id,
         kind=kind,
         name=name,
         role=role.value,
+        scopes=[scope.value for scope in allowed],
         sha256=_digest(secret),
-        expires_at=datetime.now(UTC) + lifetime if lifetime else None,
+        expires_at=min((expiry for expiry in expiries if expiry is not None), default=None),
+        session_ends_at=session_ends_at,
     )
     db.add(token)
     db.flush()
@@ -136,6 +155,8 @@ _IDENTITY = (
         Token.id,
         Token.kind,
         Token.role,
+        Token.scopes,
+        Token.expires_at,
         Token.last_used_at,
         User.id.label("user_id"),
         User.email,
@@ -160,21 +181,33 @@ def find_identity(db: Session, secret: str) -> Identity | None:
     if row.last_used_at is None or row.last_used_at < datetime.now(UTC) - timedelta(minutes=1):
         db.execute(update(Token).where(Token.id == row.id).values(last_used_at=func.now()))
     role = min(Role(row.role), Role(row.user_role), key=RANK.__getitem__)
-    return Identity(row.user_id, row.email, role, row.id, row.kind)
+    scopes = frozenset(ROLE_SCOPES[role]).intersection(row.scopes)
+    return Identity(row.user_id, row.email, role, row.id, row.kind, scopes, row.expires_at)
 
 
-def redeem_code(db: Session, secret: str) -> User | None:
-    """Delete a one-time login code and return its user; None if it is unknown, expired or used.
+@dataclass(frozen=True)
+class LoginCode:
+    """A one-time login code that was used up: whom it signs in, and what it limits the session to."""
+
+    user: User
+    role: Role
+    session_ends_at: datetime | None
+
+
+def redeem_code(db: Session, secret: str) -> LoginCode | None:
+    """Delete a one-time login code and return what it opens; None if it is unknown, expired or used.
 
     Of two requests with the same code, one gets None.
     """
-    user_id = db.execute(
+    code = db.execute(
         delete(Token)
         .where(Token.sha256 == _digest(secret), Token.kind == "login-code", Token.expires_at > func.now())
-        .returning(Token.user_id)
-    ).scalar_one_or_none()
-    user = db.get(User, user_id) if user_id else None
-    return user if user and user.active else None
+        .returning(Token.user_id, Token.role, Token.session_ends_at)
+    ).one_or_none()
+    user = db.get(User, code.user_id) if code else None
+    if code is None or user is None or not user.active:
+        return None
+    return LoginCode(user, Role(code.role), code.session_ends_at)
 
 
 def list_tokens(db: Session, user_id: UUID) -> list[Token]:

@@ -17,6 +17,10 @@ def system_state() -> None:
     """Draw the state of database, broker, workers and queues, with each problem."""
     with show_errors():
         health = client().health()
+        # First, since nothing else responds without the database.
+        for part in health.parts:
+            if part.message:
+                problem(f"{part.name.capitalize()}: {part.message}.", "Its log says more.")
         workers = [worker for worker in client().workers() if worker.alive]
         queued = client().runs(all=True, limit=MOST_QUEUED, state=["queued"], kind="stage").items
         with st.container(horizontal=True):
@@ -27,9 +31,6 @@ def system_state() -> None:
                 ("Queued runs", str(len(queued)) + ("+" if len(queued) == MOST_QUEUED else "")),
             ):
                 st.metric(label, value, border=True, width=170)
-        for part in health.parts:
-            if part.message:
-                problem(f"{part.name.capitalize()}: {part.message}.", "Its log says more.")
         served = {queue for worker in workers for queue in worker.queues}
         if unserved := sorted({run.queue for run in queued} - served):
             problem(f"No worker serves the queue {', '.join(unserved)}.", "Start one with `vise worker`.")
