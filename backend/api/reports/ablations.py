@@ -31,19 +31,19 @@ def create(body: AblationCreate, db: Db, who: Who) -> AblationView:
 
 @router.get("/{ablation_id}", response_model=AblationView, dependencies=[needs.read])
 def read(ablation_id: UUID, db: Db) -> AblationView:
-    """Return an ablation: each point with its runs."""
+    """Return an ablation: each point with its runs. Status 404 if no ablation has this id."""
     return ablations.view(db, ablation_id)
 
 
 @router.patch("/{ablation_id}", response_model=AblationView, dependencies=[needs.run])
 def update(ablation_id: UUID, body: AblationUpdate, db: Db) -> AblationView:
-    """Rename an ablation, or change its points."""
+    """Rename an ablation, or change its points. Status 404 if no ablation has this id."""
     return ablations.view(db, ablations.update(db, ablation_id, body).id)
 
 
 @router.delete("/{ablation_id}", status_code=204, dependencies=[needs.run])
 def delete(ablation_id: UUID, db: Db) -> Response:
-    """Delete an ablation; its runs stay."""
+    """Delete an ablation; its runs stay. Status 404 if no ablation has this id."""
     ablations.delete(db, ablation_id)
     return Response(status_code=204)
 
@@ -52,5 +52,5 @@ def delete(ablation_id: UUID, db: Db) -> Response:
     "/{ablation_id}/points/{number}/launch", response_model=RunView, status_code=201, dependencies=[needs.run]
 )
 def launch(ablation_id: UUID, number: Annotated[int, Path(ge=0)], db: Db, who: Who) -> RunView:
-    """Launch the runs of a point that has none yet."""
+    """Launch the runs of a point that has none yet. Status 404 if no ablation has this id."""
     return view_run(db, ablations.launch(db, ablation_id, number, who.user_id).id)

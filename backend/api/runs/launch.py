@@ -38,5 +38,5 @@ def create_sweep(body: SweepCreate, db: Db, who: Who) -> RunView:
 
 @router.post("/runs/{run_id}/clone", response_model=RunView, status_code=201, dependencies=[needs.run])
 def clone(run_id: UUID, body: RunClone, db: Db, who: Who) -> RunView:
-    """Create a copy of a run, with changes to its spec."""
+    """Create a copy of a run, with changes to its spec. Status 404 if no run has this id."""
     return view_run(db, create.clone_run(db, run_id, body, who.user_id).id)

@@ -32,14 +32,14 @@ def create_view(body: SavedViewCreate, db: Db, who: Who) -> SavedViewView:
 
 @router.patch("/views/{view_id}", response_model=SavedViewView, dependencies=[needs.personal])
 def update_view(view_id: UUID, body: SavedViewUpdate, db: Db, who: Who) -> SavedViewView:
-    """Change one of your own saved views."""
+    """Change one of your own saved views. Status 404 if no saved view has this id."""
     _may_share(body.shared, who)
     return saved_views.update(db, view_id, body, who)
 
 
 @router.delete("/views/{view_id}", status_code=204, dependencies=[needs.personal])
 def delete_view(view_id: UUID, db: Db, who: Who) -> Response:
-    """Delete one of your own saved views; an admin may delete any shared view."""
+    """Delete one of your own saved views; an admin may delete any shared view. Status 404 if no saved view has this id."""
     saved_views.delete(db, view_id, who)
     return Response(status_code=204)
 

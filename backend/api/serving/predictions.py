@@ -133,7 +133,7 @@ def history(
     "/predictions/{prediction_id}", response_model=PredictionView, dependencies=[needs.read_or_predict]
 )
 def read_prediction(prediction_id: UUID, db: Db) -> PredictionView:
-    """Return a prediction: its probabilities, map and feedback."""
+    """Return a prediction: its probabilities, map and feedback. Status 404 if no prediction has this id."""
     return predictions.view(db, prediction_id)
 
 
@@ -148,7 +148,7 @@ def read_picture(prediction_id: UUID, db: Db) -> Response:
 
 @router.delete("/predictions/{prediction_id}", status_code=204, dependencies=[needs.predict])
 def delete(prediction_id: UUID, db: Db, storage: Store, who: Who) -> Response:
-    """Delete a prediction and its feedback."""
+    """Delete a prediction and its feedback. Status 404 if no prediction has this id."""
     _require_owner(predictions.get(db, prediction_id), who)
     upload = predictions.delete(db, prediction_id)
     # After the response, and so after the commit: until then the row names the upload.
@@ -160,7 +160,7 @@ def delete(prediction_id: UUID, db: Db, storage: Store, who: Who) -> Response:
     "/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[needs.predict]
 )
 def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -> PredictionView:
-    """Set the label of an image; its picture is kept for the labelled set."""
+    """Set the label of an image; its picture is kept for the labelled set. Status 404 if no prediction has this id."""
     feedback.give(db, prediction_id, body.label, who.user_id)
     db.flush()
     return predictions.view(db, prediction_id)
@@ -170,7 +170,7 @@ def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -
     "/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[needs.predict]
 )
 def take_feedback_back(prediction_id: UUID, db: Db) -> PredictionView:
-    """Delete the label of an image and the picture kept with it."""
+    """Delete the label of an image and the picture kept with it. Status 404 if no prediction has this id."""
     feedback.take_back(db, prediction_id)
     db.flush()
     return predictions.view(db, prediction_id)
