@@ -36,7 +36,7 @@ def list_users(
 
 @router.post("/users", response_model=UserView, status_code=201, dependencies=[needs.admin])
 def create_user(body: UserCreate, db: Db) -> UserView:
-    """Create a user with an address, a password and a role."""
+    """Create a user with an address, a password and a role. Status 409 if the address is taken."""
     user = users.create_user(db, body.email, body.password, body.role)
     db.refresh(user)
     return UserView.model_validate(user)

@@ -56,7 +56,10 @@ def list_datasets(
 
 @router.post("", response_model=DatasetView, status_code=201, dependencies=[needs.admin])
 def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> DatasetView:
-    """Register a folder below the server's data root; a run surveys it and makes version 1."""
+    """Register a folder below the server's data root; a run surveys it and makes version 1.
+
+    Status 409 if the name is taken, 422 if there is no such folder.
+    """
     dataset = datasets.register(db, settings.data_root, body, who.user_id)
     db.flush()
     db.refresh(dataset)
@@ -65,7 +68,10 @@ def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> Dataset
 
 @router.post("/url", response_model=DatasetView, status_code=201, dependencies=[needs.admin])
 def register_url(body: DatasetFromUrl, db: Db, who: Who) -> DatasetView:
-    """Download an archive from a URL as a data set; a worker fetches, checks and unpacks it."""
+    """Download an archive from a URL as a data set; a worker fetches, checks and unpacks it.
+
+    Status 409 if the name is taken.
+    """
     dataset = datasets.bring_in(
         db,
         body.name,
@@ -93,7 +99,7 @@ async def upload(
 ) -> DatasetView:
     """Upload an archive (zip or tar), sent as the request body, as a data set; a worker unpacks it.
 
-    Status 400 if the body is empty.
+    Status 400 if the body is empty, 409 if the name is taken.
     """
     incoming = settings.home / "incoming"
     incoming.mkdir(parents=True, exist_ok=True)
@@ -145,7 +151,10 @@ def read(dataset_id: UUID, db: Db) -> DatasetView:
 
 @router.patch("/{dataset_id}", response_model=DatasetView, dependencies=[needs.admin])
 def update(dataset_id: UUID, body: DatasetUpdate, db: Db) -> DatasetView:
-    """Rename or describe a data set; runs that read it show the new name. Status 404 if no data set has this id."""
+    """Rename or describe a data set; runs that read it show the new name.
+
+    Status 404 if no data set has this id, 409 if the name is taken.
+    """
     return datasets.view(db, datasets.update(db, dataset_id, body))
 
 
@@ -153,7 +162,7 @@ def update(dataset_id: UUID, body: DatasetUpdate, db: Db) -> DatasetView:
 def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
     """Survey a registered folder again and return that run. Changed content becomes the next version.
 
-    Status 404 if no data set has this id.
+    Status 404 if no data set has this id, 409 if it was uploaded or downloaded.
     """
     run = datasets.rescan(db, settings.data_root, dataset_id, who.user_id)
     db.flush()
@@ -213,7 +222,7 @@ def usage(
 def delete(dataset_id: UUID, db: Db) -> Response:
     """Remove a data set, and the files of an upload or download. Runs keep the name and version of what they read.
 
-    Status 404 if no data set has this id.
+    Status 404 if no data set has this id, 409 if an unfinished run reads it.
     """
     datasets.delete(db, dataset_id)
     return Response(status_code=204)

@@ -32,7 +32,7 @@ def list_models(
 
 @router.post("", response_model=ModelView, status_code=201, dependencies=[needs.run])
 def register(body: ModelCreate, db: Db) -> ModelView:
-    """Register the model of a succeeded evaluate run."""
+    """Register the model of a succeeded evaluate run. Status 409 if the name is taken, 422 for any other run."""
     model = models.register(db, body)
     db.refresh(model)
     return models.view(model)
@@ -71,7 +71,7 @@ def download(model_id: UUID, db: Db, storage: Store) -> StreamingResponse:
 
 @router.patch("/{model_id}", response_model=ModelView, dependencies=[needs.run])
 def update(model_id: UUID, body: ModelUpdate, db: Db) -> ModelView:
-    """Rename a model, or make it the default. Status 404 if no model has this id."""
+    """Rename a model, or make it the default. Status 404 if no model has this id, 409 if the name is taken."""
     model = models.get(db, model_id)
     check_expected(db, model, body)
     if body.name is not None:

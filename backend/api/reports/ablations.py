@@ -25,7 +25,10 @@ def list_ablations(db: Db) -> list[AblationSummary]:
 
 @router.post("", response_model=AblationView, status_code=201, dependencies=[needs.run])
 def create(body: AblationCreate, db: Db, who: Who) -> AblationView:
-    """Save an ablation: a baseline run and the values of one factor."""
+    """Save an ablation: a baseline run and the values of one factor.
+
+    Status 404 if no run has this id, 409 if the name is taken, 422 if the run or a value does not fit.
+    """
     return ablations.view(db, ablations.create(db, body, who.user_id).id)
 
 
@@ -37,7 +40,10 @@ def read(ablation_id: UUID, db: Db) -> AblationView:
 
 @router.patch("/{ablation_id}", response_model=AblationView, dependencies=[needs.run])
 def update(ablation_id: UUID, body: AblationUpdate, db: Db) -> AblationView:
-    """Rename an ablation, or change its points. Status 404 if no ablation has this id."""
+    """Rename an ablation, or change its points.
+
+    Status 404 if no ablation has this id, 409 if the name is taken, 422 if a value does not fit.
+    """
     return ablations.view(db, ablations.update(db, ablation_id, body).id)
 
 
@@ -52,5 +58,5 @@ def delete(ablation_id: UUID, db: Db) -> Response:
     "/{ablation_id}/points/{number}/launch", response_model=RunView, status_code=201, dependencies=[needs.run]
 )
 def launch(ablation_id: UUID, number: Annotated[int, Path(ge=0)], db: Db, who: Who) -> RunView:
-    """Launch the runs of a point that has none yet. Status 404 if no ablation has this id."""
+    """Launch the runs of a point that has none yet. Status 404 if no ablation has this id, 409 if the point has a run."""
     return view_run(db, ablations.launch(db, ablation_id, number, who.user_id).id)

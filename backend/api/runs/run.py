@@ -46,7 +46,10 @@ def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
 
 @router.delete("/runs/{run_id}", status_code=204, dependencies=[needs.run])
 def delete_run(run_id: UUID, db: Db) -> Response:
-    """Delete a finished run with its metrics and logs. Status 404 if no run has this id."""
+    """Delete a finished run with its metrics and logs.
+
+    Status 404 if no run has this id, 409 if it has not ended, or if anything depends on it.
+    """
     delete.delete_run(db, run_id)
     return Response(status_code=204)
 

@@ -23,7 +23,7 @@ router = APIRouter(prefix="/runs/{run_id}", tags=["runs"])
 def cancel(run_id: UUID, db: Db) -> RunView:
     """Cancel a run. A running one saves its state first; a queued one is cancelled at once.
 
-    Status 404 if no run has this id.
+    Status 404 if no run has this id, 409 if it has ended.
     """
     request_cancel(db, run_id)
     return view_run(db, run_id)
@@ -33,7 +33,7 @@ def cancel(run_id: UUID, db: Db) -> RunView:
 def pause(run_id: UUID, db: Db) -> RunView:
     """Pause a run, or the children of a parent: each saves its state and releases its worker.
 
-    Status 404 if no run has this id.
+    Status 404 if no run has this id, 409 if it is not active.
     """
     request_pause(db, run_id)
     return view_run(db, run_id)
@@ -41,13 +41,19 @@ def pause(run_id: UUID, db: Db) -> RunView:
 
 @router.post("/resume", response_model=RunView, dependencies=[needs.run])
 def resume(run_id: UUID, db: Db) -> RunView:
-    """Queue a paused run again; it continues from its last checkpoint. Status 404 if no run has this id."""
+    """Queue a paused run again; it continues from its last checkpoint.
+
+    Status 404 if no run has this id, 409 if it is not paused.
+    """
     resume_run(db, run_id)
     return view_run(db, run_id)
 
 
 @router.post("/retry", response_model=RunView, dependencies=[needs.run])
 def retry(run_id: UUID, db: Db) -> RunView:
-    """Queue a failed or cancelled run again; it continues from its last checkpoint. Status 404 if no run has this id."""
+    """Queue a failed or cancelled run again; it continues from its last checkpoint.
+
+    Status 404 if no run has this id, 409 unless it failed or was cancelled.
+    """
     retry_run(db, run_id)
     return view_run(db, run_id)

@@ -160,7 +160,10 @@ def delete(prediction_id: UUID, db: Db, storage: Store, who: Who) -> Response:
     "/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[needs.predict]
 )
 def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -> PredictionView:
-    """Set the label of an image; its picture is kept for the labelled set. Status 404 if no prediction has this id."""
+    """Set the label of an image; its picture is kept for the labelled set.
+
+    Status 404 if no prediction has this id, 409 if the image has expired, 422 for another class.
+    """
     feedback.give(db, prediction_id, body.label, who.user_id)
     db.flush()
     return predictions.view(db, prediction_id)
