@@ -6,6 +6,7 @@ import streamlit as st
 
 from frontend.components.layout import problem
 from frontend.components.run_rows import run_lines, run_rows
+from frontend.formatting import plain
 from frontend.session import client, show_errors
 from frontend.views.home.sample_recipe import UNFINISHED
 
@@ -29,10 +30,12 @@ def system_state() -> None:
                 st.metric(label, value, border=True, width=170)
         for part in health.parts:
             if part.message:
-                problem(f"{part.name.capitalize()}: {part.message}.", "Its log says more.")
+                problem(f"{plain(part.name.capitalize())}: {plain(part.message)}.", "Its log says more.")
         served = {queue for worker in workers for queue in worker.queues}
         if unserved := sorted({run.queue for run in queued} - served):
-            problem(f"No worker serves the queue {', '.join(unserved)}.", "Start one with `vise worker`.")
+            problem(
+                f"No worker serves the queue {plain(', '.join(unserved))}.", "Start one with `vise worker`."
+            )
 
 
 @st.fragment(run_every=2)
