@@ -102,7 +102,7 @@ class Operation(Conversation[P, T]):
         return self.result(response)
 
     def result(self, response: httpx.Response) -> T:
-        """Parse a response. Raises pydantic.ValidationError where it is not of the declared return type."""
+        """Parse a response. Raises pydantic.ValidationError if it is not of the declared return type."""
         content: Any = response.content
         if self._returns is bytes:
             result: T = content

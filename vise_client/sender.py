@@ -101,7 +101,10 @@ class SyncSender:
 
     @contextmanager
     def stream(self, request: Request) -> Iterator[httpx.Response]:
-        """Open the response to a request, to be read piece by piece."""
+        """Open the response to a request, to be read piece by piece.
+
+        Raises ApiError for an error status, and Unreachable if no response comes or it breaks off.
+        """
         options = request.options()
         if request.content is not None:
             options["content"] = _chunks(request.content)
@@ -155,7 +158,10 @@ class AsyncSender:
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[httpx.Response]:
-        """Open the response to a request, to be read piece by piece."""
+        """Open the response to a request, to be read piece by piece.
+
+        Raises ApiError for an error status, and Unreachable if no response comes or it breaks off.
+        """
         options = request.options()
         if request.content is not None:
             options["content"] = _async_chunks(request.content)

@@ -15,7 +15,8 @@ class CoreSettings(BaseSettings):
 
     cache: Path | None = Field(
         None,
-        description="Folder of files that are kept between runs. Default: `vise` in the account's cache folder.",
+        description="Folder of files that are kept between runs. Default: `vise` in the account's cache folder. "
+        "Where it cannot be written, runs go on without.",
     )
     features_cache_bytes: str = Field(
         str(50 * 2**30), description="Size of the cache of features; the least recently used are evicted."

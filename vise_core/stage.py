@@ -68,7 +68,9 @@ def run_stage(
     names: role → display name of the input, such as a registered data set's; by default the folder's name.
     on_checked: called after all checks, before the workspace is changed and the stage starts.
 
-    Raises MissingInput, BadInput, OtherRun, InputChanged, Stopped, and the errors of the stage.
+    Raises MissingInput if a needed input is not given or does not exist, BadInput for one that the stage does not take
+    or that holds the workspace, OtherRun if the workspace belongs to another run, InputChanged if an input changed
+    while the stage ran, Stopped if the reporter asks to stop, and the errors of the stage.
     """
     stage = STAGES[name]
     _check_inputs(stage, inputs, workspace)

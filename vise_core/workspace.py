@@ -130,7 +130,8 @@ def open_workspace(
     """Open the workspace for a run: keep the run's own state and remove everything else that an earlier run left.
 
     Files that no run made stay, and so does whatever contains a path of ``protected``. The run counts as finished once
-    the block ends without an exception. Raises OtherRun, and BadInput while another process uses the workspace.
+    the block ends without an exception. Raises OtherRun if it belongs to another run and ``fresh`` is off, and BadInput
+    while another process uses it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):

@@ -16,9 +16,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from backend.settings import Settings, settings
-from backend.store.database import Sessions, connect, session_factory
+from backend.store.database import SHORT, Sessions, connect, session_factory
 from backend.store.errors import in_words, is_transient
 from backend.store.registry.storage import Storage
+from backend.store.upkeep.states import state_storage
 
 log = logging.getLogger("vise.worker")
 
@@ -33,19 +34,14 @@ class Context:
     name: str
 
     def state_storage(self, run_id: UUID, token: int | None = None) -> Storage:
-        """Return the storage of a run's checkpoints; with a fencing token, of those that its holder wrote.
-
-        Apart from artifacts, so that outdated ones can be deleted; apart by token, so that a worker that has lost its
-        lease can neither delete nor overwrite what its successor needs.
-        """
-        url = f"{self.settings.storage_url.rstrip('/')}/checkpoints/{run_id}"
-        return Storage(url if token is None else f"{url}/{token}")
+        """Return the storage of a run's checkpoints, or of those that the holder of a fencing token wrote."""
+        return state_storage(self.settings.storage_url, run_id, token)
 
     def write(self, write: Callable[[Session], object], stop: threading.Event | None = None) -> None:
         """Run ``write`` in a transaction; retry while the database does not respond, until ``stop`` is set.
 
-        A transaction whose acknowledgement is lost runs again although it was committed. Raises what ``write`` raises,
-        errors of the database that would come again, and after ``stop`` every error.
+        A transaction whose acknowledgement is lost runs again although it was committed. Raises any error of ``write``,
+        an error of the database that would come again each time, and after ``stop`` every error.
         """
         pause = 0.2
         while True:
@@ -67,7 +63,7 @@ def get_context() -> Context:
     config = settings()
     return Context(
         config,
-        session_factory(connect(config.database_url)),
+        session_factory(connect(config.database_url, limits=SHORT)),
         Storage(config.storage_url),
         config.worker_name or f"{socket.gethostname()}-{os.getpid()}",
     )

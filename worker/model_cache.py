@@ -31,7 +31,7 @@ class ModelCache:
         """Return the model under this key, loaded if it is not cached.
 
         The lock is held while a model loads, so that two threads never load the same one. A key must always stand for
-        the same kind of model. Raises what ``load`` raises.
+        the same kind of model. Raises any error of ``load``, and then caches nothing.
         """
         with self._lock:
             if key not in self._models:

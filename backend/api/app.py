@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import FastAPI
 
 from backend.api.accounts import audit_log, sign_in, tokens, users
 from backend.api.clusters import explorers
@@ -28,9 +28,8 @@ from backend.store.accounts import audit
 from backend.store.database import connect, reading, session_factory
 from backend.store.registry.storage import Storage
 
-from . import errors, health
+from . import errors, health, needs
 from .broker import Broker
-from .dependencies import identify
 from .limits import RequestLimits
 from .monitor import Monitor
 
@@ -41,6 +40,27 @@ gc.set_threshold(20_000, 20, 20)
 gc.enable()
 
 PREFIX = "/api/v1"
+CLOSED = (
+    predictions,  # First, as routes are matched in this order and predictions must be fast.
+    sign_in,
+    tokens,
+    users,
+    audit_log,
+    stages,
+    datasets,
+    run_lists,  # Before run, as a run's id would match the names of lists too.
+    launch,
+    run,
+    run_states,
+    artifacts,
+    models,
+    engagement,
+    explorers,
+    tables_and_figures,
+    ablations,
+    saved_views,
+)
+"""The rooms whose routes need a token, in the order in which requests are matched."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -84,32 +104,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         larger={f"{PREFIX}/datasets/upload": settings.max_dataset_bytes},
     )
 
-    public = APIRouter(prefix=PREFIX)
-    public.include_router(health.router)
-    public.include_router(sign_in.public)
-    # Deny by default: every route below needs a token.
-    closed = APIRouter(prefix=PREFIX, dependencies=[Depends(identify)])
-    for routes in (
-        predictions,  # First, as routes are matched in this order and predictions must be fast.
-        sign_in,
-        tokens,
-        users,
-        audit_log,
-        stages,
-        datasets,
-        run_lists,  # Before run, as a run's id would match the names of lists too.
-        launch,
-        run,
-        run_states,
-        artifacts,
-        models,
-        engagement,
-        explorers,
-        tables_and_figures,
-        ablations,
-        saved_views,
-    ):
-        closed.include_router(routes.router)
-    app.include_router(public)
-    app.include_router(closed)
+    routers = [health.router, sign_in.public, *(routes.router for routes in CLOSED)]
+    app.state.needs = needs.table(PREFIX, routers)
+    for router in routers:
+        app.include_router(router, prefix=PREFIX)
     return app

@@ -43,7 +43,10 @@ def write_cursor(*values: Any) -> str:
 
 
 def read_cursor(cursor: str, *prefix: Any) -> list[Any]:
-    """Return the values of a cursor after ``prefix``. Raises Invalid if it does not begin so."""
+    """Return the values of a cursor after ``prefix``.
+
+    Raises Invalid for a cursor that is damaged or begins with other values.
+    """
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor))
         # PostgreSQL cannot compare with a text that contains NUL.
@@ -55,5 +58,5 @@ def read_cursor(cursor: str, *prefix: Any) -> list[Any]:
 
 
 def bad_cursor() -> Invalid:
-    """The error for a cursor that a list did not give."""
+    """Return the error for a cursor that a list did not return."""
     return Invalid("cursor", "is not a cursor of this list; start again without it")

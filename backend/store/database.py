@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +93,9 @@ class Limits:
 
 
 LIMITS = Limits()
+SHORT = replace(LIMITS, statement=10, idle_in_transaction=8)
+"""For workers and dispatchers, which write little at a time: a connection that was cut in silence holds up no run for
+longer, and neither does the lock of a transaction that it has left open."""
 UNLIMITED = Limits(statement=0, lock=0, idle_in_transaction=0)
 """For migrations, which may take long and wait for each other."""
 GRACE_SECONDS = 2.0
@@ -125,7 +128,8 @@ def open_connection(limits: Limits, *positional: Any, **arguments: Any) -> Bound
 
 def listen(url: str, channel: str) -> BoundedConnection:
     """Return an autocommit connection that listens to a channel."""
-    connection = open_connection(LIMITS, plain_url(url), autocommit=True, **LIMITS.arguments())
+    connection = open_connection(SHORT, plain_url(url), autocommit=True, **SHORT.arguments())
+    connection.response_seconds = SHORT.ping
     connection.execute(f"LISTEN {channel}".encode())
     return connection
 
@@ -202,29 +206,36 @@ def too_old(number: int, name: str) -> str | None:
     return f"PostgreSQL {name} is too old: VisE Studio needs PostgreSQL 18 or newer"
 
 
-def migrate(url: str) -> None:
-    """Bring the tables up to date. Two processes may call it at once: the second waits for the first.
+def known_revisions() -> set[str]:
+    """Return the revisions of the tables that this version can migrate from and to."""
+    from alembic.script import ScriptDirectory
 
-    Raises UnknownRevision, and changes nothing, if the database has a revision that is not among the migrations, and
-    ServerTooOld.
+    scripts = ScriptDirectory.from_config(alembic_config("postgresql://"))
+    return {script.revision for script in scripts.walk_revisions()}
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the tables up to date, or up to an earlier revision. Two processes may call it at once: the second waits for the first.
+
+    Raises UnknownRevision if the database has a revision that is not among the migrations, and ServerTooOld for a
+    server of an older version than is supported; both before anything is changed.
     """
     from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
 
     from alembic import command
 
     config = alembic_config(url)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    known = known_revisions()
     engine = connect(url, pool_size=1, limits=UNLIMITED)
     with engine.connect() as connection:
         if problem := server_problem(connection):
             raise ServerTooOld(problem)
         connection.execute(text("SELECT pg_advisory_lock(8_447_301)"))
         try:
-            revision = MigrationContext.configure(connection).get_current_revision()
-            if revision is not None and revision not in known:
-                raise UnknownRevision(revision, engine.url.render_as_string())
-            command.upgrade(config, "head")
+            current = MigrationContext.configure(connection).get_current_revision()
+            if current is not None and current not in known:
+                raise UnknownRevision(current, engine.url.render_as_string())
+            command.upgrade(config, revision)
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(8_447_301)"))
             connection.commit()

@@ -17,7 +17,7 @@ Row = TypeVar("Row", bound=Base)
 
 
 def get_row(db: Session, table: type[Row], row_id: UUID, thing: str) -> Row:
-    """Return the row with this id. Raises NotFound, which says what ``thing`` there is none of."""
+    """Return the row with this id. Raises NotFound, which names ``thing``, if there is none."""
     row = db.get(table, row_id)
     if row is None:
         raise NotFound(f"there is no {thing} {row_id}")
@@ -26,7 +26,10 @@ def get_row(db: Session, table: type[Row], row_id: UUID, thing: str) -> Row:
 
 @contextmanager
 def unique(db: Session, thing: str) -> Iterator[None]:
-    """Write the changes of the block. Raises Conflict, and undoes them, if another row is this ``thing`` already."""
+    """Write the changes of the block.
+
+    If they break a unique constraint, undoes them and raises Conflict, which says that there is ``thing`` already.
+    """
     try:
         with db.begin_nested():
             yield

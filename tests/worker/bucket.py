@@ -18,11 +18,15 @@ from xml.sax.saxutils import escape, unescape
 
 @dataclass
 class Bucket:
-    """Of the bucket named ``bucket`` by key: ``objects``, the bytes, and ``written``, when that was (Unix time)."""
+    """Of the bucket named ``bucket`` by key: ``objects``, the bytes, and ``written``, when that was (Unix time).
+
+    ``requests``: the methods of all requests.
+    """
 
     endpoint: str = ""
     objects: dict[str, bytes] = field(default_factory=dict)
     written: dict[str, float] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -31,7 +35,7 @@ def serving() -> Iterator[Bucket]:
     bucket = Bucket()
 
     class Answers(_Answers):
-        objects, written = bucket.objects, bucket.written
+        objects, written, requests = bucket.objects, bucket.written, bucket.requests
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.daemon_threads = True
@@ -50,6 +54,17 @@ class _Answers(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     objects: dict[str, bytes]
     written: dict[str, float]
+    requests: list[str]
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        self.requests.append(self.command)
+        if unquote(urlsplit(self.path).path).lstrip("/").partition("/")[0] == "bucket":
+            return True
+        self._body()
+        self._answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
+        return False
 
     def do_PUT(self) -> None:
         data = self._body()
@@ -64,6 +79,8 @@ class _Answers(BaseHTTPRequestHandler):
         asked = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
         if "list-type" in asked:
             self._list(asked.get("prefix", [""])[0], asked.get("delimiter", [""])[0])
+        elif not self._key:  # whether there is the bucket
+            self._answer(200)
         elif (data := self.objects.get(self._key)) is None:
             self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
         elif found := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):

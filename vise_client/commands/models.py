@@ -90,7 +90,10 @@ def add(
     local: Annotated[bool, typer.Option("--local", help="Import in this process, without a server.")] = False,
     output: Annotated[Path | None, typer.Option(help="With --local: new folder for the checkpoint.")] = None,
 ) -> None:
-    """Import the backbone of a published file. The format is recognised by its keys; left-out keys are listed."""
+    """Import the backbone of a published file. The format is recognised by its keys; left-out keys are listed.
+
+    Exits with 1 unless the run succeeds.
+    """
     from vise_core.specs.import_weights import ImportResult, ImportSpec
 
     spec = ImportSpec(format=format, row=row, network=network, sha256=sha256)
@@ -139,7 +142,8 @@ def _add_locally(file: Path, spec: dict[str, Any], output: Path) -> ImportResult
 def below_data_root(file: Path) -> PurePosixPath:
     """Return the file's path below the server's data root; a server on this machine gets a copy of the file.
 
-    Raises BadInput.
+    Raises BadInput if there is no such file, if another file of its name is there already, or for an absolute path to a
+    server on another machine.
     """
     from vise_client.login import local_data_root
     from vise_core.errors import BadInput

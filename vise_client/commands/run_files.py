@@ -25,7 +25,8 @@ def read_request(
     """Return the request for ``name``, which is a stage, a recipe or a file.
 
     A file holds a recipe (``steps``), a sweep (``stage`` with ``grid`` or ``cases``) or one run (``stage``, ``spec``,
-    ``inputs``, ``name``, ``tags``). Raises BadInput, and pydantic.ValidationError, which names the field.
+    ``inputs``, ``name``, ``tags``). Raises BadInput for a file that cannot be read or holds none of these, and
+    pydantic.ValidationError, which names the field, for a value that is not valid.
     """
     file = Path(name).suffix.lower() in FILES
     if file and spec is not None:
@@ -50,7 +51,11 @@ def read_request(
 
 
 def read_spec(path: Path | None, changes: Sequence[str]) -> dict[str, Any]:
-    """Return the spec of a YAML or JSON file with ``a.b=value`` changes. Raises BadInput, which names file and line."""
+    """Return the spec of a YAML or JSON file with ``a.b=value`` changes.
+
+    Raises BadInput, which names file and line, for a file that cannot be read or holds no fields, and for a change of
+    another form.
+    """
     spec: Any = {}
     if path is not None:
         try:
@@ -80,7 +85,7 @@ def parse_inputs(
 ) -> dict[str, InputRef]:
     """Return {role: reference} of ``role=RUN``, ``role=RUN:artifact``, ``role=dataset:ID`` and ``role=dataset:NAME``.
 
-    ``dataset_named`` returns the id of a data set with this name. Raises BadInput.
+    ``dataset_named`` returns the id of a data set with this name. Raises BadInput for an item of another form.
     """
     inputs = {}
     for item in items:

@@ -49,7 +49,10 @@ def local_report(
     published: bool = False,
     only_run: bool = False,
 ) -> bytes:
-    """Return the table ``results``, or one of the paper's tables and figures, as a file's content. Raises BadInput."""
+    """Return the table ``results``, or one of the paper's tables and figures, as a file's content.
+
+    Raises BadInput for an unknown name or format, and for folders without such an evaluation.
+    """
     if name != "results" and (name not in NAMES or name in QUALITATIVE):
         names = ", ".join(known for known in NAMES if known not in QUALITATIVE)
         raise BadInput(f"no report {name!r} of local runs; one of results, {names}")
@@ -80,7 +83,10 @@ def local_report(
 
 
 def local_reports(folders: Iterable[Path], out: Path, *, published: bool = False) -> Iterator[Path]:
-    """Write every table and figure in every format, and yield each path. Raises BadInput."""
+    """Write every table and figure in every format, and yield each path.
+
+    Raises BadInput for a folder without an evaluation.
+    """
     return write_all(local_evaluations(folders), out, with_published=published)
 
 

@@ -87,7 +87,10 @@ def run_locally(
 
 
 def artifact_in(path: Path, stage: str, role: str) -> Path:
-    """Return the artifact that fits the role if ``path`` is the folder of a local run, else ``path``."""
+    """Return the artifact that fits the role if ``path`` is the folder of a local run, else ``path``.
+
+    Raises BadInput if the run has none that fits, or several.
+    """
     folder = path / "artifacts"
     stage_input = STAGES[stage].inputs.get(role)
     if stage_input is None or not (path / "result.json").is_file() or not folder.is_dir():
@@ -112,7 +115,8 @@ def run_recipe_locally(
     """Run the steps of a recipe in order, each in a folder of its own below ``out``; return the results by step.
 
     ``inputs`` are the recipe's inputs by role. Each step's folder belongs to one run, as of ``run_locally``. Raises
-    BadInput, OtherRun.
+    BadInput for an input that is missing or unknown, OtherRun if a folder belongs to another run, and the errors of the
+    stages.
     """
     try:
         steps = possible_steps(recipe, inputs)

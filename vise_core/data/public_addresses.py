@@ -47,7 +47,8 @@ def allowed_networks(text: str | None = None) -> list[Network]:
 def public_connect(networks: Sequence[Network]) -> Connect:
     """Return a ``connect`` for ``files.download.download`` that reaches public addresses only.
 
-    The connection raises RefusedAddress, or DownloadFailed for too many redirects.
+    The connection raises RefusedAddress for an address that ``checked_request`` refuses, also after a redirect, and
+    DownloadFailed after more than ``REDIRECTS`` of them.
     """
 
     @contextmanager
@@ -70,7 +71,11 @@ def public_connect(networks: Sequence[Network]) -> Connect:
 def checked_request(
     url: str, networks: Sequence[Network]
 ) -> tuple[httpx.URL, dict[str, str], dict[str, str]]:
-    """Return (URL with the checked IP as host, Host header, TLS server name). Raises RefusedAddress."""
+    """Return (URL with the checked IP as host, Host header, TLS server name).
+
+    Raises RefusedAddress if the URL is not https or has no host or port, or if its host is not public and in none of
+    ``networks``.
+    """
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:

@@ -72,7 +72,8 @@ def survey(
 ) -> SurveyResult:
     """Survey a folder, write ``survey.json`` and thumbnails, and return the counts.
 
-    Members of the archive that ``unpacked`` rejected are added to the rejected files.
+    Members of the archive that ``unpacked`` rejected are added to the rejected files. Raises BadInput for a folder
+    without a file, and Stopped if the reporter asks to stop.
     """
     # Images and posts are read as evaluate and ingest will read them: from the folder as it is.
     folder = unwrapped(folder) if folder.is_dir() and kind == "weights" else folder

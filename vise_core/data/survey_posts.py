@@ -33,7 +33,10 @@ def survey_posts(
     reporter: Reporter,
     source: PostSource | None,
 ) -> None:
-    """Count the posts of a folder and what ingest would reject, with the given source or the guessed one."""
+    """Count the posts of a folder and what ingest would reject, with the given source or the guessed one.
+
+    Raises Stopped if the reporter asks to stop. An error of ingest becomes a warning.
+    """
     if facts.layout == "shards" and source is None:
         _survey_shards(facts, unwrapped(folder), samples, target)
         return

@@ -52,7 +52,10 @@ def inspect_comments(
 def inspect_reactions(
     labels: npt.NDArray[np.int32], centroids: Centroids, vectors: Rows
 ) -> tuple[ReactionCluster, ...]:
-    """Return the size of each reaction cluster and the mean share of each reaction among its posts (sums to 1)."""
+    """Return the size of each reaction cluster and the mean share of each reaction among its posts (sums to 1).
+
+    ``labels``: (n,) int32; ``centroids``: (k, 5); ``vectors``: (n, 5) float32.
+    """
     shares = vectors / np.maximum(vectors.sum(axis=1, keepdims=True), 1e-12)
     records = []
     for cluster in range(len(centroids)):

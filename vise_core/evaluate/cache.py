@@ -51,7 +51,7 @@ class FeaturesCache:
 
 
 def features_cache() -> FeaturesCache | None:
-    """Return the cache in ``$VISE_CACHE/features`` or ``~/.cache/vise/features``; None where the account has no home.
+    """Return the cache in ``$VISE_CACHE/features`` or ``~/.cache/vise/features``; None if there is no cache.
 
     Its limit is ``$VISE_FEATURES_CACHE_BYTES``. Raises BadInput where that is not a number.
     """
@@ -102,7 +102,8 @@ def weights_sha256(backbone: Backbone) -> str:
 def get_features(cache: FeaturesCache, key: str, shape: tuple[int, int], dtype: np.dtype, path: Path) -> bool:
     """Link or copy the cached ``.npy`` of ``key`` to ``path``, which must not exist; return False on a miss.
 
-    A damaged file, or one of another shape or dtype, is a miss and is removed. Raises OSError.
+    A damaged file, or one of another shape or dtype, is a miss and is removed. Raises OSError if the cache or ``path``
+    cannot be read or written.
     """
     cached = _file(cache, key)
     try:
@@ -126,9 +127,10 @@ def get_features(cache: FeaturesCache, key: str, shape: tuple[int, int], dtype: 
 
 
 def put_features(cache: FeaturesCache, key: str, path: Path) -> None:
-    """Store the finished ``.npy`` at ``path`` under ``key``; it must not be changed afterwards. Raises OSError.
+    """Store the finished ``.npy`` at ``path`` under ``key``; it must not be changed afterwards.
 
-    A killed process leaves either no file under the key or a whole one: the file is on the disk before it is named.
+    Raises OSError if the cache cannot be written. A killed process leaves either no file under the key or a whole one:
+    the file is on the disk before it is named.
     """
     cache.folder.mkdir(parents=True, exist_ok=True)
     with path.open("r+b") as file:

@@ -36,9 +36,10 @@ def write_features(
 ) -> Features:
     """Write the features of the images at ``indices`` into a memory-mapped (n, feature_dim) ``.npy`` file of ``dtype``.
 
-    Rows of other images are zero. ``between`` is called after each batch with the number of images done so far, and may raise.
-    The backbone is put into evaluation mode: its batch-norm statistics must not move (method 7, trap 3).
-    Raises BadInput, which names the image, where a feature is not finite, or too large for ``dtype``.
+    Rows of other images are zero. ``between`` is called after each batch with the number of images done so far, and may
+    raise. The backbone is put into evaluation mode: its batch-norm statistics must not move (method 7, trap 3).
+    ``indices``: (k,) int64. Raises BadInput, which names the image, if it does not decode, or where a feature is not
+    finite, or too large for ``dtype``.
     """
     done, layout = 0, memory_format(compute.channels_last)
     backbone.eval().to(memory_format=layout)  # type: ignore[call-overload]

@@ -44,7 +44,7 @@ def image_batches(
 ) -> Iterator[tuple[Indices, Tensor]]:
     """Yield (indices, (b, 3, h, w) float32 images) of each batch, in order.
 
-    ``workers`` processes decode; 0: this process does. Raises BadInput, naming an image that cannot be decoded.
+    ``workers`` processes decode; 0: this process does. Raises BadInput, naming the image, if one cannot be decoded.
     """
     loader = DataLoader(
         _Images(images, transform),
@@ -91,5 +91,5 @@ def _rgb(values: tuple[float, ...]) -> tuple[float, float, float]:
 
 
 def as_tensor(rows: npt.NDArray[np.float32], device: torch.device) -> Tensor:
-    """Return a copy of rows of features on the device."""
+    """Return a copy of features, (n, features) float32, as a tensor on the device."""
     return torch.from_numpy(np.ascontiguousarray(rows)).to(device)

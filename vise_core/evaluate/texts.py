@@ -66,7 +66,11 @@ class Texts:
 
 
 def load_texts(folder: Path | None, images: LabelledImages, reporter: Reporter) -> Texts:
-    """Load the text tower from a folder, or the packaged one, with the task's texts. Raises BadInput, MissingInput."""
+    """Load the text tower from a folder, or the packaged one, with the task's texts.
+
+    Raises BadCheckpoint, a BadInput, if the encoder's files are missing or damaged, and MissingInput if the packaged
+    one is not installed.
+    """
     if folder is None:
         folder = packaged_encoder()
         reporter.log("no input text_encoder: using the packaged all-MiniLM-L6-v2")

@@ -65,7 +65,9 @@ def activation_from_maps(
 ) -> Heat:
     """Return the heat maps of ``class_activation`` from the backbone's feature maps, (n, c, h, w).
 
-    Only the methods of ``FROM_IMAGES`` need ``images``. ``size`` is (h, w) of the heat maps.
+    Only the methods of ``FROM_IMAGES`` need ``images``. ``size`` is (h, w) of the heat maps. Raises BadInput for an
+    unknown method or class, for a method that needs images without them, and if feature maps or heat maps are not
+    finite.
     """
     if method not in CAM_METHODS:
         raise BadInput(f"method: unknown {method!r}; one of {', '.join(CAM_METHODS)}")

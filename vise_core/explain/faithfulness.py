@@ -97,12 +97,12 @@ def curves(
 
 
 def area(curve: npt.NDArray[np.float64]) -> float:
-    """Return the area under a curve of evenly spaced points on [0, 1], by the trapezoid rule."""
+    """Return the area under a curve, (n,) float64 at evenly spaced points on [0, 1], by the trapezoid rule."""
     return float(np.trapezoid(curve, dx=1 / (len(curve) - 1)))
 
 
 def order(heat: Heat, seed: int) -> npt.NDArray[np.int64]:
-    """Return the rank of each pixel, 0 for the most heat; pixels of equal heat in random order."""
+    """Return the rank of each pixel of an (h, w) map, int64, 0 for the most heat; pixels of equal heat in random order."""
     noise = np.random.Generator(np.random.PCG64(seed)).random(heat.size)
     ranks = np.empty(heat.size, dtype=np.int64)
     ranks[np.lexsort((noise, -heat.ravel()))] = np.arange(heat.size)

@@ -21,6 +21,8 @@ def cam(classifier: ImageClassifier, maps: Tensor, classes: Sequence[int]) -> Te
     """CAM (Zhou et al. 2016): the class's head weights over the channels.
 
     Exact for a linear head on the mean over positions: the map's mean plus the bias is the logit.
+
+    Takes (n, c, h, w) float32 maps and n class indices; returns (n, h, w) float32.
     """
     weights = classifier.head.weight.detach().float()[list(classes)]
     return torch.einsum("nc,nchw->nhw", weights, maps)
@@ -31,6 +33,8 @@ def gradcam(classifier: ImageClassifier, maps: Tensor, classes: Sequence[int]) -
 
     Only the layers after the map are differentiated, in a copy: no gradient is left in the classifier, and threads
     share no state.
+
+    Takes (n, c, h, w) float32 maps and n class indices; returns (n, h, w) float32.
     """
     # Imported here, since it takes 3.5 s.
     from pytorch_grad_cam import GradCAM
@@ -90,8 +94,11 @@ def gradcampp(classifier: ImageClassifier, maps: Tensor, classes: Sequence[int])
 def eigencam(_: ImageClassifier, maps: Tensor, __: Sequence[int]) -> Tensor:
     """Eigen-CAM (Muhammad & Yeasin 2020): the map projected on its first right singular vector.
 
-    It is the same for every class. As published, the map is not centred, so that for a rectified map the
-    vector has one sign, which we take as positive. The package centres the map, which makes the sign arbitrary.
+    It is the same for every class. As published, the map is not centred, so that for a rectified map the vector has one
+    sign, which we take as positive. The package centres the map, which makes the sign arbitrary.
+
+    Takes (n, c, h, w) float32 maps; returns (n, h, w) float32. Raises BadInput if the singular value decomposition of a
+    map does not converge.
     """
     places = maps.flatten(2).transpose(1, 2)
     try:

@@ -45,5 +45,5 @@ def read_mask(path: Path, image_size: tuple[int, int], resize: int, crop: int) -
 
 
 def points_inside(heat: npt.NDArray[np.float32], mask: Mask) -> bool:
-    """Return True if the first peak of the heat lies in the mask, without a margin; heat of only zeros is a miss."""
+    """Return True if the first peak of the heat lies in the mask, both (h, w), without a margin; only zeros are a miss."""
     return bool(heat.max() > 0 and mask.reshape(-1)[heat.argmax()])

@@ -1,12 +1,21 @@
-"""The cache folder for downloaded and computed files that runs share."""
+"""The cache folder for downloaded and computed files that runs share.
+
+A cache is optional: where none can be written, everything is computed or downloaded again, and one warning says so.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from platformdirs import user_cache_path
 
 from vise_core.errors import BadInput
+
+log = logging.getLogger("vise.cache")
 
 
 def cache_folder() -> Path:
@@ -26,9 +35,50 @@ def cache_folder() -> Path:
         ) from error
 
 
-def cache_subfolder(name: str) -> Path | None:
-    """Return a subfolder of the cache; None where the account has no home folder."""
+def cache_subfolder(name: str = "") -> Path | None:
+    """Return a subfolder of the cache, which is made if needed; None, and a warning once, if it cannot be.
+
+    A folder that exists but cannot be written is returned: what another account has stored can be read.
+    """
     try:
-        return cache_folder() / name
-    except BadInput:
+        folder = cache_folder() / name
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, BadInput) as error:
+        _warn_once(str(error))
         return None
+    return folder
+
+
+def cache_or_temporary(name: str) -> Path:
+    """Return a folder for files that have to lie somewhere: below the cache, or else below a temporary folder.
+
+    The temporary folder is removed when the process ends.
+    """
+    folder = cache_subfolder(name)
+    if folder is not None and os.access(folder, os.W_OK | os.X_OK):
+        return folder
+    if folder is not None:
+        _warn_once(f"{folder} cannot be written")
+    folder = Path(_temporary_folder().name) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@cache
+def _temporary_folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="vise-cache-")
+
+
+_warned = False
+
+
+def _warn_once(reason: str) -> None:
+    """Warn that there is no cache, once a process and the processes that are forked from it."""
+    global _warned
+    if not _warned:
+        _warned = True
+        log.warning(
+            "there is no cache folder (%s): what runs share is computed or downloaded by each of them. "
+            "Set VISE_CACHE to a folder that this account can write",
+            reason,
+        )

@@ -47,8 +47,9 @@ def download(
     """Download ``url`` to ``target``, unless it has this SHA-256 already. Returns the file's SHA-256.
 
     With ``sha256``, an interrupted download stays in ``<target>.part``, and the next call requests only the rest;
-    without, every call starts over, since the file may have changed. Processes that need the same file wait for the
-    one that downloads it. ``advice`` is added to each message. Raises DownloadFailed, Stopped.
+    without, every call starts over, since the file may have changed. Processes that need the same file wait for the one
+    that downloads it. ``advice`` is added to each message. Raises DownloadFailed if the URL cannot be fetched, is
+    larger than ``max_bytes`` or has another SHA-256, and Stopped once ``should_stop`` returns True.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target.with_name(target.name + ".lock")):

@@ -12,12 +12,9 @@ import os
 import sqlite3
 import struct
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
-from vise_core.errors import BadInput
-
-from .cache_folder import cache_folder
+from .cache_folder import cache_subfolder
 
 FILE = "hashes-1.sqlite"
 MOST_BYTES = 2**30
@@ -37,17 +34,19 @@ class FileFacts(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileFacts:
+        """Return the facts of a file status."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
 
 class HashCache:
     """Digests by folder and name. Several processes may share the cache; errors of the cache are never raised."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self) -> None:
         self._db: sqlite3.Connection | None = None
+        folder = cache_subfolder()
+        if folder is None:
+            return
         try:
-            folder = folder or cache_folder()
-            folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(folder / FILE, timeout=WAIT_SECONDS, isolation_level=None)
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute(
@@ -56,7 +55,7 @@ class HashCache:
             )
             if self._used_bytes() > MOST_BYTES:
                 self._db.execute("DELETE FROM files")
-        except (OSError, BadInput, sqlite3.Error):
+        except (OSError, sqlite3.Error):
             self.close()
 
     def get(self, folder: str) -> dict[str, tuple[FileFacts, str]]:

@@ -79,8 +79,9 @@ def contained(folder: Path, name: str, where: str = "") -> Path:
     r"""Return ``folder / name`` with links resolved. Every name that a spec or a data file holds goes through here.
 
     A name may be absolute if it lies below the folder; ``\`` must not lead out either. The file need not exist.
-    ``where`` begins the messages, such as ``source.images``. Raises OutsideFolder, or BadInput for a name that is no
-    usable path: with NUL, half a character, a loop of links, or longer than a path may be.
+    ``where`` begins the messages, such as ``source.images``. Raises OutsideFolder for a name that leads out of the
+    folder, and BadInput for one that is no usable path: with NUL, half a character, a loop of links, or longer than a
+    path may be.
     """
     top, shown = folder.resolve(), f"{where}: " * bool(where) + f"'{printable_name(name[:200])}'"
     try:
@@ -98,7 +99,10 @@ def contained(folder: Path, name: str, where: str = "") -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Return True for a plain file. Unlike ``Path.is_file``, no name raises an OSError."""
+    """Return True for a plain file, False for any other path.
+
+    Unlike ``Path.is_file``, it does so for a name that is too long, too.
+    """
     return os.path.isfile(path)  # noqa: PTH113
 
 

@@ -85,7 +85,10 @@ class Tar:
         self._stream = stream
 
     def members(self) -> Iterator[tarfile.TarInfo]:
-        """Yield each member. Raises TooLarge, and ``DAMAGED``."""
+        """Yield each member.
+
+        Raises TooLarge for headers beyond their limit, and one of ``DAMAGED`` where the tar is damaged.
+        """
         before = -1
         while True:
             self._stream.headers = MAX_HEADERS
@@ -120,7 +123,8 @@ class Tar:
 def open_tar(path: Path, *, most: int | None = None, encoding: str = "utf-8") -> Iterator[Tar]:
     """Open a tar, plain or compressed with gzip, bzip2 or xz. Names that are not UTF-8 hold surrogates.
 
-    ``most``: bytes that the content of all members may unpack to. Raises TooLarge and ``DAMAGED``.
+    ``most``: bytes that the content of all members may unpack to. Raises TooLarge where it is more, and one of
+    ``DAMAGED`` where the tar is damaged.
     """
     with path.open("rb") as file:
         start = file.read(6)

@@ -59,7 +59,7 @@ def write_checkpoint_card(folder: Path, card: CheckpointCard) -> None:
 
 
 def read_checkpoint_card(folder: Path) -> CheckpointCard:
-    """Read ``checkpoint.json``. Raises BadCheckpoint."""
+    """Read ``checkpoint.json``. Raises BadCheckpoint if the file is missing, damaged or of another format."""
     return read_json(
         folder / CARD_FILE, CheckpointCard, remedy="pretrain or import again", error=BadCheckpoint
     )

@@ -56,7 +56,7 @@ def write_clusterer_card(folder: Path, card: ClustererCard) -> None:
 
 
 def read_clusterer_card(folder: Path) -> ClustererCard:
-    """Read ``clusterer.json``. Raises BadCheckpoint."""
+    """Read ``clusterer.json``. Raises BadCheckpoint if the file is missing, damaged or of another format."""
     return read_json(folder / _CARD_FILE, ClustererCard, remedy=_REMEDY, error=BadCheckpoint)
 
 
@@ -83,7 +83,10 @@ def write_dense_centroids(folder: Path, centroids: npt.NDArray[np.float32], term
 
 
 def read_dense_centroids(folder: Path, shape: tuple[int, int]) -> tuple[npt.NDArray[np.float32], Terms]:
-    """Read ((k, dim) float32 centroids, characteristic words of each cluster). Raises BadCheckpoint."""
+    """Read ((k, dim) float32 centroids, characteristic words of each cluster).
+
+    Raises BadCheckpoint if a file is missing or damaged, or if its shape is not ``shape``, (k, dim).
+    """
     path = folder / _TERMS_FILE
     terms: Terms = _loaded(
         path,
@@ -102,7 +105,10 @@ def write_reaction_centroids(folder: Path, centroids: npt.NDArray[np.float32]) -
 
 
 def read_reaction_centroids(folder: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Read (k, 5) float32 centroids. Raises BadCheckpoint."""
+    """Read (k, 5) float32 centroids.
+
+    Raises BadCheckpoint if the file is missing or damaged, or if its shape is not ``shape``.
+    """
     return _read_array(folder / _REACTIONS_FILE, shape)
 
 

@@ -127,7 +127,7 @@ def write_explorer_table(folder: Path, kind: Kind, rows: Sequence[Mapping[str, A
 
 
 def read_explorer(folder: Path) -> ExplorerTables:
-    """Read an explorer folder. Raises BadInput, naming the file."""
+    """Read an explorer folder. Raises BadInput, naming the file, if one is missing, damaged or of another format."""
     return parse_explorer(
         lambda name: (folder / name).read_bytes(),
         {path.name for path in folder.iterdir()} if folder.is_dir() else (),
@@ -138,7 +138,7 @@ def read_explorer(folder: Path) -> ExplorerTables:
 def parse_explorer(read: Callable[[str], bytes], files: Collection[str], source: str) -> ExplorerTables:
     """Parse an explorer from ``read(path)``; ``files`` are the existing paths.
 
-    Raises BadInput, naming ``source`` and the file.
+    Raises BadInput, naming ``source`` and the file, if one is missing, damaged or of another format.
     """
     if _SUMMARY_FILE not in files:
         raise BadInput(f"{source}: no {_SUMMARY_FILE}; copy the folder whole, or {_REMEDY}")

@@ -52,5 +52,5 @@ def write_inspection(path: Path, inspection: Inspection) -> None:
 
 
 def read_inspection(path: Path) -> Inspection:
-    """Read the file. Raises BadCheckpoint."""
+    """Read an inspection. Raises BadCheckpoint if the file is missing, damaged or of another format."""
     return read_json(path, Inspection, remedy="cluster again", error=BadCheckpoint, max_bytes=MAX_BYTES)

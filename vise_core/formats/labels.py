@@ -69,20 +69,29 @@ def write_label_table(path: Path, table: pa.Table) -> None:
 
 
 def read_label_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read the labels of a shard: all columns of ``SCHEMA``, or those named. Raises BadInput."""
+    """Read the labels of a shard: all columns of ``SCHEMA``, or those named.
+
+    Raises BadInput if the file is missing, damaged or of another schema.
+    """
     if not path.is_file():
         raise BadInput(f"{path}: missing; these labels are of other posts, or not whole: {_REMEDY}")
     return read_table(path, SCHEMA, remedy=_REMEDY, columns=columns)
 
 
 def label_batches(folder: Path) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of all shards, sorted by shard name, at most ``BATCH_ROWS`` at a time. Raises BadInput."""
+    """Yield the rows of all shards, sorted by shard name, at most ``BATCH_ROWS`` at a time.
+
+    Raises BadInput if a file is damaged or of another schema.
+    """
     for path in sorted(folder.glob("shard-*.parquet")):
         yield from read_batches(path, SCHEMA, remedy=_REMEDY, rows=BATCH_ROWS)
 
 
 def labels_by_key(folder: Path, shard: str) -> dict[str, tuple[list[int], int | None]]:
-    """Return key → (comment labels, reaction label) of the labelled posts of a shard. Raises BadInput."""
+    """Return key → (comment labels, reaction label) of the labelled posts of a shard.
+
+    Raises BadInput if its file is missing, damaged or of another schema.
+    """
     columns = read_label_table(label_file(folder, shard))
     return dict(
         zip(

@@ -16,7 +16,7 @@ def read_table(
 ) -> pa.Table:
     """Read the columns of a file: all of the schema's, or ``columns`` in this order, in the schema's types.
 
-    Raises BadInput, naming the file and ``remedy``, if it is missing, damaged or of another schema.
+    Raises BadInput, which names the file and ends with ``remedy``, if it is missing, damaged or of another schema.
     """
     names = list(columns or schema.names)
     try:

@@ -53,6 +53,7 @@ class PostsIndex(Record):
 
 
 def shard_name(number: int) -> str:
+    """Return the file name of the shard with this number."""
     return f"shard-{number:06d}.tar"
 
 
@@ -67,7 +68,7 @@ class ShardWriter:
         self._hash = hashlib.sha256()
 
     def write(self, record: PostRecord) -> None:
-        """Append a post. ``extension`` must be jpg, png or webp."""
+        """Append a post. Raises BadInput unless its ``extension`` is jpg, png or webp."""
         if record.extension not in EXTENSIONS:
             raise BadInput(
                 f"post {record.post.id!r}: image extension {record.extension!r} is not one of {EXTENSIONS}"

@@ -83,7 +83,7 @@ def write_predictions(path: Path, classes: Sequence[str], splits: Iterable[Split
 def read_predictions(path: Path) -> pa.Table:
     """Read the predictions of all splits, with the columns of ``predictions_schema``.
 
-    Raises BadInput, naming the file, if it is missing, damaged or of another format.
+    Raises BadInput, which names the file, if it is missing, damaged or of another format.
     """
     try:
         table = pq.ParquetFile(path).read()

@@ -28,7 +28,7 @@ FORMAT = f"fingerprints-1-{DECODING}"
 
 
 def default_cache() -> Path | None:
-    """Return ``fingerprints`` in the cache folder, or None if the account has no home."""
+    """Return ``fingerprints`` in the cache folder, or None if there is no cache."""
     return cache_subfolder("fingerprints")
 
 
@@ -78,6 +78,7 @@ def _cached(cache: Path, key: str, make: Callable[[], Fingerprints]) -> Fingerpr
 
 
 def _write(path: Path, prints: Fingerprints) -> None:
+    # The cache may be deleted at any time.
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{uuid4().hex}.part")
     try:

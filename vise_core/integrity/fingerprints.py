@@ -61,7 +61,7 @@ class Fingerprints:
         return len(self.digests)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Fingerprints:
-        """Return the fingerprints of some rows, in their order."""
+        """Return the fingerprints of some rows, (n,) int64, in their order."""
         return Fingerprints(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def by_content_only(self) -> Fingerprints:

@@ -161,7 +161,7 @@ def _check(
 
 
 def reported_part(split: Split) -> Ints:
-    """Return the images that a result is reported on: test, or val if there is no test part."""
+    """Return the indices of the images that a result is reported on, (n,) int64: test, or val if there is no test part."""
     return split.test if len(split.test) else split.val
 
 

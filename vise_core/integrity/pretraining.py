@@ -196,7 +196,7 @@ def pretraining_overlap(
 
 
 def nearest_posts(matches: PostMatches, reported: npt.NDArray[np.int64], most: int) -> list[PostCopy]:
-    """Return the copies to show: those of reported images first, then the most similar first."""
+    """Return the ``most`` copies to show: first those of ``reported`` images, (n,) int64, then the most similar."""
     reported_images = set(reported.tolist())
     return sorted(
         matches.nearest.values(),

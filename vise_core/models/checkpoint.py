@@ -72,7 +72,10 @@ def load_backbone(folder: Path) -> Backbone:
 
 
 def load_heads(folder: Path) -> dict[str, nn.Linear]:
-    """Load the pretraining heads of a checkpoint, by name. Raises BadCheckpoint."""
+    """Load the pretraining heads of a checkpoint, by name.
+
+    Raises BadCheckpoint if a file is missing or damaged, or its tensors are not those of the card.
+    """
     card = read_checkpoint_card(folder)
     features = empty_backbone(card.backbone).feature_dim
     with torch.device("meta"):

@@ -18,9 +18,10 @@ from .checkpoint_formats import Published, read_published
 
 
 def run(spec: ImportSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> ImportResult:
-    """Run the stage; artifact ``checkpoint``.
+    """Import the backbone of a published weights file. Artifact: ``checkpoint``.
 
-    Raises BadCheckpoint for a file that does not match its format exactly, or BadInput.
+    Raises BadCheckpoint for a file that does not match its format exactly, BadInput for an unknown format or network,
+    and Stopped if the reporter asks to stop.
     """
     if reporter.should_stop():
         raise Stopped("stopped on request; nothing was read yet")

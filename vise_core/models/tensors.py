@@ -16,7 +16,10 @@ from vise_core.models.weight_files.safetensor import read_header
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file; equal tensors give equal bytes. Raises Diverged for a tensor that is not finite."""
+    """Write tensors of any shape and dtype to a safetensors file; equal tensors give equal bytes.
+
+    Raises Diverged for a tensor that is not finite.
+    """
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise Diverged(
@@ -28,7 +31,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def load_into(module: nn.Module, path: Path) -> None:
     """Fill a module (perhaps on the meta device) from a safetensors file of exactly its tensors.
 
-    Names, shapes and types are compared with the file's header before any data is read. Raises BadCheckpoint.
+    Names, shapes and types are compared with the file's header before any data is read. Raises BadCheckpoint, naming
+    the file, if it is missing or damaged, or if a name, shape, type or value does not fit.
     """
     try:
         check_layout(read_header(path)[0], module.state_dict(), path.name)
@@ -72,7 +76,7 @@ def check_layout(
 
 
 def check_values(tensors: Mapping[str, Tensor], source: str) -> None:
-    """Raise BadCheckpoint for impossible values: NaN, infinity, a negative variance."""
+    """Raise BadCheckpoint, naming ``source`` and the tensor, for impossible values: NaN, infinity, a negative variance."""
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             continue
@@ -91,7 +95,10 @@ def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor],
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Fill a module (perhaps on the meta device) with exactly these tensors. Raises BadCheckpoint."""
+    """Fill a module (perhaps on the meta device) with exactly these tensors.
+
+    Raises BadCheckpoint, naming ``source``, if a name, shape, dtype or value does not fit.
+    """
     check_tensors(tensors, module.state_dict(), source)
     module.load_state_dict(dict(tensors), assign=True)
 

@@ -18,7 +18,7 @@ from torchvision.models import (
 )
 
 from vise_core.errors import BadCheckpoint, BadInput
-from vise_core.files.cache_folder import cache_folder
+from vise_core.files.cache_folder import cache_or_temporary, cache_subfolder
 from vise_core.files.download import Progress, by_hand, download
 from vise_core.files.hashing import file_sha256
 from vise_core.models.weight_files.reading import plain_tensors
@@ -40,6 +40,7 @@ class Url:
 
     @property
     def file_name(self) -> str:
+        """Last part of the address."""
         return self.url.rsplit("/", 1)[1]
 
 
@@ -78,7 +79,8 @@ def drop_classifier(tensors: Tensors, expected: Mapping[str, Tensor]) -> Tensors
     """Drop ``fc.weight`` and ``fc.bias``, which must be there, from torchvision's tensors.
 
     Files older than batch-norm's ``num_batches_tracked`` have none of these counters; they start at 0. They do not
-    affect the output, as momentum is set.
+    affect the output, as momentum is set. ``expected``: the trunk's tensors by name. Raises BadCheckpoint if one of the
+    two is missing.
     """
     absent = {"fc.weight", "fc.bias"} - tensors.keys()
     if absent:
@@ -90,7 +92,11 @@ def drop_classifier(tensors: Tensors, expected: Mapping[str, Tensor]) -> Tensors
 
 
 def in_key_order(tensors: Tensors, expected: Mapping[str, Tensor]) -> Tensors:
-    """Rename layers by position, for files with other names in the same order; the last, ``_fc``, is dropped."""
+    """Rename layers by position, for files with other names in the same order; the last, ``_fc``, is dropped.
+
+    ``expected``: the trunk's tensors by name, in order. Raises BadCheckpoint if the number of tensors differs, or a
+    position holds another kind of tensor.
+    """
     names = list(tensors)
     if names[-2:] != ["_fc.weight", "_fc.bias"] or len(names) != len(expected) + 2:
         raise BadCheckpoint(
@@ -151,7 +157,10 @@ WEIGHTS: dict[tuple[str, str], WeightsEntry] = {
 
 
 def find(name: str, backbone: str) -> WeightsEntry:
-    """Return a catalogue entry. Raises BadInput, which lists the catalogue."""
+    """Return a catalogue entry.
+
+    Raises BadInput, which lists the catalogue, if there is none for this name and backbone.
+    """
     entry = WEIGHTS.get((name, backbone))
     if entry is None:
         known = ", ".join(f"{n} for {b}" for n, b in WEIGHTS)
@@ -160,11 +169,21 @@ def find(name: str, backbone: str) -> WeightsEntry:
 
 
 def fetch(name: str, backbone: str, *, progress: Progress | None = None) -> Path:
-    """Return the verified file of an entry, downloading it to the cache if needed. Raises BadInput."""
+    """Return the verified file of an entry, downloading it to the cache if needed.
+
+    Raises BadInput for an unknown entry, DownloadFailed if it cannot be downloaded, and BadCheckpoint if an installed
+    file has another SHA-256.
+    """
     entry = find(name, backbone)
     if isinstance(entry.source, Url):
-        target = cache_folder() / "weights" / entry.source.file_name
-        advice = by_hand(entry.source.url, entry.sha256, target)
+        cache = cache_subfolder("weights")
+        found = cache / entry.source.file_name if cache is not None else None
+        # Not left to ``download``, which needs a folder that it can write.
+        if found is not None and found.is_file() and file_sha256(found) == entry.sha256:
+            return found
+        target = cache_or_temporary("weights") / entry.source.file_name
+        by_user = (cache or Path("$VISE_CACHE/weights")) / entry.source.file_name
+        advice = by_hand(entry.source.url, entry.sha256, by_user)
         download(entry.source.url, target, sha256=entry.sha256, progress=progress, advice=advice)
         return target
     path = _package_file(entry.source)
@@ -177,13 +196,19 @@ def fetch(name: str, backbone: str, *, progress: Progress | None = None) -> Path
 
 
 def load(name: str, backbone: str, *, progress: Progress | None = None) -> Backbone:
-    """Load a backbone with published weights and their normalisation, on the CPU. Raises BadInput."""
+    """Load a backbone with published weights and their normalisation, on the CPU.
+
+    Raises the errors of ``fetch`` and of ``load_file``.
+    """
     path = fetch(name, backbone, progress=progress)
     return load_file(find(name, backbone), backbone, path)
 
 
 def load_file(entry: WeightsEntry, backbone: str, path: Path) -> Backbone:
-    """Load a backbone from a local file of an entry. Raises BadCheckpoint."""
+    """Load a backbone from a local file of an entry.
+
+    Raises BadCheckpoint, naming the file, if its tensors are not those of the backbone.
+    """
     model = empty_backbone(backbone)
     tensors = plain_tensors(path)
     try:

@@ -21,7 +21,10 @@ SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 
 
 def excluded_keys(path: Path | None) -> frozenset[str]:
-    """Return the keys of the posts that the input ``exclude`` names; empty without that input. Raises BadInput."""
+    """Return the keys of the posts that the input ``exclude`` names; empty without that input.
+
+    Raises BadInput as ``read_ids`` does.
+    """
     if path is None:
         return frozenset()
     facts = _list_file(path).stat()
@@ -51,8 +54,8 @@ def read_ids(path: Path) -> list[str]:
     """Return the distinct post ids of a list file, in order.
 
     ``path`` is a file, or a folder that holds one: .txt with an id a line, .csv or .tsv with a column ``id`` or
-    ``post_id``, .jsonl or .json with ids or objects that have one, or integrity.json. Raises BadInput, naming the
-    file and line.
+    ``post_id``, .jsonl or .json with ids or objects that have one, or integrity.json. Raises BadInput, naming the file
+    and line, if the file is missing, too large, not UTF-8, or a line holds no id.
     """
     file = _list_file(path)
     if file.stat().st_size > MAX_BYTES:

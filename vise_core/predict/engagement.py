@@ -102,7 +102,10 @@ class EngagementPredictor:
     def load(
         cls, checkpoint: Path, inspection: Path | None = None, *, device: Device = "auto"
     ) -> EngagementPredictor:
-        """Load the artifacts ``checkpoint`` (a folder) and ``inspection`` (a JSON file). Raises BadCheckpoint."""
+        """Load the artifacts ``checkpoint`` (a folder) and ``inspection`` (a JSON file).
+
+        Raises BadCheckpoint if a file is missing, damaged or of another format.
+        """
         read_checkpoint_card(checkpoint)
         clusters = None if inspection is None else read_inspection(inspection)
         backbone = load_backbone(checkpoint).eval()
@@ -110,7 +113,10 @@ class EngagementPredictor:
         return cls(backbone, load_heads(checkpoint), clusters, device=torch.device(pick_device(device)))
 
     def predict(self, image: Picture, options: EngagementOptions | None = None) -> Engagement:
-        """Predict the engagement of one image, transformed as in evaluation. Raises BadImage, BadInput."""
+        """Predict the engagement of one image, transformed as in evaluation.
+
+        Raises BadImage for an image that does not decode, and BadInput if the output is not finite.
+        """
         options = options or EngagementOptions()
         pixels = self._transform(opened(image))[None].to(self._device)
         with torch.no_grad():

@@ -68,7 +68,10 @@ class BatchPlan:
             yield epoch, order[step * self.batch : (step + 1) * self.batch]
 
     def parts(self, rows: Ints, rank: int = 0) -> list[Ints]:
-        """Return the rows of a batch for ``rank``: one array for each accumulation step, none of them empty."""
+        """Return the rows of a batch for ``rank``: one array for each accumulation step, none of them empty.
+
+        ``rows``: (batch,) int64.
+        """
         return [np.array_split(part, self.world)[rank] for part in np.array_split(rows, self.accumulate)]
 
 
@@ -103,7 +106,10 @@ class PostImages(Dataset[tuple[Tensor, Ints]]):
         return views, np.array([row for _, row in samples], dtype=np.int64)
 
     def view(self, epoch: int, row: int) -> Tensor:
-        """Return the augmented image of a post in an epoch, (3, size, size), or its views, (v, 3, size, size)."""
+        """Return the augmented image of a post in an epoch, (3, size, size) float32, or its views, (v, 3, size, size).
+
+        Raises BadInput, naming the post, if its image does not decode.
+        """
         index = int(self.images[row])
         try:
             image = open_image(self.posts.read_image(index))
@@ -137,7 +143,11 @@ class Samples:
 def image_loader(
     dataset: PostImages, samples: Samples, *, workers: int, pin: bool
 ) -> DataLoader[tuple[Tensor, Ints]]:
-    """Return a loader of batches in the order of ``samples``, decoded in ``workers`` processes; 0: in this process."""
+    """Return a loader of batches in the order of ``samples``: images (b, 3, size, size) float32 and rows (b,) int64.
+
+    If ``dataset`` makes v views, the images are (v·b, 3, size, size), all first views first. They are decoded in
+    ``workers`` processes; 0: in this process.
+    """
     return DataLoader(
         dataset,
         batch_sampler=samples,  # type: ignore[arg-type]

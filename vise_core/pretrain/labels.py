@@ -50,7 +50,7 @@ class LabelTable:
         return len(self.images)
 
     def labelled(self, rows: Ints) -> dict[str, int]:
-        """Return the number of these rows that have a label, by signal."""
+        """Return the number of ``rows``, (n,) int64, that have a label, by signal."""
         return {
             "comments": int((self.comment_starts[rows + 1] > self.comment_starts[rows]).sum()),
             "reactions": int((self.reactions[rows] != NO_LABEL).sum()),
@@ -82,10 +82,10 @@ def read_labels(
 ) -> LabelTable:
     """Return the labels of a ``labels`` artifact, in the order of the shards.
 
-    Posts without a label of any of ``signals`` are left out. With ``limit`` the
-    posts of lowest ``pretrain_rank`` are kept, so that a smaller subset lies within a larger one of that seed. Posts whose
-    key is in ``exclude`` are left out first.
-    Raises BadInput, naming the file and the post.
+    Posts without a label of any of ``signals`` are left out. With ``limit`` the posts of lowest ``pretrain_rank`` are
+    kept, so that a smaller subset lies within a larger one of that seed. Posts whose key is in ``exclude`` are left out
+    first. Raises BadInput, naming the file and the post, if labels are missing, damaged or of other posts, or if a
+    signal was not clustered.
     """
     facts = read_label_facts(folder)
     clusters: dict[Signal, int] = {"comments": facts.comment_clusters, "reactions": facts.reaction_clusters}

@@ -24,7 +24,9 @@ from .trainer import Trained, build_network, train
 def run(spec: PretrainSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> PretrainResult:
     """Pretrain a backbone. Artifact: ``checkpoint``. Resumes exactly from ``workspace/state``.
 
-    Raises MissingInput, BadInput, Diverged, Stopped.
+    Raises MissingInput for an objective that needs labels without them, BadInput for a precision that the device does
+    not have, for unusable posts or labels, Diverged where a loss, gradient or weight is not finite, and Stopped if the
+    reporter asks to stop.
     """
     amp_dtype(spec.compute.amp, process_device(spec.compute.device))  # Raises before anything is read.
     posts, labels = _read(spec, inputs)

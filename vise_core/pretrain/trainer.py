@@ -35,7 +35,10 @@ CONTINUE, SAVE, STOP = range(3)
 def build_network(
     spec: PretrainSpec, clusters: Mapping[Signal, int], group: Group | None = None
 ) -> Trainable:
-    """Return the untrained network of the spec's objective; its weights depend on the seed alone. Raises BadInput."""
+    """Return the untrained network of the spec's objective; its weights depend on the seed alone.
+
+    Raises BadInput if MoCo-v2 cannot share a batch evenly between the processes of ``group``.
+    """
     return OBJECTIVES[spec.objective].build(spec, clusters, group or Group())
 
 
@@ -69,8 +72,8 @@ def train(
 
     Only rank 0 touches ``reporter`` and writes. On a CPU the same spec, data and number of threads give the same
     weights to the last bit, however often the run was interrupted; on a GPU cuDNN's atomics leave differences in the
-    last digits. Raises Stopped, BadInput, and Diverged where a loss, gradient or weight is not finite; a saved state
-    is always finite.
+    last digits. Raises Stopped if the reporter asks to stop, BadInput for an image that no longer decodes, and Diverged
+    where a loss, gradient or weight is not finite; a saved state is always finite.
     """
     device, compute, objective = group.device, spec.compute, OBJECTIVES[spec.objective]
     losses = objective.losses(spec)

@@ -24,6 +24,7 @@ class Network(nn.Module):
         self.heads = nn.ModuleDict(dict(heads))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Map images (n, 3, h, w) to {signal: (n, clusters) logits}."""
         features = self.backbone(images)
         return {name: head(features) for name, head in self.heads.items()}
 
@@ -41,7 +42,11 @@ def build_vise(spec: PretrainSpec, clusters: Mapping[Signal, int]) -> Network:
 def vise_losses(
     logits: Mapping[str, Tensor], spec: PretrainSpec, labels: LabelTable, rows: Ints, part: Ints
 ) -> dict[str, Tensor]:
-    """Return the loss of each head on ``part`` of the batch ``rows``; the losses of all parts add up to the batch's."""
+    """Return the loss of each head, a scalar, on ``part`` of a batch; the losses of all parts add up to the batch's.
+
+    ``logits``: (len(part), clusters) of each head. ``rows`` and ``part``: int64 rows of ``labels`` of the whole batch
+    and of the part.
+    """
     targets = labels.targets(part, spec.signals, spec.comment_targets)
     # Every process knows the whole batch, so all divide by the same counts without communicating.
     return head_losses(

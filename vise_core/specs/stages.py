@@ -32,7 +32,7 @@ STAGES: dict[str, Stage[Any]] = {}
 
 
 def register(stage: Stage[Any]) -> None:
-    """Add a stage. Raises ValueError where another has its name."""
+    """Add a stage to ``STAGES``. Raises ValueError if another has its name."""
     if stage.name in STAGES:
         raise ValueError(
             f"there are two stages {stage.name!r}: {STAGES[stage.name].runner} and {stage.runner}"
@@ -41,9 +41,10 @@ def register(stage: Stage[Any]) -> None:
 
 
 def validate_spec(stage: str, spec: dict[str, Any]) -> Spec:
-    """The stage's spec from plain data, every default filled in.
+    """Return the spec of a stage from plain data, with every default filled in.
 
-    Raises pydantic.ValidationError, which names the field; KeyError for an unknown stage.
+    Raises pydantic.ValidationError, which names the field, for a value that is not valid, and KeyError for an unknown
+    stage.
     """
     checked: Spec = STAGES[stage].spec.model_validate(spec)
     return checked

@@ -70,7 +70,10 @@ def open_task(spec: Task, folder: Path) -> tuple[LabelledImages | None, list[Row
 
 
 def read_rows(spec: Task, folder: Path) -> list[Row]:
-    """Return the rows that the task's lists and folders name, without checking the files. Raises BadInput."""
+    """Return the rows that the task's lists and folders name, without checking the files.
+
+    Raises BadInput, naming the file and line, if a list is missing or not of the task's format.
+    """
     return READERS[spec.kind](spec, folder)
 
 

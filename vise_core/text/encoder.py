@@ -76,7 +76,9 @@ class TextEncoder(nn.Module):
     def embed_ids(
         self, ids: Sequence[Sequence[int]], *, on_progress: Callable[[int], None] | None = None
     ) -> npt.NDArray[np.float32]:
-        """Return the embeddings of token ids, as ``embed`` does of texts. Raises BadInput if one is not finite.
+        """Return the embeddings of token ids, (n, dim) float32, as ``embed`` does of texts.
+
+        Raises BadInput if one is not finite.
 
         ``on_progress`` is called with the number of texts done.
         """

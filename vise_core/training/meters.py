@@ -33,7 +33,7 @@ class Meters:
         self.counts = [0, 0, 0]
 
     def add(self, values: Mapping[str, Tensor], *, weight: int = 1) -> None:
-        """Add scalars by name, each times ``weight``."""
+        """Add scalar tensors by name, each times ``weight``, without waiting for the device."""
         row = torch.stack([values[name].detach() for name in self.names]).double()
         self.sums[:LAST_EPOCH] += row if weight == 1 else row * weight
 

@@ -54,13 +54,13 @@ class SavedState:
             ) from error
 
     def file(self, name: str) -> Path:
-        """Return the path of a file that was saved under ``name``. Raises KeyError."""
+        """Return the path of a file that was saved under ``name``. Raises KeyError if none was."""
         return self._folder / self._files[name]
 
     def load(self, name: str) -> dict[str, Any]:
         """Return the values saved under ``name``, with tensors on the CPU. Runs no code from the file.
 
-        Raises KeyError, and BadCheckpoint where the file cannot be read.
+        Raises KeyError if none were, and BadCheckpoint if the file cannot be read.
         """
         path = self.file(name)
         try:

@@ -28,17 +28,17 @@ class Watch:
         self._not_finite = torch.zeros((), dtype=torch.bool, device=device)
 
     def add(self, loss: Tensor) -> None:
-        """Check the scalar loss of a part of a batch, without waiting for the device."""
+        """Check that the loss of a part of a batch, a scalar tensor, is finite, without waiting for the device."""
         self._not_finite |= ~torch.isfinite(loss.detach())
 
     def step(
         self, iteration: int, weights: Sequence[Tensor], optimizer: torch.optim.Optimizer, *, scaled: bool
     ) -> None:
-        """Check the gradients before the optimizer's step of iteration ``iteration``, counted from 1.
+        """Check that the gradients are finite, before the optimizer's step of iteration ``iteration``, counted from 1.
 
         With gradients that are not finite a fused optimizer leaves the weights as they are. Under a loss scaler
-        (``scaled``) gradients are not checked here: the scaler skips steps whose gradients overflow
-        at its scale, which is no divergence.
+        (``scaled``) gradients are not checked here: the scaler skips steps whose gradients overflow at its scale, which
+        is no divergence.
         """
         if not scaled:
             grads = [weight.grad for weight in weights if weight.grad is not None]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Request, Response
 
+from backend.api import needs
 from backend.api.dependencies import Config, Db, Who
 from backend.api.errors import ApiProblem
 from backend.store.accounts import users
@@ -16,6 +17,7 @@ from vise_client.schemas.accounts import (
     LoginCode,
     LoginLink,
     PasswordChange,
+    Role,
     Session,
     UserView,
 )
@@ -27,9 +29,12 @@ public = APIRouter(prefix="/auth", tags=["accounts"])
 router = APIRouter(tags=["accounts"])
 
 
-@public.post("/login", response_model=Session)
+@public.post("/login", response_model=Session, dependencies=[needs.public])
 def login(request: Request, body: Login, db: Db) -> Session:
-    """Exchange an address and a password for a session token; after ten failures, wait five minutes."""
+    """Exchange an address and a password for a session token; status 429 after ten failures in five minutes.
+
+    Status 401 if the address or the password is wrong.
+    """
     address = request.client.host if request.client else ""
     if users.too_many_attempts(db, body.email, address):
         raise ApiProblem(
@@ -44,46 +49,59 @@ def login(request: Request, body: Login, db: Db) -> Session:
     return _session(db, user)
 
 
-@public.post("/code", response_model=Session)
+@public.post("/code", response_model=Session, dependencies=[needs.public])
 def redeem(body: LoginCode, db: Db) -> Session:
-    """Exchange the one-time code of a sign-in link for a session token; a code expires after a few minutes."""
-    user = users.redeem_code(db, body.code)
-    if user is None:
+    """Exchange the one-time code of a sign-in link for a session token; a code expires after a few minutes.
+
+    Status 401 for a code that was used already or has expired.
+    """
+    code = users.redeem_code(db, body.code)
+    if code is None:
         raise ApiProblem(401, "Not signed in", "this link was already used or has expired; request a new one")
-    return _session(db, user)
+    return _session(db, code.user, role=code.role, no_later_than=code.session_ends_at)
 
 
-@router.get("/auth/me", response_model=UserView)
+@router.get("/auth/me", response_model=UserView, dependencies=[needs.signed_in])
 def me(who: Who, db: Db) -> UserView:
     """Return the user who is signed in, with the role of the token."""
     user = UserView.model_validate(users.get_user(db, who.user_id))
     return user.model_copy(update={"role": who.role})
 
 
-@router.post("/auth/link", response_model=LoginLink, status_code=201)
+@router.post("/auth/link", response_model=LoginLink, status_code=201, dependencies=[needs.session])
 def create_login_link(who: Who, db: Db, settings: Config) -> LoginLink:
-    """Create a link that signs a browser in, once, within ten minutes; for sessions, not for API tokens."""
-    if who.kind != "session":
-        raise ApiProblem(403, "Not allowed", "an API token cannot create sign-in links; sign in first")
-    code, token = users.issue_token(db, users.get_user(db, who.user_id), "login-code", lifetime=LINK)
+    """Create a link that signs a browser in, once, within ten minutes. Its session ends no later than yours.
+
+    Status 403 for an API token.
+    """
+    code, token = users.issue_token(
+        db,
+        users.get_user(db, who.user_id),
+        "login-code",
+        lifetime=LINK,
+        role=who.role,
+        no_later_than=who.expires_at,
+        session_ends_at=who.expires_at,
+    )
     address = settings.public_url.rstrip("/")
     return LoginLink(
         link=f"{address}/auth/login?code={code}", expires_at=token.expires_at or datetime.now(UTC) + LINK
     )
 
 
-@router.post("/auth/logout", status_code=204)
+@router.post("/auth/logout", status_code=204, dependencies=[needs.signed_in])
 def logout(who: Who, db: Db) -> Response:
     """Revoke the token of this request."""
     users.revoke_token(db, who.token_id, who.user_id)
     return Response(status_code=204)
 
 
-@router.post("/auth/password", status_code=204)
+@router.post("/auth/password", status_code=204, dependencies=[needs.session])
 def change_password(body: PasswordChange, who: Who, db: Db) -> Response:
-    """Change your password. Your other sessions end; API tokens stay valid."""
-    if who.kind != "session":
-        raise ApiProblem(403, "Not allowed", "an API token cannot change the password; sign in first")
+    """Change your password. Your other sessions end; API tokens stay valid.
+
+    Status 403 for an API token, 422 if ``current`` is not the password.
+    """
     user = users.get_user(db, who.user_id)
     if user.password_hash is not None and users.verify_password(db, user.email, body.current) is None:
         raise Invalid("current", "is not your password")
@@ -91,6 +109,10 @@ def change_password(body: PasswordChange, who: Who, db: Db) -> Response:
     return Response(status_code=204)
 
 
-def _session(db: Db, user: User) -> Session:
-    secret, token = users.issue_token(db, user, "session", lifetime=SESSION)
+def _session(
+    db: Db, user: User, *, role: Role | None = None, no_later_than: datetime | None = None
+) -> Session:
+    secret, token = users.issue_token(
+        db, user, "session", lifetime=SESSION, role=role, no_later_than=no_later_than
+    )
     return Session(token=secret, expires_at=token.expires_at, user=UserView.model_validate(user))

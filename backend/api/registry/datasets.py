@@ -12,13 +12,16 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from backend.api.dependencies import Config, Db, Store, Who, admin
+from backend.api import needs
+from backend.api.dependencies import Config, Db, Store, Who
 from backend.api.errors import ApiProblem
 from backend.store.accounts import audit
 from backend.store.database import Sessions
 from backend.store.registry import dataset_usage, dataset_versions, datasets, folders
+from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Upload
 from backend.store.runs.read import view_run
+from backend.store.upkeep import marks
 from vise_client.schemas.datasets import (
     DatasetCreate,
     DatasetFromUrl,
@@ -38,7 +41,7 @@ MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 HEAD = 512
 
 
-@router.get("", response_model=list[DatasetView])
+@router.get("", response_model=list[DatasetView], dependencies=[needs.read])
 def list_datasets(
     db: Db,
     search: Annotated[str, Query(max_length=200, description="Part of the name.")] = "",
@@ -51,7 +54,7 @@ def list_datasets(
     return datasets.views(db, rows)
 
 
-@router.post("", response_model=DatasetView, status_code=201, dependencies=[admin])
+@router.post("", response_model=DatasetView, status_code=201, dependencies=[needs.admin])
 def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> DatasetView:
     """Register a folder below the server's data root; a run surveys it and makes version 1."""
     dataset = datasets.register(db, settings.data_root, body, who.user_id)
@@ -60,7 +63,7 @@ def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> Dataset
     return datasets.view(db, dataset)
 
 
-@router.post("/url", response_model=DatasetView, status_code=201, dependencies=[admin])
+@router.post("/url", response_model=DatasetView, status_code=201, dependencies=[needs.admin])
 def register_url(body: DatasetFromUrl, db: Db, who: Who) -> DatasetView:
     """Download an archive from a URL as a data set; a worker fetches, checks and unpacks it."""
     dataset = datasets.bring_in(
@@ -77,7 +80,7 @@ def register_url(body: DatasetFromUrl, db: Db, who: Who) -> DatasetView:
     return datasets.view(db, dataset)
 
 
-@router.post("/upload", response_model=DatasetView, status_code=201, dependencies=[admin])
+@router.post("/upload", response_model=DatasetView, status_code=201, dependencies=[needs.admin])
 async def upload(
     request: Request,
     settings: Config,
@@ -88,7 +91,10 @@ async def upload(
     kind: DataKind = "images",
     description: Annotated[str, Query(max_length=2000)] = "",
 ) -> DatasetView:
-    """Upload an archive (zip or tar), sent as the request body, as a data set; a worker unpacks it."""
+    """Upload an archive (zip or tar), sent as the request body, as a data set; a worker unpacks it.
+
+    Status 400 if the body is empty.
+    """
     incoming = settings.home / "incoming"
     incoming.mkdir(parents=True, exist_ok=True)
     digest, size, head = hashlib.sha256(), 0, b""
@@ -106,11 +112,12 @@ async def upload(
         _require_archive(head, kind)
         await run_in_threadpool(file.flush)
         sha256 = digest.hexdigest()
-        await run_in_threadpool(storage.put, Path(file.name), sha256)
-    sessions: Sessions = request.app.state.sessions
+        sessions: Sessions = request.app.state.sessions
+        await run_in_threadpool(_store, sessions, storage, Path(file.name), sha256)
 
     def create() -> DatasetView:
         with sessions.begin() as db:
+            marks.require(db, [sha256])
             archive = Upload(name=safe_name(filename), sha256=sha256, size=size, created_by=who.user_id)
             db.add(archive)
             db.flush()
@@ -123,22 +130,26 @@ async def upload(
             audit.write(db, who)
             return view
 
-    return await run_in_threadpool(create)
+    try:
+        return await run_in_threadpool(create)
+    except marks.ObjectsRemoved as error:
+        detail = "an equal archive was deleted in the meantime; send it again"
+        raise ApiProblem(503, "The archive was removed", detail) from error
 
 
-@router.get("/{dataset_id}", response_model=DatasetView)
+@router.get("/{dataset_id}", response_model=DatasetView, dependencies=[needs.read])
 def read(dataset_id: UUID, db: Db) -> DatasetView:
     """Return a data set with its newest version."""
     return datasets.view(db, datasets.get(db, dataset_id))
 
 
-@router.patch("/{dataset_id}", response_model=DatasetView, dependencies=[admin])
+@router.patch("/{dataset_id}", response_model=DatasetView, dependencies=[needs.admin])
 def update(dataset_id: UUID, body: DatasetUpdate, db: Db) -> DatasetView:
     """Rename or describe a data set; runs that read it show the new name."""
     return datasets.view(db, datasets.update(db, dataset_id, body))
 
 
-@router.post("/{dataset_id}/rescan", response_model=RunView, status_code=202, dependencies=[admin])
+@router.post("/{dataset_id}/rescan", response_model=RunView, status_code=202, dependencies=[needs.admin])
 def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
     """Survey a registered folder again and return that run. Changed content becomes the next version."""
     run = datasets.rescan(db, settings.data_root, dataset_id, who.user_id)
@@ -146,7 +157,7 @@ def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
     return view_run(db, run.id)
 
 
-@router.get("/{dataset_id}/changes", response_model=FolderChanges)
+@router.get("/{dataset_id}/changes", response_model=FolderChanges, dependencies=[needs.read])
 def changes(dataset_id: UUID, db: Db, settings: Config) -> FolderChanges:
     """Compare the folder with the newest version by names, sizes and times; no file is read.
 
@@ -155,7 +166,7 @@ def changes(dataset_id: UUID, db: Db, settings: Config) -> FolderChanges:
     return folders.changes(db, settings.data_root, datasets.get(db, dataset_id))
 
 
-@router.get("/{dataset_id}/versions", response_model=list[DatasetVersionView])
+@router.get("/{dataset_id}/versions", response_model=list[DatasetVersionView], dependencies=[needs.read])
 def versions(
     dataset_id: UUID,
     db: Db,
@@ -167,7 +178,7 @@ def versions(
     return dataset_versions.list_versions(db, dataset_id, before=before, limit=limit)
 
 
-@router.get("/{dataset_id}/runs", response_model=DatasetUsage)
+@router.get("/{dataset_id}/runs", response_model=DatasetUsage, dependencies=[needs.read])
 def usage(
     dataset_id: UUID,
     db: Db,
@@ -191,11 +202,18 @@ def usage(
     )
 
 
-@router.delete("/{dataset_id}", status_code=204, dependencies=[admin])
+@router.delete("/{dataset_id}", status_code=204, dependencies=[needs.admin])
 def delete(dataset_id: UUID, db: Db) -> Response:
-    """Remove a data set. Its files and runs stay; runs keep the name and version of what they read."""
+    """Remove a data set, and the files of an upload or download. Runs keep the name and version of what they read."""
     datasets.delete(db, dataset_id)
     return Response(status_code=204)
+
+
+def _store(sessions: Sessions, storage: Storage, file: Path, sha256: str) -> None:
+    """Store the archive where no sweep removes it before its row is written."""
+    with sessions.begin() as db:
+        marks.claim(db, [sha256])
+    storage.put(file, sha256)
 
 
 def safe_name(filename: str) -> str:

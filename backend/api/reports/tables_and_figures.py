@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from backend.api import needs
 from backend.api.dependencies import Db, Store
 from backend.store.errors import Invalid, NotFound
 from backend.store.reports import evaluations
@@ -61,30 +62,33 @@ def _selection(
 Filter = Annotated[Selection, Depends(_selection)]
 
 
-@router.get("", response_model=list[ReportEntry])
+@router.get("", response_model=list[ReportEntry], dependencies=[needs.read])
 def list_reports() -> list[ReportEntry]:
     """List the tables and figures, each with its formats."""
     return catalogue()
 
 
-@router.get("/choices", response_model=Choices)
+@router.get("/choices", response_model=Choices, dependencies=[needs.read])
 def choices(db: Db) -> Choices:
     """List the tasks, protocols, backbones, methods and tags by which reports can be filtered."""
     return evaluations.choices(db)
 
 
-@router.get("/results", response_class=Response)
+@router.get("/results", response_class=Response, dependencies=[needs.read])
 def results(
     db: Db, selection: Filter, format: ReportFormat = "markdown", tag: Tag = None, synthetic: Synthetic = None
 ) -> Response:
-    """Return all evaluations as one table: a row per method, task and protocol, a column per data set and splits."""
+    """Return all evaluations as one table: a row per method, task and protocol, a column per data set and splits.
+
+    Status 422 for another format.
+    """
     if format not in ("markdown", "csv", "latex"):
         raise Invalid("format", "results come as markdown, csv or latex")
     rows = [result for _, result in _newest(db, selection, tag, synthetic)]
     return _file(render_table(build_table(rows), format).encode(), "results", format)
 
 
-@router.get("/results/data", response_model=EvaluationTable)
+@router.get("/results/data", response_model=EvaluationTable, dependencies=[needs.read])
 def results_data(db: Db, selection: Filter, tag: Tag = None, synthetic: Synthetic = None) -> EvaluationTable:
     """Return the table of all evaluations as JSON, with the run behind each number."""
     return evaluation_table(_newest(db, selection, tag, synthetic))
@@ -114,16 +118,19 @@ def _newest(
     return sorted(newest.values(), key=lambda pair: pair[0])
 
 
-@router.get("/paired", response_model=PairedTest)
+@router.get("/paired", response_model=PairedTest, dependencies=[needs.read])
 def paired(db: Db, a: UUID, b: UUID) -> PairedTest:
-    """Compare two evaluations over their splits: difference a − b, p-value and effect size."""
+    """Compare two evaluations over their splits: difference a − b, p-value and effect size.
+
+    Status 422 if they cannot be compared.
+    """
     try:
         return paired_test(evaluations.result(db, a, "a"), evaluations.result(db, b, "b"))
     except BadInput as error:
         raise Invalid("b", str(error)) from error
 
 
-@router.get("/{name}", response_class=Response)
+@router.get("/{name}", response_class=Response, dependencies=[needs.read])
 def read(
     name: str,
     db: Db,
@@ -138,7 +145,10 @@ def read(
     synthetic: Synthetic = None,
     run: Annotated[UUID | None, Query(description="Figures 7 and 8: the compare run to show.")] = None,
 ) -> Response:
-    """Return a table or figure as a file, by default as Markdown or PNG."""
+    """Return a table or figure as a file, by default as Markdown or PNG.
+
+    Status 422 for a format that it does not come in.
+    """
     _check_name(name)
     chosen: ReportFormat = format or formats(name)[0]
     if chosen not in formats(name):
@@ -165,7 +175,9 @@ def read(
     return _file(content, name, chosen)
 
 
-@router.get("/{name}/data", response_model=ReproducedTable | OurFigure | QualitativeFigure)
+@router.get(
+    "/{name}/data", response_model=ReproducedTable | OurFigure | QualitativeFigure, dependencies=[needs.read]
+)
 def data(
     name: str, db: Db, selection: Filter, tag: Tag = None, synthetic: Synthetic = None
 ) -> ReproducedTable | OurFigure | QualitativeFigure:

@@ -91,7 +91,10 @@ def entries(
     cursor: UUID | None = None,
     limit: int = 50,
 ) -> Page[AuditEntry]:
-    """Return one page of the audit log, newest first. ``search`` matches part of a target's name, or its whole id."""
+    """Return one page of the audit log, newest first. ``search`` matches part of a target's name, or its whole id.
+
+    Raises Invalid for an unknown ``kind``.
+    """
     statement = select(Audit)
     if kind is not None:
         if kind not in KINDS.values():

@@ -83,7 +83,7 @@ def list_explorers(db: Session, *, limit: int = 20) -> list[UUID]:
 
 
 def load(db: Session, storage: Storage, artifact_id: UUID) -> Explorer:
-    """Return an explorer, cached by its digest. Raises NotFound."""
+    """Return an explorer, cached by its digest. Raises NotFound if no artifact of this id is an explorer."""
     artifact = db.get(Artifact, artifact_id)
     if artifact is None or artifact.name != ARTIFACT:
         raise NotFound(f"there is no explorer {artifact_id}")
@@ -94,7 +94,10 @@ def load(db: Session, storage: Storage, artifact_id: UUID) -> Explorer:
 
 
 def view(db: Session, storage: Storage, artifact_id: UUID) -> ExplorerView:
-    """Return an explorer's summary: how labels spread over clusters, and how the two kinds agree. Raises NotFound."""
+    """Return an explorer's summary: how labels spread over clusters, and how the two kinds agree.
+
+    Raises NotFound if no artifact of this id is an explorer.
+    """
     summary = load(db, storage, artifact_id).summary
     artifact = db.get_one(Artifact, artifact_id)
     run = db.get_one(Run, artifact.run_id)
@@ -129,7 +132,8 @@ def page(
 def order(explorer: Explorer, kind: ClusterKind, *, search: str = "", sort: str | None = None) -> list[int]:
     """Return the clusters that contain every word of the search, sorted.
 
-    By default, the largest first; with a search, those whose terms weigh most. Raises NotFound, Invalid.
+    By default, the largest first; with a search, those whose terms weigh most. Raises NotFound if the explorer has no
+    clusters of this kind, and Invalid for an unknown sort key.
     """
     rows = _rows(explorer, kind)
     words = search.casefold().split()
@@ -150,7 +154,7 @@ def order(explorer: Explorer, kind: ClusterKind, *, search: str = "", sort: str 
 
 
 def detail(explorer: Explorer, storage: Storage, kind: ClusterKind, cluster: int) -> ClusterDetail:
-    """Return one cluster with its pairs of the other kind. Raises NotFound."""
+    """Return one cluster with its pairs of the other kind. Raises NotFound if there is no such cluster."""
     if cluster >= len(_rows(explorer, kind)):
         raise NotFound(
             f"there is no cluster {cluster} of {kind}; the last is {len(explorer.tables[kind]) - 1}"
@@ -166,7 +170,10 @@ def detail(explorer: Explorer, storage: Storage, kind: ClusterKind, cluster: int
 
 
 def points(explorer: Explorer, kind: ClusterKind, *, search: str = "") -> ClusterPoints:
-    """Return the map of the matching clusters, ordered by cluster number. Raises NotFound."""
+    """Return the map of the matching clusters, ordered by cluster number.
+
+    Raises NotFound if the explorer has no clusters of this kind.
+    """
     clusters = sorted(order(explorer, kind, search=search))
     rows = [explorer.tables[kind][cluster] for cluster in clusters]
     return ClusterPoints(

@@ -32,7 +32,8 @@ def usage(
     """Return one page of the runs that read a data set, newest first, and the number of runs in each state.
 
     ``version``: only runs that read this version; ``unknown``: only runs that read content of no known version;
-    ``surveys``: include surveys of the data set. Works for a removed data set too, by its id. Raises NotFound.
+    ``surveys``: include surveys of the data set. Works for a removed data set too, by its id. Raises NotFound if there
+    is neither a data set nor a run that read one with this id.
     """
     reads: list[ColumnElement[bool]] = [DatasetRead.dataset_id == dataset_id]
     if version is not None:

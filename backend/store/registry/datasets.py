@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy import Select, select
+from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
 from backend.store.changes import check_expected
@@ -18,6 +19,7 @@ from backend.store.runs.create import create_run
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.transition import LIVE
 from backend.store.runs.tables import Run
+from backend.store.upkeep.marks import mark_artifacts
 from vise_client.schemas.datasets import DatasetCreate, DatasetUpdate, DatasetVersionView, DatasetView
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
@@ -47,8 +49,8 @@ def register(db: Session, root: Path | None, request: DatasetCreate, user: UUID 
 def rescan(db: Session, root: Path | None, dataset_id: UUID, user: UUID | None = None) -> Run:
     """Survey a registered folder again; changed content becomes the next version.
 
-    Returns the unfinished survey if there is one. Raises NotFound; Conflict for an upload or download, which never
-    changes; Invalid if the folder is missing.
+    Returns the unfinished survey if there is one. Raises NotFound if no data set has this id, Conflict for an upload or
+    download, which never changes, and Invalid if the folder is missing.
     """
     dataset = db.scalar(select(Dataset).where(Dataset.id == dataset_id).with_for_update())
     if dataset is None:
@@ -65,7 +67,7 @@ def rescan(db: Session, root: Path | None, dataset_id: UUID, user: UUID | None =
 
 
 def update(db: Session, dataset_id: UUID, request: DatasetUpdate) -> Dataset:
-    """Rename or describe a data set. Raises NotFound, and Conflict if the name is taken."""
+    """Rename or describe a data set. Raises NotFound if no data set has this id, and Conflict if the name is taken."""
     dataset = get(db, dataset_id)
     check_expected(db, dataset, request)
     name = dataset.name if request.name is None else request.name.strip()
@@ -134,7 +136,7 @@ def bring_in(
 
 
 def get(db: Session, dataset_id: UUID) -> Dataset:
-    """Return a data set. Raises NotFound."""
+    """Return a data set. Raises NotFound if no data set has this id."""
     return get_row(db, Dataset, dataset_id, "data set")
 
 
@@ -172,9 +174,10 @@ def view(db: Session, dataset: Dataset) -> DatasetView:
 
 
 def delete(db: Session, dataset_id: UUID) -> None:
-    """Remove a data set; its files and runs stay, and runs keep the name and version of what they read.
+    """Remove a data set; its runs stay, and keep the name and version of what they read.
 
-    Raises NotFound; Conflict if an unfinished run reads it.
+    A registered folder stays as it is. Uploaded or downloaded files are removed, with the artifact that held them.
+    Raises NotFound if no data set has this id, and Conflict if an unfinished run reads it.
     """
     dataset = get(db, dataset_id)
     for survey in db.scalars(_surveys(dataset_id)):
@@ -190,6 +193,13 @@ def delete(db: Session, dataset_id: UUID) -> None:
     if reader is not None:
         raise Conflict(
             f"the unfinished run {reader!r} reads this data set; cancel that run or wait until it ends"
+        )
+    if dataset.run_id is not None:
+        mark_artifacts(db, [dataset.run_id], dataset_versions.DATA)
+        db.execute(
+            sql_delete(Artifact).where(
+                Artifact.run_id == dataset.run_id, Artifact.name == dataset_versions.DATA
+            )
         )
     db.delete(dataset)
 

@@ -80,7 +80,10 @@ def changes(db: Session, root: Path | None, dataset: Dataset, wait: float = WAIT
 
 
 def resolve(root: Path | None, folder: str) -> Path:
-    """Return the path of a folder below the data root, with links followed. Raises Invalid."""
+    """Return the path of a folder below the data root, with links followed.
+
+    Raises Invalid if there is no such folder or no data root, or if the path leads out of it.
+    """
     if root is None:
         raise Invalid("folder", "this server has no data root: set VISE_DATA_ROOT and restart it")
     try:

@@ -29,7 +29,7 @@ DEEPEST = 8
 
 
 def card(db: Session, model_id: UUID) -> ModelCardView:
-    """Return a model's card: facts, Markdown, and size in bytes. Raises NotFound."""
+    """Return a model's card: facts, Markdown, and size in bytes. Raises NotFound if no model has this id."""
     model = get(db, model_id)
     facts = facts_of(db, model)
     artifact = artifacts.get(db, model.artifact_id)

@@ -21,7 +21,10 @@ from vise_core.specs.recipes.recipe import RecipeSpec
 
 
 def register(db: Session, request: ModelCreate) -> Model:
-    """Register the model of a succeeded evaluate run. Raises Invalid, or Conflict if the name is taken."""
+    """Register the model of a succeeded evaluate run.
+
+    Raises Invalid if the run is no succeeded evaluation of images with a predictor, and Conflict if the name is taken.
+    """
     run = db.get(Run, request.run_id)
     if run is None or run.stage != "evaluate" or run.state != RunState.succeeded.value or run.result is None:
         raise Invalid("run_id", "give a succeeded evaluate run")
@@ -103,7 +106,7 @@ def _require_comparable(runs: Sequence[Run]) -> None:
 
 
 def set_default(db: Session, model_id: UUID) -> None:
-    """Make a model the default, which is used when a request names none. Raises NotFound."""
+    """Make a model the default, which is used when a request names none. Raises NotFound if no model has this id."""
     # Locked, as two requests at once must not both clear and both set.
     _lock_registry(db)
     for previous in db.scalars(select(Model).where(Model.default, Model.id != model_id)):
@@ -115,7 +118,10 @@ def set_default(db: Session, model_id: UUID) -> None:
 
 
 def get(db: Session, model_id: UUID | None) -> Model:
-    """Return a model, or the default one for None. Raises NotFound, or Conflict if there is no default."""
+    """Return a model, or the default one for None.
+
+    Raises NotFound if no model has this id, and Conflict if there is no default.
+    """
     model = db.get(Model, model_id) if model_id is not None else db.scalar(select(Model).where(Model.default))
     if model is None:
         raise _absent(model_id)
@@ -123,7 +129,7 @@ def get(db: Session, model_id: UUID | None) -> Model:
 
 
 def with_weights(db: Session, model_id: UUID | None) -> tuple[Model, str]:
-    """Return a model as ``get`` does, and the SHA-256 of its files."""
+    """Return a model and the SHA-256 of its files. Takes the same ids and raises the same errors as ``get``."""
     condition = Model.default if model_id is None else Model.id == model_id
     row = db.execute(
         select(Model, Artifact.sha256).join(Artifact, Artifact.id == Model.artifact_id).where(condition)
@@ -148,12 +154,12 @@ def list_models(
 
 
 def delete(db: Session, model_id: UUID) -> None:
-    """Delete a model. Raises NotFound."""
+    """Delete a model. Raises NotFound if no model has this id."""
     db.delete(get(db, model_id))
 
 
 def rename(db: Session, model_id: UUID, name: str) -> None:
-    """Rename a model. Raises NotFound, and Conflict if the name is taken."""
+    """Rename a model. Raises NotFound if no model has this id, and Conflict if the name is taken."""
     count = db.scalar(select(func.count()).where(Model.name == name, Model.id != model_id))
     if count:
         raise Conflict(f"there is a model named {name!r} already; choose another name")
@@ -178,5 +184,5 @@ def _lock_registry(db: Session) -> None:
 
 
 def view(model: Model) -> ModelView:
-    """Return a model's wire form."""
+    """Return a model as the API shows it."""
     return ModelView.model_validate(model)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import uuid
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import fsspec
 from fsspec.core import url_to_fs
@@ -17,10 +20,30 @@ from vise_core.errors import ViseError
 from vise_core.files.hashing import file_sha256
 
 CHUNK = 2**20
+WHOLE_BYTES = 8 * 2**20
+"""A file up to this size is read into memory, checked and sent to a bucket in one request."""
+PARALLEL = 32
+"""Requests to a bucket at a time."""
+LISTED_FROM = 200
+"""Number of objects from which one listing shows which of them a bucket has."""
+CHANGED = "{} changed while it was stored: finish writing a file before it is stored"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """Size of a stored file in bytes, and when it was written (Unix time)."""
+
+    size: int
+    written: float
 
 
 class StorageError(ViseError):
     """An object is missing, or its content does not have its digest."""
+
+
+class MissingBucket(StorageError):
+    """The bucket that the setting names does not exist. It is not created: its name may be a typing error."""
 
 
 class Storage:
@@ -29,35 +52,142 @@ class Storage:
     def __init__(self, url: str) -> None:
         self.url = url
         self.fs: fsspec.AbstractFileSystem
-        self.fs, self.root = url_to_fs(url)
+        self.root: str
         self.local = url.startswith("file://")
+        options: dict[str, Any] = {}
+        if url.startswith("s3://"):
+            # Others write there too: a cached listing would be stale. A client has 10 connections by default.
+            options = {"use_listings_cache": False, "config_kwargs": {"max_pool_connections": PARALLEL}}
+        self.fs, self.root = url_to_fs(url, **options)
 
     def put(self, source: Path, sha256: str) -> None:
-        """Store a file with this digest, unless it is stored already. Raises StorageError if the file changes."""
-        target = self._path(sha256)
-        if self.fs.exists(target):
-            return
-        self.fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-        part = f"{self.root}/incoming/{uuid.uuid4().hex}"
-        self.fs.makedirs(f"{self.root}/incoming", exist_ok=True)
+        """Store a file with this digest, unless it is stored already. Raises StorageError if the file has changed."""
+        self.put_all({sha256: source})
+
+    def put_all(self, files: Mapping[str, Path]) -> None:
+        """Store files by digest, except those that are stored already.
+
+        To a bucket: one request an object, many at a time. Raises StorageError if a file no longer has its digest, and
+        MissingBucket.
+        """
         if self.local:
-            copied = hashlib.sha256()
-            with source.open("rb") as read, Path(part).open("wb") as write:
+            for sha256, source in files.items():
+                self._copy(source, sha256, Path(self._path(sha256)))
+            return
+        sizes = {sha256: source.stat().st_size for sha256, source in files.items()}
+        with self.naming_bucket():
+            missing = files.keys() - self._stored(sizes)
+            with ThreadPoolExecutor(PARALLEL, "put") as threads:
+                for _ in threads.map(lambda key: self._send(files[key], key, self._path(key)), missing):
+                    pass
+
+    def place(self, source: Path, path: str, sha256: str) -> None:
+        """Store a file under a path below the root, unless it is there. Raises StorageError if it has changed."""
+        if self.local:
+            self._copy(source, sha256, Path(self.root, path))
+        else:
+            with self.naming_bucket():
+                self._send(source, sha256, f"{self.root}/{path}")
+
+    def fetch(self, path: str, target: Path) -> None:
+        """Copy a file by its path below the root. Raises StorageError if it is missing."""
+        with self._naming(path):
+            self.fs.get_file(f"{self.root}/{path}", str(target))
+
+    def digest(self, path: str) -> str:
+        """Return the SHA-256 of a file by its path below the root. Raises StorageError if it is missing."""
+        digest = hashlib.sha256()
+        with self._naming(path), self.fs.open(f"{self.root}/{path}", "rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def _send(self, source: Path, sha256: str, target: str) -> None:
+        """Send a file to a bucket, where it appears when it is complete."""
+        if source.stat().st_size > WHOLE_BYTES:
+            self.fs.put_file(str(source), target)
+            return
+        data = source.read_bytes()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise StorageError(CHANGED.format(source))
+        self.fs.pipe_file(target, data)
+
+    def _copy(self, source: Path, sha256: str, target: Path) -> None:
+        """Copy a file into a folder storage: complete and on the disk before it has its name."""
+        if target.exists():
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(self.root, "incoming", uuid.uuid4().hex)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        copied = hashlib.sha256()
+        try:
+            with source.open("rb") as read, part.open("wb") as write:
                 while chunk := read.read(CHUNK):
                     copied.update(chunk)
                     write.write(chunk)
                 write.flush()
                 os.fsync(write.fileno())
             if copied.hexdigest() != sha256:
-                Path(part).unlink()
-                raise StorageError(
-                    f"{source} changed while it was stored: finish writing a file before it is stored"
-                )
-            Path(part).chmod(0o444)
-            Path(part).replace(target)
-        else:
-            self.fs.put_file(str(source), part)
-            self.fs.mv(part, target)
+                raise StorageError(CHANGED.format(source))
+            part.chmod(0o444)
+            part.replace(target)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+    def _stored(self, sizes: Mapping[str, int]) -> set[str]:
+        """Return which of these objects a bucket is known to have: by one listing of many, or by a question each.
+
+        A few small objects are written again instead: that costs no more than the question.
+        """
+        if len(sizes) > LISTED_FROM:
+            return {sha256 for sha256, _ in self.objects(most=1000 * len(sizes))} & sizes.keys()
+        return {key for key, size in sizes.items() if size > WHOLE_BYTES and self.fs.exists(self._path(key))}
+
+    def objects(self, most: int | None = None) -> Iterator[tuple[str, int]]:
+        """Yield the digest and size in bytes of each object; at least the first ``most``."""
+        root = f"{self.root}/objects"
+        if self.local:
+            for path in Path(root).glob("??/*"):
+                if _DIGEST.fullmatch(path.name):
+                    with suppress(FileNotFoundError):  # another process removed it
+                        yield path.name, path.stat().st_size
+            return
+        with self.naming_bucket():
+            found = self.fs.find(root, detail=True, refresh=True, max_items=most)
+        for path, facts in found.items():
+            name = path.rpartition("/")[2]
+            if _DIGEST.fullmatch(name):
+                yield name, facts["size"]
+
+    @contextmanager
+    def _naming(self, name: str) -> Iterator[None]:
+        """Raise StorageError in place of the error that the block raises because this object is missing."""
+        try:
+            with self.naming_bucket():
+                yield
+        except FileNotFoundError as error:
+            raise StorageError(f"the storage has no object {name}: restore it from a backup") from error
+
+    @contextmanager
+    def naming_bucket(self) -> Iterator[None]:
+        """Raise MissingBucket in place of the error that the block raises because there is no such bucket."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            if self.local or self._has_bucket():
+                raise
+            raise MissingBucket(
+                f"there is no bucket {self._bucket!r}: VISE_STORAGE_URL names it; correct that setting, or create the "
+                "bucket"
+            ) from error
+
+    @property
+    def _bucket(self) -> str:
+        return self.root.partition("/")[0]
+
+    def _has_bucket(self) -> bool:
+        return bool(self.fs.exists(self._bucket))
 
     def get(self, sha256: str, target: Path, *, link: bool = True) -> None:
         """Place an object at ``target``: a read-only hard link if possible, else a checked copy.
@@ -66,26 +196,31 @@ class Storage:
         """
         source = self._path(sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not self.fs.exists(source):
-            raise StorageError(f"the storage has no object {sha256}: restore it from a back-up")
-        if self.local and link:
-            try:
-                os.link(source, target)
-                return
-            except OSError:
-                pass  # another file system, or one without hard links
-        self.fs.get_file(source, str(target))
+        with self._naming(sha256):
+            if self.local and link:
+                try:
+                    os.link(source, target)
+                    return
+                except FileNotFoundError:
+                    raise
+                except OSError:
+                    pass  # another file system, or one without hard links
+            self.fs.get_file(source, str(target))
         if file_sha256(target) != sha256:
             target.unlink()
             raise StorageError(f"the object {sha256} is damaged: its content has another digest")
         target.chmod(0o444 if link else 0o644)
 
+    def get_all(self, targets: Iterable[tuple[str, Path]]) -> None:
+        """Place objects, (digest, target) each, as ``get`` does; from a bucket many at a time."""
+        with ThreadPoolExecutor(1 if self.local else PARALLEL, "get") as threads:
+            for _ in threads.map(lambda pair: self.get(*pair), targets):
+                pass
+
     def open(self, sha256: str) -> BinaryIO:
         """Open an object for reading. Raises StorageError if it is missing."""
-        path = self._path(sha256)
-        if not self.fs.exists(path):
-            raise StorageError(f"the storage has no object {sha256}: restore it from a back-up")
-        file: BinaryIO = self.fs.open(path, "rb")
+        with self._naming(sha256):
+            file: BinaryIO = self.fs.open(self._path(sha256), "rb")
         return file
 
     def stream(self, sha256: str) -> Iterator[bytes]:
@@ -96,15 +231,57 @@ class Storage:
 
     def delete(self, sha256: str) -> None:
         """Delete an object, which no row may name any more."""
-        if self.fs.exists(self._path(sha256)):
+        with suppress(FileNotFoundError):
             self.fs.rm_file(self._path(sha256))
 
+    def delete_all(self, digests: Iterable[str]) -> None:
+        """Delete objects, some of which may be gone already; from a bucket many at a time."""
+        with ThreadPoolExecutor(1 if self.local else PARALLEL, "delete") as threads:
+            for _ in threads.map(self.delete, digests):
+                pass
+
+    def files(self, folder: str) -> Iterator[tuple[str, FileFacts]]:
+        """Yield the path below the root and the facts of each file in a folder, at any depth."""
+        if self.local:
+            for place, _, names in os.walk(f"{self.root}/{folder}"):
+                for path in (Path(place, name) for name in names):
+                    with suppress(FileNotFoundError):  # another process removed it
+                        facts = path.stat()
+                        relative = path.relative_to(self.root).as_posix()
+                        yield relative, FileFacts(facts.st_size, facts.st_mtime)
+            return
+        with self.naming_bucket():
+            found = self.fs.find(f"{self.root}/{folder}", detail=True, refresh=True)
+        for path, known in found.items():
+            yield (
+                path.removeprefix(f"{self.root}/"),
+                FileFacts(known["size"], known["LastModified"].timestamp()),
+            )
+
+    def remove_files(self, paths: Iterable[str]) -> None:
+        """Remove files by their paths below the root, with the folders that are empty then."""
+        for path in paths:
+            with suppress(FileNotFoundError):
+                self.fs.rm_file(f"{self.root}/{path}")
+            if self.local:
+                with suppress(OSError):  # until a folder is not empty
+                    for parent in Path(self.root, path).parents:
+                        if parent == Path(self.root):
+                            break
+                        parent.rmdir()
+
     def probe(self) -> None:
-        """Write, read and delete a small object. Raises whatever the storage raises."""
+        """Write, read and delete a small object.
+
+        Raises StorageError if other bytes are read than were written, and any error of the file system that refuses one
+        of the three.
+        """
         path, data = f"{self.root}/incoming/{uuid.uuid4().hex}", uuid.uuid4().bytes
-        self.fs.makedirs(f"{self.root}/incoming", exist_ok=True)
+        if self.local:
+            self.fs.makedirs(f"{self.root}/incoming", exist_ok=True)
         try:
-            self.fs.pipe_file(path, data)
+            with self.naming_bucket():
+                self.fs.pipe_file(path, data)
             if self.fs.cat_file(path) != data:
                 raise StorageError("what was read differs from what was written")
         finally:
@@ -117,6 +294,6 @@ class Storage:
             self.fs.rm(self.root, recursive=True)
 
     def _path(self, sha256: str) -> str:
-        if len(sha256) != 64 or not all(c in "0123456789abcdef" for c in sha256):
+        if not _DIGEST.fullmatch(sha256):
             raise StorageError(f"{sha256!r} is not a SHA-256")
         return f"{self.root}/objects/{sha256[:2]}/{sha256}"

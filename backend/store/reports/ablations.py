@@ -45,7 +45,11 @@ TAG = "ablation"
 
 
 def create(db: Session, request: AblationCreate, user: UUID | None) -> Ablation:
-    """Create an ablation. Raises NotFound, Invalid (baseline or value does not fit the kind), Conflict (name taken)."""
+    """Create an ablation.
+
+    Raises NotFound if no run has the id of the baseline, Invalid if the baseline or a value does not fit the kind, and
+    Conflict if the name is taken.
+    """
     kind = ABLATION_KINDS[request.kind]
     node = _baseline(db, request.baseline, kind)
     changes = _checked(node, kind, request.changes) if request.changes else _defaults(node, kind)
@@ -58,7 +62,11 @@ def create(db: Session, request: AblationCreate, user: UUID | None) -> Ablation:
 
 
 def update(db: Session, ablation_id: UUID, request: AblationUpdate) -> Ablation:
-    """Rename an ablation or change its points. Raises the errors of ``create``."""
+    """Rename an ablation or change its points.
+
+    Raises NotFound if no ablation has this id, Invalid if a value does not fit its kind, and Conflict if the name is
+    taken.
+    """
     ablation = get(db, ablation_id)
     check_expected(db, ablation, request)
     if request.changes is not None:
@@ -71,12 +79,12 @@ def update(db: Session, ablation_id: UUID, request: AblationUpdate) -> Ablation:
 
 
 def get(db: Session, ablation_id: UUID) -> Ablation:
-    """Return an ablation. Raises NotFound."""
+    """Return an ablation. Raises NotFound if no ablation has this id."""
     return get_row(db, Ablation, ablation_id, "ablation")
 
 
 def delete(db: Session, ablation_id: UUID) -> None:
-    """Delete an ablation; its runs stay. Raises NotFound."""
+    """Delete an ablation; its runs stay. Raises NotFound if no ablation has this id."""
     db.delete(get(db, ablation_id))
 
 
@@ -116,7 +124,8 @@ def view(db: Session, ablation_id: UUID) -> AblationView:
 def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Run:
     """Create a recipe that fills a missing point: its steps are the runs that differ, its inputs those that do not.
 
-    Raises NotFound; Conflict if a run fills the point already or is about to.
+    Raises NotFound if there is no such ablation or point, and Conflict if a run fills the point already or is about to,
+    or if a data set has changed since the baseline read it.
     """
     ablation = get(db, ablation_id)
     if not 0 <= number < len(ablation.changes):

@@ -124,7 +124,10 @@ def _read_identities(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, Identit
 
 
 def result(db: Session, run_id: UUID, field: str) -> EvaluateResult:
-    """Return the result of one run. Raises NotFound; Invalid if it is not a succeeded evaluation."""
+    """Return the result of one run.
+
+    Raises NotFound if no run has this id, and Invalid, with ``field``, if it is not a succeeded evaluation.
+    """
     run = get_run(db, run_id)
     if run.stage != "evaluate" or run.result is None:
         raise Invalid(field, f"the run {run_id} is not a succeeded evaluation")

@@ -28,7 +28,11 @@ from .states.transition import start_run
 
 
 def create_run(db: Session, request: RunCreate, user: UUID | None) -> Run:
-    """Create a run of one stage, queued or waiting for its inputs. Raises Invalid with the field's path."""
+    """Create a run of one stage, queued or waiting for its inputs.
+
+    Raises Invalid, with the path of the field, for an unknown stage, a spec that is not valid or an input that does not
+    fit.
+    """
     if request.stage not in STAGES:
         raise Invalid("stage", f"unknown stage {request.stage!r}; one of {', '.join(STAGES)}")
     try:
@@ -46,9 +50,11 @@ def create_run(db: Session, request: RunCreate, user: UUID | None) -> Run:
 
 
 def create_recipe(db: Session, request: RecipeCreate, user: UUID | None) -> Run:
-    """Create a recipe's parent and one run for each step; return the parent. Raises Invalid.
+    """Create a recipe's parent and one run for each step; return the parent.
 
-    Steps whose inputs are all there are queued at once, the others wait.
+    Steps whose inputs are all there are queued at once, the others wait. Raises Invalid, with the path of the field,
+    unless exactly one of ``recipe`` and ``spec`` is given, and for an unknown recipe or an input that is missing or
+    does not fit.
     """
     if (request.recipe is None) == (request.spec is None):
         raise Invalid("recipe", "give either the name of a recipe or a spec")
@@ -94,7 +100,10 @@ def create_recipe(db: Session, request: RecipeCreate, user: UUID | None) -> Run:
 
 
 def create_sweep(db: Session, request: SweepCreate, user: UUID | None) -> Run:
-    """Create a sweep's parent and one run for each point of the grid; return the parent. Raises Invalid."""
+    """Create a sweep's parent and one run for each point of the grid; return the parent.
+
+    Raises Invalid for an input that is missing or does not fit.
+    """
     sweep = request.spec
     name = request.name or f"Sweep over {', '.join([*sweep.cases, *sweep.grid])}"
     parent = _parent(db, "sweep", name, sweep.model_dump(mode="json"), request.tags, user)
@@ -117,7 +126,10 @@ def create_sweep(db: Session, request: SweepCreate, user: UUID | None) -> Run:
 
 
 def clone_run(db: Session, run_id: UUID, request: RunClone, user: UUID | None) -> Run:
-    """Create a copy of a run, recipe or sweep, with the changes of the request. Raises NotFound, Invalid."""
+    """Create a copy of a run, recipe or sweep, with the changes of the request.
+
+    Raises NotFound if no run has this id, and Invalid if the changed spec or inputs are not valid.
+    """
     run = get_run(db, run_id)
     name = request.name or f"{run.name} (copy)"
     spec = run.spec if request.spec is None else request.spec

@@ -33,7 +33,8 @@ SUCCEEDED = RunState.succeeded.value
 def list_groups(db: Session, run_filter: RunFilter, paging: Paging = FIRST_PAGE) -> GroupPage:
     """Return a page of groups that have a matching run; numbers are over matching runs and all that are not archived.
 
-    Otherwise a filter such as metric.val_accuracy > 60 would average only the lucky seeds. Raises Invalid.
+    Otherwise a filter such as metric.val_accuracy > 60 would average only the lucky seeds. Raises Invalid for a query,
+    column, sort key or cursor that is not valid.
     """
     fields = column_fields(paging.columns)
     now = datetime.now(UTC)

@@ -20,7 +20,10 @@ from vise_core.specs.stages import STAGES
 def read_inputs(
     db: Session, stage: str, spec: Spec, inputs: Mapping[str, InputRef], field: str
 ) -> tuple[list[UUID], bool]:
-    """Return (ids of the runs that the inputs come from, whether any input is synthetic). Raises Invalid."""
+    """Return (ids of the runs that the inputs come from, whether any input is synthetic).
+
+    Raises Invalid, with the path below ``field``, if an input is missing or does not fit its role.
+    """
     for role in sorted(STAGES[stage].needed_inputs(spec) - inputs.keys()):
         raise Invalid(f"{field}.{role}", f"is required: {STAGES[stage].inputs[role].help}")
     depends_on: dict[UUID, None] = {}
@@ -42,7 +45,10 @@ def read_inputs(
 def with_artifacts(
     db: Session, stage: str, inputs: Mapping[str, InputRef], field: str
 ) -> dict[str, InputRef]:
-    """Return the inputs, with the fitting artifact filled in where a reference names only a run. Raises Invalid."""
+    """Return the inputs, with the fitting artifact filled in where a reference names only a run.
+
+    Raises Invalid if no artifact fits a role, or several do.
+    """
     roles = STAGES[stage].inputs
     return {
         role: with_artifact(
@@ -57,7 +63,10 @@ def with_artifacts(
 def with_artifact(
     db: Session, ref: InputRef, fitting: Sequence[str], field: str, *, preferred: str
 ) -> InputRef:
-    """Return the reference with its artifact: of those in ``fitting``, the one that the run has. Raises Invalid."""
+    """Return the reference with its artifact: of those in ``fitting``, the one that the run has.
+
+    Raises Invalid if none fits, or several do and none is ``preferred``.
+    """
     source = db.get(Run, ref.run) if ref.run is not None and ref.artifact is None else None
     if source is None or source.stage not in STAGES:
         return ref
@@ -75,7 +84,10 @@ def with_artifact(
 
 
 def check_input(db: Session, stage: str, role: str, ref: InputRef, field: str) -> Run | Dataset | Upload:
-    """Return the row that a reference names: a run of a stage, a data set, an upload. Raises Invalid."""
+    """Return the row that a reference names: a run of a stage, a data set, an upload.
+
+    Raises Invalid if it names no row, or one that does not fit the role, makes no such artifact or has failed.
+    """
     roles = STAGES[stage].inputs
     if role not in roles:
         raise Invalid(f"{field}.{role}", f"{stage} takes {', '.join(roles) or 'no inputs'}")

@@ -26,7 +26,8 @@ _COLUMNS = (Run.id, Run.name, Run.stage, Run.state, Run.synthetic, Run.inputs)
 def lineage(db: Session, run_id: UUID) -> Lineage:
     """Return all that a run (or the runs of a recipe or sweep) reads from, directly or not, and all that reads from it.
 
-    At most ``MAX_NODES`` runs in each direction, nearest first; ``truncated`` if there are more. Raises NotFound.
+    At most ``MAX_NODES`` runs in each direction, nearest first; ``truncated`` if there are more. Raises NotFound if no
+    run has this id.
     """
     run = get_run(db, run_id)
     own = Run.id == run_id if run.kind == "stage" else Run.parent_id == run_id

@@ -25,12 +25,12 @@ MAX_CHILDREN = 1000
 
 
 def get_run(db: Session, run_id: UUID) -> Run:
-    """Return a run's row. Raises NotFound."""
+    """Return a run's row. Raises NotFound if no run has this id."""
     return get_row(db, Run, run_id, "run")
 
 
 def view_run(db: Session, run_id: UUID) -> RunView:
-    """Return a run with its artifacts, latest metrics and children. Raises NotFound."""
+    """Return a run with its artifacts, latest metrics and children. Raises NotFound if no run has this id."""
     run = get_run(db, run_id)
     artifacts = db.scalars(select(Artifact).where(Artifact.run_id == run_id).order_by(Artifact.name))
     latest = db.execute(
@@ -59,7 +59,7 @@ def view_run(db: Session, run_id: UUID) -> RunView:
 
 
 def list_events(db: Session, run_id: UUID) -> list[EventView]:
-    """Return the changes of state of a run, oldest first, at most 10,000. Raises NotFound."""
+    """Return the changes of state of a run, oldest first, at most 10,000. Raises NotFound if no run has this id."""
     get_run(db, run_id)
     rows = db.scalars(select(RunEvent).where(RunEvent.run_id == run_id).order_by(RunEvent.id).limit(10_000))
     return [EventView.model_validate(row) for row in rows]

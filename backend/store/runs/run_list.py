@@ -108,7 +108,8 @@ FIRST_PAGE = Paging()
 def list_runs(db: Session, run_filter: RunFilter, paging: Paging = FIRST_PAGE) -> RunPage:
     """Return one page of runs; one of SORTS is a key of their order.
 
-    Runs without the value come last in either direction. Raises Invalid.
+    Runs without the value come last in either direction. Raises Invalid for a query, column, sort key or cursor that is
+    not valid.
     """
     descending, by = paging.order
     fields = column_fields(paging.columns)
@@ -159,7 +160,10 @@ def summaries(
 
 
 def column_fields(names: Iterable[str]) -> list[Field]:
-    """Return the spec and metric fields among column names; all other columns are in every row. Raises Invalid."""
+    """Return the spec and metric fields among column names; all other columns are in every row.
+
+    Raises Invalid for an unknown name, and for more than ``MAX_COLUMNS`` columns.
+    """
     fields = []
     for name in dict.fromkeys(names):
         if name in PLAIN:

@@ -14,7 +14,6 @@ from backend.store.errors import NotFound
 from backend.store.rows import unique
 from backend.store.runs.query.language import parse
 from backend.store.runs.tables import SavedView
-from vise_client.schemas.accounts import Role
 from vise_client.schemas.run_lists import RunListState, SavedViewCreate, SavedViewUpdate, SavedViewView
 
 from .run_list import column_fields
@@ -42,7 +41,10 @@ def create(db: Session, request: SavedViewCreate, who: Identity) -> SavedViewVie
 
 
 def update(db: Session, view_id: UUID, request: SavedViewUpdate, who: Identity) -> SavedViewView:
-    """Change a view. Raises NotFound, and the errors of ``create``."""
+    """Change a view.
+
+    Raises NotFound if the user may change no view of this id, and Conflict and Invalid as ``create`` does.
+    """
     view = _own(db, view_id, who)
     check_expected(db, view, request)
     if request.name is not None:
@@ -57,14 +59,14 @@ def update(db: Session, view_id: UUID, request: SavedViewUpdate, who: Identity) 
 
 
 def delete(db: Session, view_id: UUID, who: Identity) -> None:
-    """Delete a view. Raises NotFound."""
+    """Delete a view. Raises NotFound if the user may change no view of this id."""
     db.delete(_own(db, view_id, who))
 
 
 def _own(db: Session, view_id: UUID, who: Identity) -> SavedView:
     """Return a view that the user may change: their own, or for an admin any shared view. Raises NotFound."""
     view = db.get(SavedView, view_id)
-    if view is None or (view.owner_id != who.user_id and not (view.shared and who.role is Role.admin)):
+    if view is None or (view.owner_id != who.user_id and not (view.shared and who.is_admin)):
         raise NotFound(f"you have no saved view {view_id}")
     return view
 

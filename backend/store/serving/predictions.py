@@ -51,7 +51,7 @@ NO_OVERLAY = b""
 
 @dataclass(frozen=True)
 class RequestInfo:
-    """What a request says besides image, model and options."""
+    """Facts about a request besides its image, model and options."""
 
     batch: UUID | None = None
     position: int = 0
@@ -186,17 +186,20 @@ def fail(db: Session, prediction_id: UUID, error: str) -> None:
 
 
 def state(db: Session, prediction_id: UUID) -> str | None:
-    """Return the state; None if there is no such prediction."""
+    """Return the state of a prediction; None if there is no such prediction."""
     return db.scalar(select(Prediction.state).where(Prediction.id == prediction_id))
 
 
 def get(db: Session, prediction_id: UUID) -> Prediction:
-    """Return a prediction's row. Raises NotFound."""
+    """Return a prediction's row. Raises NotFound if no prediction has this id."""
     return get_row(db, Prediction, prediction_id, "prediction")
 
 
 def view(db: Session, prediction_id: UUID) -> PredictionView:
-    """Return a prediction with its state, and its result once it is finished. Raises NotFound."""
+    """Return a prediction with its state, and its result once it is finished.
+
+    Raises NotFound if no prediction has this id.
+    """
     row = db.execute(
         select(Prediction, Model, Feedback.label)
         .join(Model, Model.id == Prediction.model_id)
@@ -270,7 +273,10 @@ def history(
 
 
 def delete(db: Session, prediction_id: UUID) -> str | None:
-    """Delete a prediction and its feedback; return the key of an upload to delete after the commit. Raises NotFound."""
+    """Delete a prediction and its feedback; return the key of an upload to delete after the commit.
+
+    Raises NotFound if no prediction has this id.
+    """
     prediction = get(db, prediction_id)
     for feedback in db.scalars(select(Feedback).where(Feedback.prediction_id == prediction.id)):
         db.delete(feedback)

@@ -15,7 +15,7 @@ ERROR = "launch.yaml-error"
 
 
 def yaml_editor(stage: StageView, spec: Spec, grid: Grid) -> None:
-    """A text area with the spec and the sweep."""
+    """Draw a text area with the spec and the sweep."""
     st.caption(
         "The fields that differ from the defaults. Changes here are applied to the form. "
         f"Run a file with `vise run {stage.name} --spec FILE`."
@@ -40,7 +40,7 @@ def yaml_editor(stage: StageView, spec: Spec, grid: Grid) -> None:
 
 
 def to_yaml(spec: Spec, grid: Grid) -> str:
-    """YAML of the fields that differ from the defaults, and of the sweep."""
+    """Return YAML of the fields that differ from the defaults, and of the sweep."""
     if not spec and not grid:
         return "# all defaults\n"
     content = {**spec, **({"sweep": grid} if grid else {})}
@@ -48,7 +48,10 @@ def to_yaml(spec: Spec, grid: Grid) -> str:
 
 
 def from_yaml(text: str) -> tuple[Spec, Grid]:
-    """(spec, grid) of the text. Raises ValueError, naming the line."""
+    """Return (spec, grid) of a YAML text.
+
+    Raises ValueError, naming the line, if it is no YAML of fields and lists of values.
+    """
     try:
         content = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
@@ -62,7 +65,7 @@ def from_yaml(text: str) -> tuple[Spec, Grid]:
 
 
 def yaml_error(error: yaml.YAMLError) -> str:
-    """Where and what: ``line 2, column 1: expected ',' or ']'``."""
+    """Return place and problem of a YAML error: ``line 2, column 1: expected ',' or ']'``."""
     mark: Any = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     return f"{where}{getattr(error, 'problem', None) or error}"

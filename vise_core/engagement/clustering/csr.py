@@ -24,7 +24,11 @@ class Csr(NamedTuple):
 
     @classmethod
     def of(cls, matrix: sparse.csr_matrix | sparse.csc_matrix) -> Csr:
-        """Return the arrays of a CSR matrix, or of a CSC matrix's transpose; only arrays of other dtypes are copied."""
+        """Return the arrays of a (rows, columns) CSR matrix, or of a CSC matrix's transpose.
+
+        These are (rows + 1,) int64 starts, (nnz,) int32 columns and (nnz,) float32 values. Only arrays of other dtypes
+        are copied.
+        """
         return cls(
             matrix.indptr.astype(np.int64, copy=False),
             matrix.indices.astype(np.int32, copy=False),
@@ -40,7 +44,7 @@ def half_squared_norms(rows: sparse.csr_matrix) -> npt.NDArray[np.float64]:
 
 
 def unit_rows(rows: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Return the rows scaled to L2 norm 1, float32; empty rows stay empty."""
+    """Return the (n, dim) rows scaled to L2 norm 1, as float32; empty rows stay empty."""
     norms = np.sqrt(2 * half_squared_norms(rows))
     norms[norms == 0] = 1
     scaled = rows.copy()
@@ -49,7 +53,7 @@ def unit_rows(rows: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 def canonical(sums: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Sort the entries and drop zeros, in place, so that equal matrices have equal arrays."""
+    """Sort the entries of a sparse matrix and drop zeros, in place; equal matrices then have equal arrays."""
     sums.eliminate_zeros()
     sums.sort_indices()
     return sums

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import prange
 from scipy import sparse
 
+from vise_core.kernels import kernel
 from vise_core.threads import compiled_threads
 
 from .csr import Csr, half_squared_norms
@@ -108,16 +109,17 @@ class InvertedIndex(NamedTuple):
         return squared
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@kernel(fastmath=True, nogil=True)
 def _add_row(scores, row, weight):  # type: ignore[no-untyped-def]
     for j in range(len(scores)):
         scores[j] += weight * row[j]
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@kernel(fastmath=True, nogil=True)
 def _block_maxima(scores, half_norms, maxima):  # type: ignore[no-untyped-def]
     """Subtract the half norms from the scores; set each block's largest score and return the largest of all."""
-    best = np.float32(-np.inf)
+    # Full fastmath leaves infinity undefined.
+    best = np.float32(-3e38)
     for b in range(len(maxima)):
         top = np.float32(-3e38)
         for j in range(b * BLOCK, (b + 1) * BLOCK):
@@ -131,7 +133,7 @@ def _block_maxima(scores, half_norms, maxima):  # type: ignore[no-untyped-def]
 # Compiled functions unpack the tuples before their loops, since each access to a field counts references atomically.
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(nogil=True, inline="always")
 def _exact_product(rows, i, index, cluster):  # type: ignore[no-untyped-def]
     """Return the product of row i and a centroid in 64 bits, added up in the order of the row's entries."""
     row_starts, terms, values = rows
@@ -154,7 +156,7 @@ def _exact_product(rows, i, index, cluster):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _nearest_in(rows, index, padded_half_norms, begin, end, labels, squared):  # type: ignore[no-untyped-def]
     """Set ``labels`` and ``squared`` of the rows begin to end."""
     row_starts, terms, values = rows
@@ -189,7 +191,7 @@ def _nearest_in(rows, index, padded_half_norms, begin, end, labels, squared):  #
         squared[i] = max(norm - 2 * best, 0.0)
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@kernel(parallel=True, nogil=True)
 def _nearest(rows, index, pieces, labels, squared):  # type: ignore[no-untyped-def]
     """Set ``labels`` and ``squared`` of all rows, cut into ``pieces`` that run in parallel."""
     n, k = len(labels), len(index.half_norms)
@@ -201,7 +203,7 @@ def _nearest(rows, index, pieces, labels, squared):  # type: ignore[no-untyped-d
         _nearest_in(rows, index, padded_half_norms, begin, end, labels, squared)
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@kernel(parallel=True, nogil=True)
 def _squared_to(rows, index, labels, squared):  # type: ignore[no-untyped-def]
     for i in prange(len(labels)):
         norm = 0.0

@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import prange
 from scipy import sparse
 
+from vise_core.kernels import kernel
 from vise_core.threads import compiled_threads
 
 from .csr import Csr, canonical, half_squared_norms, unit_rows
@@ -131,7 +132,7 @@ def assign(
 def block_assigner(
     centroids: sparse.csr_matrix, *, bits: int, threads: int = 1, device: str = "cpu"
 ) -> Callable[[sparse.csr_matrix], Assigned]:
-    """Return a function that makes a pass over a block of rows, with the centroids indexed only once."""
+    """Return a function that assigns (n, dim) float32 rows to (k, dim) centroids, which are indexed only once."""
     index = InvertedIndex.build(centroids) if device == "cpu" else TorchIndex.build(centroids, device)
 
     def assign_block(rows: sparse.csr_matrix) -> Assigned:
@@ -155,7 +156,7 @@ def join_blocks(blocks: list[Assigned]) -> Assigned:
 
 
 def fraction_bits(rows: sparse.csr_matrix) -> int:
-    """Return the largest b for which no sum of the rows' entries in units of 2**-b overflows 64 bits.
+    """Return the largest b for which no sum of the entries of (n, dim) rows in units of 2**-b overflows 64 bits.
 
     A million rows of L2 norm 1 get 41 bits: a weight of 2**-17 keeps all digits of its float32.
     """
@@ -271,7 +272,7 @@ def _relocated_rows(assigned: Assigned, sizes: npt.NDArray[np.int64]) -> list[tu
     return relocated
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _distances_to(chosen, by_row, by_column, norms, closest, distances):  # type: ignore[no-untyped-def]
     """Set distances[t, i] = min(closest[i], |row i - row chosen[t]|²)."""
     row_starts, columns, values = by_row
@@ -287,7 +288,7 @@ def _distances_to(chosen, by_row, by_column, norms, closest, distances):  # type
         products[chosen[t]] = 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _sum_members_of(rows, members, width, scale, begin, end, lengths, out_columns, out_sums):  # type: ignore[no-untyped-def]
     """Add up the members of the clusters begin to end."""
     row_starts, columns, values = rows
@@ -312,7 +313,7 @@ def _sum_members_of(rows, members, width, scale, begin, end, lengths, out_column
         lengths[cluster] = entries
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@kernel(parallel=True, nogil=True)
 def _sum_members(rows, members, width, scale, pieces, lengths, out_columns, out_sums):  # type: ignore[no-untyped-def]
     """Set each cluster's number of entries and, at its offset, their columns and sums in units of 1 / scale."""
     k = len(lengths)

@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def entropy(counts: npt.ArrayLike) -> float:
-    """Return the Shannon entropy of the shares of counts, in bits; 0 if all counts are 0."""
+    """Return the Shannon entropy of the shares of (n,) counts, in bits; 0 if all counts are 0."""
     array = np.asarray(counts, dtype=np.float64)
     kept = array[array > 0]
     if not len(kept):
@@ -24,7 +24,7 @@ def entropy(counts: npt.ArrayLike) -> float:
 
 
 def normalised_entropy(counts: npt.ArrayLike) -> float:
-    """Return the entropy divided by that of a uniform distribution: 1 if uniform, 0 if all is in one, or no counts."""
+    """Return the entropy of (n,) counts, divided by log2 n: 1 if uniform, 0 if all is in one or there are none."""
     array = np.asarray(counts)
     return entropy(array) / float(np.log2(len(array))) if len(array) > 1 else 0.0
 
@@ -65,7 +65,10 @@ def agreement(table: sparse.csr_matrix, items: float) -> Agreement:
 
 
 def top_pairs(table: sparse.csr_matrix, most: int) -> list[ClusterPair]:
-    """Return the ``most`` cells with the largest shares of the mutual information; ties by indices."""
+    """Return the ``most`` cells with the largest shares of the mutual information; ties by indices.
+
+    ``table``: the weight of each pair of clusters, (first kind, second kind).
+    """
     total = float(table.sum())
     if total == 0:
         return []

@@ -30,7 +30,10 @@ class ClusterSamples:
         self._posts: npt.NDArray[np.object_] = np.empty(0, dtype=object)
 
     def add(self, keys: Sequence[str], clusters: npt.ArrayLike) -> None:
-        """Add posts by their keys (``formats.post.post_key``), each with a cluster; repeat a post in several."""
+        """Add posts by their keys (``formats.post.post_key``), each with a cluster; repeat a post that is in several.
+
+        ``clusters``: (n,) integers for n keys.
+        """
         ids = np.asarray(clusters, dtype=np.int64)
         posts = np.array([int(key[:16], 16) for key in keys], dtype=np.uint64)
         ranks = _mixed(posts ^ _mixed(ids.astype(np.uint64) + np.uint64(self.seed) * np.uint64(2**32 - 5)))

@@ -52,7 +52,8 @@ def fit_extractor(
 ) -> Extractor:
     """Fit the spec's extractor on the comments of the cluster subset; sentences are encoded on ``device``.
 
-    Raises BadInput, BadCheckpoint, MissingInput.
+    Raises BadInput for an encoder that TF-IDF does not take, BadCheckpoint for an encoder whose files are damaged, and
+    MissingInput if none is given and the packaged one is not installed.
     """
     if isinstance(spec, SentenceSpec):
         return SentenceExtractor.fit(spec, text_encoder, device)

@@ -52,7 +52,11 @@ class SentenceExtractor:
 
     @classmethod
     def fit(cls, spec: SentenceSpec, text_encoder: Path | None, device: str = "auto") -> SentenceExtractor:
-        """Load the encoder of a folder, by default the packaged one. Raises BadCheckpoint, BadInput, MissingInput."""
+        """Load the encoder of a folder, by default the packaged one.
+
+        Raises BadCheckpoint if its files are missing or damaged, BadInput if ``transformers`` is not installed, and
+        MissingInput if the packaged one is not.
+        """
         folder = text_encoder or packaged_encoder()
         return cls(folder, encoder_sha256(folder), spec, device)
 

@@ -24,9 +24,9 @@ def characteristic_terms(
 ) -> Terms:
     """Return the words of each cluster with the largest class-based TF-IDF, for features that are not words.
 
-    All comments of a cluster are one document. A word's weight is its share of that document's words times
-    ``log(1 + A / f)``, with f its count over all clusters and A the mean number of words of a cluster
-    (Grootendorst 2022, arXiv:2203.05794).
+    ``labels``: (n,) int32, the cluster of each comment. All comments of a cluster are one document. A word's weight is
+    its share of that document's words times ``log(1 + A / f)``, with f its count over all clusters and A the mean
+    number of words of a cluster (Grootendorst 2022, arXiv:2203.05794).
     """
     from sklearn.feature_extraction.text import CountVectorizer
 

@@ -40,7 +40,8 @@ def train(
     """Train the towers of a split with one setting of the grid; return the towers and the progress (Table 9).
 
     ``number`` counts the trainings of the evaluation. Resumes from the saved state where it holds this training. A
-    training that diverged ends after the epoch in which its loss, its metric on val or a weight was not finite. Raises Stopped, BadInput.
+    training that diverged ends after the epoch in which its loss, its metric on val or a weight was not finite. Raises
+    Stopped if the reporter asks to stop, and BadInput, naming the image, if one does not decode.
     """
     spec, device, compute = job.spec, job.device, job.spec.compute
     towers = new_towers(job, split)

@@ -111,7 +111,7 @@ class GramBatch(HeadBatch):
     def step(
         self, features: Tensor, labels: Tensor, rates: Tensor, sizes: Sequence[int] | None = None
     ) -> Tensor:
-        """Step as ``HeadBatch.step`` does; ``features`` are the batches' ``columns``."""
+        """Take one step as ``HeadBatch.step`` does; here ``features`` are the ``columns`` of the batches, (k, b) int64."""
         k, b = labels.shape
         counts = [b] * k if sizes is None else sizes
         losses = self.epoch(features, labels, rates, counts, b)

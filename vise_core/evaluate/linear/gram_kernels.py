@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import prange
+
+from vise_core.kernels import kernel
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
@@ -75,7 +77,7 @@ class Batches(NamedTuple):
     size: int
 
 
-@njit(cache=True, fastmath=_SUMS)
+@kernel(fastmath=_SUMS)
 def _add(sums, value, weights):  # type: ignore[no-untyped-def]
     return (
         sums[0] + value * weights[0],
@@ -86,7 +88,7 @@ def _add(sums, value, weights):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def train_epoch(table, heads, batches, losses):  # type: ignore[no-untyped-def]
     """Train one epoch of SGD with momentum, in place.
 
@@ -108,7 +110,7 @@ def train_epoch(table, heads, batches, losses):  # type: ignore[no-untyped-def]
         sgd_step(heads, slopes, columns)
 
 
-@njit(cache=True, fastmath=_SUMS, parallel=True, nogil=True)
+@kernel(fastmath=_SUMS, parallel=True, nogil=True)
 def row_products(table, rows, weights, out):  # type: ignore[no-untyped-def]
     """Set ``out[i] = weights[i] · table[rows[i]]ᵀ``.
 
@@ -147,7 +149,7 @@ def row_products(table, rows, weights, out):  # type: ignore[no-untyped-def]
                 out[i, h, n3], out[i, h, n4] = s3[j], s4[j]
 
 
-@njit(cache=True, fastmath=_SUMS, parallel=True, nogil=True)
+@kernel(fastmath=_SUMS, parallel=True, nogil=True)
 def softmax_step(products, labels, sizes, heads, losses):  # type: ignore[no-untyped-def]
     """Replace logits with the gradient of the mean cross-entropy, and step the biases.
 
@@ -189,7 +191,7 @@ def softmax_step(products, labels, sizes, heads, losses):  # type: ignore[no-unt
             offsets[c] -= rates[i, point] * moment[c]
 
 
-@njit(cache=True, fastmath=_SUMS, parallel=True, nogil=True)
+@kernel(fastmath=_SUMS, parallel=True, nogil=True)
 def sgd_step(heads, slopes, columns):  # type: ignore[no-untyped-def]
     """Step A as ``torch.optim.SGD`` does, where the gradient is ``slopes`` in ``columns`` and 0 in all others.
 

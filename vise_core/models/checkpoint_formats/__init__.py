@@ -127,7 +127,8 @@ def read_published(
     ``format`` names an entry of CHECKPOINT_FORMATS where the keys are ambiguous. ``row`` is the row in the paper's
     tables: one of the format's, or a name of the user's own, whose licence and training data are then stated only if
     ``format`` says more. ``network`` selects one of several networks in the file. ``sha256`` is the expected digest
-    of the file, or its beginning. Raises BadCheckpoint, or BadInput for an unknown format.
+    of the file, or its beginning. Raises BadCheckpoint, naming the file, if it is damaged, of no known format, of
+    several, or has another digest; BadInput for an unknown format or network.
     """
     if format is not None and format not in CHECKPOINT_FORMATS:
         raise BadInput(f"format: unknown {format!r}; one of {', '.join(CHECKPOINT_FORMATS)}")

@@ -40,7 +40,11 @@ class Account:
 
 
 def account(layout: Format, contents: Contents, network: str | None = None) -> Account:
-    """Sort the keys of a file of this format. Raises BadCheckpoint for a key that no rule names."""
+    """Sort the keys of a file of this format.
+
+    Raises BadCheckpoint for a file of another kind, without tensors, or with a key that no rule names; BadInput for a
+    ``network`` where the format holds only one.
+    """
     if contents.kind not in layout.kinds:
         raise BadCheckpoint(f"not {layout.title}: it is a {contents.kind} file or folder")
     if layout.torchvision:
@@ -122,7 +126,9 @@ def _without_shells(name: str) -> str:
 def load(
     layout: Format, contents: Contents, network: str | None = None
 ) -> tuple[Backbone, Account, tuple[str, ...]]:
-    """Return (backbone with the file's weights, account of its keys, conversions). Raises BadCheckpoint.
+    """Return (backbone with the file's weights, account of its keys, conversions).
+
+    Raises BadCheckpoint for keys, shapes, types or values that are not those of the backbone.
 
     Names, shapes and types are compared with the backbone's before anything is copied.
     """
@@ -192,6 +198,7 @@ def _own(
 
 
 def examples(names: Iterable[str]) -> str:
+    """Return the first names as the end of a message: ": a, b, …"."""
     shown = sorted(names)
     return f" ({', '.join(shown[:3])}{', …' if len(shown) > 3 else ''})"
 
@@ -219,6 +226,6 @@ def _drop(
 
 
 def tensor_of(dropped: Mapping[str, Any], name: str) -> Tensor | None:
-    """Return a dropped tensor by name, or None."""
+    """Return the tensor of any shape that was dropped under a name; None if none was, or if it was no tensor."""
     tensor = dropped.get(name)
     return tensor if isinstance(tensor, Tensor) else None

@@ -46,8 +46,9 @@ def _torchvision_name(name: str) -> str:
 def fold_pixels(trunk: Tensors, dropped: Mapping[str, object]) -> Mapping[str, Tensor]:
     """Convert the first convolution from BGR 0 to 255 minus the mean to RGB in ImageNet's normalisation.
 
-    Both inputs are zero where the image is padded, so the conversion is exact: channel c of RGB times 255·std_c is
-    the input on which the file's channel 2-c was trained.
+    Both inputs are zero where the image is padded, so the conversion is exact: channel c of RGB times 255·std_c is the
+    input on which the file's channel 2-c was trained. ``conv1.weight`` is (64, 3, 7, 7) and keeps its dtype. Raises
+    BadCheckpoint for another mean, deviation or shape.
     """
     for name, expected in (("pixel_mean", BGR_MEAN), ("pixel_std", (1.0, 1.0, 1.0))):
         tensor = tensor_of(dropped, name)

@@ -70,7 +70,10 @@ def networks(contents: Contents) -> list[Network]:
 
 
 def network_of(contents: Contents, label: str | None) -> Network:
-    """Return the named network, or the only one. Raises BadCheckpoint, or BadInput for an unknown name."""
+    """Return the named network, or the only one.
+
+    Raises BadCheckpoint if the file holds none, or several and ``label`` is None; BadInput for an unknown name.
+    """
     matches = networks(contents)
     labels = ", ".join(network.label for network in matches)
     if label is not None:

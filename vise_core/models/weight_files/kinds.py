@@ -43,7 +43,7 @@ SUFFIXES: dict[str, str] = {
 def kind_of(path: Path) -> FileKind:
     """Return the kind of a weights file.
 
-    Raises BadCheckpoint, naming what the file is, if it does not hold PyTorch weights.
+    Raises BadCheckpoint, which says what the file is, if it does not hold PyTorch weights.
     """
     try:
         size = path.stat().st_size

@@ -239,7 +239,7 @@ def _checked_keys(pairs: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
 def read_pickle(source: bytes | IO[bytes], dialect: Dialect = "torchscript") -> Any:
     """Parse the first pickle of a file to Name, Made, External and plain values.
 
-    Raises BadCheckpoint.
+    Raises BadCheckpoint if the pickle is damaged or too long, or has a step that the dialect does not write.
     """
     machine = _Machine() if dialect == "torchscript" else _TorchMachine()
     try:

@@ -34,7 +34,11 @@ class WeightsFile:
 
 
 def read_weights_file(path: Path) -> WeightsFile:
-    """Read a weights file of any supported kind. Raises BadCheckpoint, naming the file and what is wrong."""
+    """Read a weights file of any supported kind.
+
+    Raises BadCheckpoint, which names the file and what is wrong, if it is of another kind, cannot be read or is
+    damaged.
+    """
     try:
         return _read(path)
     except BadCheckpoint as error:
@@ -59,7 +63,10 @@ def _read(path: Path) -> WeightsFile:
 
 
 def plain_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a plain state dict. Raises BadCheckpoint for a file with any other entry."""
+    """Return the tensors of a plain state dict by name, as views of the file.
+
+    Raises BadCheckpoint for a file with any other entry.
+    """
     entries = read_weights_file(path).entries
     if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in entries.items()):
         raise BadCheckpoint(f"{path.name}: holds something else than named tensors")

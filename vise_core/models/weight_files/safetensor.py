@@ -42,7 +42,11 @@ class Stated:
 
 
 def read_header(path: Path) -> tuple[dict[str, Stated], int]:
-    """Return (descriptions of the tensors, offset of the data). Raises BadCheckpoint."""
+    """Return (descriptions of the tensors, offset of the data).
+
+    Raises BadCheckpoint if the file is not whole, its header is too long or lists too many tensors, or a dtype is
+    unknown.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -74,7 +78,10 @@ def read_header(path: Path) -> tuple[dict[str, Stated], int]:
 
 
 def read_views(path: Path) -> dict[str, Tensor]:
-    """Return the tensors as views of the mapped file. Raises BadCheckpoint."""
+    """Return the tensors by name, in the shapes and dtypes of the header, as views of the mapped file.
+
+    Raises BadCheckpoint as ``read_header`` does.
+    """
     stated, begin = read_header(path)
     if not stated:
         return {}

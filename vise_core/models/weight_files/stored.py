@@ -45,7 +45,11 @@ Storage = Callable[[str, torch.dtype], Tensor]
 
 
 def view(name: str, made: Made, storage: Storage) -> Tensor:
-    """Return the tensor that a pickle describes, as a view of the file. Raises BadCheckpoint, naming the tensor."""
+    """Return the tensor that a pickle describes, in its shape and dtype, as a view of the file.
+
+    Raises BadCheckpoint, naming the tensor, if its description is not one of torch, is larger than its data, or
+    overlaps itself.
+    """
     match made.arguments:
         case (
             External(id=("storage", Name(module="torch", name=kind), str(key), _, _, *_)),

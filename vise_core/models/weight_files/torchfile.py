@@ -25,7 +25,11 @@ NO_CHECKSUM = (
 
 
 def read_torch_zip(members: Members) -> dict[str, Any]:
-    """Return the entries by name: tensors as views, also one level down; other values as descriptions."""
+    """Return the entries of a file of ``torch.save`` by name.
+
+    Tensors are views of the file, also one level down; other values are descriptions. Raises BadCheckpoint for any
+    other zip, a damaged pickle, or data in big-endian order.
+    """
     pickles = [name for name in members.names if name.rpartition("/")[2] == "data.pkl"]
     if len(pickles) != 1:
         raise BadCheckpoint(_other_zip(members.names))
@@ -52,7 +56,10 @@ def zip_storages(members: Members, folder: str) -> Storage:
 
 
 def read_legacy(path: Path) -> dict[str, Any]:
-    """Read a file of PyTorch before 1.6; returns what ``read_torch_zip`` does."""
+    """Read a file of PyTorch before 1.6; returns what ``read_torch_zip`` does.
+
+    Raises BadCheckpoint if ``torch.save`` did not write it, for an unknown version or byte order, and if it is damaged.
+    """
     whole = mapped(path)
     start = io.BytesIO(whole[: MAX_BYTES + 1])
     if _next(start, "magic number") != MAGIC:
@@ -143,7 +150,10 @@ def _storages_of(root: Any, sizes: dict[str, tuple[torch.dtype, int]]) -> None:
 
 
 def entries_of(root: Any, storage: Storage) -> dict[str, Any]:
-    """Return the named entries of a saved object, tensors as views at two levels. Raises BadCheckpoint."""
+    """Return the named entries of a saved object, tensors as views at two levels.
+
+    Raises BadCheckpoint if the object is no dictionary, has too many entries, or a tensor is damaged.
+    """
     if not isinstance(root, dict):
         kind = "tensor" if tensor_in(root) else type(root).__name__
         raise BadCheckpoint(f"holds a {kind}, not tensors by name")
@@ -175,7 +185,7 @@ def _entry(value: Any, name: str, storage: Storage) -> Any:
 
 
 def values(raw: memoryview, dtype: torch.dtype) -> Tensor:
-    """Return all values in a slice of a file, as a view."""
+    """Return all whole values in a slice of a file, (n,) ``dtype``, as a view of it."""
     count = len(raw) // dtype.itemsize
     return torch.frombuffer(raw, dtype=dtype, count=count) if count else torch.empty(0, dtype=dtype)
 

@@ -27,7 +27,10 @@ def is_torchscript(members: Members) -> bool:
 
 
 def read_archive(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of an archive by file path, as ``read_members`` does. Raises BadCheckpoint, naming the file."""
+    """Read the tensors of an archive by file path, as ``read_members`` does.
+
+    Raises BadCheckpoint, naming the file, as it does.
+    """
     try:
         return read_members(Members(path))
     except BadCheckpoint as error:
@@ -35,9 +38,10 @@ def read_archive(path: Path) -> dict[str, Tensor]:
 
 
 def read_members(members: Members) -> dict[str, Tensor]:
-    """Return the tensors of an archive's module by dotted name, as views of the file. Raises BadCheckpoint.
+    """Return the tensors of an archive's module by dotted name, as views of the file.
 
-    These are parameters, buffers (as in ``state_dict``) and tensors that are plain attributes.
+    These are parameters, buffers (as in ``state_dict``) and tensors that are plain attributes, each in its shape and
+    dtype. Raises BadCheckpoint if the archive is damaged, or its data are in big-endian order.
     """
     pickles = [name for name in members.names if name.endswith("/data.pkl")]
     if len(pickles) != 1:
@@ -54,7 +58,10 @@ def read_members(members: Members) -> dict[str, Tensor]:
 
 
 def tensors_of(root: Any) -> dict[str, Made]:
-    """Return the descriptions of all tensors below an object, by dotted name. Raises BadCheckpoint."""
+    """Return the descriptions of all tensors below an object, by dotted name.
+
+    Raises BadCheckpoint for too many or too deeply nested objects.
+    """
     modules: dict[str, Made] = {}
     seen, waiting = 0, [("", root, 0)]
     while waiting:

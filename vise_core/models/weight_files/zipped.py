@@ -61,7 +61,10 @@ class Members:
         self.names = tuple(self._places)
 
     def view(self, name: str, limit: int | None = None) -> memoryview:
-        """Return the bytes of a member as a view. Raises BadCheckpoint."""
+        """Return the bytes of a member as a view.
+
+        Raises BadCheckpoint if there is none of this name, it is compressed, or it is larger than ``limit`` bytes.
+        """
         if name not in self._places:
             raise BadCheckpoint(f"no entry {name!r:.200}")
         start, size = self._places[name]

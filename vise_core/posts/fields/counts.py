@@ -83,7 +83,10 @@ def read_counts(row: Any, mapping: Mapping, repairs: set[str]) -> Counts:
 
 
 def count_of(value: Any, name: str, repairs: set[str]) -> int | None:
-    """Return a count as a whole number, or None where it is missing. Raises RejectedPost."""
+    """Return a count as a whole number, or None where it is missing.
+
+    Raises RejectedPost if it is negative, larger than ``MAX_COUNT`` or no whole number.
+    """
     if isinstance(value, dict):
         value = _total(value, name)
     if isinstance(value, str):

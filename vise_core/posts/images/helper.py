@@ -42,7 +42,8 @@ _unused: list[_Helper] = []
 def decode_limited(data: bytes, max_pixels: int) -> Decoded:
     """Decode an image as ``decode_pixels`` does, in a helper process.
 
-    Raises BadImage, with the reason ``too_costly`` for an image that goes beyond a limit.
+    Raises BadImage for an image that does not decode, with the reason ``too_costly`` for one that goes beyond a limit
+    of time or memory.
     """
     with _turns:
         while True:

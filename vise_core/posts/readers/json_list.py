@@ -56,7 +56,10 @@ def read_json(folder: Path, source: JsonSource, notes: Notes) -> Iterator[RawPos
 
 
 def elements(path: Path, encoding: str, list_path: str | None) -> Iterator[str | None]:
-    """Yield the texts of a list's elements, None for one that is too long. Raises BadInput."""
+    """Yield the texts of a list's elements, None for one that is too long.
+
+    Raises BadInput, naming the file, if it holds no list at this place or is no JSON.
+    """
     for place in _places(path, encoding, list_path):
         with opened_text(path, encoding, "") as file:
             cursor = _Cursor(file)

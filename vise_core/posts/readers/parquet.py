@@ -26,7 +26,8 @@ BATCH = 16
 def read_parquet(folder: Path, source: ParquetSource, notes: Notes) -> Iterator[RawPost]:
     """Yield a raw post for each row, file by file in order of name.
 
-    The image is bytes, a struct of bytes and path, or a file name.
+    The image is bytes, a struct of bytes and path, or a file name. Raises BadInput, naming the file, if it cannot be
+    read as Parquet.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -23,7 +23,8 @@ SIDECARS = (".json", ".txt")
 def read_pictures(folder: Path, _: PicturesSource, notes: Notes) -> Iterator[RawPost]:
     """Yield a raw post for each image and its sidecar, folder by folder, sorted by name.
 
-    ``a.json`` or ``a.jpg.json`` belongs to ``a.jpg``. The id is the JSON's, else the name without its suffix.
+    ``a.json`` or ``a.jpg.json`` belongs to ``a.jpg``. The id is the JSON's, else the name without its suffix. Raises
+    BadInput if ``folder`` is no folder.
     """
     if not folder.is_dir():
         raise BadInput("give the folder that holds the pictures")

@@ -51,7 +51,10 @@ def files_of(folder: Path, pattern: str, notes: Notes, *also: str) -> list[Path]
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """Return the files that a pattern matches, sorted by name. Raises BadInput, OutsideFolder."""
+    """Return the files that a pattern matches, sorted by name.
+
+    Raises BadInput for a pattern that is none, and OutsideFolder for one that leads out of the folder.
+    """
     contained(folder, pattern, "source.posts")  # before a search that would walk through other folders
     try:
         paths = [path for path in folder.glob(pattern) if is_file(path)]

@@ -11,8 +11,7 @@ from ..base import Record
 
 
 class InputRef(Record):
-    """Where an input comes from: an artifact of a run, a registered data set, an upload, another step of the recipe, or
-    an input of the recipe."""
+    """The origin of an input: an artifact of a run, a data set, an upload, or a step or an input of the recipe."""
 
     run: UUID | None = None
     step: str | None = Field(None, description="Inside a recipe: the step that makes the artifact.")
@@ -39,7 +38,7 @@ class InputRef(Record):
 def fitting_artifact(made: Collection[str], fitting: Collection[str], preferred: str = "") -> str:
     """Return the artifact of a run that fits an input: ``preferred`` if it fits, else the only one that does.
 
-    Raises ValueError that names those that fit, or all that there are.
+    If none fits, or several do, raises ValueError, which names those that fit, or all that there are.
     """
     able = [name for name in made if name in fitting]
     if preferred in able:

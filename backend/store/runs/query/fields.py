@@ -54,10 +54,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 @dataclass(frozen=True)
 class Field:
-    """A field of queries.
-
-    ``key`` is the path in the spec or the metric's name; ``rule`` reduces a metric's curve to one number.
-    """
+    """A field that a query can name: its kind, and the values it may have."""
 
     name: str
     kind: Kind
@@ -155,7 +152,10 @@ def _suggestion(name: str, names: list[str]) -> str:
 
 
 def read_value(field: Field, text: str, operator: str, *, quoted: bool) -> object:
-    """Parse a value of a field; None for ``none``. Raises ValueError with what was expected."""
+    """Parse a value of a field; None for ``none``.
+
+    Raises ValueError, which says what was expected, for a text that is no such value.
+    """
     if text == "none" and not quoted:
         if operator in _ORDER or operator in _LIKE or field.kind == "flag":
             raise ValueError(f"expected {field.expects}, not none")

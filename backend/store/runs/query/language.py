@@ -95,7 +95,10 @@ class QueryError(Invalid):
 
 
 def parse(query: str) -> Node:
-    """Return the tree of a query, ``All(())`` if it is empty. Raises QueryError."""
+    """Return the tree of a query, ``All(())`` if it is empty.
+
+    Raises QueryError, with the position, for a text that is not of the language, or too long.
+    """
     if len(query) > LONGEST:
         raise QueryError(f"a query may have at most {LONGEST} characters", LONGEST)
     if "\0" in query:

@@ -20,7 +20,10 @@ from .transition import CANCELLED, IDLE, LIVE, PAUSED, change_state, children_of
 
 
 def request_cancel(db: Session, run_id: UUID) -> Run:
-    """Cancel a run and, for a parent, its children. Raises NotFound, and Conflict if the run is final already."""
+    """Cancel a run and, for a parent, its children.
+
+    Raises NotFound if no run has this id, and Conflict if it is final already.
+    """
     run = get_run(db, run_id)
     if RunState(run.state).final:
         raise Conflict(f"the run has already ended as {run.state}")

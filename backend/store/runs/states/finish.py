@@ -56,7 +56,10 @@ def finish_run(
 
 
 def release_run(db: Session, run_id: UUID, token: int, detail: str) -> None:
-    """Requeue a run whose worker shuts down after saving its state; the attempt does not count. Raises StaleToken."""
+    """Requeue a run whose worker shuts down after saving its state; the attempt does not count.
+
+    Raises StaleToken if the run is no longer held with ``token``.
+    """
     if requeue_run(db, run_id, token, detail, {"attempt": Run.attempt - 1}) is None:
         raise StaleToken.of(run_id, token)
 

@@ -18,7 +18,10 @@ HELP_TASK = "worker.help_run"
 
 
 def call_helpers(db: Session, run_id: UUID, token: int, most: int) -> None:
-    """Invite up to ``most`` further workers to a held run. Raises StaleToken."""
+    """Invite up to ``most`` further workers to a held run.
+
+    Raises StaleToken if the run is no longer held with ``token``.
+    """
     check_token(db, run_id, token)
     queue = db.execute(select(Run.queue).where(Run.id == run_id)).scalar_one()
     outbox.add(db, [(HELP_TASK, run_id)] * most, queue)

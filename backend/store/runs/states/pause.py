@@ -15,7 +15,10 @@ from .transition import PAUSED, change_state, children_of, lock_children
 
 
 def request_pause(db: Session, run_id: UUID) -> Run:
-    """Pause a run and, for a parent, its children. Raises NotFound, and Conflict for a run that is not active."""
+    """Pause a run and, for a parent, its children.
+
+    Raises NotFound if no run has this id, and Conflict if it is not active.
+    """
     run = get_run(db, run_id)
     lock_children(db, run_id)
     db.refresh(run, with_for_update=True)

@@ -17,7 +17,10 @@ from .transition import change_state, children_of, lock_children, lock_inputs, w
 
 
 def resume_run(db: Session, run_id: UUID) -> Run:
-    """Queue a paused run again from its last checkpoint; for a parent, its paused children. Raises Conflict."""
+    """Queue a paused run again from its last checkpoint; for a parent, its paused children.
+
+    Raises NotFound if no run has this id, and Conflict if it is not paused or waits for an input that has failed.
+    """
     run = get_run(db, run_id)
     family = run_id if run.kind != "stage" else run.parent_id
     again = [run]
@@ -43,7 +46,8 @@ def resume_run(db: Session, run_id: UUID) -> Run:
 def retry_run(db: Session, run_id: UUID) -> Run:
     """Queue a failed or cancelled run again from its last checkpoint; for a parent, its failed or cancelled children.
 
-    Raises Conflict.
+    Raises NotFound if no run has this id, and Conflict if it has not failed and was not cancelled, or waits for an
+    input that has failed.
     """
     run = get_run(db, run_id)
     over = (RunState.failed, RunState.cancelled)
