@@ -37,7 +37,8 @@ def qualitative_figure(entry: ReportEntry, query: Query) -> None:
         )
     else:
         badge = synthetic_badge(figure.synthetic)
-        st.markdown(f"{badge} {plain(figure.task)}, {plain(figure.map)}; [run](run?run={figure.run})".strip())
+        told = f"{plain(figure.task or '')}, {plain(figure.map or '')}; [run](run?run={figure.run})"
+        st.markdown(f"{badge} {told}".strip())
     with st.skeleton(480):
         png = _drawing(client(), entry.name, figure.run or "", published)
     st.image(
