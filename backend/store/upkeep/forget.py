@@ -138,8 +138,8 @@ def forget(sessions: Sessions, storage: Storage, findings: Findings, ids: Collec
         forget_rows.forget(db, Wanted(ids))
         _drop_pictures(db, findings.images)
         for finding in findings.states:
-            values = {"checkpoint": None, "earlier_checkpoints": []}
-            db.execute(update(Run).where(Run.id == finding.id).values(**values))
+            no_states: dict[str, object] = {"checkpoint": None, "earlier_checkpoints": []}
+            db.execute(update(Run).where(Run.id == finding.id).values(**no_states))
         for run_id in runs:
             _note(db, run_id, f"{len(ids)} posts that this run was computed from have been removed since.")
     storage.remove_files([path for finding in findings.states for path in finding.paths])
