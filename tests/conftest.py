@@ -1,6 +1,7 @@
 """The real servers that tests run against, started once a session and stopped at its end."""
 
 import asyncio
+import gc
 import inspect
 import os
 import re
@@ -33,7 +34,13 @@ from backend.store.runs.states.lease import claim_run
 STACK_FIXTURES = {"postgres_server", "broker_url", "start_stack", "bucket"}
 LONG = {"stack", "processes", "slow"}
 BROWSER_TESTS = Path(__file__).parent / "browser"
-PROCESS_MODULES = {"subprocess", "multiprocessing", "torch.multiprocessing", "backend.local.servers"}
+PROCESS_MODULES = {
+    "subprocess",
+    "multiprocessing",
+    "torch.multiprocessing",
+    "backend.local.postgres",
+    "backend.local.valkey",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,6 +56,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Processes take the files in this order: a long file begun last would keep one busy while the others wait.
     long = Counter(item.path for item in items if LONG & {marker.name for marker in item.iter_markers()})
     items.sort(key=lambda item: (item.path.parent != BROWSER_TESTS, -long[item.path]))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector the 800,000 objects of imported modules and tests: they stay until the end.
+
+    To look through them takes 0.4 s each time.
+    """
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
