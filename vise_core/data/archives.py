@@ -208,9 +208,7 @@ def _of_rejected(done: Unpacked) -> str:
 
 def _members(archive: Path, done: Unpacked, most: int, files: int) -> Iterator[Member]:
     """Yield the plain files; members with an unusable name are counted in ``done``."""
-    reading = (
-        _zip_members(archive, files) if _is_zip(archive) else _tar_members(archive, most, files)
-    )
+    reading = _zip_members(archive, files) if _is_zip(archive) else _tar_members(archive, most, files)
     for name, opened in reading:
         try:
             member = member_name(archive.name, name)
