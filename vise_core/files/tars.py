@@ -7,6 +7,7 @@ import errno
 import gzip
 import io
 import lzma
+import re
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,8 @@ from vise_core.errors import BadInput
 
 MAX_HEADERS: Final = 2**20
 """Bytes of the headers of one member: long names and PAX records. tarfile reads each of them at once."""
+MAX_DIGITS: Final = 255
+"""Digits in a row in a header, as a name has at most. tarfile searches headers in time that grows with their square."""
 OVERHEAD: Final = 4096
 """Bytes of headers and padding that each member may have besides its content."""
 DAMAGED: Final = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, RecursionError)
@@ -26,6 +29,7 @@ DAMAGED: Final = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAErro
 END: Final = b"\0" * (2 * tarfile.BLOCKSIZE)
 """The mark after the last member of a tar."""
 
+_DIGITS: Final = re.compile(rb"\d+")
 _COMPRESSED: Final = (
     (b"\x1f\x8b", gzip.open),
     (b"BZh", bz2.open),
@@ -71,7 +75,10 @@ class _Bounded(io.RawIOBase):
             if self.headers < 0:
                 raise TooLarge(f"a header of more than {MAX_HEADERS:,} bytes")
         self._count(self._file.tell() + max(0, size))
-        return self._file.read(size)
+        data = self._file.read(size)
+        if self.headers is not None and any(len(digits[0]) > MAX_DIGITS for digits in _DIGITS.finditer(data)):
+            raise TooLarge(f"a header with more than {MAX_DIGITS} digits in a row")
+        return data
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
         data = self.read(len(buffer))
