@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
@@ -28,6 +29,8 @@ PARALLEL = 32
 """Requests to a bucket at a time."""
 TIMES = {"connect_timeout": 5, "read_timeout": 15, "retries": {"mode": "standard", "max_attempts": 1}}
 """Of a bucket's client, in seconds. Workers try again for as long as it takes, the API reports it."""
+CALL_SECONDS = 60.0
+"""Longest time of one request to a bucket: of an upload's part of 50 MiB too."""
 TRIES = 2
 """How often the file system sends a request to a bucket before it reports an error."""
 LISTED_FROM = 200
@@ -52,6 +55,18 @@ class MissingBucket(StorageError):
     """The bucket that the setting names does not exist. It is not created: its name may be a typing error."""
 
 
+def _bound_calls(fs: Any) -> None:
+    """Bound each request to a bucket: while its client waits for "100 Continue", none of the client's times counts."""
+    if hasattr(fs, "unbounded_call"):
+        return  # file systems are cached by their arguments
+    call = fs.unbounded_call = fs._call_s3
+
+    async def bounded(*arguments: Any, **named: Any) -> Any:
+        return await asyncio.wait_for(call(*arguments, **named), CALL_SECONDS)
+
+    fs._call_s3 = bounded
+
+
 class Storage:
     """Objects by SHA-256: ``objects/ab/<sha256>``. Objects are complete and never change."""
 
@@ -70,6 +85,7 @@ class Storage:
         self.fs, self.root = url_to_fs(url, **options)
         if url.startswith("s3://"):
             self.fs.retries = TRIES
+            _bound_calls(self.fs)
 
     def put(self, source: Path, sha256: str) -> None:
         """Store a file with this digest, unless it is stored already. Raises StorageError if the file has changed."""

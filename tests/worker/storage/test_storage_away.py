@@ -103,13 +103,13 @@ def test_a_bucket_that_is_away_for_a_while_is_waited_for(
     address = urlsplit(bucket.endpoint)
     proxy = Proxy((str(address.hostname), int(address.port or 0)))
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
-    monkeypatch.setattr(storage, "TIMES", storage.TIMES | {"connect_timeout": 0.3, "read_timeout": 0.3})
+    monkeypatch.setattr(storage, "CALL_SECONDS", 0.7)
     # Clients are cached by their arguments, among which the address from the environment is not.
     S3FileSystem.clear_instance_cache()
     settings = context.settings.model_copy(update={"storage_url": f"s3://bucket/{mode}"})
     s3 = Context(settings, context.sessions, Storage(settings.storage_url), "w")
     proxy.set(mode)
-    lines = store_slowly(s3, file, threading.Timer(5, proxy.set, ["pass"]))
+    lines = store_slowly(s3, file, threading.Timer(2, proxy.set, ["pass"]))
     assert "the storage does not respond" in lines[0]
     proxy.close()
     S3FileSystem.clear_instance_cache()
