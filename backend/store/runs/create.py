@@ -147,8 +147,8 @@ def clone_run(
 ) -> Run:
     """Create a copy of a run, recipe or sweep, with the changes of the request.
 
-    Raises NotFound if no run has this id, Invalid if the changed spec or inputs are not valid, and what the functions
-    raise that create runs.
+    Raises NotFound if no run has this id, Invalid if the changed spec or inputs are not valid, and the errors of
+    ``create_run``, ``create_recipe`` and ``create_sweep``.
     """
     run = get_run(db, run_id)
     name = request.name or f"{run.name} (copy)"
