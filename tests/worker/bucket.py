@@ -142,7 +142,12 @@ class _Answers(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes:
         assert "aws-chunked" not in self.headers.get("Content-Encoding", "")
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        size = int(self.headers.get("Content-Length", 0))
+        data = self.rfile.read(size)
+        if len(data) < size:
+            # As S3 does: what breaks off leaves no object.
+            raise ConnectionAbortedError
+        return data
 
     def _answer(self, code: int, data: bytes = b"", **headers: str) -> None:
         self.send_response(code)

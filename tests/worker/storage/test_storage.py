@@ -8,6 +8,7 @@ import pytest
 
 from backend.store.registry import artifacts
 from backend.store.registry.storage import MissingBucket, Storage, StorageError
+from backend.store.registry.storage_away import StorageAway
 from backend.store.serving import uploads
 
 
@@ -105,6 +106,6 @@ def test_a_copy_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch) -> N
     monkeypatch.setattr("backend.store.registry.storage.os.fsync", full)
     file = tmp_path / "file"
     file.write_text("x")
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(StorageAway, match="the disk is full"):
         storage.put(file, hashlib.sha256(b"x").hexdigest())
     assert not list(tmp_path.glob("storage/incoming/*"))
