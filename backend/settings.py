@@ -49,7 +49,17 @@ class Settings(BaseSettings):
     republish_seconds: float = Field(
         20, gt=0, description="A run queued for longer, while its queue is empty, is published again."
     )
-    max_attempts: int = Field(5, ge=1, description="Times that a run is claimed before it fails.")
+    max_attempts: int = Field(5, ge=1, description="Times that a run is tried if its workers are lost.")
+    memory_attempts: int = Field(
+        2, ge=1, description="The same where its process was killed, most likely because memory ran out."
+    )
+    disk_attempts: int = Field(5, ge=1, description="The same where its worker's disk is full.")
+    retry_seconds: float = Field(
+        10,
+        ge=0,
+        description="Pause before the second attempt, doubled each time, up to 10 minutes. After the first loss of a "
+        "worker the next one continues at once.",
+    )
     cancel_grace_seconds: float = Field(60, gt=0, description="Time to save state before SIGKILL.")
     telemetry_seconds: float = Field(
         5, gt=0, description="Time between two samples of a run's CPU, memory and GPU."

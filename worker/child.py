@@ -6,6 +6,7 @@ A crash, an out-of-memory kill or a segfault fails the run, not the worker. The 
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from backend.store.errors import in_words
+from backend.store.registry.storage_away import away
 from vise_core.errors import Stopped, ViseError
 from vise_core.specs.stages import validate_spec
 from vise_core.stage import run_stage
@@ -26,7 +28,7 @@ from .context import get_context
 from .guardian import guard
 from .reporter import StoreReporter
 
-DONE, STOPPED, FAILED, CRASHED = 0, 10, 11, 1
+DONE, STOPPED, FAILED, DISK, CRASHED = 0, 10, 11, 13, 1
 OUTCOME = "outcome.json"
 
 
@@ -82,6 +84,10 @@ def run_child(task: ChildTask) -> int:
         outcome, code = {"reason": str(error)}, FAILED
     except Exception as error:
         reason = in_words(error)
+        if _is_full(error):
+            reporter.log(f"the disk of this worker is full: {reason}", level="error")
+            reporter.close()
+            return DISK
         outcome, code = {"reason": reason, "error": traceback.format_exc()[-8000:]}, CRASHED
     if code != DONE:
         reporter.log(
@@ -89,6 +95,17 @@ def run_child(task: ChildTask) -> int:
         )
     reporter.close()
     part = task.workspace / f"{OUTCOME}.part"
-    part.write_text(json.dumps(outcome, allow_nan=False))
-    part.replace(task.workspace / OUTCOME)
+    try:
+        part.write_text(json.dumps(outcome, allow_nan=False))
+        part.replace(task.workspace / OUTCOME)
+    except OSError as error:
+        if not _is_full(error):
+            raise
+        return DISK
     return code
+
+
+def _is_full(error: Exception) -> bool:
+    """Return whether a disk is full; libraries in native code say so only in words."""
+    passes = away(error)
+    return (passes is not None and passes.full) or os.strerror(errno.ENOSPC) in str(error)

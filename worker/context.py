@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,8 +20,11 @@ from backend.settings import Settings, settings
 from backend.store.database import SHORT, Sessions, connect, session_factory
 from backend.store.errors import in_words, is_transient
 from backend.store.registry.storage import Storage
+from backend.store.registry.storage_away import StorageAway, away
+from backend.store.runs.states.attempts import RetryPolicy
 from backend.store.upkeep.states import state_storage
 
+T = TypeVar("T")
 log = logging.getLogger("vise.worker")
 
 
@@ -55,6 +59,33 @@ class Context:
                 log.warning("the database does not respond; retrying in %.1f s: %s", pause, in_words(error))
                 time.sleep(pause)
                 pause = min(2 * pause, 5)
+
+    def store(self, use: Callable[[], T], gives_up: Callable[[StorageAway], bool] = lambda _: False) -> T:
+        """Use the storage; retry while it does not respond or is full, until ``gives_up`` returns True.
+
+        Raises what ``use`` raises, errors that would come again, and then StorageAway.
+        """
+        pause = 0.2
+        while True:
+            try:
+                return use()
+            except Exception as error:
+                passes = away(error)
+                if passes is None:
+                    raise
+                if gives_up(passes):
+                    raise passes from error
+                log.warning("%s; retrying in %.1f s", passes, pause)
+                time.sleep(pause)
+                pause = min(2 * pause, 5)
+
+    @property
+    def retries(self) -> RetryPolicy:
+        """How often a run is tried, by the kind of its failure."""
+        config = self.settings
+        return RetryPolicy(
+            config.max_attempts, config.memory_attempts, config.disk_attempts, config.retry_seconds
+        )
 
 
 @cache

@@ -146,7 +146,7 @@ def _reconcile(context: Context, watch: Watch) -> None:
     with context.sessions.begin() as db:
         result = reconcile(
             db,
-            max_attempts=context.settings.max_attempts,
+            retries=context.retries,
             republish_seconds=context.settings.republish_seconds,
             prediction_timeout_seconds=context.settings.prediction_timeout_seconds,
             in_broker=_in_broker,

@@ -10,7 +10,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from multiprocessing import forkserver
@@ -25,10 +25,12 @@ from sqlalchemy.orm import Session
 from backend.store.errors import StaleToken, in_words
 from backend.store.registry import artifacts, dataset_versions, datasets, folders
 from backend.store.registry.storage import MissingBucket, StorageError
+from backend.store.registry.storage_away import StorageAway, away
 from backend.store.registry.tables import Upload
 from backend.store.runs import logs
+from backend.store.runs.states.attempts import Failure, retry_or_fail
 from backend.store.runs.states.cancel import stop_run
-from backend.store.runs.states.finish import finish_run, release_run, requeue_run
+from backend.store.runs.states.finish import finish_run, release_run
 from backend.store.runs.states.lease import Claim, claim_run, drop_checkpoints, renew_lease
 from backend.store.upkeep.marks import backup_runs
 from backend.store.upkeep.states import read_state
@@ -37,7 +39,7 @@ from vise_core.errors import ViseError
 from vise_core.files import listing
 from vise_core.specs.recipes.inputs import InputRef
 
-from .child import CRASHED, DONE, FAILED, OUTCOME, STOPPED, ChildTask, child_main
+from .child import CRASHED, DISK, DONE, FAILED, OUTCOME, STOPPED, ChildTask, child_main
 from .context import Context, get_context
 from .guardian import KILL, RESUME, SUSPEND
 from .reporter import LOST
@@ -104,7 +106,12 @@ def _execute(context: Context, run_id: UUID, stopping: threading.Event, current:
     except Exception as error:
         # Not the stage's fault: requeue the run at once instead of when its lease expires.
         log.exception("run %s could not be executed", run_id)
-        _requeue(context, claim, f"{context.name} failed: {in_words(error)}")
+        passes = away(error)
+        failure = Failure.disk if passes is not None and passes.full else Failure.lost
+        requeue = _retry(context, claim, failure, f"{context.name} failed: {in_words(error)}")
+        # If this fails too, the lease expires and the reconciler requeues the run.
+        with suppress(StaleToken, SQLAlchemyError), context.sessions.begin() as db:
+            requeue(db)
     finally:
         current.run_id = None
         shutil.rmtree(workspace, ignore_errors=True)
@@ -171,8 +178,16 @@ def _supervise(
     context: Context, claim: Claim, workspace: Path, stopping: threading.Event, lease: Lease
 ) -> None:
     """Run the stage in a child process to its end, and write the final state. Raises StaleToken."""
+
+    def gives_up(passes: StorageAway) -> bool:
+        # Another worker may have room on its disk.
+        return passes.full or lease.lost.is_set() or stopping.is_set() or lease.requested is not None
+
     try:
-        task = _prepare(context, claim, workspace)
+        task = context.store(lambda: _prepare(context, claim, workspace), gives_up)
+    except StorageAway as passes:
+        _without_storage(context, claim, lease, stopping, passes)
+        return
     except ViseError as error:
         _end(context, claim, stopping, RunState.failed, reason=f"its inputs could not be fetched: {error}")
         return
@@ -202,6 +217,21 @@ def _supervise(
                 kill(child)
             time.sleep(POLL_SECONDS)
     _write_end(context, claim, workspace, int(child.exitcode), lease, stopping)
+
+
+def _without_storage(
+    context: Context, claim: Claim, lease: Lease, stopping: threading.Event, passes: StorageAway
+) -> None:
+    """Give up a run whose inputs cannot be fetched now. Raises StaleToken."""
+    if lease.lost.is_set():
+        raise StaleToken(f"run {claim.run_id}: the lease has expired")
+    if lease.requested is not None:
+        context.write(lambda db: _stop(db, claim, "stopped before its stage began"), stop=stopping)
+    elif stopping.is_set():
+        with context.sessions.begin() as db:
+            release_run(db, claim.run_id, claim.token, f"{context.name} is shutting down")
+    else:
+        context.write(_retry(context, claim, Failure.disk, f"{context.name}: {passes}"), stop=stopping)
 
 
 def _prepare(context: Context, claim: Claim, workspace: Path) -> ChildTask:
@@ -250,7 +280,7 @@ def _load_state(context: Context, claim: Claim, folder: Path) -> None:
         try:
             read_state(context.state_storage(claim.run_id, int(token)), key, folder)
             break
-        except MissingBucket:
+        except (MissingBucket, StorageAway):
             raise
         except StorageError as error:
             lost[name] = error
@@ -307,9 +337,19 @@ def _write_end(
             release_run(db, claim.run_id, claim.token, f"{context.name} is shutting down")
     elif code in (FAILED, CRASHED, STOPPED) and outcome:
         _end(context, claim, stopping, RunState.failed, reason=outcome["reason"], error=outcome.get("error"))
+    elif code == DISK:
+        context.write(
+            _retry(context, claim, Failure.disk, f"the disk of {context.name} is full"), stop=stopping
+        )
+    elif code == -signal.SIGKILL:
+        context.write(_retry(context, claim, Failure.memory, _death(code), _tail(workspace)), stop=stopping)
     else:
-        tail = (workspace / STDERR).read_text(errors="replace")[-4000:]
-        _end(context, claim, stopping, RunState.failed, reason=_death(code), error=tail or None)
+        _end(context, claim, stopping, RunState.failed, reason=_death(code), error=_tail(workspace))
+
+
+def _tail(workspace: Path) -> str | None:
+    """Return the end of what the process wrote to its standard error."""
+    return (workspace / STDERR).read_text(errors="replace")[-4000:] or None
 
 
 def _end(context: Context, claim: Claim, stopping: threading.Event, state: RunState, **values: Any) -> None:
@@ -324,19 +364,12 @@ def _stop(db: Session, claim: Claim, detail: str) -> None:
         raise StaleToken(f"run {claim.run_id} is no longer held with token {claim.token}")
 
 
-def _requeue(context: Context, claim: Claim, detail: str) -> None:
-    """Requeue the run, or fail it after its last attempt."""
-
-    def write(db: Session) -> None:
-        if claim.attempt >= context.settings.max_attempts:
-            reason = f"failed after {claim.attempt} attempts: {detail}"
-            finish_run(db, claim.run_id, claim.token, RunState.failed, reason=reason)
-        else:
-            requeue_run(db, claim.run_id, claim.token, detail)
-
-    # If this fails too, the lease expires and the reconciler requeues the run.
-    with suppress(StaleToken, SQLAlchemyError), context.sessions.begin() as db:
-        write(db)
+def _retry(
+    context: Context, claim: Claim, failure: Failure, detail: str, error: str | None = None
+) -> Callable[[Session], object]:
+    """Return what queues the run again, or fails it after its last attempt."""
+    held = (claim.run_id, claim.token, claim.attempt)
+    return lambda db: retry_or_fail(db, *held, failure, detail, context.retries, error)
 
 
 def _death(code: int) -> str:

@@ -19,6 +19,8 @@ from backend.store.errors import StaleToken
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import Point
 from backend.store.registry import artifacts, dataset_versions
+from backend.store.registry.storage import Storage
+from backend.store.registry.storage_away import away
 from backend.store.runs import logs
 from backend.store.runs.states.helpers import call_helpers
 from backend.store.runs.states.lease import check_token, set_checkpoint, set_progress
@@ -102,7 +104,7 @@ class StoreReporter:
 
         while True:
             self._write(lambda db: artifacts.claim(db, manifest))
-            artifacts.store(self.context.storage, path, manifest)
+            self._store(lambda: artifacts.store(self.context.storage, path, manifest))
             self.flush()
             try:
                 self._write(write)
@@ -123,12 +125,12 @@ class StoreReporter:
         """Upload the state, record it in the store, then delete the states that are no longer kept."""
         storage = self.context.state_storage(self.run_id, self.token)
         manifest = tree_manifest(path)
-        storage.put_all({row["sha256"]: path / row["path"] for row in manifest})
+        self._store(lambda: storage.put_all({row["sha256"]: path / row["path"] for row in manifest}))
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(manifest, file)
             file.flush()
             key = file_sha256(Path(file.name))
-            storage.put(Path(file.name), key)
+            self._store(lambda: storage.put(Path(file.name), key))
         # The metrics up to here must be in the store before a run can resume from here.
         self.flush()
         name = f"{self.token}/{key}"
@@ -145,7 +147,31 @@ class StoreReporter:
         self._states[name] = {row["sha256"] for row in manifest} | {key}
         # What this process did not write itself is left to the sweep.
         for files in [self._states.pop(old) for old in dropped if old in self._states]:
-            storage.delete_all(files.difference(*self._states.values()))
+            self._delete(storage, files.difference(*self._states.values()))
+
+    def _delete(self, storage: Storage, files: set[str]) -> None:
+        try:
+            storage.delete_all(files)
+        except Exception as error:  # of the system, fsspec or the bucket's client: there are many
+            log.warning("run %s: outdated states stay until the next sweep: %s", self.run_id, error)
+
+    def _store(self, store: Callable[[], object]) -> None:
+        """Store something; while the storage is away or full the stage waits, and the run's log says so."""
+        reported: list[str] = []
+
+        def attempt() -> None:
+            try:
+                store()
+            except Exception as error:
+                passes = away(error)
+                if passes is not None and not reported:
+                    reported.append(str(passes))
+                    self.log(f"waits for the storage: {passes}", level="warning")
+                raise
+
+        self.context.store(attempt)
+        if reported:
+            self.log("the storage is well again")
 
     def should_stop(self) -> bool:
         """Return True once the run should save its state and stop."""

@@ -13,9 +13,11 @@ from backend.settings import Settings
 from backend.store.accounts import audit, users
 from backend.store.accounts.users import Identity
 from backend.store.registry.storage import Storage
+from backend.store.registry.storage_away import StorageAway
 from backend.store.runs.create import Allowance
 
 from .errors import ApiProblem
+from .monitor import Monitor
 
 _bearer = HTTPBearer(auto_error=False, description="A session or API token.")
 
@@ -25,8 +27,14 @@ def get_settings(request: Request) -> Settings:
     return request.app.state.settings  # type: ignore[no-any-return]
 
 
-def get_storage(request: Request) -> Storage:
-    """Return the storage of the API."""
+async def get_storage(request: Request) -> Storage:
+    """Return the storage. Raises StorageAway at once while it hangs: each call would keep a thread for long.
+
+    Asynchronous, so that it needs no thread itself.
+    """
+    monitor: Monitor = request.app.state.monitor
+    if monitor.storage_hangs():
+        raise StorageAway("the storage does not respond", full=False)
     return request.app.state.storage  # type: ignore[no-any-return]
 
 

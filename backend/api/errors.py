@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from backend.store.errors import Conflict, Invalid, NotAllowed, NotFound, TooMany, in_words
 from backend.store.registry.storage import StorageError
+from backend.store.registry.storage_away import StorageAway
 from vise_client.schemas.wire import Problem
 
 log = logging.getLogger("vise.api")
@@ -93,6 +94,18 @@ def install(app: FastAPI) -> None:
         title = HTTPStatus(error.status_code).phrase
         return problem_response(
             request, error.status_code, title, str(error.detail), headers=dict(error.headers or {})
+        )
+
+    @app.exception_handler(StorageAway)
+    def _storage_away(request: Request, error: StorageAway) -> JSONResponse:
+        log.error("storage: %s", error)
+        detail = "the storage is full" if error.full else "the storage does not respond"
+        return problem_response(
+            request,
+            503,
+            "Unavailable",
+            f"{detail}; try again in a moment",
+            headers={"Retry-After": "5"},
         )
 
     @app.exception_handler(StorageError)

@@ -50,8 +50,9 @@ class Monitor:
         self._probes = [
             _Probe(FROM_DATABASE, self._check_database, FRESH_SECONDS),
             _Probe(("broker",), self._check_broker, FRESH_SECONDS),
-            _Probe(("storage",), self._check_storage, STORAGE_FRESH_SECONDS),
         ]
+        self._storage_probe = _Probe(("storage",), self._check_storage, STORAGE_FRESH_SECONDS)
+        self._probes.append(self._storage_probe)
         self._logged: dict[str, str] = {}
         # Addresses and names are for the log alone: the routes need no token.
         self._details: dict[str, str] = {}
@@ -78,6 +79,10 @@ class Monitor:
                     )
                 self._logged[part.name] = part.message
             await asyncio.sleep(CHECK_SECONDS)
+
+    def storage_hangs(self) -> bool:
+        """Return whether the newest check of the storage has no response yet, although it is overdue."""
+        return self._storage_probe.overdue()
 
     def close(self) -> None:
         """Close the connections to the database."""
@@ -147,6 +152,12 @@ class _Probe:
                 self._started_at = now
                 threading.Thread(target=self._run, args=(future,), name=self.names[0], daemon=True).start()
             return future
+
+    def overdue(self) -> bool:
+        """Return whether a check is under way that has taken longer than any check should."""
+        with self._lock:
+            under_way = self._future is not None and not self._future.done()
+            return under_way and time.monotonic() - self._started_at > RESPONSE_SECONDS
 
     def silent(self) -> list[PartHealth]:
         """Return that nothing has responded."""

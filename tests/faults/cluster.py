@@ -118,6 +118,7 @@ def cluster_over(database_url: str, broker_url: str, folder: Path) -> Iterator[C
         "VISE_LEASE_SECONDS": "2",
         "VISE_RECONCILE_SECONDS": "0.5",
         "VISE_REPUBLISH_SECONDS": "3",
+        "VISE_RETRY_SECONDS": "0.5",
         "VISE_CANCEL_GRACE_SECONDS": "10",
         # The first answer loads torch: on a busy machine that takes longer than people would wait.
         "VISE_PREDICTION_TIMEOUT_SECONDS": "600",

@@ -82,6 +82,8 @@ def _states(db: Session, rows: list[Run]) -> Iterator[str]:
             yield f"{run.name} is {run.state}, its last event says {before}"
         if run.state not in FINAL:
             yield f"{run.name} is still {run.state}: {run.reason}"
+        if run.state == "failed" and run.kind == "stage":
+            yield f"{run.name} has failed, which no fault here excuses: {run.reason}"
         if (run.finished_at is None) is (run.state in FINAL):
             yield f"{run.name} is {run.state}, finished at {run.finished_at}"
 
@@ -164,6 +166,8 @@ def _processes(world: World) -> Iterator[str]:
 
 
 def _files(world: World) -> Iterator[str]:
+    for path in (world.cluster.folder / "work").glob("*-*-*"):
+        yield f"a workspace is left: {path.name}"
     for name in ("incoming", "uploads"):
         for path in (world.cluster.folder / "storage").rglob(f"{name}/*"):
             yield f"a file is left in the storage: {path.relative_to(world.cluster.folder)}"

@@ -17,6 +17,7 @@ from sqlalchemy import update
 
 from backend.api.app import PREFIX
 from backend.store.accounts import users
+from backend.store.runs.states.attempts import RetryPolicy
 from backend.store.runs.states.reconcile import reconcile
 from backend.store.serving import predictions
 from backend.store.serving.tables import Prediction
@@ -51,7 +52,7 @@ def history(api: TestClient, **query: object) -> list[dict]:
 
 def sweep(cluster) -> None:
     with cluster.sessions.begin() as db:
-        reconcile(db, max_attempts=5, republish_seconds=20, prediction_timeout_seconds=120)
+        reconcile(db, retries=RetryPolicy(5, 2, 5, 10), republish_seconds=20, prediction_timeout_seconds=120)
 
 
 def grow_old(cluster, prediction: str) -> None:

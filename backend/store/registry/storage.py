@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
@@ -19,11 +20,19 @@ from fsspec.core import url_to_fs
 from vise_core.errors import ViseError
 from vise_core.files.hashing import file_sha256
 
+from .storage_away import responding
+
 CHUNK = 2**20
 WHOLE_BYTES = 8 * 2**20
 """A file up to this size is read into memory, checked and sent to a bucket in one request."""
 PARALLEL = 32
 """Requests to a bucket at a time."""
+TIMES = {"connect_timeout": 5, "read_timeout": 15, "retries": {"mode": "standard", "max_attempts": 1}}
+"""Of a bucket's client, in seconds. Workers try again for as long as it takes, the API reports it."""
+CALL_SECONDS = 60.0
+"""Longest time of one request to a bucket: of an upload's part of 50 MiB too."""
+TRIES = 2
+"""How often the file system sends a request to a bucket before it reports an error."""
 LISTED_FROM = 200
 """Number of objects from which one listing shows which of them a bucket has."""
 CHANGED = "{} changed while it was stored: finish writing a file before it is stored"
@@ -46,6 +55,18 @@ class MissingBucket(StorageError):
     """The bucket that the setting names does not exist. It is not created: its name may be a typing error."""
 
 
+def _bound_calls(fs: Any) -> None:
+    """Bound each request to a bucket: while its client waits for "100 Continue", none of the client's times counts."""
+    if hasattr(fs, "unbounded_call"):
+        return  # file systems are cached by their arguments
+    call = fs.unbounded_call = fs._call_s3
+
+    async def bounded(*arguments: Any, **named: Any) -> Any:
+        return await asyncio.wait_for(call(*arguments, **named), CALL_SECONDS)
+
+    fs._call_s3 = bounded
+
+
 class Storage:
     """Objects by SHA-256: ``objects/ab/<sha256>``. Objects are complete and never change."""
 
@@ -57,8 +78,14 @@ class Storage:
         options: dict[str, Any] = {}
         if url.startswith("s3://"):
             # Others write there too: a cached listing would be stale. A client has 10 connections by default.
-            options = {"use_listings_cache": False, "config_kwargs": {"max_pool_connections": PARALLEL}}
+            options = {
+                "use_listings_cache": False,
+                "config_kwargs": {"max_pool_connections": PARALLEL} | TIMES,
+            }
         self.fs, self.root = url_to_fs(url, **options)
+        if url.startswith("s3://"):
+            self.fs.retries = TRIES
+            _bound_calls(self.fs)
 
     def put(self, source: Path, sha256: str) -> None:
         """Store a file with this digest, unless it is stored already. Raises StorageError if the file has changed."""
@@ -114,14 +141,15 @@ class Storage:
 
     def _copy(self, source: Path, sha256: str, target: Path) -> None:
         """Copy a file into a folder storage: complete and on the disk before it has its name."""
-        if target.exists():
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(self.root, "incoming", uuid.uuid4().hex)
-        part.parent.mkdir(parents=True, exist_ok=True)
+        with responding():
+            if target.exists():
+                return
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.parent.mkdir(parents=True, exist_ok=True)
         copied = hashlib.sha256()
         try:
-            with source.open("rb") as read, part.open("wb") as write:
+            with responding(), source.open("rb") as read, part.open("wb") as write:
                 while chunk := read.read(CHUNK):
                     copied.update(chunk)
                     write.write(chunk)
@@ -171,16 +199,20 @@ class Storage:
 
     @contextmanager
     def naming_bucket(self) -> Iterator[None]:
-        """Raise MissingBucket in place of the error that the block raises because there is no such bucket."""
-        try:
-            yield
-        except FileNotFoundError as error:
-            if self.local or self._has_bucket():
-                raise
-            raise MissingBucket(
-                f"there is no bucket {self._bucket!r}: VISE_STORAGE_URL names it; correct that setting, or create the "
-                "bucket"
-            ) from error
+        """Raise MissingBucket in place of the error that the block raises because there is no such bucket.
+
+        Raises StorageAway in place of errors that pass.
+        """
+        with responding():
+            try:
+                yield
+            except FileNotFoundError as error:
+                if self.local or self._has_bucket():
+                    raise
+                raise MissingBucket(
+                    f"there is no bucket {self._bucket!r}: VISE_STORAGE_URL names it; correct that setting, or create "
+                    "the bucket"
+                ) from error
 
     @property
     def _bucket(self) -> str:
@@ -226,8 +258,12 @@ class Storage:
     def stream(self, sha256: str) -> Iterator[bytes]:
         """Yield an object in chunks of 1 MiB. Raises StorageError if it is missing."""
         with self.open(sha256) as file:
-            while chunk := file.read(CHUNK):
+            while chunk := self._read(file):
                 yield chunk
+
+    def _read(self, file: BinaryIO) -> bytes:
+        with responding():
+            return file.read(CHUNK)
 
     def delete(self, sha256: str) -> None:
         """Delete an object, which no row may name any more."""

@@ -20,6 +20,7 @@ from sqlalchemy import select, union_all
 
 from backend.store.database import Sessions
 from backend.store.registry.storage import Storage, StorageError
+from backend.store.registry.storage_away import responding
 from backend.store.serving.tables import Engagement, Prediction
 
 log = logging.getLogger("vise.uploads")
@@ -36,11 +37,12 @@ def put(storage: Storage, data: bytes) -> str:
         with storage.naming_bucket():
             storage.fs.pipe_file(path, data)
         return key
-    try:
-        _write(path, data)
-    except FileNotFoundError:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        _write(path, data)
+    with responding():
+        try:
+            _write(path, data)
+        except FileNotFoundError:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            _write(path, data)
     return key
 
 
@@ -48,7 +50,8 @@ def read(storage: Storage, key: str) -> bytes | None:
     """Return the bytes of an upload; None if it was deleted."""
     path = _path(storage, key)
     try:
-        return Path(path).read_bytes() if storage.local else bytes(storage.fs.cat_file(path))
+        with responding():
+            return Path(path).read_bytes() if storage.local else bytes(storage.fs.cat_file(path))
     except FileNotFoundError:
         return None
 

@@ -16,7 +16,8 @@ from backend.store.runs.tables import Outbox, Run, Worker
 from backend.store.serving import engagement, predictions
 from vise_client.schemas.run_states import RunState
 
-from .finish import finish_run, requeue_run
+from .attempts import Failure, RetryPolicy, retry_or_fail
+from .finish import requeue_run
 from .outbox import enqueue
 from .transition import HELD
 
@@ -52,7 +53,7 @@ def lock_holders(db: Session) -> str:
 def reconcile(
     db: Session,
     *,
-    max_attempts: int,
+    retries: RetryPolicy,
     republish_seconds: float,
     prediction_timeout_seconds: float,
     in_broker: Callable[[], Collection[UUID] | None] = frozenset,
@@ -64,7 +65,7 @@ def reconcile(
     respond. What is queued for long and is not among them has lost its message, or a worker without a database holds
     it. ``settled``: workers have had time to renew their leases since the database came back.
     """
-    requeued, failed, locked = _handle_expired_leases(db, max_attempts) if settled else (0, 0, 0)
+    requeued, failed, locked = _handle_expired_leases(db, retries) if settled else (0, 0, 0)
     announced = _Announced(in_broker)
     republished = _republish(db, republish_seconds, announced)
     timeout = timedelta(seconds=prediction_timeout_seconds)
@@ -92,7 +93,7 @@ class _Announced:
         return [] if held is None else [each for each in queued if each not in held][:BATCH]
 
 
-def _handle_expired_leases(db: Session, max_attempts: int) -> tuple[int, int, int]:
+def _handle_expired_leases(db: Session, retries: RetryPolicy) -> tuple[int, int, int]:
     """Requeue runs whose lease has expired, or fail them after the last attempt; return how many, and of locked ones."""
     requeued = failed = 0
     held = (Run.state.in_([s.value for s in HELD]), Run.kind == "stage", Run.lease_until < func.now())
@@ -103,13 +104,14 @@ def _handle_expired_leases(db: Session, max_attempts: int) -> tuple[int, int, in
     if len(expired) < BATCH:
         locked = (db.scalar(select(func.count()).select_from(Run).where(*held)) or 0) - len(expired)
     for run in expired:
-        if run.state == RunState.running.value and run.attempt >= max_attempts:
-            reason = f"failed after {run.attempt} attempts: the lease of each worker expired, the last was {run.worker}"
-            finish_run(db, run.id, run.token, RunState.failed, reason=reason)
-            failed += 1
-        else:
-            requeue_run(db, run.id, run.token, f"the lease of {run.worker} expired")
+        detail = f"the lease of {run.worker} expired"
+        if run.state != RunState.running.value:
+            requeue_run(db, run.id, run.token, detail)
             requeued += 1
+        elif retry_or_fail(db, run.id, run.token, run.attempt, Failure.lost, detail, retries):
+            requeued += 1
+        else:
+            failed += 1
     return requeued, failed, max(0, locked)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from backend.store.database import connect, plain_url, session_factory
 from backend.store.runs.create import create_run
 from backend.store.runs.states import outbox
+from backend.store.runs.states.attempts import RetryPolicy
 from backend.store.runs.states.finish import finish_run, requeue_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.runs.states.reconcile import ReconcileResult, lock_holders, reconcile
@@ -40,7 +41,7 @@ def repair(sessions, in_broker=frozenset, **options) -> ReconcileResult:
     with sessions.begin() as db:
         return reconcile(
             db,
-            max_attempts=5,
+            retries=RetryPolicy(5, 2, 5, 10),
             republish_seconds=20,
             prediction_timeout_seconds=60,
             in_broker=in_broker,

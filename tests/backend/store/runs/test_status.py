@@ -14,6 +14,7 @@ from backend.store.runs import logs, workers
 from backend.store.runs.create import create_sweep
 from backend.store.runs.read import view_run
 from backend.store.runs.run_list import RunFilter, list_runs
+from backend.store.runs.states.attempts import RetryPolicy
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.runs.states.reconcile import reconcile
@@ -61,7 +62,9 @@ def test_a_run_whose_worker_is_gone_is_lost_and_then_in_line_with_the_reason(db:
     status = said(db, "it")
     assert status.label == "lost"
     assert "gpu-1 is gone, last heartbeat 3 min" in status.sentence
-    result = reconcile(db, max_attempts=5, republish_seconds=60, prediction_timeout_seconds=60)
+    result = reconcile(
+        db, retries=RetryPolicy(5, 2, 5, 10), republish_seconds=60, prediction_timeout_seconds=60
+    )
     assert result.requeued == 1
     workers.beat(db, "gpu-2", ["gpu"], "cuda:0", None)
     status = said(db, "it")
