@@ -1,4 +1,4 @@
-"""Read untrusted tars: what an archive unpacks to, and what its headers take, is bounded while it is read."""
+"""Write tars as streams, and read untrusted ones: what they unpack to and what their headers take is bounded."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import errno
 import gzip
 import io
 import lzma
+import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, cast
@@ -18,17 +19,32 @@ from vise_core.errors import BadInput
 
 MAX_HEADERS: Final = 2**20
 """Bytes of the headers of one member: long names and PAX records. tarfile reads each of them at once."""
+MAX_DIGITS: Final = 255
+"""Digits in a row in a header, as a name has at most. tarfile searches headers in time that grows with their square."""
 OVERHEAD: Final = 4096
 """Bytes of headers and padding that each member may have besides its content."""
 DAMAGED: Final = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, RecursionError)
 """What reading a damaged tar may raise. An OSError of the system has an ``errno``; see ``is_damage``."""
 
+END: Final = b"\0" * (2 * tarfile.BLOCKSIZE)
+"""The mark after the last member of a tar."""
+
+_DIGITS: Final = re.compile(rb"\d+")
 _COMPRESSED: Final = (
     (b"\x1f\x8b", gzip.open),
     (b"BZh", bz2.open),
     (b"\xfd7zXZ\0", lzma.open),
     (b"]\0\0\x80", lzma.open),
 )
+
+
+def tar_member(name: str, size: int, content: Iterable[bytes], *, mtime: int = 0) -> Iterator[bytes]:
+    """Yield a file as a member of a tar: header, content of ``size`` bytes, padding. ``mtime``: seconds since 1970."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime = size, mtime
+    yield info.tobuf(tarfile.PAX_FORMAT)
+    yield from content
+    yield b"\0" * (-size % tarfile.BLOCKSIZE)
 
 
 class TooLarge(BadInput):
@@ -59,7 +75,10 @@ class _Bounded(io.RawIOBase):
             if self.headers < 0:
                 raise TooLarge(f"a header of more than {MAX_HEADERS:,} bytes")
         self._count(self._file.tell() + max(0, size))
-        return self._file.read(size)
+        data = self._file.read(size)
+        if self.headers is not None and any(len(digits[0]) > MAX_DIGITS for digits in _DIGITS.finditer(data)):
+            raise TooLarge(f"a header with more than {MAX_DIGITS} digits in a row")
+        return data
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
         data = self.read(len(buffer))

@@ -6,10 +6,13 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
+from sqlalchemy.orm import Session
 
 from backend.api import needs
 from backend.api.dependencies import Config, Db, Store, Who
+from backend.store.accounts import quotas
 from backend.store.serving import engagement
+from backend.store.serving.tables import Engagement
 from vise_client.schemas.engagement import EngagementModel, EngagementView
 from vise_core.specs.models.predict import EngagementOptions
 
@@ -45,13 +48,16 @@ async def ask(
     soon as the prediction is finished, the prediction after an hour.
     """
     data = await read_image(image, settings.max_upload_bytes)
+
+    def create(db: Session) -> Engagement:
+        quotas.check_predictions(db, who.user_id, settings.max_predictions_per_minute)
+        return engagement.create(db, storage, data, run_id, EngagementOptions(top=top), who.user_id)
+
     return await queue_and_wait(
         request,
         response,
         wait,
-        create=lambda db: engagement.create(
-            db, storage, data, run_id, EngagementOptions(top=top), who.user_id
-        ),
+        create=create,
         state=engagement.state,
         view=engagement.view,
         failure="No prediction",
@@ -70,5 +76,5 @@ def list_models(
 
 @router.get("/{engagement_id}", response_model=EngagementView, dependencies=[needs.read_or_predict])
 def read(engagement_id: UUID, db: Db) -> EngagementView:
-    """Return an engagement prediction."""
+    """Return an engagement prediction. Status 404 if no prediction of engagement has this id."""
     return engagement.view(db, engagement_id)

@@ -11,11 +11,11 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 from starlette.background import BackgroundTask
 
-from backend.api import needs
+from backend.api import needs, owners
 from backend.api.broker import Broker
 from backend.api.dependencies import Config, Db, Store, Who
 from backend.api.errors import ApiProblem
-from backend.store.accounts.users import Identity
+from backend.store.accounts import quotas
 from backend.store.registry import models
 from backend.store.runs.queues import PREDICT_QUEUE
 from backend.store.serving import feedback, predictions, uploads
@@ -82,6 +82,7 @@ async def predict(
     broker: Broker = request.app.state.broker
 
     def create(db: Session) -> Prediction:
+        quotas.check_predictions(db, who.user_id, settings.max_predictions_per_minute)
         model, weights = models.with_weights(db, model_id)
         key = request_key(data, weights, options, keep)
         if (cached_id := cache.get(key)) is not None:
@@ -133,7 +134,7 @@ def history(
     "/predictions/{prediction_id}", response_model=PredictionView, dependencies=[needs.read_or_predict]
 )
 def read_prediction(prediction_id: UUID, db: Db) -> PredictionView:
-    """Return a prediction: its probabilities, map and feedback."""
+    """Return a prediction: its probabilities, map and feedback. Status 404 if no prediction has this id."""
     return predictions.view(db, prediction_id)
 
 
@@ -146,10 +147,11 @@ def read_picture(prediction_id: UUID, db: Db) -> Response:
     return Response(predictions.picture(db, prediction_id), media_type="image/jpeg", headers=headers)
 
 
-@router.delete("/predictions/{prediction_id}", status_code=204, dependencies=[needs.predict])
-def delete(prediction_id: UUID, db: Db, storage: Store, who: Who) -> Response:
-    """Delete a prediction and its feedback."""
-    _require_owner(predictions.get(db, prediction_id), who)
+@router.delete(
+    "/predictions/{prediction_id}", status_code=204, dependencies=[needs.predict, owners.of_prediction]
+)
+def delete(prediction_id: UUID, db: Db, storage: Store) -> Response:
+    """Delete a prediction and its feedback. Status 404 if no prediction has this id."""
     upload = predictions.delete(db, prediction_id)
     # After the response, and so after the commit: until then the row names the upload.
     delete_upload = BackgroundTask(uploads.drop, storage, upload) if upload is not None else None
@@ -157,20 +159,27 @@ def delete(prediction_id: UUID, db: Db, storage: Store, who: Who) -> Response:
 
 
 @router.put(
-    "/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[needs.predict]
+    "/predictions/{prediction_id}/feedback",
+    response_model=PredictionView,
+    dependencies=[needs.predict, owners.of_label],
 )
 def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -> PredictionView:
-    """Set the label of an image; its picture is kept for the labelled set."""
+    """Set the label of an image; its picture is kept for the labelled set.
+
+    Status 404 if no prediction has this id, 409 if the image has expired, 422 for another class.
+    """
     feedback.give(db, prediction_id, body.label, who.user_id)
     db.flush()
     return predictions.view(db, prediction_id)
 
 
 @router.delete(
-    "/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[needs.predict]
+    "/predictions/{prediction_id}/feedback",
+    response_model=PredictionView,
+    dependencies=[needs.predict, owners.of_label],
 )
 def take_feedback_back(prediction_id: UUID, db: Db) -> PredictionView:
-    """Delete the label of an image and the picture kept with it."""
+    """Delete the label of an image and the picture kept with it. Status 404 if no prediction has this id."""
     feedback.take_back(db, prediction_id)
     db.flush()
     return predictions.view(db, prediction_id)
@@ -217,9 +226,3 @@ def export_feedback(
 
     headers = {"Content-Disposition": 'attachment; filename="feedback.tar"'}
     return StreamingResponse(stream(), media_type="application/x-tar", headers=headers)
-
-
-def _require_owner(prediction: Prediction, who: Identity) -> None:
-    """Raise ApiProblem (403) unless the user made the prediction or is an admin."""
-    if prediction.created_by != who.user_id and not who.is_admin:
-        raise ApiProblem(403, "Not allowed", "the prediction belongs to another user; an admin may delete it")

@@ -136,9 +136,9 @@ class Storage:
             raise
 
     def _stored(self, sizes: Mapping[str, int]) -> set[str]:
-        """Return which of these objects a bucket is known to have: by one listing of many, or by a question each.
+        """Return which of these objects a bucket is known to have: by one listing, or by a request for each.
 
-        A few small objects are written again instead: that costs no more than the question.
+        A few small objects are written again instead: that costs no more than the request.
         """
         if len(sizes) > LISTED_FROM:
             return {sha256 for sha256, _ in self.objects(most=1000 * len(sizes))} & sizes.keys()
@@ -154,8 +154,8 @@ class Storage:
                         yield path.name, path.stat().st_size
             return
         with self.naming_bucket():
-            found = self.fs.find(root, detail=True, refresh=True, max_items=most)
-        for path, facts in found.items():
+            files = self.fs.find(root, detail=True, refresh=True, max_items=most)
+        for path, facts in files.items():
             name = path.rpartition("/")[2]
             if _DIGEST.fullmatch(name):
                 yield name, facts["size"]
@@ -269,6 +269,26 @@ class Storage:
                         if parent == Path(self.root):
                             break
                         parent.rmdir()
+
+    def unfinished(self, before: float) -> list[tuple[str, str]]:
+        """Return (path below the root, id) of uploads in parts that a writer began before this time and never ended.
+
+        A bucket keeps their parts, and lists them nowhere else. Only S3 knows them.
+        """
+        if not hasattr(self.fs, "list_multipart_uploads"):
+            return []
+        start = f"{self.root.partition('/')[2]}/"
+        return [
+            (upload["Key"].removeprefix(start), upload["UploadId"])
+            for upload in self.fs.list_multipart_uploads(self._bucket)
+            if upload["Key"].startswith(start) and upload["Initiated"].timestamp() < before
+        ]
+
+    def abort(self, path: str, upload_id: str) -> None:
+        """Have the bucket drop the parts of such an upload."""
+        key = f"{self.root}/{path}".partition("/")[2]
+        with suppress(FileNotFoundError):  # its writer has ended it
+            self.fs.call_s3("abort_multipart_upload", Bucket=self._bucket, Key=key, UploadId=upload_id)
 
     def probe(self) -> None:
         """Write, read and delete a small object.

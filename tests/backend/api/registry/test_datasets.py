@@ -21,13 +21,12 @@ from PIL import Image
 from backend.api.app import PREFIX, create_app
 from backend.settings import Settings
 from tests.backend.api.conftest import Accounts
+from tests.pictures import encoded
 from vise_client.schemas.accounts import Role
 
 
 def picture(shade: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (48, 40), (shade, 80, 200 - shade)).save(buffer, "JPEG")
-    return buffer.getvalue()
+    return encoded(Image.new("RGB", (48, 40), (shade, 80, 200 - shade)), "JPEG")
 
 
 def archive(names: dict[str, bytes]) -> bytes:
@@ -102,11 +101,11 @@ def arrived(api, dataset: dict, seconds: float = 240) -> dict:
     """The data set once its run is over."""
     end = time.monotonic() + seconds
     while True:
-        found = api.get(f"{PREFIX}/datasets/{dataset['id']}").json()
-        looked = found["found"] is not None or found["state"] == "failed"
-        if looked and found["state"] != "arriving":
-            return found
-        assert time.monotonic() < end, found
+        response = api.get(f"{PREFIX}/datasets/{dataset['id']}").json()
+        looked = response["survey"] is not None or response["state"] == "failed"
+        if looked and response["state"] != "arriving":
+            return response
+        assert time.monotonic() < end, response
         time.sleep(0.3)
 
 
@@ -121,10 +120,10 @@ def test_an_upload_is_unpacked_by_a_worker_and_looked_through(site) -> None:
     survey = site.api.post(f"{PREFIX}/runs", json={"stage": "survey", "spec": spec, "inputs": inputs}).json()
     assert survey["state"] in ("waiting", "queued")
 
-    found = arrived(site.api, made.json())
-    assert found["state"] == "ready"
-    assert found["found"]["classes"] == {"cat": 4, "dog": 4}
-    files = site.api.get(f"{PREFIX}/artifacts/{found['thumbnails']}/files").json()
+    dataset = arrived(site.api, made.json())
+    assert dataset["state"] == "ready"
+    assert dataset["survey"]["classes"] == {"cat": 4, "dog": 4}
+    files = site.api.get(f"{PREFIX}/artifacts/{dataset['thumbnails']}/files").json()
     assert sum(row["path"].startswith("thumbnails/") for row in files) == 8
 
     end = time.monotonic() + 240
@@ -133,7 +132,7 @@ def test_an_upload_is_unpacked_by_a_worker_and_looked_through(site) -> None:
         assert run["state"] not in ("failed", "cancelled"), run
         time.sleep(0.3)
     assert run["result"]["images"] == 8
-    refused = site.api.delete(f"{PREFIX}/runs/{found['run_id']}")
+    refused = site.api.delete(f"{PREFIX}/runs/{dataset['run_id']}")
     assert refused.status_code == 409
 
 
@@ -173,7 +172,7 @@ def test_an_address_is_downloaded_by_a_worker_and_its_hash_is_checked(site) -> N
         return site.api.post(f"{PREFIX}/datasets/url", json=body).json()
 
     right, wrong = bring("right", hashlib.sha256(GOOD).hexdigest()), bring("wrong", "0" * 64)
-    assert arrived(site.api, right)["found"]["images"] == 8
+    assert arrived(site.api, right)["survey"]["images"] == 8
     failed = arrived(site.api, wrong)
     assert failed["state"] == "failed"
     assert "SHA-256" in failed["reason"]
@@ -242,8 +241,8 @@ def test_a_registered_folder_is_looked_through(site) -> None:
         (site.settings.data_root / "faces" / label / "1.jpg").write_bytes(picture(9))
     body = {"name": "faces", "kind": "images", "folder": "faces"}
     made = site.api.post(f"{PREFIX}/datasets", json=body).json()
-    assert (made["state"], made["found"]) == ("ready", None)
-    assert arrived(site.api, made)["found"]["classes"] == {"joy": 1, "fear": 1}
+    assert (made["state"], made["survey"]) == ("ready", None)
+    assert arrived(site.api, made)["survey"]["classes"] == {"joy": 1, "fear": 1}
 
 
 def test_data_sets_are_searched_and_paged(as_admin, settings) -> None:
