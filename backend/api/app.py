@@ -31,8 +31,10 @@ from backend.store.registry.storage import Storage
 from . import errors, health
 from .broker import Broker
 from .dependencies import identify
+from .documented import check_method, document_statuses
 from .limits import RequestLimits
 from .monitor import Monitor
+from .texts import check_texts
 
 gc.freeze()
 # A request makes some ten thousand objects, nearly all freed by reference counts: looking for cycles after every 700
@@ -81,14 +83,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(
         RequestLimits,
         max_body=settings.max_upload_bytes + 2**20,
+        stalled_seconds=settings.stalled_upload_seconds,
         larger={f"{PREFIX}/datasets/upload": settings.max_dataset_bytes},
     )
 
-    public = APIRouter(prefix=PREFIX)
+    checks = [Depends(check_method), Depends(check_texts)]
+    public = APIRouter(prefix=PREFIX, dependencies=checks)
     public.include_router(health.router)
     public.include_router(sign_in.public)
     # Deny by default: every route below needs a token.
-    closed = APIRouter(prefix=PREFIX, dependencies=[Depends(identify)])
+    closed = APIRouter(prefix=PREFIX, dependencies=[*checks, Depends(identify)])
     for routes in (
         predictions,  # First, as routes are matched in this order and predictions must be fast.
         sign_in,
@@ -112,4 +116,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         closed.include_router(routes.router)
     app.include_router(public)
     app.include_router(closed)
+    document_statuses(app)
     return app

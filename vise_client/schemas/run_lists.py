@@ -8,6 +8,8 @@ from uuid import UUID
 
 from pydantic import Field
 
+from vise_core.specs.base import Text
+
 from .wire import Page, RequestBody, ResponseBody, UpdateBody
 
 
@@ -73,7 +75,7 @@ class RunListState(RequestBody):
     """Query, columns, order and grouping of the run list, as the page's address carries them."""
 
     query: str = Field("", max_length=2000)
-    columns: list[str] = Field(default_factory=list, max_length=40)
+    columns: list[Text] = Field(default_factory=list, max_length=40)
     sort: str = Field("-created", max_length=200)
     grouped: bool = False
     nested: bool = False

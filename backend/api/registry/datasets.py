@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from backend.api.dependencies import Config, Db, Store, Who, admin
+from backend.api.documented import problems
 from backend.api.errors import ApiProblem
 from backend.store.accounts import audit
 from backend.store.database import Sessions
@@ -77,7 +78,13 @@ def register_url(body: DatasetFromUrl, db: Db, who: Who) -> DatasetView:
     return datasets.view(db, dataset)
 
 
-@router.post("/upload", response_model=DatasetView, status_code=201, dependencies=[admin])
+@router.post(
+    "/upload",
+    response_model=DatasetView,
+    status_code=201,
+    dependencies=[admin],
+    responses=problems(415),
+)
 async def upload(
     request: Request,
     settings: Config,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from backend.api.dependencies import Db, Store, admin, editor
+from backend.api.documented import problems
 from backend.store.changes import check_expected
 from backend.store.registry import artifacts, model_cards, models
 from vise_client.schemas.models import ModelCardView, ModelCreate, ModelUpdate, ModelView
@@ -49,7 +50,7 @@ def card(model_id: UUID, db: Db) -> ModelCardView:
     return model_cards.card(db, model_id)
 
 
-@router.get("/{model_id}/download", response_class=StreamingResponse)
+@router.get("/{model_id}/download", response_class=StreamingResponse, responses=problems(410))
 def download(model_id: UUID, db: Db, storage: Store) -> StreamingResponse:
     """Download a model as a tar: weights as safetensors, predictor.json, and the card as README.md."""
     card = model_cards.card(db, model_id)

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
 
 from backend.api.dependencies import Config, Db, Store, Who, editor
+from backend.api.documented import problems
 from backend.store.serving import engagement
 from vise_client.schemas.engagement import EngagementModel, EngagementView
 from vise_core.specs.models.predict import EngagementOptions
@@ -20,7 +21,10 @@ TOP = EngagementOptions().top
 
 
 @router.post(
-    "", response_model=EngagementView, dependencies=[editor], responses={202: {"model": EngagementView}}
+    "",
+    response_model=EngagementView,
+    dependencies=[editor],
+    responses={202: {"model": EngagementView}, **problems(415)},
 )
 async def ask(
     request: Request,

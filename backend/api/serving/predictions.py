@@ -13,6 +13,7 @@ from starlette.background import BackgroundTask
 
 from backend.api.broker import Broker
 from backend.api.dependencies import Config, Db, Store, Who, editor
+from backend.api.documented import problems
 from backend.api.errors import ApiProblem
 from backend.store.accounts.users import Identity
 from backend.store.registry import models
@@ -43,7 +44,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
     "/predictions",
     response_model=PredictionView,
     dependencies=[editor],
-    responses={202: {"model": PredictionView}},
+    responses={202: {"model": PredictionView}, **problems(415)},
 )
 async def predict(
     request: Request,
@@ -185,7 +186,12 @@ def count_feedback(db: Db) -> list[FeedbackCount]:
     return feedback.counts(db)
 
 
-@router.get("/feedback/export", response_class=StreamingResponse, dependencies=[editor])
+@router.get(
+    "/feedback/export",
+    response_class=StreamingResponse,
+    dependencies=[editor],
+    responses=problems(404),
+)
 def export_feedback(
     request: Request, task: Annotated[str, Query(max_length=200, description="A task with labels.")]
 ) -> Response:
