@@ -62,7 +62,7 @@ class Settings(BaseSettings):
 
     @property
     def workspaces(self) -> Path:
-        """The folder of the workspaces."""
+        """Folder of the workspaces."""
         return self.work or self.home / "work"
 
 

@@ -21,7 +21,7 @@ from uuid import UUID
 
 from playwright.sync_api import Page
 
-from docs.screenshots import SIZE, WAITING, signed_in
+from docs.screenshots import SIZE, WAITING, signed_in, wait_until
 from vise_client.client import ViseClient
 
 from .measures.rows import Row, verdict
@@ -109,7 +109,7 @@ def time_pages(page: Page, url: str, runs: dict[str, list[UUID]], repeats: int) 
     def visit(path: Callable[[], str], at_least: int, what: str) -> Callable[[], object]:
         def call() -> None:
             page.goto(f"{url}/{path()}")
-            page.wait_for_function(DRAWN, arg=[at_least, what, WAITING])
+            wait_until(page, DRAWN, [at_least, what, WAITING])
 
         return call
 

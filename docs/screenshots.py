@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,7 +98,8 @@ def settle(page: Page, timeout: float = 120_000) -> None:
 
     Live parts start the script again every few seconds, for ever; so it need not rest at the end.
     """
-    page.wait_for_function(
+    wait_until(
+        page,
         """([call, waiting]) => {
             const seen = window.settling?.call === call ? window.settling : (window.settling = {call});
             const app = document.querySelector('[data-testid="stApp"]');
@@ -110,10 +112,27 @@ def settle(page: Page, timeout: float = 120_000) -> None:
             seen.size = size;
             return still;
         }""",
-        arg=[next(_calls), WAITING],
-        polling=400,
+        [next(_calls), WAITING],
         timeout=timeout,
+        polling=400,
     )
+
+
+def wait_until(
+    page: Page, expression: str, arg: object = None, *, timeout: float = 120_000, polling: float = 100
+) -> None:
+    """Wait until ``expression``, a JavaScript function of ``arg``, returns something true; times in milliseconds.
+
+    Playwright's own ``wait_for_function`` calls `eval` inside the page, which the pages' CSP forbids.
+
+    Raises:
+        TimeoutError: it did not within ``timeout``.
+    """
+    deadline = time.monotonic() + timeout / 1000
+    while not page.evaluate(expression, arg):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not true within {timeout / 1000:g} s: {expression}")
+        page.wait_for_timeout(polling)
 
 
 def outline(page: Page) -> list[str]:

@@ -10,24 +10,24 @@ from typing import Any
 
 
 def number(value: float) -> str:
-    """Four significant digits, without needless zeros or exponents; NaN and inf by name."""
+    """Return a number with four significant digits, without needless zeros or exponents; NaN and inf by name."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else f"{value:g}"
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 and value == int(value) else f"{value:.4g}"
 
 
 def headline(values: Mapping[str, float]) -> str:
-    """A run's leading metrics on one line: ``test accuracy 61.2 · val accuracy 60.8``."""
+    """Return a run's leading metrics on one line: ``test accuracy 61.2 · val accuracy 60.8``."""
     return " · ".join(f"{key.replace('_', ' ')} {number(value)}" for key, value in values.items())
 
 
 def count(n: int, singular: str, plural: str = "") -> str:
-    """A number of things: ``1 run``, ``1,200 runs``."""
+    """Return a number of things: ``1 run``, ``1,200 runs``."""
     return f"{n:,} {singular if n == 1 else plural or singular + 's'}"
 
 
 def size(n_bytes: float) -> str:
-    """A number of bytes: ``512 B``, ``1.4 GiB``."""
+    """Return a number of bytes with its unit: ``512 B``, ``1.4 GiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if n_bytes < 1024:
             return f"{n_bytes:.0f} {unit}" if unit == "B" or n_bytes >= 100 else f"{n_bytes:.1f} {unit}"
@@ -36,12 +36,12 @@ def size(n_bytes: float) -> str:
 
 
 def amount(n: float, unit: str) -> str:
-    """A progress count with its unit; bytes are scaled: ``1,200 posts``, ``3.4 MiB``."""
+    """Return a progress count with its unit; bytes are scaled: ``1,200 posts``, ``3.4 MiB``."""
     return size(n) if unit == "bytes" else f"{n:,.0f} {unit}"
 
 
 def duration(seconds: float) -> str:
-    """A time span: ``8 s``, ``3 min 5 s``, ``2 h 4 min``."""
+    """Return a number of seconds as text: ``8 s``, ``3 min 5 s``, ``2 h 4 min``."""
     whole = int(seconds)
     if whole < 60:
         return f"{seconds:.0f} s"
@@ -51,17 +51,17 @@ def duration(seconds: float) -> str:
 
 
 def age(now: datetime, then: datetime) -> str:
-    """The time from ``then`` to ``now``, at least zero."""
+    """Return the time from ``then`` to ``now`` as text; never negative."""
     return duration(max(0.0, (now - then).total_seconds()))
 
 
 def minute(at: datetime) -> str:
-    """Date and time to the minute: ``2026-01-31 14:05``. Times are UTC."""
+    """Return date and time to the minute, in UTC: ``2026-01-31 14:05``."""
     return f"{at:%Y-%m-%d %H:%M}"
 
 
 def value_text(value: Any) -> str:
-    """The value of a spec field as a table shows it: ``none`` for None, lists with commas."""
+    """Return the value of a spec field as a table shows it: ``none`` for None, lists with commas."""
     if value is None:
         return "none"
     if isinstance(value, float):

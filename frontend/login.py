@@ -22,7 +22,7 @@ FAILURES = {
 
 
 def signed_in() -> UserView | None:
-    """The user of this browser; None after the login page has been shown."""
+    """Return the user of this browser; without one, draw the login page and return None."""
     if st.context.cookies.get(session_cookie()):
         try:
             return client().me()

@@ -20,10 +20,12 @@ class Entry:
 
     @property
     def first(self) -> bool:
+        """Whether this is the first page."""
         return self.name == "home"
 
     @property
     def address(self) -> str:
+        """Path of the page in the address."""
         return "" if self.first else self.name
 
 

@@ -60,7 +60,7 @@ async def logout(request: Request) -> Response:
 
 
 def own_page(address: str) -> str:
-    """Path and query of an address that a form has sent; the first page unless the address is one of this site."""
+    """Return path and query of an address that a form has sent; the first page unless it is an address of this site."""
     parts = urlsplit(address)
     inside = not parts.scheme and not parts.netloc and re.fullmatch(r"/[\w-]*", parts.path)
     return urlunsplit(("", "", parts.path, parts.query, "")) if inside else "/"
@@ -116,7 +116,7 @@ async def _sign_in(request_token: Callable[[ViseClient], str], page: str) -> Res
 
 
 def create_app() -> ASGIApp:
-    """The ASGI app: Streamlit's app and four more routes, behind the protection."""
+    """Return the ASGI app: Streamlit's app and four more routes, behind the protection."""
     os.chdir(FOLDER)  # Streamlit reads .streamlit/config.toml in the working folder.
     from streamlit.starlette import App
 
@@ -136,6 +136,7 @@ def create_app() -> ASGIApp:
 
 
 def main() -> None:
+    """Serve the pages until stopped."""
     parser = argparse.ArgumentParser(prog="python -m frontend.serve", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8501)

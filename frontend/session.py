@@ -26,22 +26,23 @@ def _client(url: str, token: str) -> ViseClient:
 
 
 def client() -> ViseClient:
-    """The API client with this browser's token."""
+    """Return the API client with this browser's token."""
     return _client(api_url(), st.context.cookies.get(session_cookie(), ""))
 
 
 def current_user() -> UserView:
-    """The signed-in user, whom ``app.py`` looks up before it runs a page."""
+    """Return the signed-in user, whom ``app.py`` looks up before it runs a page."""
     user: UserView = st.session_state["user"]
     return user
 
 
 def can_edit() -> bool:
-    """Whether the user may start and change runs, models and data."""
+    """Return True if the user may start and change runs, models and data."""
     return current_user().role in (Role.editor, Role.admin)
 
 
 def is_admin() -> bool:
+    """Return True if the user has the role admin."""
     return current_user().role is Role.admin
 
 
@@ -51,12 +52,12 @@ def _stages(_vise: ViseClient) -> list[StageView]:
 
 
 def stages() -> dict[str, StageView]:
-    """Stages by name; they change only with the software."""
+    """Return the stages by name; they change only with the software."""
     return {stage.name: stage for stage in _stages(client())}
 
 
 def query_id(name: str) -> UUID | None:
-    """The id in the address's parameter of this name; None where there is none."""
+    """Return the id in the address's parameter of this name; None if there is none."""
     try:
         return UUID(st.query_params.get(name, ""))
     except ValueError:
@@ -64,7 +65,7 @@ def query_id(name: str) -> UUID | None:
 
 
 def query_number(name: str) -> int | None:
-    """The positive number in the address's parameter of this name; None where there is none."""
+    """Return the positive number in the address's parameter of this name; None if there is none."""
     text = st.query_params.get(name, "")
     return int(text) if text.isdecimal() and len(text) < 19 else None
 

@@ -35,13 +35,13 @@ def apply_style() -> None:
 
 
 def badge(state: RunState) -> str:
-    """Markdown of a state's badge."""
+    """Return the Markdown of a state's badge."""
     colour, icon = _BADGES[state]
     return f":{colour}-badge[{icon} {state.value}]"
 
 
 def synthetic_badge(synthetic: bool) -> str:
-    """Markdown of the badge of everything that was made from generated data; empty otherwise."""
+    """Return the Markdown of the badge for everything made from generated data; empty otherwise."""
     return " :violet-badge[:material/science: synthetic data]" if synthetic else ""
 
 
@@ -56,19 +56,19 @@ _TONES = {
 
 
 def status_tone(label: str) -> str:
-    """The colour of a status label; gray for unremarkable ones."""
+    """Return the colour of a status label; gray for unremarkable ones."""
     return _TONES.get(label, "gray")
 
 
 def status_badge(run: RunSummary) -> str:
-    """Markdown of a run's badge: its state, or a problem that the state hides, such as a stalled run."""
+    """Return the Markdown of a run's badge: its state, or a problem that the state hides, such as a stalled run."""
     if run.status.label == run.state.value:
         return badge(run.state)
     return f":{status_tone(run.status.label)}-badge[:material/warning: {run.status.label}]"
 
 
 def status_sentence(run: RunSummary) -> str:
-    """The status in a sentence, with the age of the last heartbeat while a worker executes the run."""
+    """Return the status as a sentence, with the age of the last heartbeat while a worker executes the run."""
     heartbeat = run.status.heartbeat_seconds
     if heartbeat is None or run.status.label not in ("running", "cancelling", "pausing"):
         return run.status.sentence

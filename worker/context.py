@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from backend.settings import Settings, settings
-from backend.store.database import Sessions, connect, session_factory
+from backend.store.database import SHORT, Sessions, connect, session_factory
 from backend.store.errors import in_words, is_transient
 from backend.store.registry.storage import Storage
 
@@ -67,7 +67,7 @@ def get_context() -> Context:
     config = settings()
     return Context(
         config,
-        session_factory(connect(config.database_url)),
+        session_factory(connect(config.database_url, limits=SHORT)),
         Storage(config.storage_url),
         config.worker_name or f"{socket.gethostname()}-{os.getpid()}",
     )

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from backend.store.errors import in_words
 from backend.store.runs.states.helpers import token_to_help
 
 from .board import board_of
@@ -60,7 +61,7 @@ def _needs_help(context: Context, run_id: UUID, token: int) -> bool:
             return token_to_help(db, run_id) == token
     except SQLAlchemyError as error:
         # Without the database no other worker can claim the run either.
-        log.warning("run %s: the database does not respond; helping continues: %s", run_id, error)
+        log.warning("run %s: the database does not respond; helping continues: %s", run_id, in_words(error))
         return True
 
 

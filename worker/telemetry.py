@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
-from backend.store.errors import StaleToken
+from backend.store.errors import StaleToken, in_words
 from backend.store.metrics import points as metrics
 from backend.store.metrics.points import SYSTEM, Point
 from backend.store.runs.states.lease import Claim
@@ -47,7 +47,7 @@ def watch(context: Context, claim: Claim, pid: int) -> Iterator[None]:
             except StaleToken:
                 return
             except SQLAlchemyError as error:
-                log.warning("run %s: telemetry sample not written: %s", claim.run_id, error)
+                log.warning("run %s: telemetry sample not written: %s", claim.run_id, in_words(error))
 
     thread = threading.Thread(target=sample, name="telemetry", daemon=True)
     thread.start()

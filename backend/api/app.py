@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 
 from backend.api.accounts import audit_log, sign_in, tokens, users
 from backend.api.clusters import explorers
@@ -28,9 +28,8 @@ from backend.store.accounts import audit
 from backend.store.database import connect, reading, session_factory
 from backend.store.registry.storage import Storage
 
-from . import errors, health
+from . import errors, health, needs
 from .broker import Broker
-from .dependencies import identify
 from .documented import check_method, document_statuses
 from .limits import RequestLimits
 from .monitor import Monitor
@@ -43,6 +42,27 @@ gc.set_threshold(20_000, 20, 20)
 gc.enable()
 
 PREFIX = "/api/v1"
+CLOSED = (
+    predictions,  # First, as routes are matched in this order and predictions must be fast.
+    sign_in,
+    tokens,
+    users,
+    audit_log,
+    stages,
+    datasets,
+    run_lists,  # Before run, as a run's id would match the names of lists too.
+    launch,
+    run,
+    run_states,
+    artifacts,
+    models,
+    engagement,
+    explorers,
+    tables_and_figures,
+    ablations,
+    saved_views,
+)
+"""The rooms whose routes need a token, in the order in which requests are matched."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -87,34 +107,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         larger={f"{PREFIX}/datasets/upload": settings.max_dataset_bytes},
     )
 
+    routers = [health.router, sign_in.public, *(routes.router for routes in CLOSED)]
+    app.state.needs = needs.table(PREFIX, routers)
     checks = [Depends(check_method), Depends(check_texts)]
-    public = APIRouter(prefix=PREFIX, dependencies=checks)
-    public.include_router(health.router)
-    public.include_router(sign_in.public)
-    # Deny by default: every route below needs a token.
-    closed = APIRouter(prefix=PREFIX, dependencies=[*checks, Depends(identify)])
-    for routes in (
-        predictions,  # First, as routes are matched in this order and predictions must be fast.
-        sign_in,
-        tokens,
-        users,
-        audit_log,
-        stages,
-        datasets,
-        run_lists,  # Before run, as a run's id would match the names of lists too.
-        launch,
-        run,
-        run_states,
-        artifacts,
-        models,
-        engagement,
-        explorers,
-        tables_and_figures,
-        ablations,
-        saved_views,
-    ):
-        closed.include_router(routes.router)
-    app.include_router(public)
-    app.include_router(closed)
+    for router in routers:
+        app.include_router(router, prefix=PREFIX, dependencies=checks)
     document_statuses(app)
     return app

@@ -11,9 +11,8 @@ from sqlalchemy.orm import Session
 
 from backend.settings import Settings
 from backend.store.accounts import audit, users
-from backend.store.accounts.users import RANK, Identity
+from backend.store.accounts.users import Identity
 from backend.store.registry.storage import Storage
-from vise_client.schemas.accounts import Role
 
 from .errors import ApiProblem
 
@@ -21,10 +20,12 @@ _bearer = HTTPBearer(auto_error=False, description="A session or API token.")
 
 
 def get_settings(request: Request) -> Settings:
+    """Return the settings of the API."""
     return request.app.state.settings  # type: ignore[no-any-return]
 
 
 def get_storage(request: Request) -> Storage:
+    """Return the storage of the API."""
     return request.app.state.storage  # type: ignore[no-any-return]
 
 
@@ -46,7 +47,7 @@ def identify(
 ) -> Identity:
     """Return the identity behind the token of a request. Raises ApiProblem (401) without a valid token.
 
-    Every router but the public one depends on this, so that a new route is closed until opened.
+    What a route needs beyond a valid token it declares with one of ``needs``.
     """
     identity = None
     if credentials:
@@ -60,19 +61,3 @@ def identify(
 
 
 Who = Annotated[Identity, Depends(identify)]
-
-
-class Requires:
-    """Dependency that passes only users of this role or a higher one. Raises ApiProblem (403)."""
-
-    def __init__(self, role: Role) -> None:
-        self.role = role
-
-    def __call__(self, who: Who) -> Identity:
-        if RANK[who.role] < RANK[self.role]:
-            raise ApiProblem(403, "Not allowed", f"this needs the role {self.role}; yours is {who.role}")
-        return who
-
-
-editor = Depends(Requires(Role.editor))
-admin = Depends(Requires(Role.admin))

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Request, Response
 
 from vise_client.schemas.wire import Health
 
+from . import needs
 from .monitor import Monitor
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/health", response_model=Health, responses={503: {"model": Health}})
+@router.get("/health", response_model=Health, responses={503: {"model": Health}}, dependencies=[needs.public])
 async def health(request: Request, response: Response) -> Health:
     """Report the state of each part in words; 503 if the database or the broker does not respond."""
     report = await _report(request)
@@ -21,7 +22,7 @@ async def health(request: Request, response: Response) -> Health:
     return report
 
 
-@router.get("/ready", response_model=Health, responses={503: {"model": Health}})
+@router.get("/ready", response_model=Health, responses={503: {"model": Health}}, dependencies=[needs.public])
 async def ready(request: Request, response: Response) -> Health:
     """Report whether runs can be accepted, executed and stored: 503 if any part that a run needs is not well."""
     report = await _report(request)
@@ -29,7 +30,7 @@ async def ready(request: Request, response: Response) -> Health:
     return report
 
 
-@router.get("/live", status_code=204)
+@router.get("/live", status_code=204, dependencies=[needs.public])
 async def live() -> Response:
     """Respond as long as this process works: it need not be started again."""
     return Response(status_code=204)

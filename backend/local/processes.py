@@ -45,8 +45,10 @@ class Account:
 
 
 def unprivileged_account() -> Account | None:
-    """PostgreSQL refuses to run as root; `nobody` exists everywhere, so that nothing is added to the system.
-    None when we are an ordinary user already."""
+    """Return the account `nobody` if we are root, else None. PostgreSQL refuses to run as root.
+
+    `nobody` exists everywhere, so nothing is added to the system.
+    """
     if os.geteuid() != 0:
         return None
     entry = pwd.getpwnam("nobody")
@@ -114,10 +116,7 @@ def spawn(
 
 
 def find_server(pid_file: Path, program: str, cwd: Path) -> psutil.Process | None:
-    """The live process named in the first line of ``pid_file``, if it really is ``program`` working in ``cwd``.
-
-    A pid alone proves nothing: after a reboot it may belong to anyone.
-    """
+    """Return the live process named in ``pid_file``, if it is ``program`` working in ``cwd``; else None."""
     try:
         process = psutil.Process(int(pid_file.read_text().split()[0]))
         ours = process.name() == program and Path(process.cwd()).resolve() == cwd.resolve()
@@ -127,6 +126,7 @@ def find_server(pid_file: Path, program: str, cwd: Path) -> psutil.Process | Non
 
 
 def is_running(process: subprocess.Popen[bytes]) -> bool:
+    """Return True if the process has not ended."""
     return process.poll() is None
 
 

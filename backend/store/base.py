@@ -42,12 +42,12 @@ class Base(DeclarativeBase):
 
 
 def primary_key() -> Mapped[UUID]:
-    """A UUIDv7 that the database makes."""
+    """Return a primary key column: a UUIDv7 that the database makes."""
     return mapped_column(primary_key=True, server_default=text("uuidv7()"))
 
 
 def insert_time() -> Mapped[datetime]:
-    """The time of the insert."""
+    """Return a column for the time of the insert."""
     return mapped_column(server_default=func.now())
 
 

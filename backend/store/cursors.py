@@ -58,5 +58,5 @@ def read_cursor(cursor: str, *prefix: Any) -> list[Any]:
 
 
 def bad_cursor() -> Invalid:
-    """The error for a cursor that a list did not give."""
+    """Return the error for a cursor that a list did not return."""
     return Invalid("cursor", "is not a cursor of this list; start again without it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +94,9 @@ class Limits:
 
 
 LIMITS = Limits()
+SHORT = replace(LIMITS, statement=10, idle_in_transaction=8)
+"""For workers and dispatchers, which write little at a time: a connection that was cut in silence holds up no run for
+longer, and neither does the lock of a transaction that it has left open."""
 UNLIMITED = Limits(statement=0, lock=0, idle_in_transaction=0)
 """For migrations, which may take long and wait for each other."""
 GRACE_SECONDS = 2.0
@@ -126,7 +129,8 @@ def open_connection(limits: Limits, *positional: Any, **arguments: Any) -> Bound
 
 def listen(url: str, channel: str) -> BoundedConnection:
     """Return an autocommit connection that listens to a channel."""
-    connection = open_connection(LIMITS, plain_url(url), autocommit=True, **LIMITS.arguments())
+    connection = open_connection(SHORT, plain_url(url), autocommit=True, **SHORT.arguments())
+    connection.response_seconds = SHORT.ping
     connection.execute(f"LISTEN {channel}".encode())
     return connection
 

@@ -32,7 +32,7 @@ class StaleToken(ViseError):
 
     @classmethod
     def of(cls, run_id: UUID, token: int) -> StaleToken:
-        """The error for this run and this token."""
+        """Return the error for this run and this token."""
         return cls(f"run {run_id} is no longer held with token {token}")
 
 

@@ -22,6 +22,7 @@ class Reference:
 
     @property
     def title(self) -> str:
+        """Title of the line in the legend."""
         return f"{self.name}, published" if self.published else self.name
 
 

@@ -24,7 +24,7 @@ def cluster_map(
     unit: str,
     dark: bool,
 ) -> go.Figure:
-    """One circle for each cluster, with an area by its size; ``customdata`` is the cluster's number.
+    """Plot one circle for each cluster, with an area by its size; ``customdata`` is the cluster's number.
 
     Clusters that are not in ``matches``, the result of a search, are faint. ``selected`` has a ring and its number.
     """

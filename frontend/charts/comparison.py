@@ -16,6 +16,7 @@ SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star", "x")
 
 
 def is_number(value: Any) -> bool:
+    """Return True for a number, but not for a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -28,7 +29,7 @@ def scatter_figure(
     log_x: bool,
     dark: bool,
 ) -> go.Figure:
-    """One point for each run. ``x`` and ``y`` are (title, values); groups differ in colour and symbol."""
+    """Plot one point for each run. ``x`` and ``y`` are (title, values); groups differ in colour and symbol."""
     figure, palette = go.Figure(), colours(dark=dark)
     numbers = all(value is None or is_number(value) for value in x[1])
     for position, group in enumerate(dict.fromkeys(groups)):
@@ -61,7 +62,10 @@ def scatter_figure(
 def parallel_figure(
     parameters: Mapping[str, Sequence[Any]], metric: tuple[str, Sequence[float | None]], *, dark: bool
 ) -> go.Figure:
-    """One line for each run over the parameters to the metric, which colours it; runs without the metric are left out."""
+    """Plot one line for each run over the parameters to the metric, which colours it.
+
+    Runs without the metric are left out.
+    """
     kept = [i for i, value in enumerate(metric[1]) if value is not None]
     values = [metric[1][i] for i in kept]
     dimensions = [_dimension(path, [column[i] for i in kept]) for path, column in parameters.items()]

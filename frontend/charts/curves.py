@@ -184,7 +184,7 @@ def _add_crowd(
 
 
 def smooth(values: Sequence[float | None], weight: float) -> list[float | None]:
-    """Exponential moving average, corrected for its start; gaps stay gaps."""
+    """Return the exponential moving average, corrected for its start; gaps stay gaps."""
     result: list[float | None] = []
     mean, mass = 0.0, 0.0
     for value in values:
@@ -219,6 +219,7 @@ def mean_and_std(
 
 
 def has_epochs(curves: Sequence[Curve]) -> bool:
+    """Return True if any point of the curves has an epoch."""
     return any(epoch is not None for curve in curves for epoch in curve.epochs)
 
 

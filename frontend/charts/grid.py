@@ -15,7 +15,7 @@ def grid_figure(
     title: str = "val, %",
     digits: int = 1,
 ) -> go.Figure:
-    """The validation metric by learning rate (rows) and weight decay (columns); None marks a diverged training."""
+    """Plot the validation metric by learning rate (rows) and weight decay (columns); None marks a diverged training."""
     columns, rows = [f"{w:g}" for w in weight_decays], [f"{v:g}" for v in base_lrs]
     figure = go.Figure(
         go.Heatmap(

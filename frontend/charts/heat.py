@@ -36,10 +36,11 @@ def heat_figure(
     colour_map: ColourMap,
     width: int = 340,
 ) -> go.Figure:
-    """The JPEG ``picture`` with ``heat`` over ``region`` (left, top, right, bottom as fractions of its size).
+    """Plot the JPEG ``picture`` with an (h, w) heat map in [0, 1] over ``region``.
 
-    Hovering shows the heat as the API returned it. ``strength`` is the opacity of the heat map.
-    ``width`` is about the width of the figure on the page, in pixels; its height follows from it.
+    ``region`` is (left, top, right, bottom) as fractions of the picture. Hovering shows the heat as the API returned
+    it. ``strength`` is the opacity of the heat map. ``width`` is about the width of the figure on the page, in pixels;
+    its height follows from it.
     """
     shown, (across, down) = _for_the_page(picture)
     small = _smaller(heat)

@@ -19,7 +19,7 @@ WIDTH, HEIGHT, GAP_X, GAP_Y = 180, 64, 70, 18
 
 
 def columns(lineage: Lineage) -> list[list[LineageNode]]:
-    """The nodes in columns by the longest path to them, so that every edge leads to the right."""
+    """Return the nodes in columns by the longest path to them, so that every edge leads to the right."""
     depth = {node.id: 0 for node in lineage.nodes}
     edges = [edge for edge in lineage.edges if edge.source in depth and edge.target in depth]
     for _ in lineage.nodes:
@@ -42,13 +42,13 @@ def columns(lineage: Lineage) -> list[list[LineageNode]]:
 
 
 def address(node: LineageNode) -> str:
-    """The relative address of the node's page."""
+    """Return the relative address of the node's page."""
     page = {"run": "run?run=", "dataset": "data?dataset=", "model": "models?model="}[node.kind]
     return page + quote(str(node.id))
 
 
 def describe(node: LineageNode) -> str:
-    """Kind and state of the node: ``pretrain, succeeded``."""
+    """Return kind and state of the node: ``pretrain, succeeded``."""
     kind = {"dataset": "data set", "model": "prediction model"}.get(node.kind, node.stage or "run")
     if node.removed:
         return f"{kind}, removed"
@@ -56,7 +56,7 @@ def describe(node: LineageNode) -> str:
 
 
 def drawing(lineage: Lineage) -> str:
-    """The HTML of the drawing; it scrolls in its own frame where it is wider than the page."""
+    """Return the HTML of the drawing; it scrolls in its own frame where it is wider than the page."""
     layers = columns(lineage)
     tallest = max((len(layer) for layer in layers), default=0)
     place: dict[UUID, tuple[int, int]] = {}

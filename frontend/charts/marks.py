@@ -53,7 +53,7 @@ def add_marks(
 
 
 def lowest(curves: Sequence[Curve]) -> float:
-    """The smallest finite value of all curves, 1 where there is none: the height of marks of curves without any."""
+    """Return the smallest finite value of all curves, 1 if there is none: the height of marks of curves without any."""
     return min((value for curve in curves for value in curve.values if value is not None), default=1.0)
 
 
@@ -70,7 +70,7 @@ def note_if_not_finite(figure: go.Figure, curves: Sequence[Curve]) -> None:
 
 
 def mark_sentences(curves: Sequence[Curve]) -> list[str]:
-    """One sentence for each metric that has marks: how many values, in how many runs, and the first."""
+    """Return a sentence for each metric that has marks: how many values, in how many runs, and the first."""
     sentences = []
     for key in dict.fromkeys(curve.key for curve in curves):
         mine = [curve for curve in curves if curve.key == key and curve.marks]

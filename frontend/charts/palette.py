@@ -28,7 +28,7 @@ SEQUENTIAL = "Cividis"
 
 
 def sequential_lines(*, dark: bool) -> list[str]:
-    """The part of the sequential scale that has a contrast of 3:1 to the page: without its pale or its dark end."""
+    """Return the part of the sequential scale that has a contrast of 3:1 to the page: without its pale or its dark end."""
     return (
         ["#6d6f7a", "#8a8779", "#a8a073", "#c8bb66", "#ead64f", "#fee838"]
         if dark
@@ -37,22 +37,23 @@ def sequential_lines(*, dark: bool) -> list[str]:
 
 
 def is_dark() -> bool:
-    """Whether the browser shows the dark theme; False before the browser has reported it."""
+    """Return True if the browser shows the dark theme; False before the browser has reported it."""
     return st.context.theme.type == "dark"
 
 
 def colours(*, dark: bool) -> tuple[str, ...]:
+    """Return the colours of series, in order."""
     return DARK if dark else LIGHT
 
 
 def colour(position: int, *, dark: bool) -> str:
-    """The colour of the series at this position."""
+    """Return the colour of the series at this position."""
     palette = colours(dark=dark)
     return palette[position % len(palette)]
 
 
 def series_style(position: int, *, dark: bool) -> dict[str, str]:
-    """Colour and dash of the line at this position: 24 different ones, then from the beginning."""
+    """Return colour and dash of the line at this position: 24 different ones, then from the beginning."""
     return {
         "color": colour(position, dark=dark),
         "dash": DASHES[position // len(colours(dark=dark)) % len(DASHES)],

@@ -13,7 +13,7 @@ from .palette import NEUTRAL, colour, colours
 def share_bars(
     shares: Mapping[str, float], *, marked: str | None = None, share: bool = True, dark: bool
 ) -> go.Figure:
-    """One bar for each name, from the top; ``marked`` has another colour and a bold name.
+    """Plot one bar for each name, from the top; ``marked`` has another colour and a bold name.
 
     Without ``share``, the values are weights and written without a percent sign.
     """
@@ -58,7 +58,7 @@ def share_bars(
 def stacked_shares(
     rows: Sequence[tuple[str, Mapping[str, float]]], names: Sequence[str], *, dark: bool
 ) -> go.Figure:
-    """One bar for each row, stacked from the shares of ``names``, with a legend."""
+    """Plot one bar for each row, stacked from the shares of ``names``, with a legend."""
     figure = go.Figure()
     palette = colours(dark=dark)
     for position, name in enumerate(names):

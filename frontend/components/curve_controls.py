@@ -13,7 +13,7 @@ AXES: dict[str, Axis] = {"Step": "step", "Epoch": "epoch", "Wall time": "time"}
 
 
 def curve_options() -> CurveOptions:
-    """One row of controls: horizontal axis, smoothing, log scales."""
+    """Draw a row of controls (horizontal axis, smoothing, log scales) and return the chosen options."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         axis = st.segmented_control(
             "Horizontal axis", list(AXES), default="Step", required=True, key="x", bind="query-params"
@@ -37,7 +37,7 @@ def curve_options() -> CurveOptions:
 
 
 def metric_select(keys: Sequence[str], default: Sequence[str]) -> list[str]:
-    """The selected metrics, in the order of ``keys``."""
+    """Draw a selection of metrics and return the selected ones, in the order of ``keys``."""
     selected = st.multiselect(
         "Metrics",
         list(keys),

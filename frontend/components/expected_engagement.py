@@ -24,7 +24,10 @@ WORDS = 4
 
 
 def pretrained_select() -> EngagementModel | None:
-    """The pretrained model, which the address names; None where there is none yet."""
+    """Draw a selection of pretrained models and return the selected one; None if there is none yet.
+
+    The address names it.
+    """
     models = client().engagement_models()
     if not models:
         empty(
@@ -46,7 +49,7 @@ def pretrained_select() -> EngagementModel | None:
 
 
 def expected_engagement(image: SelectedImage, model: EngagementModel, *, key: str) -> None:
-    """Bars of comment clusters and reactions for one image."""
+    """Draw bars of the comment clusters and reactions that are predicted for one image."""
     view = _engagement(image, model)
     if view.result is None:
         st.warning(view.error or "No prediction worker has responded yet. Check the page Workers.")

@@ -37,15 +37,20 @@ class SelectedImage:
 
     @property
     def synthetic(self) -> bool:
+        """Whether the image is generated."""
         return self.sample is not None
 
     @property
     def digest(self) -> str:
+        """SHA-256 of the file, by which predictions are cached."""
         return sha256(self.data).hexdigest()
 
 
 def image_select(models: Sequence[ModelView] = (), *, several: bool = True) -> list[SelectedImage]:
-    """The selected images, empty at first. Of ``models``, samples that they were trained on are left out."""
+    """Draw an upload, a camera or a choice of samples, and return the selected images; empty at first.
+
+    Samples that any of ``models`` was trained on are left out.
+    """
     source = st.segmented_control(
         "Images from", SOURCES, default=SOURCES[0], required=True, key="from", bind="query-params"
     )
@@ -104,6 +109,7 @@ def _samples(models: Sequence[ModelView], several: bool) -> list[SelectedImage]:
 
 @st.cache_data(ttl=600, show_spinner=False, max_entries=200)
 def sample_image(artifact: str, path: str) -> bytes:
+    """Return an image of an evaluation set of sample data, as its file holds it."""
     return client().artifact_content(artifact, path)
 
 

@@ -8,12 +8,12 @@ from vise_core.specs.recipes.inputs import InputRef
 
 
 def ref_text(ref: InputRef) -> str:
-    """``RUN:ARTIFACT`` or ``dataset:ID``."""
+    """Return a reference as text: ``RUN:ARTIFACT`` or ``dataset:ID``."""
     return f"dataset:{ref.dataset}" if ref.dataset else f"{ref.run}:{ref.artifact or ''}".rstrip(":")
 
 
 def parse_ref(text: str) -> InputRef | None:
-    """The reference that ``ref_text`` wrote; None where the text is none."""
+    """Return the reference that ``ref_text`` wrote; None for any other text."""
     origin, _, name = text.partition(":")
     try:
         if origin == "dataset":

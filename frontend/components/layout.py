@@ -13,10 +13,10 @@ Query = Mapping[str, str | Sequence[str]]
 
 
 def page_title(title: str, purpose: str, *, badges: str = "") -> None:
-    """The page's only first-level heading, with one sentence that says what the page is for.
+    """Draw the page's only first-level heading, with one sentence that says what the page is for.
 
-    ``badges`` is Markdown beside the sentence: the state, the mark of synthetic data.
-    Sections below it are ``st.header``, parts of a section ``st.subheader``; no level is left out.
+    ``badges`` is Markdown beside the sentence: the state, the mark of synthetic data. Sections below it are
+    ``st.header``, parts of a section ``st.subheader``; no level is left out.
     """
     st.title(title, anchor=False)
     with st.container(key="page-purpose"):
@@ -46,7 +46,7 @@ def page_tabs(tabs: Mapping[str, Callable[[], None]], key: str) -> None:
 def link_to(
     page: str, label: str = "", query: Query | None = None, *, icon: str = "", help: str | None = None
 ) -> None:
-    """A link to a page by its name in ``navigation.PAGES``; its title and icon unless others are given."""
+    """Draw a link to a page by its name in ``navigation.PAGES``; its title and icon unless others are given."""
     entry = PAGES[page]
     params = {name: v if isinstance(v, str) else list(v) for name, v in (query or {}).items()}
     st.page_link(
@@ -75,7 +75,7 @@ def empty(
 
 
 def problem(what: str, hint: str = "") -> None:
-    """An error: what went wrong, and what to do about it."""
+    """Draw an error: what went wrong, and what to do about it."""
     st.error(f"**{what}** {hint}".strip(), icon=":material/error:")
 
 

@@ -18,9 +18,9 @@ def paged_list(
     show_row: Callable[[Row], None],
     show_empty: Callable[[], None] = lambda: None,
 ) -> None:
-    """A page of the rows of ``search_rows(search=, offset=, limit=)``, below a search box.
+    """Draw a search box and a page of the rows of ``search_rows(search=, offset=, limit=)``.
 
-    ``show_empty`` draws what stands there while there is no row at all.
+    ``show_empty`` is called if there is no row at all.
     """
     search = search_box(f"Search {things}", placeholder)
     number = page_number()
@@ -35,7 +35,7 @@ def paged_list(
 
 
 def search_box(label: str, placeholder: str) -> str:
-    """The text that is searched for; a new search starts at the first page."""
+    """Draw a search box and return its text; a new search starts at the first page."""
     search = st.text_input(
         label,
         st.query_params.get("search", ""),
@@ -52,13 +52,13 @@ def search_box(label: str, placeholder: str) -> str:
 
 
 def page_number() -> int:
-    """The number of the page in the address, from 0."""
+    """Return the number of the page in the address, from 0."""
     text = st.query_params.get("page", "1")
     return max(0, int(text) - 1) if text.isdecimal() and len(text) < 9 else 0
 
 
 def page_buttons(number: int, *, more: bool, pages: int | None = None) -> None:
-    """Buttons to the pages before and after page ``number``; ``pages`` is how many there are, if known."""
+    """Draw buttons to the pages before and after page ``number``; ``pages`` is the number of pages, if known."""
     with st.container(horizontal=True, vertical_alignment="center"):
         if number > 0 and st.button("Previous page", icon=":material/chevron_left:"):
             st.query_params["page"] = str(number)
@@ -71,7 +71,7 @@ def page_buttons(number: int, *, more: bool, pages: int | None = None) -> None:
 
 
 def cursor_buttons(next_cursor: str | None, *, parameter: str = "cursor", things: str = "") -> None:
-    """Buttons to the newest and to older rows of a list that is read by cursor.
+    """Draw buttons to the newest and to older rows of a list that is read by cursor.
 
     ``parameter`` of the address holds the cursor. ``things`` names the rows where a page has several lists.
     """

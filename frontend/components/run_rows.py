@@ -16,7 +16,7 @@ ACTIVE = (RunState.running, RunState.cancelling, RunState.pausing, RunState.paus
 
 
 def run_rows(runs: Sequence[RunSummary], *, mark: bool = True) -> None:
-    """A box for each run: its name as a link, state, progress and leading metrics.
+    """Draw a box for each run: its name as a link, state, progress and leading metrics.
 
     Without ``mark``, synthetic data is not marked: the page has marked all of them.
     """
@@ -32,14 +32,14 @@ def run_rows(runs: Sequence[RunSummary], *, mark: bool = True) -> None:
 
 
 def run_lines(runs: Sequence[RunSummary]) -> None:
-    """One line for each run, for the steps of a recipe."""
+    """Draw a line for each run, for the steps of a recipe."""
     st.markdown(
         "\n".join(f"- [{plain(run.name)}](run?run={run.id}) {_state(run)}{_share(run)}" for run in runs)
     )
 
 
 def progress_bar(run: RunSummary) -> None:
-    """How far a run is that has started and not ended, and about how long it will take, where that is known."""
+    """Draw the progress of an unfinished run and, if it is known, its remaining time."""
     progress = run.progress
     if run.state not in ACTIVE or progress is None:
         return
@@ -55,7 +55,7 @@ def progress_bar(run: RunSummary) -> None:
 
 
 def run_link(run_id: object, label: str, *, icon: str = "") -> None:
-    """A link to the page of a run."""
+    """Draw a link to the page of a run."""
     link_to("run", label, {"run": str(run_id)}, icon=icon)
 
 

@@ -9,7 +9,7 @@ from vise_client.schemas.datasets import DatasetView
 
 
 def proposed_task(data_set: DatasetView) -> dict[str, Any] | None:
-    """The survey's task without its default values; None where the survey has none."""
+    """Return the task that a survey proposes, without default values; None if it proposes none."""
     if data_set.found is None or data_set.found.task is None:
         return None
     task = data_set.found.task
@@ -17,6 +17,6 @@ def proposed_task(data_set: DatasetView) -> dict[str, Any] | None:
 
 
 def task_query(data_set: DatasetView) -> dict[str, str]:
-    """The parameters with which a link to the launch page passes the task on."""
+    """Return the parameters with which a link to the launch page passes the task on."""
     task = proposed_task(data_set)
     return {} if task is None else {"spec": json.dumps({"task": task}, separators=(",", ":"))}

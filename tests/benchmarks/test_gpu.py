@@ -8,6 +8,7 @@ import torch
 from benchmarks import gpu
 
 
+@pytest.mark.slow
 def test_the_command_measures_both_loops_on_a_cpu() -> None:
     arguments = ["--device=cpu", "--backbones=resnet18", "--batches=4", "--image-size=32", "--steps=3"]
     speed, share = gpu.measure(gpu.parser().parse_args([*arguments, "--loader-workers=0"]))

@@ -28,6 +28,7 @@ def test_the_image_weighs_a_megabyte_and_a_comment_changes_its_bytes_only() -> N
         assert one.tobytes() == two.tobytes()
 
 
+@pytest.mark.slow
 def test_the_peer_answers_as_our_predictor() -> None:
     backbone = build_backbone("resnet50", seed=0)
     classifier = ImageClassifier(backbone, linear_head(2048, len(CLASSES), seed=0), CLASSES).eval()

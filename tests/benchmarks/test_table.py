@@ -45,6 +45,7 @@ def test_every_benchmark_takes_the_arguments_of_its_small_size(benchmark: table.
     module.parser().parse_args(benchmark.small or ())
 
 
+@pytest.mark.slow
 def test_a_command_that_broke_says_so() -> None:
     broken = table.run(table.Benchmark("linear", ("--images", "many")), full=False)
     assert table.broke(broken)
@@ -73,6 +74,7 @@ def test_what_did_not_run_again_stays_on_the_page_of_the_same_machine(
     assert "first page" not in table.document([ran(ROW)], full=True, before=page)
 
 
+@pytest.mark.slow
 def test_rows_of_the_linear_benchmark_come_back_from_its_process() -> None:
     found = {row.name: row for row in table.run(table.Benchmark("linear", TINY_LINEAR), full=False).rows}
     assert "18 linear heads, 2 epochs" in found

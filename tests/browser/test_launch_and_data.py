@@ -79,7 +79,7 @@ def test_yaml_and_form_follow_each_other_and_a_reload_keeps_both(stack, page: Pa
     area.press("Control+Enter")
     page.get_by_role("tab", name="Settings").first.click()
     expect(box(page, "Posts per shard")).to_have_value("78", timeout=SLOW)
-    page.wait_for_function("location.search.includes('posts_per_shard')", timeout=SLOW)
+    page.wait_for_url(re.compile("posts_per_shard"), timeout=SLOW)
     page.reload()
     expect(box(page, "Posts per shard")).to_have_value("78", timeout=SLOW)
     page.get_by_role("tab", name="YAML").click()
@@ -105,7 +105,7 @@ def test_a_run_is_launched_and_cloned_with_a_change(stack, page: Page, vise: Vis
     expect(page.get_by_text(re.compile("about .* on cpu"))).to_be_visible(timeout=SLOW)
     page.screenshot(path=pictures / "launch-clone.png", full_page=True)
     box(page, "Seed").fill("5")
-    page.wait_for_function("location.search.includes('seed')", timeout=SLOW)
+    page.wait_for_url(re.compile("seed"), timeout=SLOW)
     expect(launch_button(page)).to_be_enabled(timeout=SLOW)
     launch_button(page).click()
     page.get_by_role("link", name="Open From the form (copy)").wait_for(timeout=SLOW)
@@ -138,7 +138,7 @@ def test_an_archive_becomes_a_data_set_with_samples(stack, page: Page, tmp_path:
     expect(page.locator("[data-testid=stImage] img")).to_have_count(12, timeout=SLOW)
     page.screenshot(path=pictures / "data-set.png", full_page=True)
     page.get_by_role("link", name="Evaluate on this data set").click()
-    page.get_by_role("heading", name="Launch").wait_for(timeout=SLOW)
+    page.get_by_role("heading", name="Launch", exact=True).wait_for(timeout=SLOW)
     assert in_address(page, "in_dataset").startswith("dataset:")
 
 
@@ -160,7 +160,7 @@ def test_a_list_in_another_dialect_is_proposed_and_the_launch_page_starts_with_i
     page.get_by_role("heading", name="Listed pictures").wait_for(timeout=SLOW)
     expect(page.get_by_text(re.compile("12 images · 2 classes .* layout csv"))).to_be_visible(timeout=240_000)
     page.get_by_role("link", name="Evaluate on this data set").click()
-    page.get_by_role("heading", name="Launch").wait_for(timeout=SLOW)
+    page.get_by_role("heading", name="Launch", exact=True).wait_for(timeout=SLOW)
     page.get_by_role("tab", name="YAML").click(timeout=SLOW)
     expect(page.get_by_label("Spec as YAML")).to_have_value(re.compile("manifest: all.tsv"), timeout=SLOW)
     assert CsvTask.model_validate(json.loads(in_address(page, "spec"))["task"]) == CsvTask(
@@ -174,7 +174,7 @@ def test_a_list_in_another_dialect_is_proposed_and_the_launch_page_starts_with_i
     settle(page)
     page.get_by_role("combobox", name="Input: dataset").click(timeout=SLOW)
     page.get_by_role("option", name=re.compile("^Listed pictures")).click(timeout=SLOW)
-    page.wait_for_function("location.search.includes('all.tsv')", timeout=SLOW)
+    page.wait_for_url(re.compile(r"all\.tsv"), timeout=SLOW)
     spec = json.loads(in_address(page, "spec"))
     assert (spec["task"]["manifest"], spec["epochs"]) == ("all.tsv", 7)
 

@@ -19,6 +19,7 @@ from playwright.sync_api import Page, expect
 from skimage import data
 from skimage import io as skio
 
+from docs.screenshots import wait_until
 from vise_client.client import ViseClient
 from vise_client.schemas.models import ModelCreate, ModelView
 from vise_core.posts.sample import generate_evaluation_image
@@ -95,9 +96,10 @@ def test_two_images_and_two_models_side_by_side_asked_once(
     page.get_by_role("combobox", name=re.compile("Colour map")).click()
     page.get_by_role("option", name="Viridis").click()
     page.wait_for_url(re.compile("colours=Viridis"))
-    page.wait_for_function(
+    wait_until(
+        page,
         "before => document.querySelector('.heatmaplayer image').href.baseVal !== before",
-        arg=first,
+        first,
     )
     page.get_by_role("slider", name=re.compile("Opacity")).press("ArrowRight")
     page.wait_for_url(re.compile(r"strength=0\.55"))

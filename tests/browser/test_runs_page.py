@@ -8,6 +8,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Locator, Page, expect
 
+from docs.screenshots import wait_until
 from vise_client.client import ViseClient
 from vise_client.schemas.launch import RunCreate, SweepCreate
 from vise_client.schemas.runs import RunUpdate
@@ -127,7 +128,7 @@ def test_what_cannot_be_done_to_a_run_is_told_by_its_name(made: str, stack, page
     open_runs(page, stack, f"tag = {made} and stage = ingest")
     page.get_by_role("checkbox", name="Select List one").check()
     page.get_by_role("button", name="Cancel", exact=True).click()
-    expect(page.get_by_text("List one: the run has succeeded already")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("List one: the run has already ended as succeeded")).to_be_visible(timeout=SOON)
 
 
 def test_a_view_is_saved_and_opens_with_all_that_it_had(made: str, stack, page: Page) -> None:
@@ -147,7 +148,8 @@ def test_a_live_list_changes_in_place(made: str, stack, vise: ViseClient, page: 
     open_runs(page, stack, f"tag = {made} and stage = ingest")
     run = vise.runs(query='name = "List two"').items[0]
     # How many there are is said before the table is there.
-    page.wait_for_function(
+    wait_until(
+        page,
         """() => {
             const seen = (node) => node.shadowRoot ? [node.shadowRoot, ...[...node.shadowRoot.querySelectorAll('*')].flatMap(seen)] : [];
             const roots = [document, ...[...document.querySelectorAll('*')].flatMap(seen)];

@@ -90,6 +90,7 @@ def fit(share: Callable[[sparse.csr_matrix, int], MakePass] | None = None) -> by
 
 
 @pytest.mark.parametrize("helpers", [1, 2])
+@pytest.mark.slow
 def test_helpers_at_the_same_time_change_no_bit_and_leave_with_the_board(look: Look, helpers: int) -> None:
     board, led, done = look(), [], []
     threads = [
@@ -117,6 +118,7 @@ def test_helpers_at_the_same_time_change_no_bit_and_leave_with_the_board(look: L
     assert not board.names("rows")
 
 
+@pytest.mark.slow
 def test_a_helper_that_dies_with_its_claim_or_never_comes_changes_no_bit(look: Look) -> None:
     board, led = look(), []
 

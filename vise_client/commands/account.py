@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
-from .output import say
+from .output import say, show_table
 
 token_app = typer.Typer(help="API tokens for scripts.", no_args_is_help=True)
 
@@ -37,11 +38,56 @@ def login_link() -> None:
 @token_app.command("create")
 def create_token(
     name: Annotated[str, typer.Argument(help="What the token is for.")],
-    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires. Without: never.")] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What it may do: read, run, predict or admin; may be repeated. Without: all you may."
+        ),
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Days until it expires. Without: when your session ends.")
+    ] = None,
+    ask_password: Annotated[
+        bool,
+        typer.Option("--password", help="Ask for your password, for a token that outlives your session."),
+    ] = False,
 ) -> None:
-    """Create an API token and print it; it cannot be shown again."""
+    """Create an API token and print it; it cannot be shown again. Needs a session: `vise login` or `vise up`."""
     from vise_client.login import connect
     from vise_client.schemas.accounts import TokenCreate
 
+    password = typer.prompt("Password", hide_input=True, err=True) if ask_password else None
+    body = TokenCreate.model_validate(
+        {"name": name, "scopes": scope or None, "expires_days": days, "password": password}
+    )
     with connect() as vise:
-        say(vise.create_token(TokenCreate(name=name, expires_days=days)).token)
+        say(vise.create_token(body).token)
+
+
+@token_app.command("list")
+def list_tokens() -> None:
+    """List your API tokens with their scopes, newest first."""
+    from vise_client.login import connect
+
+    with connect() as vise:
+        rows = [
+            (
+                str(token.id),
+                token.name,
+                " ".join(token.scopes),
+                f"{token.expires_at:%Y-%m-%d}" if token.expires_at else "never",
+                f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never",
+            )
+            for token in vise.tokens()
+        ]
+    show_table(("id", "name", "scopes", "expires", "last used"), rows)
+
+
+@token_app.command("revoke")
+def revoke_token(token_id: Annotated[UUID, typer.Argument(help="Id of the token, as listed.")]) -> None:
+    """Revoke an API token: it is no longer accepted."""
+    from vise_client.login import connect
+
+    with connect() as vise:
+        vise.revoke_token(token_id)
+    say(f"revoked {token_id}")

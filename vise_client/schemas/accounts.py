@@ -20,6 +20,31 @@ class Role(StrEnum):
     admin = "admin"
 
 
+class Scope(StrEnum):
+    """What a token may do; see ``SCOPES``."""
+
+    read = "read"
+    run = "run"
+    predict = "predict"
+    admin = "admin"
+
+
+SCOPES: dict[Scope, str] = {
+    Scope.read: "read runs, results, data sets and models",
+    Scope.run: "launch, change and delete runs, models and reports",
+    Scope.predict: "request predictions and give feedback",
+    Scope.admin: "manage users and data sets, and read the audit log",
+}
+"""Scope → what it allows."""
+
+ROLE_SCOPES: dict[Role, tuple[Scope, ...]] = {
+    Role.viewer: (Scope.read,),
+    Role.editor: (Scope.read, Scope.run, Scope.predict),
+    Role.admin: tuple(Scope),
+}
+"""Role of a user → the scopes that the user's tokens may have."""
+
+
 class UserView(ResponseBody):
     """A user."""
 
@@ -98,7 +123,18 @@ class TokenCreate(RequestBody):
 
     name: str = Field(min_length=1, max_length=80)
     role: Role | None = Field(None, description="At most the owner's own role; null: the owner's.")
-    expires_days: int | None = Field(None, ge=1, le=3650)
+    scopes: list[Scope] | None = Field(
+        None, min_length=1, max_length=len(Scope), description="At most those of the role; null: all of them."
+    )
+    expires_days: int | None = Field(
+        None, ge=1, le=3650, description="Null: as long as the session that creates the token."
+    )
+    password: str | None = Field(
+        None,
+        max_length=1024,
+        repr=False,
+        description="The user's password, for a token that lives longer than the session.",
+    )
 
 
 class TokenView(ResponseBody):
@@ -107,6 +143,7 @@ class TokenView(ResponseBody):
     id: UUID
     name: str
     role: Role
+    scopes: list[Scope] = Field(default_factory=list)
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None

@@ -69,6 +69,7 @@ class Proposal:
 
     @property
     def rank(self) -> tuple[float, int, int]:
+        """Key by which proposals are compared; the largest is best."""
         return (self.existing / max(1, self.checked), self.named, self.existing)
 
 

@@ -34,6 +34,7 @@ class FileFacts(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileFacts:
+        """Return the facts of a file status."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
 

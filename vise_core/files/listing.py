@@ -30,6 +30,7 @@ class Difference(NamedTuple):
 
     @property
     def any(self) -> bool:
+        """Whether anything differs."""
         return bool(self.added or self.changed or self.removed)
 
 

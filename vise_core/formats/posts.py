@@ -53,6 +53,7 @@ class PostsIndex(Record):
 
 
 def shard_name(number: int) -> str:
+    """Return the file name of the shard with this number."""
     return f"shard-{number:06d}.tar"
 
 

@@ -67,16 +67,19 @@ class ClipResNetTrunk(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward_features(self, x: Tensor) -> Tensor:
+        """Map images (n, 3, h, w) to feature maps (n, 32 · width, h/32, w/32), rounded down."""
         x = F.relu(self.bn1(self.conv1(x)))
         x = F.relu(self.bn2(self.conv2(x)))
         x = self.avgpool(F.relu(self.bn3(self.conv3(x))))
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map images as ``forward_features`` does."""
         return self.forward_features(x)
 
 
 def clip_resnet50() -> ClipResNetTrunk:
+    """Build CLIP's modified ResNet-50; its trunk returns (n, 2048, h/32, w/32)."""
     return ClipResNetTrunk((3, 4, 6, 3))
 
 

@@ -25,18 +25,22 @@ class ResNetTrunk(ResNet):
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map images as ``forward_features`` does."""
         return self.forward_features(x)
 
 
 def resnet18() -> ResNetTrunk:
+    """Build ResNet-18 (He et al. 2015, v1.5 of torchvision); its trunk returns (n, 512, h/32, w/32)."""
     return ResNetTrunk(BasicBlock, [2, 2, 2, 2])
 
 
 def resnet34() -> ResNetTrunk:
+    """Build ResNet-34 (He et al. 2015, v1.5 of torchvision); its trunk returns (n, 512, h/32, w/32)."""
     return ResNetTrunk(BasicBlock, [3, 4, 6, 3])
 
 
 def resnet50() -> ResNetTrunk:
+    """Build ResNet-50 (He et al. 2015, v1.5 of torchvision); its trunk returns (n, 2048, h/32, w/32)."""
     return ResNetTrunk(Bottleneck, [3, 4, 6, 3])
 
 
@@ -54,6 +58,7 @@ def resnet50_stride1x1() -> ResNetTrunk:
 
 
 def resnet101() -> ResNetTrunk:
+    """Build ResNet-101 (He et al. 2015, v1.5 of torchvision); its trunk returns (n, 2048, h/32, w/32)."""
     return ResNetTrunk(Bottleneck, [3, 4, 23, 3])
 
 

@@ -40,6 +40,7 @@ class Url:
 
     @property
     def file_name(self) -> str:
+        """Last part of the address."""
         return self.url.rsplit("/", 1)[1]
 
 

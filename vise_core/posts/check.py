@@ -53,14 +53,17 @@ class Tally:
     unread_reactions: dict[str, int] = field(default_factory=dict)
 
     def reject(self, reason: str, where: str, message: str) -> None:
+        """Count a rejected post by its reason; the first are kept as examples."""
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
         self.show(reason, where, message)
 
     def drop(self, reason: str, count: int, where: str, message: str = "") -> None:
+        """Count parts that were left out of an accepted post, by reason."""
         self.dropped[reason] = self.dropped.get(reason, 0) + count
         self.show(reason, where, message or f"{DROPPED[reason]}: {count:,}")
 
     def show(self, reason: str, where: str, message: str) -> None:
+        """Keep an example of a reason; only the first ones are kept."""
         shown = self.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES:
             shown.append({"where": printable_name(where), "message": _plain(message)[:500]})
@@ -137,6 +140,7 @@ class PostChecker:
         self._seen.commit()
 
     def close(self) -> None:
+        """Close the table of seen ids."""
         self._seen.close()
 
     def _raw(self) -> Iterator[RawPost]:
@@ -212,17 +216,21 @@ class Seen:
         return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", row).rowcount == 1
 
     def name(self, image: str, n: int) -> None:
+        """Record that a post names an image."""
         self._db.execute("INSERT OR IGNORE INTO named VALUES (?, ?)", (_digest(image), n))
 
     def is_named(self, image: str) -> bool:
+        """Return True if a post has named the image."""
         row = (_digest(image),)
         return self._db.execute("SELECT 1 FROM named WHERE id = ?", row).fetchone() is not None
 
     def commit(self) -> None:
+        """Write what was recorded to disk."""
         self._db.execute("COMMIT")
         self._db.execute("BEGIN")
 
     def close(self) -> None:
+        """Write what was recorded to disk and close the file."""
         self._db.execute("COMMIT")
         self._db.close()
 

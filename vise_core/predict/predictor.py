@@ -60,6 +60,7 @@ class Prediction:
 
     @cached_property
     def overlay(self) -> Image.Image:
+        """The preview of the image, tinted by the heat map."""
         picture = preview(self.image)
         box = Box(*(share * side for share, side in zip(self.seen, picture.size * 2, strict=True)))
         return overlay(picture, self.heat, self.options.strength, box, self.options.colour_map)

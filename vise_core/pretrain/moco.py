@@ -51,6 +51,7 @@ class Moco(nn.Module):
         self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Map two views of n images, (2 n, 3, h, w), to the scalars ``contrast`` and ``acc_contrast``."""
         query_views, key_views = images.chunk(2)
         query = F.normalize(self.head(self.backbone(query_views)).float(), dim=1)
         with torch.no_grad():

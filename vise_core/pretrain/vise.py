@@ -24,6 +24,7 @@ class Network(nn.Module):
         self.heads = nn.ModuleDict(dict(heads))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Map images (n, 3, h, w) to {signal: (n, clusters) logits}."""
         features = self.backbone(images)
         return {name: head(features) for name, head in self.heads.items()}
 

@@ -165,6 +165,7 @@ class Variants:
         return list(self._of.get(task, ()))
 
     def measured(self, task: str, key: str) -> MeasuredOn:
+        """Return the data and splits of a variant."""
         return self._of[task][key]
 
     def label(self, task: str, key: str) -> str:
@@ -185,6 +186,7 @@ class Variants:
 
     @property
     def tasks(self) -> list[str]:
+        """The tasks, in order of first appearance."""
         return list(self._of)
 
 

@@ -54,13 +54,13 @@ def is_path_inside(name: str) -> bool:
 
 
 class Spec(Record):
-    """Parameters of a stage. The same spec, inputs and seed give the same result."""
+    """Base class of the parameters of stages. The same spec, inputs and seed give the same result."""
 
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of every random choice in this run.")
 
 
 class Provenance(Record):
-    """Where a result comes from; enough to run it again."""
+    """The origin of a result: code, packages, device, inputs and seed, enough to compute it again."""
 
     stage: str
     seed: int
@@ -75,7 +75,7 @@ class Provenance(Record):
 
 
 class Result(Record):
-    """Result of a stage. Curves and files are not part of it: a stage sends them to its reporter."""
+    """Base class of the results of stages. Curves and files are not part of it: a stage sends them to its reporter."""
 
     provenance: Provenance | None = None
     synthetic: bool = Field(False, description="True where the data behind it is generated, not real.")

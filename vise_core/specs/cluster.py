@@ -44,7 +44,7 @@ Extraction = Annotated[TfidfSpec | SentenceSpec, Field(discriminator="kind")]
 
 
 class KMeansSpec(Record):
-    """k-means over one kind of engagement."""
+    """Parameters of k-means over one kind of engagement (Sec. 3.2)."""
 
     algorithm: Literal["kmeans", "minibatch", "spherical"] = Field(
         "kmeans", description="Lloyd's k-means, its mini-batch form, or k-means on the unit sphere."
@@ -55,7 +55,7 @@ class KMeansSpec(Record):
 
 
 class CommentClusterSpec(Record):
-    """Comments to clusters: each comment is one document."""
+    """How comments are clustered: each comment is one document."""
 
     max_comments: int = Field(100, ge=1, description="Comments sampled of one post (Sec. 3.2: 100).")
     extractor: Extraction = Field(default_factory=TfidfSpec)
@@ -68,13 +68,13 @@ class CommentClusterSpec(Record):
 
 
 class ReactionClusterSpec(Record):
-    """Reactions to clusters: the five counts, L2-normalised, one vector a post."""
+    """How reactions are clustered: the five counts of a post are one L2-normalised vector."""
 
     kmeans: KMeansSpec = Field(default_factory=lambda: KMeansSpec(k=128))
 
 
 class ClusterSpec(Spec):
-    """Fit the comment and reaction clusterers on the cluster subset."""
+    """Fit the comment and reaction clusterers on the cluster subset (Sec. 3.1, step 1)."""
 
     subset: SubsetSpec = Field(default_factory=SubsetSpec)
     comments: CommentClusterSpec | None = Field(default_factory=CommentClusterSpec)
@@ -96,7 +96,10 @@ class ClusterSpec(Spec):
 
 
 class ClusterResult(Result):
-    """Artifacts: ``clusterer`` (folder), ``inspection`` (JSON: terms, sizes, examples, mean reactions)."""
+    """Result of ``cluster``.
+
+    Artifacts: ``clusterer`` (folder), ``inspection`` (JSON: terms, sizes, examples, mean reactions).
+    """
 
     posts: int = Field(description="Posts of the cluster subset.")
     comments: int = Field(description="Sampled comments that had a known word.")

@@ -13,23 +13,23 @@ Amp = Literal["auto", "off", "bf16", "fp16"]
 
 
 class DeviceCompute(Record):
-    """Compute of stages that run on one device."""
+    """Device of stages that run on one."""
 
     device: Device = Field("auto", description="Where tensors live; auto takes the GPU when there is one.")
 
 
 class ProcessesCompute(Record):
-    """Compute of stages that spread their work over the cores of this host."""
+    """Processes of stages that spread their work over the cores of this host."""
 
     processes: int = Field(1, ge=1, le=64, description="Processes on this host; one per core is fastest.")
 
 
 class LabelCompute(DeviceCompute, ProcessesCompute):
-    """Compute of ``label``: processes that each assign clusters on a device."""
+    """Processes of ``label``, each of which assigns clusters on a device."""
 
 
 class NetworkCompute(DeviceCompute):
-    """Compute of stages that run or train a network on images."""
+    """Device, precision and loader of stages that run or train a network on images."""
 
     amp: Amp = Field(
         "auto",
@@ -46,7 +46,7 @@ class NetworkCompute(DeviceCompute):
 
 
 class PretrainCompute(NetworkCompute):
-    """Compute of ``pretrain``, which may train one network in several processes."""
+    """Device, precision and processes of ``pretrain``, which may train one network in several processes."""
 
     compile: bool = Field(False, description="Run the network through torch.compile.")
     processes: int = Field(

@@ -28,7 +28,7 @@ NO_RUN_YET = "unknown: no run of this kind yet"
 
 
 class InputFacts(Record):
-    """What is known of a run's inputs without reading them."""
+    """Facts about a run's inputs that are known without reading them."""
 
     items: int | None = Field(None, description="Posts or images that it will work on.")
     backbone: str | None = Field(None, description="Of the checkpoint that it reads.")
@@ -37,7 +37,7 @@ class InputFacts(Record):
 
 @dataclass(frozen=True)
 class PastRun:
-    """A succeeded run of the same stage, as the store keeps it; ``written`` are the bytes of its artifacts."""
+    """A succeeded run of the same stage, as the store keeps it; ``written``: bytes of its artifacts."""
 
     id: str
     spec: Spec
@@ -47,7 +47,7 @@ class PastRun:
 
 @dataclass(frozen=True)
 class Work:
-    """How much a run has to do; ``kind`` must be equal for the times of two runs to be compared."""
+    """Amount of work of a run. Times of two runs are compared only where ``kind`` is equal."""
 
     amount: float
     sentence: str
@@ -55,7 +55,7 @@ class Work:
 
 
 class TimeEstimate(Record):
-    """Time on one kind of device, from runs of this kind on it."""
+    """Estimated time on one kind of device, from past runs of the stage on it."""
 
     device: str
     seconds: float
@@ -65,7 +65,7 @@ class TimeEstimate(Record):
 
 
 class MemoryEstimate(Record):
-    """Memory of one process of the run."""
+    """Estimated memory of one process of the run, in bytes."""
 
     where: str = Field(description="GPU or CPU.")
     bytes: int
@@ -74,14 +74,14 @@ class MemoryEstimate(Record):
 
 
 class DiskEstimate(Record):
-    """What a run writes."""
+    """Estimated bytes that a run writes."""
 
     kept: int = Field(description="Bytes of its artifacts.")
     working: int = Field(0, description="Bytes more while it runs: the state to resume from.")
 
 
 class Estimate(Record):
-    """For one run. What is unknown is empty, and its note says why."""
+    """Estimated time, memory and disk space of a run. An unknown one is empty, and its note says why."""
 
     work: str = ""
     time: tuple[TimeEstimate, ...] = ()
@@ -94,11 +94,11 @@ class Estimate(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Cost(Generic[S]):
-    """What one run of a stage takes. A stage that leaves ``work`` out has no time, and its estimate says so.
+    """How a stage estimates the cost of a run. Without ``work`` there is no estimate of its time.
 
     Attributes
     ----------
-    work: (spec, facts) → what there is to do; None where that depends on an input of unknown size.
+    work: (spec, facts) → amount of work; None where that depends on an input of unknown size.
     used: (spec, items of the input) → items that a run works on, where it takes only some of them.
     done: (result) → items that a past run worked on.
     memory, disk: (spec, facts) → by arithmetic; none where only past runs tell.
@@ -112,7 +112,7 @@ class Cost(Generic[S]):
 
 
 def estimate(cost: Cost[S], spec: S, facts: InputFacts, past: Sequence[PastRun] = ()) -> Estimate:
-    """Estimate one run with this spec; ``past``: succeeded runs of its stage, newest first."""
+    """Return the estimate for one run with this spec. ``past``: succeeded runs of its stage, newest first."""
     planned = _planned(cost, spec, facts)
     alike = _alike(cost, planned, spec, past)
     memory = cost.memory(spec, facts)
@@ -144,7 +144,7 @@ def estimate(cost: Cost[S], spec: S, facts: InputFacts, past: Sequence[PastRun] 
 
 
 def combined_estimate(estimates: Sequence[Estimate]) -> Estimate:
-    """Many runs one after the other: times and disk add up, memory is that of the largest."""
+    """Return the estimate for runs one after the other: times and disk add up, memory is that of the largest."""
     first = estimates[0]
     if len(estimates) == 1:
         return first
@@ -180,7 +180,7 @@ def combined_estimate(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def per_item(unit: str) -> Callable[[Any, InputFacts], Work | None]:
-    """Work that grows with the number of items alone, whatever the spec."""
+    """Return a ``work`` that grows with the number of items alone, whatever the spec."""
 
     def work(_: Any, facts: InputFacts) -> Work | None:
         return None if facts.items is None else Work(facts.items, f"{facts.items:,} {unit}")
@@ -191,8 +191,11 @@ def per_item(unit: str) -> Callable[[Any, InputFacts], Work | None]:
 def training_memory(
     backbone: str, image_size: int, images: int, *, half: bool, copies: int, heads: int = 0
 ) -> dict[str, int]:
-    """Bytes by part for training with ``images`` at once; ``copies`` of the weights lie beside each other
-    (weights, gradients, one or two moments of the optimiser). Mixed precision keeps activations in 2 bytes."""
+    """Return the bytes by part for training with ``images`` at once.
+
+    ``copies`` of the weights lie in memory: weights, gradients, one or two moments of the optimizer. Mixed precision
+    (``half``) keeps activations in 2 bytes.
+    """
     entry = BACKBONES[backbone]
     values = entry.parameters + heads * (entry.feature_dim + 1)
     # Maps shrink with the image's area; what does not (a pooled vector) is too little to tell.
@@ -204,13 +207,13 @@ def training_memory(
 
 
 def places(device: str, amp: str) -> list[tuple[str, bool]]:
-    """(GPU or CPU, whether activations take two bytes) for each device that the run may be placed on."""
+    """Return (GPU or CPU, whether activations take 2 bytes) for each device that the run may be placed on."""
     on_gpu, on_cpu = ("GPU", amp != "off"), ("CPU", amp == "bf16")
     return {"auto": [on_gpu, on_cpu], "cuda": [on_gpu], "cpu": [on_cpu]}[device]
 
 
 def memory_of(where: str, parts: dict[str, int], *, at_most: bool = False) -> MemoryEstimate:
-    """The sum of the parts."""
+    """Return the estimate of memory that is the sum of the parts, in bytes."""
     return MemoryEstimate(where=where, bytes=sum(parts.values()), parts=parts, at_most=at_most)
 
 

@@ -36,9 +36,9 @@ from .tasks.splits import SplitSpec
 class MedianStopping(Record):
     """The median rule (Golovin et al. 2017): a training that is behind after one of these epochs ends there.
 
-    Behind is whatever has less on val than the median of the same split's points after as many epochs: of all that
-    are still trained where they train side by side (linear), of those trained before it where they train in turn
-    (fine-tuned). The point that leads is never stopped. Points that were stopped are not chosen.
+    A point is behind if its val metric is below the median of the same split's points after as many epochs: of all
+    points that are still trained where they train together (linear), of those trained before it where they train in
+    turn (fine-tuned). The leading point is never stopped. Points that were stopped are not chosen.
     """
 
     kind: Literal["median"] = "median"
@@ -56,7 +56,7 @@ class MedianStopping(Record):
 
 
 class EvaluateSpec(Spec):
-    """Judge a backbone on a task: grid over learning rate and weight decay, chosen on val."""
+    """Evaluate a backbone on a task: train a grid of learning rates and weight decays, choose on val (App. C.3)."""
 
     method: str = Field(
         "", max_length=80, description="Name of the row in tables; empty: made from the weights."
@@ -120,15 +120,17 @@ class EvaluateSpec(Spec):
 
     @property
     def reads_images(self) -> bool:
+        """Whether the setup reads images."""
         return self.setup != "text"
 
     @property
     def reads_texts(self) -> bool:
+        """Whether the setup reads texts."""
         return self.setup != "image"
 
     @property
     def trains_text(self) -> bool:
-        """Whether the text tower learns; otherwise its embeddings are computed once."""
+        """Whether the text tower is trained; otherwise its embeddings are computed once."""
         return self.protocol == "fine-tuned" and self.setup in ("image+text", "text")
 
     @model_validator(mode="after")
@@ -157,9 +159,9 @@ class EvaluateSpec(Spec):
 
 
 class EvaluateResult(Result):
-    """Artifacts: ``result`` (JSON), ``predictions`` (Parquet, every test image), ``predictor`` (folder).
+    """Result of ``evaluate``. Artifacts: ``result`` (JSON), ``predictions`` (Parquet), ``predictor`` (folder).
 
-    A predictor answers for an image alone, so that only ``setup`` image makes one.
+    The predictions are of every test image. A predictor classifies images alone, so only ``setup`` image makes one.
     """
 
     method: str
@@ -194,12 +196,12 @@ class EvaluateResult(Result):
 
     @property
     def stopped_early(self) -> bool:
-        """Whether early stopping ended any point of the grid."""
+        """Whether early stopping ended any point of the grids."""
         return any(point.stopped_at_epoch is not None for split in self.splits for point in split.grid)
 
     @property
     def diverged(self) -> int:
-        """Trainings of all grids that diverged."""
+        """Number of trainings that diverged, of all grids."""
         return sum(point.diverged for split in self.splits for point in split.grid)
 
     def headline(self) -> dict[str, float]:

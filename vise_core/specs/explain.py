@@ -53,7 +53,7 @@ COLOUR_MAP: ColourMap = "inferno"
 
 
 class ExplainSpec(Spec):
-    """Class activation maps over a labelled set, scored where masks exist."""
+    """Make class activation maps of labelled images, and score them where masks exist."""
 
     task: Task = Field(default_factory=FolderTask, description="How the data set's folder is laid out.")
     method: CamMethod = "cam"
@@ -82,14 +82,14 @@ class MeanAreas(Record):
 
 
 class Faithfulness(Record):
-    """Insertion and deletion (Petsiuk et al. 2018) of the maps, with what needs no network to compare with."""
+    """Insertion and deletion scores (Petsiuk et al. 2018) of the maps and of two baselines, random and centre."""
 
     insertion: MeanAreas = Field(description="Pixels put back on the blurred image: higher is better.")
     deletion: MeanAreas = Field(description="Pixels taken away: lower is better.")
 
 
 class ExplainResult(Result):
-    """Artifacts: ``overlays`` (folder of PNG), ``explanations`` (JSON)."""
+    """Result of ``explain``. Artifacts: ``overlays`` (folder of PNG), ``explanations`` (JSON)."""
 
     images: int
     accuracy: float = Field(

@@ -10,7 +10,7 @@ from .stage import POSTS, InputRole, Stage
 
 
 class ExploreSpec(Spec):
-    """Gather what each cluster is about, and how comment and reaction labels agree."""
+    """Describe each cluster by its terms and samples, and measure how comment and reaction labels agree."""
 
     terms: int = Field(12, ge=1, le=100, description="Top terms shown of each comment cluster.")
     comments: int = Field(8, ge=0, le=100, description="Sample comments shown of each comment cluster.")
@@ -20,7 +20,7 @@ class ExploreSpec(Spec):
 
 
 class LabelSpread(Record):
-    """How the labels of one kind spread over its clusters."""
+    """How the labels of one kind are distributed over its clusters."""
 
     clusters: int
     used: int = Field(description="Clusters with at least one label.")
@@ -32,7 +32,7 @@ class LabelSpread(Record):
 
 
 class LabelAgreement(Record):
-    """What comment labels and reaction labels of the same posts tell about each other."""
+    """Agreement of the comment and reaction labels of the same posts."""
 
     posts: int = Field(description="Posts with both kinds of labels.")
     mutual_information_bits: float = Field(
@@ -46,7 +46,10 @@ class LabelAgreement(Record):
 
 
 class ExploreResult(Result):
-    """Artifact: ``explorer`` (folder: ``explorer.json``, ``comments.parquet``, ``reactions.parquet``, ``thumbnails/``)."""
+    """Result of ``explore``. Artifact: ``explorer``, a folder.
+
+    It holds ``explorer.json``, ``comments.parquet``, ``reactions.parquet`` and ``thumbnails/``.
+    """
 
     posts: int = Field(description="Posts with a label; only these are counted.")
     comments: LabelSpread | None

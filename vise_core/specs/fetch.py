@@ -14,7 +14,7 @@ SCHEMES = ("https", "http")
 
 
 class UnpackLimits(Record):
-    """What an archive may hold; whatever goes beyond is refused before it fills the disk."""
+    """Limits on an archive. One that exceeds them is refused before it fills the disk."""
 
     bytes: int = Field(50 * 2**30, ge=1, description="Unpacked, all files together.")
     files: int = Field(2_000_000, ge=1, description="Files in the archive.")
@@ -24,7 +24,7 @@ class UnpackLimits(Record):
 
 
 class FetchSpec(Spec):
-    """Bring in a data set: unpack an uploaded archive, or download one and unpack it. Every file is checked."""
+    """Import a data set: unpack an uploaded archive, or download one and unpack it. Every file is checked."""
 
     kind: DataKind = Field("images", description="images: labelled. posts: to ingest. weights: to import.")
     url: str | None = Field(

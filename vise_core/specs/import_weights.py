@@ -11,7 +11,7 @@ from .stage import InputRole, Stage
 
 
 class ImportSpec(Spec):
-    """Take weights that somebody published into the system, as a checkpoint of our own."""
+    """Import published weights as a checkpoint."""
 
     format: PublishedFormat | None = Field(
         None,
@@ -51,7 +51,7 @@ class ImportSpec(Spec):
 
 
 class ImportResult(Result):
-    """Artifact: ``checkpoint``, without heads."""
+    """Result of ``import``. Artifact: ``checkpoint``, without heads."""
 
     format: str
     title: str

@@ -14,7 +14,7 @@ from .stage import InputRole, Stage
 
 
 class IngestSpec(Spec):
-    """Read posts from anywhere, check each, and write WebDataset tar shards."""
+    """Read posts of any layout, check each, and write WebDataset tar shards."""
 
     source: PostSource = Field(default_factory=JsonlSource, description="The layout that the posts come in.")
     posts_per_shard: int = Field(1000, ge=1, le=100_000, description="Posts in one tar shard.")
@@ -34,7 +34,10 @@ class IngestSpec(Spec):
 
 
 class IngestResult(Result):
-    """Artifacts: ``posts`` (folder of shards), ``report`` (JSON), and for sample data ``evaluation_set``."""
+    """Result of ``ingest``. Artifacts: ``posts`` (folder of shards), ``report`` (JSON).
+
+    Sample data has a third, ``evaluation_set``.
+    """
 
     posts: int
     shards: int

@@ -39,7 +39,7 @@ _WORST: tuple[IntegrityVerdict, ...] = ("failed", "warning", "ok")
 
 
 class IntegrityExample(Record):
-    """An example of what a check found, mostly a pair of images."""
+    """An example of what a check found, usually a pair of images."""
 
     first: str = Field(description="Path of an image in the task, or id of a post.")
     second: str | None = Field(None, description="Its copy: a path in the task, or id of a post.")
@@ -52,7 +52,7 @@ class IntegrityExample(Record):
 
 
 class IntegrityCheck(Record):
-    """The outcome of one check."""
+    """The outcome of one check: its verdict, numbers and examples."""
 
     name: CheckName
     verdict: IntegrityVerdict
@@ -62,17 +62,18 @@ class IntegrityCheck(Record):
 
     @property
     def title(self) -> str:
+        """Title of the check."""
         return CHECKS[self.name]
 
 
 class IntegrityReport(Record):
-    """All checks, each once, whether it ran or not."""
+    """The outcomes of all checks, one for each, whether it ran or not."""
 
     checks: tuple[IntegrityCheck, ...]
 
     @property
     def verdict(self) -> IntegrityVerdict:
-        """The worst of the checks that ran; not_run where none did."""
+        """The worst verdict of the checks that ran; not_run if none did."""
         verdicts = {check.verdict for check in self.checks}
         return next((verdict for verdict in _WORST if verdict in verdicts), "not_run")
 
@@ -82,7 +83,7 @@ class IntegrityReport(Record):
 
 
 class IntegrityLimits(Record):
-    """From where a check warns or fails. All are ours: the paper has no such checks."""
+    """Thresholds from which a check warns or fails. All are ours: the paper has no such checks."""
 
     overlap: float = Field(
         0.01,
@@ -111,7 +112,7 @@ class IntegrityLimits(Record):
 
 
 class IntegritySpec(Spec):
-    """Check a task, and the posts and labels of pretraining where they are given, for what inflates results."""
+    """Check a task, and pretraining posts and labels if they are given, for what inflates results."""
 
     task: Task = Field(default_factory=FolderTask)
     splits: SplitSpec = Field(default_factory=SplitSpec)
@@ -131,8 +132,11 @@ class IntegritySpec(Spec):
 
 
 class IntegrityResult(Result):
-    """Artifacts: ``integrity`` (JSON: the report, and the ids of the posts to leave out), ``pairs`` (folder of PNG
-    pictures of the examples, and ``copies.csv`` with every post that was found)."""
+    """Result of ``integrity``. Artifacts: ``integrity`` (JSON), ``pairs`` (folder).
+
+    ``integrity`` is the report and the ids of the posts to leave out; ``pairs`` holds PNG pictures of the examples, and
+    ``copies.csv`` with every post that is a copy of an image.
+    """
 
     task: str
     images: int

@@ -14,7 +14,7 @@ from .stage import EXCLUDE, POSTS, InputRole, Stage
 
 
 class LabelSpec(Spec):
-    """Give each post of the pretrain subset its pseudo-labels."""
+    """Assign pseudo-labels to each post of the pretrain subset (Sec. 3.1, step 2)."""
 
     shuffle_engagement: bool = Field(
         False,
@@ -24,7 +24,7 @@ class LabelSpec(Spec):
 
 
 class LabelResult(Result):
-    """Artifact: ``labels`` (folder with one Parquet file a shard)."""
+    """Result of ``label``. Artifact: ``labels``, a folder with one Parquet file for each shard."""
 
     posts: int = Field(description="Posts with a label of at least one kind.")
     with_comments: int

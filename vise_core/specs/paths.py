@@ -26,7 +26,7 @@ def with_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def value_at(spec: Any, path: str) -> Any:
-    """The value at a dotted path. Raises KeyError where the spec has none."""
+    """Return the value at a dotted path. Raises KeyError if the spec has none."""
     for part in path.split("."):
         if not isinstance(spec, Mapping):
             raise KeyError(path)
@@ -35,7 +35,7 @@ def value_at(spec: Any, path: str) -> Any:
 
 
 def without(spec: Mapping[str, Any], paths: Collection[str]) -> dict[str, Any]:
-    """A copy of the spec without the fields at these dotted paths; a path that it does not have is skipped."""
+    """Return a copy of the spec without the fields at these dotted paths; a path that it does not have is skipped."""
     kept = {name: value for name, value in spec.items() if name not in paths}
     for name, value in kept.items():
         below = [path.removeprefix(f"{name}.") for path in paths if path.startswith(f"{name}.")]
@@ -45,7 +45,7 @@ def without(spec: Mapping[str, Any], paths: Collection[str]) -> dict[str, Any]:
 
 
 class Difference(NamedTuple):
-    """A field with another value than in the spec it is compared with; None where one of the two lacks it."""
+    """A field whose value differs between two specs; None stands for a missing field."""
 
     path: str
     base: Any
@@ -53,7 +53,7 @@ class Difference(NamedTuple):
 
 
 def flatten(spec: Any, path: str = "") -> dict[str, Any]:
-    """{dotted path: value} of every leaf; a list is a leaf."""
+    """Return {dotted path: value} of every leaf; a list is a leaf."""
     if isinstance(spec, Mapping):
         return {
             inner: leaf
@@ -64,13 +64,13 @@ def flatten(spec: Any, path: str = "") -> dict[str, Any]:
 
 
 def difference(base: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Difference]:
-    """The fields in which ``spec`` is not ``base``, in the order of ``base``."""
+    """Return the fields of ``spec`` that differ from ``base``, in the order of ``base``."""
     old, new = flatten(base), flatten(spec)
     paths = list(dict.fromkeys((*old, *new)))
     return [Difference(p, old.get(p), new.get(p)) for p in paths if old.get(p) != new.get(p)]
 
 
 def differing(specs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The paths at which not all of these flat specs hold the same."""
+    """Return the paths at which the values of these flat specs are not all equal."""
     paths = dict.fromkeys(path for spec in specs for path in spec)
     return [path for path in paths if any(spec.get(path) != specs[0].get(path) for spec in specs[1:])]

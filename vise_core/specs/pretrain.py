@@ -28,7 +28,7 @@ ObjectiveName = Literal["vise", "moco-v2"]
 
 
 class StepDecay(Record):
-    """Multiply the learning rate by gamma at each milestone (ImageNet: 0.1 at 30, 60, 90 of 100)."""
+    """Learning rate multiplied by gamma at each milestone (ImageNet: 0.1 at epochs 30, 60 and 90 of 100)."""
 
     kind: Literal["steps"] = "steps"
     milestones: tuple[float, ...] = Field(
@@ -45,7 +45,7 @@ class StepDecay(Record):
 
 
 class EvenDecay(Record):
-    """Decay a number of times, evenly over training (VisE-250M: x0.5 ten times)."""
+    """Learning rate multiplied by gamma a number of times, evenly over training (VisE-250M: ten times by 0.5)."""
 
     kind: Literal["even"] = "even"
     times: int = Field(10, ge=1, le=1000)
@@ -53,7 +53,7 @@ class EvenDecay(Record):
 
 
 class CosineDecay(Record):
-    """Half a cosine, from the full rate after the warm-up to 0 at the end (MoCo-v2)."""
+    """Learning rate that falls along half a cosine, from the full rate after the warm-up to 0 at the end (MoCo-v2)."""
 
     kind: Literal["cosine"] = "cosine"
     every: Literal["epoch", "iteration"] = Field(
@@ -65,7 +65,7 @@ Decay = Annotated[StepDecay | EvenDecay | CosineDecay, Field(discriminator="kind
 
 
 class MocoSettings(Record):
-    """What MoCo-v2 adds. The paper (App. B) says the queue only; defaults are MoCo-v2's own."""
+    """Parameters of MoCo-v2. The paper (App. B) states the queue only; other defaults are MoCo-v2's own."""
 
     queue: int = Field(
         65_536, ge=1, le=2**22, description="Keys of earlier batches that each query is contrasted with."
@@ -86,7 +86,7 @@ class MocoSettings(Record):
 
 
 class PretrainSpec(Spec):
-    """Train a backbone from scratch: on the pseudo-labels of each image (Eq. 1), or on the images alone."""
+    """Train a backbone from scratch, on the pseudo-labels of each image (Eq. 1) or on the images alone."""
 
     backbone: BackboneName = "resnet50"
     objective: ObjectiveName = Field(
@@ -162,7 +162,7 @@ class PretrainSpec(Spec):
 
 
 class PretrainResult(Result):
-    """Artifact: ``checkpoint`` (folder: backbone and heads as safetensors, checkpoint.json)."""
+    """Result of ``pretrain``. Artifact: ``checkpoint`` (backbone and heads as safetensors, checkpoint.json)."""
 
     backbone: str
     posts: int

@@ -19,7 +19,7 @@ MAX_COMPARED = 6
 
 
 class QualitativeSpec(Spec):
-    """Predictions and heat maps of several predictors on the same images (Sec. 5.3, Figs. 7, 8)."""
+    """Compare the predictions and heat maps of several predictors on the same images (Sec. 5.3, Figs. 7, 8)."""
 
     task: Task = Field(default_factory=FolderTask, description="How the data set's folder is laid out.")
     method: CamMethod = "cam"
@@ -39,7 +39,7 @@ class QualitativeSpec(Spec):
 
 
 class ComparedPredictor(Record):
-    """A column of the comparison."""
+    """A column of the comparison: a predictor."""
 
     role: str = Field(description="Input role of the predictor.")
     method: str
@@ -49,7 +49,7 @@ class ComparedPredictor(Record):
 
 
 class Answer(Record):
-    """What one predictor says of one image."""
+    """The prediction of one predictor for one image."""
 
     predicted: str
     probability: float = Field(description="Of the predicted class.")
@@ -58,7 +58,7 @@ class Answer(Record):
 
 
 class ComparedImage(Record):
-    """A row of the comparison; ``answers`` in the order of the predictors."""
+    """A row of the comparison; ``answers`` are in the order of the predictors."""
 
     path: str = Field(description="In the data set.")
     label: str
@@ -67,7 +67,7 @@ class ComparedImage(Record):
 
 
 class QualitativeResult(Result):
-    """Artifacts: ``comparison`` (pictures, overlays and this as JSON), ``figure`` (PNG, SVG, PDF)."""
+    """Result of ``qualitative``. Artifacts: ``comparison`` (pictures, overlays, JSON), ``figure`` (PNG, SVG, PDF)."""
 
     task: str
     method: CamMethod

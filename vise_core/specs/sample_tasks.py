@@ -15,7 +15,7 @@ TaskKind = Literal["unbiased_emotion", "politics", "hateful_memes", "cub", "imag
 
 
 class SampleTasksSpec(Spec):
-    """Synthetic stand-ins for the paper's tasks, in the layouts in which the real ones are published."""
+    """Generate synthetic stand-ins for the paper's tasks, in the layouts in which the real ones are published."""
 
     kinds: tuple[TaskKind, ...] = Field(
         ("unbiased_emotion", "politics", "hateful_memes", "cub", "imagenet"), min_length=1
@@ -25,7 +25,7 @@ class SampleTasksSpec(Spec):
 
 
 class SampleTasksResult(Result):
-    """Artifacts: a folder for each task, by its kind."""
+    """Result of ``sample_tasks``. Artifacts: a folder for each task, named by its kind."""
 
     images: int
 

@@ -24,7 +24,7 @@ Json = Mapping[str, Any]
 
 
 class InputRole(Record):
-    """An input that a stage reads: always a folder or a file, checked before use."""
+    """An input of a stage: a folder or a file, checked before use."""
 
     help: str
     artifact: str = Field(description="Name of the artifact of another stage that fits.")
@@ -32,7 +32,7 @@ class InputRole(Record):
     required: bool = True
 
     def takes(self, artifact: str) -> bool:
-        """Whether an artifact of this name fits; a source may be anything."""
+        """Return True if an artifact of this name fits the input; a source may be any artifact."""
         return self.artifact == "source" or artifact in (self.artifact, *self.also)
 
 
@@ -51,7 +51,7 @@ EXCLUDE = InputRole(
 
 
 def counted_items(artifact: str, spec: Json, result: Json) -> InputFacts:
-    """Facts of an artifact: as many items as the result counts posts, or else images."""
+    """Return the facts of an artifact: as many items as its result counts posts, or else images."""
     return InputFacts(items=result.get("posts") or result.get("images"))
 
 
@@ -106,25 +106,25 @@ class Stage(Generic[S]):
     facts: Callable[[str, Json, Json], InputFacts] = counted_items
 
     def needed_inputs(self, spec: S) -> set[str]:
-        """Roles that a run with this spec cannot do without."""
+        """Return the roles of the inputs that a run with this spec needs."""
         return {role for role, entry in self.inputs.items() if entry.required} | set(self.needed(spec))
 
     def meaning(self, spec: Json) -> dict[str, Any]:
-        """The spec, as plain data, without fields that change no result: names and the machine's."""
+        """Return the spec, as plain data, without the fields that change no result: names and settings of the machine."""
         return without(spec, ("compute", *self.names))
 
     def experiment(self, spec: Json) -> dict[str, Any]:
-        """The spec, as plain data, without the fields in which repetitions of one experiment differ."""
+        """Return the spec, as plain data, without the fields in which repetitions of one experiment differ."""
         return without(spec, (*self.replicates, *self.repeats))
 
     def preset_specs(self) -> dict[str, dict[str, Any]]:
-        """{name: whole spec} of the defaults and of each preset."""
+        """Return {name: complete spec} of the defaults and of each preset."""
         named: dict[str, Json] = {"Defaults": {}, **self.presets}
         return {
             name: self.spec.model_validate(values).model_dump(mode="json") for name, values in named.items()
         }
 
     def nearest_preset(self, spec: Json) -> str:
-        """The name of the preset, or Defaults, that the spec has the fewest differences from."""
+        """Return the name of the preset, or Defaults, from which the spec differs in the fewest fields."""
         specs = self.preset_specs()
         return min(specs, key=lambda name: len(difference(specs[name], spec)))

@@ -32,7 +32,7 @@ STAGES: dict[str, Stage[Any]] = {}
 
 
 def register(stage: Stage[Any]) -> None:
-    """Add a stage. Raises ValueError where another has its name."""
+    """Add a stage to ``STAGES``. Raises ValueError if another has its name."""
     if stage.name in STAGES:
         raise ValueError(
             f"there are two stages {stage.name!r}: {STAGES[stage.name].runner} and {stage.runner}"

@@ -24,7 +24,7 @@ Layout = Literal[
 
 
 class SurveySpec(Spec):
-    """Look through a data set: count, label balance, unreadable files, thumbnails. Nothing is changed."""
+    """Survey a data set: counts, label balance, unreadable files, thumbnails. Nothing is changed."""
 
     kind: DataKind = "images"
     samples: int = Field(24, ge=0, le=200, description="Thumbnails to make, evenly over classes.")
@@ -39,7 +39,10 @@ class SurveySpec(Spec):
 
 
 class SurveyResult(Result):
-    """Artifact ``survey``: ``survey.json`` and ``thumbnails/``. A fetch has ``data`` too: the files themselves."""
+    """Result of ``survey`` and ``fetch``. Artifact: ``survey`` (``survey.json`` and ``thumbnails/``).
+
+    A fetch has the artifact ``data``, too: the unpacked files.
+    """
 
     kind: DataKind
     layout: Layout
@@ -82,7 +85,7 @@ class SurveyResult(Result):
     warnings: tuple[str, ...] = Field((), description="Warnings about the data set, in sentences.")
 
     def with_provenance(self, provenance: Provenance) -> Self:
-        """The digest is that of the input, hashed before the survey looked at it."""
+        """Return the result with its provenance and the digest of the input, hashed before the survey read it."""
         digest = provenance.inputs.get("dataset", self.digest)
         return self.model_copy(update={"provenance": provenance, "digest": digest})
 

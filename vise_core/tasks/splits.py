@@ -29,6 +29,7 @@ class Split(NamedTuple):
 
     @property
     def sizes(self) -> tuple[int, int, int]:
+        """Number of images in train, val and test."""
         return len(self.train), len(self.val), len(self.test)
 
 

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from backend.api.dependencies import Db, admin
+from backend.api import needs
+from backend.api.dependencies import Db
 from backend.store.accounts import audit
 from vise_client.schemas.accounts import (
     AuditEntry,
@@ -18,7 +19,7 @@ from vise_client.schemas.wire import Page
 router = APIRouter(tags=["accounts"])
 
 
-@router.get("/audit", response_model=Page[AuditEntry], dependencies=[admin])
+@router.get("/audit", response_model=Page[AuditEntry], dependencies=[needs.admin])
 def read_audit(
     db: Db,
     kind: Annotated[

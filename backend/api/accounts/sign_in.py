@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Request, Response
 
+from backend.api import needs
 from backend.api.dependencies import Config, Db, Who
 from backend.api.documented import problems
 from backend.api.errors import ApiProblem
@@ -17,6 +18,7 @@ from vise_client.schemas.accounts import (
     LoginCode,
     LoginLink,
     PasswordChange,
+    Role,
     Session,
     UserView,
 )
@@ -28,7 +30,7 @@ public = APIRouter(prefix="/auth", tags=["accounts"])
 router = APIRouter(tags=["accounts"])
 
 
-@public.post("/login", response_model=Session, responses=problems(401, 429))
+@public.post("/login", response_model=Session, dependencies=[needs.public], responses=problems(401, 429))
 def login(request: Request, body: Login, db: Db) -> Session:
     """Exchange an address and a password for a session token; status 429 after ten failures in five minutes.
 
@@ -48,55 +50,59 @@ def login(request: Request, body: Login, db: Db) -> Session:
     return _session(db, user)
 
 
-@public.post("/code", response_model=Session, responses=problems(401))
+@public.post("/code", response_model=Session, dependencies=[needs.public], responses=problems(401))
 def redeem(body: LoginCode, db: Db) -> Session:
     """Exchange the one-time code of a sign-in link for a session token; a code expires after a few minutes.
 
     Status 401 for a code that was used already or has expired.
     """
-    user = users.redeem_code(db, body.code)
-    if user is None:
+    code = users.redeem_code(db, body.code)
+    if code is None:
         raise ApiProblem(401, "Not signed in", "this link was already used or has expired; request a new one")
-    return _session(db, user)
+    return _session(db, code.user, role=code.role, no_later_than=code.session_ends_at)
 
 
-@router.get("/auth/me", response_model=UserView)
+@router.get("/auth/me", response_model=UserView, dependencies=[needs.signed_in])
 def me(who: Who, db: Db) -> UserView:
     """Return the user who is signed in, with the role of the token."""
     user = UserView.model_validate(users.get_user(db, who.user_id))
     return user.model_copy(update={"role": who.role})
 
 
-@router.post("/auth/link", response_model=LoginLink, status_code=201)
+@router.post("/auth/link", response_model=LoginLink, status_code=201, dependencies=[needs.session])
 def create_login_link(who: Who, db: Db, settings: Config) -> LoginLink:
-    """Create a link that signs a browser in, once, within ten minutes; for sessions, not for API tokens.
+    """Create a link that signs a browser in, once, within ten minutes. Its session ends no later than yours.
 
     Status 403 for an API token.
     """
-    if who.kind != "session":
-        raise ApiProblem(403, "Not allowed", "an API token cannot create sign-in links; sign in first")
-    code, token = users.issue_token(db, users.get_user(db, who.user_id), "login-code", lifetime=LINK)
+    code, token = users.issue_token(
+        db,
+        users.get_user(db, who.user_id),
+        "login-code",
+        lifetime=LINK,
+        role=who.role,
+        no_later_than=who.expires_at,
+        session_ends_at=who.expires_at,
+    )
     address = settings.public_url.rstrip("/")
     return LoginLink(
         link=f"{address}/auth/login?code={code}", expires_at=token.expires_at or datetime.now(UTC) + LINK
     )
 
 
-@router.post("/auth/logout", status_code=204)
+@router.post("/auth/logout", status_code=204, dependencies=[needs.signed_in])
 def logout(who: Who, db: Db) -> Response:
     """Revoke the token of this request."""
     users.revoke_token(db, who.token_id, who.user_id)
     return Response(status_code=204)
 
 
-@router.post("/auth/password", status_code=204)
+@router.post("/auth/password", status_code=204, dependencies=[needs.session])
 def change_password(body: PasswordChange, who: Who, db: Db) -> Response:
     """Change your password. Your other sessions end; API tokens stay valid.
 
     Status 403 for an API token, 422 if ``current`` is not the password.
     """
-    if who.kind != "session":
-        raise ApiProblem(403, "Not allowed", "an API token cannot change the password; sign in first")
     user = users.get_user(db, who.user_id)
     if user.password_hash is not None and users.verify_password(db, user.email, body.current) is None:
         raise Invalid("current", "is not your password")
@@ -104,6 +110,10 @@ def change_password(body: PasswordChange, who: Who, db: Db) -> Response:
     return Response(status_code=204)
 
 
-def _session(db: Db, user: User) -> Session:
-    secret, token = users.issue_token(db, user, "session", lifetime=SESSION)
+def _session(
+    db: Db, user: User, *, role: Role | None = None, no_later_than: datetime | None = None
+) -> Session:
+    secret, token = users.issue_token(
+        db, user, "session", lifetime=SESSION, role=role, no_later_than=no_later_than
+    )
     return Session(token=secret, expires_at=token.expires_at, user=UserView.model_validate(user))

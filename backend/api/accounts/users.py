@@ -7,7 +7,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from backend.api.dependencies import Db, Who, admin
+from backend.api import needs
+from backend.api.dependencies import Db, Who
 from backend.store.accounts import users
 from backend.store.changes import check_expected
 from backend.store.errors import Conflict
@@ -21,7 +22,7 @@ from vise_client.schemas.accounts import (
 router = APIRouter(tags=["accounts"])
 
 
-@router.get("/users", response_model=list[UserView], dependencies=[admin])
+@router.get("/users", response_model=list[UserView], dependencies=[needs.admin])
 def list_users(
     db: Db,
     search: Annotated[str, Query(max_length=200, description="Part of the address.")] = "",
@@ -33,7 +34,7 @@ def list_users(
     return [UserView.model_validate(user) for user in rows]
 
 
-@router.post("/users", response_model=UserView, status_code=201, dependencies=[admin])
+@router.post("/users", response_model=UserView, status_code=201, dependencies=[needs.admin])
 def create_user(body: UserCreate, db: Db) -> UserView:
     """Create a user with an address, a password and a role."""
     user = users.create_user(db, body.email, body.password, body.role)
@@ -41,7 +42,7 @@ def create_user(body: UserCreate, db: Db) -> UserView:
     return UserView.model_validate(user)
 
 
-@router.patch("/users/{user_id}", response_model=UserView, dependencies=[admin])
+@router.patch("/users/{user_id}", response_model=UserView, dependencies=[needs.admin])
 def update_user(user_id: UUID, body: UserUpdate, who: Who, db: Db) -> UserView:
     """Change the role of a user, or deactivate the user. Status 409 for your own account, so one admin always remains."""
     if user_id == who.user_id:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 
+from backend.api import needs
 from backend.api.dependencies import Db, Store
 from backend.api.documented import problems
 from backend.store.clusters import explorers
@@ -20,7 +21,7 @@ Search = Annotated[
 ]
 
 
-@router.get("", response_model=list[ExplorerView])
+@router.get("", response_model=list[ExplorerView], dependencies=[needs.read])
 def list_explorers(
     db: Db, storage: Store, limit: Annotated[int, Query(ge=1, le=50)] = 20
 ) -> list[ExplorerView]:
@@ -28,13 +29,13 @@ def list_explorers(
     return [explorers.view(db, storage, artifact) for artifact in explorers.list_explorers(db, limit=limit)]
 
 
-@router.get("/{artifact_id}", response_model=ExplorerView)
+@router.get("/{artifact_id}", response_model=ExplorerView, dependencies=[needs.read])
 def read(artifact_id: UUID, db: Db, storage: Store) -> ExplorerView:
     """Return an explorer: how labels spread over clusters, and how comment and reaction clusters agree."""
     return explorers.view(db, storage, artifact_id)
 
 
-@router.get("/{artifact_id}/{kind}", response_model=ClusterPage)
+@router.get("/{artifact_id}/{kind}", response_model=ClusterPage, dependencies=[needs.read])
 def list_clusters(
     artifact_id: UUID,
     kind: ClusterKind,
@@ -57,7 +58,7 @@ def list_clusters(
     return explorers.page(explorer, storage, kind, search=search, sort=sort, offset=offset, limit=limit)
 
 
-@router.get("/{artifact_id}/{kind}/map", response_model=ClusterPoints)
+@router.get("/{artifact_id}/{kind}/map", response_model=ClusterPoints, dependencies=[needs.read])
 def read_map(
     artifact_id: UUID, kind: ClusterKind, db: Db, storage: Store, search: Search = ""
 ) -> ClusterPoints:
@@ -65,7 +66,7 @@ def read_map(
     return explorers.points(explorers.load(db, storage, artifact_id), kind, search=search)
 
 
-@router.get("/{artifact_id}/{kind}/{cluster}", response_model=ClusterDetail)
+@router.get("/{artifact_id}/{kind}/{cluster}", response_model=ClusterDetail, dependencies=[needs.read])
 def read_cluster(
     artifact_id: UUID, kind: ClusterKind, cluster: Annotated[int, Path(ge=0)], db: Db, storage: Store
 ) -> ClusterDetail:

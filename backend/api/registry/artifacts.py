@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from backend.api import needs
 from backend.api.dependencies import Db, Store
 from backend.api.documented import problems
 from backend.store.registry import artifacts
@@ -21,13 +22,13 @@ INLINE = {"image/png", "image/jpeg", "application/json", "text/plain", "text/csv
 """Content types that a browser may show; all others are sent as downloads."""
 
 
-@router.get("/{artifact_id}", response_model=ArtifactView)
+@router.get("/{artifact_id}", response_model=ArtifactView, dependencies=[needs.read])
 def read(artifact_id: UUID, db: Db) -> ArtifactView:
     """Return an artifact: its kind, size, digest and the run that made it."""
     return ArtifactView.model_validate(artifacts.get(db, artifact_id))
 
 
-@router.get("/{artifact_id}/files", response_model=list[ArtifactFile])
+@router.get("/{artifact_id}/files", response_model=list[ArtifactFile], dependencies=[needs.read])
 def list_files(artifact_id: UUID, db: Db) -> list[ArtifactFile]:
     """List the files of an artifact with size and SHA-256."""
     return [ArtifactFile.model_validate(row) for row in artifacts.get(db, artifact_id).manifest]
@@ -36,6 +37,7 @@ def list_files(artifact_id: UUID, db: Db) -> list[ArtifactFile]:
 @router.get(
     "/{artifact_id}/content",
     response_class=StreamingResponse,
+    dependencies=[needs.read],
     responses={304: {"description": "Not Modified"}, **problems(410)},
 )
 def content(

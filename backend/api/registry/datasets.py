@@ -12,7 +12,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from backend.api.dependencies import Config, Db, Store, Who, admin
+from backend.api import needs
+from backend.api.dependencies import Config, Db, Store, Who
 from backend.api.documented import problems
 from backend.api.errors import ApiProblem
 from backend.store.accounts import audit
@@ -39,7 +40,7 @@ MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 HEAD = 512
 
 
-@router.get("", response_model=list[DatasetView])
+@router.get("", response_model=list[DatasetView], dependencies=[needs.read])
 def list_datasets(
     db: Db,
     search: Annotated[str, Query(max_length=200, description="Part of the name.")] = "",
@@ -52,7 +53,7 @@ def list_datasets(
     return datasets.views(db, rows)
 
 
-@router.post("", response_model=DatasetView, status_code=201, dependencies=[admin])
+@router.post("", response_model=DatasetView, status_code=201, dependencies=[needs.admin])
 def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> DatasetView:
     """Register a folder below the server's data root; a run surveys it and makes version 1."""
     dataset = datasets.register(db, settings.data_root, body, who.user_id)
@@ -61,7 +62,7 @@ def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> Dataset
     return datasets.view(db, dataset)
 
 
-@router.post("/url", response_model=DatasetView, status_code=201, dependencies=[admin])
+@router.post("/url", response_model=DatasetView, status_code=201, dependencies=[needs.admin])
 def register_url(body: DatasetFromUrl, db: Db, who: Who) -> DatasetView:
     """Download an archive from a URL as a data set; a worker fetches, checks and unpacks it."""
     dataset = datasets.bring_in(
@@ -82,7 +83,7 @@ def register_url(body: DatasetFromUrl, db: Db, who: Who) -> DatasetView:
     "/upload",
     response_model=DatasetView,
     status_code=201,
-    dependencies=[admin],
+    dependencies=[needs.admin],
     responses=problems(415),
 )
 async def upload(
@@ -136,19 +137,19 @@ async def upload(
     return await run_in_threadpool(create)
 
 
-@router.get("/{dataset_id}", response_model=DatasetView)
+@router.get("/{dataset_id}", response_model=DatasetView, dependencies=[needs.read])
 def read(dataset_id: UUID, db: Db) -> DatasetView:
     """Return a data set with its newest version."""
     return datasets.view(db, datasets.get(db, dataset_id))
 
 
-@router.patch("/{dataset_id}", response_model=DatasetView, dependencies=[admin])
+@router.patch("/{dataset_id}", response_model=DatasetView, dependencies=[needs.admin])
 def update(dataset_id: UUID, body: DatasetUpdate, db: Db) -> DatasetView:
     """Rename or describe a data set; runs that read it show the new name."""
     return datasets.view(db, datasets.update(db, dataset_id, body))
 
 
-@router.post("/{dataset_id}/rescan", response_model=RunView, status_code=202, dependencies=[admin])
+@router.post("/{dataset_id}/rescan", response_model=RunView, status_code=202, dependencies=[needs.admin])
 def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
     """Survey a registered folder again and return that run. Changed content becomes the next version."""
     run = datasets.rescan(db, settings.data_root, dataset_id, who.user_id)
@@ -156,7 +157,7 @@ def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
     return view_run(db, run.id)
 
 
-@router.get("/{dataset_id}/changes", response_model=FolderChanges)
+@router.get("/{dataset_id}/changes", response_model=FolderChanges, dependencies=[needs.read])
 def changes(dataset_id: UUID, db: Db, settings: Config) -> FolderChanges:
     """Compare the folder with the newest version by names, sizes and times; no file is read.
 
@@ -165,7 +166,7 @@ def changes(dataset_id: UUID, db: Db, settings: Config) -> FolderChanges:
     return folders.changes(db, settings.data_root, datasets.get(db, dataset_id))
 
 
-@router.get("/{dataset_id}/versions", response_model=list[DatasetVersionView])
+@router.get("/{dataset_id}/versions", response_model=list[DatasetVersionView], dependencies=[needs.read])
 def versions(
     dataset_id: UUID,
     db: Db,
@@ -177,7 +178,7 @@ def versions(
     return dataset_versions.list_versions(db, dataset_id, before=before, limit=limit)
 
 
-@router.get("/{dataset_id}/runs", response_model=DatasetUsage)
+@router.get("/{dataset_id}/runs", response_model=DatasetUsage, dependencies=[needs.read])
 def usage(
     dataset_id: UUID,
     db: Db,
@@ -201,7 +202,7 @@ def usage(
     )
 
 
-@router.delete("/{dataset_id}", status_code=204, dependencies=[admin])
+@router.delete("/{dataset_id}", status_code=204, dependencies=[needs.admin])
 def delete(dataset_id: UUID, db: Db) -> Response:
     """Remove a data set. Its files and runs stay; runs keep the name and version of what they read."""
     datasets.delete(db, dataset_id)

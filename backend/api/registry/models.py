@@ -8,7 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
-from backend.api.dependencies import Db, Store, admin, editor
+from backend.api import needs
+from backend.api.dependencies import Db, Store
 from backend.api.documented import problems
 from backend.store.changes import check_expected
 from backend.store.registry import artifacts, model_cards, models
@@ -17,7 +18,7 @@ from vise_client.schemas.models import ModelCardView, ModelCreate, ModelUpdate, 
 router = APIRouter(prefix="/models", tags=["models"])
 
 
-@router.get("", response_model=list[ModelView])
+@router.get("", response_model=list[ModelView], dependencies=[needs.read])
 def list_models(
     db: Db,
     search: Annotated[str, Query(max_length=200, description="Part of the name, method or backbone.")] = "",
@@ -30,7 +31,7 @@ def list_models(
     return [models.view(model) for model in rows]
 
 
-@router.post("", response_model=ModelView, status_code=201, dependencies=[editor])
+@router.post("", response_model=ModelView, status_code=201, dependencies=[needs.run])
 def register(body: ModelCreate, db: Db) -> ModelView:
     """Register the model of a succeeded evaluate run."""
     model = models.register(db, body)
@@ -38,19 +39,24 @@ def register(body: ModelCreate, db: Db) -> ModelView:
     return models.view(model)
 
 
-@router.get("/{model_id}", response_model=ModelView)
+@router.get("/{model_id}", response_model=ModelView, dependencies=[needs.read])
 def read(model_id: UUID, db: Db) -> ModelView:
     """Return a model."""
     return models.view(models.get(db, model_id))
 
 
-@router.get("/{model_id}/card", response_model=ModelCardView)
+@router.get("/{model_id}/card", response_model=ModelCardView, dependencies=[needs.read])
 def card(model_id: UUID, db: Db) -> ModelCardView:
     """Return the model card: task, training data, scores, limits and licence; also as Markdown."""
     return model_cards.card(db, model_id)
 
 
-@router.get("/{model_id}/download", response_class=StreamingResponse, responses=problems(410))
+@router.get(
+    "/{model_id}/download",
+    response_class=StreamingResponse,
+    dependencies=[needs.read],
+    responses=problems(410),
+)
 def download(model_id: UUID, db: Db, storage: Store) -> StreamingResponse:
     """Download a model as a tar: weights as safetensors, predictor.json, and the card as README.md."""
     card = model_cards.card(db, model_id)
@@ -63,7 +69,7 @@ def download(model_id: UUID, db: Db, storage: Store) -> StreamingResponse:
     return StreamingResponse(body, media_type="application/x-tar", headers=headers)
 
 
-@router.patch("/{model_id}", response_model=ModelView, dependencies=[editor])
+@router.patch("/{model_id}", response_model=ModelView, dependencies=[needs.run])
 def update(model_id: UUID, body: ModelUpdate, db: Db) -> ModelView:
     """Rename a model, or make it the default."""
     model = models.get(db, model_id)
@@ -77,7 +83,7 @@ def update(model_id: UUID, body: ModelUpdate, db: Db) -> ModelView:
     return models.view(model)
 
 
-@router.delete("/{model_id}", status_code=204, dependencies=[admin])
+@router.delete("/{model_id}", status_code=204, dependencies=[needs.admin])
 def delete(model_id: UUID, db: Db) -> Response:
     """Delete a model and its predictions; the run that made it stays."""
     models.delete(db, model_id)

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
 
-from backend.api.dependencies import Db, Who, editor
+from backend.api import needs
+from backend.api.dependencies import Db, Who
 from backend.store.reports import ablations
 from backend.store.runs.read import view_run
 from vise_client.schemas.ablations import AblationCreate, AblationSummary, AblationUpdate, AblationView
@@ -16,31 +17,31 @@ from vise_client.schemas.runs import RunView
 router = APIRouter(prefix="/ablations", tags=["ablations"])
 
 
-@router.get("", response_model=list[AblationSummary])
+@router.get("", response_model=list[AblationSummary], dependencies=[needs.read])
 def list_ablations(db: Db) -> list[AblationSummary]:
     """List the ablations, newest first."""
     return ablations.list_all(db)
 
 
-@router.post("", response_model=AblationView, status_code=201, dependencies=[editor])
+@router.post("", response_model=AblationView, status_code=201, dependencies=[needs.run])
 def create(body: AblationCreate, db: Db, who: Who) -> AblationView:
     """Save an ablation: a baseline run and the values of one factor."""
     return ablations.view(db, ablations.create(db, body, who.user_id).id)
 
 
-@router.get("/{ablation_id}", response_model=AblationView)
+@router.get("/{ablation_id}", response_model=AblationView, dependencies=[needs.read])
 def read(ablation_id: UUID, db: Db) -> AblationView:
     """Return an ablation: each point with its runs."""
     return ablations.view(db, ablation_id)
 
 
-@router.patch("/{ablation_id}", response_model=AblationView, dependencies=[editor])
+@router.patch("/{ablation_id}", response_model=AblationView, dependencies=[needs.run])
 def update(ablation_id: UUID, body: AblationUpdate, db: Db) -> AblationView:
     """Rename an ablation, or change its points."""
     return ablations.view(db, ablations.update(db, ablation_id, body).id)
 
 
-@router.delete("/{ablation_id}", status_code=204, dependencies=[editor])
+@router.delete("/{ablation_id}", status_code=204, dependencies=[needs.run])
 def delete(ablation_id: UUID, db: Db) -> Response:
     """Delete an ablation; its runs stay."""
     ablations.delete(db, ablation_id)
@@ -48,10 +49,7 @@ def delete(ablation_id: UUID, db: Db) -> Response:
 
 
 @router.post(
-    "/{ablation_id}/points/{number}/launch",
-    response_model=RunView,
-    status_code=201,
-    dependencies=[editor],
+    "/{ablation_id}/points/{number}/launch", response_model=RunView, status_code=201, dependencies=[needs.run]
 )
 def launch(ablation_id: UUID, number: Annotated[int, Path(ge=0)], db: Db, who: Who) -> RunView:
     """Launch the runs of a point that has none yet."""

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from backend.api import needs
 from backend.api.dependencies import Db, Store
 from backend.api.documented import problems
 from backend.store.errors import Invalid, NotFound
@@ -65,19 +66,19 @@ def _selection(
 Filter = Annotated[Selection, Depends(_selection)]
 
 
-@router.get("", response_model=list[ReportEntry])
+@router.get("", response_model=list[ReportEntry], dependencies=[needs.read])
 def list_reports() -> list[ReportEntry]:
     """List the tables and figures, each with its formats."""
     return catalogue()
 
 
-@router.get("/choices", response_model=Choices)
+@router.get("/choices", response_model=Choices, dependencies=[needs.read])
 def choices(db: Db) -> Choices:
     """List the tasks, protocols, backbones, methods and tags by which reports can be filtered."""
     return evaluations.choices(db)
 
 
-@router.get("/results", response_class=Response, responses=problems(404))
+@router.get("/results", response_class=Response, dependencies=[needs.read], responses=problems(404))
 def results(
     db: Db, selection: Filter, format: ReportFormat = "markdown", tag: Tag = None, synthetic: Synthetic = None
 ) -> Response:
@@ -91,7 +92,9 @@ def results(
     return _file(render_table(build_table(rows), format).encode(), "results", format)
 
 
-@router.get("/results/data", response_model=EvaluationTable, responses=problems(404))
+@router.get(
+    "/results/data", response_model=EvaluationTable, dependencies=[needs.read], responses=problems(404)
+)
 def results_data(db: Db, selection: Filter, tag: Tag = None, synthetic: Synthetic = None) -> EvaluationTable:
     """Return the table of all evaluations as JSON, with the run behind each number."""
     return evaluation_table(_newest(db, selection, tag, synthetic))
@@ -121,7 +124,7 @@ def _newest(
     return sorted(newest.values(), key=lambda pair: pair[0])
 
 
-@router.get("/paired", response_model=PairedTest, responses=problems(404))
+@router.get("/paired", response_model=PairedTest, dependencies=[needs.read], responses=problems(404))
 def paired(db: Db, a: UUID, b: UUID) -> PairedTest:
     """Compare two evaluations over their splits: difference a − b, p-value and effect size.
 
@@ -133,7 +136,7 @@ def paired(db: Db, a: UUID, b: UUID) -> PairedTest:
         raise Invalid("b", str(error)) from error
 
 
-@router.get("/{name}", response_class=Response, responses=problems(410))
+@router.get("/{name}", response_class=Response, dependencies=[needs.read], responses=problems(410))
 def read(
     name: Name,
     db: Db,
@@ -178,7 +181,9 @@ def read(
     return _file(content, name, chosen)
 
 
-@router.get("/{name}/data", response_model=ReproducedTable | OurFigure | QualitativeFigure)
+@router.get(
+    "/{name}/data", response_model=ReproducedTable | OurFigure | QualitativeFigure, dependencies=[needs.read]
+)
 def data(
     name: Name, db: Db, selection: Filter, tag: Tag = None, synthetic: Synthetic = None
 ) -> ReproducedTable | OurFigure | QualitativeFigure:

@@ -8,7 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from backend.api.dependencies import Db, editor
+from backend.api import needs
+from backend.api.dependencies import Db
 from backend.store.changes import check_expected
 from backend.store.runs import delete, logs
 from backend.store.runs.lineage import lineage
@@ -26,13 +27,13 @@ from vise_client.schemas.runs import (
 router = APIRouter(tags=["runs"])
 
 
-@router.get("/runs/{run_id}", response_model=RunView)
+@router.get("/runs/{run_id}", response_model=RunView, dependencies=[needs.read])
 def read_run(run_id: UUID, db: Db) -> RunView:
     """Return a run with its spec, progress, inputs and artifacts."""
     return view_run(db, run_id)
 
 
-@router.patch("/runs/{run_id}", response_model=RunView, dependencies=[editor])
+@router.patch("/runs/{run_id}", response_model=RunView, dependencies=[needs.run])
 def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
     """Change the name, tags or notes of a run; star or archive it."""
     run = get_run(db, run_id)
@@ -43,20 +44,20 @@ def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
     return view_run(db, run_id)
 
 
-@router.delete("/runs/{run_id}", status_code=204, dependencies=[editor])
+@router.delete("/runs/{run_id}", status_code=204, dependencies=[needs.run])
 def delete_run(run_id: UUID, db: Db) -> Response:
     """Delete a finished run with its metrics and logs."""
     delete.delete_run(db, run_id)
     return Response(status_code=204)
 
 
-@router.get("/runs/{run_id}/events", response_model=list[EventView])
+@router.get("/runs/{run_id}/events", response_model=list[EventView], dependencies=[needs.read])
 def events(run_id: UUID, db: Db) -> list[EventView]:
     """List the changes of a run's state, oldest first."""
     return list_events(db, run_id)
 
 
-@router.get("/runs/{run_id}/logs", response_model=list[LogLine])
+@router.get("/runs/{run_id}/logs", response_model=list[LogLine], dependencies=[needs.read])
 def read_logs(
     run_id: UUID,
     db: Db,
@@ -75,7 +76,7 @@ def read_logs(
     return logs.read(db, run_id, after=after, before=before, limit=limit, level=level, search=text)
 
 
-@router.get("/runs/{run_id}/logs/download", response_class=StreamingResponse)
+@router.get("/runs/{run_id}/logs/download", response_class=StreamingResponse, dependencies=[needs.read])
 def download_log(run_id: UUID, request: Request, db: Db) -> StreamingResponse:
     """Download the whole log of a run as text."""
     get_run(db, run_id)
@@ -84,13 +85,13 @@ def download_log(run_id: UUID, request: Request, db: Db) -> StreamingResponse:
     return StreamingResponse(lines, media_type="text/plain; charset=utf-8", headers=headers)
 
 
-@router.get("/runs/{run_id}/lineage", response_model=Lineage)
+@router.get("/runs/{run_id}/lineage", response_model=Lineage, dependencies=[needs.read])
 def read_lineage(run_id: UUID, db: Db) -> Lineage:
     """Return the runs, data sets and models that a run comes from, and those made from it."""
     return lineage(db, run_id)
 
 
-@router.get("/runs/{run_id}/artifacts", response_model=list[ArtifactView])
+@router.get("/runs/{run_id}/artifacts", response_model=list[ArtifactView], dependencies=[needs.read])
 def list_artifacts(run_id: UUID, db: Db) -> list[ArtifactView]:
     """List the artifacts of a run."""
     return view_run(db, run_id).artifacts

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 
-from backend.api.dependencies import Db, editor
+from backend.api import needs
+from backend.api.dependencies import Db
 from backend.store.metrics import points as metrics
 from backend.store.runs import bulk, groups, run_list
 from backend.store.runs.compare import compare
@@ -59,7 +60,7 @@ def _paging(
 Paged = Annotated[Paging, Depends(_paging)]
 
 
-@router.get("/runs", response_model=RunPage)
+@router.get("/runs", response_model=RunPage, dependencies=[needs.read])
 def list_runs(
     db: Db,
     paging: Paged,
@@ -88,7 +89,7 @@ def list_runs(
     return run_list.list_runs(db, run_filter, paging)
 
 
-@router.get("/runs/groups", response_model=GroupPage)
+@router.get("/runs/groups", response_model=GroupPage, dependencies=[needs.read])
 def list_groups(db: Db, paging: Paged, query: QueryText = "") -> GroupPage:
     """List groups of runs that differ only in seed and split, each with mean ± sample std (n) of each metric.
 
@@ -97,25 +98,25 @@ def list_groups(db: Db, paging: Paged, query: QueryText = "") -> GroupPage:
     return groups.list_groups(db, RunFilter(nested=True, query=query), paging)
 
 
-@router.get("/runs/vocabulary", response_model=Vocabulary)
+@router.get("/runs/vocabulary", response_model=Vocabulary, dependencies=[needs.read])
 def read_vocabulary(db: Db) -> Vocabulary:
     """List the fields, spec paths, metrics and tags that a query may name, to complete it while typing."""
     return vocabulary.vocabulary(db)
 
 
-@router.post("/runs/bulk", response_model=list[BulkOutcome], dependencies=[editor])
+@router.post("/runs/bulk", response_model=list[BulkOutcome], dependencies=[needs.run])
 def bulk_action(body: BulkRequest, db: Db) -> list[BulkOutcome]:
     """Tag, star, archive, delete, cancel, pause, resume or retry many runs; returns one outcome for each."""
     return bulk.apply(db, body)
 
 
-@router.post("/runs/compare", response_model=Comparison)
+@router.post("/runs/compare", response_model=Comparison, dependencies=[needs.read])
 def compare_runs(body: CompareQuery, db: Db) -> Comparison:
     """Compare up to 100 runs side by side, with the importance of each parameter for a metric."""
     return compare(db, body)
 
 
-@router.post("/metrics/query", response_model=list[Curve])
+@router.post("/metrics/query", response_model=list[Curve], dependencies=[needs.read])
 def query_metrics(body: MetricQuery, db: Db) -> list[Curve]:
     """Return the curves of up to 100 runs, down-sampled so that minima and maxima stay."""
     return metrics.curves(db, body)

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.api.dependencies import Db, editor
+from backend.api import needs
+from backend.api.dependencies import Db
 from backend.store.runs.read import view_run
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.pause import request_pause
@@ -15,31 +16,31 @@ from vise_client.schemas.runs import (
     RunView,
 )
 
-router = APIRouter(prefix="/runs/{run_id}", tags=["runs"], dependencies=[editor])
+router = APIRouter(prefix="/runs/{run_id}", tags=["runs"])
 
 
-@router.post("/cancel", response_model=RunView)
+@router.post("/cancel", response_model=RunView, dependencies=[needs.run])
 def cancel(run_id: UUID, db: Db) -> RunView:
     """Cancel a run. A running one saves its state first; a queued one is cancelled at once."""
     request_cancel(db, run_id)
     return view_run(db, run_id)
 
 
-@router.post("/pause", response_model=RunView)
+@router.post("/pause", response_model=RunView, dependencies=[needs.run])
 def pause(run_id: UUID, db: Db) -> RunView:
     """Pause a run, or the children of a parent: each saves its state and releases its worker."""
     request_pause(db, run_id)
     return view_run(db, run_id)
 
 
-@router.post("/resume", response_model=RunView)
+@router.post("/resume", response_model=RunView, dependencies=[needs.run])
 def resume(run_id: UUID, db: Db) -> RunView:
     """Queue a paused run again; it continues from its last checkpoint."""
     resume_run(db, run_id)
     return view_run(db, run_id)
 
 
-@router.post("/retry", response_model=RunView)
+@router.post("/retry", response_model=RunView, dependencies=[needs.run])
 def retry(run_id: UUID, db: Db) -> RunView:
     """Queue a failed or cancelled run again; it continues from its last checkpoint."""
     retry_run(db, run_id)

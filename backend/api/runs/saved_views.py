@@ -6,37 +6,38 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from backend.api import needs
 from backend.api.dependencies import Db, Who
 from backend.api.errors import ApiProblem
-from backend.store.accounts.users import RANK, Identity
+from backend.store.accounts.users import Identity
 from backend.store.runs import saved_views
-from vise_client.schemas.accounts import Role
+from vise_client.schemas.accounts import Scope
 from vise_client.schemas.run_lists import SavedViewCreate, SavedViewUpdate, SavedViewView
 
 router = APIRouter(tags=["views"])
 
 
-@router.get("/views", response_model=list[SavedViewView])
+@router.get("/views", response_model=list[SavedViewView], dependencies=[needs.read])
 def list_views(db: Db, who: Who) -> list[SavedViewView]:
     """List your own saved views, and those that others share."""
     return saved_views.list_views(db, who)
 
 
-@router.post("/views", response_model=SavedViewView, status_code=201)
+@router.post("/views", response_model=SavedViewView, status_code=201, dependencies=[needs.personal])
 def create_view(body: SavedViewCreate, db: Db, who: Who) -> SavedViewView:
     """Save a query with its columns, order and grouping under a name."""
     _may_share(body.shared, who)
     return saved_views.create(db, body, who)
 
 
-@router.patch("/views/{view_id}", response_model=SavedViewView)
+@router.patch("/views/{view_id}", response_model=SavedViewView, dependencies=[needs.personal])
 def update_view(view_id: UUID, body: SavedViewUpdate, db: Db, who: Who) -> SavedViewView:
     """Change one of your own saved views."""
     _may_share(body.shared, who)
     return saved_views.update(db, view_id, body, who)
 
 
-@router.delete("/views/{view_id}", status_code=204)
+@router.delete("/views/{view_id}", status_code=204, dependencies=[needs.personal])
 def delete_view(view_id: UUID, db: Db, who: Who) -> Response:
     """Delete one of your own saved views; an admin may delete any shared view."""
     saved_views.delete(db, view_id, who)
@@ -45,5 +46,5 @@ def delete_view(view_id: UUID, db: Db, who: Who) -> Response:
 
 def _may_share(shared: bool | None, who: Identity) -> None:
     """Raise ApiProblem (403) if a viewer tries to share a view."""
-    if shared and RANK[who.role] < RANK[Role.editor]:
+    if shared and Scope.run not in who.scopes:
         raise ApiProblem(403, "Not allowed", f"sharing a view needs the role editor; yours is {who.role}")

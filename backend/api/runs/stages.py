@@ -7,7 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from backend.api.dependencies import Config, Db, editor
+from backend.api import needs
+from backend.api.dependencies import Config, Db
 from backend.store.errors import NotFound
 from backend.store.runs import drafts, queues, workers
 from vise_client.schemas.launch import InputCandidate, LaunchCheck, RecipeView, StageDraft, StageView
@@ -19,7 +20,7 @@ from vise_core.specs.stages import STAGES
 router = APIRouter(tags=["catalogue"])
 
 
-@router.get("/stages", response_model=list[StageView])
+@router.get("/stages", response_model=list[StageView], dependencies=[needs.read])
 def stages() -> list[StageView]:
     """List the stages, each with the JSON schema of its spec, its inputs and outputs, and the paper's presets."""
     return _stages()
@@ -44,7 +45,7 @@ def _stages() -> list[StageView]:
     ]
 
 
-@router.post("/stages/{name}/validate", response_model=LaunchCheck, dependencies=[editor])
+@router.post("/stages/{name}/validate", response_model=LaunchCheck, dependencies=[needs.run])
 def validate(name: Name, body: StageDraft, db: Db, settings: Config) -> LaunchCheck:
     """Check a draft: return its errors by field, or if it has none, its estimated time, memory and disk space.
 
@@ -56,7 +57,7 @@ def validate(name: Name, body: StageDraft, db: Db, settings: Config) -> LaunchCh
     return drafts.check(db, name, body, settings.data_root)
 
 
-@router.get("/inputs", response_model=list[InputCandidate])
+@router.get("/inputs", response_model=list[InputCandidate], dependencies=[needs.read])
 def inputs(
     db: Db,
     artifact: Annotated[
@@ -69,19 +70,19 @@ def inputs(
     return drafts.candidates(db, artifact, search=search, limit=limit)
 
 
-@router.get("/recipes", response_model=list[RecipeView])
+@router.get("/recipes", response_model=list[RecipeView], dependencies=[needs.read])
 def recipes() -> list[RecipeView]:
     """List the built-in recipes with their specs."""
     return [RecipeView(name=name, spec=spec) for name, spec in RECIPES.items()]
 
 
-@router.get("/workers", response_model=list[WorkerView])
+@router.get("/workers", response_model=list[WorkerView], dependencies=[needs.read])
 def list_workers(db: Db) -> list[WorkerView]:
     """List the workers with their last heartbeat and current run."""
     return workers.list_workers(db)
 
 
-@router.get("/queues", response_model=list[QueueView])
+@router.get("/queues", response_model=list[QueueView], dependencies=[needs.read])
 def list_queues(db: Db) -> list[QueueView]:
     """List the queues, each with the number of waiting runs and of workers that serve it."""
     return queues.list_queues(db)

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
 
-from backend.api.dependencies import Config, Db, Store, Who, editor
+from backend.api import needs
+from backend.api.dependencies import Config, Db, Store, Who
 from backend.api.documented import problems
 from backend.store.serving import engagement
 from vise_client.schemas.engagement import EngagementModel, EngagementView
@@ -23,8 +24,8 @@ TOP = EngagementOptions().top
 @router.post(
     "",
     response_model=EngagementView,
-    dependencies=[editor],
     responses={202: {"model": EngagementView}, **problems(415)},
+    dependencies=[needs.predict],
 )
 async def ask(
     request: Request,
@@ -58,7 +59,7 @@ async def ask(
     )
 
 
-@router.get("/models", response_model=list[EngagementModel])
+@router.get("/models", response_model=list[EngagementModel], dependencies=[needs.read])
 def list_models(
     db: Db,
     search: Annotated[str | None, Query(max_length=200, description="Part of the run's name.")] = None,
@@ -68,7 +69,7 @@ def list_models(
     return engagement.list_models(db, search=search, limit=limit)
 
 
-@router.get("/{engagement_id}", response_model=EngagementView)
+@router.get("/{engagement_id}", response_model=EngagementView, dependencies=[needs.read_or_predict])
 def read(engagement_id: UUID, db: Db) -> EngagementView:
     """Return an engagement prediction."""
     return engagement.view(db, engagement_id)

@@ -11,8 +11,9 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 from starlette.background import BackgroundTask
 
+from backend.api import needs
 from backend.api.broker import Broker
-from backend.api.dependencies import Config, Db, Store, Who, editor
+from backend.api.dependencies import Config, Db, Store, Who
 from backend.api.documented import problems
 from backend.api.errors import ApiProblem
 from backend.store.accounts.users import Identity
@@ -20,7 +21,6 @@ from backend.store.registry import models
 from backend.store.runs.queues import PREDICT_QUEUE
 from backend.store.serving import feedback, predictions, uploads
 from backend.store.serving.tables import Prediction
-from vise_client.schemas.accounts import Role
 from vise_client.schemas.predictions import (
     FeedbackCount,
     FeedbackCreate,
@@ -43,8 +43,8 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 @router.post(
     "/predictions",
     response_model=PredictionView,
-    dependencies=[editor],
     responses={202: {"model": PredictionView}, **problems(415)},
+    dependencies=[needs.predict],
 )
 async def predict(
     request: Request,
@@ -105,7 +105,7 @@ async def predict(
     )
 
 
-@router.get("/predictions", response_model=Page[PredictionSummary])
+@router.get("/predictions", response_model=Page[PredictionSummary], dependencies=[needs.read])
 def history(
     db: Db,
     who: Who,
@@ -122,7 +122,7 @@ def history(
 
     Status 403 if ``everyone`` is set by a user who is no admin.
     """
-    if everyone and who.role is not Role.admin:
+    if everyone and not who.is_admin:
         raise ApiProblem(403, "Not allowed", "only an admin may list other users' predictions")
     mine = None if everyone or batch is not None else who.user_id
     return predictions.history(
@@ -130,20 +130,24 @@ def history(
     )
 
 
-@router.get("/predictions/{prediction_id}", response_model=PredictionView)
+@router.get(
+    "/predictions/{prediction_id}", response_model=PredictionView, dependencies=[needs.read_or_predict]
+)
 def read_prediction(prediction_id: UUID, db: Db) -> PredictionView:
     """Return a prediction: its probabilities, map and feedback."""
     return predictions.view(db, prediction_id)
 
 
-@router.get("/predictions/{prediction_id}/picture", response_class=Response)
+@router.get(
+    "/predictions/{prediction_id}/picture", response_class=Response, dependencies=[needs.read_or_predict]
+)
 def read_picture(prediction_id: UUID, db: Db) -> Response:
     """Return the image as an upright JPEG without metadata; 404 after it has expired."""
     headers = {"Cache-Control": "private, max-age=600", "Content-Security-Policy": "sandbox"}
     return Response(predictions.picture(db, prediction_id), media_type="image/jpeg", headers=headers)
 
 
-@router.delete("/predictions/{prediction_id}", status_code=204, dependencies=[editor])
+@router.delete("/predictions/{prediction_id}", status_code=204, dependencies=[needs.predict])
 def delete(prediction_id: UUID, db: Db, storage: Store, who: Who) -> Response:
     """Delete a prediction and its feedback."""
     _require_owner(predictions.get(db, prediction_id), who)
@@ -153,7 +157,9 @@ def delete(prediction_id: UUID, db: Db, storage: Store, who: Who) -> Response:
     return Response(status_code=204, background=delete_upload)
 
 
-@router.put("/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[editor])
+@router.put(
+    "/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[needs.predict]
+)
 def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -> PredictionView:
     """Set the label of an image; its picture is kept for the labelled set."""
     feedback.give(db, prediction_id, body.label, who.user_id)
@@ -161,7 +167,9 @@ def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -
     return predictions.view(db, prediction_id)
 
 
-@router.delete("/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[editor])
+@router.delete(
+    "/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[needs.predict]
+)
 def take_feedback_back(prediction_id: UUID, db: Db) -> PredictionView:
     """Delete the label of an image and the picture kept with it."""
     feedback.take_back(db, prediction_id)
@@ -169,7 +177,7 @@ def take_feedback_back(prediction_id: UUID, db: Db) -> PredictionView:
     return predictions.view(db, prediction_id)
 
 
-@router.get("/feedback", response_model=Page[FeedbackView], dependencies=[editor])
+@router.get("/feedback", response_model=Page[FeedbackView], dependencies=[needs.predict])
 def list_feedback(
     db: Db,
     task: Annotated[str | None, Query(max_length=200)] = None,
@@ -180,7 +188,7 @@ def list_feedback(
     return feedback.list_feedback(db, task=task, cursor=cursor, limit=limit)
 
 
-@router.get("/feedback/counts", response_model=list[FeedbackCount], dependencies=[editor])
+@router.get("/feedback/counts", response_model=list[FeedbackCount], dependencies=[needs.predict])
 def count_feedback(db: Db) -> list[FeedbackCount]:
     """Count the labelled images by task and label."""
     return feedback.counts(db)
@@ -189,7 +197,7 @@ def count_feedback(db: Db) -> list[FeedbackCount]:
 @router.get(
     "/feedback/export",
     response_class=StreamingResponse,
-    dependencies=[editor],
+    dependencies=[needs.predict],
     responses=problems(404),
 )
 def export_feedback(
@@ -219,5 +227,5 @@ def export_feedback(
 
 def _require_owner(prediction: Prediction, who: Identity) -> None:
     """Raise ApiProblem (403) unless the user made the prediction or is an admin."""
-    if prediction.created_by != who.user_id and who.role is not Role.admin:
+    if prediction.created_by != who.user_id and not who.is_admin:
         raise ApiProblem(403, "Not allowed", "the prediction belongs to another user; an admin may delete it")

@@ -11,15 +11,18 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     String,
+    Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.store.base import Base, Record, insert_time, primary_key
 
 
 class User(Record):
+    """A user, with address, password hash and role."""
+
     __tablename__ = "users"
 
     email: Mapped[str] = mapped_column(unique=True)
@@ -39,15 +42,22 @@ class Token(Record):
     kind: Mapped[str] = mapped_column(String(16))
     name: Mapped[str] = mapped_column(server_default="")
     role: Mapped[str] = mapped_column(String(16))
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     sha256: Mapped[str] = mapped_column(unique=True)
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+    session_ends_at: Mapped[datetime | None] = mapped_column(
+        comment="of a login code: its session ends no later than the one that made the code"
+    )
 
-    __table_args__ = (CheckConstraint("kind IN ('session', 'api', 'login-code')", name="kind"),)
+    __table_args__ = (
+        CheckConstraint("kind IN ('session', 'api', 'login-code')", name="kind"),
+        CheckConstraint("scopes <@ ARRAY['read', 'run', 'predict', 'admin']", name="scopes"),
+    )
 
 
 class LoginAttempt(Base):
-    """Failed logins, for the rate limit."""
+    """A failed login, counted by the rate limit."""
 
     __tablename__ = "login_attempts"
 
@@ -60,7 +70,7 @@ class LoginAttempt(Base):
 
 
 class Audit(Base):
-    """Who changed what, written in the transaction of the change."""
+    """An entry of the audit log, written in the transaction of the change."""
 
     __tablename__ = "audit"
 

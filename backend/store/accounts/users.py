@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session
 from backend.store.accounts.tables import LoginAttempt, Token, User
 from backend.store.errors import NotFound
 from backend.store.rows import get_row, unique
-from vise_client.schemas.accounts import Role
+from vise_client.schemas.accounts import ROLE_SCOPES, Role, Scope
 
 TokenKind = Literal["session", "api", "login-code"]
 RANK = {Role.viewer: 0, Role.editor: 1, Role.admin: 2}
@@ -30,17 +31,24 @@ MAX_FAILED_LOGINS = 10
 
 @dataclass(frozen=True)
 class Identity:
-    """Who makes a request, and what that token may do."""
+    """The user behind a token: id, address, and the role and kind of the token."""
 
     user_id: UUID
     email: str
     role: Role
     token_id: UUID
     kind: str
+    scopes: frozenset[Scope]
+    expires_at: datetime | None
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the request may do what admins may: the user is one, and the token has the scope."""
+        return Scope.admin in self.scopes
 
 
 def create_user(db: Session, email: str, password: str | None, role: Role) -> User:
-    """Raises Conflict where the address is taken. Without a password only a one-time code logs in."""
+    """Create a user. Without a password, only a one-time code signs in. Raises Conflict if the address is taken."""
     user = User(
         email=email.strip().lower(),
         password_hash=_HASHER.hash(password) if password else None,
@@ -53,14 +61,17 @@ def create_user(db: Session, email: str, password: str | None, role: Role) -> Us
 
 
 def get_user(db: Session, user_id: UUID) -> User:
+    """Return a user. Raises NotFound if no user has this id."""
     return get_row(db, User, user_id, "user")
 
 
 def find_user(db: Session, email: str) -> User | None:
+    """Return the user with this address, in any case and without spaces around it; None if there is none."""
     return db.scalar(select(User).where(User.email == email.strip().lower()))
 
 
 def list_users(db: Session, *, search: str = "", offset: int = 0, limit: int = 1000) -> list[User]:
+    """Return users by address; ``search`` matches part of it."""
     statement = select(User).order_by(User.email).offset(offset).limit(limit)
     if search:
         statement = statement.where(User.email.icontains(search, autoescape=True))
@@ -68,13 +79,16 @@ def list_users(db: Session, *, search: str = "", offset: int = 0, limit: int = 1
 
 
 def set_password(db: Session, user: User, password: str, *, keep: UUID) -> None:
-    """A new password; every session of the user ends but the one that asks (``keep``)."""
+    """Set the password of a user, and end all sessions of the user but ``keep``."""
     user.password_hash = _HASHER.hash(password)
     db.execute(delete(Token).where(Token.user_id == user.id, Token.kind == "session", Token.id != keep))
 
 
 def verify_password(db: Session, email: str, password: str) -> User | None:
-    """The user, or None. Takes as long for an unknown address as for a wrong password."""
+    """Return the active user with this address and password, or None.
+
+    Takes as long for an unknown address as for a wrong password.
+    """
     user = find_user(db, email)
     stored = user.password_hash if user and user.password_hash and user.active else _dummy_hash()
     try:
@@ -85,6 +99,7 @@ def verify_password(db: Session, email: str, password: str) -> User | None:
 
 
 def too_many_attempts(db: Session, email: str, address: str) -> bool:
+    """Return True if ``MAX_FAILED_LOGINS`` logins of the user, or from the address, failed within ``LOGIN_WINDOW``."""
     since = func.now() - LOGIN_WINDOW
     of_either = or_(LoginAttempt.email == email.strip().lower(), LoginAttempt.address == address)
     count = db.scalar(
@@ -94,6 +109,7 @@ def too_many_attempts(db: Session, email: str, address: str) -> bool:
 
 
 def note_failed_attempt(db: Session, email: str, address: str) -> None:
+    """Record a failed login. ``address``: of the client."""
     db.add(LoginAttempt(email=email.strip().lower()[:254], address=address))
 
 
@@ -104,18 +120,29 @@ def issue_token(
     *,
     lifetime: timedelta | None,
     role: Role | None = None,
+    scopes: Iterable[Scope] | None = None,
     name: str = "",
+    no_later_than: datetime | None = None,
+    session_ends_at: datetime | None = None,
 ) -> tuple[str, Token]:
-    """(the secret, shown once; its row). The role is at most the user's own."""
+    """Create a token; return (its secret, which is not stored, and its row).
+
+    Its role is at most the user's own, its scopes those of the role. It expires after ``lifetime``, or at
+    ``no_later_than`` where that is earlier.
+    """
     role = min(role or Role(user.role), Role(user.role), key=RANK.__getitem__)
+    allowed = [scope for scope in ROLE_SCOPES[role] if scopes is None or scope in set(scopes)]
+    expiries = [datetime.now(UTC) + lifetime if lifetime else None, no_later_than]
     secret = f"vise_{secrets.token_urlsafe(32)}"
     token = Token(
         user_id=user.id,
         kind=kind,
         name=name,
         role=role.value,
+        scopes=[scope.value for scope in allowed],
         sha256=_digest(secret),
-        expires_at=datetime.now(UTC) + lifetime if lifetime else None,
+        expires_at=min((expiry for expiry in expiries if expiry is not None), default=None),
+        session_ends_at=session_ends_at,
     )
     db.add(token)
     db.flush()
@@ -128,6 +155,8 @@ _IDENTITY = (
         Token.id,
         Token.kind,
         Token.role,
+        Token.scopes,
+        Token.expires_at,
         Token.last_used_at,
         User.id.label("user_id"),
         User.email,
@@ -144,7 +173,7 @@ _IDENTITY = (
 
 
 def find_identity(db: Session, secret: str) -> Identity | None:
-    """Who this token speaks for; None where it is unknown, expired, a login code, or its user is shut off."""
+    """Return the identity behind a token; None if it is unknown, expired, a login code, or of a deactivated user."""
     row = db.execute(_IDENTITY, {"digest": _digest(secret)}).one_or_none()
     if row is None:
         return None
@@ -152,27 +181,43 @@ def find_identity(db: Session, secret: str) -> Identity | None:
     if row.last_used_at is None or row.last_used_at < datetime.now(UTC) - timedelta(minutes=1):
         db.execute(update(Token).where(Token.id == row.id).values(last_used_at=func.now()))
     role = min(Role(row.role), Role(row.user_role), key=RANK.__getitem__)
-    return Identity(row.user_id, row.email, role, row.id, row.kind)
+    scopes = frozenset(ROLE_SCOPES[role]).intersection(row.scopes)
+    return Identity(row.user_id, row.email, role, row.id, row.kind, scopes, row.expires_at)
 
 
-def redeem_code(db: Session, secret: str) -> User | None:
-    """Use up a one-time login code; of two requests with the same code one gets None."""
-    user_id = db.execute(
+@dataclass(frozen=True)
+class LoginCode:
+    """A one-time login code that was used up: whom it signs in, and what it limits the session to."""
+
+    user: User
+    role: Role
+    session_ends_at: datetime | None
+
+
+def redeem_code(db: Session, secret: str) -> LoginCode | None:
+    """Delete a one-time login code and return what it opens; None if it is unknown, expired or used.
+
+    Of two requests with the same code, one gets None.
+    """
+    code = db.execute(
         delete(Token)
         .where(Token.sha256 == _digest(secret), Token.kind == "login-code", Token.expires_at > func.now())
-        .returning(Token.user_id)
-    ).scalar_one_or_none()
-    user = db.get(User, user_id) if user_id else None
-    return user if user and user.active else None
+        .returning(Token.user_id, Token.role, Token.session_ends_at)
+    ).one_or_none()
+    user = db.get(User, code.user_id) if code else None
+    if code is None or user is None or not user.active:
+        return None
+    return LoginCode(user, Role(code.role), code.session_ends_at)
 
 
 def list_tokens(db: Session, user_id: UUID) -> list[Token]:
+    """Return the API tokens of a user, newest first, at most 1,000."""
     statement = select(Token).where(Token.user_id == user_id, Token.kind == "api").order_by(Token.id.desc())
     return list(db.scalars(statement.limit(1000)))
 
 
 def revoke_token(db: Session, token_id: UUID, user_id: UUID) -> None:
-    """Raises NotFound for a token that is not that user's."""
+    """Delete a token of a user. Raises NotFound if the user has no token of this id."""
     token = db.get(Token, token_id)
     if token is None or token.user_id != user_id:
         raise NotFound(f"you have no token {token_id}")

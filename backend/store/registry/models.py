@@ -184,5 +184,5 @@ def _lock_registry(db: Session) -> None:
 
 
 def view(model: Model) -> ModelView:
-    """Return a model's wire form."""
+    """Return a model as the API shows it."""
     return ModelView.model_validate(model)

@@ -25,11 +25,7 @@ DEAD = (RunState.failed.value, RunState.cancelled.value)
 
 @dataclass(frozen=True)
 class Node:
-    """A run with its inputs.
-
-    ``sources``: role → (node, artifact). ``datasets``: role → id. ``digests``: role → digest of the data set's content,
-    of the newest version if the run has not read it yet.
-    """
+    """A run with the runs and data sets that it reads."""
 
     run: Run
     sources: dict[str, tuple[Node, str]]

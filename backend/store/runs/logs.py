@@ -46,9 +46,10 @@ def read(
     level: LogLevel | None = None,
     search: str | None = None,
 ) -> list[LogLine]:
-    """The lines after the one with this id; with a negative ``after``, or a ``before``, the last ``limit`` lines.
+    """Return log lines in order: those after the id ``after``, or the last ones before ``before``, at most ``limit``.
 
-    Of those at least as urgent as ``level``, and with ``search`` somewhere in them, whatever the case.
+    A negative ``after`` means the last lines of all. ``level``: the least level; ``search``: part of the line, in any
+    case.
     """
     statement = select(RunLog).where(RunLog.run_id == run_id)
     if level is not None:
@@ -65,7 +66,7 @@ def read(
 
 
 def whole(sessions: Sessions, run_id: UUID) -> Iterator[str]:
-    """Every line as text, page after page, each in a transaction of its own: a slow reader holds none open."""
+    """Yield all lines as text, a page at a time, each in a transaction of its own: a slow reader holds none open."""
     last = 0
     while True:
         with sessions() as db:

@@ -14,7 +14,6 @@ from backend.store.errors import NotFound
 from backend.store.rows import unique
 from backend.store.runs.query.language import parse
 from backend.store.runs.tables import SavedView
-from vise_client.schemas.accounts import Role
 from vise_client.schemas.run_lists import RunListState, SavedViewCreate, SavedViewUpdate, SavedViewView
 
 from .run_list import column_fields
@@ -67,7 +66,7 @@ def delete(db: Session, view_id: UUID, who: Identity) -> None:
 def _own(db: Session, view_id: UUID, who: Identity) -> SavedView:
     """Return a view that the user may change: their own, or for an admin any shared view. Raises NotFound."""
     view = db.get(SavedView, view_id)
-    if view is None or (view.owner_id != who.user_id and not (view.shared and who.role is Role.admin)):
+    if view is None or (view.owner_id != who.user_id and not (view.shared and who.is_admin)):
         raise NotFound(f"you have no saved view {view_id}")
     return view
 

@@ -23,7 +23,7 @@ TRACEBACK = 1500
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a run's status depends on besides its row."""
+    """Facts besides its row that the status of a run depends on."""
 
     now: datetime
     workers: Mapping[str, tuple[frozenset[str], bool]]

@@ -25,7 +25,7 @@ from backend.store.base import Base, Record, insert_time, primary_key
 
 
 class Run(Record):
-    """One stage, or the parent of a recipe or sweep."""
+    """A run of one stage, or the parent run of a recipe or sweep."""
 
     __tablename__ = "runs"
 
@@ -107,6 +107,8 @@ class RunParam(Base):
 
 
 class RunEvent(Base):
+    """A change of a run's state."""
+
     __tablename__ = "run_events"
 
     id: Mapped[UUID] = primary_key()
@@ -118,6 +120,8 @@ class RunEvent(Base):
 
 
 class RunLog(Base):
+    """A line of a run's log."""
+
     __tablename__ = "run_logs"
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
@@ -144,7 +148,7 @@ class SavedView(Record):
 
 
 class Outbox(Base):
-    """Messages to announce to Celery, written in the transaction that queues a run."""
+    """A message to publish to Celery, written in the transaction that queues a run."""
 
     __tablename__ = "outbox"
 
@@ -157,6 +161,8 @@ class Outbox(Base):
 
 
 class Worker(Base):
+    """A worker process and its last heartbeat."""
+
     __tablename__ = "workers"
 
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -171,6 +177,8 @@ class Worker(Base):
 
 
 class Dispatcher(Base):
+    """A dispatcher process and its last heartbeat."""
+
     __tablename__ = "dispatchers"
 
     name: Mapped[str] = mapped_column(primary_key=True)

@@ -30,7 +30,7 @@ TASK = "worker.engagement"
 
 @dataclass(frozen=True)
 class Files:
-    """An artifact's content."""
+    """The content of an artifact: its digest and its manifest."""
 
     sha256: str
     manifest: list[dict[str, Any]]
@@ -47,7 +47,7 @@ class EngagementRequest:
 
 
 def list_models(db: Session, *, search: str | None = None, limit: int = 50) -> list[EngagementModel]:
-    """Checkpoints that have heads for engagement, newest first."""
+    """Return the checkpoints that have heads for engagement, newest first; ``search`` matches part of the run's name."""
     statement = _models()
     if search:
         statement = statement.where(Run.name.icontains(search, autoescape=True))
@@ -131,18 +131,18 @@ def republish(db: Session, lost: Lost = list) -> int:
 
 
 def finish(db: Session, engagement_id: UUID, result: EngagementResult, milliseconds: float) -> None:
-    """Store the result. The upload may be deleted once this is committed."""
+    """Store the result of a queued prediction. The upload may be deleted once this is committed."""
     values = {"result": result.model_dump(mode="json"), "milliseconds": milliseconds}
     _close(db, engagement_id, state="succeeded", **values)
 
 
 def fail(db: Session, engagement_id: UUID, error: str) -> None:
-    """Store why there is no result."""
+    """Store why a queued prediction has no result."""
     _close(db, engagement_id, state="failed", error=error)
 
 
 def state(db: Session, engagement_id: UUID) -> str | None:
-    """Return the state; None if there is no such prediction."""
+    """Return the state of a prediction; None if there is no such prediction."""
     return db.scalar(select(Engagement.state).where(Engagement.id == engagement_id))
 
 

@@ -31,10 +31,7 @@ FOLDER = "feedback"
 
 
 def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> None:
-    """Label the image of an answered prediction; again: change the label.
-
-    Raises NotFound, Invalid for a label that the model does not know, Conflict where there is no picture to keep.
-    """
+    """Label the image of a finished prediction; a second call changes the label."""
     prediction = get(db, prediction_id)
     if prediction.state != "succeeded":
         raise Conflict(f"the prediction is {prediction.state}; only a succeeded prediction can be labelled")
@@ -75,7 +72,7 @@ def take_back(db: Session, prediction_id: UUID) -> None:
 
 
 def counts(db: Session) -> list[FeedbackCount]:
-    """Images by task and label, an image that was labelled twice counting once."""
+    """Return the number of images by task and label. An image that was labelled twice counts once."""
     newest = _newest().subquery()
     rows = db.execute(
         select(
@@ -103,10 +100,10 @@ def list_feedback(
 
 
 def export(db: Session, task: str) -> Iterator[bytes]:
-    """A tar in the layout of ``CsvTask``: labels.csv and images/, streamed. Raises NotFound without any image.
+    """Return a tar of the labelled set in the layout of ``CsvTask``: labels.csv and images/, streamed.
 
-    An image that was labelled more than once is there once, with its newest label, so that no split can have it on
-    both sides.
+    An image that was labelled more than once is included once, with its newest label, so that no split has it on both
+    sides. Raises NotFound if no image of the task has a label.
     """
     rows = db.execute(_newest(task).order_by(Feedback.sha256)).all()
     if not rows:

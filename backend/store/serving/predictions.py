@@ -51,7 +51,7 @@ NO_OVERLAY = b""
 
 @dataclass(frozen=True)
 class RequestInfo:
-    """What a request says besides image, model and options."""
+    """Facts about a request besides its image, model and options."""
 
     batch: UUID | None = None
     position: int = 0
@@ -186,7 +186,7 @@ def fail(db: Session, prediction_id: UUID, error: str) -> None:
 
 
 def state(db: Session, prediction_id: UUID) -> str | None:
-    """Return the state; None if there is no such prediction."""
+    """Return the state of a prediction; None if there is no such prediction."""
     return db.scalar(select(Prediction.state).where(Prediction.id == prediction_id))
 
 

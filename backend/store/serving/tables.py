@@ -22,7 +22,7 @@ from backend.store.base import Base, Record, primary_key
 
 
 class Prediction(Record):
-    """A question to a model and its answer. Pictures are forgotten after a while (``predictions.forget``)."""
+    """A prediction of a model for an image. Its pictures expire (``predictions.expire``)."""
 
     __tablename__ = "predictions"
 
@@ -67,7 +67,7 @@ class Prediction(Record):
 
 
 class Feedback(Record):
-    """A label that a person gave to an image that a model was asked about: the picture is kept with it."""
+    """A label that a user gave to the image of a prediction. The picture is kept with it."""
 
     __tablename__ = "feedback"
 
@@ -87,7 +87,7 @@ class Feedback(Record):
 
 
 class Engagement(Base):
-    """A question to a pretrained model: which comments and reactions it expects of an image."""
+    """A prediction of the comments and reactions of an image by a pretrained model."""
 
     __tablename__ = "engagement"
 

@@ -29,7 +29,7 @@ KEY = re.compile(r"[0-9a-f]{32}")
 
 
 def put(storage: Storage, data: bytes) -> str:
-    """Store it under a new key: name that in a row."""
+    """Write an upload and return its key, to be stored in a row."""
     key = uuid4().hex
     path = _path(storage, key)
     if not storage.local:
@@ -45,7 +45,7 @@ def put(storage: Storage, data: bytes) -> str:
 
 
 def read(storage: Storage, key: str) -> bytes | None:
-    """What was put there; None where it is gone."""
+    """Return the bytes of an upload; None if it was deleted."""
     path = _path(storage, key)
     try:
         return Path(path).read_bytes() if storage.local else bytes(storage.fs.cat_file(path))
@@ -54,7 +54,7 @@ def read(storage: Storage, key: str) -> bytes | None:
 
 
 def drop(storage: Storage, key: str) -> None:
-    """Forget it, once no row names it any more. Where the storage does not answer, ``sweep`` will."""
+    """Delete an upload that no row names any more. If the storage does not respond, ``sweep`` deletes it later."""
     path = _path(storage, key)
     try:
         with suppress(FileNotFoundError):
@@ -67,7 +67,10 @@ def drop(storage: Storage, key: str) -> None:
 
 
 def sweep(sessions: Sessions, storage: Storage) -> int:
-    """Drop the old ones that no queued question names; returns how many. Raises nothing: the next sweep comes."""
+    """Delete uploads older than ``ORPHAN_SECONDS`` that no queued prediction names; return how many.
+
+    Raises nothing: what fails is left to the next sweep.
+    """
     try:
         # Listed before it is asked what is named: a row that comes later names a younger one.
         orphans = set(_old(storage))

@@ -21,6 +21,7 @@ from vise_core.specs.tasks.metrics import METRICS
 
 
 def ablation(ablation_id: UUID) -> None:
+    """Draw an ablation: its chart, its points with their runs, and its actions."""
     view = client().ablation(ablation_id)
     st.header(view.name, anchor=False)
     st.markdown(

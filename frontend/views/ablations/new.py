@@ -12,6 +12,7 @@ from vise_core.specs.recipes.ablation_kinds import ABLATION_KINDS, Kind
 
 
 def new_ablation() -> None:
+    """Draw the form of a new ablation."""
     box = st.expander("New ablation", icon=":material/add:", key="new", on_change="rerun")
     if not box.open:
         return

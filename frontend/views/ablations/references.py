@@ -13,7 +13,7 @@ PUBLISHED = (*OURS, "VisE-1.2M", "VisE-250M")
 
 
 def reference_lines(view: AblationView, *, published: bool) -> list[Reference]:
-    """Our Random Init and IN-Sup on the same task, data and protocol; with ``published``, the paper's lines too."""
+    """Return our Random Init and IN-Sup on the same task, data and protocol; with ``published``, the paper's lines too."""
     figure = OurFigure.model_validate(
         client().report_data("figure3", task=view.task, protocol=view.protocol, synthetic=view.synthetic)
     )

@@ -19,6 +19,7 @@ OTHER: dict[ClusterKind, ClusterKind] = {"comments": "reactions", "reactions": "
 
 
 def cluster_detail(cluster: ClusterDetail) -> None:
+    """Draw one cluster: its terms, comments, reactions, sample images and pairs."""
     name = "Comment" if cluster.kind == "comments" else "Reaction"
     st.subheader(f"{name} cluster {cluster.cluster}", anchor=False)
     if not cluster.size:

@@ -24,6 +24,7 @@ PAGE = 20
 
 
 def cluster_explorer(explorer: ExplorerView, kind: ClusterKind) -> None:
+    """Draw the labels, the map and the list of the clusters of one kind, and the selected cluster."""
     artifact = str(explorer.artifact_id)
     spread = explorer.comments if kind == "comments" else explorer.reactions
     if spread is None:

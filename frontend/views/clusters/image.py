@@ -12,6 +12,7 @@ from frontend.session import can_edit
 
 
 def image_engagement() -> None:
+    """Draw an image upload and the engagement predicted for the image."""
     if not can_edit():
         read_only("make predictions")
         return

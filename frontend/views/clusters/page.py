@@ -20,7 +20,10 @@ VIEWS: dict[str, ClusterKind | None] = {
 
 
 def explorer_select() -> ExplorerView | None:
-    """The explored clusters, which the address names; None where there are none yet."""
+    """Draw a selection of explored clusterers and return the selected one; None if there is none yet.
+
+    The address names it.
+    """
     explorers = {str(e.artifact_id): e for e in client().explorers()}
     if not explorers:
         empty(

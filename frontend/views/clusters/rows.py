@@ -15,7 +15,7 @@ WORDS = 8
 
 
 def cluster_rows(rows: Sequence[ClusterRow], kind: ClusterKind) -> None:
-    """A row for each cluster: words or reactions, size, thumbnails, and a button that opens it."""
+    """Draw a row for each cluster: words or reactions, size, thumbnails, and a button that opens it."""
     for row in rows:
         with st.container(border=True, key=f"row-{kind}-{row.cluster}"):
             words, thumbnails, link = st.columns([5, 4, 1], vertical_alignment="center")

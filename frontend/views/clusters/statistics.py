@@ -9,6 +9,7 @@ from vise_core.specs.explore import LabelAgreement, LabelSpread
 
 
 def label_spread(spread: LabelSpread) -> None:
+    """Draw how the labels are distributed over the clusters."""
     helps = {name: field.description for name, field in LabelSpread.model_fields.items()}
     columns = st.columns(4)
     columns[0].metric("Clusters in use", f"{spread.used} of {spread.clusters}", help=helps["used"])
@@ -23,6 +24,7 @@ def label_spread(spread: LabelSpread) -> None:
 
 
 def label_agreement(agreement: LabelAgreement) -> None:
+    """Draw how comment and reaction labels agree."""
     helps = {name: field.description for name, field in LabelAgreement.model_fields.items()}
     with st.expander("Agreement of comment and reaction labels"):
         columns = st.columns(4)

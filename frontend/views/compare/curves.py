@@ -21,6 +21,7 @@ POINTS_OF_CHART = 6_000
 
 
 def curves(comparison: Comparison, by: str) -> None:
+    """Draw the curves of the runs by metric."""
     if not comparison.curves:
         empty("No curves", "These runs logged no curves. See the tab Differences, or select other runs.")
         return

@@ -18,6 +18,7 @@ MOST_COLUMNS = 6
 
 
 def differences(comparison: Comparison) -> None:
+    """Draw the table of parameters and metrics, by default only those that differ."""
     everything = st.toggle("All parameters", key="all", bind="query-params")
     if not differing(comparison):
         st.write("The specs and inputs of these runs are equal.")

@@ -15,21 +15,25 @@ UNGROUPED, REPLICATED = "No grouping", "Replicates: same spec except seeds and s
 
 
 def run_names(comparison: Comparison) -> list[str]:
-    """The name of each run, with the end of its id, since names repeat."""
+    """Return the name of each run, with the end of its id, since names repeat."""
     return [f"{run.name} {str(run.id)[-4:]}" for run in comparison.runs]
 
 
 def differing(comparison: Comparison) -> dict[str, list[Any]]:
-    """{path: a value for each run} of the parameters that differ."""
+    """Return {path: a value for each run} of the parameters that differ."""
     return {p.path: p.values for p in comparison.parameters if p.differs}
 
 
 def group_options(comparison: Comparison) -> list[str]:
+    """Return the options for grouping: none, replicates of one experiment, or a parameter that differs."""
     return [UNGROUPED, REPLICATED, *differing(comparison)]
 
 
 def group_names(comparison: Comparison, by: str) -> list[str]:
-    """The group of each run, named by the values that its members share. Evaluations of different data share none."""
+    """Return the group of each run, named by the values that its members share.
+
+    Evaluations of different data share none.
+    """
     if by == UNGROUPED:
         return run_names(comparison)
     columns = differing(comparison)

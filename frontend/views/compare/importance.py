@@ -14,6 +14,7 @@ FEW_RUNS = 10
 
 
 def importance(comparison: Comparison) -> None:
+    """Draw the importance of each parameter for the metric."""
     metric = metric_select(comparison)
     if metric is None:
         return

@@ -11,7 +11,7 @@ from vise_client.schemas.comparison import Comparison
 
 
 def metric_select(comparison: Comparison) -> str | None:
-    """The selected metric, the same for all tabs; None where the runs have none."""
+    """Draw a selection of metrics and return the selected one, the same for all tabs; None if the runs have none."""
     if not comparison.metrics:
         empty("No metrics yet", "Charts appear here when these runs have logged metrics.")
         return None

@@ -29,7 +29,7 @@ TABS: dict[str, Callable[[Comparison, str], None]] = {
 
 
 def notes(comparison: Comparison) -> None:
-    """Runs that are missing, synthetic, or evaluated on other data."""
+    """Draw notes on runs that are missing, synthetic, or evaluated on other data."""
     if comparison.missing:
         st.warning(f"{len(comparison.missing)} of these runs do not exist; they may have been deleted.")
     if any(run.synthetic for run in comparison.runs):
@@ -42,6 +42,7 @@ def notes(comparison: Comparison) -> None:
 
 
 def page() -> None:
+    """Draw the page: which runs are compared, then a tab for each view of them."""
     page_title("Compare", "Runs side by side: how their parameters and their results differ.")
     with show_errors():
         selected = selected_runs()

@@ -16,6 +16,7 @@ DEFAULT_AXES = 8
 
 
 def parallel(comparison: Comparison) -> None:
+    """Draw the parallel coordinates of parameters and metric."""
     metric = metric_select(comparison)
     columns = differing(comparison)
     if metric is None or not columns:

@@ -14,6 +14,7 @@ from vise_client.schemas.comparison import Comparison
 
 
 def scatter(comparison: Comparison, by: str) -> None:
+    """Draw the scatter plot of a parameter or metric and the metric."""
     metric = metric_select(comparison)
     parameters = differing(comparison)
     columns = {**parameters, **{k: v for k, v in comparison.metrics.items() if k != metric}}

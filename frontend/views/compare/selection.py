@@ -12,7 +12,7 @@ MOST = 100
 
 
 def selected_runs() -> list[UUID]:
-    """The runs that the address names, or the first ones that its query finds."""
+    """Return the runs that the address names, or the first ones that its query finds."""
     if query := st.query_params.get("query"):
         return [run.id for run in client().runs(query=query, kind="stage", all=True, limit=MOST).items]
     ids: dict[UUID, None] = {}

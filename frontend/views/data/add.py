@@ -21,6 +21,7 @@ LAYOUTS = (
 
 
 def add_data_set() -> None:
+    """Draw the forms that add a data set: a folder, an address, or an upload."""
     if not is_admin():
         st.info("Only admins can add data sets. Send an admin the folder or the URL.")
         return

@@ -17,7 +17,7 @@ STAGES = ("ingest", "sample_tasks")
 
 
 def collections() -> None:
-    """The runs of one stage with their counts, newest first."""
+    """Draw the runs of one stage with their counts, newest first."""
     stage = st.segmented_control(
         "Made by",
         STAGES,

@@ -23,6 +23,7 @@ from vise_client.schemas.datasets import DatasetView
 
 
 def data_set(data_set_id: UUID) -> None:
+    """Draw the page of one data set."""
     data = client().dataset(data_set_id)
     link_to("data", "All data", icon=":material/arrow_back:")
     st.header(plain(data.name), anchor=False)

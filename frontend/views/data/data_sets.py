@@ -14,7 +14,7 @@ from vise_client.schemas.datasets import DatasetView
 
 
 def data_sets() -> None:
-    """One page of data sets, with search."""
+    """Draw one page of data sets, with search."""
     paged_list("data sets", "Search by name", client().datasets, _row, _no_data_sets)
 
 

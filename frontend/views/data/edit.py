@@ -9,7 +9,7 @@ from vise_client.schemas.datasets import DatasetUpdate, DatasetView
 
 
 def edit_form(data_set: DatasetView) -> None:
-    """The form in a popover."""
+    """Draw a popover with a form for the name and description of a data set."""
     with (
         st.popover("Name, description", icon=":material/edit_note:"),
         st.form(f"edit-{data_set.id}", border=False),

@@ -16,7 +16,7 @@ from vise_core.specs.posts.fields import REACTIONS
 
 
 def posts_peek(data_set: DatasetView) -> None:
-    """The guessed source and the first posts; nothing for other kinds of data."""
+    """Draw the guessed source and the first posts; nothing for other kinds of data."""
     if data_set.kind != "posts" or data_set.thumbnails is None:
         return
     peek = survey_file(str(data_set.thumbnails)).get("peek")

@@ -15,7 +15,7 @@ PAGE = 10
 
 
 def data_set_runs(data_set: DatasetView) -> None:
-    """One page of runs, newest first; of one version where the address names one."""
+    """Draw one page of the runs that read a data set, newest first; of one version if the address names one."""
     st.subheader("Runs that read this data set", anchor=False)
     version = st.query_params.get("version", "")
     unknown, numbered = version == "unknown", version.isdecimal()
@@ -42,13 +42,13 @@ def data_set_runs(data_set: DatasetView) -> None:
 
 
 def states(usage: DatasetUsage) -> str:
-    """``12 runs: 10 succeeded, 2 failed``."""
+    """Return the number of runs by state: ``12 runs: 10 succeeded, 2 failed``."""
     parts = ", ".join(f"{n:,} {state}" for state, n in sorted(usage.states.items()))
     return f"{count(sum(usage.states.values()), 'run')}: {parts}"
 
 
 def use_row(use: DatasetUse) -> None:
-    """A run: link, state, the version that it read, stage and time."""
+    """Draw a run: link, state, the version that it read, stage and time."""
     with st.container(horizontal=True, vertical_alignment="center"):
         query = {"run": str(use.run_id)}
         st.page_link("views/run/page.py", label=plain(use.name), width="content", query_params=query)

@@ -11,7 +11,7 @@ KINDS = {"images": "Labelled images", "posts": "Posts", "weights": "Weights"}
 
 
 def kind_and_badges(data_set: DatasetView) -> str:
-    """Markdown: the kind, with badges for the state and the version."""
+    """Return Markdown of the kind, with badges for the state and the version."""
     badges = {
         "arriving": " :blue-badge[:material/downloading: importing]",
         "failed": " :red-badge[:material/error: import failed]",
@@ -22,7 +22,7 @@ def kind_and_badges(data_set: DatasetView) -> str:
 
 
 def counts(data_set: DatasetView) -> str:
-    """The counts of the newest version; why there are none yet."""
+    """Return the counts of the newest version as text, or why there are none yet."""
     if data_set.found is not None:
         return _counts(data_set.found)
     if data_set.reason:
@@ -35,7 +35,7 @@ def counts(data_set: DatasetView) -> str:
 
 
 def version_counts(version: DatasetVersionView) -> str:
-    """``120 images · 5 classes · 121 files · 3.4 MiB``."""
+    """Return the counts of a version as text: ``120 images · 5 classes · 121 files · 3.4 MiB``."""
     if version.found is not None:
         return _counts(version.found, layout=False)
     return f"{version.files:,} files · {size(version.bytes)}"

@@ -15,6 +15,7 @@ from vise_core.specs.survey import SurveyResult
 
 
 def survey_report(data_set: DatasetView) -> None:
+    """Draw the report of a survey: counts, labels, warnings and sample images."""
     if data_set.found is None:
         return
     files = survey_file(str(data_set.thumbnails)) if data_set.thumbnails else {}
@@ -26,7 +27,7 @@ def survey_report(data_set: DatasetView) -> None:
 
 @st.cache_data(ttl=600, show_spinner=False, max_entries=100)
 def survey_file(artifact: str) -> dict[str, Any]:
-    """The content of the artifact's ``survey.json``."""
+    """Return the content of the artifact's ``survey.json``."""
     survey: dict[str, Any] = json.loads(client().artifact_content(artifact, "survey.json"))
     return survey
 

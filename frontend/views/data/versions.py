@@ -19,7 +19,7 @@ EVERY = 3
 
 
 def folder_changes(data_set: DatasetView) -> None:
-    """Whether a registered folder differs from its newest version; the survey while it is in progress."""
+    """Draw whether a registered folder differs from its newest version, or the survey while it is in progress."""
     if data_set.folder is None:
         return
     survey = data_set.survey_state
@@ -52,7 +52,7 @@ def folder_changes(data_set: DatasetView) -> None:
 
 
 def data_set_versions(data_set: DatasetView) -> None:
-    """The newest versions, each with its content and the number of runs that read it."""
+    """Draw the newest versions, each with its content and the number of runs that read it."""
     if data_set.version is None:
         return
     versions = client().dataset_versions(data_set.id, before=query_number("before"), limit=SHOWN + 1)

@@ -29,12 +29,12 @@ STEPS = (
 
 
 def finished_steps() -> dict[Step, bool]:
-    """The steps in order, and whether each is finished."""
+    """Return the steps in order, and whether each is finished."""
     return {step: _finished(step.stage) for step in STEPS}
 
 
 def next_step(finished: dict[Step, bool]) -> None:
-    """The list of steps, and a link to the page of the first that is not finished."""
+    """Draw the list of steps, and a link to the page of the first that is not finished."""
     marks = {True: ":green[:material/check_circle:]", False: ":gray[:material/radio_button_unchecked:]"}
     lines = [f"{marks[done]} {s.title} :gray[{'done' if done else 'to do'}]" for s, done in finished.items()]
     st.markdown("  \n".join(lines))

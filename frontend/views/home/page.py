@@ -13,6 +13,7 @@ from frontend.views.home.system import running_now, system_state
 
 
 def recent_results() -> None:
+    """Draw the newest evaluations."""
     st.header("Recent results", anchor=False)
     runs = client().runs(all=True, limit=4, stage="evaluate", state=["succeeded"]).items
     run_rows(runs)
@@ -29,6 +30,7 @@ def recent_results() -> None:
 
 
 def recent_runs() -> None:
+    """Draw the newest runs."""
     st.header("Recent runs", anchor=False)
     runs = client().runs(limit=5).items
     run_rows(runs)

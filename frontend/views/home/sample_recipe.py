@@ -13,12 +13,12 @@ UNFINISHED = [state.value for state in RunState if not state.final]
 
 
 def is_running() -> bool:
-    """Whether a recipe on synthetic data is unfinished."""
+    """Return True if a recipe on synthetic data is unfinished."""
     return any(run.synthetic for run in client().runs(kind="recipe", state=UNFINISHED, limit=20).items)
 
 
 def sample_recipe(running: bool, *, primary: bool) -> None:
-    """What the recipe does, and the button; ``running`` disables it."""
+    """Draw what the sample recipe does, and the button that starts it; ``running`` disables the button."""
     st.header("Try it with sample data", anchor=False)
     st.write(
         "Generates synthetic posts, clusters their comments and reactions, pretrains a small network on the "

@@ -14,9 +14,13 @@ MOST_QUEUED = 200
 
 @st.fragment(run_every=4)
 def system_state() -> None:
-    """Database, broker, workers and queued runs; each problem of a part, and each queue without a worker."""
+    """Draw the state of database, broker, workers and queues, with each problem."""
     with show_errors():
         health = client().health()
+        # First, since nothing else responds without the database.
+        for part in health.parts:
+            if part.message:
+                problem(f"{part.name.capitalize()}: {part.message}.", "Its log says more.")
         workers = [worker for worker in client().workers() if worker.alive]
         queued = client().runs(all=True, limit=MOST_QUEUED, state=["queued"], kind="stage").items
         with st.container(horizontal=True):
@@ -27,9 +31,6 @@ def system_state() -> None:
                 ("Queued runs", str(len(queued)) + ("+" if len(queued) == MOST_QUEUED else "")),
             ):
                 st.metric(label, value, border=True, width=170)
-        for part in health.parts:
-            if part.message:
-                problem(f"{part.name.capitalize()}: {part.message}.", "Its log says more.")
         served = {queue for worker in workers for queue in worker.queues}
         if unserved := sorted({run.queue for run in queued} - served):
             problem(f"No worker serves the queue {', '.join(unserved)}.", "Start one with `vise worker`.")
@@ -37,9 +38,10 @@ def system_state() -> None:
 
 @st.fragment(run_every=2)
 def running_now(sample_running: bool) -> None:
-    """The newest unfinished runs, and the steps of the first.
+    """Draw the newest unfinished runs, and the steps of the first.
 
-    ``sample_running``: as it was when the page was drawn; the page is drawn again when the sample recipe has ended.
+    ``sample_running``: whether the sample recipe ran when the page was drawn; once it has ended, the page is drawn
+    again.
     """
     with show_errors():
         runs = client().runs(state=UNFINISHED, limit=5).items

@@ -40,7 +40,7 @@ class Draft:
 
 
 def load_draft(stage: StageView, preset: str) -> Draft:
-    """The draft of the page's address: its own values, else those of the run to clone, else the preset's."""
+    """Return the draft of the page's address: its own values, else those of the run to clone, else the preset's."""
     params = st.query_params
     identity = (stage.name, preset, params.get("clone", ""))
     last: Draft | None = st.session_state.get(DRAFT)
@@ -105,7 +105,7 @@ def write_address(
 
 
 def clone_source() -> RunView | None:
-    """The run that the address names to clone."""
+    """Return the run that the address names to clone."""
     run_id = query_id("clone")
     return client().run(run_id) if run_id is not None else None
 

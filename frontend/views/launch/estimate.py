@@ -14,7 +14,7 @@ MOST_PROBLEMS = 12
 
 
 def show_check(check: LaunchCheck) -> None:
-    """What is missing, the other problems, or else the estimate."""
+    """Draw what a draft lacks, else its problems, else the estimate of its cost."""
     missing = [problem.field.partition(".") for problem in check.problems if problem.missing]
     ask_for([f"values of {name}" if group == "grid" else name for group, _, name in missing])
     problems = [problem for problem in check.problems if not problem.missing]

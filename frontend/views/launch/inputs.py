@@ -31,7 +31,10 @@ def input_select(
     on_change: Callable[..., None] | None = None,
     args: tuple[Any, ...] = (),
 ) -> str:
-    """The selected reference as text, empty for none; ``initial`` is selected at first."""
+    """Draw a selection for an input and return the selected reference as text, empty for none.
+
+    ``initial`` is selected at first.
+    """
     candidates = _candidates(str(current_user().id), tuple(artifacts), search)
     labels = {ref_text(candidate.ref): _label(candidate) for candidate in candidates}
     # The selected input stays in the list, whatever the search finds.
@@ -69,7 +72,7 @@ def folder_warning(text: str) -> None:
 
 
 def data_set_link(text: str) -> None:
-    """A link to the page of the data set, where the reference names one."""
+    """Draw a link to the page of the data set, if the reference names one."""
     ref = parse_ref(text)
     if ref is not None and ref.dataset is not None:
         link_to("data", "Open the data set to rescan it", {"dataset": str(ref.dataset)})

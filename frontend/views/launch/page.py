@@ -12,7 +12,7 @@ from frontend.views.launch.stage import launch_stage
 
 
 def linked_item() -> str:
-    """The stage that the address names, or that of the run to clone; ``recipe`` without one."""
+    """Return the stage that the address names, or that of the run to clone; ``recipe`` without one."""
     source = clone_source()
     if source is not None:
         return source.stage or (source.spec.get("stage") if source.kind == "sweep" else None) or "recipe"
@@ -20,7 +20,7 @@ def linked_item() -> str:
 
 
 def change_item() -> None:
-    """Another stage or recipe: the address keeps nothing else."""
+    """Select another stage or recipe: the address keeps nothing else."""
     reset_address()
     st.query_params.from_dict({"what": st.session_state["launch.what"]})
 

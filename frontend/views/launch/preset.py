@@ -9,7 +9,7 @@ from vise_client.schemas.launch import StageView
 
 
 def preset_select(stage: StageView) -> str:
-    """The name of the preset; empty for the defaults and for a clone."""
+    """Draw a selection of presets and return the name of the selected one; empty for the defaults and for a clone."""
     source = clone_source()
     if source is not None:
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -22,6 +22,7 @@ from vise_core.specs.recipes.recipe import RecipeSpec, possible_steps, recipe_in
 
 
 def launch_recipe() -> None:
+    """Draw the form that starts a recipe."""
     recipes = {recipe.name: recipe.spec for recipe in client().recipes()}
     source = clone_source()
     if source is not None and source.kind == "recipe":

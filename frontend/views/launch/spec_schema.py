@@ -18,27 +18,28 @@ def resolve(schema: Schema, root: Schema) -> Schema:
 
 
 def options(field: Schema, root: Schema) -> list[Schema]:
-    """The alternatives of a field without null; the field itself where it has none."""
+    """Return the alternatives of a field without null; the field itself where it has none."""
     alternatives = [resolve(option, root) for option in field.get("anyOf") or field.get("oneOf") or []]
     return [option for option in alternatives if option.get("type") != "null"] or [field]
 
 
 def may_be_null(field: Schema) -> bool:
+    """Return True if the field may be null."""
     return any(option.get("type") == "null" for option in field.get("anyOf", []))
 
 
 def is_group(field: Schema, root: Schema) -> bool:
-    """Whether the field is an object with fields of its own; a table with free keys is no group."""
+    """Return True if the field is an object with fields of its own; a table with free keys is no group."""
     return any(option.get("type") == "object" and not is_table(option) for option in options(field, root))
 
 
 def is_table(option: Schema) -> bool:
-    """Whether the option is an object with free keys, such as a map of names."""
+    """Return True if the option is an object with free keys, such as a map of names."""
     return option.get("type") == "object" and "properties" not in option
 
 
 def default_of(schema: Schema, root: Schema) -> Any:
-    """The default value of a field."""
+    """Return the default value of a field."""
     schema = resolve(schema, root)
     if "default" in schema:
         return schema["default"]
@@ -53,7 +54,7 @@ def default_of(schema: Schema, root: Schema) -> Any:
 
 
 def title(name: str) -> str:
-    """A field's name as a label: base_lrs → Base lrs."""
+    """Return a field's name as a label: base_lrs → Base lrs."""
     return name.replace("_", " ").capitalize()
 
 
@@ -70,7 +71,7 @@ def merged(default: Any, value: Any) -> Any:
 
 
 def without_defaults(value: Any, default: Any) -> Any:
-    """The fields that differ from the defaults: the shortest equivalent spec."""
+    """Return the fields that differ from the defaults: the shortest equivalent spec."""
     if not (isinstance(value, dict) and isinstance(default, dict)):
         return value
     if value.get("kind") != default.get("kind"):
@@ -85,7 +86,10 @@ def without_defaults(value: Any, default: Any) -> Any:
 
 
 def scalar_paths(schema: Schema, root: Schema, values: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted paths of the fields that hold one value, which a sweep can vary; of unions, those of the kind in ``values``."""
+    """Yield the dotted paths of the fields that hold one value, which a sweep can vary.
+
+    Of unions, only the fields of the kind in ``values``.
+    """
     for name, raw in schema.get("properties", {}).items():
         field = resolve(raw, root)
         value = values.get(name)
@@ -125,7 +129,7 @@ def completed(
 
 
 def matching(field: Schema, root: Schema, value: dict[str, Any] | None) -> Schema:
-    """The alternative of a union that has the value's kind; the first where the value has none."""
+    """Return the alternative of a union that has the value's kind; the first where the value has none."""
     alternatives = options(field, root)
     kind = (value or {}).get("kind")
     return next(
@@ -135,7 +139,7 @@ def matching(field: Schema, root: Schema, value: dict[str, Any] | None) -> Schem
 
 
 def parsed(text: str) -> Any:
-    """The value of a typed text: a number, true, false, null, or the text itself."""
+    """Return the value of a typed text: a number, true, false, null, or the text itself."""
     try:
         return json.loads(text.strip())
     except ValueError:
@@ -147,18 +151,21 @@ def parsed(text: str) -> Any:
 
 
 def parsed_table(text: str) -> dict[str, Any]:
-    """{"sad": "sorry", "care": None} of "sad: sorry, care:"; an entry without a value is None."""
+    """Return the table of a text: {"sad": "sorry", "care": None} of "sad: sorry, care:".
+
+    An entry without a value is None.
+    """
     entries = (part.partition(":") for part in text.split(",") if part.strip())
     return {name.strip(): parsed(value) if value.strip() else None for name, _, value in entries}
 
 
 def written_table(value: dict[str, Any] | None) -> str:
-    """A table as text, which ``parsed_table`` reads."""
+    """Return a table as text, which ``parsed_table`` reads."""
     return ", ".join(f"{name}: {written(item)}".rstrip() for name, item in (value or {}).items())
 
 
 def written(value: Any) -> str:
-    """A value as text, which ``parsed`` reads."""
+    """Return a value as text, which ``parsed`` reads."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -14,7 +14,7 @@ ERROR = "launch.yaml-error"
 
 
 def yaml_editor(stage: StageView, spec: Spec, grid: Grid) -> None:
-    """A text area with the spec and the sweep."""
+    """Draw a text area with the spec and the sweep."""
     st.caption(
         "The fields that differ from the defaults. Changes here are applied to the form. "
         f"Run a file with `vise run {stage.name} --spec FILE`."
@@ -39,7 +39,7 @@ def yaml_editor(stage: StageView, spec: Spec, grid: Grid) -> None:
 
 
 def to_yaml(spec: Spec, grid: Grid) -> str:
-    """YAML of the fields that differ from the defaults, and of the sweep."""
+    """Return YAML of the fields that differ from the defaults, and of the sweep."""
     if not spec and not grid:
         return "# all defaults\n"
     content = {**spec, **({"sweep": grid} if grid else {})}
@@ -64,7 +64,7 @@ def from_yaml(text: str) -> tuple[Spec, Grid]:
 
 
 def yaml_error(error: yaml.YAMLError) -> str:
-    """Where and what: ``line 2, column 1: expected ',' or ']'``."""
+    """Return place and problem of a YAML error: ``line 2, column 1: expected ',' or ']'``."""
     mark: Any = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     return f"{where}{getattr(error, 'problem', None) or error}"

@@ -27,6 +27,7 @@ PROBLEM_PATHS = "launch.problem-paths"
 
 
 def launch_stage(stage: StageView) -> None:
+    """Draw the form that starts a run or sweep of a stage."""
     schema = stage.spec_schema
     preset = preset_select(stage)
     draft = load_draft(stage, preset)
@@ -70,7 +71,7 @@ def launch_stage(stage: StageView) -> None:
 
 
 def started(run: RunView) -> None:
-    """A message with a link to the run that was launched."""
+    """Draw a message with a link to the run that was launched."""
     st.success("Launched: the run is queued.", icon=":material/check:")
     run_link(run.id, f"Open {run.name}")
 

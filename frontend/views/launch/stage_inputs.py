@@ -18,7 +18,7 @@ from vise_client.schemas.launch import StageView
 
 
 def stage_inputs(stage: StageView, draft: Draft, key: str, places: ProblemPlaces) -> dict[str, str]:
-    """{role: the selected reference as text, empty for none}."""
+    """Draw a selection for each input and return {role: selected reference as text, empty for none}."""
     if not stage.inputs:
         return {}
     st.header("Inputs", anchor=False)

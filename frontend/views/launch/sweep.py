@@ -12,6 +12,7 @@ from frontend.views.launch.spec_schema import Schema, parsed, scalar_paths, writ
 
 
 def sweep_form(schema: Schema, draft: Draft, values: dict[str, Any], key: str, places: ProblemPlaces) -> Grid:
+    """Draw the form of a sweep and return its grid."""
     st.caption("Select fields and enter their values. One run is started for every combination.")
     paths = list(scalar_paths(schema, schema, values))
     initial = [path for path in draft.grid if path in paths]

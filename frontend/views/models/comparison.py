@@ -14,6 +14,7 @@ MOST_COMPARED = 6
 
 
 def model_comparison(ids: list[str]) -> None:
+    """Draw the scores and facts of several models side by side."""
     link_to("models", "All models", icon=":material/arrow_back:")
     columns: dict[str, dict[str, str]] = {}
     for model_id in ids[:MOST_COMPARED]:

@@ -16,6 +16,7 @@ from vise_client.schemas.models import ModelCardView, ModelUpdate, ModelView
 
 
 def model_card(model_id: UUID) -> None:
+    """Draw a model's card with its actions."""
     card = client().model_card(model_id)
     facts = card.facts
     model = next(m for m in client().models(search=facts.name) if m.id == model_id)

@@ -16,7 +16,7 @@ DEFAULT_BADGE = ":green-badge[:material/check: default]"
 
 
 def registry() -> None:
-    """One page of models, with search; several can be selected for comparison."""
+    """Draw one page of models, with search; several can be selected for comparison."""
     paged_list("models", "Search by name, method or backbone", client().models, _row, _no_models)
     _compare_link()
     if can_edit():

@@ -39,7 +39,7 @@ class ExampleRequest:
 
 
 def api_examples(results: Sequence[ImageResult], style: HeatStyle) -> None:
-    """The examples of one prediction, with a selection where there are several."""
+    """Draw the examples of one prediction, with a selection where there are several."""
     predictions = {
         (result.position, model_id): (result, prediction)
         for result in results
@@ -75,7 +75,7 @@ def api_examples(results: Sequence[ImageResult], style: HeatStyle) -> None:
 
 
 def curl_example(request: ExampleRequest) -> str:
-    """Commands for a POSIX shell; the token comes from the environment, so that no shell history contains it."""
+    """Return commands for a POSIX shell; the token comes from the environment, so that no shell history contains it."""
     token = f'-H "Authorization: Bearer ${TOKEN}"'
     lines = []
     if request.sample is not None:
@@ -105,7 +105,7 @@ def curl_example(request: ExampleRequest) -> str:
 
 
 def python_example(request: ExampleRequest) -> str:
-    """A script that needs only the package ``vise_client``."""
+    """Return a script that needs only the package ``vise_client``."""
     options = {
         "model_id": str(request.model_id),
         "method": request.method,

@@ -19,7 +19,10 @@ MOST_PROBABLE = "most probable"
 
 
 def model_select(models: Sequence[ModelView]) -> list[ModelView]:
-    """The selected models, which the address names; the default model at first."""
+    """Draw a selection of models and return the selected ones, by default the default model.
+
+    The address names them.
+    """
     by_id = {str(model.id): model for model in models}
     selected = url_multiselect(
         "Models",
@@ -35,7 +38,7 @@ def model_select(models: Sequence[ModelView]) -> list[ModelView]:
 
 
 def request_options(models: Sequence[ModelView]) -> RequestOptions:
-    """The options that need a new prediction when they change."""
+    """Draw the options that need a new prediction when they change, and return them."""
     left, right = st.columns(2)
     method: Any = left.selectbox(
         "Heat map", list(CAM_METHODS), format_func=CAM_METHODS.__getitem__, key="method", bind="query-params"
@@ -59,7 +62,7 @@ def request_options(models: Sequence[ModelView]) -> RequestOptions:
 
 
 def heat_style() -> HeatStyle:
-    """How heat maps are drawn; changing it needs no new prediction."""
+    """Draw the options of heat maps, which need no new prediction, and return them."""
     defaults = PredictOptions()
     left, right = st.columns([3, 2])
     strength = left.slider(

@@ -11,7 +11,10 @@ from vise_client.schemas.predictions import FeedbackCreate, PredictionView
 
 
 def feedback(prediction: PredictionView, truth: str | None) -> None:
-    """The given label with a button that removes it, or the form that adds one while the image is stored."""
+    """Draw the label that was given, with a button that removes it, or the form that adds one.
+
+    A label can be added as long as the image is stored.
+    """
     if prediction.feedback is not None:
         st.markdown(f":material/label: labelled **{plain(prediction.feedback)}**; the image is kept")
         if st.button("Remove label", key=f"remove-label-{prediction.id}", icon=":material/undo:"):

@@ -24,7 +24,7 @@ FEEDBACK = {"all": None, "labelled": True, "not labelled": False}
 
 
 def history(models: Sequence[ModelView]) -> None:
-    """The user's predictions, newest first; the address keeps filters and position."""
+    """Draw the user's predictions, newest first; the address keeps filters and position."""
     st.markdown(
         "Your own predictions. An image is stored for one hour and then deleted; a thumbnail and the SHA-256 stay only "
         "where you chose to keep them."

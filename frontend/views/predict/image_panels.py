@@ -37,7 +37,7 @@ class HeatStyle:
 
 
 def image_panels(result: ImageResult, models: Mapping[UUID, ModelView], style: HeatStyle) -> None:
-    """The image and the predictions of all models in a grid of equal columns."""
+    """Draw the image and the predictions of all models in a grid of equal columns."""
     with st.container(border=True, key=f"image-{result.position}"):
         truth = result.image.truth if result.image else None
         mark = synthetic_badge(result.image is not None and result.image.synthetic)

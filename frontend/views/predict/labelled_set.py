@@ -13,7 +13,7 @@ from frontend.session import client
 
 
 def labelled_set() -> None:
-    """The number of images of each label by task, and the download of each task."""
+    """Draw the number of images of each label by task, and the download of each task."""
     st.markdown(
         "Images that users labelled on this page. Each is an upright JPEG of at most 1,024 pixels a side, without "
         "metadata. An image with several labels appears once, with its newest label."

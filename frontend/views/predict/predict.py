@@ -19,6 +19,7 @@ from vise_client.schemas.models import ModelView
 
 
 def predict(models: Sequence[ModelView]) -> None:
+    """Draw the form of a prediction and its results."""
     left, right = st.columns(2, gap="large")
     with right:
         selected = model_select(models)

@@ -98,7 +98,7 @@ def predict_all(
 
 
 def predictions_of_batch(batch: UUID) -> list[ImageResult]:
-    """The newest prediction of each image and model of a batch, from the history."""
+    """Return the newest prediction of each image and model of a batch, from the history."""
     rows = client().predictions(batch=batch, limit=100).items
     results: dict[int, ImageResult] = {}
     for row in sorted(rows, key=lambda row: (row.position, row.id)):
@@ -110,7 +110,7 @@ def predictions_of_batch(batch: UUID) -> list[ImageResult]:
 
 
 def image_of(prediction: PredictionView) -> bytes | None:
-    """The image of a prediction as a JPEG; None once it has been deleted."""
+    """Return the image of a prediction as a JPEG; None once it has been deleted."""
     if prediction.pictured_until is None:
         return None
     try:

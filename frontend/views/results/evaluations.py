@@ -16,6 +16,7 @@ TITLE = "All evaluations"
 
 
 def evaluation_table(query: Query) -> None:
+    """Draw the table of all evaluations."""
     st.write(
         "The newest evaluation of each method, backbone, task and protocol, with a column for each data set and splits."
     )

@@ -18,7 +18,7 @@ LABELS: dict[ReportFormat, str] = {
 
 
 def export_buttons(name: str, formats: Iterable[ReportFormat], query: Query) -> None:
-    """A button for each format; the file is made when the button is pressed."""
+    """Draw a button for each format; the file is made when the button is pressed."""
     with st.container(horizontal=True):
         for format in formats:
             st.download_button(
@@ -31,7 +31,7 @@ def export_buttons(name: str, formats: Iterable[ReportFormat], query: Query) -> 
 
 
 def no_runs_yet(entry: ReportEntry) -> None:
-    """The empty state of a table or figure of the paper."""
+    """Draw the empty state of a table or figure of the paper."""
     empty(
         f"{entry.title} has no results yet",
         "Launch a recipe that fills it: at the paper's scale, or small on synthetic data.",
@@ -41,5 +41,5 @@ def no_runs_yet(entry: ReportEntry) -> None:
 
 
 def footnotes(letters: str) -> str:
-    """The letters of the footnotes behind a number: ``[sc]``."""
+    """Return the letters of the footnotes behind a number: ``[sc]``."""
     return f"[{letters}]" if letters else ""

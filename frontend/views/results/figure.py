@@ -20,6 +20,7 @@ from vise_core.specs.reports.tables import ReportEntry
 
 
 def paper_figure(entry: ReportEntry, query: Query) -> None:
+    """Draw a figure of the paper with our runs."""
     published = st.toggle(
         "Published numbers",
         key="published",

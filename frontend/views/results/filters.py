@@ -17,6 +17,7 @@ Query = dict[str, Any]
 
 
 def filters(choices: Choices) -> Query:
+    """Draw the filters of a report and return the chosen ones."""
     with st.container(horizontal=True):
         query: Query = {
             "task": _filter("Task", "task", choices.tasks),

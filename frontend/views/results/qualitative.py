@@ -16,6 +16,7 @@ from vise_core.specs.reports.tables import ReportEntry
 
 
 def qualitative_figure(entry: ReportEntry, query: Query) -> None:
+    """Draw Figure 7 or 8 with our runs."""
     published = st.toggle(
         "Published predictions",
         key="published",

@@ -20,6 +20,7 @@ from vise_core.specs.reports.tables import ReportEntry
 
 
 def paper_table(entry: ReportEntry, query: Query) -> None:
+    """Draw a table of the paper with our runs."""
     with st.container(horizontal=True):
         published = st.toggle(
             "Published numbers",

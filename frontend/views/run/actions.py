@@ -12,7 +12,7 @@ from vise_client.schemas.runs import RunView
 
 
 def run_actions(run: RunView) -> None:
-    """A button for each action that the run's state permits."""
+    """Draw a button for each action that the run's state permits."""
     vise, state = client(), run.state
     with st.container(horizontal=True, vertical_alignment="center"):
         if state in (RunState.waiting, RunState.queued, RunState.running) and st.button(

@@ -18,7 +18,7 @@ MOST_FILES = 500
 
 
 def run_artifacts(run: RunView) -> None:
-    """The selected artifact; the address names artifact and file."""
+    """Draw the artifacts of a run and the selected one; the address names artifact and file."""
     if not run.artifacts:
         empty("No artifacts yet", "Files and folders appear here when the run publishes them.")
         return

@@ -22,7 +22,7 @@ DEFAULT_CHARTS = 8
 
 
 def run_curves(run: RunView) -> None:
-    """The controls, and a chart for each selected metric, grouped by the prefix of its name."""
+    """Draw the controls, and a chart for each selected metric, grouped by the prefix of its name."""
     with show_errors():
         keys = list((run if run.state.final else client().run(run.id)).latest)
         if not keys:

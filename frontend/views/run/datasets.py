@@ -10,7 +10,7 @@ from vise_client.schemas.runs import RunView
 
 
 def run_datasets(run: RunView) -> None:
-    """A line for each data set, with a note where the version is unknown or outdated."""
+    """Draw a line for each data set, with a note where the version is unknown or outdated."""
     for role, read in run.datasets.items():
         with st.container(horizontal=True, vertical_alignment="center", key=f"data-{role}"):
             data_set_link(read, f"**{role}** {plain(read.label)}")
@@ -19,7 +19,7 @@ def run_datasets(run: RunView) -> None:
 
 
 def data_set_link(read: DatasetReadView, label: str) -> None:
-    """A link to the data set's page; plain text where it was removed."""
+    """Draw a link to the data set's page; plain text if it was removed."""
     if read.removed:
         st.markdown(f":material/database: {label}", width="content")
         return

@@ -51,7 +51,7 @@ class FilePreview:
 
 
 def bytes_needed(name: str, size: int) -> int:
-    """The number of bytes of the file that its preview needs; 0 where there is no preview."""
+    """Return the number of bytes of the file that its preview needs; 0 where there is no preview."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in IMAGES or suffix == ".parquet":
         return size if size <= MOST_BYTES else 0

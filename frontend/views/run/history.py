@@ -14,7 +14,7 @@ from vise_client.schemas.runs import RunView
 
 
 def run_history(run: RunView) -> None:
-    """A table of the events, and how often workers claimed the run."""
+    """Draw a table of the events, and how often workers claimed the run."""
     with show_errors():
         events = client().events(run.id)
         if run.kind == "stage":

@@ -16,6 +16,7 @@ PAGES = {"run": ("run", "run"), "dataset": ("data", "dataset"), "model": ("model
 
 
 def run_lineage(run: RunView) -> None:
+    """Draw the lineage of a run."""
     with show_errors():
         lineage = client().lineage(run.id)
         if len(lineage.nodes) < 2:

@@ -15,7 +15,7 @@ LEVELS: dict[str, LogLevel | None] = {"All": None, "Warnings": "warning", "Error
 
 
 def run_log(run: RunView) -> None:
-    """The controls and the lines, which are refreshed while the run is not final and Follow is on."""
+    """Draw the controls and lines of the log; they are refreshed while the run is unfinished and Follow is on."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         search = st.text_input(
             "Search the log",
@@ -43,7 +43,7 @@ def run_log(run: RunView) -> None:
 
 
 def lines(run: RunView, search: str | None, level: LogLevel | None, before: int | None) -> None:
-    """The newest lines, or those before the line with the id ``before``."""
+    """Draw the newest lines, or those before the line with the id ``before``."""
     with show_errors():
         page = client().logs(run.id, after=-1, before=before, limit=LINES, search=search, level=level)
         if not page:

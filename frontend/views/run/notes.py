@@ -10,6 +10,7 @@ from vise_client.schemas.runs import RunUpdate, RunView
 
 
 def run_notes(run: RunView) -> None:
+    """Draw the notes of a run, with a form for those who may change them."""
     marks = [":material/star:"] if run.starred else []
     marks += [":gray-badge[archived]"] if run.archived else []
     marks += [f":blue-badge[{plain(tag)}]" for tag in run.tags]

@@ -43,7 +43,7 @@ def live(part: Tab, run: RunView, seconds: float) -> None:
 
 
 def first_tab(run: RunView, tabs: Iterable[str]) -> str:
-    """The tab that is open at first: the curves; without metrics, the result or the log."""
+    """Return the tab that is open at first: the curves; without metrics, the result or the log."""
     first = next(iter(tabs))
     if run.kind != "stage" or run.latest:
         return first
@@ -55,6 +55,7 @@ def first_tab(run: RunView, tabs: Iterable[str]) -> str:
 
 
 def page() -> None:
+    """Draw the page."""
     title = ("Run", "The state, metrics, log and results of one run.")
     run_id = query_id("run")
     if run_id is None:

@@ -18,7 +18,7 @@ GPU_TITLES = {"utilisation_percent": "utilisation, %", "memory_bytes": "memory, 
 
 
 def run_resources(run: RunView) -> None:
-    """A chart for each resource."""
+    """Draw a chart for each resource."""
     with show_errors():
         curves = client().curves(MetricQuery(run_ids=[run.id], prefix=SYSTEM, points=300))
         if not curves:

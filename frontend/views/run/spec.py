@@ -17,6 +17,7 @@ from vise_core.specs.stages import STAGES
 
 
 def run_spec(run: RunView) -> None:
+    """Draw how a run's spec differs from its preset, the whole spec, its inputs and its provenance."""
     known = run.stage in STAGES
     if known:
         _difference(run.stage or "", run.spec)

@@ -27,7 +27,7 @@ OUTCOME = "bulk-outcome"
 
 
 def bulk_bar(selected: Sequence[str]) -> bool:
-    """The actions on the selected runs and groups; returns whether the selection is to be cleared."""
+    """Draw the actions on the selected runs and groups; return True if the selection is to be cleared."""
     ids = _run_ids(selected)
     if not ids:
         return False
@@ -52,7 +52,7 @@ def bulk_bar(selected: Sequence[str]) -> bool:
 
 
 def bulk_outcome() -> None:
-    """What the last action did, and for which runs it was refused and why."""
+    """Draw the outcome of the last action: for which runs it was refused, and why."""
     if OUTCOME not in st.session_state:
         return
     action, outcomes = st.session_state[OUTCOME]

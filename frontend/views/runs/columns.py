@@ -23,7 +23,7 @@ RULES: tuple[str, ...] = get_args(MetricRule)
 
 
 def shown_columns(state: RunListState, vocabulary: Vocabulary) -> list[str]:
-    """The selected columns, or the default ones; name and status are always first."""
+    """Return the selected columns, or the default ones; name and status are always first."""
     selected = state.columns
     if not selected:
         selected = [*DEFAULT_GROUPED, *_usual_metrics(vocabulary)] if state.grouped else list(DEFAULT)

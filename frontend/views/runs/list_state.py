@@ -12,7 +12,7 @@ NEWEST_FIRST = "-created"
 
 
 def read_state() -> RunListState:
-    """The state that the address holds. The parameters stage, state and search of links are added to the query."""
+    """Return the state that the address holds. The parameters stage, state and search of links are added to the query."""
     params = st.query_params
     query = params.get("query", "")
     parts = [f"{name} = {params[name]}" for name in ("stage", "state") if params.get(name)]

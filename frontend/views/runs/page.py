@@ -28,11 +28,12 @@ PAGE = 25
 
 @st.cache_data(ttl=60, show_spinner=False, max_entries=20)
 def load_vocabulary(_vise: ViseClient) -> Vocabulary:
-    """Loaded once a minute: the fields, metrics and tags of all runs change slowly."""
+    """Return what queries can name, loaded once a minute: fields, metrics and tags change slowly."""
     return _vise.vocabulary()
 
 
 def search(state: RunListState) -> None:
+    """Draw the query box; a new query is written to the address."""
     query = query_box(state.query, vocabulary)
     if query is not None and query != state.query:
         write_state(state.model_copy(update={"query": query[:2000]}))
@@ -40,7 +41,7 @@ def search(state: RunListState) -> None:
 
 
 def toolbar(state: RunListState) -> None:
-    """Grouping, nesting, columns and views; the page is drawn again when one of them changes."""
+    """Draw grouping, nesting, columns and views; the page is drawn again when one of them changes."""
     with st.container(horizontal=True, vertical_alignment="center", key="runs-tools"):
         grouped = st.toggle(
             "Group replicates",
@@ -69,7 +70,7 @@ def toolbar(state: RunListState) -> None:
 
 @st.fragment(run_every=3)
 def run_list() -> None:
-    """The table, refreshed every few seconds, and what the user does in it."""
+    """Draw the table, refreshed every few seconds, and handle what the user does in it."""
     state, cursor, opened = read_state(), st.query_params.get("cursor"), st.query_params.get_all("open")
     columns = shown_columns(state, vocabulary)
     with show_errors():
@@ -121,7 +122,7 @@ def rerun_list() -> None:
 def load_rows(
     state: RunListState, columns: list[str], cursor: str | None, opened: list[str]
 ) -> tuple[list[dict[str, Any]], int, str | None]:
-    """(rows of the page, number of rows on all pages, cursor of the next page)."""
+    """Return (rows of the page, number of rows on all pages, cursor of the next page)."""
     values = [column for column in columns if "." in column]
     if not state.grouped:
         page = client().runs(
@@ -150,6 +151,7 @@ def load_rows(
 def paging(
     state: RunListState, cursor: str | None, opened: list[str], total: int, next_cursor: str | None
 ) -> None:
+    """Draw the buttons to other pages."""
     with st.container(horizontal=True, vertical_alignment="center", key="runs-pager"):
         if cursor and st.button("First page", icon=":material/first_page:"):
             write_state(state, opened=opened)

@@ -17,7 +17,7 @@ Cell = dict[str, Any]
 
 
 def run_row(run: RunSummary, columns: Sequence[str], *, member: bool = False) -> dict[str, Any]:
-    """A run as a row; a ``member`` is indented below its group."""
+    """Return a run as a row; a ``member`` is indented below its group."""
     return {
         "key": str(run.id),
         "kind": "member" if member else "run",
@@ -38,7 +38,7 @@ def run_row(run: RunSummary, columns: Sequence[str], *, member: bool = False) ->
 
 
 def group_row(group: RunGroup, columns: Sequence[str], *, open: bool) -> dict[str, Any]:
-    """A group as a row: mean ± sample standard deviation (n), and which replicates are missing."""
+    """Return a group as a row: mean ± sample standard deviation (n), and which replicates are missing."""
     done = group.succeeded >= group.requested
     sentence = group.warning or (f"all {group.requested} seeds and splits" if group.requested > 1 else "")
     if group.repeats:
@@ -70,7 +70,7 @@ def group_row(group: RunGroup, columns: Sequence[str], *, open: bool) -> dict[st
 
 
 def spread(metric: GroupMetric) -> str:
-    """Mean ± sample standard deviation (n), the latter with two digits and the mean with as many decimals."""
+    """Return mean ± sample standard deviation (n), the latter with two digits and the mean with as many decimals."""
     if metric.std is None:
         return f"{number(metric.mean)} (n = 1)"
     decimals = 2

@@ -9,7 +9,7 @@ from vise_client.schemas.run_lists import RunListState, SavedViewCreate, SavedVi
 
 
 def saved_views(state: RunListState) -> RunListState | None:
-    """The list of views and the form that saves one; returns the state of the view that was opened."""
+    """Draw the list of views and the form that saves one; return the state of the view that was opened, else None."""
     opened = None
     with show_errors():
         views = client().views()

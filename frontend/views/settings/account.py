@@ -12,6 +12,7 @@ LEAST_PASSWORD = 12
 
 
 def account() -> None:
+    """Draw the user's role, and forms to sign out and to change the password."""
     user = current_user()
     st.write(f"Signed in as **{user.email}** with the role **{user.role.value}**.")
     # A form, since a link of another site would sign the user out.

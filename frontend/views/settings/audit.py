@@ -16,6 +16,7 @@ KINDS = ("run", "model", "data set", "upload", "user", "token")
 
 
 def audit_log() -> None:
+    """Draw the audit log with its filters."""
     user, target, kind, since = st.columns(4)
     who = user.text_input("User", key="audit.who", placeholder="part of the e-mail", live=True)
     search = target.text_input("Object", key="audit.search", placeholder="name or id", live=True)

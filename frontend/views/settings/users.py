@@ -12,6 +12,7 @@ from vise_client.schemas.accounts import Role, UserCreate, UserUpdate, UserView
 
 
 def users() -> None:
+    """Draw the users, with forms that add and change them."""
     with st.popover("Add a user", icon=":material/person_add:"), st.form("new-user"):
         _add_form()
     paged_list("users", "Part of the e-mail", client().users, _row)

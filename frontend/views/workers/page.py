@@ -19,6 +19,7 @@ SHOWN = 100
 
 @st.fragment(run_every=5)
 def queues_and_workers() -> None:
+    """Draw the queues and the workers."""
     with show_errors():
         queues, workers, now = client().queues(), client().workers(), datetime.now(UTC)
         for queue in queues:

@@ -25,6 +25,7 @@ class Accounts:
 
     database: str
     tokens: dict[Role, str]
+    sessions: dict[Role, str]
 
 
 @pytest.fixture(scope="session")
@@ -32,15 +33,16 @@ def accounts(
     new_database: Callable[..., AbstractContextManager[str]], migrated_template: str
 ) -> Iterator[Accounts]:
     """Made once: hashing three passwords costs more than most tests here."""
-    tokens = {}
+    tokens, sessions = {}, {}
     with new_database(migrated_template) as url:
         engine = connect(url)
         with session_factory(engine).begin() as db:
             for role in Role:
                 user = users.create_user(db, f"{role}@example.org", PASSWORD, role)
                 tokens[role], _ = users.issue_token(db, user, "api", lifetime=timedelta(days=1))
+                sessions[role], _ = users.issue_token(db, user, "session", lifetime=timedelta(days=14))
         engine.dispose()
-        yield Accounts(str(make_url(url).database), tokens)
+        yield Accounts(str(make_url(url).database), tokens, sessions)
 
 
 @pytest.fixture
@@ -56,6 +58,12 @@ def database_url(
 def tokens(accounts: Accounts) -> dict[Role, str]:
     """A token for one user of each role."""
     return dict(accounts.tokens)
+
+
+@pytest.fixture
+def sessions(accounts: Accounts) -> dict[Role, str]:
+    """The token of a session for one user of each role."""
+    return dict(accounts.sessions)
 
 
 @pytest.fixture

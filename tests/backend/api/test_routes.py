@@ -200,7 +200,6 @@ def walk(api: TestClient, settings: Settings, tokens: dict[Role, str]) -> Walk:
         "run_id": ("/runs", {"stage": "ingest", "spec": {"source": {"kind": "sample"}}}),
         "dataset_id": ("/datasets", {"name": "set", "folder": "folder", "kind": "images"}),
         "view_id": ("/views", {"name": "view", "state": {}}),
-        "token_id": ("/tokens", {"name": "token"}),
     }
     ids = {"kind": "comments", "name": "table3", "number": "0", "cluster": "0"}
     for name, (path, body) in made.items():

@@ -91,7 +91,7 @@ def site(
     sessions = session_factory(engine)
     with sessions.begin() as db:
         user = users.create_user(db, "admin@example.org", "correct horse battery", Role.admin)
-        token, _ = users.issue_token(db, user, "api", lifetime=timedelta(hours=1))
+        token, _ = users.issue_token(db, user, "session", lifetime=timedelta(hours=1))
         for role in Role:
             users.create_user(db, f"{role}@walk.example.org", None, role)
         create_recipe(db, RecipeCreate(spec=smaller(RECIPES["sample"])), user.id)

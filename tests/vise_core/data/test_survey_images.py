@@ -148,6 +148,7 @@ FAULTS: dict[str, Callable[[Path], None]] = {
         ["", "cat/0.png", ";", ",x,train", "../out.png;x", "cat/0.png,,train", "no.png,x,later"]
     ),
 )
+@pytest.mark.slow
 def test_the_survey_rejects_what_an_evaluation_rejects_reason_by_reason(
     evaluated, layout, classes: list[int], faults: list[tuple[int, str]], line: str
 ) -> None:

@@ -80,6 +80,7 @@ def labels(shards, clustered, tmp_path_factory) -> dict[str, list[int]]:
     return label(shards, clustered.artifacts["clusterer"], tmp_path_factory.mktemp("labels"))
 
 
+@pytest.mark.slow
 def test_clusters_gather_what_means_the_same(said, labels) -> None:
     moods: dict[int, Counter] = {}
     for n, post in enumerate(said):
@@ -90,6 +91,7 @@ def test_clusters_gather_what_means_the_same(said, labels) -> None:
     assert mixed <= 0.1 * sum(counts.total() for counts in moods.values())
 
 
+@pytest.mark.slow
 def test_comments_that_say_nothing_get_no_label(said, labels) -> None:
     for post in said:
         if in_cluster_subset(post.id, SPEC.subset) or not post.comments[0]:
@@ -127,6 +129,7 @@ def test_a_post_alone_gets_the_labels_that_it_got_among_others(said, clustered, 
         assert fitted.label([post]).comments == [labels[post.id]]
 
 
+@pytest.mark.slow
 def test_the_clusterer_holds_its_encoder(said, shards, clustered, labels, tmp_path) -> None:
     given = tmp_path / "encoder"
     copy_encoder(packaged_encoder(), given)
@@ -162,6 +165,7 @@ def test_vectors_are_unit_and_those_of_sentence_transformers() -> None:
     np.testing.assert_allclose(rows, reference.encode([comments[i] for i in kept]), atol=2e-6)
 
 
+@pytest.mark.slow
 def test_emoji_count_by_their_names_and_people_stay_unnamed() -> None:
     comments = ["😍", "👍🏽", "⁇⁇"]
     by_name = SentenceExtractor.fit(SentenceSpec(), None)

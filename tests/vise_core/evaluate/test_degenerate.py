@@ -85,6 +85,7 @@ def test_a_class_of_one_image_is_warned_of_and_the_number_is_right(tmp_path: Pat
     assert f"majority-class accuracy {majority:.1f} %" in balance.sentence
 
 
+@pytest.mark.slow
 def test_99_to_1_learnt_by_nobody_is_the_majority(tmp_path: Path, reporter) -> None:
     """Grey noise for both: nothing tells a dog, and saying cat is right as often as there are cats."""
     root = dataset(tmp_path / "skewed", {"cat": 198, "dog": 2}, alike=True)
@@ -106,6 +107,7 @@ def test_99_to_1_has_no_roc_auc_where_a_split_lacks_a_class(tmp_path: Path, repo
     assert reporter.curves == {}
 
 
+@pytest.mark.slow
 def test_one_rate_of_several_that_diverges_does_not_count(tmp_path: Path, reporter) -> None:
     root = dataset(tmp_path / "two", {"cat": 20, "dog": 20})
     alone = evaluate(root, tmp_path / "alone", reporter, base_lrs=[0.025], weight_decays=[0.01], epochs=10)

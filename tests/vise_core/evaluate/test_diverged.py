@@ -83,6 +83,7 @@ def test_a_point_that_diverged_loses_and_is_named(
 
 
 @pytest.mark.parametrize("spec", [CACHED, AUGMENTED, FINE_TUNED], ids=["cached", "augmented", "fine-tuned"])
+@pytest.mark.slow
 def test_where_every_point_diverged_the_error_says_what_to_do(spec, colours: Path, tmp_path: Path, reporter):
     hopeless = spec.model_copy(update={"base_lrs": (1e36, 1e35)})
     n = 2 * len(spec.weight_decays)

@@ -101,6 +101,7 @@ def test_heads_that_go_on_do_not_notice_that_others_are_gone(optimizer) -> None:
     torch.testing.assert_close(some.logits(1, rows[1]), whole.logits(1, rows[1])[[1]])
 
 
+@pytest.mark.slow
 def test_linear_points_end_where_they_would_or_where_they_were_stopped(
     colours: Path, tmp_path: Path, reporter, timeless
 ) -> None:

@@ -157,12 +157,14 @@ def test_a_setup_trains_what_it_names_and_nothing_else(
     }.get(setup, ("augmented" if protocol == "fine-tuned" else "cached", "resnet18"))
 
 
+@pytest.mark.slow
 def test_text_alone_needs_no_backbone_and_finds_what_is_said(memes: Path, tmp_path: Path, reporter):
     text_only = spec("text", "linear", weights={"kind": "pretrained"}, epochs=40, milestones=[30])
     result = run(text_only, {"dataset": memes}, tmp_path / "work", reporter)
     assert (result.method, result.weights, result.val_mean) == ("Text Only", "none", 1.0)
 
 
+@pytest.mark.slow
 def test_a_linear_classifier_stands_on_both_features_side_by_side(memes: Path, tmp_path: Path, reporter):
     """Against torch's own layers and AdamW on features computed apart."""
     one = spec("image+text-frozen", "linear", base_lrs=[0.0025], epochs=5)
@@ -344,6 +346,7 @@ def test_a_text_tower_that_is_none_is_refused(memes: Path, tmp_path: Path, repor
     assert reporter.curves == {}
 
 
+@pytest.mark.slow
 def test_ones_own_texts_are_a_column_of_the_csv_file(memes: Path, tmp_path: Path, reporter):
     root = tmp_path / "own"
     (root / "img").mkdir(parents=True)

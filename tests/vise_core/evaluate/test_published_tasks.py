@@ -52,6 +52,7 @@ def scored(reporter, result: EvaluateResult) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("spec", [LINEAR, FINE_TUNED], ids=["linear", "fine-tuned"])
+@pytest.mark.slow
 def test_hateful_memes_are_chosen_by_val_roc_auc(spec, tmp_path: Path, reporter, layouts):
     root = layouts.memes(tmp_path / "memes", MEMES)
     result = run(on(spec, HatefulMemesTask()), {"dataset": root}, tmp_path / "work", reporter)

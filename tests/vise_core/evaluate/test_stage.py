@@ -86,6 +86,7 @@ def test_a_result_knows_its_data_and_splits(colours: Path, tmp_path: Path, repor
     assert result.splits[0].parts != result.splits[1].parts
 
 
+@pytest.mark.slow
 def test_a_task_without_a_name_is_named_after_its_data_set(colours: Path, tmp_path: Path, reporter):
     quick = CACHED.model_copy(update={"epochs": 1, "milestones": (), "base_lrs": (0.0025,)})
     own = quick.model_copy(update={"task": FolderTask(name="shades")})
@@ -126,6 +127,7 @@ def test_linear_evaluation_leaves_the_backbone_as_it_was(spec, colours: Path, tm
     assert any("running_mean" in name for name in before)
 
 
+@pytest.mark.slow
 def test_fine_tuning_moves_weights_and_batch_norm(colours: Path, tmp_path: Path, reporter):
     result = run(FINE_TUNED, {"dataset": colours}, tmp_path, reporter)
     before = build_backbone("resnet18", seed=0).state_dict()
@@ -160,6 +162,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     assert curves == reporter.curves["train_loss"]
 
 
+@pytest.mark.slow
 def test_a_finished_fine_tuning_is_not_done_again(colours: Path, tmp_path: Path, reporter, stop_after):
     first = stop_after(8)  # each training asks 6 times: 2 epochs of 3 batches
     with pytest.raises(Stopped):
@@ -169,6 +172,7 @@ def test_a_finished_fine_tuning_is_not_done_again(colours: Path, tmp_path: Path,
     assert min(reporter.curves["train_loss"]) == 3
 
 
+@pytest.mark.slow
 def test_a_state_of_another_spec_is_rejected_and_fresh_starts_over(
     colours: Path, tmp_path: Path, reporter, timeless
 ):
@@ -245,6 +249,7 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(colours: Path, tmp_path:
     assert min(reporter.curves["train_loss"]) == 3, "the finished training was kept"
 
 
+@pytest.mark.slow
 def test_augmented_images_do_not_depend_on_who_decodes_them(colours: Path, tmp_path: Path, reporter):
     alone = run(AUGMENTED, {"dataset": colours}, tmp_path / "alone", reporter)
     curve = dict(reporter.curves["train_loss"])

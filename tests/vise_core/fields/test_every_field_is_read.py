@@ -151,7 +151,13 @@ def test_every_stage_has_a_case() -> None:
     assert sorted({case.stage for case in CASES}) == OURS
 
 
-@pytest.mark.parametrize("stage", OURS)
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("evaluate", "pretrain") else name
+        for name in OURS
+    ],
+)
 def test_every_field_of_the_spec_is_read(
     stage: str, material: dict[str, Path], tmp_path: Path, reads: set[Read], offline: None
 ) -> None:

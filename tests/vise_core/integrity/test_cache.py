@@ -23,6 +23,7 @@ def same(one: Fingerprints, two: Fingerprints) -> bool:
     return all(np.array_equal(getattr(one, name), getattr(two, name)) for name in names)
 
 
+@pytest.mark.slow
 def test_files_are_decoded_once(sample_jpegs, write_images, own_cache, tmp_path) -> None:
     paths, counter = write_images(tmp_path, sample_jpegs[:30]), Counter()
     first = files_fingerprints(paths, own_cache, on_progress=counter)
@@ -33,6 +34,7 @@ def test_files_are_decoded_once(sample_jpegs, write_images, own_cache, tmp_path)
     assert file_digests(paths) == first.keys()
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_seen(sample_jpegs, write_images, own_cache, tmp_path) -> None:
     paths = write_images(tmp_path, sample_jpegs[:3])
     files_fingerprints(paths, own_cache)

@@ -24,6 +24,7 @@ def originals(sample_jpegs, write_images, tmp_path_factory) -> Fingerprints:
     return fingerprint_files(write_images(tmp_path_factory.mktemp("images"), sample_jpegs))
 
 
+@pytest.mark.slow
 def test_no_two_sample_images_are_copies(originals) -> None:
     matches = duplicates_within(originals)
     assert matches.verified > 100, "they are similar enough to be verified"
@@ -47,6 +48,7 @@ def test_no_two_sample_images_are_copies(originals) -> None:
         "flipped, cut and smaller",
     ],
 )
+@pytest.mark.slow
 def test_copies_of_each_kind_are_found_and_nothing_else(
     kind, copies, sample_jpegs, originals, write_images, tmp_path
 ) -> None:
@@ -155,6 +157,7 @@ def test_a_picture_posted_very_often_costs_no_more_than_its_nearest(
     assert set(matches.first.tolist()) | set(matches.second.tolist()) == {0, *range(20, 60)}
 
 
+@pytest.mark.slow
 def test_processes_and_threads_change_nothing(sample_jpegs, write_images, tmp_path) -> None:
     paths = write_images(tmp_path, sample_jpegs[:600])
     one, two = (fingerprint_files(paths, processes=n) for n in (1, 2))

@@ -144,6 +144,7 @@ def chain(tmp_path_factory) -> dict[str, Path]:
     return reporter.artifacts
 
 
+@pytest.mark.slow
 def test_the_sample_data_are_clean(chain, tmp_path) -> None:
     inputs = {name: chain[name] for name in ("posts", "labels", "clusterer")}
     result, reporter = check(IntegritySpec(), inputs | {"dataset": chain["evaluation_set"]}, tmp_path)

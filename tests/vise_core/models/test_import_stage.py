@@ -68,6 +68,7 @@ def test_a_file_is_imported_with_its_source(weights: Path, reporter: LocalReport
     )
 
 
+@pytest.mark.slow
 def test_a_row_of_ones_own_and_an_expected_digest(
     weights: Path, reporter: LocalReporter, tmp_path: Path
 ) -> None:
@@ -112,6 +113,7 @@ def test_a_stop_is_heard(weights: Path, reporter: LocalReporter, tmp_path: Path)
     assert reporter.artifacts == {}
 
 
+@pytest.mark.slow
 def test_our_own_checkpoint_keeps_its_row_and_its_origin(
     weights: Path, reporter: LocalReporter, tmp_path: Path
 ) -> None:
@@ -150,6 +152,7 @@ def test_a_checkpoint_that_was_not_imported_has_no_source(tmp_path: Path) -> Non
     assert read_checkpoint_card(tmp_path).source is None
 
 
+@pytest.mark.slow
 def test_an_evaluation_names_what_was_imported(
     weights: Path, reporter: LocalReporter, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def memory_of(process: int) -> int:
 
 
 @pytest.mark.parametrize("kind", COSTLY)
+@pytest.mark.slow
 def test_a_costly_image_is_read_or_rejected_within_the_limits(kind: str) -> None:
     data = COSTLY[kind]()
     helper._end_unused()

@@ -19,6 +19,8 @@ from vise_core.predict import Engagement, EngagementPredictor
 from vise_core.specs.models.predict import EngagementOptions
 from vise_core.specs.posts.fields import REACTIONS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def predictor(pretrained: dict[str, Path]) -> EngagementPredictor:
@@ -49,6 +51,7 @@ def expected(pretrained: dict[str, Path], image: Image.Image) -> dict[str, np.nd
     return probabilities
 
 
+@pytest.mark.slow
 def test_comment_clusters_are_those_of_the_head_with_their_words(
     predictor: EngagementPredictor, pretrained: dict[str, Path], image, expected
 ) -> None:

@@ -43,6 +43,7 @@ def saved(workspace: Path) -> dict | None:
 
 
 @pytest.mark.parametrize("spec", [SPEC, MOCO], ids=["vise", "moco-v2"])
+@pytest.mark.slow
 def test_a_rate_that_is_too_high_fails_the_run_and_saves_nothing_that_is_not_finite(
     spec, material, tmp_path: Path
 ) -> None:
@@ -83,6 +84,7 @@ def poisoned(monkeypatch, at: int, part: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["loss", "gradient"])
+@pytest.mark.slow
 def test_the_first_iteration_is_named_though_the_log_comes_later(
     part: str, material, tmp_path: Path, monkeypatch
 ) -> None:
@@ -93,6 +95,7 @@ def test_the_first_iteration_is_named_though_the_log_comes_later(
 
 
 @pytest.mark.parametrize("part", ["loss", "gradient"])
+@pytest.mark.slow
 def test_a_step_that_is_not_finite_leaves_the_weights_as_they_were(
     part: str, material, tmp_path: Path, monkeypatch
 ) -> None:

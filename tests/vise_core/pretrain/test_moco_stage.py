@@ -61,6 +61,7 @@ def test_the_query_encoder_is_handed_on_without_heads(material, tmp_path: Path) 
     assert not torch.equal(trunk["conv1.weight"], state["key.0.trunk.conv1.weight"])
 
 
+@pytest.mark.slow
 def test_with_labels_it_takes_exactly_the_posts_that_vise_takes(make_material, tmp_path: Path) -> None:
     """Every third post has no label; of the rest a subset of 17 is asked for."""
     material = make_material(44, lambda i: ([], None) if i % 3 == 0 else ([1], 2))

@@ -110,6 +110,7 @@ def statistics(views: list[Image.Image]) -> dict[str, Tensor]:
     }
 
 
+@pytest.mark.slow
 def test_views_are_distributed_as_torchvisions_are() -> None:
     """Two-sample Kolmogorov-Smirnov on streams that have nothing to do with each other."""
     image, transform, count = picture(), published(48), 1000

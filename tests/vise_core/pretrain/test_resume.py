@@ -150,6 +150,7 @@ def test_a_stop_saves_the_state_first(inputs, tmp_path) -> None:
     assert (tmp_path / "work" / "state").exists()
 
 
+@pytest.mark.slow
 def test_heads_are_those_of_the_signals_asked_for(inputs, tmp_path) -> None:
     pretrain(inputs, tmp_path, signals=["reactions"], epochs=1)
     heads = load_file(tmp_path / "artifacts" / "checkpoint" / "heads.safetensors")

@@ -243,6 +243,7 @@ ONE = st.builds(
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(ONE, min_size=1, max_size=8))
+@pytest.mark.slow
 def test_no_place_of_any_report_mixes_or_hides_other_data(results: list[EvaluateResult]):
     """Over small sets of results: every identity is somewhere, and every number is of one identity."""
     newest: dict[tuple[str, ...], tuple[str, EvaluateResult]] = {}

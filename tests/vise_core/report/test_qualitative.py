@@ -72,6 +72,7 @@ def compare(inputs: dict[str, Path], folder: Path, **changes: object) -> tuple[Q
     return result, reporter.artifacts
 
 
+@pytest.mark.slow
 def test_every_image_is_unseen_by_all_and_every_answer_is_the_predictor_s_own(done):
     inputs, result, artifacts = done
     both = {f"{name}/{number}.png" for name in CLASSES for number in range(10)}
@@ -100,6 +101,7 @@ def test_every_image_is_unseen_by_all_and_every_answer_is_the_predictor_s_own(do
     )
 
 
+@pytest.mark.slow
 def test_the_stage_draws_both_figures_in_every_format(done, inputs, tmp_path: Path):
     _, _, artifacts = done
     names = {path.name for path in artifacts["figure"].iterdir()}
@@ -154,6 +156,7 @@ def pictures(done) -> Pictures:
     return lambda run, file: (done[2]["comparison"] / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_figure_7_has_the_first_eight_images_and_figure_8_the_others(made):
     seven, eight = (qualitative(name, made) for name in QUALITATIVE)
     paths = [row.path for row in (*seven.rows, *eight.rows)]
@@ -161,6 +164,7 @@ def test_figure_7_has_the_first_eight_images_and_figure_8_the_others(made):
     assert paths == [image.path for image in made[0].result.images]
 
 
+@pytest.mark.slow
 def test_the_paper_s_models_that_were_not_run_are_there_as_missing(made, pictures):
     figure = qualitative("figure7", made)
     assert [(c.method, c.run) for c in figure.columns] == [
@@ -191,6 +195,7 @@ def test_without_any_comparison_every_model_is_missing_and_nothing_fails():
         assert min(Image.open(io.BytesIO(report(name, [], "png"))).size) > 150
 
 
+@pytest.mark.slow
 def test_published_answers_are_shown_only_when_asked_for_and_marked(made, pictures):
     plain = words(report("figure8", [], "svg", comparisons=made, pictures=pictures))
     both = words(report("figure8", [], "svg", comparisons=made, pictures=pictures, with_published=True))
@@ -204,6 +209,7 @@ def test_published_answers_are_shown_only_when_asked_for_and_marked(made, pictur
     assert pdf.startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_the_paper_s_task_goes_first_then_real_data_then_the_newest(done):
     result = done[1]
 

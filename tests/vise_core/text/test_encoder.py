@@ -49,6 +49,7 @@ def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_vectors_are_those_of_sentence_transformers(minilm) -> None:
     reference = SentenceTransformer(str(packaged_encoder()), device="cpu")
     ours = minilm.embed(TEXTS)

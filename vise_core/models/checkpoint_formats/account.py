@@ -198,6 +198,7 @@ def _own(
 
 
 def examples(names: Iterable[str]) -> str:
+    """Return the first names as the end of a message: ": a, b, …"."""
     shown = sorted(names)
     return f" ({', '.join(shown[:3])}{', …' if len(shown) > 3 else ''})"
 

@@ -43,6 +43,7 @@ class Drop:
     rows: int = 0
 
     def covers(self, name: str) -> bool:
+        """Return True if the rule drops the entry of this name."""
         below = self.name.removesuffix("*")
         return name.startswith(below) if below != self.name else name == self.name
 

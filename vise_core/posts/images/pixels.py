@@ -48,6 +48,7 @@ class Decoded:
 
 
 def decode_pixels(data: bytes, max_pixels: int) -> Decoded:
+    """Decode an image file of at most ``max_pixels`` pixels. Raises BadImage if it cannot be decoded."""
     _refuse_markup(data)
     # Pillow's WebP reader allocates its canvas on opening, so its header is read here first.
     _check_size(webp_size(data) or (1, 1), max_pixels)

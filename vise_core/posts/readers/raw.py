@@ -38,5 +38,6 @@ class Notes:
     is_data: Callable[[str], bool] = lambda _: False
 
     def warn(self, sentence: str) -> None:
+        """Add a warning, once."""
         if sentence not in self.warnings:
             self.warnings.append(sentence)

@@ -103,6 +103,7 @@ class Lexicon:
 
 @cache
 def lexicon() -> Lexicon:
+    """Return the words and emoji of each emotion, read from vaderSentiment once."""
     files = resources.files("vaderSentiment")
     rated: dict[str, float] = {}
     for line in (files / "vader_lexicon.txt").read_text("utf-8").splitlines():

@@ -21,10 +21,10 @@ MULTIMODAL: tuple[tuple[Setup, str], ...] = (
 
 
 def evaluation(kind: str, protocol: str, backbone: str, setup: Setup = "image") -> dict[str, Any]:
-    """The paper's evaluation of a task: its splits and its schedule, batch for the backbone (App. C.3).
+    """Return the paper's evaluation of a task as spec fields: its splits, its schedule, and its batch for the backbone.
 
-    Whatever reads texts is trained with AdamW. Raises KeyError for a backbone that the paper did not judge on this
-    task.
+    App. C.3. Setups that read texts are trained with AdamW. Raises KeyError for a backbone that the paper did not
+    evaluate on this task.
     """
     schedule = TASKS[kind].schedule
     texts = {} if setup == "image" else {"setup": setup, "optimizer": "adamw"}
@@ -41,7 +41,10 @@ def evaluation(kind: str, protocol: str, backbone: str, setup: Setup = "image") 
 
 
 def evaluation_presets() -> dict[str, dict[str, Any]]:
-    """Every task × setup × protocol × backbone; the first backbone of a task, ResNet-50 where it has one, goes unnamed."""
+    """Return {name: spec fields} for every task × setup × protocol × backbone of the paper.
+
+    A name leaves out the first backbone of a task, which is ResNet-50 where it has one.
+    """
     presets = {}
     for kind, task in TASKS.items():
         images: list[tuple[Setup, str]] = [("image", protocol) for protocol in task.protocols]

@@ -10,7 +10,7 @@ from ..base import Record
 
 
 class GridPoint(Record):
-    """One training of the grid on one split."""
+    """A training of the grid on one split: its hyper-parameters, epochs and metrics."""
 
     base_lr: float
     weight_decay: float
@@ -41,11 +41,12 @@ class GridPoint(Record):
 
     @property
     def diverged(self) -> bool:
+        """Whether the training had a loss, metric or weight that was not finite."""
         return self.val is None
 
     @property
     def finished(self) -> bool:
-        """Whether training reached its last epoch with finite numbers: only such a point can be chosen."""
+        """Whether training reached its last epoch with finite numbers; only such a point can be chosen."""
         return self.val is not None and self.stopped_at_epoch is None
 
 
@@ -56,7 +57,7 @@ GridEnd = Literal["lowest", "highest"]
 
 
 class SplitResult(Record):
-    """One split: every grid point, and the one that val chose."""
+    """The result on one split: every grid point, and the one that val chose."""
 
     split: int
     chosen: GridPoint

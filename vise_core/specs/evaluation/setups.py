@@ -11,7 +11,7 @@ from ..models.backbones import BackboneName
 
 
 class RandomWeights(Record):
-    """No pretrained features: the table's Random Init."""
+    """Random weights, without pretraining: Random Init in the tables."""
 
     kind: Literal["random"] = "random"
     backbone: BackboneName = "resnet50"
@@ -26,7 +26,7 @@ class CatalogueWeights(Record):
 
 
 class PretrainedWeights(Record):
-    """The backbone of a pretraining run: the input ``checkpoint``."""
+    """The weights of a pretraining run, from the input ``checkpoint``."""
 
     kind: Literal["pretrained"] = "pretrained"
 

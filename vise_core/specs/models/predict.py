@@ -9,7 +9,7 @@ from ..explain import COLOUR_MAP, CamMethod, ColourMap
 
 
 class PredictOptions(Record):
-    """What to compute for an uploaded image."""
+    """Options of the prediction for an uploaded image."""
 
     method: CamMethod = "cam"
     target_class: str | None = Field(None, description="Class whose map is drawn; null: the most probable.")
@@ -23,6 +23,6 @@ class PredictOptions(Record):
 
 
 class EngagementOptions(Record):
-    """What to say about the engagement that a pretrained model expects of an image."""
+    """Options of the prediction of engagement for an uploaded image."""
 
     top: int = Field(10, ge=1, le=100, description="Comment clusters to return, the most probable first.")

@@ -27,7 +27,7 @@ _MAX_EXPRESSION = 500
 
 
 class Fields(Record):
-    """Where the parts of a post stand. Each is a JMESPath expression; null takes that of the ready map."""
+    """Places of the parts of a post. Each is a JMESPath expression; null takes that of the ready-made map."""
 
     map: MapName = Field(
         "plain",
@@ -81,14 +81,14 @@ class Fields(Record):
         return REACTION_NAMES | {str(name).strip().casefold(): to for name, to in value.items()}
 
     def expressions(self) -> dict[str, str | None]:
-        """Each expression, with those left open taken from the ready map; None where neither has one."""
+        """Return the expression of each field, from the ready-made map where it is null; None if neither has one."""
         ready = FIELD_MAPS[self.map]
         own = {name: getattr(self, name) for name in EXPRESSIONS}
         return {name: ready.get(name) if value is None else value for name, value in own.items()}
 
 
 class FlatFields(Fields):
-    """As ``Fields``, for tables: a column per reaction where nothing else is said."""
+    """``Fields`` of tables: by default a column for each reaction."""
 
     map: MapName = Field("flat", description=Fields.model_fields["map"].description)
 

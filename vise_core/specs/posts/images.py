@@ -15,7 +15,7 @@ IMAGE_SUFFIXES: Final = frozenset(
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file's name ends as an image's does, in any case."""
+    """Return True if a file name has the suffix of an image, in upper or lower case."""
     return name[name.rfind(".") :].lower() in IMAGE_SUFFIXES if "." in name else False
 
 

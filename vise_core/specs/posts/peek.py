@@ -10,7 +10,7 @@ from ..base import Record
 
 
 class PeekedPost(Record):
-    """One post as ingest would read it, or why it would be rejected."""
+    """A post as ingest would read it, or the reason why it would be rejected."""
 
     where: str = Field(description="File and line, row or member.")
     id: str = ""
@@ -23,7 +23,7 @@ class PeekedPost(Record):
 
 
 class Peek(Record):
-    """A guess of ``source`` for ``ingest``, and the first posts that it gives."""
+    """A guessed ``source`` for ``ingest``, and the first posts that it gives."""
 
     layout: str = Field(description="The kind of the source; unknown where none fits.")
     source: dict[str, Any] | None = Field(None, description="The guessed ``source`` of an ingest spec.")
@@ -33,5 +33,5 @@ class Peek(Record):
 
     @property
     def kept(self) -> int:
-        """How many of the shown posts ingest would keep."""
+        """Number of the shown posts that ingest would keep."""
         return sum(post.reason is None for post in self.posts)

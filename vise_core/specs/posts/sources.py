@@ -11,13 +11,13 @@ from .fields import Fields, FlatFields
 
 
 class Mapped(Record):
-    """What every layout of posts has: a map of its fields."""
+    """Base of all layouts of posts: a map of its fields."""
 
     fields: Fields = Field(default_factory=Fields, description="Where the parts of a post are in its row.")
 
 
 class ImagesBeside(Mapped):
-    """A layout that names its images as files."""
+    """Base of layouts that name their images as files."""
 
     images: PathInside = Field(
         "images",
@@ -27,7 +27,7 @@ class ImagesBeside(Mapped):
 
 
 class TextFile(ImagesBeside):
-    """Posts in a text file."""
+    """Base of layouts of posts in a text file."""
 
     encoding: str | None = Field(
         None, max_length=40, description="Such as utf-8 or cp1252; null: detected, UTF-16 and a BOM too."

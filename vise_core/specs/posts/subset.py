@@ -8,7 +8,7 @@ from ..base import Record
 
 
 class SubsetSpec(Record):
-    """Which posts make clusters and which are pretrained on: by a hash of the post id, so stable."""
+    """The share of posts that is clustered; all others are for pretraining. Chosen by a hash of the post id, so stable."""
 
     cluster_fraction: float = Field(
         20 / 270,

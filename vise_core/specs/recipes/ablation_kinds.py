@@ -15,7 +15,10 @@ Changes = dict[str, Any]
 
 
 class AblationKind(Record):
-    """One factor. ``paths`` say where in the stage's spec it lies; the first gives a point its place and label."""
+    """A factor that an ablation can vary.
+
+    ``paths``: its fields in the stage's spec; the first gives a point its position and label.
+    """
 
     title: str
     help: str
@@ -108,12 +111,12 @@ ABLATION_KINDS: dict[Kind, AblationKind] = {
 
 
 def point_label(kind: AblationKind, values: Changes) -> str:
-    """What a point is called; ``values`` at the kind's paths, in words."""
+    """Return the label of a point. ``values`` are those at the kind's paths."""
     return ", ".join(_words(values[path]) for path in kind.paths if path in values) or "as the baseline"
 
 
 def point_position(kind: AblationKind, values: Changes) -> float | None:
-    """Its place on a logarithmic axis; None on one of names."""
+    """Return the position of a point on a logarithmic axis; None if its value is a name."""
     value = values.get(kind.paths[0])
     return float(value) if kind.log and isinstance(value, int | float) and value > 0 else None
 

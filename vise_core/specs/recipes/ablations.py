@@ -41,7 +41,7 @@ SAMPLE_EVALUATION: dict[str, Any] = {
 
 @dataclass
 class Chain:
-    """A recipe while it is put together. ``sample``: tiny and synthetic, with nothing given."""
+    """A recipe under construction. ``sample``: a tiny one on synthetic data, without inputs."""
 
     sample: bool
     steps: dict[str, Any] = field(default_factory=dict)
@@ -56,13 +56,16 @@ class Chain:
             self.given["posts"] = {"help": "Shards made by ingest.", "artifact": "posts"}
 
     def add(self, name: str, stage: str, title: str, spec: dict[str, Any], **inputs: Ref) -> None:
+        """Add a step; return the reference to its artifact."""
         self.steps[name] = {"stage": stage, "title": title, "spec": spec, "inputs": inputs}
 
     @property
     def posts(self) -> Ref:
+        """Reference to the posts."""
         return {"step": "posts", "artifact": "posts"} if self.sample else {"given": "posts"}
 
     def dataset(self, kind: str) -> Ref:
+        """Return the reference to the data set of a task, which is an optional input of the recipe."""
         if self.sample:
             return {"step": "tasks", "artifact": kind}
         task = TASKS[kind]
@@ -76,7 +79,7 @@ class Chain:
     def label(
         self, suffix: str = "", *, k: int | None = None, extractor: str | None = None, **changes: Any
     ) -> Ref:
-        """Cluster and label; the reference to the labels."""
+        """Add the steps that cluster and label; return the reference to the labels."""
         spec: dict[str, Any] = (
             {"comments": {"kmeans": {"k": 64}}, "reactions": {"kmeans": {"k": 16}}} if self.sample else {}
         )
@@ -99,7 +102,7 @@ class Chain:
         return {"step": f"label{suffix}", "artifact": "labels"}
 
     def pretrain(self, method: str, labels: Ref, **changes: Any) -> Ref:
-        """Pretrain; the reference to the checkpoint."""
+        """Add a step that pretrains; return the reference to the checkpoint."""
         base = SAMPLE_PRETRAINING if self.sample else {"posts_limit": 1_230_000}
         name = f"pretrain {method}"
         self.add(name, "pretrain", f"Pretrain {method}", base | changes, posts=self.posts, labels=labels)
@@ -117,9 +120,9 @@ class Chain:
         setup: Setup | None = None,
         **changes: Any,
     ) -> None:
-        """Judge a checkpoint, or the weights that are named, on a task of the paper.
+        """Add a step that evaluates a checkpoint, or published weights, on a task of the paper.
 
-        Memes are judged as in Sec. 4 unless a setup is named: the image beside frozen texts.
+        Memes are evaluated as in Sec. 4 unless ``setup`` is given: the image together with frozen texts.
         """
         text = TASKS[kind].text
         setup = setup or (MULTIMODAL[0][0] if text else "image")
@@ -139,6 +142,7 @@ class Chain:
         self.add(title, "evaluate", title, spec, **inputs)
 
     def text_encoder(self) -> Ref:
+        """Add the optional input of a text encoder; return the reference to it."""
         self.given["text_encoder"] = {
             "help": "Folder of RoBERTa-base, or of another sentence encoder as transformers saves it, for the memes' "
             "texts.",
@@ -148,7 +152,7 @@ class Chain:
         return {"given": "text_encoder"}
 
     def compare(self, kind: str, protocol: str, methods: Sequence[str]) -> None:
-        """What each method says of the same held-out images (Figs. 7, 8)."""
+        """Add a step that compares the predictions of each method on the same held-out images (Figs. 7, 8)."""
         network = "resnet18" if self.sample else "resnet50"
         title = TASKS[kind].title
         steps = [f"{method} ({network}) on {title}, {protocol}" for method in methods]
@@ -161,7 +165,7 @@ class Chain:
         )
 
     def references(self, kind: str, protocol: str, backbone: str | None = None, **changes: Any) -> None:
-        """Random Init and IN-Sup: what VisE is compared with everywhere."""
+        """Add the evaluations of Random Init and IN-Sup, with which VisE is compared throughout the paper."""
         network = backbone or ("resnet18" if self.sample else "resnet50")
         random = {"kind": "random", "backbone": network}
         self.evaluate("Random Init", kind, protocol, backbone=network, weights=random, **changes)
@@ -170,6 +174,7 @@ class Chain:
             self.evaluate("IN-Sup", kind, protocol, backbone=network, weights=named, **changes)
 
     def recipe(self, title: str, description: str) -> RecipeSpec:
+        """Return the finished recipe."""
         synthetic = " On synthetic data, tiny: a demonstration, not a result." if self.sample else ""
         return RecipeSpec.model_validate(
             {
@@ -183,7 +188,7 @@ class Chain:
 
 
 def data_size(sample: bool) -> RecipeSpec:
-    """Fig. 4: how much engagement data it takes."""
+    """Return the recipe of Fig. 4: amounts of engagement data."""
     chain = Chain(sample)
     labels = chain.label()
     for method, posts in (SAMPLE_SIZES if sample else SIZES).items():
@@ -198,7 +203,7 @@ def data_size(sample: bool) -> RecipeSpec:
 
 
 def pretext(sample: bool) -> RecipeSpec:
-    """Table 3: comments, reactions, or both."""
+    """Return the recipe of Table 3: pretraining on comments, on reactions, or on both."""
     chain = Chain(sample)
     labels = chain.label()
     signals = {"VisE-1.2M": ["comments", "reactions"], "VisE-1.2M-C": ["comments"], "VisE-R": ["reactions"]}
@@ -213,7 +218,7 @@ def pretext(sample: bool) -> RecipeSpec:
 
 
 def backbone(sample: bool) -> RecipeSpec:
-    """Fig. 5: VisE against Random Init and IN-Sup on each backbone."""
+    """Return the recipe of Fig. 5: VisE, Random Init and IN-Sup on each backbone."""
     chain = Chain(sample)
     labels = chain.label()
     names = ("resnet18", "resnet34") if sample else ("resnet50", "resnet101", "resnext101_32x16d")
@@ -229,7 +234,7 @@ def backbone(sample: bool) -> RecipeSpec:
 
 
 def clusters(sample: bool) -> RecipeSpec:
-    """Ours: how many comment clusters."""
+    """Return a recipe that varies the number of comment clusters (ours)."""
     chain = Chain(sample)
     for k in SAMPLE_CLUSTERS if sample else CLUSTERS:
         labels = chain.label(f" k={k}", k=k)
@@ -242,7 +247,7 @@ def clusters(sample: bool) -> RecipeSpec:
 
 
 def extractor(sample: bool) -> RecipeSpec:
-    """Ours: what a comment is to the clusterer, its words or its meaning (Sec. 3.2 leaves the extractor open)."""
+    """Return a recipe that varies the features of comments: TF-IDF or sentence embeddings (ours; Sec. 3.2 names none)."""
     chain = Chain(sample)
     for method, kind in (("VisE-1.2M", "tfidf"), ("VisE-1.2M, sentence embeddings", "sentence")):
         labels = chain.label(f" {kind}", extractor=kind)
@@ -257,7 +262,7 @@ def extractor(sample: bool) -> RecipeSpec:
 
 
 def shuffled(sample: bool) -> RecipeSpec:
-    """Ours: the control. Labels permuted over posts hold no information about the image."""
+    """Return the control recipe (ours): labels permuted over posts hold no information about the image."""
     chain = Chain(sample)
     labels = {
         "VisE-1.2M": chain.label(),
@@ -275,7 +280,7 @@ def shuffled(sample: bool) -> RecipeSpec:
 
 
 def moco(sample: bool) -> RecipeSpec:
-    """Table 5: contrastive pretraining on the same images."""
+    """Return the recipe of Table 5: contrastive pretraining on the same images."""
     chain = Chain(sample)
     labels = chain.label()
     vise = chain.pretrain("VisE-1.2M", labels)
@@ -297,7 +302,7 @@ def moco(sample: bool) -> RecipeSpec:
 
 
 def multimodal(sample: bool) -> RecipeSpec:
-    """Fig. 6, Tables 12 and 14-16: which towers there are, and which of them learn."""
+    """Return the recipe of Fig. 6 and Tables 12 and 14-16: the towers of an evaluation, and which of them are trained."""
     chain = Chain(sample)
     checkpoint = chain.pretrain("VisE-1.2M", chain.label())
     for setup, protocol in MULTIMODAL:
@@ -315,7 +320,7 @@ def multimodal(sample: bool) -> RecipeSpec:
 
 
 def tables(sample: bool) -> RecipeSpec:
-    """Tables 2, 4, 6, 7 and Figs. 3, 7, 8: VisE and its references on every task."""
+    """Return the recipe of Tables 2, 4, 6, 7 and Figs. 3, 7, 8: VisE and its references on every task."""
     chain = Chain(sample)
     checkpoint = chain.pretrain("VisE-1.2M", chain.label())
     for kind, task in TASKS.items():

@@ -11,8 +11,7 @@ from ..base import Name, Record
 
 
 class InputRef(Record):
-    """Where an input comes from: an artifact of a run, a registered data set, an upload, another step of the recipe, or
-    an input of the recipe."""
+    """The origin of an input: an artifact of a run, a data set, an upload, or a step or an input of the recipe."""
 
     run: UUID | None = None
     step: Name | None = Field(None, description="Inside a recipe: the step that makes the artifact.")

@@ -13,7 +13,7 @@ from .inputs import InputRef
 
 
 class RecipeStep(Record):
-    """One run of a recipe."""
+    """A step of a recipe: one run of a stage."""
 
     stage: Name
     title: Text = ""
@@ -34,7 +34,7 @@ class RecipeInput(Record):
 
 
 class RegisterBest(Record):
-    """When all is done, make a model of the evaluation that is best on val, and the default predictor."""
+    """Once all steps have succeeded, register the predictor with the best val score as the default model."""
 
     among: tuple[Name, ...] = Field(min_length=1, description="Names of the evaluate steps to choose from.")
     name: Name = "sample"
@@ -82,9 +82,9 @@ class RecipeSpec(Record):
 
 
 def recipe_input_artifacts(recipe: RecipeSpec, name: str) -> tuple[str, ...]:
-    """Names of the artifacts that fit an input given at the start of a recipe, its own artifact first.
+    """Return the names of the artifacts that fit an input of a recipe, the one of its own name first.
 
-    What every step that reads it takes, by the roles in which they read it.
+    These are the artifacts that every step takes that reads the input, by the roles in which they read it.
     """
     roles = [
         STAGES[step.stage].inputs[role]
@@ -99,9 +99,9 @@ def recipe_input_artifacts(recipe: RecipeSpec, name: str) -> tuple[str, ...]:
 
 
 def possible_steps(recipe: RecipeSpec, given: Collection[str]) -> dict[str, RecipeStep]:
-    """The steps that can run with these inputs given: without those that need another, directly or not.
+    """Return the steps that can run with these inputs: not those that read another input, directly or not.
 
-    Raises ValueError for an input that the recipe does not take, or one that it cannot do without.
+    Raises ValueError for an input that the recipe does not take, and if a required one is missing.
     """
     for name in given:
         if name not in recipe.given:

@@ -15,7 +15,7 @@ from .inputs import InputRef
 
 
 class SweepCase(Record):
-    """One place on an axis of a sweep where several things change together: a method, a task."""
+    """A position on an axis of a sweep at which several fields change together: a method, a task."""
 
     set: dict[str, Any] = Field(
         default_factory=dict,
@@ -35,7 +35,7 @@ class SweepPoint(NamedTuple):
 
 
 class SweepSpec(Record):
-    """The same stage over every combination of some values of its spec, and of some cases."""
+    """A stage, run with every combination of values of its spec and of cases."""
 
     stage: Name
     base: dict[str, Any] = Field(default_factory=dict)
@@ -58,7 +58,7 @@ class SweepSpec(Record):
         return self._specs
 
     def points(self) -> list[SweepPoint]:
-        """Every run of the sweep: axes of cases first, then the grid, in their order; the last is the fastest."""
+        """Return every run of the sweep: axes of cases first, then the grid, in their order; the last varies fastest."""
         points = []
         for names in product(*self.cases.values()):
             spec, inputs = self.base, dict(self.inputs)

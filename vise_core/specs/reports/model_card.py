@@ -11,7 +11,7 @@ from ..tasks.metrics import format_metric
 
 
 class LineageStep(Record):
-    """One thing that a model comes from."""
+    """A run or data set that a model was made from."""
 
     role: str = Field(description="What it was to the step after it: dataset, checkpoint, posts, labels.")
     kind: Literal["run", "data set"]
@@ -23,7 +23,7 @@ class LineageStep(Record):
 
 
 class CardMetric(Record):
-    """A number over splits, on val and on test where there is one."""
+    """A metric of a model over splits, on val and, if there is one, on test."""
 
     name: str
     val_mean: float
@@ -33,14 +33,14 @@ class CardMetric(Record):
 
     @property
     def sentence(self) -> str:
-        """Test where there is a test set, with ± over splits where there are several."""
+        """The value on test, or on val without a test set; with ± over splits if there are several."""
         if self.test_mean is not None:
             return f"{format_metric(self.name, self.test_mean, self.test_std)} on test"
         return f"{format_metric(self.name, self.val_mean, self.val_std)} on val"
 
 
 class ModelFacts(Record):
-    """All that a card says."""
+    """The facts that a model card states."""
 
     name: str
     method: str

@@ -34,7 +34,7 @@ class Selection(Record):
 
 
 class Choices(Record):
-    """Values that a selection can have: those of our evaluations, each list sorted."""
+    """The values that a selection can have: those of our evaluations, each list sorted."""
 
     tasks: tuple[str, ...]
     protocols: tuple[str, ...]
@@ -44,7 +44,7 @@ class Choices(Record):
 
 
 class EvaluationCell(Record):
-    """One evaluation in the table of all."""
+    """One evaluation in the table of all evaluations."""
 
     run: str = Field(description="Id of the run.")
     value: str = Field(description="Mean ± sample std (n=splits).")
@@ -54,7 +54,7 @@ class EvaluationCell(Record):
 
 
 class EvaluationRow(Record):
-    """A method; ``cells`` in the order of the columns, None where there is no evaluation."""
+    """A method in the table of all evaluations; ``cells`` in the order of the columns, None without an evaluation."""
 
     method: str
     backbone: str
@@ -73,11 +73,11 @@ class EvaluationTable(Record):
 
 
 class PairedTest(Record):
-    """A minus b, split by split.
+    """A paired test of two evaluations: the differences a - b over their splits.
 
-    ``p`` is of Student's paired t-test. Random splits of one set share images, so that their scores are not
-    independent and ``p`` comes out too small; ``p_corrected`` widens the variance by the share of test to train
-    images (Nadeau and Bengio 2003, corrected resampled t-test).
+    ``p`` is the p-value of Student's paired t-test. Random splits of one set share images, so that their scores are not
+    independent and ``p`` comes out too small; ``p_corrected`` widens the variance by the share of test to train images
+    (Nadeau and Bengio 2003, corrected resampled t-test).
     """
 
     a: str
@@ -98,7 +98,7 @@ class PairedTest(Record):
     synthetic: bool = False
 
     def sentence(self) -> str:
-        """The result in words."""
+        """Return the result of the test as a sentence."""
         n = len(self.differences)
         if self.p is None:
             return f"{self.a} − {self.b}: {self.mean:+.4g} on each of {n} splits; no spread, so no test."

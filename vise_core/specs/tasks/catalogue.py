@@ -16,7 +16,7 @@ EMOTIONS = ("anger", "fear", "joy", "love", "sadness", "surprise")
 
 
 class Schedule(Record):
-    """How the paper trains on a task, for both protocols (App. C.3, Tables 10-16)."""
+    """The paper's training schedule for a task, for both protocols (App. C.3, Tables 10-16)."""
 
     epochs: int
     milestones: tuple[int, ...] = Field(description="Epochs at which the rate is multiplied by gamma.")
@@ -30,7 +30,7 @@ class Schedule(Record):
 
 
 class TaskEntry(Record):
-    """What the paper says of a task."""
+    """What the paper states about a task: counts, metric, splits and schedule."""
 
     title: str = Field(description="Its name in tables.")
     about: str = Field(description="Table 8's column Task.")
@@ -143,19 +143,19 @@ TASKS: dict[str, TaskEntry] = {
 
 
 def task_metric(task: Task) -> Metric:
-    """The metric that chooses on val."""
+    """Return the metric that chooses the grid point on val."""
     return task.metric if isinstance(task, FolderTask | CsvTask) else TASKS[task.kind].metric
 
 
 def has_texts(task: Task) -> bool:
-    """Whether each image of the task comes with a sentence."""
+    """Return True if each image of the task comes with a text."""
     if isinstance(task, CsvTask):
         return task.text_column is not None
     return not isinstance(task, FolderTask) and TASKS[task.kind].text
 
 
 def secondary_metrics(task: Task) -> tuple[str, ...]:
-    """What is reported beside it."""
+    """Return the metrics that are reported beside the task's own."""
     if isinstance(task, FolderTask | CsvTask):
         return {"accuracy": (), "top1": ("top5",), "roc_auc": ("accuracy",)}[task.metric]
     return TASKS[task.kind].secondary

@@ -17,7 +17,7 @@ NAMED_BY_DATA = (
 
 
 class FolderTask(Record):
-    """<root>/<class>/**/<image>, or with a published split <root>/<train, val, test>/<class>/**/<image>."""
+    """Images in class folders: <root>/<class>/**/<image>, or <root>/<train, val, test>/<class>/**/<image>."""
 
     kind: Literal["folder"] = "folder"
     name: str = Field("", description=NAMED_BY_DATA)
@@ -25,7 +25,10 @@ class FolderTask(Record):
 
 
 class CsvTask(Record):
-    """A CSV file of path,label and perhaps split (train, val, test). The survey of a data set proposes all of it."""
+    """Images listed in a CSV file of path, label and perhaps split.
+
+    The survey of a data set proposes all of its fields.
+    """
 
     kind: Literal["csv"] = "csv"
     name: str = Field("", description=NAMED_BY_DATA)
@@ -57,14 +60,14 @@ class CsvTask(Record):
 
 
 class UnbiasedEmotionTask(Record):
-    """<emotion>/**/<image> at the root or in images/, the six emotions of the paper; split at random."""
+    """UnbiasedEmotion: <emotion>/**/<image> at the root or in images/, six emotions; split at random."""
 
     kind: Literal["unbiased_emotion"] = "unbiased_emotion"
     name: str = Field("UnbiasedEmotion", description="Name of the task in tables.")
 
 
 class PoliticsTask(Record):
-    """As released: imgs/LEFT|RIGHT/… and train_test_paths.pickle. Or a manifest of path, label and split."""
+    """Politics, as released: imgs/LEFT|RIGHT/… and train_test_paths.pickle; or a manifest of path, label and split."""
 
     kind: Literal["politics"] = "politics"
     name: str = Field("Politics", description="Name of the task in tables.")
@@ -81,7 +84,7 @@ HatefulSplit = Literal["train", "dev", "test", "dev_seen", "dev_unseen", "test_s
 
 
 class HatefulMemesTask(Record):
-    """img/*.png and <split>.jsonl. Which file serves as what is named: phase 1's train and dev, as in the paper."""
+    """Hateful Memes: img/*.png and <split>.jsonl. The default files are phase 1's train and dev, as in the paper."""
 
     kind: Literal["hateful_memes"] = "hateful_memes"
     name: str = Field("Hateful Memes", description="Name of the task in tables.")
@@ -103,14 +106,14 @@ class HatefulMemesTask(Record):
 
 
 class CubTask(Record):
-    """CUB_200_2011: images.txt, image_class_labels.txt, train_test_split.txt, images/. Published test is val."""
+    """CUB-200-2011: images.txt, image_class_labels.txt, train_test_split.txt, images/. The published test part is val."""
 
     kind: Literal["cub"] = "cub"
     name: str = Field("CUB-200-2011", description="Name of the task in tables.")
 
 
 class ImagenetTask(Record):
-    """train/<wnid>/*.JPEG and val/<wnid>/*.JPEG of ILSVRC-2012."""
+    """ImageNet, ILSVRC-2012: train/<wnid>/*.JPEG and val/<wnid>/*.JPEG."""
 
     kind: Literal["imagenet"] = "imagenet"
     name: str = Field("ImageNet", description="Name of the task in tables.")

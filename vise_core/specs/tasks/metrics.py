@@ -13,7 +13,7 @@ Metric = Literal["accuracy", "top1", "roc_auc"]
 
 
 class MetricEntry(Record):
-    """How a metric is written."""
+    """How a metric is written: title, unit and digits."""
 
     title: str
     percent: bool = Field(
@@ -22,6 +22,7 @@ class MetricEntry(Record):
 
     @property
     def digits(self) -> int:
+        """Digits after the decimal point."""
         return 2 if self.percent else 4
 
 
@@ -35,7 +36,7 @@ METRICS: dict[str, MetricEntry] = {
 
 
 def format_metric(metric: str, mean: float, std: float | None = None) -> str:
-    """A number with its metric's name, digits and unit, such as ``accuracy 71.25 ± 2.00 %``."""
+    """Return a value with its metric's name, digits and unit, such as ``accuracy 71.25 ± 2.00 %``."""
     entry = METRICS[metric]
     spread = "" if std is None else f" ± {std:.{entry.digits}f}"
     return f"{entry.title} {mean:.{entry.digits}f}{spread}{' %' if entry.percent else ''}"

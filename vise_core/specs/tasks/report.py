@@ -13,7 +13,7 @@ Verdict = Literal["complete", "incomplete", "unusable"]
 
 
 class Listed(Record):
-    """How many there are, and the first of them."""
+    """The number of files of a kind, and the first of them."""
 
     number: int = 0
     first: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class SplitCount(Record):
 
 
 class TaskReport(Record):
-    """Report of ``vise tasks verify``. Unusable: an evaluation would reject the folder."""
+    """Report of ``vise tasks verify``. If it is not usable, an evaluation would reject the folder."""
 
     kind: str
     title: str
@@ -50,4 +50,5 @@ class TaskReport(Record):
 
     @property
     def usable(self) -> bool:
+        """Whether an evaluation would accept the folder."""
         return self.verdict != "unusable"

@@ -90,13 +90,13 @@ def metric_value(rule: str) -> ColumnElement[Any]:
 
 
 def contains(column: Any, part: str) -> ColumnElement[bool]:
-    """Condition: the text contains ``part``, in any case. Four times as fast as ILIKE."""
+    """Return the condition that the text contains ``part``, in any case. Four times as fast as ILIKE."""
     escaped = re.sub(r"([%_/])", r"/\1", part)
     return func.lower(column).like(func.lower(f"%{escaped}%"), escape="/")
 
 
 def finite(value: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Condition: the value is finite. PostgreSQL orders NaN above all numbers."""
+    """Return the condition that the value is finite. PostgreSQL orders NaN above all numbers."""
     return value.between(-LARGEST, LARGEST)
 
 
@@ -177,5 +177,5 @@ def _spec(field: Field, operator: str, value: Any) -> ColumnElement[bool]:
 
 
 def phrase(text: str) -> ColumnElement[bool]:
-    """Condition: the run's name contains the text, in any case, or one of its tags equals it."""
+    """Return the condition that the run's name contains the text, in any case, or one of its tags equals it."""
     return or_(contains(Run.name, text), Run.tags.contains([text]))

@@ -54,10 +54,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 @dataclass(frozen=True)
 class Field:
-    """A field of queries.
-
-    ``key`` is the path in the spec or the metric's name; ``rule`` reduces a metric's curve to one number.
-    """
+    """A field that a query can name: its kind, and the values it may have."""
 
     name: str
     kind: Kind

@@ -16,6 +16,7 @@ Examples = dict[str, list[dict[str, str]]]
 
 
 def ingest_result(run: RunView, values: dict[str, Any]) -> None:
+    """Draw the counts of an ingest, and the reasons of rejected posts with examples."""
     rejected, repaired = values["rejected"], values["repaired"]
     lost = sum(rejected.values())
     numbers = {

@@ -19,6 +19,7 @@ SHOWN = 12
 
 
 def integrity_result(run: RunView, values: dict[str, Any]) -> None:
+    """Draw the outcome of each check with its examples."""
     checks = values["report"]["checks"]
     verdicts = [check["verdict"] for check in checks]
     numbers = {WORDS[verdict]: verdicts.count(verdict) for verdict in ORDER}

@@ -63,8 +63,8 @@ def test_what_is_refused_or_only_asked_leaves_no_line(editor, tokens) -> None:
     assert told(editor, tokens) == []
 
 
-def test_users_and_tokens_are_told_and_no_secret_is(api, tokens) -> None:
-    admin = headers(tokens[Role.admin])
+def test_users_and_tokens_are_told_and_no_secret_is(api, sessions) -> None:
+    admin = headers(sessions[Role.admin])
     body = {"email": "new@example.org", "password": PASSWORD, "role": "viewer"}
     user = api.post(f"{PREFIX}/users", json=body, headers=admin).json()
     api.patch(f"{PREFIX}/users/{user['id']}", json={"role": "editor", "active": False}, headers=admin)

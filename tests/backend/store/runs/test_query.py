@@ -283,6 +283,7 @@ def test_errors_name_the_position_and_what_was_expected(query: str, at: int, mes
 
 @settings(max_examples=500, deadline=None)
 @given(st.text(max_size=60))
+@pytest.mark.slow
 def test_any_text_is_a_query_or_an_error(text: str) -> None:
     at = 0
     try:

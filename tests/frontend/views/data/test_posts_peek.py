@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from frontend.components import layout
+from frontend.components import layout, table
 from frontend.views.data import posts_peek
 
 SOURCE = {"kind": "csv", "posts": "dump.csv", "fields": {"id": '"Post ID"'}}
@@ -42,6 +42,7 @@ def page(monkeypatch) -> Page:
     made = Page()
     monkeypatch.setattr(posts_peek, "st", made)
     monkeypatch.setattr(layout, "st", made)
+    monkeypatch.setattr(table, "st", made)
     return made
 
 

@@ -90,6 +90,7 @@ def test_what_is_left_out_is_named(published: Published, name: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_of_moco_the_query_encoder_is_kept(published: Published) -> None:
     read = read_published(published("moco-v2").path)
     dropped = set(read.dropped_keys)
@@ -103,6 +104,7 @@ def test_of_moco_the_query_encoder_is_kept(published: Published) -> None:
 
 
 @pytest.mark.parametrize("name", ["clip-rn50", "clip-rn50 state dict"])
+@pytest.mark.slow
 def test_of_clip_the_visual_tower_is_kept_up_to_its_pool(published: Published, name: str) -> None:
     read = read_published(published(name).path)
     kept = [k for k in read.dropped_keys if k.startswith("visual.") and not k.startswith("visual.attnpool.")]
@@ -118,6 +120,7 @@ def test_of_clip_the_visual_tower_is_kept_up_to_its_pool(published: Published, n
     assert any("before CLIP's attention pool" in note for note in read.notes)
 
 
+@pytest.mark.slow
 def test_the_row_the_licence_and_doubts_are_told(published: Published) -> None:
     rows = {
         name: read_published(published(name).path, format=published(name).format)
@@ -142,6 +145,7 @@ def test_the_row_the_licence_and_doubts_are_told(published: Published) -> None:
     ("name", "wrong"),
     [("grid-feats-vqa", "resnet50"), ("in-sup", "resnet50_stride1x1")],
 )
+@pytest.mark.slow
 def test_the_stride_is_a_trap_that_shapes_do_not_show(
     published: Published, images: Tensor, name: str, wrong: str
 ) -> None:
@@ -153,6 +157,7 @@ def test_the_stride_is_a_trap_that_shapes_do_not_show(
         assert distance(ours(other, images), example.features(images)) > 1e-2
 
 
+@pytest.mark.slow
 def test_blue_and_red_are_not_exchanged(published: Published, images: Tensor) -> None:
     example = published("grid-feats-vqa")
     backbone = read_published(example.path).backbone

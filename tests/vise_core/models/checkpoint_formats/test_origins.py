@@ -51,6 +51,7 @@ def test_the_spec_lists_the_formats_that_there_are() -> None:
         ImportSpec(format="dino")
 
 
+@pytest.mark.slow
 def test_dinos_backbone_is_not_virtex(fifty: Tensors, tmp_path: Path) -> None:
     """The file dino_resnet50_pretrain.pth: torchvision's names, no classifier."""
     path = written(tmp_path / "dino_resnet50_pretrain.pth", fifty)
@@ -69,6 +70,7 @@ def test_dinos_backbone_is_not_virtex(fifty: Tensors, tmp_path: Path) -> None:
     assert read_published(path, format="virtex").row == "VirTex"
 
 
+@pytest.mark.slow
 def test_of_dinos_whole_checkpoint_the_network_is_asked_for(state: Tensors, tmp_path: Path) -> None:
     head = {"head.mlp.0.weight": torch.ones(2, 2), "head.last_layer.weight_g": torch.ones(2)}
     student = under("module.", under("backbone.", state) | head)
@@ -126,6 +128,7 @@ def test_a_files_name_proves_nothing(fifty: Tensors, tmp_path: Path) -> None:
         read_published(path)
 
 
+@pytest.mark.slow
 def test_which_of_the_released_vise_trunks_it_is_has_to_be_said(
     published: Callable[[str], Any], tmp_path: Path
 ) -> None:
@@ -181,6 +184,7 @@ def test_usual_wrappers_and_prefixes_are_taken_off_and_told(
 
 
 @pytest.mark.parametrize("content", ["wrapped", "shelled", "both"])
+@pytest.mark.slow
 def test_released_vise_trunks_are_taken_out_of_their_wrappers(
     published: Callable[[str], Any], tmp_path: Path, content: str
 ) -> None:
@@ -194,6 +198,7 @@ def test_released_vise_trunks_are_taken_out_of_their_wrappers(
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.slow
 def test_other_precisions_become_single_and_are_told(
     state: Tensors, tmp_path: Path, dtype: torch.dtype
 ) -> None:
@@ -221,6 +226,7 @@ def test_a_safetensors_file_is_read_and_its_doubt_is_told(
 
 
 @pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.slow
 def test_files_of_every_age_give_the_same_tensors(state: Tensors, tmp_path: Path, zipped: bool) -> None:
     for protocol in (2, 3, 4, 5):
         path = tmp_path / f"{protocol}.pth"

@@ -161,6 +161,7 @@ def test_grid_features_with_another_input_are_refused(
         load(CHECKPOINT_FORMATS["grid-feats-vqa"], changed(whole, "model", change))
 
 
+@pytest.mark.slow
 def test_what_lies_beside_the_weights_must_be_known_too(published: Published) -> None:
     whole = read_contents(published("moco-v2").path)
     more = replace(whole, entries={**whole.entries, "loss_scale": 3})
@@ -168,6 +169,7 @@ def test_what_lies_beside_the_weights_must_be_known_too(published: Published) ->
         load(CHECKPOINT_FORMATS["moco-v2"], more)
 
 
+@pytest.mark.slow
 def test_clips_other_networks_are_refused(published: Published) -> None:
     whole = read_contents(published("clip-rn50").path)
     deeper = changed(
@@ -312,6 +314,7 @@ def test_an_unknown_format_is_told_which_there_are(tmp_path: Path) -> None:
         read_published(small(tmp_path / "w.pth"), format="dino")
 
 
+@pytest.mark.slow
 def test_a_file_of_another_format_than_named_is_refused(published: Published) -> None:
     with pytest.raises(BadCheckpoint, match="not MoCo-v2 ResNet-50: no tensors under the entry 'state_dict'"):
         read_published(published("virtex").path, format="moco-v2")

@@ -190,6 +190,7 @@ def test_a_hostile_archive_runs_nothing(archive: Path, tmp_path: Path, place: An
     assert trace.exists()
 
 
+@pytest.mark.slow
 def test_an_honest_archive_is_read_without_its_programs(
     published: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,140 @@
+"""A dispatcher and workers that a test starts, kills, freezes and cuts off from their servers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import text
+
+from backend.store.database import Sessions, connect, session_factory
+from backend.store.registry.storage import Storage
+from backend.store.runs.create import create_run
+from backend.store.runs.read import view_run
+from tests.proxy import Proxy, before
+from vise_client.schemas.launch import RunCreate
+from vise_client.schemas.runs import RunView
+
+STAGES = Path(__file__).parents[1] / "worker"
+"""Folder of the module ``stages``, which processes find by its entry points."""
+
+
+@dataclass(frozen=True)
+class Proxies:
+    """What one process reaches its servers through."""
+
+    database: Proxy
+    broker: Proxy
+
+
+@dataclass
+class Cluster:
+    """Processes over one database and one broker."""
+
+    environment: dict[str, str]
+    sessions: Sessions
+    folder: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, *arguments: str, name: str = "worker", **environment: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "worker", *arguments],
+                env=self.environment | {"VISE_WORKER_NAME": name} | environment,
+                stdout=log,
+                stderr=log,
+            )
+        self.processes.append(process)
+        return process
+
+    def worker(self, name: str) -> subprocess.Popen[bytes]:
+        return self.start("run", "--queues", "cpu", name=name)
+
+    @contextmanager
+    def proxies(self) -> Iterator[tuple[dict[str, str], Proxies]]:
+        """(environment of a process, what it reaches its servers through)."""
+        with ExitStack() as stack:
+            addresses, proxies = {}, []
+            for name in ("VISE_DATABASE_URL", "VISE_BROKER_URL"):
+                addresses[name], proxy = stack.enter_context(before(self.environment[name]))
+                proxies.append(proxy)
+            yield addresses, Proxies(*proxies)
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes.clear()
+
+    @property
+    def storage(self) -> Storage:
+        return Storage(self.environment["VISE_STORAGE_URL"])
+
+    def create(self, stage: str = "count", **body: object) -> UUID:
+        with self.sessions.begin() as db:
+            return create_run(db, RunCreate.model_validate({"stage": stage, **body}), None).id
+
+    def view(self, run_id: UUID) -> RunView:
+        with self.sessions() as db:
+            return view_run(db, run_id)
+
+    def wait(self, run_id: UUID, until: Callable[[RunView], bool], seconds: float = 180) -> RunView:
+        end = time.monotonic() + seconds
+        while not until(view := self.view(run_id)):
+            if time.monotonic() > end:
+                logs = {p.name: p.read_text()[-2000:] for p in self.folder.glob("*.log")}
+                raise AssertionError(f"still {view.state} after {seconds:g} s: {view.reason} {logs}")
+            time.sleep(0.05)
+        return view
+
+    def wait_final(self, run_id: UUID, seconds: float = 180) -> RunView:
+        return self.wait(run_id, lambda run: run.state.final, seconds)
+
+    def points(self, run_id: UUID) -> list[tuple[str, int, float]]:
+        """What the stage said; not the curves of the machine."""
+        query = text(
+            "SELECT key, step, value FROM metric_points "
+            "WHERE run_id = :run AND NOT starts_with(key, 'system/') ORDER BY key, step"
+        )
+        with self.sessions() as db:
+            return [tuple(row) for row in db.execute(query, {"run": run_id})]
+
+
+@contextmanager
+def cluster_over(database_url: str, broker_url: str, folder: Path) -> Iterator[Cluster]:
+    """A cluster in which nothing runs yet; its times are short."""
+    engine = connect(database_url)
+    environment = os.environ | {
+        "VISE_DATABASE_URL": database_url,
+        "VISE_BROKER_URL": broker_url,
+        "VISE_STORAGE_URL": f"file://{folder / 'storage'}",
+        "VISE_HOME": str(folder),
+        "VISE_LEASE_SECONDS": "2",
+        "VISE_RECONCILE_SECONDS": "0.5",
+        "VISE_REPUBLISH_SECONDS": "3",
+        "VISE_CANCEL_GRACE_SECONDS": "10",
+        # The first answer loads torch: on a busy machine that takes longer than people would wait.
+        "VISE_PREDICTION_TIMEOUT_SECONDS": "600",
+        "VISE_TELEMETRY_SECONDS": "0.5",
+        "PYTHONPATH": str(STAGES),
+    }
+    cluster = Cluster(environment, session_factory(engine), folder)
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+        engine.dispose()
