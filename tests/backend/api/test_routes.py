@@ -191,15 +191,16 @@ def multipart(fields: list[tuple[str, str | None, bytes]]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def walk(api: TestClient, settings: Settings, tokens: dict[Role, str]) -> Walk:
+def walk(api: TestClient, settings: Settings, sessions: dict[Role, str]) -> Walk:
     """The API with one row of most kinds, so that requests reach the code behind the checks."""
-    admin = {"Authorization": f"Bearer {tokens[Role.admin]}"}
+    admin = {"Authorization": f"Bearer {sessions[Role.admin]}"}
     assert settings.data_root is not None
     Path(settings.data_root / "folder").mkdir()
     made = {
         "run_id": ("/runs", {"stage": "ingest", "spec": {"source": {"kind": "sample"}}}),
         "dataset_id": ("/datasets", {"name": "set", "folder": "folder", "kind": "images"}),
         "view_id": ("/views", {"name": "view", "state": {}}),
+        "token_id": ("/tokens", {"name": "token"}),
     }
     ids = {"kind": "comments", "name": "table3", "number": "0", "cluster": "0"}
     for name, (path, body) in made.items():
@@ -214,9 +215,9 @@ def may_call(walk: Walk, operation: Operation, token: str) -> bool:
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_no_text_anywhere_is_an_internal_error(walk: Walk, tokens: dict[Role, str], role: Role) -> None:
+def test_no_text_anywhere_is_an_internal_error(walk: Walk, sessions: dict[Role, str], role: Role) -> None:
     """Each text of each operation, as each role that may call it; what cannot be stored is 422 and names its field."""
-    token, called = tokens[role], 0
+    token, called = sessions[role], 0
     for number, operation in enumerate(walk.operations()):
         if operation.path.endswith(("/logout", "/password")) or not may_call(walk, operation, token):
             continue
@@ -266,12 +267,12 @@ def numbers_and_nesting() -> dict[str, bytes]:
     }
 
 
-def test_no_json_document_is_an_internal_error(walk: Walk, tokens: dict[Role, str]) -> None:
+def test_no_json_document_is_an_internal_error(walk: Walk, sessions: dict[Role, str]) -> None:
     asked = 0
     for operation in walk.operations():
         for name, document in numbers_and_nesting().items() if operation.media == "application/json" else ():
             json_body = {"content": document, "headers": {"Content-Type": "application/json"}}
-            response = walk.send(operation, tokens[Role.admin], **json_body)
+            response = walk.send(operation, sessions[Role.admin], **json_body)
             asked += 1
             if response.status_code not in (400, 403, 422):
                 walk.faults.append(f"{operation.method} {operation.path} {name}: {response.status_code}")
@@ -279,8 +280,8 @@ def test_no_json_document_is_an_internal_error(walk: Walk, tokens: dict[Role, st
     assert asked > 200
 
 
-def test_no_name_header_or_query_is_an_internal_error(walk: Walk, tokens: dict[Role, str]) -> None:
-    token = tokens[Role.admin]
+def test_no_name_header_or_query_is_an_internal_error(walk: Walk, sessions: dict[Role, str]) -> None:
+    token = sessions[Role.admin]
     for operation in walk.operations():
         if operation.path.endswith("/logout"):
             continue
@@ -305,10 +306,10 @@ def test_no_name_header_or_query_is_an_internal_error(walk: Walk, tokens: dict[R
 
 
 def test_a_method_that_a_path_lacks_is_405_with_those_it_has(
-    api: TestClient, tokens: dict[Role, str]
+    api: TestClient, sessions: dict[Role, str]
 ) -> None:
     """Also where another route would take the last part for an id, such as ``PATCH /runs/groups``."""
-    headers = {"Authorization": f"Bearer {tokens[Role.admin]}"}
+    headers = {"Authorization": f"Bearer {sessions[Role.admin]}"}
     for path, item in api.app.openapi()["paths"].items():  # type: ignore[attr-defined]
         has = {method.upper() for method in item}
         asked = re.sub(r"\{\w+\}", str(uuid4()), path)
@@ -351,8 +352,8 @@ def test_every_text_of_a_request_has_a_greatest_length(walk: Walk) -> None:
 
 
 @pytest.mark.parametrize("format", ["markdown", "csv", "latex", "png", "svg", "pdf"])
-def test_a_report_on_an_unknown_task_says_so(api: TestClient, tokens: dict[Role, str], format: str) -> None:
-    headers = {"Authorization": f"Bearer {tokens[Role.viewer]}"}
+def test_a_report_on_an_unknown_task_says_so(api: TestClient, sessions: dict[Role, str], format: str) -> None:
+    headers = {"Authorization": f"Bearer {sessions[Role.viewer]}"}
     for report in api.get(f"{PREFIX}/reports", headers=headers).json():
         if format in report["formats"]:
             asked = {"format": format, "task": "nobody's task", "only_run": True}
@@ -362,9 +363,9 @@ def test_a_report_on_an_unknown_task_says_so(api: TestClient, tokens: dict[Role,
                 assert "nobody's task" in response.json()["detail"]
 
 
-def test_a_folder_of_900_characters_is_no_folder(api: TestClient, tokens: dict[Role, str]) -> None:
+def test_a_folder_of_900_characters_is_no_folder(api: TestClient, sessions: dict[Role, str]) -> None:
     body = {"name": "long", "folder": "f" * 900, "kind": "images"}
-    headers = {"Authorization": f"Bearer {tokens[Role.admin]}"}
+    headers = {"Authorization": f"Bearer {sessions[Role.admin]}"}
     response = api.post(f"{PREFIX}/datasets", json=body, headers=headers)
     assert response.status_code == 422
     assert response.json()["errors"][0]["field"] == "folder"
