@@ -1,4 +1,4 @@
-"""Commands of the server: ``vise up``, ``vise migrate`` and ``vise admin``."""
+"""Commands of the server: ``vise up``, ``migrate``, ``gc``, ``backup``, ``restore`` and ``admin``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from vise_client.login import home as default_home
 
 admin = typer.Typer(help="Admins of a server, made directly in its database.", no_args_is_help=True)
 
@@ -21,7 +23,6 @@ def up(
 ) -> None:
     """Run the whole system on this machine until Ctrl-C: database, queue, API, workers and pages."""
     from backend.local.up import up as run_up
-    from vise_client.login import home as default_home
 
     run_up(home=home or default_home(), port=port, api_port=api_port, browser=browser, tell=typer.echo)
 
@@ -32,6 +33,64 @@ def migrate() -> None:
     from backend.store.database import migrate as run_migrations
 
     run_migrations(settings().database_url)
+
+
+def gc(
+    apply: Annotated[bool, typer.Option("--apply", help="Remove it. Without: only list it.")] = False,
+    names: Annotated[
+        bool, typer.Option("--names", help="List each file, not only numbers and bytes.")
+    ] = False,
+) -> None:
+    """List what nothing needs any more: objects, states, uploads, workspaces on this host. Remove it with --apply."""
+    from backend.local.offline import server_settings
+    from backend.store.database import connect, session_factory
+    from backend.store.registry.storage import Storage
+    from backend.store.upkeep import gc
+
+    with server_settings(default_home()) as settings:
+        engine = connect(settings.database_url)
+        sessions, storage = session_factory(engine), Storage(settings.storage_url)
+        for found in gc.find_removable(sessions, storage, settings):
+            typer.echo(f"{len(found.things):>8,} {sum(found.things.values()):>18,} bytes  {found.kind}")
+            for name, size in found.things.items() if names else ():
+                typer.echo(f"{'':8} {size:>18,} bytes  {name}")
+        if apply:
+            gc.remove(sessions, storage, settings)
+        engine.dispose()
+    typer.echo("removed" if apply else "nothing was removed; `vise gc --apply` removes it")
+
+
+def backup(folder: Annotated[Path, typer.Argument(help="A new folder for the backup.")]) -> None:
+    """Back up the database and the storage into a folder, while the server runs."""
+    from backend.local.offline import server_settings
+    from backend.store.registry.storage import Storage
+    from backend.store.upkeep.backup import back_up
+
+    with server_settings(default_home()) as settings:
+        manifest = back_up(settings.database_url, Storage(settings.storage_url), folder)
+    rows = sum(table.rows for table in manifest.tables)
+    typer.echo(f"{rows:,} rows and {len(manifest.files):,} files, {manifest.size:,} bytes, are in {folder}")
+    if manifest.missing:
+        typer.echo(
+            f"{len(manifest.missing):,} files were missing or damaged in the storage, and are not in it:"
+        )
+        for path in manifest.missing:
+            typer.echo(f"  {path}")
+        raise typer.Exit(3)
+
+
+def restore(folder: Annotated[Path, typer.Argument(help="The folder of a backup.")]) -> None:
+    """Check a backup, and restore it into an empty database and storage."""
+    from backend.local.offline import server_settings
+    from backend.store.registry.storage import Storage
+    from backend.store.upkeep.backup import restore
+
+    with server_settings(default_home(), create=True) as settings:
+        manifest = restore(folder, settings.database_url, Storage(settings.storage_url))
+    rows = sum(table.rows for table in manifest.tables)
+    typer.echo(
+        f"restored and compared: {rows:,} rows, {len(manifest.files):,} files of {manifest.created_at:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 @admin.callback()

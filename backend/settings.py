@@ -51,6 +51,32 @@ class Settings(BaseSettings):
     max_dataset_bytes: int = Field(
         20 * 2**30, ge=1024, description="Largest archive that may be uploaded as data."
     )
+    gc_seconds: float = Field(
+        300, gt=0, description="Time between two passes that remove what deleted and dead runs left."
+    )
+    gc_scan_seconds: float = Field(
+        6 * 3600,
+        gt=0,
+        description="Time between two passes over the whole storage; the first comes after one.",
+    )
+    gc_grace_seconds: float = Field(
+        24 * 3600,
+        ge=0,
+        description="What no row names is kept for so long. Longer than storing an artifact ever takes.",
+    )
+    kept_checkpoints: int = Field(
+        2,
+        ge=1,
+        description="Saved states that an unfinished run keeps: if the newest is lost, an older one is used.",
+    )
+    saved_state_days: float = Field(
+        30,
+        ge=0,
+        description="A failed or cancelled run keeps its state for so long; a later retry starts over.",
+    )
+    keep_archives: bool = Field(
+        False, description="Keep uploaded archives beside their unpacked copy, until their run is deleted."
+    )
     prediction_timeout_seconds: float = Field(
         120, gt=0, description="A prediction that is queued for longer fails."
     )

@@ -1,11 +1,12 @@
 """What every clone must find: links that lead somewhere, versions without addresses, no traces of a machine."""
 
+import os
 import re
 import subprocess
 import sys
 import tomllib
 from functools import cache
-from importlib.metadata import PackageNotFoundError, requires
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,49 @@ def test_the_light_tools_bring_no_torch() -> None:
     assert {"streamlit", "fastapi", "pytest", "ruff"} <= light.keys()
     assert not {"torch", "torchvision", "timm", "transformers"} & light.keys()
     assert "torch" in required("vise-studio", frozenset({"dev"}))
+
+
+ONLY_THESE = """
+import sys
+import pytest
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in REFUSED:
+            raise ModuleNotFoundError(f"`make dev-light` does not install {name}")
+
+REFUSED = set(sys.argv.pop(1).split(","))
+sys.meta_path.insert(0, Refuse())
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def test_the_light_tools_are_enough_for_the_tests_of_pages() -> None:
+    """Collects them in a process that may import only what `make dev-light` installs."""
+    light = required("vise-studio", frozenset({"pages-dev"})).keys() | {"vise-studio", "pip", "setuptools"}
+    refused = {
+        module
+        for module, names in packages_distributions().items()
+        if not light & {canonicalize_name(name) for name in names}
+    }
+    assert {"torch", "sklearn", "playwright"} <= refused
+    paths = re.search(r"^PAGES_TESTS := (.*)$", text_of("Makefile"), re.MULTILINE)[1].split()
+    command = [sys.executable, "-c", ONLY_THESE, ",".join(refused)]
+    chosen = [
+        "--collect-only",
+        "-qq",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not (stack or browser or slow)",
+        *paths,
+    ]
+    plugins = ["-p", "pytest_timeout", "-p", "xdist"]  # others in this environment belong to other tools
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(
+        [*command, *plugins, *chosen], cwd=ROOT, capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
 def test_pre_commit_runs_only_tools_that_make_dev_installs() -> None:

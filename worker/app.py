@@ -19,6 +19,7 @@ from backend.store.serving.predictions import TASK as PREDICT_TASK
 
 from .context import get_context
 from .heartbeat import Heartbeat
+from .sweep import sweep_workspaces
 
 QUEUE_SECONDS = 60
 """Lifetime of a worker's own queue and its messages."""
@@ -114,6 +115,7 @@ def _start_heartbeat(instance: Any, **_: object) -> None:
         return len(state.reserved_requests) >= int(instance.concurrency)
 
     heartbeat.start(queues, send, busy)
+    threading.Thread(target=sweep_workspaces, args=(get_context(), stopping), daemon=True).start()
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

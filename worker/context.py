@@ -19,6 +19,7 @@ from backend.settings import Settings, settings
 from backend.store.database import SHORT, Sessions, connect, session_factory
 from backend.store.errors import in_words, is_transient
 from backend.store.registry.storage import Storage
+from backend.store.upkeep.states import state_storage
 
 log = logging.getLogger("vise.worker")
 
@@ -33,13 +34,8 @@ class Context:
     name: str
 
     def state_storage(self, run_id: UUID, token: int | None = None) -> Storage:
-        """Return the storage of a run's checkpoints; with a fencing token, of those that its holder wrote.
-
-        Apart from artifacts, so that outdated ones can be deleted; apart by token, so that a worker that has lost its
-        lease can neither delete nor overwrite what its successor needs.
-        """
-        url = f"{self.settings.storage_url.rstrip('/')}/checkpoints/{run_id}"
-        return Storage(url if token is None else f"{url}/{token}")
+        """Return the storage of a run's checkpoints, or of those that the holder of a fencing token wrote."""
+        return state_storage(self.settings.storage_url, run_id, token)
 
     def write(self, write: Callable[[Session], object], stop: threading.Event | None = None) -> None:
         """Run ``write`` in a transaction; retry while the database does not respond, until ``stop`` is set.

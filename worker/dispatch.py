@@ -23,16 +23,14 @@ from backend.store.runs.queues import QUEUES
 from backend.store.runs.states import outbox
 from backend.store.runs.states.outbox import CHANNEL
 from backend.store.runs.states.reconcile import ReconcileResult, lock_holders, reconcile
-from backend.store.serving import uploads
 
 from .app import app
 from .context import Context, get_context
 from .heartbeat import BEAT_SECONDS
 from .schema import require_schema
+from .sweep import sweep_storage
 
 log = logging.getLogger("vise.dispatch")
-UPLOADS_SECONDS = 300
-"""Time between two passes over the uploads, which list all of them."""
 
 
 def publish(task: str, argument: UUID, queue: str) -> None:
@@ -49,7 +47,7 @@ def main() -> None:
     context = get_context()
     require_schema(context, stop)
     log.info("dispatching; reconciling every %.0f s", context.settings.reconcile_seconds)
-    threading.Thread(target=_sweep_uploads, args=(context, stop), daemon=True).start()
+    threading.Thread(target=sweep_storage, args=(context, stop), daemon=True).start()
     watch = Watch(context.settings.lease_seconds)
     while not stop.is_set():
         try:
@@ -98,13 +96,6 @@ def _serve(context: Context, stop: threading.Event, watch: Watch) -> None:
             pause = min(1.0, max(0.0, reconcile_at - time.monotonic()))
             for _ in connection.notifies(timeout=pause, stop_after=1):
                 pass
-
-
-def _sweep_uploads(context: Context, stop: threading.Event) -> None:
-    """Delete orphaned uploads; in another thread, so that a slow storage delays no run."""
-    while not stop.is_set():
-        uploads.sweep(context.sessions, context.storage)
-        stop.wait(UPLOADS_SECONDS)
 
 
 def _publish(context: Context) -> bool:

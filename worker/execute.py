@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,10 +24,14 @@ from sqlalchemy.orm import Session
 
 from backend.store.errors import StaleToken, in_words
 from backend.store.registry import artifacts, dataset_versions, datasets, folders
+from backend.store.registry.storage import MissingBucket, StorageError
 from backend.store.registry.tables import Upload
+from backend.store.runs import logs
 from backend.store.runs.states.cancel import stop_run
 from backend.store.runs.states.finish import finish_run, release_run, requeue_run
-from backend.store.runs.states.lease import Claim, claim_run, renew_lease
+from backend.store.runs.states.lease import Claim, claim_run, drop_checkpoints, renew_lease
+from backend.store.upkeep.marks import backup_runs
+from backend.store.upkeep.states import read_state
 from vise_client.schemas.run_states import RunState
 from vise_core.errors import ViseError
 from vise_core.files import listing
@@ -211,7 +216,9 @@ def _prepare(context: Context, claim: Claim, workspace: Path) -> ChildTask:
         with context.sessions() as db:
             made_by, name = ref.run, ref.artifact
             if ref.upload is not None:
-                upload = db.get_one(Upload, ref.upload)
+                upload = db.get(Upload, ref.upload)
+                if upload is None:
+                    raise StorageError("the uploaded archive has been removed, as its copy is unpacked")
                 inputs[role] = workspace / "inputs" / role / upload.name
                 context.storage.get(upload.sha256, inputs[role])
                 hashes[role] = upload.sha256
@@ -231,13 +238,40 @@ def _prepare(context: Context, claim: Claim, workspace: Path) -> ChildTask:
         folder = workspace / "inputs" / role
         inputs[role] = artifacts.materialise(context.storage, manifest, artifact.folder, folder)
         hashes[role] = artifact.sha256
-    if claim.checkpoint is not None:
-        token, _, key = claim.checkpoint.partition("/")
-        storage = context.state_storage(claim.run_id, int(token))
-        with storage.open(key) as file:
-            for row in json.load(file):
-                storage.get(row["sha256"], workspace / "state" / row["path"], link=False)
+    _load_state(context, claim, workspace / "state")
     return ChildTask(claim.run_id, claim.token, claim.stage, claim.spec, inputs, hashes, names, workspace)
+
+
+def _load_state(context: Context, claim: Claim, folder: Path) -> None:
+    """Fetch the newest saved state that is whole; if none is, the run starts from its beginning."""
+    lost: dict[str, StorageError] = {}
+    for name in claim.checkpoints:
+        token, _, key = name.partition("/")
+        try:
+            read_state(context.state_storage(claim.run_id, int(token)), key, folder)
+            break
+        except MissingBucket:
+            raise
+        except StorageError as error:
+            lost[name] = error
+            shutil.rmtree(folder, ignore_errors=True)
+    if not lost:
+        return
+    then = (
+        "the run starts from its beginning"
+        if len(lost) == len(claim.checkpoints)
+        else "an earlier one is used"
+    )
+    lines = [
+        (datetime.now(UTC), "warning", f"a saved state cannot be used, {then}: {error}")
+        for error in lost.values()
+    ]
+
+    def write(db: Session) -> None:
+        drop_checkpoints(db, claim.run_id, claim.token, lost.keys())
+        logs.append(db, claim.run_id, claim.token, lines)
+
+    context.write(write)
 
 
 def _list(context: Context, claim: Claim, folder: Path) -> None:
@@ -257,7 +291,10 @@ def _write_end(
         raise RuntimeError("the fork server of the run's process was killed")
     if code == DONE:
         _end(context, claim, stopping, RunState.succeeded, **outcome)
-        context.state_storage(claim.run_id).clear()
+        needed: list[bool] = []
+        context.write(lambda db: needed.append(backup_runs(db)), stop=stopping)
+        if not needed[-1]:  # else the next sweep removes them
+            context.state_storage(claim.run_id).clear()
     elif code == LOST:
         raise StaleToken(f"run {claim.run_id}: its writes were refused")
     elif lease.requested is RunState.cancelling or (

@@ -22,6 +22,7 @@ from backend.store.registry import artifacts, dataset_versions
 from backend.store.runs import logs
 from backend.store.runs.states.helpers import call_helpers
 from backend.store.runs.states.lease import check_token, set_checkpoint, set_progress
+from backend.store.upkeep.marks import ObjectsRemoved, backup_runs
 from vise_client.schemas.runs import Progress
 from vise_core.board import Board
 from vise_core.files.hashing import file_sha256, tree_manifest
@@ -49,6 +50,7 @@ class StoreReporter:
     def __init__(self, context: Context, run_id: UUID, token: int) -> None:
         self.context, self.run_id, self.token = context, run_id, token
         self.stop = threading.Event()
+        self._states: dict[str, set[str]] = {}
         self._points: list[Point] = []
         self._lines: list[tuple[datetime, str, str]] = []
         self._progress: Progress | None = None
@@ -92,10 +94,21 @@ class StoreReporter:
 
     def artifact(self, name: str, path: Path) -> None:
         """Store a file or folder as an artifact of the run."""
-        manifest, sha256 = artifacts.upload(self.context.storage, path)
-        self.flush()
+        manifest, sha256 = artifacts.describe(path)
         folder = path.is_dir()
-        self._write(lambda db: artifacts.record(db, self.run_id, self.token, name, manifest, sha256, folder))
+
+        def write(db: Session) -> None:
+            artifacts.record(db, self.run_id, self.token, name, manifest, sha256, folder)
+
+        while True:
+            self._write(lambda db: artifacts.claim(db, manifest))
+            artifacts.store(self.context.storage, path, manifest)
+            self.flush()
+            try:
+                self._write(write)
+                return
+            except ObjectsRemoved as error:
+                log.warning("run %s: %s; storing them again", self.run_id, error)
 
     def read(self, hashes: Mapping[str, str]) -> None:
         """Record which content of each data set the run reads, before the stage starts."""
@@ -107,7 +120,7 @@ class StoreReporter:
         self._write(write)
 
     def checkpoint(self, path: Path) -> None:
-        """Upload the state, record it in the store, then delete the previous state."""
+        """Upload the state, record it in the store, then delete the states that are no longer kept."""
         storage = self.context.state_storage(self.run_id, self.token)
         manifest = tree_manifest(path)
         storage.put_all({row["sha256"]: path / row["path"] for row in manifest})
@@ -118,23 +131,21 @@ class StoreReporter:
             storage.put(Path(file.name), key)
         # The metrics up to here must be in the store before a run can resume from here.
         self.flush()
-        previous: list[str | None] = []
         name = f"{self.token}/{key}"
-        self._write(lambda db: previous.append(set_checkpoint(db, self.run_id, self.token, name)))
-        if previous[-1] is not None and previous[-1] != name:
-            self._delete_state(previous[-1], kept={row["sha256"] for row in manifest} | {key})
+        dropped: list[str] = []
 
-    def _delete_state(self, name: str, kept: set[str]) -> None:
-        """Delete an outdated state, except for the files in ``kept``, which the newest state shares."""
-        token, _, old = name.partition("/")
-        storage = self.context.state_storage(self.run_id, int(token))
-        if int(token) != self.token:
-            storage.clear()
-            return
-        with storage.open(old) as read:
-            outdated = [row["sha256"] for row in json.load(read)]
-        for sha256 in {*outdated, old} - kept:
-            storage.delete(sha256)
+        def write(db: Session) -> None:
+            dropped[:] = set_checkpoint(
+                db, self.run_id, self.token, name, self.context.settings.kept_checkpoints
+            )
+            if backup_runs(db):
+                dropped.clear()  # the backup may need them; the next sweep removes them
+
+        self._write(write)
+        self._states[name] = {row["sha256"] for row in manifest} | {key}
+        # What this process did not write itself is left to the sweep.
+        for files in [self._states.pop(old) for old in dropped if old in self._states]:
+            storage.delete_all(files.difference(*self._states.values()))
 
     def should_stop(self) -> bool:
         """Return True once the run should save its state and stop."""

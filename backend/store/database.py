@@ -215,29 +215,36 @@ def too_old(number: int, name: str) -> str | None:
     return f"PostgreSQL {name} is too old: VisE Studio needs PostgreSQL 18 or newer"
 
 
-def migrate(url: str) -> None:
-    """Bring the tables up to date. Two processes may call it at once: the second waits for the first.
+def known_revisions() -> set[str]:
+    """Return the revisions of the tables that this version can migrate from and to."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(alembic_config("postgresql://"))
+    return {script.revision for script in scripts.walk_revisions()}
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the tables up to date, or up to an earlier revision. Two processes may call it at once: the second waits for the first.
 
     Raises UnknownRevision if the database has a revision that is not among the migrations, and ServerTooOld for a
     server of an older version than is supported; both before anything is changed.
     """
     from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
 
     from alembic import command
 
     config = alembic_config(url)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    known = known_revisions()
     engine = connect(url, pool_size=1, limits=UNLIMITED)
     with engine.connect() as connection:
         if problem := server_problem(connection):
             raise ServerTooOld(problem)
         connection.execute(text("SELECT pg_advisory_lock(8_447_301)"))
         try:
-            revision = MigrationContext.configure(connection).get_current_revision()
-            if revision is not None and revision not in known:
-                raise UnknownRevision(revision, engine.url.render_as_string())
-            command.upgrade(config, "head")
+            current = MigrationContext.configure(connection).get_current_revision()
+            if current is not None and current not in known:
+                raise UnknownRevision(current, engine.url.render_as_string())
+            command.upgrade(config, revision)
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(8_447_301)"))
             connection.commit()

@@ -7,5 +7,6 @@ from backend.store.registry import tables as registry
 from backend.store.reports import tables as reports
 from backend.store.runs import tables as runs
 from backend.store.serving import tables as serving
+from backend.store.upkeep import tables as upkeep
 
-__all__ = ["Base", "accounts", "metrics", "registry", "reports", "runs", "serving"]
+__all__ = ["Base", "accounts", "metrics", "registry", "reports", "runs", "serving", "upkeep"]

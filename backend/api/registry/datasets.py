@@ -19,8 +19,10 @@ from backend.api.errors import ApiProblem
 from backend.store.accounts import audit
 from backend.store.database import Sessions
 from backend.store.registry import dataset_usage, dataset_versions, datasets, folders
+from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Upload
 from backend.store.runs.read import view_run
+from backend.store.upkeep import marks
 from vise_client.schemas.datasets import (
     DatasetCreate,
     DatasetFromUrl,
@@ -117,11 +119,12 @@ async def upload(
         _require_archive(head, kind)
         await run_in_threadpool(file.flush)
         sha256 = digest.hexdigest()
-        await run_in_threadpool(storage.put, Path(file.name), sha256)
-    sessions: Sessions = request.app.state.sessions
+        sessions: Sessions = request.app.state.sessions
+        await run_in_threadpool(_store, sessions, storage, Path(file.name), sha256)
 
     def create() -> DatasetView:
         with sessions.begin() as db:
+            marks.require(db, [sha256])
             archive = Upload(name=safe_name(filename), sha256=sha256, size=size, created_by=who.user_id)
             db.add(archive)
             db.flush()
@@ -134,7 +137,11 @@ async def upload(
             audit.write(db, who)
             return view
 
-    return await run_in_threadpool(create)
+    try:
+        return await run_in_threadpool(create)
+    except marks.ObjectsRemoved as error:
+        detail = "an equal archive was deleted in the meantime; send it again"
+        raise ApiProblem(503, "The archive was removed", detail) from error
 
 
 @router.get("/{dataset_id}", response_model=DatasetView, dependencies=[needs.read])
@@ -204,9 +211,16 @@ def usage(
 
 @router.delete("/{dataset_id}", status_code=204, dependencies=[needs.admin])
 def delete(dataset_id: UUID, db: Db) -> Response:
-    """Remove a data set. Its files and runs stay; runs keep the name and version of what they read."""
+    """Remove a data set, and the files of an upload or download. Runs keep the name and version of what they read."""
     datasets.delete(db, dataset_id)
     return Response(status_code=204)
+
+
+def _store(sessions: Sessions, storage: Storage, file: Path, sha256: str) -> None:
+    """Store the archive where no sweep removes it before its row is written."""
+    with sessions.begin() as db:
+        marks.claim(db, [sha256])
+    storage.put(file, sha256)
 
 
 def safe_name(filename: str) -> str:

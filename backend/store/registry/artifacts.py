@@ -16,6 +16,7 @@ from backend.store.errors import NotFound
 from backend.store.registry.tables import Artifact
 from backend.store.rows import get_row
 from backend.store.runs.states.lease import check_token
+from backend.store.upkeep import marks
 from vise_core.errors import BadInput
 from vise_core.files.hashing import manifest_sha256, tree_manifest
 from vise_core.files.names import contained, printable_name, printable_text
@@ -23,8 +24,8 @@ from vise_core.files.names import contained, printable_name, printable_text
 from .storage import Storage, StorageError
 
 
-def upload(storage: Storage, path: Path) -> tuple[list[dict[str, Any]], str]:
-    """Store every file and return (manifest, digest of the whole). Slow: call it outside a transaction.
+def describe(path: Path) -> tuple[list[dict[str, Any]], str]:
+    """Return (manifest, digest of the whole) of a file or folder.
 
     Raises BadInput for a file name that is not UTF-8, which a manifest cannot contain.
     """
@@ -32,8 +33,24 @@ def upload(storage: Storage, path: Path) -> tuple[list[dict[str, Any]], str]:
     invalid = next((row["path"] for row in manifest if printable_text(row["path"]) != row["path"]), None)
     if invalid is not None:
         raise BadInput(f"the file name {printable_name(invalid)} is not UTF-8 text; rename the file")
-    storage.put_all({row["sha256"]: path if path.is_file() else path / row["path"] for row in manifest})
     return manifest, manifest[0]["sha256"] if path.is_file() else manifest_sha256(manifest)
+
+
+def claim(db: Session, manifest: list[dict[str, Any]]) -> None:
+    """Keep a sweep from removing these files: call it before they are stored."""
+    marks.claim(db, {row["sha256"] for row in manifest})
+
+
+def store(storage: Storage, path: Path, manifest: list[dict[str, Any]]) -> None:
+    """Store the files of a manifest. Slow: call it outside a transaction."""
+    storage.put_all({row["sha256"]: path if path.is_file() else path / row["path"] for row in manifest})
+
+
+def upload(storage: Storage, path: Path) -> tuple[list[dict[str, Any]], str]:
+    """Store every file of a new folder and return (manifest, digest of the whole), as ``describe`` does."""
+    manifest, sha256 = describe(path)
+    store(storage, path, manifest)
+    return manifest, sha256
 
 
 def record(
@@ -47,9 +64,12 @@ def record(
 ) -> None:
     """Insert an artifact's row, or replace the one of this name, under the run's token.
 
-    Raises StaleToken if the run is no longer held with ``token``.
+    Raises StaleToken if the run is no longer held with ``token``; ObjectsRemoved if its files must be stored again,
+    after ``claim``.
     """
     check_token(db, run_id, token)
+    marks.mark_artifacts(db, [run_id], name)
+    marks.require(db, {row["sha256"] for row in manifest})
     values = {
         "sha256": sha256,
         "size": sum(row["size"] for row in manifest),

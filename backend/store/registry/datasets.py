@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy import Select, select
+from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
 from backend.store.changes import check_expected
@@ -18,6 +19,7 @@ from backend.store.runs.create import create_run
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.transition import LIVE
 from backend.store.runs.tables import Run
+from backend.store.upkeep.marks import mark_artifacts
 from vise_client.schemas.datasets import DatasetCreate, DatasetUpdate, DatasetVersionView, DatasetView
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
@@ -172,8 +174,9 @@ def view(db: Session, dataset: Dataset) -> DatasetView:
 
 
 def delete(db: Session, dataset_id: UUID) -> None:
-    """Remove a data set; its files and runs stay, and runs keep the name and version of what they read.
+    """Remove a data set; its runs stay, and keep the name and version of what they read.
 
+    A registered folder stays as it is. Uploaded or downloaded files are removed, with the artifact that held them.
     Raises NotFound if no data set has this id, and Conflict if an unfinished run reads it.
     """
     dataset = get(db, dataset_id)
@@ -190,6 +193,13 @@ def delete(db: Session, dataset_id: UUID) -> None:
     if reader is not None:
         raise Conflict(
             f"the unfinished run {reader!r} reads this data set; cancel that run or wait until it ends"
+        )
+    if dataset.run_id is not None:
+        mark_artifacts(db, [dataset.run_id], dataset_versions.DATA)
+        db.execute(
+            sql_delete(Artifact).where(
+                Artifact.run_id == dataset.run_id, Artifact.name == dataset_versions.DATA
+            )
         )
     db.delete(dataset)
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +28,14 @@ LISTED_FROM = 200
 """Number of objects from which one listing shows which of them a bucket has."""
 CHANGED = "{} changed while it was stored: finish writing a file before it is stored"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """Size of a stored file in bytes, and when it was written (Unix time)."""
+
+    size: int
+    written: float
 
 
 class StorageError(ViseError):
@@ -62,34 +71,54 @@ class Storage:
         MissingBucket.
         """
         if self.local:
-            Path(self.root, "incoming").mkdir(parents=True, exist_ok=True)
             for sha256, source in files.items():
-                self._copy(source, sha256)
+                self._copy(source, sha256, Path(self._path(sha256)))
             return
         sizes = {sha256: source.stat().st_size for sha256, source in files.items()}
         with self.naming_bucket():
             missing = files.keys() - self._stored(sizes)
             with ThreadPoolExecutor(PARALLEL, "put") as threads:
-                for _ in threads.map(lambda sha256: self._send(files[sha256], sha256), missing):
+                for _ in threads.map(lambda key: self._send(files[key], key, self._path(key)), missing):
                     pass
 
-    def _send(self, source: Path, sha256: str) -> None:
+    def place(self, source: Path, path: str, sha256: str) -> None:
+        """Store a file under a path below the root, unless it is there. Raises StorageError if it has changed."""
+        if self.local:
+            self._copy(source, sha256, Path(self.root, path))
+        else:
+            with self.naming_bucket():
+                self._send(source, sha256, f"{self.root}/{path}")
+
+    def fetch(self, path: str, target: Path) -> None:
+        """Copy a file by its path below the root. Raises StorageError if it is missing."""
+        with self._naming(path):
+            self.fs.get_file(f"{self.root}/{path}", str(target))
+
+    def digest(self, path: str) -> str:
+        """Return the SHA-256 of a file by its path below the root. Raises StorageError if it is missing."""
+        digest = hashlib.sha256()
+        with self._naming(path), self.fs.open(f"{self.root}/{path}", "rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def _send(self, source: Path, sha256: str, target: str) -> None:
         """Send a file to a bucket, where it appears when it is complete."""
         if source.stat().st_size > WHOLE_BYTES:
-            self.fs.put_file(str(source), self._path(sha256))
+            self.fs.put_file(str(source), target)
             return
         data = source.read_bytes()
         if hashlib.sha256(data).hexdigest() != sha256:
             raise StorageError(CHANGED.format(source))
-        self.fs.pipe_file(self._path(sha256), data)
+        self.fs.pipe_file(target, data)
 
-    def _copy(self, source: Path, sha256: str) -> None:
+    def _copy(self, source: Path, sha256: str, target: Path) -> None:
         """Copy a file into a folder storage: complete and on the disk before it has its name."""
-        target = Path(self._path(sha256))
         if target.exists():
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(self.root, "incoming", uuid.uuid4().hex)
+        part.parent.mkdir(parents=True, exist_ok=True)
         copied = hashlib.sha256()
         try:
             with source.open("rb") as read, part.open("wb") as write:
@@ -132,13 +161,13 @@ class Storage:
                 yield name, facts["size"]
 
     @contextmanager
-    def _naming(self, sha256: str) -> Iterator[None]:
+    def _naming(self, name: str) -> Iterator[None]:
         """Raise StorageError in place of the error that the block raises because this object is missing."""
         try:
             with self.naming_bucket():
                 yield
         except FileNotFoundError as error:
-            raise StorageError(f"the storage has no object {sha256}: restore it from a back-up") from error
+            raise StorageError(f"the storage has no object {name}: restore it from a backup") from error
 
     @contextmanager
     def naming_bucket(self) -> Iterator[None]:
@@ -204,6 +233,42 @@ class Storage:
         """Delete an object, which no row may name any more."""
         with suppress(FileNotFoundError):
             self.fs.rm_file(self._path(sha256))
+
+    def delete_all(self, digests: Iterable[str]) -> None:
+        """Delete objects, some of which may be gone already; from a bucket many at a time."""
+        with ThreadPoolExecutor(1 if self.local else PARALLEL, "delete") as threads:
+            for _ in threads.map(self.delete, digests):
+                pass
+
+    def files(self, folder: str) -> Iterator[tuple[str, FileFacts]]:
+        """Yield the path below the root and the facts of each file in a folder, at any depth."""
+        if self.local:
+            for place, _, names in os.walk(f"{self.root}/{folder}"):
+                for path in (Path(place, name) for name in names):
+                    with suppress(FileNotFoundError):  # another process removed it
+                        facts = path.stat()
+                        relative = path.relative_to(self.root).as_posix()
+                        yield relative, FileFacts(facts.st_size, facts.st_mtime)
+            return
+        with self.naming_bucket():
+            found = self.fs.find(f"{self.root}/{folder}", detail=True, refresh=True)
+        for path, known in found.items():
+            yield (
+                path.removeprefix(f"{self.root}/"),
+                FileFacts(known["size"], known["LastModified"].timestamp()),
+            )
+
+    def remove_files(self, paths: Iterable[str]) -> None:
+        """Remove files by their paths below the root, with the folders that are empty then."""
+        for path in paths:
+            with suppress(FileNotFoundError):
+                self.fs.rm_file(f"{self.root}/{path}")
+            if self.local:
+                with suppress(OSError):  # until a folder is not empty
+                    for parent in Path(self.root, path).parents:
+                        if parent == Path(self.root):
+                            break
+                        parent.rmdir()
 
     def probe(self) -> None:
         """Write, read and delete a small object.

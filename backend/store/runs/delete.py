@@ -10,13 +10,16 @@ from sqlalchemy.orm import Session
 from backend.store.errors import Conflict
 from backend.store.registry.tables import Dataset, Model
 from backend.store.runs.tables import Run
+from backend.store.upkeep.marks import mark_artifacts
 from vise_client.schemas.run_states import RunState
 
 from .read import get_run
 
 
 def delete_run(db: Session, run_id: UUID) -> None:
-    """Delete a finished run with its children, metrics and artifact rows.
+    """Delete a finished run with its children, metrics and artifacts.
+
+    The objects of the artifacts are marked; the next sweep removes those that nothing else names, and saved states.
 
     Raises Conflict if the run is not final, or if another run, a model or a data set depends on it.
     """
@@ -35,4 +38,5 @@ def delete_run(db: Session, run_id: UUID) -> None:
     dataset = db.scalar(select(Dataset.name).where(Dataset.run_id.in_(family)).limit(1))
     if dataset is not None:
         raise Conflict(f"the data set {dataset!r} was imported by this run; delete the data set first")
+    mark_artifacts(db, family)
     db.delete(run)

@@ -49,6 +49,11 @@ class Run(Record):
     error: Mapped[str | None]
     progress: Mapped[dict[str, Any] | None]
     checkpoint: Mapped[str | None] = mapped_column(comment="manifest digest of the state to resume from")
+    earlier_checkpoints: Mapped[list[str]] = mapped_column(
+        ARRAY(Text),
+        server_default=text("'{}'"),
+        comment="states before that one, newest first, for when it is damaged or gone",
+    )
     token: Mapped[int] = mapped_column(BigInteger, server_default=text("0"), comment="fencing token")
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
     worker: Mapped[str | None]

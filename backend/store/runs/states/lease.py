@@ -5,6 +5,7 @@ A claim raises the token; every write of a worker carries it, and a stale token 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +24,7 @@ from .transition import HELD, change_state
 
 @dataclass(frozen=True)
 class Claim:
-    """A claimed run: all that a worker needs to run the stage. ``checkpoint`` is the state to resume from."""
+    """A claimed run: all that a worker needs to run the stage. ``checkpoints``: states, newest first."""
 
     run_id: UUID
     stage: str
@@ -31,7 +32,7 @@ class Claim:
     inputs: dict[str, Any]
     token: int
     attempt: int
-    checkpoint: str | None
+    checkpoints: tuple[str, ...]
     synthetic: bool
     started_at: datetime
 
@@ -74,7 +75,7 @@ def claim_run(
         inputs=run.inputs,
         token=run.token,
         attempt=run.attempt,
-        checkpoint=run.checkpoint,
+        checkpoints=(run.checkpoint, *run.earlier_checkpoints) if run.checkpoint else (),
         synthetic=run.synthetic,
         started_at=run.started_at,
     )
@@ -112,12 +113,27 @@ def set_progress(db: Session, run_id: UUID, token: int, progress: Progress) -> N
         raise StaleToken.of(run_id, token)
 
 
-def set_checkpoint(db: Session, run_id: UUID, token: int, key: str) -> str | None:
-    """Store the key of the state to resume from; return the key of the state before.
+def set_checkpoint(db: Session, run_id: UUID, token: int, key: str, keep: int = 1) -> list[str]:
+    """Store the key of the state to resume from, beside those before it, ``keep`` in all.
 
-    Raises StaleToken if the run is no longer held with ``token``.
+    Returns the keys that are no longer named. Raises StaleToken if the run is no longer held with ``token``.
     """
     check_token(db, run_id, token)
-    before = db.execute(select(Run.checkpoint).where(Run.id == run_id)).scalar_one()
-    db.execute(update(Run).where(Run.id == run_id).values(checkpoint=key))
-    return before
+    newest, earlier = db.execute(
+        select(Run.checkpoint, Run.earlier_checkpoints).where(Run.id == run_id)
+    ).one()
+    names = list(dict.fromkeys(name for name in (key, newest, *earlier) if name))
+    values = {"checkpoint": key, "earlier_checkpoints": names[1:keep]}
+    db.execute(update(Run).where(Run.id == run_id).values(**values))
+    return names[keep:]
+
+
+def drop_checkpoints(db: Session, run_id: UUID, token: int, keys: Collection[str]) -> None:
+    """Have a held run no longer name states that are damaged or gone. Raises StaleToken."""
+    check_token(db, run_id, token)
+    newest, earlier = db.execute(
+        select(Run.checkpoint, Run.earlier_checkpoints).where(Run.id == run_id)
+    ).one()
+    names = [name for name in (newest, *earlier) if name and name not in keys]
+    values = {"checkpoint": names[0] if names else None, "earlier_checkpoints": names[1:]}
+    db.execute(update(Run).where(Run.id == run_id).values(**values))

@@ -1,0 +1,92 @@
+"""All that may be removed: what ``vise gc`` lists and removes, and the dispatcher removes from time to time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from backend.settings import Settings
+from backend.store.database import Sessions
+from backend.store.registry.storage import Storage
+from backend.store.serving import uploads
+
+from . import archives, states, sweep, workspaces
+from .tables import Garbage
+
+INCOMING = "incoming"
+
+
+@dataclass(frozen=True)
+class Removable:
+    """Things of one kind, with their bytes by name."""
+
+    kind: str
+    things: Mapping[str, int]
+
+
+def find_removable(sessions: Sessions, storage: Storage, settings: Settings) -> Iterator[Removable]:
+    """Yield what ``remove`` would remove, kind by kind, and what it would only mark."""
+    due = select(Garbage.sha256).where(Garbage.state != "removed", Garbage.due_at <= func.now())
+    with sessions() as db:
+        marked = set(db.scalars(due))
+        unused = archives.unused_archives(db, **_archive_rules(settings))
+    orphans = dict(sweep.list_orphans(sessions, storage))
+    grace = settings.gc_grace_seconds
+    yield Removable("objects of deleted runs and data", {k: v for k, v in orphans.items() if k in marked})
+    yield Removable(
+        f"objects that no row names, once {grace:g} s have passed",
+        {k: v for k, v in orphans.items() if k not in marked},
+    )
+    yield Removable("replaced and expired states of runs", states.outdated_states(sessions, storage, grace))
+    yield Removable("uploaded archives that no run needs", {str(row.id): row.size for row in unused})
+    yield Removable("files that were never completed", _stale(storage, settings))
+    dead = workspaces.dead_workspaces(sessions, settings.workspaces.resolve())
+    yield Removable(
+        "workspaces of dead runs on this host", {str(path): workspaces.size_of(path) for path in dead}
+    )
+
+
+def remove(sessions: Sessions, storage: Storage, settings: Settings) -> None:
+    """Remove all of it. What runs need stays; safe at any time and when it is killed."""
+    remove_outdated(sessions, storage, settings)
+    sweep.mark_orphans(sessions, storage, settings.gc_grace_seconds)
+    sweep.remove_due(sessions, storage)
+    uploads.sweep(sessions, storage)
+    workspaces.remove_workspaces(sessions, settings.workspaces.resolve())
+
+
+def remove_outdated(sessions: Sessions, storage: Storage, settings: Settings) -> None:
+    """Remove what the retention rules of the settings no longer keep, and files that were never completed."""
+    with sessions.begin() as db:
+        archives.remove_archives(db, **_archive_rules(settings))
+        states.expire_states(db, settings.saved_state_days)
+    states.remove_outdated_states(sessions, storage, settings.gc_grace_seconds)
+    for name in _stale(storage, settings):
+        if name.startswith(f"{INCOMING}/"):
+            storage.remove_files([name])
+        else:
+            Path(name).unlink(missing_ok=True)
+
+
+def _stale(storage: Storage, settings: Settings) -> dict[str, int]:
+    """Return files of writers that were killed, in the storage and in the API's folder for uploads under way."""
+    before = time.time() - settings.gc_grace_seconds
+    stale = {path: facts.size for path, facts in storage.files(INCOMING) if facts.written < before}
+    local = settings.home / INCOMING
+    for path in local.iterdir() if local.is_dir() else ():
+        facts = path.lstat()
+        if facts.st_mtime < before:
+            stale[str(path)] = facts.st_size
+    return stale
+
+
+def _archive_rules(settings: Settings) -> archives.Rules:
+    return {
+        "grace_seconds": settings.gc_grace_seconds,
+        "retry_days": settings.saved_state_days,
+        "keep": settings.keep_archives,
+    }

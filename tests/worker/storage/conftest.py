@@ -1,0 +1,76 @@
+"""A database and a storage for tests of upkeep."""
+
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, update
+
+from backend.settings import Settings
+from backend.store.database import connect, session_factory
+from backend.store.registry.storage import Storage
+from backend.store.runs.create import create_run
+from backend.store.runs.delete import delete_run
+from backend.store.runs.states.lease import claim_run
+from backend.store.runs.tables import Run
+from vise_client.schemas.launch import RunCreate
+from worker.context import Context
+from worker.reporter import StoreReporter
+
+
+class Place:
+    """A database and a storage without processes."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings, self.folder = settings, folder
+        self.engine = connect(settings.database_url)
+        self.context = Context(settings, session_factory(self.engine), Storage(settings.storage_url), "w")
+        self.sessions, self.storage = self.context.sessions, self.context.storage
+
+    def held(self) -> tuple[UUID, StoreReporter]:
+        spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
+        with self.sessions.begin() as db:
+            run_id = create_run(db, RunCreate(stage="ingest", spec=spec), None).id
+        with self.sessions.begin() as db:
+            claim = claim_run(db, run_id, "w", 600)
+        assert claim is not None
+        return run_id, StoreReporter(self.context, run_id, claim.token)
+
+    def change(self, run_id: UUID, **values: object) -> None:
+        with self.sessions.begin() as db:
+            db.execute(update(Run).where(Run.id == run_id).values(**values))
+
+    def finished(self, *contents: str, state: str = "succeeded") -> UUID:
+        """A run that has ended, with an artifact of these files."""
+        run_id, reporter = self.held()
+        reporter.artifact("posts", self.files(*contents))
+        reporter.close()
+        self.change(run_id, state=state, finished_at=func.now(), lease_until=None)
+        return run_id
+
+    def files(self, *contents: str) -> Path:
+        folder = self.folder / uuid4().hex
+        folder.mkdir()
+        for content in contents:
+            (folder / content.replace(" ", "-")).write_text(content)
+        return folder
+
+    def delete(self, run_id: UUID) -> None:
+        with self.sessions.begin() as db:
+            delete_run(db, run_id)
+
+    def contents(self) -> set[str]:
+        return {b"".join(self.storage.stream(sha256)).decode() for sha256, _ in self.storage.objects()}
+
+
+@pytest.fixture
+def place(database_url: str, tmp_path: Path):
+    settings = Settings(
+        database_url=database_url,
+        broker_url="redis://",
+        storage_url=f"file://{tmp_path / 'storage'}",
+        home=tmp_path / "home",
+    )
+    made = Place(settings, tmp_path)
+    yield made
+    made.engine.dispose()
