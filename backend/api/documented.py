@@ -11,6 +11,8 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, compile_path
 
+from vise_client.schemas.wire import Problem
+
 CHANGING = ("post", "put", "patch", "delete")
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
@@ -21,7 +23,9 @@ def document_statuses(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            for path, item in make()["paths"].items():
+            document = make()
+            document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+            for path, item in document["paths"].items():
                 for method, operation in item.items():
                     _add_problems(path, method, operation)
         assert app.openapi_schema is not None
@@ -45,14 +49,15 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
 
 def _general(path: str, method: str, operation: dict[str, Any]) -> Iterator[int]:
     """Yield the statuses of errors that no route raises itself: of the check of a request, a token, the database."""
-    yield from (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+    # 400 is also the server's own for a request that it cannot parse, such as one with a head of 100 kB.
+    yield from (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
     if "security" in operation:
         yield from (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
     if "{" in path:
         yield HTTPStatus.NOT_FOUND
     if method in CHANGING:
         # A body may name what is not there, too.
-        yield from (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.BAD_REQUEST)
+        yield from (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
         yield from (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 

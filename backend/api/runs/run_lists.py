@@ -16,14 +16,14 @@ from backend.store.runs.query import vocabulary
 from backend.store.runs.run_list import Paging, RunFilter
 from vise_client.schemas.comparison import CompareQuery, Comparison
 from vise_client.schemas.metrics import Curve, MetricQuery
-from vise_client.schemas.run_lists import GroupPage, Vocabulary
+from vise_client.schemas.run_lists import Column, GroupPage, Vocabulary
 from vise_client.schemas.run_states import RunKind, RunState
 from vise_client.schemas.runs import (
     BulkOutcome,
     BulkRequest,
     RunPage,
 )
-from vise_core.specs.base import Name, Tag, Text
+from vise_core.specs.base import Name, Tag
 
 router = APIRouter(tags=["runs"])
 
@@ -47,7 +47,7 @@ def _paging(
         ),
     ] = "-created",
     column: Annotated[
-        list[Text] | None,
+        list[Column] | None,
         Query(max_length=40, description="Values to add to each row: spec.…, metric.… or metric.…:max."),
     ] = None,
     cursor: Annotated[str | None, Query(max_length=2000)] = None,

@@ -342,6 +342,8 @@ def test_every_text_of_a_request_has_a_greatest_length(walk: Walk) -> None:
             if isinstance(part, dict) and place.count(".") < 8:
                 yield from unbounded(part, f"{place}.{name}")
 
+    named = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(walk.document)))
+    assert named <= walk.document["components"]["schemas"].keys()
     found = []
     for operation in walk.operations():
         for parameter in operation.described.get("parameters", ()):
