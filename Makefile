@@ -15,7 +15,7 @@ tests = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(
 PAGES_TESTS := tests/frontend tests/test_house.py tests/test_repository.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench settings-docs screenshots images-check constraints clean
+.PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench faults settings-docs screenshots images-check constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ format: .venv/dev.stamp ## put the code in the project's form
 
 bench: .venv/dev.stamp ## run all benchmarks in a small size and print one table; BENCH_ARGS="--only linear" for some
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+faults: .venv/dev.stamp ## run seeded schedules of faults over real servers and workers; FAULT_SEEDS="1-200" for more
+	$(BIN)/python -m tests.faults $(FAULT_SEEDS)
 
 settings-docs: .venv/dev.stamp ## write docs/settings.md from the settings classes
 	$(BIN)/python -m docs.settings

@@ -1,4 +1,4 @@
-"""Commands of the server: ``vise up``, ``migrate``, ``gc``, ``backup``, ``restore`` and ``admin``."""
+"""Commands of the server: ``vise up``, ``migrate``, ``gc``, ``backup``, ``restore``, ``forget`` and ``admin``."""
 
 from __future__ import annotations
 
@@ -90,6 +90,38 @@ def restore(folder: Annotated[Path, typer.Argument(help="The folder of a backup.
     rows = sum(table.rows for table in manifest.tables)
     typer.echo(
         f"restored and compared: {rows:,} rows, {len(manifest.files):,} files of {manifest.created_at:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def forget(
+    posts: Annotated[list[str], typer.Argument(help="Ids of the posts, as in their source.")],
+    apply: Annotated[bool, typer.Option("--apply", help="Remove them. Without: only list.")] = False,
+) -> None:
+    """List what holds posts and what was derived from them; remove them for good with --apply, and prove it."""
+    from backend.local.offline import server_settings
+    from backend.store.database import connect, session_factory
+    from backend.store.registry.storage import Storage
+    from backend.store.upkeep import forget
+
+    with server_settings(default_home()) as settings:
+        engine = connect(settings.database_url)
+        sessions, storage = session_factory(engine), Storage(settings.storage_url)
+        findings = forget.find(sessions, storage, settings.data_root, posts)
+        for finding in findings:
+            typer.echo(f"{finding.action:8}  {finding.what}")
+        left = []
+        if apply:
+            forget.forget(sessions, storage, findings, posts)
+            left = forget.remaining(sessions, storage, settings.data_root, posts)
+        engine.dispose()
+    for what in left:
+        typer.echo(f"still holds a post: {what}", err=True)
+    if left:
+        raise typer.Exit(3)
+    typer.echo(
+        "no object, row or folder holds the posts"
+        if apply
+        else "nothing was changed; `vise forget … --apply` removes the posts"
     )
 
 

@@ -31,6 +31,11 @@ class Settings(BaseSettings):
         None, description="Password for `vise admin create`; without, the command prompts for it.", repr=False
     )
     work: Path | None = Field(None, description="Workspaces of runs; default: work below home.")
+    preload: bool = Field(
+        True,
+        description="Whether a worker imports the libraries of all stages when it starts, so that runs start at once. "
+        "Off saves their memory (some 700 MB), and each run imports what it needs.",
+    )
     data_root: Path | None = Field(None, description="Folders below it may be registered as data sets.")
     lease_seconds: float = Field(
         15, gt=0.2, description="A worker without a heartbeat for longer loses its run."

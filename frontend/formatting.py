@@ -85,6 +85,14 @@ def plain(text: str) -> str:
     return re.sub(r"^(\s*)([-+=]|\d+(?=[.)]))", r"\1" + _JOINER + r"\2", text.replace("\n", " "))
 
 
+def code_span(text: str) -> str:
+    """A text as code in a line of Streamlit's Markdown, whatever back-ticks it holds."""
+    text = " ".join(text.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    padding = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{padding}{text}{padding}{fence}" if text else ""
+
+
 def user_markdown(text: str) -> str:
     """Return Markdown that a user wrote without Streamlit's own directives: colours, badges, icons and emoji."""
     return _DIRECTIVE.sub(":" + _JOINER, _without_shortcodes(text))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import streamlit as st
 
+from frontend.formatting import plain
 from frontend.settings import api_url, session_cookie
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError, NotSignedIn
@@ -107,10 +108,13 @@ def _show(error: ClientError) -> None:
     if isinstance(error, NotSignedIn):
         st.warning("Your session has ended. Reload the page to sign in.")
     else:
-        st.error(_message(error) if isinstance(error, ApiError) else str(error))
+        st.error(_message(error) if isinstance(error, ApiError) else plain(str(error)))
 
 
 def _message(error: ApiError) -> str:
+    """Markdown of the problem."""
     if error.problem.errors:
-        return "  \n".join(f"**{e.get('field')}**: {e.get('message')}" for e in error.problem.errors)
-    return error.problem.detail or error.problem.title
+        return "  \n".join(
+            f"**{plain(str(e.get('field')))}**: {plain(str(e.get('message')))}" for e in error.problem.errors
+        )
+    return plain(error.problem.detail or error.problem.title)

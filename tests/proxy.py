@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 Mode = Literal["pass", "refuse", "stall"]
+End = Literal["client", "server"]
 Address = str | tuple[str, int]
 
 
@@ -18,7 +19,8 @@ class Proxy:
     """Forwards connections to ``address``: a path of a Unix socket, or (host, port).
 
     ``mode`` "refuse" ends all connections and every new one; "stall" accepts and forwards nothing, as a frozen server.
-    ``half_open()`` forwards nothing more on the connections that are open, and ends none of them; new ones pass.
+    ``half_open()`` forwards nothing more on the connections that are open, by default in both directions, and ends none
+    of them; new ones pass. ``delay_by`` holds up all that is forwarded.
     ``on_request(data)`` sees what clients send; where it returns True, the connection is cut once the server has
     responded, so that the response is lost.
     """
@@ -26,6 +28,7 @@ class Proxy:
     def __init__(self, address: Address) -> None:
         self.address = address
         self.mode: Mode = "pass"
+        self.delay = 0.0
         self.on_request: Callable[[bytes], bool] = lambda _: False
         self._pairs: set[_Pair] = set()
         self._server = socket.create_server(("127.0.0.1", 0), backlog=100)
@@ -38,12 +41,20 @@ class Proxy:
             for pair in list(self._pairs):
                 pair.close()
 
-    def half_open(self) -> None:
+    def half_open(self, to: End | Literal["both"] = "both") -> None:
         for pair in list(self._pairs):
-            pair.cut = True
+            pair.cut |= {"client", "server"} if to == "both" else {to}
+
+    def delay_by(self, seconds: float) -> None:
+        self.delay = seconds
+
+    def heal(self) -> None:
+        """Pass everything on again; connections that are half-open stay so."""
+        self.mode, self.delay, self.on_request = "pass", 0.0, lambda _: False
 
     def close(self) -> None:
         self._server.close()
+        self.mode = "refuse"
         for pair in list(self._pairs):
             pair.close()
 
@@ -63,7 +74,9 @@ class _Pair:
     """A client's connection and ours to the server."""
 
     def __init__(self, proxy: Proxy, client: socket.socket) -> None:
-        self.proxy, self.client, self.cut, self.lose_response = proxy, client, False, False
+        self.proxy, self.client, self.lose_response = proxy, client, False
+        self.cut: set[End] = set()
+        """Ends to which nothing is forwarded any more."""
         self.server: socket.socket | None = None
 
     def close(self) -> None:
@@ -79,15 +92,21 @@ class _Pair:
             while True:
                 ends = [end for end in (self.client, self.server) if end is not None]
                 ready = select.select(ends, [], [], 0.05)[0]
-                if self.cut or self.proxy.mode == "stall":
+                if self.proxy.mode == "stall" or (self.cut and all(self._is_cut(end) for end in ready)):
                     if ready:
                         threading.Event().wait(0.05)
                     continue
+                ready = [end for end in ready if not self._is_cut(end)]
+                if ready and self.proxy.delay:
+                    threading.Event().wait(self.proxy.delay)
                 if self.server is None:
                     self.server = _connect(self.proxy.address)
                 if any(not self._forward(end) for end in ready):
                     break
         self.close()
+
+    def _is_cut(self, source: socket.socket) -> bool:
+        return ("server" if source is self.client else "client") in self.cut
 
     def _forward(self, source: socket.socket) -> bool:
         data = source.recv(65536)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import gc
 import importlib
 
+from backend.settings import settings
 from vise_core.specs.stages import STAGES
 
 from . import child  # noqa: F401 -- what a run's process needs
 from .guardian import die_with_parent
 
-for _stage in STAGES.values():
+for _stage in STAGES.values() if settings().preload else ():
     importlib.import_module(_stage.runner.partition(":")[0])
 # Forks share these pages as long as no process writes to them, which a garbage collection would.
 gc.freeze()

@@ -52,7 +52,7 @@ def expected_engagement(image: SelectedImage, model: EngagementModel, *, key: st
     """Draw bars of the comment clusters and reactions that are predicted for one image."""
     view = _engagement(image, model)
     if view.result is None:
-        st.warning(view.error or "No prediction worker has responded yet. Check the page Workers.")
+        st.warning(plain(view.error or "No prediction worker has responded yet. Check the page Workers."))
         return
     st.markdown(
         f"Predicted by **{plain(model.name)}**{synthetic_badge(view.synthetic)} "

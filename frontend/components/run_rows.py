@@ -27,7 +27,7 @@ def run_rows(runs: Sequence[RunSummary], *, mark: bool = True) -> None:
                 st.page_link("views/run/page.py", label=label, query_params={"run": str(run.id)})
                 st.markdown(f"{_state(run)}{synthetic_badge(mark and run.synthetic)}", width="content")
             if run.headline:
-                st.caption(headline(run.headline))
+                st.caption(plain(headline(run.headline)))
             progress_bar(run)
 
 

@@ -14,17 +14,11 @@ from backend.api.app import create_app
 from backend.settings import Settings
 from backend.store.accounts import users
 from backend.store.accounts.tables import User
-from backend.store.registry import artifacts
-from backend.store.registry.tables import Model
-from backend.store.runs.states.lease import claim_run
 from backend.store.serving.tables import Engagement, Feedback, Prediction
 from tests.faults.cluster import Cluster, cluster_over
+from tests.faults.model import add_model
 from vise_client.schemas.accounts import Role
-from vise_core.models.backbones import build_backbone
-from vise_core.models.classifier import ImageClassifier, save_classifier
-from vise_core.models.heads import linear_head
 from vise_core.specs.stages import STAGES
-from vise_core.specs.tasks.catalogue import EMOTIONS
 
 if TYPE_CHECKING:
     from bucket import Bucket
@@ -101,34 +95,9 @@ def service(
 ) -> Iterator[Service]:
     """One for all tests of a module: its worker takes seconds to start."""
     folder = tmp_path_factory.mktemp("service")
-    backbone = build_backbone("resnet18", seed=0)
-    classifier = ImageClassifier(backbone, linear_head(512, 6, seed=0), EMOTIONS, image_size=64)
-    save_classifier(folder / "predictor", classifier, {"synthetic": True})
     with cluster_over(module_database_url, broker_url, folder) as cluster:
-        manifest, sha256 = artifacts.upload(cluster.storage, folder / "predictor")
-        run_id = cluster.create("ingest", spec={"source": {"kind": "sample"}})
+        add_model(cluster, folder)
         with cluster.sessions.begin() as db:
-            claim = claim_run(db, run_id, "test", 3600)
-            assert claim is not None
-            artifacts.record(db, run_id, claim.token, "predictor", manifest, sha256, True)
-            artifact = artifacts.of_run(db, run_id, "predictor")
-            facts = {
-                "method": "Random Init",
-                "task": "none",
-                "backbone": "resnet18",
-                "classes": list(EMOTIONS),
-            }
-            db.add(
-                Model(
-                    name="m",
-                    run_id=run_id,
-                    artifact_id=artifact.id,
-                    headline={},
-                    synthetic=True,
-                    default=True,
-                    **facts,
-                )
-            )
             editor = users.create_user(db, EDITOR, None, Role.editor)
             token, _ = users.issue_token(db, editor, "api", lifetime=None)
         yield Service(cluster, token)

@@ -25,6 +25,7 @@ class CountSpec(Spec):
 
     steps: int = Field(20, ge=1)
     pause: float = 0.05
+    each: int = Field(1, ge=1, description="Points of each curve in a step.")
     end: Literal["well", "bad input", "crash", "kill"] = "well"
 
 
@@ -44,7 +45,8 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     reporter.log(f"counting from {first}")
     for step in range(first, spec.steps):
         time.sleep(spec.pause)
-        reporter.metrics(step, {"count": float(step), "square": float(step * step)})
+        for point in range(step * spec.each, (step + 1) * spec.each):
+            reporter.metrics(point, {"count": float(point), "square": float(point * point)})
         reporter.progress(step + 1, spec.steps, "steps")
         stop = reporter.should_stop()
         if stop or step % 5 == 4:

@@ -73,8 +73,11 @@ def outdated_states(sessions: Sessions, storage: Storage, grace_seconds: float) 
         kept: set[str] = set()
         if row is not None and row.state != RunState.succeeded.value:
             names = [name for name in (row.checkpoint, *row.earlier_checkpoints) if name]
-            kept = {path for name in names for path in state_files(storage, folder.run_id, name)}
+            lists = [state_files(storage, folder.run_id, name) for name in names]
+            kept = {path for files in lists for path in files}
             if row.state in {state.value for state in HELD}:
+                if any(len(files) == 1 for files in lists):
+                    continue  # replaced since the row was read: the next pass sees what is kept now
                 kept |= {
                     p for p, f in folder.of_token(row.token).items() if f.written > before or "/board/" in p
                 }

@@ -23,9 +23,9 @@ from vise_core.specs.tasks.metrics import METRICS
 def ablation(ablation_id: UUID) -> None:
     """Draw an ablation: its chart, its points with their runs, and its actions."""
     view = client().ablation(ablation_id)
-    st.header(view.name, anchor=False)
+    st.header(plain(view.name), anchor=False)
     st.markdown(
-        f"{synthetic_badge(view.synthetic)} {view.title}: {view.task}, {view.protocol}, {view.method}; "
+        f"{synthetic_badge(view.synthetic)} {plain(f'{view.title}: {view.task}, {view.protocol}, {view.method}')}; "
         f"[run of the baseline](run?run={view.baseline})".strip()
     )
     published = st.toggle(
@@ -77,7 +77,7 @@ def _launch_missing(view: AblationView) -> None:
     with st.container(horizontal=True):
         for point in missing:
             key = f"launch-{point.number}"
-            if st.button(f"Launch {point.label}", icon=":material/rocket_launch:", key=key):
+            if st.button(f"Launch {plain(point.label)}", icon=":material/rocket_launch:", key=key):
                 with show_errors():
                     client().launch_point(view.id, point.number)
                     st.rerun()

@@ -12,7 +12,7 @@ from frontend.charts.shares import stacked_shares
 from frontend.components.figure import show_figure
 from frontend.components.layout import empty
 from frontend.components.paging import page_buttons, page_number
-from frontend.formatting import count
+from frontend.formatting import count, plain
 from frontend.session import client, query_number, show_errors
 from frontend.views.clusters.cluster import cluster_detail
 from frontend.views.clusters.rows import UNITS, cluster_rows
@@ -132,7 +132,7 @@ def _map(explorer: ExplorerView, kind: ClusterKind, search: str) -> None:
 
 def _list(explorer: ExplorerView, kind: ClusterKind, page: ClusterPage, search: str) -> None:
     if not page.items:
-        empty(f"No cluster matches “{search}”", "Search for another word, or for a part of it.")
+        empty(f"No cluster matches “{plain(search)}”", "Search for another word, or for a part of it.")
         return
     if kind == "reactions":
         show_figure(

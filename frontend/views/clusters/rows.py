@@ -48,4 +48,4 @@ def _title(row: ClusterRow) -> str:
     if row.terms:
         return " · ".join(plain(word) for word, _ in row.terms[:WORDS])
     most = sorted(row.reactions.items(), key=lambda item: -item[1])[:3]
-    return " · ".join(f"{name} {share:.0%}" for name, share in most if share >= 0.01) or "no reactions"
+    return " · ".join(f"{plain(name)} {share:.0%}" for name, share in most if share >= 0.01) or "no reactions"

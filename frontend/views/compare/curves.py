@@ -10,7 +10,9 @@ from frontend.charts import marks
 from frontend.charts.curves import CONFIG, Line, band_figure, curve_figure, has_epochs
 from frontend.charts.palette import is_dark
 from frontend.components.curve_controls import curve_options, metric_select
+from frontend.components.figure import show_figure
 from frontend.components.layout import empty
+from frontend.formatting import plain
 from frontend.session import client, show_errors
 from frontend.views.compare.groups import UNGROUPED, group_names, run_names
 from vise_client.schemas.comparison import Comparison
@@ -49,14 +51,15 @@ def curves(comparison: Comparison, by: str) -> None:
             else:
                 groups = dict(zip(ids, group_names(comparison, by), strict=True))
                 figure = band_figure(key, _grouped(of_key, groups), options, dark=is_dark(), height=360)
-            columns[position % len(columns)].plotly_chart(
-                figure,
-                key=f"compare-{key}",
-                config=CONFIG,
-                alt=f"{key} of {len(of_key)} runs over {options.x}",
-            )
+            with columns[position % len(columns)]:
+                show_figure(
+                    figure,
+                    key=f"compare-{key}",
+                    config=CONFIG,
+                    alt=f"{key} of {len(of_key)} runs over {options.x}",
+                )
         if sentences := marks.mark_sentences(loaded):
-            st.caption(f"Values that are not finite ({marks.LEGEND}): {'; '.join(sentences)}.")
+            st.caption(f"Values that are not finite ({marks.LEGEND}): {plain('; '.join(sentences))}.")
         if by != UNGROUPED:
             st.caption(
                 "Lines are means and bands ± one standard deviation (ddof 1), over the range that all runs of the group "

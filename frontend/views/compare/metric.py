@@ -26,4 +26,6 @@ def name_left_out(comparison: Comparison, metric: str | None) -> None:
     if places:
         names = run_names(comparison)
         left_out = ", ".join(f"{names[place]} ({value})" for place, value in sorted(places.items()))
-        st.caption(f":material/warning: Left out, because their {metric} is not finite: {plain(left_out)}.")
+        st.caption(
+            f":material/warning: Left out, because their {plain(metric or 'metric')} is not finite: {plain(left_out)}."
+        )

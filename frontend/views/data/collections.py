@@ -47,7 +47,7 @@ def _row(run: RunSummary) -> None:
         st.page_link("views/run/page.py", label=f"**{plain(run.name)}**", query_params={"run": str(run.id)})
         rejected = int(run.headline.get("rejected", 0))
         mark = f" :orange-badge[:material/warning: {rejected:,} rejected]" if rejected else ""
-        st.markdown(f"{headline(run.headline)}{mark}{synthetic_badge(run.synthetic)}")
+        st.markdown(f"{plain(headline(run.headline))}{mark}{synthetic_badge(run.synthetic)}")
         if run.stage == "ingest":
             query = {"what": "survey", "spec": '{"kind":"posts"}', "in_dataset": f"{run.id}:posts"}
             link_to("launch", "Survey these posts", query, icon=":material/search:")

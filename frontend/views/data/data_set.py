@@ -43,7 +43,7 @@ def data_set(data_set_id: UUID) -> None:
     folder_changes(data)
     if data.found is not None:
         version = f"Version {data.version.number}: " if data.version is not None else ""
-        st.markdown(f"**{version}{counts(data)}**")
+        st.markdown(f"**{version}{plain(counts(data))}**")
         for warning in data.found.warnings:
             st.warning(plain(warning), icon=":material/warning:")
         _integrity(data)
@@ -90,4 +90,4 @@ def _integrity(data: DatasetView) -> None:
         st.success("All checks that ran have passed.", icon=":material/verified:")
     for check in findings:
         show = st.error if check.verdict == "failed" else st.warning
-        show(f"**{check.title}** {plain(check.sentence)}")
+        show(f"**{plain(check.title)}** {plain(check.sentence)}")

@@ -37,4 +37,4 @@ def _row(data_set: DatasetView) -> None:
             warnings = count(len(data_set.found.warnings), "warning")
             marks += f" :orange-badge[:material/warning: {warnings}]"
         st.markdown(f"{kind_and_badges(data_set)}{marks}")
-        st.caption(counts(data_set))
+        st.caption(plain(counts(data_set)))

@@ -53,7 +53,7 @@ def use_row(use: DatasetUse) -> None:
         query = {"run": str(use.run_id)}
         st.page_link("views/run/page.py", label=plain(use.name), width="content", query_params=query)
         st.markdown(f"{badge(use.state)} {_version(use)}", width="content")
-        st.caption(f"{use.stage}, {minute(use.created_at)} UTC", width="content")
+        st.caption(f"{plain(use.stage or '')}, {minute(use.created_at)} UTC", width="content")
 
 
 def _version(use: DatasetUse) -> str:

@@ -71,7 +71,7 @@ def data_set_versions(data_set: DatasetView) -> None:
 def _version(version: DatasetVersionView) -> None:
     with st.container(border=True, key=f"version-{version.number}"):
         same = f" :gray-badge[same content as version {version.same_as}]" if version.same_as else ""
-        st.markdown(f"**Version {version.number}** {version_counts(version)}{same}")
+        st.markdown(f"**Version {version.number}** {plain(version_counts(version))}{same}")
         digest = f"SHA-256 {version.sha256[:16]}…"
         surveyed = f"surveyed {minute(version.created_at)} UTC"
         if version.checked_at != version.created_at:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from frontend.components.layout import problem
 from frontend.components.run_rows import run_lines, run_rows
+from frontend.formatting import plain
 from frontend.session import client, show_errors
 from frontend.views.home.sample_recipe import UNFINISHED
 
@@ -20,7 +21,7 @@ def system_state() -> None:
         # First, since nothing else responds without the database.
         for part in health.parts:
             if part.message:
-                problem(f"{part.name.capitalize()}: {part.message}.", "Its log says more.")
+                problem(f"{plain(part.name.capitalize())}: {plain(part.message)}.", "Its log says more.")
         workers = [worker for worker in client().workers() if worker.alive]
         queued = client().runs(all=True, limit=MOST_QUEUED, state=["queued"], kind="stage").items
         with st.container(horizontal=True):
@@ -33,7 +34,9 @@ def system_state() -> None:
                 st.metric(label, value, border=True, width=170)
         served = {queue for worker in workers for queue in worker.queues}
         if unserved := sorted({run.queue for run in queued} - served):
-            problem(f"No worker serves the queue {', '.join(unserved)}.", "Start one with `vise worker`.")
+            problem(
+                f"No worker serves the queue {plain(', '.join(unserved))}.", "Start one with `vise worker`."
+            )
 
 
 @st.fragment(run_every=2)

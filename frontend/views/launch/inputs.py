@@ -9,7 +9,7 @@ import streamlit as st
 
 from frontend.components.input_ref import parse_ref, ref_text
 from frontend.components.layout import link_to
-from frontend.formatting import minute
+from frontend.formatting import minute, plain
 from frontend.session import client, current_user
 from vise_client.errors import ApiError
 from vise_client.schemas.launch import InputCandidate
@@ -67,7 +67,7 @@ def folder_warning(text: str) -> None:
     except ApiError:
         return
     if not changes.settled:
-        st.warning(changes.sentence, icon=":material/warning:")
+        st.warning(plain(changes.sentence), icon=":material/warning:")
         data_set_link(text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from frontend.formatting import plain
 from frontend.views.launch.draft import clone_source, reset_address
 from vise_client.schemas.launch import StageView
 
@@ -13,7 +14,7 @@ def preset_select(stage: StageView) -> str:
     source = clone_source()
     if source is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"A copy of **{source.name}**. Change its settings below, then launch it.")
+            st.markdown(f"A copy of **{plain(source.name)}**. Change its settings below, then launch it.")
             if st.button("Use a preset instead", type="tertiary"):
                 reset_address()
                 st.rerun()

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from frontend.components.input_ref import parse_ref, ref_text
 from frontend.components.run_rows import run_link
 from frontend.components.table import show_rows
-from frontend.formatting import duration
+from frontend.formatting import duration, plain
 from frontend.session import client
 from frontend.views.launch.draft import clone_source
 from frontend.views.launch.estimate import ask_for
@@ -28,7 +28,7 @@ def launch_recipe() -> None:
     if source is not None and source.kind == "recipe":
         spec = RecipeSpec.model_validate(source.spec)
         name = next((name for name, recipe in recipes.items() if recipe == spec), "")
-        st.markdown(f"A copy of **{source.name}**. Change it below, then launch it.")
+        st.markdown(f"A copy of **{plain(source.name)}**. Change it below, then launch it.")
     else:
         source = None
         name = _recipe_select(recipes)
@@ -36,7 +36,7 @@ def launch_recipe() -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         if spec.description:
-            st.write(spec.description)
+            st.write(plain(spec.description))
         steps_tab, yaml_tab = st.tabs(["Steps", "YAML"])
         with yaml_tab:
             spec = _yaml_editor(name, spec)
@@ -83,12 +83,13 @@ def _inputs(spec: RecipeSpec, source: RunView | None, name: str) -> dict[str, st
     for role, given in spec.given.items():
         cloned = ref_text(source.inputs[role]) if source and role in source.inputs else ""
         text = input_select(
-            f"Input: {role}" + ("" if given.required else " (optional: without it, its steps are left out)"),
+            f"Input: {plain(role)}"
+            + ("" if given.required else " (optional: without it, its steps are left out)"),
             recipe_input_artifacts(spec, role),
             search="",
             initial=st.query_params.get(f"in_{role}", cloned),
             required=given.required,
-            help=given.help,
+            help=plain(given.help),
             key=f"recipe.{name}.{role}",
         )
         folder_warning(text)
@@ -133,9 +134,9 @@ def _yaml_editor(name: str, spec: RecipeSpec) -> RecipeSpec:
     except ValidationError as error:
         for detail in error.errors()[:5]:
             path = ".".join(str(part) for part in detail["loc"])
-            st.error(f"**{path}** {str(detail['msg']).removeprefix('Value error, ')}")
+            st.error(f"**{plain(path)}** {plain(str(detail['msg']).removeprefix('Value error, '))}")
     except yaml.YAMLError as error:
-        st.error(yaml_error(error))
+        st.error(plain(yaml_error(error)))
     return spec
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from frontend.formatting import plain
 from frontend.views.launch.spec_schema import (
     Schema,
     default_of,
@@ -55,7 +56,7 @@ class ProblemPlaces:
             if path and problem.missing:
                 self.by_path[path].caption("Required.")
             elif path:
-                messages.setdefault(path, []).append(problem.message)
+                messages.setdefault(path, []).append(plain(problem.message))
         for path, texts in messages.items():
             self.by_path[path].error("  \n".join(texts), icon=":material/error:")
 
@@ -63,7 +64,7 @@ class ProblemPlaces:
         """Show warnings, which do not prevent the launch, below their fields."""
         for warning in warnings:
             if warning.field in self.by_path:
-                self.by_path[warning.field].warning(warning.message, icon=":material/warning:")
+                self.by_path[warning.field].warning(plain(warning.message), icon=":material/warning:")
 
 
 def spec_form(

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 import yaml
 
+from frontend.formatting import plain
 from frontend.views.launch.draft import Grid, Spec, reset_form
 from vise_client.schemas.launch import StageView
 
@@ -35,7 +36,7 @@ def yaml_editor(stage: StageView, spec: Spec, grid: Grid) -> None:
 
     st.text_area("Spec as YAML", key=key, height=260, on_change=apply)
     if message := st.session_state.get(ERROR):
-        st.error(f"The YAML was not applied to the form: {message}", icon=":material/error:")
+        st.error(f"The YAML was not applied to the form: {plain(message)}", icon=":material/error:")
 
 
 def to_yaml(spec: Spec, grid: Grid) -> str:

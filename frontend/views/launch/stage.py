@@ -8,6 +8,7 @@ import streamlit as st
 
 from frontend.components.input_ref import parse_ref
 from frontend.components.run_rows import run_link
+from frontend.formatting import plain
 from frontend.session import client
 from frontend.views.launch.draft import Grid, load_draft, write_address
 from frontend.views.launch.estimate import show_check
@@ -73,14 +74,14 @@ def launch_stage(stage: StageView) -> None:
 def started(run: RunView) -> None:
     """Draw a message with a link to the run that was launched."""
     st.success("Launched: the run is queued.", icon=":material/check:")
-    run_link(run.id, f"Open {run.name}")
+    run_link(run.id, f"Open {plain(run.name)}")
 
 
 def _input_warnings(check: LaunchCheck, selected: dict[str, str]) -> None:
     """Repeat beside the launch button which inputs have a warning, with a link to the data set's page."""
     for warning in check.warnings:
         role = warning.field.removeprefix("inputs.")
-        st.markdown(f":orange-badge[:material/warning: the input {role} has a warning]")
+        st.markdown(f":orange-badge[:material/warning: the input {plain(role)} has a warning]")
         data_set_link(selected.get(role, ""))
 
 

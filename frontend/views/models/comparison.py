@@ -6,6 +6,7 @@ import streamlit as st
 
 from frontend.components.layout import link_to
 from frontend.components.table import show_rows
+from frontend.formatting import plain
 from frontend.session import client
 from vise_client.errors import ApiError
 from vise_core.specs.reports.model_card import ModelFacts
@@ -21,7 +22,7 @@ def model_comparison(ids: list[str]) -> None:
         try:
             facts = client().model_card(model_id).facts
         except ApiError:
-            st.warning(f"There is no model {model_id}; it may have been deleted.")
+            st.warning(f"There is no model {plain(model_id)}; it may have been deleted.")
             continue
         columns[facts.name] = _column(facts)
     fields = list(dict.fromkeys(field for column in columns.values() for field in column))

@@ -19,17 +19,17 @@ def model_card(model_id: UUID) -> None:
     """Draw a model's card with its actions."""
     card = client().model_card(model_id)
     facts = card.facts
-    model = next(m for m in client().models(search=facts.name) if m.id == model_id)
+    model = client().model(model_id)
     link_to("models", "All models", icon=":material/arrow_back:")
     st.header(plain(facts.name), anchor=False)
     st.markdown(
         f"{DEFAULT_BADGE + ' ' if model.default else ''}{synthetic_badge(facts.synthetic)} {plain(facts.method)} on "
-        f"{plain(facts.task)}, {facts.backbone}, {facts.protocol}, {facts.features} features, "
+        f"{plain(facts.task)}, {plain(facts.backbone)}, {plain(facts.protocol)}, {plain(facts.features)} features, "
         f"{len(facts.classes)} classes"
     )
     columns = st.columns(max(3, len(facts.metrics)))
     for column, metric in zip(columns, facts.metrics, strict=False):
-        column.markdown(f"**{metric.sentence}**")
+        column.markdown(f"**{plain(metric.sentence)}**")
     _actions(model, card)
     lineage, text = st.tabs(["Made from", "Model card"])
     with lineage:
@@ -37,7 +37,7 @@ def model_card(model_id: UUID) -> None:
         for step in facts.lineage:
             indent = "\u2003" * (step.depth - 1) + ("↳ " if step.depth > 1 else "")
             mark = synthetic_badge(step.synthetic)
-            label = f"{indent}{step.role}: {plain(step.name)} :gray[{step.stage or step.kind}]{mark}"
+            label = f"{indent}{plain(step.role)}: {plain(step.name)} :gray[{plain(step.stage or step.kind)}]{mark}"
             if step.kind == "run":
                 st.page_link("views/run/page.py", label=label, query_params={"run": step.id})
             else:

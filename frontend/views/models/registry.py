@@ -41,8 +41,8 @@ def _row(model: ModelView) -> None:
         if marks := (DEFAULT_BADGE if model.default else "") + synthetic_badge(model.synthetic):
             about.markdown(marks)
         about.caption(
-            f"{plain(model.method)} · {plain(model.task)} · {model.backbone} · {len(model.classes)} classes · "
-            f"{headline(model.headline)} · {model.created_at:%Y-%m-%d}"
+            f"{plain(model.method)} · {plain(model.task)} · {plain(model.backbone)} · {len(model.classes)} classes · "
+            f"{plain(headline(model.headline))} · {model.created_at:%Y-%m-%d}"
         )
         select.checkbox("Compare", key=f"compare.{model.id}")
 

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from frontend.components.url_select import url_multiselect
+from frontend.formatting import plain
 from frontend.views.predict.image_panels import HeatStyle
 from frontend.views.predict.requests import RequestOptions
 from vise_client.schemas.models import ModelView
@@ -33,7 +34,7 @@ def model_select(models: Sequence[ModelView]) -> list[ModelView]:
         help="Several models are compared side by side on the same image.",
     )
     for model in (by_id[i] for i in selected):
-        st.caption(f"{model.name}: {model.method}, {model.backbone}, {model.task}")
+        st.caption(plain(f"{model.name}: {model.method}, {model.backbone}, {model.task}"))
     return [by_id[i] for i in selected]
 
 

@@ -43,7 +43,7 @@ def image_panels(result: ImageResult, models: Mapping[UUID, ModelView], style: H
         mark = synthetic_badge(result.image is not None and result.image.synthetic)
         st.subheader(f"{result.position + 1}. {plain(result.name)}", anchor=False)
         if mark or truth:
-            st.markdown(f"{mark} {f'Generated as **{truth}**.' if truth else ''}".strip())
+            st.markdown(f"{mark} {f'Generated as **{plain(truth)}**.' if truth else ''}".strip())
         n_columns = min(COLUMNS, max(2, len(result.predictions) + 1))
         columns = list(st.columns(n_columns))
         with columns[0]:
@@ -57,7 +57,7 @@ def image_panels(result: ImageResult, models: Mapping[UUID, ModelView], style: H
                 else:
                     if model_id in models:
                         st.markdown(f"**{plain(models[model_id].name)}**")
-                    st.warning(prediction)
+                    st.warning(plain(prediction))
 
 
 def _image(result: ImageResult) -> None:
@@ -80,7 +80,9 @@ def _prediction(prediction: PredictionView, truth: str | None, style: HeatStyle,
         _heat_map(prediction, style, width)
     predicted = prediction.predicted or ""
     known = prediction.feedback or truth
-    st.markdown(f"**{predicted}**, {prediction.probabilities[predicted]:.0%}{_verdict(predicted, known)}")
+    st.markdown(
+        f"**{plain(predicted)}**, {prediction.probabilities[predicted]:.0%}{_verdict(predicted, known)}"
+    )
     ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     show_figure(
         share_bars(prediction.probabilities, marked=predicted, dark=is_dark()),
@@ -89,7 +91,7 @@ def _prediction(prediction: PredictionView, truth: str | None, style: HeatStyle,
         alt="Probabilities: " + ", ".join(f"{name} {p:.0%}" for name, p in ranked),
     )
     took = f"Computed in {prediction.milliseconds:.0f} ms. " if prediction.milliseconds is not None else ""
-    st.caption(f"{took}{headline(model.headline)}")
+    st.caption(f"{took}{plain(headline(model.headline))}")
     feedback(prediction, truth)
 
 
@@ -113,7 +115,7 @@ def _heat_map(prediction: PredictionView, style: HeatStyle, width: int) -> None:
         config=STATIC,
         alt=f"{method} of {prediction.model.name} for {about}: strongest at the {place}",
     )
-    st.caption(f"{method} for {about}, strongest at the {place}.")
+    st.caption(plain(f"{method} for {about}, strongest at the {place}."))
 
 
 def _verdict(predicted: str, known: str | None) -> str:

@@ -8,6 +8,7 @@ from frontend.charts.palette import STATIC, is_dark
 from frontend.charts.report_figures import panel_chart
 from frontend.components.figure import show_figure
 from frontend.components.table import Cell, show_table
+from frontend.formatting import plain
 from frontend.session import client
 from frontend.style import synthetic_badge
 from frontend.views.results.export import export_buttons, footnotes, no_runs_yet
@@ -37,7 +38,7 @@ def paper_figure(entry: ReportEntry, query: Query) -> None:
     for row in (panels[start : start + n_columns] for start in range(0, len(panels), n_columns)):
         for column, panel in zip(st.columns(n_columns), row, strict=False):
             with column:
-                st.header(panel.title.rstrip("."), anchor=False)
+                st.header(plain(panel.title.rstrip(".")), anchor=False)
                 show_figure(
                     panel_chart(panel.chart, published=published, dark=is_dark()),
                     key=f"{entry.name}-{panel.key}",

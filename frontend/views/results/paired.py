@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from frontend.components.table import Cell, show_table
+from frontend.formatting import plain
 from frontend.session import client
 from vise_client.errors import ApiError
 from vise_core.specs.reports.tables import PairedTest
@@ -55,7 +56,7 @@ def paired_test(rows: Mapping[str, Mapping[str, str]]) -> None:
         )
     for reason in dict.fromkeys(refused.values()):
         columns = "; ".join(column for column, r in refused.items() if r == reason)
-        st.caption(f"Not tested: {columns}: {reason}.")
+        st.caption(plain(f"Not tested: {columns}: {reason}."))
     if not tests and not refused:
         st.caption(
             "The two rows have no column in common. A paired test needs results on the same data and splits."

@@ -6,6 +6,7 @@ import streamlit as st
 
 from frontend.components.layout import empty
 from frontend.components.table import Cell, show_table
+from frontend.formatting import plain
 from frontend.session import client
 from frontend.style import synthetic_badge
 from frontend.views.results.export import export_buttons
@@ -36,7 +37,8 @@ def qualitative_figure(entry: ReportEntry, query: Query) -> None:
         )
     else:
         badge = synthetic_badge(figure.synthetic)
-        st.markdown(f"{badge} {figure.task}, {figure.map}; [run](run?run={figure.run})".strip())
+        told = f"{plain(figure.task or '')}, {plain(figure.map or '')}; [run](run?run={figure.run})"
+        st.markdown(f"{badge} {told}".strip())
     with st.skeleton(480):
         png = _drawing(client(), entry.name, figure.run or "", published)
     st.image(

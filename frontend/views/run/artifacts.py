@@ -8,7 +8,7 @@ import streamlit as st
 
 from frontend.components.layout import empty
 from frontend.components.table import show_rows
-from frontend.formatting import count, size, user_markdown
+from frontend.formatting import count, plain, size, user_markdown
 from frontend.session import client, show_errors
 from frontend.views.run.file_preview import FilePreview, bytes_needed, file_preview
 from vise_client.schemas.artifacts import ArtifactFile, ArtifactView
@@ -75,7 +75,7 @@ def _file(artifact: ArtifactView, file: ArtifactFile) -> None:
     preview = file_preview(file.path, file.size, data)
     _draw(file.path, preview)
     if preview.note:
-        st.caption(preview.note[0].upper() + preview.note[1:] + ".")
+        st.caption(plain(preview.note[0].upper() + preview.note[1:] + "."))
 
 
 def _draw(path: str, preview: FilePreview) -> None:

@@ -10,8 +10,9 @@ from frontend.charts import marks
 from frontend.charts.curves import CONFIG, Line, curve_figure, has_epochs
 from frontend.charts.palette import is_dark
 from frontend.components.curve_controls import curve_options, metric_select
+from frontend.components.figure import show_figure
 from frontend.components.layout import empty
-from frontend.formatting import number
+from frontend.formatting import number, plain
 from frontend.session import client, show_errors
 from vise_client.schemas.metrics import Curve, MetricQuery
 from vise_client.schemas.runs import RunView
@@ -40,17 +41,18 @@ def run_curves(run: RunView) -> None:
             return
         for prefix, group in _by_prefix([key for key in selected if key in curves]).items():
             if prefix:
-                st.header(prefix, anchor=False)
+                st.header(plain(prefix), anchor=False)
             columns = st.columns(2)
             for position, key in enumerate(group):
                 curve = curves[key]
                 last = f"last value {_last_value(curve)}"
-                columns[position % 2].plotly_chart(
-                    curve_figure(key, [Line(key, curve)], options, dark=is_dark()),
-                    key=f"curve-{key}",
-                    config=CONFIG,
-                    alt=f"{key} over {options.x}, {curve.total} points, {last}",
-                )
+                with columns[position % 2]:
+                    show_figure(
+                        curve_figure(key, [Line(key, curve)], options, dark=is_dark()),
+                        key=f"curve-{key}",
+                        config=CONFIG,
+                        alt=f"{key} over {options.x}, {curve.total} points, {last}",
+                    )
         _notes(list(curves.values()))
 
 
@@ -58,7 +60,7 @@ def _notes(curves: Sequence[Curve]) -> None:
     if sentences := marks.mark_sentences(curves):
         st.warning(
             f"Values that are not finite ({marks.LEGEND}), drawn at the height of the last finite value: "
-            f"{'; '.join(sentences)}.",
+            f"{plain('; '.join(sentences))}.",
             icon=":material/warning:",
         )
     if any(curve.total > len(curve.steps) for curve in curves):

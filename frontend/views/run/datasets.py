@@ -13,7 +13,7 @@ def run_datasets(run: RunView) -> None:
     """Draw a line for each data set, with a note where the version is unknown or outdated."""
     for role, read in run.datasets.items():
         with st.container(horizontal=True, vertical_alignment="center", key=f"data-{role}"):
-            data_set_link(read, f"**{role}** {plain(read.label)}")
+            data_set_link(read, f"**{plain(role)}** {plain(read.label)}")
             if note := _note(read):
                 st.markdown(note, width="content")
 

@@ -40,7 +40,7 @@ def run_header(before: RunView) -> None:
         if run.headline:
             with st.container(horizontal=True, gap="large"):
                 for key, value in run.headline.items():
-                    st.metric(key.replace("_", " "), number(value), width="content")
+                    st.metric(plain(key.replace("_", " ")), number(value), width="content")
         _steps(run)
 
 

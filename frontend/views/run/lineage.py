@@ -41,11 +41,13 @@ def _list(lineage: Lineage) -> None:
         _link(node)
         edges = [edge for edge in lineage.edges if edge.target == node.id and edge.source in names]
         if edges:
-            st.caption("reads " + ", ".join(f"{edge.artifact} of {names[edge.source]}" for edge in edges))
+            st.caption(
+                "reads " + ", ".join(f"{plain(edge.artifact)} of {names[edge.source]}" for edge in edges)
+            )
 
 
 def _link(node: LineageNode) -> None:
-    label = f"{plain(node.name)} :gray[{describe(node)}]"
+    label = f"{plain(node.name)} :gray[{plain(describe(node))}]"
     if node.removed:
         st.markdown(f":material/database: {label}")
         return

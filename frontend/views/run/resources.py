@@ -6,6 +6,7 @@ import streamlit as st
 
 from frontend.charts.curves import CONFIG, CurveOptions, Line, curve_figure
 from frontend.charts.palette import is_dark
+from frontend.components.figure import show_figure
 from frontend.components.layout import empty
 from frontend.formatting import number
 from frontend.session import client, show_errors
@@ -33,9 +34,10 @@ def run_resources(run: RunView) -> None:
             figure = curve_figure(title, [Line(title, scaled)], CurveOptions(x="time"), dark=is_dark())
             figure.update_yaxes(rangemode="tozero")
             last = "" if scaled.values[-1] is None else f", last {number(scaled.values[-1])}"
-            columns[position % 2].plotly_chart(
-                figure, key=f"resource-{curve.key}", config=CONFIG, alt=f"{title} over time{last}"
-            )
+            with columns[position % 2]:
+                show_figure(
+                    figure, key=f"resource-{curve.key}", config=CONFIG, alt=f"{title} over time{last}"
+                )
         st.caption(
             "Of the run's process and its child processes. 100 % CPU is one core. Memory that processes share is "
             "counted in each of them."

@@ -55,14 +55,14 @@ def _difference(stage: str, spec: dict[str, Any]) -> None:
 def _inputs(run: RunView) -> None:
     for role, ref in run.inputs.items():
         if ref.run:
-            label = f"**{role}**: {ref.artifact} of the run …{str(ref.run)[-4:]}"
+            label = f"**{plain(role)}**: {plain(ref.artifact or '')} of the run …{str(ref.run)[-4:]}"
             run_link(ref.run, label, icon=":material/input:")
         elif role in run.datasets:
-            data_set_link(run.datasets[role], f"**{role}**: {plain(run.datasets[role].label)}")
+            data_set_link(run.datasets[role], f"**{plain(role)}**: {plain(run.datasets[role].label)}")
         elif ref.dataset:
-            st.markdown(f":material/database: **{role}**: data set …{str(ref.dataset)[-4:]}")
+            st.markdown(f":material/database: **{plain(role)}**: data set …{str(ref.dataset)[-4:]}")
         else:
-            st.markdown(f":material/upload_file: **{role}**: an upload")
+            st.markdown(f":material/upload_file: **{plain(role)}**: an upload")
 
 
 def _provenance(provenance: dict[str, Any]) -> None:

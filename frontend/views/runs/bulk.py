@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from frontend.components.layout import link_to
-from frontend.formatting import count
+from frontend.formatting import count, plain
 from frontend.session import can_edit, client, show_errors
 from vise_client.schemas.runs import BulkRequest
 
@@ -59,7 +59,9 @@ def bulk_outcome() -> None:
     refused = [outcome for outcome in outcomes if not outcome["done"]]
     sentence = f"{action.capitalize()}: done for {len(outcomes) - len(refused)} of {len(outcomes)} runs."
     if refused:
-        lines = "\n".join(f"- {o['name'] or o['id']}: {o['message']}" for o in refused[:20])
+        lines = "\n".join(
+            f"- {plain(o['name'] or str(o['id']))}: {plain(o['message'])}" for o in refused[:20]
+        )
         st.warning(f"{sentence}\n\n{lines}", icon=":material/warning:")
     else:
         st.success(sentence, icon=":material/check:")

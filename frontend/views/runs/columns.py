@@ -6,6 +6,7 @@ from typing import get_args
 
 import streamlit as st
 
+from frontend.formatting import plain
 from vise_client.schemas.metrics import MetricRule
 from vise_client.schemas.run_lists import RunListState, Vocabulary
 
@@ -48,7 +49,7 @@ def column_select(state: RunListState, vocabulary: Vocabulary) -> RunListState:
         st.caption("The number that is shown of each metric's curve:")
     for metric in metrics:
         rules[metric] = st.selectbox(
-            metric.removeprefix("metric."),
+            plain(metric.removeprefix("metric.")),
             RULES,
             index=RULES.index(rules.get(metric, "final")),
             format_func=lambda rule: f"{rule}: {vocabulary.rules[rule]}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from frontend.formatting import plain
 from frontend.session import can_edit, client, last_shown, show_errors
 from vise_client.schemas.run_lists import RunListState, SavedViewCreate, SavedViewUpdate, SavedViewView
 
@@ -34,7 +35,9 @@ def saved_views(state: RunListState) -> RunListState | None:
 def _open_button(view: SavedViewView) -> bool:
     owner = "" if view.mine else f" ({view.owner})"
     icon = ":material/group:" if view.shared else ":material/bookmark:"
-    return st.button(f"{view.name}{owner}", key=f"view-{view.id}", icon=icon, help=view.state.query or None)
+    return st.button(
+        plain(f"{view.name}{owner}"), key=f"view-{view.id}", icon=icon, help=plain(view.state.query) or None
+    )
 
 
 def _own_view_buttons(view: SavedViewView, state: RunListState) -> None:
@@ -44,7 +47,7 @@ def _own_view_buttons(view: SavedViewView, state: RunListState) -> None:
         change := SavedViewUpdate.of_changes(shown, {"state": state.model_dump()})
     ):
         client().update_view(view.id, change)
-        st.toast(f"{view.name} is replaced.")
+        st.toast(f"{plain(view.name)} is replaced.")
     if st.button("Delete", key=f"delete-{view.id}"):
         client().delete_view(view.id)
         st.rerun()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from frontend.formatting import plain
 from frontend.session import client, current_user
 from vise_client.schemas.accounts import PasswordChange
 
@@ -14,7 +15,7 @@ LEAST_PASSWORD = 12
 def account() -> None:
     """Draw the user's role, and forms to sign out and to change the password."""
     user = current_user()
-    st.write(f"Signed in as **{user.email}** with the role **{user.role.value}**.")
+    st.write(f"Signed in as **{plain(user.email)}** with the role **{user.role.value}**.")
     # A form, since a link of another site would sign the user out.
     st.html(
         '<form action="/auth/logout" method="post" class="vise-logout"><button type="submit">Sign out</button></form>'

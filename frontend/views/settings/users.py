@@ -57,7 +57,7 @@ def _row(user: UserView) -> None:
 def _role_form(user: UserView, shown: dict[str, str]) -> None:
     with st.form(f"role-{user.id}", border=False):
         selected = st.selectbox(
-            f"Role of {user.email}",
+            f"Role of {plain(user.email)}",
             list(Role),
             index=list(Role).index(user.role),
             format_func=lambda role: role.value,

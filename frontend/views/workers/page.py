@@ -10,7 +10,7 @@ import streamlit as st
 from frontend.components.layout import empty, page_title, problem
 from frontend.components.run_rows import run_link
 from frontend.components.table import show_rows
-from frontend.formatting import age, count
+from frontend.formatting import age, code_span, count, plain
 from frontend.session import client, show_errors
 from vise_client.schemas.workers import QueueView, WorkerView
 
@@ -44,8 +44,8 @@ def queues_and_workers() -> None:
 def _queue_without_worker(queue: QueueView, now: datetime) -> None:
     since = f", the first for {age(now, queue.oldest_at)}" if queue.oldest_at else ""
     problem(
-        f"No worker serves the queue {queue.name}: {count(queue.waiting, 'run')} queued{since}.",
-        f"Start one{' on a host with a GPU' if queue.name == 'gpu' else ''}: `vise worker --queues {queue.name}`.",
+        f"No worker serves the queue {plain(queue.name)}: {count(queue.waiting, 'run')} queued{since}.",
+        f"Start one{' on a host with a GPU' if queue.name == 'gpu' else ''}: {code_span(f'vise worker --queues {queue.name}')}.",
     )
 
 
@@ -73,14 +73,18 @@ def _worker(worker: WorkerView, now: datetime) -> None:
             state = (
                 ":red-badge[:material/hearing_disabled: deaf: messages through the broker do not reach it]"
             )
-        st.markdown(f"**`{worker.name}`** {state}")
+        st.markdown(f"**{code_span(worker.name)}** {state}")
         icon = ":material/developer_board:" if worker.device.startswith("cpu") else ":material/memory:"
         uptime = f", up for {age(now, worker.started_at)}" if worker.started_at and worker.alive else ""
         st.caption(
-            f"{icon} {worker.device} · serves {', '.join(worker.queues)} · last heartbeat {heartbeat} ago{uptime}"
+            f"{icon} {plain(worker.device)} · serves {plain(', '.join(worker.queues))} · last heartbeat {heartbeat} ago{uptime}"
         )
         if worker.run_id is not None and worker.alive:
-            run_link(worker.run_id, f"Run: {worker.run_name or worker.run_id}", icon=":material/play_arrow:")
+            run_link(
+                worker.run_id,
+                f"Run: {plain(worker.run_name or str(worker.run_id))}",
+                icon=":material/play_arrow:",
+            )
         elif worker.alive:
             st.caption("Idle.")
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from typer import Typer
 from typer.testing import CliRunner
 
 from backend.commands import gc as command
 from backend.settings import settings
-from backend.store.registry import artifacts
+from backend.store.registry import artifacts, datasets
 from backend.store.registry.storage import Storage
-from backend.store.registry.tables import Artifact, Upload
+from backend.store.registry.tables import Artifact, Dataset, Upload
 from backend.store.runs.create import create_run
 from backend.store.runs.delete import delete_run
 from backend.store.runs.states.lease import claim_run
@@ -244,6 +244,36 @@ def test_an_archive_goes_once_it_is_unpacked_unless_the_setting_keeps_it(place) 
         assert archives.remove_archives(db, **RULES) == 2
     sweep.remove_due(place.sessions, place.storage)
     assert place.contents() == {"under way"}
+
+
+def test_all_that_is_deleted_leaves_no_object(place) -> None:
+    fetch, read = place.finished("downloaded"), place.finished("computed")
+    with place.sessions.begin() as db:
+        db.execute(update(Artifact).where(Artifact.run_id == fetch).values(name="data"))
+        dataset = Dataset(name="d", kind="posts", run_id=fetch)
+        db.add(dataset)
+        db.flush()
+        datasets.delete(db, dataset.id)
+    sweep.remove_due(place.sessions, place.storage)
+    assert place.contents() == {"computed"}
+    with place.sessions() as db:
+        assert db.get_one(Run, fetch).state == "succeeded", "the run stays"
+    for run_id in (fetch, read):
+        place.delete(run_id)
+    sweep.remove_due(place.sessions, place.storage)
+    assert [path for path, _ in place.storage.files("")] == []
+
+
+def test_a_state_that_is_replaced_while_a_pass_reads_is_left_to_the_next(place) -> None:
+    run_id, reporter = place.held()
+    checkpoint(place, reporter, "first")
+    with place.sessions() as db:
+        _, _, key = db.get_one(Run, run_id).checkpoint.partition("/")
+    place.context.state_storage(run_id, 1).delete(key)
+    assert states.outdated_states(place.sessions, place.storage, -60) == {}
+    place.change(run_id, state="failed")
+    assert states.outdated_states(place.sessions, place.storage, -60) != {}
+    reporter.close()
 
 
 def test_workspaces_of_dead_runs_go_and_nothing_else(place) -> None:

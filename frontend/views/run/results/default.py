@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from frontend.components.table import show_rows
-from frontend.formatting import size
+from frontend.formatting import plain, size
 from vise_client.schemas.runs import RunView
 from vise_core.specs.stages import STAGES
 
@@ -19,15 +19,15 @@ def default_result(run: RunView, result: dict[str, Any]) -> None:
     with st.container(horizontal=True, gap="medium"):
         for name, value in numbers.items():
             text = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
-            st.metric(_title(name), text, help=_help(run.stage or "", name), width="content")
+            st.metric(plain(_title(name)), text, help=_help(run.stage or "", name), width="content")
     for warning in fields.get("warnings") or ():
-        st.warning(warning, icon=":material/warning:")
+        st.warning(plain(warning), icon=":material/warning:")
     texts = {name: value for name, value in fields.items() if isinstance(value, str) and value}
     if texts:
         show_rows([{"field": _title(name), "value": value} for name, value in texts.items()], hide_index=True)
     for name, counts in fields.items():
         if isinstance(counts, dict) and counts and all(map(_is_number, counts.values())):
-            st.subheader(_title(name).capitalize(), anchor=False)
+            st.subheader(plain(_title(name).capitalize()), anchor=False)
             show_rows([{"name": key, "value": value} for key, value in counts.items()], hide_index=True)
     if run.artifacts:
         st.subheader("Artifacts", anchor=False)

@@ -9,6 +9,7 @@ import streamlit as st
 from frontend.charts.grid import grid_figure
 from frontend.components.figure import show_figure
 from frontend.components.table import show_rows
+from frontend.formatting import plain
 from frontend.session import can_edit, client, show_errors
 from vise_client.schemas.models import ModelCreate
 from vise_client.schemas.runs import RunView
@@ -34,7 +35,7 @@ def evaluate_result(run: RunView, result: dict[str, Any]) -> None:
 def _numbers(values: dict[str, Any]) -> None:
     setup = "" if values["setup"] == "image" else f", {SETUPS[values['setup']]}"
     st.write(
-        f"**{values['method']}** on **{values['task']}**, {values['protocol']} protocol{setup}, {FEATURES[values['features']]}. "
+        f"**{plain(values['method'])}** on **{plain(values['task'])}**, {plain(values['protocol'])} protocol{setup}, {FEATURES[values['features']]}. "
         "Mean ± sample standard deviation (ddof 1) over splits."
     )
     data = values["data"]
@@ -72,7 +73,7 @@ def _numbers(values: dict[str, Any]) -> None:
     ]
     show_rows(rows, hide_index=True)
     for check in (values.get("integrity") or {}).get("checks", []):
-        sentence = f"**{CHECKS[check['name']]}**: {check['sentence']}"
+        sentence = f"**{CHECKS[check['name']]}**: {plain(check['sentence'])}"
         show = {"failed": st.error, "warning": st.warning}.get(check["verdict"])
         if show:
             show(sentence)

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from frontend.formatting import plain
 from frontend.session import client
 from vise_client.schemas.runs import RunView
 
@@ -20,4 +21,6 @@ def explain_result(run: RunView, _: dict[str, Any]) -> None:
     files = [f for f in client().artifact_files(overlays.id) if f.path.endswith(".png")][:MAX_OVERLAYS]
     columns = st.columns(4)
     for position, file in enumerate(files):
-        columns[position % 4].image(client().artifact_content(overlays.id, file.path), caption=file.path)
+        columns[position % 4].image(
+            client().artifact_content(overlays.id, file.path), caption=plain(file.path)
+        )

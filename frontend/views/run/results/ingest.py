@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from frontend.components.table import show_rows
+from frontend.formatting import plain
 from frontend.session import client
 from vise_client.schemas.runs import RunView
 from vise_core.specs.ingest import DROPPED
@@ -30,7 +31,7 @@ def ingest_result(run: RunView, values: dict[str, Any]) -> None:
         for title, count in numbers.items():
             st.metric(title, f"{count:,}", width="content")
     for warning in values["warnings"]:
-        st.warning(warning, icon=":material/warning:")
+        st.warning(plain(warning), icon=":material/warning:")
     examples = _examples(run)
     if not lost:
         st.success("All posts passed.", icon=":material/check:")

@@ -8,6 +8,7 @@ import streamlit as st
 
 from frontend.components.input_ref import ref_text
 from frontend.components.table import show_rows
+from frontend.formatting import plain
 from frontend.session import can_edit, client
 from vise_client.schemas.artifacts import ArtifactView
 from vise_client.schemas.runs import RunView
@@ -43,7 +44,7 @@ def integrity_result(run: RunView, values: dict[str, Any]) -> None:
 
 
 def _verdict(check: dict[str, Any]) -> None:
-    told = f"**{CHECKS[check['name']]}**: {check['sentence']}"
+    told = f"**{CHECKS[check['name']]}**: {plain(check['sentence'])}"
     match check["verdict"]:
         case "failed":
             st.error(told, icon=":material/error:")
@@ -62,7 +63,7 @@ def _examples(check: dict[str, Any], pairs: ArtifactView | None) -> None:
         for position, example in enumerate(pictured[:SHOWN]):
             columns[position % 3].image(
                 client().artifact_content(pairs.id, example["picture"]),
-                caption=_caption(example),
+                caption=plain(_caption(example)),
                 alt=f"{example['first']} beside {example['second']}",
                 width="stretch",
             )

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from frontend.formatting import plain
 from frontend.session import client
 from vise_client.schemas.runs import RunView
 
@@ -18,7 +19,7 @@ def qualitative_result(run: RunView, _: dict[str, Any]) -> None:
             if file.path.endswith(".png"):
                 st.image(
                     client().artifact_content(figure.id, file.path),
-                    caption=file.path,
+                    caption=plain(file.path),
                     alt=file.path,
                     width="stretch",
                 )

@@ -1,0 +1,342 @@
+"""Remove posts for good, as a request for privacy demands: from the storage and from all rows, with what shows them.
+
+``find`` reads every object and lists what holds the posts and what was derived from them; ``forget`` rewrites or
+removes each and marks runs that learned from them; ``remaining`` reads everything again. All may be killed and
+repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from backend.store.database import Sessions
+from backend.store.errors import Conflict
+from backend.store.registry import artifacts
+from backend.store.registry.storage import Storage, StorageError
+from backend.store.registry.tables import Artifact, Dataset, Model, Upload
+from backend.store.runs.states.transition import LIVE
+from backend.store.runs.tables import Run, RunLog
+from backend.store.serving.tables import Feedback, Prediction
+from vise_core.formats.holding import Wanted, held_posts
+from vise_core.formats.posts import ShardIndex
+from vise_core.formats.removal import REWRITTEN, remove_posts
+
+from . import forget_rows, marks, sweep
+from .tables import Garbage
+
+Action = Literal["rewrite", "remove", "mark", "by hand"]
+SHOWING = ("inspection", "explorer", "pairs", "survey")
+"""Artifacts with comments or pictures of single posts, without their ids."""
+THREADS = 4
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that holds the posts, or was derived from them, and what is done with it."""
+
+    action: Action
+    what: str
+    id: UUID | None = None
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All of them; ``images``: digests of the posts' images."""
+
+    artifacts: tuple[Finding, ...]
+    uploads: tuple[Finding, ...]
+    states: tuple[Finding, ...]
+    rows: tuple[Finding, ...]
+    derived: tuple[Finding, ...]
+    folders: tuple[Finding, ...]
+    images: frozenset[str]
+
+    def __iter__(self) -> Iterator[Finding]:
+        yield from (*self.artifacts, *self.uploads, *self.states, *self.rows, *self.derived, *self.folders)
+
+
+def find(sessions: Sessions, storage: Storage, data_root: Path | None, ids: Collection[str]) -> Findings:
+    """List what holds the posts and what was derived from them; change nothing. Reads every object."""
+    wanted = Wanted(ids)
+    held = _scan(storage, wanted)
+    with sessions() as db:
+        folders = _folders(db, data_root, wanted)
+        holding = _holding(db, held, wanted)
+        sources = {row.run_id for row, _ in holding}
+        family = _derived(db, sources, {dataset.id for dataset, _ in folders})
+        runs = select(Run.id, Run.name).where(Run.id.in_(family | sources))
+        names = {row.id: row.name for row in db.execute(runs)}
+        images = _images(storage, [row for row, _ in holding if row.name == "posts" and row.folder], ids)
+        found = [
+            Finding(
+                "rewrite" if row.name in REWRITTEN and row.folder else "remove",
+                f"artifact {row.name} of the run {names[row.run_id]!r}: {len(files)} files hold a post",
+                row.id,
+            )
+            for row, files in holding
+        ]
+        known = {finding.id for finding in found}
+        shown = select(Artifact).where(Artifact.run_id.in_(family | sources), Artifact.name.in_(SHOWING))
+        found += [
+            Finding(
+                "remove", f"artifact {row.name} of the run {names[row.run_id]!r}: shows single posts", row.id
+            )
+            for row in db.scalars(shown.order_by(Artifact.id))
+            if row.id not in known
+        ]
+        uploads = db.scalars(select(Upload).where(Upload.sha256.in_(held)).order_by(Upload.id))
+        models = db.execute(select(Model.name, Model.run_id).where(Model.run_id.in_(family)))
+        derived = [
+            Finding("mark", f"the run {names[run_id]!r} was computed from posts", run_id) for run_id in family
+        ]
+        derived += [Finding("mark", f"the model {name!r} learned from posts") for name, _ in models]
+        return Findings(
+            artifacts=tuple(found),
+            uploads=tuple(Finding("remove", f"uploaded archive {row.name}", row.id) for row in uploads),
+            states=tuple(_states(storage, wanted)),
+            rows=tuple(
+                Finding("rewrite", what) for what in (*forget_rows.find(db, wanted), *_pictures(db, images))
+            ),
+            derived=tuple(derived),
+            folders=tuple(
+                Finding("by hand", f"{path} of the data set {dataset.name!r}: remove the post there")
+                for dataset, path in folders
+            ),
+            images=frozenset(images),
+        )
+
+
+def forget(sessions: Sessions, storage: Storage, findings: Findings, ids: Collection[str]) -> None:
+    """Do what was found. Raises Conflict, and changes nothing, while an unfinished run reads the posts."""
+    runs = [finding.id for finding in findings.derived if finding.id]
+    with sessions() as db:
+        live = (Run.id.in_(runs), Run.state.in_([state.value for state in LIVE]))
+        if (name := db.scalar(select(Run.name).where(*live).limit(1))) is not None:
+            raise Conflict(f"the unfinished run {name!r} reads the posts: cancel it or wait until it ends")
+    for finding in findings.artifacts:
+        assert finding.id is not None
+        if finding.action == "rewrite":
+            _rewrite(sessions, storage, finding.id, ids)
+        else:
+            _change(sessions, lambda db, row: db.delete(row), finding.id)
+    with sessions.begin() as db:
+        for upload in db.scalars(select(Upload).where(Upload.id.in_([f.id for f in findings.uploads]))):
+            marks.mark(db, [upload.sha256])
+            db.delete(upload)
+        forget_rows.forget(db, Wanted(ids))
+        _drop_pictures(db, findings.images)
+        for finding in findings.states:
+            no_states: dict[str, object] = {"checkpoint": None, "earlier_checkpoints": []}
+            db.execute(update(Run).where(Run.id == finding.id).values(**no_states))
+        for run_id in runs:
+            _note(db, run_id, f"{len(ids)} posts that this run was computed from have been removed since.")
+    storage.remove_files([path for finding in findings.states for path in finding.paths])
+    held = _scan(storage, Wanted(ids))
+    with sessions.begin() as db:
+        orphans = held.keys() - sweep.named_objects(db, held.keys())
+        marks.mark(db, orphans)
+        # Also those that only wait for the grace time.
+        db.execute(update(Garbage).where(Garbage.sha256.in_(orphans)).values(due_at=func.now()))
+    sweep.remove_due(sessions, storage)
+
+
+def remaining(
+    sessions: Sessions, storage: Storage, data_root: Path | None, ids: Collection[str]
+) -> list[str]:
+    """Read everything again and return what still holds a post; empty proves that nothing does."""
+    wanted = Wanted(ids)
+    objects = [f"the object {sha256}" for sha256 in _scan(storage, wanted)]
+    with sessions() as db:
+        folders = [
+            f"{path} of the data set {dataset.name!r}" for dataset, path in _folders(db, data_root, wanted)
+        ]
+        return [
+            *objects,
+            *(f.what for f in _states(storage, wanted)),
+            *forget_rows.find(db, wanted),
+            *folders,
+        ]
+
+
+def _scan(storage: Storage, wanted: Wanted) -> dict[str, set[str]]:
+    """Return digest → ids of the posts that an object holds, of all objects that hold any."""
+    return {path.rpartition("/")[2]: ids for path, ids in _scan_files(storage, "objects", wanted)}
+
+
+def _scan_files(storage: Storage, folder: str, wanted: Wanted) -> Iterator[tuple[str, set[str]]]:
+    def scan(path: str) -> tuple[str, set[str]]:
+        try:
+            with _copy(storage, path) as file:
+                return path, held_posts(file, wanted)
+        except StorageError:
+            return path, set()  # removed since it was listed
+
+    with ThreadPoolExecutor(THREADS, "scan") as threads:
+        yield from (hit for hit in threads.map(scan, [path for path, _ in storage.files(folder)]) if hit[1])
+
+
+@contextmanager
+def _copy(storage: Storage, path: str) -> Iterator[Path]:
+    if storage.local:
+        yield Path(storage.root, path)
+        return
+    with tempfile.NamedTemporaryFile() as file:
+        storage.fetch(path, Path(file.name))
+        yield Path(file.name)
+
+
+def _holding(db: Session, held: dict[str, set[str]], wanted: Wanted) -> list[tuple[Artifact, list[str]]]:
+    """Return the artifacts with a file that holds a post, or is named after one, and the paths of these files."""
+    holding = []
+    for row_id in db.scalars(select(Artifact.id).order_by(Artifact.id)).all():
+        row = db.get_one(Artifact, row_id)
+        paths = [
+            entry["path"]
+            for entry in row.manifest
+            if entry["sha256"] in held or Path(entry["path"]).stem in wanted.of_name
+        ]
+        if paths:
+            holding.append((row, paths))
+    return holding
+
+
+def _derived(db: Session, sources: Iterable[UUID], folders: Collection[UUID]) -> set[UUID]:
+    """Return the runs that read from these runs or data sets, directly or not."""
+    rows = db.execute(select(Run.id, Run.depends_on, Run.inputs)).all()
+    reached = set(sources)
+    for row in rows:
+        if {str(ref.get("dataset")) for ref in row.inputs.values()} & set(map(str, folders)):
+            reached.add(row.id)
+    derived = reached - set(sources)
+    while new := {row.id for row in rows if reached & set(row.depends_on)} - reached:
+        reached |= new
+        derived |= new
+    return derived
+
+
+def _folders(db: Session, data_root: Path | None, wanted: Wanted) -> list[tuple[Dataset, str]]:
+    """Return the files of registered folders that hold a post; they are the user's own."""
+    if data_root is None:
+        return []
+    holding = []
+    for dataset in db.scalars(select(Dataset).where(Dataset.folder.is_not(None)).order_by(Dataset.name)):
+        for path in sorted((data_root / str(dataset.folder)).rglob("*")):
+            if path.is_file() and (path.stem in wanted.of_name or held_posts(path, wanted)):
+                holding.append((dataset, str(path.relative_to(data_root))))
+    return holding
+
+
+def _states(storage: Storage, wanted: Wanted) -> list[Finding]:
+    """Return the runs whose saved states hold a post, with the paths of all their states."""
+    runs = sorted({path.split("/")[1] for path, _ in _scan_files(storage, "checkpoints", wanted)})
+    return [
+        Finding(
+            "remove",
+            f"saved states of the run {run_id}",
+            UUID(run_id),
+            tuple(path for path, _ in storage.files(f"checkpoints/{run_id}")),
+        )
+        for run_id in runs
+    ]
+
+
+def _images(storage: Storage, rows: Iterable[Artifact], ids: Collection[str]) -> set[str]:
+    """Return the SHA-256 of the posts' images in shards."""
+    images: set[str] = set()
+    for row in rows:
+        with tempfile.TemporaryDirectory() as folder:
+            artifacts.materialise(storage, row.manifest, True, Path(folder))
+            index = ShardIndex.open(Path(folder))
+            images |= {
+                hashlib.sha256(record.image).hexdigest()
+                for record in index.iterate()
+                if record.post.id in ids
+            }
+    return images
+
+
+def _pictures(db: Session, images: Collection[str]) -> list[str]:
+    """Return sentences about predictions and feedback whose image is that of a post."""
+    predictions = db.scalar(select(func.count()).select_from(Prediction).where(Prediction.sha256.in_(images)))
+    feedback = db.scalar(select(func.count()).select_from(Feedback).where(_feedback_on(images)))
+    counts = {"predictions for": predictions, "labels given to": feedback}
+    return [f"{count} {what} a post's image" for what, count in counts.items() if count]
+
+
+def _drop_pictures(db: Session, images: Collection[str]) -> None:
+    db.execute(delete(Feedback).where(_feedback_on(images)))
+    db.execute(delete(Prediction).where(Prediction.sha256.in_(images)))
+
+
+def _feedback_on(images: Collection[str]) -> ColumnElement[bool]:
+    asked = select(Prediction.id).where(Prediction.sha256.in_(images))
+    return or_(Feedback.sha256.in_(images), Feedback.prediction_id.in_(asked))
+
+
+def _rewrite(sessions: Sessions, storage: Storage, artifact_id: UUID, ids: Collection[str]) -> None:
+    """Store an artifact without the posts, then have its row name the new files."""
+    with sessions() as db:
+        row = db.get(Artifact, artifact_id)
+        if row is None:
+            return
+        name, manifest = row.name, row.manifest
+    with tempfile.TemporaryDirectory() as folder:
+        path = artifacts.materialise(storage, manifest, True, Path(folder))
+        if not remove_posts(name, path, ids):
+            return
+        changed, sha256 = artifacts.describe(path)
+        values = {
+            "manifest": changed,
+            "sha256": sha256,
+            "size": sum(entry["size"] for entry in changed),
+            "files": len(changed),
+        }
+
+        def write(db: Session, row: Artifact) -> None:
+            marks.require(db, {entry["sha256"] for entry in changed})
+            for key, value in values.items():
+                setattr(row, key, value)
+
+        while True:
+            with sessions.begin() as db:
+                artifacts.claim(db, changed)
+            artifacts.store(storage, path, changed)
+            try:
+                _change(sessions, write, artifact_id)
+                return
+            except marks.ObjectsRemoved:
+                continue
+
+
+def _change(sessions: Sessions, write: Callable[[Session, Artifact], object], artifact_id: UUID) -> None:
+    """Change or delete an artifact's row, mark its objects before, and note it in the run's log."""
+    with sessions.begin() as db:
+        row = db.get(Artifact, artifact_id, with_for_update=True)
+        if row is not None:
+            marks.mark_artifacts(db, [row.run_id], row.name)
+            _note(
+                db,
+                row.run_id,
+                f"Posts have been removed, and with them what the artifact {row.name} held of them.",
+            )
+            write(db, row)
+
+
+def _note(db: Session, run_id: UUID, message: str) -> None:
+    last = db.scalar(
+        select(RunLog.message).where(RunLog.run_id == run_id).order_by(RunLog.id.desc()).limit(1)
+    )
+    if last != message:
+        db.add(RunLog(run_id=run_id, level="warning", message=message))

@@ -1,0 +1,64 @@
+"""Run fault schedules: ``python -m tests.faults SEED…``; exits with 1 if an invariant does not hold."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from importlib import import_module
+from pathlib import Path
+
+from vise_core.specs.stages import register
+
+from .cluster import STAGES
+from .schedule import Outcome, Schedule
+from .world import world
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("seeds", nargs="*", help="numbers, or ranges such as 1-200; default: 1-20")
+    parser.add_argument("--verbose", action="store_true", help="list the faults of each schedule")
+    options = parser.parse_args()
+    seeds: list[int] = []
+    for text in options.seeds or ["1-20"]:
+        first, _, last = text.partition("-")
+        seeds += range(int(first), int(last or first) + 1)
+    sys.path.insert(0, str(STAGES))
+    register(import_module("stages").COUNT)
+    folder = Path(tempfile.mkdtemp(prefix="vise-f-"))
+    began = time.monotonic()
+    outcomes: list[Outcome] = []
+    with world(folder) as made:
+        if broken_before := Schedule(made, 0).run_without_faults():
+            print("\n".join(["VIOLATION without faults", *broken_before]))
+            return 1
+        print(f"started within {time.monotonic() - began:.0f} s", flush=True)
+        for seed in seeds:
+            outcome = Schedule(made, seed).run()
+            outcomes.append(outcome)
+            state = "ok" if not outcome.violations else "VIOLATION"
+            print(
+                f"{state} seed {seed}: {len(outcome.faults)} faults, {len(outcome.actions)} actions, "
+                f"{outcome.seconds:.1f} s, recovered {outcome.recovery:.1f} s after the last",
+                flush=True,
+            )
+            lines = outcome.faults + outcome.actions if options.verbose or outcome.violations else []
+            for line in [*lines, *(f"! {violation}" for violation in outcome.violations)]:
+                print(f"    {line}", flush=True)
+    broken = [str(outcome.seed) for outcome in outcomes if outcome.violations]
+    print(
+        f"{len(outcomes)} schedules, {sum(len(outcome.faults) for outcome in outcomes)} faults, "
+        f"{time.monotonic() - began:.0f} s; slowest recovery "
+        f"{max(outcome.recovery for outcome in outcomes):.1f} s; "
+        + (f"violations with the seeds {', '.join(broken)}; logs in {folder}" if broken else "no violation")
+    )
+    if not broken:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
