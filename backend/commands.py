@@ -147,3 +147,23 @@ def create_admin(
     with session_factory(connect(settings().database_url)).begin() as db:
         users.create_user(db, body.email, body.password, body.role)
     typer.echo(f"{body.email} is an admin now")
+
+
+@admin.command("delete")
+def delete_user(
+    email: Annotated[str, typer.Argument(help="E-mail address of the user.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a user with tokens, predictions and feedback. Runs, models and data sets stay, without an owner."""
+    from backend.local.offline import server_settings
+    from backend.store.accounts.deletion import delete_user as delete
+    from backend.store.database import connect, session_factory
+
+    if not yes:
+        typer.confirm(f"Delete {email} for good?", abort=True)
+    with server_settings(default_home()) as settings:
+        engine = connect(settings.database_url)
+        with session_factory(engine).begin() as db:
+            delete(db, email)
+        engine.dispose()
+    typer.echo(f"{email} is deleted")

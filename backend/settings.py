@@ -20,6 +20,11 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "http://127.0.0.1:8501", description="Address of the pages in browsers, for sign-in links."
     )
+    trusted_proxies: str = Field(
+        "",
+        description="Proxies that may name a client's address in `X-Forwarded-For`, such as the pages' server: "
+        "addresses, networks (10.0.0.0/8) or host names, separated by commas.",
+    )
     home: Path = Field(Path(".vise"), description="Folder of all local state.")
     worker_name: str | None = Field(None, description="Name of a worker; default: host and process id.")
     cuda_visible_devices: str | None = Field(
@@ -56,6 +61,12 @@ class Settings(BaseSettings):
     max_dataset_bytes: int = Field(
         20 * 2**30, ge=1024, description="Largest archive that may be uploaded as data."
     )
+    max_children: int = Field(1000, ge=1, description="Most steps of a recipe, and points of a sweep.")
+    max_open_runs: int = Field(5000, ge=1, description="Most unfinished runs of a user.")
+    max_user_upload_bytes: int = Field(
+        500 * 2**30, ge=1024, description="Most bytes of archives that a user has uploaded and not deleted."
+    )
+    max_predictions_per_minute: int = Field(6000, ge=1, description="Most requested predictions of a user.")
     gc_seconds: float = Field(
         300, gt=0, description="Time between two passes that remove what deleted and dead runs left."
     )

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import cycle
 from typing import Any
 
 
@@ -73,7 +74,8 @@ def value_text(value: Any) -> str:
 
 # Streamlit replaces these in the text that is left after Markdown's own escapes are resolved.
 _SHORTCODE = re.compile(r":(?=(?:material[/_])?[\w+-]+:)|(?<!\S)(?=(?:<->|->|<-|--|>=|<=|~=)(?!\S))")
-_DIRECTIVE = re.compile(r":(?=[A-Za-z][\w-]*\[)")
+_DIRECTIVE = re.compile(r"(?<!\\)((?:\\\\)*):(?=[A-Za-z][\w-]*\[)")
+_CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)
 _JOINER = "\u2060"  # invisible, and no part of a word
 
 
@@ -95,7 +97,12 @@ def code_span(text: str) -> str:
 
 def user_markdown(text: str) -> str:
     """Return Markdown that a user wrote without Streamlit's own directives: colours, badges, icons and emoji."""
-    return _DIRECTIVE.sub(":" + _JOINER, _without_shortcodes(text))
+    parts = _CODE.split(_without_shortcodes(text))
+    # In code a backslash would be seen; what only looks like code is left without its directives too.
+    return "".join(
+        _DIRECTIVE.sub(r"\1:" + _JOINER if is_code else r"\1\\:", part)
+        for part, is_code in zip(parts, cycle((False, True)), strict=False)
+    )
 
 
 def _without_shortcodes(text: str) -> str:

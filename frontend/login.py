@@ -15,7 +15,7 @@ from vise_client.schemas.accounts import UserView
 
 FAILURES = {
     "failed": "Sign-in failed: the e-mail, the password or the link is wrong, or the link was used already. `vise login-link` prints a new one.",
-    "wait": "Too many attempts. Wait five minutes, then try again.",
+    "wait": "Too many wrong passwords. Wait a moment, up to five minutes, then try again.",
     "unreachable": "The API does not respond. Start it with `vise up`.",
 }
 """Reason in the address, as ``serve.py`` writes it, and the message."""

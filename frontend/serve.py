@@ -20,7 +20,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from frontend.protection import Protection
-from frontend.settings import api_url, public_url, secure_cookies, session_cookie
+from frontend.settings import api_url, public_url, secure_cookies, session_cookie, trusted_proxies
+from vise_client.addresses import client_address, trusted_networks
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError
 from vise_client.schemas.accounts import Login, LoginCode
@@ -31,7 +32,9 @@ FOLDER = Path(__file__).parent
 async def login_with_code(request: Request) -> Response:
     """Sign in by the one-time link of ``vise up``."""
     return await _sign_in(
-        lambda vise: vise.redeem_code(LoginCode(code=request.query_params.get("code", "")[:200])).token, "/"
+        request,
+        lambda vise: vise.redeem_code(LoginCode(code=request.query_params.get("code", "")[:200])).token,
+        "/",
     )
 
 
@@ -40,7 +43,7 @@ async def login_with_password(request: Request) -> Response:
     form = await request.form()
     email, password = str(form.get("email", ""))[:254], str(form.get("password", ""))[:1024]
     page = own_page(str(form.get("page", "/"))[:8000])
-    return await _sign_in(lambda vise: vise.login(Login(email=email, password=password)).token, page)
+    return await _sign_in(request, lambda vise: vise.login(Login(email=email, password=password)).token, page)
 
 
 async def logout(request: Request) -> Response:
@@ -92,14 +95,18 @@ async def download_model(request: Request) -> Response:
     return StreamingResponse(chunks(response), media_type="application/x-tar", headers=headers)
 
 
-async def _sign_in(request_token: Callable[[ViseClient], str], page: str) -> Response:
+async def _sign_in(request: Request, request_token: Callable[[ViseClient], str], page: str) -> Response:
     """Set the cookie and show the page; with the parameter ``login`` where the sign-in failed."""
+    peer = request.client.host if request.client else ""
+    forwarded_for = request.headers.getlist("x-forwarded-for")
+    # The API counts failed sign-ins by address, and would count everybody's as this server's.
+    address = client_address(peer, forwarded_for, trusted_networks(trusted_proxies()))
 
     def failed(reason: str) -> Response:
         return RedirectResponse(f"{page}{'&' if '?' in page else '?'}login={reason}", 303)
 
     def token() -> str:
-        with ViseClient(api_url()) as vise:
+        with ViseClient(api_url(), forwarded_for=address) as vise:
             return request_token(vise)
 
     try:
@@ -143,7 +150,15 @@ def main() -> None:
     options = parser.parse_args()
     # Streamlit checks the origin of web sockets by it.
     os.environ.setdefault("STREAMLIT_SERVER_PORT", str(options.port))
-    uvicorn.run(create_app(), host=options.host, port=options.port, log_level="warning", access_log=False)
+    # Which proxies may name a browser's address is our own setting.
+    uvicorn.run(
+        create_app(),
+        host=options.host,
+        port=options.port,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+    )
 
 
 if __name__ == "__main__":

@@ -24,6 +24,11 @@ class FrontendSettings(BaseSettings):
         validation_alias="STREAMLIT_SERVER_PORT",
         description="Port of the pages' server; `vise ui --port` sets it.",
     )
+    trusted_proxies: str = Field(
+        "",
+        description="Proxies before the pages that may name a browser's address in `X-Forwarded-For`: addresses, "
+        "networks (10.0.0.0/8) or host names, separated by commas.",
+    )
     public_url: str = Field(
         "", description="Address of the pages; with https:// cookies are sent over HTTPS only."
     )
@@ -44,6 +49,11 @@ def public_url() -> str:
     """Return the address of the pages in browsers, without a path."""
     settings = FrontendSettings()
     return settings.public_url.rstrip("/") or f"http://127.0.0.1:{settings.port}"
+
+
+def trusted_proxies() -> str:
+    """Return the proxies before the pages that may name a browser's address."""
+    return FrontendSettings().trusted_proxies
 
 
 def secure_cookies() -> bool:

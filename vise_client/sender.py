@@ -64,12 +64,20 @@ Steps: TypeAlias = Generator[Request | Pause, httpx.Response, T]
 
 
 class SyncSender:
-    """Sends requests with ``httpx.Client``. Raises ApiError for an error of the server, Unreachable without one."""
+    """Sends requests with ``httpx.Client``. Raises ApiError for an error of the server, Unreachable without one.
 
-    def __init__(self, url: str, token: str | None = None, *, timeout: float = 60) -> None:
+    ``forwarded_for`` is the address of the user on whose behalf a proxy sends the requests; a server believes it only
+    from proxies that it trusts.
+    """
+
+    def __init__(
+        self, url: str, token: str | None = None, *, timeout: float = 60, forwarded_for: str | None = None
+    ) -> None:
         self.url = url.rstrip("/")
         transport = httpx.HTTPTransport(retries=CONNECT_RETRIES)
-        self._http = httpx.Client(**_settings(self.url, token), timeout=timeout, transport=transport)
+        self._http = httpx.Client(
+            **_settings(self.url, token, forwarded_for), timeout=timeout, transport=transport
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -123,10 +131,14 @@ class SyncSender:
 class AsyncSender:
     """Sends requests with ``httpx.AsyncClient``; errors as those of ``SyncSender``."""
 
-    def __init__(self, url: str, token: str | None = None, *, timeout: float = 60) -> None:
+    def __init__(
+        self, url: str, token: str | None = None, *, timeout: float = 60, forwarded_for: str | None = None
+    ) -> None:
         self.url = url.rstrip("/")
         transport = httpx.AsyncHTTPTransport(retries=CONNECT_RETRIES)
-        self._http = httpx.AsyncClient(**_settings(self.url, token), timeout=timeout, transport=transport)
+        self._http = httpx.AsyncClient(
+            **_settings(self.url, token, forwarded_for), timeout=timeout, transport=transport
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -185,8 +197,10 @@ def api_error(response: httpx.Response) -> ApiError:
     return NotSignedIn(problem) if problem.status == 401 else ApiError(problem)
 
 
-def _settings(url: str, token: str | None) -> dict[str, Any]:
+def _settings(url: str, token: str | None, forwarded_for: str | None) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if forwarded_for:
+        headers["X-Forwarded-For"] = forwarded_for
     return {"base_url": f"{url}/api/v1", "headers": headers}
 
 

@@ -13,6 +13,7 @@ from backend.settings import Settings
 from backend.store.accounts import audit, users
 from backend.store.accounts.users import Identity
 from backend.store.registry.storage import Storage
+from backend.store.runs.create import Allowance
 
 from .errors import ApiProblem
 
@@ -61,3 +62,11 @@ def identify(
 
 
 Who = Annotated[Identity, Depends(identify)]
+
+
+def get_allowance(who: Who, settings: Config) -> Allowance:
+    """Return what the caller may launch."""
+    return Allowance(admin=who.is_admin, children=settings.max_children, open_runs=settings.max_open_runs)
+
+
+Launch = Annotated[Allowance, Depends(get_allowance)]

@@ -58,7 +58,11 @@ def _general(path: str, method: str, operation: dict[str, Any]) -> Iterator[int]
     if method in CHANGING:
         # A body may name what is not there, too.
         yield from (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
-        yield from (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        yield from (
+            HTTPStatus.REQUEST_TIMEOUT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.TOO_MANY_REQUESTS,
+        )
 
 
 def allowed_methods(app: FastAPI, path: str) -> list[str]:

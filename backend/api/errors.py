@@ -13,7 +13,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from backend.store.errors import Conflict, Invalid, NotFound, in_words, status_of
+from backend.store.errors import Conflict, Invalid, NotAllowed, NotFound, TooMany, in_words, status_of
 from backend.store.registry.storage import StorageError
 from vise_client.schemas.wire import Problem
 from vise_core.errors import BadInput
@@ -60,6 +60,15 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(NotFound)
     def _not_found(request: Request, error: NotFound) -> JSONResponse:
         return problem_response(request, 404, "Not found", str(error))
+
+    @app.exception_handler(NotAllowed)
+    def _not_allowed(request: Request, error: NotAllowed) -> JSONResponse:
+        return problem_response(request, 403, "Not allowed", str(error))
+
+    @app.exception_handler(TooMany)
+    def _too_many(request: Request, error: TooMany) -> JSONResponse:
+        headers = {"Retry-After": str(error.seconds)}
+        return problem_response(request, 429, "Too many requests", str(error), headers=headers)
 
     @app.exception_handler(Conflict)
     def _conflict(request: Request, error: Conflict) -> JSONResponse:

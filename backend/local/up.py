@@ -114,7 +114,11 @@ def _processes(port: int, api_port: int) -> list[Process]:
                 str(api_port),
                 "--log-level",
                 "warning",
+                # Which proxies may name a client's address is our own setting.
+                "--no-proxy-headers",
             ],
+            # The pages' server, which names the browsers' addresses.
+            {"VISE_TRUSTED_PROXIES": "127.0.0.1"},
         ),
         Process("dispatch", [*python, "worker", "dispatch"]),
         Process(

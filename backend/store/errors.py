@@ -27,6 +27,18 @@ class Conflict(ViseError):
     """The row is in a state in which the request cannot be done."""
 
 
+class NotAllowed(ViseError):
+    """The user may not do this to this row; ``str`` says who may."""
+
+
+class TooMany(ViseError):
+    """Too many requests; the next one may come after ``seconds``."""
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(f"{message}; wait {seconds} s, then try again")
+        self.seconds = seconds
+
+
 class StaleToken(ViseError):
     """A worker wrote with the fencing token of a lease that it has lost. The write was refused."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from backend.store.metrics import summaries
+from backend.store.registry import dataset_reads
 from backend.store.runs import identity
 from backend.store.runs.tables import Run
 from vise_core.specs.stages import validate_spec
@@ -41,7 +42,9 @@ def add_run(
     )
     db.add(run)
     db.flush()
-    identity.note(db, run)
+    identity.identify(db, [run])
+    identity.write_params(db, [run])
+    dataset_reads.record(db, [run])
     for key, points in (curve or {}).items():
         summaries.count_in(db, run.id, [(key, step, value) for step, value in points])
     summaries.set_final(db, run, headline or {}, result or {})

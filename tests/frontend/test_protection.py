@@ -8,8 +8,9 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from streamlit.runtime import Runtime
 
-from frontend import settings
+from frontend import serve, settings
 from frontend.serve import create_app
+from vise_client.client import ViseClient
 
 ADDRESS = "http://127.0.0.1:9000"
 PATHS = (
@@ -103,3 +104,19 @@ def test_without_a_public_address_the_cookie_has_the_port_that_the_server_listen
     monkeypatch.delenv("VISE_PUBLIC_URL", raising=False)
     monkeypatch.setenv("STREAMLIT_SERVER_PORT", "8765")
     assert settings.session_cookie() == "vise_session_8765"
+
+
+def test_the_api_is_told_the_address_of_the_browser_and_not_what_the_browser_claims(
+    pages: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def client(url: str, **options: str):
+        made.append(options)
+        return ViseClient(url, **options)
+
+    monkeypatch.setattr(serve, "ViseClient", client)
+    pages.post(
+        "/auth/password", data={"email": "a@b", "password": "x"}, headers={"X-Forwarded-For": "1.1.1.1"}
+    )
+    assert made == [{"forwarded_for": "testclient"}]

@@ -20,13 +20,14 @@ from xml.sax.saxutils import escape, unescape
 class Bucket:
     """Of the bucket named ``bucket`` by key: ``objects``, the bytes, and ``written``, when that was (Unix time).
 
-    ``requests``: the methods of all requests.
+    ``requests``: the methods of all requests; ``parts``: by key when an upload in parts began, whose id is ``u``.
     """
 
     endpoint: str = ""
     objects: dict[str, bytes] = field(default_factory=dict)
     written: dict[str, float] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    parts: dict[str, float] = field(default_factory=dict)
 
 
 @contextmanager
@@ -36,6 +37,7 @@ def serving() -> Iterator[Bucket]:
 
     class Answers(_Answers):
         objects, written, requests = bucket.objects, bucket.written, bucket.requests
+        parts = bucket.parts
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.daemon_threads = True
@@ -55,6 +57,7 @@ class _Answers(BaseHTTPRequestHandler):
     objects: dict[str, bytes]
     written: dict[str, float]
     requests: list[str]
+    parts: dict[str, float]
 
     def parse_request(self) -> bool:
         if not super().parse_request():
@@ -77,7 +80,9 @@ class _Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         asked = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
-        if "list-type" in asked:
+        if "uploads" in asked:
+            self._list_parts()
+        elif "list-type" in asked:
             self._list(asked.get("prefix", [""])[0], asked.get("delimiter", [""])[0])
         elif not self._key:  # whether there is the bucket
             self._answer(200)
@@ -92,7 +97,10 @@ class _Answers(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def do_DELETE(self) -> None:
-        self.objects.pop(self._key, None)
+        if "uploadId=u" in self.path:
+            self.parts.pop(self._key)
+        else:
+            self.objects.pop(self._key, None)
         self._answer(204)
 
     def do_POST(self) -> None:
@@ -102,6 +110,14 @@ class _Answers(BaseHTTPRequestHandler):
             self.objects.pop(key, None)
         said = "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
         self._answer(200, f"<DeleteResult>{said}</DeleteResult>".encode())
+
+    def _list_parts(self) -> None:
+        begun = "".join(
+            f"<Upload><Key>{escape(key)}</Key><UploadId>u</UploadId>"
+            f"<Initiated>{datetime.fromtimestamp(at, UTC).isoformat()}</Initiated></Upload>"
+            for key, at in self.parts.items()
+        )
+        self._answer(200, f"<ListMultipartUploadsResult>{begun}</ListMultipartUploadsResult>".encode())
 
     def _list(self, prefix: str, delimiter: str) -> None:
         contents, folders = [], {}

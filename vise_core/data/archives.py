@@ -119,7 +119,14 @@ def _is_utf8(data: bytes) -> bool:
 
 def is_archive(path: Path) -> bool:
     """Return True for a zip or tar (plain, gzip, bzip2, xz), by its content."""
-    return zipfile.is_zipfile(path) or is_tar(path)
+    return _is_zip(path) or is_tar(path)
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # It has a zip's end, which is damaged.
+        return True
 
 
 def unpack(
@@ -201,9 +208,7 @@ def _of_rejected(done: Unpacked) -> str:
 
 def _members(archive: Path, done: Unpacked, most: int, files: int) -> Iterator[Member]:
     """Yield the plain files; members with an unusable name are counted in ``done``."""
-    reading = (
-        _zip_members(archive, files) if zipfile.is_zipfile(archive) else _tar_members(archive, most, files)
-    )
+    reading = _zip_members(archive, files) if _is_zip(archive) else _tar_members(archive, most, files)
     for name, opened in reading:
         try:
             member = member_name(archive.name, name)

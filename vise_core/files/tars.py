@@ -7,6 +7,7 @@ import errno
 import gzip
 import io
 import lzma
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -18,11 +19,14 @@ from vise_core.errors import BadInput
 
 MAX_HEADERS: Final = 2**20
 """Bytes of the headers of one member: long names and PAX records. tarfile reads each of them at once."""
+MAX_DIGITS: Final = 255
+"""Digits in a row in a header, as a name has at most. tarfile searches headers in time that grows with their square."""
 OVERHEAD: Final = 4096
 """Bytes of headers and padding that each member may have besides its content."""
 DAMAGED: Final = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, RecursionError)
 """What reading a damaged tar may raise. An OSError of the system has an ``errno``; see ``is_damage``."""
 
+_DIGITS: Final = re.compile(rb"\d+")
 _COMPRESSED: Final = (
     (b"\x1f\x8b", gzip.open),
     (b"BZh", bz2.open),
@@ -59,7 +63,10 @@ class _Bounded(io.RawIOBase):
             if self.headers < 0:
                 raise TooLarge(f"a header of more than {MAX_HEADERS:,} bytes")
         self._count(self._file.tell() + max(0, size))
-        return self._file.read(size)
+        data = self._file.read(size)
+        if self.headers is not None and any(len(digits[0]) > MAX_DIGITS for digits in _DIGITS.finditer(data)):
+            raise TooLarge(f"a header with more than {MAX_DIGITS} digits in a row")
+        return data
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
         data = self.read(len(buffer))

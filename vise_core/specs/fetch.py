@@ -16,10 +16,13 @@ SCHEMES = ("https", "http")
 class UnpackLimits(Record):
     """Limits on an archive. One that exceeds them is refused before it fills the disk."""
 
-    bytes: int = Field(50 * 2**30, ge=1, description="Unpacked, all files together.")
-    files: int = Field(2_000_000, ge=1, description="Files in the archive.")
+    bytes: int = Field(50 * 2**30, ge=1, le=4 * 2**40, description="Unpacked, all files together.")
+    files: int = Field(2_000_000, ge=1, le=20_000_000, description="Files in the archive.")
     ratio: float = Field(
-        200, gt=1, description="Unpacked over packed size, for a whole archive: more is taken for a bomb."
+        200,
+        gt=1,
+        le=10_000,
+        description="Unpacked over packed size, for a whole archive: more is taken for a bomb.",
     )
 
 
@@ -35,7 +38,7 @@ class FetchSpec(Spec):
         pattern=r"^[0-9a-f]{64}$",
         description="What the downloaded file must hash to; without, what was sent is taken as it is, and its hash is logged.",
     )
-    download_bytes: int = Field(20 * 2**30, ge=1, description="A larger download is aborted.")
+    download_bytes: int = Field(20 * 2**30, ge=1, le=2**40, description="A larger download is aborted.")
     limits: UnpackLimits = Field(default_factory=UnpackLimits)
     samples: int = Field(24, ge=0, le=200, description="Thumbnails to make, evenly over classes.")
 
@@ -60,6 +63,7 @@ STAGE = Stage(
     spec=FetchSpec,
     result=SurveyResult,
     queue="cpu",
+    for_admins=True,
     inputs={
         "archive": InputRole(
             help="An uploaded zip or tar; none where a url is given.", artifact="upload", required=False

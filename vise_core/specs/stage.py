@@ -72,6 +72,7 @@ class Stage(Generic[S]):
     repeats: dotted fields that say how many repetitions there are within one run.
     makes_data: whether it generates data, so that another seed is another experiment for whatever reads the data.
     measures: whether it reports curves while it runs.
+    for_admins: whether only admins launch it, as it brings data in from outside.
     presets: name → what differs from the spec's defaults.
     cost: what one run takes.
     needed: (spec) → roles of optional inputs that this spec needs.
@@ -97,6 +98,7 @@ class Stage(Generic[S]):
     repeats: tuple[str, ...] = ()
     makes_data: bool = False
     measures: bool = False
+    for_admins: bool = False
     presets: Mapping[str, Json] = field(default_factory=dict)
     cost: Cost[S] = field(default_factory=Cost)
     needed: Callable[[S], Collection[str]] = lambda spec: ()

@@ -23,6 +23,8 @@ from vise_client.schemas.accounts import (
     UserView,
 )
 
+from .passwords import check_password
+
 SESSION = timedelta(days=14)
 LINK = timedelta(minutes=10)
 
@@ -32,20 +34,13 @@ router = APIRouter(tags=["accounts"])
 
 @public.post("/login", response_model=Session, dependencies=[needs.public], responses=problems(401, 429))
 def login(request: Request, body: Login, db: Db) -> Session:
-    """Exchange an address and a password for a session token; status 429 after ten failures in five minutes.
+    """Exchange an address and a password for a session token.
 
-    Status 401 if the address or the password is wrong.
+    Status 401 if the address or the password is wrong, 429 with ``Retry-After`` for an attempt that follows too many
+    failures too soon.
     """
-    address = request.client.host if request.client else ""
-    if users.too_many_attempts(db, body.email, address):
-        raise ApiProblem(
-            429, "Too many attempts", "wait five minutes, then try again", headers={"Retry-After": "300"}
-        )
-    user = users.verify_password(db, body.email, body.password)
+    user = check_password(request, db, body.email, body.password)
     if user is None:
-        # In another transaction, as the error response rolls back ``db``.
-        with request.app.state.sessions.begin() as attempts:
-            users.note_failed_attempt(attempts, body.email, address)
         raise ApiProblem(401, "Not signed in", "the address or the password is wrong")
     return _session(db, user)
 
@@ -98,13 +93,13 @@ def logout(who: Who, db: Db) -> Response:
 
 
 @router.post("/auth/password", status_code=204, dependencies=[needs.session])
-def change_password(body: PasswordChange, who: Who, db: Db) -> Response:
+def change_password(request: Request, body: PasswordChange, who: Who, db: Db) -> Response:
     """Change your password. Your other sessions end; API tokens stay valid.
 
-    Status 403 for an API token, 422 if ``current`` is not the password.
+    Status 403 for an API token, 422 if ``current`` is not the password, 429 as for the sign-in.
     """
     user = users.get_user(db, who.user_id)
-    if user.password_hash is not None and users.verify_password(db, user.email, body.current) is None:
+    if user.password_hash is not None and check_password(request, db, user.email, body.current) is None:
         raise Invalid("current", "is not your password")
     users.set_password(db, user, body.new, keep=who.token_id)
     return Response(status_code=204)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from backend.api import needs
 from backend.api.dependencies import Db, Who
@@ -20,6 +20,8 @@ from vise_client.schemas.accounts import (
     TokenView,
 )
 
+from .passwords import check_password
+
 router = APIRouter(tags=["accounts"])
 
 
@@ -30,7 +32,7 @@ def list_tokens(who: Who, db: Db) -> list[TokenView]:
 
 
 @router.post("/tokens", response_model=TokenCreated, status_code=201, dependencies=[needs.session])
-def create_token(body: TokenCreate, who: Who, db: Db) -> TokenCreated:
+def create_token(request: Request, body: TokenCreate, who: Who, db: Db) -> TokenCreated:
     """Create an API token; its secret is shown once. Only a session creates tokens.
 
     Role and scopes are at most those of the session. The token expires no later than the session, unless the request
@@ -49,7 +51,7 @@ def create_token(body: TokenCreate, who: Who, db: Db) -> TokenCreated:
         role=role,
         scopes=body.scopes,
         name=body.name,
-        no_later_than=_latest_end(db, body, who, user),
+        no_later_than=_latest_end(request, db, body, who, user),
     )
     db.refresh(token)
     return TokenCreated(**TokenView.model_validate(token).model_dump(), token=secret)
@@ -62,13 +64,13 @@ def revoke_token(token_id: UUID, who: Who, db: Db) -> Response:
     return Response(status_code=204)
 
 
-def _latest_end(db: Db, body: TokenCreate, who: Identity, user: User) -> datetime | None:
+def _latest_end(request: Request, db: Db, body: TokenCreate, who: Identity, user: User) -> datetime | None:
     """Return when a new token must end; None if its maker gave the password. Raises Invalid.
 
     Whoever has got hold of a session must not make from it what outlives it.
     """
     if body.password is not None:
-        if users.verify_password(db, user.email, body.password) is None:
+        if check_password(request, db, user.email, body.password) is None:
             raise Invalid("password", "is not your password")
         return None
     end = who.expires_at

@@ -16,7 +16,7 @@ from backend.api import needs
 from backend.api.dependencies import Config, Db, Store, Who
 from backend.api.documented import problems
 from backend.api.errors import ApiProblem
-from backend.store.accounts import audit
+from backend.store.accounts import audit, quotas
 from backend.store.database import Sessions
 from backend.store.registry import dataset_usage, dataset_versions, datasets, folders
 from backend.store.registry.storage import Storage
@@ -104,6 +104,8 @@ async def upload(
     """
     incoming = settings.home / "incoming"
     incoming.mkdir(parents=True, exist_ok=True)
+    sessions: Sessions = request.app.state.sessions
+    free = settings.max_user_upload_bytes - await run_in_threadpool(_uploaded_bytes, sessions, who.user_id)
     digest, size, head = hashlib.sha256(), 0, b""
     with tempfile.NamedTemporaryFile(dir=incoming) as file:
         async for chunk in request.stream():
@@ -112,6 +114,13 @@ async def upload(
                 if len(head) >= HEAD:
                     _require_archive(head, kind)
             size += len(chunk)
+            if size > free:
+                raise ApiProblem(
+                    413,
+                    "Quota exceeded",
+                    f"all your uploads together may have {settings.max_user_upload_bytes:,} bytes "
+                    f"(VISE_MAX_USER_UPLOAD_BYTES), of which {max(free, 0):,} are free; delete data sets that you uploaded",
+                )
             digest.update(chunk)
             await run_in_threadpool(file.write, chunk)
         if not size:
@@ -119,7 +128,6 @@ async def upload(
         _require_archive(head, kind)
         await run_in_threadpool(file.flush)
         sha256 = digest.hexdigest()
-        sessions: Sessions = request.app.state.sessions
         await run_in_threadpool(_store, sessions, storage, Path(file.name), sha256)
 
     def create() -> DatasetView:
@@ -214,6 +222,11 @@ def delete(dataset_id: UUID, db: Db) -> Response:
     """Remove a data set, and the files of an upload or download. Runs keep the name and version of what they read."""
     datasets.delete(db, dataset_id)
     return Response(status_code=204)
+
+
+def _uploaded_bytes(sessions: Sessions, user: UUID) -> int:
+    with sessions() as db:
+        return quotas.uploaded_bytes(db, user)
 
 
 def _store(sessions: Sessions, storage: Storage, file: Path, sha256: str) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
-from backend.api import needs
+from backend.api import needs, owners
 from backend.api.dependencies import Db, Store
 from backend.api.documented import problems
 from backend.store.changes import check_expected
@@ -69,7 +69,7 @@ def download(model_id: UUID, db: Db, storage: Store) -> StreamingResponse:
     return StreamingResponse(body, media_type="application/x-tar", headers=headers)
 
 
-@router.patch("/{model_id}", response_model=ModelView, dependencies=[needs.run])
+@router.patch("/{model_id}", response_model=ModelView, dependencies=[needs.run, owners.of_model])
 def update(model_id: UUID, body: ModelUpdate, db: Db) -> ModelView:
     """Rename a model, or make it the default."""
     model = models.get(db, model_id)

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
 
-from backend.api import needs
-from backend.api.dependencies import Db, Who
+from backend.api import needs, owners
+from backend.api.dependencies import Db, Launch, Who
 from backend.store.reports import ablations
 from backend.store.runs.read import view_run
 from vise_client.schemas.ablations import AblationCreate, AblationSummary, AblationUpdate, AblationView
@@ -35,13 +35,13 @@ def read(ablation_id: UUID, db: Db) -> AblationView:
     return ablations.view(db, ablation_id)
 
 
-@router.patch("/{ablation_id}", response_model=AblationView, dependencies=[needs.run])
+@router.patch("/{ablation_id}", response_model=AblationView, dependencies=[needs.run, owners.of_ablation])
 def update(ablation_id: UUID, body: AblationUpdate, db: Db) -> AblationView:
     """Rename an ablation, or change its points."""
     return ablations.view(db, ablations.update(db, ablation_id, body).id)
 
 
-@router.delete("/{ablation_id}", status_code=204, dependencies=[needs.run])
+@router.delete("/{ablation_id}", status_code=204, dependencies=[needs.run, owners.of_ablation])
 def delete(ablation_id: UUID, db: Db) -> Response:
     """Delete an ablation; its runs stay."""
     ablations.delete(db, ablation_id)
@@ -51,6 +51,8 @@ def delete(ablation_id: UUID, db: Db) -> Response:
 @router.post(
     "/{ablation_id}/points/{number}/launch", response_model=RunView, status_code=201, dependencies=[needs.run]
 )
-def launch(ablation_id: UUID, number: Annotated[int, Path(ge=0)], db: Db, who: Who) -> RunView:
+def launch(
+    ablation_id: UUID, number: Annotated[int, Path(ge=0)], db: Db, who: Who, allowance: Launch
+) -> RunView:
     """Launch the runs of a point that has none yet."""
-    return view_run(db, ablations.launch(db, ablation_id, number, who.user_id).id)
+    return view_run(db, ablations.launch(db, ablation_id, number, who.user_id, allowance).id)

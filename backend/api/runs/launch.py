@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from backend.api import needs
-from backend.api.dependencies import Db, Who
+from backend.api.dependencies import Db, Launch, Who
 from backend.store.runs import create
 from backend.store.runs.read import view_run
 from vise_client.schemas.launch import RecipeCreate, RunClone, RunCreate, SweepCreate
@@ -19,24 +19,24 @@ router = APIRouter(tags=["runs"])
 
 
 @router.post("/runs", response_model=RunView, status_code=201, dependencies=[needs.run])
-def create_run(body: RunCreate, db: Db, who: Who) -> RunView:
+def create_run(body: RunCreate, db: Db, who: Who, allowance: Launch) -> RunView:
     """Create a run of one stage; it starts when its inputs are ready."""
-    return view_run(db, create.create_run(db, body, who.user_id).id)
+    return view_run(db, create.create_run(db, body, who.user_id, allowance).id)
 
 
 @router.post("/recipes/runs", response_model=RunView, status_code=201, dependencies=[needs.run])
-def create_recipe(body: RecipeCreate, db: Db, who: Who) -> RunView:
+def create_recipe(body: RecipeCreate, db: Db, who: Who, allowance: Launch) -> RunView:
     """Create a run of a recipe, given by its name or as a spec."""
-    return view_run(db, create.create_recipe(db, body, who.user_id).id)
+    return view_run(db, create.create_recipe(db, body, who.user_id, allowance).id)
 
 
 @router.post("/sweeps", response_model=RunView, status_code=201, dependencies=[needs.run])
-def create_sweep(body: SweepCreate, db: Db, who: Who) -> RunView:
+def create_sweep(body: SweepCreate, db: Db, who: Who, allowance: Launch) -> RunView:
     """Create a sweep: one run for each point of a grid."""
-    return view_run(db, create.create_sweep(db, body, who.user_id).id)
+    return view_run(db, create.create_sweep(db, body, who.user_id, allowance).id)
 
 
 @router.post("/runs/{run_id}/clone", response_model=RunView, status_code=201, dependencies=[needs.run])
-def clone(run_id: UUID, body: RunClone, db: Db, who: Who) -> RunView:
+def clone(run_id: UUID, body: RunClone, db: Db, who: Who, allowance: Launch) -> RunView:
     """Create a copy of a run, with changes to its spec."""
-    return view_run(db, create.clone_run(db, run_id, body, who.user_id).id)
+    return view_run(db, create.clone_run(db, run_id, body, who.user_id, allowance).id)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from backend.api import needs
+from backend.api import needs, owners
 from backend.api.dependencies import Db
 from backend.store.changes import check_expected
 from backend.store.runs import delete, logs
@@ -33,7 +33,7 @@ def read_run(run_id: UUID, db: Db) -> RunView:
     return view_run(db, run_id)
 
 
-@router.patch("/runs/{run_id}", response_model=RunView, dependencies=[needs.run])
+@router.patch("/runs/{run_id}", response_model=RunView, dependencies=[needs.run, owners.of_run])
 def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
     """Change the name, tags or notes of a run; star or archive it."""
     run = get_run(db, run_id)
@@ -44,7 +44,7 @@ def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
     return view_run(db, run_id)
 
 
-@router.delete("/runs/{run_id}", status_code=204, dependencies=[needs.run])
+@router.delete("/runs/{run_id}", status_code=204, dependencies=[needs.run, owners.of_run])
 def delete_run(run_id: UUID, db: Db) -> Response:
     """Delete a finished run with its metrics and logs."""
     delete.delete_run(db, run_id)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.api import needs
+from backend.api import needs, owners
 from backend.api.dependencies import Db
 from backend.store.runs.read import view_run
 from backend.store.runs.states.cancel import request_cancel
@@ -19,28 +19,28 @@ from vise_client.schemas.runs import (
 router = APIRouter(prefix="/runs/{run_id}", tags=["runs"])
 
 
-@router.post("/cancel", response_model=RunView, dependencies=[needs.run])
+@router.post("/cancel", response_model=RunView, dependencies=[needs.run, owners.of_run])
 def cancel(run_id: UUID, db: Db) -> RunView:
     """Cancel a run. A running one saves its state first; a queued one is cancelled at once."""
     request_cancel(db, run_id)
     return view_run(db, run_id)
 
 
-@router.post("/pause", response_model=RunView, dependencies=[needs.run])
+@router.post("/pause", response_model=RunView, dependencies=[needs.run, owners.of_run])
 def pause(run_id: UUID, db: Db) -> RunView:
     """Pause a run, or the children of a parent: each saves its state and releases its worker."""
     request_pause(db, run_id)
     return view_run(db, run_id)
 
 
-@router.post("/resume", response_model=RunView, dependencies=[needs.run])
+@router.post("/resume", response_model=RunView, dependencies=[needs.run, owners.of_run])
 def resume(run_id: UUID, db: Db) -> RunView:
     """Queue a paused run again; it continues from its last checkpoint."""
     resume_run(db, run_id)
     return view_run(db, run_id)
 
 
-@router.post("/retry", response_model=RunView, dependencies=[needs.run])
+@router.post("/retry", response_model=RunView, dependencies=[needs.run, owners.of_run])
 def retry(run_id: UUID, db: Db) -> RunView:
     """Queue a failed or cancelled run again; it continues from its last checkpoint."""
     retry_run(db, run_id)

@@ -6,11 +6,14 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
+from sqlalchemy.orm import Session
 
 from backend.api import needs
 from backend.api.dependencies import Config, Db, Store, Who
 from backend.api.documented import problems
+from backend.store.accounts import quotas
 from backend.store.serving import engagement
+from backend.store.serving.tables import Engagement
 from vise_client.schemas.engagement import EngagementModel, EngagementView
 from vise_core.specs.models.predict import EngagementOptions
 
@@ -46,13 +49,16 @@ async def ask(
     soon as the prediction is finished, the prediction after an hour.
     """
     data = await read_image(image, settings.max_upload_bytes)
+
+    def create(db: Session) -> Engagement:
+        quotas.check_predictions(db, who.user_id, settings.max_predictions_per_minute)
+        return engagement.create(db, storage, data, run_id, EngagementOptions(top=top), who.user_id)
+
     return await queue_and_wait(
         request,
         response,
         wait,
-        create=lambda db: engagement.create(
-            db, storage, data, run_id, EngagementOptions(top=top), who.user_id
-        ),
+        create=create,
         state=engagement.state,
         view=engagement.view,
         failure="No prediction",

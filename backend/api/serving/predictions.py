@@ -11,12 +11,12 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 from starlette.background import BackgroundTask
 
-from backend.api import needs
+from backend.api import needs, owners
 from backend.api.broker import Broker
 from backend.api.dependencies import Config, Db, Store, Who
 from backend.api.documented import problems
 from backend.api.errors import ApiProblem
-from backend.store.accounts.users import Identity
+from backend.store.accounts import quotas
 from backend.store.registry import models
 from backend.store.runs.queues import PREDICT_QUEUE
 from backend.store.serving import feedback, predictions, uploads
@@ -83,6 +83,7 @@ async def predict(
     broker: Broker = request.app.state.broker
 
     def create(db: Session) -> Prediction:
+        quotas.check_predictions(db, who.user_id, settings.max_predictions_per_minute)
         model, weights = models.with_weights(db, model_id)
         key = request_key(data, weights, options, keep)
         if (cached_id := cache.get(key)) is not None:
@@ -147,10 +148,11 @@ def read_picture(prediction_id: UUID, db: Db) -> Response:
     return Response(predictions.picture(db, prediction_id), media_type="image/jpeg", headers=headers)
 
 
-@router.delete("/predictions/{prediction_id}", status_code=204, dependencies=[needs.predict])
-def delete(prediction_id: UUID, db: Db, storage: Store, who: Who) -> Response:
+@router.delete(
+    "/predictions/{prediction_id}", status_code=204, dependencies=[needs.predict, owners.of_prediction]
+)
+def delete(prediction_id: UUID, db: Db, storage: Store) -> Response:
     """Delete a prediction and its feedback."""
-    _require_owner(predictions.get(db, prediction_id), who)
     upload = predictions.delete(db, prediction_id)
     # After the response, and so after the commit: until then the row names the upload.
     delete_upload = BackgroundTask(uploads.drop, storage, upload) if upload is not None else None
@@ -158,7 +160,9 @@ def delete(prediction_id: UUID, db: Db, storage: Store, who: Who) -> Response:
 
 
 @router.put(
-    "/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[needs.predict]
+    "/predictions/{prediction_id}/feedback",
+    response_model=PredictionView,
+    dependencies=[needs.predict, owners.of_label],
 )
 def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -> PredictionView:
     """Set the label of an image; its picture is kept for the labelled set."""
@@ -168,7 +172,9 @@ def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -
 
 
 @router.delete(
-    "/predictions/{prediction_id}/feedback", response_model=PredictionView, dependencies=[needs.predict]
+    "/predictions/{prediction_id}/feedback",
+    response_model=PredictionView,
+    dependencies=[needs.predict, owners.of_label],
 )
 def take_feedback_back(prediction_id: UUID, db: Db) -> PredictionView:
     """Delete the label of an image and the picture kept with it."""
@@ -223,9 +229,3 @@ def export_feedback(
 
     headers = {"Content-Disposition": 'attachment; filename="feedback.tar"'}
     return StreamingResponse(stream(), media_type="application/x-tar", headers=headers)
-
-
-def _require_owner(prediction: Prediction, who: Identity) -> None:
-    """Raise ApiProblem (403) unless the user made the prediction or is an admin."""
-    if prediction.created_by != who.user_id and not who.is_admin:
-        raise ApiProblem(403, "Not allowed", "the prediction belongs to another user; an admin may delete it")

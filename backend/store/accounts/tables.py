@@ -57,7 +57,7 @@ class Token(Record):
 
 
 class LoginAttempt(Base):
-    """A failed login, counted by the rate limit."""
+    """Attempts to sign in: failures of the last minutes, and where each user last succeeded."""
 
     __tablename__ = "login_attempts"
 
@@ -65,8 +65,9 @@ class LoginAttempt(Base):
     email: Mapped[str]
     address: Mapped[str]
     at: Mapped[datetime] = insert_time()
+    succeeded: Mapped[bool] = mapped_column(server_default=text("false"))
 
-    __table_args__ = (Index(None, "email", "at"), Index(None, "address", "at"))
+    __table_args__ = (Index(None, "email", "at"), Index(None, "address", "at"), Index(None, "at"))
 
 
 class Audit(Base):

@@ -16,7 +16,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from backend.store.accounts.tables import LoginAttempt, Token, User
+from backend.store.accounts.tables import Token, User
 from backend.store.errors import NotFound
 from backend.store.rows import get_row, unique
 from vise_client.schemas.accounts import ROLE_SCOPES, Role, Scope
@@ -24,9 +24,6 @@ from vise_client.schemas.accounts import ROLE_SCOPES, Role, Scope
 TokenKind = Literal["session", "api", "login-code"]
 RANK = {Role.viewer: 0, Role.editor: 1, Role.admin: 2}
 _HASHER = PasswordHasher()
-
-LOGIN_WINDOW = timedelta(minutes=5)
-MAX_FAILED_LOGINS = 10
 
 
 @dataclass(frozen=True)
@@ -96,21 +93,6 @@ def verify_password(db: Session, email: str, password: str) -> User | None:
     except (VerificationError, InvalidHashError):
         return None
     return user if user and user.password_hash and user.active else None
-
-
-def too_many_attempts(db: Session, email: str, address: str) -> bool:
-    """Return True if ``MAX_FAILED_LOGINS`` logins of the user, or from the address, failed within ``LOGIN_WINDOW``."""
-    since = func.now() - LOGIN_WINDOW
-    of_either = or_(LoginAttempt.email == email.strip().lower(), LoginAttempt.address == address)
-    count = db.scalar(
-        select(func.count()).select_from(LoginAttempt).where(of_either, LoginAttempt.at > since)
-    )
-    return (count or 0) >= MAX_FAILED_LOGINS
-
-
-def note_failed_attempt(db: Session, email: str, address: str) -> None:
-    """Record a failed login. ``address``: of the client."""
-    db.add(LoginAttempt(email=email.strip().lower()[:254], address=address))
 
 
 def issue_token(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
@@ -18,17 +18,35 @@ from backend.store.runs.tables import Run
 from vise_client.schemas.datasets import DatasetReadView
 
 
-def plan(db: Session, run: Run) -> dict[str, str]:
-    """Record the data sets that a new run will read; return {role: digest of the newest version}, where known."""
-    refs = {role: UUID(str(ref["dataset"])) for role, ref in run.inputs.items() if ref.get("dataset")}
-    if not refs:
-        return {}
-    names = _names(db, refs.values())
-    for role, dataset_id in refs.items():
-        if dataset_id in names:
-            db.add(DatasetRead(run_id=run.id, role=role, dataset_id=dataset_id, name=names[dataset_id]))
-    db.flush()
-    return digests(db, run.id)
+def newest_digests(db: Session, runs: Iterable[Run]) -> dict[UUID, dict[str, str]]:
+    """Return {run: {role: digest of the newest version of the data set}} of new runs, where it is known."""
+    refs = {run.id: _datasets(run) for run in runs}
+    newest = newest_versions(db, {dataset_id for roles in refs.values() for dataset_id in roles.values()})
+    return {
+        run_id: {
+            role: newest[dataset_id].sha256 for role, dataset_id in roles.items() if dataset_id in newest
+        }
+        for run_id, roles in refs.items()
+    }
+
+
+def record(db: Session, runs: Iterable[Run]) -> None:
+    """Record the data sets that new runs, which are in the database, will read."""
+    refs = {run.id: _datasets(run) for run in runs}
+    names = _names(db, {dataset_id for roles in refs.values() for dataset_id in roles.values()})
+    rows = [
+        {"run_id": run_id, "role": role, "dataset_id": dataset_id, "name": names[dataset_id]}
+        for run_id, roles in refs.items()
+        for role, dataset_id in roles.items()
+        if dataset_id in names
+    ]
+    if rows:
+        db.execute(insert(DatasetRead), rows)
+
+
+def _datasets(run: Run) -> dict[str, UUID]:
+    """Return {role: data set} of a run's inputs."""
+    return {role: UUID(str(ref["dataset"])) for role, ref in run.inputs.items() if ref.get("dataset")}
 
 
 def digests(db: Session, run_id: UUID) -> dict[str, str]:
@@ -87,5 +105,8 @@ def views(db: Session, run_ids: Iterable[UUID]) -> dict[UUID, dict[str, DatasetR
 
 def _names(db: Session, dataset_ids: Iterable[UUID]) -> dict[UUID, str]:
     """Return the current names of the data sets that still exist."""
-    rows = db.execute(select(Dataset.id, Dataset.name).where(Dataset.id.in_(list(dataset_ids))))
+    ids = list(dataset_ids)
+    if not ids:
+        return {}
+    rows = db.execute(select(Dataset.id, Dataset.name).where(Dataset.id.in_(ids)))
     return {row.id: row.name for row in rows}

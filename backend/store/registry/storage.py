@@ -270,6 +270,26 @@ class Storage:
                             break
                         parent.rmdir()
 
+    def unfinished(self, before: float) -> list[tuple[str, str]]:
+        """Return (path below the root, id) of uploads in parts that a writer began before this time and never ended.
+
+        A bucket keeps their parts, and lists them nowhere else. Only S3 knows them.
+        """
+        if not hasattr(self.fs, "list_multipart_uploads"):
+            return []
+        start = f"{self.root.partition('/')[2]}/"
+        return [
+            (upload["Key"].removeprefix(start), upload["UploadId"])
+            for upload in self.fs.list_multipart_uploads(self._bucket)
+            if upload["Key"].startswith(start) and upload["Initiated"].timestamp() < before
+        ]
+
+    def abort(self, path: str, upload_id: str) -> None:
+        """Have the bucket drop the parts of such an upload."""
+        key = f"{self.root}/{path}".partition("/")[2]
+        with suppress(FileNotFoundError):  # its writer has ended it
+            self.fs.call_s3("abort_multipart_upload", Bucket=self._bucket, Key=key, UploadId=upload_id)
+
     def probe(self) -> None:
         """Write, read and delete a small object.
 

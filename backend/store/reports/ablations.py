@@ -14,7 +14,7 @@ from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry import dataset_reads
 from backend.store.reports.tables import Ablation
 from backend.store.rows import get_row, unique
-from backend.store.runs.create import create_recipe
+from backend.store.runs.create import Allowance, create_recipe
 from backend.store.runs.lineage_match import Change, Node, chain, matches, value_at
 from backend.store.runs.tables import Run
 from vise_client.schemas.ablations import (
@@ -121,7 +121,9 @@ def view(db: Session, ablation_id: UUID) -> AblationView:
     )
 
 
-def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Run:
+def launch(
+    db: Session, ablation_id: UUID, number: int, user: UUID | None, allowance: Allowance = Allowance()
+) -> Run:
     """Create a recipe that fills a missing point: its steps are the runs that differ, its inputs those that do not.
 
     Raises NotFound if there is no such ablation or point, and Conflict if a run fills the point already or is about to,
@@ -174,7 +176,7 @@ def launch(db: Session, ablation_id: UUID, number: int, user: UUID | None) -> Ru
         synthetic=node.run.synthetic,
         steps=steps,
     )
-    return create_recipe(db, RecipeCreate(spec=recipe, tags=[TAG]), user)
+    return create_recipe(db, RecipeCreate(spec=recipe, tags=[TAG]), user, allowance)
 
 
 def require_same_data(db: Session, node: Node) -> None:

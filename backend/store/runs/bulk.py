@@ -6,7 +6,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from backend.store.errors import Conflict, Invalid, NotFound
+from backend.store.accounts.ownership import require_owner
+from backend.store.accounts.users import Identity
+from backend.store.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.store.runs.delete import delete_run
 from backend.store.runs.read import get_run
 from backend.store.runs.states.cancel import request_cancel
@@ -16,25 +18,26 @@ from backend.store.runs.tables import Run
 from vise_client.schemas.runs import BulkOutcome, BulkRequest
 
 
-def apply(db: Session, request: BulkRequest) -> list[BulkOutcome]:
+def apply(db: Session, request: BulkRequest, who: Identity) -> list[BulkOutcome]:
     """Apply the action to the runs, newest first, so that a run is deleted before those that it reads.
 
     An error of one run does not affect the others. Raises Invalid if no tags are given to (un)tag.
     """
     if request.action in ("tag", "untag") and not request.tags:
         raise Invalid("tags", "give at least one tag")
-    return [_one(db, run_id, request) for run_id in sorted(set(request.ids), reverse=True)]
+    return [_one(db, run_id, request, who) for run_id in sorted(set(request.ids), reverse=True)]
 
 
-def _one(db: Session, run_id: UUID, request: BulkRequest) -> BulkOutcome:
+def _one(db: Session, run_id: UUID, request: BulkRequest, who: Identity) -> BulkOutcome:
     name = ""
     try:
         with db.begin_nested():
             run = get_run(db, run_id)
             name = run.name
+            require_owner(who, "run", run.created_by)
             _do(db, run, request.action, request.tags)
             db.flush()
-    except (Conflict, NotFound) as error:
+    except (Conflict, NotAllowed, NotFound) as error:
         return BulkOutcome(id=run_id, name=name, done=False, message=str(error))
     return BulkOutcome(id=run_id, name=name, done=True, message="")
 

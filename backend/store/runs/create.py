@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from backend.store.errors import Invalid, invalid_from
+from backend.store.errors import Conflict, Invalid, NotAllowed, invalid_from
 from backend.store.runs.tables import Run, RunEvent
 from vise_client.schemas.launch import RecipeCreate, RunClone, RunCreate, SweepCreate
 from vise_client.schemas.run_states import RunState
@@ -20,18 +22,30 @@ from vise_core.specs.recipes.recipe import RecipeSpec, possible_steps, recipe_in
 from vise_core.specs.recipes.registry import RECIPES
 from vise_core.specs.stages import STAGES, validate_spec
 
-from . import identity
-from .inputs import read_inputs, with_artifact, with_artifacts
+from .inputs import NONE, read_inputs, with_artifact, with_artifacts
 from .queues import queue_of
 from .read import get_run
-from .states.transition import start_run
+from .states.transition import LIVE
+from .write import new_ids, write_runs
+
+QUOTA_LOCK = 2
+"""Space of PostgreSQL's advisory locks in which users are locked."""
 
 
-def create_run(db: Session, request: RunCreate, user: UUID | None) -> Run:
+@dataclass(frozen=True)
+class Allowance:
+    """What the maker of a request may launch."""
+
+    admin: bool = False
+    children: int = 1000
+    open_runs: int | None = None
+
+
+def create_run(db: Session, request: RunCreate, user: UUID | None, allowance: Allowance = Allowance()) -> Run:
     """Create a run of one stage, queued or waiting for its inputs.
 
     Raises Invalid, with the path of the field, for an unknown stage, a spec that is not valid or an input that does not
-    fit.
+    fit, NotAllowed for a stage that only admins launch, and Conflict over the quota of open runs.
     """
     if request.stage not in STAGES:
         raise Invalid("stage", f"unknown stage {request.stage!r}; one of {', '.join(STAGES)}")
@@ -39,22 +53,24 @@ def create_run(db: Session, request: RunCreate, user: UUID | None) -> Run:
         spec = validate_spec(request.stage, request.spec)
     except ValidationError as error:
         raise invalid_from(error, "spec") from error
+    _check_stages([request.stage], allowance)
+    check_open_runs(db, user, 1, allowance)
     run = _stage_run(db, request.stage, spec, request.inputs, "inputs", user)
+    [run.id] = new_ids(db, 1)
     run.name = request.name or STAGES[request.stage].title
     run.tags = request.tags
-    db.add(run)
-    db.flush()
-    identity.note(db, run)
-    start_run(db, run)
+    write_runs(db, [run])
     return run
 
 
-def create_recipe(db: Session, request: RecipeCreate, user: UUID | None) -> Run:
+def create_recipe(
+    db: Session, request: RecipeCreate, user: UUID | None, allowance: Allowance = Allowance()
+) -> Run:
     """Create a recipe's parent and one run for each step; return the parent.
 
     Steps whose inputs are all there are queued at once, the others wait. Raises Invalid, with the path of the field,
-    unless exactly one of ``recipe`` and ``spec`` is given, and for an unknown recipe or an input that is missing or
-    does not fit.
+    unless exactly one of ``recipe`` and ``spec`` is given, and for an unknown recipe, too many steps or an input that is
+    missing or does not fit; NotAllowed and Conflict as for one run.
     """
     if (request.recipe is None) == (request.spec is None):
         raise Invalid("recipe", "give either the name of a recipe or a spec")
@@ -65,6 +81,9 @@ def create_recipe(db: Session, request: RecipeCreate, user: UUID | None) -> Run:
         steps = possible_steps(spec, request.inputs)
     except ValueError as error:
         raise Invalid("inputs", str(error)) from error
+    _check_number("spec.steps", "steps", len(steps), allowance)
+    _check_stages([step.stage for step in steps.values()], allowance)
+    check_open_runs(db, user, len(steps), allowance)
     parent = _parent(
         db, "recipe", request.name or spec.title, spec.model_dump(mode="json"), request.tags, user
     )
@@ -75,6 +94,8 @@ def create_recipe(db: Session, request: RecipeCreate, user: UUID | None) -> Run:
     }
     parent.inputs = _dump(recipe_inputs)
     children: dict[str, Run] = {}
+    new: dict[UUID, Run] = {}
+    ids = new_ids(db, len(steps))
     for position, (name, step) in enumerate(steps.items()):
         # A reference to a step becomes one to the run that was created for it just before.
         inputs = {
@@ -85,50 +106,49 @@ def create_recipe(db: Session, request: RecipeCreate, user: UUID | None) -> Run:
             else ref
             for role, ref in step.inputs.items()
         }
-        child = _stage_run(db, step.stage, spec.specs[name], inputs, f"spec.steps.{name}.inputs", user)
-        child.name, child.step = step.title or name, name
+        child = _stage_run(db, step.stage, spec.specs[name], inputs, f"spec.steps.{name}.inputs", user, new)
+        child.id, child.name, child.step = ids[position], step.title or name, name
         child.parent_id, child.position = parent.id, position
         child.synthetic |= spec.synthetic
-        db.add(child)
-        db.flush()
-        identity.note(db, child)
-        children[name] = child
-    identity.note_together(list(children.values()))
-    for child in children.values():
-        start_run(db, child)
+        children[name] = new[child.id] = child
+    write_runs(db, list(children.values()))
     return parent
 
 
-def create_sweep(db: Session, request: SweepCreate, user: UUID | None) -> Run:
+def create_sweep(
+    db: Session, request: SweepCreate, user: UUID | None, allowance: Allowance = Allowance()
+) -> Run:
     """Create a sweep's parent and one run for each point of the grid; return the parent.
 
-    Raises Invalid for an input that is missing or does not fit.
+    Raises Invalid for too many points and for an input that is missing or does not fit; NotAllowed and Conflict as for
+    one run.
     """
     sweep = request.spec
+    _check_number("spec", "points", len(sweep.specs), allowance)
+    _check_stages([sweep.stage], allowance)
+    check_open_runs(db, user, len(sweep.specs), allowance)
     name = request.name or f"Sweep over {', '.join([*sweep.cases, *sweep.grid])}"
     parent = _parent(db, "sweep", name, sweep.model_dump(mode="json"), request.tags, user)
     children = []
+    ids = new_ids(db, len(sweep.specs))
     for position, (point, spec) in enumerate(zip(sweep.points(), sweep.specs, strict=True)):
         child = _stage_run(db, sweep.stage, spec, point.inputs, "spec.inputs", user)
         varied = [f"{path.split('.')[-1]} {value_at(child.spec, path)}" for path in sweep.grid]
         child.name = child.step = ", ".join([*point.cases, *varied])
-        child.parent_id, child.position = parent.id, position
+        child.id, child.parent_id, child.position = ids[position], parent.id, position
         parent.synthetic = parent.synthetic or child.synthetic
         children.append(child)
-    db.add_all(children)
-    db.flush()
-    for child in children:
-        identity.note(db, child)
-    identity.note_together(children)
-    for child in children:
-        start_run(db, child)
+    write_runs(db, children)
     return parent
 
 
-def clone_run(db: Session, run_id: UUID, request: RunClone, user: UUID | None) -> Run:
+def clone_run(
+    db: Session, run_id: UUID, request: RunClone, user: UUID | None, allowance: Allowance = Allowance()
+) -> Run:
     """Create a copy of a run, recipe or sweep, with the changes of the request.
 
-    Raises NotFound if no run has this id, and Invalid if the changed spec or inputs are not valid.
+    Raises NotFound if no run has this id, Invalid if the changed spec or inputs are not valid, and what the functions
+    raise that create runs.
     """
     run = get_run(db, run_id)
     name = request.name or f"{run.name} (copy)"
@@ -136,15 +156,48 @@ def clone_run(db: Session, run_id: UUID, request: RunClone, user: UUID | None) -
     inputs = request.inputs or {role: InputRef.model_validate(ref) for role, ref in run.inputs.items()}
     if run.kind == "stage":
         return create_run(
-            db, RunCreate(stage=run.stage or "", name=name, spec=spec, inputs=inputs, tags=run.tags), user
+            db,
+            RunCreate(stage=run.stage or "", name=name, spec=spec, inputs=inputs, tags=run.tags),
+            user,
+            allowance,
         )
     try:
         if run.kind == "recipe":
             recipe = RecipeSpec.model_validate(spec)
-            return create_recipe(db, RecipeCreate(spec=recipe, name=name, inputs=inputs), user)
-        return create_sweep(db, SweepCreate.model_validate({"spec": spec, "name": name}), user)
+            return create_recipe(db, RecipeCreate(spec=recipe, name=name, inputs=inputs), user, allowance)
+        return create_sweep(db, SweepCreate.model_validate({"spec": spec, "name": name}), user, allowance)
     except ValidationError as error:
         raise invalid_from(error, "spec") from error
+
+
+def check_open_runs(db: Session, user: UUID | None, more: int, allowance: Allowance) -> None:
+    """Raise Conflict if the user would have more unfinished runs than allowed."""
+    if user is None or allowance.open_runs is None:
+        return
+    # One request of a user after the other: each counts what those before it have created.
+    db.execute(select(func.pg_advisory_xact_lock(QUOTA_LOCK, func.hashtext(str(user)))))
+    unfinished = (Run.created_by == user, Run.kind == "stage", Run.state.in_([state.value for state in LIVE]))
+    number = db.scalar(select(func.count()).select_from(Run).where(*unfinished)) or 0
+    if number + more > allowance.open_runs:
+        raise Conflict(
+            f"you have {number:,} unfinished runs, and with {more:,} more you would exceed the limit of "
+            f"{allowance.open_runs:,} (VISE_MAX_OPEN_RUNS); wait until some have finished, or cancel some"
+        )
+
+
+def _check_number(field: str, things: str, number: int, allowance: Allowance) -> None:
+    if number > allowance.children:
+        raise Invalid(
+            field,
+            f"has {number:,} {things}; at most {allowance.children:,} (VISE_MAX_CHILDREN): launch it in parts",
+        )
+
+
+def _check_stages(stages: Iterable[str], allowance: Allowance) -> None:
+    """Raise NotAllowed for a stage that only admins launch."""
+    for stage in stages:
+        if STAGES[stage].for_admins and not allowance.admin:
+            raise NotAllowed(f"only admins launch {stage!r}, which brings data in from outside; ask an admin")
 
 
 def _stage_run(
@@ -154,14 +207,15 @@ def _stage_run(
     inputs: Mapping[str, InputRef],
     field: str,
     user: UUID | None,
+    new: Mapping[UUID, Run] = NONE,
 ) -> Run:
-    """Return a new run of a stage, waiting and without a name, after checks of its inputs. Raises Invalid.
+    """Return a new run of a stage, without an id and a name, after checks of its inputs. Raises Invalid.
 
     ``field``: where the request holds the inputs. The spec is stored with every default written out, so that the run
     says all that it was made with.
     """
-    inputs = with_artifacts(db, stage, inputs, field)
-    depends_on, synthetic = read_inputs(db, stage, spec, inputs, field)
+    inputs = with_artifacts(db, stage, inputs, field, new)
+    depends_on, synthetic = read_inputs(db, stage, spec, inputs, field, new)
     return Run(
         kind="stage",
         stage=stage,

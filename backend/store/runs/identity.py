@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from backend.store.registry import dataset_reads
-from backend.store.runs.tables import Run, RunParam
+from backend.store.runs.tables import Run
 from vise_core.specs.paths import flatten
 from vise_core.specs.stages import STAGES
 
@@ -69,15 +69,41 @@ def identity(
     )
 
 
-def note(db: Session, run: Run) -> None:
-    """Write the identity and the parameters of a new run. The run and its inputs must be in the database."""
-    if run.kind != "stage":
-        return
-    new = _of(db, run, dataset_reads.plan(db, run))
-    run.group_key, run.replicate = new.group_key, new.replicate
-    parameters = [{"run_id": run.id, **row} for row in leaves(run.spec)]
-    if parameters:
-        db.execute(insert(RunParam), parameters)
+def identify(db: Session, runs: Sequence[Run]) -> None:
+    """Set the identities of new runs.
+
+    Each run stands after those that it reads from, which otherwise are in the database.
+    """
+    new = {run.id for run in runs}
+    sources = _sources(db, {source for run in runs for source in run.depends_on if source not in new})
+    digests = dataset_reads.newest_digests(db, runs)
+    for run in runs:
+        its = identity(run.stage or "", run.spec, run.inputs, sources, digests[run.id])
+        run.group_key, run.replicate = its.group_key, its.replicate
+        sources[str(run.id)] = (run.stage or "", its)
+
+
+def note_together(runs: Sequence[Run]) -> None:
+    """Record how many repetitions of each experiment were requested together, so that missing ones are noticed."""
+    replicates: dict[str | None, set[str | None]] = {}
+    for run in runs:
+        replicates.setdefault(run.group_key, set()).add(run.replicate)
+    for run in runs:
+        run.requested = len(replicates[run.group_key])
+
+
+def write_params(db: Session, runs: Sequence[Run]) -> None:
+    """Write the parameters of new runs, which are in the database."""
+    rows = [(run.id, row) for run in runs for row in leaves(run.spec)]
+    columns = {name: [row[name] for _, row in rows] for name in ("path", "position", "text", "number")}
+    db.execute(_INSERT_PARAMS, {"run_id": [run_id for run_id, _ in rows], **columns})
+
+
+# Arrays, as a statement with a parameter for each value would be longer than what it writes.
+_INSERT_PARAMS = text(
+    "INSERT INTO run_params (run_id, path, position, text, number) SELECT * FROM unnest(CAST(:run_id AS uuid[]), "
+    "CAST(:path AS text[]), CAST(:position AS int[]), CAST(:text AS text[]), CAST(:number AS float8[]))"
+)
 
 
 def renew(db: Session, run_id: UUID) -> None:
@@ -96,24 +122,19 @@ def renew(db: Session, run_id: UUID) -> None:
 
 
 def _of(db: Session, run: Run, digests: Mapping[str, str]) -> Identity:
-    rows = db.execute(
-        select(Run.id, Run.stage, Run.group_key, Run.replicate).where(Run.id.in_(run.depends_on))
-    )
-    sources = {
+    return identity(run.stage or "", run.spec, run.inputs, _sources(db, run.depends_on), digests)
+
+
+def _sources(db: Session, run_ids: Collection[UUID]) -> dict[str, tuple[str, Identity]]:
+    """Return {id of a run: (its stage, its identity)}."""
+    if not run_ids:
+        return {}
+    rows = db.execute(select(Run.id, Run.stage, Run.group_key, Run.replicate).where(Run.id.in_(run_ids)))
+    return {
         str(id_): (stage or "", Identity(key, replicate))
         for id_, stage, key, replicate in rows
         if key is not None and replicate is not None
     }
-    return identity(run.stage or "", run.spec, run.inputs, sources, digests)
-
-
-def note_together(runs: Sequence[Run]) -> None:
-    """Record how many repetitions of each experiment were requested together, so that missing ones are noticed."""
-    replicates: dict[str | None, set[str | None]] = {}
-    for run in runs:
-        replicates.setdefault(run.group_key, set()).add(run.replicate)
-    for run in runs:
-        run.requested = len(replicates[run.group_key])
 
 
 def leaves(spec: Any, path: str = "") -> Iterator[dict[str, Any]]:

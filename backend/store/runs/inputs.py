@@ -16,12 +16,20 @@ from vise_core.specs.base import Spec
 from vise_core.specs.recipes.inputs import InputRef, fitting_artifact
 from vise_core.specs.stages import STAGES
 
+NONE: Mapping[UUID, Run] = {}
+
 
 def read_inputs(
-    db: Session, stage: str, spec: Spec, inputs: Mapping[str, InputRef], field: str
+    db: Session,
+    stage: str,
+    spec: Spec,
+    inputs: Mapping[str, InputRef],
+    field: str,
+    new: Mapping[UUID, Run] = NONE,
 ) -> tuple[list[UUID], bool]:
     """Return (ids of the runs that the inputs come from, whether any input is synthetic).
 
+    ``new``: runs that are to be written together with the one that reads them.
     Raises Invalid, with the path below ``field``, if an input is missing or does not fit its role.
     """
     for role in sorted(STAGES[stage].needed_inputs(spec) - inputs.keys()):
@@ -29,7 +37,7 @@ def read_inputs(
     depends_on: dict[UUID, None] = {}
     synthetic = False
     for role, ref in inputs.items():
-        source = check_input(db, stage, role, ref, field)
+        source = check_input(db, stage, role, ref, field, new)
         synthetic |= not isinstance(source, Upload) and source.synthetic
         if isinstance(source, Run):
             depends_on[source.id] = None
@@ -38,12 +46,12 @@ def read_inputs(
             fetch = db.get_one(Run, source.run_id)
             depends_on[fetch.id] = None
             synthetic |= fetch.synthetic
-    check_labelled(db, inputs, field)
+    check_labelled(db, inputs, field, new)
     return list(depends_on), synthetic
 
 
 def with_artifacts(
-    db: Session, stage: str, inputs: Mapping[str, InputRef], field: str
+    db: Session, stage: str, inputs: Mapping[str, InputRef], field: str, new: Mapping[UUID, Run] = NONE
 ) -> dict[str, InputRef]:
     """Return the inputs, with the fitting artifact filled in where a reference names only a run.
 
@@ -52,7 +60,7 @@ def with_artifacts(
     roles = STAGES[stage].inputs
     return {
         role: with_artifact(
-            db, ref, (roles[role].artifact, *roles[role].also), f"{field}.{role}", preferred=role
+            db, ref, (roles[role].artifact, *roles[role].also), f"{field}.{role}", new, preferred=role
         )
         if role in roles
         else ref
@@ -61,13 +69,19 @@ def with_artifacts(
 
 
 def with_artifact(
-    db: Session, ref: InputRef, fitting: Sequence[str], field: str, *, preferred: str
+    db: Session,
+    ref: InputRef,
+    fitting: Sequence[str],
+    field: str,
+    new: Mapping[UUID, Run] = NONE,
+    *,
+    preferred: str,
 ) -> InputRef:
     """Return the reference with its artifact: of those in ``fitting``, the one that the run has.
 
     Raises Invalid if none fits, or several do and none is ``preferred``.
     """
-    source = db.get(Run, ref.run) if ref.run is not None and ref.artifact is None else None
+    source = _run(db, ref, new) if ref.artifact is None else None
     if source is None or source.stage not in STAGES:
         return ref
     made: Sequence[str] = list(STAGES[source.stage].outputs)
@@ -83,7 +97,9 @@ def with_artifact(
         raise Invalid(field, f"the run {source.name!r} is given without an artifact: {error}") from error
 
 
-def check_input(db: Session, stage: str, role: str, ref: InputRef, field: str) -> Run | Dataset | Upload:
+def check_input(
+    db: Session, stage: str, role: str, ref: InputRef, field: str, new: Mapping[UUID, Run] = NONE
+) -> Run | Dataset | Upload:
     """Return the row that a reference names: a run of a stage, a data set, an upload.
 
     Raises Invalid if it names no row, or one that does not fit the role, makes no such artifact or has failed.
@@ -106,7 +122,7 @@ def check_input(db: Session, stage: str, role: str, ref: InputRef, field: str) -
         if fetch is not None and fetch.state in (RunState.failed.value, RunState.cancelled.value):
             raise Invalid(f"{field}.{role}.dataset", f"{dataset.name!r} could not be imported")
         return dataset
-    source = db.get(Run, ref.run) if ref.run is not None else None
+    source = _run(db, ref, new)
     if source is None or source.kind != "stage":
         raise Invalid(f"{field}.{role}.run", f"there is no run of a stage with the id {ref.run or ref.step}")
     maker = STAGES[source.stage or ""]
@@ -123,21 +139,32 @@ def check_input(db: Session, stage: str, role: str, ref: InputRef, field: str) -
     return source
 
 
-def check_labelled(db: Session, inputs: Mapping[str, InputRef], field: str) -> None:
+def check_labelled(
+    db: Session, inputs: Mapping[str, InputRef], field: str, new: Mapping[UUID, Run] = NONE
+) -> None:
     """Raise Invalid if the posts of the inputs are known to differ from those that the labels were made from."""
     posts, labels = inputs.get("posts"), inputs.get("labels")
     if posts is None or labels is None or labels.run is None:
         return
-    labelling = db.get_one(Run, labels.run)
-    if "posts" not in labelling.inputs:
+    labelling = _run(db, labels, new)
+    if labelling is None or "posts" not in labelling.inputs:
         return
     labelled = InputRef.model_validate(labelling.inputs["posts"])
+    if labelled == posts or not new.keys().isdisjoint((posts.run, labelled.run)):
+        return
     digests = _content(db, posts), _content(db, labelled)
-    if labelled != posts and None not in digests and digests[0] != digests[1]:
+    if None not in digests and digests[0] != digests[1]:
         made_from = db.get_one(Run, labelled.run).name
         raise Invalid(
             f"{field}.posts", f"are not those that {labelling.name!r} labelled: take those of {made_from!r}"
         )
+
+
+def _run(db: Session, ref: InputRef, new: Mapping[UUID, Run]) -> Run | None:
+    """Return the run that a reference names, of those that are not written yet too."""
+    if ref.run is None:
+        return None
+    return new.get(ref.run) or db.get(Run, ref.run)
 
 
 def _content(db: Session, ref: InputRef) -> str | None:

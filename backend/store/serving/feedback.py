@@ -30,6 +30,11 @@ from .predictions import get, picture
 FOLDER = "feedback"
 
 
+def find(db: Session, prediction_id: UUID) -> Feedback | None:
+    """Return the feedback on a prediction, if there is any."""
+    return db.scalar(select(Feedback).where(Feedback.prediction_id == prediction_id))
+
+
 def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> None:
     """Label the image of a finished prediction; a second call changes the label."""
     prediction = get(db, prediction_id)
@@ -38,7 +43,7 @@ def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> Non
     model = db.get_one(Model, prediction.model_id)
     if label not in model.classes:
         raise Invalid("label", f"{model.name!r} has the classes {', '.join(model.classes)}")
-    given = db.scalar(select(Feedback).where(Feedback.prediction_id == prediction_id))
+    given = find(db, prediction_id)
     if given is not None:
         given.label, given.created_by = label, user
         return
@@ -65,7 +70,7 @@ def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> Non
 
 def take_back(db: Session, prediction_id: UUID) -> None:
     """Delete the feedback on a prediction: the label and the kept picture. Raises NotFound if it has none."""
-    given = db.scalar(select(Feedback).where(Feedback.prediction_id == prediction_id))
+    given = find(db, prediction_id)
     if given is None:
         raise NotFound(f"the prediction {prediction_id} has no feedback")
     db.delete(given)

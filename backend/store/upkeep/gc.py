@@ -43,7 +43,9 @@ def find_removable(sessions: Sessions, storage: Storage, settings: Settings) -> 
     )
     yield Removable("replaced and expired states of runs", states.outdated_states(sessions, storage, grace))
     yield Removable("uploaded archives that no run needs", {str(row.id): row.size for row in unused})
-    yield Removable("files that were never completed", _stale(storage, settings))
+    stored, local = _half_written(storage, settings)
+    parts = {f"{path}, parts in the bucket": 0 for path, _ in _parts(storage, settings)}
+    yield Removable("files that were never completed", stored | local | parts)
     dead = workspaces.dead_workspaces(sessions, settings.workspaces.resolve())
     yield Removable(
         "workspaces of dead runs on this host", {str(path): workspaces.size_of(path) for path in dead}
@@ -65,23 +67,25 @@ def remove_outdated(sessions: Sessions, storage: Storage, settings: Settings) ->
         archives.remove_archives(db, **_archive_rules(settings))
         states.expire_states(db, settings.saved_state_days)
     states.remove_outdated_states(sessions, storage, settings.gc_grace_seconds)
-    for name in _stale(storage, settings):
-        if name.startswith(f"{INCOMING}/"):
-            storage.remove_files([name])
-        else:
-            Path(name).unlink(missing_ok=True)
+    stored, local = _half_written(storage, settings)
+    storage.remove_files(stored)
+    for name in local:
+        Path(name).unlink(missing_ok=True)
+    for path, upload_id in _parts(storage, settings):
+        storage.abort(path, upload_id)
 
 
-def _stale(storage: Storage, settings: Settings) -> dict[str, int]:
-    """Return files of writers that were killed, in the storage and in the API's folder for uploads under way."""
+def _half_written(storage: Storage, settings: Settings) -> tuple[dict[str, int], dict[str, int]]:
+    """Return path → bytes of files that writers left: in the storage, and in the API's folder for uploads under way."""
     before = time.time() - settings.gc_grace_seconds
-    stale = {path: facts.size for path, facts in storage.files(INCOMING) if facts.written < before}
-    local = settings.home / INCOMING
-    for path in local.iterdir() if local.is_dir() else ():
-        facts = path.lstat()
-        if facts.st_mtime < before:
-            stale[str(path)] = facts.st_size
-    return stale
+    stored = {path: facts.size for path, facts in storage.files(INCOMING) if facts.written < before}
+    folder = settings.home / INCOMING
+    facts = {str(path): path.lstat() for path in (folder.iterdir() if folder.is_dir() else ())}
+    return stored, {path: fact.st_size for path, fact in facts.items() if fact.st_mtime < before}
+
+
+def _parts(storage: Storage, settings: Settings) -> list[tuple[str, str]]:
+    return storage.unfinished(time.time() - settings.gc_grace_seconds)
 
 
 def _archive_rules(settings: Settings) -> archives.Rules:

@@ -162,6 +162,21 @@ def test_each_escape_leaves_a_text_that_is_only_text(mark: str) -> None:
     assert not set(unescaped(user_markdown(mark))) & set(DIRECTIVES)
 
 
+@pytest.mark.parametrize(
+    ("markdown", "shown"),
+    [
+        (":red[a]", r"\:red[a]"),
+        (r"\:red[a]", r"\:red[a]"),
+        (r"\\:red[a]", r"\\\:red[a]"),
+        ("`:red[a]`", "`:\u2060red[a]`"),
+        ("` :red[a]", r"` \:red[a]"),
+        ("**b** [l](http://a)", "**b** [l](http://a)"),
+    ],
+)
+def test_markdown_of_users_keeps_all_but_directives(markdown: str, shown: str) -> None:
+    assert user_markdown(markdown) == shown
+
+
 DRAWN = {
     "markdown": (0,), "caption": (0,), "write": (0,), "title": (0,), "header": (0,), "subheader": (0,),
     "error": (0,), "warning": (0,), "info": (0,), "success": (0,), "toast": (0,), "button": (0,), "metric": (0,),

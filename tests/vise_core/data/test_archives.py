@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 from contextlib import suppress
@@ -289,6 +290,16 @@ def test_a_path_longer_than_the_system_allows_rejects_its_member_alone(tmp_path:
     done = unpack(make_tar(tmp_path / "a.tar", {name: b"1", "b.jpg": b"2"}), tmp_path / "out", UnpackLimits())
     assert (done.files, done.rejected) == (1, {"name_too_long": 1})
     assert inside(tmp_path / "out") == {"b.jpg": b"2"}
+
+
+def test_a_zip_of_several_disks_is_damaged(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "a.zip", {"a.png": b"a"})
+    data = path.read_bytes()
+    end = data.rindex(b"PK\x05\x06")
+    path.write_bytes(data[:end] + struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 2) + data[end:])
+    assert is_archive(path)
+    with pytest.raises(BadArchive, match=r"damaged.*\(zipfiles that span multiple disks"):
+        unpack(path, tmp_path / "out", UnpackLimits())
 
 
 def test_a_full_disk_is_not_a_damaged_archive(tmp_path: Path) -> None:

@@ -81,6 +81,12 @@ ATTACKS: dict[str, Callable[[Path], Path]] = {
         path, member("././@LongLink", b"x" * 300, tarfile.GNUTYPE_LONGNAME) * 20_000, 0, GOOD
     ),
 }
+ATTACKS["a number of a million digits"] = lambda path: packed_zeros(
+    path, pax(size="9" * (MAX_HEADERS - 4096)), 0, GOOD
+)
+ATTACKS["numbers of 200 digits"] = lambda path: packed_zeros(
+    path, pax(comment=("9" * 200 + "x") * (MAX_HEADERS // 202)) + header("a", 2**40), 0, GOOD
+)
 DAMAGED: dict[str, bytes] = {
     "a negative size": pax(size="-5000") + GOOD,
     "a size that is no number": pax(size="many") + GOOD,

@@ -276,6 +276,22 @@ def test_a_state_that_is_replaced_while_a_pass_reads_is_left_to_the_next(place) 
     reporter.close()
 
 
+def test_parts_that_killed_writers_left_in_a_bucket_go_after_the_grace_time(
+    bucket, place, tmp_path: Path
+) -> None:
+    place = type(place)(place.settings.model_copy(update={"storage_url": "s3://bucket/vise"}), tmp_path)
+    place.storage.fs = type(place.storage.fs)(skip_instance_cache=True, use_listings_cache=False)
+    now = time.time()
+    bucket.parts |= {"vise/objects/aa/old": 0.0, "vise/objects/aa/young": now, "of/others": 0.0}
+    listed = {
+        kind.kind: kind.things for kind in gc.find_removable(place.sessions, place.storage, place.settings)
+    }
+    assert list(listed["files that were never completed"]) == ["objects/aa/old, parts in the bucket"]
+    gc.remove_outdated(place.sessions, place.storage, place.settings)
+    assert bucket.parts == {"vise/objects/aa/young": now, "of/others": 0.0}
+    place.engine.dispose()
+
+
 def test_workspaces_of_dead_runs_go_and_nothing_else(place) -> None:
     held, reporter = place.held()
     reporter.close()

@@ -16,7 +16,18 @@ from backend.store.runs.read import get_run
 from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 
-from .transition import CANCELLED, IDLE, LIVE, PAUSED, change_state, children_of, lock_children
+from .transition import (
+    CANCELLED,
+    IDLE,
+    LIVE,
+    PAUSED,
+    cancel_dependants,
+    change_state,
+    lock_children,
+    move,
+    states_of,
+    update_parent,
+)
 
 
 def request_cancel(db: Session, run_id: UUID) -> Run:
@@ -30,20 +41,23 @@ def request_cancel(db: Session, run_id: UUID) -> Run:
     lock_children(db, run_id)
     # Locked, since a worker could claim or release the run between two reads of its state.
     db.refresh(run, with_for_update=True)
-    for child in children_of(db, run_id):
-        if not RunState(child.state).final:
-            request_cancel(db, child.id)
-    if run.kind != "stage" and any(not RunState(c.state).final for c in children_of(db, run_id)):
-        change_state(db, run_id, (*IDLE, RunState.running, RunState.pausing), RunState.cancelling, CANCELLED)
-    elif not change_state(
-        db,
-        run_id,
-        IDLE if run.kind == "stage" else LIVE,
-        RunState.cancelled,
-        CANCELLED,
-        values={"reason": CANCELLED, "finished_at": func.now()},
-    ):
-        change_state(db, run_id, [RunState.running, RunState.pausing], RunState.cancelling, CANCELLED)
+    over = {"reason": CANCELLED, "finished_at": func.now()}
+    if run.kind == "stage":
+        if not change_state(db, run_id, IDLE, RunState.cancelled, CANCELLED, values=over):
+            change_state(db, run_id, [RunState.running, RunState.pausing], RunState.cancelling, CANCELLED)
+    else:
+        children = Run.parent_id == run_id
+        cancelled = move(db, children, IDLE, RunState.cancelled, CANCELLED, over)
+        held = move(db, children, (RunState.running, RunState.pausing), RunState.cancelling, CANCELLED)
+        if held or RunState.cancelling in states_of(db, run_id):
+            moving = (*IDLE, RunState.running, RunState.pausing)
+            change_state(db, run_id, moving, RunState.cancelling, CANCELLED)
+        else:
+            change_state(db, run_id, LIVE, RunState.cancelled, CANCELLED, values=over)
+        # What reads from a child and is no child itself.
+        parents = cancel_dependants(db, cancelled, "was cancelled")
+        for parent_id in sorted({run_id, *parents}):
+            update_parent(db, parent_id)
     db.refresh(run)
     return run
 

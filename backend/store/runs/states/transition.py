@@ -7,11 +7,11 @@ and its parent's state follows the states of the children.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from backend.store.registry import models as registry
@@ -68,7 +68,7 @@ def change_state(
     if to.final:
         _update_relatives(db, run)
     elif to is RunState.paused and run.parent_id is not None:
-        _update_parent(db, run.parent_id)
+        update_parent(db, run.parent_id)
     elif to is RunState.running and run.parent_id is not None:
         started = {"started_at": func.coalesce(Run.started_at, func.now())}
         change_state(db, run.parent_id, [RunState.queued, RunState.paused], RunState.running, values=started)
@@ -95,12 +95,6 @@ def queue_run(
     return run
 
 
-def start_run(db: Session, run: Run) -> None:
-    """Give a new run its first state: queued, or waiting while a run in ``depends_on`` has not succeeded."""
-    lock_inputs(db, run)
-    wait_or_queue(db, run, [RunState.waiting], "created", {})
-
-
 def wait_or_queue(
     db: Session, run: Run, from_states: Sequence[RunState], detail: str, values: dict[str, Any]
 ) -> None:
@@ -120,35 +114,75 @@ def lock_inputs(db: Session, run: Run) -> None:
     db.execute(select(Run.id).where(Run.id.in_(run.depends_on)).order_by(Run.id).with_for_update(read=True))
 
 
+def move(
+    db: Session,
+    condition: ColumnElement[bool],
+    from_states: Iterable[RunState],
+    to: RunState,
+    detail: str,
+    values: dict[str, Any] | None = None,
+) -> dict[UUID, str]:
+    """Move all runs that meet a condition to ``to``, with one statement for each table; return {id: name}.
+
+    For states that change nothing else of these runs; their dependants and parents are the caller's.
+    """
+    chosen = select(Run.id, Run.name, Run.state, Run.parent_id)
+    chosen = chosen.where(condition, Run.state.in_([state.value for state in from_states]))
+    rows = db.execute(chosen.order_by(Run.id).with_for_update()).all()
+    if rows:
+        ids = [row.id for row in rows]
+        db.execute(update(Run).where(Run.id.in_(ids)).values(state=to.value, **(values or {})))
+        common = {"to_state": to.value, "detail": detail}
+        steps = [{"run_id": row.id, "from_state": row.state, **common} for row in rows if row.parent_id]
+        if steps:
+            db.execute(insert(RunEvent), steps)
+        # The audit log sees objects; it has no entries of steps.
+        top = [row for row in rows if row.parent_id is None]
+        db.add_all(RunEvent(run_id=row.id, from_state=row.state, **common) for row in top)
+    return {row.id: row.name for row in rows}
+
+
+def cancel_dependants(db: Session, ended: Mapping[UUID, str], how: str) -> set[UUID]:
+    """Cancel what waits for these runs (id → name), and what waits for that; return the parents of all of it."""
+    parents: set[UUID] = set()
+    while ended:
+        reads = Run.depends_on.overlap(list(ended))
+        idle = Run.state.in_([RunState.waiting.value, RunState.paused.value])
+        rows = db.execute(
+            select(Run.id, Run.parent_id, Run.depends_on)
+            .where(reads, idle)
+            .order_by(Run.id)
+            .with_for_update()
+        ).all()
+        parents |= {row.parent_id for row in rows if row.parent_id is not None}
+        by_reason: dict[str, list[UUID]] = {}
+        for row in rows:
+            name = next(ended[source] for source in row.depends_on if source in ended)
+            by_reason.setdefault(f"{name!r}, which it reads from, {how}", []).append(row.id)
+        cancelled: dict[UUID, str] = {}
+        for reason, ids in by_reason.items():
+            over = {"reason": reason, "finished_at": func.now()}
+            from_states = (RunState.waiting, RunState.paused)
+            cancelled |= move(db, Run.id.in_(ids), from_states, RunState.cancelled, reason, over)
+        ended, how = cancelled, "was cancelled"
+    return parents
+
+
 def _update_relatives(db: Session, run: Run) -> None:
-    """Queue or cancel the dependants of a run that reached a final state, and update its parent."""
-    dependants = db.scalars(
-        select(Run)
-        .where(
-            Run.depends_on.contains([run.id]), Run.state.in_([RunState.waiting.value, RunState.paused.value])
-        )
-        .order_by(Run.id)
-        .with_for_update()
-    ).all()
-    for dependant in dependants:
-        if run.state == RunState.succeeded.value:
+    """Queue or cancel the dependants of a run that reached a final state, and update the parents."""
+    parents = {run.parent_id} if run.parent_id is not None else set()
+    if run.state == RunState.succeeded.value:
+        waiting = (Run.depends_on.contains([run.id]), Run.state == RunState.waiting.value)
+        for dependant in db.scalars(select(Run).where(*waiting).order_by(Run.id).with_for_update()).all():
             wait_or_queue(db, dependant, [RunState.waiting], f"{run.name} has succeeded", {})
-        else:
-            ended = "was cancelled" if run.state == RunState.cancelled.value else "has failed"
-            reason = f"{run.name!r}, which it reads from, {ended}"
-            change_state(
-                db,
-                dependant.id,
-                [RunState.waiting, RunState.paused],
-                RunState.cancelled,
-                reason,
-                values={"reason": reason, "finished_at": func.now()},
-            )
-    if run.parent_id is not None:
-        _update_parent(db, run.parent_id)
+    else:
+        how = "was cancelled" if run.state == RunState.cancelled.value else "has failed"
+        parents |= cancel_dependants(db, {run.id: run.name}, how)
+    for parent_id in sorted(parents):
+        update_parent(db, parent_id)
 
 
-def _update_parent(db: Session, parent_id: UUID) -> None:
+def update_parent(db: Session, parent_id: UUID) -> None:
     """Update a parent's progress and, once all children are final, its state.
 
     The parent's row is locked: of two children that end at once, the second one sees the first.
@@ -156,23 +190,31 @@ def _update_parent(db: Session, parent_id: UUID) -> None:
     parent = db.execute(
         select(Run).where(Run.id == parent_id).with_for_update().execution_options(populate_existing=True)
     ).scalar_one()
-    children = children_of(db, parent_id)
-    states = [RunState(c.state) for c in children]
-    done = sum(s is RunState.succeeded for s in states)
-    parent.progress = Progress(done=done, total=len(states), unit="runs").model_dump()
-    parent.synthetic = parent.synthetic or any(c.synthetic for c in children)
+    # Counted by the database: a parent may have a thousand children, and each of them ends once.
+    counts = {
+        RunState(state): (number, synthetic)
+        for state, number, synthetic in db.execute(
+            select(Run.state, func.count(), func.bool_or(Run.synthetic))
+            .where(Run.parent_id == parent_id)
+            .group_by(Run.state)
+        )
+    }
+    done, _ = counts.get(RunState.succeeded, (0, False))
+    total = sum(number for number, _ in counts.values())
+    parent.progress = Progress(done=done, total=total, unit="runs").model_dump()
+    parent.synthetic = parent.synthetic or any(synthetic for _, synthetic in counts.values())
     if RunState(parent.state).final:
         return
-    if not all(s.final for s in states):
+    if not all(state.final for state in counts):
         # No child can go on before a paused one is resumed.
-        if RunState.paused in states and not any(s in HELD or s is RunState.queued for s in states):
+        if RunState.paused in counts and counts.keys().isdisjoint((*HELD, RunState.queued)):
             moving = (RunState.queued, RunState.running, RunState.pausing)
             change_state(db, parent_id, moving, RunState.paused, PAUSED, values={"reason": PAUSED})
         return
     values: dict[str, Any] = {"finished_at": func.now()}
-    if all(s is RunState.succeeded for s in states):
+    if counts.keys() <= {RunState.succeeded}:
         try:
-            registry.register_best(db, parent, children)
+            registry.register_best(db, parent, children_of(db, parent_id))
         except ViseError as error:
             # Must not roll back the end of the last child.
             reason = f"its steps succeeded, but no model could be registered: {error}"
@@ -180,7 +222,11 @@ def _update_parent(db: Session, parent_id: UUID) -> None:
             return
         change_state(db, parent_id, LIVE, RunState.succeeded, "", values=values)
         return
-    failed = [c.step or c.name for c in children if c.state == RunState.failed.value]
+    failed = db.scalars(
+        select(func.coalesce(Run.step, Run.name))
+        .where(Run.parent_id == parent_id, Run.state == RunState.failed.value)
+        .order_by(Run.position)
+    ).all()
     state = RunState.failed if failed else RunState.cancelled
     reason = f"failed: {', '.join(failed)}" if failed else "cancelled"
     change_state(db, parent_id, LIVE, state, reason, values=values | {"reason": reason})
@@ -192,6 +238,12 @@ def lock_children(db: Session, parent_id: UUID) -> None:
     A worker that ends a child locks the child first and then the parent; this order avoids a deadlock.
     """
     db.execute(select(Run.id).where(Run.parent_id == parent_id).order_by(Run.id).with_for_update())
+
+
+def states_of(db: Session, parent_id: UUID) -> set[RunState]:
+    """Return the states that the children of a recipe or sweep have."""
+    states = db.scalars(select(Run.state).where(Run.parent_id == parent_id).distinct())
+    return {RunState(state) for state in states}
 
 
 def children_of(db: Session, parent_id: UUID) -> Sequence[Run]:

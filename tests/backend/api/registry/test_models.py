@@ -8,6 +8,7 @@ import tarfile
 import pytest
 
 from backend.api.app import PREFIX
+from backend.store.accounts import users
 from backend.store.database import connect, session_factory
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact
@@ -91,6 +92,9 @@ def evaluation(settings, tmp_path) -> str:
             result=result,
             manifest=manifest,
         )
+        owner = users.find_user(db, "editor@example.org")
+        assert owner is not None
+        run.created_by = owner.id
         run_id = str(run.id)
     engine.dispose()
     return run_id

@@ -153,8 +153,8 @@ STATE = {
 }
 
 
-def test_saved_views_are_one_s_own_until_they_are_shared(editor, api, tokens) -> None:
-    viewer = {"Authorization": f"Bearer {tokens[Role.viewer]}"}
+def test_saved_views_are_one_s_own_until_they_are_shared(editor, api, tokens, sessions) -> None:
+    viewer = {"Authorization": f"Bearer {sessions[Role.viewer]}"}
     mine = {"Authorization": f"Bearer {tokens[Role.editor]}"}
     made = api.post(f"{PREFIX}/views", json={"name": "Evaluations", "state": STATE}, headers=mine)
     assert made.status_code == 201

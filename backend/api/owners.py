@@ -1,0 +1,49 @@
+"""Dependencies of the routes that change one thing: they pass its owner and admins.
+
+@router.delete("/runs/{run_id}", dependencies=[needs.run, owners.of_run])
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import Depends
+
+from backend.api.dependencies import Db, Who
+from backend.store.accounts.ownership import require_owner
+from backend.store.registry import models
+from backend.store.reports import ablations
+from backend.store.runs.read import get_run
+from backend.store.serving import feedback, predictions
+
+
+def _run(run_id: UUID, db: Db, who: Who) -> None:
+    require_owner(who, "run", get_run(db, run_id).created_by)
+
+
+def _model(model_id: UUID, db: Db, who: Who) -> None:
+    """A model belongs to the user whose run made it."""
+    require_owner(who, "model", get_run(db, models.get(db, model_id).run_id).created_by)
+
+
+def _ablation(ablation_id: UUID, db: Db, who: Who) -> None:
+    require_owner(who, "ablation", ablations.get(db, ablation_id).created_by)
+
+
+def _prediction(prediction_id: UUID, db: Db, who: Who) -> None:
+    require_owner(who, "prediction", predictions.get(db, prediction_id).created_by)
+
+
+def _label(prediction_id: UUID, db: Db, who: Who) -> None:
+    """A label belongs to the user who gave it, and to the one who made the prediction; without a label, to nobody."""
+    prediction = predictions.get(db, prediction_id)
+    label = feedback.find(db, prediction_id)
+    if label is not None:
+        require_owner(who, "label", prediction.created_by, label.created_by)
+
+
+of_run = Depends(_run)
+of_model = Depends(_model)
+of_ablation = Depends(_ablation)
+of_prediction = Depends(_prediction)
+of_label = Depends(_label)

@@ -1,0 +1,142 @@
+"""Editors change what is their own, admins everything, viewers nothing; the routes are found, not listed."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+from sqlalchemy.orm import Session
+
+from backend.api.app import PREFIX
+from backend.store.accounts import users
+from backend.store.registry.tables import Artifact, Model
+from backend.store.reports.tables import Ablation
+from backend.store.runs.create import create_run
+from backend.store.runs.tables import Run
+from backend.store.serving.tables import Feedback, Prediction
+from vise_client.schemas.accounts import Role, Scope
+from vise_client.schemas.launch import RunCreate
+
+SAMPLE = RunCreate(stage="ingest", spec={"source": {"kind": "sample"}})
+OPEN = {
+    # These make something of one's own from what another has made.
+    ("POST", f"{PREFIX}/runs/{{run_id}}/clone"),
+    ("POST", f"{PREFIX}/ablations/{{ablation_id}}/points/{{number}}/launch"),
+    # A label of nobody is given by anybody; those of others are tested below.
+    ("PUT", f"{PREFIX}/predictions/{{prediction_id}}/feedback"),
+}
+
+
+def belongings(db: Session, email: str) -> dict[str, str]:
+    """One thing of each kind that a user has made: name in a path → id."""
+    user = users.find_user(db, email)
+    assert user is not None
+    run = create_run(db, SAMPLE, user.id)
+    artifact = Artifact(
+        run_id=run.id, name="predictor", sha256="0" * 64, size=1, files=1, folder=False, manifest=[]
+    )
+    db.add(artifact)
+    db.flush()
+    model = Model(
+        name=str(uuid4()), run_id=run.id, artifact_id=artifact.id, method="VisE", task="t", backbone="b",
+        classes=["a", "b"], headline={}, synthetic=True,
+    )  # fmt: skip
+    ablation = Ablation(name=str(uuid4()), kind="pretext", baseline_id=run.id, changes=[], created_by=user.id)
+    db.add_all([model, ablation])
+    db.flush()
+    prediction = Prediction(
+        model_id=model.id, created_by=user.id, state="succeeded", options={}, predicted="a"
+    )
+    db.add(prediction)
+    db.flush()
+    return {
+        "run_id": str(run.id),
+        "model_id": str(model.id),
+        "ablation_id": str(ablation.id),
+        "prediction_id": str(prediction.id),
+    }
+
+
+def token(db: Session, email: str) -> dict[str, str]:
+    user = users.find_user(db, email)
+    assert user is not None
+    return {"Authorization": f"Bearer {users.issue_token(db, user, 'api', lifetime=timedelta(hours=1))[0]}"}
+
+
+def changes(api) -> list[tuple[str, str]]:
+    """Every route by which editors change one thing."""
+    ids = ("{run_id}", "{model_id}", "{ablation_id}", "{prediction_id}")
+    return [
+        (entry.method, entry.path)
+        for entry in api.app.state.needs
+        if entry.need is not None
+        and entry.need.scopes & {Scope.run, Scope.predict}
+        and Scope.read not in entry.need.scopes
+        and entry.method != "GET"
+        and any(id_ in entry.path for id_ in ids)
+        and (entry.method, entry.path) not in OPEN
+    ]
+
+
+def test_every_route_that_changes_one_thing_passes_its_owner_and_admins_only(api, tokens) -> None:
+    routes = changes(api)
+    assert len(routes) >= 10
+    for method, path in routes:
+        with api.app.state.sessions.begin() as db:
+            users.find_user(db, "other@example.org") or users.create_user(
+                db, "other@example.org", None, Role.editor
+            )
+            ids = belongings(db, "editor@example.org")
+            other = token(db, "other@example.org")
+        address = path.format(**ids)
+        refused = api.request(method, address, json={}, headers=other)
+        if path.endswith("/feedback"):
+            assert refused.status_code == 404, (method, path)  # There is no label yet.
+            continue
+        assert refused.status_code == 403, (method, path)
+        assert "belongs to another user" in refused.json()["detail"]
+        for role in (Role.admin, Role.editor):
+            headers = {"Authorization": f"Bearer {tokens[role]}"}
+            status = api.request(method, address, json={}, headers=headers).status_code
+            assert status not in (401, 403), (method, path, role)
+
+
+def test_a_label_is_changed_by_who_gave_it_and_by_whose_prediction_it_is(api, tokens) -> None:
+    with api.app.state.sessions.begin() as db:
+        third = users.create_user(db, "third@example.org", None, Role.editor)
+        users.create_user(db, "other@example.org", None, Role.editor)
+        db.flush()
+        ids = belongings(db, "editor@example.org")
+        db.add(
+            Feedback(
+                prediction_id=ids["prediction_id"], task="t", label="a", predicted="a", model="m", picture=b"",
+                sha256="0", synthetic=False, created_by=third.id,
+            )
+        )  # fmt: skip
+        other, giver = token(db, "other@example.org"), token(db, "third@example.org")
+    path = f"{PREFIX}/predictions/{ids['prediction_id']}/feedback"
+    owner = {"Authorization": f"Bearer {tokens[Role.editor]}"}
+    assert api.put(path, json={"label": "b"}, headers=other).status_code == 403
+    assert api.delete(path, headers=other).status_code == 403
+    for headers in (giver, owner):
+        assert api.put(path, json={"label": "b"}, headers=headers).status_code == 200
+
+
+def test_an_action_on_many_runs_leaves_those_of_others_as_they_are(api, tokens) -> None:
+    with api.app.state.sessions.begin() as db:
+        mine = belongings(db, "editor@example.org")["run_id"]
+        theirs = belongings(db, "admin@example.org")["run_id"]
+    body = {"action": "tag", "ids": [mine, theirs], "tags": ["x"]}
+    outcomes = api.post(
+        f"{PREFIX}/runs/bulk", json=body, headers={"Authorization": f"Bearer {tokens[Role.editor]}"}
+    ).json()
+    assert {outcome["id"]: outcome["done"] for outcome in outcomes} == {mine: True, theirs: False}
+    with api.app.state.sessions() as db:
+        assert db.get_one(Run, theirs).tags == []
+
+
+def test_what_has_no_owner_any_more_is_the_admins(api, tokens) -> None:
+    with api.app.state.sessions.begin() as db:
+        run_id = create_run(db, SAMPLE, None).id
+    path = f"{PREFIX}/runs/{run_id}"
+    for role, status in ((Role.editor, 403), (Role.admin, 200)):
+        headers = {"Authorization": f"Bearer {tokens[role]}"}
+        assert api.patch(path, json={"notes": "mine"}, headers=headers).status_code == status

@@ -1,0 +1,173 @@
+"""How much one request may launch, how long that takes, and how much one user may have."""
+
+import time
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import event, func, select, text
+
+from backend.api.app import PREFIX, create_app
+from backend.store.runs.tables import Outbox, Run, RunEvent
+from backend.store.serving.tables import Prediction
+from vise_client.schemas.accounts import Role
+
+SAMPLE = {"stage": "ingest", "spec": {"source": {"kind": "sample"}}}
+STEPS = 1000
+
+
+def chain(number: int) -> dict:
+    """A recipe: one ingest, and as many clusterings of it."""
+    steps: dict = {"ingest": SAMPLE}
+    for position in range(number - 1):
+        steps[f"cluster {position}"] = {
+            "stage": "cluster",
+            "inputs": {"posts": {"step": "ingest", "artifact": "posts"}},
+        }
+    return {"spec": {"title": "chain", "steps": steps}}
+
+
+@pytest.fixture
+def bounded(settings, tokens) -> TestClient:
+    """The API with small limits, asked by an editor."""
+    limits = {
+        "max_children": 3,
+        "max_open_runs": 4,
+        "max_predictions_per_minute": 2,
+        "max_user_upload_bytes": 1024,
+    }
+    with TestClient(create_app(settings.model_copy(update=limits))) as client:
+        client.headers["Authorization"] = f"Bearer {tokens[Role.editor]}"
+        yield client
+
+
+def test_a_recipe_with_too_many_steps_is_refused_with_the_limit(bounded) -> None:
+    refused = bounded.post(f"{PREFIX}/recipes/runs", json=chain(4))
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == [
+        {"field": "spec.steps", "message": "has 4 steps; at most 3 (VISE_MAX_CHILDREN): launch it in parts"}
+    ]
+    grid = {"posts_per_shard": [1, 2, 3, 4]}
+    refused = bounded.post(
+        f"{PREFIX}/sweeps", json={"spec": {"stage": "ingest", "base": SAMPLE["spec"], "grid": grid}}
+    )
+    assert refused.status_code == 422
+    assert "at most 3" in refused.text
+
+
+def test_a_user_has_a_quota_of_unfinished_runs(bounded) -> None:
+    parent = bounded.post(f"{PREFIX}/recipes/runs", json=chain(3)).json()
+    assert bounded.post(f"{PREFIX}/runs", json=SAMPLE).status_code == 201
+    refused = bounded.post(f"{PREFIX}/runs", json=SAMPLE)
+    assert refused.status_code == 409
+    assert "4 unfinished runs" in refused.json()["detail"]
+    assert "VISE_MAX_OPEN_RUNS" in refused.json()["detail"]
+    bounded.post(f"{PREFIX}/runs/{parent['id']}/cancel")
+    assert bounded.post(f"{PREFIX}/runs", json=SAMPLE).status_code == 201
+
+
+def test_a_thousand_steps_take_a_bounded_number_of_statements_to_create_and_to_cancel(editor) -> None:
+    statements: list[str] = []
+    event.listen(editor.app.state.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    counts = []
+    for number in (10, STEPS):
+        before = len(statements)
+        parent = editor.post(f"{PREFIX}/recipes/runs", json=chain(number)).json()
+        created = len(statements)
+        assert editor.post(f"{PREFIX}/runs/{parent['id']}/cancel").json()["state"] == "cancelled"
+        counts.append((created - before, len(statements) - created))
+    (few_created, few_cancelled), (many_created, many_cancelled) = counts
+    # SQLAlchemy writes a thousand rows a statement.
+    assert many_created - few_created <= 5
+    assert many_cancelled - few_cancelled <= 2
+    with editor.app.state.sessions() as db:
+        states = dict(db.execute(select(Run.state, func.count()).group_by(Run.state)).all())
+        events = db.scalar(select(func.count()).select_from(RunEvent).where(RunEvent.to_state == "cancelled"))
+    assert states == {"cancelled": STEPS + 10 + 2}
+    assert events == STEPS + 10 + 2
+
+
+def test_a_thousand_steps_are_created_and_cancelled_within_seconds(editor) -> None:
+    body, began = chain(STEPS), time.monotonic()
+    parent = editor.post(f"{PREFIX}/recipes/runs", json=body).json()
+    created = time.monotonic()
+    editor.post(f"{PREFIX}/runs/{parent['id']}/cancel")
+    assert created - began < 30
+    assert time.monotonic() - created < 10
+
+
+def test_what_is_written_together_is_as_if_written_one_by_one(editor) -> None:
+    parent = editor.post(f"{PREFIX}/recipes/runs", json=chain(3)).json()
+    with editor.app.state.sessions() as db:
+        runs = db.scalars(select(Run).where(Run.parent_id == parent["id"]).order_by(Run.position)).all()
+        assert [run.id for run in runs] == sorted(run.id for run in runs)
+        assert [(run.state, run.reason) for run in runs] == [
+            ("queued", None),
+            ("waiting", "waits for ingest"),
+            ("waiting", "waits for ingest"),
+        ]
+        assert [run.depends_on for run in runs] == [[], [runs[0].id], [runs[0].id]]
+        assert runs[1].group_key == runs[2].group_key != runs[0].group_key
+        assert db.scalars(select(Outbox.argument)).all() == [runs[0].id]
+        parameters = db.execute(text("SELECT run_id, count(*) FROM run_params GROUP BY run_id")).all()
+        assert {row.run_id for row in parameters} == {run.id for run in runs}
+
+
+def test_a_user_has_a_quota_of_predictions_a_minute(bounded, settings) -> None:
+    with bounded.app.state.sessions() as db:
+        user = bounded.get(f"{PREFIX}/auth/me").json()["id"]
+        db.execute(text("SET session_replication_role = replica"))  # Predictions without a model.
+        db.add_all(Prediction(model_id=user, created_by=user, state="failed", options={}) for _ in range(2))
+        db.commit()
+    picture = {"image": ("a.png", bytes.fromhex(PNG), "image/png")}
+    refused = bounded.post(f"{PREFIX}/predictions", files=picture)
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert "VISE_MAX_PREDICTIONS_PER_MINUTE" in refused.json()["detail"]
+    assert bounded.post(f"{PREFIX}/engagement", files=picture).status_code == 429
+
+
+def test_a_user_has_a_quota_of_uploaded_bytes(bounded, tokens) -> None:
+    headers = {"Authorization": f"Bearer {tokens[Role.admin]}"}
+    query = {"name": "x", "filename": "x.zip"}
+    body = b"PK\x03\x04" + bytes(2000)
+    refused = bounded.post(f"{PREFIX}/datasets/upload", params=query, content=body, headers=headers)
+    assert refused.status_code == 413
+    assert "VISE_MAX_USER_UPLOAD_BYTES" in refused.json()["detail"]
+
+
+def test_only_admins_bring_data_in_by_whichever_route(editor, tokens) -> None:
+    spec = {"url": "https://example.org/a.zip"}
+    step = {"stage": "fetch", "spec": spec}
+    bodies = {
+        "runs": step,
+        "recipes/runs": {"spec": {"title": "t", "steps": {"a": step}}},
+        "sweeps": {"spec": {"stage": "fetch", "base": spec, "grid": {"samples": [1, 2]}}},
+        "datasets/url": {"name": "a", "url": spec["url"]},
+    }
+    admin = {"Authorization": f"Bearer {tokens[Role.admin]}"}
+    for path, body in bodies.items():
+        assert editor.post(f"{PREFIX}/{path}", json=body).status_code == 403, path
+        assert editor.post(f"{PREFIX}/{path}", json=body, headers=admin).status_code == 201, path
+    run = editor.post(f"{PREFIX}/runs", json=step, headers=admin).json()
+    assert editor.post(f"{PREFIX}/runs/{run['id']}/clone", json={}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"download_bytes": 10**15},
+        {"limits": {"bytes": 10**15}},
+        {"limits": {"files": 10**9}},
+        {"limits": {"ratio": 1e9}},
+    ],
+)
+def test_limits_of_a_download_have_upper_bounds(editor, tokens, spec) -> None:
+    body = {"stage": "fetch", "spec": {"url": "https://example.org/a.zip"} | spec}
+    admin = {"Authorization": f"Bearer {tokens[Role.admin]}"}
+    assert editor.post(f"{PREFIX}/runs", json=body, headers=admin).status_code == 422
+
+
+PNG = (
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63606060000000040001f61738550000"
+    "000049454e44ae426082"
+)

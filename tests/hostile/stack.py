@@ -1,0 +1,205 @@
+"""A whole stack for hostile files: API, workers, a small model; and what its processes cost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from resource import getpagesize
+
+import httpx
+
+from backend.store.database import connect, session_factory
+from backend.store.registry.storage import Storage
+from benchmarks.stack.predictions import register
+from benchmarks.stack.servers import running
+from tests.hostile.case import picture
+from vise_client.client import ViseClient
+from vise_core.models.backbones import build_backbone
+from vise_core.models.classifier import ImageClassifier, save_classifier
+from vise_core.models.heads import linear_head
+
+EVERY = 0.05
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Process:
+    """A process as it was when it was seen last."""
+
+    started: str
+    helper: bool
+    seconds: float = 0.0
+    peak: int = 0
+
+
+@dataclass
+class Watch:
+    """Watches all descendants of this process: their memory and processor time."""
+
+    processes: dict[int, Process] = field(default_factory=dict)
+    _done: threading.Event = field(default_factory=threading.Event)
+
+    def look(self) -> None:
+        children: dict[int, list[int]] = {}
+        seen: dict[int, list[str]] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    stat = (entry / "stat").read_text().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                seen[int(entry.name)] = stat
+                children.setdefault(int(stat[1]), []).append(int(entry.name))
+        pids = [os.getpid()]
+        while pids:
+            for pid in children.get(pids.pop(), ()):
+                pids.append(pid)
+                self._note(pid, seen[pid])
+
+    def _note(self, pid: int, stat: list[str]) -> None:
+        known = self.processes.get(pid)
+        if known is None or known.started != stat[19]:
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except OSError:
+                return
+            known = self.processes[pid] = Process(stat[19], b"helper import serve" in command)
+        known.seconds = (int(stat[11]) + int(stat[12])) / _TICK
+        known.peak = max(known.peak, int(stat[21]) * getpagesize())
+
+    def peak(self, *, helpers: bool) -> int:
+        """The largest memory that a process has had, in bytes, since the last ``forget``."""
+        return max((p.peak for p in self.processes.values() if p.helper == helpers), default=0)
+
+    def seconds(self) -> float:
+        return sum(process.seconds for process in self.processes.values())
+
+    def forget(self) -> None:
+        for process in self.processes.values():
+            process.peak = 0
+
+    def alive(self) -> list[int]:
+        """Processes of the stack that live, wherever they hang now."""
+        found = []
+        for pid, process in self.processes.items():
+            try:
+                stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if stat[19] == process.started and stat[0] != "Z":
+                found.append(pid)
+        return found
+
+    @contextmanager
+    def watching(self) -> Iterator[Watch]:
+        def watch() -> None:
+            while not self._done.wait(EVERY):
+                self.look()
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._done.set()
+            thread.join()
+
+
+@dataclass
+class Site:
+    """The started stack. ``statuses``: of every response so far."""
+
+    vise: ViseClient
+    other: ViseClient
+    folder: Path
+    watch: Watch
+    statuses: list[int]
+
+    def left_over(self) -> list[str]:
+        """Files that no run should leave: unpacked parts, half uploads, temporary files."""
+        places = ("workspaces", "incoming", "tmp")
+        found = [path for place in places for path in (self.folder / place).rglob("*") if path.is_file()]
+        return sorted(
+            str(path.relative_to(self.folder))
+            for path in found
+            if "predictors" not in path.relative_to(self.folder).parts
+        )
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[Site]:
+    """Start the stack below ``folder``, which must be empty and readable by all."""
+    (folder / "tmp").mkdir(mode=0o1777)
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder / "tmp")
+    watch = Watch()
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        with watch.watching(), running(folder, pages=False) as servers:
+            _model(servers, folder)
+            environment = os.environ | {
+                "VISE_DATABASE_URL": servers["database"],
+                "VISE_BROKER_URL": servers["broker"],
+                "VISE_STORAGE_URL": servers["storage"],
+                "VISE_HOME": str(folder),
+                "OMP_NUM_THREADS": "1",
+            }
+            with (folder / "workers.log").open("wb") as log:
+                for command in (["dispatch"], ["run", "--queues", "predict"], ["run", "--queues", "cpu,gpu"]):
+                    processes.append(
+                        subprocess.Popen(
+                            [sys.executable, "-m", "worker", *command],
+                            env=environment,
+                            stdout=log,
+                            stderr=log,
+                        )
+                    )
+            statuses: list[int] = []
+            with (
+                ViseClient(servers["api"], servers["token"]) as vise,
+                ViseClient(servers["api"], servers["token"]) as other,
+            ):
+                for client in (vise, other):
+                    client._http.event_hooks["response"].append(
+                        lambda response: statuses.append(response.status_code)
+                    )
+                _wake(vise)
+                try:
+                    yield Site(vise, other, folder, watch, statuses)
+                finally:
+                    for process in reversed(processes):
+                        process.terminate()
+                    for process in processes:
+                        process.wait(60)
+    finally:
+        if before is None:
+            os.environ.pop("TMPDIR", None)
+        else:
+            os.environ["TMPDIR"] = before
+
+
+def _model(servers: dict[str, str], folder: Path) -> None:
+    backbone = build_backbone("resnet18", seed=0)
+    classifier = ImageClassifier(
+        backbone, linear_head(backbone.feature_dim, 2, seed=0), ("a", "b"), image_size=64
+    )
+    save_classifier(folder / "predictor", classifier.eval(), {"synthetic": True})
+    engine = connect(servers["database"])
+    register(engine, Storage(servers["storage"]), folder / "predictor", classifier.classes)
+    session_factory(engine)
+    engine.dispose()
+
+
+def _wake(vise: ViseClient) -> None:
+    """Wait until the prediction worker has loaded the model and responds."""
+    until = time.monotonic() + 300
+    while vise.predict(picture("JPEG"), overlay=False, wait=20).state != "succeeded":
+        if time.monotonic() > until:
+            raise httpx.ReadTimeout("no prediction in 300 s")
