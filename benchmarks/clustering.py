@@ -30,7 +30,7 @@ from threadpoolctl import threadpool_info
 from vise_core.engagement.clustering.inverted import InvertedIndex
 from vise_core.engagement.clustering.lloyd import fit_sparse
 
-from .measures.rows import Row, verdict
+from .measures.rows import Row, parser_of, verdict
 from .measures.zipf import tfidf, word_counts
 
 FACTOR = 5.0
@@ -79,18 +79,8 @@ class Limited(MiniBatchKMeans):
         return done or self.out_of_time
 
 
-def main() -> int:
-    return verdict(measure(parser().parse_args()))
-
-
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--comments", type=int, default=1_000_000)
-    parser.add_argument("--clusters", type=int, default=5000)
-    parser.add_argument("--vocabulary", type=int, default=50_000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = parser_of(__doc__, comments=1_000_000, clusters=5000, vocabulary=50_000, seed=0)
     parser.add_argument(
         "--limit", type=float, default=6, help="Time limit of the peer, as a multiple of our time."
     )
@@ -193,4 +183,4 @@ def _compile(rows: sparse.csr_matrix) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(verdict(measure(parser().parse_args())))

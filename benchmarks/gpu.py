@@ -42,7 +42,7 @@ from vise_core.specs.pretrain import PretrainSpec
 from vise_core.training.distributed import Group
 from vise_core.training.precision import amp_dtype
 
-from .measures.rows import Row, verdict
+from .measures.rows import Row, parser_of, verdict
 from .training import draw, synthetic_labels
 
 SHARE = 0.95
@@ -51,22 +51,12 @@ PICTURES = 256
 SIDE = 8192
 
 
-def main() -> int:
-    return verdict(measure(parser().parse_args()))
-
-
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__, image_size=224, steps=80, loader_workers=os.cpu_count() or 1, seed=0)
     parser.add_argument("--backbones", nargs="+", default=["resnet50", "resnext101_32x16d"])
     parser.add_argument("--batches", nargs="+", type=int, default=[256, 64], help="One for each backbone.")
-    parser.add_argument("--image-size", type=int, default=224)
-    parser.add_argument("--steps", type=int, default=80)
-    parser.add_argument("--loader-workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--compile", action="store_true", help="Both through torch.compile.")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--seed", type=int, default=0)
     return parser
 
 
@@ -217,4 +207,4 @@ def _wait(device: torch.device) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(verdict(measure(parser().parse_args())))

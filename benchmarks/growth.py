@@ -40,7 +40,7 @@ from vise_client.schemas.metrics import MetricQuery
 from worker.reporter import StoreReporter
 
 from .measures.memory import own_peak_bytes, peak_bytes
-from .measures.rows import Row, verdict
+from .measures.rows import Row, parser_of, verdict
 
 SIZES = {
     "posts": (10_000, 100_000, 1_000_000),
@@ -77,12 +77,8 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--largest", type=int, default=10_000_000)
+    parser = parser_of(__doc__, largest=10_000_000, repeats=20)
     parser.add_argument("--only", nargs="+", choices=list(SIZES), default=list(SIZES))
-    parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--plot", type=Path, help="PNG file to write a plot to.")
     parser.add_argument("--one", nargs=2, metavar=("WHAT", "SIZE"), help=argparse.SUPPRESS)
     return parser

@@ -46,7 +46,7 @@ from vise_core.specs.label import LabelSpec
 from vise_core.stage import run_stage
 
 from .measures.memory import RSS_UNIT, own_peak_bytes
-from .measures.rows import Row, verdict
+from .measures.rows import Row, parser_of, verdict
 from .measures.zipf import as_text, tfidf, word_counts
 
 COMMENTS_A_POST, SHARDS = 20, 8
@@ -54,24 +54,14 @@ PAPER_POSTS, PAPER_CPUS, PAPER_HOURS = 270_000_000, 144, 9
 FACTOR, PER_CORE, SCALING, GROWTH = 10.0, 60_000, 1.9, 1.1
 
 
-def main() -> int:
-    return verdict(measure(parser().parse_args()))
-
-
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--comments", type=int, default=200_000)
+    parser = parser_of(__doc__, comments=200_000, clusters=5000, vocabulary=50_000, seed=0)
     parser.add_argument(
         "--stage-comments", type=int, default=8_000_000, help="Comments that the stage labels."
     )
-    parser.add_argument("--clusters", type=int, default=5000)
-    parser.add_argument("--vocabulary", type=int, default=50_000)
     parser.add_argument(
         "--peer-comments", type=int, default=20_000, help="Comments that scikit-learn labels."
     )
-    parser.add_argument("--seed", type=int, default=0)
     return parser
 
 
@@ -276,4 +266,4 @@ def _columns(terms: list[str], vocabulary: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(verdict(measure(parser().parse_args())))

@@ -43,7 +43,7 @@ from vise_core.tasks import LabelledImages
 from vise_core.tasks.splits import random_splits
 from vise_core.training.state import SavedState
 
-from .measures.rows import Row, verdict
+from .measures.rows import Row, parser_of, verdict
 
 FACTOR, POINTS = 20.0, 0.1
 Results = dict[tuple[int, int], tuple[float, float]]
@@ -147,20 +147,10 @@ def ours(job: Job) -> tuple[list[Outcome], float]:
     return outcomes, time.perf_counter() - clock
 
 
-def main() -> int:
-    return verdict(measure(parser().parse_args()))
-
-
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = parser_of(
+        __doc__, images=3045, features=2048, classes=6, splits=5, epochs=EvaluateSpec().epochs, seed=0
     )
-    parser.add_argument("--images", type=int, default=3045)
-    parser.add_argument("--features", type=int, default=2048)
-    parser.add_argument("--classes", type=int, default=6)
-    parser.add_argument("--splits", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=EvaluateSpec().epochs)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="Threads of both sides. Without: torch's default.")
     parser.add_argument(
         "--peer-splits", type=int, help="Splits that the peer trains; its time is extrapolated to all."
@@ -291,4 +281,4 @@ def compare(outcomes: list[Outcome], theirs: Results, splits: int) -> tuple[bool
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(verdict(measure(parser().parse_args())))

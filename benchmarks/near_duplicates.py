@@ -29,7 +29,7 @@ from vise_core.integrity.near_duplicates import duplicates_within
 from vise_core.posts.images.decode import encode_jpeg
 from vise_core.posts.sample import generate_post
 
-from .measures.rows import Row, verdict
+from .measures.rows import Row, parser_of, verdict
 
 MIN_RECALL, MIN_PRECISION, MAX_SECONDS = 0.95, 0.99, 60.0
 
@@ -87,19 +87,11 @@ def draw(folder: Path, seed: int, size: int, index: int) -> Path:
     return path
 
 
-def main() -> int:
-    return verdict(measure(parser().parse_args()))
-
-
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__, seed=0, processes=2)
     parser.add_argument("--images", type=int, default=20_000, help="Images in all, without the copies.")
     parser.add_argument("--copies", type=int, default=150, help="Planted copies of each kind.")
     parser.add_argument("--size", type=int, default=64, help="Side of the images, pixels.")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--processes", type=int, default=2)
     return parser
 
 
@@ -164,4 +156,4 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(verdict(measure(parser().parse_args())))

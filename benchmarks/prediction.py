@@ -43,7 +43,7 @@ from vise_core.models.folding import fold_batch_norm
 from vise_core.models.heads import linear_head
 from vise_core.predict import decode_heat
 
-from .measures.rows import Row, verdict
+from .measures.rows import Row, parser_of, verdict
 from .measures.times import Times, clocked
 from .prediction_peer import BATCH, CROP, SIZE, Peer, commented, photograph
 from .stack.predictions import Client, form, serving
@@ -89,18 +89,10 @@ def throughput(clients: Sequence[Client], bodies: Sequence[bytes]) -> float:
     return 1000 * len(bodies) / took
 
 
-def main() -> int:
-    return verdict(measure(parser().parse_args()))
-
-
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__, rounds=3, clients=16)
     parser.add_argument("--requests", type=int, default=40, help="Requests of one client, for latencies.")
     parser.add_argument("--images", type=int, default=96, help="Images in each round of the throughput.")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clients", type=int, default=16)
     parser.add_argument(
         "--threads",
         type=int,
@@ -214,4 +206,4 @@ def _throughputs(rates: Sequence[tuple[float, float, float]], clients: int) -> l
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(verdict(measure(parser().parse_args())))

@@ -22,7 +22,7 @@ from vise_core.specs.recipes.registry import RECIPES
 from vise_core.specs.stages import validate_spec
 from vise_core.stage import run_stage
 
-from .measures.rows import Row, verdict
+from .measures.rows import Row, parser_of, verdict
 
 STEPS = RECIPES["sample"].steps
 MARGIN_OVER_RANDOM = 15.0
@@ -48,18 +48,8 @@ class Chain:
         return result, reporter
 
 
-def main() -> int:
-    return verdict(measure(parser().parse_args()))
-
-
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--posts", type=int, default=6000)
-    parser.add_argument("--evaluation-images", type=int, default=600)
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = parser_of(__doc__, posts=6000, evaluation_images=600, epochs=8, seed=0)
     parser.add_argument("--out", type=Path, help="Keep all artifacts here.")
     return parser
 
@@ -130,4 +120,4 @@ def report(rows: list[EvaluateResult], options: argparse.Namespace) -> list[Row]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(verdict(measure(parser().parse_args())))

@@ -24,7 +24,7 @@ import httpx
 
 from backend.local.processes import free_port
 
-from .measures.rows import Row, verdict
+from .measures.rows import Row, parser_of, verdict
 
 HELP_SECONDS, IMPORT_SECONDS, UP_SECONDS = 0.3, 1.5, 10.0
 VISE = Path(sys.executable).with_name("vise")
@@ -62,15 +62,8 @@ def up(home: Path) -> float:
         process.wait(60)
 
 
-def main() -> int:
-    return verdict(measure(parser().parse_args()))
-
-
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--repeats", type=int, default=5)
+    parser = parser_of(__doc__, repeats=5)
     parser.add_argument("--ups", type=int, default=1, help="Timed starts of the whole system.")
     return parser
 
@@ -100,4 +93,4 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(verdict(measure(parser().parse_args())))

@@ -54,7 +54,7 @@ from vise_client.schemas.metrics import MetricQuery
 from worker.context import Context
 from worker.reporter import StoreReporter
 
-from .measures.rows import Row, verdict
+from .measures.rows import Row, parser_of, verdict
 
 MLFLOW = "3.17.2"
 SERVER_WORKERS = 2
@@ -87,19 +87,8 @@ FASTER_LOG, FASTER_SEARCH, SEARCH_MS, CURVE_MS = 10.0, 5.0, 50.0, 100.0
 SPEC = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
 
 
-def main() -> int:
-    return verdict(measure(parser().parse_args()))
-
-
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--points", type=int, default=100_000)
-    parser.add_argument("--runs", type=int, default=10_000)
-    parser.add_argument("--curve", type=int, default=1_000_000)
-    parser.add_argument("--repeats", type=int, default=20)
-    return parser
+    return parser_of(__doc__, points=100_000, runs=10_000, curve=1_000_000, repeats=20)
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
@@ -388,4 +377,4 @@ COPIED = (
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(verdict(measure(parser().parse_args())))

@@ -24,7 +24,7 @@ from playwright.sync_api import Page
 from docs.screenshots import SIZE, WAITING, signed_in, wait_until
 from vise_client.client import ViseClient
 
-from .measures.rows import Row, verdict
+from .measures.rows import Row, parser_of, verdict
 from .measures.times import Times, time_calls
 from .stack.database import fill_database
 from .stack.servers import running
@@ -133,15 +133,8 @@ def time_pages(page: Page, url: str, runs: dict[str, list[UUID]], repeats: int) 
     )
 
 
-def main() -> int:
-    return verdict(measure(parser().parse_args()))
-
-
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--runs", type=int, default=10_000)
-    parser.add_argument("--points", type=int, default=10_000_000)
-    parser.add_argument("--repeats", type=int, default=20)
+    parser = parser_of(__doc__, runs=10_000, points=10_000_000, repeats=20)
     parser.add_argument("--no-browser", action="store_true")
     return parser
 
@@ -175,4 +168,4 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(verdict(measure(parser().parse_args())))

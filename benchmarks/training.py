@@ -46,7 +46,7 @@ from vise_core.reporter import LocalReporter
 from vise_core.specs.pretrain import PretrainSpec
 from vise_core.training.distributed import Group
 
-from .measures.rows import Row, verdict
+from .measures.rows import Row, parser_of, verdict
 
 SLOWER = 0.03
 WARM_UP = 3
@@ -236,22 +236,11 @@ def loaders(images: int, seed: int, rounds: int) -> Row:
     )
 
 
-def main() -> int:
-    return verdict(measure(parser().parse_args()))
-
-
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = parser_of(
+        __doc__, image_size=64, batch=32, steps=20, rounds=12, loader_rounds=4, loader_images=320, seed=0
     )
     parser.add_argument("--backbone", default="resnet18")
-    parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--loader-rounds", type=int, default=4)
-    parser.add_argument("--loader-images", type=int, default=320)
-    parser.add_argument("--seed", type=int, default=0)
     return parser
 
 
@@ -270,4 +259,4 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(verdict(measure(parser().parse_args())))

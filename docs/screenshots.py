@@ -79,15 +79,15 @@ def take(context: BrowserContext, url: str, steps: dict[str, str], folder: Path)
     return outlines
 
 
-def write(path: Path, png: bytes, told: list[str]) -> None:
+def write(path: Path, png: bytes, outline: list[str]) -> None:
     """A small PNG: 256 colours are enough for pages, and the outline goes along."""
     info = PngInfo()
-    info.add_text(OUTLINE, json.dumps(told))
+    info.add_text(OUTLINE, json.dumps(outline))
     image = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     image.save(path, optimize=True, pnginfo=info)
 
 
-def told_by(path: Path) -> list[str]:
+def stored_outline(path: Path) -> list[str]:
     """The outline of the page as it was when the picture was taken."""
     with Image.open(path) as image:
         return json.loads(image.info[OUTLINE])
@@ -139,8 +139,8 @@ def outline(page: Page) -> list[str]:
     """What stands on the page whatever data it shows: headings, tabs and inputs; numbers as #, each once."""
     named = r'(?:heading|tab|textbox|combobox|slider|spinbutton|switch) "(?:[^"\\]|\\.)*"'
     lines = page.locator("main").aria_snapshot().splitlines()
-    found = (re.match(rf"\s*- ({named})(?! \[level=[3-6]\])", line) for line in lines)
-    return list(dict.fromkeys(re.sub(r"\d+", "#", m[1]) for m in found if m))
+    matches = (re.match(rf"\s*- ({named})(?! \[level=[3-6]\])", line) for line in lines)
+    return list(dict.fromkeys(re.sub(r"\d+", "#", m[1]) for m in matches if m))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What browsers are told about the pages, and which of their requests are refused: ASGI middleware."""
+"""ASGI middleware: the security headers of the pages, and the requests that are refused."""
 
 from __future__ import annotations
 

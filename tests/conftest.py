@@ -40,6 +40,7 @@ PROCESS_MODULES = {
     "torch.multiprocessing",
     "backend.local.postgres",
     "backend.local.valkey",
+    "tests.commands",
 }
 
 

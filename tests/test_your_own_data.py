@@ -130,14 +130,14 @@ def test_the_table_has_a_row_for_each_method(outputs: dict[str, str]) -> None:
 
 
 def test_posts_that_show_test_pictures_are_found_and_left_out(folder: Path, outputs: dict[str, str]) -> None:
-    found = json.loads((folder / "out/integrity/artifacts/integrity.json").read_text())["posts_to_exclude"]
+    content = json.loads((folder / "out/integrity/artifacts/integrity.json").read_text())["posts_to_exclude"]
     # Posts 0 to 19 show labelled pictures; those that some split tests on are to be left out, and no other.
-    assert found
-    assert set(found) < {f"sample-3-{number}" for number in range(SHARED)}
+    assert content
+    assert set(content) < {f"sample-3-{number}" for number in range(SHARED)}
     clean = json.loads((folder / "out/label-clean/result.json").read_text())
     every = json.loads((folder / "out/label/result.json").read_text())
-    assert clean["excluded"] == len(found)
-    assert 0 < every["posts"] - clean["posts"] <= len(found)
+    assert clean["excluded"] == len(content)
+    assert 0 < every["posts"] - clean["posts"] <= len(content)
 
 
 def test_the_predictor_answers_with_probabilities_and_an_overlay(

@@ -18,11 +18,11 @@ class MissingExtra(ClientError):
 
 
 class Unreachable(ClientError):
-    """No server answers at the address, or the connection broke off."""
+    """No server responds at the address, or the connection broke off."""
 
 
 class ApiError(ClientError):
-    """The server answered with an error; ``problem`` is its RFC 9457 problem document."""
+    """The server responded with an error; ``problem`` is its RFC 9457 problem document."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail or problem.title)

@@ -1,1 +1,1 @@
-"""Workers: take up runs, hold their leases, run each in a child process; dispatcher; prediction service."""
+"""Workers: claim runs, hold their leases, run each in a child process; dispatcher; prediction service."""

@@ -1,1 +1,1 @@
-"""The REST API. Routers are thin: they check who asks, call the store, and answer in ``vise_client.schemas``."""
+"""The REST API. Routers are thin: they check the role of the user, call the store, and return ``vise_client.schemas``."""

@@ -7,6 +7,7 @@ runs ``benchmarks.MODULE`` and writes its rows as JSON to FILE.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,16 @@ class Row:
     ratio: str = ""
     needed: str = ""
     reached: bool | None = None
+
+
+def parser_of(description: str | None, **defaults: int) -> argparse.ArgumentParser:
+    """Return a parser with an integer option for each default: ``--image-size`` for ``image_size``."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in defaults.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
+    return parser
 
 
 def verdict(rows: Sequence[Row]) -> int:

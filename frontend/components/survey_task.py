@@ -10,9 +10,9 @@ from vise_client.schemas.datasets import DatasetView
 
 def proposed_task(data_set: DatasetView) -> dict[str, Any] | None:
     """Return the task that a survey proposes, without default values; None if it proposes none."""
-    if data_set.found is None or data_set.found.task is None:
+    if data_set.survey is None or data_set.survey.task is None:
         return None
-    task = data_set.found.task
+    task = data_set.survey.task
     return {"kind": task.kind} | task.model_dump(mode="json", exclude_defaults=True)
 
 

@@ -15,8 +15,8 @@ def test_its_searches_find_runs(database_url: str) -> None:
     engine = connect(database_url)
     with session_factory(engine)() as db:
         for (query, sort), _ in SEARCHES.values():
-            found = list_runs(db, RunFilter(nested=True, kind="stage", query=query), Paging(sort, count=True))
-            assert 0 < (found.total or 0) < 267, query
+            page = list_runs(db, RunFilter(nested=True, kind="stage", query=query), Paging(sort, count=True))
+            assert 0 < (page.total or 0) < 267, query
     engine.dispose()
 
 

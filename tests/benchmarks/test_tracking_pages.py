@@ -67,6 +67,6 @@ def test_it_measures_every_call_that_the_runs_page_makes(
         client = ViseClient("http://testserver", issue_token(database_url))
         http.headers.update(client._http.headers)
         client._http = http
-        found = time_api(client, 1)
-    assert len(found) > 20
-    assert all(0 < p50 <= p95 for p50, p95 in found.values())
+        times = time_api(client, 1)
+    assert len(times) > 20
+    assert all(0 < p50 <= p95 for p50, p95 in times.values())

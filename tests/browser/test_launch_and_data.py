@@ -1,6 +1,5 @@
 """Launching from a form, and data on its way in, in a real browser against the real stack."""
 
-import io
 import json
 import re
 import zipfile
@@ -12,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from docs.screenshots import settle
+from tests.pictures import encoded
 from vise_client.client import ViseClient
 from vise_client.schemas.datasets import DatasetCreate
 from vise_core.specs.tasks.kinds import CsvTask
@@ -125,9 +125,10 @@ def test_a_sweep_says_how_many_runs_it_will_start(stack, page: Page) -> None:
 def test_an_archive_becomes_a_data_set_with_samples(stack, page: Page, tmp_path: Path, pictures) -> None:
     with zipfile.ZipFile(tmp_path / "pets.zip", "w") as made:
         for number in range(12):
-            buffer = io.BytesIO()
-            Image.new("RGB", (64, 48), (20 * number, 90, 120)).save(buffer, "JPEG")
-            made.writestr(f"pets/{('cat', 'dog')[number % 2]}/{number}.jpg", buffer.getvalue())
+            made.writestr(
+                f"pets/{('cat', 'dog')[number % 2]}/{number}.jpg",
+                encoded(Image.new("RGB", (64, 48), (20 * number, 90, 120)), "JPEG"),
+            )
     page.goto(f"{stack.url}/data?tab=Add")
     box(page, "Name").fill("Pets of the test")
     page.locator("input[type=file]").set_input_files(tmp_path / "pets.zip")
@@ -147,9 +148,10 @@ def test_a_list_in_another_dialect_is_proposed_and_the_launch_page_starts_with_i
 ) -> None:
     with zipfile.ZipFile(tmp_path / "listed.zip", "w") as made:
         for number in range(12):
-            buffer = io.BytesIO()
-            Image.new("RGB", (64, 48), (20 * number, 90, 120)).save(buffer, "JPEG")
-            made.writestr(f"pictures/{number} \u202fAM.jpg", buffer.getvalue())
+            made.writestr(
+                f"pictures/{number} \u202fAM.jpg",
+                encoded(Image.new("RGB", (64, 48), (20 * number, 90, 120)), "JPEG"),
+            )
         rows = [f"{number} \u202fAM.jpg\t{('joie', 'désir')[number % 2]}" for number in range(12)]
         made.writestr("all.tsv", "\n".join(["filename\tclass", *rows]).encode("utf-16"))
     page.goto(f"{stack.url}/data?tab=Add")

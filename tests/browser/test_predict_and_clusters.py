@@ -213,12 +213,12 @@ def test_expected_engagement_beside_the_answers(material: Material, stack, page:
     page.locator("input[type=file]").set_input_files(material.files[1])
     panels(page, 2)
     expect(page.get_by_text("most probable comment clusters")).to_be_visible(timeout=60_000)
-    found = material.vise.predict_engagement(
+    engagement = material.vise.predict_engagement(
         material.files[1].read_bytes(), run_id=material.pretrained, top=8
     )
-    assert found.result is not None
-    assert found.result.comments is not None
-    first = found.result.comments[0]
+    assert engagement.result is not None
+    assert engagement.result.comments is not None
+    first = engagement.result.comments[0]
     shown = page.locator(".js-plotly-plot").filter(has_text=f"({first.cluster})")
     expect(shown.get_by_text(f"{first.probability:.1%}", exact=True).first).to_be_visible()
     for reaction in REACTIONS:

@@ -227,8 +227,8 @@ def test_an_ingest_opens_at_its_counts_and_examples(
 def test_the_checks_open_at_their_pictures_and_lead_to_a_run_without_those_posts(
     leaky, vise, page: Page, visit: Callable, pictures: Path
 ) -> None:
-    found = vise.run(leaky["integrity"]).result
-    assert found["copied_posts"] > 0
+    result = vise.run(leaky["integrity"]).result
+    assert result["copied_posts"] > 0
     for width, scheme in ((1280, "light"), (1280, "dark"), (390, "light")):
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)
@@ -241,7 +241,7 @@ def test_the_checks_open_at_their_pictures_and_lead_to_a_run_without_those_posts
         settle(page)
         page.screenshot(path=pictures / f"run-integrity-{width}-{scheme}.png", full_page=True)
     page.set_viewport_size({"width": 1280, "height": 900})
-    page.get_by_role("link", name=f"Label again without these {found['copied_posts']} posts").click()
+    page.get_by_role("link", name=f"Label again without these {result['copied_posts']} posts").click()
     expect(page.get_by_role("combobox", name=re.compile("exclude"))).to_have_value(
         re.compile("Check the leaky set"), timeout=LONG
     )

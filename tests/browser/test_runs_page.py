@@ -184,5 +184,5 @@ def test_on_a_phone_there_is_no_sideways_scrolling_and_axe_finds_nothing(
         assert page.evaluate(f"{element}.scrollWidth - {element}.clientWidth") <= 0
     page.evaluate(AXE_SCRIPT)
     levels = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
-    found = page.evaluate("options => axe.run(document, options)", levels)["violations"]
-    assert [(v["id"], [n["html"][:150] for n in v["nodes"]]) for v in found] == []
+    violations = page.evaluate("options => axe.run(document, options)", levels)["violations"]
+    assert [(v["id"], [n["html"][:150] for n in v["nodes"]]) for v in violations] == []

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from docs.screenshots import FOLDER, MOST_BYTES, PICTURES, SIZE, take, told_by
+from docs.screenshots import FOLDER, MOST_BYTES, PICTURES, SIZE, stored_outline, take
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +22,7 @@ def test_the_readme_shows_what_the_script_makes_and_nothing_else() -> None:
 def test_the_pictures_are_current(looking, sample, stack, tmp_path: Path) -> None:
     """Not pixel by pixel, which no two machines share: the headings, inputs and buttons that they show."""
     now = take(looking(SIZE, "light"), stack.url, sample.ids, tmp_path)
-    then = {picture.name: told_by(FOLDER / f"{picture.name}.png") for picture in PICTURES}
+    then = {picture.name: stored_outline(FOLDER / f"{picture.name}.png") for picture in PICTURES}
     assert now == then, "run `make screenshots`"
     for picture in PICTURES:
         with Image.open(tmp_path / f"{picture.name}.png") as taken:

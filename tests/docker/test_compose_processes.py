@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from backend.local.processes import free_port
+from tests.commands import stop_processes
 
 ROOT = Path(__file__).parents[2]
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
@@ -131,14 +132,7 @@ class Stack:
     def stop(self) -> None:
         """As `docker compose stop`: a SIGTERM each, in reverse order; whoever is left is killed."""
         children = [child for p in self.running.values() if p.poll() is None for child in children_of(p.pid)]
-        for process in reversed(self.running.values()):
-            process.terminate()
-        for process in self.running.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        stop_processes(reversed(self.running.values()))
         for child in children:
             if child.is_running():
                 child.kill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from backend.store.database import Sessions, connect, session_factory
 from backend.store.registry.storage import Storage
 from backend.store.runs.create import create_run
 from backend.store.runs.read import view_run
+from tests.commands import stop_processes
 from tests.proxy import Proxy, before
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.runs import RunView
@@ -69,15 +69,7 @@ class Cluster:
             yield addresses, Proxies(*proxies)
 
     def stop(self) -> None:
-        for process in self.processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for process in self.processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        stop_processes(self.processes)
         self.processes.clear()
 
     @property

@@ -111,3 +111,15 @@ def layouts() -> SimpleNamespace:
         cub=write_cub,
         imagenet=write_imagenet,
     )
+
+
+@pytest.fixture
+def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account without a home folder, and no cache that the environment names."""
+    for name in ("VISE_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def no_account(*_: object) -> None:
+        raise KeyError("no such user")
+
+    monkeypatch.setattr("pwd.getpwuid", no_account)

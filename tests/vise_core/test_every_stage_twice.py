@@ -242,10 +242,10 @@ def copy(path: Path, target: Path) -> Path:
 def agrees(second: Callable[[], Outcome], clean: Callable[[], Outcome]) -> bool:
     """Whether the run was rejected; if it was not, it gave what a fresh folder gives."""
     try:
-        found = second()
+        repeated = second()
     except OtherRun:
         return True
-    assert found == clean()
+    assert repeated == clean()
     return False
 
 

@@ -69,8 +69,8 @@ def test_a_changed_folder_is_never_attributed_to_the_old_version(faces: Faces) -
     first = tree_sha256(faces.folder)
     (version,) = faces.versions()
     assert (version.number, version.sha256, version.files) == (1, first, 5)
-    assert version.found is not None
-    assert len(version.found.classes) == 5
+    assert version.survey is not None
+    assert len(version.survey.classes) == 5
     assert faces.changes() == "same"
     before = faces.run(steps=1, pause=0)
     assert faces.cluster.wait_final(before).state is RunState.succeeded

@@ -1,12 +1,12 @@
 """From posts to expected engagement: a tiny model is really pretrained by a worker, then asked over HTTP."""
 
-import io
 import json
 import time
 
 import pytest
 
 from backend.api.app import PREFIX
+from tests.pictures import encoded
 from vise_client.schemas.run_states import RunState
 from vise_core.posts.sample import generate_evaluation_image
 from vise_core.specs.posts.fields import REACTIONS
@@ -56,9 +56,7 @@ STEPS = {
 
 
 def png() -> bytes:
-    buffer = io.BytesIO()
-    generate_evaluation_image(99, 2, 80)[0].save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(generate_evaluation_image(99, 2, 80)[0], "PNG")
 
 
 @pytest.mark.timeout(900)

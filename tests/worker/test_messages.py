@@ -1,6 +1,5 @@
 """A question is answered once, whatever becomes of its message."""
 
-import io
 import os
 import signal
 import subprocess
@@ -24,13 +23,12 @@ from backend.store.runs import workers
 from backend.store.runs.tables import Outbox
 from backend.store.serving import predictions, uploads
 from backend.store.serving.tables import Prediction
+from tests.pictures import encoded
 from vise_core.specs.models.predict import PredictOptions
 
 
 def picture() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (90, 60), "teal").save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(Image.new("RGB", (90, 60), "teal"), "PNG")
 
 
 def write(cluster) -> UUID:

@@ -14,6 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from backend.store.accounts import users
+from tests.commands import run_vise
 from vise_client.schemas.accounts import Role
 from vise_core.specs.stages import STAGES, register
 
@@ -110,11 +111,7 @@ def _result(run) -> None:
 
 def test_the_command_line_runs_it(installed, tmp_path) -> None:
     command = ["run", "noise", "--local", "--set", "count=4", "--out", str(tmp_path / "out")]
-    subprocess.run(
-        [sys.executable, "-c", "from vise_client.cli import main; main()", *command],
-        env=os.environ | installed,
-        check=True,
-    )
+    run_vise(*command, environment=os.environ | installed).check_returncode()
     assert len((tmp_path / "out" / "artifacts" / "numbers.txt").read_text().splitlines()) == 4
 
 

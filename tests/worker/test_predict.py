@@ -2,8 +2,6 @@
 
 import base64
 import io
-import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -12,38 +10,18 @@ from PIL import Image
 from pillow_heif import from_pillow
 
 from backend.api.app import PREFIX
+from tests.pictures import encoded, png_bomb
 from vise_core.specs.tasks.catalogue import EMOTIONS
-
-
-def encode(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def photograph(size: tuple[int, int] = (90, 60)) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
 
 
-def png_bomb() -> bytes:
-    """A PNG of a few hundred bytes whose header says 20,000 x 10,000 pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 20_000, 10_000, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 9999))
-        + chunk(b"IEND", b"")
-    )
-
-
 def turned() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
-    return encode(photograph(), "JPEG", exif=exif)
+    return encoded(photograph(), "JPEG", exif=exif)
 
 
 def heic(image: Image.Image) -> bytes:
@@ -59,18 +37,18 @@ def predict(api: TestClient, data: bytes, **form: str):
 def test_odd_uploads_get_an_answer_bad_ones_a_sentence_and_the_service_goes_on(api) -> None:
     frames = [Image.new("P", (40, 40), colour) for colour in range(3)]
     odd = {
-        "plain": encode(photograph(), "JPEG"),
-        "grey": encode(photograph().convert("L"), "JPEG"),
-        "cmyk": encode(photograph().convert("CMYK"), "JPEG"),
-        "palette": encode(photograph().convert("P"), "PNG"),
-        "transparent": encode(photograph().convert("RGBA"), "PNG"),
-        "16-bit": encode(Image.fromarray(np.arange(3600, dtype=np.uint16).reshape(60, 60) * 18), "PNG"),
-        "animated": encode(frames[0], "GIF", save_all=True, append_images=frames[1:]),
-        "webp": encode(photograph(), "WEBP"),
+        "plain": encoded(photograph(), "JPEG"),
+        "grey": encoded(photograph().convert("L"), "JPEG"),
+        "cmyk": encoded(photograph().convert("CMYK"), "JPEG"),
+        "palette": encoded(photograph().convert("P"), "PNG"),
+        "transparent": encoded(photograph().convert("RGBA"), "PNG"),
+        "16-bit": encoded(Image.fromarray(np.arange(3600, dtype=np.uint16).reshape(60, 60) * 18), "PNG"),
+        "animated": encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+        "webp": encoded(photograph(), "WEBP"),
         "turned": turned(),
-        "12 of 16 bits": encode(Image.fromarray(np.arange(3600, dtype=np.uint16).reshape(60, 60)), "PNG"),
-        "float": encode(Image.fromarray(np.linspace(-1, 7, 3600, dtype=np.float32).reshape(60, 60)), "TIFF"),
-        "avif": encode(photograph(), "AVIF"),
+        "12 of 16 bits": encoded(Image.fromarray(np.arange(3600, dtype=np.uint16).reshape(60, 60)), "PNG"),
+        "float": encoded(Image.fromarray(np.linspace(-1, 7, 3600, dtype=np.float32).reshape(60, 60)), "TIFF"),
+        "avif": encoded(photograph(), "AVIF"),
         "heic": heic(photograph()),
     }
     for name, data in odd.items():
@@ -84,12 +62,12 @@ def test_odd_uploads_get_an_answer_bad_ones_a_sentence_and_the_service_goes_on(a
         assert portrait == (name == "turned"), name
 
     bad = {
-        "truncated": encode(photograph((300, 300)), "JPEG")[:-5000],
-        "bomb": png_bomb(),
+        "truncated": encoded(photograph((300, 300)), "JPEG")[:-5000],
+        "bomb": png_bomb(9999),
         "torn png": b"\x89PNG\r\n\x1a\n" + b"\0" * 100,
         "torn gif": b"GIF89a" + b"\xff" * 50,
         "riff": b"RIFF\x10\0\0\0WEBPVP8 ",
-        "not finite": encode(Image.fromarray(np.full((9, 9), np.nan, dtype=np.float32)), "TIFF"),
+        "not finite": encoded(Image.fromarray(np.full((9, 9), np.nan, dtype=np.float32)), "TIFF"),
         "svg": b"<svg><script>alert(1)</script></svg>",
         "large": b"\xff\xd8\xff" + b"\0" * (100 * 2**20),
     }
@@ -103,7 +81,7 @@ def test_odd_uploads_get_an_answer_bad_ones_a_sentence_and_the_service_goes_on(a
 
 def test_what_an_upload_says_of_itself_is_not_kept(api) -> None:
     secret = b"48.8584N 2.2945E"
-    data = encode(photograph(), "JPEG", comment=secret, xmp=secret, exif=b"Exif\0\0" + secret) + secret
+    data = encoded(photograph(), "JPEG", comment=secret, xmp=secret, exif=b"Exif\0\0" + secret) + secret
     asked = predict(api, data, keep="true").json()
     picture = api.get(f"{PREFIX}/predictions/{asked['id']}/picture").content
     row = api.get(f"{PREFIX}/predictions", params={"limit": 1}).json()["items"][0]
@@ -114,7 +92,7 @@ def test_what_an_upload_says_of_itself_is_not_kept(api) -> None:
 
 
 def test_the_class_the_method_and_the_strength_are_the_user_s(api) -> None:
-    data = encode(photograph(), "PNG")
+    data = encoded(photograph(), "PNG")
     for method in ("cam", "gradcam"):
         answer = predict(api, data, method=method, target_class="fear", strength="0.8").json()
         assert (answer["method"], answer["target"]) == (method, "fear")
@@ -123,7 +101,7 @@ def test_the_class_the_method_and_the_strength_are_the_user_s(api) -> None:
 
 
 def test_who_will_not_wait_is_told_where_to_look(api) -> None:
-    response = predict(api, encode(photograph(), "PNG"), wait="0")
+    response = predict(api, encoded(photograph(), "PNG"), wait="0")
     assert response.status_code == 202
     assert response.json()["state"] == "queued"
     where = response.headers["location"]

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import io
 import tarfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +11,6 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 from PIL import Image
 from sqlalchemy import update
@@ -22,6 +20,8 @@ from backend.store.accounts import users
 from backend.store.runs.states.reconcile import reconcile
 from backend.store.serving import predictions
 from backend.store.serving.tables import Prediction
+from tests.pictures import encoded
+from tests.serving import serving
 from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.predictions import FeedbackCreate
@@ -32,9 +32,7 @@ from vise_core.tasks import load_task
 
 def photograph(seed: int, size: tuple[int, int] = (90, 60), **options: object) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", **options)
-    return buffer.getvalue()
+    return encoded(Image.fromarray(pixels), "JPEG", **options)
 
 
 def ask(api: TestClient, data: bytes, **form: str) -> dict:
@@ -72,9 +70,13 @@ def test_the_answer_s_heat_tints_the_picture_as_the_overlay_does(api) -> None:
     from matplotlib import colormaps
 
     x, y = np.meshgrid(np.linspace(0, 255, 90), np.linspace(0, 255, 60))
-    smooth = io.BytesIO()
-    Image.fromarray(np.stack([x, y, 255 - x], -1).astype(np.uint8)).save(smooth, "PNG")
-    answer = ask(api, smooth.getvalue(), colour_map="cividis", strength="0.6", target_class="fear")
+    answer = ask(
+        api,
+        encoded(Image.fromarray(np.stack([x, y, 255 - x], -1).astype(np.uint8)), "PNG"),
+        colour_map="cividis",
+        strength="0.6",
+        target_class="fear",
+    )
     heat, overlay = decoded(answer["heat_png"]), decoded(answer["overlay_png"]).astype(float)
     picture = Image.open(io.BytesIO(api.get(f"{PREFIX}/predictions/{answer['id']}/picture").content))
     assert heat.shape == (64, 64)
@@ -283,24 +285,14 @@ def test_generated_images_mark_the_labelled_set_synthetic(api, tmp_path: Path) -
 
 def test_the_client_waits_for_an_answer_that_takes_longer_than_one_request(api) -> None:
     """Over a real socket, through ViseClient."""
-    server = uvicorn.Server(uvicorn.Config(api.app, port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    port = server.servers[0].sockets[0].getsockname()[1]
     token = api.headers["Authorization"].removeprefix("Bearer ")
-    try:
-        with ViseClient(f"http://127.0.0.1:{port}", token) as vise:
-            vise._http.timeout = 60
-            found = vise.predict(photograph(5), colour_map="viridis", keep=True, wait=60)
-            assert found.state == "succeeded"
-            assert tuple(found.probabilities) == EMOTIONS
-            assert vise.prediction_picture(found.id).startswith(b"\xff\xd8")
-            assert vise.give_feedback(found.id, FeedbackCreate(label="joy")).feedback == "joy"
-            assert [c.label for c in vise.feedback_counts()] == ["joy"]
-            assert vise.export_feedback("none")[:20].startswith(b"feedback/labels.csv")
-            assert vise.predictions(limit=1).items[0].id == found.id
-    finally:
-        server.should_exit = True
-        thread.join(20)
+    with serving(api.app, lifespan="off") as url, ViseClient(url, token) as vise:
+        vise._http.timeout = 60
+        prediction = vise.predict(photograph(5), colour_map="viridis", keep=True, wait=60)
+        assert prediction.state == "succeeded"
+        assert tuple(prediction.probabilities) == EMOTIONS
+        assert vise.prediction_picture(prediction.id).startswith(b"\xff\xd8")
+        assert vise.give_feedback(prediction.id, FeedbackCreate(label="joy")).feedback == "joy"
+        assert [c.label for c in vise.feedback_counts()] == ["joy"]
+        assert vise.export_feedback("none")[:20].startswith(b"feedback/labels.csv")
+        assert vise.predictions(limit=1).items[0].id == prediction.id

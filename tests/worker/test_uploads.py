@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import time
@@ -24,6 +23,7 @@ from backend.store.registry.tables import Artifact, Model
 from backend.store.runs.tables import Run
 from backend.store.serving import engagement, predictions, uploads
 from backend.store.serving.tables import Engagement, Prediction
+from tests.pictures import encoded
 from vise_core.specs.models.predict import EngagementOptions, PredictOptions
 from worker import predict
 from worker.context import Context
@@ -88,9 +88,7 @@ class Questions:
 
 def picture(seed: int) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 255, (60, 90, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(Image.fromarray(pixels), "PNG")
 
 
 def test_what_is_put_there_is_read_until_it_is_dropped(stored) -> None:
@@ -143,7 +141,7 @@ def test_the_sweep_drops_old_ones_that_no_queued_question_names(stored, cluster)
 def test_a_storage_that_does_not_answer_ends_no_sweep(cluster, tmp_path: Path, caplog) -> None:
     (tmp_path / "uploads").write_text("not a folder")
     assert uploads.sweep(cluster.sessions, Storage(f"file://{tmp_path}")) == 0
-    assert "swept later" in caplog.text
+    assert "stay until the next sweep" in caplog.text
 
 
 def test_the_dispatcher_sweeps(cluster) -> None:

@@ -78,7 +78,7 @@ def show(name: Name) -> None:
             )
             for version in vise.dataset_versions(dataset.id, limit=200)
         ]
-        show_table(("version", "found", "files", "images or posts", "classes", "runs", "sha256"), rows)
+        show_table(("version", "created", "files", "images or posts", "classes", "runs", "sha256"), rows)
 
 
 @data_app.command()
@@ -204,7 +204,7 @@ def _show(vise: ViseClient, dataset: DatasetView) -> None:
             classes and f"{classes} classes",
         ]
         say(f"version {dataset.version.number}: {', '.join(filter(None, parts))}")
-    for warning in dataset.found.warnings if dataset.found else ():
+    for warning in dataset.survey.warnings if dataset.survey else ():
         say(f"warning: {warning}")
     say(vise.dataset_changes(dataset.id).sentence)
 
@@ -213,6 +213,6 @@ def _counts(version: DatasetVersionView | None) -> tuple[str, str, str]:
     """Return the numbers of files, of images or posts, and of classes, as text; empty where unknown."""
     if version is None:
         return "", "", ""
-    survey = version.found
+    survey = version.survey
     images = f"{survey.images:,}" if survey and survey.kind != "weights" else ""
     return f"{version.files:,}", images, f"{len(survey.classes):,}" if survey and survey.classes else ""

@@ -74,7 +74,7 @@ class PredictionOperations:
         """Return one page of the user's predictions, newest first.
 
         Args:
-            batch: predictions of this batch, whoever requested them.
+            batch: predictions of this batch, of any user.
             with_feedback: only predictions with feedback, or only those without.
             everyone: include those of all users; for admins.
         """

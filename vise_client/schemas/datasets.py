@@ -54,7 +54,7 @@ class DatasetVersionView(ResponseBody):
     checked_at: datetime = Field(description="Time of the newest survey with this content.")
     run_id: UUID | None = Field(description="The first survey with this content; null once deleted.")
     survey_id: UUID | None = Field(description="The newest survey with this content; null once deleted.")
-    found: SurveyResult | None = Field(None, description="Counts of the newest survey of this content.")
+    survey: SurveyResult | None = Field(None, description="Counts of the newest survey of this content.")
     runs: int = Field(0, description="Number of runs that read this version, without surveys.")
     same_as: int | None = Field(None, description="Number of an earlier version with the same content.")
 
@@ -151,7 +151,7 @@ class DatasetView(ResponseBody):
     version: DatasetVersionView | None = Field(
         None, description="The newest version; null before the first survey."
     )
-    found: SurveyResult | None = Field(None, description="Counts of the survey of the newest version.")
+    survey: SurveyResult | None = Field(None, description="Counts of the survey of the newest version.")
     thumbnails: UUID | None = Field(
         None, description="Id of the artifact survey, with survey.json and thumbnails."
     )

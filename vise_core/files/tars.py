@@ -1,4 +1,4 @@
-"""Read untrusted tars: what an archive unpacks to, and what its headers take, is bounded while it is read."""
+"""Write tars as streams, and read untrusted ones: what they unpack to and what their headers take is bounded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import lzma
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, cast
@@ -26,6 +26,9 @@ OVERHEAD: Final = 4096
 DAMAGED: Final = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, RecursionError)
 """What reading a damaged tar may raise. An OSError of the system has an ``errno``; see ``is_damage``."""
 
+END: Final = b"\0" * (2 * tarfile.BLOCKSIZE)
+"""The mark after the last member of a tar."""
+
 _DIGITS: Final = re.compile(rb"\d+")
 _COMPRESSED: Final = (
     (b"\x1f\x8b", gzip.open),
@@ -33,6 +36,15 @@ _COMPRESSED: Final = (
     (b"\xfd7zXZ\0", lzma.open),
     (b"]\0\0\x80", lzma.open),
 )
+
+
+def tar_member(name: str, size: int, content: Iterable[bytes], *, mtime: int = 0) -> Iterator[bytes]:
+    """Yield a file as a member of a tar: header, content of ``size`` bytes, padding. ``mtime``: seconds since 1970."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime = size, mtime
+    yield info.tobuf(tarfile.PAX_FORMAT)
+    yield from content
+    yield b"\0" * (-size % tarfile.BLOCKSIZE)
 
 
 class TooLarge(BadInput):

@@ -23,8 +23,8 @@ class Backbone(nn.Module):
     feature_dim: length of the pooled feature.
     mean, std: what images in [0, 1] RGB are normalised with. They belong to the weights, so that a
         loader may replace them (method 7, trap 4).
-    image_size, resize: crop and shorter side that the network is evaluated at unless told otherwise.
-    trunk: the network itself, under the names of whoever defined it (torchvision, timm).
+    image_size, resize: crop and shorter side that the network is evaluated at by default.
+    trunk: the network itself, under the names of the package that defines it (torchvision, timm).
     """
 
     def __init__(self, name: str, trunk: nn.Module) -> None:

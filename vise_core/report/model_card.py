@@ -90,7 +90,7 @@ def _origin(facts: ModelFacts) -> str:
 
 def _limits(facts: ModelFacts) -> list[str]:
     limits = [
-        "- For research on subjective visual tasks. It tells which of its classes an image resembles; it does not "
+        "- For research on subjective visual tasks. It predicts which of its classes an image resembles; it does not "
         "know what a person feels, believes or intends, and is not to decide about people.",
         "- It answers with one of its classes for every image, also for one that shows none of them.",
         "- Engagement and labels carry the views of those who gave them; expect the same slant in what it says.",
@@ -102,7 +102,5 @@ def _limits(facts: ModelFacts) -> list[str]:
 
 def _licence(facts: ModelFacts) -> str:
     if facts.licence:
-        return f"The backbone comes from published weights under: {markdown_escape(facts.licence)}. Whoever passes this model on is bound by it."
-    return (
-        "No published weights are in it. What the data behind it allows is for whoever holds the data to say."
-    )
+        return f"The backbone comes from published weights under: {markdown_escape(facts.licence)}. It binds everyone who distributes this model."
+    return "No published weights are in it. Whether its data permit this use is for the owner of the data to say."

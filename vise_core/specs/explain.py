@@ -85,7 +85,7 @@ class Faithfulness(Record):
     """Insertion and deletion scores (Petsiuk et al. 2018) of the maps and of two baselines, random and centre."""
 
     insertion: MeanAreas = Field(description="Pixels put back on the blurred image: higher is better.")
-    deletion: MeanAreas = Field(description="Pixels taken away: lower is better.")
+    deletion: MeanAreas = Field(description="Pixels removed: lower is better.")
 
 
 class ExplainResult(Result):

@@ -57,8 +57,8 @@ class FetchSpec(Spec):
 
 STAGE = Stage(
     name="fetch",
-    title="Bring in data",
-    help="Unpack an uploaded archive, or download one, check every file, and look through it.",
+    title="Fetch data",
+    help="Unpack an uploaded archive, or download one, check every file, and survey it.",
     runner="vise_core.data.fetch:run",
     spec=FetchSpec,
     result=SurveyResult,

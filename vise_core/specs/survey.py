@@ -96,7 +96,7 @@ class SurveyResult(Result):
 
 STAGE = Stage(
     name="survey",
-    title="Look through data",
+    title="Survey data",
     help="Count a data set, list what cannot be read, measure label balance, and make thumbnails.",
     runner="vise_core.data.survey:run",
     spec=SurveySpec,

@@ -59,7 +59,7 @@ def create_token(request: Request, body: TokenCreate, who: Who, db: Db) -> Token
 
 @router.delete("/tokens/{token_id}", status_code=204, dependencies=[needs.session])
 def revoke_token(token_id: UUID, who: Who, db: Db) -> Response:
-    """Revoke one of your tokens."""
+    """Revoke one of your tokens. Status 404 if no token has this id."""
     users.revoke_token(db, token_id, who.user_id)
     return Response(status_code=204)
 

@@ -36,7 +36,7 @@ def list_users(
 
 @router.post("/users", response_model=UserView, status_code=201, dependencies=[needs.admin])
 def create_user(body: UserCreate, db: Db) -> UserView:
-    """Create a user with an address, a password and a role."""
+    """Create a user with an address, a password and a role. Status 409 if the address is taken."""
     user = users.create_user(db, body.email, body.password, body.role)
     db.refresh(user)
     return UserView.model_validate(user)
@@ -44,7 +44,10 @@ def create_user(body: UserCreate, db: Db) -> UserView:
 
 @router.patch("/users/{user_id}", response_model=UserView, dependencies=[needs.admin])
 def update_user(user_id: UUID, body: UserUpdate, who: Who, db: Db) -> UserView:
-    """Change the role of a user, or deactivate the user. Status 409 for your own account, so one admin always remains."""
+    """Change the role of a user, or deactivate the user. Status 409 for your own account, so one admin always remains.
+
+    Status 404 if no user has this id.
+    """
     if user_id == who.user_id:
         raise Conflict("you cannot change your own role or deactivate yourself; ask another admin")
     user = users.get_user(db, user_id)

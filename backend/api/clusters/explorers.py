@@ -31,7 +31,10 @@ def list_explorers(
 
 @router.get("/{artifact_id}", response_model=ExplorerView, dependencies=[needs.read])
 def read(artifact_id: UUID, db: Db, storage: Store) -> ExplorerView:
-    """Return an explorer: how labels spread over clusters, and how comment and reaction clusters agree."""
+    """Return an explorer: how labels spread over clusters, and how comment and reaction clusters agree.
+
+    Status 404 if no artifact has this id.
+    """
     return explorers.view(db, storage, artifact_id)
 
 
@@ -53,7 +56,10 @@ def list_clusters(
     offset: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> ClusterPage:
-    """List clusters with the terms, comments, reactions and pictures of sample posts."""
+    """List clusters with the terms, comments, reactions and pictures of sample posts.
+
+    Status 404 if no artifact has this id.
+    """
     explorer = explorers.load(db, storage, artifact_id)
     return explorers.page(explorer, storage, kind, search=search, sort=sort, offset=offset, limit=limit)
 
@@ -62,7 +68,7 @@ def list_clusters(
 def read_map(
     artifact_id: UUID, kind: ClusterKind, db: Db, storage: Store, search: Search = ""
 ) -> ClusterPoints:
-    """Return the centroids, projected onto their first two principal components."""
+    """Return the centroids, projected onto their first two principal components. Status 404 if no artifact has this id."""
     return explorers.points(explorers.load(db, storage, artifact_id), kind, search=search)
 
 
@@ -70,5 +76,5 @@ def read_map(
 def read_cluster(
     artifact_id: UUID, kind: ClusterKind, cluster: Annotated[int, Path(ge=0)], db: Db, storage: Store
 ) -> ClusterDetail:
-    """Return one cluster with its strongest pairs of the other kind."""
+    """Return one cluster with its strongest pairs of the other kind. Status 404 if no artifact has this id."""
     return explorers.detail(explorers.load(db, storage, artifact_id), storage, kind, cluster)

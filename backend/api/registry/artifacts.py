@@ -24,13 +24,13 @@ INLINE = {"image/png", "image/jpeg", "application/json", "text/plain", "text/csv
 
 @router.get("/{artifact_id}", response_model=ArtifactView, dependencies=[needs.read])
 def read(artifact_id: UUID, db: Db) -> ArtifactView:
-    """Return an artifact: its kind, size, digest and the run that made it."""
+    """Return an artifact: its kind, size, digest and the run that made it. Status 404 if no artifact has this id."""
     return ArtifactView.model_validate(artifacts.get(db, artifact_id))
 
 
 @router.get("/{artifact_id}/files", response_model=list[ArtifactFile], dependencies=[needs.read])
 def list_files(artifact_id: UUID, db: Db) -> list[ArtifactFile]:
-    """List the files of an artifact with size and SHA-256."""
+    """List the files of an artifact with size and SHA-256. Status 404 if no artifact has this id."""
     return [ArtifactFile.model_validate(row) for row in artifacts.get(db, artifact_id).manifest]
 
 
@@ -53,7 +53,7 @@ def content(
         ),
     ] = None,
 ) -> Response:
-    """Download an artifact, or one of its files. The ``ETag`` is the SHA-256."""
+    """Download an artifact, or one of its files. The ``ETag`` is the SHA-256. Status 404 if no artifact has this id."""
     artifact = artifacts.get(db, artifact_id)
     if file is None and artifact.folder:
         sha256, name, kind = artifact.sha256, f"{artifact.name}.tar", "application/x-tar"

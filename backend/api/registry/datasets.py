@@ -57,7 +57,10 @@ def list_datasets(
 
 @router.post("", response_model=DatasetView, status_code=201, dependencies=[needs.admin])
 def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> DatasetView:
-    """Register a folder below the server's data root; a run surveys it and makes version 1."""
+    """Register a folder below the server's data root; a run surveys it and makes version 1.
+
+    Status 409 if the name is taken, 422 if there is no such folder.
+    """
     dataset = datasets.register(db, settings.data_root, body, who.user_id)
     db.flush()
     db.refresh(dataset)
@@ -66,7 +69,10 @@ def register(body: DatasetCreate, db: Db, settings: Config, who: Who) -> Dataset
 
 @router.post("/url", response_model=DatasetView, status_code=201, dependencies=[needs.admin])
 def register_url(body: DatasetFromUrl, db: Db, who: Who) -> DatasetView:
-    """Download an archive from a URL as a data set; a worker fetches, checks and unpacks it."""
+    """Download an archive from a URL as a data set; a worker fetches, checks and unpacks it.
+
+    Status 409 if the name is taken.
+    """
     dataset = datasets.bring_in(
         db,
         body.name,
@@ -100,7 +106,7 @@ async def upload(
 ) -> DatasetView:
     """Upload an archive (zip or tar), sent as the request body, as a data set; a worker unpacks it.
 
-    Status 400 if the body is empty.
+    Status 400 if the body is empty, 409 if the name is taken.
     """
     incoming = settings.home / "incoming"
     incoming.mkdir(parents=True, exist_ok=True)
@@ -154,19 +160,25 @@ async def upload(
 
 @router.get("/{dataset_id}", response_model=DatasetView, dependencies=[needs.read])
 def read(dataset_id: UUID, db: Db) -> DatasetView:
-    """Return a data set with its newest version."""
+    """Return a data set with its newest version. Status 404 if no data set has this id."""
     return datasets.view(db, datasets.get(db, dataset_id))
 
 
 @router.patch("/{dataset_id}", response_model=DatasetView, dependencies=[needs.admin])
 def update(dataset_id: UUID, body: DatasetUpdate, db: Db) -> DatasetView:
-    """Rename or describe a data set; runs that read it show the new name."""
+    """Rename or describe a data set; runs that read it show the new name.
+
+    Status 404 if no data set has this id, 409 if the name is taken.
+    """
     return datasets.view(db, datasets.update(db, dataset_id, body))
 
 
 @router.post("/{dataset_id}/rescan", response_model=RunView, status_code=202, dependencies=[needs.admin])
 def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
-    """Survey a registered folder again and return that run. Changed content becomes the next version."""
+    """Survey a registered folder again and return that run. Changed content becomes the next version.
+
+    Status 404 if no data set has this id, 409 if it was uploaded or downloaded.
+    """
     run = datasets.rescan(db, settings.data_root, dataset_id, who.user_id)
     db.flush()
     return view_run(db, run.id)
@@ -176,7 +188,8 @@ def rescan(dataset_id: UUID, db: Db, settings: Config, who: Who) -> RunView:
 def changes(dataset_id: UUID, db: Db, settings: Config) -> FolderChanges:
     """Compare the folder with the newest version by names, sizes and times; no file is read.
 
-    For a big folder, the first response says that the comparison is running; request it again.
+    For a big folder, the first response says that the comparison is running; request it again. Status 404 if no data
+    set has this id.
     """
     return folders.changes(db, settings.data_root, datasets.get(db, dataset_id))
 
@@ -188,7 +201,7 @@ def versions(
     before: Annotated[int | None, Query(ge=1, description="Only versions with a lower number.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> list[DatasetVersionView]:
-    """List the versions of a data set, newest first."""
+    """List the versions of a data set, newest first. Status 404 if no data set has this id."""
     datasets.get(db, dataset_id)
     return dataset_versions.list_versions(db, dataset_id, before=before, limit=limit)
 
@@ -204,7 +217,10 @@ def usage(
     cursor: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> DatasetUsage:
-    """List the runs that read a data set, newest first, with the version. Works for a removed data set too."""
+    """List the runs that read a data set, newest first, with the version. Works for a removed data set too.
+
+    Status 404 if no data set has this id.
+    """
     return dataset_usage.usage(
         db,
         dataset_id,
@@ -219,7 +235,10 @@ def usage(
 
 @router.delete("/{dataset_id}", status_code=204, dependencies=[needs.admin])
 def delete(dataset_id: UUID, db: Db) -> Response:
-    """Remove a data set, and the files of an upload or download. Runs keep the name and version of what they read."""
+    """Remove a data set, and the files of an upload or download. Runs keep the name and version of what they read.
+
+    Status 404 if no data set has this id, 409 if an unfinished run reads it.
+    """
     datasets.delete(db, dataset_id)
     return Response(status_code=204)
 

@@ -33,7 +33,7 @@ def list_models(
 
 @router.post("", response_model=ModelView, status_code=201, dependencies=[needs.run])
 def register(body: ModelCreate, db: Db) -> ModelView:
-    """Register the model of a succeeded evaluate run."""
+    """Register the model of a succeeded evaluate run. Status 409 if the name is taken, 422 for any other run."""
     model = models.register(db, body)
     db.refresh(model)
     return models.view(model)
@@ -41,13 +41,16 @@ def register(body: ModelCreate, db: Db) -> ModelView:
 
 @router.get("/{model_id}", response_model=ModelView, dependencies=[needs.read])
 def read(model_id: UUID, db: Db) -> ModelView:
-    """Return a model."""
+    """Return a model. Status 404 if no model has this id."""
     return models.view(models.get(db, model_id))
 
 
 @router.get("/{model_id}/card", response_model=ModelCardView, dependencies=[needs.read])
 def card(model_id: UUID, db: Db) -> ModelCardView:
-    """Return the model card: task, training data, scores, limits and licence; also as Markdown."""
+    """Return the model card: task, training data, scores, limits and licence; also as Markdown.
+
+    Status 404 if no model has this id.
+    """
     return model_cards.card(db, model_id)
 
 
@@ -58,7 +61,10 @@ def card(model_id: UUID, db: Db) -> ModelCardView:
     responses=problems(410),
 )
 def download(model_id: UUID, db: Db, storage: Store) -> StreamingResponse:
-    """Download a model as a tar: weights as safetensors, predictor.json, and the card as README.md."""
+    """Download a model as a tar: weights as safetensors, predictor.json, and the card as README.md.
+
+    Status 404 if no model has this id.
+    """
     card = model_cards.card(db, model_id)
     artifact = artifacts.get(db, models.get(db, model_id).artifact_id)
     # Missing bytes must give an error response, not a download that breaks off.
@@ -71,7 +77,7 @@ def download(model_id: UUID, db: Db, storage: Store) -> StreamingResponse:
 
 @router.patch("/{model_id}", response_model=ModelView, dependencies=[needs.run, owners.of_model])
 def update(model_id: UUID, body: ModelUpdate, db: Db) -> ModelView:
-    """Rename a model, or make it the default."""
+    """Rename a model, or make it the default. Status 404 if no model has this id, 409 if the name is taken."""
     model = models.get(db, model_id)
     check_expected(db, model, body)
     if body.name is not None:
@@ -85,6 +91,6 @@ def update(model_id: UUID, body: ModelUpdate, db: Db) -> ModelView:
 
 @router.delete("/{model_id}", status_code=204, dependencies=[needs.admin])
 def delete(model_id: UUID, db: Db) -> Response:
-    """Delete a model and its predictions; the run that made it stays."""
+    """Delete a model and its predictions; the run that made it stays. Status 404 if no model has this id."""
     models.delete(db, model_id)
     return Response(status_code=204)

@@ -29,13 +29,13 @@ router = APIRouter(tags=["runs"])
 
 @router.get("/runs/{run_id}", response_model=RunView, dependencies=[needs.read])
 def read_run(run_id: UUID, db: Db) -> RunView:
-    """Return a run with its spec, progress, inputs and artifacts."""
+    """Return a run with its spec, progress, inputs and artifacts. Status 404 if no run has this id."""
     return view_run(db, run_id)
 
 
 @router.patch("/runs/{run_id}", response_model=RunView, dependencies=[needs.run, owners.of_run])
 def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
-    """Change the name, tags or notes of a run; star or archive it."""
+    """Change the name, tags or notes of a run; star or archive it. Status 404 if no run has this id."""
     run = get_run(db, run_id)
     check_expected(db, run, body)
     for field, value in body.model_dump(exclude_none=True, exclude={"expected"}).items():
@@ -46,14 +46,17 @@ def update_run(run_id: UUID, body: RunUpdate, db: Db) -> RunView:
 
 @router.delete("/runs/{run_id}", status_code=204, dependencies=[needs.run, owners.of_run])
 def delete_run(run_id: UUID, db: Db) -> Response:
-    """Delete a finished run with its metrics and logs."""
+    """Delete a finished run with its metrics and logs.
+
+    Status 404 if no run has this id, 409 if it has not ended, or if anything depends on it.
+    """
     delete.delete_run(db, run_id)
     return Response(status_code=204)
 
 
 @router.get("/runs/{run_id}/events", response_model=list[EventView], dependencies=[needs.read])
 def events(run_id: UUID, db: Db) -> list[EventView]:
-    """List the changes of a run's state, oldest first."""
+    """List the changes of a run's state, oldest first. Status 404 if no run has this id."""
     return list_events(db, run_id)
 
 
@@ -69,7 +72,7 @@ def read_logs(
     level: Annotated[LogLevel | None, Query(description="Minimum level.")] = None,
     search: Annotated[str | None, Query(max_length=200, description="Part of the line.")] = None,
 ) -> list[LogLine]:
-    """Return log lines of a run in order, filtered by level and text."""
+    """Return log lines of a run in order, filtered by level and text. Status 404 if no run has this id."""
     get_run(db, run_id)
     # PostgreSQL text cannot contain NUL.
     text = None if search is None else search.replace("\0", "")
@@ -78,7 +81,7 @@ def read_logs(
 
 @router.get("/runs/{run_id}/logs/download", response_class=StreamingResponse, dependencies=[needs.read])
 def download_log(run_id: UUID, request: Request, db: Db) -> StreamingResponse:
-    """Download the whole log of a run as text."""
+    """Download the whole log of a run as text. Status 404 if no run has this id."""
     get_run(db, run_id)
     headers = {"Content-Disposition": f'attachment; filename="{run_id}.log"'}
     lines = logs.whole(request.app.state.sessions, run_id)
@@ -87,11 +90,14 @@ def download_log(run_id: UUID, request: Request, db: Db) -> StreamingResponse:
 
 @router.get("/runs/{run_id}/lineage", response_model=Lineage, dependencies=[needs.read])
 def read_lineage(run_id: UUID, db: Db) -> Lineage:
-    """Return the runs, data sets and models that a run comes from, and those made from it."""
+    """Return the runs, data sets and models that a run comes from, and those made from it.
+
+    Status 404 if no run has this id.
+    """
     return lineage(db, run_id)
 
 
 @router.get("/runs/{run_id}/artifacts", response_model=list[ArtifactView], dependencies=[needs.read])
 def list_artifacts(run_id: UUID, db: Db) -> list[ArtifactView]:
-    """List the artifacts of a run."""
+    """List the artifacts of a run. Status 404 if no run has this id."""
     return view_run(db, run_id).artifacts

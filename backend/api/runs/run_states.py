@@ -21,27 +21,39 @@ router = APIRouter(prefix="/runs/{run_id}", tags=["runs"])
 
 @router.post("/cancel", response_model=RunView, dependencies=[needs.run, owners.of_run])
 def cancel(run_id: UUID, db: Db) -> RunView:
-    """Cancel a run. A running one saves its state first; a queued one is cancelled at once."""
+    """Cancel a run. A running one saves its state first; a queued one is cancelled at once.
+
+    Status 404 if no run has this id, 409 if it has ended.
+    """
     request_cancel(db, run_id)
     return view_run(db, run_id)
 
 
 @router.post("/pause", response_model=RunView, dependencies=[needs.run, owners.of_run])
 def pause(run_id: UUID, db: Db) -> RunView:
-    """Pause a run, or the children of a parent: each saves its state and releases its worker."""
+    """Pause a run, or the children of a parent: each saves its state and releases its worker.
+
+    Status 404 if no run has this id, 409 if it is not active.
+    """
     request_pause(db, run_id)
     return view_run(db, run_id)
 
 
 @router.post("/resume", response_model=RunView, dependencies=[needs.run, owners.of_run])
 def resume(run_id: UUID, db: Db) -> RunView:
-    """Queue a paused run again; it continues from its last checkpoint."""
+    """Queue a paused run again; it continues from its last checkpoint.
+
+    Status 404 if no run has this id, 409 if it is not paused.
+    """
     resume_run(db, run_id)
     return view_run(db, run_id)
 
 
 @router.post("/retry", response_model=RunView, dependencies=[needs.run, owners.of_run])
 def retry(run_id: UUID, db: Db) -> RunView:
-    """Queue a failed or cancelled run again; it continues from its last checkpoint."""
+    """Queue a failed or cancelled run again; it continues from its last checkpoint.
+
+    Status 404 if no run has this id, 409 unless it failed or was cancelled.
+    """
     retry_run(db, run_id)
     return view_run(db, run_id)

@@ -77,5 +77,5 @@ def list_models(
 
 @router.get("/{engagement_id}", response_model=EngagementView, dependencies=[needs.read_or_predict])
 def read(engagement_id: UUID, db: Db) -> EngagementView:
-    """Return an engagement prediction."""
+    """Return an engagement prediction. Status 404 if no prediction of engagement has this id."""
     return engagement.view(db, engagement_id)

@@ -135,7 +135,7 @@ def history(
     "/predictions/{prediction_id}", response_model=PredictionView, dependencies=[needs.read_or_predict]
 )
 def read_prediction(prediction_id: UUID, db: Db) -> PredictionView:
-    """Return a prediction: its probabilities, map and feedback."""
+    """Return a prediction: its probabilities, map and feedback. Status 404 if no prediction has this id."""
     return predictions.view(db, prediction_id)
 
 
@@ -152,7 +152,7 @@ def read_picture(prediction_id: UUID, db: Db) -> Response:
     "/predictions/{prediction_id}", status_code=204, dependencies=[needs.predict, owners.of_prediction]
 )
 def delete(prediction_id: UUID, db: Db, storage: Store) -> Response:
-    """Delete a prediction and its feedback."""
+    """Delete a prediction and its feedback. Status 404 if no prediction has this id."""
     upload = predictions.delete(db, prediction_id)
     # After the response, and so after the commit: until then the row names the upload.
     delete_upload = BackgroundTask(uploads.drop, storage, upload) if upload is not None else None
@@ -165,7 +165,10 @@ def delete(prediction_id: UUID, db: Db, storage: Store) -> Response:
     dependencies=[needs.predict, owners.of_label],
 )
 def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -> PredictionView:
-    """Set the label of an image; its picture is kept for the labelled set."""
+    """Set the label of an image; its picture is kept for the labelled set.
+
+    Status 404 if no prediction has this id, 409 if the image has expired, 422 for another class.
+    """
     feedback.give(db, prediction_id, body.label, who.user_id)
     db.flush()
     return predictions.view(db, prediction_id)
@@ -177,7 +180,7 @@ def give_feedback(prediction_id: UUID, body: FeedbackCreate, db: Db, who: Who) -
     dependencies=[needs.predict, owners.of_label],
 )
 def take_feedback_back(prediction_id: UUID, db: Db) -> PredictionView:
-    """Delete the label of an image and the picture kept with it."""
+    """Delete the label of an image and the picture kept with it. Status 404 if no prediction has this id."""
     feedback.take_back(db, prediction_id)
     db.flush()
     return predictions.view(db, prediction_id)

@@ -1,4 +1,4 @@
-"""The audit log: who changed what. Database sessions are watched, so that no route can forget an entry."""
+"""The audit log: who changed what. Database sessions are watched, so that no route can omit an entry."""
 
 from __future__ import annotations
 
@@ -159,8 +159,8 @@ def _note(db: Session, action: str, kind: str, row: Any, detail: dict[str, Any])
     db.info.setdefault("changes", []).append(_Change(action, kind, row.id, name, user_id, detail))
 
 
-def _is_step(found: object) -> bool:
-    return isinstance(found, Run) and found.parent_id is not None
+def _is_step(row: object) -> bool:
+    return isinstance(row, Run) and row.parent_id is not None
 
 
 def _described(row: Any) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def issue_token(
     return secret, token
 
 
-# Columns, not objects, and put together once: every request asks this.
+# Columns, not objects, and built once: every request runs this query.
 _IDENTITY = (
     select(
         Token.id,

@@ -15,12 +15,12 @@ MOST = 100
 
 _MARKS = text(
     """
-    SELECT run_id, key, odd.* FROM unnest(CAST(:runs AS uuid[]), CAST(:keys AS text[])) AS asked (run_id, key)
+    SELECT run_id, key, odd.* FROM unnest(CAST(:runs AS uuid[]), CAST(:keys AS text[])) AS requested (run_id, key)
     CROSS JOIN LATERAL (
         SELECT step, value, epoch, at, total FROM (
             SELECT step, value, epoch, at, count(*) OVER () AS total, row_number() OVER (ORDER BY step) AS number
             FROM metric_points p
-            WHERE p.run_id = asked.run_id AND p.key = asked.key AND p.value IN ('NaN', 'Infinity', '-Infinity')
+            WHERE p.run_id = requested.run_id AND p.key = requested.key AND p.value IN ('NaN', 'Infinity', '-Infinity')
         ) AS numbered
         WHERE number IN (1, total) OR number % (total / :most + 1) = 0
     ) AS odd

@@ -121,11 +121,11 @@ _CURVES = text(
 _SHORT = text(
     """
     SELECT run_id, key, curve.*
-    FROM unnest(CAST(:runs AS uuid[]), CAST(:keys AS text[])) AS asked (run_id, key) CROSS JOIN LATERAL (
+    FROM unnest(CAST(:runs AS uuid[]), CAST(:keys AS text[])) AS requested (run_id, key) CROSS JOIN LATERAL (
         SELECT array_agg(step) AS steps, array_agg(value) AS values, array_agg(epoch) AS epochs, array_agg(at) AS times
         FROM (
             SELECT step, value, epoch, at FROM metric_points p
-            WHERE p.run_id = asked.run_id AND p.key = asked.key ORDER BY step OFFSET 0
+            WHERE p.run_id = requested.run_id AND p.key = requested.key ORDER BY step OFFSET 0
         ) AS sorted
     ) AS curve
     WHERE curve.steps IS NOT NULL
@@ -135,10 +135,10 @@ _SHORT = text(
 # form one chunk. OFFSET 0 keeps the planner on the index of the history.
 _LONG = text(
     """
-    WITH asked AS (
-        SELECT * FROM unnest(CAST(:runs AS uuid[]), CAST(:keys AS text[])) AS asked (run_id, key)
+    WITH requested AS (
+        SELECT * FROM unnest(CAST(:runs AS uuid[]), CAST(:keys AS text[])) AS requested (run_id, key)
     ), whole AS (
-        SELECT *, count(*) OVER (PARTITION BY run_id, key) AS chunks FROM asked JOIN metric_chunks USING (run_id, key)
+        SELECT *, count(*) OVER (PARTITION BY run_id, key) AS chunks FROM requested JOIN metric_chunks USING (run_id, key)
     ), lengths AS (
         SELECT run_id, key, chunks, max(last_step) AS last_step FROM whole GROUP BY run_id, key, chunks
     ), rest AS (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from backend.store.upkeep import marks
 from vise_core.errors import BadInput
 from vise_core.files.hashing import manifest_sha256, tree_manifest
 from vise_core.files.names import contained, printable_name, printable_text
+from vise_core.files.tars import END, tar_member
 
 from .storage import Storage, StorageError
 
@@ -107,15 +107,15 @@ def materialise(storage: Storage, manifest: list[dict[str, Any]], folder: bool, 
 
     Raises StorageError if a path leads out of ``target``, or an object is missing or damaged.
     """
-    wanted = []
+    missing = []
     for row in manifest:
         try:
             destination = contained(target, row["path"], "manifest")
         except BadInput as error:
             raise StorageError(str(error)) from error
         if not destination.exists():
-            wanted.append((row["sha256"], destination))
-    storage.get_all(wanted)
+            missing.append((row["sha256"], destination))
+    storage.get_all(missing)
     target.mkdir(parents=True, exist_ok=True)
     return target if folder else target / manifest[0]["path"]
 
@@ -128,9 +128,5 @@ def as_tar(storage: Storage, artifact: Artifact, folder: str | None = None) -> I
 
 def _tar(storage: Storage, name: str, manifest: list[dict[str, Any]]) -> Iterator[bytes]:
     for row in manifest:
-        info = tarfile.TarInfo(f"{name}/{row['path']}")
-        info.size = row["size"]
-        yield info.tobuf(tarfile.PAX_FORMAT)
-        yield from storage.stream(row["sha256"])
-        yield b"\0" * (-row["size"] % tarfile.BLOCKSIZE)
-    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+        yield from tar_member(f"{name}/{row['path']}", row["size"], storage.stream(row["sha256"]))
+    yield END

@@ -100,7 +100,7 @@ def _found(
         )
         db.add(version)
     version.survey_id, version.checked_at = run.id, func.now()
-    version.found = None if result is None else {k: v for k, v in result.items() if k != "provenance"}
+    version.survey = None if result is None else {k: v for k, v in result.items() if k != "provenance"}
     version.listing = listing
     db.add(RunLog(run_id=run.id, level="info", message=message))
     db.flush()

@@ -219,9 +219,9 @@ def _view(
 ) -> DatasetView:
     changes: dict[str, object] = {"version": version}
     if version is not None:
-        changes["found"] = version.found
+        changes["survey"] = version.survey
         changes["thumbnails"] = pictures.get(version.survey_id) if version.survey_id else None
-        changes["synthetic"] = dataset.synthetic or (version.found is not None and version.found.synthetic)
+        changes["synthetic"] = dataset.synthetic or (version.survey is not None and version.survey.synthetic)
     survey = by_id.get(dataset.survey_id) if dataset.survey_id else None
     if survey is not None:
         changes |= {"survey_state": RunState(survey.state), "survey_reason": survey.reason}

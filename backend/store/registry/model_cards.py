@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +13,7 @@ from sqlalchemy.orm import Session
 from backend.store.registry.tables import Artifact, Dataset, Model
 from backend.store.runs.tables import Run
 from vise_client.schemas.models import ModelCardView
+from vise_core.files.tars import tar_member
 from vise_core.report.model_card import model_card
 from vise_core.specs.integrity import IntegrityReport
 from vise_core.specs.models.backbones import BACKBONES
@@ -101,14 +100,8 @@ def as_tar(storage: Storage, artifact: Artifact, name: str, markdown: str) -> It
     """Yield the predictor's folder with the card as README.md as a tar, never whole in memory."""
     folder = slug(name)
     text = markdown.encode()
-    info = tarfile.TarInfo(f"{folder}/README.md")
-    info.size, info.mtime = len(text), int(datetime.now(UTC).timestamp())
-    head = io.BytesIO()
-    with tarfile.open(fileobj=head, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        tar.addfile(info, io.BytesIO(text))
-        end = head.tell()
-    # Without the two empty blocks that end an archive, as the predictor's files follow.
-    yield head.getvalue()[:end]
+    now = int(datetime.now(UTC).timestamp())
+    yield from tar_member(f"{folder}/README.md", len(text), [text], mtime=now)
     yield from artifacts.as_tar(storage, artifact, folder)
 
 

@@ -136,9 +136,9 @@ class Storage:
             raise
 
     def _stored(self, sizes: Mapping[str, int]) -> set[str]:
-        """Return which of these objects a bucket is known to have: by one listing of many, or by a question each.
+        """Return which of these objects a bucket is known to have: by one listing, or by a request for each.
 
-        A few small objects are written again instead: that costs no more than the question.
+        A few small objects are written again instead: that costs no more than the request.
         """
         if len(sizes) > LISTED_FROM:
             return {sha256 for sha256, _ in self.objects(most=1000 * len(sizes))} & sizes.keys()
@@ -154,8 +154,8 @@ class Storage:
                         yield path.name, path.stat().st_size
             return
         with self.naming_bucket():
-            found = self.fs.find(root, detail=True, refresh=True, max_items=most)
-        for path, facts in found.items():
+            files = self.fs.find(root, detail=True, refresh=True, max_items=most)
+        for path, facts in files.items():
             name = path.rpartition("/")[2]
             if _DIGEST.fullmatch(name):
                 yield name, facts["size"]

@@ -54,8 +54,8 @@ class DatasetVersion(Record):
     sha256: Mapped[str] = mapped_column(comment="digest of the manifest")
     files: Mapped[int]
     size: Mapped[int] = mapped_column(BigInteger, comment="bytes of all files")
-    found: Mapped[dict[str, Any] | None] = mapped_column(
-        JSON(none_as_null=True), comment="SurveyResult of the newest survey of this content"
+    survey: Mapped[dict[str, Any] | None] = mapped_column(
+        "found", JSON(none_as_null=True), comment="SurveyResult of the newest survey of this content"
     )
     run_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("runs.id", ondelete="SET NULL"), comment="the run that first found this content"

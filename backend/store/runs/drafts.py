@@ -226,7 +226,7 @@ def _facts(db: Session, ref: InputRef | None) -> InputFacts:
     if ref is not None and ref.dataset is not None:
         version = newest_versions(db, [ref.dataset]).get(ref.dataset)
         return InputFacts(
-            items=((version.found if version is not None else None) or {}).get("images") or None
+            items=((version.survey if version is not None else None) or {}).get("images") or None
         )
     run = _run(db, ref)
     if run is None or ref is None:

@@ -1,7 +1,7 @@
 """The identity of an experiment: its spec and inputs, except for seeds and splits.
 
 An input that is a data set is identified by the digest of its content. Runs with one ``group_key`` are averaged;
-``replicate`` tells them apart.
+``replicate`` distinguishes them.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Node:
         """Return the nearest run of the stage, or None."""
         if self.run.stage == stage:
             return self
-        return next((found for node, _ in self.sources.values() if (found := node.find(stage))), None)
+        return next((match for node, _ in self.sources.values() if (match := node.find(stage))), None)
 
 
 @dataclass

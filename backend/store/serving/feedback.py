@@ -1,11 +1,10 @@
-"""Labels that people gave to images that models were asked about: a labelled set that grows by use."""
+"""Labels that users gave to the images of predictions: a labelled set that grows by use."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import io
-import tarfile
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -22,6 +21,7 @@ from backend.store.serving.tables import Feedback
 from vise_client.schemas.predictions import FeedbackCount, FeedbackView
 from vise_client.schemas.wire import Page
 from vise_core.escaping import csv_row
+from vise_core.files.tars import END, tar_member
 from vise_core.formats import data_card
 from vise_core.specs.tasks.kinds import CsvTask
 
@@ -43,9 +43,9 @@ def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> Non
     model = db.get_one(Model, prediction.model_id)
     if label not in model.classes:
         raise Invalid("label", f"{model.name!r} has the classes {', '.join(model.classes)}")
-    given = find(db, prediction_id)
-    if given is not None:
-        given.label, given.created_by = label, user
+    feedback = find(db, prediction_id)
+    if feedback is not None:
+        feedback.label, feedback.created_by = label, user
         return
     try:
         data = picture(db, prediction_id)
@@ -70,10 +70,10 @@ def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> Non
 
 def take_back(db: Session, prediction_id: UUID) -> None:
     """Delete the feedback on a prediction: the label and the kept picture. Raises NotFound if it has none."""
-    given = find(db, prediction_id)
-    if given is None:
+    feedback = find(db, prediction_id)
+    if feedback is None:
         raise NotFound(f"the prediction {prediction_id} has no feedback")
-    db.delete(given)
+    db.delete(feedback)
 
 
 def counts(db: Session) -> list[FeedbackCount]:
@@ -142,7 +142,7 @@ def _tar(db: Session, task: str, rows: list[RowMapping]) -> Iterator[bytes]:
         data = db.scalar(select(Feedback.picture).where(Feedback.id == row["id"]))
         if data is not None:
             yield from _member(_path(row["sha256"]), data)
-    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+    yield END
 
 
 def _path(sha256: str) -> str:
@@ -150,8 +150,4 @@ def _path(sha256: str) -> str:
 
 
 def _member(path: str, data: bytes) -> Iterator[bytes]:
-    info = tarfile.TarInfo(f"{FOLDER}/{path}")
-    info.size = len(data)
-    yield info.tobuf(tarfile.PAX_FORMAT)
-    yield data
-    yield b"\0" * (-len(data) % tarfile.BLOCKSIZE)
+    return tar_member(f"{FOLDER}/{path}", len(data), [data])

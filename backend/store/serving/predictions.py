@@ -1,6 +1,6 @@
 """Predictions: queued rows that a worker claims, and their results, whose pictures expire after a while.
 
-The row is the truth: whoever commits it publishes a message, and if that fails the reconciler does (``republish``). A
+The row is the truth: the process that commits it publishes a message, and if that fails the reconciler does (``republish``). A
 message may come late or twice; a worker claims a prediction once.
 """
 
@@ -233,10 +233,10 @@ def pictured_until(prediction: Prediction) -> datetime:
 
 def picture(db: Session, prediction_id: UUID) -> bytes:
     """Return the picture as a page shows it: an upright JPEG. Raises NotFound, also after it has expired."""
-    found = db.scalar(select(Prediction.picture).where(Prediction.id == prediction_id))
-    if found is None:
+    data = db.scalar(select(Prediction.picture).where(Prediction.id == prediction_id))
+    if data is None:
         raise NotFound("there is no such prediction, or its picture has expired")
-    return found
+    return data
 
 
 def history(

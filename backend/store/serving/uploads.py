@@ -1,8 +1,8 @@
 """Images on their way from the API to a prediction worker: ``uploads/<key>`` in the storage that both share.
 
-Not in the row: a megabyte through PostgreSQL costs both sides and its log more than reading a file. The object is
-written first and the row that names it is committed then, so that whoever dies in between leaves nothing but an
-object, which ``sweep`` finds.
+They are not in the row: a megabyte through PostgreSQL costs both sides and its log more than reading a file. The object
+is written before the row that names it is committed: a process that dies in between leaves nothing but an object, which
+``sweep`` finds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from backend.store.serving.tables import Engagement, Prediction
 
 log = logging.getLogger("vise.uploads")
 ORPHAN_SECONDS = 3600.0
-"""Older than any question between its object and its row."""
+"""Age beyond any time between writing an object and committing its row."""
 KEY = re.compile(r"[0-9a-f]{32}")
 
 
@@ -72,7 +72,7 @@ def sweep(sessions: Sessions, storage: Storage) -> int:
     Raises nothing: what fails is left to the next sweep.
     """
     try:
-        # Listed before it is asked what is named: a row that comes later names a younger one.
+        # Listed before the rows are read: a row that is committed later names a newer upload.
         orphans = set(_old(storage))
         if orphans:
             named = (
@@ -81,7 +81,7 @@ def sweep(sessions: Sessions, storage: Storage) -> int:
             with sessions() as db:
                 orphans -= set(db.scalars(union_all(*named)))
     except Exception as error:  # of the database too
-        log.warning("uploads are swept later: %s", error)
+        log.warning("orphaned uploads stay until the next sweep: %s", error)
         return 0
     for key in orphans:
         drop(storage, key)
@@ -94,7 +94,7 @@ def _old(storage: Storage) -> Iterator[str]:
 
 
 def _listed(storage: Storage) -> Iterator[tuple[str, float]]:
-    """Names with the time at which each was written."""
+    """Yield (key, time of writing in seconds) of all uploads."""
     folder = f"{storage.root}/uploads"
     with suppress(FileNotFoundError):
         if storage.local:
@@ -103,10 +103,10 @@ def _listed(storage: Storage) -> Iterator[tuple[str, float]]:
                     with suppress(FileNotFoundError):  # a worker was faster
                         yield entry.name, entry.stat().st_mtime
         else:
-            # Others write there too: what was listed before says nothing.
-            for found in storage.fs.ls(folder, detail=True, refresh=True):
-                if found["type"] == "file":
-                    yield found["name"].rpartition("/")[2], found["LastModified"].timestamp()
+            # Other processes write there too: a cached listing is of no use.
+            for entry in storage.fs.ls(folder, detail=True, refresh=True):
+                if entry["type"] == "file":
+                    yield entry["name"].rpartition("/")[2], entry["LastModified"].timestamp()
 
 
 def _write(path: str, data: bytes) -> None:

@@ -122,9 +122,13 @@ def forget(sessions: Sessions, storage: Storage, findings: Findings, ids: Collec
     """Do what was found. Raises Conflict, and changes nothing, while an unfinished run reads the posts."""
     runs = [finding.id for finding in findings.derived if finding.id]
     with sessions() as db:
-        live = (Run.id.in_(runs), Run.state.in_([state.value for state in LIVE]))
+        makers = select(Artifact.run_id).where(Artifact.id.in_([f.id for f in findings.artifacts]))
+        involved = or_(Run.id.in_(runs), Run.id.in_(makers), Run.id.in_([f.id for f in findings.states]))
+        live = (involved, Run.state.in_([state.value for state in LIVE]))
         if (name := db.scalar(select(Run.name).where(*live).limit(1))) is not None:
-            raise Conflict(f"the unfinished run {name!r} reads the posts: cancel it or wait until it ends")
+            raise Conflict(
+                f"the unfinished run {name!r} reads or holds the posts: cancel it or wait until it ends"
+            )
     for finding in findings.artifacts:
         assert finding.id is not None
         if finding.action == "rewrite":

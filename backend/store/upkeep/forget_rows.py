@@ -17,7 +17,7 @@ REMOVED = "[removed]"
 _DOCUMENTS: tuple[tuple[Any, InstrumentedAttribute[Any], str], ...] = (
     (Run.id, Run.result, "results of runs"),
     (Run.id, Run.progress, "progress of runs"),
-    (DatasetVersion.id, DatasetVersion.found, "surveys of data sets"),
+    (DatasetVersion.id, DatasetVersion.survey, "surveys of data sets"),
 )
 _TEXTS: tuple[tuple[Any, InstrumentedAttribute[Any], str], ...] = (
     (RunLog.id, RunLog.message, "log lines"),

@@ -41,10 +41,10 @@ def data_set(data_set_id: UUID) -> None:
         _import_progress(data.id)
         return
     folder_changes(data)
-    if data.found is not None:
+    if data.survey is not None:
         version = f"Version {data.version.number}: " if data.version is not None else ""
         st.markdown(f"**{version}{plain(counts(data))}**")
-        for warning in data.found.warnings:
+        for warning in data.survey.warnings:
             st.warning(plain(warning), icon=":material/warning:")
         _integrity(data)
         survey_report(data)

@@ -33,8 +33,8 @@ def _row(data_set: DatasetView) -> None:
         query = {"dataset": str(data_set.id)}
         st.page_link("views/data/page.py", label=f"**{plain(data_set.name)}**", query_params=query)
         marks = synthetic_badge(data_set.synthetic)
-        if data_set.found is not None and data_set.found.warnings:
-            warnings = count(len(data_set.found.warnings), "warning")
+        if data_set.survey is not None and data_set.survey.warnings:
+            warnings = count(len(data_set.survey.warnings), "warning")
             marks += f" :orange-badge[:material/warning: {warnings}]"
         st.markdown(f"{kind_and_badges(data_set)}{marks}")
         st.caption(plain(counts(data_set)))

@@ -17,7 +17,7 @@ SHOWN = 5
 
 
 def remove_button(data_set: DatasetView) -> None:
-    """Draw the button that removes a data set, with a question before."""
+    """Draw the button that removes a data set, after a confirmation."""
     if st.button("Remove", icon=":material/delete:", key="remove"):
         _dialog(data_set.id, data_set.name)
 

@@ -23,8 +23,8 @@ def kind_and_badges(data_set: DatasetView) -> str:
 
 def counts(data_set: DatasetView) -> str:
     """Return the counts of the newest version as text, or why there are none yet."""
-    if data_set.found is not None:
-        return _counts(data_set.found)
+    if data_set.survey is not None:
+        return _counts(data_set.survey)
     if data_set.reason:
         return data_set.reason
     if data_set.survey_state is RunState.failed:
@@ -36,8 +36,8 @@ def counts(data_set: DatasetView) -> str:
 
 def version_counts(version: DatasetVersionView) -> str:
     """Return the counts of a version as text: ``120 images · 5 classes · 121 files · 3.4 MiB``."""
-    if version.found is not None:
-        return _counts(version.found, layout=False)
+    if version.survey is not None:
+        return _counts(version.survey, layout=False)
     return f"{version.files:,} files · {size(version.bytes)}"
 
 

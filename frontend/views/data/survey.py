@@ -16,11 +16,11 @@ from vise_core.specs.survey import SurveyResult
 
 def survey_report(data_set: DatasetView) -> None:
     """Draw the report of a survey: counts, labels, warnings and sample images."""
-    if data_set.found is None:
+    if data_set.survey is None:
         return
     files = survey_file(str(data_set.thumbnails)) if data_set.thumbnails else {}
-    _balance(data_set.found)
-    _rejected(data_set.found, files.get("examples", []))
+    _balance(data_set.survey)
+    _rejected(data_set.survey, files.get("examples", []))
     if files.get("samples"):
         _samples(str(data_set.thumbnails), files["samples"])
 

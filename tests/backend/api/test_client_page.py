@@ -3,16 +3,15 @@
 import re
 import shlex
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from typer.testing import CliRunner
 
 from backend.api.app import create_app
 from backend.settings import Settings
+from tests.serving import serving
 from vise_client.cli import app
 from vise_client.schemas.accounts import Role
 
@@ -25,13 +24,6 @@ def server(
     settings: Settings, tokens: dict[Role, str], work_off: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """A server that the environment names, whose runs are executed in this process."""
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_level="error"))
-    serving = threading.Thread(target=server.run, daemon=True)
-    serving.start()
-    while not server.started:
-        time.sleep(0.05)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    monkeypatch.setenv("VISE_API_URL", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("VISE_TOKEN", tokens[Role.editor])
     stopped = threading.Event()
 
@@ -41,11 +33,11 @@ def server(
 
     working = threading.Thread(target=work, daemon=True)
     working.start()
-    yield
-    stopped.set()
-    working.join(60)
-    server.should_exit = True
-    serving.join(20)
+    with serving(create_app(settings)) as url:
+        monkeypatch.setenv("VISE_API_URL", url)
+        yield
+        stopped.set()
+        working.join(60)
 
 
 def test_every_example_of_the_page(

@@ -1,11 +1,22 @@
-"""A run that a worker holds."""
+"""A session of the database, and a run that a worker holds."""
+
+from collections.abc import Iterator
 
 import pytest
+from sqlalchemy.orm import Session
 
 from backend.store.database import connect, session_factory
 from backend.store.runs.create import create_run
 from backend.store.runs.states.lease import claim_run
 from vise_client.schemas.launch import RunCreate
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Session]:
+    engine = connect(database_url)
+    with session_factory(engine)() as session:
+        yield session
+    engine.dispose()
 
 
 @pytest.fixture

@@ -9,14 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from frontend.components.image_preview import LONGER_SIDE, image_preview
 from frontend.views.run.file_preview import file_preview
+from tests.pictures import encoded
 from vise_core.specs.posts.images import IMAGE_KINDS, IMAGE_SUFFIXES
-
-
-def encoded(image: Image.Image, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind)
-    return buffer.getvalue()
-
 
 DEEP = Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40))
 FILES = {
@@ -33,9 +27,9 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_an_image_is_shown_as_one_of_8_bits(name: str) -> None:
-    found = image_preview(FILES[name])
-    assert found.jpeg is not None
-    shown = Image.open(io.BytesIO(found.jpeg))
+    preview = image_preview(FILES[name])
+    assert preview.jpeg is not None
+    shown = Image.open(io.BytesIO(preview.jpeg))
     assert (shown.format, shown.mode, shown.size) == ("JPEG", "RGB", (40, 30))
     of_artifact = file_preview(name, len(FILES[name]), FILES[name])
     assert of_artifact.kind == "image"
@@ -43,9 +37,9 @@ def test_an_image_is_shown_as_one_of_8_bits(name: str) -> None:
 
 
 def test_a_large_image_is_made_smaller() -> None:
-    found = image_preview(encoded(Image.new("RGB", (3000, 2000)), "PNG"))
-    assert found.jpeg is not None
-    assert max(Image.open(io.BytesIO(found.jpeg)).size) == LONGER_SIDE
+    preview = image_preview(encoded(Image.new("RGB", (3000, 2000)), "PNG"))
+    assert preview.jpeg is not None
+    assert max(Image.open(io.BytesIO(preview.jpeg)).size) == LONGER_SIDE
 
 
 def test_what_is_no_image_has_a_reason() -> None:

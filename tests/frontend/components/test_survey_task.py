@@ -12,10 +12,10 @@ from vise_core.specs.tasks.kinds import CsvTask, FolderTask, Task
 
 
 def data_set(task: Task | None) -> DatasetView:
-    found = SurveyResult(kind="images", layout=task.kind if task else "unknown", task=task)
+    survey = SurveyResult(kind="images", layout=task.kind if task else "unknown", task=task)
     return DatasetView(
         id=UUID(int=1), name="d", kind="images", folder="d", run_id=None, survey_id=None, source="", description="",
-        synthetic=False, created_at=datetime.now(UTC), found=found,
+        synthetic=False, created_at=datetime.now(UTC), survey=survey,
     )  # fmt: skip
 
 

@@ -1,8 +1,6 @@
 """Every page as a browser would draw it, over a real API whose database real tiny runs have filled."""
 
 import io
-import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -11,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import uvicorn
 from PIL import Image
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.testing.v1 import AppTest
@@ -23,6 +20,8 @@ from backend.store.database import Sessions, connect, session_factory
 from backend.store.runs.create import create_recipe
 from frontend import navigation
 from frontend.settings import session_cookie
+from tests.pictures import encoded
+from tests.serving import serving
 from tests.vise_client.commands.test_report import smaller
 from vise_client.client import ViseClient
 from vise_client.schemas.ablations import AblationCreate
@@ -97,20 +96,10 @@ def site(
         create_recipe(db, RecipeCreate(spec=smaller(RECIPES["sample"])), user.id)
     work_off(settings)
     recorder = Recorder(create_app(settings))
-    server = uvicorn.Server(uvicorn.Config(recorder, port=0, log_config=None))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    try:
-        with ViseClient(url, token) as client:
-            _fill(client)
-            yield Site(sessions, recorder, client, url, token)
-    finally:
-        server.should_exit = True
-        thread.join()
-        engine.dispose()
+    with serving(recorder) as url, ViseClient(url, token) as client:
+        _fill(client)
+        yield Site(sessions, recorder, client, url, token)
+    engine.dispose()
 
 
 def _fill(vise: ViseClient) -> None:
@@ -118,9 +107,10 @@ def _fill(vise: ViseClient) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         for name in ("a", "b"):
-            picture = io.BytesIO()
-            Image.new("RGB", (8, 8), (name == "a" and "red") or "blue").save(picture, "PNG")
-            file.writestr(f"{name}/{name}.png", picture.getvalue())
+            file.writestr(
+                f"{name}/{name}.png",
+                encoded(Image.new("RGB", (8, 8), (name == "a" and "red") or "blue"), "PNG"),
+            )
     archive.seek(0)
     vise.upload_dataset("walk", "walk.zip", archive, kind="images", description="Two images")
     vise.save_view(SavedViewCreate(name="walk", state=RunListState(), shared=True))

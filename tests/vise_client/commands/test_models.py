@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,7 @@ import torchvision
 from backend.local.processes import free_port
 from backend.store.accounts import users
 from backend.store.database import connect, session_factory
+from tests.commands import run_vise, stop_processes
 from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
 from vise_core.formats.checkpoint import read_checkpoint_card
@@ -27,17 +28,7 @@ Vise = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def shell(environment: dict[str, str]) -> Vise:
-    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [
-            sys.executable,
-            "-c",
-            "from vise_client.cli import main; main()",
-            "models",
-            *map(str, arguments),
-        ]
-        return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
-
-    return call
+    return partial(run_vise, "models", environment=environment)
 
 
 @pytest.fixture
@@ -137,14 +128,7 @@ def served(database_url: str, broker_url: str, tmp_path: Path) -> Iterator[dict[
         _wait_until_up(environment["VISE_API_URL"])
         yield environment
     finally:
-        for process in processes:
-            process.send_signal(signal.SIGTERM)
-        for process in processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        stop_processes(processes)
 
 
 def _wait_until_up(url: str) -> None:

@@ -1,20 +1,13 @@
 """``vise ingest-peek`` as it is called from a shell."""
 
 import json
-import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-
-def vise(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from vise_client.cli import main; main()", *map(str, arguments)]
-    environment = os.environ | {"NO_COLOR": "1"}
-    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+from tests.commands import run_vise
 
 
 @pytest.fixture
@@ -40,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_peek_shows_posts_and_rejections_and_its_command_ingests(folder: Path, tmp_path: Path) -> None:
-    told = vise("ingest-peek", folder)
+    told = run_vise("ingest-peek", folder)
     assert (told.returncode, told.stderr) == (0, "")
     assert "layout: json" in told.stdout
     assert "dump.json: post 1: id 0, image photos/0.png" in told.stdout
@@ -49,7 +42,7 @@ def test_a_peek_shows_posts_and_rejections_and_its_command_ingests(folder: Path,
     assert "Like 45" in told.stdout
     assert "Of the first 10 posts 9 would be kept." in told.stdout
     command = shlex.split(told.stdout.strip().splitlines()[-1])
-    done = vise(*command[1:], "--out", tmp_path / "out")
+    done = run_vise(*command[1:], "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     report = json.loads(next((tmp_path / "out").rglob("report.json")).read_text())
     assert (report["read"], report["posts"], report["rejected"]) == (12, 11, {"bad_reactions": 1})
@@ -57,20 +50,20 @@ def test_a_peek_shows_posts_and_rejections_and_its_command_ingests(folder: Path,
 
 
 def test_a_field_can_be_set_and_the_record_is_json(folder: Path) -> None:
-    told = vise(
+    told = run_vise(
         "ingest-peek", folder, "--json", "--posts", "2", "--set", 'fields.id="thread.comments[0].body"'
     )
-    found = json.loads(told.stdout)
-    assert [post["id"] for post in found["posts"]] == ["comment 0", "comment 1"]
-    assert found["source"]["kind"] == "json"
+    content = json.loads(told.stdout)
+    assert [post["id"] for post in content["posts"]] == ["comment 0", "comment 1"]
+    assert content["source"]["kind"] == "json"
 
 
 def test_a_bad_expression_names_its_field_and_a_folder_without_posts_ends_with_1(
     folder: Path, tmp_path: Path
 ) -> None:
-    told = vise("ingest-peek", folder, "--set", "fields.text=a..b")
+    told = run_vise("ingest-peek", folder, "--set", "fields.text=a..b")
     assert told.returncode == 1
     assert "fields.text" in told.stderr
     (tmp_path / "empty").mkdir()
-    told = vise("ingest-peek", tmp_path / "empty")
+    told = run_vise("ingest-peek", tmp_path / "empty")
     assert (told.returncode, "No layout of posts fits" in told.stdout) == (1, True)

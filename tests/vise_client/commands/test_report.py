@@ -5,25 +5,22 @@ import io
 import os
 import re
 import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import uvicorn
 from PIL import Image
 
 from backend.api.app import create_app
-from backend.local.processes import free_port
 from backend.settings import Settings
 from backend.store.accounts import users
 from backend.store.database import Sessions, connect, session_factory
 from backend.store.reports import evaluations
 from backend.store.runs.create import create_recipe
+from tests.commands import run_vise
+from tests.serving import serving
 from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RecipeCreate
@@ -108,25 +105,15 @@ def filled(
         for recipe in (RECIPES["sample-tables"], RECIPES["sample-multimodal"], other_pretexts()):
             create_recipe(db, RecipeCreate(spec=smaller(recipe)), user.id)
     assert len(work_off(settings)) > 25
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    url = f"http://127.0.0.1:{port}"
 
     def vise(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from vise_client.cli import main; main()", *map(str, arguments)]
         environment = os.environ | {"VISE_API_URL": url, "VISE_TOKEN": token, "NO_COLOR": "1"}
-        return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+        return run_vise(*arguments, environment=environment)
 
     with sessions() as db:
         results = evaluations.results(db)
-    with ViseClient(url, token) as client:
+    with serving(create_app(settings)) as url, ViseClient(url, token) as client:
         yield Filled(sessions, client, vise, results)
-    server.should_exit = True
-    thread.join()
     engine.dispose()
 
 
@@ -161,12 +148,12 @@ def test_every_table_and_figure_is_written_in_every_format(folder: Path) -> None
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_holds_what_was_run_and_says_which_runs(table: str, folder: Path, filled: Filled) -> None:
-    found = rows(folder, table)
-    assert found
-    assert {(row["source"], row["synthetic"]) for row in found} == {("ours", "True")}
-    assert {row["backbone"] for row in found} <= {"resnet18", ""}
+    table_rows = rows(folder, table)
+    assert table_rows
+    assert {(row["source"], row["synthetic"]) for row in table_rows} == {("ours", "True")}
+    assert {row["backbone"] for row in table_rows} <= {"resnet18", ""}
     known = {run for run, _ in filled.results}
-    assert all(set(row["runs"].split()) <= known and row["runs"] for row in found)
+    assert all(set(row["runs"].split()) <= known and row["runs"] for row in table_rows)
 
 
 @pytest.mark.parametrize(("table", "protocol"), [("table6", "linear"), ("table7", "fine-tuned")])

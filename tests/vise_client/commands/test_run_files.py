@@ -88,10 +88,10 @@ ID = "0190a000-0000-7000-8000-000000000001"
 
 def test_inputs_name_a_run_an_artifact_or_a_data_set_by_id_or_name() -> None:
     named = {"My pictures: all": UUID(int=7)}
-    found = parse_inputs(
+    inputs = parse_inputs(
         [f"a={ID}", f"b={ID}:posts", f"c=dataset:{ID}", "d=dataset:My pictures: all"], named.__getitem__
     )
-    assert found == {
+    assert inputs == {
         "a": InputRef(run=UUID(ID)),
         "b": InputRef(run=UUID(ID), artifact="posts"),
         "c": InputRef(dataset=UUID(ID)),

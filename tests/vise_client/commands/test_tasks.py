@@ -1,29 +1,15 @@
 """``vise tasks`` as it is called from a shell."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.commands import run_vise
 from vise_core.specs.tasks.catalogue import TASKS
 from vise_core.specs.tasks.report import TaskReport
-
-
-def vise(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-c",
-        "from vise_client.cli import main; main()",
-        "tasks",
-        *map(str, arguments),
-    ]
-    environment = os.environ | {"NO_COLOR": "1"}
-    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
 
 
 @pytest.fixture
@@ -45,7 +31,7 @@ def memes(tmp_path: Path) -> Path:
 
 
 def test_list_shows_every_task_with_table_8():
-    shown = vise("list")
+    shown = run_vise("tasks", "list")
     assert shown.returncode == 0, shown.stderr
     for kind, task in TASKS.items():
         assert kind in shown.stdout
@@ -56,7 +42,7 @@ def test_list_shows_every_task_with_table_8():
 
 @pytest.mark.parametrize("name", ["hateful_memes", "Hateful Memes", "hateful-memes"])
 def test_a_usable_set_ends_with_0(memes: Path, name: str):
-    shown = vise("verify", name, memes)
+    shown = run_vise("tasks", "verify", name, memes)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.startswith("Hateful Memes (hateful_memes): incomplete\n")
     assert "train 4 of 8,500: 2 classes of 2 to 2 images" in shown.stdout
@@ -65,7 +51,7 @@ def test_a_usable_set_ends_with_0(memes: Path, name: str):
 def test_an_unusable_set_ends_with_1_and_names_the_files(memes: Path):
     for number in (1, 2, 3):
         (memes / f"img/{number:05}.png").unlink()
-    shown = vise("verify", "hateful_memes", memes, "--first", "2")
+    shown = run_vise("tasks", "verify", "hateful_memes", memes, "--first", "2")
     assert shown.returncode == 1
     assert "  missing: 3\n    img/00001.png (train.jsonl line 1)\n" in shown.stdout
     assert "    … and 1 more\n" in shown.stdout
@@ -73,24 +59,24 @@ def test_an_unusable_set_ends_with_1_and_names_the_files(memes: Path):
 
 def test_json_is_the_report(memes: Path):
     (memes / "img/00001.png").write_bytes(b"x")
-    shown = vise("verify", "hateful_memes", memes, "--json")
+    shown = run_vise("tasks", "verify", "hateful_memes", memes, "--json")
     report = TaskReport.model_validate_json(shown.stdout)
     assert (shown.returncode, report.verdict, report.unreadable.number) == (1, "unusable", 1)
-    quick = vise("verify", "hateful_memes", memes, "--json", "--quick")
+    quick = run_vise("tasks", "verify", "hateful_memes", memes, "--json", "--quick")
     assert (quick.returncode, json.loads(quick.stdout)["decoded"]) == (0, False)
 
 
 def test_fields_of_the_task_can_be_set(memes: Path):
-    shown = vise("verify", "hateful_memes", memes, "--set", "val=dev_seen", "--json")
+    shown = run_vise("tasks", "verify", "hateful_memes", memes, "--set", "val=dev_seen", "--json")
     assert TaskReport.model_validate_json(shown.stdout).splits[1].expected is None
-    wrong = vise("verify", "hateful_memes", memes, "--set", "val=devil")
+    wrong = run_vise("tasks", "verify", "hateful_memes", memes, "--set", "val=devil")
     assert wrong.returncode == 1
     assert "hateful_memes.val" in wrong.stderr
     assert "Traceback" not in wrong.stderr
 
 
 def test_an_unknown_task_is_one_sentence(tmp_path: Path):
-    shown = vise("verify", "mnist", tmp_path)
+    shown = run_vise("tasks", "verify", "mnist", tmp_path)
     assert shown.returncode == 1
     assert shown.stderr.startswith("vise: no task 'mnist'; one of unbiased_emotion, politics")
     assert shown.stdout == ""

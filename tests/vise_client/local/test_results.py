@@ -77,8 +77,8 @@ def test_a_table_of_two_local_runs(tmp_path: Path) -> None:
 def test_results_of_other_stages_are_passed_over_and_a_folder_named_twice_counts_once(tmp_path: Path) -> None:
     write(tmp_path / "posts", Result(provenance=provenance("ingest", "2026-01-01T09:00:00+00:00")))
     write(tmp_path / "vise", evaluation("VisE", 75))
-    found = local_evaluations([tmp_path, tmp_path / "vise"])
-    assert [result.method for _, result in found] == ["VisE"]
+    evaluations = local_evaluations([tmp_path, tmp_path / "vise"])
+    assert [result.method for _, result in evaluations] == ["VisE"]
 
 
 def test_the_newest_comes_first_whatever_the_folders_are_called(tmp_path: Path) -> None:

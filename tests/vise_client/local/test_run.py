@@ -115,8 +115,8 @@ def test_a_run_does_not_replace_what_it_reads(tmp_path):
     assert ingest(write_posts(tmp_path / "one", 3, 1)).exit_code == 0
     posts = tmp_path / "vise-out" / "artifacts" / "posts"
     for fresh in ((), ("--fresh",)):
-        found = vise("survey", "--set", "kind=posts", "--input", f"dataset={posts}", *fresh)
-        assert "choose another folder with --out" in str(found.exception)
+        result = vise("survey", "--set", "kind=posts", "--input", f"dataset={posts}", *fresh)
+        assert "choose another folder with --out" in str(result.exception)
     assert posts.exists()
 
 
@@ -147,9 +147,9 @@ def test_a_recipe_goes_on_and_another_one_is_rejected(tmp_path):
 
 
 def test_fresh_is_for_local_runs():
-    found = CliRunner().invoke(app, ["run", "ingest", "--fresh"])
-    assert found.exit_code == 2
-    assert "--fresh" in found.output
+    result = CliRunner().invoke(app, ["run", "ingest", "--fresh"])
+    assert result.exit_code == 2
+    assert "--fresh" in result.output
 
 
 def test_a_rejection_is_one_sentence_at_the_command_line(tmp_path, monkeypatch):

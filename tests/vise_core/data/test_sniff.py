@@ -134,9 +134,9 @@ def test_names_in_nfc_beside_files_in_nfd(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text(
         table([["path", "label"], *([name, "ab"[n % 2]] for n, name in enumerate(names))])
     )
-    found = read(tmp_path)
-    assert [unicodedata.normalize("NFC", name) for name in found] == names
-    assert list(found.values()) == ["a", "b"] * 3
+    proposal = read(tmp_path)
+    assert [unicodedata.normalize("NFC", name) for name in proposal] == names
+    assert list(proposal.values()) == ["a", "b"] * 3
 
 
 def test_shift_jis_is_told_by_the_files_that_it_names(tmp_path: Path) -> None:

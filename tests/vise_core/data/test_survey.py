@@ -33,10 +33,14 @@ def look(folder: Path, tmp_path: Path, **spec):
 def test_a_folder_of_classes_is_counted_with_its_balance_and_samples(tmp_path: Path) -> None:
     folder = write_images(tmp_path / "images", {"cat": 22, "dog": 2})
     (folder / "dog" / "broken.jpg").write_bytes(b"\xff\xd8\xff not really")
-    found = look(folder, tmp_path, samples=4)
-    assert (found.layout, found.images, found.classes) == ("folder", 25, {"cat": 22, "dog": 3})
-    assert sum(found.rejected.values()) == 1
-    assert any("cannot be read" in warning for warning in found.warnings)
+    survey_result = look(folder, tmp_path, samples=4)
+    assert (survey_result.layout, survey_result.images, survey_result.classes) == (
+        "folder",
+        25,
+        {"cat": 22, "dog": 3},
+    )
+    assert sum(survey_result.rejected.values()) == 1
+    assert any("cannot be read" in warning for warning in survey_result.warnings)
     told = json.loads((tmp_path / "work/survey/survey.json").read_text())
     labels = [sample["label"] for sample in told["samples"]]
     assert {"cat", "dog"} <= set(labels)
@@ -46,8 +50,8 @@ def test_a_folder_of_classes_is_counted_with_its_balance_and_samples(tmp_path: P
 
 
 def test_uneven_labels_are_a_warning(tmp_path: Path) -> None:
-    found = look(write_images(tmp_path / "images", {"cat": 22, "dog": 2}), tmp_path)
-    assert found.warnings == ("Uneven labels: the largest class has 22 images, the smallest 2.",)
+    survey_result = look(write_images(tmp_path / "images", {"cat": 22, "dog": 2}), tmp_path)
+    assert survey_result.warnings == ("Uneven labels: the largest class has 22 images, the smallest 2.",)
 
 
 def test_published_splits_of_a_csv_are_counted(tmp_path: Path) -> None:
@@ -60,8 +64,8 @@ def test_published_splits_of_a_csv_are_counted(tmp_path: Path) -> None:
         "dog/1.png,dog,test",
     ]
     (folder / "labels.csv").write_text("\n".join(rows))
-    found = look(folder, tmp_path)
-    assert (found.layout, found.parts) == ("csv", {"train": 2, "test": 2})
+    survey_result = look(folder, tmp_path)
+    assert (survey_result.layout, survey_result.parts) == ("csv", {"train": 2, "test": 2})
 
 
 def test_posts_are_counted_and_what_ingest_would_refuse_is_told(tmp_path: Path) -> None:
@@ -73,17 +77,17 @@ def test_posts_are_counted_and_what_ingest_would_refuse_is_told(tmp_path: Path) 
         {"id": "2", "image": "../../secret", "comments": []},
     ]
     (folder / "posts.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\nnot json\n")
-    found = look(folder, tmp_path, kind="posts")
-    assert (found.layout, found.images) == ("jsonl", 3)
-    assert found.rejected == {"outside_folder": 1, "not_json": 1}
+    survey_result = look(folder, tmp_path, kind="posts")
+    assert (survey_result.layout, survey_result.images) == ("jsonl", 3)
+    assert survey_result.rejected == {"outside_folder": 1, "not_json": 1}
 
 
 def test_an_unknown_layout_says_what_is_expected(tmp_path: Path) -> None:
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "notes.md").write_text("hello")
-    found = look(tmp_path / "odd", tmp_path)
-    assert found.layout == "unknown"
-    assert "one folder per class" in found.warnings[0]
+    survey_result = look(tmp_path / "odd", tmp_path)
+    assert survey_result.layout == "unknown"
+    assert "one folder per class" in survey_result.warnings[0]
 
 
 def test_an_archive_becomes_data_without_the_folder_around_it(tmp_path: Path) -> None:
@@ -91,8 +95,8 @@ def test_an_archive_becomes_data_without_the_folder_around_it(tmp_path: Path) ->
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
         tar.add(folder, "My images")
     reporter = LocalReporter(tmp_path / "artifacts")
-    found = fetch.run(FetchSpec(), {"archive": tmp_path / "a.tar.gz"}, tmp_path / "work", reporter)
-    assert (found.layout, found.images, found.files) == ("folder", 4, 4)
+    result = fetch.run(FetchSpec(), {"archive": tmp_path / "a.tar.gz"}, tmp_path / "work", reporter)
+    assert (result.layout, result.images, result.files) == ("folder", 4, 4)
     assert sorted(p.name for p in unwrapped(tmp_path / "work/data").iterdir()) == ["cat", "dog"]
 
 
@@ -109,11 +113,11 @@ def test_members_with_strange_names_are_counted_and_the_others_are_there(tmp_pat
             tar.add(picture, name)
         tar.add(picture, "set/cat/10.32.07\u202fAM.png")
     reporter = LocalReporter(tmp_path / "artifacts")
-    found = fetch.run(FetchSpec(), {"archive": tmp_path / "a.tar"}, tmp_path / "work", reporter)
-    assert (found.images, found.classes) == (26, {"cat": 14, "dog": 12})
-    assert found.rejected == {"control_character": 1, "name_too_long": 1}
-    assert found.rejection is None
-    assert found.warnings[:2] == (
+    result = fetch.run(FetchSpec(), {"archive": tmp_path / "a.tar"}, tmp_path / "work", reporter)
+    assert (result.images, result.classes) == (26, {"cat": 14, "dog": 12})
+    assert result.rejected == {"control_character": 1, "name_too_long": 1}
+    assert result.rejection is None
+    assert result.warnings[:2] == (
         r"2 members of the archive were rejected for their names, such as 'set/cat/line\x0aend.png' has a control "
         "character in its name. Rename them and pack again.",
         "1 names in the archive are not UTF-8; each such byte is written as %E9 in the file's name: "

@@ -173,16 +173,16 @@ def test_the_survey_rejects_what_an_evaluation_rejects_reason_by_reason(
                 look(root)
             assert evaluated(root, FolderTask())[0] is not None
             return
-        found = look(root)
-        rejected, reasons = evaluated(root, found.task) if found.task else (None, {})
-        if found.task is None:
-            assert found.layout == "unknown"
+        survey_result = look(root)
+        rejected, reasons = evaluated(root, survey_result.task) if survey_result.task else (None, {})
+        if survey_result.task is None:
+            assert survey_result.layout == "unknown"
             return
-        assert found.rejection == rejected
+        assert survey_result.rejection == rejected
         if reasons:
-            assert found.rejected == reasons
+            assert survey_result.rejected == reasons
         if rejected is None:
-            assert found.rejected == {}
+            assert survey_result.rejected == {}
 
 
 def test_every_file_is_counted_once(tmp_path: Path) -> None:
@@ -203,15 +203,27 @@ def test_every_file_is_counted_once(tmp_path: Path) -> None:
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    found = look(tmp_path)
-    assert (found.files, found.images, found.examined, found.unlabelled, found.hidden) == (59, 44, 44, 1, 8)
-    assert found.other == {".raw": 2, ".mov": 1, "": 1, ".txt": 1, ".json": 1}
-    assert found.files == found.images + found.unlabelled + found.hidden + sum(found.other.values())
-    assert found.warnings == (
+    survey_result = look(tmp_path)
+    assert (
+        survey_result.files,
+        survey_result.images,
+        survey_result.examined,
+        survey_result.unlabelled,
+        survey_result.hidden,
+    ) == (59, 44, 44, 1, 8)
+    assert survey_result.other == {".raw": 2, ".mov": 1, "": 1, ".txt": 1, ".json": 1}
+    assert (
+        survey_result.files
+        == survey_result.images
+        + survey_result.unlabelled
+        + survey_result.hidden
+        + sum(survey_result.other.values())
+    )
+    assert survey_result.warnings == (
         "3 of 59 files are not read, as their names are not an image's: .raw 2, .mov 1; such as cat/a.raw.",
         "1 of 59 files are images without a label and are not read, such as stray.jpg.",
     )
-    assert found.rejection is None
+    assert survey_result.rejection is None
 
 
 def test_images_without_an_ending_are_a_warning(tmp_path: Path) -> None:
@@ -220,9 +232,9 @@ def test_images_without_an_ending_are_a_warning(tmp_path: Path) -> None:
     for name in ("cat/a", "dog/b"):
         (tmp_path / name).write_bytes((tmp_path / "cat/0.png").read_bytes())
     (tmp_path / "README").write_bytes(b"x")
-    found = look(tmp_path)
-    assert (found.files, found.images, found.other) == (23, 20, {"": 3})
-    assert found.warnings == (
+    survey_result = look(tmp_path)
+    assert (survey_result.files, survey_result.images, survey_result.other) == (23, 20, {"": 3})
+    assert survey_result.warnings == (
         "2 of 23 files are images whose names have no ending, and are not read, such as cat/a; rename them, to .jpg or what "
         "they are.",
     )
@@ -233,9 +245,9 @@ def test_files_that_look_alike_are_a_warning_and_both_are_read(tmp_path: Path) -
     names += [f"{label}/{n}.png" for label in ("cat", "dog") for n in range(8)]
     for number, name in enumerate(names):
         picture(tmp_path / name, number)
-    found = look(tmp_path)
-    assert (found.images, found.rejection) == (21, None)
-    assert found.warnings == (
+    survey_result = look(tmp_path)
+    assert (survey_result.images, survey_result.rejection) == (21, None)
+    assert survey_result.warnings == (
         r"2 groups of files differ by case or Unicode normalisation only, such as 'cat/cafe\u0301.png' and "
         r"'cat/caf\xe9.png'; they are kept apart here, and not on every file system.",
     )
@@ -248,12 +260,12 @@ def test_three_unreadable_and_eight_missing_are_eleven(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows]) + "\n")
     for number in (3, 4, 5):
         (tmp_path / f"{number}.png").write_bytes(b"no image at all")
-    found = look(tmp_path)
-    assert found.rejected == {"missing": 8, "not_an_image": 3}
-    assert found.rejection is not None
-    assert found.rejection.startswith("task ")
-    assert "11 of 38 images cannot be read (missing 8, not_an_image 3)" in found.rejection
-    assert "labels.csv line 32: no file 'gone0.png'" in found.rejection
+    survey_result = look(tmp_path)
+    assert survey_result.rejected == {"missing": 8, "not_an_image": 3}
+    assert survey_result.rejection is not None
+    assert survey_result.rejection.startswith("task ")
+    assert "11 of 38 images cannot be read (missing 8, not_an_image 3)" in survey_result.rejection
+    assert "labels.csv line 32: no file 'gone0.png'" in survey_result.rejection
 
 
 def test_names_that_are_not_utf8_go_all_the_way(tmp_path: Path, evaluated) -> None:
@@ -261,28 +273,37 @@ def test_names_that_are_not_utf8_go_all_the_way(tmp_path: Path, evaluated) -> No
         label = (b"caf\xe9", b"caf\xe8")[number % 2]
         name = os.fsdecode(bytes(tmp_path) + b"/" + label + b"/n\xff%d \xe2\x80\xaf.png" % number)
         picture(Path(name), number)
-    found = look(tmp_path)
-    assert found.classes == {r"caf\xe8": 12, r"caf\xe9": 12}
-    assert found.rejection is None
-    found.model_dump_json().encode("utf-8")
-    assert evaluated(tmp_path, found.task) == (None, {})
+    survey_result = look(tmp_path)
+    assert survey_result.classes == {r"caf\xe8": 12, r"caf\xe9": 12}
+    assert survey_result.rejection is None
+    survey_result.model_dump_json().encode("utf-8")
+    assert evaluated(tmp_path, survey_result.task) == (None, {})
 
 
 def test_what_is_proposed_survives_a_round_trip(tmp_path: Path) -> None:
     for number in range(20):
         picture(tmp_path / f"{number}.png", number)
     (tmp_path / "l.tsv").write_text("".join(f"{n}.png\t{'ab'[n % 2]}\n" for n in range(20)))
-    found = look(tmp_path)
-    assert SurveyResult.model_validate_json(found.model_dump_json()) == found
-    assert (found.layout, found.task.header, found.task.delimiter) == ("csv", False, "\t")
+    survey_result = look(tmp_path)
+    assert SurveyResult.model_validate_json(survey_result.model_dump_json()) == survey_result
+    assert (survey_result.layout, survey_result.task.header, survey_result.task.delimiter) == (
+        "csv",
+        False,
+        "\t",
+    )
 
 
 def test_images_of_a_flat_test_folder_are_counted_once(tmp_path: Path) -> None:
     names = [f"{part}/{label}/{n}.png" for part in ("train", "val") for label in "ab" for n in range(3)]
     for shade, name in enumerate([*names, "test/1.png", "test/2.png"]):
         picture(tmp_path / name, shade)
-    found = look(tmp_path)
-    assert (found.files, found.images, found.unlabelled, found.parts) == (14, 12, 2, {"train": 6, "val": 6})
+    survey_result = look(tmp_path)
+    assert (survey_result.files, survey_result.images, survey_result.unlabelled, survey_result.parts) == (
+        14,
+        12,
+        2,
+        {"train": 6, "val": 6},
+    )
 
 
 def test_further_lists_and_a_guessed_encoding_are_a_warning(tmp_path: Path) -> None:
@@ -292,9 +313,13 @@ def test_further_lists_and_a_guessed_encoding_are_a_warning(tmp_path: Path) -> N
     (tmp_path / "train.csv").write_bytes("".join(["image;label\n", *rows[:12]]).encode("latin-1"))
     (tmp_path / "valid.csv").write_bytes("".join(["image;label\n", *rows[12:]]).encode("latin-1"))
     (tmp_path / "classes.txt").write_text("1 año\n2 niño\n")
-    found = look(tmp_path)
-    assert (found.images, found.unlabelled, set(found.classes)) == (12, 8, {"año", "niño"})
-    assert found.warnings[:2] == (
+    survey_result = look(tmp_path)
+    assert (survey_result.images, survey_result.unlabelled, set(survey_result.classes)) == (
+        12,
+        8,
+        {"año", "niño"},
+    )
+    assert survey_result.warnings[:2] == (
         "train.csv is not UTF-8; it is read as cp1252. Set task.encoding where that is wrong.",
         "valid.csv also names images; only train.csv is read. For further labels or splits, put all rows into one list, "
         "with a column of splits.",

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.pictures import encoded
 from vise_core.data import survey
 from vise_core.reporter import LocalReporter
 from vise_core.specs.ingest import IngestResult, IngestSpec
@@ -28,10 +29,8 @@ REACTIONS = ("haha", "sorry", "angry", "wow", "love")
 
 
 def picture(shade: int = 90) -> bytes:
-    buffer = io.BytesIO()
     values = np.random.default_rng(shade).integers(0, 255, (40, 40, 3), dtype=np.uint8)
-    Image.fromarray(values).save(buffer, "JPEG")
-    return buffer.getvalue()
+    return encoded(Image.fromarray(values), "JPEG")
 
 
 # What is wrong with a post → the reason that ingest counts it under, by hand; None: it is kept.
@@ -178,9 +177,9 @@ def look(folder: Path, work: Path, **spec: Any) -> SurveyResult:
 
 def ingest(folder: Path, work: Path, source: dict[str, Any]) -> IngestResult:
     spec = IngestSpec.model_validate({"source": source})
-    found = run_stage("ingest", spec, {"source": folder}, work, LocalReporter(work / "artifacts"))
-    assert isinstance(found, IngestResult)
-    return found
+    result = run_stage("ingest", spec, {"source": folder}, work, LocalReporter(work / "artifacts"))
+    assert isinstance(result, IngestResult)
+    return result
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -217,18 +216,18 @@ def test_a_survey_predicts_what_ingest_rejects_and_leaves_out(layout: str, fault
 def test_the_survey_keeps_the_peek_and_examples_for_the_page(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     write_csv(tmp_path / "in", rows_of(["negative", "unknown name"]))
-    found = look(tmp_path / "in", tmp_path / "work")
+    survey_result = look(tmp_path / "in", tmp_path / "work")
     told = json.loads((tmp_path / "work" / "survey" / "survey.json").read_text())
-    assert found.layout == told["peek"]["layout"] == "csv"
-    assert found.source == told["peek"]["source"]
+    assert survey_result.layout == told["peek"]["layout"] == "csv"
+    assert survey_result.source == told["peek"]["source"]
     assert [post["reason"] for post in told["peek"]["posts"]] == [None, "negative_count", None, "bad_row"]
     assert {example["reason"] for example in told["examples"]} == {"negative_count", "bad_row"}
-    assert any("care 4" in warning for warning in found.warnings)
-    assert any("reject 2 of 4 posts" in warning for warning in found.warnings)
+    assert any("care 4" in warning for warning in survey_result.warnings)
+    assert any("reject 2 of 4 posts" in warning for warning in survey_result.warnings)
 
 
 def test_one_file_of_parquet_is_posts_too(tmp_path: Path) -> None:
     write_parquet(tmp_path, rows_of(["negative"]))
-    found = look(tmp_path / "posts.parquet", tmp_path / "work")
-    assert (found.layout, found.rejected) == ("parquet", {"negative_count": 1})
-    assert ingest(tmp_path / "posts.parquet", tmp_path / "ingest", found.source or {}).posts == 1
+    survey_result = look(tmp_path / "posts.parquet", tmp_path / "work")
+    assert (survey_result.layout, survey_result.rejected) == ("parquet", {"negative_count": 1})
+    assert ingest(tmp_path / "posts.parquet", tmp_path / "ingest", survey_result.source or {}).posts == 1

@@ -36,15 +36,17 @@ def posts() -> list[Post]:
 
 @pytest.fixture(scope="session")
 def write_shards(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[Post], int], Path]:
-    """Real tar shards of the posts; the images are never looked at here."""
+    """Real tar shards of the posts, with what ``image`` returns as image; by default none is ever decoded."""
 
-    def write(posts: Sequence[Post], per_shard: int) -> Path:
+    def write(
+        posts: Sequence[Post], per_shard: int, image: Callable[[Post], bytes] = lambda _: b"\xff\xd8"
+    ) -> Path:
         folder = tmp_path_factory.mktemp("posts")
         entries = []
         for number, start in enumerate(range(0, len(posts), per_shard)):
             writer = ShardWriter(folder / shard_name(number))
             for post in posts[start : start + per_shard]:
-                writer.write(PostRecord(post, b"\xff\xd8 not looked at", "jpg"))
+                writer.write(PostRecord(post, image(post), "jpg"))
             entries.append(writer.close())
         write_index(folder, entries, synthetic=True)
         return folder

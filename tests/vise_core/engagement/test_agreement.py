@@ -31,16 +31,16 @@ def test_entropy_by_hand() -> None:
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), min_size=1, max_size=60))
 def test_agreement_is_scikit_learn_s(pairs) -> None:
     first, second = (np.array(column) for column in zip(*pairs, strict=True))
-    found = agreement(table(first, second, (8, 5)), len(pairs))
-    assert found.nmi == pytest.approx(normalized_mutual_info_score(first, second), abs=1e-9)
-    assert found.mutual_information * np.log(2) == pytest.approx(mutual_info_score(first, second), abs=1e-9)
+    agreed = agreement(table(first, second, (8, 5)), len(pairs))
+    assert agreed.nmi == pytest.approx(normalized_mutual_info_score(first, second), abs=1e-9)
+    assert agreed.mutual_information * np.log(2) == pytest.approx(mutual_info_score(first, second), abs=1e-9)
 
 
 def test_chance_is_about_what_independent_labels_show() -> None:
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, 30, 4000), rng.integers(0, 10, 4000)
-    found = agreement(table(first, second, (30, 10)), 4000)
-    assert found.chance == pytest.approx(normalized_mutual_info_score(first, second), rel=0.15)
+    agreed = agreement(table(first, second, (30, 10)), 4000)
+    assert agreed.chance == pytest.approx(normalized_mutual_info_score(first, second), rel=0.15)
     same = agreement(table(first, first, (30, 30)), 4000)
     assert same.nmi == pytest.approx(1)
     assert same.chance < 0.1

@@ -1,10 +1,10 @@
 """The explorer over real shards, clusterer and labels, against counts made in another way."""
 
-import io
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,11 @@ from PIL import Image
 from scipy import stats
 from sklearn.metrics import normalized_mutual_info_score
 
+from tests.pictures import encoded
 from vise_core.engagement.clusterer import Clusterer
 from vise_core.errors import BadInput, Stopped
 from vise_core.files.hashing import tree_sha256
-from vise_core.formats.post import Post, PostRecord
-from vise_core.formats.posts import ShardWriter, shard_name, write_index
+from vise_core.formats.post import Post
 from vise_core.reporter import LocalReporter
 from vise_core.specs.cluster import ClusterSpec
 from vise_core.specs.explore import ExploreResult, ExploreSpec
@@ -48,24 +48,14 @@ def colour_of(post: Post) -> tuple[int, int, int]:
     return number >> 16, number >> 8 & 255, number & 255
 
 
+def plain_image(post: Post) -> bytes:
+    """An image of a colour of the post's own."""
+    return encoded(Image.new("RGB", (40, 30), colour_of(post)), "JPEG", quality=95)
+
+
 @pytest.fixture(scope="module")
-def write_pictured(tmp_path_factory):
-    """Shards in which every post has a plain image of a colour of its own."""
-
-    def write(posts: Sequence[Post], per_shard: int) -> Path:
-        folder = tmp_path_factory.mktemp("posts")
-        entries = []
-        for number, start in enumerate(range(0, len(posts), per_shard)):
-            writer = ShardWriter(folder / shard_name(number))
-            for post in posts[start : start + per_shard]:
-                buffer = io.BytesIO()
-                Image.new("RGB", (40, 30), colour_of(post)).save(buffer, "JPEG", quality=95)
-                writer.write(PostRecord(post, buffer.getvalue(), "jpg"))
-            entries.append(writer.close())
-        write_index(folder, entries, synthetic=True)
-        return folder
-
-    return write
+def write_pictured(write_shards) -> Callable[[Sequence[Post], int], Path]:
+    return partial(write_shards, image=plain_image)
 
 
 def explore(out: Path, inputs: dict[str, Path], **spec: object) -> Explored:

@@ -70,9 +70,9 @@ def test_spherical_centroids_lie_on_the_sphere_and_none_stays_empty() -> None:
     rng = np.random.default_rng(0)
     rows = sparse.random(300, 40, density=0.1, format="csr", dtype=np.float32, random_state=rng)
     rows = rows[np.diff(rows.indptr) > 0]
-    found = fit_kmeans(rows, KMeansSpec(k=30, algorithm="spherical"), seed=0, name="comments")
-    np.testing.assert_allclose(np.linalg.norm(found.centroids.toarray(), axis=1), 1, atol=1e-5)
-    assert np.bincount(found.labels, minlength=30).min() > 0
+    clustering = fit_kmeans(rows, KMeansSpec(k=30, algorithm="spherical"), seed=0, name="comments")
+    np.testing.assert_allclose(np.linalg.norm(clustering.centroids.toarray(), axis=1), 1, atol=1e-5)
+    assert np.bincount(clustering.labels, minlength=30).min() > 0
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
@@ -119,8 +119,8 @@ def test_clusters_that_start_at_one_place_are_seeded_anew(blobs, form, algorithm
     )
     monkeypatch.setattr(lloyd, "plus_plus", lambda rows, k, random: np.zeros(k, dtype=np.int64))
     spec = KMeansSpec(k=6, algorithm=algorithm)
-    found = fit_kmeans(form(blobs), spec, seed=0, name="comments")
-    assert np.bincount(found.labels, minlength=6).min() > 0
+    clustering = fit_kmeans(form(blobs), spec, seed=0, name="comments")
+    assert np.bincount(clustering.labels, minlength=6).min() > 0
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
@@ -129,10 +129,10 @@ def test_what_an_algorithm_leaves_empty_begins_again_at_the_farthest_row(blobs, 
         return form(np.repeat(blobs[:1], spec.k, axis=0)), 1
 
     monkeypatch.setitem(kmeans.ALGORITHMS, "minibatch", leaves_empty)
-    found = fit_kmeans(form(blobs), KMeansSpec(k=5, algorithm="minibatch"), seed=0, name="comments")
-    assert np.bincount(found.labels, minlength=5).min() > 0
+    clustering = fit_kmeans(form(blobs), KMeansSpec(k=5, algorithm="minibatch"), seed=0, name="comments")
+    assert np.bincount(clustering.labels, minlength=5).min() > 0
     farthest = blobs[((blobs - blobs[0]) ** 2).sum(axis=1).argmax()]
-    np.testing.assert_array_equal(dense(found.centroids)[1], farthest)
+    np.testing.assert_array_equal(dense(clustering.centroids)[1], farthest)
 
 
 def test_on_the_sphere_only_directions_are_distinct() -> None:

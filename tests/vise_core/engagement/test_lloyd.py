@@ -29,8 +29,8 @@ from vise_core.engagement.clustering.nearest_torch import TorchIndex
 @pytest.fixture(scope="module")
 def rows() -> sparse.csr_matrix:
     rng = np.random.default_rng(0)
-    found = sparse.random(3000, 300, density=0.02, format="csr", dtype=np.float32, random_state=rng)
-    return found[np.diff(found.indptr) > 0]
+    sparse_rows = sparse.random(3000, 300, density=0.02, format="csr", dtype=np.float32, random_state=rng)
+    return sparse_rows[np.diff(sparse_rows.indptr) > 0]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -74,14 +74,14 @@ def problems(draw: st.DrawFn) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
 def test_new_centroids_are_the_plain_means(problem, threads: int) -> None:
     rows, centroids = problem
     bits, k = fraction_bits(rows), centroids.shape[0]
-    found = assign(rows, centroids, bits=bits, threads=threads)
+    assigned = assign(rows, centroids, bits=bits, threads=threads)
     table = rows.toarray().astype(np.float64)
-    members = [table[found.labels == cluster] for cluster in range(k)]
-    sums = np.ldexp(found.sums.toarray().astype(np.float64), -bits)
+    members = [table[assigned.labels == cluster] for cluster in range(k)]
+    sums = np.ldexp(assigned.sums.toarray().astype(np.float64), -bits)
     np.testing.assert_allclose(
         sums, [m.sum(axis=0) for m in members], rtol=1e-12, atol=1e-12 * max(1, abs(table).max())
     )
-    means = mean_rows(rows, found, bits).toarray()
+    means = mean_rows(rows, assigned, bits).toarray()
     if all(len(m) for m in members):
         np.testing.assert_allclose(
             means, [m.mean(axis=0) for m in members], rtol=1e-6, atol=1e-9 * max(1, abs(table).max())
@@ -96,11 +96,11 @@ def test_blocks_of_rows_add_up_to_the_same_bits_wherever_they_are_cut(problem, c
     whole = assign(rows, centroids, bits=bits)
     edges = [0, *sorted(min(cut, rows.shape[0]) for cut in cuts), rows.shape[0]]
     parts = [assign(rows[a:b], centroids, bits=bits) for a, b in pairwise(edges)]
-    found = join_blocks(parts)
-    assert found.labels.tobytes() == whole.labels.tobytes()
-    assert found.squared.tobytes() == whole.squared.tobytes()
-    assert same_bits(found.sums, whole.sums)
-    assert same_bits(mean_rows(rows, found, bits), mean_rows(rows, whole, bits))
+    joined = join_blocks(parts)
+    assert joined.labels.tobytes() == whole.labels.tobytes()
+    assert joined.squared.tobytes() == whole.squared.tobytes()
+    assert same_bits(joined.sums, whole.sums)
+    assert same_bits(mean_rows(rows, joined, bits), mean_rows(rows, whole, bits))
 
 
 @settings(max_examples=150, deadline=None)
@@ -120,11 +120,11 @@ def test_a_relocated_row_changes_the_sums_as_if_it_had_been_labelled_so() -> Non
     rows = sparse.random(60, 9, density=0.4, format="csr", dtype=np.float32, random_state=rng)
     labels = rng.choice([0, 2, 5], 60).astype(np.int32)
     squared, bits = rng.random(60), fraction_bits(rows)
-    found = Assigned(labels, squared, member_sums(rows, labels, 6, bits=bits))
+    assigned = Assigned(labels, squared, member_sums(rows, labels, 6, bits=bits))
     relabelled = labels.copy()
     relabelled[np.argsort(-squared)[:3]] = [1, 3, 4]
     there = Assigned(relabelled, squared, member_sums(rows, relabelled, 6, bits=bits))
-    assert same_bits(mean_rows(rows, found, bits), mean_rows(rows, there, bits))
+    assert same_bits(mean_rows(rows, assigned, bits), mean_rows(rows, there, bits))
 
 
 @pytest.mark.parametrize("spherical", [False, True])
@@ -157,11 +157,11 @@ def test_an_empty_cluster_takes_the_farthest_row_that_is_not_alone() -> None:
     rows = sparse.csr_matrix(np.diag([1.0, 2, 3, 9]).astype(np.float32))
     labels, squared = np.array([0, 0, 0, 2], dtype=np.int32), np.array([0.1, 0.2, 0.3, 8])
     bits = fraction_bits(rows)
-    found = Assigned(labels, squared, member_sums(rows, labels, 3, bits=bits))
-    means = mean_rows(rows, found, bits).toarray()
+    assigned = Assigned(labels, squared, member_sums(rows, labels, 3, bits=bits))
+    means = mean_rows(rows, assigned, bits).toarray()
     np.testing.assert_allclose(means, [[0.5, 1, 0, 0], [0, 0, 3, 0], [0, 0, 0, 9]])
 
 
 def test_unit_rows_leave_empty_rows_empty() -> None:
-    found = unit_rows(sparse.csr_matrix(np.array([[3, 4], [0, 0]], dtype=np.float32)))
-    np.testing.assert_allclose(found.toarray(), [[0.6, 0.8], [0, 0]])
+    scaled = unit_rows(sparse.csr_matrix(np.array([[3, 4], [0, 0]], dtype=np.float32)))
+    np.testing.assert_allclose(scaled.toarray(), [[0.6, 0.8], [0, 0]])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.vise_core.evaluate.specs import small_spec, splits
 from vise_core.errors import BadInput
 from vise_core.evaluate.cache import (
     FORMAT,
@@ -28,21 +29,9 @@ from vise_core.models.backbones import build_backbone
 from vise_core.reporter import LocalReporter
 from vise_core.specs.compute import NetworkCompute
 from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.evaluation.setups import RandomWeights
-from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.training.state import SavedState
 
-SPEC = EvaluateSpec(
-    weights=RandomWeights(backbone="resnet18"),
-    augment=False,
-    splits=SplitSpec(count=2, train=0.6, val=0.2),
-    base_lrs=(4.0,),
-    weight_decays=(0.01,),
-    epochs=3,
-    milestones=(2,),
-    batch=8,
-    image_size=32,
-)
+SPEC = small_spec(splits=splits(2), base_lrs=(4.0,), weight_decays=(0.01,), epochs=3, milestones=(2,))
 CPU, FLOAT32, FLOAT16 = torch.device("cpu"), np.dtype("float32"), np.dtype("float16")
 KEY, SHAPE = "ab" * 32, (50, 8)
 VALUES = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
@@ -59,8 +48,8 @@ def kept(folder: Path) -> FeaturesCache:
 def test_kept_features_come_back_and_can_be_mapped(tmp_path: Path) -> None:
     cache = kept(tmp_path)
     assert get_features(cache, KEY, SHAPE, FLOAT32, tmp_path / "taken.npy")
-    found = np.load(tmp_path / "taken.npy", mmap_mode="c")
-    np.testing.assert_array_equal(found, VALUES)
+    stored = np.load(tmp_path / "taken.npy", mmap_mode="c")
+    np.testing.assert_array_equal(stored, VALUES)
     assert not get_features(cache, "cd" * 32, SHAPE, FLOAT32, tmp_path / "other.npy")
     assert [path.name for path in cache.folder.iterdir()] == [f"{FORMAT}-{KEY}.npy"]
 
@@ -140,10 +129,10 @@ def keep_as(cache: FeaturesCache, name: str, *, held: bool = False) -> None:
 
 def take_as(cache: FeaturesCache, name: str, *, held: bool = False) -> bool:
     path = cache.folder.parent / "runs" / f"{name}.npy"
-    found = get_features(cache, name, SHAPE, FLOAT32, path)
+    hit = get_features(cache, name, SHAPE, FLOAT32, path)
     if not held:
         path.unlink(missing_ok=True)
-    return found
+    return hit
 
 
 def names(cache: FeaturesCache) -> list[str]:

@@ -43,11 +43,11 @@ def dataset(root: Path, counts: dict[str, int], *, alike: bool = False) -> Path:
 
 def evaluate(root: Path, tmp_path: Path, reporter, **changes: object) -> EvaluateResult:
     spec = validate_spec("evaluate", SPEC | changes)
-    found = run_stage("evaluate", spec, {"dataset": root}, tmp_path / "work", reporter)
-    assert isinstance(found, EvaluateResult)
-    json.dumps(found.model_dump(mode="json"), allow_nan=False)
-    assert EvaluateResult.model_validate_json(found.model_dump_json()) == found
-    return found
+    result = run_stage("evaluate", spec, {"dataset": root}, tmp_path / "work", reporter)
+    assert isinstance(result, EvaluateResult)
+    json.dumps(result.model_dump(mode="json"), allow_nan=False)
+    assert EvaluateResult.model_validate_json(result.model_dump_json()) == result
+    return result
 
 
 def test_one_class_cannot_be_told_from_others(tmp_path: Path, reporter) -> None:
@@ -73,15 +73,15 @@ def test_a_class_of_one_image_is_warned_of_and_the_number_is_right(tmp_path: Pat
     root = dataset(tmp_path / "rare", {"cat": 19, "dog": 1})
     result = evaluate(root, tmp_path, reporter, splits=SPEC["splits"] | {"stratify": False})
     assert [split.sizes for split in result.splits] == [(12, 4, 4)] * 2
-    found = counted(result, reporter)
-    assert [split.chosen.test for split in result.splits] == [right for right, _ in found]
-    assert result.test_mean == np.mean([right for right, _ in found])
+    counts = counted(result, reporter)
+    assert [split.chosen.test for split in result.splits] == [right for right, _ in counts]
+    assert result.test_mean == np.mean([right for right, _ in counts])
     (balance,) = [each for each in result.integrity.checks if each.name == "label_balance"]
     # The one dog is in train, val or test of a split: it is missing from the others.
     assert balance.verdict != "ok"
     assert any(each.first == "dog" for each in balance.examples)
     # Of test's 4 images, all are cats but for the dog where it is there.
-    majority = 100 * np.mean([max(cats, 4 - cats) / 4 for _, cats in found])
+    majority = 100 * np.mean([max(cats, 4 - cats) / 4 for _, cats in counts])
     assert f"majority-class accuracy {majority:.1f} %" in balance.sentence
 
 
@@ -90,11 +90,11 @@ def test_99_to_1_learnt_by_nobody_is_the_majority(tmp_path: Path, reporter) -> N
     """Grey noise for both: nothing tells a dog, and saying cat is right as often as there are cats."""
     root = dataset(tmp_path / "skewed", {"cat": 198, "dog": 2}, alike=True)
     result = evaluate(root, tmp_path, reporter, base_lrs=[0.5], weight_decays=[0.1], epochs=10)
-    found = counted(result, reporter)
+    counts = counted(result, reporter)
     n = result.splits[0].sizes[2]
-    assert [split.chosen.test for split in result.splits] == pytest.approx([right for right, _ in found])
-    assert [right for right, _ in found] == pytest.approx([100 * cats / n for _, cats in found])
-    assert all(0.97 * n <= cats <= n for _, cats in found)
+    assert [split.chosen.test for split in result.splits] == pytest.approx([right for right, _ in counts])
+    assert [right for right, _ in counts] == pytest.approx([100 * cats / n for _, cats in counts])
+    assert all(0.97 * n <= cats <= n for _, cats in counts)
     (balance,) = [each for each in result.integrity.checks if each.name == "label_balance"]
     assert f"majority-class accuracy {result.test_mean:.1f} %" in balance.sentence
 

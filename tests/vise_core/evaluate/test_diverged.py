@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.vise_core.evaluate.specs import small_spec, splits
 from vise_core.errors import BadCheckpoint, Diverged, Stopped
 from vise_core.evaluate import stage
 from vise_core.evaluate.linear import linear
@@ -19,27 +20,15 @@ from vise_core.models.backbones import build_backbone
 from vise_core.models.classifier import load_classifier, save_classifier
 from vise_core.report.observations import observe
 from vise_core.report.tables import build_table, render_table
-from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec, MedianStopping
-from vise_core.specs.evaluation.setups import RandomWeights
-from vise_core.specs.tasks.splits import SplitSpec
+from vise_core.specs.evaluate import EvaluateResult, MedianStopping
 
-CACHED = EvaluateSpec(
-    weights=RandomWeights(backbone="resnet18"),
-    augment=False,
-    splits=SplitSpec(count=2, train=0.6, val=0.2),
-    base_lrs=(1e36, 0.0025),
-    weight_decays=(0.01, 0.0001),
-    epochs=6,
-    milestones=(),
-    batch=8,
-    image_size=32,
-)
+CACHED = small_spec(splits=splits(2), base_lrs=(1e36, 0.0025), weight_decays=(0.01, 0.0001), epochs=6)
 AUGMENTED = CACHED.model_copy(update={"augment": True, "epochs": 2})
 FINE_TUNED = AUGMENTED.model_copy(
     update={
         "protocol": "fine-tuned",
         "weight_decays": (0.001,),
-        "splits": SplitSpec(count=1, train=0.6, val=0.2),
+        "splits": splits(1),
     }
 )
 

@@ -7,6 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from tests.vise_core.evaluate.specs import small_spec, splits
 from vise_core.errors import Stopped
 from vise_core.evaluate.early import falls_behind
 from vise_core.evaluate.grid import choose_point, split_result
@@ -16,28 +17,16 @@ from vise_core.report.observations import observe
 from vise_core.report.tables import build_table
 from vise_core.specs.evaluate import EvaluateSpec, MedianStopping
 from vise_core.specs.evaluation.results import GridPoint
-from vise_core.specs.evaluation.setups import RandomWeights
-from vise_core.specs.tasks.splits import SplitSpec
 
 RULE = MedianStopping(epochs=(2, 5), fewest=3)
-LINEAR = EvaluateSpec(
-    weights=RandomWeights(backbone="resnet18"),
-    augment=False,
-    splits=SplitSpec(count=2, train=0.6, val=0.2),
-    base_lrs=(1.0, 0.1, 1e-6, 1e-7),
-    weight_decays=(0.0001,),
-    epochs=8,
-    milestones=(),
-    batch=8,
-    image_size=32,
-)
+LINEAR = small_spec(splits=splits(2), base_lrs=(1.0, 0.1, 1e-6, 1e-7), weight_decays=(0.0001,), epochs=8)
 FINE_TUNED = LINEAR.model_copy(
     update={
         "protocol": "fine-tuned",
         "augment": True,
         "epochs": 3,
         "base_lrs": (0.3, 0.1, 1e-8),
-        "splits": SplitSpec(count=1, train=0.6, val=0.2),
+        "splits": splits(1),
     }
 )
 

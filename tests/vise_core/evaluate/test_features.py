@@ -5,23 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.vise_core.evaluate.specs import small_spec
 from vise_core.errors import BadInput
 from vise_core.evaluate import stage
 from vise_core.evaluate.stage import run
 from vise_core.models.backbones import build_backbone
-from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.evaluation.setups import RandomWeights
-from vise_core.specs.tasks.splits import SplitSpec
 
-SPEC = EvaluateSpec(
-    weights=RandomWeights(backbone="resnet18"),
-    augment=False,
-    splits=SplitSpec(count=1, train=0.6, val=0.2),
-    epochs=2,
-    milestones=(),
-    batch=8,
-    image_size=32,
-)
+SPEC = small_spec(epochs=2)
 
 
 @pytest.fixture

@@ -64,9 +64,9 @@ def test_combinations_stand_for_the_heads_that_training_on_features_gives(
         orders = [rng.permutation(split.train)[:batch] for split in splits]
         for heads_ in (slow, fast):
             train(heads_, features, labels, orders)
-    found = fast.on_features()
-    torch.testing.assert_close(found.weight, slow.weight, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(found.bias, slow.bias, atol=1e-4, rtol=1e-4)
+    heads_on_features = fast.on_features()
+    torch.testing.assert_close(heads_on_features.weight, slow.weight, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(heads_on_features.bias, slow.bias, atol=1e-4, rtol=1e-4)
     for number, split in enumerate(splits):
         # All that a softmax sees of them: differences between classes.
         val = slow.logits(number, features[torch.from_numpy(split.val)])

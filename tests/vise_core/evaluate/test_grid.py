@@ -72,9 +72,9 @@ def test_what_is_undefined_is_never_chosen(values):
         with pytest.raises(Diverged, match="lower base_lrs"):
             choose(values)
         return
-    found = choose(values)
-    assert values[found] == max(defined)
-    assert found == values.index(max(defined))
+    chosen = choose(values)
+    assert values[chosen] == max(defined)
+    assert chosen == values.index(max(defined))
 
 
 @st.composite

@@ -52,8 +52,8 @@ def test_no_images_have_no_accuracy():
 
 def test_every_metric_that_specs_name_can_be_measured():
     assert set(MEASURES) == set(METRICS)
-    found = measure(("top1", "accuracy", "top5"), SCORES, LABELS)
-    assert found == {"top1": 50.0, "accuracy": 50.0, "top5": 100.0}
+    values = measure(("top1", "accuracy", "top5"), SCORES, LABELS)
+    assert values == {"top1": 50.0, "accuracy": 50.0, "top5": 100.0}
 
 
 def test_logits_are_ranked_by_their_probabilities_as_scikit_learn_would():

@@ -87,14 +87,14 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     load_weights, load_texts, train_one = stage.load_weights, stage.load_texts, finetune.train
 
     def weights(*args):
-        found = load_weights(*args)
-        seen.backbone = found.backbone
-        return found
+        loaded = load_weights(*args)
+        seen.backbone = loaded.backbone
+        return loaded
 
     def texts(*args):
-        found = load_texts(*args)
-        seen.encoder = found.encoder
-        return found
+        loaded = load_texts(*args)
+        seen.encoder = loaded.encoder
+        return loaded
 
     def trained(*args):
         towers, took = train_one(*args)

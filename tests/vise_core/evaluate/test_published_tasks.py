@@ -7,24 +7,20 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
+from tests.vise_core.evaluate.specs import small_spec
 from vise_core.errors import BadInput, Stopped
 from vise_core.evaluate.stage import run
 from vise_core.report import build_table, render_table
 from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec
-from vise_core.specs.evaluation.setups import RandomWeights
 from vise_core.specs.tasks.kinds import CubTask, HatefulMemesTask, PoliticsTask
 from vise_core.specs.tasks.splits import SplitSpec
 
-LINEAR = EvaluateSpec(
-    weights=RandomWeights(backbone="resnet18"),
-    augment=False,
+LINEAR = small_spec(
     splits=SplitSpec(count=1),
     base_lrs=(4.0, 0.0025),
     weight_decays=(0.01, 0.0001),
     epochs=20,
     milestones=(15,),
-    batch=8,
-    image_size=32,
 )
 FINE_TUNED = LINEAR.model_copy(
     update={
@@ -65,10 +61,13 @@ def test_hateful_memes_are_chosen_by_val_roc_auc(spec, tmp_path: Path, reporter,
 
     scores, hateful = scored(reporter, result)
     assert result.val_mean == pytest.approx(roc_auc_score(hateful, scores))
-    found = 100 * accuracy_score(hateful, scores > 0.5)
-    assert result.secondary["accuracy"].val_mean == pytest.approx(found)
-    assert split.chosen.val_secondary == {"accuracy": pytest.approx(found)}
-    assert result.headline() == {"val_roc_auc": result.val_mean, "val_accuracy": pytest.approx(found)}
+    measured = 100 * accuracy_score(hateful, scores > 0.5)
+    assert result.secondary["accuracy"].val_mean == pytest.approx(measured)
+    assert split.chosen.val_secondary == {"accuracy": pytest.approx(measured)}
+    assert result.headline() == {
+        "val_roc_auc": result.val_mean,
+        "val_accuracy": pytest.approx(measured),
+    }
     assert {"val_roc_auc", "val_accuracy"} <= set(reporter.curves)
     assert any(f"val macro ROC AUC {result.val_mean:.4f}" in message for message in reporter.messages)
     assert EvaluateResult.model_validate_json(reporter.artifacts["result"].read_text()) == result

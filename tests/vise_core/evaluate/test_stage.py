@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from tests.vise_core.evaluate.specs import small_spec, splits
 from vise_core.errors import BadInput, MissingInput, OtherRun, Stopped
 from vise_core.evaluate import stage
 from vise_core.evaluate.stage import run
@@ -19,24 +20,15 @@ from vise_core.models.checkpoint import save_checkpoint
 from vise_core.models.classifier import load_classifier
 from vise_core.models.heads import linear_head
 from vise_core.reporter import LocalReporter
-from vise_core.specs.evaluate import EvaluateResult, EvaluateSpec
-from vise_core.specs.evaluation.setups import PretrainedWeights, RandomWeights
+from vise_core.specs.evaluate import EvaluateResult
+from vise_core.specs.evaluation.setups import PretrainedWeights
 from vise_core.specs.tasks.kinds import FolderTask
-from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.stage import run_stage
 from vise_core.tasks import load_task, task_splits
 from vise_core.tasks.identity import evaluation_data, split_parts
 
-CACHED = EvaluateSpec(
-    weights=RandomWeights(backbone="resnet18"),
-    augment=False,
-    splits=SplitSpec(count=2, train=0.6, val=0.2),
-    base_lrs=(4.0, 0.0025),
-    weight_decays=(0.01, 0.0001),
-    epochs=40,
-    milestones=(30,),
-    batch=8,
-    image_size=32,
+CACHED = small_spec(
+    splits=splits(2), base_lrs=(4.0, 0.0025), weight_decays=(0.01, 0.0001), epochs=40, milestones=(30,)
 )
 AUGMENTED = CACHED.model_copy(update={"augment": True, "epochs": 3})
 FINE_TUNED = CACHED.model_copy(
@@ -46,7 +38,7 @@ FINE_TUNED = CACHED.model_copy(
         "epochs": 2,
         "base_lrs": (0.3, 0.01),
         "weight_decays": (0.001,),
-        "splits": SplitSpec(count=1, train=0.6, val=0.2),
+        "splits": splits(1),
     }
 )
 
@@ -94,9 +86,9 @@ def test_a_task_without_a_name_is_named_after_its_data_set(colours: Path, tmp_pa
     runs = ((quick, {}), (quick, {"dataset": "my cats"}), (own, {"dataset": "my cats"}))
     for number, (spec, told) in enumerate(runs):
         work = tmp_path / f"work-{number}"
-        found = run_stage("evaluate", spec, {"dataset": colours}, work, reporter, names=told)
-        assert isinstance(found, EvaluateResult)
-        names.append(found.task)
+        result = run_stage("evaluate", spec, {"dataset": colours}, work, reporter, names=told)
+        assert isinstance(result, EvaluateResult)
+        names.append(result.task)
     assert names == [colours.name, "my cats", "shades"]
 
 

@@ -8,30 +8,18 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.vise_core.evaluate.specs import small_spec
 from vise_core.files.names import printable_name
 from vise_core.models.classifier import load_classifier
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Spec
-from vise_core.specs.evaluate import EvaluateSpec
-from vise_core.specs.evaluation.setups import RandomWeights
 from vise_core.specs.explain import ExplainSpec
 from vise_core.specs.integrity import IntegritySpec
 from vise_core.specs.qualitative import QualitativeSpec
 from vise_core.specs.survey import SurveySpec
-from vise_core.specs.tasks.splits import SplitSpec
 from vise_core.stage import run_stage
 
-QUICK = EvaluateSpec(
-    weights=RandomWeights(backbone="resnet18"),
-    augment=False,
-    splits=SplitSpec(count=1, train=0.6, val=0.2),
-    base_lrs=(0.0025,),
-    weight_decays=(0.01,),
-    epochs=1,
-    milestones=(),
-    batch=8,
-    image_size=32,
-)
+QUICK = small_spec(base_lrs=(0.0025,), weight_decays=(0.01,), epochs=1)
 
 CLASSES = {"blue": b"caf\xe9", "green": b"caf\xe8", "red": "joy \u202fAM\u3000".encode()}
 FILES = [

@@ -22,13 +22,6 @@ def test_else_it_lies_in_the_accounts_cache_folder(monkeypatch: pytest.MonkeyPat
     assert cache_folder() == Path("/somewhere/vise")
 
 
-def test_an_account_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("VISE_CACHE", "XDG_CACHE_HOME", "HOME"):
-        monkeypatch.delenv(name, raising=False)
-
-    def no_account(*_: object) -> None:
-        raise KeyError("no such user")
-
-    monkeypatch.setattr("pwd.getpwuid", no_account)
+def test_an_account_without_a_home_is_told_what_to_set(no_home) -> None:
     with pytest.raises(BadInput, match="set VISE_CACHE"):
         cache_folder()

@@ -36,9 +36,9 @@ def test_added_changed_and_removed_files_are_counted_and_named(folder: Path) -> 
     (folder / "dog/1.jpg").write_bytes(b"other")
     (folder / "owl").mkdir()
     (folder / "owl/1.jpg").write_bytes(b"new")
-    found = difference(before, folder)
-    assert (found.added, found.changed, found.removed) == (1, 1, 1)
-    assert sorted(found.first) == ["cat/1.jpg", "dog/1.jpg", "owl/1.jpg"]
+    changed = difference(before, folder)
+    assert (changed.added, changed.changed, changed.removed) == (1, 1, 1)
+    assert sorted(changed.first) == ["cat/1.jpg", "dog/1.jpg", "owl/1.jpg"]
 
 
 def test_the_same_size_and_a_time_set_back_do_not_hide_a_change(folder: Path) -> None:
@@ -59,9 +59,9 @@ def test_links_and_empty_folders_count_as_they_do_in_the_digest(folder: Path, tm
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/9.jpg").write_bytes(b"x")
     (folder / "bird").symlink_to(tmp_path / "elsewhere")
-    found = difference(before, folder)
-    assert "bird/9.jpg" in found.first
-    assert (found.changed, found.removed) == (0, 0)
+    changed = difference(before, folder)
+    assert "bird/9.jpg" in changed.first
+    assert (changed.changed, changed.removed) == (0, 0)
 
 
 def test_names_that_are_not_utf8_are_kept_apart(folder: Path) -> None:

@@ -1,4 +1,3 @@
-import io
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -7,6 +6,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageOps
 
+from tests.pictures import encoded
 from vise_core.formats.labels import SCHEMA, LabelFacts, label_file, write_label_facts, write_label_table
 from vise_core.formats.post import Post, PostRecord, post_key
 from vise_core.formats.posts import ShardWriter, shard_name, write_index
@@ -17,9 +17,7 @@ from vise_core.tasks import LabelledImages, load_task
 
 
 def saved(image: Image.Image, quality: int = 90) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
+    return encoded(image, "JPEG", quality=quality)
 
 
 def _cut(left: float, top: float, right: float, bottom: float) -> Callable[[Image.Image, Random], bytes]:

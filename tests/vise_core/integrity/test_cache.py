@@ -89,12 +89,5 @@ def test_a_cache_that_cannot_be_written_to_is_no_reason_to_fail(sample_jpegs, wr
     assert same(files_fingerprints(paths, file / "fingerprints"), fingerprint_files(paths))
 
 
-def test_an_account_without_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("VISE_CACHE", "XDG_CACHE_HOME", "HOME"):
-        monkeypatch.delenv(name, raising=False)
-
-    def no_account(*_: object) -> None:
-        raise KeyError("no such user")
-
-    monkeypatch.setattr("pwd.getpwuid", no_account)
+def test_an_account_without_home_has_no_cache(no_home) -> None:
     assert default_cache() is None

@@ -139,10 +139,10 @@ def test_photographs(copies, write_images, tmp_path) -> None:
     expected = {(i, j) for i in range(len(files)) for j in range(i + 1, len(files)) if family[i] == family[j]}
     to_original = {(i, j) for i, j in expected if i % (len(copies) + 1) == 0}
     prints = fingerprint_files(write_images(tmp_path, files))
-    found = pairs(duplicates_within(prints))
-    assert found <= expected
+    matched = pairs(duplicates_within(prints))
+    assert matched <= expected
     usable = {(i, j) for i, j in to_original if prints.comparable[i]}
-    assert len(found & usable) >= 0.95 * len(usable) > 100
+    assert len(matched & usable) >= 0.95 * len(usable) > 100
 
 
 def test_a_picture_posted_very_often_costs_no_more_than_its_nearest(

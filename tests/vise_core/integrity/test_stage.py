@@ -55,19 +55,19 @@ def label_rows(ids: list[str]) -> list[tuple[str, list[int], int | None]]:
 
 def test_test_images_among_the_posts_are_found(task, posts, tmp_path) -> None:
     result, reporter = check(SPEC, {"dataset": task.root, "posts": posts}, tmp_path)
-    found = result.report.check("pretraining_overlap")
-    assert found.verdict == "failed"
+    checked = result.report.check("pretraining_overlap")
+    assert checked.verdict == "failed"
     assert result.posts == 30
-    assert found.counts["affected"] == 3
-    assert found.counts["images_seen"] == 4
-    assert found.counts["images_seen_identical"] == 2
-    assert [(e.first, e.second, e.kind, e.where) for e in found.examples] == [
+    assert checked.counts["affected"] == 3
+    assert checked.counts["images_seen"] == 4
+    assert checked.counts["images_seen_identical"] == 2
+    assert [(e.first, e.second, e.kind, e.where) for e in checked.examples] == [
         ("0025.jpg", "p4", "identical", "test / post"),
         ("0026.jpg", "p17", "identical", "test / post"),
         ("0027.jpg", "p18", "copy", "test / post"),
         ("0002.jpg", "p29", "mirrored copy", "train or val / post"),
     ]
-    for example in found.examples:
+    for example in checked.examples:
         with Image.open(reporter.artifacts["pairs"] / example.picture) as strip:
             assert strip.size == (338, 172)
     # The list is whole however few examples are shown; p29 is a copy of a training image.
@@ -83,7 +83,7 @@ def test_test_images_among_the_posts_are_found(task, posts, tmp_path) -> None:
         ("p18", "0027.jpg", "1"),
         ("p29", "0002.jpg", "0"),
     ]
-    left, right = strip_halves(reporter.artifacts["pairs"] / found.examples[0].picture)
+    left, right = strip_halves(reporter.artifacts["pairs"] / checked.examples[0].picture)
     assert left == right, "the same file is shown twice"
     assert result.synthetic
 
@@ -97,9 +97,9 @@ def test_only_posts_with_a_label_count(task, posts, write_labels, tmp_path) -> N
     kept = [f"p{n}" for n in range(30) if n not in (4, 18)]
     labels = write_labels([label_rows(kept[:11]), label_rows(kept[11:22]), label_rows(kept[22:])])
     result, _ = check(SPEC, {"dataset": task.root, "posts": posts, "labels": labels}, tmp_path)
-    found = result.report.check("pretraining_overlap")
+    checked = result.report.check("pretraining_overlap")
     assert result.posts == 28
-    assert [e.second for e in found.examples] == ["p17", "p29"]
+    assert [e.second for e in checked.examples] == ["p17", "p29"]
 
 
 def test_labels_of_other_posts_are_refused(task, posts, write_labels, tmp_path) -> None:

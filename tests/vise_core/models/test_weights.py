@@ -11,6 +11,7 @@ from PIL import Image
 from skimage import data
 from torch.nn import functional as F
 
+from tests.vise_core.models.payload import Payload
 from vise_core.errors import BadCheckpoint, BadInput
 from vise_core.models import weights
 from vise_core.models.backbones import build_backbone
@@ -88,16 +89,6 @@ def test_a_file_must_hold_exactly_what_the_backbone_needs(tmp_path: Path, damage
     torch.save(state, tmp_path / "r.pth")
     with pytest.raises(BadCheckpoint, match=message):
         weights.load_file(WEIGHTS[("in-sup", "resnet18")], "resnet18", tmp_path / "r.pth")
-
-
-class Payload:
-    """Runs code when unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[Path]]:
-        return Path.touch, (self.path,)
 
 
 @pytest.mark.parametrize("content", ["payload", "list", "text", "empty"])

@@ -16,7 +16,9 @@ import numpy as np
 import pyvips
 from PIL import Image
 
-from .picture_files import chunk, exif, heic, mpo, png, raw_profile, saved, tiff, vips, xmp
+from tests.pictures import png_chunk
+
+from .picture_files import exif, heic, mpo, png, raw_profile, saved, tiff, vips, xmp
 
 HEIGHT, WIDTH = 32, 48
 _y, _x = np.mgrid[0:HEIGHT, 0:WIDTH]
@@ -111,7 +113,7 @@ def oriented() -> Iterator[Case]:
         )
         yield Case(f"mpo-{o}", mpo(laid, o), PICTURE, 6)
         yield Case(f"webp-{o}", saved(laid, "WEBP", lossless=True, exif=exif(o)), PICTURE)
-        e = chunk(b"eXIf", exif(o)[6:])
+        e = png_chunk(b"eXIf", exif(o)[6:])
         yield Case(f"png-exif-first-{o}", png(laid, 2, 8, before=e), PICTURE)
         late = "libvips reads the chunk only where it stands before the pixels"
         yield Case(f"png-exif-last-{o}", png(laid, 2, 8, after=e), PICTURE, vips=False, why=late)
@@ -174,12 +176,12 @@ def shallow() -> Iterator[Case]:
     yield Case("png-grey2", png(two, 0, 2), grey3(two) * 85)
     yield Case("png-grey4", png(four, 0, 4), grey3(four) * 17)
     yield Case("png-grey8", png(GREY, 0, 8), grey3(GREY))
-    clear = chunk(b"tRNS", struct.pack(">H", 1))
+    clear = png_chunk(b"tRNS", struct.pack(">H", 1))
     yield Case("png-grey1-clear", png(one, 0, 1, before=clear), grey3(np.where(one == 1, 255, 0)))
     yield Case("png-grey2-clear", png(two, 0, 2, before=clear), grey3(np.where(two == 1, 255, two * 85)))
     yield Case("png-grey4-clear", png(four, 0, 4, before=clear), grey3(np.where(four == 1, 255, four * 17)))
     yield Case("png-grey8-clear", png(GREY, 0, 8, before=clear), grey3(np.where(GREY == 1, 255, GREY)))
-    corner = chunk(b"tRNS", struct.pack(">HHH", *PICTURE[3, 7].tolist()))
+    corner = png_chunk(b"tRNS", struct.pack(">HHH", *PICTURE[3, 7].tolist()))
     cleared = PICTURE.copy()
     cleared[(PICTURE[3, 7] == PICTURE).all(axis=-1)] = 255
     yield Case("png-rgb8-clear", png(PICTURE, 2, 8, before=corner), cleared)
@@ -193,11 +195,11 @@ def shallow() -> Iterator[Case]:
         table = np.stack(
             [np.arange(2**bits) * 3 % 256, 255 - np.arange(2**bits), np.arange(2**bits) * 7 % 256], -1
         )
-        palette = chunk(b"PLTE", table.astype(np.uint8).tobytes())
+        palette = png_chunk(b"PLTE", table.astype(np.uint8).tobytes())
         yield Case(f"png-palette{bits}", png(index, 3, bits, before=palette), table[index])
         opacity = np.full(2**bits, 255)
         opacity[:2] = (0, 128)
-        half = palette + chunk(b"tRNS", opacity.astype(np.uint8).tobytes())
+        half = palette + png_chunk(b"tRNS", opacity.astype(np.uint8).tobytes())
         yield Case(
             f"png-palette{bits}-clear",
             png(index, 3, bits, before=half),
@@ -282,7 +284,10 @@ def deep() -> Iterator[Case]:
         yield Case(f"png-la16-of-{bits}", png(np.dstack([grey, alpha]), 4, 16), seen, white=white)
     dark = GREY.astype(np.uint16)
     yield Case(
-        "png-sbit-12", png(dark, 0, 16, before=chunk(b"sBIT", b"\x0c")), grey3(dark) * 255 / 4095, white=4095
+        "png-sbit-12",
+        png(dark, 0, 16, before=png_chunk(b"sBIT", b"\x0c")),
+        grey3(dark) * 255 / 4095,
+        white=4095,
     )
     yield Case("tiff-max-sample", tiff(dark, {281: 4095}), grey3(dark) * 255 / 4095, white=4095)
     yield Case("tiff-s-max-sample", tiff(dark, {341: 1023}), grey3(dark) * 255 / 1023, white=1023)
@@ -293,14 +298,14 @@ def deep() -> Iterator[Case]:
     )
     full = GREY.astype(np.uint16) * 257
     full[0, 0] = 65535
-    clear = chunk(b"tRNS", struct.pack(">H", int(full[4, 4])))
+    clear = png_chunk(b"tRNS", struct.pack(">H", int(full[4, 4])))
     yield Case(
         "png-grey16-clear",
         png(full, 0, 16, before=clear),
         grey3(np.where(full == full[4, 4], 255, full / 257)),
     )
     rgb = PICTURE.astype(np.uint16) * 257 + 3
-    corner = chunk(b"tRNS", struct.pack(">HHH", *rgb[3, 7].tolist()))
+    corner = png_chunk(b"tRNS", struct.pack(">HHH", *rgb[3, 7].tolist()))
     cleared = np.where((rgb == rgb[3, 7]).all(axis=-1, keepdims=True), 255, rgb / 257)
     yield Case("png-rgb16-clear", png(rgb, 2, 16, before=corner), cleared)
     inverted = (65535 - full).astype(np.uint16)

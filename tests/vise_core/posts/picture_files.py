@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from typing import Any
@@ -12,12 +11,12 @@ import pillow_heif
 import pyvips
 from PIL import Image
 
+from tests.pictures import PNG, encoded, png_chunk
+
 
 def saved(array: Any, kind: str, mode: str | None = None, **options: Any) -> bytes:
     image = array if isinstance(array, Image.Image) else Image.fromarray(np.ascontiguousarray(array))
-    buffer = io.BytesIO()
-    (image.convert(mode) if mode else image).save(buffer, kind, **options)
-    return buffer.getvalue()
+    return encoded(image.convert(mode) if mode else image, kind, **options)
 
 
 def vips(array: Any, interpretation: str) -> Any:
@@ -37,10 +36,6 @@ def xmp(orientation: int) -> bytes:
         f'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="{orientation}"/>'
         "</rdf:RDF></x:xmpmeta>"
     ).encode()
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def png(
@@ -69,14 +64,14 @@ def png(
         else:
             body += b"\0" + row.tobytes()
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    pixels = chunk(b"IDAT", zlib.compress(bytes(body)))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before + pixels + after + chunk(b"IEND", b"")
+    pixels = png_chunk(b"IDAT", zlib.compress(bytes(body)))
+    return PNG + png_chunk(b"IHDR", header) + before + pixels + after + png_chunk(b"IEND", b"")
 
 
 def raw_profile(data: bytes) -> bytes:
     """The chunk in which ImageMagick kept Exif before PNG had one for it."""
     text = f"\nexif\n{len(data):8d}\n{data.hex()}\n".encode()
-    return chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text))
+    return png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text))
 
 
 def tiff(samples: Any, tags: dict[int, Any], *, order: str = "<") -> bytes:
@@ -120,9 +115,7 @@ def tiff(samples: Any, tags: dict[int, Any], *, order: str = "<") -> bytes:
 
 def heic(array: Any, **options: Any) -> bytes:
     image = array if isinstance(array, Image.Image) else Image.fromarray(np.ascontiguousarray(array))
-    buffer = io.BytesIO()
-    pillow_heif.from_pillow(image).save(buffer, quality=-1, chroma=444, **options)
-    return buffer.getvalue()
+    return encoded(pillow_heif.from_pillow(image), quality=-1, chroma=444, **options)
 
 
 def mpo(array: Any, orientation: int) -> bytes:

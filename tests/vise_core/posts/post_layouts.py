@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from tests.pictures import encoded
+
 REACTIONS = ("haha", "sorry", "angry", "wow", "love")
 
 
@@ -49,9 +51,7 @@ def _texts(comments: list[Any]) -> Iterator[str]:
 
 def picture(seed: int) -> bytes:
     values = np.random.default_rng(seed).integers(0, 255, (24, 32, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(values).save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()
+    return encoded(Image.fromarray(values), "JPEG", quality=80)
 
 
 def fifty() -> list[Written]:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.pictures import PNG, png_chunk
 from vise_core.errors import BadImage
 from vise_core.posts.images import helper
 from vise_core.posts.images.decode import open_image, store_image
@@ -37,11 +38,7 @@ def png(width: int, height: int, *, bits: int = 8, colour: int = 0) -> bytes:
         (b"IDAT", pixels),
         (b"IEND", b""),
     ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, data) for name, data in chunks)
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return PNG + b"".join(png_chunk(name, data) for name, data in chunks)
 
 
 def many_scans(side: int, scans: int) -> bytes:
@@ -56,7 +53,7 @@ COSTLY: dict[str, Callable[[], bytes]] = {
     "grey with alpha": lambda: png(7071, 7071, colour=4),
     "2,000 scans": lambda: many_scans(2000, 2000),
     "one by 65,500": lambda: png(1, 65_500),
-    "a million chunks": lambda: png(8, 8)[:33] + chunk(b"tEXt", b"a\0") * 1_000_000 + png(8, 8)[33:],
+    "a million chunks": lambda: png(8, 8)[:33] + png_chunk(b"tEXt", b"a\0") * 1_000_000 + png(8, 8)[33:],
 }
 
 

@@ -30,8 +30,8 @@ def check(row: dict[str, Any], fields: dict[str, Any] | None = None, **spec: Any
 
 def counts(reactions: Any, fields: dict[str, Any] | None = None) -> dict[str, int]:
     """The counts that are not zero."""
-    found = check({"reactions": reactions}, fields).post.reactions
-    return {name: count for name, count in zip(NAMES, found, strict=True) if count}
+    checked = check({"reactions": reactions}, fields).post.reactions
+    return {name: count for name, count in zip(NAMES, checked, strict=True) if count}
 
 
 @pytest.mark.parametrize("field", EXPRESSIONS)
@@ -137,10 +137,10 @@ def test_whatever_a_row_holds_it_is_a_post_or_rejected_with_a_reason(row: dict[s
 
 
 def test_other_names_go_through_the_map_of_the_spec_and_the_rest_is_counted() -> None:
-    found = check({"reactions": {"care": 3, "Like": 10, "love": 1, "thankful": 0}})
-    assert found.post.reactions == (0, 0, 0, 0, 1)
-    assert found.counts.other == {"care": 3, "Like": 10}
-    assert found.dropped == {"other_reactions": 13, "posts_without_comments": 1}
+    checked = check({"reactions": {"care": 3, "Like": 10, "love": 1, "thankful": 0}})
+    assert checked.post.reactions == (0, 0, 0, 0, 1)
+    assert checked.counts.other == {"care": 3, "Like": 10}
+    assert checked.dropped == {"other_reactions": 13, "posts_without_comments": 1}
     assert counts({"care": 3, "love": 1, "SAD": 2}, {"names": {"Care": "love"}}) == {"love": 4, "sorry": 2}
     assert counts({"sad": 2, "love": 1}, {"names": {"sad": None}}) == {"love": 1}
 
@@ -162,15 +162,15 @@ def test_other_names_go_through_the_map_of_the_spec_and_the_rest_is_counted() ->
     ],
 )
 def test_reactions_where_the_map_does_not_look_are_reported(row, fields, unread) -> None:
-    found = check(row, fields)
-    assert found.counts.unread == unread
-    assert found.dropped.get("unread_reactions", 0) == int(bool(unread))
+    checked = check(row, fields)
+    assert checked.counts.unread == unread
+    assert checked.dropped.get("unread_reactions", 0) == int(bool(unread))
 
 
 def test_a_total_without_types_is_counted_as_such() -> None:
     reactions = {"data": [{"type": "LOVE"}], "summary": {"total_count": 6}}
-    found = check({"reactions": reactions}, {"map": "graph_api"})
-    assert (found.post.reactions, found.counts.untyped) == ((0, 0, 0, 0, 1), 5)
+    checked = check({"reactions": reactions}, {"map": "graph_api"})
+    assert (checked.post.reactions, checked.counts.untyped) == ((0, 0, 0, 0, 1), 5)
     whole = check(
         {"reactions": {"summary": {"total_count": 4}}, "wow": {"summary": {"total_count": 4}}},
         {"map": "graph_api"},
@@ -191,9 +191,9 @@ def test_the_reddit_map_reads_listings_and_lists_and_leaves_unloaded_comments_ou
     nested = {"kind": "t1", "data": {"body": "a", "replies": listing}}
     empty = {"kind": "t1", "data": {"body": "c", "replies": {"kind": "Listing", "data": {"children": []}}}}
     row = {"comments": {"kind": "Listing", "data": {"children": [nested, empty]}}}
-    found = check(row, {"map": "reddit"})
-    assert found.post.comments == ("a", "b", "c")
-    assert found.dropped["comments_without_text"] == 1
+    checked = check(row, {"map": "reddit"})
+    assert checked.post.comments == ("a", "b", "c")
+    assert checked.dropped["comments_without_text"] == 1
     plain = {"comments": [{"body": "a", "score": -2, "replies": [{"body": "b", "replies": ""}]}]}
     assert check(plain, {"map": "reddit"}).post.comments == ("a", "b")
 
@@ -231,16 +231,16 @@ def test_every_comment_that_is_left_out_is_counted_by_hand() -> None:
     for level in range(34):
         deep = {"text": f"level {level}", "replies": [deep, {"text": "beside"}]}
     comments = ["a", " ", {"text": None}, "x" * 30, "b", "c", deep]
-    found = check({"comments": comments}, max_comments=5, max_comment_characters=20)
+    checked = check({"comments": comments}, max_comments=5, max_comment_characters=20)
     # Kept: a, the cut one, b, c, and "level 33"; the limit of five leaves out the rest of the tree.
-    assert found.post.comments == ("a", "x" * 20, "b", "c", "level 33")
+    assert checked.post.comments == ("a", "x" * 20, "b", "c", "level 33")
     tree = 34 + 34 + 1
     # Deeper than 32: "level 0", its two replies, and the text beside it.
-    too_deep = found.dropped["replies_too_deep"]
+    too_deep = checked.dropped["replies_too_deep"]
     assert too_deep == 4
-    assert found.dropped["comments_over_limit"] == tree - too_deep - 1
-    assert (found.dropped["comments_empty"], found.dropped["comments_without_text"]) == (1, 1)
-    assert found.dropped["comments_cut"] == 1
+    assert checked.dropped["comments_over_limit"] == tree - too_deep - 1
+    assert (checked.dropped["comments_empty"], checked.dropped["comments_without_text"]) == (1, 1)
+    assert checked.dropped["comments_cut"] == 1
 
 
 def test_the_result_counts_what_was_dropped_with_first_examples(tmp_path: Path) -> None:

@@ -75,13 +75,13 @@ def test_columns_of_counts_are_neither_comments_nor_reactions(folder: Path) -> N
         "status_id,image,num_reactions,num_comments,num_likes,num_loves,num_wows,num_hahas,num_sads,num_angrys\n"
         "s1,a.jpg,529,512,432,92,3,1,1,2\n"
     )
-    found = peek(folder)
-    assert found.source == {"kind": "csv", "posts": "live.csv", "fields": {"id": "status_id"}}
-    assert found.posts[0].reactions == {"haha": 1, "sorry": 1, "angry": 2, "wow": 3, "love": 92}
+    preview = peek(folder)
+    assert preview.source == {"kind": "csv", "posts": "live.csv", "fields": {"id": "status_id"}}
+    assert preview.posts[0].reactions == {"haha": 1, "sorry": 1, "angry": 2, "wow": 3, "love": 92}
     (folder / "live.csv").write_text("Facebook Id,Image,Comments,Love,Sad\n7,a.jpg,12,3,1\n")
-    found = peek(folder)
-    assert (found.posts[0].id, found.posts[0].comments) == ("7", 0)
-    assert (found.posts[0].reactions["love"], found.posts[0].reactions["sorry"]) == (3, 1)
+    preview = peek(folder)
+    assert (preview.posts[0].id, preview.posts[0].comments) == ("7", 0)
+    assert (preview.posts[0].reactions["love"], preview.posts[0].reactions["sorry"]) == (3, 1)
 
 
 def test_aliases_of_the_graph_api_with_the_word_type_are_read(folder: Path) -> None:
@@ -115,9 +115,9 @@ def test_a_look_at_posts_that_cannot_be_read_says_why(
     assert any(told in warning for warning in peek(folder).warnings)
     (folder.parent / "out").mkdir()
     reporter = LocalReporter(folder.parent / "out")
-    found = survey.run(SurveySpec(kind="posts"), {"dataset": folder}, folder.parent / "out", reporter)
-    assert found.layout == "unknown"
-    assert any(told in warning for warning in found.warnings)
+    result = survey.run(SurveySpec(kind="posts"), {"dataset": folder}, folder.parent / "out", reporter)
+    assert result.layout == "unknown"
+    assert any(told in warning for warning in result.warnings)
 
 
 def test_a_link_that_leads_out_is_shown_under_its_own_name(folder: Path) -> None:

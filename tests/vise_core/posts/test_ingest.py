@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.pictures import encoded
 from vise_core.errors import BadInput, Stopped
 from vise_core.files.hashing import tree_sha256
 from vise_core.formats.posts import ShardIndex
@@ -24,10 +25,8 @@ from vise_core.stage import run_stage
 def picture(
     mode: str = "RGB", size: tuple[int, int] = (40, 30), kind: str = "JPEG", **options: object
 ) -> bytes:
-    buffer = io.BytesIO()
     values = np.random.default_rng(1).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
-    Image.fromarray(values).convert(mode).save(buffer, kind, **options)
-    return buffer.getvalue()
+    return encoded(Image.fromarray(values).convert(mode), kind, **options)
 
 
 def ingest(folder: Path, out: Path, **spec: object) -> tuple[ShardIndex, dict]:
@@ -112,9 +111,7 @@ def test_a_bad_image_is_refused_with_its_reason(folder, tmp_path, kind) -> None:
 )
 def test_images_of_every_mode_become_rgb(folder, tmp_path, mode, kind) -> None:
     if mode == "I;16":
-        buffer = io.BytesIO()
-        Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40) * 50).save(buffer, "PNG")
-        data = buffer.getvalue()
+        data = encoded(Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40) * 50), "PNG")
     else:
         data = picture(mode, kind=kind)
     (folder / "images" / "odd.img").write_bytes(data)

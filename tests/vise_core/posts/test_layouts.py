@@ -67,10 +67,10 @@ def test_a_peek_guesses_layout_and_map_and_its_guess_gives_the_same_shards(
     layout, expected, tmp_path
 ) -> None:
     LAYOUTS[layout](tmp_path / "in", list(posts()))
-    found = peek(tmp_path / "in")
-    assert (len(found.posts), found.kept, found.rejected) == (10, 10, {})
-    assert found.posts[3].first_comments == tuple(posts()[3].texts()[:3])
-    assert found.posts[3].comments == 6
-    assert found.posts[3].reactions == posts()[3].reactions
-    index, _ = ingest(tmp_path / "in", tmp_path / "out", found.source, posts_per_shard=20)
+    preview = peek(tmp_path / "in")
+    assert (len(preview.posts), preview.kept, preview.rejected) == (10, 10, {})
+    assert preview.posts[3].first_comments == tuple(posts()[3].texts()[:3])
+    assert preview.posts[3].comments == 6
+    assert preview.posts[3].reactions == posts()[3].reactions
+    index, _ = ingest(tmp_path / "in", tmp_path / "out", preview.source, posts_per_shard=20)
     assert digests(index) == expected

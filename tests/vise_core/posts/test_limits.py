@@ -1,6 +1,5 @@
 """Limits hold before a pixel is decoded, for every format, and the first picture of several is the one."""
 
-import io
 import struct
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.pictures import encoded
 from vise_core.errors import BadImage
 from vise_core.posts.images.decode import open_image
 from vise_core.posts.images.pixels import MAX_SIDE, decode_pixels
@@ -80,9 +80,8 @@ def test_of_a_heic_the_primary_picture_is_taken() -> None:
 
     file = pillow_heif.from_pillow(Image.fromarray(255 - PICTURE))
     file.add_from_pillow(Image.fromarray(PICTURE))
-    buffer = io.BytesIO()
-    file.save(buffer, quality=-1, chroma=444, primary_index=1)
-    assert np.abs(np.asarray(open_image(buffer.getvalue())).astype(int) - PICTURE).max() <= 3
+    data = encoded(file, quality=-1, chroma=444, primary_index=1)
+    assert np.abs(np.asarray(open_image(data)).astype(int) - PICTURE).max() <= 3
 
 
 def test_reading_a_heic_registers_nothing_for_others() -> None:

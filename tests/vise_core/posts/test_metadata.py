@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
+from tests.pictures import png_chunk
 from vise_core.posts.images.decode import encode_jpeg, open_image, store_image
 from vise_core.posts.images.jpeg_segments import strip_jpeg
 
 from .corpus import CORPUS, PICTURE
-from .picture_files import chunk, exif, heic, mpo, png, saved, tiff, xmp
+from .picture_files import exif, heic, mpo, png, saved, tiff, xmp
 
 SECRET = b"48.8584N 2.2945E, serial 1234567"
 PLAIN = saved(PICTURE, "JPEG", quality=95)
@@ -106,8 +107,8 @@ def test_any_segments_go_and_the_pixels_stay(segments, tail, name) -> None:
 @settings(max_examples=200, deadline=None)
 def test_damaged_bytes_are_walked_to_an_end(noise: bytes, start: int, end: int) -> None:
     for data in (noise, b"\xff\xd8" + noise, PLAIN[:start] + noise + PLAIN[end:]):
-        found = strip_jpeg(data)
-        assert found is None or (found.startswith(b"\xff\xd8") and len(found) <= len(data) + 2)
+        stripped = strip_jpeg(data)
+        assert stripped is None or (stripped.startswith(b"\xff\xd8") and len(stripped) <= len(data) + 2)
 
 
 @pytest.mark.parametrize(
@@ -117,8 +118,8 @@ def test_damaged_bytes_are_walked_to_an_end(noise: bytes, start: int, end: int) 
             PICTURE,
             2,
             8,
-            before=chunk(b"tEXt", b"Comment\0" + SECRET),
-            after=chunk(b"eXIf", exif(1)[6:] + SECRET),
+            before=png_chunk(b"tEXt", b"Comment\0" + SECRET),
+            after=png_chunk(b"eXIf", exif(1)[6:] + SECRET),
         ),
         saved(PICTURE, "WEBP", exif=exif(1) + SECRET, xmp=xmp(1) + SECRET),
         saved(PICTURE, "AVIF", exif=exif(1) + SECRET, xmp=xmp(1) + SECRET),

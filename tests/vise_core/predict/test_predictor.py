@@ -1,4 +1,3 @@
-import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.pictures import encoded
 from vise_core.errors import BadCheckpoint, BadImage, BadInput
 from vise_core.explain import class_activation
 from vise_core.models.backbones import build_backbone
@@ -41,12 +41,6 @@ def predictor(folder: Path) -> Predictor:
 def scene() -> Image.Image:
     x, y = np.meshgrid(np.linspace(0, 255, 120), np.linspace(0, 255, 80))
     return Image.fromarray(np.stack([x, y, 255 - x], -1).astype(np.uint8))
-
-
-def encoded(image: Image.Image, format: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
 
 
 def test_probabilities_are_those_of_the_network(predictor: Predictor, folder: Path, scene):

@@ -1,6 +1,5 @@
 """A few dozen real posts in real shards, with labels in the format of the stage ``label``."""
 
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.pictures import encoded
 from vise_core.formats.post import Post, PostRecord
 from vise_core.formats.posts import ShardWriter, shard_name, write_index
 
@@ -36,9 +36,7 @@ def picture(number: int, side: int = 40) -> bytes:
     """Noise in which the channel ``number % 3`` is the brightest."""
     pixels = np.random.default_rng(number).integers(0, 128, (side, side + number % 5, 3), dtype=np.uint8)
     pixels[..., number % 3] += 127
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
+    return encoded(Image.fromarray(pixels), "JPEG", quality=90)
 
 
 def random_labels(number: int) -> Labels:

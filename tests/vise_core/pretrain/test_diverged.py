@@ -73,11 +73,12 @@ def poisoned(monkeypatch, at: int, part: str) -> None:
 
     def values(*args: object) -> dict[str, Tensor]:
         calls[0] += 1
-        found = objective.values(*args)
+        losses = objective.values(*args)
         if calls[0] != at:
-            return found
+            return losses
         return {
-            name: value * math.nan if part == "loss" else Poison.apply(value) for name, value in found.items()
+            name: value * math.nan if part == "loss" else Poison.apply(value)
+            for name, value in losses.items()
         }
 
     monkeypatch.setitem(OBJECTIVES, "vise", replace(objective, values=values))

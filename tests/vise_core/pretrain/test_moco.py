@@ -46,11 +46,11 @@ def test_infonce_by_hand() -> None:
 
     moco = plane(queue=3, temperature=0.2)
     moco.queue.copy_(queue)
-    found = moco(images((5, 0), (3, 4)))  # lengths play no part
-    assert found["contrast"].item() == pytest.approx(
+    losses = moco(images((5, 0), (3, 4)))  # lengths play no part
+    assert losses["contrast"].item() == pytest.approx(
         math.log(math.exp(3) + 1 + math.exp(-5) + math.exp(4)) - 3, rel=1e-5
     )
-    assert found["acc_contrast"].item() == 0  # the third of the queue is nearer than the key
+    assert losses["acc_contrast"].item() == 0  # the third of the queue is nearer than the key
 
 
 def test_a_higher_temperature_flattens_the_choice() -> None:
@@ -67,10 +67,10 @@ def test_the_mean_is_over_the_batch() -> None:
     moco = plane(queue=2, temperature=1)
     moco.queue.copy_(torch.tensor([[0.0, 1.0], [0.0, -1.0]]))
     # First pair: similarities 1 | 0, 0. Second: -1 | 1, -1.
-    found = moco(images((1, 0), (0, 1), (1, 0), (0, -1)))
+    losses = moco(images((1, 0), (0, 1), (1, 0), (0, -1)))
     first, second = math.log(1 + 2 / math.e), math.log(math.exp(-1) + math.e + math.exp(-1)) + 1
-    assert found["contrast"].item() == pytest.approx((first + second) / 2, rel=1e-6)
-    assert found["acc_contrast"].item() == 50
+    assert losses["contrast"].item() == pytest.approx((first + second) / 2, rel=1e-6)
+    assert losses["acc_contrast"].item() == 50
 
 
 def test_the_queue_wraps_around_and_loses_its_oldest_first() -> None:

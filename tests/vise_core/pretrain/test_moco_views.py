@@ -53,8 +53,8 @@ def test_each_view_is_torchvisions_for_the_same_random_stream() -> None:
     for seed in range(300):
         torch.manual_seed(seed)
         expected = np.asarray(transform(image))
-        found = np.asarray(augment(image, torch.Generator().manual_seed(seed), image_size=48, min_crop=0.2))
-        same += np.array_equal(found, expected)
+        pixels = np.asarray(augment(image, torch.Generator().manual_seed(seed), image_size=48, min_crop=0.2))
+        same += np.array_equal(pixels, expected)
     # The crop's area is computed in double precision here and in single there: a border may move by a pixel.
     assert same >= 297
 
@@ -64,8 +64,8 @@ def test_jitter_is_torchvisions() -> None:
     for seed in range(50):
         torch.manual_seed(seed)
         expected = transform(image)
-        found = jitter(image, torch.Generator().manual_seed(seed))
-        assert np.array_equal(np.asarray(found), np.asarray(expected))
+        jittered = jitter(image, torch.Generator().manual_seed(seed))
+        assert np.array_equal(np.asarray(jittered), np.asarray(expected))
 
 
 def test_the_same_sample_in_the_same_epoch_has_the_same_two_views() -> None:

@@ -55,8 +55,8 @@ def test_a_batch_in_which_nobody_has_a_label_costs_nothing_and_has_gradients() -
 def test_the_learning_rate_of_the_paper_at_given_iterations() -> None:
     # App. C.1: 0.1/256 x 1920 = 0.75; 5 % warm-up from 0; then x0.1 at 30, 60 and 90 %.
     spec = PretrainSpec()
-    found = [learning_rate(i, 1000, spec) for i in (0, 25, 50, 299, 300, 600, 899, 900, 999)]
-    assert found == pytest.approx([0, 0.375, 0.75, 0.75, 0.075, 0.0075, 0.0075, 0.00075, 0.00075])
+    rates = [learning_rate(i, 1000, spec) for i in (0, 25, 50, 299, 300, 600, 899, 900, 999)]
+    assert rates == pytest.approx([0, 0.375, 0.75, 0.75, 0.075, 0.0075, 0.0075, 0.00075, 0.00075])
 
 
 def test_ten_halvings_are_spread_evenly() -> None:

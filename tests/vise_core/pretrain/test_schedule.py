@@ -34,17 +34,17 @@ def test_resnext_batch() -> None:
 def test_half_a_cosine_held_over_each_epoch() -> None:
     """As MoCo-v2's authors: 0.03 x (1 + cos(pi x epoch / epochs)) / 2 at batch 256."""
     spec = PretrainSpec(batch=256, base_lr=0.03, epochs=4, warmup=0, decay=CosineDecay())
-    found = [learning_rate(i, 40, spec) for i in range(40)]
+    rates = [learning_rate(i, 40, spec) for i in range(40)]
     half = math.sqrt(0.5)
     of_epoch = [0.03, 0.03 * (1 + half) / 2, 0.015, 0.03 * (1 - half) / 2]
-    assert found == pytest.approx([rate for rate in of_epoch for _ in range(10)])
+    assert rates == pytest.approx([rate for rate in of_epoch for _ in range(10)])
 
 
 def test_half_a_cosine_at_each_iteration_begins_after_the_warmup() -> None:
     decay = CosineDecay(every="iteration")
     spec = PretrainSpec(batch=256, epochs=4, warmup=0.25, decay=decay)
-    found = {i: learning_rate(i, 80, spec) for i in (0, 10, 19, 20, 40, 50, 60, 79)}
+    rates = {i: learning_rate(i, 80, spec) for i in (0, 10, 19, 20, 40, 50, 60, 79)}
     expected = {0: 0, 10: 0.05, 19: 0.095, 20: 0.1, 40: 0.075, 50: 0.05, 60: 0.025}
     expected[79] = 0.05 * (1 + math.cos(math.pi * 59 / 60))
-    assert found == pytest.approx(expected)
+    assert rates == pytest.approx(expected)
     assert learning_rate(25, 80, spec.model_copy(update={"decay": CosineDecay()})) == pytest.approx(0.1)

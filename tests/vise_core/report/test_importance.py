@@ -41,8 +41,8 @@ def test_many_groups_by_chance_have_no_share() -> None:
 
 
 def test_runs_without_the_metric_are_left_out_and_what_is_constant_is_not_listed() -> None:
-    found = importance({"seed": [1, 1, 1, 2], "lr": [1, 2, 3, 4]}, [1.0, 2.0, 3.0, None])
-    assert [(each.path, each.runs) for each in found] == [("lr", 3)]
+    weights = importance({"seed": [1, 1, 1, 2], "lr": [1, 2, 3, 4]}, [1.0, 2.0, 3.0, None])
+    assert [(each.path, each.runs) for each in weights] == [("lr", 3)]
     assert importance({"lr": [1, 2]}, [None, None]) == []
 
 

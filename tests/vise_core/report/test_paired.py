@@ -16,21 +16,21 @@ A, B = [44.1, 46.0, 43.2, 48.8, 47.5], [43.0, 45.5, 43.9, 45.1, 46.0]
 
 
 def test_p_and_effect_size_equal_scipy_and_numpy():
-    found = paired_test(evaluation("A", A), evaluation("B", B))
+    paired = paired_test(evaluation("A", A), evaluation("B", B))
     expected = stats.ttest_rel(A, B)
-    assert found.t == pytest.approx(expected.statistic)
-    assert found.p == pytest.approx(expected.pvalue)
+    assert paired.t == pytest.approx(expected.statistic)
+    assert paired.p == pytest.approx(expected.pvalue)
     differences = np.subtract(A, B)
-    assert found.effect_size == pytest.approx(differences.mean() / differences.std(ddof=1))
-    assert found.differences == pytest.approx(tuple(differences))
+    assert paired.effect_size == pytest.approx(differences.mean() / differences.std(ddof=1))
+    assert paired.differences == pytest.approx(tuple(differences))
 
 
 def test_the_correction_for_overlapping_splits_is_nadeau_and_bengio_s():
-    found = paired_test(evaluation("A", A), evaluation("B", B))  # 70 train, 20 test images
+    paired = paired_test(evaluation("A", A), evaluation("B", B))  # 70 train, 20 test images
     differences = np.subtract(A, B)
     t = differences.mean() / math.sqrt((1 / 5 + 20 / 70) * differences.var(ddof=1))
-    assert found.p_corrected == pytest.approx(2 * stats.t.sf(abs(t), 4))
-    assert found.p_corrected > found.p
+    assert paired.p_corrected == pytest.approx(2 * stats.t.sf(abs(t), 4))
+    assert paired.p_corrected > paired.p
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 100, allow_nan=False)] * 2), min_size=2, max_size=9))
@@ -42,9 +42,9 @@ def test_swapping_the_methods_changes_signs_only(pairs):
 
 
 def test_equal_differences_have_no_test_and_say_so():
-    found = paired_test(evaluation("A", [2.0, 3.0]), evaluation("B", [1.0, 2.0]))
-    assert (found.t, found.p, found.effect_size) == (None, None, None)
-    assert "no test" in found.sentence()
+    paired = paired_test(evaluation("A", [2.0, 3.0]), evaluation("B", [1.0, 2.0]))
+    assert (paired.t, paired.p, paired.effect_size) == (None, None, None)
+    assert "no test" in paired.sentence()
 
 
 @pytest.mark.parametrize(
@@ -66,5 +66,5 @@ def test_one_split_is_too_few():
 
 
 def test_where_there_is_no_test_set_val_is_compared():
-    found = paired_test(evaluation("A", A, test=False), evaluation("B", B, test=False))
-    assert found.on == "val"
+    paired = paired_test(evaluation("A", A, test=False), evaluation("B", B, test=False))
+    assert paired.on == "val"

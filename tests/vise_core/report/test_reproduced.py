@@ -215,8 +215,8 @@ def test_a_sensitivity_that_is_not_known_is_not_taken_for_one_that_was_not_run()
         for split in lost.splits
     )
     lost = lost.model_copy(update={"splits": splits})
-    found = observe_all([("1", known), ("2", lost)])
-    tables = [reproduce(name, found) for name in REPRODUCED]
+    observations = observe_all([("1", known), ("2", lost)])
+    tables = [reproduce(name, observations) for name in REPRODUCED]
     (table,) = [
         t for t in tables if any(c.metric == "s_lr" for c in t.columns) and any(r.run for r in t.rows)
     ][:1]

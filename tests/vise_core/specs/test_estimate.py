@@ -61,14 +61,14 @@ def test_time_comes_from_runs_of_the_same_kind_in_proportion_to_the_work() -> No
         past(small, 200, 1000, name="old"),
         past(small.model_copy(update={"backbone": "resnet50"}), 9999, 1000, name="another backbone"),
     ]
-    found = estimate(
+    estimated = estimate(
         STAGES["pretrain"].cost, small.model_copy(update={"epochs": 4}), InputFacts(items=3000), runs
     )
-    (time,) = found.time
+    (time,) = estimated.time
     assert (time.device, time.runs) == ("cpu (x86_64)", ("new", "old"))
     # 12,000 images are six times the 2,000 of each run: 600 s at the faster, 1200 s at the slower.
     assert (time.least, time.seconds, time.most) == pytest.approx((600, 900, 1200))
-    assert found.work == "3,000 posts × 4 epochs"
+    assert estimated.work == "3,000 posts × 4 epochs"
 
 
 def test_each_device_has_its_own_time_and_a_chosen_device_leaves_the_others_out() -> None:
@@ -83,8 +83,8 @@ def test_each_device_has_its_own_time_and_a_chosen_device_leaves_the_others_out(
 
 
 def test_without_a_run_of_this_kind_the_time_is_unknown_and_not_invented() -> None:
-    found = estimate(STAGES["pretrain"].cost, PretrainSpec(), InputFacts(items=1000))
-    assert (found.time, found.time_note) == ((), NO_RUN_YET)
+    estimated = estimate(STAGES["pretrain"].cost, PretrainSpec(), InputFacts(items=1000))
+    assert (estimated.time, estimated.time_note) == ((), NO_RUN_YET)
     unread = estimate(STAGES["pretrain"].cost, PretrainSpec(), InputFacts())
     assert unread.time == ()
     assert "size of its input" in unread.time_note
@@ -136,7 +136,9 @@ def test_a_sweep_adds_times_and_disk_and_takes_the_largest_memory() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_has_an_answer_for_its_defaults(stage: str) -> None:
-    found = estimate(STAGES[stage].cost, validate_spec(stage, {}), InputFacts(items=500, backbone="resnet50"))
-    assert found.time == ()
-    assert found.time_note
-    assert found.memory or found.memory_note == NO_RUN_YET
+    estimated = estimate(
+        STAGES[stage].cost, validate_spec(stage, {}), InputFacts(items=500, backbone="resnet50")
+    )
+    assert estimated.time == ()
+    assert estimated.time_note
+    assert estimated.memory or estimated.memory_note == NO_RUN_YET

@@ -37,15 +37,15 @@ FILES = {"cat/1.png": b"a", "cat/2.png": b"b", "dog/1.png": b"c", "dog/2.png": b
 
 
 def test_by_hand(tmp_path):
-    found = identity(write(tmp_path, FILES))
+    data = identity(write(tmp_path, FILES))
     a, b, c, d = (hashlib.sha256(x).digest() for x in (b"a", b"b", b"c", b"d"))
-    assert found.images == 4
-    assert found.images_digest == hashlib.sha256(b"".join(sorted([a, b, c, d]))).hexdigest()
+    assert data.images == 4
+    assert data.images_digest == hashlib.sha256(b"".join(sorted([a, b, c, d]))).hexdigest()
     pairs = [a + bytes(4), b + bytes(4), c + bytes([0, 0, 0, 1]), d + bytes([0, 0, 0, 1])]
-    assert found.labels_digest == hashlib.sha256(b'["cat", "dog"]\n' + b"".join(sorted(pairs))).hexdigest()
+    assert data.labels_digest == hashlib.sha256(b'["cat", "dog"]\n' + b"".join(sorted(pairs))).hexdigest()
     parts = [[hashlib.sha256(b"".join(sorted(p))).hexdigest() for p in ([a, b], [c], [d])]]
-    assert found.splits_digest == hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    assert found.texts_digest == ""
+    assert data.splits_digest == hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    assert data.texts_digest == ""
 
 
 def test_other_file_names_stray_files_and_a_csv_of_the_same_are_the_same_data(tmp_path):
@@ -71,9 +71,9 @@ def test_other_file_names_stray_files_and_a_csv_of_the_same_are_the_same_data(tm
     ],
 )
 def test_another_image_is_other_data(tmp_path, change, differ):
-    found = identity(write(tmp_path / "a", FILES)).model_dump()
+    data = identity(write(tmp_path / "a", FILES)).model_dump()
     other = identity(write(tmp_path / "b", FILES | change)).model_dump()
-    assert {name for name in found if found[name] != other[name]} == differ
+    assert {name for name in data if data[name] != other[name]} == differ
 
 
 def test_relabelled_or_renamed_classes_are_other_data_of_the_same_images_and_splits(tmp_path):
@@ -106,9 +106,9 @@ def test_the_order_of_images_changes_nothing_and_another_seed_changes_the_splits
     splits = task_splits(images, SplitSpec(seed=seed))
     place = {image: i for i, image in enumerate(order)}
     same = [Split(*(np.array([place[i] for i in part.tolist()]) for part in split)) for split in splits]
-    found = evaluation_data(images, splits, digests)
-    assert evaluation_data(moved, same, [digests[i] for i in order]) == found
-    assert (evaluation_data(images, task_splits(images, SplitSpec(seed=other)), digests) == found) == (
+    data = evaluation_data(images, splits, digests)
+    assert evaluation_data(moved, same, [digests[i] for i in order]) == data
+    assert (evaluation_data(images, task_splits(images, SplitSpec(seed=other)), digests) == data) == (
         seed == other
     )
 

@@ -177,12 +177,13 @@ def test_what_is_the_users_own_is_named_and_left_alone(lab: Lab) -> None:
     assert GONE in raw.read_text()
 
 
-def test_an_unfinished_run_that_reads_the_post_is_in_the_way(lab: Lab) -> None:
+@pytest.mark.parametrize("stage", ["ingest", "pretrain"])
+def test_an_unfinished_run_that_holds_or_reads_the_post_is_in_the_way(lab: Lab, stage: str) -> None:
     place = lab.place
-    place.change(lab.pretrain, state="running")
+    place.change(getattr(lab, stage), state="running")
     before = {sha256 for sha256, _ in place.storage.objects()}
     findings = forget.find(place.sessions, place.storage, None, [GONE])
-    with pytest.raises(Conflict, match="unfinished run 'pretrain'"):
+    with pytest.raises(Conflict, match=f"unfinished run '{stage}'"):
         forget.forget(place.sessions, place.storage, findings, [GONE])
     assert {sha256 for sha256, _ in place.storage.objects()} == before
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vise_core.errors import BadCheckpoint
 
-from .pickled import MAX_BYTES, External, Made, Name, read_pickle
+from .pickled import MAX_BYTES, Dialect, External, Made, Name, read_pickle
 from .stored import DTYPES, MAX_TENSORS, Storage, special, tensor_in, view
 from .zipped import Members, mapped
 
@@ -33,18 +33,24 @@ def read_torch_zip(members: Members) -> dict[str, Any]:
     pickles = [name for name in members.names if name.rpartition("/")[2] == "data.pkl"]
     if len(pickles) != 1:
         raise BadCheckpoint(_other_zip(members.names))
-    folder = pickles[0].removesuffix("data.pkl")
-    if (
-        f"{folder}byteorder" in members.names
-        and (order := bytes(members.view(f"{folder}byteorder"))) != b"little"
-    ):
+    root, storage = read_root(members, pickles[0], "torch")
+    return entries_of(root, storage)
+
+
+def read_root(members: Members, name: str, dialect: Dialect) -> tuple[Any, Storage]:
+    """Return the object of an archive's pickle ``name``, and the archive's storages as views.
+
+    Raises BadCheckpoint for a damaged pickle, or data in big-endian order.
+    """
+    folder = name.removesuffix("data.pkl")
+    order = bytes(members.view(f"{folder}byteorder")) if f"{folder}byteorder" in members.names else b"little"
+    if order != b"little":
         raise BadCheckpoint(f"its bytes are in {order[:16].decode(errors='replace')}-endian order")
-    root = read_pickle(bytes(members.view(pickles[0], MAX_BYTES)), "torch")
-    return entries_of(root, zip_storages(members, folder))
+    root = read_pickle(bytes(members.view(name, MAX_BYTES)), dialect)
+    return root, _zip_storages(members, folder)
 
 
-def zip_storages(members: Members, folder: str) -> Storage:
-    """Return the storages of an archive as views."""
+def _zip_storages(members: Members, folder: str) -> Storage:
     made: dict[tuple[str, torch.dtype], Tensor] = {}
 
     def storage(key: str, dtype: torch.dtype) -> Tensor:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from vise_core.errors import BadCheckpoint
 
-from .pickled import MAX_BYTES, Made, read_pickle
+from .pickled import Made
 from .stored import MAX_TENSORS, REBUILD, view
-from .torchfile import zip_storages
+from .torchfile import read_root
 from .zipped import Members
 
 MAX_DEPTH = 64
@@ -46,14 +46,7 @@ def read_members(members: Members) -> dict[str, Tensor]:
     pickles = [name for name in members.names if name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise BadCheckpoint(f"a TorchScript archive with {len(pickles)} entries named data.pkl, expected one")
-    folder = pickles[0].removesuffix("data.pkl")
-    if (
-        f"{folder}byteorder" in members.names
-        and (order := bytes(members.view(f"{folder}byteorder"))) != b"little"
-    ):
-        raise BadCheckpoint(f"its bytes are in {order[:16].decode(errors='replace')}-endian order")
-    root = read_pickle(bytes(members.view(pickles[0], MAX_BYTES)))
-    storage = zip_storages(members, folder)
+    root, storage = read_root(members, pickles[0], "torchscript")
     return {name: view(name, made, storage) for name, made in tensors_of(root).items()}
 
 

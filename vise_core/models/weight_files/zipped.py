@@ -23,7 +23,7 @@ class Members:
 
     Attributes
     ----------
-    names: in the order of the archive. checked: whether its writer computed checksums (torch can be told not to).
+    names: in the order of the archive. checked: whether its writer computed checksums (torch can skip them).
     """
 
     def __init__(self, path: Path) -> None:

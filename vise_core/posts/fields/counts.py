@@ -43,7 +43,7 @@ class Counts:
     ----------
     values: in the order of ``REACTIONS``.
     other: reactions under names that are none of the five, by name.
-    untyped: reactions that a total counts and no type tells.
+    untyped: reactions in a total that have no type.
     unread: places of the row that hold reactions and that the map does not read.
     """
 

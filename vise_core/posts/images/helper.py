@@ -29,7 +29,7 @@ MEMORY_BYTES: Final = 512 * 2**20
 SECONDS: Final = 5.0
 """Processor time of one image."""
 PATIENCE_SECONDS: Final = 60.0
-"""A helper that has not answered by then is killed, however little processor time it took."""
+"""A helper that has not responded by then is killed, however little processor time it took."""
 HELPERS: Final = 4
 IDLE_SECONDS: Final = 30
 _STRIP_BYTES: Final = 2**20
@@ -105,10 +105,10 @@ class _Helper:
             self._write.write(len(data).to_bytes(8, "big") + max_pixels.to_bytes(8, "big"))
             self._write.write(data)
             self._write.flush()
-            answer = json.loads(self._exactly(int.from_bytes(self._exactly(4), "big")))
-            if "reason" in answer:
-                raise BadImage(answer["message"], answer["reason"])
-            return Decoded(self._image(*answer["size"]), answer["plain"], tuple(answer["repairs"]))
+            response = json.loads(self._exactly(int.from_bytes(self._exactly(4), "big")))
+            if "reason" in response:
+                raise BadImage(response["message"], response["reason"])
+            return Decoded(self._image(*response["size"]), response["plain"], tuple(response["repairs"]))
         except (BrokenPipeError, EOFError) as error:
             raise _Ended(self.end()) from error
         finally:
@@ -190,8 +190,8 @@ def _answer(write: IO[bytes], decoded: Decoded) -> None:
         write.write(image.crop((0, top, image.width, min(top + rows, image.height))).tobytes())
 
 
-def _head(write: IO[bytes], answer: dict[str, object]) -> None:
-    data = json.dumps(answer).encode()
+def _head(write: IO[bytes], response: dict[str, object]) -> None:
+    data = json.dumps(response).encode()
     write.write(len(data).to_bytes(4, "big") + data)
 
 

@@ -43,7 +43,7 @@ def files_of(folder: Path, pattern: str, notes: Notes, *also: str) -> list[Path]
         files = [path for name in names if is_file(path := contained(folder, name, "source.posts"))][:1]
     if not files:
         raise BadInput(
-            f"source.posts: there is no file '{printable_name(pattern)}' in the folder. `vise ingest-peek FOLDER` tells which "
+            f"source.posts: there is no file '{printable_name(pattern)}' in the folder. `vise ingest-peek FOLDER` shows which "
             "layout it has"
         )
     notes.files.update(path.resolve() for path in files)

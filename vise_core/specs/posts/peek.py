@@ -1,4 +1,4 @@
-"""What a first look into a folder of posts finds: the guessed layout and map, and the first posts as they would be read."""
+"""The preview of a folder of posts: the guessed layout and map, and the first posts as they would be read."""
 
 from __future__ import annotations
 

@@ -125,5 +125,5 @@ def _words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " + ".join(map(str, value))
     if isinstance(value, dict):
-        return str(value.get("kind") or ", ".join(f"{name} {_words(one)}" for name, one in value.items()))
+        return str(value.get("kind") or ", ".join(f"{name} {_words(part)}" for name, part in value.items()))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

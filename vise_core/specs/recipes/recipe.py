@@ -106,9 +106,9 @@ def possible_steps(recipe: RecipeSpec, given: Collection[str]) -> dict[str, Reci
     for name in given:
         if name not in recipe.given:
             raise ValueError(f"{name}: this recipe takes {', '.join(recipe.given) or 'no inputs'}")
-    for name, wanted in recipe.given.items():
-        if wanted.required and name not in given:
-            raise ValueError(f"{name}: is required: {wanted.help or 'an input of this recipe'}")
+    for name, recipe_input in recipe.given.items():
+        if recipe_input.required and name not in given:
+            raise ValueError(f"{name}: is required: {recipe_input.help or 'an input of this recipe'}")
     kept: dict[str, RecipeStep] = {}
     for name, step in recipe.steps.items():
         refs = step.inputs.values()

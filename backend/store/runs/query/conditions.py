@@ -50,26 +50,26 @@ _COLUMNS: dict[str, Any] = {
 }
 
 
-def condition(node: Node, now: datetime, *, wanted: bool = True) -> ColumnElement[bool]:
-    """Return the condition for runs that match the tree (or, if not ``wanted``, do not match).
+def condition(node: Node, now: datetime, *, positive: bool = True) -> ColumnElement[bool]:
+    """Return the condition for runs that match the tree (or, if not ``positive``, do not match).
 
     Negations are moved down to the comparisons, where a missing value counts as false.
     """
     if isinstance(node, Not):
-        return condition(node.part, now, wanted=not wanted)
+        return condition(node.part, now, positive=not positive)
     if isinstance(node, All | AnyOf):
-        parts = [condition(part, now, wanted=wanted) for part in node.parts]
-        join = and_ if isinstance(node, All) is wanted else or_
-        return join(*parts) if parts else (true() if wanted else ~true())
+        parts = [condition(part, now, positive=positive) for part in node.parts]
+        join = and_ if isinstance(node, All) is positive else or_
+        return join(*parts) if parts else (true() if positive else ~true())
     if isinstance(node, Phrase):
-        return _sure(phrase(node.text), wanted)
+        return _sure(phrase(node.text), positive)
     if node.operator in _OPPOSITE:
         return condition(
             Comparison(node.field, _OPPOSITE[node.operator], node.values),
             now,
-            wanted=not wanted,
+            positive=not positive,
         )
-    return _sure(or_(*(_one(node.field, node.operator, value, now) for value in node.values)), wanted)
+    return _sure(or_(*(_one(node.field, node.operator, value, now) for value in node.values)), positive)
 
 
 def duration(now: datetime) -> ColumnElement[Any]:
@@ -100,8 +100,8 @@ def finite(value: ColumnElement[Any]) -> ColumnElement[bool]:
     return value.between(-LARGEST, LARGEST)
 
 
-def _sure(part: ColumnElement[bool], wanted: bool) -> ColumnElement[bool]:
-    return part if wanted else part.is_not(true())
+def _sure(part: ColumnElement[bool], positive: bool) -> ColumnElement[bool]:
+    return part if positive else part.is_not(true())
 
 
 def _one(field: Field, operator: str, value: Any, now: datetime) -> Any:

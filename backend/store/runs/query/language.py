@@ -1,4 +1,4 @@
-"""The language in which people ask for runs, such as ``stage = pretrain and spec.base_lr < 0.01 and not archived``.
+"""The query language of the run list, such as ``stage = pretrain and spec.base_lr < 0.01 and not archived``.
 
     query      = [ either ]
     either     = both { "or" both }
@@ -9,7 +9,7 @@
     phrase     = words without an operator, or a quoted text: part of the name, or a tag
 
 ``parse`` gives a tree, ``condition`` makes it an SQL expression in which every value is a bound parameter. A
-comparison with what a run does not have is false, and ``!=`` is the opposite of ``=``; ``= none`` asks for that.
+comparison with what a run does not have is false, and ``!=`` is the opposite of ``=``; ``= none`` matches it.
 """
 
 from __future__ import annotations

@@ -44,16 +44,16 @@ def integrity_result(run: RunView, values: dict[str, Any]) -> None:
 
 
 def _verdict(check: dict[str, Any]) -> None:
-    told = f"**{CHECKS[check['name']]}**: {plain(check['sentence'])}"
+    sentence = f"**{CHECKS[check['name']]}**: {plain(check['sentence'])}"
     match check["verdict"]:
         case "failed":
-            st.error(told, icon=":material/error:")
+            st.error(sentence, icon=":material/error:")
         case "warning":
-            st.warning(told, icon=":material/warning:")
+            st.warning(sentence, icon=":material/warning:")
         case "ok":
-            st.success(told, icon=":material/check:")
+            st.success(sentence, icon=":material/check:")
         case _:
-            st.info(told, icon=":material/block:")
+            st.info(sentence, icon=":material/block:")
 
 
 def _examples(check: dict[str, Any], pairs: ArtifactView | None) -> None:

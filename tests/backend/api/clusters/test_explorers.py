@@ -18,6 +18,7 @@ from backend.store.registry.storage import Storage
 from backend.store.runs.create import create_run
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
+from tests.pictures import encoded
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
 from vise_core.formats.explorer import ExplorerSummary, write_explorer_summary, write_explorer_table
@@ -36,14 +37,12 @@ def write_explorer(folder: Path) -> dict[str, list[dict]]:
     """As large as the paper's: what the stage writes, with words and sizes from a seeded generator."""
     rng = random.Random(3)
     folder.mkdir()
-    strip = io.BytesIO()
-    Image.new("RGB", (128, 64), (200, 30, 90)).save(strip, "JPEG")
     (folder / "thumbnails").mkdir()
     tables: dict[str, list[dict]] = {"comments": [], "reactions": []}
     for cluster in range(COMMENT_CLUSTERS):
         name = f"thumbnails/comments-{cluster:05d}.jpg" if cluster < 40 else None
         if name:
-            (folder / name).write_bytes(strip.getvalue())
+            (folder / name).write_bytes(encoded(Image.new("RGB", (128, 64), (200, 30, 90)), "JPEG"))
         weights = sorted((rng.random() for _ in range(12)), reverse=True)
         tables["comments"].append(
             {
@@ -178,13 +177,13 @@ def test_order_by_a_reaction(editor: TestClient, explorer) -> None:
 
 def test_one_cluster_with_pictures_and_its_partners(editor: TestClient, explorer) -> None:
     address, tables = explorer
-    found = editor.get(f"{address}/comments/7").json()
+    response = editor.get(f"{address}/comments/7").json()
     row = tables["comments"][7]
-    assert [term for term, _ in found["terms"]] == row["terms"]
-    assert found["comments"] == row["comments"]
-    assert list(found["reactions"].values()) == pytest.approx(row["reactions"])
-    assert found["pairs"] == [{"cluster": 3, "count": 12.0, "lift": 3.0}]
-    assert Image.open(io.BytesIO(base64.b64decode(found["thumbnails_jpg"]))).size == (128, 64)
+    assert [term for term, _ in response["terms"]] == row["terms"]
+    assert response["comments"] == row["comments"]
+    assert list(response["reactions"].values()) == pytest.approx(row["reactions"])
+    assert response["pairs"] == [{"cluster": 3, "count": 12.0, "lift": 3.0}]
+    assert Image.open(io.BytesIO(base64.b64decode(response["thumbnails_jpg"]))).size == (128, 64)
     assert editor.get(f"{address}/reactions/3").json()["pairs"][0]["cluster"] == 7
     assert editor.get(f"{address}/comments/{COMMENT_CLUSTERS}").status_code == 404
     assert editor.get(f"{address}/comments/-1").status_code == 422

@@ -115,9 +115,9 @@ def test_runs_sort_and_filter_by_finite_values_and_are_found_by_name(editor, tol
         return [ids[row["id"]] for row in strict(editor.get(f"{PREFIX}/runs", params=params))["items"]]
 
     for sort, first in ((LAST, ["low", "high"]), (f"-{LAST}", ["high", "low"])):
-        found = names(sort=sort)
-        assert found[:2] == first
-        assert set(found[2:]) == {"nan", "inf", "-inf"}, "what is not finite comes last in either direction"
+        order = names(sort=sort)
+        assert order[:2] == first
+        assert set(order[2:]) == {"nan", "inf", "-inf"}, "what is not finite comes last in either direction"
     assert names(query=f"{LAST} > 0", sort=LAST) == ["low", "high"]
     assert names(query=f"{LAST} < 3") == ["low"]
     assert names(query=f"{LAST} = nan") == ["nan"]
@@ -143,9 +143,9 @@ def test_groups_take_the_mean_of_finite_values(editor, told) -> None:
 def test_a_comparison_names_them_and_leaves_them_out_of_importance(editor, told) -> None:
     ids = [told([3.0]), told([3.0, math.nan]), told([3.0, math.inf])]
     body = {"run_ids": [str(i) for i in ids], "metric": "loss"}
-    found = Comparison.model_validate(strict(editor.post(f"{PREFIX}/runs/compare", json=body)))
-    assert found.metrics == {"loss": [3.0, None, None]}
-    assert found.not_finite == {"loss": {1: "NaN", 2: "inf"}}
+    comparison = Comparison.model_validate(strict(editor.post(f"{PREFIX}/runs/compare", json=body)))
+    assert comparison.metrics == {"loss": [3.0, None, None]}
+    assert comparison.not_finite == {"loss": {1: "NaN", 2: "inf"}}
 
 
 def test_marks_are_found_without_reading_the_history(editor, told) -> None:

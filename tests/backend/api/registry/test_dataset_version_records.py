@@ -120,16 +120,16 @@ def test_a_failed_survey_is_told(lab: Lab, db) -> None:
         claim = claim_run(db, UUID(survey), "w", 60)
         assert claim is not None
         finish_run(db, claim.run_id, claim.token, RunState.failed, reason="the disk is full")
-    found = lab.view()
-    assert (found["survey_state"], found["survey_reason"]) == ("failed", "the disk is full")
-    assert found["version"] is None
+    dataset = lab.view()
+    assert (dataset["survey_state"], dataset["survey_reason"]) == ("failed", "the disk is full")
+    assert dataset["version"] is None
 
 
 def test_deleting_the_survey_leaves_the_version_and_its_counts(lab: Lab) -> None:
     survey = lab.surveyed()["survey_id"]
     assert lab.api.delete(f"{PREFIX}/runs/{survey}").status_code == 204
-    found = lab.view()
-    assert (found["found"]["images"], found["version"]["run_id"]) == (3, None)
+    dataset = lab.view()
+    assert (dataset["survey"]["images"], dataset["version"]["run_id"]) == (3, None)
 
 
 def test_an_upload_is_version_1_for_ever(admin, settings, work_off, tmp_path) -> None:

@@ -12,14 +12,14 @@ __all__ = ["admin", "db", "lab"]
 
 def test_a_survey_makes_version_1_and_a_rescan_the_next_one(lab: Lab) -> None:
     before = lab.view()
-    assert (before["version"], before["found"], before["survey_state"]) == (None, None, "queued")
+    assert (before["version"], before["survey"], before["survey_state"]) == (None, None, "queued")
     assert lab.changes()["state"] == "unsurveyed"
     first = lab.surveyed()["version"]
     size = sum(path.stat().st_size for path in lab.folder.rglob("*") if path.is_file())
     assert (first["number"], first["files"], first["bytes"]) == (1, 4, size)
     assert first["sha256"] == tree_sha256(lab.folder)
-    assert first["found"]["images"] == 3
-    assert first["found"]["digest"] == first["sha256"]
+    assert first["survey"]["images"] == 3
+    assert first["survey"]["digest"] == first["sha256"]
     assert lab.changes() | {"first": []} == {
         "state": "same", "version": 1, "added": 0, "changed": 0, "removed": 0, "first": [],
         "sentence": f"The folder {NEVER} 1.",
@@ -27,14 +27,14 @@ def test_a_survey_makes_version_1_and_a_rescan_the_next_one(lab: Lab) -> None:
 
     write_posts(lab.folder, 6)
     (lab.folder / "images/0.png").unlink()
-    found = lab.changes()
-    assert (found["added"], found["changed"], found["removed"]) == (3, 3, 1)
+    changes = lab.changes()
+    assert (changes["added"], changes["changed"], changes["removed"]) == (3, 3, 1)
     sentence = "The folder has changed since version 1: 3 files added, 3 changed, 1 removed. Rescan it."
-    assert (found["state"], found["sentence"]) == ("changed", sentence)
-    assert lab.view()["found"]["images"] == 3, "what the page counts is version 1 until the rescan"
+    assert (changes["state"], changes["sentence"]) == ("changed", sentence)
+    assert lab.view()["survey"]["images"] == 3, "what the page counts is version 1 until the rescan"
 
     now = lab.rescan()
-    assert (now["version"]["number"], now["found"]["images"]) == (2, 6)
+    assert (now["version"]["number"], now["survey"]["images"]) == (2, 6)
     assert now["version"]["sha256"] == tree_sha256(lab.folder) != first["sha256"]
     assert any("version 2 of crawl: 6 files" in line for line in now["said"])
     assert [version["number"] for version in lab.versions()] == [2, 1]
@@ -119,13 +119,13 @@ def test_the_launch_check_warns_of_a_changed_folder_and_does_not_prevent_the_lau
 
     assert (check()["warnings"], check()["problems"]) == ([], [])
     (lab.folder / "images/9.png").write_bytes(b"new")
-    found = check()
-    (warning,) = found["warnings"]
+    checked = check()
+    (warning,) = checked["warnings"]
     assert warning["field"] == "inputs.source"
     assert warning["message"] == (
         "The folder has changed since version 1: 1 file added, 0 changed, 0 removed. Rescan it."
     )
-    assert (found["problems"], found["runs"]) == ([], 1)
+    assert (checked["problems"], checked["runs"]) == ([], 1)
     (candidate,) = lab.api.get(f"{PREFIX}/inputs", params={"artifact": "source"}).json()
     assert (candidate["name"], candidate["version"]) == ("crawl", 1)
 
@@ -133,8 +133,8 @@ def test_the_launch_check_warns_of_a_changed_folder_and_does_not_prevent_the_lau
 def test_a_folder_that_is_gone_is_told_and_cannot_be_rescanned(lab: Lab) -> None:
     lab.surveyed()
     shutil.rmtree(lab.folder)
-    found = lab.changes()
-    assert (found["state"], "cannot be read" in found["sentence"]) == ("missing", True)
+    changes = lab.changes()
+    assert (changes["state"], "cannot be read" in changes["sentence"]) == ("missing", True)
     refused = lab.api.post(f"{D}/{lab.id}/rescan")
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "folder")
 

@@ -16,12 +16,11 @@ import pytest
 from PIL import Image
 
 from backend.api.app import PREFIX
+from tests.pictures import encoded
 
 
 def picture(shade: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (48, 40), (shade, 80, 200 - shade)).save(buffer, "JPEG")
-    return buffer.getvalue()
+    return encoded(Image.new("RGB", (48, 40), (shade, 80, 200 - shade)), "JPEG")
 
 
 def archive(names: dict[str, bytes]) -> bytes:
@@ -75,11 +74,11 @@ def arrived(api, dataset: dict, seconds: float = 240) -> dict:
     """The data set once its run is over."""
     end = time.monotonic() + seconds
     while True:
-        found = api.get(f"{PREFIX}/datasets/{dataset['id']}").json()
-        looked = found["found"] is not None or found["state"] == "failed"
-        if looked and found["state"] != "arriving":
-            return found
-        assert time.monotonic() < end, found
+        response = api.get(f"{PREFIX}/datasets/{dataset['id']}").json()
+        looked = response["survey"] is not None or response["state"] == "failed"
+        if looked and response["state"] != "arriving":
+            return response
+        assert time.monotonic() < end, response
         time.sleep(0.3)
 
 
@@ -94,10 +93,10 @@ def test_an_upload_is_unpacked_by_a_worker_and_looked_through(as_admin, worker) 
     survey = as_admin.post(f"{PREFIX}/runs", json={"stage": "survey", "spec": spec, "inputs": inputs}).json()
     assert survey["state"] in ("waiting", "queued")
 
-    found = arrived(as_admin, made.json())
-    assert found["state"] == "ready"
-    assert found["found"]["classes"] == {"cat": 4, "dog": 4}
-    files = as_admin.get(f"{PREFIX}/artifacts/{found['thumbnails']}/files").json()
+    dataset = arrived(as_admin, made.json())
+    assert dataset["state"] == "ready"
+    assert dataset["survey"]["classes"] == {"cat": 4, "dog": 4}
+    files = as_admin.get(f"{PREFIX}/artifacts/{dataset['thumbnails']}/files").json()
     assert sum(row["path"].startswith("thumbnails/") for row in files) == 8
 
     end = time.monotonic() + 240
@@ -106,7 +105,7 @@ def test_an_upload_is_unpacked_by_a_worker_and_looked_through(as_admin, worker) 
         assert run["state"] not in ("failed", "cancelled"), run
         time.sleep(0.3)
     assert run["result"]["images"] == 8
-    refused = as_admin.delete(f"{PREFIX}/runs/{found['run_id']}")
+    refused = as_admin.delete(f"{PREFIX}/runs/{dataset['run_id']}")
     assert refused.status_code == 409
 
 
@@ -146,7 +145,7 @@ def test_an_address_is_downloaded_by_a_worker_and_its_hash_is_checked(as_admin, 
         return as_admin.post(f"{PREFIX}/datasets/url", json=body).json()
 
     right, wrong = bring("right", hashlib.sha256(GOOD).hexdigest()), bring("wrong", "0" * 64)
-    assert arrived(as_admin, right)["found"]["images"] == 8
+    assert arrived(as_admin, right)["survey"]["images"] == 8
     failed = arrived(as_admin, wrong)
     assert failed["state"] == "failed"
     assert "SHA-256" in failed["reason"]
@@ -219,8 +218,8 @@ def test_a_registered_folder_is_looked_through(as_admin, worker, settings) -> No
         (settings.data_root / "faces" / label / "1.jpg").write_bytes(picture(9))
     body = {"name": "faces", "kind": "images", "folder": "faces"}
     made = as_admin.post(f"{PREFIX}/datasets", json=body).json()
-    assert (made["state"], made["found"]) == ("ready", None)
-    assert arrived(as_admin, made)["found"]["classes"] == {"joy": 1, "fear": 1}
+    assert (made["state"], made["survey"]) == ("ready", None)
+    assert arrived(as_admin, made)["survey"]["classes"] == {"joy": 1, "fear": 1}
 
 
 def test_data_sets_are_searched_and_paged(as_admin, settings) -> None:

@@ -60,6 +60,20 @@ def lab(settings) -> Lab:
     made.engine.dispose()
 
 
+@pytest.fixture
+def steps(lab: Lab) -> dict[str, UUID]:
+    """Step → run of the recipe ``sample-tables``, all of which have succeeded."""
+    made = lab.recipe("sample-tables")
+    lab.succeed(*made.values())
+    return made
+
+
+@pytest.fixture
+def baseline(steps: dict[str, UUID]) -> UUID:
+    """The linear evaluation of VisE-1.2M."""
+    return steps[STEP.format(method="VisE-1.2M", protocol="linear")]
+
+
 def create(editor: TestClient, baseline: UUID, kind: str = "data-size", **body: Any):
     return editor.post(A, json={"name": "mine", "kind": kind, "baseline": str(baseline), **body})
 
@@ -126,10 +140,9 @@ def test_a_run_on_other_data_or_splits_fills_no_point_and_says_why(
     assert (now["state"], now["note"]) == ("waiting", "")
 
 
-def test_a_missing_point_is_launched_on_the_runs_that_stay_the_same(editor: TestClient, lab: Lab) -> None:
-    steps = lab.recipe("sample-tables")
-    baseline = steps[STEP.format(method="VisE-1.2M", protocol="linear")]
-    lab.succeed(*steps.values())
+def test_a_missing_point_is_launched_on_the_runs_that_stay_the_same(
+    editor: TestClient, lab: Lab, steps: dict[str, UUID], baseline: UUID
+) -> None:
     view = create(editor, baseline, changes=[{"posts_limit": 300}]).json()
     assert states(view) == {"300": "missing"}
     parent = editor.post(f"{A}/{view['id']}/points/0/launch").json()
@@ -150,10 +163,9 @@ def test_a_missing_point_is_launched_on_the_runs_that_stay_the_same(editor: Test
     assert len(editor.get(f"/api/v1/runs?parent={parent['id']}").json()["items"]) == 2
 
 
-def test_a_factor_further_up_makes_everything_below_anew(editor: TestClient, lab: Lab) -> None:
-    steps = lab.recipe("sample-tables")
-    baseline = steps[STEP.format(method="VisE-1.2M", protocol="linear")]
-    lab.succeed(*steps.values())
+def test_a_factor_further_up_makes_everything_below_anew(
+    editor: TestClient, lab: Lab, steps: dict[str, UUID], baseline: UUID
+) -> None:
     view = create(editor, baseline, "clusters").json()
     assert states(view) == {"8": "missing", "16": "missing", "32": "missing", "64": "succeeded"}
     parent = editor.post(f"{A}/{view['id']}/points/0/launch").json()
@@ -165,10 +177,7 @@ def test_a_factor_further_up_makes_everything_below_anew(editor: TestClient, lab
     assert made["pretrain"].inputs["labels"]["run"] == str(made["label"].id)
 
 
-def test_a_failed_point_says_so_and_can_be_launched_again(editor: TestClient, lab: Lab) -> None:
-    steps = lab.recipe("sample-tables")
-    baseline = steps[STEP.format(method="VisE-1.2M", protocol="linear")]
-    lab.succeed(*steps.values())
+def test_a_failed_point_says_so_and_can_be_launched_again(editor: TestClient, baseline: UUID) -> None:
     view = create(editor, baseline, changes=[{"posts_limit": 300}]).json()
     parent = editor.post(f"{A}/{view['id']}/points/0/launch").json()
     assert editor.post(f"/api/v1/runs/{parent['id']}/cancel").status_code == 200
@@ -178,20 +187,14 @@ def test_a_failed_point_says_so_and_can_be_launched_again(editor: TestClient, la
     assert states(editor.get(f"{A}/{view['id']}").json()) == {"300": "waiting"}
 
 
-def test_the_paper_s_rows_get_the_paper_s_names(editor: TestClient, lab: Lab) -> None:
-    steps = lab.recipe("sample-tables")
-    baseline = steps[STEP.format(method="VisE-1.2M", protocol="linear")]
-    lab.succeed(*steps.values())
+def test_the_paper_s_rows_get_the_paper_s_names(editor: TestClient, lab: Lab, baseline: UUID) -> None:
     view = create(editor, baseline, "pretext").json()
     assert list(states(view)) == ["comments + reactions", "comments", "reactions"]
     parent = editor.post(f"{A}/{view['id']}/points/2/launch").json()
     assert lab.run(parent["children"][-1]["id"]).spec["method"] == "VisE-R"
 
 
-def test_it_is_renamed_given_other_points_and_forgotten(editor: TestClient, lab: Lab) -> None:
-    steps = lab.recipe("sample-tables")
-    baseline = steps[STEP.format(method="VisE-1.2M", protocol="linear")]
-    lab.succeed(*steps.values())
+def test_it_is_renamed_given_other_points_and_forgotten(editor: TestClient, lab: Lab, baseline: UUID) -> None:
     made = create(editor, baseline).json()
     url = f"{A}/{made['id']}"
     changed = editor.patch(url, json={"name": "other", "changes": [{"posts_limit": 10}, {}]}).json()
@@ -209,8 +212,8 @@ def test_the_audit_log_tells_who_made_and_removed_it(editor: TestClient, lab: La
     made = create(editor, steps[STEP.format(method="VisE-1.2M", protocol="linear")]).json()
     editor.delete(f"{A}/{made['id']}")
     admin = {"Authorization": f"Bearer {tokens[Role.admin]}"}
-    found = editor.get("/api/v1/audit", params={"kind": "ablation"}, headers=admin).json()["items"]
-    assert [(one["action"], one["target"], one["email"]) for one in found] == [
+    response = editor.get("/api/v1/audit", params={"kind": "ablation"}, headers=admin).json()["items"]
+    assert [(one["action"], one["target"], one["email"]) for one in response] == [
         ("deleted", "mine", "editor@example.org"),
         ("created", "mine", "editor@example.org"),
     ]

@@ -90,9 +90,9 @@ def test_a_recipe_s_tag_is_its_runs_tag_too(editor: TestClient, add) -> None:
 
 def test_the_paired_test_is_a_minus_b(editor: TestClient, add) -> None:
     a, b = add("A", [44.0, 46.0, 43.0]), add("B", [43.0, 45.5, 41.0])
-    found = editor.get(f"{R}/paired", params={"a": str(a), "b": str(b)}).json()
-    assert found["differences"] == [1.0, 0.5, 2.0]
-    assert 0 < found["p"] < found["p_corrected"] < 1
+    response = editor.get(f"{R}/paired", params={"a": str(a), "b": str(b)}).json()
+    assert response["differences"] == [1.0, 0.5, 2.0]
+    assert 0 < response["p"] < response["p_corrected"] < 1
 
 
 def test_wrong_requests_are_told_what_there_is(editor: TestClient, add) -> None:

@@ -52,16 +52,16 @@ def test_columns_have_the_order_asked_for_and_say_what_differs(editor, finished)
     ids = [finished(seed, posts, posts / 100, 0.5) for seed, posts in ((0, 20), (1, 40), (2, 30))]
     gone = uuid4()
     body = {"run_ids": [str(i) for i in (ids[2], ids[0], gone, ids[1])], "metric": "loss"}
-    found = editor.post(f"{PREFIX}/runs/compare", json=body).json()
-    assert [r["id"] for r in found["runs"]] == [str(ids[i]) for i in (2, 0, 1)]
-    assert found["missing"] == [str(gone)]
-    columns = {p["path"]: p for p in found["parameters"]}
+    response = editor.post(f"{PREFIX}/runs/compare", json=body).json()
+    assert [r["id"] for r in response["runs"]] == [str(ids[i]) for i in (2, 0, 1)]
+    assert response["missing"] == [str(gone)]
+    columns = {p["path"]: p for p in response["parameters"]}
     assert columns["source.posts"] == {"path": "source.posts", "differs": True, "values": [30, 20, 40]}
     assert columns["posts_per_shard"]["differs"] is False
     assert {p for p, c in columns.items() if c["differs"]} == {"source.posts", "seed"}
-    assert found["metrics"] == {"loss": [0.3, 0.2, 0.4], "accuracy": [0.5, 0.5, 0.5]}
-    assert found["curves"] == ["loss"], "the machine's curves are not among them"
-    (posts, *_) = found["importance"]
+    assert response["metrics"] == {"loss": [0.3, 0.2, 0.4], "accuracy": [0.5, 0.5, 0.5]}
+    assert response["curves"] == ["loss"], "the machine's curves are not among them"
+    (posts, *_) = response["importance"]
     assert (posts["path"], posts["rank_correlation"], posts["runs"]) == ("source.posts", 1.0, 3)
 
 
@@ -85,11 +85,11 @@ def test_importance_is_over_evaluations_of_the_same_data_and_splits(editor, eval
     dogs = [evaluated(lr, score, data="dogs") for lr, score in ((0.1, 90.0), (0.2, 91.0))]
     other = evaluated(0.3, 95.0, data="cats", draw="seed 1")
     body = {"run_ids": [str(i) for i in (*dogs, *cats, other)], "metric": "test_accuracy"}
-    found = editor.post(f"{PREFIX}/runs/compare", json=body).json()
-    assert found["importance_over"] == [str(i) for i in cats]
-    (rate,) = [each for each in found["importance"] if each["path"].startswith("base_lrs")]
+    response = editor.post(f"{PREFIX}/runs/compare", json=body).json()
+    assert response["importance_over"] == [str(i) for i in cats]
+    (rate,) = [each for each in response["importance"] if each["path"].startswith("base_lrs")]
     assert (rate["runs"], rate["variance_share"]) == (3, None)
-    told = found["not_compared"]
+    told = response["not_compared"]
     assert len(told) == 2
     assert "other images (100 each) than" in told[0]
     assert str(other)[-4:] in told[1]
@@ -98,8 +98,8 @@ def test_importance_is_over_evaluations_of_the_same_data_and_splits(editor, eval
 def test_evaluations_of_the_same_data_are_compared_without_a_word(editor, evaluated) -> None:
     # One of them reads the texts of the same images, too.
     ids = [str(evaluated(lr, 10.0, **facts)) for lr, facts in ((0.1, {}), (0.2, {"texts": "captions"}))]
-    found = editor.post(f"{PREFIX}/runs/compare", json={"run_ids": ids, "metric": "test_accuracy"}).json()
-    assert (found["not_compared"], found["importance_over"]) == ([], ids)
+    response = editor.post(f"{PREFIX}/runs/compare", json={"run_ids": ids, "metric": "test_accuracy"}).json()
+    assert (response["not_compared"], response["importance_over"]) == ([], ids)
 
 
 def test_what_runs_read_from_is_a_parameter_too(editor) -> None:
@@ -111,8 +111,8 @@ def test_what_runs_read_from_is_a_parameter_too(editor) -> None:
         ).json()["id"]
         for source in sources
     ]
-    found = editor.post(f"{PREFIX}/runs/compare", json={"run_ids": clusters}).json()
-    (differs,) = [p for p in found["parameters"] if p["differs"]]
+    response = editor.post(f"{PREFIX}/runs/compare", json={"run_ids": clusters}).json()
+    (differs,) = [p for p in response["parameters"] if p["differs"]]
     assert differs["path"] == "inputs.posts"
     assert differs["values"] == [f"Ingest ({str(source)[-4:]})" for source in sources]
 
@@ -132,8 +132,8 @@ def test_what_is_wrong_is_named(editor, body, field) -> None:
 
 def test_lineage_over_http(editor) -> None:
     run_id = create(editor, 0)
-    found = editor.get(f"{PREFIX}/runs/{run_id}/lineage").json()
-    assert [(n["kind"], n["id"], n["state"]) for n in found["nodes"]] == [("run", str(run_id), "queued")]
+    response = editor.get(f"{PREFIX}/runs/{run_id}/lineage").json()
+    assert [(n["kind"], n["id"], n["state"]) for n in response["nodes"]] == [("run", str(run_id), "queued")]
     assert editor.get(f"{PREFIX}/runs/{uuid4()}/lineage").status_code == 404
 
 

@@ -65,15 +65,15 @@ def problems(api, stage: str, **draft) -> dict[str, str]:
 
 def test_every_wrong_field_is_named_at_once(editor) -> None:
     spec = {"epochs": 0, "base_lr": "fast", "decay": {"kind": "steps", "milestones": [0.6, 0.3]}, "colour": 1}
-    found = problems(editor, "pretrain", spec=spec)
-    assert set(found) == {"spec.epochs", "spec.base_lr", "spec.decay.milestones", "spec.colour"}
-    assert "greater than or equal to 1" in found["spec.epochs"]
-    assert "rise" in found["spec.decay.milestones"]
+    errors = problems(editor, "pretrain", spec=spec)
+    assert set(errors) == {"spec.epochs", "spec.base_lr", "spec.decay.milestones", "spec.colour"}
+    assert "greater than or equal to 1" in errors["spec.epochs"]
+    assert "rise" in errors["spec.decay.milestones"]
 
 
 def test_the_tag_of_a_union_is_no_field(editor) -> None:
-    found = problems(editor, "ingest", spec={"source": {"kind": "sample", "posts": 1}})
-    assert list(found) == ["spec.source.posts"]
+    errors = problems(editor, "ingest", spec={"source": {"kind": "sample", "posts": 1}})
+    assert list(errors) == ["spec.source.posts"]
 
 
 def test_what_the_spec_needs_as_input_is_asked_for(editor) -> None:
@@ -86,10 +86,10 @@ def test_what_the_spec_needs_as_input_is_asked_for(editor) -> None:
 
 def test_what_is_still_to_be_chosen_is_not_called_wrong(editor) -> None:
     draft = {"spec": {"epochs": 0}, "grid": {"base_lr": []}}
-    found = validate(editor, "pretrain", **draft)["problems"]
-    assert {one["field"]: one["missing"] for one in found} == {"spec.epochs": False, "grid.base_lr": True}
-    found = validate(editor, "pretrain")["problems"]
-    assert {one["field"]: one["missing"] for one in found} == {"inputs.labels": True, "inputs.posts": True}
+    errors = validate(editor, "pretrain", **draft)["problems"]
+    assert {one["field"]: one["missing"] for one in errors} == {"spec.epochs": False, "grid.base_lr": True}
+    errors = validate(editor, "pretrain")["problems"]
+    assert {one["field"]: one["missing"] for one in errors} == {"inputs.labels": True, "inputs.posts": True}
 
 
 def test_an_input_that_does_not_fit_is_told_beside_it(editor, settings) -> None:
@@ -151,10 +151,10 @@ def test_a_sweep_is_counted_and_its_values_are_checked(editor) -> None:
     check = validate(editor, "ingest", spec={"source": {"kind": "sample"}}, grid=grid)
     assert (check["runs"], check["problems"]) == (6, [])
     assert check["estimate"]["work"] == "6 runs"
-    found = problems(
+    errors = problems(
         editor, "ingest", spec={"source": {"kind": "sample"}}, grid={"posts_per_shard": [10, -1]}
     )
-    assert list(found) == ["grid.posts_per_shard"]
+    assert list(errors) == ["grid.posts_per_shard"]
     sample = {"source": {"kind": "sample"}}
     assert list(problems(editor, "ingest", spec=sample, grid={"seed": []})) == ["grid.seed"]
     wide = {"seed": list(range(100)), "posts_per_shard": list(range(1, 100))}

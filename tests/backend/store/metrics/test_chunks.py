@@ -40,10 +40,10 @@ def cut(held, key: str, step: int) -> None:
 def answer(held, key: str, points: int) -> list[tuple[int, float | None, float | None]]:
     sessions, run_id, _ = held
     with sessions() as db:
-        found = metrics.curves(db, MetricQuery(run_ids=[run_id], keys=[key], points=points))
-    if not found:
+        curves = metrics.curves(db, MetricQuery(run_ids=[run_id], keys=[key], points=points))
+    if not curves:
         return []
-    (curve,) = found
+    (curve,) = curves
     assert all(
         t == START + timedelta(seconds=s % 1000) for s, t in zip(curve.steps, curve.times, strict=True)
     )

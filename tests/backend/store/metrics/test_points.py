@@ -32,8 +32,8 @@ def curve(held, points: int):
 def test_points_told_twice_count_once_and_the_latest_is_that_of_the_highest_step(held) -> None:
     append(held, {0: 3.0, 1: 2.0, 2: 1.0})
     append(held, {1: 2.0, 2: 1.0})
-    found = curve(held, 100)
-    assert (found.steps, found.values, found.total) == ([0, 1, 2], [3, 2, 1], 3)
+    points = curve(held, 100)
+    assert (points.steps, points.values, points.total) == ([0, 1, 2], [3, 2, 1], 3)
     sessions, run_id, _ = held
     with sessions() as db:
         assert view_run(db, run_id).latest == {"loss": 1.0}
@@ -43,13 +43,13 @@ def test_a_sampled_curve_keeps_its_ends_and_its_peaks(held) -> None:
     values = {n: math.sin(n / 50) for n in range(5000)}
     values[1234], values[3333] = 99.0, -99.0
     append(held, values)
-    found = curve(held, 200)
-    assert found.total == 5000
-    assert len(found.steps) <= 200
-    assert found.steps[0] == 0
-    assert found.steps[-1] == 4999
-    assert {99.0, -99.0} <= set(found.values)
-    assert found == curve(held, 200)
+    points = curve(held, 200)
+    assert points.total == 5000
+    assert len(points.steps) <= 200
+    assert points.steps[0] == 0
+    assert points.steps[-1] == 4999
+    assert {99.0, -99.0} <= set(points.values)
+    assert points == curve(held, 200)
 
 
 def test_what_is_not_a_finite_number_is_null_on_the_wire(held) -> None:

@@ -1,14 +1,12 @@
 """A recipe's best evaluation becomes the default model, where the best can be told."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.store.database import connect, session_factory
 from backend.store.errors import Invalid
 from backend.store.registry.models import register_best
 from backend.store.registry.tables import Artifact, Model
@@ -29,14 +27,6 @@ RECIPE = {
     "steps": {"one": STEP, "two": STEP},
     "register_best": {"among": ["one", "two"], "name": "best"},
 }
-
-
-@pytest.fixture
-def db(database_url: str) -> Iterator[Session]:
-    engine = connect(database_url)
-    with session_factory(engine)() as session:
-        yield session
-    engine.dispose()
 
 
 def child(step: str, **facts: object) -> Run:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy.orm import Session
 
-from backend.store.database import connect, session_factory
 from backend.store.metrics.points import Point, append
 from backend.store.metrics.tables import MetricLatest
 from backend.store.runs.create import create_run, create_sweep
@@ -28,14 +26,6 @@ from vise_core.specs.recipes.inputs import InputRef
 
 ALL = RunFilter(nested=True)
 ACCURACY = ("metric.val_accuracy",)
-
-
-@pytest.fixture
-def db(database_url: str) -> Iterator[Session]:
-    engine = connect(database_url)
-    with session_factory(engine)() as session:
-        yield session
-    engine.dispose()
 
 
 def test_mean_and_sample_std_are_numpy_s_whatever_the_order_of_groups(db: Session) -> None:

@@ -4,7 +4,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from backend.store.database import connect, session_factory
 from backend.store.errors import NotFound
 from backend.store.registry.tables import Artifact, Dataset, Model
 from backend.store.runs import lineage as module
@@ -15,14 +14,6 @@ from vise_client.schemas.launch import RecipeCreate, RunCreate
 from vise_client.schemas.lineage import Lineage
 
 SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
-
-
-@pytest.fixture
-def db(database_url: str):
-    engine = connect(database_url)
-    with session_factory(engine)() as session:
-        yield session
-    engine.dispose()
 
 
 def make(db, stage: str, spec: dict | None = None, **inputs: tuple[UUID, str]) -> UUID:
@@ -81,9 +72,9 @@ def edges(found: Lineage, names: dict[str, UUID]) -> set[tuple[str, str, str]]:
 
 
 def test_the_whole_chain_is_seen_from_its_middle_without_what_lies_beside_it(db, chain) -> None:
-    found = lineage(db, chain["labels"])
-    assert {node.id for node in found.nodes} == {i for n, i in chain.items() if n != "beside"}
-    assert edges(found, chain) == {
+    graph = lineage(db, chain["labels"])
+    assert {node.id for node in graph.nodes} == {i for n, i in chain.items() if n != "beside"}
+    assert edges(graph, chain) == {
         ("posts", "clusterer", "posts"),
         ("posts", "labels", "posts"),
         ("clusterer", "labels", "clusterer"),
@@ -93,8 +84,8 @@ def test_the_whole_chain_is_seen_from_its_middle_without_what_lies_beside_it(db,
         ("pretrain", "evaluate", "checkpoint"),
         ("evaluate", "model", "predictor"),
     }
-    assert not found.truncated
-    assert [n.kind for n in found.nodes].count("model") == 1
+    assert not graph.truncated
+    assert [n.kind for n in graph.nodes].count("model") == 1
 
 
 def test_from_one_end_one_sees_all_that_follows(db, chain) -> None:
@@ -112,9 +103,9 @@ def test_a_data_set_is_a_node(db) -> None:
         "inputs": {"dataset": {"dataset": dataset.id}},
     }
     run_id = create_run(db, RunCreate.model_validate(body), None).id
-    found = lineage(db, run_id)
-    assert {(n.kind, n.name) for n in found.nodes} == {("dataset", "photos"), ("run", "Evaluate")}
-    assert [(e.source, e.target, e.artifact) for e in found.edges] == [(dataset.id, run_id, "data set")]
+    graph = lineage(db, run_id)
+    assert {(n.kind, n.name) for n in graph.nodes} == {("dataset", "photos"), ("run", "Evaluate")}
+    assert [(e.source, e.target, e.artifact) for e in graph.edges] == [(dataset.id, run_id, "data set")]
 
 
 def test_of_a_recipe_it_is_that_of_its_steps(db) -> None:
@@ -125,9 +116,9 @@ def test_of_a_recipe_it_is_that_of_its_steps(db) -> None:
 
 def test_it_is_bounded_and_says_so(db, chain, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_NODES", 3)
-    found = lineage(db, chain["posts"])
-    assert found.truncated
-    assert len([n for n in found.nodes if n.kind == "run"]) == 3
+    graph = lineage(db, chain["posts"])
+    assert graph.truncated
+    assert len([n for n in graph.nodes if n.kind == "run"]) == 3
 
 
 def test_a_run_that_is_not_there(db) -> None:

@@ -4,7 +4,6 @@ from uuid import UUID
 
 import pytest
 
-from backend.store.database import connect, session_factory
 from backend.store.errors import Conflict
 from backend.store.registry import dataset_versions
 from backend.store.registry.tables import Dataset, DatasetVersion
@@ -15,14 +14,6 @@ from backend.store.runs.tables import Run
 from vise_client.schemas.launch import RunCreate
 
 ONE, TWO = "1" * 64, "2" * 64
-
-
-@pytest.fixture
-def db(database_url: str):
-    engine = connect(database_url)
-    with session_factory(engine)() as session:
-        yield session
-    engine.dispose()
 
 
 @pytest.fixture
@@ -77,8 +68,8 @@ def test_the_same_content_under_another_name_is_a_counterpart(db, dataset: Datas
     db.flush()
     add_version(db, copy, 1, ONE)
     assert counterparts(db, baseline, 9) == []
-    found = evaluated(db, copy, 9, ONE)
-    assert counterparts(db, baseline, 9) == [found]
+    evaluation_id = evaluated(db, copy, 9, ONE)
+    assert counterparts(db, baseline, 9) == [evaluation_id]
 
 
 def test_unknown_content_is_the_same_only_within_one_data_set(db, dataset: Dataset) -> None:

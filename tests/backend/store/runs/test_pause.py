@@ -4,7 +4,6 @@ from uuid import UUID
 
 import pytest
 
-from backend.store.database import connect, session_factory
 from backend.store.errors import Conflict
 from backend.store.runs.create import create_recipe, create_run
 from backend.store.runs.delete import delete_run
@@ -18,14 +17,6 @@ from vise_client.schemas.launch import RecipeCreate, RunCreate
 from vise_client.schemas.run_states import RunState
 
 SAMPLE = {"source": {"kind": "sample", "posts": 20, "evaluation_images": 60}}
-
-
-@pytest.fixture
-def db(database_url: str):
-    engine = connect(database_url)
-    with session_factory(engine)() as session:
-        yield session
-    engine.dispose()
 
 
 def ingest(db) -> UUID:

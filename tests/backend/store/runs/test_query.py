@@ -97,10 +97,10 @@ def quoted(text: str) -> str:
 def text_case(name: str, get: Any, values: list[str]) -> st.SearchStrategy[Case]:
     def make(sign: str, value: str) -> Case:
         def fits(row: dict[str, Any]) -> bool:
-            found = get(row)
-            if found is None:
+            text = get(row)
+            if text is None:
                 return sign in ("!=", "!~")
-            equal, part = found == value, value.lower() in found.lower()
+            equal, part = text == value, value.lower() in text.lower()
             return {"=": equal, "!=": not equal, "~": part, "!~": not part}[sign]
 
         return f"{name} {sign} {quoted(value)}", fits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
-from backend.store.database import connect, session_factory
 from backend.store.errors import in_words
 from backend.store.runs import logs, workers
 from backend.store.runs.create import create_sweep
@@ -24,14 +22,6 @@ from tests.backend.run_rows import add_run
 from vise_client.schemas.launch import SweepCreate
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunStatus
-
-
-@pytest.fixture
-def db(database_url: str) -> Iterator[Session]:
-    engine = connect(database_url)
-    with session_factory(engine)() as session:
-        yield session
-    engine.dispose()
 
 
 def said(db: Session, name: str) -> RunStatus:

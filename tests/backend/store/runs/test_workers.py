@@ -1,18 +1,8 @@
 """Workers and dispatchers are watched: the silent and the deaf are named."""
 
-import pytest
 from sqlalchemy import text
 
-from backend.store.database import connect, session_factory
 from backend.store.runs import workers
-
-
-@pytest.fixture
-def db(database_url: str):
-    engine = connect(database_url)
-    with session_factory(engine)() as session:
-        yield session
-    engine.dispose()
 
 
 def test_only_workers_that_beat_and_hear_count(db) -> None:

@@ -31,14 +31,14 @@ def comparison(data: list[str], lrs: list[float]) -> Comparison:
 
 def test_evaluations_of_different_data_share_no_group() -> None:
     cats, dogs = "aaaa1111" * 8, "bbbb2222" * 8
-    found = comparison([cats, dogs, cats], [0.1, 0.1, 0.1])
+    compared = comparison([cats, dogs, cats], [0.1, 0.1, 0.1])
     for by in ("base_lr", REPLICATED):
-        names = group_names(found, by)
+        names = group_names(compared, by)
         assert names[0] == names[2] == "base_lr 0.1, data aaaa1111"
         assert names[1] == "base_lr 0.1, data bbbb2222"
-    assert len(set(group_names(found, UNGROUPED))) == 3
+    assert len(set(group_names(compared, UNGROUPED))) == 3
 
 
 def test_seeds_and_splits_of_the_same_data_are_one_group() -> None:
-    found = comparison(["aaaa1111" * 8] * 2 + [""], [0.1, 0.1, 0.2])
-    assert group_names(found, REPLICATED) == ["base_lr 0.1", "base_lr 0.1", "base_lr 0.2"]
+    compared = comparison(["aaaa1111" * 8] * 2 + [""], [0.1, 0.1, 0.2])
+    assert group_names(compared, REPLICATED) == ["base_lr 0.1", "base_lr 0.1", "base_lr 0.2"]

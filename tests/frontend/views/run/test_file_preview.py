@@ -3,7 +3,6 @@
 import io
 import json
 import struct
-import zlib
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from PIL import Image
 
 from frontend.views.run import file_preview as module
 from frontend.views.run.file_preview import MOST_BYTES, TEXT_BYTES, FilePreview, bytes_needed, file_preview
+from tests.pictures import encoded, png_bomb
 
 
 def shown_of(name: str, data: bytes, size: int | None = None) -> FilePreview:
@@ -24,24 +24,7 @@ def shown_of(name: str, data: bytes, size: int | None = None) -> FilePreview:
 
 
 def picture(kind: str, size: tuple[int, int] = (30, 20)) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", size, "teal").save(buffer, kind)
-    return buffer.getvalue()
-
-
-def bomb() -> bytes:
-    """A PNG of a few hundred bytes whose header says 20,000 × 10,000 pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 20_000, 10_000, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 99))
-        + chunk(b"IEND", b"")
-    )
+    return encoded(Image.new("RGB", size, "teal"), kind)
 
 
 def parquet(table: pa.Table, **options) -> bytes:
@@ -91,7 +74,7 @@ def test_markdown_fetches_nothing_from_elsewhere() -> None:
 @pytest.mark.parametrize(
     ("name", "data", "why"),
     [
-        ("bomb.png", bomb(), "too many pixels"),
+        ("bomb.png", png_bomb(), "too many pixels"),
         ("disguised.png", b"<html><script>alert(1)</script>", "not a PNG"),
         ("gif-in-disguise.jpg", b"GIF89a" + b"\xff" * 50, "not a JPEG"),
         ("cut.parquet", b"PAR1" + b"\xff" * 64, "cannot be read as Parquet"),

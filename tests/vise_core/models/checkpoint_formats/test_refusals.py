@@ -9,6 +9,7 @@ import pytest
 import torch
 import torchvision
 
+from tests.vise_core.models.payload import Payload
 from vise_core.errors import BadCheckpoint, BadInput
 from vise_core.models.checkpoint import save_checkpoint
 from vise_core.models.checkpoint_formats import CHECKPOINT_FORMATS, KnownFile, read_published, recognise
@@ -236,16 +237,6 @@ def test_what_is_no_checkpoint_at_all_is_refused(tmp_path: Path, make: Any, mess
         read_published(tmp_path / "w.pth")
 
 
-class Payload:
-    """Runs code when unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[Path]]:
-        return Path.touch, (self.path,)
-
-
 @pytest.mark.parametrize("place", ["tensor", "beside", "legacy"])
 def test_a_hostile_file_runs_nothing(tmp_path: Path, place: str) -> None:
     trace = tmp_path / "trace"
@@ -278,9 +269,9 @@ def test_a_file_named_like_a_published_one_must_be_that_one(tmp_path: Path) -> N
 
 def test_the_digest_that_somebody_expects_is_held(tmp_path: Path) -> None:
     path = small(tmp_path / "mine.pth")
-    found = digests(path).sha256
-    assert read_published(path, format="in-sup", sha256=found[:12].upper()).sha256 == found
-    with pytest.raises(BadCheckpoint, match=f"mine.pth: its SHA-256 is {found}, expected 00ff"):
+    digest = digests(path).sha256
+    assert read_published(path, format="in-sup", sha256=digest[:12].upper()).sha256 == digest
+    with pytest.raises(BadCheckpoint, match=f"mine.pth: its SHA-256 is {digest}, expected 00ff"):
         read_published(path, sha256="00ff")
 
 

@@ -49,12 +49,12 @@ def archive(tmp_path: Path) -> Path:
 
 def test_the_tensors_are_those_of_torchs_own_loader(archive: Path) -> None:
     wanted = torch.jit.load(archive).state_dict()
-    found = read_archive(archive)
-    assert found.keys() == wanted.keys()
-    assert {"turned", "window", "tied", "body.1.num_batches_tracked"} <= found.keys()
+    tensors = read_archive(archive)
+    assert tensors.keys() == wanted.keys()
+    assert {"turned", "window", "tied", "body.1.num_batches_tracked"} <= tensors.keys()
     for name, tensor in wanted.items():
-        assert found[name].dtype == tensor.dtype
-        assert torch.equal(found[name], tensor), name
+        assert tensors[name].dtype == tensor.dtype
+        assert torch.equal(tensors[name], tensor), name
 
 
 def test_only_torchscript_is_taken_for_it(archive: Path, tmp_path: Path) -> None:
@@ -254,8 +254,8 @@ def test_a_damaged_or_boundless_archive_is_refused(archive: Path, pickled: bytes
 
 
 def test_the_hand_made_pickle_is_a_good_one(archive: Path) -> None:
-    found = read_archive(rebuilt(archive, {"/data.pkl": lambda _: tensor_pickle()}))
-    assert {name: tensor.shape for name, tensor in found.items()} == {"a": (2,)}
+    tensors = read_archive(rebuilt(archive, {"/data.pkl": lambda _: tensor_pickle()}))
+    assert {name: tensor.shape for name, tensor in tensors.items()} == {"a": (2,)}
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_small_file_cannot_name_endless_objects(archive: Path) -> None:
 
 def test_a_pickle_is_data() -> None:
     data = pickle.dumps({"a": [1, 2.5, None, (True, "x")], "b": Payload(os.system, "true")}, protocol=2)
-    found = read_pickle(pickletools.optimize(data))
-    assert found["a"] == [1, 2.5, None, (True, "x")]
-    assert found["b"] == Made(Name("posix", "system"), ("true",))
+    value = read_pickle(pickletools.optimize(data))
+    assert value["a"] == [1, 2.5, None, (True, "x")]
+    assert value["b"] == Made(Name("posix", "system"), ("true",))
     assert External("x") != Name("x", "x")
