@@ -274,7 +274,8 @@ def test_no_json_document_is_an_internal_error(walk: Walk, sessions: dict[Role, 
             json_body = {"content": document, "headers": {"Content-Type": "application/json"}}
             response = walk.send(operation, sessions[Role.admin], **json_body)
             asked += 1
-            if response.status_code not in (400, 403, 422):
+            # 404: some routes look for what they change before the form of the body is checked.
+            if response.status_code not in (400, 403, 404, 422):
                 walk.faults.append(f"{operation.method} {operation.path} {name}: {response.status_code}")
     assert walk.faults == []
     assert asked > 200
