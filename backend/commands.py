@@ -61,7 +61,10 @@ def gc(
 
 
 def backup(folder: Annotated[Path, typer.Argument(help="A new folder for the backup.")]) -> None:
-    """Back up the database and the storage into a folder, while the server runs."""
+    """Back up the database and the storage into a folder, while the server runs.
+
+    Exits with 3 if files of the storage were missing or damaged.
+    """
     from backend.local.offline import server_settings
     from backend.store.registry.storage import Storage
     from backend.store.upkeep.backup import back_up
@@ -97,7 +100,10 @@ def forget(
     posts: Annotated[list[str], typer.Argument(help="Ids of the posts, as in their source.")],
     apply: Annotated[bool, typer.Option("--apply", help="Remove them. Without: only list.")] = False,
 ) -> None:
-    """List what holds posts and what was derived from them; remove them for good with --apply, and prove it."""
+    """List what holds posts and what was derived from them; remove them for good with --apply, and prove it.
+
+    Exits with 3 if anything still holds a post.
+    """
     from backend.local.offline import server_settings
     from backend.store.database import connect, session_factory
     from backend.store.registry.storage import Storage

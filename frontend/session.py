@@ -42,6 +42,11 @@ def can_edit() -> bool:
     return current_user().role in (Role.editor, Role.admin)
 
 
+def may_change(owner: str | None) -> bool:
+    """Return whether the user may change what the user with this e-mail address has made."""
+    return is_admin() or (can_edit() and owner == current_user().email)
+
+
 def is_admin() -> bool:
     """Return True if the user has the role admin."""
     return current_user().role is Role.admin

@@ -76,7 +76,7 @@ class RouteNeed:
 
 
 def table(prefix: str, routers: Iterable[APIRouter]) -> list[RouteNeed]:
-    """Return what every route of these routers needs. Raises Undeclared."""
+    """Return what every route of these routers needs. Raises Undeclared if a route declares none, or several."""
     return [entry for router in routers for entry in _needs(prefix, router)]
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 
 from backend.api import needs
-from backend.api.dependencies import Db, Who
+from backend.api.dependencies import Db, Launch, Who
 from backend.store.metrics import points as metrics
 from backend.store.runs import bulk, groups, run_list
 from backend.store.runs.compare import compare
@@ -105,12 +105,12 @@ def read_vocabulary(db: Db) -> Vocabulary:
 
 
 @router.post("/runs/bulk", response_model=list[BulkOutcome], dependencies=[needs.run])
-def bulk_action(body: BulkRequest, db: Db, who: Who) -> list[BulkOutcome]:
+def bulk_action(body: BulkRequest, db: Db, who: Who, allowance: Launch) -> list[BulkOutcome]:
     """Tag, star, archive, delete, cancel, pause, resume or retry many runs; returns one outcome for each.
 
     Runs of other users are left as they are, except by admins.
     """
-    return bulk.apply(db, body, who)
+    return bulk.apply(db, body, who, allowance)
 
 
 @router.post("/runs/compare", response_model=Comparison, dependencies=[needs.read])

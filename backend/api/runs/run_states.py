@@ -7,7 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from backend.api import needs, owners
-from backend.api.dependencies import Db
+from backend.api.dependencies import Db, Launch
+from backend.store.runs.create import check_open_runs
 from backend.store.runs.read import view_run
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.pause import request_pause
@@ -50,10 +51,11 @@ def resume(run_id: UUID, db: Db) -> RunView:
 
 
 @router.post("/retry", response_model=RunView, dependencies=[needs.run, owners.of_run])
-def retry(run_id: UUID, db: Db) -> RunView:
+def retry(run_id: UUID, db: Db, allowance: Launch) -> RunView:
     """Queue a failed or cancelled run again; it continues from its last checkpoint.
 
-    Status 404 if no run has this id, 409 unless it failed or was cancelled.
+    Status 404 if no run has this id, 409 unless it failed or was cancelled, and over the quota of unfinished runs.
     """
-    retry_run(db, run_id)
+    run = retry_run(db, run_id)
+    check_open_runs(db, run.created_by, 0, allowance)
     return view_run(db, run_id)

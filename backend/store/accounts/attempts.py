@@ -59,7 +59,8 @@ class Attempt:
 def begin(db: Session, email: str, address: str) -> Attempt:
     """Count an attempt as failed before the password is looked at, so that parallel ones count too.
 
-    To be committed before the password is verified. Raises TooMany.
+    To be committed before the password is verified. Raises TooMany, with the seconds to wait, after too many failures
+    of the account or the address.
     """
     email, address = email.strip().lower()[:254], _counted(address)
     # One after the other for each account and each address. All take the lock of the account first: no deadlock.

@@ -15,7 +15,8 @@ def delete_user(db: Session, email: str) -> None:
     """Delete a user with tokens, saved views, predictions, feedback and login attempts, pictures included.
 
     Runs, models and data sets stay without an owner, and the audit log without the address. Uploaded images of queued
-    predictions are removed by the next sweep. Raises NotFound, and Conflict for the last active admin.
+    predictions are removed by the next sweep. Raises NotFound if no user has this address, and Conflict for the last
+    active admin.
     """
     # Locked in one order, so that two admins cannot delete each other at once.
     admins = (

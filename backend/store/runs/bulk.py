@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from backend.store.accounts.ownership import require_owner
 from backend.store.accounts.users import Identity
 from backend.store.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.store.runs.create import Allowance, check_open_runs
 from backend.store.runs.delete import delete_run
 from backend.store.runs.read import get_run
 from backend.store.runs.states.cancel import request_cancel
@@ -18,17 +19,17 @@ from backend.store.runs.tables import Run
 from vise_client.schemas.runs import BulkOutcome, BulkRequest
 
 
-def apply(db: Session, request: BulkRequest, who: Identity) -> list[BulkOutcome]:
+def apply(db: Session, request: BulkRequest, who: Identity, allowance: Allowance) -> list[BulkOutcome]:
     """Apply the action to the runs, newest first, so that a run is deleted before those that it reads.
 
     An error of one run does not affect the others. Raises Invalid if no tags are given to (un)tag.
     """
     if request.action in ("tag", "untag") and not request.tags:
         raise Invalid("tags", "give at least one tag")
-    return [_one(db, run_id, request, who) for run_id in sorted(set(request.ids), reverse=True)]
+    return [_one(db, run_id, request, who, allowance) for run_id in sorted(set(request.ids), reverse=True)]
 
 
-def _one(db: Session, run_id: UUID, request: BulkRequest, who: Identity) -> BulkOutcome:
+def _one(db: Session, run_id: UUID, request: BulkRequest, who: Identity, allowance: Allowance) -> BulkOutcome:
     name = ""
     try:
         with db.begin_nested():
@@ -37,6 +38,8 @@ def _one(db: Session, run_id: UUID, request: BulkRequest, who: Identity) -> Bulk
             require_owner(who, "run", run.created_by)
             _do(db, run, request.action, request.tags)
             db.flush()
+            if request.action == "retry":
+                check_open_runs(db, run.created_by, 0, allowance)
     except (Conflict, NotAllowed, NotFound) as error:
         return BulkOutcome(id=run_id, name=name, done=False, message=str(error))
     return BulkOutcome(id=run_id, name=name, done=True, message="")

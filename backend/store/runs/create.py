@@ -147,8 +147,8 @@ def clone_run(
 ) -> Run:
     """Create a copy of a run, recipe or sweep, with the changes of the request.
 
-    Raises NotFound if no run has this id, Invalid if the changed spec or inputs are not valid, and what the functions
-    raise that create runs.
+    Raises NotFound if no run has this id, Invalid if the changed spec or inputs are not valid, and the errors of
+    ``create_run``, ``create_recipe`` and ``create_sweep``.
     """
     run = get_run(db, run_id)
     name = request.name or f"{run.name} (copy)"
@@ -171,7 +171,7 @@ def clone_run(
 
 
 def check_open_runs(db: Session, user: UUID | None, more: int, allowance: Allowance) -> None:
-    """Raise Conflict if the user would have more unfinished runs than allowed."""
+    """Raise Conflict if the user would have more unfinished runs than allowed, with ``more`` that are not written yet."""
     if user is None or allowance.open_runs is None:
         return
     # One request of a user after the other: each counts what those before it have created.
@@ -180,8 +180,8 @@ def check_open_runs(db: Session, user: UUID | None, more: int, allowance: Allowa
     number = db.scalar(select(func.count()).select_from(Run).where(*unfinished)) or 0
     if number + more > allowance.open_runs:
         raise Conflict(
-            f"you have {number:,} unfinished runs, and with {more:,} more you would exceed the limit of "
-            f"{allowance.open_runs:,} (VISE_MAX_OPEN_RUNS); wait until some have finished, or cancel some"
+            f"that would be {number + more:,} unfinished runs of one user; the limit is {allowance.open_runs:,} "
+            "(VISE_MAX_OPEN_RUNS): wait until some have finished, or cancel some"
         )
 
 

@@ -36,7 +36,11 @@ def find(db: Session, prediction_id: UUID) -> Feedback | None:
 
 
 def give(db: Session, prediction_id: UUID, label: str, user: UUID | None) -> None:
-    """Label the image of a finished prediction; a second call changes the label."""
+    """Label the image of a finished prediction; a second call changes the label.
+
+    Raises NotFound if there is no such prediction, Conflict if it has not succeeded or its image has expired, and
+    Invalid for a label that is no class of its model.
+    """
     prediction = get(db, prediction_id)
     if prediction.state != "succeeded":
         raise Conflict(f"the prediction is {prediction.state}; only a succeeded prediction can be labelled")

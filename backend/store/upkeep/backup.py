@@ -54,7 +54,10 @@ _IMAGES = """
 
 
 def back_up(database_url: str, storage: Storage, target: Path) -> Manifest:
-    """Back up into a new folder, which appears when it is complete. Raises BackupError."""
+    """Back up into a new folder, which appears when it is complete.
+
+    Raises BackupError if ``target`` holds anything, or the database has no tables of ours.
+    """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BackupError(f"{target} exists already: name a new folder")
     part = target.with_name(f"{target.name}.part")
@@ -86,7 +89,8 @@ def back_up(database_url: str, storage: Storage, target: Path) -> Manifest:
 def restore(source: Path, database_url: str, storage: Storage) -> Manifest:
     """Check a backup, and restore it into an empty database and storage; then check what is there.
 
-    A restore that was killed can be repeated. Raises BackupError, and UnknownRevision for such a database.
+    A restore that was killed can be repeated. Raises BackupError if the backup is damaged or of a newer version, or if
+    the database or the storage is not empty, and UnknownRevision for a database of a version that is not known.
     """
     manifest = read_manifest(source)
     if manifest.revision not in known_revisions():

@@ -54,7 +54,10 @@ def snapshot(url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 def copy_out(connection: psycopg.Connection[Any], folder: Path) -> tuple[str, list[TableEntry]]:
-    """Write the rows of each table to ``database/<table>.copy``; return (revision, the tables)."""
+    """Write the rows of each table to ``database/<table>.copy``; return (revision, the tables).
+
+    Raises BackupError if the database has no tables of ours.
+    """
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     if row is None:
         raise BackupError("the database has no tables of VisE Studio: run `vise migrate`")
@@ -101,7 +104,10 @@ def require_empty(url: str) -> None:
 
 
 def copy_in(url: str, folder: Path, tables: Sequence[TableEntry]) -> None:
-    """Copy the rows of all tables in, in one transaction, and compare what the database then has with the backup."""
+    """Copy the rows of all tables in, in one transaction, and compare what the database then has with the backup.
+
+    Raises BackupError for a table that the database does not have, and if one differs after it was copied in.
+    """
     engine = connect(url, pool_size=1, limits=UNLIMITED)
     with engine.connect() as connection:
         order = [name for name, _ in inspect(connection).get_sorted_table_and_fkc_names() if name is not None]

@@ -5,42 +5,21 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.components.layout import link_to
-from frontend.session import client
+from frontend.session import client, may_change
 from vise_client.schemas.launch import RunClone
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunView
 
 
 def run_actions(run: RunView) -> None:
-    """Draw a button for each action that the run's state permits."""
-    vise, state = client(), run.state
+    """Draw a button for each action that the run's state and its owner permit."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        if state in (RunState.waiting, RunState.queued, RunState.running) and st.button(
-            "Pause", icon=":material/pause:", help="Save the state and free the worker."
-        ):
-            vise.pause(run.id)
-            st.rerun()
-        if state is RunState.paused and st.button(
-            "Resume", icon=":material/play_arrow:", help="Continue from the last saved state."
-        ):
-            vise.resume(run.id)
-            st.rerun()
-        if (
-            not state.final
-            and state is not RunState.cancelling
-            and st.button("Cancel", icon=":material/stop:", help="Save the state and end the run.")
-        ):
-            vise.cancel(run.id)
-            st.rerun()
-        if state in (RunState.failed, RunState.cancelled) and st.button(
-            "Retry", icon=":material/replay:", help="Continue this run from the last saved state."
-        ):
-            vise.retry(run.id)
-            st.rerun()
+        if may_change(run.created_by):
+            _state_actions(run)
         if st.button(
             "Run again", icon=":material/content_copy:", help="Start a new run with the same spec and inputs."
         ):
-            started = vise.clone(run.id, RunClone())
+            started = client().clone(run.id, RunClone())
             st.query_params.from_dict({"run": str(started.id)})
             st.rerun()
         if run.kind == "stage":
@@ -52,3 +31,29 @@ def run_actions(run: RunView) -> None:
                 help="Open the launch page with this run's spec and inputs.",
             )
             link_to("compare", "Compare", {"run": str(run.id)}, help="Compare this run with other runs.")
+
+
+def _state_actions(run: RunView) -> None:
+    vise, state = client(), run.state
+    if state in (RunState.waiting, RunState.queued, RunState.running) and st.button(
+        "Pause", icon=":material/pause:", help="Save the state and free the worker."
+    ):
+        vise.pause(run.id)
+        st.rerun()
+    if state is RunState.paused and st.button(
+        "Resume", icon=":material/play_arrow:", help="Continue from the last saved state."
+    ):
+        vise.resume(run.id)
+        st.rerun()
+    if (
+        not state.final
+        and state is not RunState.cancelling
+        and st.button("Cancel", icon=":material/stop:", help="Save the state and end the run.")
+    ):
+        vise.cancel(run.id)
+        st.rerun()
+    if state in (RunState.failed, RunState.cancelled) and st.button(
+        "Retry", icon=":material/replay:", help="Continue this run from the last saved state."
+    ):
+        vise.retry(run.id)
+        st.rerun()

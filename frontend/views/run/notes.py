@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.formatting import plain, user_markdown
-from frontend.session import can_edit, client, last_shown, show_errors
+from frontend.session import client, last_shown, may_change, show_errors
 from vise_client.schemas.runs import RunUpdate, RunView
 
 
@@ -19,7 +19,7 @@ def run_notes(run: RunView) -> None:
     if run.notes:
         with st.container(border=True):
             st.markdown(user_markdown(run.notes))
-    if can_edit():
+    if may_change(run.created_by):
         with st.popover("Name, tags, notes", icon=":material/edit_note:"):
             _form(run)
 

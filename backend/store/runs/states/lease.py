@@ -129,7 +129,10 @@ def set_checkpoint(db: Session, run_id: UUID, token: int, key: str, keep: int = 
 
 
 def drop_checkpoints(db: Session, run_id: UUID, token: int, keys: Collection[str]) -> None:
-    """Have a held run no longer name states that are damaged or gone. Raises StaleToken."""
+    """Have a held run no longer name states that are damaged or gone.
+
+    Raises StaleToken if the run is no longer held with ``token``.
+    """
     check_token(db, run_id, token)
     newest, earlier = db.execute(
         select(Run.checkpoint, Run.earlier_checkpoints).where(Run.id == run_id)

@@ -59,10 +59,17 @@ def test_a_user_has_a_quota_of_unfinished_runs(bounded) -> None:
     assert bounded.post(f"{PREFIX}/runs", json=SAMPLE).status_code == 201
     refused = bounded.post(f"{PREFIX}/runs", json=SAMPLE)
     assert refused.status_code == 409
-    assert "4 unfinished runs" in refused.json()["detail"]
+    assert "5 unfinished runs" in refused.json()["detail"]
     assert "VISE_MAX_OPEN_RUNS" in refused.json()["detail"]
     bounded.post(f"{PREFIX}/runs/{parent['id']}/cancel")
     assert bounded.post(f"{PREFIX}/runs", json=SAMPLE).status_code == 201
+    # A retry opens runs again, one by one or many at a time.
+    retried = bounded.post(f"{PREFIX}/runs/{parent['id']}/retry")
+    assert retried.status_code == 409
+    body = {"action": "retry", "ids": [parent["id"]]}
+    [outcome] = bounded.post(f"{PREFIX}/runs/bulk", json=body).json()
+    assert (outcome["done"], "VISE_MAX_OPEN_RUNS" in outcome["message"]) == (False, True)
+    assert bounded.get(f"{PREFIX}/runs/{parent['id']}").json()["state"] == "cancelled"
 
 
 def test_a_thousand_steps_take_a_bounded_number_of_statements_to_create_and_to_cancel(editor) -> None:
