@@ -15,7 +15,7 @@ tests = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(
 PAGES_TESTS := tests/frontend tests/test_house.py tests/test_repository.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench faults hostile settings-docs screenshots images-check constraints clean
+.PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench faults hostile fuzz-api settings-docs screenshots images-check constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ faults: .venv/dev.stamp ## run seeded schedules of faults over real servers and 
 hostile: .venv/dev.stamp ## send all hostile files to a started stack, and print what came of each; HOSTILE_ARGS="--kind archive" for some
 	$(BIN)/python -m tests.hostile $(HOSTILE_ARGS)
 
+fuzz-api: .venv/fuzz.stamp ## 5,000 requests by Schemathesis as each role; FUZZ_ARGS="--examples 100 --seed 1" for more
+	$(BIN)/python -m tests.fuzz_api $(FUZZ_ARGS)
+
 settings-docs: .venv/dev.stamp ## write docs/settings.md from the settings classes
 	$(BIN)/python -m docs.settings
 
@@ -92,6 +95,10 @@ clean: ## remove .venv and caches; .vise, where runs and models live, stays
 	@echo 'installing the test tools into .venv; the first time this takes some minutes'
 	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $@ .venv/local.stamp .venv/light.stamp
+
+.venv/fuzz.stamp: .venv/dev.stamp
+	@$(PIP) install --constraint constraints.txt --editable '.[fuzz]'
+	@touch $@
 
 .venv/light.stamp: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo 'installing the tools for pages, API and docs into .venv'

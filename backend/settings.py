@@ -65,6 +65,9 @@ class Settings(BaseSettings):
         5, gt=0, description="Time between two samples of a run's CPU, memory and GPU."
     )
     max_upload_bytes: int = Field(64 * 2**20, ge=1024, description="Largest image of a prediction request.")
+    stalled_upload_seconds: float = Field(
+        30, gt=0, description="An upload of which nothing arrives for so long is given up."
+    )
     max_dataset_bytes: int = Field(
         20 * 2**30, ge=1024, description="Largest archive that may be uploaded as data."
     )

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = {"report", "core", "store", "api", "worker", "ui", "local", "text", "s3", "pages-dev", "dev"}
+EXTRAS = {"report", "core", "store", "api", "worker", "ui", "local", "text", "s3", "pages-dev", "dev", "fuzz"}
 
 
 @cache

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from backend.api.accounts import audit_log, sign_in, tokens, users
 from backend.api.clusters import explorers
@@ -30,8 +30,10 @@ from backend.store.registry.storage import Storage
 
 from . import errors, health, needs
 from .broker import Broker
+from .documented import check_method, document_statuses
 from .limits import RequestLimits
 from .monitor import Monitor
+from .texts import check_texts
 
 gc.freeze()
 # A request makes some ten thousand objects, nearly all freed by reference counts: looking for cycles after every 700
@@ -101,11 +103,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(
         RequestLimits,
         max_body=settings.max_upload_bytes + 2**20,
+        stalled_seconds=settings.stalled_upload_seconds,
         larger={f"{PREFIX}/datasets/upload": settings.max_dataset_bytes},
     )
 
     routers = [health.router, sign_in.public, *(routes.router for routes in CLOSED)]
     app.state.needs = needs.table(PREFIX, routers)
+    checks = [Depends(check_method), Depends(check_texts)]
     for router in routers:
-        app.include_router(router, prefix=PREFIX)
+        app.include_router(router, prefix=PREFIX, dependencies=checks)
+    document_statuses(app)
     return app

@@ -9,13 +9,17 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from backend.store.errors import Conflict, Invalid, NotAllowed, NotFound, TooMany, in_words
+from backend.store.errors import Conflict, Invalid, NotAllowed, NotFound, TooMany, in_words, status_of
 from backend.store.registry.storage import StorageError
 from backend.store.registry.storage_away import StorageAway
 from vise_client.schemas.wire import Problem
+from vise_core.errors import BadInput
+
+from .documented import allowed_methods
 
 log = logging.getLogger("vise.api")
 
@@ -91,10 +95,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> JSONResponse:
-        title = HTTPStatus(error.status_code).phrase
-        return problem_response(
-            request, error.status_code, title, str(error.detail), headers=dict(error.headers or {})
-        )
+        title, headers = HTTPStatus(error.status_code).phrase, dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # Starlette names the methods of the first matching route only.
+            headers["Allow"] = ", ".join(allowed_methods(request.app, request.url.path))
+        return problem_response(request, error.status_code, title, str(error.detail), headers=headers)
 
     @app.exception_handler(StorageAway)
     def _storage_away(request: Request, error: StorageAway) -> JSONResponse:
@@ -112,14 +117,30 @@ def install(app: FastAPI) -> None:
     def _storage(request: Request, error: StorageError) -> JSONResponse:
         return problem_response(request, 410, "Gone", str(error))
 
-    @app.exception_handler(DataError)
+    @app.exception_handler(BadInput)
     @app.exception_handler(UnicodeEncodeError)
-    def _unstorable(request: Request, error: Exception) -> JSONResponse:
-        return problem_response(request, 422, "Invalid request", in_words(error))
+    def _unusable(request: Request, error: Exception) -> JSONResponse:
+        detail = in_words(error) if isinstance(error, UnicodeEncodeError) else str(error)
+        return problem_response(request, 422, "Invalid request", detail)
 
-    @app.exception_handler(OperationalError)
-    def _database(request: Request, error: OperationalError) -> JSONResponse:
-        log.error("the database does not respond: %s", error)
+    @app.exception_handler(StatementError)
+    def _statement(request: Request, error: StatementError) -> JSONResponse:
+        status = status_of(error)
+        if status == 422:
+            return problem_response(request, 422, "Invalid request", in_words(error))
+        if status == 409:
+            detail = (
+                "the request contradicts what is stored, or what another request is storing; read it again"
+            )
+            return problem_response(request, 409, "Not possible now", detail)
+        if status == 503:
+            return _unavailable(request, error)
+        return _unexpected(request, error)
+
+    @app.exception_handler(PoolTimeout)
+    @app.exception_handler(TimeoutError)
+    def _unavailable(request: Request, error: Exception) -> JSONResponse:
+        log.error("the database does not respond: %s", in_words(error))
         detail = "the database does not respond; try again in a moment"
         return problem_response(request, 503, "Unavailable", detail, headers={"Retry-After": "5"})
 

@@ -1,7 +1,8 @@
-"""Middleware for the size of request bodies and for response headers."""
+"""Middleware for the size and the pace of request bodies, and for response headers."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from uuid import uuid4
@@ -10,26 +11,43 @@ from fastapi import HTTPException
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+LONGEST_JSON = 8 * 2**20
+"""Bytes of a JSON body: it is held and checked in memory as objects many times as large."""
+
 
 class RequestLimits:
     """Middleware that refuses bodies over ``max_body`` bytes, and adds a request id and security headers.
 
-    ``larger`` maps paths to a higher limit in bytes.
+    ``larger`` maps paths to a higher limit in bytes. A body of which nothing arrives for ``stalled_seconds`` is given up.
     """
 
-    def __init__(self, app: ASGIApp, max_body: int, larger: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, max_body: int, stalled_seconds: float, larger: Mapping[str, int] | None = None
+    ) -> None:
         self.app, self.max_body, self.larger = app, max_body, larger or {}
+        self.stalled_seconds = stalled_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        received = 0
+        received, complete = 0, False
+        headers = dict(scope["headers"])
         limit = self.larger.get(scope["path"], self.max_body)
+        if b"json" in headers.get(b"content-type", b""):
+            limit = min(limit, LONGEST_JSON)
 
         async def receive_limited() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, complete
+            # After the body a route may wait for the client to leave, for as long as it likes.
+            try:
+                async with asyncio.timeout(None if complete else self.stalled_seconds):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(
+                    408, f"no part of the body arrived for {self.stalled_seconds:g} s"
+                ) from None
+            complete = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > limit:
                 raise HTTPException(413, _too_large(limit))
@@ -44,7 +62,7 @@ class RequestLimits:
                 headers["X-Frame-Options"] = "DENY"
             await send(message)
 
-        length = dict(scope["headers"]).get(b"content-length", b"0")
+        length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > limit:
             await self._refuse(scope["path"], limit, send_with_headers)
         else:

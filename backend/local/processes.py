@@ -88,9 +88,12 @@ def lock_folder(folder: Path) -> IO[str]:
 
 
 def open_log(path: Path) -> IO[bytes]:
-    """Open a log to append to; one above the size limit is renamed first."""
+    """Open a log to append to, for this account only; one above the size limit is renamed first."""
     if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
         path.replace(path.with_suffix(".log.1"))
+    path.touch(mode=0o600)
+    # One of an earlier version, or one that was copied.
+    path.chmod(0o600)
     return path.open("ab")
 
 

@@ -25,6 +25,7 @@ import httpx
 from vise_client.errors import ClientError
 from vise_client.login import LOCAL, write_private
 
+from .processes import open_log
 from .servers import Server, start_postgres, start_valkey
 
 log = logging.getLogger("vise.up")
@@ -159,7 +160,7 @@ def _prepare_store(url: str, home: Path, api_port: int) -> str:
 
 
 def _start(process: Process, logs: Path) -> None:
-    with (logs / f"{process.name}.log").open("ab") as out:
+    with open_log(logs / f"{process.name}.log") as out:
         process.popen = subprocess.Popen(
             process.command,
             env=os.environ | process.environment,

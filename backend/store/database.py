@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.errors import _WaitTimeout
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -142,12 +143,20 @@ def connect(url: str, *, pool_size: int = 5, limits: Limits = LIMITS) -> Engine:
         max_overflow=20,
         pool_timeout=limits.pool,
         pool_use_lifo=True,
+        # Neither a parameter nor a row, such as one with a password's hash, is for error messages and logs.
+        hide_parameters=True,
         connect_args=limits.arguments(),
     )
 
     @event.listens_for(engine, "do_connect")
     def open_bounded(_dialect: Any, _record: Any, positional: Any, arguments: Any) -> BoundedConnection:
         return open_connection(limits, *positional, **arguments)
+
+    @event.listens_for(engine, "handle_error")
+    def hide_rows(context: ExceptionContext) -> None:
+        for error in (context.original_exception, context.sqlalchemy_exception):
+            if error is not None and error.args and isinstance(error.args[0], str):
+                error.args = (error.args[0].split("\nDETAIL:")[0], *error.args[1:])
 
     # SQLAlchemy's pool_pre_ping would add a round trip to each of a request's short transactions.
     @event.listens_for(engine, "checkin")

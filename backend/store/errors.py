@@ -6,7 +6,14 @@ from uuid import UUID
 
 import psycopg
 from pydantic import ValidationError
-from sqlalchemy.exc import DataError, DBAPIError, StatementError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    StatementError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from vise_core.errors import BadInput, ViseError
@@ -68,6 +75,27 @@ def is_transient(error: BaseException) -> bool:
         # The connection itself failed: the server did not get as far as a state.
         return error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError)
     return state.startswith(TRANSIENT)
+
+
+def status_of(error: StatementError) -> int:
+    """Return the HTTP status of a failed statement by its kind; 500 for an error of ours.
+
+    422 for a value that cannot be stored, 409 for a row that contradicts others, 503 for a failure that passes.
+    """
+    if is_transient(error):
+        return 503
+    cause, state = error.orig, str(getattr(error.orig, "sqlstate", None) or "")
+    # Bind parameters that cannot be converted have no state: half characters, integers of 100 digits.
+    if (
+        isinstance(error, DataError)
+        or isinstance(cause, ValueError | OverflowError)
+        or state.startswith("54")
+    ):
+        return 422
+    if isinstance(error, IntegrityError):
+        # Unique, foreign key and exclusion; otherwise null or a check, of one row alone.
+        return 409 if state in ("23001", "23503", "23505", "23P01") else 422
+    return 503 if isinstance(error, OperationalError | InterfaceError) else 500
 
 
 def in_words(error: Exception) -> str:

@@ -103,7 +103,7 @@ def _checkpoint(vise: ViseClient, case: Case, data: bytes, faults: list[str]) ->
 def _posts(vise: ViseClient, case: Case, data: bytes, faults: list[str]) -> tuple[str, str]:
     run, dataset = _uploaded(vise, case, data, faults, "posts")
     if run.state.value == "succeeded":
-        found = vise.dataset(dataset).found
+        found = vise.dataset(dataset).survey
         source = found.source if found is not None else None
         run = _run(vise, faults, "ingest", {"source": source} if source else {}, "source", dataset)
     return run.state.value, run.reason or _rejected(run)
@@ -111,7 +111,7 @@ def _posts(vise: ViseClient, case: Case, data: bytes, faults: list[str]) -> tupl
 
 def _table(vise: ViseClient, case: Case, data: bytes, faults: list[str]) -> tuple[str, str]:
     run, dataset = _uploaded(vise, case, data, faults, "images")
-    found = vise.dataset(dataset).found
+    found = vise.dataset(dataset).survey
     if run.state.value == "succeeded" and found is not None and found.task is not None:
         spec = {
             "task": found.task.model_dump(mode="json"),

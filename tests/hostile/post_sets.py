@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import random
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -174,10 +175,6 @@ def _with_pictures() -> bytes:
     files = {f"{i}.png": build() for i, (_, build) in enumerate(PICTURE_BOMBS.values())}
     files |= {f"m{i}.png": data for i, data in enumerate(MISLABELLED.values())}
     rows = [post(id=name, image=name) for name in files]
-    return zipped(
-        {
-            "posts.jsonl": lines(*rows),
-            "images/a.png": picture(),
-            **{f"images/{n}": d for n, d in files.items()},
-        }
-    )
+    # Stored, since the archive would be a bomb itself.
+    images = {f"images/{name}": data for name, data in files.items()}
+    return zipped({"posts.jsonl": lines(*rows), "images/a.png": picture(), **images}, zipfile.ZIP_STORED)

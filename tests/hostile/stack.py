@@ -161,28 +161,32 @@ def started(folder: Path) -> Iterator[Site]:
                             stderr=log,
                         )
                     )
-            statuses: list[int] = []
-            with (
-                ViseClient(servers["api"], servers["token"]) as vise,
-                ViseClient(servers["api"], servers["token"]) as other,
-            ):
-                for client in (vise, other):
-                    client._http.event_hooks["response"].append(
-                        lambda response: statuses.append(response.status_code)
-                    )
-                _wake(vise)
-                try:
-                    yield Site(vise, other, folder, watch, statuses)
-                finally:
-                    for process in reversed(processes):
-                        process.terminate()
-                    for process in processes:
-                        process.wait(60)
+            try:
+                yield from _clients(servers, folder, watch)
+            finally:
+                for process in reversed(processes):
+                    process.terminate()
+                for process in processes:
+                    process.wait(60)
     finally:
         if before is None:
             os.environ.pop("TMPDIR", None)
         else:
             os.environ["TMPDIR"] = before
+
+
+def _clients(servers: dict[str, str], folder: Path, watch: Watch) -> Iterator[Site]:
+    statuses: list[int] = []
+    with (
+        ViseClient(servers["api"], servers["token"]) as vise,
+        ViseClient(servers["api"], servers["token"]) as other,
+    ):
+        for client in (vise, other):
+            client._http.event_hooks["response"].append(
+                lambda response: statuses.append(response.status_code)
+            )
+        _wake(vise)
+        yield Site(vise, other, folder, watch, statuses)
 
 
 def _model(servers: dict[str, str], folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import zipfile
 from collections.abc import Callable, Iterator
 
 from tests.hostile.case import Case, labelled, picture, zipped
@@ -73,7 +74,9 @@ TABLES: dict[str, Callable[[], bytes]] = {
     "no picture": lambda: zipped({"a/readme.txt": b"x", "b/readme.txt": b"y"}),
     "folders 100 deep": lambda: zipped({"a/" * 100 + "0.png": picture(), "b/" * 100 + "0.png": picture()}),
     "every mislabelled picture": lambda: zipped(HONEST | {f"a/m{i}.png": d for i, d in enumerate(MISLABELLED.values())}),
-    "every bomb": lambda: zipped(HONEST | {f"b/x{i}.png": build() for i, (_, build) in enumerate(BOMBS.values())}),
+    "every bomb": lambda: zipped(
+        HONEST | {f"b/x{i}.png": build() for i, (_, build) in enumerate(BOMBS.values())}, zipfile.ZIP_STORED
+    ),
 }  # fmt: skip
 
 

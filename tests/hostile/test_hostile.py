@@ -14,6 +14,7 @@ from tests.hostile.corpus import corpus
 from tests.hostile.drive import drive, neighbour
 from tests.hostile.stack import Site, started
 
+pytestmark = [pytest.mark.stack, pytest.mark.processes]
 PART = {
     "picture": (
         "JPEG cut at 60%", "GIF with noise 1", "claims 2147483647 by 2147483647", "1 by 65,500",

@@ -29,17 +29,32 @@ sys.path.insert(0, str(HERE))
 
 
 @pytest.fixture
+def stages_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process knows the stages that the cluster's processes know by their entry points."""
+    import stages
+
+    for stage in (stages.COUNT, stages.FIT):
+        monkeypatch.setitem(STAGES, stage.name, stage)
+
+
+@pytest.fixture(scope="session")
+def shared_clusters() -> list[Cluster]:
+    """Clusters whose processes stay between tests."""
+    return []
+
+
+@pytest.fixture
 def cluster(
-    request: pytest.FixtureRequest, broker_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, broker_url: str, tmp_path: Path, shared_clusters: list[Cluster]
 ) -> Iterator[Cluster]:
     """Nothing runs in it yet; beside ``api`` it is the one that answers there."""
     if "api" in request.fixturenames:
         yield request.getfixturevalue("service").cluster
         return
-    import stages
-
-    for stage in (stages.COUNT, stages.FIT):
-        monkeypatch.setitem(STAGES, stage.name, stage)
+    request.getfixturevalue("stages_of_tests")
+    for other in shared_clusters:
+        # The broker is one: the workers of another cluster would take this one's messages.
+        other.stop()
     with cluster_over(request.getfixturevalue("database_url"), broker_url, tmp_path) as made:
         yield made
 
@@ -57,12 +72,27 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator["Bucket"]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def module_cluster(
+    module_database_url: str,
+    broker_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    shared_clusters: list[Cluster],
+) -> Iterator[Cluster]:
+    with cluster_over(module_database_url, broker_url, tmp_path_factory.mktemp("cluster")) as made:
+        shared_clusters.append(made)
+        yield made
+        shared_clusters.remove(made)
+
+
 @pytest.fixture
-def running(cluster: Cluster) -> Cluster:
-    """With a dispatcher and one worker, named first."""
-    cluster.start("dispatch", name="dispatch")
-    cluster.worker("first")
-    return cluster
+def running(module_cluster: Cluster, stages_of_tests: None) -> Cluster:
+    """A cluster for all tests of a module, with a dispatcher and one worker, named first: to start them takes seconds."""
+    if [process.poll() for process in module_cluster.processes] != [None, None]:
+        module_cluster.stop()
+        module_cluster.start("dispatch", name="dispatch")
+        module_cluster.worker("first")
+    return module_cluster
 
 
 @dataclass

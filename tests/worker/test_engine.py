@@ -26,25 +26,6 @@ def test_a_run_goes_through(running) -> None:
     assert run.progress.done == 7
 
 
-def test_a_worker_killed_in_mid_run_is_replaced_without_help_and_nothing_is_lost_or_doubled(cluster) -> None:
-    cluster.start("dispatch", name="dispatch")
-    first = cluster.worker("first")
-    run_id = cluster.create(spec=LONG)
-    cluster.wait(run_id, lambda run: run.latest.get("count", 0) >= 8)
-    first.send_signal(signal.SIGKILL)
-    killed_at = time.monotonic()
-    cluster.worker("second")
-
-    taken = cluster.wait(run_id, lambda run: run.worker == "second")
-
-    assert time.monotonic() - killed_at < 60
-    assert taken.attempt == 2
-    run = cluster.wait_final(run_id)
-    assert run.state is RunState.succeeded, (run.reason, run.error)
-    assert run.result["started_at_step"] >= 5, "it went on from its checkpoint"
-    assert cluster.points(run_id) == EXPECTED
-
-
 def test_a_message_lost_with_the_broker_s_memory_is_sent_again(running, broker_url) -> None:
     busy = running.create(spec={"steps": 30, "pause": 0.1})
     running.wait(busy, lambda run: run.state is RunState.running)
@@ -89,6 +70,53 @@ def test_a_paused_run_rests_without_a_worker_and_goes_on_from_there(running) -> 
     assert running.points(run_id) == EXPECTED
 
 
+def test_how_a_run_failed_is_said_in_a_sentence(running) -> None:
+    ends = {
+        "bad input": "row 3: the field id is missing",
+        "crash": "ZeroDivisionError: a bug",
+        "kill": "memory ran out",
+    }
+    made = {end: running.create(spec={"steps": 1, "pause": 0, "end": end}) for end in ends}
+    for end, sentence in ends.items():
+        run = running.wait_final(made[end])
+        assert run.state is RunState.failed
+        assert sentence in (run.reason or "")
+    assert "test" in (running.view(made["crash"]).error or "") or "stages.py" in (
+        running.view(made["crash"]).error or ""
+    )
+    # The worker itself is well.
+    assert running.wait_final(running.create(spec={"steps": 1})).state is RunState.succeeded
+
+
+def test_a_chain_runs_in_order_and_reads_what_was_made(running) -> None:
+    first = running.create(spec={"steps": 3, "pause": 0})
+    second = running.create(spec={"steps": 2}, inputs={"counted": {"run": str(first), "artifact": "counted"}})
+    assert running.view(second).state is RunState.waiting
+    run = running.wait_final(second)
+    assert run.state is RunState.succeeded
+    hashes = run.result["provenance"]["inputs"]
+    assert hashes == {"counted": running.view(first).artifacts[0].sha256}
+
+
+def test_a_worker_killed_in_mid_run_is_replaced_without_help_and_nothing_is_lost_or_doubled(cluster) -> None:
+    cluster.start("dispatch", name="dispatch")
+    first = cluster.worker("first")
+    run_id = cluster.create(spec=LONG)
+    cluster.wait(run_id, lambda run: run.latest.get("count", 0) >= 8)
+    first.send_signal(signal.SIGKILL)
+    killed_at = time.monotonic()
+    cluster.worker("second")
+
+    taken = cluster.wait(run_id, lambda run: run.worker == "second")
+
+    assert time.monotonic() - killed_at < 60
+    assert taken.attempt == 2
+    run = cluster.wait_final(run_id)
+    assert run.state is RunState.succeeded, (run.reason, run.error)
+    assert run.result["started_at_step"] >= 5, "it went on from its checkpoint"
+    assert cluster.points(run_id) == EXPECTED
+
+
 def test_a_run_that_loses_its_worker_while_it_pauses_is_paused_and_a_cancel_overtakes_a_pause(
     cluster,
 ) -> None:
@@ -123,34 +151,6 @@ def test_a_worker_that_is_asked_to_end_hands_its_run_on(cluster) -> None:
     assert (run.state, run.worker) == (RunState.succeeded, "second")
     assert run.result["started_at_step"] >= 3
     assert cluster.points(run_id) == EXPECTED
-
-
-def test_how_a_run_failed_is_said_in_a_sentence(running) -> None:
-    ends = {
-        "bad input": "row 3: the field id is missing",
-        "crash": "ZeroDivisionError: a bug",
-        "kill": "memory ran out",
-    }
-    made = {end: running.create(spec={"steps": 1, "pause": 0, "end": end}) for end in ends}
-    for end, sentence in ends.items():
-        run = running.wait_final(made[end])
-        assert run.state is RunState.failed
-        assert sentence in (run.reason or "")
-    assert "test" in (running.view(made["crash"]).error or "") or "stages.py" in (
-        running.view(made["crash"]).error or ""
-    )
-    # The worker itself is well.
-    assert running.wait_final(running.create(spec={"steps": 1})).state is RunState.succeeded
-
-
-def test_a_chain_runs_in_order_and_reads_what_was_made(running) -> None:
-    first = running.create(spec={"steps": 3, "pause": 0})
-    second = running.create(spec={"steps": 2}, inputs={"counted": {"run": str(first), "artifact": "counted"}})
-    assert running.view(second).state is RunState.waiting
-    run = running.wait_final(second)
-    assert run.state is RunState.succeeded
-    hashes = run.result["provenance"]["inputs"]
-    assert hashes == {"counted": running.view(first).artifacts[0].sha256}
 
 
 def test_a_run_that_loses_every_worker_fails_in_the_end(cluster) -> None:

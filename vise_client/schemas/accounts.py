@@ -73,7 +73,7 @@ class UserUpdate(UpdateBody):
 class Login(RequestBody):
     """E-mail address and password of a user."""
 
-    email: str
+    email: str = Field(max_length=254)
     password: str = Field(max_length=1024)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from vise_core.specs.base import Name, Tag
 from vise_core.specs.estimate import Estimate
 from vise_core.specs.recipes.inputs import InputRef
 from vise_core.specs.recipes.recipe import RecipeSpec
@@ -19,21 +20,21 @@ from .wire import RequestBody, ResponseBody
 class RunCreate(RequestBody):
     """A run of one stage with this spec on these inputs."""
 
-    stage: str
+    stage: Name
     name: str = Field("", max_length=200)
     spec: dict[str, Any] = Field(default_factory=dict)
-    inputs: dict[str, InputRef] = Field(default_factory=dict)
-    tags: list[str] = Field(default_factory=list, max_length=50)
+    inputs: dict[Name, InputRef] = Field(default_factory=dict)
+    tags: list[Tag] = Field(default_factory=list, max_length=50)
 
 
 class RecipeCreate(RequestBody):
     """A run of a recipe: a built-in one by its name, or any recipe as its spec."""
 
-    recipe: str | None = None
+    recipe: Name | None = None
     spec: RecipeSpec | None = None
-    inputs: dict[str, InputRef] = Field(default_factory=dict, description="The recipe's inputs by role.")
+    inputs: dict[Name, InputRef] = Field(default_factory=dict, description="The recipe's inputs by role.")
     name: str = Field("", max_length=200)
-    tags: list[str] = Field(default_factory=list, max_length=50)
+    tags: list[Tag] = Field(default_factory=list, max_length=50)
 
 
 class SweepCreate(RequestBody):
@@ -41,15 +42,15 @@ class SweepCreate(RequestBody):
 
     spec: SweepSpec
     name: str = Field("", max_length=200)
-    tags: list[str] = Field(default_factory=list, max_length=50)
+    tags: list[Tag] = Field(default_factory=list, max_length=50)
 
 
 class StageDraft(RequestBody):
     """A draft of a run or sweep, as the launch form holds it."""
 
     spec: dict[str, Any] = Field(default_factory=dict)
-    inputs: dict[str, InputRef] = Field(default_factory=dict)
-    grid: dict[str, list[Any]] = Field(
+    inputs: dict[Name, InputRef] = Field(default_factory=dict)
+    grid: dict[Name, list[Any]] = Field(
         default_factory=dict, description="Of a sweep: dotted path in the spec → values of the grid."
     )
 
@@ -94,7 +95,7 @@ class RunClone(RequestBody):
 
     name: str | None = Field(None, max_length=200)
     spec: dict[str, Any] | None = None
-    inputs: dict[str, InputRef] | None = None
+    inputs: dict[Name, InputRef] | None = None
 
 
 class RecipeView(ResponseBody):

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from pydantic import Field
 
+from vise_core.specs.base import Name
+
 from .wire import RequestBody, ResponseBody
 
 MetricRule = Literal["final", "last", "max", "min", "best"]
@@ -23,7 +25,7 @@ class MetricQuery(RequestBody):
     """Metrics and runs whose curves are requested."""
 
     run_ids: list[UUID] = Field(min_length=1, max_length=100)
-    keys: list[str] | None = Field(
+    keys: list[Name] | None = Field(
         None, max_length=200, description="Names of metrics; null for all except those named system/…"
     )
     prefix: str = Field("", max_length=200, description="Only metrics with this prefix, such as system/.")

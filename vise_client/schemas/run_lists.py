@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
 
 from .wire import Page, RequestBody, ResponseBody, UpdateBody
+
+Column = Annotated[str, Field(max_length=300)]
+"""A column of the run list: spec.…, metric.… or metric.…:max."""
 
 
 class GroupMetric(ResponseBody):
@@ -73,7 +76,7 @@ class RunListState(RequestBody):
     """Query, columns, order and grouping of the run list, as the page's address carries them."""
 
     query: str = Field("", max_length=2000)
-    columns: list[str] = Field(default_factory=list, max_length=40)
+    columns: list[Column] = Field(default_factory=list, max_length=40)
     sort: str = Field("-created", max_length=200)
     grouped: bool = False
     nested: bool = False

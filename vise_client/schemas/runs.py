@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from vise_core.specs.base import Tag
 from vise_core.specs.recipes.inputs import InputRef
 
 from .artifacts import ArtifactView
@@ -21,7 +22,7 @@ class RunUpdate(UpdateBody):
     """Changes of a run; null leaves a field as it is."""
 
     name: str | None = Field(None, min_length=1, max_length=200)
-    tags: list[str] | None = Field(None, max_length=50)
+    tags: list[Tag] | None = Field(None, max_length=50)
     notes: str | None = Field(None, max_length=20_000, description="Markdown.")
     starred: bool | None = None
     archived: bool | None = None
@@ -132,7 +133,7 @@ class BulkRequest(RequestBody):
         "resume",
         "retry",
     ]
-    tags: list[str] = Field(
+    tags: list[Tag] = Field(
         default_factory=list,
         max_length=50,
         description="Tags to add or remove, for the actions tag and untag.",

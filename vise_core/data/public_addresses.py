@@ -26,6 +26,20 @@ NETWORKS = "VISE_FETCH_NETWORKS"
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+SPECIAL: tuple[Network, ...] = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "192.0.0.0/24",  # Protocol assignments, of which 192.0.0.8 is a dummy address.
+        "192.88.99.0/24",  # 6to4 relays.
+        "64:ff9b::/96",  # IPv4 hosts, also private ones, through a NAT64 gateway.
+        "64:ff9b:1::/48",  # The same, of one's own network.
+        "fec0::/10",  # Site-local.
+        "3fff::/20",  # Documentation.
+        "5f00::/16",  # Segment routing.
+    )
+)
+"""Networks that are not public, of which not every version of Python knows that."""
+
 
 class RefusedAddress(BadInput):
     """The address is neither public nor in an allowed network."""
@@ -62,10 +76,22 @@ def public_connect(networks: Sequence[Network]) -> Connect:
                     if not response.is_redirect:
                         yield response
                         return
-                    url = urljoin(url, response.headers["location"])
+                    if "location" not in response.headers:
+                        raise DownloadFailed(
+                            f"{url} redirects ({response.status_code}) but does not say where to"
+                        )
+                    url = _next(url, response.headers["location"])
             raise DownloadFailed(f"{url}: more than {REDIRECTS} redirects")
 
     return connect
+
+
+def _next(url: str, location: str) -> str:
+    """Return the URL of a redirect. Raises DownloadFailed if it is none."""
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise DownloadFailed(f"{url} redirects to {location!r:.200}, which is no address") from error
 
 
 def checked_request(
@@ -76,12 +102,12 @@ def checked_request(
     Raises RefusedAddress if the URL is not https or has no host or port, or if its host is not public and in none of
     ``networks``.
     """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
     try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError as error:
-        raise RefusedAddress(f"{url}: has no usable port") from error
+        raise RefusedAddress(f"{url}: is no address, or has no usable port") from error
     if parts.scheme not in ("https", "http") or not host:
         raise RefusedAddress(f"{url}: only https addresses are fetched")
     address, inside = _resolve(host, port, networks)
@@ -113,6 +139,8 @@ def _is_public(address: Address) -> bool:
     mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
     if mapped is not None:
         return _is_public(mapped)
+    if _inside(address, SPECIAL):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -76,8 +76,8 @@ def report(
 
     ``comparisons`` (newest first) and their ``pictures`` fill Figures 7 and 8. ``with_published`` adds the paper's own
     numbers, marked as published. ``only_run`` leaves out a table's rows without runs, which otherwise read "not run".
-    ``selection`` keeps one task, protocol, backbone or method. Raises BadInput for an unknown name, or a format that
-    the report does not have.
+    ``selection`` keeps one task, protocol, backbone or method. Raises BadInput for an unknown name, a format that the
+    report does not have, or a selection that leaves nothing of it.
     """
     if format not in formats(name):
         raise BadInput(f"{name} has no format {format!r}; one of {', '.join(formats(name))}")
@@ -86,10 +86,20 @@ def report(
             shown = qualitative(name, comparisons)
             return draw_qualitative(shown, format, pictures or _no_pictures, published=with_published)
         selected = select_figure(figure(name, observations), selection or Selection())
+        if not selected.panels:
+            raise _nothing_left(name, selection)
         return draw(selected, format, published=with_published)
     table = select_table(reproduce(name, observations), selection or Selection())
+    if not table.columns:
+        raise _nothing_left(name, selection)
     table = table.only_run() if only_run else table
     return render_reproduced(table, format, "both" if with_published else "ours").encode()
+
+
+def _nothing_left(name: str, selection: Selection | None) -> BadInput:
+    chosen = selection.model_dump(exclude_none=True) if selection is not None else {}
+    facts = " and ".join(f"the {fact} {value!r:.100}" for fact, value in chosen.items())
+    return BadInput(f"{name} has nothing with {facts}; leave out the filter to see what it has")
 
 
 def _no_pictures(run: str, file: str) -> bytes:

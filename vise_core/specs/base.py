@@ -16,6 +16,20 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("contains NUL, which is not text")
+    return text
+
+
+Name = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
+"""The name of a stage, step, input, artifact, metric or column."""
+Tag = Annotated[str, Field(max_length=80), AfterValidator(_storable)]
+"""A word by which runs are grouped."""
+Text = Annotated[str, Field(max_length=2000), AfterValidator(_storable)]
+"""A title or some sentences."""
+
+
 def _stays_inside(name: str) -> str:
     parts = name.replace("\\", "/").split("/")
     drive = len(parts) > 1 and parts[0][1:] == ":"

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from backend.api import needs
 from backend.api.dependencies import Config, Db, Who
+from backend.api.documented import problems
 from backend.api.errors import ApiProblem
 from backend.store.accounts import users
 from backend.store.accounts.tables import User
@@ -31,7 +32,7 @@ public = APIRouter(prefix="/auth", tags=["accounts"])
 router = APIRouter(tags=["accounts"])
 
 
-@public.post("/login", response_model=Session, dependencies=[needs.public])
+@public.post("/login", response_model=Session, dependencies=[needs.public], responses=problems(401, 429))
 def login(request: Request, body: Login, db: Db) -> Session:
     """Exchange an address and a password for a session token.
 
@@ -44,7 +45,7 @@ def login(request: Request, body: Login, db: Db) -> Session:
     return _session(db, user)
 
 
-@public.post("/code", response_model=Session, dependencies=[needs.public])
+@public.post("/code", response_model=Session, dependencies=[needs.public], responses=problems(401))
 def redeem(body: LoginCode, db: Db) -> Session:
     """Exchange the one-time code of a sign-in link for a session token; a code expires after a few minutes.
 

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Path, Query
 
 from backend.api import needs
 from backend.api.dependencies import Db, Store
+from backend.api.documented import problems
 from backend.store.clusters import explorers
 from vise_client.schemas.clusters import ClusterDetail, ClusterKind, ClusterPage, ClusterPoints, ExplorerView
 
-router = APIRouter(prefix="/explorers", tags=["clusters"])
+router = APIRouter(prefix="/explorers", tags=["clusters"], responses=problems(410))
 
 Search = Annotated[
     str,

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from backend.api import needs
 from backend.api.dependencies import Db, Store
+from backend.api.documented import problems
 from backend.store.registry import artifacts
 from vise_client.schemas.artifacts import ArtifactFile, ArtifactView
 
@@ -33,7 +34,12 @@ def list_files(artifact_id: UUID, db: Db) -> list[ArtifactFile]:
     return [ArtifactFile.model_validate(row) for row in artifacts.get(db, artifact_id).manifest]
 
 
-@router.get("/{artifact_id}/content", response_class=StreamingResponse, dependencies=[needs.read])
+@router.get(
+    "/{artifact_id}/content",
+    response_class=StreamingResponse,
+    dependencies=[needs.read],
+    responses={304: {"description": "Not Modified"}, **problems(410)},
+)
 def content(
     artifact_id: UUID,
     request: Request,

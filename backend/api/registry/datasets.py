@@ -14,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from backend.api import needs
 from backend.api.dependencies import Config, Db, Store, Who
+from backend.api.documented import problems
 from backend.api.errors import ApiProblem
 from backend.store.accounts import audit, quotas
 from backend.store.database import Sessions
@@ -86,7 +87,13 @@ def register_url(body: DatasetFromUrl, db: Db, who: Who) -> DatasetView:
     return datasets.view(db, dataset)
 
 
-@router.post("/upload", response_model=DatasetView, status_code=201, dependencies=[needs.admin])
+@router.post(
+    "/upload",
+    response_model=DatasetView,
+    status_code=201,
+    dependencies=[needs.admin],
+    responses=problems(415),
+)
 async def upload(
     request: Request,
     settings: Config,

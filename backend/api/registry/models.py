@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from backend.api import needs, owners
 from backend.api.dependencies import Db, Store
+from backend.api.documented import problems
 from backend.store.changes import check_expected
 from backend.store.registry import artifacts, model_cards, models
 from vise_client.schemas.models import ModelCardView, ModelCreate, ModelUpdate, ModelView
@@ -53,7 +54,12 @@ def card(model_id: UUID, db: Db) -> ModelCardView:
     return model_cards.card(db, model_id)
 
 
-@router.get("/{model_id}/download", response_class=StreamingResponse, dependencies=[needs.read])
+@router.get(
+    "/{model_id}/download",
+    response_class=StreamingResponse,
+    dependencies=[needs.read],
+    responses=problems(410),
+)
 def download(model_id: UUID, db: Db, storage: Store) -> StreamingResponse:
     """Download a model as a tar: weights as safetensors, predictor.json, and the card as README.md.
 

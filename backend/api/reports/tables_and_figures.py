@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from backend.api import needs
 from backend.api.dependencies import Db, Store
+from backend.api.documented import problems
 from backend.store.errors import Invalid, NotFound
 from backend.store.reports import evaluations
 from vise_core.errors import BadInput
@@ -41,6 +42,7 @@ from vise_core.report import (
 )
 from vise_core.report.comparable import measured_on
 from vise_core.report.published import FIGURES, QUALITATIVE
+from vise_core.specs.base import Name
 from vise_core.specs.evaluate import EvaluateResult
 
 router = APIRouter(prefix="/reports", tags=["reports"])
@@ -50,11 +52,13 @@ Synthetic = Annotated[
     bool | None,
     Query(description="true: only runs on generated data; false: only on real data; default: both."),
 ]
-Name = Annotated[str | None, Query(max_length=200)]
 
 
 def _selection(
-    task: Name = None, protocol: Name = None, backbone: Name = None, method: Name = None
+    task: Name | None = None,
+    protocol: Name | None = None,
+    backbone: Name | None = None,
+    method: Name | None = None,
 ) -> Selection:
     return Selection(task=task, protocol=protocol, backbone=backbone, method=method)
 
@@ -74,7 +78,7 @@ def choices(db: Db) -> Choices:
     return evaluations.choices(db)
 
 
-@router.get("/results", response_class=Response, dependencies=[needs.read])
+@router.get("/results", response_class=Response, dependencies=[needs.read], responses=problems(404))
 def results(
     db: Db, selection: Filter, format: ReportFormat = "markdown", tag: Tag = None, synthetic: Synthetic = None
 ) -> Response:
@@ -88,7 +92,9 @@ def results(
     return _file(render_table(build_table(rows), format).encode(), "results", format)
 
 
-@router.get("/results/data", response_model=EvaluationTable, dependencies=[needs.read])
+@router.get(
+    "/results/data", response_model=EvaluationTable, dependencies=[needs.read], responses=problems(404)
+)
 def results_data(db: Db, selection: Filter, tag: Tag = None, synthetic: Synthetic = None) -> EvaluationTable:
     """Return the table of all evaluations as JSON, with the run behind each number."""
     return evaluation_table(_newest(db, selection, tag, synthetic))
@@ -118,7 +124,7 @@ def _newest(
     return sorted(newest.values(), key=lambda pair: pair[0])
 
 
-@router.get("/paired", response_model=PairedTest, dependencies=[needs.read])
+@router.get("/paired", response_model=PairedTest, dependencies=[needs.read], responses=problems(404))
 def paired(db: Db, a: UUID, b: UUID) -> PairedTest:
     """Compare two evaluations over their splits: difference a − b, p-value and effect size.
 
@@ -130,9 +136,9 @@ def paired(db: Db, a: UUID, b: UUID) -> PairedTest:
         raise Invalid("b", str(error)) from error
 
 
-@router.get("/{name}", response_class=Response, dependencies=[needs.read])
+@router.get("/{name}", response_class=Response, dependencies=[needs.read], responses=problems(410))
 def read(
-    name: str,
+    name: Name,
     db: Db,
     storage: Store,
     selection: Filter,
@@ -179,7 +185,7 @@ def read(
     "/{name}/data", response_model=ReproducedTable | OurFigure | QualitativeFigure, dependencies=[needs.read]
 )
 def data(
-    name: str, db: Db, selection: Filter, tag: Tag = None, synthetic: Synthetic = None
+    name: Name, db: Db, selection: Filter, tag: Tag = None, synthetic: Synthetic = None
 ) -> ReproducedTable | OurFigure | QualitativeFigure:
     """Return the numbers of a table or figure as JSON, ours and the published, with the runs behind ours."""
     _check_name(name)

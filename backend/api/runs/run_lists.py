@@ -16,13 +16,14 @@ from backend.store.runs.query import vocabulary
 from backend.store.runs.run_list import Paging, RunFilter
 from vise_client.schemas.comparison import CompareQuery, Comparison
 from vise_client.schemas.metrics import Curve, MetricQuery
-from vise_client.schemas.run_lists import GroupPage, Vocabulary
+from vise_client.schemas.run_lists import Column, GroupPage, Vocabulary
 from vise_client.schemas.run_states import RunKind, RunState
 from vise_client.schemas.runs import (
     BulkOutcome,
     BulkRequest,
     RunPage,
 )
+from vise_core.specs.base import Name, Tag
 
 router = APIRouter(tags=["runs"])
 
@@ -46,8 +47,8 @@ def _paging(
         ),
     ] = "-created",
     column: Annotated[
-        list[str] | None,
-        Query(description="Values to add to each row: spec.…, metric.… or metric.…:max."),
+        list[Column] | None,
+        Query(max_length=40, description="Values to add to each row: spec.…, metric.… or metric.…:max."),
     ] = None,
     cursor: Annotated[str | None, Query(max_length=2000)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -63,11 +64,11 @@ Paged = Annotated[Paging, Depends(_paging)]
 def list_runs(
     db: Db,
     paging: Paged,
-    state: Annotated[list[RunState] | None, Query(description="Any of these states.")] = None,
-    stage: str | None = None,
+    state: Annotated[list[RunState] | None, Query(max_length=20, description="Any of these states.")] = None,
+    stage: Name | None = None,
     kind: RunKind | None = None,
     parent: UUID | None = None,
-    tag: str | None = None,
+    tag: Tag | None = None,
     search: Annotated[str | None, Query(max_length=200, description="Part of the name, or a tag.")] = None,
     nested: Annotated[
         bool, Query(alias="all", description="Include the runs of recipes and sweeps.")

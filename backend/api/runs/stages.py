@@ -13,6 +13,7 @@ from backend.store.errors import NotFound
 from backend.store.runs import drafts, queues, workers
 from vise_client.schemas.launch import InputCandidate, LaunchCheck, RecipeView, StageDraft, StageView
 from vise_client.schemas.workers import QueueView, WorkerView
+from vise_core.specs.base import Name
 from vise_core.specs.recipes.registry import RECIPES
 from vise_core.specs.stages import STAGES
 
@@ -45,7 +46,7 @@ def _stages() -> list[StageView]:
 
 
 @router.post("/stages/{name}/validate", response_model=LaunchCheck, dependencies=[needs.run])
-def validate(name: str, body: StageDraft, db: Db, settings: Config) -> LaunchCheck:
+def validate(name: Name, body: StageDraft, db: Db, settings: Config) -> LaunchCheck:
     """Check a draft: return its errors by field, or if it has none, its estimated time, memory and disk space.
 
     Warnings do not prevent a launch, such as a registered folder that has changed since its newest version. Status 404
@@ -60,7 +61,7 @@ def validate(name: str, body: StageDraft, db: Db, settings: Config) -> LaunchChe
 def inputs(
     db: Db,
     artifact: Annotated[
-        list[str], Query(min_length=1, max_length=50, description="Artifact names that the input accepts.")
+        list[Name], Query(min_length=1, max_length=50, description="Artifact names that the input accepts.")
     ],
     search: Annotated[str, Query(max_length=200, description="Part of the name, or a tag.")] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.api import needs
 from backend.api.dependencies import Config, Db, Store, Who
+from backend.api.documented import problems
 from backend.store.accounts import quotas
 from backend.store.serving import engagement
 from backend.store.serving.tables import Engagement
@@ -26,7 +27,7 @@ TOP = EngagementOptions().top
 @router.post(
     "",
     response_model=EngagementView,
-    responses={202: {"model": EngagementView}},
+    responses={202: {"model": EngagementView}, **problems(415)},
     dependencies=[needs.predict],
 )
 async def ask(

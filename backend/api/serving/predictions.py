@@ -14,6 +14,7 @@ from starlette.background import BackgroundTask
 from backend.api import needs, owners
 from backend.api.broker import Broker
 from backend.api.dependencies import Config, Db, Store, Who
+from backend.api.documented import problems
 from backend.api.errors import ApiProblem
 from backend.store.accounts import quotas
 from backend.store.registry import models
@@ -42,7 +43,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 @router.post(
     "/predictions",
     response_model=PredictionView,
-    responses={202: {"model": PredictionView}},
+    responses={202: {"model": PredictionView}, **problems(415)},
     dependencies=[needs.predict],
 )
 async def predict(
@@ -202,7 +203,12 @@ def count_feedback(db: Db) -> list[FeedbackCount]:
     return feedback.counts(db)
 
 
-@router.get("/feedback/export", response_class=StreamingResponse, dependencies=[needs.predict])
+@router.get(
+    "/feedback/export",
+    response_class=StreamingResponse,
+    dependencies=[needs.predict],
+    responses=problems(404),
+)
 def export_feedback(
     request: Request, task: Annotated[str, Query(max_length=200, description="A task with labels.")]
 ) -> Response:

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import redis
 
+from backend.local.processes import open_log
 from backend.local.servers import Server, ServerError, start_postgres, start_valkey
 
 
@@ -146,3 +147,14 @@ def test_the_fixtures_give_each_test_an_empty_database_and_one_broker(
         tables = connection.execute("select * from pg_tables where schemaname = 'public'").fetchall()
     assert tables == []
     assert redis.Redis.from_url(broker_url).ping()
+
+
+def test_only_this_account_reads_a_log(tmp_path: Path) -> None:
+    old = tmp_path / "old.log"
+    old.write_bytes(b"of an earlier version\n")
+    old.chmod(0o644)
+    for path in (old, tmp_path / "new.log"):
+        with open_log(path) as log:
+            log.write(b"a line\n")
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert old.read_bytes() == b"of an earlier version\na line\n"

@@ -28,9 +28,16 @@ def server() -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            to = {"/again": "/file", "/inside": "http://169.254.169.254/secret", "/round": "/round"}.get(
-                self.path
-            )
+            to = {
+                "/again": "/file",
+                "/inside": "http://169.254.169.254/secret",
+                "/round": "/round",
+                "/strange": "http://[",
+            }.get(self.path)
+            if self.path == "/nowhere":
+                self.send_response(302)
+                self.end_headers()
+                return
             if to is not None:
                 self.send_response(302)
                 self.send_header("Location", to)
@@ -83,6 +90,12 @@ def test_a_file_comes_whole_with_its_hash_also_over_a_redirect(server: str, tmp_
         "https://0.0.0.0/x",
         "https://[fd00::1]/x",
         "https://224.0.0.1/x",
+        "https://192.0.0.8/x",
+        "https://[fec0::1]/x",
+        "https://[3fff::1]/x",
+        "https://[64:ff9b::7f00:1]/x",
+        "https://[5f00::1]/x",
+        "https://[",
     ],
 )
 def test_addresses_that_are_not_public_are_refused(url: str) -> None:
@@ -110,6 +123,13 @@ def test_a_redirect_into_the_network_is_refused_too(server: str, tmp_path: Path)
         get(server + "/inside", tmp_path / "f")
     with pytest.raises(DownloadFailed, match="redirects"):
         get(server + "/round", tmp_path / "f")
+
+
+def test_a_redirect_to_nowhere_is_a_failed_download(server: str, tmp_path: Path) -> None:
+    with pytest.raises(DownloadFailed, match="does not say where to"):
+        get(server + "/nowhere", tmp_path / "f")
+    with pytest.raises(DownloadFailed, match="is no address"):
+        get(server + "/strange", tmp_path / "f")
 
 
 def test_another_file_a_large_one_and_none_are_refused(server: str, tmp_path: Path) -> None:

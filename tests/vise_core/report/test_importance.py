@@ -33,6 +33,11 @@ def test_the_share_is_that_of_a_one_way_analysis_by_hand() -> None:
     assert found.variance_share == pytest.approx(0.5)
 
 
+def test_numbers_that_hardly_repeat_are_grouped_by_quarters() -> None:
+    (found,) = importance({"x": list(range(12))}, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3])
+    assert found.variance_share == pytest.approx(1.0)
+
+
 def test_many_groups_by_chance_have_no_share() -> None:
     shares = [
         importance({"x": list("aabbccdd")}, list(RNG.normal(size=8)))[0].variance_share for _ in range(200)

@@ -7,21 +7,21 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from ..base import Record
+from ..base import Name, Record
 
 
 class InputRef(Record):
     """The origin of an input: an artifact of a run, a data set, an upload, or a step or an input of the recipe."""
 
     run: UUID | None = None
-    step: str | None = Field(None, description="Inside a recipe: the step that makes the artifact.")
-    artifact: str | None = Field(
+    step: Name | None = Field(None, description="Inside a recipe: the step that makes the artifact.")
+    artifact: Name | None = Field(
         None,
         description="The artifact's name, such as posts or checkpoint; of a run it may be left out where one fits.",
     )
     dataset: UUID | None = None
     upload: UUID | None = Field(None, description="An uploaded file, to be unpacked.")
-    given: str | None = Field(None, description="Inside a recipe: the name of the recipe's input.")
+    given: Name | None = Field(None, description="Inside a recipe: the name of the recipe's input.")
 
     @model_validator(mode="after")
     def _exactly_one_origin(self) -> InputRef:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from ..base import Record, Spec
+from ..base import Name, Record, Spec, Text
 from ..stages import STAGES, validate_spec
 from .inputs import InputRef
 
@@ -15,17 +15,17 @@ from .inputs import InputRef
 class RecipeStep(Record):
     """A step of a recipe: one run of a stage."""
 
-    stage: str
-    title: str = ""
+    stage: Name
+    title: Text = ""
     spec: dict[str, Any] = Field(default_factory=dict)
-    inputs: dict[str, InputRef] = Field(default_factory=dict)
+    inputs: dict[Name, InputRef] = Field(default_factory=dict)
 
 
 class RecipeInput(Record):
     """An input of a recipe, named when the recipe is launched."""
 
-    help: str = ""
-    artifact: str | None = Field(
+    help: Text = ""
+    artifact: Name | None = Field(
         None,
         description="Name of the artifact of a stage that fits; null: whatever the steps that read it take. A data set "
         "fits either way.",
@@ -36,18 +36,18 @@ class RecipeInput(Record):
 class RegisterBest(Record):
     """Once all steps have succeeded, register the predictor with the best val score as the default model."""
 
-    among: tuple[str, ...] = Field(min_length=1, description="Names of the evaluate steps to choose from.")
-    name: str = "sample"
+    among: tuple[Name, ...] = Field(min_length=1, description="Names of the evaluate steps to choose from.")
+    name: Name = "sample"
 
 
 class RecipeSpec(Record):
     """A chain of runs. Steps run as soon as the steps they read from have succeeded."""
 
-    title: str
-    description: str = ""
+    title: Text
+    description: Text = ""
     synthetic: bool = False
-    given: dict[str, RecipeInput] = Field(default_factory=dict)
-    steps: dict[str, RecipeStep]
+    given: dict[Name, RecipeInput] = Field(default_factory=dict)
+    steps: dict[Name, RecipeStep]
     register_best: RegisterBest | None = None
     _specs: dict[str, Spec] = PrivateAttr(default_factory=dict)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from ..base import Record, Spec
+from ..base import Name, Record, Spec
 from ..paths import with_values
 from ..stages import STAGES, validate_spec
 from .inputs import InputRef
@@ -21,7 +21,7 @@ class SweepCase(Record):
         default_factory=dict,
         description="Dotted path in the spec → value, such as {'task.kind': 'politics'}.",
     )
-    inputs: dict[str, InputRef] = Field(
+    inputs: dict[Name, InputRef] = Field(
         default_factory=dict, description="Inputs of its own: a task's data set, a method's checkpoint."
     )
 
@@ -37,18 +37,18 @@ class SweepPoint(NamedTuple):
 class SweepSpec(Record):
     """A stage, run with every combination of values of its spec and of cases."""
 
-    stage: str
+    stage: Name
     base: dict[str, Any] = Field(default_factory=dict)
-    cases: dict[str, dict[str, SweepCase]] = Field(
+    cases: dict[Name, dict[Name, SweepCase]] = Field(
         default_factory=dict,
         description="Axis → name → what is set there, for values that need inputs of their own, such as "
         "{'task': {'Politics': {'set': …, 'inputs': …}}}.",
     )
-    grid: dict[str, tuple[Any, ...]] = Field(
+    grid: dict[Name, tuple[Any, ...]] = Field(
         default_factory=dict,
         description="Dotted path in the spec → values, such as {'compute.amp': ['off', 'bf16']}.",
     )
-    inputs: dict[str, InputRef] = Field(default_factory=dict, description="Inputs of every point.")
+    inputs: dict[Name, InputRef] = Field(default_factory=dict, description="Inputs of every point.")
 
     _specs: tuple[Spec, ...] = PrivateAttr(())
 

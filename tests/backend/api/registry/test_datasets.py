@@ -9,14 +9,20 @@ import tarfile
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from fastapi.testclient import TestClient
 from PIL import Image
 
-from backend.api.app import PREFIX
+from backend.api.app import PREFIX, create_app
+from backend.settings import Settings
+from tests.backend.api.conftest import Accounts
 from tests.pictures import encoded
+from vise_client.schemas.accounts import Role
 
 
 def picture(shade: int) -> bytes:
@@ -40,29 +46,50 @@ def as_admin(api, tokens):
     return api
 
 
-@pytest.fixture
-def worker(settings, tmp_path) -> Iterator[None]:
-    """A real dispatcher and a real worker, which may download from this machine."""
-    environment = os.environ | {
-        "VISE_DATABASE_URL": settings.database_url,
-        "VISE_BROKER_URL": settings.broker_url,
-        "VISE_STORAGE_URL": settings.storage_url,
-        "VISE_HOME": str(tmp_path),
-        "VISE_DATA_ROOT": str(settings.data_root),
-        "VISE_FETCH_NETWORKS": "127.0.0.0/8",
-    }
-    with (tmp_path / "worker.log").open("wb") as log:
-        processes = [
-            subprocess.Popen(
+@dataclass(frozen=True)
+class Site:
+    """The API asked by an admin, beside a dispatcher and a worker that may download from this machine."""
+
+    api: TestClient
+    settings: Settings
+
+
+@pytest.fixture(scope="module")
+def site(
+    new_database: Callable[..., AbstractContextManager[str]],
+    accounts: Accounts,
+    broker_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    """One for all tests of this file: its worker takes seconds to start."""
+    home = tmp_path_factory.mktemp("site")
+    (home / "data").mkdir()
+    with new_database(accounts.database) as url, ExitStack() as exits:
+        settings = Settings(
+            database_url=url,
+            broker_url=broker_url,
+            storage_url=f"file://{home / 'storage'}",
+            home=home,
+            data_root=home / "data",
+        )
+        environment = os.environ | {
+            "VISE_DATABASE_URL": url,
+            "VISE_BROKER_URL": broker_url,
+            "VISE_STORAGE_URL": settings.storage_url,
+            "VISE_HOME": str(home),
+            "VISE_DATA_ROOT": str(settings.data_root),
+            "VISE_FETCH_NETWORKS": "127.0.0.0/8",
+        }
+        log = exits.enter_context((home / "worker.log").open("wb"))
+        for command in (["dispatch"], ["run", "--queues", "cpu"]):
+            process = subprocess.Popen(
                 [sys.executable, "-m", "worker", *command], env=environment, stdout=log, stderr=log
             )
-            for command in (["dispatch"], ["run", "--queues", "cpu"])
-        ]
-        yield
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(60)
+            exits.callback(process.wait, 60)
+            exits.callback(process.terminate)
+        api = exits.enter_context(TestClient(create_app(settings), raise_server_exceptions=False))
+        api.headers["Authorization"] = f"Bearer {accounts.tokens[Role.admin]}"
+        yield Site(api, settings)
 
 
 def upload(api, body: bytes, **query):
@@ -82,50 +109,50 @@ def arrived(api, dataset: dict, seconds: float = 240) -> dict:
         time.sleep(0.3)
 
 
-def test_an_upload_is_unpacked_by_a_worker_and_looked_through(as_admin, worker) -> None:
-    made = upload(as_admin, GOOD, description="Of my own")
+def test_an_upload_is_unpacked_by_a_worker_and_looked_through(site) -> None:
+    made = upload(site.api, GOOD, description="Of my own")
     assert made.status_code == 201, made.text
     assert (made.json()["state"], made.json()["source"]) == ("arriving", "pets.zip")
 
     # A run may name it at once: it waits until the data is there.
     spec = {"kind": "images"}
     inputs = {"dataset": {"dataset": made.json()["id"]}}
-    survey = as_admin.post(f"{PREFIX}/runs", json={"stage": "survey", "spec": spec, "inputs": inputs}).json()
+    survey = site.api.post(f"{PREFIX}/runs", json={"stage": "survey", "spec": spec, "inputs": inputs}).json()
     assert survey["state"] in ("waiting", "queued")
 
-    dataset = arrived(as_admin, made.json())
+    dataset = arrived(site.api, made.json())
     assert dataset["state"] == "ready"
     assert dataset["survey"]["classes"] == {"cat": 4, "dog": 4}
-    files = as_admin.get(f"{PREFIX}/artifacts/{dataset['thumbnails']}/files").json()
+    files = site.api.get(f"{PREFIX}/artifacts/{dataset['thumbnails']}/files").json()
     assert sum(row["path"].startswith("thumbnails/") for row in files) == 8
 
     end = time.monotonic() + 240
-    while (run := as_admin.get(f"{PREFIX}/runs/{survey['id']}").json())["state"] != "succeeded":
+    while (run := site.api.get(f"{PREFIX}/runs/{survey['id']}").json())["state"] != "succeeded":
         assert time.monotonic() < end, run
         assert run["state"] not in ("failed", "cancelled"), run
         time.sleep(0.3)
     assert run["result"]["images"] == 8
-    refused = as_admin.delete(f"{PREFIX}/runs/{dataset['run_id']}")
+    refused = site.api.delete(f"{PREFIX}/runs/{dataset['run_id']}")
     assert refused.status_code == 409
 
 
-def test_hostile_archives_fail_in_a_sentence_and_leave_nothing(as_admin, worker, settings) -> None:
+def test_hostile_archives_fail_in_a_sentence_and_leave_nothing(site) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("zeros.jpg", bytes(32 * 2**20))
     bomb = buffer.getvalue()
     hostile = {"traversal": archive({"../../evil.jpg": picture(1)}), "bomb": bomb}
-    sent = {name: upload(as_admin, body, name=name).json() for name, body in hostile.items()}
-    over = {name: arrived(as_admin, dataset) for name, dataset in sent.items()}
+    sent = {name: upload(site.api, body, name=name).json() for name, body in hostile.items()}
+    over = {name: arrived(site.api, dataset) for name, dataset in sent.items()}
     assert {one["state"] for one in over.values()} == {"failed"}
     assert "leave its folder" in over["traversal"]["reason"]
     assert "unpacks to more than" in over["bomb"]["reason"]
-    assert not list(settings.home.rglob("evil.jpg"))
+    assert not list(site.settings.home.rglob("evil.jpg"))
     body = {"stage": "survey", "inputs": {"dataset": {"dataset": sent["bomb"]["id"]}}}
-    assert as_admin.post(f"{PREFIX}/runs", json=body).status_code == 422
+    assert site.api.post(f"{PREFIX}/runs", json=body).status_code == 422
 
 
-def test_an_address_is_downloaded_by_a_worker_and_its_hash_is_checked(as_admin, worker) -> None:
+def test_an_address_is_downloaded_by_a_worker_and_its_hash_is_checked(site) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -142,11 +169,11 @@ def test_an_address_is_downloaded_by_a_worker_and_its_hash_is_checked(as_admin, 
 
     def bring(name: str, sha256: str) -> dict:
         body = {"name": name, "url": url, "sha256": sha256}
-        return as_admin.post(f"{PREFIX}/datasets/url", json=body).json()
+        return site.api.post(f"{PREFIX}/datasets/url", json=body).json()
 
     right, wrong = bring("right", hashlib.sha256(GOOD).hexdigest()), bring("wrong", "0" * 64)
-    assert arrived(as_admin, right)["survey"]["images"] == 8
-    failed = arrived(as_admin, wrong)
+    assert arrived(site.api, right)["survey"]["images"] == 8
+    failed = arrived(site.api, wrong)
     assert failed["state"] == "failed"
     assert "SHA-256" in failed["reason"]
     http.shutdown()
@@ -170,10 +197,6 @@ def test_what_is_no_archive_is_refused_at_once(as_admin, body: bytes, status: in
 
 
 def test_an_upload_has_a_limit_of_its_own(api, settings, tokens) -> None:
-    from fastapi.testclient import TestClient
-
-    from backend.api.app import create_app
-
     small = settings.model_copy(update={"max_dataset_bytes": 2048, "max_upload_bytes": 1024})
     with TestClient(create_app(small)) as client:
         client.headers["Authorization"] = f"Bearer {tokens['admin']}"
@@ -212,14 +235,14 @@ def test_an_address_that_cannot_be_one_is_refused_at_its_field(as_admin, url: st
     assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "url")
 
 
-def test_a_registered_folder_is_looked_through(as_admin, worker, settings) -> None:
+def test_a_registered_folder_is_looked_through(site) -> None:
     for label in ("joy", "fear"):
-        (settings.data_root / "faces" / label).mkdir(parents=True)
-        (settings.data_root / "faces" / label / "1.jpg").write_bytes(picture(9))
+        (site.settings.data_root / "faces" / label).mkdir(parents=True)
+        (site.settings.data_root / "faces" / label / "1.jpg").write_bytes(picture(9))
     body = {"name": "faces", "kind": "images", "folder": "faces"}
-    made = as_admin.post(f"{PREFIX}/datasets", json=body).json()
+    made = site.api.post(f"{PREFIX}/datasets", json=body).json()
     assert (made["state"], made["survey"]) == ("ready", None)
-    assert arrived(as_admin, made)["survey"]["classes"] == {"joy": 1, "fear": 1}
+    assert arrived(site.api, made)["survey"]["classes"] == {"joy": 1, "fear": 1}
 
 
 def test_data_sets_are_searched_and_paged(as_admin, settings) -> None:

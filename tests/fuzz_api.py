@@ -1,0 +1,116 @@
+"""Schemathesis against a running API, as each role: ``python -m tests.fuzz_api`` or ``make fuzz-api``.
+
+Not a part of the suite, as it takes minutes. Fails on a status of 5xx, on a status or a content type that the OpenAPI
+document does not name, on a response that is not of the documented form, and on an undocumented method that is not 405.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+
+from backend.api.app import PREFIX
+from backend.local.processes import free_port
+from backend.local.servers import start_postgres, start_valkey
+from backend.store.accounts import users
+from backend.store.database import connect, migrate, session_factory
+from vise_client.schemas.accounts import Role
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+    "allow_header_conformance",
+)
+# They end the session that the requests are sent with, or wait for workers that are not there.
+EXCLUDED = ("/auth/logout", "/auth/password", "/ready", "/health")
+
+
+@contextmanager
+def running_api(home: Path) -> Iterator[tuple[str, dict[Role, str]]]:
+    """Start the API on an empty database; yield its address and a session's token for each role."""
+    postgres, valkey = start_postgres(home / "postgres"), start_valkey(home / "valkey")
+    migrate(postgres.url)
+    engine, tokens = connect(postgres.url), {}
+    with session_factory(engine).begin() as db:
+        for role in Role:
+            user = users.create_user(db, f"{role}@example.org", "correct horse battery", role)
+            tokens[role], _ = users.issue_token(db, user, "session", lifetime=timedelta(days=1))
+    engine.dispose()
+    (home / "data" / "folder").mkdir(parents=True)
+    environment = {
+        "VISE_DATABASE_URL": postgres.url,
+        "VISE_BROKER_URL": valkey.url,
+        "VISE_STORAGE_URL": f"file://{home / 'storage'}",
+        "VISE_HOME": str(home),
+        "VISE_DATA_ROOT": str(home / "data"),
+    }
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "backend.api.app:create_app",
+        "--factory",
+        "--port",
+        str(port),
+    ]
+    with (home / "api.log").open("wb") as log:
+        api = subprocess.Popen(
+            [*command, "--no-access-log"], env=os.environ | environment, stdout=log, stderr=log
+        )
+    try:
+        url = f"http://127.0.0.1:{port}{PREFIX}"
+        with httpx.HTTPTransport(retries=8) as transport, httpx.Client(transport=transport) as client:
+            client.get(f"{url}/live").raise_for_status()
+        yield url, tokens
+    finally:
+        api.terminate()
+        api.wait(30)
+        valkey.stop()
+        postgres.stop()
+        print((home / "api.log").read_text(errors="replace")[-20_000:])
+
+
+def main() -> int:
+    """Run each role; return the number of roles with failures."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--roles", nargs="*", default=list(Role), type=Role)
+    arguments.add_argument("--examples", type=int, default=16, help="most random cases of an operation")
+    arguments.add_argument("--seed", default="0")
+    arguments.add_argument("--schemathesis", default=str(Path(sys.executable).with_name("schemathesis")))
+    chosen = arguments.parse_args()
+    home, failed = Path(tempfile.mkdtemp(prefix="vise-fuzz-")), 0
+    try:
+        with running_api(home) as (url, tokens):
+            for role in chosen.roles:
+                command = [
+                    *(chosen.schemathesis, "run", f"{url}/openapi.json"),
+                    *("--header", f"Authorization: Bearer {tokens[role]}"),
+                    *("--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing"),
+                    *("--max-examples", str(chosen.examples), "--workers", "2", "--no-shrink"),
+                    *("--continue-on-failure", "--no-color", "--seed", chosen.seed),
+                ]
+                for path in EXCLUDED:
+                    command += ["--exclude-path", f"{PREFIX}{path}"]
+                print(f"--- as {role}", flush=True)
+                failed += subprocess.run(command, cwd=home).returncode != 0
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
