@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
+
+from pydantic import ValidationError
 
 from backend.settings import Settings, settings
 from vise_client.errors import ClientError
@@ -18,8 +19,13 @@ def server_settings(home: Path, *, create: bool = False) -> Iterator[Settings]:
 
     PostgreSQL is started where ``vise up`` does not run. Raises ClientError without a home, unless it is to be created.
     """
-    if os.environ.get("VISE_DATABASE_URL"):
-        yield settings()
+    try:
+        named = settings()
+    except ValidationError as error:
+        if not any(p["loc"] == ("database_url",) and p["type"] == "missing" for p in error.errors()):
+            raise
+    else:
+        yield named
         return
     home = home.resolve()
     if not create and not (home / "postgres").is_dir():
