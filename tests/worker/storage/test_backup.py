@@ -228,6 +228,7 @@ def test_the_commands_back_up_a_server_and_restore_it_in_a_home(
     assert "1 files" in said.output
     for name in ("database_url", "broker_url", "storage_url"):
         monkeypatch.delenv(f"VISE_{name.upper()}")
+    settings.cache_clear()
     monkeypatch.setattr(commands, "default_home", lambda: home)
     said = CliRunner().invoke(app, ["restore", str(tmp_path / "backup")])
     assert said.exit_code == 0, (said.output, said.exception)
