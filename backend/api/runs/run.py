@@ -74,9 +74,7 @@ def read_logs(
 ) -> list[LogLine]:
     """Return log lines of a run in order, filtered by level and text. Status 404 if no run has this id."""
     get_run(db, run_id)
-    # PostgreSQL text cannot contain NUL.
-    text = None if search is None else search.replace("\0", "")
-    return logs.read(db, run_id, after=after, before=before, limit=limit, level=level, search=text)
+    return logs.read(db, run_id, after=after, before=before, limit=limit, level=level, search=search)
 
 
 @router.get("/runs/{run_id}/logs/download", response_class=StreamingResponse, dependencies=[needs.read])

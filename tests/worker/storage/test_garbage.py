@@ -17,7 +17,7 @@ from backend.settings import settings
 from backend.store.registry import artifacts, datasets
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact, Dataset, Upload
-from backend.store.runs.create import create_run
+from backend.store.runs.create import Allowance, create_run
 from backend.store.runs.delete import delete_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.runs.tables import Run
@@ -229,7 +229,7 @@ def test_an_archive_goes_once_it_is_unpacked_unless_the_setting_keeps_it(place) 
             db.flush()
             if name != "no run":
                 body = {"stage": "fetch", "spec": {}, "inputs": {"archive": {"upload": upload.id}}}
-                ids[name] = create_run(db, RunCreate.model_validate(body), None).id
+                ids[name] = create_run(db, RunCreate.model_validate(body), None, Allowance(admin=True)).id
     place.change(ids["unpacked"], state="succeeded", finished_at=func.now())
 
     def names(**changed: object) -> set[str]:

@@ -161,7 +161,7 @@ def test_the_log_is_filtered_by_level_and_text_on_the_server(editor, logged) -> 
     assert found(search="memory _AT_") == ["Out of MEMORY _at_ last"]
     assert found(search="50% done", after=-1, limit=2) == ["step 11998: 50% done", "step 11999: 50% done"]
     assert found(search="5_% done") == [], "signs of patterns are plain signs"
-    assert found(search="\0") == found(), "what no line can hold is not looked for"
+    assert editor.get(f"{PREFIX}/runs/{logged}/logs", params={"search": "\0"}).status_code == 422
     last = editor.get(f"{PREFIX}/runs/{logged}/logs", params={"after": -1, "limit": 1}).json()[0]["id"]
     assert found(before=last, limit=2) == ["step 11997: 50% done", "step 11998: 50% done"]
     assert editor.get(f"{PREFIX}/runs/{logged}/logs", params={"level": "loud"}).status_code == 422
