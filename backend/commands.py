@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from vise_client.login import home as default_home
-
 admin = typer.Typer(help="Admins of a server, made directly in its database.", no_args_is_help=True)
 
 
@@ -23,6 +21,7 @@ def up(
 ) -> None:
     """Run the whole system on this machine until Ctrl-C: database, queue, API, workers and pages."""
     from backend.local.up import up as run_up
+    from vise_client.login import home as default_home
 
     run_up(home=home or default_home(), port=port, api_port=api_port, browser=browser, tell=typer.echo)
 
@@ -47,7 +46,7 @@ def gc(
     from backend.store.registry.storage import Storage
     from backend.store.upkeep import gc
 
-    with server_settings(default_home()) as settings:
+    with server_settings() as settings:
         engine = connect(settings.database_url)
         sessions, storage = session_factory(engine), Storage(settings.storage_url)
         for found in gc.find_removable(sessions, storage, settings):
@@ -69,7 +68,7 @@ def backup(folder: Annotated[Path, typer.Argument(help="A new folder for the bac
     from backend.store.registry.storage import Storage
     from backend.store.upkeep.backup import back_up
 
-    with server_settings(default_home()) as settings:
+    with server_settings() as settings:
         manifest = back_up(settings.database_url, Storage(settings.storage_url), folder)
     rows = sum(table.rows for table in manifest.tables)
     typer.echo(f"{rows:,} rows and {len(manifest.files):,} files, {manifest.size:,} bytes, are in {folder}")
@@ -88,7 +87,7 @@ def restore(folder: Annotated[Path, typer.Argument(help="The folder of a backup.
     from backend.store.registry.storage import Storage
     from backend.store.upkeep.backup import restore
 
-    with server_settings(default_home(), create=True) as settings:
+    with server_settings(create=True) as settings:
         manifest = restore(folder, settings.database_url, Storage(settings.storage_url))
     rows = sum(table.rows for table in manifest.tables)
     typer.echo(
@@ -109,7 +108,7 @@ def forget(
     from backend.store.registry.storage import Storage
     from backend.store.upkeep import forget
 
-    with server_settings(default_home()) as settings:
+    with server_settings() as settings:
         engine = connect(settings.database_url)
         sessions, storage = session_factory(engine), Storage(settings.storage_url)
         findings = forget.find(sessions, storage, settings.data_root, posts)
@@ -167,7 +166,7 @@ def delete_user(
 
     if not yes:
         typer.confirm(f"Delete {email} for good?", abort=True)
-    with server_settings(default_home()) as settings:
+    with server_settings() as settings:
         engine = connect(settings.database_url)
         with session_factory(engine).begin() as db:
             delete(db, email)

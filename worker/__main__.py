@@ -41,7 +41,7 @@ def main() -> None:
         from .execute import start_fork_server
 
         # From this thread, which lives as long as the worker: Linux kills the server when its starting thread ends.
-        start_fork_server()
+        start_fork_server(stages=get_context().settings.preload)
     # Threads suffice, since each stage runs in a process of its own.
     app.worker_main(
         [

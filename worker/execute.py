@@ -38,6 +38,7 @@ from vise_client.schemas.run_states import RunState
 from vise_core.errors import ViseError
 from vise_core.files import listing
 from vise_core.specs.recipes.inputs import InputRef
+from vise_core.specs.stages import STAGES
 
 from .child import CRASHED, DISK, DONE, FAILED, OUTCOME, STOPPED, ChildTask, child_main
 from .context import Context, get_context
@@ -55,15 +56,21 @@ SERVER_DIED = 255
 
 # Not a fork of this process, which has threads, nor a new interpreter, which would import for seconds.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["worker.preload"])
+STAGE_MODULES = [stage.runner.partition(":")[0] for stage in STAGES.values()]
+PROCESSES.set_forkserver_preload([*STAGE_MODULES, "worker.preload"])
 
 
 _executing: set[UUID] = set()
 """Runs that this process executes: a second message for one of them is dropped."""
 
 
-def start_fork_server() -> None:
-    """Start the fork server, so that the first run need not wait for it."""
+def start_fork_server(*, stages: bool) -> None:
+    """Start the fork server, so that the first run need not wait for it.
+
+    ``stages``: whether it imports torch and all stages, which take seconds, once for all runs.
+    """
+    if not stages:
+        PROCESSES.set_forkserver_preload(["worker.preload"])
     forkserver.ensure_running()
 
 

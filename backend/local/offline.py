@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from backend.settings import Settings, settings
 from vise_client.errors import ClientError
+from vise_client.login import home as default_home
 
 
 @contextmanager
-def server_settings(home: Path, *, create: bool = False) -> Iterator[Settings]:
-    """Yield the settings of the environment; without VISE_DATABASE_URL, those of ``vise up`` with this home.
+def server_settings(*, create: bool = False) -> Iterator[Settings]:
+    """Yield the settings of the environment; without VISE_DATABASE_URL, those of ``vise up`` in ``$VISE_HOME``.
 
     PostgreSQL is started where ``vise up`` does not run. Raises ClientError without a home, unless it is to be created.
     """
@@ -27,7 +28,7 @@ def server_settings(home: Path, *, create: bool = False) -> Iterator[Settings]:
     else:
         yield named
         return
-    home = home.resolve()
+    home = default_home().resolve()
     if not create and not (home / "postgres").is_dir():
         raise ClientError(
             f"there is no server's state in {home}: set VISE_HOME to the home of `vise up`, or VISE_DATABASE_URL and "

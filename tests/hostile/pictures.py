@@ -128,7 +128,7 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "50 Mpx of 1 bit": ("a.png", lambda: png(7071, 7071, bits=1)),
     "over 50 Mpx": ("a.png", lambda: png(7072, 7072, bits=1)),
     "16 Mpx": ("a.png", lambda: png(4000, 4000, colour=2)),
-    "2,000 scans": ("a.jpg", lambda: many_scans(2000, 2000)),
+    "10,000 scans": ("a.jpg", lambda: many_scans(2000, 10_000)),
     "300 scans of 1 Mpx": ("a.jpg", lambda: many_scans(1000, 300)),
     "200,000 scans of 64 pixels": ("a.jpg", lambda: many_scans(8, 200_000)),
     "a million chunks": ("a.png", lambda: png(8, 8, extra=chunk(b"tEXt", b"a\0") * 1_000_000)),

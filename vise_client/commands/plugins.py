@@ -25,6 +25,10 @@ SERVER_COMMANDS = {
     "dispatch": "worker",
     "migrate": "store",
     "admin": "store",
+    "gc": "store",
+    "forget": "api",
+    "backup": "store",
+    "restore": "store",
 }
 """Commands of the server's packages → the extra that each needs."""
 

@@ -51,7 +51,7 @@ def many_scans(side: int, scans: int) -> bytes:
 COSTLY: dict[str, Callable[[], bytes]] = {
     "16 bits, colours": lambda: png(7071, 7071, bits=16, colour=2),
     "grey with alpha": lambda: png(7071, 7071, colour=4),
-    "2,000 scans": lambda: many_scans(2000, 2000),
+    "10,000 scans": lambda: many_scans(2000, 10_000),
     "one by 65,500": lambda: png(1, 65_500),
     "a million chunks": lambda: png(8, 8)[:33] + png_chunk(b"tEXt", b"a\0") * 1_000_000 + png(8, 8)[33:],
 }
@@ -62,7 +62,7 @@ TOO_LARGE = TOO_LONG.replace("5 s of processor time", "512 MB of memory")
 OUTCOMES = {
     "16 bits, colours": {("too_costly", TOO_LARGE)},
     "grey with alpha": {("too_costly", TOO_LARGE)},
-    "2,000 scans": {("too_costly", TOO_LONG)},
+    "10,000 scans": {("too_costly", TOO_LONG)},
     "one by 65,500": {("", "")},
     "a million chunks": {("", ""), ("too_costly", TOO_LONG)},  # a fast machine reads them in time
 }
@@ -93,7 +93,7 @@ def test_a_costly_image_is_read_or_rejected_within_the_limits(kind: str) -> None
     for other in helper._unused:
         assert memory_of(other._process.pid) < helper.MEMORY_BYTES + 100e6
     helper._end_unused()
-    assert getrusage(RUSAGE_CHILDREN).ru_utime - before < helper.SECONDS + 1, "with its start"
+    assert getrusage(RUSAGE_CHILDREN).ru_utime - before < helper.SECONDS + 3, "with its start"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])

@@ -229,10 +229,10 @@ def test_the_commands_back_up_a_server_and_restore_it_in_a_home(
     for name in ("database_url", "broker_url", "storage_url"):
         monkeypatch.delenv(f"VISE_{name.upper()}")
     settings.cache_clear()
-    monkeypatch.setattr(commands, "default_home", lambda: home)
+    monkeypatch.setenv("VISE_HOME", str(home))
     said = CliRunner().invoke(app, ["restore", str(tmp_path / "backup")])
     assert said.exit_code == 0, (said.output, said.exception)
-    with server_settings(home) as found:
+    with server_settings() as found:
         engine = connect(found.database_url)
         with session_factory(engine)() as db:
             assert db.get_one(Run, run_id).state == "succeeded"
