@@ -113,7 +113,8 @@ def blurred(image: Tensor) -> Tensor:
     """Return a (3, h, w) image blurred by a Gaussian with a sigma of ``BLUR`` of the shorter side."""
     sigma = BLUR * min(image.shape[-2:])
     reach = max(1, min(round(3 * sigma), min(image.shape[-2:]) - 1))  # its edges are mirrored
-    return gaussian_blur(image, [2 * reach + 1] * 2, [sigma])
+    blurred: Tensor = gaussian_blur(image, [2 * reach + 1] * 2, [sigma])
+    return blurred
 
 
 def random_heat(grid: tuple[int, int], size: tuple[int, int], seed: Sequence[int]) -> Heat:
@@ -122,10 +123,14 @@ def random_heat(grid: tuple[int, int], size: tuple[int, int], seed: Sequence[int
     Noise of single pixels would be no fair baseline: it destroys texture sooner than any region does.
     """
     noise = np.random.Generator(np.random.PCG64(list(seed))).random(grid, dtype=np.float32)
-    return scaled(torch.from_numpy(noise)[None], size)[0]
+    activation: npt.NDArray[np.float32] = scaled(torch.from_numpy(noise)[None], size)[0]
+    return activation
 
 
 def centre_heat(size: tuple[int, int]) -> Heat:
     """Return a map that falls from the centre to the corners, the prior of most photographs. Only its order counts."""
     y, x = (np.abs(np.linspace(-1, 1, length, dtype=np.float32)) for length in size)
-    return (1 - np.hypot(y[:, None], x[None, :]) / np.sqrt(2)).astype(np.float32)
+    activation: npt.NDArray[np.float32] = (1 - np.hypot(y[:, None], x[None, :]) / np.sqrt(2)).astype(
+        np.float32
+    )
+    return activation

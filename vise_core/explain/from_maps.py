@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,16 +41,20 @@ def gradcam(classifier: ImageClassifier, maps: Tensor, classes: Sequence[int]) -
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    class RawGradCAM(GradCAM):
+    class RawGradCAM(GradCAM):  # type: ignore[misc]
         """The package's map before scaling, which ``activation.scaled`` does for all methods."""
 
-        def compute_cam_per_layer(self, input_tensor: Tensor, targets: list, eigen_smooth: bool) -> list:
+        def compute_cam_per_layer(
+            self, input_tensor: Tensor, targets: list[Any], eigen_smooth: bool
+        ) -> list[Any]:
             kept = self.activations_and_grads
             activations, gradients = kept.activations[0].numpy(), kept.gradients[0].numpy()
             layer = self.target_layers[0]
             return [self.get_cam_image(input_tensor, layer, targets, activations, gradients, eigen_smooth)]
 
-        def aggregate_multi_layers(self, cam_per_target_layer: list) -> npt.NDArray[np.float32]:
+        def aggregate_multi_layers(
+            self, cam_per_target_layer: list[npt.NDArray[np.float32]]
+        ) -> npt.NDArray[np.float32]:
             return cam_per_target_layer[0]
 
     tail = _Tail(classifier.backbone.pool, copy.deepcopy(classifier.head).float())
@@ -68,7 +73,8 @@ class _Tail(nn.Module):
         self._pool = pool
 
     def forward(self, maps: Tensor) -> Tensor:
-        return self.head(self._pool(self.map(maps)))
+        logits: Tensor = self.head(self._pool(self.map(maps)))
+        return logits
 
 
 def gradcampp(classifier: ImageClassifier, maps: Tensor, classes: Sequence[int]) -> Tensor:
@@ -107,4 +113,5 @@ def eigencam(_: ImageClassifier, maps: Tensor, __: Sequence[int]) -> Tensor:
         raise BadInput(f"Eigen-CAM: the feature map has no singular vectors ({error})") from error
     first = left[..., 0] * sizes[..., :1]
     sign = torch.where(first.sum(1, keepdim=True) < 0, -1.0, 1.0)
-    return (first * sign).unflatten(1, maps.shape[2:])
+    signed: Tensor = (first * sign).unflatten(1, maps.shape[2:])
+    return signed

@@ -31,7 +31,8 @@ def colour(heat: npt.NDArray[np.floating], colour_map: ColourMap = COLOUR_MAP) -
     if not np.isfinite(heat).all():
         raise BadInput("the heat map holds NaN or infinity and cannot be drawn: check the model's weights")
     tint = colormaps[colour_map](np.clip(heat, 0, 1))[..., :3]
-    return np.rint(255 * tint).astype(np.uint8)
+    colours: npt.NDArray[np.uint8] = np.rint(255 * tint).astype(np.uint8)
+    return colours
 
 
 def seen_region(size: tuple[int, int], resize: int, crop: int) -> Box:

@@ -52,4 +52,7 @@ def see(classifier: ImageClassifier, image: Image.Image, device: torch.device) -
 def heat_of(classifier: ImageClassifier, seen: Seen, method: CamMethod, target: int) -> Heat:
     """Return the heat map of ``method`` for the class ``target``, (s, s) in [0, 1]."""
     size = (seen.pixels.shape[-2], seen.pixels.shape[-1])
-    return activation_from_maps(classifier, seen.maps, method, [target], size, seen.pixels)[0]
+    activation: npt.NDArray[np.float32] = activation_from_maps(
+        classifier, seen.maps, method, [target], size, seen.pixels
+    )[0]
+    return activation

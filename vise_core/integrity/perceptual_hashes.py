@@ -82,7 +82,8 @@ def _cosines() -> Windows:
     k, x = np.arange(FREQUENCIES)[:, None], np.arange(SIDE) + 0.5
     basis = np.cos(np.pi * k * x / SIDE) * np.sqrt(2 / SIDE)
     basis[0] /= np.sqrt(2)
-    return basis.astype(np.float32)
+    single: npt.NDArray[np.float32] = basis.astype(np.float32)
+    return single
 
 
 def _window_cosines(start: float, stop: float) -> Windows:

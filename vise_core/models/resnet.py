@@ -6,7 +6,7 @@ from torch import Tensor
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 
-class ResNetTrunk(ResNet):
+class ResNetTrunk(ResNet):  # type: ignore[misc]
     """torchvision's ResNet up to its last block, with torchvision's keys and without ``fc.*``."""
 
     def __init__(
@@ -22,7 +22,8 @@ class ResNetTrunk(ResNet):
     def forward_features(self, x: Tensor) -> Tensor:
         """Map images (n, 3, h, w) to feature maps (n, c, h/32, w/32), rounded up."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        maps: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return maps
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images as ``forward_features`` does."""

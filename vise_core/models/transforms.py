@@ -89,7 +89,8 @@ def resized_centre(
         image = _scaled_middle(image, scaled, crop, axis, RESAMPLING[interpolation])
     else:
         image = F.resize(image, [resize], interpolation)
-    return F.center_crop(image, [crop, crop])
+    cropped: Image.Image = F.center_crop(image, [crop, crop])
+    return cropped
 
 
 def _scaled_middle(
@@ -136,7 +137,8 @@ def normalise(image: Image.Image, mean: RGB, std: RGB) -> Tensor:
     """Convert an RGB image to (3, h, w) float32: (x / 255 - mean) / std."""
     pixels = F.pil_to_tensor(image).float().div_(255)
     shape = (3, 1, 1)
-    return pixels.sub_(torch.tensor(mean).view(shape)).div_(torch.tensor(std).view(shape))
+    normalised: Tensor = pixels.sub_(torch.tensor(mean).view(shape)).div_(torch.tensor(std).view(shape))
+    return normalised
 
 
 def _uniform(generator: Generator) -> float:

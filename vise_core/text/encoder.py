@@ -61,7 +61,8 @@ class TextEncoder(nn.Module):
         """Return the mean of the states over the tokens without padding, (n, dim), with gradients."""
         states = self.model(**tokens).last_hidden_state
         mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
-        return (states * mask).sum(1) / mask.sum(1)
+        means: Tensor = (states * mask).sum(1) / mask.sum(1)
+        return means
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the embeddings of texts, (n, dim) float32, without gradients or dropout, on the weights' device.

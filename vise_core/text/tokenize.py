@@ -144,4 +144,5 @@ def redact(comment: str) -> str:
 
     Width and ligatures are folded (NFKC), so that a full-width @ hides nothing; case and skin tones stay.
     """
-    return _PRIVATE.sub(lambda m: LINK if m["link"] else MENTION, fold(comment, variants=True))
+    text: str = _PRIVATE.sub(lambda m: LINK if m["link"] else MENTION, fold(comment, variants=True))
+    return text

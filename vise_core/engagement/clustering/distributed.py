@@ -162,7 +162,7 @@ def _unpack_assigned(data: bytes) -> Assigned:
     return Assigned(arrays["labels"], arrays["squared"], _matrix(arrays))
 
 
-def _matrix(arrays: Mapping[str, npt.NDArray]) -> sparse.csr_matrix:
+def _matrix(arrays: Mapping[str, npt.NDArray[Any]]) -> sparse.csr_matrix:
     return sparse.csr_matrix(
         (arrays["data"], arrays["indices"], arrays["indptr"]), shape=tuple(arrays["shape"])
     )

@@ -83,4 +83,5 @@ def _reaction_shares(posts: Sequence[Post]) -> Floats:
     """Return the share of each reaction, (n, 5); zeros for posts without reactions."""
     counts = np.array([post.reactions for post in posts], dtype=np.float64).reshape(-1, len(REACTIONS))
     totals = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+    shares: npt.NDArray[np.float64] = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+    return shares

@@ -26,4 +26,7 @@ def reaction_vectors(counts: npt.ArrayLike) -> npt.NDArray[np.float32]:
     if (array < 0).any():
         raise BadInput(f"reaction counts of row {int(np.argwhere(array < 0)[0, 0])} are negative")
     norms = np.linalg.norm(array, axis=1, keepdims=True)
-    return np.divide(array, norms, out=np.zeros_like(array), where=norms > 0).astype(np.float32)
+    scaled: npt.NDArray[np.float32] = np.divide(
+        array, norms, out=np.zeros_like(array), where=norms > 0
+    ).astype(np.float32)
+    return scaled

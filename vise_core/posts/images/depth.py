@@ -175,7 +175,8 @@ def _bits(largest: int, declared: int | None) -> int:
 def _ramp(bits: int) -> npt.NDArray[np.uint8]:
     """Return the 8-bit level of each 16-bit sample, (65536,) uint8, where 2 ** bits - 1 is white."""
     levels = np.rint(np.arange(65536) * (255 / (2**bits - 1)))
-    return levels.clip(0, 255).astype(np.uint8)
+    levels_8: npt.NDArray[np.uint8] = levels.clip(0, 255).astype(np.uint8)
+    return levels_8
 
 
 def _range(values: npt.NDArray[Any], tags: dict[int, tuple[Any, ...]]) -> tuple[float, float]:
