@@ -55,6 +55,12 @@ class MissingBucket(StorageError):
     """The bucket that the setting names does not exist. It is not created: its name may be a typing error."""
 
 
+def _unless_missing(error: OSError) -> None:
+    """Raise an error of a listing, which os.walk would skip, unless the folder is not there."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
 def _bound_calls(fs: Any) -> None:
     """Bound each request to a bucket: while its client waits for "100 Continue", none of the client's times counts."""
     if hasattr(fs, "unbounded_call"):
@@ -174,19 +180,10 @@ class Storage:
 
     def objects(self, most: int | None = None) -> Iterator[tuple[str, int]]:
         """Yield the digest and size in bytes of each object; at least the first ``most``."""
-        root = f"{self.root}/objects"
-        if self.local:
-            for path in Path(root).glob("??/*"):
-                if _DIGEST.fullmatch(path.name):
-                    with suppress(FileNotFoundError):  # another process removed it
-                        yield path.name, path.stat().st_size
-            return
-        with self.naming_bucket():
-            files = self.fs.find(root, detail=True, refresh=True, max_items=most)
-        for path, facts in files.items():
+        for path, facts in self.files("objects", most):
             name = path.rpartition("/")[2]
             if _DIGEST.fullmatch(name):
-                yield name, facts["size"]
+                yield name, facts.size
 
     @contextmanager
     def _naming(self, name: str) -> Iterator[None]:
@@ -276,10 +273,10 @@ class Storage:
             for _ in threads.map(self.delete, digests):
                 pass
 
-    def files(self, folder: str) -> Iterator[tuple[str, FileFacts]]:
-        """Yield the path below the root and the facts of each file in a folder, at any depth."""
+    def files(self, folder: str, most: int | None = None) -> Iterator[tuple[str, FileFacts]]:
+        """Yield the path below the root and the facts of each file in a folder, at any depth; at least ``most``."""
         if self.local:
-            for place, _, names in os.walk(f"{self.root}/{folder}"):
+            for place, _, names in os.walk(f"{self.root}/{folder}", onerror=_unless_missing):
                 for path in (Path(place, name) for name in names):
                     with suppress(FileNotFoundError):  # another process removed it
                         facts = path.stat()
@@ -287,7 +284,7 @@ class Storage:
                         yield relative, FileFacts(facts.st_size, facts.st_mtime)
             return
         with self.naming_bucket():
-            found = self.fs.find(f"{self.root}/{folder}", detail=True, refresh=True)
+            found = self.fs.find(f"{self.root}/{folder}", detail=True, refresh=True, max_items=most)
         for path, known in found.items():
             yield (
                 path.removeprefix(f"{self.root}/"),

@@ -93,23 +93,8 @@ def sweep(sessions: Sessions, storage: Storage) -> int:
 
 def _old(storage: Storage) -> Iterator[str]:
     before = time.time() - ORPHAN_SECONDS
-    return (key for key, written in _listed(storage) if KEY.fullmatch(key) and written < before)
-
-
-def _listed(storage: Storage) -> Iterator[tuple[str, float]]:
-    """Yield (key, time of writing in seconds) of all uploads."""
-    folder = f"{storage.root}/uploads"
-    with suppress(FileNotFoundError):
-        if storage.local:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    with suppress(FileNotFoundError):  # a worker was faster
-                        yield entry.name, entry.stat().st_mtime
-        else:
-            # Other processes write there too: a cached listing is of no use.
-            for entry in storage.fs.ls(folder, detail=True, refresh=True):
-                if entry["type"] == "file":
-                    yield entry["name"].rpartition("/")[2], entry["LastModified"].timestamp()
+    files = ((path.rpartition("/")[2], facts.written) for path, facts in storage.files("uploads"))
+    return (key for key, written in files if KEY.fullmatch(key) and written < before)
 
 
 def _write(path: str, data: bytes) -> None:
