@@ -119,12 +119,8 @@ def set_checkpoint(db: Session, run_id: UUID, token: int, key: str, keep: int = 
     Returns the keys that are no longer named. Raises StaleToken if the run is no longer held with ``token``.
     """
     check_token(db, run_id, token)
-    newest, earlier = db.execute(
-        select(Run.checkpoint, Run.earlier_checkpoints).where(Run.id == run_id)
-    ).one()
-    names = list(dict.fromkeys(name for name in (key, newest, *earlier) if name))
-    values = {"checkpoint": key, "earlier_checkpoints": names[1:keep]}
-    db.execute(update(Run).where(Run.id == run_id).values(**values))
+    names = list(dict.fromkeys([key, *_checkpoints(db, run_id)]))
+    _name_checkpoints(db, run_id, names[:keep])
     return names[keep:]
 
 
@@ -134,9 +130,18 @@ def drop_checkpoints(db: Session, run_id: UUID, token: int, keys: Collection[str
     Raises StaleToken if the run is no longer held with ``token``.
     """
     check_token(db, run_id, token)
+    _name_checkpoints(db, run_id, [name for name in _checkpoints(db, run_id) if name not in keys])
+
+
+def _checkpoints(db: Session, run_id: UUID) -> list[str]:
+    """Return the keys of the states that a run names, newest first."""
     newest, earlier = db.execute(
         select(Run.checkpoint, Run.earlier_checkpoints).where(Run.id == run_id)
     ).one()
-    names = [name for name in (newest, *earlier) if name and name not in keys]
+    return [name for name in (newest, *earlier) if name]
+
+
+def _name_checkpoints(db: Session, run_id: UUID, names: list[str]) -> None:
+    """Have a run name these states, newest first."""
     values = {"checkpoint": names[0] if names else None, "earlier_checkpoints": names[1:]}
     db.execute(update(Run).where(Run.id == run_id).values(**values))
