@@ -24,6 +24,7 @@ from backend.local.processes import free_port
 from backend.local.servers import start_postgres, start_valkey
 from backend.store.accounts import users
 from backend.store.database import connect, migrate, session_factory
+from tests.serving import api_command
 from vise_client.schemas.accounts import Role
 
 CHECKS = (
@@ -58,18 +59,9 @@ def running_api(home: Path) -> Iterator[tuple[str, dict[Role, str]]]:
         "VISE_DATA_ROOT": str(home / "data"),
     }
     port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "backend.api.app:create_app",
-        "--factory",
-        "--port",
-        str(port),
-    ]
     with (home / "api.log").open("wb") as log:
         api = subprocess.Popen(
-            [*command, "--no-access-log"], env=os.environ | environment, stdout=log, stderr=log
+            [*api_command(port), "--no-access-log"], env=os.environ | environment, stdout=log, stderr=log
         )
     try:
         url = f"http://127.0.0.1:{port}{PREFIX}"

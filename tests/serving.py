@@ -1,5 +1,6 @@
-"""An ASGI app over a real socket, for tests."""
+"""An ASGI app over a real socket, for tests; and our API as a process of its own."""
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,3 +24,8 @@ def serving(app: ASGIApp, **options: object) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(20)
+
+
+def api_command(port: int) -> list[str]:
+    """Return the command that starts the API on this port, with the settings of its environment."""
+    return [sys.executable, "-m", "uvicorn", "backend.api.app:create_app", "--factory", "--port", str(port)]

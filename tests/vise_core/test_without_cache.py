@@ -138,7 +138,7 @@ def twice(x):
 
 @pytest.fixture
 def twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Imports anew a module with one kernel; Numba itself finds no place for machine code."""
+    """Imports again a module with one kernel; Numba itself finds no place for machine code."""
     monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
     monkeypatch.setattr("vise_core.kernels._Implementation._locator_classes", [])
     (tmp_path / "module_with_kernel.py").write_text(MODULE)

@@ -1,7 +1,6 @@
 """A stage that another package adds in two files: API, worker, command line and pages know it like our own."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,8 +12,10 @@ import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from backend.local.processes import free_port
 from backend.store.accounts import users
 from tests.commands import run_vise
+from tests.serving import api_command
 from vise_client.schemas.accounts import Role
 from vise_core.specs.stages import STAGES, register
 
@@ -39,19 +40,8 @@ def api(cluster, installed, tmp_path) -> Iterator[httpx.Client]:
     with cluster.sessions.begin() as db:
         editor = users.create_user(db, "outside@example.org", None, Role.editor)
         token, _ = users.issue_token(db, editor, "api", lifetime=None)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = (
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "backend.api.app:create_app",
-        "--factory",
-        "--port",
-        str(port),
-    )
-    cluster.processes.append(subprocess.Popen(command, env=cluster.environment))
+    port = free_port()
+    cluster.processes.append(subprocess.Popen(api_command(port), env=cluster.environment))
     cluster.start("dispatch", name="dispatch")
     cluster.worker("first")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=60) as client:

@@ -11,9 +11,7 @@ from backend.settings import Settings
 from backend.store.database import connect, session_factory
 from backend.store.metrics.tables import MetricPoint
 from backend.store.registry.storage import Storage
-from backend.store.runs.create import create_run
-from backend.store.runs.states.lease import claim_run
-from vise_client.schemas.launch import RunCreate
+from tests.worker.held_run import hold_run
 from worker import reporter as module
 from worker.context import Context
 from worker.reporter import StoreReporter
@@ -25,13 +23,8 @@ def held(database_url: str, tmp_path):
     settings = Settings(database_url=database_url, broker_url="redis://", storage_url=f"file://{tmp_path}")
     engine = connect(database_url)
     here = Context(settings, session_factory(engine), Storage(settings.storage_url), "w")
-    spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
-    with here.sessions.begin() as db:
-        run_id = create_run(db, RunCreate(stage="ingest", spec=spec), None).id
-    with here.sessions.begin() as db:
-        claim = claim_run(db, run_id, "w", 600)
-    assert claim is not None
-    yield here, run_id, claim.token
+    run_id, token = hold_run(here.sessions)
+    yield here, run_id, token
     engine.dispose()
 
 

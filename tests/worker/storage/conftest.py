@@ -9,11 +9,9 @@ from sqlalchemy import func, update
 from backend.settings import Settings
 from backend.store.database import connect, session_factory
 from backend.store.registry.storage import Storage
-from backend.store.runs.create import create_run
 from backend.store.runs.delete import delete_run
-from backend.store.runs.states.lease import claim_run
 from backend.store.runs.tables import Run
-from vise_client.schemas.launch import RunCreate
+from tests.worker.held_run import hold_run
 from worker.context import Context
 from worker.reporter import StoreReporter
 
@@ -28,13 +26,8 @@ class Place:
         self.sessions, self.storage = self.context.sessions, self.context.storage
 
     def held(self) -> tuple[UUID, StoreReporter]:
-        spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
-        with self.sessions.begin() as db:
-            run_id = create_run(db, RunCreate(stage="ingest", spec=spec), None).id
-        with self.sessions.begin() as db:
-            claim = claim_run(db, run_id, "w", 600)
-        assert claim is not None
-        return run_id, StoreReporter(self.context, run_id, claim.token)
+        run_id, token = hold_run(self.sessions)
+        return run_id, StoreReporter(self.context, run_id, token)
 
     def change(self, run_id: UUID, **values: object) -> None:
         with self.sessions.begin() as db:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
@@ -21,13 +20,11 @@ from backend.store.database import connect, session_factory
 from backend.store.registry import artifacts, storage
 from backend.store.registry.storage import Storage
 from backend.store.registry.storage_away import away
-from backend.store.runs.create import create_run
-from backend.store.runs.states.lease import claim_run
 from backend.store.runs.tables import RunLog
 from tests.faults.world import INJECTION
 from tests.proxy import Proxy
+from tests.worker.held_run import hold_run
 from vise_client.schemas.accounts import Role
-from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
 from worker.context import Context
 from worker.reporter import StoreReporter
@@ -46,19 +43,9 @@ def context(database_url: str, tmp_path: Path) -> Iterator[Context]:
     engine.dispose()
 
 
-def held(context: Context) -> tuple[UUID, int]:
-    spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
-    with context.sessions.begin() as db:
-        run_id = create_run(db, RunCreate(stage="ingest", spec=spec), None).id
-    with context.sessions.begin() as db:
-        claim = claim_run(db, run_id, "w", 600)
-    assert claim is not None
-    return run_id, claim.token
-
-
 def store_slowly(context: Context, file: Path, heal: threading.Timer) -> list[str]:
     """Store an artifact and a state while the storage is away, and return the lines of the run's log."""
-    run_id, token = held(context)
+    run_id, token = hold_run(context.sessions)
     reporter = StoreReporter(context, run_id, token)
     heal.start()
     reporter.artifact("posts", file)
@@ -125,7 +112,7 @@ def test_errors_that_would_come_again_are_not_waited_for(context: Context, tmp_p
 def test_the_api_says_that_the_storage_is_full_or_hangs_and_its_other_routes_respond_at_once(
     context: Context, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id, token = held(context)
+    run_id, token = hold_run(context.sessions)
     manifest, sha256 = artifacts.upload(context.storage, file)
     with context.sessions.begin() as db:
         artifacts.record(db, run_id, token, "posts", manifest, sha256, False)
