@@ -9,7 +9,7 @@ export VISE_CHROMIUM ?= $(shell command -v chromium || command -v chromium-brows
 
 # Processes that calculate with one thread each share the cores better than fewer with more. tests/conftest.py deals out
 # the files: the longest first, and all browser tests, which mostly wait, to one process. Compiled code is kept, whatever
-# the environment says: the suite starts hundreds of processes, each of which would compile ours anew.
+# the environment says: the suite starts hundreds of processes, each of which would compile ours again.
 tests = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(2) --dist loadfile --no-loadscope-reorder --junitxml=artifacts/junit-$(1).xml $(3) $(PYTEST_ARGS)
 # What pages are tested with where PyTorch is not installed.
 PAGES_TESTS := tests/frontend tests/test_house.py tests/test_repository.py

@@ -28,9 +28,8 @@ def sweep_storage(context: Context, stop: threading.Event) -> None:
                 scan_at = time.monotonic() + settings.gc_scan_seconds
             if removed := sweep.remove_due(context.sessions, context.storage):
                 log.info("removed %d objects that nothing names", removed)
-        except (
-            Exception
-        ) as error:  # of the database, the system, fsspec or the bucket's client: there are many
+        # Of the database, the system, fsspec or the bucket's client: there are many.
+        except Exception as error:
             log.warning("the storage is swept later: %s", in_words(error))
         stop.wait(settings.gc_seconds)
 

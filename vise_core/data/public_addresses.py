@@ -1,7 +1,7 @@
 """Connect to user-supplied URLs without reaching hosts inside the network (protection against SSRF).
 
 Every host is resolved first, each of its addresses must be public, and the connection goes to the address that was
-checked, so that a second DNS response has no effect. Redirects are followed one by one, each checked anew.
+checked, so that a second DNS response has no effect. Redirects are followed one by one, each checked again.
 ``VISE_FETCH_NETWORKS`` (comma-separated, such as ``10.0.0.0/8``) allows further networks, also over plain http; by
 default there are none.
 """

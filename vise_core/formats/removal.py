@@ -21,7 +21,7 @@ REWRITTEN = ("posts", "labels")
 def remove_posts(artifact: str, folder: Path, ids: Collection[str]) -> list[str]:
     """Remove posts from a folder of shards or of labels; return the paths of the files that changed.
 
-    A changed file is written anew, never in place: it may be a link to what others read. Raises BadInput if the folder
+    A changed file is written as a new one, never in place: it may be a link to what others read. Raises BadInput if the folder
     is not such an artifact.
     """
     keys = {post_key(post_id) for post_id in ids}

@@ -67,7 +67,7 @@ def revoke_token(token_id: UUID, who: Who, db: Db) -> Response:
 def _latest_end(request: Request, db: Db, body: TokenCreate, who: Identity, user: User) -> datetime | None:
     """Return when a new token must end; None if its maker gave the password. Raises Invalid.
 
-    Whoever has got hold of a session must not make from it what outlives it.
+    A stolen session must not yield a token that outlives it.
     """
     if body.password is not None:
         if check_password(request, db, user.email, body.password) is None:
