@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-admin = typer.Typer(help="Admins of a server, made directly in its database.", no_args_is_help=True)
+from vise_client.commands.app import command_group
+
+admin = command_group(help="Admins of a server, made directly in its database.", no_args_is_help=True)
 
 
 def up(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 
-import typer
-
 from vise_core.escaping import terminal_escape
 
 from .commands.account import login, login_link, token_app
+from .commands.app import command_group
 from .commands.data import data_app
 from .commands.models import models_app
 from .commands.output import say
@@ -21,11 +20,10 @@ from .commands.run import run
 from .commands.runs import cancel, logs, retry, runs, show
 from .commands.tasks import tasks_app
 
-app = typer.Typer(
+app = command_group(
     cls=PluginGroup,
     help="Learn image representations from visual engagement, and evaluate them on subjective vision tasks.",
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
 )
 for command in (run, runs, show, logs, cancel, retry):
     app.command()(command)

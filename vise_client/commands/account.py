@@ -7,9 +7,10 @@ from uuid import UUID
 
 import typer
 
+from .app import command_group
 from .output import say, show_table
 
-token_app = typer.Typer(help="API tokens for scripts.", no_args_is_help=True)
+token_app = command_group(help="API tokens for scripts.", no_args_is_help=True)
 
 
 def login(

@@ -8,6 +8,7 @@ import typer
 
 from vise_core.escaping import terminal_escape
 
+from .app import command_group
 from .output import say, show_table
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from vise_client.schemas.datasets import DatasetVersionView, DatasetView
     from vise_core.specs.recipes.inputs import InputRef
 
-data_app = typer.Typer(help="Data sets of the server, and their versions.", no_args_is_help=True)
+data_app = command_group(help="Data sets of the server, and their versions.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name or id of a data set.")]
 
 

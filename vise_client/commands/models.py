@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .app import command_group
 from .extras import require
 from .output import console, numbers, say, show_table
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from vise_client.client import ViseClient
     from vise_core.specs.import_weights import ImportResult
 
-models_app = typer.Typer(
+models_app = command_group(
     help="Registered models (listed without a command), and published weights to import.",
     invoke_without_command=True,
 )

@@ -10,8 +10,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperGroup
 
+from vise_client.commands.app import CommandGroup, command_group
 from vise_client.commands.extras import is_installed, require
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ SERVER_COMMANDS = {
 """Commands of the server's packages → the extra that each needs."""
 
 
-class PluginGroup(TyperGroup):
+class PluginGroup(CommandGroup):
     """Commands of the client and of other packages. Only the called command is imported."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -59,7 +59,7 @@ def _registered() -> dict[str, EntryPoint]:
 
 def _command(name: str, target: typer.Typer | Callable[..., Any]) -> Any:
     if not isinstance(target, typer.Typer):
-        function, target = target, typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        function, target = target, command_group(add_completion=False)
         target.command(name)(function)
     command = typer.main.get_command(target)
     command.name = name
@@ -72,7 +72,7 @@ def _missing(name: str, extra: str) -> Any:
     def missing() -> None:
         require(extra, f"vise {name}")
 
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = command_group(add_completion=False)
     anything = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
     app.command(
         name, help=f"Not installed: needs the extra '{extra}' of vise-studio.", context_settings=anything

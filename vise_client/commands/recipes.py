@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from .app import command_group
 from .output import say
 
-recipes_app = typer.Typer(
+recipes_app = command_group(
     help="Recipes: chains of runs, to start with vise run NAME, or to copy and change.", no_args_is_help=True
 )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .app import command_group
 from .extras import require
 from .output import say, show_table
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from vise_core.specs.tasks.kinds import Task
     from vise_core.specs.tasks.report import TaskReport
 
-tasks_app = typer.Typer(
+tasks_app = command_group(
     help="Downstream tasks of the paper, and checks of their data sets on this machine.", no_args_is_help=True
 )
 
