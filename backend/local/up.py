@@ -79,10 +79,15 @@ def up(*, home: Path, port: int, api_port: int, browser: bool, tell: Callable[[s
         processes = _processes(port, api_port)
         (home / "logs").mkdir(exist_ok=True)
         stack.callback(_stop, processes)
-        for process in processes:
+        # The workers' imports of PyTorch would take the cores from what the first page needs.
+        first = [process for process in processes if process.name in ("api", "ui")]
+        for process in first:
             _start(process, home / "logs")
-        _wait_until_up(processes, home, port, api_port, stop)
+        _wait_until_up(first, home, port, api_port, stop)
         if not stop.is_set():
+            for process in processes:
+                if process not in first:
+                    _start(process, home / "logs")
             url = f"http://127.0.0.1:{port}"
             tell(f"VisE Studio is up. Open  {url}/auth/login?code={code}")
             tell(
