@@ -139,6 +139,9 @@ async def upload(
     def create() -> DatasetView:
         with sessions.begin() as db:
             marks.require(db, [sha256])
+            # The response to the same upload may have been lost.
+            if (known := datasets.uploaded(db, name, sha256, who.user_id)) is not None:
+                return datasets.view(db, known)
             archive = Upload(name=safe_name(filename), sha256=sha256, size=size, created_by=who.user_id)
             db.add(archive)
             db.flush()
