@@ -32,8 +32,8 @@ def main() -> int:
     began = time.monotonic()
     outcomes: list[Outcome] = []
     with world(folder) as made:
-        if broken_before := Schedule(made, 0).run_without_faults():
-            print("\n".join(["VIOLATION without faults", *broken_before]))
+        if broken_before := Schedule(made, 0).run(faults=False).violations:
+            print("\n".join(["VIOLATION without faults", *map(str, broken_before)]))
             return 1
         print(f"started within {time.monotonic() - began:.0f} s", flush=True)
         for seed in seeds:
@@ -45,8 +45,9 @@ def main() -> int:
                 f"{outcome.seconds:.1f} s, recovered {outcome.recovery:.1f} s after the last",
                 flush=True,
             )
-            lines = outcome.faults + outcome.actions if options.verbose or outcome.violations else []
-            for line in [*lines, *(f"! {violation}" for violation in outcome.violations)]:
+            shown = options.verbose or outcome.violations
+            lines = [*outcome.faults, *outcome.actions, *outcome.responses] if shown else []
+            for line in [*lines, *(f"! {v.invariant}: {v.sentence}" for v in outcome.violations)]:
                 print(f"    {line}", flush=True)
     broken = [str(outcome.seed) for outcome in outcomes if outcome.violations]
     print(
