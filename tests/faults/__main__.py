@@ -21,6 +21,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("seeds", nargs="*", help="numbers, or ranges such as 1-200; default: 1-20")
     parser.add_argument("--verbose", action="store_true", help="list the faults of each schedule")
+    parser.add_argument(
+        "--patience", type=float, default=1, help="factor of all bounds of time, for a machine that is busy"
+    )
     options = parser.parse_args()
     seeds: list[int] = []
     for text in options.seeds or ["1-20"]:
@@ -32,12 +35,12 @@ def main() -> int:
     began = time.monotonic()
     outcomes: list[Outcome] = []
     with world(folder) as made:
-        if broken_before := Schedule(made, 0).run(faults=False).violations:
+        if broken_before := Schedule(made, 0, options.patience).run(faults=False).violations:
             print("\n".join(["VIOLATION without faults", *map(str, broken_before)]))
             return 1
         print(f"started within {time.monotonic() - began:.0f} s", flush=True)
         for seed in seeds:
-            outcome = Schedule(made, seed).run()
+            outcome = Schedule(made, seed, options.patience).run()
             outcomes.append(outcome)
             state = "ok" if not outcome.violations else "VIOLATION"
             print(

@@ -23,6 +23,9 @@ from backend.store.upkeep.states import FOLDER, read_state, state_storage
 if TYPE_CHECKING:
     from .world import World
 
+RECOVERY_SECONDS = 30.0
+"""Time after the last fault within which every run and prediction must have ended."""
+
 
 class Event(NamedTuple):
     """A change of a run's state."""
@@ -125,6 +128,8 @@ class History:
     accepted: Accepted = field(default_factory=Accepted)
     recovery: float = 0.0
     """Seconds from the end of the last fault until everything had ended."""
+    bound: float = RECOVERY_SECONDS
+    """Most seconds that this may take."""
 
 
 def read_history(
@@ -134,6 +139,7 @@ def read_history(
     accepted: Accepted,
     responses: list[Response],
     recovery: float,
+    bound: float = RECOVERY_SECONDS,
 ) -> History:
     """Return what is there now, without the runs and predictions of earlier schedules: those with an id in ``before``."""
     storage = world.cluster.storage
@@ -162,6 +168,7 @@ def read_history(
             responses=list(responses),
             accepted=accepted,
             recovery=recovery,
+            bound=bound,
         )
 
 

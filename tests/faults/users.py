@@ -93,7 +93,7 @@ class Users:
         """Resume what somebody has paused."""
         self._ask(ADMIN, "resume", lambda vise: vise.resume(run_id))
 
-    def wait_until_ready(self, seconds: float = READY_SECONDS) -> None:
+    def wait_until_ready(self, seconds: float) -> None:
         """Wait until the API responds. Raises ClientError if it does not in time."""
         until = time.monotonic() + seconds
         while True:
