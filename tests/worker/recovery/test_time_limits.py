@@ -4,12 +4,16 @@ import os
 import signal
 import time
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 import pytest
 
+from backend.store.runs import logs
+from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.resume import retry_run
 from vise_client.schemas.run_states import RunState
+from vise_client.schemas.runs import LogLine
 from worker.reporter import ACTIVITY
 from worker.stage_process import TimeLimits
 
@@ -19,14 +23,19 @@ EXPECTED = sorted(
 )
 
 
+def log_of(cluster, run_id: UUID) -> list[LogLine]:
+    with cluster.sessions() as db:
+        return logs.read(db, run_id)
+
+
 def test_a_run_ends_at_its_limits_and_outlives_the_fork_server(cluster) -> None:
     cluster.start("dispatch", name="dispatch")
     worker = cluster.start(
         *("run", "--queues", "cpu"),
         name="worker",
         VISE_PRELOAD="false",
-        VISE_SILENT_MINUTES="0.05",
-        VISE_CANCEL_GRACE_SECONDS="1",
+        VISE_SILENT_MINUTES="10",
+        VISE_CANCEL_GRACE_SECONDS="5",
         VISE_DISK_ATTEMPTS="2",
     )
     served = cluster.create(spec={"steps": STEPS, "pause": 0.1})
@@ -38,23 +47,30 @@ def test_a_run_ends_at_its_limits_and_outlives_the_fork_server(cluster) -> None:
     assert (run.state, run.attempt) == (RunState.succeeded, 2), run.reason
     assert cluster.points(served) == EXPECTED
 
-    long = cluster.create(spec={"steps": 60, "pause": 0.1}, max_hours=2.5 / 3600)
-    silent = cluster.create(spec={"steps": 1, "pause": 600})
+    silent = cluster.create(spec={"steps": 1, "pause": 3600})
+    cluster.wait(silent, lambda run: run.state is RunState.running and log_of(cluster, silent))
+    (activity,) = cluster.folder.glob(f"work/{silent}-*/{ACTIVITY}")
+    long_ago = time.time() - 601
+    os.utime(activity, (long_ago, long_ago))
+    run = cluster.wait_final(silent)
+    assert (run.state, run.attempt) == (RunState.failed, 1)
+    assert "its stage reported nothing for 10 min (VISE_SILENT_MINUTES)" in (run.reason or "")
+
+    long = cluster.create(spec={"steps": 100_000, "pause": 0.1}, max_hours=8 / 3600)
     full = cluster.create(spec={"steps": 1, "pause": 0, "end": "disk full"})
     run = cluster.wait_final(long)
     assert (run.state, run.attempt) == (RunState.failed, 1)
-    assert "it ran for longer than its time limit of 0.000694444 h; its state is saved" in (run.reason or "")
-    first = len(cluster.points(long))
-    run = cluster.wait_final(silent)
-    assert (run.state, run.attempt) == (RunState.failed, 1)
-    assert "its stage reported nothing for 0.05 min (VISE_SILENT_MINUTES)" in (run.reason or "")
+    assert "it ran for longer than its time limit of 0.00222222 h; its state is saved" in (run.reason or "")
     run = cluster.wait_final(full)
     assert (run.state, run.attempt) == (RunState.failed, 2)
     assert "failed after 2 attempts: the disk of worker is full" in (run.reason or "")
+    before = len(cluster.points(long))
     with cluster.sessions.begin() as db:
         retry_run(db, long)
+    cluster.wait(long, lambda _: len(cluster.points(long)) > before)
+    with cluster.sessions.begin() as db:
+        request_cancel(db, long)
     cluster.wait_final(long)
-    assert len(cluster.points(long)) > first, "it goes on from where it was stopped"
 
 
 def test_limits_are_counted_from_the_start_and_from_the_last_report(tmp_path: Path) -> None:
