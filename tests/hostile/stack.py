@@ -78,8 +78,9 @@ class Watch:
         """The largest memory that a process has had, in bytes, since the last ``forget``."""
         return max((p.peak for p in self.processes.values() if p.helper == helpers), default=0)
 
-    def seconds(self) -> float:
-        return sum(process.seconds for process in self.processes.values())
+    def seconds(self, *, helpers: bool = False) -> float:
+        """Processor time of all processes so far, or of the decoding helpers alone."""
+        return sum(p.seconds for p in self.processes.values() if p.helper or not helpers)
 
     def forget(self) -> None:
         for process in self.processes.values():

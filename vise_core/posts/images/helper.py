@@ -32,8 +32,8 @@ SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 60.0
 """A helper that has not responded by then is killed, however little processor time it took."""
 HELPERS: Final = 4
-NICENESS: Final = 10
-"""Added to the niceness of the process that an image is decoded for."""
+NICENESS: Final = 5
+"""Added to the niceness of the process that an image is decoded for: more than ordinary images, less than runs."""
 IDLE_SECONDS: Final = 30
 _STRIP_BYTES: Final = 2**20
 _COSTLY: Final = "save it as a JPEG, or as a PNG of 8 bits, of fewer pixels"
