@@ -9,6 +9,7 @@ import tempfile
 import time
 from importlib import import_module
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
 from vise_core.specs.stages import register
 
@@ -55,13 +56,19 @@ def main() -> int:
     broken = [str(outcome.seed) for outcome in outcomes if outcome.violations]
     print(
         f"{len(outcomes)} schedules, {sum(len(outcome.faults) for outcome in outcomes)} faults, "
-        f"{time.monotonic() - began:.0f} s; slowest recovery "
+        f"{time.monotonic() - began:.0f} s, {cpu_seconds():.0f} s of a core; slowest recovery "
         f"{max(outcome.recovery for outcome in outcomes):.1f} s; "
         + (f"violations with the seeds {', '.join(broken)}; logs in {folder}" if broken else "no violation")
     )
     if not broken:
         shutil.rmtree(folder, ignore_errors=True)
     return 1 if broken else 0
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of this process and of those that it has started and that have ended."""
+    spent = [getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in spent)
 
 
 if __name__ == "__main__":

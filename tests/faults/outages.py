@@ -211,6 +211,7 @@ def _watching(made: World, url: str, vise: ViseClient, outage: Outage, began: fl
             return any(line.startswith(f"{called}: ".encode()) for line in file)
 
     def home_says() -> bool:
+        time.sleep(0.5)  # Drawing a page takes half a second of a core.
         return any(f"**{called.capitalize()}: " in message for message in home(url, made.tokens[ADMIN]))
 
     def watch(column: str, says: Callable[[], bool]) -> None:

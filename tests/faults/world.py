@@ -178,10 +178,11 @@ def world(folder: Path, times: Mapping[str, str] = SHORT_TIMES) -> Iterator[Worl
             links[f"{name}–database"], links[f"{name}–broker"] = proxies.database, proxies.broker
         links[f"users–{API}"] = Proxy(("127.0.0.1", port))
         exits.callback(links[f"users–{API}"].close)
-        add_model(cluster, folder)
         made = World(cluster, postgres, valkey, commands, addresses, links, _tokens(cluster), {})
         try:
             made.start_missing()
+            # Meanwhile: both take seconds of a core.
+            add_model(cluster, folder)
             with made.users(Random(0), "start") as users:
                 users.wait_until_ready(START_SECONDS)
             yield made
