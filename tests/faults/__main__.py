@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +31,8 @@ def main() -> int:
     for text in options.seeds or ["1-20"]:
         first, _, last = text.partition("-")
         seeds += range(int(first), int(last or first) + 1)
+    # Stopped from outside, it still stops its servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.path.insert(0, str(STAGES))
     register(import_module("stages").COUNT)
     folder = Path(tempfile.mkdtemp(prefix="vise-f-"))

@@ -99,6 +99,8 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", choices=titles, default=titles)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     options = parser.parse_args()
+    # Stopped from outside, it still stops its servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.path.insert(0, str(STAGES))
     register(import_module("stages").COUNT)
     folder = Path(tempfile.mkdtemp(prefix="vise-o-"))
