@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import shutil
 import signal
 import sys
@@ -87,7 +88,7 @@ class Outage:
         return [name for name, bound in bounds.items() if (self.seconds.get(name) or 1e9) > bound]
 
     def row(self) -> str:
-        cells = (f"{value:10.1f}" if value else f"{'–':>10}" for value in map(self.seconds.get, COLUMNS))
+        cells = (f"{value:12.1f}" if value else f"{'–':>12}" for value in map(self.seconds.get, COLUMNS))
         late = f"  late: {', '.join(self.late())}" if self.late() else ""
         return f"{self.part.title:12}{self.kind:10}{''.join(cells)}{late}"
 
@@ -99,6 +100,8 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", choices=titles, default=titles)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     options = parser.parse_args()
+    # Streamlit warns of each page that is drawn without its server.
+    logging.disable(logging.WARNING)
     # Stopped from outside, it still stops its servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.path.insert(0, str(STAGES))
