@@ -17,7 +17,6 @@ from backend.store.runs.states import outbox
 from backend.store.runs.tables import Run
 from backend.store.serving import predictions
 from backend.store.serving.tables import Prediction
-
 from tests.proxy import Mode
 
 from .invariants import FINAL
