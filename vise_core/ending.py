@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-END_SECONDS = 8.0
+END_SECONDS = 6.0
 """Time in which a process ends by itself; container engines kill after 10 s."""
-LAST_SECONDS = 1.5
+LAST_SECONDS = 1.0
 """Time that remains at least when a process is no longer busy."""
 log = logging.getLogger("vise.ending")
 

@@ -54,7 +54,7 @@ class Lease:
 
     def late(self) -> bool:
         """Return whether a renewal has failed, as one is due after a quarter of the lease."""
-        return time.monotonic() - self.renewed_at > self.seconds / 2
+        return time.monotonic() - self.renewed_at > 0.4 * self.seconds
 
 
 @dataclass
