@@ -31,7 +31,7 @@ def start(cluster: Cluster, name: str, command: list[str], addresses: dict[str, 
 
 
 def wait_for(address: str) -> None:
-    until = time.monotonic() + 120
+    until = time.monotonic() + 240
     while True:
         try:
             httpx.get(address, timeout=10).raise_for_status()
