@@ -106,7 +106,8 @@ async def upload(
 ) -> DatasetView:
     """Upload an archive (zip or tar), sent as the request body, as a data set; a worker unpacks it.
 
-    Status 400 if the body is empty, 409 if the name is taken.
+    Status 400 if the body is empty, 409 if the name is taken. An upload that is sent again, by the same user, returns
+    the data set of the first.
     """
     incoming = settings.home / "incoming"
     incoming.mkdir(parents=True, exist_ok=True)
