@@ -80,8 +80,9 @@ class Load:
 def share(clients: int) -> list[str]:
     """Return what each client does; at least one of each kind."""
     of = sum(SHARES.values())
-    kinds = [kind for kind, count in SHARES.items() for _ in range(max(1, round(clients * count / of)))]
-    return kinds[:clients] if len(kinds) >= clients else kinds + ["read"] * (clients - len(kinds))
+    others = {kind: max(1, round(clients * count / of)) for kind, count in SHARES.items() if kind != "read"}
+    counts = {"read": max(1, clients - sum(others.values()))} | others
+    return [kind for kind, count in counts.items() for _ in range(count)]
 
 
 def reader(vise: ViseClient, routes: Sequence[Route]) -> Act:
