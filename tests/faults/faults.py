@@ -17,12 +17,13 @@ from backend.store.runs.states import outbox
 from backend.store.runs.tables import Run
 from backend.store.serving import predictions
 from backend.store.serving.tables import Prediction
+from tests.proxy import Mode
 
 from .invariants import FINAL
 from .world import World
 
 Step = Callable[[], object]
-KINDS = ("refuse", "stall", "delay", "half-open", "half-open to client", "half-open to server")
+KINDS = ("refuse", "stall", "no response", "delay", "half-open", "half-open to client", "half-open to server")
 STATEMENTS = {
     "dispatch": (b"COMMIT", b"FOR UPDATE", b"DELETE FROM outbox", b"UPDATE runs", b"run_events"),
     "first": (
@@ -66,7 +67,8 @@ def at_link(world: World, random: Random) -> Fault:
     if kind.startswith("half-open"):
         direction = {"to client": "client", "to server": "server"}.get(kind.partition(" ")[2], "both")
         return Fault(name, lambda: proxy.half_open(direction))
-    return Fault(name, lambda: proxy.set(kind), lambda: proxy.set("pass"))
+    mode: Mode = "half-open" if kind == "no response" else "refuse" if kind == "refuse" else "stall"
+    return Fault(name, lambda: proxy.set(mode), lambda: proxy.set("pass"))
 
 
 def at_statement(world: World, random: Random) -> Fault:

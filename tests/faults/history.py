@@ -243,10 +243,11 @@ def _processes(world: World) -> Iterator[ProcessRecord]:
 def _files(world: World) -> Iterator[str]:
     for path in (world.cluster.folder / "work").glob("*-*-*"):
         yield f"the workspace {path.name}"
-    for folder in (world.cluster.folder / "storage", world.cluster.folder):
-        for name in ("incoming", "uploads"):
-            for path in (folder / name).glob("*"):
-                yield f"the file {path.relative_to(world.cluster.folder)}"
+    # Also those below the folders of saved states.
+    storage = world.cluster.folder / "storage"
+    paths = [path for name in ("incoming", "uploads") for path in storage.rglob(f"{name}/*")]
+    for path in [*paths, *(world.cluster.folder / "incoming").glob("*")]:
+        yield f"the file {path.relative_to(world.cluster.folder)}"
 
 
 def _rows(db: Session) -> Iterator[str]:

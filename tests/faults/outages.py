@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import shutil
 import signal
 import sys
@@ -87,7 +88,7 @@ class Outage:
         return [name for name, bound in bounds.items() if (self.seconds.get(name) or 1e9) > bound]
 
     def row(self) -> str:
-        cells = (f"{value:10.1f}" if value else f"{'–':>10}" for value in map(self.seconds.get, COLUMNS))
+        cells = (f"{value:12.1f}" if value else f"{'–':>12}" for value in map(self.seconds.get, COLUMNS))
         late = f"  late: {', '.join(self.late())}" if self.late() else ""
         return f"{self.part.title:12}{self.kind:10}{''.join(cells)}{late}"
 
@@ -99,6 +100,10 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", choices=titles, default=titles)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     options = parser.parse_args()
+    # Streamlit warns of each page that is drawn without its server.
+    logging.disable(logging.WARNING)
+    # Stopped from outside, it still stops its servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.path.insert(0, str(STAGES))
     register(import_module("stages").COUNT)
     folder = Path(tempfile.mkdtemp(prefix="vise-o-"))
@@ -211,6 +216,7 @@ def _watching(made: World, url: str, vise: ViseClient, outage: Outage, began: fl
             return any(line.startswith(f"{called}: ".encode()) for line in file)
 
     def home_says() -> bool:
+        time.sleep(0.5)  # Drawing a page takes half a second of a core.
         return any(f"**{called.capitalize()}: " in message for message in home(url, made.tokens[ADMIN]))
 
     def watch(column: str, says: Callable[[], bool]) -> None:

@@ -60,7 +60,7 @@ class Schedule:
         outcome = Outcome(self.seed)
         random = Random(self.seed)
         before = ids(self.world)
-        with self.world.users(random, f"seed {self.seed}") as users:
+        with self.world.users(random, f"seed {self.seed}", self.patience) as users:
             users.begin()
             began = time.monotonic()
             if faults:
@@ -107,7 +107,7 @@ class Schedule:
                 step()
         self.world.heal()
         for thread in threads:
-            thread.join(REQUEST_SECONDS * len(actions))
+            thread.join(self.patience * REQUEST_SECONDS * len(actions))
 
     def _open(self, users: Users, before: set[UUID]) -> bool:
         """Whether something has not ended yet. What users have paused, they resume."""

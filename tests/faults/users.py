@@ -170,4 +170,4 @@ class Users:
 
 
 def _spec(random: Random) -> dict[str, object]:
-    return {"steps": random.randint(10, 20), "pause": 0.1, "each": random.randint(1, 12)}
+    return {"steps": random.randint(8, 16), "pause": 0.1, "each": random.randint(1, 16)}

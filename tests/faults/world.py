@@ -70,12 +70,12 @@ class World:
         return redis.Redis.from_url(self.valkey.url, socket_timeout=1, retry=Retry(NoBackoff(), 0))
 
     @contextmanager
-    def users(self, random: Random, title: str) -> Iterator[Users]:
-        """Users whose requests pass a proxy."""
+    def users(self, random: Random, title: str, patience: float = 1.0) -> Iterator[Users]:
+        """Users whose requests pass a proxy; they wait ``patience`` times as long for responses."""
         url = f"http://127.0.0.1:{self.links[f'users–{API}'].port}"
         with ExitStack() as exits:
             clients = {
-                name: exits.enter_context(ViseClient(url, token, timeout=REQUEST_SECONDS))
+                name: exits.enter_context(ViseClient(url, token, timeout=patience * REQUEST_SECONDS))
                 for name, token in self.tokens.items()
             }
             yield Users(clients, random, title)
@@ -178,10 +178,11 @@ def world(folder: Path, times: Mapping[str, str] = SHORT_TIMES) -> Iterator[Worl
             links[f"{name}–database"], links[f"{name}–broker"] = proxies.database, proxies.broker
         links[f"users–{API}"] = Proxy(("127.0.0.1", port))
         exits.callback(links[f"users–{API}"].close)
-        add_model(cluster, folder)
         made = World(cluster, postgres, valkey, commands, addresses, links, _tokens(cluster), {})
         try:
             made.start_missing()
+            # Meanwhile: both take seconds of a core.
+            add_model(cluster, folder)
             with made.users(Random(0), "start") as users:
                 users.wait_until_ready(START_SECONDS)
             yield made
