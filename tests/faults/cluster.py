@@ -123,6 +123,8 @@ def cluster_over(database_url: str, broker_url: str, folder: Path) -> Iterator[C
         # The first answer loads torch: on a busy machine that takes longer than people would wait.
         "VISE_PREDICTION_TIMEOUT_SECONDS": "600",
         "VISE_TELEMETRY_SECONDS": "0.5",
+        # Stages of tests need no torch, which would take each worker that starts seconds of a core.
+        "VISE_PRELOAD": "false",
         "PYTHONPATH": str(STAGES),
     }
     cluster = Cluster(environment, session_factory(engine), folder)
