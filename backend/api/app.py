@@ -16,7 +16,7 @@ from fastapi import Depends, FastAPI
 
 from backend.api.accounts import audit_log, sign_in, tokens, users
 from backend.api.clusters import explorers
-from backend.api.registry import artifacts, datasets, models
+from backend.api.registry import artifacts, datasets, models, removals
 from backend.api.reports import ablations, tables_and_figures
 from backend.api.runs import launch, run, run_lists, run_states, saved_views, stages
 from backend.api.serving import engagement, predictions
@@ -50,6 +50,7 @@ CLOSED = (
     audit_log,
     stages,
     datasets,
+    removals,
     run_lists,  # Before run, as a run's id would match the names of lists too.
     launch,
     run,

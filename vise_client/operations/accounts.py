@@ -73,6 +73,10 @@ class AccountOperations:
     def update_user(self, user_id: Id, body: UserUpdate) -> UserView:
         """Change a user's role, or deactivate the user."""
 
+    @delete("/users/{user_id}")
+    def delete_user(self, user_id: Id) -> None:
+        """Delete a user with tokens, saved views, predictions and feedback; runs, models and data sets stay."""
+
     @get("/audit")
     def audit(
         self,
