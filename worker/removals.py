@@ -35,7 +35,7 @@ def follow_removals(context: Context, clears: CacheClearing, stop: threading.Eve
                 if to_take_up and (again := removal_work.take_up(sessions, context.storage)):
                     log.warning("%d removals of posts are done again after a restore", again)
                 to_take_up = False
-                removal_work.work(_patient(context), context.storage, context.settings.data_root, stop.is_set)
+                removal_work.work(sessions, context.storage, context.settings.data_root, stop.is_set)
         # Of the database, the system, fsspec or the bucket's client: there are many.
         except Exception as error:
             log.warning("removals of posts go on later: %s", in_words(error))
