@@ -23,7 +23,7 @@ BROKEN = "page-broken"
 @st.cache_resource(show_spinner=False, max_entries=100)
 def _client(url: str, token: str) -> ViseClient:
     """One connection pool for each token."""
-    return ViseClient(url, token)
+    return ViseClient(url, token, patience=0)  # A page says at once that it was refused.
 
 
 def client() -> ViseClient:

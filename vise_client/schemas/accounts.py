@@ -33,7 +33,7 @@ SCOPES: dict[Scope, str] = {
     Scope.read: "read runs, results, data sets and models",
     Scope.run: "launch, change and delete runs, models and reports",
     Scope.predict: "request predictions and give feedback",
-    Scope.admin: "manage users and data sets, and read the audit log",
+    Scope.admin: "manage users and data sets, remove posts, and read the audit log",
 }
 """Scope → what it allows."""
 
