@@ -105,6 +105,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         RequestLimits,
         max_body=settings.max_upload_bytes + 2**20,
         stalled_seconds=settings.stalled_upload_seconds,
+        total_seconds=settings.upload_seconds,
+        slowest=settings.upload_bytes_per_second,
         larger={f"{PREFIX}/datasets/upload": settings.max_dataset_bytes},
     )
 

@@ -20,7 +20,9 @@ def echo() -> FastAPI:
     """An API of one route that reads the body and returns its size."""
     app = FastAPI()
     errors.install(app)
-    app.add_middleware(RequestLimits, max_body=2 * LONGEST_JSON, stalled_seconds=0.05)
+    app.add_middleware(
+        RequestLimits, max_body=2 * LONGEST_JSON, stalled_seconds=0.05, total_seconds=0.2, slowest=100
+    )
 
     @app.post("/size")
     async def size(request: Request) -> int:
@@ -29,14 +31,18 @@ def echo() -> FastAPI:
     return app
 
 
-def post(app: FastAPI, *messages: dict[str, Any]) -> tuple[int, bytes]:
-    """Send these parts of a body, after which nothing comes; return status and body of the response."""
+def post(app: FastAPI, *messages: dict[str, Any], pause: float = 0) -> tuple[int, bytes]:
+    """Send these parts of a body, after which nothing comes; return status and body of the response.
+
+    ``pause``: seconds before each part.
+    """
     sent: list[dict[str, Any]] = []
     waiting = list(messages)
 
     async def receive() -> dict[str, Any]:
         if not waiting:
             await asyncio.Event().wait()
+        await asyncio.sleep(pause)
         return {"type": "http.request", **waiting.pop(0)}
 
     async def send(message: dict[str, Any]) -> None:
@@ -59,6 +65,16 @@ def test_an_upload_that_stalls_is_given_up(echo: FastAPI) -> None:
     status, body = post(echo, {"body": b"ab", "more_body": True})
     assert status == 408
     assert b"0.05 s" in body
+
+
+def test_an_upload_that_drips_is_given_up(echo: FastAPI) -> None:
+    drips = [{"body": b"a", "more_body": True}] * 100
+    status, body = post(echo, *drips, pause=0.02)
+    assert status == 408
+    assert b"too slowly" in body
+    # As many parts at the same pace, but with more bytes: each 100 bytes give it another second.
+    parts = [{"body": b"a" * 20, "more_body": True}] * 20
+    assert post(echo, *parts, {"body": b""}, pause=0.02) == (200, b"400")
 
 
 def test_a_json_body_has_a_limit_of_its_own(echo: FastAPI) -> None:
