@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
 
-from backend.api.accounts import audit_log, sign_in, tokens, users
+from backend.api.accounts import audit_log, changeable, sign_in, tokens, users
 from backend.api.clusters import explorers
 from backend.api.registry import artifacts, datasets, models, removals
 from backend.api.reports import ablations, tables_and_figures
@@ -47,6 +47,7 @@ CLOSED = (
     sign_in,
     tokens,
     users,
+    changeable,
     audit_log,
     stages,
     datasets,

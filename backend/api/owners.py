@@ -5,16 +5,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from uuid import UUID
 
 from fastapi import Depends
+from sqlalchemy.orm import Session
 
+from backend.api import needs
 from backend.api.dependencies import Db, Who
 from backend.store.accounts.ownership import require_owner
+from backend.store.accounts.users import Identity
+from backend.store.errors import NotAllowed, NotFound
 from backend.store.registry import models
 from backend.store.reports import ablations
+from backend.store.runs import saved_views
 from backend.store.runs.read import get_run
 from backend.store.serving import feedback, predictions
+from vise_client.schemas.accounts import Owned
 
 
 def _run(run_id: UUID, db: Db, who: Who) -> None:
@@ -40,6 +48,34 @@ def _label(prediction_id: UUID, db: Db, who: Who) -> None:
     label = feedback.find(db, prediction_id)
     if label is not None:
         require_owner(who, "label", prediction.created_by, label.created_by)
+
+
+def _view(view_id: UUID, db: Db, who: Who) -> None:
+    saved_views.get_own(db, view_id, who)
+
+
+_RULES: dict[Owned, tuple[Callable[[UUID, Session, Identity], None], needs.Need]] = {
+    Owned.run: (_run, needs.RUN),
+    Owned.model: (_model, needs.RUN),
+    Owned.ablation: (_ablation, needs.RUN),
+    Owned.prediction: (_prediction, needs.PREDICT),
+    Owned.label: (_label, needs.PREDICT),
+    Owned.view: (_view, needs.PERSONAL),
+}
+"""Kind → the dependency of the routes that change one, and what these routes need."""
+
+
+def changeable(kind: Owned, ids: Iterable[UUID], db: Session, who: Identity) -> list[UUID]:
+    """Return the ids of the things that the caller may change, by the rules of the routes that change them."""
+    rule, need = _RULES[kind]
+    if not need.allows(who):
+        return []
+    allowed = []
+    for thing_id in ids:
+        with suppress(NotAllowed, NotFound):
+            rule(thing_id, db, who)
+            allowed.append(thing_id)
+    return allowed
 
 
 of_run = Depends(_run)

@@ -45,6 +45,17 @@ ROLE_SCOPES: dict[Role, tuple[Scope, ...]] = {
 """Role of a user → the scopes that the user's tokens may have."""
 
 
+class Owned(StrEnum):
+    """Kind of a thing that its owner and admins change. ``label``: the label of a prediction, by the prediction's id."""
+
+    run = "run"
+    model = "model"
+    ablation = "ablation"
+    prediction = "prediction"
+    label = "label"
+    view = "view"
+
+
 class UserView(ResponseBody):
     """A user."""
 

@@ -55,7 +55,10 @@ def delete(ablation_id: UUID, db: Db) -> Response:
 
 
 @router.post(
-    "/{ablation_id}/points/{number}/launch", response_model=RunView, status_code=201, dependencies=[needs.run]
+    "/{ablation_id}/points/{number}/launch",
+    response_model=RunView,
+    status_code=201,
+    dependencies=[needs.run, owners.of_ablation],
 )
 def launch(
     ablation_id: UUID, number: Annotated[int, Path(ge=0)], db: Db, who: Who, allowance: Launch
