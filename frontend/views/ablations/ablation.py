@@ -12,11 +12,10 @@ from frontend.components.figure import show_figure
 from frontend.components.layout import empty
 from frontend.components.table import Cell, show_table
 from frontend.formatting import plain
-from frontend.session import client, may_change, show_errors
+from frontend.session import can_edit, client, show_errors
 from frontend.style import synthetic_badge
 from frontend.views.ablations.references import reference_lines
 from vise_client.schemas.ablations import AblationPoint, AblationView
-from vise_client.schemas.accounts import Owned
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.tasks.metrics import METRICS
 
@@ -63,7 +62,7 @@ def ablation(ablation_id: UUID) -> None:
             [([line.title], [Cell(_score(view, line.value))]) for line in lines],
             ["Line"],
         )
-    if may_change(Owned.ablation, view.id):
+    if can_edit():
         _launch_missing(view)
     if any(isinstance(point.state, RunState) and not point.state.final for point in view.points):
         st.caption("Points are running. The page updates when they end.")
