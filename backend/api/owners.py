@@ -50,6 +50,10 @@ def _label(prediction_id: UUID, db: Db, who: Who) -> None:
         require_owner(who, "label", prediction.created_by, label.created_by)
 
 
+def _feedback(feedback_id: UUID, db: Db, who: Who) -> None:
+    require_owner(who, "label", feedback.get_feedback(db, feedback_id).created_by)
+
+
 def _view(view_id: UUID, db: Db, who: Who) -> None:
     saved_views.get_own(db, view_id, who)
 
@@ -83,3 +87,4 @@ of_model = Depends(_model)
 of_ablation = Depends(_ablation)
 of_prediction = Depends(_prediction)
 of_label = Depends(_label)
+of_feedback = Depends(_feedback)
