@@ -61,6 +61,13 @@ class Settings(BaseSettings):
         "worker the next one continues at once.",
     )
     cancel_grace_seconds: float = Field(60, gt=0, description="Time to save state before SIGKILL.")
+    run_niceness: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="Priority of runs: how much their processes give way to the API, predictions and PostgreSQL on the same "
+        "host, as in `nice`. 0 shares the processors evenly, 19 leaves runs what the others do not use.",
+    )
     telemetry_seconds: float = Field(
         5, gt=0, description="Time between two samples of a run's CPU, memory and GPU."
     )

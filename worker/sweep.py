@@ -21,7 +21,7 @@ def sweep_storage(context: Context, stop: threading.Event) -> None:
     scan_at = time.monotonic() + settings.gc_scan_seconds
     while not stop.is_set():
         try:
-            uploads.sweep(context.sessions, context.storage)
+            uploads.sweep(context.sessions, context.storage, settings.gc_grace_seconds)
             gc.remove_outdated(context.sessions, context.storage, settings)
             if time.monotonic() >= scan_at:
                 sweep.mark_orphans(context.sessions, context.storage, settings.gc_grace_seconds)

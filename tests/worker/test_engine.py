@@ -2,9 +2,12 @@
 
 import signal
 import time
+from pathlib import Path
 
+import psutil
 import redis
 
+from backend import settings
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.pause import request_pause
 from backend.store.runs.states.resume import resume_run, retry_run
@@ -24,6 +27,19 @@ def test_a_run_goes_through(running) -> None:
     assert [a.name for a in run.artifacts] == ["counted"]
     assert run.result["provenance"]["stage"] == "count"
     assert run.progress.done == 7
+
+
+def test_the_process_of_a_run_gives_way_to_all_others(running) -> None:
+    run_id = running.create(spec=LONG)
+    running.wait(run_id, lambda run: bool(run.latest))
+    lowered = settings.Settings.model_fields["run_niceness"].default
+    worker = psutil.Process(running.processes[1].pid)
+    stages = [child for child in worker.children(recursive=True) if child.nice() == worker.nice() + lowered]
+    assert len(stages) == 1
+    # Where Linux groups processes by session, the niceness of the session counts.
+    if (autogroup := Path(f"/proc/{stages[0].pid}/autogroup")).exists():
+        assert autogroup.read_text().endswith(f" nice {stages[0].nice()}\n")
+    assert running.wait_final(run_id).state is RunState.succeeded
 
 
 def test_a_message_lost_with_the_broker_s_memory_is_sent_again(running, broker_url) -> None:

@@ -136,6 +136,7 @@ def test_the_sweep_drops_old_ones_that_no_queued_question_names(stored, cluster)
     left = {key for key in (orphan, young, waiting, unread, engaged) if uploads.read(storage, key)}
     assert left == {young, waiting, engaged}
     assert uploads.sweep(cluster.sessions, storage) == 0
+    assert uploads.sweep(cluster.sessions, storage, grace_seconds=0) == 1, "the young orphan"
 
 
 def test_a_storage_that_does_not_answer_ends_no_sweep(cluster, tmp_path: Path, caplog) -> None:
