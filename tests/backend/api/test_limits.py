@@ -15,13 +15,16 @@ from backend.api.limits import LONGEST_JSON, RequestLimits
 from vise_core.errors import BadInput
 
 
-@pytest.fixture
-def echo() -> FastAPI:
-    """An API of one route that reads the body and returns its size."""
+def echoing(stalled_seconds: float, total_seconds: float) -> FastAPI:
+    """An API of one route that reads the body and returns its size; a body needs 100 bytes a second."""
     app = FastAPI()
     errors.install(app)
     app.add_middleware(
-        RequestLimits, max_body=2 * LONGEST_JSON, stalled_seconds=0.05, total_seconds=0.2, slowest=100
+        RequestLimits,
+        max_body=2 * LONGEST_JSON,
+        stalled_seconds=stalled_seconds,
+        total_seconds=total_seconds,
+        slowest=100,
     )
 
     @app.post("/size")
@@ -29,6 +32,11 @@ def echo() -> FastAPI:
         return len(await request.body())
 
     return app
+
+
+@pytest.fixture
+def echo() -> FastAPI:
+    return echoing(stalled_seconds=0.05, total_seconds=60)
 
 
 def post(app: FastAPI, *messages: dict[str, Any], pause: float = 0) -> tuple[int, bytes]:
@@ -67,14 +75,15 @@ def test_an_upload_that_stalls_is_given_up(echo: FastAPI) -> None:
     assert b"0.05 s" in body
 
 
-def test_an_upload_that_drips_is_given_up(echo: FastAPI) -> None:
-    drips = [{"body": b"a", "more_body": True}] * 100
-    status, body = post(echo, *drips, pause=0.02)
+def test_an_upload_that_drips_is_given_up() -> None:
+    app = echoing(stalled_seconds=60, total_seconds=0.1)
+    drips = [{"body": b"a", "more_body": True}] * 1000  # at most 50 bytes a second
+    status, body = post(app, *drips, pause=0.02)
     assert status == 408
     assert b"too slowly" in body
-    # As many parts at the same pace, but with more bytes: each 100 bytes give it another second.
-    parts = [{"body": b"a" * 20, "more_body": True}] * 20
-    assert post(echo, *parts, {"body": b""}, pause=0.02) == (200, b"400")
+    # As many parts at the same pace may take the time that their bytes take.
+    parts = [{"body": b"a" * 1000, "more_body": True}] * 10
+    assert post(app, *parts, {"body": b""}, pause=0.02) == (200, b"10000")
 
 
 def test_a_json_body_has_a_limit_of_its_own(echo: FastAPI) -> None:
