@@ -20,8 +20,7 @@ from backend.store.serving.predictions import TASK as PREDICT_TASK
 
 from .context import get_context
 from .heartbeat import Heartbeat
-from .removals import CacheClearing, follow_removals
-from .sweep import sweep_workspaces
+from .sweep import CacheClearing, follow_removals, sweep_workspaces
 
 QUEUE_SECONDS = 60
 """Lifetime of a worker's own queue and its messages."""

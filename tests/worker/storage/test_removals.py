@@ -32,7 +32,7 @@ from vise_client.schemas.accounts import Role
 from vise_client.schemas.removals import RemovalCreate, RemovalState
 from vise_core.errors import BadInput
 from vise_core.formats.posts import ShardIndex
-from worker.removals import CacheClearing, follow_removals
+from worker.sweep import CacheClearing, follow_removals
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_the_command_lists_removes_and_proves(
     monkeypatch.setenv("VISE_TOKEN", vise.token)
     stop = threading.Event()
     context = place.context
-    monkeypatch.setattr("worker.removals.POLL_SECONDS", 0.05)
+    monkeypatch.setattr("worker.sweep.POLL_SECONDS", 0.05)
     object.__setattr__(context.settings, "data_root", lab.data_root)
     thread = threading.Thread(
         target=follow_removals, args=(context, CacheClearing(context), stop), kwargs={"works": True}
