@@ -130,6 +130,8 @@ def test_buttons_that_change_a_thing_are_its_owners_and_admins(
     monkeypatch.setenv("VISE_API_URL", site.url)
     cookies: dict[str, str] = {}
     monkeypatch.setattr("streamlit.runtime.context.ContextProxy.cookies", property(lambda self: cookies))
+    # A script of a test has no pages that it could link to.
+    monkeypatch.setattr("streamlit.page_link", lambda *_, **__: None)
     seen = {}
     for caller, secret in site.sessions.items():
         cookies[session_cookie()] = secret
