@@ -62,7 +62,8 @@ def reserve_upload(
     free = max(0, most - int(db.scalar(kept) or 0) - int(db.scalar(others) or 0))
     if size > free:
         return 0, free
-    reserved = min(free, size + RESERVED)
+    # Half of the rest at most, so that others of the user may begin.
+    reserved = size + min(RESERVED, (free - size) // 2)
     until = func.now() + timedelta(seconds=seconds)
     statement = insert(UploadReservation).values(id=upload_id, user_id=user, size=reserved, until=until)
     db.execute(

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event, func, select, text
 
 from backend.api.app import PREFIX, create_app
+from backend.store.registry.tables import UploadReservation
 from backend.store.runs.tables import Outbox, Run, RunEvent
 from backend.store.serving.tables import Prediction
 from tests.serving import serving
@@ -153,8 +154,14 @@ def test_uploads_that_run_at_once_do_not_pass_the_quota_together(settings, token
 
     def body() -> Iterator[bytes]:
         yield archive
+        while not reserved():
+            time.sleep(0.02)
         refused.append(upload("second", archive))
         yield b"\0"
+
+    def reserved() -> int:
+        with app.state.sessions() as db:
+            return db.scalar(select(func.count()).select_from(UploadReservation)) or 0
 
     # Not the test client, which reads a body before it sends it.
     app = create_app(settings.model_copy(update={"max_user_upload_bytes": 1024}))
@@ -170,6 +177,7 @@ def test_uploads_that_run_at_once_do_not_pass_the_quota_together(settings, token
         # What was reserved beyond its size is free again.
         small = upload("small", archive[:300])
         assert small.status_code == 201, small.text
+        assert reserved() == 0
 
 
 def test_only_admins_bring_data_in_by_whichever_route(editor, tokens) -> None:
