@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from uuid import UUID
 
 from fastapi import Depends
-from sqlalchemy.orm import Session
+from sqlalchemy import select
+from sqlalchemy.orm import Session, load_only
 
 from backend.api import needs
 from backend.api.dependencies import Db, Who
@@ -21,6 +22,7 @@ from backend.store.registry import models
 from backend.store.reports import ablations
 from backend.store.runs import saved_views
 from backend.store.runs.read import get_run
+from backend.store.runs.tables import Run
 from backend.store.serving import feedback, predictions
 from vise_client.schemas.accounts import Owned
 
@@ -69,11 +71,14 @@ _RULES: dict[Owned, tuple[Callable[[UUID, Session, Identity], None], needs.Need]
 """Kind → the dependency of the routes that change one, and what these routes need."""
 
 
-def changeable(kind: Owned, ids: Iterable[UUID], db: Session, who: Identity) -> list[UUID]:
+def changeable(kind: Owned, ids: Sequence[UUID], db: Session, who: Identity) -> list[UUID]:
     """Return the ids of the things that the caller may change, by the rules of the routes that change them."""
     rule, need = _RULES[kind]
     if not need.allows(who):
         return []
+    # The list of runs asks for a page of them every few seconds: the rule finds what one query has read.
+    runs = select(Run).where(Run.id.in_(ids)).options(load_only(Run.created_by))
+    _read = db.scalars(runs).all() if kind is Owned.run else []
     allowed = []
     for thing_id in ids:
         with suppress(NotAllowed, NotFound):
