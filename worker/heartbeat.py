@@ -24,7 +24,7 @@ from backend.store.schema import schema_problem
 from .context import get_context
 
 BEAT_SECONDS = 3.0
-DEAF_SECONDS = 12.0
+DEAF_SECONDS = 10.0
 """Time without a message from itself after which a worker that could fetch messages counts as deaf."""
 log = logging.getLogger("vise.worker")
 

@@ -13,8 +13,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from backend.store.runs.tables import Dispatcher, Run, Worker
 from vise_client.schemas.workers import WorkerView
 
-ALIVE = timedelta(seconds=15)
-"""Age of the last heartbeat, sent every 3 s, after which a worker or dispatcher counts as gone."""
+ALIVE = timedelta(seconds=12)
+"""Age of the last heartbeat, sent every 3 s, after which a worker or dispatcher counts as gone: Home, which asks every
+4 s, then says so within 20 s of the fault."""
 RECENT = timedelta(minutes=10)
 """Age of the last heartbeat up to which a silent process is reported."""
 

@@ -12,9 +12,10 @@ from frontend.session import client, show_errors
 from frontend.views.home.sample_recipe import UNFINISHED
 
 MOST_QUEUED = 200
+REFRESH_SECONDS = 4
 
 
-@st.fragment(run_every=4)
+@st.fragment(run_every=REFRESH_SECONDS)
 def system_state() -> None:
     """Draw the state of database, broker, workers and queues, with each problem."""
     with show_errors():
