@@ -20,6 +20,8 @@ from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.run_lists import RunListState
 
+Part = Callable[[dict[str, str]], None]
+"""Draws a part of a page for the things with these ids."""
 CALLERS = {"viewer": Role.viewer, "other": Role.editor, "owner": Role.editor, "admin": Role.admin}
 
 
@@ -112,7 +114,7 @@ def label(ids: dict[str, str]) -> None:
     feedback.feedback(prediction, None)  # type: ignore[arg-type]
 
 
-PARTS: dict[Callable[[dict[str, str]], None], set[str]] = {
+PARTS: dict[Part, set[str]] = {
     run_actions: {"Pause", "Cancel"},
     run_notes: {"Save"},
     model_actions: {"Make default", "Save name"},
@@ -123,23 +125,39 @@ PARTS: dict[Callable[[dict[str, str]], None], set[str]] = {
 """Part of a page → labels of buttons that only the owner and admins see."""
 
 
-@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
-def test_buttons_that_change_a_thing_are_its_owners_and_admins(
-    site: Site, monkeypatch: pytest.MonkeyPatch, part: Callable[[dict[str, str]], None]
-) -> None:
+@pytest.fixture
+def buttons(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[[Part], dict[str, set[str]]]:
+    """``buttons(part)``: caller → labels of the buttons that a part of a page has for them."""
     monkeypatch.setenv("VISE_API_URL", site.url)
     cookies: dict[str, str] = {}
     monkeypatch.setattr("streamlit.runtime.context.ContextProxy.cookies", property(lambda self: cookies))
     # A script of a test has no pages that it could link to.
     monkeypatch.setattr("streamlit.page_link", lambda *_, **__: None)
-    seen = {}
-    for caller, secret in site.sessions.items():
-        cookies[session_cookie()] = secret
-        page = AppTest.from_function(part, args=(site.ids,), default_timeout=60)
-        with ViseClient(site.url, secret) as vise:
-            page.session_state["user"] = vise.me()
-        page.run()
-        assert not page.exception, (caller, page.exception)
-        seen[caller] = PARTS[part] & {button.label for button in page.button}
+
+    def draw(part: Part) -> dict[str, set[str]]:
+        seen = {}
+        for caller, secret in site.sessions.items():
+            cookies[session_cookie()] = secret
+            page = AppTest.from_function(part, args=(site.ids,), default_timeout=60)
+            with ViseClient(site.url, secret) as vise:
+                page.session_state["user"] = vise.me()
+            page.run()
+            assert not page.exception, (caller, page.exception)
+            seen[caller] = {button.label for button in page.button}
+        return seen
+
+    return draw
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_buttons_that_change_a_thing_are_its_owners_and_admins(
+    buttons: Callable[[Part], dict[str, set[str]]], part: Part
+) -> None:
+    seen = {caller: PARTS[part] & labels for caller, labels in buttons(part).items()}
     nothing: set[str] = set()
     assert seen == {"viewer": nothing, "other": nothing, "owner": PARTS[part], "admin": PARTS[part]}
+
+
+def test_everybody_but_a_viewer_may_run_a_run_again(buttons: Callable[[Part], dict[str, set[str]]]) -> None:
+    again = {caller for caller, labels in buttons(run_actions).items() if "Run again" in labels}
+    assert again == {"other", "owner", "admin"}
