@@ -15,7 +15,7 @@ tests = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(
 PAGES_TESTS := tests/frontend tests/test_house.py tests/test_repository.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench faults outages hostile fuzz-api settings-docs screenshots images-check constraints clean
+.PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench faults outages hostile load fuzz-api settings-docs screenshots images-check constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ outages: .venv/dev.stamp ## freeze, cut off and kill each part of a stack, and p
 
 hostile: .venv/dev.stamp ## send all hostile files to a started stack, and print what came of each; HOSTILE_ARGS="--kind archive" for some
 	$(BIN)/python -m tests.hostile $(HOSTILE_ARGS)
+
+load: .venv/dev.stamp ## let 50 clients use a started stack for 5 minutes while four runs train; LOAD_ARGS="--seconds 60" for less
+	$(BIN)/python -m tests.load $(LOAD_ARGS)
 
 fuzz-api: .venv/fuzz.stamp ## 5,000 requests by Schemathesis as each role; FUZZ_ARGS="--examples 100 --seed 1" for more
 	$(BIN)/python -m tests.fuzz_api $(FUZZ_ARGS)

@@ -1,5 +1,6 @@
 """Runs through real Celery workers, and what becomes of them when processes are killed."""
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 import psutil
 import redis
 
-from backend import settings
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.pause import request_pause
 from backend.store.runs.states.resume import resume_run, retry_run
@@ -32,7 +32,7 @@ def test_a_run_goes_through(running) -> None:
 def test_the_process_of_a_run_gives_way_to_all_others(running) -> None:
     run_id = running.create(spec=LONG)
     running.wait(run_id, lambda run: bool(run.latest))
-    lowered = settings.Settings.model_fields["run_niceness"].default
+    lowered = int(os.environ["VISE_RUN_NICENESS"])
     worker = psutil.Process(running.processes[1].pid)
     stages = [child for child in worker.children(recursive=True) if child.nice() == worker.nice() + lowered]
     assert len(stages) == 1

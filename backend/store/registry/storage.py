@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -342,9 +343,14 @@ class Storage:
                 self.fs.rm_file(path)
 
     def clear(self) -> None:
-        """Delete everything below this storage's root."""
-        if self.fs.exists(self.root):
-            self.fs.rm(self.root, recursive=True)
+        """Delete everything below this storage's root, also while another process deletes some of it."""
+        if not self.local:
+            if self.fs.exists(self.root):
+                self.fs.rm(self.root, recursive=True)
+            return
+        while Path(self.root).exists():
+            with suppress(FileNotFoundError):  # deleted between the listing and the removal
+                shutil.rmtree(self.root)
 
     def _path(self, sha256: str) -> str:
         if not _DIGEST.fullmatch(sha256):
