@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeAlias, TypeVar
+from uuid import UUID
 
 import httpx
 from pydantic import BaseModel
 
-from .errors import ApiError, NotSignedIn, Unreachable
+from .errors import ApiError, ClientError, NoResponse, NotSignedIn, Unreachable
 from .schemas.wire import Problem
 
 T = TypeVar("T")
@@ -36,15 +37,16 @@ class Request:
     files: Mapping[str, bytes] | None = None
     content: BinaryIO | None = None
     raise_for_status: bool = True
+    key: UUID | None = None
+    """Of a request that creates something: sent again with its key, it creates nothing twice."""
 
     def options(self) -> dict[str, Any]:
         """Return keyword arguments for ``httpx.Client.stream``, without the streamed content."""
-        options: dict[str, Any] = {"params": self.params}
+        headers = {} if self.key is None else {"Idempotency-Key": str(self.key)}
+        options: dict[str, Any] = {"params": self.params, "headers": headers}
         if self.body is not None:
-            options |= {
-                "content": self.body.model_dump_json(),
-                "headers": {"Content-Type": "application/json"},
-            }
+            options["content"] = self.body.model_dump_json()
+            headers["Content-Type"] = "application/json"
         if self.form is not None:
             options["data"] = self.form
         if self.files is not None:
@@ -62,7 +64,10 @@ class Pause:
 
 
 Steps: TypeAlias = Generator[Request | Pause, httpx.Response, T]
-"""A conversation with the API, free of I/O: yields requests, is sent their responses, and returns a result."""
+"""A conversation with the API, free of I/O: yields requests, is sent their responses, and returns a result.
+
+The error of a request is raised where it was yielded.
+"""
 
 
 class SyncSender:
@@ -109,9 +114,13 @@ class SyncSender:
                 if isinstance(step, Pause):
                     time.sleep(step.seconds)
                     step = next(steps)
-                else:
+                    continue
+                try:
                     with self.stream(step) as response:
                         response.read()
+                except ClientError as error:
+                    step = steps.throw(error)
+                else:
                     step = steps.send(response)
         except StopIteration as done:
             result: T = done.value
@@ -183,9 +192,13 @@ class AsyncSender:
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
                     step = next(steps)
-                else:
+                    continue
+                try:
                     async with self.stream(step) as response:
                         await response.aread()
+                except ClientError as error:
+                    step = steps.throw(error)
+                else:
                     step = steps.send(response)
         except StopIteration as done:
             result: T = done.value
@@ -261,6 +274,8 @@ def _settings(url: str, token: str | None, forwarded_for: str | None) -> dict[st
 def _unreachable(url: str, error: httpx.TransportError, *, opened: bool) -> Unreachable:
     if opened:
         return Unreachable(f"the download from {url} broke off: {error}")
+    if not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return NoResponse(f"the server at {url} sent no response: {error or type(error).__name__}")
     return Unreachable(f"no server responds at {url}: start it with `vise up` ({error})")
 
 

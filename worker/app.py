@@ -17,6 +17,7 @@ from backend.store.errors import in_words
 from backend.store.runs.states.helpers import HELP_TASK
 from backend.store.serving.engagement import TASK as ENGAGEMENT_TASK
 from backend.store.serving.predictions import TASK as PREDICT_TASK
+from vise_core.ending import end_in_time
 
 from .context import get_context
 from .heartbeat import Heartbeat
@@ -59,7 +60,7 @@ for _name in ("celery.worker.strategy", "celery.app.trace"):
     logging.getLogger(_name).addFilter(lambda record: HEAR_TASK not in record.getMessage())
 
 stopping = threading.Event()
-"""Set when this worker shuts down: its run saves its state and is queued again."""
+"""Set when this worker shuts down: its run saves its state and is queued again, and nothing waits any more."""
 
 heartbeat = Heartbeat()
 
@@ -85,7 +86,7 @@ def predict(prediction_id: str) -> None:
     """Finish a queued prediction."""
     from .predict import predict
 
-    predict(UUID(prediction_id))
+    predict(UUID(prediction_id), stopping)
 
 
 @app.task(name=ENGAGEMENT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
@@ -93,7 +94,7 @@ def engagement(engagement_id: str) -> None:
     """Finish a queued prediction of engagement."""
     from .predict import predict_engagement
 
-    predict_engagement(UUID(engagement_id))
+    predict_engagement(UUID(engagement_id), stopping)
 
 
 @app.task(name=HEAR_TASK, max_retries=0)  # type: ignore[untyped-decorator]
@@ -135,6 +136,7 @@ def _start_heartbeat(instance: Any, **_: object) -> None:
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _stop_run(**_: object) -> None:
     stopping.set()
+    end_in_time(lambda: heartbeat.stage_runs)
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]

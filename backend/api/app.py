@@ -27,6 +27,8 @@ from backend.settings import settings as environment
 from backend.store.accounts import audit
 from backend.store.database import connect, reading, session_factory
 from backend.store.registry.storage import Storage
+from backend.store.schema import program_version
+from vise_core.ending import end_in_time_after_signals
 
 from . import errors, health, needs
 from .broker import Broker
@@ -74,6 +76,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        end_in_time_after_signals()
+        program_version()  # Of now: the checkout may have changed when it is first needed.
         watching = asyncio.create_task(monitor.run())
         async with app.state.listener.listen(settings.database_url):
             yield

@@ -17,6 +17,7 @@ import pytest
 from vise_client import operation
 from vise_client.client import AsyncViseClient, ViseClient
 from vise_client.errors import ApiError, ClientError, NotSignedIn, Unreachable
+from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -338,3 +339,30 @@ def test_a_file_is_sent_again_from_where_it_began(ask: Call, pauses: list[float]
         ask(handler, lambda vise: vise.upload_dataset("n", "a.zip", content))
     assert got == [b"archive", b"archive"]
     assert pauses == [1.0]
+
+
+def test_a_request_that_creates_a_run_is_sent_again_with_its_key(
+    ask: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operation, "RETRY_PAUSES", (0.01, 0.01))
+    keys: list[str] = []
+
+    def away(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["Idempotency-Key"])
+        if len(keys) == 1:
+            raise httpx.ReadError("cut off", request=request)
+        return httpx.Response(503, json={"title": "Unavailable", "status": 503})
+
+    with pytest.raises(ApiError):
+        ask(away, lambda vise: vise.create_run(RunCreate(stage="ingest")))
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+
+    def bad(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["Idempotency-Key"])
+        return httpx.Response(422, json={"title": "Invalid request", "status": 422})
+
+    with pytest.raises(ApiError):
+        ask(bad, lambda vise: vise.create_run(RunCreate(stage="ingest")))
+    assert len(set(keys)) == 2, "a new request has a new key"
+    assert len(keys) == 4

@@ -109,7 +109,8 @@ async def upload(
 ) -> DatasetView:
     """Upload an archive (zip or tar), sent as the request body, as a data set; a worker unpacks it.
 
-    Status 400 if the body is empty, 409 if the name is taken.
+    Status 400 if the body is empty, 409 if the name is taken. An upload that is sent again, by the same user, returns
+    the data set of the first.
     """
     incoming = settings.home / "incoming"
     incoming.mkdir(parents=True, exist_ok=True)
@@ -133,6 +134,9 @@ async def upload(
     def create(sha256: str, size: int) -> DatasetView:
         with sessions.begin() as db:
             marks.require(db, [sha256])
+            # The response to the same upload may have been lost.
+            if (known := datasets.uploaded(db, name, sha256, who.user_id)) is not None:
+                return datasets.view(db, known)
             archive = Upload(name=safe_name(filename), sha256=sha256, size=size, created_by=who.user_id)
             db.add(archive)
             db.flush()
