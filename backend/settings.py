@@ -87,6 +87,15 @@ class Settings(BaseSettings):
     stalled_upload_seconds: float = Field(
         30, gt=0, description="An upload of which nothing arrives for so long is given up."
     )
+    upload_seconds: float = Field(
+        600,
+        gt=0,
+        description="An upload is given up that takes longer, and longer than its bytes take at "
+        "`VISE_UPLOAD_BYTES_PER_SECOND`.",
+    )
+    upload_bytes_per_second: float = Field(
+        64 * 2**10, gt=0, description="Slowest upload after the first `VISE_UPLOAD_SECONDS`."
+    )
     max_dataset_bytes: int = Field(
         20 * 2**30, ge=1024, description="Largest archive that may be uploaded as data."
     )

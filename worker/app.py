@@ -13,6 +13,7 @@ from celery.worker import state
 from kombu.entity import Queue
 
 from backend.settings import settings
+from backend.store.errors import in_words
 from backend.store.runs.states.helpers import HELP_TASK
 from backend.store.serving.engagement import TASK as ENGAGEMENT_TASK
 from backend.store.serving.predictions import TASK as PREDICT_TASK
@@ -20,7 +21,7 @@ from vise_core.ending import end_in_time
 
 from .context import get_context
 from .heartbeat import Heartbeat
-from .sweep import sweep_workspaces
+from .sweep import CacheClearing, follow_removals, sweep_workspaces
 
 QUEUE_SECONDS = 60
 """Lifetime of a worker's own queue and its messages."""
@@ -53,6 +54,7 @@ app.conf.update(
     },
 )
 
+log = logging.getLogger("vise.worker")
 HEAR_TASK = "worker.hear"
 for _name in ("celery.worker.strategy", "celery.app.trace"):
     logging.getLogger(_name).addFilter(lambda record: HEAR_TASK not in record.getMessage())
@@ -115,7 +117,19 @@ def _start_heartbeat(instance: Any, **_: object) -> None:
     def busy() -> bool:
         return len(state.reserved_requests) >= int(instance.concurrency)
 
+    # Before the first message is fetched: nothing is computed from what should be gone.
+    clearing = CacheClearing(get_context())
+    try:
+        clearing.follow()
+    except Exception as error:  # of the database and of the system; the thread below tries again
+        log.warning("the caches are cleared later: %s", in_words(error))
     heartbeat.start(queues, send, busy)
+    threading.Thread(
+        target=follow_removals,
+        args=(get_context(), clearing, stopping),
+        kwargs={"works": set(queues) != {"predict"}},
+        daemon=True,
+    ).start()
     threading.Thread(target=sweep_workspaces, args=(get_context(), stopping), daemon=True).start()
 
 

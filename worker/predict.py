@@ -147,6 +147,11 @@ def _model_cache(max_bytes: int) -> ModelCache:
     return ModelCache(max_bytes)
 
 
+def clear_models(context: Context) -> None:
+    """Drop the loaded models: what they show of posts may have been removed since."""
+    _model_cache(context.settings.loaded_models_bytes).clear()
+
+
 def _cached(context: Context, key: str, load: Callable[[Path], T]) -> T:
     """Return the model under this key, loaded from a temporary folder if it is not cached."""
 

@@ -127,7 +127,7 @@ def addresses(site: Site) -> list[str]:
     evaluations = "&".join(f"run={run.id}" for run in vise.runs(stage="evaluate", all=True).items)
     return [
         *(page.address for page in navigation.PAGES.values()),
-        *(f"settings?tab={tab}" for tab in ("API tokens", "Users", "Audit log")),
+        *(f"settings?tab={tab}" for tab in ("API tokens", "Users", "Removals", "Audit log")),
         *(f"data?tab={tab}" for tab in ("Made by runs", "Add")),
         *(f"data?dataset={dataset.id}" for dataset in vise.datasets()),
         *(f"models?model={model.id}" for model in vise.models()),
