@@ -15,7 +15,7 @@ tests = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(
 PAGES_TESTS := tests/frontend tests/test_house.py tests/test_repository.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench faults hostile fuzz-api settings-docs screenshots images-check constraints clean
+.PHONY: help up dev dev-light test test-fast test-pages lint lint-light format bench faults outages hostile load fuzz-api settings-docs screenshots images-check constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,8 +55,14 @@ bench: .venv/dev.stamp ## run all benchmarks in a small size and print one table
 faults: .venv/dev.stamp ## run seeded schedules of faults over real servers and workers; FAULT_SEEDS="1-200" for more
 	$(BIN)/python -m tests.faults $(FAULT_SEEDS)
 
+outages: .venv/dev.stamp ## freeze, cut off and kill each part of a stack, and print how soon it says so and is well again; OUTAGE_ARGS="--parts worker" for some
+	$(BIN)/python -m tests.faults.outages $(OUTAGE_ARGS)
+
 hostile: .venv/dev.stamp ## send all hostile files to a started stack, and print what came of each; HOSTILE_ARGS="--kind archive" for some
 	$(BIN)/python -m tests.hostile $(HOSTILE_ARGS)
+
+load: .venv/dev.stamp ## let 50 clients use a started stack for 5 minutes while four runs train; LOAD_ARGS="--seconds 60" for less
+	$(BIN)/python -m tests.load $(LOAD_ARGS)
 
 fuzz-api: .venv/fuzz.stamp ## 5,000 requests by Schemathesis as each role; FUZZ_ARGS="--examples 100 --seed 1" for more
 	$(BIN)/python -m tests.fuzz_api $(FUZZ_ARGS)

@@ -7,10 +7,11 @@ from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
+from frontend.components.health import part_problems
 from frontend.components.layout import page_title
-from frontend.session import client
+from frontend.session import client, show_errors
 from frontend.settings import session_cookie
-from vise_client.errors import NotSignedIn, Unreachable
+from vise_client.errors import ApiError, NotSignedIn, Unreachable
 from vise_client.schemas.accounts import UserView
 
 FAILURES = {
@@ -32,8 +33,21 @@ def signed_in() -> UserView | None:
             st.error("The API does not respond. Its log is in the folder `logs` of `$VISE_HOME`.")
             st.button("Try again", icon=":material/refresh:")
             return None
+        except ApiError as error:
+            # No page can be drawn while users cannot be looked up. What is wrong can: health needs no user.
+            with show_errors():
+                raise error
+            _problems()
+            st.button("Try again", icon=":material/refresh:")
+            return None
     _login_page()
     return None
+
+
+@st.fragment(run_every=4)
+def _problems() -> None:
+    with show_errors():
+        part_problems(client().health())
 
 
 def _login_page() -> None:

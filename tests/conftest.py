@@ -31,6 +31,10 @@ from backend.store.database import migrate, plain_url
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
 
+# Tests share the cores with tests of other processes, before which runs need not stand back as on a server. The
+# processes that tests start inherit it.
+os.environ.setdefault("VISE_RUN_NICENESS", "1")
+
 STACK_FIXTURES = {"postgres_server", "broker_url", "start_stack", "bucket"}
 LONG = {"stack", "processes", "slow"}
 BROWSER_TESTS = Path(__file__).parent / "browser"

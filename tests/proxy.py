@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
-Mode = Literal["pass", "refuse", "stall"]
+Mode = Literal["pass", "refuse", "stall", "half-open"]
 End = Literal["client", "server"]
 Address = str | tuple[str, int]
 
@@ -18,7 +18,8 @@ Address = str | tuple[str, int]
 class Proxy:
     """Forwards connections to ``address``: a path of a Unix socket, or (host, port).
 
-    ``mode`` "refuse" ends all connections and every new one; "stall" accepts and forwards nothing, as a frozen server.
+    ``mode`` "refuse" ends all connections and every new one; "stall" accepts and forwards nothing, as a frozen server;
+    "half-open" forwards what clients send and no response, on all connections.
     ``half_open()`` forwards nothing more on the connections that are open, by default in both directions, and ends none
     of them; new ones pass. ``delay_by`` holds up all that is forwarded.
     ``on_request(data)`` sees what clients send; where it returns True, the connection is cut once the server has
@@ -91,8 +92,9 @@ class _Pair:
         with suppress(OSError, ValueError):
             while True:
                 ends = [end for end in (self.client, self.server) if end is not None]
-                ready = select.select(ends, [], [], 0.05)[0]
-                if self.proxy.mode == "stall" or (self.cut and all(self._is_cut(end) for end in ready)):
+                # A long wait: with 100 connections a short one would cost a tenth of a core.
+                ready = select.select(ends, [], [], 1.0)[0]
+                if self.proxy.mode == "stall" or (ready and all(self._is_cut(end) for end in ready)):
                     if ready:
                         threading.Event().wait(0.05)
                     continue
@@ -106,6 +108,8 @@ class _Pair:
         self.close()
 
     def _is_cut(self, source: socket.socket) -> bool:
+        if source is self.server and self.proxy.mode == "half-open":
+            return True
         return ("server" if source is self.client else "client") in self.cut
 
     def _forward(self, source: socket.socket) -> bool:

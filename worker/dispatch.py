@@ -22,12 +22,12 @@ from backend.store.runs import workers
 from backend.store.runs.queues import QUEUES
 from backend.store.runs.states import outbox
 from backend.store.runs.states.outbox import CHANNEL
-from backend.store.runs.states.reconcile import ReconcileResult, lock_holders, reconcile
+from backend.store.runs.states.reconcile import ReconcileResult, lock_holders, read_broker, reconcile
+from vise_core.ending import end_in_time_after_signals
 
 from .app import app
-from .context import Context, get_context
+from .context import Context, get_context, require_schema
 from .heartbeat import BEAT_SECONDS
-from .schema import require_schema
 from .sweep import sweep_storage
 
 log = logging.getLogger("vise.dispatch")
@@ -44,6 +44,7 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    end_in_time_after_signals()
     context = get_context()
     require_schema(context, stop)
     log.info("dispatching; reconciling every %.0f s", context.settings.reconcile_seconds)
@@ -85,7 +86,7 @@ def _serve(context: Context, stop: threading.Event, watch: Watch) -> None:
                 connection.execute("SELECT 1")  # Fails if the connection was cut in silence.
                 _reconcile(context, watch)
                 reconcile_at = time.monotonic() + context.settings.reconcile_seconds
-            responds = _publish(context)
+            responds, more = _publish(context)
             if time.monotonic() >= beat_at:
                 require_schema(context, stop)
                 with context.sessions.begin() as db:
@@ -93,21 +94,19 @@ def _serve(context: Context, stop: threading.Event, watch: Watch) -> None:
                 beat_at = time.monotonic() + BEAT_SECONDS
             if not responds:
                 stop.wait(1)
-            pause = min(1.0, max(0.0, reconcile_at - time.monotonic()))
+            pause = 0.0 if more else min(1.0, max(0.0, reconcile_at - time.monotonic()))
             for _ in connection.notifies(timeout=pause, stop_after=1):
                 pass
 
 
-def _publish(context: Context) -> bool:
-    """Publish all messages; return False if the broker does not respond."""
+def _publish(context: Context) -> tuple[bool, bool]:
+    """Publish messages; return whether the broker responds, and whether it has more to get at once."""
     try:
-        while True:
-            with context.sessions.begin() as db:
-                if outbox.publish_due(db, publish) < outbox.BATCH:
-                    return True
+        with context.sessions.begin() as db:
+            return True, outbox.publish_due(db, publish)
     except _broker_errors() as error:
         log.warning("the broker does not respond; messages wait: %s", error)
-        return False
+        return False, False
 
 
 def _broker_responds() -> bool:
@@ -143,13 +142,15 @@ def _broker_errors() -> tuple[type[BaseException], ...]:
 
 def _reconcile(context: Context, watch: Watch) -> None:
     """Requeue runs with an expired lease, and republish lost messages."""
+    republish_seconds = context.settings.republish_seconds
+    in_broker = read_broker(context.sessions, republish_seconds, _in_broker)
     with context.sessions.begin() as db:
         result = reconcile(
             db,
             retries=context.retries,
-            republish_seconds=context.settings.republish_seconds,
+            republish_seconds=republish_seconds,
             prediction_timeout_seconds=context.settings.prediction_timeout_seconds,
-            in_broker=_in_broker,
+            in_broker=in_broker,
             settled=watch.settled(),
         )
     if result != ReconcileResult():

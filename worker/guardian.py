@@ -16,6 +16,9 @@ from collections.abc import Callable
 
 import psutil
 
+from backend.settings import settings
+from vise_core.priority import lower_priority
+
 KILL, SUSPEND, RESUME = signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2
 """Signals that a guardian applies to all processes of its stage. Linux sends KILL when the worker dies."""
 WATCHED = {KILL, SUSPEND, RESUME, signal.SIGTERM, signal.SIGCHLD}
@@ -29,7 +32,7 @@ def die_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
 
 
 def guard(run: Callable[[], int], environment: dict[str, str]) -> None:
-    """Run a function in a process of its own, with this environment, and exit with its exit code."""
+    """Run a function in a process of its own, with this environment and low priority, and exit with its exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     os.setsid()
     # By way of the fork server, which dies with the worker: a run must never have two processes.
@@ -48,6 +51,7 @@ def guard(run: Callable[[], int], environment: dict[str, str]) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
         os.environ.clear()
         os.environ.update(environment)
+        lower_priority(settings().run_niceness)
         sys.exit(run())
     code = _watch(stage)
     _kill_all()

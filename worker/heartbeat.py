@@ -24,16 +24,20 @@ from backend.store.schema import schema_problem
 from .context import get_context
 
 BEAT_SECONDS = 3.0
-DEAF_SECONDS = 12.0
+DEAF_SECONDS = 10.0
 """Time without a message from itself after which a worker that could fetch messages counts as deaf."""
 log = logging.getLogger("vise.worker")
 
 
 class Heartbeat:
-    """Updates the worker's row in a thread until stopped. ``run_id`` is the run that the worker executes."""
+    """Updates the worker's row in a thread until stopped.
+
+    ``run_id`` is the run that the worker executes, ``stage_runs`` whether the process of its stage runs.
+    """
 
     def __init__(self) -> None:
         self.run_id: UUID | None = None
+        self.stage_runs = False
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
         self._heard_at = time.monotonic()

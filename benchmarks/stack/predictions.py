@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +17,7 @@ from backend.store.registry.tables import Artifact, Model
 from backend.store.runs.tables import Run
 from vise_core.models.classifier import ImageClassifier, save_classifier
 
-from .servers import running
+from .servers import running, workers
 
 PREDICTIONS = "/api/v1/predictions"
 BOUNDARY = "----vise-benchmark"
@@ -93,27 +90,8 @@ def serving(folder: Path, classifier: ImageClassifier, threads: int) -> Iterator
         engine = connect(servers["database"])
         register(engine, storage, folder / "predictor", classifier.classes)
         engine.dispose()
-        environment = os.environ | {
-            "VISE_DATABASE_URL": servers["database"],
-            "VISE_BROKER_URL": servers["broker"],
-            "VISE_STORAGE_URL": servers["storage"],
-            "VISE_HOME": str(folder),
-            "OMP_NUM_THREADS": str(threads),
-        }
-        commands = (["dispatch"], ["run", "--queues", "predict"])
-        with (folder / "workers.log").open("wb") as log:
-            processes = [
-                subprocess.Popen(
-                    [sys.executable, "-m", "worker", *command], env=environment, stdout=log, stderr=log
-                )
-                for command in commands
-            ]
-        try:
+        with workers(servers, folder, ["dispatch"], ["run", "--queues", "predict"], threads=threads):
             yield Stack(servers["api"], servers["token"])
-        finally:
-            for process in reversed(processes):
-                process.terminate()
-                process.wait()
 
 
 def register(engine: object, storage: Storage, predictor: Path, classes: tuple[str, ...]) -> None:

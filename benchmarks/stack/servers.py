@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -54,7 +54,10 @@ def running(folder: Path, *, pages: bool = True) -> Iterator[dict[str, str]]:
         if pages:
             command = [sys.executable, "-m", "frontend.serve", "--port", str(page)]
             servers[f"http://127.0.0.1:{page}/_stcore/health"] = command
-        processes += [subprocess.Popen(command, env=environment) for command in servers.values()]
+        # In sessions of their own, as `vise up` starts them.
+        processes += [
+            subprocess.Popen(command, env=environment, start_new_session=True) for command in servers.values()
+        ]
         for address, process in zip(servers, processes, strict=True):
             wait_for(address, process)
         yield {
@@ -72,6 +75,33 @@ def running(folder: Path, *, pages: bool = True) -> Iterator[dict[str, str]]:
             process.wait()
         postgres.stop()
         valkey.stop()
+
+
+@contextmanager
+def workers(servers: dict[str, str], folder: Path, *commands: Sequence[str], threads: int) -> Iterator[None]:
+    """Run ``python -m worker`` with each command over these servers; their log is ``workers.log`` in ``folder``."""
+    environment = os.environ | {
+        "VISE_DATABASE_URL": servers["database"],
+        "VISE_BROKER_URL": servers["broker"],
+        "VISE_STORAGE_URL": servers["storage"],
+        "VISE_HOME": str(folder),
+        "OMP_NUM_THREADS": str(threads),
+    }
+    processes: list[subprocess.Popen[bytes]] = []
+    with (folder / "workers.log").open("wb") as log:
+        for command in commands:
+            worker = [sys.executable, "-m", "worker", *command]
+            processes.append(
+                # In sessions of their own, as `vise up` starts them.
+                subprocess.Popen(worker, env=environment, stdout=log, stderr=log, start_new_session=True)
+            )
+    try:
+        yield
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+        for process in processes:
+            process.wait(60)
 
 
 def issue_token(url: str) -> str:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,14 @@ from vise_client.schemas.runs import RunView
 
 STAGES = Path(__file__).parents[1] / "worker"
 """Folder of the module ``stages``, which processes find by its entry points."""
+SHORT_TIMES = {
+    "VISE_LEASE_SECONDS": "2",
+    "VISE_RECONCILE_SECONDS": "0.5",
+    "VISE_REPUBLISH_SECONDS": "3",
+    "VISE_RETRY_SECONDS": "0.5",
+    "VISE_CANCEL_GRACE_SECONDS": "10",
+    "VISE_TELEMETRY_SECONDS": "0.5",
+}
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,13 @@ class Cluster:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, *arguments: str, name: str = "worker", **environment: str) -> subprocess.Popen[bytes]:
+        return self.launch([sys.executable, "-m", "worker", *arguments], name, **environment)
+
+    def launch(self, command: list[str], name: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a process of the cluster; its output is added to a log of this name."""
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "worker", *arguments],
+                command,
                 env=self.environment | {"VISE_WORKER_NAME": name} | environment,
                 stdout=log,
                 stderr=log,
@@ -107,23 +119,22 @@ class Cluster:
 
 
 @contextmanager
-def cluster_over(database_url: str, broker_url: str, folder: Path) -> Iterator[Cluster]:
-    """A cluster in which nothing runs yet; its times are short."""
+def cluster_over(
+    database_url: str, broker_url: str, folder: Path, times: Mapping[str, str] = SHORT_TIMES
+) -> Iterator[Cluster]:
+    """A cluster in which nothing runs yet; by default its times are short."""
     engine = connect(database_url)
     environment = os.environ | {
         "VISE_DATABASE_URL": database_url,
         "VISE_BROKER_URL": broker_url,
         "VISE_STORAGE_URL": f"file://{folder / 'storage'}",
         "VISE_HOME": str(folder),
-        "VISE_LEASE_SECONDS": "2",
-        "VISE_RECONCILE_SECONDS": "0.5",
-        "VISE_REPUBLISH_SECONDS": "3",
-        "VISE_RETRY_SECONDS": "0.5",
-        "VISE_CANCEL_GRACE_SECONDS": "10",
         # The first answer loads torch: on a busy machine that takes longer than people would wait.
         "VISE_PREDICTION_TIMEOUT_SECONDS": "600",
-        "VISE_TELEMETRY_SECONDS": "0.5",
+        # Stages of tests need no torch, which would take each worker that starts seconds of a core.
+        "VISE_PRELOAD": "false",
         "PYTHONPATH": str(STAGES),
+        **times,
     }
     cluster = Cluster(environment, session_factory(engine), folder)
     try:

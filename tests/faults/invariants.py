@@ -1,23 +1,16 @@
-"""What must hold after any schedule of faults, read from the history in the database, the storage and the processes."""
+"""What must hold after any schedule of faults. ``test_invariants.py`` breaks a good history once for each of them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 from uuid import UUID
 
-import psutil
-from sqlalchemy import select, text
-from sqlalchemy.orm import Session
-
 from backend.store.metrics.chunks import SIZE
-from backend.store.registry.tables import Artifact
-from backend.store.runs.tables import Outbox, Run, RunEvent
-from backend.store.serving.tables import Prediction
-from vise_client.schemas.run_states import RunState
 
-from .world import World
+from .history import Chunk, Event, History, Point, RunRecord
 
 FINAL = {"succeeded", "failed", "cancelled"}
 LEGAL = {
@@ -37,137 +30,197 @@ PARENTS = {
     "cancelling": FINAL,
     "paused": {"running", "cancelling", *FINAL},
 }
+CURVES = {"count": 1, "square": 2}
+"""Curve of the stage ``count`` → the power of the step that is its value."""
+EXPECTED_STATUSES = {404, 409, 429, 503}
+"""What users may be told beside success: the run is gone, in another state, or a part is away."""
 
 
-def violations(world: World, runs: list[UUID], predictions: list[UUID]) -> list[str]:
-    """Return what does not hold, a sentence each."""
-    with world.cluster.sessions() as db:
-        rows = list(db.scalars(select(Run).where(Run.id.in_(runs) | Run.parent_id.in_(runs))))
-        found = [*_states(db, rows), *_parents(rows)]
-        for run in rows:
-            if run.kind == "stage":
-                found += _points(world, run)
-                found += _chunks(db, run)
-                found += _artifacts(world, db, run)
-        answers = db.execute(
-            select(Prediction.state, Prediction.error).where(Prediction.id.in_(predictions))
-        ).all()
-        found += [f"a prediction is {state}: {error}" for state, error in answers if state != "succeeded"]
-        if len(answers) != len(predictions):
-            found.append(f"{len(predictions) - len(answers)} accepted predictions are gone")
-        if left := db.scalars(select(Outbox.argument)).all():
-            found.append(f"{len(left)} messages are left in the outbox")
-    return [*found, *_processes(world), *_files(world)]
+class Violation(NamedTuple):
+    """A sentence, and the name of the invariant that does not hold."""
+
+    invariant: str
+    sentence: str
 
 
-def _states(db: Session, rows: list[Run]) -> Iterator[str]:
-    events: dict[UUID, list[RunEvent]] = defaultdict(list)
-    ids = [run.id for run in rows]
-    for event in db.scalars(select(RunEvent).where(RunEvent.run_id.in_(ids)).order_by(RunEvent.id)):
-        events[event.run_id].append(event)
-    for run in rows:
+def violations(history: History) -> list[Violation]:
+    """Return all that does not hold."""
+    return [Violation(name, sentence) for name, check in INVARIANTS.items() for sentence in check(history)]
+
+
+def _legal_events(history: History) -> Iterator[str]:
+    """Each event begins where the one before it has ended, and leads to a state that may follow."""
+    before: dict[UUID, str | None] = {}
+    for event in history.events:
+        run = history.runs[event.run]
+        step = f"{run.name}: {event.from_state} → {event.to_state} ({event.detail})"
+        if event.from_state != before.setdefault(run.id, event.from_state):
+            yield f"{step} does not follow {before[run.id]}"
         legal = LEGAL if run.kind == "stage" else PARENTS
-        before = events[run.id][0].from_state if events[run.id] else run.state
-        for event in events[run.id]:
-            step = f"{run.name}: {event.from_state} → {event.to_state} ({event.detail})"
-            if event.from_state != before:
-                yield f"{step} does not follow {before}"
-            if event.from_state in FINAL:
-                if event.detail != "retried":
-                    yield f"{step} after the end"
-            elif event.to_state not in legal[str(event.from_state)]:
-                yield f"{step} is not legal"
-            before = event.to_state
-        if before != run.state:
-            yield f"{run.name} is {run.state}, its last event says {before}"
+        if event.from_state not in FINAL and event.to_state not in legal.get(str(event.from_state), ()):
+            yield f"{step} is not legal"
+        before[run.id] = event.to_state
+    for run in history.runs.values():
+        if before.get(run.id) != run.state:
+            yield f"{run.name} is {run.state}, its last event says {before.get(run.id)}"
+
+
+def _one_final_state(history: History) -> Iterator[str]:
+    """Each run ends, and nothing happens to it afterwards unless people retry it."""
+    for event in history.events:
+        if event.from_state in FINAL and event.detail != "retried":
+            yield f"{_name(history, event)}: {event.from_state} → {event.to_state} after the end"
+    for run in history.runs.values():
         if run.state not in FINAL:
             yield f"{run.name} is still {run.state}: {run.reason}"
+        if run.finished is not (run.state in FINAL):
+            yield f"{run.name} is {run.state}, and it has {'an' if run.finished else 'no'} end time"
+
+
+def _none_fails(history: History) -> Iterator[str]:
+    """No fault here excuses that a run fails."""
+    for run in history.runs.values():
         if run.state == "failed" and run.kind == "stage":
-            yield f"{run.name} has failed, which no fault here excuses: {run.reason}"
-        if (run.finished_at is None) is (run.state in FINAL):
-            yield f"{run.name} is {run.state}, finished at {run.finished_at}"
+            yield f"{run.name} has failed: {run.reason}"
 
 
-def _parents(rows: list[Run]) -> Iterator[str]:
-    children: dict[UUID, set[str]] = defaultdict(set)
-    for run in rows:
-        if run.parent_id is not None:
-            children[run.parent_id].add(run.state)
-    for run in rows:
+def _parents_follow_children(history: History) -> Iterator[str]:
+    """A parent ends after its last child, in the state that follows from theirs."""
+    children: dict[UUID, list[RunRecord]] = defaultdict(list)
+    for run in history.runs.values():
+        if run.parent is not None:
+            children[run.parent].append(run)
+    states: dict[UUID, str] = {}
+    for event in history.events:
+        states[event.run] = event.to_state
+        if event.to_state in FINAL:
+            for child in children.get(event.run, ()):
+                if states.get(child.id) not in FINAL:
+                    yield f"{_name(history, event)} ended while {child.name} was {states.get(child.id)}"
+    for parent, family in children.items():
+        ends = {child.state for child in family}
+        follows = "failed" if "failed" in ends else "cancelled" if "cancelled" in ends else "succeeded"
+        if (run := history.runs[parent]).state in FINAL and ends <= FINAL and run.state != follows:
+            yield f"{run.name} is {run.state}, its children are {sorted(ends)}"
+
+
+def _points_once(history: History) -> Iterator[str]:
+    """Each acknowledged point is there once, with its value: all of a run that succeeded, else up to its saved state."""
+    for run in history.runs.values():
         if run.kind != "stage":
-            states = children[run.id]
-            follows = "failed" if "failed" in states else "cancelled"
-            if run.state != ("succeeded" if states == {"succeeded"} else follows):
-                yield f"{run.name} is {run.state}, its children are {sorted(states)}"
-
-
-def _points(world: World, run: Run) -> Iterator[str]:
-    """All points up to the last, each once and with its value; of a run that has succeeded, all that it wrote."""
-    total = run.spec["steps"] * run.spec["each"]
-    points = world.cluster.points(run.id)
-    for key, power in (("count", 1), ("square", 2)):
-        steps = [step for name, step, value in points if name == key and value == float(step**power)]
-        if steps != list(range(len(steps))) or (run.state == RunState.succeeded and len(steps) != total):
-            yield f"{run.name} ({run.state}, {run.attempt} attempts): {len(steps)} points of {key}, of {total}"
-    if len(points) != len({point[:2] for point in points}) or {name for name, _, _ in points} - {
-        "count",
-        "square",
-    }:
-        yield f"{run.name}: points twice, or of no curve"
-
-
-def _chunks(db: Session, run: Run) -> Iterator[str]:
-    query = text(
-        "SELECT count(*), coalesce(sum(last_step), 0), coalesce(sum(low_step), 0) FROM metric_chunks "
-        "WHERE run_id = :run AND key = 'count'"
-    )
-    counted = db.scalar(
-        text("SELECT count(*) FROM metric_points WHERE run_id = :run AND key = 'count'"), {"run": run.id}
-    )
-    whole = int(counted or 0) // SIZE
-    expected = (
-        whole,
-        sum(SIZE * n + SIZE - 1 for n in range(whole)),
-        sum(SIZE * n for n in range(whole)),
-    )
-    if tuple(int(value) for value in db.execute(query, {"run": run.id}).one()) != expected:
-        yield f"{run.name}: its chunks are not those of its {counted} points"
-
-
-def _artifacts(world: World, db: Session, run: Run) -> Iterator[str]:
-    artifacts = db.scalars(select(Artifact).where(Artifact.run_id == run.id)).all()
-    if run.state == RunState.succeeded and not artifacts:
-        yield f"{run.name} has succeeded without an artifact"
-    for artifact in artifacts:
-        for row in artifact.manifest:
-            data = b"".join(world.cluster.storage.stream(row["sha256"]))
-            if hashlib.sha256(data).hexdigest() != row["sha256"] or len(data) != row["size"]:
-                yield f"{run.name}: the artifact {artifact.name} has another digest"
-
-
-def _processes(world: World) -> Iterator[str]:
-    """Every process of the cluster descends from one that it has started, and no stage runs any more."""
-    ours = {process.pid for process in world.processes.values()}
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("VISE_HOME") != str(world.cluster.folder) or process.pid in ours:
-                continue
-            parents = process.parents()
-            above = [parent.pid for parent in parents]
-            # Worker → fork server → guardian → stage: a guardian has the fork server between itself and the worker.
-            depth = next((n for n, pid in enumerate(above) if pid in ours), None)
-            command = " ".join(process.cmdline())[:80]
-        except psutil.Error:
             continue
-        if depth is None:
-            yield f"an orphan process: {process.pid} {command}"
-        elif depth > 0:
-            yield f"a process of a stage is left: {process.pid} {command}"
+        for key, power in CURVES.items():
+            steps = [point.step for point in run.points if point.key == key]
+            wrong = [p for p in run.points if p.key == key and p.value != float(p.step**power)]
+            least = run.total if run.state == "succeeded" else run.saved
+            if wrong or steps != list(range(len(steps))) or not least <= len(steps) <= run.total:
+                yield (
+                    f"{run.name} ({run.state}): {len(steps)} points of {key}, at least {least} and at most "
+                    f"{run.total} expected; wrong: {wrong[:3]}"
+                )
+        if unknown := {point.key for point in run.points} - CURVES.keys():
+            yield f"{run.name}: points of {unknown}"
 
 
-def _files(world: World) -> Iterator[str]:
-    for path in (world.cluster.folder / "work").glob("*-*-*"):
-        yield f"a workspace is left: {path.name}"
-    for name in ("incoming", "uploads"):
-        for path in (world.cluster.folder / "storage").rglob(f"{name}/*"):
-            yield f"a file is left in the storage: {path.relative_to(world.cluster.folder)}"
+def _chunks_equal_points(history: History) -> Iterator[str]:
+    """Chunks are what follows from the points, however and whenever they were written."""
+    for run in history.runs.values():
+        expected = [chunk for key in sorted(CURVES) for chunk in chunks_of(run.points, key)]
+        if sorted(run.chunks) != expected:
+            yield f"{run.name}: its {len(run.chunks)} chunks are not the {len(expected)} of its points"
+
+
+def chunks_of(points: list[Point], key: str) -> Iterator[Chunk]:
+    """Yield the chunks of one curve."""
+    curve = sorted((point.step, point.value) for point in points if point.key == key)
+    for number in range(len(curve) // SIZE):
+        part = curve[number * SIZE : (number + 1) * SIZE]
+        low, high = min(part, key=lambda p: (p[1], p[0])), max(part, key=lambda p: (p[1], -p[0]))
+        yield Chunk(key, number, part[-1][0], low[1], low[0], high[1], high[0])
+
+
+def _artifacts_equal_digest(history: History) -> Iterator[str]:
+    """Each artifact can be read and has the digest and size of its row; a run that succeeded has one."""
+    for run in history.runs.values():
+        if run.kind == "stage" and run.state == "succeeded" and not run.files:
+            yield f"{run.name} has succeeded without an artifact"
+        for file in run.files:
+            if file.content is None:
+                yield f"{run.name}: the artifact {file.artifact} is not in the storage"
+            elif (hashlib.sha256(file.content).hexdigest(), len(file.content)) != (file.sha256, file.size):
+                yield f"{run.name}: the artifact {file.artifact} has another digest or size"
+
+
+def _no_process_left(history: History) -> Iterator[str]:
+    """Every process descends from one that was started, and no stage runs any more."""
+    for process in history.processes:
+        if process.depth is None:
+            yield f"an orphan process: {process.pid} {process.command}"
+        # Worker → fork server → guardian → stage: a guardian has the fork server between itself and the worker.
+        elif process.depth > 0:
+            yield f"a process of a stage is left: {process.pid} {process.command}"
+
+
+def _nothing_left(history: History) -> Iterator[str]:
+    """No file and no row is left that belongs to nothing."""
+    yield from (f"left: {what}" for what in history.left)
+
+
+def _messages_sent(history: History) -> Iterator[str]:
+    if history.messages:
+        yield f"{len(history.messages)} messages are left in the outbox: {history.messages[:3]}"
+
+
+def _predictions_end(history: History) -> Iterator[str]:
+    """No fault here excuses that a prediction fails."""
+    for state, error in history.predictions.values():
+        if state != "succeeded":
+            yield f"a prediction is {state}: {error}"
+
+
+def _accepted_is_kept(history: History) -> Iterator[str]:
+    """What the API has acknowledged is there: runs and predictions until they are deleted, and then no more."""
+    accepted = history.accepted
+    may_be_gone = accepted.deleted | accepted.perhaps_deleted
+    for run_id in accepted.runs - history.runs.keys() - may_be_gone:
+        yield f"the run {run_id} was accepted and is gone"
+    for prediction_id in accepted.predictions - history.predictions.keys():
+        yield f"the prediction {prediction_id} was accepted and is gone"
+    for run_id in accepted.deleted & history.runs.keys():
+        yield f"the run {run_id} was deleted and is still there"
+
+
+def _responses_expected(history: History) -> Iterator[str]:
+    """Users get what they ask for, or hear why not; never that the server has failed."""
+    for response in history.responses:
+        if response.status is not None and not (
+            200 <= response.status < 300 or response.status in EXPECTED_STATUSES
+        ):
+            yield f"{response.request}: status {response.status}, {response.detail}"
+
+
+def _recovery_bounded(history: History) -> Iterator[str]:
+    if history.recovery > history.bound:
+        yield f"recovery took {history.recovery:.1f} s; the bound is {history.bound:g} s"
+
+
+def _name(history: History, event: Event) -> str:
+    return history.runs[event.run].name
+
+
+INVARIANTS: dict[str, Callable[[History], Iterator[str]]] = {
+    "legal events": _legal_events,
+    "one final state": _one_final_state,
+    "no run fails": _none_fails,
+    "parents follow children": _parents_follow_children,
+    "each point once": _points_once,
+    "chunks equal points": _chunks_equal_points,
+    "artifacts equal their digest": _artifacts_equal_digest,
+    "no process left": _no_process_left,
+    "nothing left": _nothing_left,
+    "messages sent": _messages_sent,
+    "predictions end": _predictions_end,
+    "accepted is kept": _accepted_is_kept,
+    "responses expected": _responses_expected,
+    "recovery bounded": _recovery_bounded,
+}

@@ -7,6 +7,7 @@ python -m tests.hostile --kind archive         those of one kind; also --name PA
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +31,8 @@ def main() -> int:
     options = parser.parse_args()
     cases = [c for c in corpus() if options.kind in c.kind and options.name in c.name]
     TRACE.unlink(missing_ok=True)
+    # The processes of the stack end with this one, also when it is terminated.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="vise-hostile-", ignore_cleanup_errors=True) as temporary:
         Path(temporary).chmod(0o755)
         with started(Path(temporary)) as site, neighbour(site) as other:

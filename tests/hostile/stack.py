@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,10 +13,10 @@ from resource import getpagesize
 
 import httpx
 
-from backend.store.database import connect, session_factory
+from backend.store.database import connect
 from backend.store.registry.storage import Storage
 from benchmarks.stack.predictions import register
-from benchmarks.stack.servers import running
+from benchmarks.stack.servers import running, workers
 from tests.hostile.case import picture
 from vise_client.client import ViseClient
 from vise_core.models.backbones import build_backbone
@@ -80,8 +78,9 @@ class Watch:
         """The largest memory that a process has had, in bytes, since the last ``forget``."""
         return max((p.peak for p in self.processes.values() if p.helper == helpers), default=0)
 
-    def seconds(self) -> float:
-        return sum(process.seconds for process in self.processes.values())
+    def seconds(self, *, helpers: bool = False) -> float:
+        """Processor time of all processes so far, or of the decoding helpers alone."""
+        return sum(p.seconds for p in self.processes.values() if p.helper or not helpers)
 
     def forget(self) -> None:
         for process in self.processes.values():
@@ -145,34 +144,12 @@ def started(folder: Path) -> Iterator[Site]:
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(folder / "tmp")
     watch = Watch()
-    processes: list[subprocess.Popen[bytes]] = []
+    commands = (["dispatch"], ["run", "--queues", "predict"], ["run", "--queues", "cpu,gpu"])
     try:
         with watch.watching(), running(folder, pages=False) as servers:
-            _model(servers, folder)
-            environment = os.environ | {
-                "VISE_DATABASE_URL": servers["database"],
-                "VISE_BROKER_URL": servers["broker"],
-                "VISE_STORAGE_URL": servers["storage"],
-                "VISE_HOME": str(folder),
-                "OMP_NUM_THREADS": "1",
-            }
-            with (folder / "workers.log").open("wb") as log:
-                for command in (["dispatch"], ["run", "--queues", "predict"], ["run", "--queues", "cpu,gpu"]):
-                    processes.append(
-                        subprocess.Popen(
-                            [sys.executable, "-m", "worker", *command],
-                            env=environment,
-                            stdout=log,
-                            stderr=log,
-                        )
-                    )
-            try:
+            add_model(servers, folder)
+            with workers(servers, folder, *commands, threads=1):
                 yield from _clients(servers, folder, watch)
-            finally:
-                for process in reversed(processes):
-                    process.terminate()
-                for process in processes:
-                    process.wait(60)
     finally:
         if before is None:
             os.environ.pop("TMPDIR", None)
@@ -190,11 +167,12 @@ def _clients(servers: dict[str, str], folder: Path, watch: Watch) -> Iterator[Si
             client._http.event_hooks["response"].append(
                 lambda response: statuses.append(response.status_code)
             )
-        _wake(vise)
+        wake(vise)
         yield Site(vise, other, folder, watch, statuses)
 
 
-def _model(servers: dict[str, str], folder: Path) -> None:
+def add_model(servers: dict[str, str], folder: Path) -> None:
+    """Register an untrained model of two classes as the default one."""
     backbone = build_backbone("resnet18", seed=0)
     classifier = ImageClassifier(
         backbone, linear_head(backbone.feature_dim, 2, seed=0), ("a", "b"), image_size=64
@@ -202,11 +180,10 @@ def _model(servers: dict[str, str], folder: Path) -> None:
     save_classifier(folder / "predictor", classifier.eval(), {"synthetic": True})
     engine = connect(servers["database"])
     register(engine, Storage(servers["storage"]), folder / "predictor", classifier.classes)
-    session_factory(engine)
     engine.dispose()
 
 
-def _wake(vise: ViseClient) -> None:
+def wake(vise: ViseClient) -> None:
     """Wait until the prediction worker has loaded the model and responds."""
     until = time.monotonic() + 300
     while vise.predict(picture("JPEG"), overlay=False, wait=20).state != "succeeded":

@@ -11,9 +11,9 @@ from vise_client.schemas.launch import RunCreate
 def hold_run(sessions: Sessions) -> tuple[UUID, int]:
     """Create and claim a small run; return its id and the fencing token."""
     spec = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
+    # In one transaction: a worker of the stack, if there is one, comes too late.
     with sessions.begin() as db:
         run_id = create_run(db, RunCreate(stage="ingest", spec=spec), None).id
-    with sessions.begin() as db:
         claim = claim_run(db, run_id, "w", 600)
     assert claim is not None
     return run_id, claim.token

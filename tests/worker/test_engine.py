@@ -1,8 +1,11 @@
 """Runs through real Celery workers, and what becomes of them when processes are killed."""
 
+import os
 import signal
 import time
+from pathlib import Path
 
+import psutil
 import redis
 
 from backend.store.runs.states.cancel import request_cancel
@@ -24,6 +27,19 @@ def test_a_run_goes_through(running) -> None:
     assert [a.name for a in run.artifacts] == ["counted"]
     assert run.result["provenance"]["stage"] == "count"
     assert run.progress.done == 7
+
+
+def test_the_process_of_a_run_gives_way_to_all_others(running) -> None:
+    run_id = running.create(spec=LONG)
+    running.wait(run_id, lambda run: bool(run.latest))
+    lowered = int(os.environ["VISE_RUN_NICENESS"])
+    worker = psutil.Process(running.processes[1].pid)
+    stages = [child for child in worker.children(recursive=True) if child.nice() == worker.nice() + lowered]
+    assert len(stages) == 1
+    # Where Linux groups processes by session, the niceness of the session counts.
+    if (autogroup := Path(f"/proc/{stages[0].pid}/autogroup")).exists():
+        assert autogroup.read_text().endswith(f" nice {stages[0].nice()}\n")
+    assert running.wait_final(run_id).state is RunState.succeeded
 
 
 def test_a_message_lost_with_the_broker_s_memory_is_sent_again(running, broker_url) -> None:
@@ -75,12 +91,15 @@ def test_how_a_run_failed_is_said_in_a_sentence(running) -> None:
         "bad input": "row 3: the field id is missing",
         "crash": "ZeroDivisionError: a bug",
         "kill": "memory ran out",
+        "long name": "(9,000 characters): String should have at most 200 characters",
+        "huge step": "out of range",
     }
     made = {end: running.create(spec={"steps": 1, "pause": 0, "end": end}) for end in ends}
     for end, sentence in ends.items():
         run = running.wait_final(made[end])
         assert run.state is RunState.failed
         assert sentence in (run.reason or "")
+        assert run.attempt == (2 if end == "kill" else 1), "only a lack of memory may pass"
     assert "test" in (running.view(made["crash"]).error or "") or "stages.py" in (
         running.view(made["crash"]).error or ""
     )

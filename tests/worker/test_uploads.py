@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -136,6 +137,7 @@ def test_the_sweep_drops_old_ones_that_no_queued_question_names(stored, cluster)
     left = {key for key in (orphan, young, waiting, unread, engaged) if uploads.read(storage, key)}
     assert left == {young, waiting, engaged}
     assert uploads.sweep(cluster.sessions, storage) == 0
+    assert uploads.sweep(cluster.sessions, storage, grace_seconds=0) == 1, "the young orphan"
 
 
 def test_a_storage_that_does_not_answer_ends_no_sweep(cluster, tmp_path: Path, caplog) -> None:
@@ -166,10 +168,10 @@ def test_who_asks_about_an_upload_that_is_gone_is_told_so(stored, cluster, monke
     for ask, answer, table in kinds:
         gone, key = ask(storage)
         uploads.drop(storage, key)
-        answer(gone)
+        answer(gone, Event())
         # One that is there: it fails for another reason, and is dropped.
         bad, dropped = ask(storage, b"no picture")
-        answer(bad)
+        answer(bad, Event())
         assert uploads.read(storage, dropped) is None
         with cluster.sessions() as db:
             rows = [db.get_one(table, asked) for asked in (gone, bad)]

@@ -300,6 +300,11 @@ def republish(db: Session, lost: Lost = list) -> int:
     return republish_unclaimed(db, Prediction, TASK, lost)
 
 
+def waits(table: type[Prediction] | type[Engagement]) -> ColumnElement[bool]:
+    """Return the condition that a row is queued for so long that its message may have been lost."""
+    return exists().where(table.state == "queued", table.created_at < func.now() - UNCLAIMED)
+
+
 def republish_unclaimed(
     db: Session, table: type[Prediction] | type[Engagement], task: str, lost: Lost
 ) -> int:

@@ -47,12 +47,13 @@ def put(storage: Storage, data: bytes) -> str:
 
 
 def read(storage: Storage, key: str) -> bytes | None:
-    """Return the bytes of an upload; None if it was deleted."""
+    """Return the bytes of an upload; None if it was deleted. Raises StorageAway while the storage is not there."""
     path = _path(storage, key)
     try:
         with responding():
             return Path(path).read_bytes() if storage.local else bytes(storage.fs.cat_file(path))
     except FileNotFoundError:
+        storage.require_folder()
         return None
 
 
@@ -69,14 +70,15 @@ def drop(storage: Storage, key: str) -> None:
         log.warning("the upload %s stays for now: %s", key, error)
 
 
-def sweep(sessions: Sessions, storage: Storage) -> int:
-    """Delete uploads older than ``ORPHAN_SECONDS`` that no queued prediction names; return how many.
+def sweep(sessions: Sessions, storage: Storage, grace_seconds: float = ORPHAN_SECONDS) -> int:
+    """Delete uploads that no queued prediction names and that are older than ``ORPHAN_SECONDS``, or than the grace time
+    where that is shorter; return how many.
 
     Raises nothing: what fails is left to the next sweep.
     """
     try:
         # Listed before the rows are read: a row that is committed later names a newer upload.
-        orphans = set(_old(storage))
+        orphans = set(_old(storage, min(ORPHAN_SECONDS, grace_seconds)))
         if orphans:
             named = (
                 select(table.upload).where(table.state == "queued") for table in (Prediction, Engagement)
@@ -91,8 +93,8 @@ def sweep(sessions: Sessions, storage: Storage) -> int:
     return len(orphans)
 
 
-def _old(storage: Storage) -> Iterator[str]:
-    before = time.time() - ORPHAN_SECONDS
+def _old(storage: Storage, seconds: float) -> Iterator[str]:
+    before = time.time() - seconds
     files = ((path.rpartition("/")[2], facts.written) for path, facts in storage.files("uploads"))
     return (key for key, written in files if KEY.fullmatch(key) and written < before)
 

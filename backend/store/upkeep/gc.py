@@ -57,7 +57,7 @@ def remove(sessions: Sessions, storage: Storage, settings: Settings) -> None:
     remove_outdated(sessions, storage, settings)
     sweep.mark_orphans(sessions, storage, settings.gc_grace_seconds)
     sweep.remove_due(sessions, storage)
-    uploads.sweep(sessions, storage)
+    uploads.sweep(sessions, storage, settings.gc_grace_seconds)
     workspaces.remove_workspaces(sessions, settings.workspaces.resolve())
 
 

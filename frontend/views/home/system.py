@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from frontend.components.health import part_problems
 from frontend.components.layout import problem
 from frontend.components.run_rows import run_lines, run_rows
 from frontend.formatting import plain
@@ -11,17 +12,16 @@ from frontend.session import client, show_errors
 from frontend.views.home.sample_recipe import UNFINISHED
 
 MOST_QUEUED = 200
+REFRESH_SECONDS = 4
 
 
-@st.fragment(run_every=4)
+@st.fragment(run_every=REFRESH_SECONDS)
 def system_state() -> None:
     """Draw the state of database, broker, workers and queues, with each problem."""
     with show_errors():
         health = client().health()
         # First, since nothing else responds without the database.
-        for part in health.parts:
-            if part.message:
-                problem(f"{plain(part.name.capitalize())}: {plain(part.message)}.", "Its log says more.")
+        part_problems(health)
         workers = [worker for worker in client().workers() if worker.alive]
         queued = client().runs(all=True, limit=MOST_QUEUED, state=["queued"], kind="stage").items
         with st.container(horizontal=True):

@@ -22,6 +22,7 @@ from typing import IO, Final
 from PIL import Image
 
 from vise_core.errors import BadImage
+from vise_core.priority import lower_priority
 
 from .pixels import Decoded, decode_pixels
 
@@ -31,6 +32,8 @@ SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 60.0
 """A helper that has not responded by then is killed, however little processor time it took."""
 HELPERS: Final = 4
+NICENESS: Final = 5
+"""Added to the niceness of the process that an image is decoded for: more than ordinary images, less than runs."""
 IDLE_SECONDS: Final = 30
 _STRIP_BYTES: Final = 2**20
 _COSTLY: Final = "save it as a JPEG, or as a PNG of 8 bits, of fewer pixels"
@@ -208,7 +211,7 @@ def _limit() -> None:
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     pillow_heif.options.DECODE_THREADS = 1
-    os.nice(10)
+    lower_priority(NICENESS)
     if sys.platform == "linux":
         Path("/proc/self/oom_score_adj").write_text("1000")
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from uuid import UUID
@@ -20,6 +21,9 @@ RUN_TASK = "worker.execute_run"
 """Celery task by which a worker claims and runs a queued run."""
 BATCH = 200
 """Messages published in one transaction."""
+PUBLISH_SECONDS = 2.0
+"""Time after which a transaction publishes no more: a slow broker must not keep it open until the server ends it, which
+would publish the same messages again and again."""
 
 
 def add(db: Session, messages: Iterable[tuple[str, UUID]], queue: str, delay: float = 0) -> None:
@@ -34,16 +38,21 @@ def enqueue(db: Session, run: Run, delay: float = 0) -> None:
     add(db, [(RUN_TASK, run.id)], run.queue, delay)
 
 
-def publish_due(db: Session, publish: Publish) -> int:
-    """Publish and delete up to ``BATCH`` messages, oldest first; return how many.
+def publish_due(db: Session, publish: Publish) -> bool:
+    """Publish and delete up to ``BATCH`` messages, oldest first; return whether others may be due.
 
     Messages are published before the commit: a crash in between publishes one twice, which does no harm, and never
     loses one. Several dispatchers may run at once: each locks its rows.
     """
     due = select(Outbox).where(Outbox.due_at <= func.now()).order_by(Outbox.id).limit(BATCH)
     rows = db.scalars(due.with_for_update(skip_locked=True)).all()
+    until = time.monotonic() + PUBLISH_SECONDS
+    published = []
     for row in rows:
         publish(row.task, row.argument, row.queue)
-    if rows:
-        db.execute(delete(Outbox).where(Outbox.id.in_([row.id for row in rows])))
-    return len(rows)
+        published.append(row.id)
+        if time.monotonic() > until:
+            break
+    if published:
+        db.execute(delete(Outbox).where(Outbox.id.in_(published)))
+    return len(rows) == BATCH or len(published) < len(rows)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 from uuid import UUID
 
 from sqlalchemy import delete, exists, func, select, text
 from sqlalchemy.orm import Session
 
-from backend.store.accounts.tables import LoginAttempt, Token
+from backend.store.accounts.tables import LoginAttempt, RequestKey, Token
+from backend.store.database import Sessions
 from backend.store.runs.tables import Outbox, Run, Worker
 from backend.store.serving import engagement, predictions
+from backend.store.serving.tables import Engagement, Prediction
 from vise_client.schemas.run_states import RunState
 
 from .attempts import Failure, RetryPolicy, retry_or_fail
@@ -56,41 +57,48 @@ def reconcile(
     retries: RetryPolicy,
     republish_seconds: float,
     prediction_timeout_seconds: float,
-    in_broker: Callable[[], Collection[UUID] | None] = frozenset,
+    in_broker: Collection[UUID] | None = frozenset(),
     settled: bool = True,
 ) -> ReconcileResult:
     """Repair what dead processes left behind; safe at any time and in several processes at once.
 
-    ``in_broker`` returns the ids of the runs and predictions whose messages the broker holds; None if it does not
-    respond. What is queued for long and is not among them has lost its message, or a worker without a database holds
-    it. ``settled``: workers have had time to renew their leases since the database came back.
+    ``in_broker``: ids of the runs and predictions whose messages the broker holds, as ``read_broker`` returns them;
+    None if they are not known. What is queued for long and is not among them has lost its message, or a worker without
+    a database holds it. ``settled``: workers have had time to renew their leases since the database came back.
     """
     requeued, failed, locked = _handle_expired_leases(db, retries) if settled else (0, 0, 0)
-    announced = _Announced(in_broker)
-    republished = _republish(db, republish_seconds, announced)
+
+    def lost(queued: Sequence[UUID]) -> list[UUID]:
+        return [] if in_broker is None else [each for each in queued if each not in in_broker][:BATCH]
+
+    republished = _republish(db, republish_seconds, lost)
     timeout = timedelta(seconds=prediction_timeout_seconds)
     timed_out = predictions.fail_timed_out(db, timeout)
-    unclaimed = predictions.republish(db, announced.lost)
+    unclaimed = predictions.republish(db, lost)
     predictions.expire(db)
     engagement.expire(db, timeout=timeout)
-    unclaimed += engagement.republish(db, announced.lost)
+    unclaimed += engagement.republish(db, lost)
     day_ago = func.now() - timedelta(days=1)
     db.execute(delete(Worker).where(Worker.heartbeat_at < day_ago))
     db.execute(delete(Token).where(Token.expires_at < day_ago))
     db.execute(delete(LoginAttempt).where(LoginAttempt.at < day_ago))
+    db.execute(delete(RequestKey).where(RequestKey.created_at < day_ago))
     return ReconcileResult(requeued, failed, republished, timed_out, unclaimed, locked)
 
 
-class _Announced:
-    """What the broker holds, read once, and only if something has been queued for long."""
+def read_broker(
+    sessions: Sessions, republish_seconds: float, read: Callable[[], Collection[UUID] | None]
+) -> Collection[UUID] | None:
+    """Return what ``read`` says that the broker holds; None, without a call, unless something has waited for long.
 
-    def __init__(self, read: Callable[[], Collection[UUID] | None]) -> None:
-        self._read = cache(read)
-
-    def lost(self, queued: Sequence[UUID]) -> list[UUID]:
-        """Return those whose message the broker does not hold; none if it does not respond."""
-        held = self._read() if queued else None
-        return [] if held is None else [each for each in queued if each not in held][:BATCH]
+    No transaction is open meanwhile: the broker may take many seconds, in which locks would be held, and in the end
+    the server would undo all that was repaired.
+    """
+    row = Run.queued_at < func.now() - timedelta(seconds=republish_seconds)
+    waits = select(Run.id).where(row, Run.state == RunState.queued.value, Run.kind == "stage").exists()
+    with sessions() as db:
+        waiting = db.scalar(select(waits | predictions.waits(Prediction) | predictions.waits(Engagement)))
+    return read() if waiting else None
 
 
 def _handle_expired_leases(db: Session, retries: RetryPolicy) -> tuple[int, int, int]:
@@ -115,12 +123,12 @@ def _handle_expired_leases(db: Session, retries: RetryPolicy) -> tuple[int, int,
     return requeued, failed, max(0, locked)
 
 
-def _republish(db: Session, republish_seconds: float, announced: _Announced) -> int:
+def _republish(db: Session, republish_seconds: float, find_lost: predictions.Lost) -> int:
     """Write a new message for each queued run whose message was lost; return how many."""
     queued = (Run.state == RunState.queued.value, Run.kind == "stage")
     long = Run.queued_at < func.now() - timedelta(seconds=republish_seconds)
     waiting = select(Run.id).where(*queued, long, ~exists().where(Outbox.argument == Run.id)).order_by(Run.id)
-    lost = announced.lost(db.scalars(waiting).all())
+    lost = find_lost(db.scalars(waiting).all())
     runs = select(Run).where(Run.id.in_(lost), *queued).order_by(Run.id).with_for_update(skip_locked=True)
     unclaimed = db.scalars(runs).all()
     for run in unclaimed:

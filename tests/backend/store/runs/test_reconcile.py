@@ -1,5 +1,6 @@
 """What dead processes left behind is repaired: runs without a worker, runs without a message."""
 
+import time
 from uuid import UUID
 
 import psycopg
@@ -12,7 +13,7 @@ from backend.store.runs.states import outbox
 from backend.store.runs.states.attempts import RetryPolicy
 from backend.store.runs.states.finish import finish_run, requeue_run
 from backend.store.runs.states.lease import claim_run
-from backend.store.runs.states.reconcile import ReconcileResult, lock_holders, reconcile
+from backend.store.runs.states.reconcile import ReconcileResult, lock_holders, read_broker, reconcile
 from backend.store.runs.tables import Outbox, Run
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
@@ -37,7 +38,7 @@ def queue(sessions, count: int) -> list[UUID]:
     return made
 
 
-def repair(sessions, in_broker=frozenset, **options) -> ReconcileResult:
+def repair(sessions, in_broker=frozenset(), **options) -> ReconcileResult:
     with sessions.begin() as db:
         return reconcile(
             db,
@@ -56,9 +57,9 @@ def announced(sessions) -> list[UUID]:
 
 def test_a_lost_message_is_written_again_although_its_queue_holds_others(sessions) -> None:
     first, lost, last = queue(sessions, 3)
-    assert repair(sessions, lambda: {first, last}).republished == 1
+    assert repair(sessions, {first, last}).republished == 1
     assert announced(sessions) == [lost]
-    assert repair(sessions, lambda: {first, last}).republished == 0, "its message waits in the outbox"
+    assert repair(sessions, {first, last}).republished == 0, "its message waits in the outbox"
     with sessions() as db:
         age = db.scalar(
             text("SELECT extract(epoch FROM now() - queued_at) FROM runs WHERE id = :id"), {"id": lost}
@@ -68,7 +69,7 @@ def test_a_lost_message_is_written_again_although_its_queue_holds_others(session
 
 def test_nothing_is_written_again_that_is_new_or_while_the_broker_does_not_respond(sessions) -> None:
     (old,) = queue(sessions, 1)
-    assert repair(sessions, lambda: None).republished == 0
+    assert repair(sessions, None).republished == 0
     with sessions.begin() as db:
         db.execute(text("UPDATE runs SET queued_at = now() - interval '19 s'"))
     assert repair(sessions).republished == 0
@@ -92,6 +93,52 @@ def test_a_message_is_published_only_when_it_is_due(held) -> None:
         db.execute(text("UPDATE outbox SET due_at = now()"))
         outbox.publish_due(db, lambda _, argument, __: published.append(argument))
     assert published == [run_id]
+
+
+def test_a_slow_broker_gets_some_messages_in_each_transaction_and_none_twice(
+    sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "PUBLISH_SECONDS", 0.05)
+    with sessions.begin() as db:
+        made = [create_run(db, RunCreate(stage="ingest", spec=SAMPLE), None).id for _ in range(5)]
+    published: list[UUID] = []
+
+    def publish(_task: str, argument: UUID, _queue: str) -> None:
+        time.sleep(0.06)
+        published.append(argument)
+
+    for number in range(1, 6):
+        with sessions.begin() as db:
+            assert outbox.publish_due(db, publish) is (number < 5), "whether others are due"
+        assert published == made[:number]
+    with sessions.begin() as db:
+        assert outbox.publish_due(db, publish) is False
+    assert published == made
+
+
+def test_no_transaction_is_open_while_the_broker_is_read(sessions) -> None:
+    (lost,) = queue(sessions, 1)
+    open_transactions = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND state LIKE 'idle in transaction%' AND pid != pg_backend_pid()"
+    )
+
+    def read() -> set[UUID]:
+        with sessions() as db:
+            assert db.scalar(open_transactions) == 0
+        return set()
+
+    in_broker = read_broker(sessions, 20, read)
+    assert in_broker == set()
+    assert repair(sessions, in_broker).republished == 1
+    assert announced(sessions) == [lost]
+
+
+def test_the_broker_is_not_read_unless_something_has_waited_for_long(sessions) -> None:
+    queue(sessions, 1)
+    with sessions.begin() as db:
+        db.execute(text("UPDATE runs SET queued_at = now() - interval '19 s'"))
+    assert read_broker(sessions, 20, lambda: pytest.fail("the broker was read")) is None
 
 
 def test_an_expired_lease_whose_row_is_locked_is_reported_and_then_taken_back(

@@ -1,0 +1,173 @@
+"""Users who create, cancel, pause, resume, retry, delete and predict through the API, several at once."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+from typing import TypeVar
+from uuid import UUID
+
+from PIL import Image
+
+from vise_client.client import ViseClient
+from vise_client.errors import ApiError, ClientError, Unreachable
+from vise_client.schemas.launch import RecipeCreate, RunCreate
+from vise_core.specs.recipes.recipe import RecipeSpec
+
+from .history import Accepted, Response
+
+ADMIN, EDITORS = "admin", ("ada", "ben")
+REQUEST_SECONDS = 5.0
+"""Users give up a request that takes longer. The server may still carry it out."""
+READY_SECONDS = 20.0
+"""Time after the last fault within which the API accepts requests again."""
+CHANGES = ("cancel", "cancel", "pause", "pause", "resume", "resume", "retry", "delete")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a user does at a time; ``target`` is the number of the run to which it happens."""
+
+    at: float
+    user: str
+    kind: str
+    target: int
+
+    def __str__(self) -> str:
+        run = f" run {self.target}" if self.kind in CHANGES else ""
+        return f"{self.at:.1f} s {self.user}: {self.kind}{run}"
+
+
+@dataclass
+class Users:
+    """Two editors, who own a run each, and an admin, who owns a recipe and may change everybody's."""
+
+    clients: dict[str, ViseClient]
+    random: Random
+    title: str
+    accepted: Accepted = field(default_factory=Accepted)
+    responses: list[Response] = field(default_factory=list)
+    targets: list[UUID] = field(default_factory=list)
+    """The editors' runs, the recipe, and its two steps."""
+
+    def begin(self) -> None:
+        """Create what the schedule's faults are to hit, while nothing is wrong. Raises ClientError."""
+        specs = [_spec(self.random) for _ in range(4)]
+        for editor, spec in zip(EDITORS, specs, strict=False):
+            self.targets.append(self._create_run(editor, f"{self.title}, {editor}", spec))
+        recipe = self._create_recipe(specs[2], specs[3])
+        self.targets += recipe
+        for editor in EDITORS:
+            self._predict(editor, self.random.choice(["teal", "navy"]))
+
+    def plan(self, seconds: float) -> list[Action]:
+        """Return what users do within this time; some of it two do to the same run at the same time."""
+        actions = []
+        for _ in range(self.random.randint(3, 6)):
+            at = self.random.uniform(0, seconds)
+            kind = self.random.choice([*CHANGES, "create", "predict"])
+            # Of a recipe only the whole is deleted: what its steps were decides how it has ended.
+            target = self.random.randrange(3 if kind == "delete" else 5)
+            owner = EDITORS[target] if target < len(EDITORS) else ADMIN
+            actions.append(Action(at, owner, kind, target))
+            if self.random.random() < 0.4:
+                actions.append(Action(at, ADMIN, self.random.choice(CHANGES[:-1]), target))
+        return sorted(actions, key=lambda action: action.at)
+
+    def start(self, actions: list[Action], began: float) -> list[threading.Thread]:
+        """Start a thread for each user, who does what is planned, one thing after the other."""
+        threads = []
+        for user in self.clients:
+            mine = [action for action in actions if action.user == user]
+            threads.append(threading.Thread(target=self._follow, args=(mine, began), daemon=True))
+            threads[-1].start()
+        return threads
+
+    def resume(self, run_id: UUID) -> None:
+        """Resume what somebody has paused."""
+        self._ask(ADMIN, "resume", lambda vise: vise.resume(run_id))
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Wait until the API responds. Raises ClientError if it does not in time."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                self.clients[ADMIN].runs(limit=1)
+                return
+            except ClientError:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(0.1)
+
+    def _follow(self, actions: list[Action], began: float) -> None:
+        for action in actions:
+            time.sleep(max(0.0, began + action.at - time.monotonic()))
+            with suppress(ClientError):
+                self._act(action)
+
+    def _act(self, action: Action) -> None:
+        if action.kind == "create":
+            self._create_run(action.user, f"{self.title}, {action}", _spec(Random(str(action))))
+        elif action.kind == "predict":
+            self._predict(action.user, "olive")
+        elif action.kind == "delete":
+            self._delete(action.user, self.targets[action.target])
+        else:
+            run_id = self.targets[action.target]
+            self._ask(action.user, action.kind, lambda vise: getattr(vise, action.kind)(run_id))
+
+    def _create_run(self, user: str, name: str, spec: dict[str, object]) -> UUID:
+        body = RunCreate(stage="count", name=name, spec=spec)
+        run_id = self._ask(user, "create", lambda vise: vise.create_run(body)).id
+        self.accepted.runs.add(run_id)
+        return run_id
+
+    def _create_recipe(self, first: dict[str, object], second: dict[str, object]) -> list[UUID]:
+        reads = {"counted": {"step": "a", "artifact": "counted"}}
+        steps = {
+            "a": {"stage": "count", "spec": first},
+            "b": {"stage": "count", "spec": second, "inputs": reads},
+        }
+        spec = RecipeSpec.model_validate({"title": f"{self.title}, recipe", "steps": steps})
+        run = self._ask(ADMIN, "create", lambda vise: vise.create_recipe(RecipeCreate(spec=spec)))
+        self.accepted.runs.add(run.id)
+        return [run.id, *(child.id for child in run.children)]
+
+    def _predict(self, user: str, colour: str) -> None:
+        buffer = io.BytesIO()
+        Image.new("RGB", (32, 32), colour).save(buffer, "PNG")
+        view = self._ask(user, "predict", lambda vise: vise.predict(buffer.getvalue(), wait=0))
+        self.accepted.predictions.add(view.id)
+
+    def _delete(self, user: str, run_id: UUID) -> None:
+        try:
+            self._ask(user, "delete", lambda vise: vise.delete_run(run_id))
+        except ClientError as error:
+            if isinstance(error, Unreachable) or (isinstance(error, ApiError) and error.status == 503):
+                self.accepted.perhaps_deleted.add(run_id)
+            raise
+        self.accepted.deleted.add(run_id)
+
+    def _ask(self, user: str, what: str, request: Callable[[ViseClient], T]) -> T:
+        """Send a request and note the response. Raises ClientError."""
+        name = f"{user}: {what}"
+        try:
+            result = request(self.clients[user])
+        except ApiError as error:
+            self.responses.append(Response(name, error.status, str(error)))
+            raise
+        except Unreachable as error:
+            self.responses.append(Response(name, None, str(error)))
+            raise
+        self.responses.append(Response(name, 200))
+        return result
+
+
+def _spec(random: Random) -> dict[str, object]:
+    return {"steps": random.randint(8, 16), "pause": 0.1, "each": random.randint(1, 16)}
