@@ -148,12 +148,17 @@ def test_wrong_use_is_told_in_a_sentence(vise: Shell) -> None:
 def test_servers_that_die_are_started_again_and_runs_go_on(vise: Shell) -> None:
     long = vise("run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=2500").split()[0]
     vise.wait(long, RunState.running, 60)
+    # Without it PostgreSQL cannot start, which ends nothing else.
+    control = vise.home / "postgres" / "data" / "global" / "pg_control"
+    control.rename(vise.home / "aside")
     for pid_file in ("postgres/data/postmaster.pid", "valkey/valkey.pid"):
         os.kill(int((vise.home / pid_file).read_text().split()[0]), signal.SIGKILL)
     until = time.monotonic() + 60
-    while "Valkey ended" not in (vise.home / "up.log").read_text():
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    for sentence in ("Valkey ended", "PostgreSQL could not be started"):
+        while sentence not in (vise.home / "up.log").read_text():
+            assert time.monotonic() < until
+            time.sleep(0.2)
+    (vise.home / "aside").rename(control)
     vise.wait(long, RunState.succeeded, 180)
     again = vise("run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=20").split()[0]
     vise.wait(again, RunState.succeeded, 60)
