@@ -30,8 +30,8 @@ from vise_client.schemas.run_lists import RunListState, SavedViewCreate
 from vise_client.schemas.runs import BulkRequest
 
 IMAGE = encoded(Image.new("RGB", (8, 8), "red"), "PNG")
-STAY = {"users", "tokens", "audit", "login_attempts", "garbage"}
-"""Accounts and their log; what the storage had and has no more."""
+STAY = {"users", "tokens", "audit", "login_attempts", "garbage", "request_keys"}
+"""Accounts and their log; what the storage had and has no more; keys of requests, which expire."""
 
 
 @pytest.fixture
