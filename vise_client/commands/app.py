@@ -14,10 +14,14 @@ class CommandGroup(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write one entry for each command, with its first paragraph."""
-        named = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        rows = [(name, " ".join((command.help or "").split("\n\n")[0].split())) for name, command in named]
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        rows = [(name, _first_paragraph(command.help)) for name, command in commands.items() if command]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _first_paragraph(text: str | None) -> str:
+    return " ".join((text or "").split("\n\n")[0].split())
 
 
 command_group = partial(typer.Typer, cls=CommandGroup, rich_markup_mode=None, pretty_exceptions_enable=False)
