@@ -20,6 +20,10 @@ T = TypeVar("T")
 CHUNK = 2**20  # bytes of an upload that are read at a time
 # Connecting again is always safe: nothing was sent yet.
 CONNECT_RETRIES = 2
+KEEP_SECONDS = 2.0
+"""Idle connections are used again for so long. Servers close theirs later (uvicorn after 5 s): a request that is sent on
+a connection just as the server closes it fails."""
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEEP_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class SyncSender:
         self, url: str, token: str | None = None, *, timeout: float = 60, forwarded_for: str | None = None
     ) -> None:
         self.url = url.rstrip("/")
-        transport = httpx.HTTPTransport(retries=CONNECT_RETRIES)
+        transport = httpx.HTTPTransport(retries=CONNECT_RETRIES, limits=_LIMITS)
         self._http = httpx.Client(
             **_settings(self.url, token, forwarded_for), timeout=timeout, transport=transport
         )
@@ -135,7 +139,7 @@ class AsyncSender:
         self, url: str, token: str | None = None, *, timeout: float = 60, forwarded_for: str | None = None
     ) -> None:
         self.url = url.rstrip("/")
-        transport = httpx.AsyncHTTPTransport(retries=CONNECT_RETRIES)
+        transport = httpx.AsyncHTTPTransport(retries=CONNECT_RETRIES, limits=_LIMITS)
         self._http = httpx.AsyncClient(
             **_settings(self.url, token, forwarded_for), timeout=timeout, transport=transport
         )
