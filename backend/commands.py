@@ -1,4 +1,4 @@
-"""Commands of the server: ``vise up``, ``migrate``, ``gc``, ``backup``, ``restore``, ``forget`` and ``admin``."""
+"""Commands of the server: ``vise up``, ``migrate``, ``gc``, ``backup``, ``restore`` and ``admin``."""
 
 from __future__ import annotations
 
@@ -81,53 +81,39 @@ def backup(folder: Annotated[Path, typer.Argument(help="A new folder for the bac
         raise typer.Exit(3)
 
 
-def restore(folder: Annotated[Path, typer.Argument(help="The folder of a backup.")]) -> None:
-    """Check a backup, and restore it into an empty database and storage."""
+def restore(
+    folder: Annotated[Path, typer.Argument(help="The folder of a backup.")],
+    removals: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder removals of the lost storage: posts that were removed since the backup are removed again."
+        ),
+    ] = None,
+) -> None:
+    """Check a backup, and restore it into an empty database and storage, without the posts that were removed since.
+
+    Exits with 3 if anything still holds a removed post.
+    """
     from backend.local.offline import server_settings
+    from backend.store.database import UNLIMITED, connect, session_factory
     from backend.store.registry.storage import Storage
+    from backend.store.upkeep import removal_work
     from backend.store.upkeep.backup import restore
 
     with server_settings(create=True) as settings:
-        manifest = restore(folder, settings.database_url, Storage(settings.storage_url))
+        storage = Storage(settings.storage_url)
+        manifest = restore(folder, settings.database_url, storage, removals)
+        engine = connect(settings.database_url, limits=UNLIMITED)
+        problems = removal_work.remove_again(session_factory(engine), storage, settings.data_root)
+        engine.dispose()
     rows = sum(table.rows for table in manifest.tables)
     typer.echo(
         f"restored and compared: {rows:,} rows, {len(manifest.files):,} files of {manifest.created_at:%Y-%m-%d %H:%M} UTC"
     )
-
-
-def forget(
-    posts: Annotated[list[str], typer.Argument(help="Ids of the posts, as in their source.")],
-    apply: Annotated[bool, typer.Option("--apply", help="Remove them. Without: only list.")] = False,
-) -> None:
-    """List what holds posts and what was derived from them; remove them for good with --apply, and prove it.
-
-    Exits with 3 if anything still holds a post.
-    """
-    from backend.local.offline import server_settings
-    from backend.store.database import connect, session_factory
-    from backend.store.registry.storage import Storage
-    from backend.store.upkeep import forget
-
-    with server_settings() as settings:
-        engine = connect(settings.database_url)
-        sessions, storage = session_factory(engine), Storage(settings.storage_url)
-        findings = forget.find(sessions, storage, settings.data_root, posts)
-        for finding in findings:
-            typer.echo(f"{finding.action:8}  {finding.what}")
-        left = []
-        if apply:
-            forget.forget(sessions, storage, findings, posts)
-            left = forget.remaining(sessions, storage, settings.data_root, posts)
-        engine.dispose()
-    for what in left:
-        typer.echo(f"still holds a post: {what}", err=True)
-    if left:
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
         raise typer.Exit(3)
-    typer.echo(
-        "no object, row or folder holds the posts"
-        if apply
-        else "nothing was changed; `vise forget … --apply` removes the posts"
-    )
 
 
 @admin.callback()

@@ -60,6 +60,18 @@ class Settings(BaseSettings):
         description="Pause before the second attempt, doubled each time, up to 10 minutes. After the first loss of a "
         "worker the next one continues at once.",
     )
+    max_run_hours: float = Field(
+        0,
+        ge=0,
+        description="An attempt of a run that takes longer is stopped, and the run fails; 0: no limit. A run may have "
+        "a limit of its own (`max_hours`).",
+    )
+    silent_minutes: float = Field(
+        24 * 60,
+        ge=0,
+        description="A run whose stage reports nothing (no metric, progress or log line) for so many minutes is stopped "
+        "and fails; 0: no limit.",
+    )
     cancel_grace_seconds: float = Field(60, gt=0, description="Time to save state before SIGKILL.")
     run_niceness: int = Field(
         10,
@@ -74,6 +86,15 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(64 * 2**20, ge=1024, description="Largest image of a prediction request.")
     stalled_upload_seconds: float = Field(
         30, gt=0, description="An upload of which nothing arrives for so long is given up."
+    )
+    upload_seconds: float = Field(
+        600,
+        gt=0,
+        description="An upload is given up that takes longer, and longer than its bytes take at "
+        "`VISE_UPLOAD_BYTES_PER_SECOND`.",
+    )
+    upload_bytes_per_second: float = Field(
+        64 * 2**10, gt=0, description="Slowest upload after the first `VISE_UPLOAD_SECONDS`."
     )
     max_dataset_bytes: int = Field(
         20 * 2**30, ge=1024, description="Largest archive that may be uploaded as data."

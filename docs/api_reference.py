@@ -27,6 +27,9 @@ The tokens of a role have at most these scopes: {roles}.
 Errors are problem details (RFC 9457, `application/problem+json`). Lists return
 `next_cursor`; send it as `cursor` for the next page. Request and response bodies are the models of `vise_client.schemas`;
 `vise_client` has one method for each operation, sync and async.
+
+Requests that create runs (`/runs`, `/runs/…/clone`, `/recipes/runs`, `/sweeps`) take the header `Idempotency-Key`, a new UUID with each
+request: sent again within a day, because no response arrived, the request returns what it created the first time. The client does so.
 """
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from vise_client.addresses import client_address, trusted_networks
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError
 from vise_client.schemas.accounts import Login, LoginCode
+from vise_core.ending import end_in_time
 
 FOLDER = Path(__file__).parent
 
@@ -147,6 +149,14 @@ def create_app() -> ASGIApp:
     return Protection(app, public_url())
 
 
+class PageServer(uvicorn.Server):
+    """Ends in time after a signal, also while a page waits for an API that does not respond."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        end_in_time()
+        super().handle_exit(sig, frame)
+
+
 def main() -> None:
     """Serve the pages until stopped."""
     parser = argparse.ArgumentParser(prog="python -m frontend.serve", description=__doc__)
@@ -156,7 +166,7 @@ def main() -> None:
     # Streamlit checks the origin of web sockets by it.
     os.environ.setdefault("STREAMLIT_SERVER_PORT", str(options.port))
     # Which proxies may name a browser's address is our own setting.
-    uvicorn.run(
+    config = uvicorn.Config(
         create_app(),
         host=options.host,
         port=options.port,
@@ -164,6 +174,7 @@ def main() -> None:
         access_log=False,
         proxy_headers=False,
     )
+    PageServer(config).run()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -13,9 +13,12 @@ from frontend.formatting import plain
 from frontend.settings import api_url, session_cookie
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError, NotSignedIn
-from vise_client.schemas.accounts import Role, UserView
+from vise_client.operation import Id
+from vise_client.schemas.accounts import Owned, Role, UserView
 from vise_client.schemas.launch import StageView
 
+MOST_ASKED = 200
+"""Ids in one request to the API."""
 BROKEN = "page-broken"
 """Key of the box in place of a page that raised an exception; the browser tests look for it."""
 
@@ -23,7 +26,7 @@ BROKEN = "page-broken"
 @st.cache_resource(show_spinner=False, max_entries=100)
 def _client(url: str, token: str) -> ViseClient:
     """One connection pool for each token."""
-    return ViseClient(url, token)
+    return ViseClient(url, token, patience=0)  # A page says at once that it was refused.
 
 
 def client() -> ViseClient:
@@ -42,9 +45,15 @@ def can_edit() -> bool:
     return current_user().role in (Role.editor, Role.admin)
 
 
-def may_change(owner: str | None) -> bool:
-    """Return whether the user may change what the user with this e-mail address has made."""
-    return is_admin() or (can_edit() and owner == current_user().email)
+def may_change(kind: Owned, thing_id: Id) -> bool:
+    """Return whether the user may change this thing: the API knows its owner."""
+    return bool(changeable(kind, [thing_id]))
+
+
+def changeable(kind: Owned, ids: Sequence[Id]) -> set[str]:
+    """Return the ids of those of these things that the user may change."""
+    parts = (ids[start : start + MOST_ASKED] for start in range(0, len(ids), MOST_ASKED))
+    return {str(thing_id) for part in parts for thing_id in client().changeable(kind, part)}
 
 
 def is_admin() -> bool:

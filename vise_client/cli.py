@@ -16,6 +16,7 @@ from .commands.plugins import PluginGroup
 from .commands.posts import ingest_peek, sample_data
 from .commands.predict import predict
 from .commands.recipes import recipes_app
+from .commands.removals import forget
 from .commands.report import paired_test, report
 from .commands.run import run
 from .commands.runs import cancel, logs, retry, runs, show
@@ -35,6 +36,7 @@ app.add_typer(models_app, name="models")
 app.command()(predict)
 app.command()(report)
 app.command("paired-test")(paired_test)
+app.command()(forget)
 app.add_typer(tasks_app, name="tasks")
 app.command("ingest-peek")(ingest_peek)
 app.command("sample-data")(sample_data)

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 import httpx
+
+from vise_core.files.whole import whole_file
 
 from .errors import ClientError
 from .operation import Id
@@ -107,13 +110,14 @@ class _Download:
 
     def __init__(self, target: Path, response: httpx.Response) -> None:
         self._target = target
-        self._part = target.with_name(target.name + ".part")
+        self._writing = ExitStack()
         self._digest = hashlib.sha256()
         is_tar = response.headers.get("content-type", "").startswith("application/x-tar")
         self._expected = None if is_tar else response.headers.get("etag", "").strip('"')
 
     def __enter__(self) -> Self:
-        self._file = self._part.open("wb")
+        part = self._writing.enter_context(whole_file(self._target))
+        self._file = self._writing.enter_context(part.open("wb"))
         return self
 
     def write(self, chunk: bytes) -> None:
@@ -123,10 +127,8 @@ class _Download:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        if error is not None:
-            return
-        if self._expected not in (None, self._digest.hexdigest()):
-            self._part.unlink()
-            raise ClientError(f"the download of {self._target} is damaged; try again")
-        self._part.replace(self._target)
+        with self._writing:
+            if error is not None:
+                raise error
+            if self._expected not in (None, self._digest.hexdigest()):
+                raise ClientError(f"the download of {self._target} is damaged; try again")

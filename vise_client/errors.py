@@ -21,6 +21,10 @@ class Unreachable(ClientError):
     """No server responds at the address, or the connection broke off."""
 
 
+class NoResponse(Unreachable):
+    """The connection broke off after a request was sent: the server may have done what it asks for."""
+
+
 class ApiError(ClientError):
     """The server responded with an error; ``problem`` is its RFC 9457 problem document."""
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from platformdirs import user_config_path
 
+from vise_core.files.whole import whole_file
+
 from .client import ViseClient
 from .errors import ClientError
 
@@ -38,11 +40,11 @@ def login_file() -> Path:
 def write_private(path: Path, content: dict[str, str]) -> None:
     """Write a JSON file that only its owner can read."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    with (
+        whole_file(path) as part,
+        os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file,
+    ):
         json.dump(content, file)
-    part.replace(path)
 
 
 def connect() -> ViseClient:

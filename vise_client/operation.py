@@ -15,16 +15,17 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property, update_wrapper
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypeVar, get_type_hints, overload
 from urllib.parse import quote
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 from pydantic import TypeAdapter
 
-from .errors import ApiError
+from .errors import ApiError, NoResponse
 from .schemas.wire import Problem
 from .sender import AsyncSender, Pause, Request, Steps, SyncSender
 
@@ -37,6 +38,8 @@ Id: TypeAlias = UUID | str
 
 LONGEST_WAIT = 20.0  # seconds that one request may wait on the server; below the timeouts of common proxies
 POLL_SECONDS = 0.5
+RETRY_PAUSES = (0.5, 2.0, 5.0)
+"""Seconds before each further try of a request that creates something."""
 
 
 class Conversation(Generic[P, T]):
@@ -138,6 +141,26 @@ class Operation(Conversation[P, T]):
         return [name for name in self.signature.parameters if f"{{{name}}}" in self.path]
 
 
+class CreatingOperation(Operation[P, T]):
+    """An operation that creates something once: sent again with the same key while the server does not respond."""
+
+    def steps(self, *args: P.args, **kwargs: P.kwargs) -> Steps[T]:
+        request = replace(self.request(*args, **kwargs), key=uuid4())
+        for pause in RETRY_PAUSES:
+            try:
+                response = yield request
+            except NoResponse:
+                pass
+            except ApiError as error:
+                if error.status != 503:
+                    raise
+            else:
+                return self.result(response)
+            yield Pause(pause)
+        response = yield request
+        return self.result(response)
+
+
 class PolledOperation(Operation[P, T]):
     """An operation whose result a worker computes: polls ``{path}/{id}`` while its state is queued, for ``wait`` seconds.
 
@@ -184,6 +207,15 @@ def get(path: str) -> Callable[[Declaration[P, T]], Operation[P, T]]:
 def post(path: str) -> Callable[[Declaration[P, T]], Operation[P, T]]:
     """Declare a POST operation."""
     return operation("POST", path)
+
+
+def create(path: str) -> Callable[[Declaration[P, T]], CreatingOperation[P, T]]:
+    """Declare a POST operation that creates something, and takes an Idempotency-Key."""
+
+    def declare(declaration: Declaration[P, T]) -> CreatingOperation[P, T]:
+        return CreatingOperation(declaration, "POST", path, form=False, raise_for_status=True)
+
+    return declare
 
 
 def put(path: str) -> Callable[[Declaration[P, T]], Operation[P, T]]:

@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeAlias, TypeVar
+from uuid import UUID
 
 import httpx
 from pydantic import BaseModel
 
-from .errors import ApiError, NotSignedIn, Unreachable
+from .errors import ApiError, ClientError, NoResponse, NotSignedIn, Unreachable
 from .schemas.wire import Problem
 
 T = TypeVar("T")
@@ -23,6 +24,8 @@ CONNECT_RETRIES = 2
 KEEP_SECONDS = 2.0
 """Idle connections are used again for so long. Servers close theirs later (uvicorn after 5 s): a request that is sent on
 a connection just as the server closes it fails."""
+PATIENCE = 90.0
+"""Seconds that a request waits in all when the server asks for fewer requests; the limits count by the minute."""
 _LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEEP_SECONDS)
 
 
@@ -38,15 +41,16 @@ class Request:
     files: Mapping[str, bytes] | None = None
     content: BinaryIO | None = None
     raise_for_status: bool = True
+    key: UUID | None = None
+    """Of a request that creates something: sent again with its key, it creates nothing twice."""
 
     def options(self) -> dict[str, Any]:
         """Return keyword arguments for ``httpx.Client.stream``, without the streamed content."""
-        options: dict[str, Any] = {"params": self.params}
+        headers = {} if self.key is None else {"Idempotency-Key": str(self.key)}
+        options: dict[str, Any] = {"params": self.params, "headers": headers}
         if self.body is not None:
-            options |= {
-                "content": self.body.model_dump_json(),
-                "headers": {"Content-Type": "application/json"},
-            }
+            options["content"] = self.body.model_dump_json()
+            headers["Content-Type"] = "application/json"
         if self.form is not None:
             options["data"] = self.form
         if self.files is not None:
@@ -64,20 +68,31 @@ class Pause:
 
 
 Steps: TypeAlias = Generator[Request | Pause, httpx.Response, T]
-"""A conversation with the API, free of I/O: yields requests, is sent their responses, and returns a result."""
+"""A conversation with the API, free of I/O: yields requests, is sent their responses, and returns a result.
+
+The error of a request is raised where it was yielded.
+"""
 
 
 class SyncSender:
     """Sends requests with ``httpx.Client``. Raises ApiError for an error of the server, Unreachable without one.
 
+    A request that the server answers with 429 is sent again after the time that its ``Retry-After`` names, for at most
+    ``patience`` seconds in all; attempts to sign in are not, as someone waits for the answer.
     ``forwarded_for`` is the address of the user on whose behalf a proxy sends the requests; a server believes it only
     from proxies that it trusts.
     """
 
     def __init__(
-        self, url: str, token: str | None = None, *, timeout: float = 60, forwarded_for: str | None = None
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        timeout: float = 60,
+        forwarded_for: str | None = None,
+        patience: float = PATIENCE,
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url, self.patience = url.rstrip("/"), patience
         transport = httpx.HTTPTransport(retries=CONNECT_RETRIES, limits=_LIMITS)
         self._http = httpx.Client(
             **_settings(self.url, token, forwarded_for), timeout=timeout, transport=transport
@@ -103,9 +118,13 @@ class SyncSender:
                 if isinstance(step, Pause):
                     time.sleep(step.seconds)
                     step = next(steps)
-                else:
+                    continue
+                try:
                     with self.stream(step) as response:
                         response.read()
+                except ClientError as error:
+                    step = steps.throw(error)
+                else:
                     step = steps.send(response)
         except StopIteration as done:
             result: T = done.value
@@ -118,16 +137,23 @@ class SyncSender:
         Raises ApiError for an error status, and Unreachable if no response comes or it breaks off.
         """
         options = request.options()
-        if request.content is not None:
-            options["content"] = _chunks(request.content)
-        opened = False
+        repeats, opened = _Repeats(request, self.patience), False
         try:
-            with self._http.stream(request.method, request.path, **options) as response:
-                opened = True
-                if request.raise_for_status and response.is_error:
-                    response.read()
-                    raise api_error(response)
-                yield response
+            while True:
+                if request.content is not None:
+                    options["content"] = _chunks(request.content)
+                with self._http.stream(request.method, request.path, **options) as response:
+                    opened = True
+                    pause = repeats.pause(response)
+                    if pause is None:
+                        if request.raise_for_status and response.is_error:
+                            response.read()
+                            raise api_error(response)
+                        yield response
+                        return
+                time.sleep(pause)
+                opened = False
+                repeats.rewind()
         except httpx.TransportError as error:
             raise _unreachable(self.url, error, opened=opened) from error
 
@@ -136,9 +162,15 @@ class AsyncSender:
     """Sends requests with ``httpx.AsyncClient``; errors as those of ``SyncSender``."""
 
     def __init__(
-        self, url: str, token: str | None = None, *, timeout: float = 60, forwarded_for: str | None = None
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        timeout: float = 60,
+        forwarded_for: str | None = None,
+        patience: float = PATIENCE,
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url, self.patience = url.rstrip("/"), patience
         transport = httpx.AsyncHTTPTransport(retries=CONNECT_RETRIES, limits=_LIMITS)
         self._http = httpx.AsyncClient(
             **_settings(self.url, token, forwarded_for), timeout=timeout, transport=transport
@@ -164,9 +196,13 @@ class AsyncSender:
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
                     step = next(steps)
-                else:
+                    continue
+                try:
                     async with self.stream(step) as response:
                         await response.aread()
+                except ClientError as error:
+                    step = steps.throw(error)
+                else:
                     step = steps.send(response)
         except StopIteration as done:
             result: T = done.value
@@ -179,18 +215,49 @@ class AsyncSender:
         Raises ApiError for an error status, and Unreachable if no response comes or it breaks off.
         """
         options = request.options()
-        if request.content is not None:
-            options["content"] = _async_chunks(request.content)
-        opened = False
+        repeats, opened = _Repeats(request, self.patience), False
         try:
-            async with self._http.stream(request.method, request.path, **options) as response:
-                opened = True
-                if request.raise_for_status and response.is_error:
-                    await response.aread()
-                    raise api_error(response)
-                yield response
+            while True:
+                if request.content is not None:
+                    options["content"] = _async_chunks(request.content)
+                async with self._http.stream(request.method, request.path, **options) as response:
+                    opened = True
+                    pause = repeats.pause(response)
+                    if pause is None:
+                        if request.raise_for_status and response.is_error:
+                            await response.aread()
+                            raise api_error(response)
+                        yield response
+                        return
+                await asyncio.sleep(pause)
+                opened = False
+                repeats.rewind()
         except httpx.TransportError as error:
             raise _unreachable(self.url, error, opened=opened) from error
+
+
+class _Repeats:
+    """When a request is sent again."""
+
+    def __init__(self, request: Request, patience: float) -> None:
+        content = request.content
+        self._content = content
+        self._start = content.tell() if content is not None and content.seekable() else 0
+        self._able = not request.path.startswith("/auth/") and (content is None or content.seekable())
+        self._ends_at = time.monotonic() + patience
+
+    def pause(self, response: httpx.Response) -> float | None:
+        """Return the seconds after which to send the request again; None if this is the response to return."""
+        after = response.headers.get("retry-after", "")
+        if response.status_code != 429 or not after.isdecimal() or not self._able:
+            return None
+        seconds = float(after)
+        return seconds if time.monotonic() + seconds <= self._ends_at else None
+
+    def rewind(self) -> None:
+        """Have the content read again from where it began."""
+        if self._content is not None:
+            self._content.seek(self._start)
 
 
 def api_error(response: httpx.Response) -> ApiError:
@@ -211,6 +278,8 @@ def _settings(url: str, token: str | None, forwarded_for: str | None) -> dict[st
 def _unreachable(url: str, error: httpx.TransportError, *, opened: bool) -> Unreachable:
     if opened:
         return Unreachable(f"the download from {url} broke off: {error}")
+    if not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return NoResponse(f"the server at {url} sent no response: {error or type(error).__name__}")
     return Unreachable(f"no server responds at {url}: start it with `vise up` ({error})")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+
+from .files.whole import whole_file
 
 
 class Board(Protocol):
@@ -36,13 +37,12 @@ class FolderBoard:
 
     def put(self, name: str, data: bytes) -> None:
         target = self.folder / name
-        part = target.with_name(f".{uuid.uuid4().hex}")
         while True:
             target.parent.mkdir(parents=True, exist_ok=True)
             # Another process may drop the folder at any moment.
             with suppress(FileNotFoundError):
-                part.write_bytes(data)
-                part.replace(target)
+                with whole_file(target) as part:
+                    part.write_bytes(data)
                 return
 
     def get(self, name: str) -> bytes | None:

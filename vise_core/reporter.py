@@ -6,20 +6,39 @@ import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
+from pydantic import TypeAdapter, ValidationError
+
 from .board import Board
+from .errors import BadInput
+from .specs.base import Name
 
 log = logging.getLogger("vise")
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+
+
+@lru_cache(1000)
+def check_metric_name(name: str) -> None:
+    """Raise BadInput for a metric's name that cannot be stored: too long, or no text."""
+    try:
+        _NAME.validate_python(name)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise BadInput(f"the metric name {name[:40]!r} ({len(name):,} characters): {reason}") from error
 
 
 class Reporter(Protocol):
     """The interface through which a stage reports to its caller, such as a notebook or the worker."""
 
     def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None:
-        """Log the values of metrics at a step. A resumed stage may log a (name, step) again; it counts once."""
+        """Log the values of metrics at a step. A resumed stage may log a (name, step) again; it counts once.
+
+        Raises BadInput for a name that cannot be stored.
+        """
 
     def log(self, message: str, *, level: str = "info") -> None:
         """Write one line to the run's log; ``level`` is info, warning or error."""
@@ -89,6 +108,7 @@ class LocalReporter:
 
     def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None:  # noqa: ARG002 - part of the protocol
         for name, value in values.items():
+            check_metric_name(name)
             self.curves.setdefault(name, {})[step] = float(value)
 
     def log(self, message: str, *, level: str = "info") -> None:

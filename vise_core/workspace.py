@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BadInput, OtherRun
+from .files.whole import is_part, whole_file
 from .identity import Identity
 from .specs.stages import STAGES
 
@@ -174,7 +175,7 @@ def _names(folder: Path) -> list[str]:
     return sorted(
         name
         for name in os.listdir(folder)  # noqa: PTH208 - names, not paths
-        if name not in (RECORD, f"{RECORD}.part", LOCK)
+        if name not in (RECORD, LOCK) and not is_part(name)
     )
 
 
@@ -239,9 +240,8 @@ def _save(folder: Path, record: Record) -> None:
 
 
 def _write(path: Path, facts: Mapping[str, Any]) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(facts, indent=1) + "\n")
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def _remove(path: Path) -> None:

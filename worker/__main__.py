@@ -27,9 +27,8 @@ def main() -> None:
     from backend.store.runs.queues import RUN_QUEUES
 
     from .app import app, stopping
-    from .context import get_context
+    from .context import get_context, require_schema
     from .predict import CONCURRENCY
-    from .schema import require_schema
 
     require_schema(get_context(), stopping)
 
@@ -38,7 +37,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     runs = set(options.queues.split(",")) & set(RUN_QUEUES)
     if runs:
-        from .execute import start_fork_server
+        from .stage_process import start_fork_server
 
         # From this thread, which lives as long as the worker: Linux kills the server when its starting thread ends.
         start_fork_server(stages=get_context().settings.preload)

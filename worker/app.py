@@ -13,13 +13,15 @@ from celery.worker import state
 from kombu.entity import Queue
 
 from backend.settings import settings
+from backend.store.errors import in_words
 from backend.store.runs.states.helpers import HELP_TASK
 from backend.store.serving.engagement import TASK as ENGAGEMENT_TASK
 from backend.store.serving.predictions import TASK as PREDICT_TASK
+from vise_core.ending import end_in_time
 
 from .context import get_context
 from .heartbeat import Heartbeat
-from .sweep import sweep_workspaces
+from .sweep import CacheClearing, follow_removals, sweep_workspaces
 
 QUEUE_SECONDS = 60
 """Lifetime of a worker's own queue and its messages."""
@@ -52,12 +54,13 @@ app.conf.update(
     },
 )
 
+log = logging.getLogger("vise.worker")
 HEAR_TASK = "worker.hear"
 for _name in ("celery.worker.strategy", "celery.app.trace"):
     logging.getLogger(_name).addFilter(lambda record: HEAR_TASK not in record.getMessage())
 
 stopping = threading.Event()
-"""Set when this worker shuts down: its run saves its state and is queued again."""
+"""Set when this worker shuts down: its run saves its state and is queued again, and nothing waits any more."""
 
 heartbeat = Heartbeat()
 
@@ -83,7 +86,7 @@ def predict(prediction_id: str) -> None:
     """Finish a queued prediction."""
     from .predict import predict
 
-    predict(UUID(prediction_id))
+    predict(UUID(prediction_id), stopping)
 
 
 @app.task(name=ENGAGEMENT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
@@ -91,7 +94,7 @@ def engagement(engagement_id: str) -> None:
     """Finish a queued prediction of engagement."""
     from .predict import predict_engagement
 
-    predict_engagement(UUID(engagement_id))
+    predict_engagement(UUID(engagement_id), stopping)
 
 
 @app.task(name=HEAR_TASK, max_retries=0)  # type: ignore[untyped-decorator]
@@ -114,13 +117,26 @@ def _start_heartbeat(instance: Any, **_: object) -> None:
     def busy() -> bool:
         return len(state.reserved_requests) >= int(instance.concurrency)
 
+    # Before the first message is fetched: nothing is computed from what should be gone.
+    clearing = CacheClearing(get_context())
+    try:
+        clearing.follow()
+    except Exception as error:  # of the database and of the system; the thread below tries again
+        log.warning("the caches are cleared later: %s", in_words(error))
     heartbeat.start(queues, send, busy)
+    threading.Thread(
+        target=follow_removals,
+        args=(get_context(), clearing, stopping),
+        kwargs={"works": set(queues) != {"predict"}},
+        daemon=True,
+    ).start()
     threading.Thread(target=sweep_workspaces, args=(get_context(), stopping), daemon=True).start()
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _stop_run(**_: object) -> None:
     stopping.set()
+    end_in_time(lambda: heartbeat.stage_runs)
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]

@@ -21,15 +21,17 @@ from uuid import UUID
 from backend.store.errors import in_words
 from backend.store.registry.storage_away import away
 from vise_core.errors import Stopped, ViseError
+from vise_core.files.whole import whole_file
 from vise_core.specs.stages import validate_spec
 from vise_core.stage import run_stage
 
 from .context import get_context
 from .guardian import guard
-from .reporter import StoreReporter
+from .reporter import ACTIVITY, StoreReporter
 
 DONE, STOPPED, FAILED, DISK, CRASHED = 0, 10, 11, 13, 1
 OUTCOME = "outcome.json"
+log = logging.getLogger("vise.run")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def child_main(task: ChildTask, environment: dict[str, str], errors: Path) -> No
 def run_child(task: ChildTask) -> int:
     """Run the stage, leave ``outcome.json`` in the workspace and return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    reporter = StoreReporter(get_context(), task.run_id, task.token)
+    reporter = StoreReporter(get_context(), task.run_id, task.token, task.workspace / ACTIVITY)
     signal.signal(signal.SIGTERM, lambda *_: reporter.stop.set())
     # Ctrl-C reaches all processes of the terminal; the worker decides whether to stop this run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -72,6 +74,7 @@ def run_child(task: ChildTask) -> int:
             names=task.names,
             on_checked=lambda run: reporter.read(run.hashes),
         )
+        reporter.close()
         outcome = {
             "result": result.model_dump(mode="json"),
             "headline": result.headline(),
@@ -85,24 +88,29 @@ def run_child(task: ChildTask) -> int:
     except Exception as error:
         reason = in_words(error)
         if _is_full(error):
-            reporter.log(f"the disk of this worker is full: {reason}", level="error")
-            reporter.close()
+            _close(reporter, f"the disk of this worker is full: {reason}", "error")
             return DISK
         outcome, code = {"reason": reason, "error": traceback.format_exc()[-8000:]}, CRASHED
     if code != DONE:
-        reporter.log(
-            str(outcome.get("error") or outcome["reason"]), level="info" if code == STOPPED else "error"
-        )
-    reporter.close()
-    part = task.workspace / f"{OUTCOME}.part"
+        level = "info" if code == STOPPED else "error"
+        _close(reporter, str(outcome.get("error") or outcome["reason"]), level)
     try:
-        part.write_text(json.dumps(outcome, allow_nan=False))
-        part.replace(task.workspace / OUTCOME)
+        with whole_file(task.workspace / OUTCOME) as part:
+            part.write_text(json.dumps(outcome, allow_nan=False))
     except OSError as error:
         if not _is_full(error):
             raise
         return DISK
     return code
+
+
+def _close(reporter: StoreReporter, message: str, level: str) -> None:
+    """Write the log line of a stage that has not succeeded, and what is buffered, where that can be stored."""
+    reporter.log(message, level=level)
+    try:
+        reporter.close()
+    except Exception as error:  # of an earlier write: why the stage has failed
+        log.error("the end of the log could not be written: %s", in_words(error))
 
 
 def _is_full(error: Exception) -> bool:

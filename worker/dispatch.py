@@ -23,11 +23,11 @@ from backend.store.runs.queues import QUEUES
 from backend.store.runs.states import outbox
 from backend.store.runs.states.outbox import CHANNEL
 from backend.store.runs.states.reconcile import ReconcileResult, lock_holders, read_broker, reconcile
+from vise_core.ending import end_in_time_after_signals
 
 from .app import app
-from .context import Context, get_context
+from .context import Context, get_context, require_schema
 from .heartbeat import BEAT_SECONDS
-from .schema import require_schema
 from .sweep import sweep_storage
 
 log = logging.getLogger("vise.dispatch")
@@ -44,6 +44,7 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    end_in_time_after_signals()
     context = get_context()
     require_schema(context, stop)
     log.info("dispatching; reconciling every %.0f s", context.settings.reconcile_seconds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import os
 import shutil
 import signal
@@ -13,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,46 +36,27 @@ from vise_client.schemas.run_states import RunState
 from vise_core.errors import ViseError
 from vise_core.files import listing
 from vise_core.specs.recipes.inputs import InputRef
-from vise_core.specs.stages import STAGES
 
 from .child import CRASHED, DISK, DONE, FAILED, OUTCOME, STOPPED, ChildTask, child_main
 from .context import Context, get_context
-from .guardian import KILL, RESUME, SUSPEND
+from .guardian import RESUME, SUSPEND
 from .reporter import LOST
+from .stage_process import PROCESSES, SERVER_DIED, Lease, TimeLimits, death, kill
 from .telemetry import watch
 
 log = logging.getLogger("vise.worker")
 POLL_SECONDS = 0.1
 STDERR = "stderr.txt"
-GUARDIAN_SECONDS = 10.0
-"""Time in which a guardian kills all processes of its stage."""
-SERVER_DIED = 255
-"""Exit code that multiprocessing reports of a process whose fork server died, and with it the process."""
-
-# Not a fork of this process, which has threads, nor a new interpreter, which would import for seconds.
-PROCESSES = multiprocessing.get_context("forkserver")
-STAGE_MODULES = [stage.runner.partition(":")[0] for stage in STAGES.values()]
-PROCESSES.set_forkserver_preload([*STAGE_MODULES, "worker.preload"])
-
 
 _executing: set[UUID] = set()
 """Runs that this process executes: a second message for one of them is dropped."""
 
 
-def start_fork_server(*, stages: bool) -> None:
-    """Start the fork server, so that the first run need not wait for it.
-
-    ``stages``: whether it imports torch and all stages, which take seconds, once for all runs.
-    """
-    if not stages:
-        PROCESSES.set_forkserver_preload(["worker.preload"])
-    forkserver.ensure_running()
-
-
 class CurrentRun(Protocol):
-    """Holds the id of the run that this worker executes."""
+    """Holds the id of the run that this worker executes, and whether the process of its stage runs."""
 
     run_id: UUID | None
+    stage_runs: bool
 
 
 def execute(run_id: UUID, stopping: threading.Event, current: CurrentRun) -> None:
@@ -107,7 +86,7 @@ def _execute(context: Context, run_id: UUID, stopping: threading.Event, current:
     workspace = context.settings.workspaces.resolve() / f"{run_id}-{claim.token}"
     try:
         with _renewing(context, claim, lease):
-            _supervise(context, claim, workspace, stopping, lease)
+            _supervise(context, claim, workspace, stopping, lease, current)
     except StaleToken as error:
         log.warning("%s; another worker holds the run", error)
     except Exception as error:
@@ -122,19 +101,6 @@ def _execute(context: Context, run_id: UUID, stopping: threading.Event, current:
     finally:
         current.run_id = None
         shutil.rmtree(workspace, ignore_errors=True)
-
-
-class Lease:
-    """State of a run's lease: whether it is lost, and the state requested to stop the run, if any."""
-
-    def __init__(self, seconds: float) -> None:
-        self.lost = threading.Event()
-        self.requested: RunState | None = None
-        self.seconds, self.renewed_at = seconds, time.monotonic()
-
-    def overdue(self) -> bool:
-        """Return whether another worker may have claimed the run meanwhile."""
-        return time.monotonic() - self.renewed_at > self.seconds
 
 
 def _claim(context: Context, run_id: UUID, stopping: threading.Event, lease: Lease) -> Claim | None:
@@ -182,16 +148,21 @@ def _renewing(context: Context, claim: Claim, lease: Lease) -> Iterator[None]:
 
 
 def _supervise(
-    context: Context, claim: Claim, workspace: Path, stopping: threading.Event, lease: Lease
+    context: Context,
+    claim: Claim,
+    workspace: Path,
+    stopping: threading.Event,
+    lease: Lease,
+    current: CurrentRun,
 ) -> None:
     """Run the stage in a child process to its end, and write the final state. Raises StaleToken."""
 
     def gives_up(passes: StorageAway) -> bool:
         # Another worker may have room on its disk.
-        return passes.full or lease.lost.is_set() or stopping.is_set() or lease.requested is not None
+        return passes.full or lease.lost.is_set() or lease.requested is not None
 
     try:
-        task = context.store(lambda: _prepare(context, claim, workspace), gives_up)
+        task = context.store(lambda: _prepare(context, claim, workspace), gives_up, stopping)
     except StorageAway as passes:
         _without_storage(context, claim, lease, stopping, passes)
         return
@@ -202,28 +173,57 @@ def _supervise(
         target=child_main, args=(task, dict(os.environ), workspace / STDERR), name=f"run {claim.run_id}"
     )
     child.start()
-    stopped_at: float | None = None
-    suspended = False
     with watch(context, claim, int(child.pid or 0)):
-        while child.exitcode is None:
-            if lease.lost.is_set():
-                kill(child)
-                raise StaleToken(f"run {claim.run_id}: the lease has expired")
-            if lease.overdue() is not suspended:
-                # Another worker may run it now. If none does, the run goes on once the lease is renewed.
-                suspended = not suspended
-                log.warning("run %s is %s", claim.run_id, "suspended" if suspended else "resumed")
-                os.kill(int(child.pid or 0), SUSPEND if suspended else RESUME)
-            if stopped_at is None and (stopping.is_set() or lease.requested is not None):
-                child.terminate()
-                stopped_at = time.monotonic()
-            if (
-                stopped_at is not None
-                and time.monotonic() - stopped_at > context.settings.cancel_grace_seconds
-            ):
-                kill(child)
-            time.sleep(POLL_SECONDS)
-    _write_end(context, claim, workspace, int(child.exitcode), lease, stopping)
+        current.stage_runs = True
+        try:
+            exceeded = _watch_over(context, claim, child, workspace, stopping, lease)
+        except BaseException:
+            kill(child)
+            raise
+        finally:
+            current.stage_runs = False
+    _write_end(context, claim, workspace, int(child.exitcode or 0), lease, stopping, exceeded)
+
+
+def _watch_over(
+    context: Context,
+    claim: Claim,
+    child: BaseProcess,
+    workspace: Path,
+    stopping: threading.Event,
+    lease: Lease,
+) -> str | None:
+    """Wait until the process has ended, and stop it when that is due; return the time limit that it exceeded, if any.
+
+    Raises StaleToken if the lease is lost.
+    """
+    settings = context.settings
+    limits = TimeLimits(claim.max_hours or settings.max_run_hours, settings.silent_minutes, workspace)
+    stopped_at: float | None = None
+    exceeded: str | None = None
+    suspended = False
+    while child.exitcode is None:
+        if lease.lost.is_set():
+            raise StaleToken(f"run {claim.run_id}: the lease has expired")
+        if stopping.is_set() and lease.late():
+            # The database does not respond: no state could be recorded, and this worker has to end.
+            kill(child)
+            break
+        if lease.overdue() is not suspended:
+            # Another worker may run it now. If none does, the run goes on once the lease is renewed.
+            suspended = not suspended
+            log.warning("run %s is %s", claim.run_id, "suspended" if suspended else "resumed")
+            os.kill(int(child.pid or 0), SUSPEND if suspended else RESUME)
+            limits.note_activity()
+        if not suspended:
+            exceeded = exceeded or limits.exceeded()
+        if stopped_at is None and (stopping.is_set() or lease.requested is not None or exceeded):
+            child.terminate()
+            stopped_at = time.monotonic()
+        if stopped_at is not None and time.monotonic() - stopped_at > settings.cancel_grace_seconds:
+            kill(child)
+        time.sleep(POLL_SECONDS)
+    return exceeded
 
 
 def _without_storage(
@@ -318,7 +318,13 @@ def _list(context: Context, claim: Claim, folder: Path) -> None:
 
 
 def _write_end(
-    context: Context, claim: Claim, workspace: Path, code: int, lease: Lease, stopping: threading.Event
+    context: Context,
+    claim: Claim,
+    workspace: Path,
+    code: int,
+    lease: Lease,
+    stopping: threading.Event,
+    exceeded: str | None,
 ) -> None:
     """Write the run's final state by the child's exit code and outcome. Raises StaleToken."""
     outcome: dict[str, Any] = {}
@@ -331,7 +337,7 @@ def _write_end(
         needed: list[bool] = []
         context.write(lambda db: needed.append(backup_runs(db)), stop=stopping)
         if not needed[-1]:  # else the next sweep removes them
-            context.state_storage(claim.run_id).clear()
+            context.store(context.state_storage(claim.run_id).clear, stop=stopping)
     elif code == LOST:
         raise StaleToken(f"run {claim.run_id}: its writes were refused")
     elif lease.requested is RunState.cancelling or (
@@ -342,6 +348,9 @@ def _write_end(
     elif stopping.is_set():
         with context.sessions.begin() as db:
             release_run(db, claim.run_id, claim.token, f"{context.name} is shutting down")
+    elif exceeded is not None and code not in (FAILED, CRASHED):
+        then = "; its state is saved: retry the run to continue" if code == STOPPED else "; it was killed"
+        _end(context, claim, stopping, RunState.failed, reason=f"{exceeded}{then}")
     elif code in (FAILED, CRASHED, STOPPED) and outcome:
         _end(context, claim, stopping, RunState.failed, reason=outcome["reason"], error=outcome.get("error"))
     elif code == DISK:
@@ -349,9 +358,9 @@ def _write_end(
             _retry(context, claim, Failure.disk, f"the disk of {context.name} is full"), stop=stopping
         )
     elif code == -signal.SIGKILL:
-        context.write(_retry(context, claim, Failure.memory, _death(code), _tail(workspace)), stop=stopping)
+        context.write(_retry(context, claim, Failure.memory, death(code), _tail(workspace)), stop=stopping)
     else:
-        _end(context, claim, stopping, RunState.failed, reason=_death(code), error=_tail(workspace))
+        _end(context, claim, stopping, RunState.failed, reason=death(code), error=_tail(workspace))
 
 
 def _tail(workspace: Path) -> str | None:
@@ -377,22 +386,3 @@ def _retry(
     """Return what queues the run again, or fails it after its last attempt."""
     held = (claim.run_id, claim.token, claim.attempt)
     return lambda db: retry_or_fail(db, *held, failure, detail, context.retries, error)
-
-
-def _death(code: int) -> str:
-    """Return a sentence for an exit code that the stage did not choose."""
-    if code >= 0:
-        return f"its process ended with exit code {code} without an error message"
-    name = signal.Signals(-code).name
-    if name == "SIGKILL":
-        return "its process was killed (SIGKILL), most likely because memory ran out: use a smaller batch or image size"
-    return f"its process was killed by {name}"
-
-
-def kill(child: BaseProcess) -> None:
-    """Kill the stage with all processes that it has started, by way of their guardian; wait for the end."""
-    with suppress(ProcessLookupError):
-        os.kill(int(child.pid or 0), KILL)
-    child.join(GUARDIAN_SECONDS)
-    child.kill()
-    child.join()

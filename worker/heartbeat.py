@@ -30,10 +30,14 @@ log = logging.getLogger("vise.worker")
 
 
 class Heartbeat:
-    """Updates the worker's row in a thread until stopped. ``run_id`` is the run that the worker executes."""
+    """Updates the worker's row in a thread until stopped.
+
+    ``run_id`` is the run that the worker executes, ``stage_runs`` whether the process of its stage runs.
+    """
 
     def __init__(self) -> None:
         self.run_id: UUID | None = None
+        self.stage_runs = False
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
         self._heard_at = time.monotonic()

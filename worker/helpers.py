@@ -20,8 +20,9 @@ from backend.store.runs.states.helpers import token_to_help
 
 from .board import board_of
 from .context import Context, get_context
-from .execute import POLL_SECONDS, PROCESSES, CurrentRun, kill
+from .execute import POLL_SECONDS, CurrentRun
 from .guardian import guard
+from .stage_process import PROCESSES, kill
 
 log = logging.getLogger("vise.worker")
 
@@ -74,6 +75,7 @@ def _help(run_id: UUID, token: int) -> int:
     # Imported here, so that the worker itself starts without torch.
     from vise_core.engagement.clustering.distributed import help_leader
 
-    board = board_of(get_context().state_storage(run_id, token))
+    context = get_context()
+    board = board_of(context.state_storage(run_id, token), context.store)
     help_leader(board, threads=os.cpu_count() or 1, name=os.getpid())
     return 0

@@ -43,3 +43,8 @@ class ModelCache:
         """Return the keys of the cached models."""
         with self._lock:
             return set(self._models)
+
+    def clear(self) -> None:
+        """Drop all models; the next requests load theirs again."""
+        with self._lock:
+            self._models.clear()

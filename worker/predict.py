@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from backend.store.errors import in_words
 from backend.store.registry import artifacts
+from backend.store.registry.storage_away import StorageAway
 from backend.store.serving import engagement, predictions, uploads
 from vise_client.schemas.engagement import EngagementResult
 from vise_core.errors import BadInput
@@ -50,10 +53,13 @@ THUMBNAIL = 128
 _batcher: Batcher[PreparedImage, Prediction] = Batcher(BATCH)
 
 
-def predict(prediction_id: UUID) -> None:
-    """Claim and finish one prediction; do nothing if it was claimed before."""
+def predict(prediction_id: UUID, stopping: threading.Event) -> None:
+    """Claim and finish one prediction; do nothing if it was claimed before.
+
+    Once ``stopping`` is set, a prediction that waits for the database or the storage is left to another worker.
+    """
     context = get_context()
-    request = _claim(context, prediction_id, predictions.claim)
+    request = _claim(context, prediction_id, predictions.claim, stopping)
     if request is None:
         return
 
@@ -61,13 +67,13 @@ def predict(prediction_id: UUID) -> None:
         result = _predict(context, request)
         return lambda db: predictions.finish(db, prediction_id, result)
 
-    _respond(context, prediction_id, request.upload, run, predictions.fail)
+    _respond(context, prediction_id, request.upload, run, predictions, stopping)
 
 
-def predict_engagement(engagement_id: UUID) -> None:
-    """Finish one prediction of engagement; do nothing if it is finished already."""
+def predict_engagement(engagement_id: UUID, stopping: threading.Event) -> None:
+    """Finish one prediction of engagement as ``predict`` does; do nothing if it is finished already."""
     context = get_context()
-    request = _claim(context, engagement_id, engagement.claim)
+    request = _claim(context, engagement_id, engagement.claim, stopping)
     if request is None:
         return
 
@@ -79,17 +85,28 @@ def predict_engagement(engagement_id: UUID) -> None:
         milliseconds = 1000 * (time.perf_counter() - start)
         return lambda db: engagement.finish(db, engagement_id, result, milliseconds)
 
-    _respond(context, engagement_id, request.upload, run, engagement.fail)
+    _respond(context, engagement_id, request.upload, run, engagement, stopping)
 
 
 class _Claims(Protocol[Request]):
     def __call__(self, db: Session, row_id: UUID, /, worker: str, *, again: bool) -> Request | None: ...
 
 
-def _claim(context: Context, row_id: UUID, claim: _Claims[Request]) -> Request | None:
+class _Serving(Protocol):
+    """The functions of a room of the store that are the same for both kinds of prediction."""
+
+    def state(self, db: Session, row_id: UUID, /) -> str | None: ...
+
+    def fail(self, db: Session, row_id: UUID, /, error: str) -> None: ...
+
+
+def _claim(
+    context: Context, row_id: UUID, claim: _Claims[Request], stopping: threading.Event
+) -> Request | None:
     """Claim a row. While the database is away this thread waits, so that the worker fetches fewer messages."""
     claims: list[Request | None] = []
-    context.write(lambda db: claims.append(claim(db, row_id, context.name, again=bool(claims))))
+    # The acknowledgement of an earlier attempt may have been lost.
+    context.write(lambda db: claims.append(claim(db, row_id, context.name, again=bool(claims))), stopping)
     return claims[-1]
 
 
@@ -128,6 +145,11 @@ def engagement_predictor(context: Context, request: engagement.EngagementRequest
 def _model_cache(max_bytes: int) -> ModelCache:
     """The models of both kinds that this process has loaded."""
     return ModelCache(max_bytes)
+
+
+def clear_models(context: Context) -> None:
+    """Drop the loaded models: what they show of posts may have been removed since."""
+    _model_cache(context.settings.loaded_models_bytes).clear()
 
 
 def _cached(context: Context, key: str, load: Callable[[Path], T]) -> T:
@@ -199,18 +221,35 @@ def _respond(
     row_id: UUID,
     upload: str | None,
     run: Callable[[], Callable[[Session], None]],
-    fail: Callable[[Session, UUID, str], None],
+    serving: _Serving,
+    stopping: threading.Event,
 ) -> None:
-    """Run a prediction, write its result or why there is none, then delete the upload."""
+    """Run a prediction, write its result or why there is none, then delete the upload.
+
+    While the storage does not respond the prediction stays queued, and this thread waits.
+    """
     error: str | None = None
     try:
-        write = run()
+        write = context.store(run, lambda _: _has_ended(context, row_id, serving), stopping)
+    except StorageAway as passes:
+        log.warning("%s is left to another worker: %s", row_id, passes)
+        return
     except BadInput as reason:
         log.info("%s: %s", row_id, reason)
         error = str(reason)
     except Exception:
         log.exception("%s", row_id)
         error = "the predictor failed on this image; the worker's log says why"
-    context.write(write if error is None else lambda db: fail(db, row_id, error))
+    context.write(write if error is None else lambda db: serving.fail(db, row_id, error), stopping)
     if upload is not None:
         uploads.drop(context.storage, upload)
+
+
+def _has_ended(context: Context, row_id: UUID, serving: _Serving) -> bool:
+    """Return whether a prediction has been deleted, or has failed as it was queued for too long."""
+    try:
+        with context.sessions() as db:
+            return serving.state(db, row_id) != "queued"
+    except SQLAlchemyError as error:
+        log.warning("the database does not respond: %s", in_words(error))
+        return False

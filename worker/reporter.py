@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
+import math
 import os
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -28,10 +32,12 @@ from backend.store.upkeep.marks import ObjectsRemoved, backup_runs
 from vise_client.schemas.runs import Progress
 from vise_core.board import Board
 from vise_core.files.hashing import file_sha256, tree_manifest
+from vise_core.reporter import check_metric_name
 
 from .board import board_of
 from .context import Context
 
+T = TypeVar("T")
 FLUSH_SECONDS = 1.0
 MAX_POINTS = 50_000
 """Points that are buffered; a stage that logs faster than they are written then waits for the database."""
@@ -39,6 +45,10 @@ PACE_SECONDS = 3.0
 """Time that a phase must have run before the remaining time is estimated."""
 LOST = 12
 """Exit code of a child whose worker has lost the lease."""
+ACTIVITY = "activity"
+"""File of a workspace that is touched when the stage reports something: its worker ends a stage that is silent."""
+NOTED_SECONDS = 1.0
+"""Time between two touches at least."""
 log = logging.getLogger("vise.run")
 
 
@@ -49,8 +59,9 @@ class StoreReporter:
     ``artifact`` or ``close`` is in the store when they return.
     """
 
-    def __init__(self, context: Context, run_id: UUID, token: int) -> None:
+    def __init__(self, context: Context, run_id: UUID, token: int, activity: Path | None = None) -> None:
         self.context, self.run_id, self.token = context, run_id, token
+        self._activity, self._noted_at = activity, -math.inf
         self.stop = threading.Event()
         self._states: dict[str, set[str]] = {}
         self._points: list[Point] = []
@@ -64,8 +75,24 @@ class StoreReporter:
         self._thread = threading.Thread(target=self._flush_often, name="reporter", daemon=True)
         self._thread.start()
 
+    def _note_activity(self) -> None:
+        """Note that the stage reports something, or waits for a server."""
+        now = time.monotonic()
+        if self._activity is not None and now - self._noted_at >= NOTED_SECONDS:
+            self._noted_at = now
+            with suppress(OSError):  # the disk is full: the file keeps its earlier time
+                self._activity.touch()
+
     def metrics(self, step: int, values: Mapping[str, float], *, epoch: float | None = None) -> None:
-        """Buffer one point per metric; wait for the database if the buffer is full."""
+        """Buffer one point per metric; wait for the database if the buffer is full.
+
+        Raises BadInput for a name that cannot be stored, and the error of an earlier write that failed for good.
+        """
+        self._note_activity()
+        for key in values:
+            check_metric_name(key)
+        if self._broken is not None:
+            raise self._broken
         now = datetime.now(UTC)
         points = [Point(key, int(step), float(value), epoch, now) for key, value in values.items()]
         with self._buffer:
@@ -76,11 +103,13 @@ class StoreReporter:
 
     def log(self, message: str, *, level: str = "info") -> None:
         """Buffer a log line."""
+        self._note_activity()
         with self._buffer:
             self._lines.append((datetime.now(UTC), level, message))
 
     def progress(self, done: float, total: float | None, unit: str, *, phase: str = "") -> None:
         """Set the progress to show, with an estimate of the remaining time."""
+        self._note_activity()
         left = self._seconds_left(done, total, (unit, phase, total))
         self._progress = Progress(done=done, total=total, unit=unit, phase=phase, seconds_left=left)
 
@@ -151,17 +180,18 @@ class StoreReporter:
 
     def _delete(self, storage: Storage, files: set[str]) -> None:
         try:
-            storage.delete_all(files)
+            self._store(lambda: storage.delete_all(files))
         except Exception as error:  # of the system, fsspec or the bucket's client: there are many
             log.warning("run %s: outdated states stay until the next sweep: %s", self.run_id, error)
 
-    def _store(self, store: Callable[[], object]) -> None:
-        """Store something; while the storage is away or full the stage waits, and the run's log says so."""
+    def _store(self, use: Callable[[], T]) -> T:
+        """Use the storage; while it is away or full the stage waits, and the run's log says so."""
         reported: list[str] = []
 
-        def attempt() -> None:
+        def attempt() -> T:
+            self._note_activity()
             try:
-                store()
+                return use()
             except Exception as error:
                 passes = away(error)
                 if passes is not None and not reported:
@@ -169,9 +199,10 @@ class StoreReporter:
                     self.log(f"waits for the storage: {passes}", level="warning")
                 raise
 
-        self.context.store(attempt)
+        result = self.context.store(attempt)
         if reported:
             self.log("the storage is well again")
+        return result
 
     def should_stop(self) -> bool:
         """Return True once the run should save its state and stop."""
@@ -179,7 +210,7 @@ class StoreReporter:
 
     def board(self) -> Board:
         """Return the board on which helpers find tasks."""
-        return board_of(self.context.state_storage(self.run_id, self.token))
+        return board_of(self.context.state_storage(self.run_id, self.token), self._store)
 
     def call_helpers(self, most: int) -> None:
         """Invite up to ``most`` workers to help."""
@@ -196,10 +227,13 @@ class StoreReporter:
                 lines, self._lines = self._lines, []
                 progress, self._progress = self._progress, None
 
+            attempts = itertools.count()
+
             def write(db: Session) -> None:
+                again = next(attempts) > 0
                 metrics.append(db, self.run_id, self.token, points)
                 if lines:
-                    logs.append(db, self.run_id, self.token, lines)
+                    logs.append(db, self.run_id, self.token, lines, again=again)
                 if progress is not None:
                     set_progress(db, self.run_id, self.token, progress)
 
@@ -225,8 +259,13 @@ class StoreReporter:
 
     def _write(self, write: Callable[[Session], object]) -> None:
         """Run a transaction, waiting until the database responds; end the process if the lease is lost."""
+
+        def attempt(db: Session) -> None:
+            self._note_activity()
+            write(db)
+
         try:
-            self.context.write(write)
+            self.context.write(attempt)
         except StaleToken as error:
             log.error("%s; another worker holds the run, so this process ends", error)
             os._exit(LOST)

@@ -1,18 +1,29 @@
-"""Regular removal of what nothing needs: in the dispatcher for storage, in each worker for its own disk."""
+"""Upkeep in threads: the dispatcher sweeps the storage, each worker its own disk.
+
+Workers also do the removals of posts that admins have requested, and clear their own caches afterwards.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
+from datetime import datetime
+from uuid import UUID, uuid4
 
+from backend.store.database import UNLIMITED, connect, session_factory
 from backend.store.errors import in_words
 from backend.store.serving import uploads
-from backend.store.upkeep import gc, sweep, workspaces
+from backend.store.upkeep import gc, removals, sweep, workspaces
+from vise_core.files.cache_folder import CLEARED, cache_subfolder, clear_cache
 
 from .context import Context
 
 log = logging.getLogger("vise.sweep")
+POLL_SECONDS = 2.0
+PAUSE_SECONDS = 10.0
+"""Seconds between two looks for removals, and after an error."""
 
 
 def sweep_storage(context: Context, stop: threading.Event) -> None:
@@ -45,3 +56,66 @@ def sweep_workspaces(context: Context, stop: threading.Event) -> None:
         except Exception as error:  # of the database and of the system
             log.warning("workspaces are swept later: %s", in_words(error))
         stop.wait(context.settings.gc_seconds)
+
+
+def follow_removals(context: Context, clears: CacheClearing, stop: threading.Event, *, works: bool) -> None:
+    """Clear this worker's caches after each removal; with ``works`` also do what is due of the removals."""
+    # Its transactions may last: reading all files of a data set takes long.
+    engine = connect(context.settings.database_url, pool_size=2, limits=UNLIMITED)
+    sessions, to_take_up = session_factory(engine), works
+    while not stop.is_set():
+        pause = POLL_SECONDS
+        try:
+            clears.follow()
+            if works:
+                from backend.store.upkeep import removal_work
+
+                if to_take_up and (again := removal_work.take_up(sessions, context.storage)):
+                    log.warning("%d removals of posts are done again after a restore", again)
+                to_take_up = False
+                removal_work.work(sessions, context.storage, context.settings.data_root, stop.is_set)
+        # Of the database, the system, fsspec or the bucket's client: there are many.
+        except Exception as error:
+            log.warning("removals of posts go on later: %s", in_words(error))
+            pause = PAUSE_SECONDS
+        stop.wait(pause)
+    engine.dispose()
+
+
+class CacheClearing:
+    """Clears the caches of this worker: those in memory, and the cache folder, which workers of a host may share."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._noted: dict[UUID, datetime] = {}
+
+    def follow(self) -> None:
+        """Clear the caches if a removal was done since they were cleared last, and write so."""
+        with self._context.sessions() as db:
+            done = removals.done(db)
+        new = done.items() - self._noted.items()
+        if not new:
+            return
+        from .predict import clear_models
+
+        clear_models(self._context)
+        _clear_folder({f"{removal_id} {end.isoformat()}" for removal_id, end in new})
+        with self._context.sessions.begin() as db:
+            removals.note_cleared(db, self._context.name, [removal_id for removal_id, _ in new])
+        self._noted = done
+
+
+def _clear_folder(removed: set[str]) -> None:
+    """Clear the cache folder, unless this worker or another one has cleared it since all these removals."""
+    folder = cache_subfolder()
+    if folder is None:
+        return
+    marker = folder / CLEARED
+    known = set(json.loads(marker.read_bytes())) if marker.exists() else set()
+    if removed <= known:
+        return
+    clear_cache()
+    part = marker.with_name(f"{CLEARED}.{uuid4().hex}")
+    part.write_text(json.dumps(sorted(known | removed)))
+    part.replace(marker)
+    log.info("the cache folder is cleared, as posts were removed")

@@ -14,9 +14,9 @@ from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
 
-from backend.api.accounts import audit_log, sign_in, tokens, users
+from backend.api.accounts import audit_log, changeable, sign_in, tokens, users
 from backend.api.clusters import explorers
-from backend.api.registry import artifacts, datasets, models
+from backend.api.registry import artifacts, datasets, models, removals
 from backend.api.reports import ablations, tables_and_figures
 from backend.api.runs import launch, run, run_lists, run_states, saved_views, stages
 from backend.api.serving import engagement, predictions
@@ -27,6 +27,8 @@ from backend.settings import settings as environment
 from backend.store.accounts import audit
 from backend.store.database import connect, reading, session_factory
 from backend.store.registry.storage import Storage
+from backend.store.schema import program_version
+from vise_core.ending import end_in_time_after_signals
 
 from . import errors, health, needs
 from .broker import Broker
@@ -47,9 +49,11 @@ CLOSED = (
     sign_in,
     tokens,
     users,
+    changeable,
     audit_log,
     stages,
     datasets,
+    removals,
     run_lists,  # Before run, as a run's id would match the names of lists too.
     launch,
     run,
@@ -72,6 +76,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        end_in_time_after_signals()
+        program_version()  # Of now: the checkout may have changed when it is first needed.
         watching = asyncio.create_task(monitor.run())
         async with app.state.listener.listen(settings.database_url):
             yield
@@ -104,6 +110,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         RequestLimits,
         max_body=settings.max_upload_bytes + 2**20,
         stalled_seconds=settings.stalled_upload_seconds,
+        total_seconds=settings.upload_seconds,
+        slowest=settings.upload_bytes_per_second,
         larger={f"{PREFIX}/datasets/upload": settings.max_dataset_bytes},
     )
 

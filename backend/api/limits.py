@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from uuid import uuid4
 
@@ -18,20 +19,27 @@ LONGEST_JSON = 8 * 2**20
 class RequestLimits:
     """Middleware that refuses bodies over ``max_body`` bytes, and adds a request id and security headers.
 
-    ``larger`` maps paths to a higher limit in bytes. A body of which nothing arrives for ``stalled_seconds`` is given up.
+    ``larger`` maps paths to a higher limit in bytes. A body is given up of which nothing arrives for ``stalled_seconds``,
+    or which has not arrived after ``total_seconds`` and as long as what has arrived takes at ``slowest`` bytes a second.
     """
 
     def __init__(
-        self, app: ASGIApp, max_body: int, stalled_seconds: float, larger: Mapping[str, int] | None = None
+        self,
+        app: ASGIApp,
+        max_body: int,
+        stalled_seconds: float,
+        total_seconds: float,
+        slowest: float,
+        larger: Mapping[str, int] | None = None,
     ) -> None:
         self.app, self.max_body, self.larger = app, max_body, larger or {}
-        self.stalled_seconds = stalled_seconds
+        self.stalled_seconds, self.total_seconds, self.slowest = stalled_seconds, total_seconds, slowest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        received, complete = 0, False
+        received, complete, began = 0, False, time.monotonic()
         headers = dict(scope["headers"])
         limit = self.larger.get(scope["path"], self.max_body)
         if b"json" in headers.get(b"content-type", b""):
@@ -40,13 +48,17 @@ class RequestLimits:
         async def receive_limited() -> Message:
             nonlocal received, complete
             # After the body a route may wait for the client to leave, for as long as it likes.
+            left = began + self.total_seconds + received / self.slowest - time.monotonic()
             try:
-                async with asyncio.timeout(None if complete else self.stalled_seconds):
+                async with asyncio.timeout(None if complete else min(self.stalled_seconds, left)):
                     message = await receive()
             except TimeoutError:
-                raise HTTPException(
-                    408, f"no part of the body arrived for {self.stalled_seconds:g} s"
-                ) from None
+                stalled = f"no part of the body arrived for {self.stalled_seconds:g} s"
+                slow = (
+                    f"the body arrives too slowly: {received:,} bytes in {time.monotonic() - began:.3g} s; after "
+                    f"{self.total_seconds:g} s at least {self.slowest:,g} bytes a second are needed"
+                )
+                raise HTTPException(408, slow if left < self.stalled_seconds else stalled) from None
             complete = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > limit:

@@ -54,11 +54,14 @@ def anyone() -> None:
 public = Depends(anyone)
 signed_in = Depends(Need("any token", frozenset(Scope), session=True))
 session = Depends(Need("session", session=True))
-personal = Depends(Need("session or run", frozenset({Scope.run}), session=True))
+PERSONAL = Need("session or run", frozenset({Scope.run}), session=True)
+RUN = Need("run", frozenset({Scope.run}))
+PREDICT = Need("predict", frozenset({Scope.predict}))
+personal = Depends(PERSONAL)
 read = Depends(Need("read", frozenset({Scope.read})))
 read_or_predict = Depends(Need("read or predict", frozenset({Scope.read, Scope.predict})))
-run = Depends(Need("run", frozenset({Scope.run})))
-predict = Depends(Need("predict", frozenset({Scope.predict})))
+run = Depends(RUN)
+predict = Depends(PREDICT)
 admin = Depends(Need("admin", frozenset({Scope.admin})))
 
 

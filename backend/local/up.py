@@ -17,15 +17,18 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 
 from vise_client.errors import ClientError
 from vise_client.login import LOCAL, write_private
 
-from .processes import open_log
+from .processes import ServerError, open_log
+from .restarts import Restarts
 from .servers import Server, start_postgres, start_valkey
 
 log = logging.getLogger("vise.up")
@@ -42,8 +45,18 @@ class Process:
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict)
     popen: subprocess.Popen[bytes] | None = None
-    failures: int = 0
-    restart_at: float = 0.0
+    restarts: Restarts = field(default_factory=Restarts)
+
+
+@dataclass
+class Supervised:
+    """A server of the stack, started again when it dies; ``start`` starts it at the address of the last one."""
+
+    name: str
+    log: Path
+    server: Server
+    start: Callable[[Server], Server]
+    restarts: Restarts = field(default_factory=Restarts)
 
 
 def up(*, home: Path, port: int, api_port: int, browser: bool, tell: Callable[[str], None]) -> None:
@@ -60,7 +73,15 @@ def up(*, home: Path, port: int, api_port: int, browser: bool, tell: Callable[[s
         tell("Starting PostgreSQL and Valkey …")
         postgres = start_postgres(home / "postgres")
         valkey = start_valkey(home / "valkey")
-        servers = {"PostgreSQL": postgres, "Valkey": valkey}
+        servers = [
+            Supervised(
+                "PostgreSQL",
+                home / "postgres" / "postgres.log",
+                postgres,
+                lambda _: start_postgres(home / "postgres"),
+            ),
+            Supervised("Valkey", home / "valkey" / "valkey.log", valkey, partial(_valkey_again, home)),
+        ]
         stack.callback(_stop_servers, servers)
         settings = {
             "VISE_HOME": str(home),
@@ -91,8 +112,14 @@ def up(*, home: Path, port: int, api_port: int, browser: bool, tell: Callable[[s
             if browser:
                 _open_browser(f"{url}/auth/login?code={code}")
         while not stop.wait(0.3):
-            if not all(server.running() for server in servers.values()):
-                _restart_servers(servers, processes, home, tell)
+            if _restart_servers(servers, tell):
+                # A home too long for a socket has it in a folder of chance: the processes learn of another one.
+                url = servers[0].server.url
+                if url != os.environ["VISE_DATABASE_URL"]:
+                    os.environ["VISE_DATABASE_URL"] = url
+                    _stop(processes)
+                    for process in processes:
+                        _start(process, home / "logs")
             _restart_dead(processes, home / "logs", tell)
         tell("Stopping; runs save their state and continue at the next start …")
 
@@ -171,6 +198,7 @@ def _start(process: Process, logs: Path) -> None:
             start_new_session=True,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
+    process.restarts.started(time.monotonic())
 
 
 def _die_with_parent() -> None:
@@ -181,41 +209,53 @@ def _restart_dead(processes: list[Process], logs: Path, tell: Callable[[str], No
     for process in processes:
         if process.popen is None or process.popen.poll() is None:
             continue
-        now = time.monotonic()
-        if process.restart_at == 0.0:
-            process.failures += 1
-            process.restart_at = now + min(30, 2 ** (process.failures - 1))
+        now, restarts = time.monotonic(), process.restarts
+        if restarts.ended(now):
             tell(
                 f"{process.name} ended with {process.popen.returncode}; starting it again. {_tail(logs, process)}"
             )
-        elif now >= process.restart_at:
-            process.restart_at = 0.0
-            _start(process, logs)
+        elif restarts.due(now):
+            try:
+                _start(process, logs)
+            except OSError as error:  # a full disk, or no memory for another process
+                restarts.postpone(now)
+                tell(f"{process.name} could not be started ({error}); trying again")
 
 
-def _stop_servers(servers: dict[str, Server]) -> None:
-    for server in servers.values():
-        server.stop()
+def _stop_servers(servers: list[Supervised]) -> None:
+    for supervised in servers:
+        supervised.server.stop()
 
 
-def _restart_servers(
-    servers: dict[str, Server], processes: list[Process], home: Path, tell: Callable[[str], None]
-) -> None:
-    """Restart a server that died, at the same address, so that its clients only need to reconnect."""
-    if not (postgres := servers["PostgreSQL"]).running():
-        tell(f"PostgreSQL ended; starting it again. See {home / 'postgres' / 'postgres.log'}")
-        postgres.stop()
-        servers["PostgreSQL"] = start_postgres(home / "postgres")
-    if not (valkey := servers["Valkey"]).running():
-        tell(f"Valkey ended; starting it again. See {home / 'valkey' / 'valkey.log'}")
-        valkey.stop()
-        at = urlsplit(valkey.url)
-        servers["Valkey"] = start_valkey(home / "valkey", at.port, at.password)
-    if servers["PostgreSQL"].url != postgres.url:  # a home too long for a socket has it in a folder of chance
-        os.environ["VISE_DATABASE_URL"] = servers["PostgreSQL"].url
-        _stop(processes)
-        for process in processes:
-            _start(process, home / "logs")
+def _restart_servers(servers: list[Supervised], tell: Callable[[str], None]) -> bool:
+    """Start servers again that died, at the same address, so that clients only reconnect; return whether one was.
+
+    A server that cannot be started is tried again later: the other parts go on meanwhile.
+    """
+    restarted = False
+    for supervised in servers:
+        now, restarts = time.monotonic(), supervised.restarts
+        if supervised.server.running():
+            continue
+        if restarts.ended(now):
+            tell(f"{supervised.name} ended; starting it again. See {supervised.log}")
+        elif restarts.due(now):
+            supervised.server.stop()
+            try:
+                supervised.server = supervised.start(supervised.server)
+            except (ServerError, OSError, psycopg.Error) as error:
+                restarts.postpone(time.monotonic())
+                tell(f"{supervised.name} could not be started; trying again. {error}")
+            else:
+                restarts.started(time.monotonic())
+                restarted = True
+    return restarted
+
+
+def _valkey_again(home: Path, last: Server) -> Server:
+    """Start Valkey with the port and password of the last one."""
+    at = urlsplit(last.url)
+    return start_valkey(home / "valkey", at.port, at.password)
 
 
 def _wait_until_up(

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.metadata import version
 
 from sqlalchemy import Connection, text
 
 from backend.store.database import alembic_config, server_problem
+from vise_core.provenance import git_commit
+
+
+@cache
+def program_version() -> str:
+    """Return the version of this program, with the commit of its checkout, if it is one."""
+    commit = git_commit()
+    return version("vise-studio") + (f" ({commit[:7]})" if commit else "")
 
 
 @cache

@@ -131,6 +131,8 @@ def cluster_over(
         "VISE_HOME": str(folder),
         # The first answer loads torch: on a busy machine that takes longer than people would wait.
         "VISE_PREDICTION_TIMEOUT_SECONDS": "600",
+        # Stages of tests need no torch, which would take each worker that starts seconds of a core.
+        "VISE_PRELOAD": "false",
         "PYTHONPATH": str(STAGES),
         **times,
     }

@@ -115,11 +115,8 @@ def at_process(world: World, random: Random) -> Fault:
 def at_stage(world: World, random: Random) -> Fault:
     """Freeze the processes of stages, or kill those that fork them."""
     if random.random() < 0.5:
-        return Fault(
-            "freeze the stages",
-            lambda: _send(world.stages(), signal.SIGSTOP),
-            lambda: _send(world.stages(), signal.SIGCONT),
-        )
+        # Remembered: once their fork server is dead, nobody finds them among the processes of a worker.
+        return _freeze("the stages", world.stages)
     return Fault("kill the fork servers", lambda: _send(world.fork_servers(), signal.SIGKILL))
 
 
@@ -128,13 +125,7 @@ def at_server(world: World, random: Random) -> Fault:
     name = random.choice(["postgres", "valkey"])
     if random.random() < 0.5:
         return Fault(f"kill {name}", lambda: world.kill(getattr(world, name)), world.start_missing)
-    frozen: list[psutil.Process] = []
-
-    def freeze() -> None:
-        frozen[:] = world.server_processes(getattr(world, name))
-        _send(frozen, signal.SIGSTOP)
-
-    return Fault(f"freeze {name}", freeze, lambda: _send(frozen, signal.SIGCONT))
+    return _freeze(name, lambda: world.server_processes(getattr(world, name)))
 
 
 def at_queue(world: World, random: Random) -> Fault:
@@ -169,6 +160,16 @@ FAULTS = (
     *(at_process, at_process),
     *(at_stage, at_server, at_queue, at_queue, at_disk),
 )
+
+
+def _freeze(name: str, find: Callable[[], list[psutil.Process]]) -> Fault:
+    frozen: list[psutil.Process] = []
+
+    def freeze() -> None:
+        frozen[:] = find()
+        _send(frozen, signal.SIGSTOP)
+
+    return Fault(f"freeze {name}", freeze, lambda: _send(frozen, signal.SIGCONT))
 
 
 def _send(processes: list[psutil.Process], number: signal.Signals) -> None:

@@ -18,6 +18,7 @@ import uvicorn
 from vise_client import operation, sender
 from vise_client.client import AsyncViseClient, ViseClient
 from vise_client.errors import ApiError, ClientError, NotSignedIn, Unreachable
+from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -267,3 +268,113 @@ def test_connections_are_dropped_before_a_server_drops_them() -> None:
         for client in (synchronous, asynchronous):
             assert client._http._transport._pool._keepalive_expiry == sender.KEEP_SECONDS
     asyncio.run(asynchronous.aclose())
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that the client makes; no time passes."""
+    made: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        made.append(seconds)
+
+    monkeypatch.setattr("vise_client.sender.time.sleep", made.append)
+    monkeypatch.setattr("vise_client.sender.asyncio.sleep", pause)
+    return made
+
+
+def refusing(times: int, after: str) -> tuple[Handler, list[bytes]]:
+    """A handler that refuses the first requests as too many, and the bodies that it got."""
+    bodies: list[bytes] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        bodies.append(request.content)
+        if len(bodies) <= times:
+            problem = {"title": "Too many requests", "status": 429, "detail": f"wait {after} s"}
+            return httpx.Response(429, headers={"Retry-After": after}, json=problem)
+        return httpx.Response(200, json=[])
+
+    return handler, bodies
+
+
+def test_a_request_that_was_one_too_many_is_sent_again_when_the_server_says(
+    ask: Call, pauses: list[float]
+) -> None:
+    handler, bodies = refusing(2, "7")
+    assert ask(handler, lambda vise: vise.workers()) == []
+    assert (len(bodies), pauses) == (3, [7.0, 7.0])
+
+
+@pytest.mark.parametrize("after", ["3600", "", "soon"])
+def test_a_long_or_unknown_wait_is_an_error_at_once(ask: Call, pauses: list[float], after: str) -> None:
+    handler, bodies = refusing(9, after)
+    with pytest.raises(ApiError) as error:
+        ask(handler, lambda vise: vise.workers())
+    assert (error.value.status, len(bodies), pauses) == (429, 1, [])
+
+
+def test_the_waits_of_a_request_are_bounded_together(ask: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    async def pause(seconds: float) -> None:
+        clock[0] += seconds
+
+    def advance(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr("vise_client.sender.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("vise_client.sender.time.sleep", advance)
+    monkeypatch.setattr("vise_client.sender.asyncio.sleep", pause)
+    handler, bodies = refusing(99, "40")
+    with pytest.raises(ApiError):
+        ask(handler, lambda vise: vise.workers())
+    assert (len(bodies), clock) == (3, [80.0])
+
+
+def test_signing_in_does_not_wait(ask: Call, pauses: list[float]) -> None:
+    handler, bodies = refusing(9, "1")
+    with pytest.raises(ApiError):
+        ask(handler, lambda vise: vise.me())
+    assert (len(bodies), pauses) == (1, [])
+
+
+def test_a_file_is_sent_again_from_where_it_began(ask: Call, pauses: list[float]) -> None:
+    got: list[bytes] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        got.append(request.content)  # the transport has read it
+        return httpx.Response(429 if len(got) == 1 else 409, headers={"Retry-After": "1"}, json={})
+
+    content = io.BytesIO(b"xxarchive")
+    content.seek(2)
+    with pytest.raises(ApiError):
+        ask(handler, lambda vise: vise.upload_dataset("n", "a.zip", content))
+    assert got == [b"archive", b"archive"]
+    assert pauses == [1.0]
+
+
+def test_a_request_that_creates_a_run_is_sent_again_with_its_key(
+    ask: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operation, "RETRY_PAUSES", (0.01, 0.01))
+    keys: list[str] = []
+
+    def away(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["Idempotency-Key"])
+        if len(keys) == 1:
+            raise httpx.ReadError("cut off", request=request)
+        return httpx.Response(503, json={"title": "Unavailable", "status": 503})
+
+    with pytest.raises(ApiError):
+        ask(away, lambda vise: vise.create_run(RunCreate(stage="ingest")))
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+
+    def bad(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["Idempotency-Key"])
+        return httpx.Response(422, json={"title": "Invalid request", "status": 422})
+
+    with pytest.raises(ApiError):
+        ask(bad, lambda vise: vise.create_run(RunCreate(stage="ingest")))
+    assert len(set(keys)) == 2, "a new request has a new key"
+    assert len(keys) == 4

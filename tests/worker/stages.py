@@ -5,6 +5,7 @@ Worker processes know them by the entry points of ``stages-0.dist-info`` beside 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -26,7 +27,7 @@ class CountSpec(Spec):
     steps: int = Field(20, ge=1)
     pause: float = 0.05
     each: int = Field(1, ge=1, description="Points of each curve in a step.")
-    end: Literal["well", "bad input", "crash", "kill"] = "well"
+    end: Literal["well", "bad input", "crash", "kill", "long name", "huge step", "disk full"] = "well"
 
 
 class CountResult(Result):
@@ -62,6 +63,13 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
             raise Stopped(f"stopped at {step + 1}")
     if spec.end == "bad input":
         raise BadInput("row 3: the field id is missing")
+    if spec.end == "long name":
+        reporter.metrics(0, {"x" * 9000: 1.0})
+    if spec.end == "huge step":
+        # Of a value that the database rejects the stage hears at a later call.
+        reporter.metrics(2**70, {"count": 1.0})
+    if spec.end == "disk full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if spec.end == "crash":
         raise ZeroDivisionError("a bug")
     if spec.end == "kill":

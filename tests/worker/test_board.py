@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
+from typing import TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -13,19 +14,25 @@ import pytest
 from scipy import sparse
 
 from backend.store.registry.storage import Storage
-from vise_core.board import Board, FolderBoard
+from vise_core.board import Board
 from vise_core.engagement.clustering.distributed import Leader, help_leader
 from vise_core.engagement.clustering.lloyd import MakePass, fit_sparse
-from worker.board import BucketBoard, board_of
+from worker.board import board_of
 
+T = TypeVar("T")
 Look = Callable[[], Board]
 """The same board, as another process sees it."""
+
+
+def at_once(use: Callable[[], T], /) -> T:
+    """Nothing is away in these tests."""
+    return use()
 
 
 @pytest.fixture(params=["folder", "bucket"])
 def look(request: pytest.FixtureRequest, tmp_path: Path) -> Look:
     if request.param == "folder":
-        return lambda: board_of(Storage(f"file://{tmp_path}"))
+        return lambda: board_of(Storage(f"file://{tmp_path}"), at_once)
     request.getfixturevalue("bucket")
     folder = uuid4().hex
 
@@ -33,17 +40,16 @@ def look(request: pytest.FixtureRequest, tmp_path: Path) -> Look:
         storage = Storage(f"s3://bucket/{folder}")
         # fsspec gives one process one instance, with one memory of what it listed.
         storage.fs = type(storage.fs)(skip_instance_cache=True)
-        return board_of(storage)
+        return board_of(storage, at_once)
 
     return anew
 
 
 def test_states_in_a_bucket_have_their_board_there(bucket, tmp_path: Path) -> None:
-    board = board_of(Storage("s3://bucket/checkpoints/run/1"))
-    assert isinstance(board, BucketBoard)
-    board.put("pass-1/claim-3", b"mine")
+    board_of(Storage("s3://bucket/checkpoints/run/1"), at_once).put("pass-1/claim-3", b"mine")
     assert bucket.objects["checkpoints/run/1/board/pass-1/claim-3"] == b"mine"
-    assert isinstance(board_of(Storage(f"file://{tmp_path}")), FolderBoard)
+    board_of(Storage(f"file://{tmp_path}"), at_once).put("pass-1/claim-3", b"mine")
+    assert (tmp_path / "board" / "pass-1" / "claim-3").read_bytes() == b"mine"
 
 
 def test_a_board_holds_bytes_whole_and_forgets_them(look: Look) -> None:

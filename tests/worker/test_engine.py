@@ -91,12 +91,15 @@ def test_how_a_run_failed_is_said_in_a_sentence(running) -> None:
         "bad input": "row 3: the field id is missing",
         "crash": "ZeroDivisionError: a bug",
         "kill": "memory ran out",
+        "long name": "(9,000 characters): String should have at most 200 characters",
+        "huge step": "out of range",
     }
     made = {end: running.create(spec={"steps": 1, "pause": 0, "end": end}) for end in ends}
     for end, sentence in ends.items():
         run = running.wait_final(made[end])
         assert run.state is RunState.failed
         assert sentence in (run.reason or "")
+        assert run.attempt == (2 if end == "kill" else 1), "only a lack of memory may pass"
     assert "test" in (running.view(made["crash"]).error or "") or "stages.py" in (
         running.view(made["crash"]).error or ""
     )

@@ -93,7 +93,7 @@ def test_an_uploaded_image_crosses_at_most_five_rooms(service, broker_url, monke
     with walks(upload) as to_row, TestClient(create_app(settings), headers=headers) as api:
         queued = api.post(f"{PREFIX}/predictions", files=files, data=form).json()
     with walks(upload) as to_answer:
-        predict.predict(queued["id"])
+        predict.predict(queued["id"], threading.Event())
     with TestClient(create_app(settings), headers=headers) as api:
         answer = api.get(f"{PREFIX}/predictions/{queued['id']}").json()
     assert (answer["state"], bool(answer["overlay_png"])) == ("succeeded", overlay == "true")

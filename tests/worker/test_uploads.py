@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -167,10 +168,10 @@ def test_who_asks_about_an_upload_that_is_gone_is_told_so(stored, cluster, monke
     for ask, answer, table in kinds:
         gone, key = ask(storage)
         uploads.drop(storage, key)
-        answer(gone)
+        answer(gone, Event())
         # One that is there: it fails for another reason, and is dropped.
         bad, dropped = ask(storage, b"no picture")
-        answer(bad)
+        answer(bad, Event())
         assert uploads.read(storage, dropped) is None
         with cluster.sessions() as db:
             rows = [db.get_one(table, asked) for asked in (gone, bad)]

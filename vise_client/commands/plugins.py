@@ -26,7 +26,6 @@ SERVER_COMMANDS = {
     "migrate": "store",
     "admin": "store",
     "gc": "store",
-    "forget": "api",
     "backup": "store",
     "restore": "store",
 }

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from vise_core.errors import BadInput, OtherRun
 from vise_core.escaping import terminal_escape
+from vise_core.files.whole import whole_file
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Result
 from vise_core.specs.recipes.inputs import fitting_artifact
@@ -80,9 +81,8 @@ def run_locally(
         result = run_stage(
             stage, checked, inputs, out / "work", reporter, fresh=fresh, on_checked=remove_old_results
         )
-    part = out / "result.json.part"
-    part.write_text(result.model_dump_json(indent=1) + "\n")
-    part.replace(out / "result.json")
+    with whole_file(out / "result.json") as part:
+        part.write_text(result.model_dump_json(indent=1) + "\n")
     return result, reporter.artifacts
 
 

@@ -9,6 +9,7 @@ from .engagement import EngagementOperations
 from .launch import LaunchOperations
 from .models import ModelOperations
 from .predictions import PredictionOperations
+from .removals import RemovalOperations
 from .reports import ReportOperations
 from .run_lists import RunListOperations
 from .runs import RunOperations
@@ -19,6 +20,7 @@ class Operations(
     AccountOperations,
     WorkerOperations,
     DatasetOperations,
+    RemovalOperations,
     LaunchOperations,
     RunOperations,
     RunListOperations,

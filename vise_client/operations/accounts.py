@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from ..operation import Id, delete, get, patch, post
 from ..schemas.accounts import (
@@ -10,6 +12,7 @@ from ..schemas.accounts import (
     Login,
     LoginCode,
     LoginLink,
+    Owned,
     PasswordChange,
     Session,
     TokenCreate,
@@ -72,6 +75,14 @@ class AccountOperations:
     @patch("/users/{user_id}")
     def update_user(self, user_id: Id, body: UserUpdate) -> UserView:
         """Change a user's role, or deactivate the user."""
+
+    @delete("/users/{user_id}")
+    def delete_user(self, user_id: Id) -> None:
+        """Delete a user with tokens, saved views, predictions and feedback; runs, models and data sets stay."""
+
+    @get("/changeable")
+    def changeable(self, kind: Owned, id: Sequence[Id]) -> list[UUID]:
+        """Return which of at most 200 things of a kind this user may change or delete."""
 
     @get("/audit")
     def audit(

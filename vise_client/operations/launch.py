@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..operation import Id, get, post
+from ..operation import Id, create, get, post
 from ..schemas.launch import (
     InputCandidate,
     LaunchCheck,
@@ -40,18 +40,18 @@ class LaunchOperations:
     def validate(self, name: str, body: StageDraft) -> LaunchCheck:
         """Check a draft of a run or sweep of a stage: its problems by field, or its time, memory and disk."""
 
-    @post("/runs")
+    @create("/runs")
     def create_run(self, body: RunCreate) -> RunView:
         """Queue a run of one stage. It waits where a run whose artifacts it reads has not finished."""
 
-    @post("/recipes/runs")
+    @create("/recipes/runs")
     def create_recipe(self, body: RecipeCreate) -> RunView:
         """Start a recipe: a parent run with one child for each step."""
 
-    @post("/sweeps")
+    @create("/sweeps")
     def create_sweep(self, body: SweepCreate) -> RunView:
         """Start a sweep: a parent run with one child for each point of the grid."""
 
-    @post("/runs/{run_id}/clone")
+    @create("/runs/{run_id}/clone")
     def clone(self, run_id: Id, body: RunClone) -> RunView:
         """Start a copy of a run, with changes."""

@@ -97,6 +97,10 @@ class PredictionOperations:
     ) -> Page[FeedbackView]:
         """Return one page of the labelled set, newest first."""
 
+    @delete("/feedback/{feedback_id}")
+    def delete_feedback(self, feedback_id: Id) -> None:
+        """Delete an image of the labelled set, also after its prediction was deleted."""
+
     @get("/feedback/counts")
     def feedback_counts(self) -> list[FeedbackCount]:
         """Return the number of labelled images by task and label."""

@@ -33,7 +33,7 @@ SCOPES: dict[Scope, str] = {
     Scope.read: "read runs, results, data sets and models",
     Scope.run: "launch, change and delete runs, models and reports",
     Scope.predict: "request predictions and give feedback",
-    Scope.admin: "manage users and data sets, and read the audit log",
+    Scope.admin: "manage users and data sets, remove posts, and read the audit log",
 }
 """Scope → what it allows."""
 
@@ -43,6 +43,17 @@ ROLE_SCOPES: dict[Role, tuple[Scope, ...]] = {
     Role.admin: tuple(Scope),
 }
 """Role of a user → the scopes that the user's tokens may have."""
+
+
+class Owned(StrEnum):
+    """Kind of a thing that its owner and admins change. ``label``: the label of a prediction, by the prediction's id."""
+
+    run = "run"
+    model = "model"
+    ablation = "ablation"
+    prediction = "prediction"
+    label = "label"
+    view = "view"
 
 
 class UserView(ResponseBody):

@@ -25,6 +25,13 @@ class RunCreate(RequestBody):
     spec: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[Name, InputRef] = Field(default_factory=dict)
     tags: list[Tag] = Field(default_factory=list, max_length=50)
+    max_hours: float | None = Field(
+        None,
+        gt=0,
+        le=10_000,
+        description="The run is stopped and fails when an attempt takes longer; it can be retried from its saved state. "
+        "None: the server's limit.",
+    )
 
 
 class RecipeCreate(RequestBody):

@@ -158,6 +158,7 @@ class RunView(RunSummary):
         default_factory=dict,
         description="Input role → the data set and version that the run reads.",
     )
+    max_hours: float | None = Field(None, description="Time limit of an attempt; None: the server's.")
     result: dict[str, Any] | None
     error: str | None = Field(description="End of the traceback of a failed run.")
     artifacts: list[ArtifactView]

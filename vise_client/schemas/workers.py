@@ -22,6 +22,11 @@ class WorkerView(ResponseBody):
     hears: bool = Field(True, description="Messages through the broker reach it.")
     started_at: datetime | None = None
     run_name: str | None = None
+    version: str = Field("", description="Version of its program.")
+    revision: str = Field("", description="Revision of the tables that it knows.")
+    differs: str | None = Field(
+        None, description="How its program differs from the API's; None if it does not."
+    )
 
 
 class QueueView(ResponseBody):

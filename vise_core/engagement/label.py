@@ -23,6 +23,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from vise_core.errors import BadInput, Stopped
+from vise_core.files.whole import whole_file
 from vise_core.formats.labels import (
     SCHEMA,
     LabelFacts,
@@ -163,9 +164,8 @@ def label_shard(
             )
     table = pa.concat_tables(batches) if batches else SCHEMA.empty_table()
     write_label_table(label_file(state, number), table)
-    part = _counts_file(state, number).with_suffix(".part")
-    part.write_text(json.dumps({f.name: getattr(counts, f.name) for f in fields(counts)}))
-    part.replace(_counts_file(state, number))
+    with whole_file(_counts_file(state, number)) as part:
+        part.write_text(json.dumps({f.name: getattr(counts, f.name) for f in fields(counts)}))
     return number
 
 

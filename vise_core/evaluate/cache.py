@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import PIL
@@ -25,6 +24,7 @@ import torchvision
 
 from vise_core.errors import BadInput
 from vise_core.files.cache_folder import cache_subfolder
+from vise_core.files.whole import whole_file
 from vise_core.models.backbones import Backbone
 from vise_core.models.checkpoint import resize_for
 from vise_core.posts.images.decode import DECODING
@@ -140,12 +140,8 @@ def put_features(cache: FeaturesCache, key: str, path: Path) -> None:
         file.write(digest)
         file.flush()
         os.fsync(file.fileno())
-    part = cache.folder / f"{FORMAT}-{key}.{uuid4().hex}.part"
-    try:
+    with whole_file(_file(cache, key)) as part:
         _link(path, part)
-        part.replace(_file(cache, key))
-    finally:
-        part.unlink(missing_ok=True)
     folder = os.open(cache.folder, os.O_RDONLY)
     try:
         os.fsync(folder)

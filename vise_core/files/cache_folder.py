@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,9 @@ from platformdirs import user_cache_path
 from vise_core.errors import BadInput
 
 log = logging.getLogger("vise.cache")
+CLEARED = "cleared.json"
+NOT_FROM_DATA = frozenset({"weights", "kernels", CLEARED})
+"""What the cache holds of nobody's data: downloaded weights, compiled code, and after what it was cleared."""
 
 
 def cache_folder() -> Path:
@@ -47,6 +51,24 @@ def cache_subfolder(name: str = "") -> Path | None:
         _warn_once(str(error))
         return None
     return folder
+
+
+def clear_cache() -> None:
+    """Remove from the cache what was computed from data: all but ``NOT_FROM_DATA``.
+
+    Runs that go on compute again what they need. Raises OSError for what cannot be removed.
+    """
+    try:
+        entries = list(cache_folder().iterdir())
+    except (FileNotFoundError, BadInput):
+        return
+    for entry in entries:
+        if entry.name in NOT_FROM_DATA:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def cache_or_temporary(name: str) -> Path:

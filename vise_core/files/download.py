@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from vise_core.errors import BadInput, Stopped
 from .hashing import file_sha256
 
 MAX_BYTES = 4 * 2**30
+KEPT_FREE = 256 * 2**20
+"""Bytes of the disk that a download leaves free for others."""
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes received so far, and those in all or None."""
@@ -49,7 +52,7 @@ def download(
     With ``sha256``, an interrupted download stays in ``<target>.part``, and the next call requests only the rest;
     without, every call starts over, since the file may have changed. Processes that need the same file wait for the one
     that downloads it. ``advice`` is added to each message. Raises DownloadFailed if the URL cannot be fetched, is
-    larger than ``max_bytes`` or has another SHA-256, and Stopped once ``should_stop`` returns True.
+    larger than ``max_bytes`` or than the disk has room for, or has another SHA-256, and Stopped once ``should_stop`` returns True.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target.with_name(target.name + ".lock")):
@@ -111,6 +114,9 @@ def _receive(
         total = done + int(length) if length.isdecimal() else None
         if total is not None and total > max_bytes:
             raise DownloadFailed(f"the file has {total:,} bytes; at most {max_bytes:,} are fetched")
+        room = max(0, shutil.disk_usage(part.parent).free - KEPT_FREE)
+        if total is not None and total - done > room:
+            raise DownloadFailed(f"the file has {total:,} bytes; {_no_room(part.parent, room)}")
         digest = hashlib.sha256()
         if resumed:
             with part.open("rb") as file:
@@ -121,6 +127,9 @@ def _receive(
                 done += len(chunk)
                 if done > max_bytes:
                     raise DownloadFailed(f"the file has more than the {max_bytes:,} bytes that are fetched")
+                room -= len(chunk)
+                if room < 0:
+                    raise DownloadFailed(f"after {done:,} bytes, {_no_room(part.parent, 0)}")
                 file.write(chunk)
                 digest.update(chunk)
                 if progress is not None:
@@ -128,6 +137,10 @@ def _receive(
                 if should_stop is not None and should_stop():
                     raise Stopped("the download was stopped; it continues when the run is resumed")
     return digest.hexdigest()
+
+
+def _no_room(folder: Path, room: int) -> str:
+    return f"the disk of {folder} has room for {room:,} more: free some, or use another disk"
 
 
 @contextmanager

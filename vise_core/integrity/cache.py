@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
-from uuid import uuid4
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,6 +17,7 @@ import PIL
 
 from vise_core.files.cache_folder import cache_subfolder
 from vise_core.files.hashing import file_digests, tree_sha256
+from vise_core.files.whole import whole_file
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.images.decode import DECODING
 
@@ -80,14 +80,8 @@ def _cached(cache: Path, key: str, make: Callable[[], Fingerprints]) -> Fingerpr
 def _write(path: Path, prints: Fingerprints) -> None:
     # The cache may be deleted at any time.
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez(file, **{field.name: getattr(prints, field.name) for field in fields(Fingerprints)})
-        part.replace(path)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez(file, **{field.name: getattr(prints, field.name) for field in fields(Fingerprints)})
 
 
 def _read(path: Path) -> Fingerprints | None:

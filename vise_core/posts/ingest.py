@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vise_core.errors import BadInput, Stopped
+from vise_core.files.whole import whole_file
 from vise_core.formats.posts import ShardEntry, ShardWriter, shard_name, write_index
 from vise_core.reporter import Reporter
 from vise_core.specs.ingest import IngestResult, IngestSpec
@@ -111,9 +112,8 @@ def _write_shards(
 def _close(writer: ShardWriter, tally: Tally, state: Path, checker: PostChecker) -> None:
     tally.shards.append(writer.close().model_dump())
     checker.save()
-    part = state / "tally.part"
-    part.write_text(json.dumps(asdict(tally)))
-    part.replace(state / "tally.json")
+    with whole_file(state / "tally.json") as part:
+        part.write_text(json.dumps(asdict(tally)))
 
 
 def _no_posts_message(tally: Tally) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import time
 from collections.abc import Collection, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 from vise_core.errors import BadCheckpoint, Stopped
+from vise_core.files.whole import whole_file
 from vise_core.reporter import Reporter
 
 FORMAT = "vise-state-1"
@@ -100,16 +100,11 @@ class SavedState:
             path.replace(self._folder / kept[name])
         for name, part in (values or {}).items():
             kept[name] = f"{self._saves}-{name}.pt"
-            with (self._folder / kept[name]).open("wb") as file:
+            with whole_file(self._folder / kept[name], durable=True) as path, path.open("wb") as file:
                 torch.save(dict(part), file)
-                os.fsync(file.fileno())
         manifest = {"format": FORMAT, "saves": self._saves, "files": kept, "facts": facts}
-        part_file = self._folder / f"{MANIFEST}.part"
-        with part_file.open("w") as text:
-            json.dump(manifest, text, allow_nan=False)
-            text.flush()
-            os.fsync(text.fileno())
-        part_file.replace(self._folder / MANIFEST)
+        with whole_file(self._folder / MANIFEST, durable=True) as path:
+            path.write_text(json.dumps(manifest, allow_nan=False))
         for path in self._folder.iterdir():
             if path.name not in {MANIFEST, *kept.values()}:
                 path.unlink()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from backend.api import needs
 from backend.api.dependencies import Db, Who
-from backend.store.accounts import users
+from backend.store.accounts import deletion, users
 from backend.store.changes import check_expected
 from backend.store.errors import Conflict
 from vise_client.schemas.accounts import (
@@ -58,3 +58,15 @@ def update_user(user_id: UUID, body: UserUpdate, who: Who, db: Db) -> UserView:
         user.active = body.active
     db.flush()
     return UserView.model_validate(user)
+
+
+@router.delete("/users/{user_id}", status_code=204, dependencies=[needs.admin])
+def delete_user(user_id: UUID, who: Who, db: Db) -> Response:
+    """Delete a user for good, with tokens, saved views, predictions and feedback; runs, models and data sets stay.
+
+    Status 404 if no user has this id, 409 for your own account, so one admin always remains.
+    """
+    if user_id == who.user_id:
+        raise Conflict("you cannot delete your own account; ask another admin")
+    deletion.delete_user(db, users.get_user(db, user_id).email)
+    return Response(status_code=204)

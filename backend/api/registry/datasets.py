@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
-from uuid import UUID
+from typing import IO, Annotated
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -16,6 +18,7 @@ from backend.api import needs
 from backend.api.dependencies import Config, Db, Store, Who
 from backend.api.documented import problems
 from backend.api.errors import ApiProblem
+from backend.settings import Settings
 from backend.store.accounts import audit, quotas
 from backend.store.database import Sessions
 from backend.store.registry import dataset_usage, dataset_versions, datasets, folders
@@ -106,39 +109,34 @@ async def upload(
 ) -> DatasetView:
     """Upload an archive (zip or tar), sent as the request body, as a data set; a worker unpacks it.
 
-    Status 400 if the body is empty, 409 if the name is taken.
+    Status 400 if the body is empty, 409 if the name is taken. An upload that is sent again, by the same user, returns
+    the data set of the first.
     """
     incoming = settings.home / "incoming"
     incoming.mkdir(parents=True, exist_ok=True)
     sessions: Sessions = request.app.state.sessions
-    free = settings.max_user_upload_bytes - await run_in_threadpool(_uploaded_bytes, sessions, who.user_id)
-    digest, size, head = hashlib.sha256(), 0, b""
-    with tempfile.NamedTemporaryFile(dir=incoming) as file:
-        async for chunk in request.stream():
-            if len(head) < HEAD:
-                head += chunk[: HEAD - len(head)]
-                if len(head) >= HEAD:
-                    _require_archive(head, kind)
-            size += len(chunk)
-            if size > free:
-                raise ApiProblem(
-                    413,
-                    "Quota exceeded",
-                    f"all your uploads together may have {settings.max_user_upload_bytes:,} bytes "
-                    f"(VISE_MAX_USER_UPLOAD_BYTES), of which {max(free, 0):,} are free; delete data sets that you uploaded",
-                )
-            digest.update(chunk)
-            await run_in_threadpool(file.write, chunk)
-        if not size:
-            raise ApiProblem(400, "Empty upload", "the body is empty; send the archive as the body")
-        _require_archive(head, kind)
-        await run_in_threadpool(file.flush)
-        sha256 = digest.hexdigest()
-        await run_in_threadpool(_store, sessions, storage, Path(file.name), sha256)
+    upload_id = uuid4()
 
-    def create() -> DatasetView:
+    def reserve(size: int) -> int:
+        with sessions.begin() as db:
+            reserved, free = quotas.reserve_upload(
+                db, upload_id, who.user_id, size, settings.max_user_upload_bytes, _longest(settings)
+            )
+        if reserved:
+            return reserved
+        raise ApiProblem(
+            413,
+            "Quota exceeded",
+            f"all your uploads together may have {settings.max_user_upload_bytes:,} bytes "
+            f"(VISE_MAX_USER_UPLOAD_BYTES), of which {free:,} are free; delete data sets that you uploaded",
+        )
+
+    def create(sha256: str, size: int) -> DatasetView:
         with sessions.begin() as db:
             marks.require(db, [sha256])
+            # The response to the same upload may have been lost.
+            if (known := datasets.uploaded(db, name, sha256, who.user_id)) is not None:
+                return datasets.view(db, known)
             archive = Upload(name=safe_name(filename), sha256=sha256, size=size, created_by=who.user_id)
             db.add(archive)
             db.flush()
@@ -152,10 +150,16 @@ async def upload(
             return view
 
     try:
-        return await run_in_threadpool(create)
+        with tempfile.NamedTemporaryFile(dir=incoming) as file:
+            sha256, size = await _receive(request, file, kind, reserve)
+            await run_in_threadpool(_store, sessions, storage, Path(file.name), sha256)
+        return await run_in_threadpool(create, sha256, size)
     except marks.ObjectsRemoved as error:
         detail = "an equal archive was deleted in the meantime; send it again"
         raise ApiProblem(503, "The archive was removed", detail) from error
+    finally:
+        # After the row is written, which counts too: for a moment both do. Also where the client has left.
+        await asyncio.shield(run_in_threadpool(_release, sessions, upload_id))
 
 
 @router.get("/{dataset_id}", response_model=DatasetView, dependencies=[needs.read])
@@ -243,9 +247,40 @@ def delete(dataset_id: UUID, db: Db) -> Response:
     return Response(status_code=204)
 
 
-def _uploaded_bytes(sessions: Sessions, user: UUID) -> int:
-    with sessions() as db:
-        return quotas.uploaded_bytes(db, user)
+async def _receive(
+    request: Request, file: IO[bytes], kind: DataKind, reserve: Callable[[int], int]
+) -> tuple[str, int]:
+    """Write the body of a request to a file; return its SHA-256 and size.
+
+    ``reserve`` reserves bytes of the user's quota, and returns how many. Raises ApiProblem if the body is empty or no
+    archive.
+    """
+    digest, size, reserved, head = hashlib.sha256(), 0, 0, b""
+    async for chunk in request.stream():
+        if len(head) < HEAD:
+            head += chunk[: HEAD - len(head)]
+            if len(head) >= HEAD:
+                _require_archive(head, kind)
+        size += len(chunk)
+        if size > reserved:
+            reserved = await run_in_threadpool(reserve, size)
+        digest.update(chunk)
+        await run_in_threadpool(file.write, chunk)
+    if not size:
+        raise ApiProblem(400, "Empty upload", "the body is empty; send the archive as the body")
+    _require_archive(head, kind)
+    await run_in_threadpool(file.flush)
+    return digest.hexdigest(), size
+
+
+def _longest(settings: Settings) -> float:
+    """Return the seconds that an upload may take."""
+    return settings.upload_seconds + settings.max_dataset_bytes / settings.upload_bytes_per_second
+
+
+def _release(sessions: Sessions, upload_id: UUID) -> None:
+    with sessions.begin() as db:
+        quotas.release_upload(db, upload_id)
 
 
 def _store(sessions: Sessions, storage: Storage, file: Path, sha256: str) -> None:

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from backend.api import needs
 from backend.api.dependencies import Db, Launch, Who
+from backend.api.once import Once
 from backend.store.runs import create
 from backend.store.runs.read import view_run
 from vise_client.schemas.launch import RecipeCreate, RunClone, RunCreate, SweepCreate
@@ -19,36 +20,40 @@ router = APIRouter(tags=["runs"])
 
 
 @router.post("/runs", response_model=RunView, status_code=201, dependencies=[needs.run])
-def create_run(body: RunCreate, db: Db, who: Who, allowance: Launch) -> RunView:
+def create_run(body: RunCreate, db: Db, who: Who, allowance: Launch, once: Once) -> RunView:
     """Create a run of one stage; it starts when its inputs are ready.
 
     Status 422, with the field, if its spec or an input is not valid.
     """
-    return view_run(db, create.create_run(db, body, who.user_id, allowance).id)
+    run_id = once(body, lambda: create.create_run(db, body, who.user_id, allowance).id)
+    return view_run(db, run_id)
 
 
 @router.post("/recipes/runs", response_model=RunView, status_code=201, dependencies=[needs.run])
-def create_recipe(body: RecipeCreate, db: Db, who: Who, allowance: Launch) -> RunView:
+def create_recipe(body: RecipeCreate, db: Db, who: Who, allowance: Launch, once: Once) -> RunView:
     """Create a run of a recipe, given by its name or as a spec.
 
     Status 422, with the field, if the recipe or an input is not valid.
     """
-    return view_run(db, create.create_recipe(db, body, who.user_id, allowance).id)
+    run_id = once(body, lambda: create.create_recipe(db, body, who.user_id, allowance).id)
+    return view_run(db, run_id)
 
 
 @router.post("/sweeps", response_model=RunView, status_code=201, dependencies=[needs.run])
-def create_sweep(body: SweepCreate, db: Db, who: Who, allowance: Launch) -> RunView:
+def create_sweep(body: SweepCreate, db: Db, who: Who, allowance: Launch, once: Once) -> RunView:
     """Create a sweep: one run for each point of a grid.
 
     Status 422, with the field, if a point or an input is not valid.
     """
-    return view_run(db, create.create_sweep(db, body, who.user_id, allowance).id)
+    run_id = once(body, lambda: create.create_sweep(db, body, who.user_id, allowance).id)
+    return view_run(db, run_id)
 
 
 @router.post("/runs/{run_id}/clone", response_model=RunView, status_code=201, dependencies=[needs.run])
-def clone(run_id: UUID, body: RunClone, db: Db, who: Who, allowance: Launch) -> RunView:
+def clone(run_id: UUID, body: RunClone, db: Db, who: Who, allowance: Launch, once: Once) -> RunView:
     """Create a copy of a run, with changes to its spec.
 
     Status 404 if no run has this id, 422 if the changes are not valid.
     """
-    return view_run(db, create.clone_run(db, run_id, body, who.user_id, allowance).id)
+    copy_id = once(body, lambda: create.clone_run(db, run_id, body, who.user_id, allowance).id)
+    return view_run(db, copy_id)

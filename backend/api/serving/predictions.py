@@ -197,6 +197,13 @@ def list_feedback(
     return feedback.list_feedback(db, task=task, cursor=cursor, limit=limit)
 
 
+@router.delete("/feedback/{feedback_id}", status_code=204, dependencies=[needs.predict, owners.of_feedback])
+def delete_feedback(feedback_id: UUID, db: Db) -> Response:
+    """Delete an image of the labelled set, also after its prediction was deleted. Status 404 if none has this id."""
+    feedback.delete(db, feedback_id)
+    return Response(status_code=204)
+
+
 @router.get("/feedback/counts", response_model=list[FeedbackCount], dependencies=[needs.predict])
 def count_feedback(db: Db) -> list[FeedbackCount]:
     """Count the labelled images by task and label."""

@@ -17,6 +17,7 @@ from backend.store.errors import Invalid
 from backend.store.registry.tables import Dataset, Model, Upload
 from backend.store.reports.tables import Ablation
 from backend.store.runs.tables import Run, RunEvent
+from backend.store.upkeep.tables import Removal
 from vise_client.schemas.accounts import AuditEntry
 from vise_client.schemas.wire import Page
 
@@ -30,9 +31,12 @@ KINDS: dict[type, str] = {
     User: "user",
     Token: "token",
     Ablation: "ablation",
+    Removal: "removal of posts",
 }
 SECRET = frozenset({"password_hash", "sha256"})
-_UNLOGGED = frozenset({"last_used_at", "progress", "heartbeat_at", "lease_until", "token", "queued_at"})
+_UNLOGGED = frozenset(
+    {"findings", "left", "last_used_at", "progress", "heartbeat_at", "lease_until", "token", "queued_at"}
+)
 _EVENTS = {"cancelled": "cancelled", "cancelling": "cancelled", "paused": "paused", "pausing": "paused"}
 _BY_DETAIL = {"retried", "resumed"}
 _MAX_TEXT = 200
@@ -169,6 +173,8 @@ def _described(row: Any) -> dict[str, Any]:
         return {"what": row.stage or row.kind}
     if isinstance(row, User | Token):
         return {"role": row.role}
+    if isinstance(row, Removal):
+        return {"posts": len(row.posts)}
     if isinstance(row, Dataset):
         return {"kind": row.kind, "source": row.source or row.folder or ""}
     return {}

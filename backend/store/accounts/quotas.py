@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, or_, select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from backend.store.accounts.tables import User
 from backend.store.errors import TooMany
-from backend.store.registry.tables import Upload
+from backend.store.registry.tables import Upload, UploadReservation
 
 SECONDS = 60
+RESERVED = 64 * 2**20
+"""Bytes that an upload reserves ahead, so that it need not reserve each part."""
 # The ids begin with the time: an index finds those of the last minute.
 _REQUESTED = text(
     """
@@ -37,6 +42,37 @@ def check_predictions(db: Session, user: UUID, most: int) -> None:
         )
 
 
-def uploaded_bytes(db: Session, user: UUID) -> int:
-    """Return the size of all archives that a user has uploaded and that are kept."""
-    return int(db.scalar(select(func.sum(Upload.size)).where(Upload.created_by == user)) or 0)
+def reserve_upload(
+    db: Session, upload_id: UUID, user: UUID, size: int, most: int, seconds: float
+) -> tuple[int, int]:
+    """Reserve ``size`` bytes for an upload under way, and some more if there are; return (reserved, free for it).
+
+    Uploads of a user that run at once can so never have more than ``most`` bytes together with those that are kept.
+    Nothing is reserved if fewer bytes than ``size`` are free. A reservation ends with ``release_upload``, or after
+    ``seconds``, for one whose process was killed.
+    """
+    # Uploads of one user reserve one after the other.
+    db.execute(select(User.id).where(User.id == user).with_for_update(key_share=True))
+    kept = select(func.coalesce(func.sum(Upload.size), 0)).where(Upload.created_by == user)
+    others = select(func.coalesce(func.sum(UploadReservation.size), 0)).where(
+        UploadReservation.user_id == user,
+        UploadReservation.id != upload_id,
+        UploadReservation.until > func.now(),
+    )
+    free = max(0, most - int(db.scalar(kept) or 0) - int(db.scalar(others) or 0))
+    if size > free:
+        return 0, free
+    # Half of the rest at most, so that others of the user may begin.
+    reserved = size + min(RESERVED, (free - size) // 2)
+    until = func.now() + timedelta(seconds=seconds)
+    statement = insert(UploadReservation).values(id=upload_id, user_id=user, size=reserved, until=until)
+    db.execute(
+        statement.on_conflict_do_update(index_elements=["id"], set_={"size": reserved, "until": until})
+    )
+    return reserved, free
+
+
+def release_upload(db: Session, upload_id: UUID) -> None:
+    """End the reservation of an upload: it is kept as a row now, or was given up. Also ends those that are over."""
+    over = or_(UploadReservation.id == upload_id, UploadReservation.until < func.now())
+    db.execute(delete(UploadReservation).where(over))

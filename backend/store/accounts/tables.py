@@ -70,6 +70,18 @@ class LoginAttempt(Base):
     __table_args__ = (Index(None, "email", "at"), Index(None, "address", "at"), Index(None, "at"))
 
 
+class RequestKey(Base):
+    """The key of a request that has created a run: when it is sent again, no other run is created."""
+
+    __tablename__ = "request_keys"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[UUID] = mapped_column(primary_key=True)
+    request: Mapped[str] = mapped_column(comment="SHA-256 of its path and body")
+    run_id: Mapped[UUID | None] = mapped_column(comment="what it has created")
+    created_at: Mapped[datetime] = insert_time()
+
+
 class Audit(Base):
     """An entry of the audit log, written in the transaction of the change."""
 

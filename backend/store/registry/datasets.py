@@ -99,6 +99,16 @@ def _surveys(dataset_id: UUID) -> Select[Run]:
     )
 
 
+def uploaded(db: Session, name: str, sha256: str, user: UUID | None) -> Dataset | None:
+    """Return the data set of this name if this user has made it by an upload of the same archive, which is not unpacked."""
+    dataset = db.scalar(select(Dataset).where(Dataset.name == name))
+    run = db.get(Run, dataset.run_id) if dataset is not None and dataset.run_id is not None else None
+    upload_id = run.inputs.get("archive", {}).get("upload") if run is not None else None
+    upload = db.get(Upload, UUID(upload_id)) if upload_id else None
+    same = upload is not None and (upload.sha256, upload.created_by) == (sha256, user)
+    return dataset if same else None
+
+
 def bring_in(
     db: Session,
     name: str,

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +20,9 @@ from fsspec.core import url_to_fs
 
 from vise_core.errors import ViseError
 from vise_core.files.hashing import file_sha256
+from vise_core.files.whole import whole_file
 
-from .storage_away import responding
+from .storage_away import StorageAway, responding
 
 CHUNK = 2**20
 WHOLE_BYTES = 8 * 2**20
@@ -147,27 +149,21 @@ class Storage:
 
     def _copy(self, source: Path, sha256: str, target: Path) -> None:
         """Copy a file into a folder storage: complete and on the disk before it has its name."""
-        part = Path(self.root, "incoming", uuid.uuid4().hex)
+        incoming = Path(self.root, "incoming")
         with responding():
             if target.exists():
                 return
             target.parent.mkdir(parents=True, exist_ok=True)
-            part.parent.mkdir(parents=True, exist_ok=True)
+            incoming.mkdir(parents=True, exist_ok=True)
         copied = hashlib.sha256()
-        try:
-            with responding(), source.open("rb") as read, part.open("wb") as write:
+        with responding(), whole_file(target, folder=incoming, durable=True) as part:
+            with source.open("rb") as read, part.open("wb") as write:
                 while chunk := read.read(CHUNK):
                     copied.update(chunk)
                     write.write(chunk)
-                write.flush()
-                os.fsync(write.fileno())
             if copied.hexdigest() != sha256:
                 raise StorageError(CHANGED.format(source))
             part.chmod(0o444)
-            part.replace(target)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
 
     def _stored(self, sizes: Mapping[str, int]) -> set[str]:
         """Return which of these objects a bucket is known to have: by one listing, or by a request for each.
@@ -192,7 +188,13 @@ class Storage:
             with self.naming_bucket():
                 yield
         except FileNotFoundError as error:
+            self.require_folder()
             raise StorageError(f"the storage has no object {name}: restore it from a backup") from error
+
+    def require_folder(self) -> None:
+        """Raise StorageAway unless the folder of a folder storage is there: its disk may not be mounted."""
+        if self.local and not Path(self.root).is_dir():
+            raise StorageAway(f"the storage is away: there is no folder {self.root}", full=False)
 
     @contextmanager
     def naming_bucket(self) -> Iterator[None]:
@@ -342,9 +344,14 @@ class Storage:
                 self.fs.rm_file(path)
 
     def clear(self) -> None:
-        """Delete everything below this storage's root."""
-        if self.fs.exists(self.root):
-            self.fs.rm(self.root, recursive=True)
+        """Delete everything below this storage's root, also while another process deletes some of it."""
+        if not self.local:
+            if self.fs.exists(self.root):
+                self.fs.rm(self.root, recursive=True)
+            return
+        while Path(self.root).exists():
+            with suppress(FileNotFoundError):  # deleted between the listing and the removal
+                shutil.rmtree(self.root)
 
     def _path(self, sha256: str) -> str:
         if not _DIGEST.fullmatch(sha256):

@@ -106,6 +106,17 @@ class Upload(Record):
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
 
+class UploadReservation(Base):
+    """Bytes of its user's quota that an upload under way has reserved."""
+
+    __tablename__ = "upload_reservations"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    until: Mapped[datetime]
+
+
 class Artifact(Record):
     """A file or folder made by a run, stored by SHA-256."""
 

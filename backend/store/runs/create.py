@@ -59,6 +59,7 @@ def create_run(db: Session, request: RunCreate, user: UUID | None, allowance: Al
     [run.id] = new_ids(db, 1)
     run.name = request.name or STAGES[request.stage].title
     run.tags = request.tags
+    run.max_hours = request.max_hours
     write_runs(db, [run])
     return run
 
@@ -157,7 +158,14 @@ def clone_run(
     if run.kind == "stage":
         return create_run(
             db,
-            RunCreate(stage=run.stage or "", name=name, spec=spec, inputs=inputs, tags=run.tags),
+            RunCreate(
+                stage=run.stage or "",
+                name=name,
+                spec=spec,
+                inputs=inputs,
+                tags=run.tags,
+                max_hours=run.max_hours,
+            ),
             user,
             allowance,
         )

@@ -20,9 +20,23 @@ LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
 """From the least to the most urgent."""
 
 
-def append(db: Session, run_id: UUID, token: int, lines: Sequence[tuple[datetime, str, str]]) -> None:
-    """Add (time, level, message) lines. Raises StaleToken if the run is no longer held with ``token``."""
+def append(
+    db: Session,
+    run_id: UUID,
+    token: int,
+    lines: Sequence[tuple[datetime, str, str]],
+    *,
+    again: bool = False,
+) -> None:
+    """Add (time, level, message) lines. Raises StaleToken if the run is no longer held with ``token``.
+
+    ``again``: an earlier attempt may have been committed without an acknowledgement; lines of it are not added twice.
+    """
     check_token(db, run_id, token)
+    if lines and again:
+        written = (RunLog.run_id == run_id, RunLog.at.in_({at for at, _, _ in lines}))
+        times = set(db.scalars(select(RunLog.at).where(*written)))
+        lines = [line for line in lines if line[0] not in times]
     if lines:
         rows = [
             {

@@ -45,7 +45,7 @@ def update(db: Session, view_id: UUID, request: SavedViewUpdate, who: Identity) 
 
     Raises NotFound if the user may change no view of this id, and Conflict and Invalid as ``create`` does.
     """
-    view = _own(db, view_id, who)
+    view = get_own(db, view_id, who)
     check_expected(db, view, request)
     if request.name is not None:
         view.name = request.name
@@ -60,10 +60,10 @@ def update(db: Session, view_id: UUID, request: SavedViewUpdate, who: Identity) 
 
 def delete(db: Session, view_id: UUID, who: Identity) -> None:
     """Delete a view. Raises NotFound if the user may change no view of this id."""
-    db.delete(_own(db, view_id, who))
+    db.delete(get_own(db, view_id, who))
 
 
-def _own(db: Session, view_id: UUID, who: Identity) -> SavedView:
+def get_own(db: Session, view_id: UUID, who: Identity) -> SavedView:
     """Return a view that the user may change: their own, or for an admin any shared view. Raises NotFound."""
     view = db.get(SavedView, view_id)
     if view is None or (view.owner_id != who.user_id and not (view.shared and who.is_admin)):

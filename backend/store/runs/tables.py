@@ -56,6 +56,7 @@ class Run(Record):
     )
     token: Mapped[int] = mapped_column(BigInteger, server_default=text("0"), comment="fencing token")
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
+    max_hours: Mapped[float | None] = mapped_column(Double, comment="time limit of an attempt")
     worker: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime | None]
@@ -179,6 +180,8 @@ class Worker(Base):
     hears: Mapped[bool] = mapped_column(
         server_default=text("true"), comment="its own messages come back to it through the broker"
     )
+    version: Mapped[str] = mapped_column(server_default="", comment="of the program that it runs")
+    revision: Mapped[str] = mapped_column(server_default="", comment="of the tables that it knows")
 
 
 class Dispatcher(Base):

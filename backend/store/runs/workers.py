@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from backend.store.runs.tables import Dispatcher, Run, Worker
+from backend.store.schema import program_version, revisions
 from vise_client.schemas.workers import WorkerView
 
 ALIVE = timedelta(seconds=12)
@@ -36,6 +37,8 @@ def beat(
         "device": device,
         "run_id": run_id,
         "hears": hears,
+        "version": program_version(),
+        "revision": revisions()[0],
         "heartbeat_at": func.now(),
     } | ({"started_at": func.now()} if started else {})
     statement = insert(Worker).values(name=name, **values)
@@ -98,4 +101,16 @@ def list_workers(db: Session) -> list[WorkerView]:
     rows = db.execute(
         select(Worker, alive, Run.name).outerjoin(Run, Run.id == Worker.run_id).order_by(Worker.name)
     ).all()
-    return [WorkerView.of(worker, alive=is_alive, run_name=run_name) for worker, is_alive, run_name in rows]
+    return [
+        WorkerView.of(worker, alive=is_alive, run_name=run_name, differs=_difference(worker))
+        for worker, is_alive, run_name in rows
+    ]
+
+
+def _difference(worker: Worker) -> str | None:
+    """Return how a worker's program differs from this process's; None if it does not, or is not known."""
+    if worker.revision not in ("", revisions()[0]):
+        return f"it knows revision {worker.revision} of the tables, the API {revisions()[0]}: restart it"
+    if worker.version not in ("", program_version()):
+        return f"it runs version {worker.version}, the API {program_version()}: restart the older one"
+    return None

@@ -17,6 +17,7 @@ from backend.store.accounts.tables import User
 from backend.store.cursors import newest_first
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry.tables import Model
+from backend.store.rows import get_row
 from backend.store.serving.tables import Feedback
 from vise_client.schemas.predictions import FeedbackCount, FeedbackView
 from vise_client.schemas.wire import Page
@@ -78,6 +79,16 @@ def take_back(db: Session, prediction_id: UUID) -> None:
     if feedback is None:
         raise NotFound(f"the prediction {prediction_id} has no feedback")
     db.delete(feedback)
+
+
+def get_feedback(db: Session, feedback_id: UUID) -> Feedback:
+    """Return an image of the labelled set. Raises NotFound if none has this id."""
+    return get_row(db, Feedback, feedback_id, "labelled image")
+
+
+def delete(db: Session, feedback_id: UUID) -> None:
+    """Delete an image of the labelled set, with its label. Raises NotFound if none has this id."""
+    db.delete(get_feedback(db, feedback_id))
 
 
 def counts(db: Session) -> list[FeedbackCount]:

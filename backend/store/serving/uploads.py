@@ -47,12 +47,13 @@ def put(storage: Storage, data: bytes) -> str:
 
 
 def read(storage: Storage, key: str) -> bytes | None:
-    """Return the bytes of an upload; None if it was deleted."""
+    """Return the bytes of an upload; None if it was deleted. Raises StorageAway while the storage is not there."""
     path = _path(storage, key)
     try:
         with responding():
             return Path(path).read_bytes() if storage.local else bytes(storage.fs.cat_file(path))
     except FileNotFoundError:
+        storage.require_folder()
         return None
 
 

@@ -41,6 +41,8 @@ from .backup_files import (
     write_manifest,
 )
 from .marks import BACKUP_LOCK
+from .removals_kept import FOLDER as REMOVALS
+from .removals_kept import add_removals
 from .states import state_files
 
 _OBJECTS = """
@@ -86,10 +88,11 @@ def back_up(database_url: str, storage: Storage, target: Path) -> Manifest:
     return read_manifest(target)
 
 
-def restore(source: Path, database_url: str, storage: Storage) -> Manifest:
+def restore(source: Path, database_url: str, storage: Storage, removals: Path | None = None) -> Manifest:
     """Check a backup, and restore it into an empty database and storage; then check what is there.
 
-    A restore that was killed can be repeated. Raises BackupError if the backup is damaged or of a newer version, or if
+    The storage may keep removals of posts, and ``removals`` is a folder with those of a lost one: workers apply all
+    that are newer than the backup (``removal_work.take_up``). A restore that was killed can be repeated. Raises BackupError if the backup is damaged or of a newer version, or if
     the database or the storage is not empty, and UnknownRevision for a database of a version that is not known.
     """
     manifest = read_manifest(source)
@@ -101,11 +104,14 @@ def restore(source: Path, database_url: str, storage: Storage) -> Manifest:
     check_files(source, (*manifest.tables, *manifest.files))
     rows.require_empty(database_url)
     paths = {entry.path.removeprefix(f"{STORAGE}/"): entry for entry in manifest.files}
-    if foreign := next((path for path, _ in storage.files("") if path not in paths), None):
+    stored = (path for path, _ in storage.files("") if not path.startswith(f"{REMOVALS}/"))
+    if foreign := next((path for path in stored if path not in paths), None):
         raise BackupError(
             f"the storage is not empty: it has {foreign}. Restore into an empty storage: another VISE_STORAGE_URL, or "
             "another home"
         )
+    # First of all: a restore that is killed later, and a server that is started then, does not bring posts back.
+    add_removals(storage, removals)
     with ThreadPoolExecutor(THREADS, "restore") as threads:
         for _ in threads.map(
             lambda path: storage.place(source / paths[path].path, path, paths[path].sha256), paths

@@ -39,6 +39,12 @@ Action = Literal["rewrite", "remove", "mark", "by hand"]
 SHOWING = ("inspection", "explorer", "pairs", "survey")
 """Artifacts with comments or pictures of single posts, without their ids."""
 THREADS = 4
+Tell = Callable[[str], object]
+"""Is told now and then what is being done; may raise to end it."""
+
+
+def _nobody(_: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,12 @@ class Findings:
         yield from (*self.artifacts, *self.uploads, *self.states, *self.rows, *self.derived, *self.folders)
 
 
-def find(sessions: Sessions, storage: Storage, data_root: Path | None, ids: Collection[str]) -> Findings:
+def find(
+    sessions: Sessions, storage: Storage, data_root: Path | None, ids: Collection[str], tell: Tell = _nobody
+) -> Findings:
     """List what holds the posts and what was derived from them; change nothing. Reads every object."""
     wanted = Wanted(ids)
-    held = _scan(storage, wanted)
+    held = _scan(storage, wanted, tell)
     with sessions() as db:
         folders = _folders(db, data_root, wanted)
         holding = _holding(db, held, wanted)
@@ -105,7 +113,7 @@ def find(sessions: Sessions, storage: Storage, data_root: Path | None, ids: Coll
         return Findings(
             artifacts=tuple(found),
             uploads=tuple(Finding("remove", f"uploaded archive {row.name}", row.id) for row in uploads),
-            states=tuple(_states(storage, wanted)),
+            states=tuple(_states(storage, wanted, tell)),
             rows=tuple(
                 Finding("rewrite", what) for what in (*forget_rows.find(db, wanted), *_pictures(db, images))
             ),
@@ -118,7 +126,9 @@ def find(sessions: Sessions, storage: Storage, data_root: Path | None, ids: Coll
         )
 
 
-def forget(sessions: Sessions, storage: Storage, findings: Findings, ids: Collection[str]) -> None:
+def forget(
+    sessions: Sessions, storage: Storage, findings: Findings, ids: Collection[str], tell: Tell = _nobody
+) -> None:
     """Do what was found. Raises Conflict, and changes nothing, while an unfinished run reads the posts."""
     runs = [finding.id for finding in findings.derived if finding.id]
     with sessions() as db:
@@ -131,6 +141,7 @@ def forget(sessions: Sessions, storage: Storage, findings: Findings, ids: Collec
             )
     for finding in findings.artifacts:
         assert finding.id is not None
+        tell(f"removing the posts from {finding.what}")
         if finding.action == "rewrite":
             _rewrite(sessions, storage, finding.id, ids)
         else:
@@ -147,7 +158,7 @@ def forget(sessions: Sessions, storage: Storage, findings: Findings, ids: Collec
         for run_id in runs:
             _note(db, run_id, f"{len(ids)} posts that this run was computed from have been removed since.")
     storage.remove_files([path for finding in findings.states for path in finding.paths])
-    held = _scan(storage, Wanted(ids))
+    held = _scan(storage, Wanted(ids), tell)
     with sessions.begin() as db:
         orphans = held.keys() - sweep.named_objects(db, held.keys())
         marks.mark(db, orphans)
@@ -157,29 +168,29 @@ def forget(sessions: Sessions, storage: Storage, findings: Findings, ids: Collec
 
 
 def remaining(
-    sessions: Sessions, storage: Storage, data_root: Path | None, ids: Collection[str]
+    sessions: Sessions, storage: Storage, data_root: Path | None, ids: Collection[str], tell: Tell = _nobody
 ) -> list[str]:
     """Read everything again and return what still holds a post; empty proves that nothing does."""
     wanted = Wanted(ids)
-    objects = [f"the object {sha256}" for sha256 in _scan(storage, wanted)]
+    objects = [f"the object {sha256}" for sha256 in _scan(storage, wanted, tell)]
     with sessions() as db:
         folders = [
             f"{path} of the data set {dataset.name!r}" for dataset, path in _folders(db, data_root, wanted)
         ]
         return [
             *objects,
-            *(f.what for f in _states(storage, wanted)),
+            *(f.what for f in _states(storage, wanted, tell)),
             *forget_rows.find(db, wanted),
             *folders,
         ]
 
 
-def _scan(storage: Storage, wanted: Wanted) -> dict[str, set[str]]:
+def _scan(storage: Storage, wanted: Wanted, tell: Tell) -> dict[str, set[str]]:
     """Return digest → ids of the posts that an object holds, of all objects that hold any."""
-    return {path.rpartition("/")[2]: ids for path, ids in _scan_files(storage, "objects", wanted)}
+    return {path.rpartition("/")[2]: ids for path, ids in _scan_files(storage, "objects", wanted, tell)}
 
 
-def _scan_files(storage: Storage, folder: str, wanted: Wanted) -> Iterator[tuple[str, set[str]]]:
+def _scan_files(storage: Storage, folder: str, wanted: Wanted, tell: Tell) -> Iterator[tuple[str, set[str]]]:
     def scan(path: str) -> tuple[str, set[str]]:
         try:
             with _copy(storage, path) as file:
@@ -187,8 +198,15 @@ def _scan_files(storage: Storage, folder: str, wanted: Wanted) -> Iterator[tuple
         except StorageError:
             return path, set()  # removed since it was listed
 
+    paths = [path for path, _ in storage.files(folder)]
     with ThreadPoolExecutor(THREADS, "scan") as threads:
-        yield from (hit for hit in threads.map(scan, [path for path, _ in storage.files(folder)]) if hit[1])
+        try:
+            for number, hit in enumerate(threads.map(scan, paths), 1):
+                tell(f"read {number:,} of {len(paths):,} files in {folder}/")
+                if hit[1]:
+                    yield hit
+        finally:
+            threads.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -242,9 +260,10 @@ def _folders(db: Session, data_root: Path | None, wanted: Wanted) -> list[tuple[
     return holding
 
 
-def _states(storage: Storage, wanted: Wanted) -> list[Finding]:
+def _states(storage: Storage, wanted: Wanted, tell: Tell) -> list[Finding]:
     """Return the runs whose saved states hold a post, with the paths of all their states."""
-    runs = sorted({path.split("/")[1] for path, _ in _scan_files(storage, "checkpoints", wanted)})
+    hits = _scan_files(storage, "checkpoints", wanted, tell)
+    runs = sorted({path.split("/")[1] for path, _ in hits})
     return [
         Finding(
             "remove",

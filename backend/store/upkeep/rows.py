@@ -20,7 +20,10 @@ from backend.store.database import UNLIMITED, connect, open_connection, plain_ur
 
 from .backup_files import DATABASE, BackupError, TableEntry
 
-TRANSIENT = {"workers", "dispatchers", "garbage", "login_attempts"}
+TRANSIENT = {
+    *("workers", "dispatchers", "garbage", "login_attempts"),
+    *("request_keys", "upload_reservations", "cleared_caches"),
+}
 """Tables about processes and the storage of the moment: their rows are not kept."""
 
 _TABLES = """

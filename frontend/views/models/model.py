@@ -9,9 +9,10 @@ import streamlit as st
 from frontend.components.layout import link_to
 from frontend.components.run_rows import run_link
 from frontend.formatting import plain, size, user_markdown
-from frontend.session import can_edit, client, is_admin, last_shown
+from frontend.session import client, is_admin, last_shown, may_change
 from frontend.style import synthetic_badge
 from frontend.views.models.registry import DEFAULT_BADGE
+from vise_client.schemas.accounts import Owned
 from vise_client.schemas.models import ModelCardView, ModelUpdate, ModelView
 
 
@@ -55,7 +56,7 @@ def _actions(model: ModelView, card: ModelCardView) -> None:
             f"/download/models/{model.id}",
             icon=":material/download:",
         )
-        if not can_edit():
+        if not may_change(Owned.model, model.id):
             return
         if not model.default and st.button("Make default", icon=":material/check:"):
             client().update_model(model.id, ModelUpdate(default=True))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.formatting import plain
-from frontend.session import client, show_errors
+from frontend.session import client, may_change, show_errors
 from frontend.views.predict.requests import replace_cached
+from vise_client.schemas.accounts import Owned
 from vise_client.schemas.predictions import FeedbackCreate, PredictionView
 
 
@@ -17,7 +18,9 @@ def feedback(prediction: PredictionView, truth: str | None) -> None:
     """
     if prediction.feedback is not None:
         st.markdown(f":material/label: labelled **{plain(prediction.feedback)}**; the image is kept")
-        if st.button("Remove label", key=f"remove-label-{prediction.id}", icon=":material/undo:"):
+        if may_change(Owned.label, prediction.id) and st.button(
+            "Remove label", key=f"remove-label-{prediction.id}", icon=":material/undo:"
+        ):
             with show_errors():
                 replace_cached(prediction.id, client().remove_feedback(prediction.id))
                 st.rerun()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.components.layout import link_to
-from frontend.session import client, may_change
+from frontend.session import can_edit, client, may_change
+from vise_client.schemas.accounts import Owned
 from vise_client.schemas.launch import RunClone
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunView
@@ -14,9 +15,9 @@ from vise_client.schemas.runs import RunView
 def run_actions(run: RunView) -> None:
     """Draw a button for each action that the run's state and its owner permit."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        if may_change(run.created_by):
+        if may_change(Owned.run, run.id):
             _state_actions(run)
-        if st.button(
+        if can_edit() and st.button(
             "Run again", icon=":material/content_copy:", help="Start a new run with the same spec and inputs."
         ):
             started = client().clone(run.id, RunClone())

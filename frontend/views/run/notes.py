@@ -6,6 +6,7 @@ import streamlit as st
 
 from frontend.formatting import plain, user_markdown
 from frontend.session import client, last_shown, may_change, show_errors
+from vise_client.schemas.accounts import Owned
 from vise_client.schemas.runs import RunUpdate, RunView
 
 
@@ -19,7 +20,7 @@ def run_notes(run: RunView) -> None:
     if run.notes:
         with st.container(border=True):
             st.markdown(user_markdown(run.notes))
-    if may_change(run.created_by):
+    if may_change(Owned.run, run.id):
         with st.popover("Name, tags, notes", icon=":material/edit_note:"):
             _form(run)
 

@@ -8,7 +8,8 @@ import streamlit as st
 
 from frontend.components.layout import link_to
 from frontend.formatting import count, plain
-from frontend.session import can_edit, client, show_errors
+from frontend.session import changeable, client, show_errors
+from vise_client.schemas.accounts import Owned
 from vise_client.schemas.runs import BulkRequest
 
 ICONS = {
@@ -38,14 +39,21 @@ def bulk_bar(selected: Sequence[str]) -> bool:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             if len(ids) > 1:
                 link_to("compare", "Compare", {"run": ids[:MOST_COMPARED]})
-            if can_edit():
-                action, tags = _action(len(ids))
+            own = changeable(Owned.run, ids)
+            if own:
+                action, tags = _action(len(own))
             if st.button("Clear selection", key="bulk-clear"):
                 return True
+        if len(own) < len(ids):
+            st.caption(
+                f"You may change {len(own)} of these runs; the others belong to other users, and stay as they are."
+            )
     if action is None:
         return False
     with show_errors():
-        outcomes = client().bulk(BulkRequest.model_validate({"ids": ids, "action": action, "tags": tags}))
+        outcomes = client().bulk(
+            BulkRequest.model_validate({"ids": [i for i in ids if i in own], "action": action, "tags": tags})
+        )
         st.session_state[OUTCOME] = (action, [outcome.model_dump() for outcome in outcomes])
         return True
     return False

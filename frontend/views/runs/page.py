@@ -10,7 +10,7 @@ from streamlit.errors import StreamlitAPIException
 from frontend.components.layout import page_title
 from frontend.formatting import count
 from frontend.navigation import PAGES
-from frontend.session import can_edit, client, show_errors
+from frontend.session import changeable, client, show_errors
 from frontend.views.runs.bulk import bulk_bar, bulk_outcome
 from frontend.views.runs.columns import column_select, shown_columns
 from frontend.views.runs.empty import empty_list
@@ -20,6 +20,7 @@ from frontend.views.runs.rows import group_row, run_row
 from frontend.views.runs.run_table import run_table
 from frontend.views.runs.saved_views import saved_views
 from vise_client.client import ViseClient
+from vise_client.schemas.accounts import Owned
 from vise_client.schemas.run_lists import RunListState, Vocabulary
 from vise_client.schemas.runs import RunUpdate
 
@@ -78,6 +79,8 @@ def run_list() -> None:
         if not rows:
             empty_list(state, cursor)
             return
+        own = changeable(Owned.run, [row["key"] for row in rows if row["kind"] != "group"])
+        rows = [row | {"editable": row["key"] in own} for row in rows]
         bulk_outcome()
         n_actions = st.session_state.setdefault("bulk-actions", 0)
         bar = st.container()
@@ -86,7 +89,6 @@ def run_list() -> None:
             columns,
             sort=state.sort,
             grouped=state.grouped,
-            editable=can_edit(),
             # A new search or a bulk action clears the selection: no action meets runs that are out of sight.
             epoch=f"{n_actions} {state.grouped} {state.nested} {state.query}",
             label="Groups of runs" if state.grouped else "Runs",

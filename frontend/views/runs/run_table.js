@@ -106,7 +106,7 @@ function nameCell(view, row) {
     button.onclick = () => view.report.setTriggerValue("toggled", row.key);
     parts.push(button);
   } else {
-    if (view.data.editable) {
+    if (row.editable) {
       const star = make("button", { type: "button", class: "star", "aria-pressed": String(row.starred), "data-focus": "star",
         "aria-label": `Star ${row.name}`, title: row.starred ? "Remove the star" : "Star this run" }, row.starred ? "★" : "☆");
       star.onclick = () => view.report.setTriggerValue("starred", { id: row.key, starred: !row.starred });

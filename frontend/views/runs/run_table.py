@@ -45,7 +45,6 @@ def run_table(
     *,
     sort: str,
     grouped: bool,
-    editable: bool,
     epoch: str,
     label: str,
 ) -> TableEvent:
@@ -56,7 +55,6 @@ def run_table(
         "columns": [_column(column) for column in columns],
         "sort": TO_SHOWN.get(sort, sort),
         "sortable": [c for c in columns if c in sorted_columns or c.startswith(("spec.", "metric."))],
-        "editable": editable,
         "epoch": epoch,
         "label": label,
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.formatting import plain
-from frontend.session import can_edit, client, last_shown, show_errors
+from frontend.session import can_edit, changeable, client, last_shown, show_errors
+from vise_client.schemas.accounts import Owned
 from vise_client.schemas.run_lists import RunListState, SavedViewCreate, SavedViewUpdate, SavedViewView
 
 
@@ -14,14 +15,15 @@ def saved_views(state: RunListState) -> RunListState | None:
     opened = None
     with show_errors():
         views = client().views()
+        changes = changeable(Owned.view, [view.id for view in views])
         if not views:
             st.caption("A view saves the search, columns, order and grouping under a name.")
         for view in views:
             with st.container(horizontal=True, vertical_alignment="center"):
                 if _open_button(view):
                     opened = view.state
-                if view.mine:
-                    _own_view_buttons(view, state)
+                if str(view.id) in changes:
+                    _view_buttons(view, state)
         with st.form("save-view", border=False, clear_on_submit=True):
             name = st.text_input("Name of the view", max_chars=80)
             shared = st.checkbox("Visible to all users", disabled=not can_edit())
@@ -40,7 +42,7 @@ def _open_button(view: SavedViewView) -> bool:
     )
 
 
-def _own_view_buttons(view: SavedViewView, state: RunListState) -> None:
+def _view_buttons(view: SavedViewView, state: RunListState) -> None:
     help = "Save the current search, columns, order and grouping under this name."
     shown = last_shown(f"shown-{view.id}", {"state": view.state.model_dump()})
     if st.button("Replace", key=f"replace-{view.id}", help=help) and (

@@ -12,7 +12,7 @@ from frontend.components.table import show_rows
 from frontend.session import client
 
 PAGE = 25
-KINDS = ("run", "model", "data set", "upload", "user", "token")
+KINDS = ("run", "model", "data set", "upload", "user", "token", "ablation", "removal of posts")
 
 
 def audit_log() -> None:

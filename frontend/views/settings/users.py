@@ -1,4 +1,4 @@
-"""Users: add them, change their roles, deactivate them."""
+"""Users: add them, change their roles, deactivate and delete them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _add_form() -> None:
 
 def _row(user: UserView) -> None:
     with st.container(border=True, key=f"row-{user.id}"):
-        about, role, active = st.columns([4, 2, 2], vertical_alignment="center")
+        about, role, active, gone = st.columns([4, 2, 2, 2], vertical_alignment="center")
         mark = "" if user.active else " :red-badge[deactivated]"
         about.markdown(f"**{plain(user.email)}**{mark}  \nsince {user.created_at:%Y-%m-%d}")
         if user.id == current_user().id:
@@ -51,6 +51,22 @@ def _row(user: UserView) -> None:
         if active.button(label, key=f"{label}-{user.id}"):
             change = UserUpdate(active=not user.active, expected={"active": user.active})
             client().update_user(user.id, change)
+            st.rerun()
+        if gone.button("Delete", key=f"delete-{user.id}"):
+            _delete_dialog(user)
+
+
+@st.dialog("Delete this user?")
+def _delete_dialog(user: UserView) -> None:
+    st.write(
+        f"This deletes **{plain(user.email)}** for good, with tokens, saved views, predictions and feedback. Runs, models "
+        "and data sets stay, and belong to the admins."
+    )
+    with show_errors(), st.container(horizontal=True):
+        if st.button("Delete user", type="primary", icon=":material/delete:"):
+            client().delete_user(user.id)
+            st.rerun()
+        if st.button("Keep"):
             st.rerun()
 
 

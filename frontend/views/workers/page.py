@@ -73,12 +73,16 @@ def _worker(worker: WorkerView, now: datetime) -> None:
             state = (
                 ":red-badge[:material/hearing_disabled: deaf: messages through the broker do not reach it]"
             )
+        if worker.alive and worker.differs:
+            state += " :orange-badge[:material/sync_problem: another version]"
         st.markdown(f"**{code_span(worker.name)}** {state}")
         icon = ":material/developer_board:" if worker.device.startswith("cpu") else ":material/memory:"
         uptime = f", up for {age(now, worker.started_at)}" if worker.started_at and worker.alive else ""
         st.caption(
-            f"{icon} {plain(worker.device)} · serves {plain(', '.join(worker.queues))} · last heartbeat {heartbeat} ago{uptime}"
+            f"{icon} {plain(worker.device)} · serves {plain(', '.join(worker.queues))} · last heartbeat {heartbeat} ago{uptime}{_program(worker)}"
         )
+        if worker.alive and worker.differs:
+            st.caption(plain(worker.differs[0].upper() + worker.differs[1:] + "."))
         if worker.run_id is not None and worker.alive:
             run_link(
                 worker.run_id,
@@ -87,6 +91,11 @@ def _worker(worker: WorkerView, now: datetime) -> None:
             )
         elif worker.alive:
             st.caption("Idle.")
+
+
+def _program(worker: WorkerView) -> str:
+    """Return the version of a worker and of the tables that it knows, for its caption."""
+    return f" · version {plain(worker.version)}, tables {plain(worker.revision)}" if worker.version else ""
 
 
 page_title("Workers", "The queues, the workers that serve them, and what each worker is doing.")

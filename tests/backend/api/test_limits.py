@@ -15,12 +15,17 @@ from backend.api.limits import LONGEST_JSON, RequestLimits
 from vise_core.errors import BadInput
 
 
-@pytest.fixture
-def echo() -> FastAPI:
-    """An API of one route that reads the body and returns its size."""
+def echoing(stalled_seconds: float, total_seconds: float) -> FastAPI:
+    """An API of one route that reads the body and returns its size; a body needs 100 bytes a second."""
     app = FastAPI()
     errors.install(app)
-    app.add_middleware(RequestLimits, max_body=2 * LONGEST_JSON, stalled_seconds=0.05)
+    app.add_middleware(
+        RequestLimits,
+        max_body=2 * LONGEST_JSON,
+        stalled_seconds=stalled_seconds,
+        total_seconds=total_seconds,
+        slowest=100,
+    )
 
     @app.post("/size")
     async def size(request: Request) -> int:
@@ -29,14 +34,23 @@ def echo() -> FastAPI:
     return app
 
 
-def post(app: FastAPI, *messages: dict[str, Any]) -> tuple[int, bytes]:
-    """Send these parts of a body, after which nothing comes; return status and body of the response."""
+@pytest.fixture
+def echo() -> FastAPI:
+    return echoing(stalled_seconds=0.05, total_seconds=60)
+
+
+def post(app: FastAPI, *messages: dict[str, Any], pause: float = 0) -> tuple[int, bytes]:
+    """Send these parts of a body, after which nothing comes; return status and body of the response.
+
+    ``pause``: seconds before each part.
+    """
     sent: list[dict[str, Any]] = []
     waiting = list(messages)
 
     async def receive() -> dict[str, Any]:
         if not waiting:
             await asyncio.Event().wait()
+        await asyncio.sleep(pause)
         return {"type": "http.request", **waiting.pop(0)}
 
     async def send(message: dict[str, Any]) -> None:
@@ -59,6 +73,17 @@ def test_an_upload_that_stalls_is_given_up(echo: FastAPI) -> None:
     status, body = post(echo, {"body": b"ab", "more_body": True})
     assert status == 408
     assert b"0.05 s" in body
+
+
+def test_an_upload_that_drips_is_given_up() -> None:
+    app = echoing(stalled_seconds=60, total_seconds=0.1)
+    drips = [{"body": b"a", "more_body": True}] * 1000  # at most 50 bytes a second
+    status, body = post(app, *drips, pause=0.02)
+    assert status == 408
+    assert b"too slowly" in body
+    # As many parts at the same pace may take the time that their bytes take.
+    parts = [{"body": b"a" * 1000, "more_body": True}] * 10
+    assert post(app, *parts, {"body": b""}, pause=0.02) == (200, b"10000")
 
 
 def test_a_json_body_has_a_limit_of_its_own(echo: FastAPI) -> None:

@@ -1,16 +1,24 @@
 """``vise up`` and the shell commands beside it: what is there before Ctrl-C is there after the next start."""
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 import skimage.data
+
+from vise_client.client import ViseClient
+from vise_client.errors import ClientError
+from vise_client.schemas.run_states import RunState
 
 TINY_RECIPE = """
 title: Two features on a tiny set
@@ -38,6 +46,7 @@ class Shell:
     """The ``vise`` command against one home."""
 
     def __init__(self, home: Path) -> None:
+        self.home = home
         self.environment = {k: v for k, v in os.environ.items() if k not in ("VISE_TOKEN", "VISE_API_URL")}
         self.environment |= {"VISE_HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")}
 
@@ -55,6 +64,19 @@ class Shell:
             for x in lines
         )
         return {m[1]: m[2] for m in found if m}
+
+    def wait(self, run_id: str, state: RunState, seconds: float) -> None:
+        """Ask the API, also while it cannot answer: a command would take a second of a core each time."""
+        with ViseClient(**json.loads((self.home / "local.json").read_text())) as client:
+            until = time.monotonic() + seconds
+            while True:
+                try:
+                    if (now := client.run(run_id).state) is state:
+                        return
+                except ClientError as error:
+                    now = error
+                assert time.monotonic() < until, now
+                time.sleep(0.2)
 
 
 def processes_of(home: Path) -> list[str]:
@@ -82,15 +104,13 @@ def test_a_second_start_after_ctrl_c_has_every_run_and_model_and_goes_on_with_th
         out = vise("run", "tiny", "--spec", str(recipe), "--follow")
         assert "succeeded" in out.splitlines()[-1]
         assert "tiny" in vise("models")
+        answer = vise("predict", str(photograph))
         # Long enough that Ctrl-C comes in its midst: it goes on after the next start.
         long = vise(
-            "run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=4000", "--name", "long"
+            "run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=2500", "--name", "long"
         ).split()[0]
-        until = time.monotonic() + 60
-        while vise.states()[long] != "running":
-            assert time.monotonic() < until
+        vise.wait(long, RunState.running, 60)
         before = vise.states()
-        answer = vise("predict", str(photograph))
     assert not [c for c in processes_of(home) if "vise" in c or "worker" in c or "celery" in c]
 
     with start_stack(home):
@@ -100,48 +120,41 @@ def test_a_second_start_after_ctrl_c_has_every_run_and_model_and_goes_on_with_th
         assert "tiny" in vise("models")
         assert vise("predict", str(photograph)) == answer, "the same model, the same probabilities"
         assert answer.count("%") == 6
-        until = time.monotonic() + 120
-        while vise.states()[long] != "succeeded":
-            assert time.monotonic() < until, vise("show", long)
-            time.sleep(1)
+        vise.wait(long, RunState.succeeded, 120)
         assert "Random Init" in vise("report")
         assert "progress" in vise("show", long)
         assert vise("logs", long)
 
 
-def test_wrong_use_is_told_in_a_sentence(start_stack, home: Path, tmp_path: Path) -> None:
-    vise = Shell(home)
+@pytest.fixture(scope="module")
+def vise(start_stack: Callable) -> Iterator[Shell]:
+    """Commands to a running stack, one for the tests that leave it running."""
+    folder = Path(tempfile.mkdtemp(prefix="vise-test-"))
+    with start_stack(folder):
+        yield Shell(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_wrong_use_is_told_in_a_sentence(vise: Shell) -> None:
     assert "epochs" in vise("run", "pretrain", "--local", "--set", "epochs=0", rc=1)
-    with start_stack(home):
-        assert "is running already" in vise("up", "--no-browser", rc=1)
-        assert "no run" in vise("show", "00000000-0000-0000-0000-000000000000", rc=1).lower()
-        assert "'catalogue'" in vise("run", "evaluate", "--set", "weights.kind=none", rc=1)
-        refused = vise("run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=-1", rc=1)
-        assert "source" in refused
-        assert "posts" in refused
+    assert "is running already" in vise("up", "--no-browser", rc=1)
+    assert "no run" in vise("show", "00000000-0000-0000-0000-000000000000", rc=1).lower()
+    assert "'catalogue'" in vise("run", "evaluate", "--set", "weights.kind=none", rc=1)
+    refused = vise("run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=-1", rc=1)
+    assert "source" in refused
+    assert "posts" in refused
 
 
-def test_servers_that_die_are_started_again_and_runs_go_on(start_stack, home: Path) -> None:
-    vise = Shell(home)
-    with start_stack(home):
-        long = vise("run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=3000").split()[0]
-        wait_for(lambda: vise.states()[long] == "running", 60)
-        for pid_file in ("postgres/data/postmaster.pid", "valkey/valkey.pid"):
-            os.kill(int((home / pid_file).read_text().split()[0]), signal.SIGKILL)
-        wait_for(lambda: "Valkey ended" in (home / "up.log").read_text(), 60)
-        wait_for(lambda: long in vise.states(), 60)
-        wait_for(lambda: vise.states()[long] == "succeeded", 120)
-        again = vise("run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=20").split()[0]
-        wait_for(lambda: vise.states()[again] == "succeeded", 60)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            if condition():
-                return
-        except AssertionError:  # the command failed while a server was down
-            pass
+def test_servers_that_die_are_started_again_and_runs_go_on(vise: Shell) -> None:
+    long = vise("run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=2500").split()[0]
+    vise.wait(long, RunState.running, 60)
+    for pid_file in ("postgres/data/postmaster.pid", "valkey/valkey.pid"):
+        os.kill(int((vise.home / pid_file).read_text().split()[0]), signal.SIGKILL)
+    until = time.monotonic() + 60
+    while "Valkey ended" not in (vise.home / "up.log").read_text():
         assert time.monotonic() < until
-        time.sleep(0.3)
+        time.sleep(0.2)
+    vise.wait(long, RunState.succeeded, 180)
+    again = vise("run", "ingest", "--set", "source.kind=sample", "--set", "source.posts=20").split()[0]
+    vise.wait(again, RunState.succeeded, 60)
+    assert {long, again} <= vise.states().keys()

@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from backend.api.app import PREFIX, create_app
 from backend.settings import Settings
@@ -126,7 +127,7 @@ def addresses(site: Site) -> list[str]:
     evaluations = "&".join(f"run={run.id}" for run in vise.runs(stage="evaluate", all=True).items)
     return [
         *(page.address for page in navigation.PAGES.values()),
-        *(f"settings?tab={tab}" for tab in ("API tokens", "Users", "Audit log")),
+        *(f"settings?tab={tab}" for tab in ("API tokens", "Users", "Removals", "Audit log")),
         *(f"data?tab={tab}" for tab in ("Made by runs", "Add")),
         *(f"data?dataset={dataset.id}" for dataset in vise.datasets()),
         *(f"models?model={model.id}" for model in vise.models()),
@@ -142,23 +143,33 @@ def addresses(site: Site) -> list[str]:
     ]
 
 
-@pytest.fixture
-def visit(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AppTest]:
+@contextmanager
+def signed_in(site: Site) -> Iterator[Callable[[str], AppTest]]:
     """``visit("runs?all=true")``: the page at this address as the admin's browser draws it."""
     site.writes()
-    monkeypatch.setenv("VISE_API_URL", site.url)
-    monkeypatch.setattr(
-        "streamlit.runtime.context.ContextProxy.cookies",
-        property(lambda self: {session_cookie(): site.token}),
-    )
 
-    def go(address: str) -> AppTest:
+    def visit(address: str) -> AppTest:
         name, _, query = address.partition("?")
-        page = AppTest.from_file(str(APP), default_timeout=SECONDS).run()
-        page.switch_page(navigation.PAGES[name or "home"].view)
+        page = AppTest.from_file(str(APP), default_timeout=SECONDS)
+        # What `switch_page` does, which would have to draw the page Home first.
+        page._page_hash = calc_hash(name or "home")
         for part in filter(None, query.split("&")):
             key, _, value = part.partition("=")
             page.query_params[key] = [*page.query_params.get(key, []), value]
-        return page.run()
+        page.run()
+        assert page._finished_page_script_hash == calc_hash(name or "home"), f"{address} led to another page"
+        return page
 
-    return go
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VISE_API_URL", site.url)
+        patch.setattr(
+            "streamlit.runtime.context.ContextProxy.cookies",
+            property(lambda self: {session_cookie(): site.token}),
+        )
+        yield visit
+
+
+@pytest.fixture
+def visit(site: Site) -> Iterator[Callable[[str], AppTest]]:
+    with signed_in(site) as go:
+        yield go

@@ -1,6 +1,7 @@
 """Downloads against a real HTTP server: whole, resumed, corrupted, refused, unreachable."""
 
 import hashlib
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vise_core.errors import Stopped
-from vise_core.files.download import DownloadFailed, by_hand, download
+from vise_core.files.download import KEPT_FREE, DownloadFailed, by_hand, download
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -25,6 +26,7 @@ class FileServer:
     status: int = 200
     breaks_after: int | None = None
     ranges: bool = True
+    has_length: bool = True
     asked: list[str | None] = field(default_factory=list)
 
 
@@ -50,10 +52,11 @@ def server() -> Iterator[FileServer]:
                 self.send_header(
                     "Content-Range", f"bytes {start}-{len(state.content) - 1}/{len(state.content)}"
                 )
-            self.send_header("Content-Length", str(len(body)))
+            if state.has_length:
+                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body[: state.breaks_after])
-            self.close_connection = state.breaks_after is not None
+            self.close_connection = state.breaks_after is not None or not state.has_length
 
         def log_message(self, *_: object) -> None:
             pass
@@ -174,3 +177,19 @@ def test_a_stopped_download_goes_on_when_its_digest_is_known(server: FileServer,
     assert 0 < have < len(CONTENT)
     assert download(server.url, tmp_path / "w.pth", sha256=SHA256) == SHA256
     assert server.asked == [None, f"bytes={have}-"]
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_download_leaves_room_on_the_disk(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: bool
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(
+        "vise_core.files.download.shutil.disk_usage",
+        lambda _: usage._replace(free=KEPT_FREE + len(CONTENT) - 1),
+    )
+    server.has_length = length
+    with pytest.raises(DownloadFailed, match=r"the disk of .* has room for [0-9,]+ more"):
+        download(server.url, tmp_path / "file", sha256=None)
+    monkeypatch.undo()
+    assert download(server.url, tmp_path / "file", sha256=None) == SHA256

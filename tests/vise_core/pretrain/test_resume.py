@@ -110,7 +110,10 @@ def pretrain(inputs: dict[str, Path], folder: Path, kill_at: int | None = None, 
 
 
 def in_a_process(*arguments: object, **spec: object) -> int | None:
-    child = multiprocessing.get_context("spawn").Process(target=pretrain, args=arguments, kwargs=spec)
+    # Forks of a process that has imported torch: a new interpreter would import it for seconds.
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["vise_core.pretrain.stage"])
+    child = processes.Process(target=pretrain, args=arguments, kwargs=spec)
     child.start()
     child.join(120)
     return child.exitcode

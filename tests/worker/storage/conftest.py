@@ -12,6 +12,7 @@ from backend.store.registry.storage import Storage
 from backend.store.runs.delete import delete_run
 from backend.store.runs.tables import Run
 from tests.worker.held_run import hold_run
+from tests.worker.storage.lab import Lab
 from worker.context import Context
 from worker.reporter import StoreReporter
 
@@ -67,3 +68,8 @@ def place(database_url: str, tmp_path: Path):
     made = Place(settings, tmp_path)
     yield made
     made.engine.dispose()
+
+
+@pytest.fixture
+def lab(place: Place, tmp_path: Path) -> Lab:
+    return Lab(place, tmp_path)

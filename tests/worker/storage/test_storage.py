@@ -1,6 +1,7 @@
 """Objects in a folder and in a bucket: how many requests they take, and what is said where there is no such bucket."""
 
 import hashlib
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -109,3 +110,25 @@ def test_a_copy_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch) -> N
     with pytest.raises(StorageAway, match="the disk is full"):
         storage.put(file, hashlib.sha256(b"x").hexdigest())
     assert not list(tmp_path.glob("storage/incoming/*"))
+
+
+def test_a_folder_is_cleared_while_another_process_removes_parts_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path, 3)
+    storage = Storage(f"file://{tmp_path / 'storage'}")
+    artifacts.upload(storage, folder)
+    raced: list[str] = []
+
+    def remove_before(name: str, **options: int) -> None:
+        rmdir(name, **options)
+        if not raced:
+            raced.append(name)
+            rmdir(name, **options)  # as if the other process had been first
+
+    rmdir = os.rmdir
+    monkeypatch.setattr(os, "rmdir", remove_before)
+    storage.clear()
+    assert raced
+    assert not (tmp_path / "storage").exists()
+    storage.clear()

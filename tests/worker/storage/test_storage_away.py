@@ -1,10 +1,12 @@
 """A storage that does not respond, or is full, for a while costs a run nothing but the time."""
 
 import errno
+import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -83,23 +85,65 @@ def test_a_full_disk_is_reported_on_the_run_and_leaves_no_half_written_file(
     assert list((tmp_path / "storage" / "incoming").iterdir()) == []
 
 
-@pytest.mark.parametrize("mode", ["refuse", "stall"])
-def test_a_bucket_that_is_away_for_a_while_is_waited_for(
-    context: Context, file: Path, bucket, mode: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextmanager
+def through_proxy(bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """What the bucket is reached through."""
     address = urlsplit(bucket.endpoint)
     proxy = Proxy((str(address.hostname), int(address.port or 0)))
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setattr(storage, "CALL_SECONDS", 0.7)
     # Clients are cached by their arguments, among which the address from the environment is not.
     S3FileSystem.clear_instance_cache()
-    settings = context.settings.model_copy(update={"storage_url": f"s3://bucket/{mode}"})
-    s3 = Context(settings, context.sessions, Storage(settings.storage_url), "w")
-    proxy.set(mode)
-    lines = store_slowly(s3, file, threading.Timer(2, proxy.set, ["pass"]))
-    assert "the storage does not respond" in lines[0]
+    yield proxy
     proxy.close()
     S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize("mode", ["refuse", "stall"])
+def test_a_bucket_that_is_away_for_a_while_is_waited_for(
+    context: Context, file: Path, bucket, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = context.settings.model_copy(update={"storage_url": f"s3://bucket/{mode}"})
+    with through_proxy(bucket, monkeypatch) as proxy:
+        s3 = Context(settings, context.sessions, Storage(settings.storage_url), "w")
+        proxy.set(mode)
+        lines = store_slowly(s3, file, threading.Timer(2, proxy.set, ["pass"]))
+    assert "the storage does not respond" in lines[0]
+
+
+def test_a_board_and_deletions_wait_for_a_bucket_that_is_away(
+    context: Context, file: Path, bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = context.settings.model_copy(update={"storage_url": "s3://bucket/waits"})
+    with through_proxy(bucket, monkeypatch) as proxy:
+        s3 = Context(settings, context.sessions, Storage(settings.storage_url), "w")
+        reporter = StoreReporter(s3, *hold_run(context.sessions))
+        board = reporter.board()
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        states = s3.state_storage(reporter.run_id, reporter.token)
+        s3.store(lambda: states.put(file, digest))
+
+        def while_away(use: Callable[[], object]) -> object:
+            caplog.clear()
+            proxy.set("refuse")
+            timer = threading.Timer(0.8, proxy.set, ["pass"])
+            timer.start()
+            result = use()
+            timer.join()
+            assert "retrying" in caplog.text, bucket.requests[-5:]
+            return result
+
+        while_away(lambda: board.put("rows/1", b"one"))
+        assert while_away(lambda: board.get("rows/1")) == b"one"
+        assert while_away(lambda: board.names("rows")) == {"1"}
+        while_away(lambda: reporter._delete(states, {digest}))
+        assert [key.rpartition("/")[2] for key in bucket.objects] == ["1"]
+        while_away(board.drop)
+        assert not bucket.objects
+        s3.store(lambda: states.put(file, digest))
+        while_away(lambda: s3.store(states.clear))
+        assert not bucket.objects
+        reporter.close()
 
 
 def test_errors_that_would_come_again_are_not_waited_for(context: Context, tmp_path: Path) -> None:

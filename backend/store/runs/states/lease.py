@@ -35,6 +35,7 @@ class Claim:
     checkpoints: tuple[str, ...]
     synthetic: bool
     started_at: datetime
+    max_hours: float | None
 
 
 def claim_run(
@@ -78,6 +79,7 @@ def claim_run(
         checkpoints=(run.checkpoint, *run.earlier_checkpoints) if run.checkpoint else (),
         synthetic=run.synthetic,
         started_at=run.started_at,
+        max_hours=run.max_hours,
     )
 
 

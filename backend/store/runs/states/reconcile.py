@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import delete, exists, func, select, text
 from sqlalchemy.orm import Session
 
-from backend.store.accounts.tables import LoginAttempt, Token
+from backend.store.accounts.tables import LoginAttempt, RequestKey, Token
 from backend.store.database import Sessions
 from backend.store.runs.tables import Outbox, Run, Worker
 from backend.store.serving import engagement, predictions
@@ -82,6 +82,7 @@ def reconcile(
     db.execute(delete(Worker).where(Worker.heartbeat_at < day_ago))
     db.execute(delete(Token).where(Token.expires_at < day_ago))
     db.execute(delete(LoginAttempt).where(LoginAttempt.at < day_ago))
+    db.execute(delete(RequestKey).where(RequestKey.created_at < day_ago))
     return ReconcileResult(requeued, failed, republished, timed_out, unclaimed, locked)
 
 

@@ -7,15 +7,12 @@ from sqlalchemy.orm import Session
 
 from backend.api.app import PREFIX
 from backend.store.accounts import users
-from backend.store.registry.tables import Artifact, Model
-from backend.store.reports.tables import Ablation
 from backend.store.runs.create import create_run
-from backend.store.runs.tables import Run
-from backend.store.serving.tables import Feedback, Prediction
-from vise_client.schemas.accounts import Role, Scope
-from vise_client.schemas.launch import RunCreate
+from backend.store.runs.tables import Run, SavedView
+from backend.store.serving.tables import Feedback
+from tests.belongings import SAMPLE, belongings
+from vise_client.schemas.accounts import Owned, Role, Scope
 
-SAMPLE = RunCreate(stage="ingest", spec={"source": {"kind": "sample"}})
 OPEN = {
     # These make something of one's own from what another has made.
     ("POST", f"{PREFIX}/runs/{{run_id}}/clone"),
@@ -23,36 +20,6 @@ OPEN = {
     # A label of nobody is given by anybody; those of others are tested below.
     ("PUT", f"{PREFIX}/predictions/{{prediction_id}}/feedback"),
 }
-
-
-def belongings(db: Session, email: str) -> dict[str, str]:
-    """One thing of each kind that a user has made: name in a path → id."""
-    user = users.find_user(db, email)
-    assert user is not None
-    run = create_run(db, SAMPLE, user.id)
-    artifact = Artifact(
-        run_id=run.id, name="predictor", sha256="0" * 64, size=1, files=1, folder=False, manifest=[]
-    )
-    db.add(artifact)
-    db.flush()
-    model = Model(
-        name=str(uuid4()), run_id=run.id, artifact_id=artifact.id, method="VisE", task="t", backbone="b",
-        classes=["a", "b"], headline={}, synthetic=True,
-    )  # fmt: skip
-    ablation = Ablation(name=str(uuid4()), kind="pretext", baseline_id=run.id, changes=[], created_by=user.id)
-    db.add_all([model, ablation])
-    db.flush()
-    prediction = Prediction(
-        model_id=model.id, created_by=user.id, state="succeeded", options={}, predicted="a"
-    )
-    db.add(prediction)
-    db.flush()
-    return {
-        "run_id": str(run.id),
-        "model_id": str(model.id),
-        "ablation_id": str(ablation.id),
-        "prediction_id": str(prediction.id),
-    }
 
 
 def token(db: Session, email: str) -> dict[str, str]:
@@ -140,3 +107,46 @@ def test_what_has_no_owner_any_more_is_the_admins(api, tokens) -> None:
     for role, status in ((Role.editor, 403), (Role.admin, 200)):
         headers = {"Authorization": f"Bearer {tokens[role]}"}
         assert api.patch(path, json={"notes": "mine"}, headers=headers).status_code == status
+
+
+def test_the_api_says_what_one_may_change_as_its_routes_do(api, tokens, sessions) -> None:
+    state = {"filters": {}, "columns": []}
+    with api.app.state.sessions.begin() as db:
+        users.create_user(db, "other@example.org", None, Role.editor)
+        db.flush()
+        ids = belongings(db, "editor@example.org")
+        editor = users.find_user(db, "editor@example.org")
+        assert editor is not None
+        view = SavedView(owner_id=editor.id, name="v", state=state, shared=True)
+        db.add(view)
+        db.add(
+            Feedback(
+                prediction_id=ids["prediction_id"], task="t", label="a", predicted="a", model="m", picture=b"",
+                sha256="0", synthetic=False, created_by=editor.id,
+            )
+        )  # fmt: skip
+        db.flush()
+        things = {
+            Owned.run: ("PATCH", "/runs/{}", ids["run_id"]),
+            Owned.model: ("PATCH", "/models/{}", ids["model_id"]),
+            Owned.ablation: ("PATCH", "/ablations/{}", ids["ablation_id"]),
+            Owned.prediction: ("DELETE", "/predictions/{}", ids["prediction_id"]),
+            Owned.label: ("PUT", "/predictions/{}/feedback", ids["prediction_id"]),
+            Owned.view: ("PATCH", "/views/{}", str(view.id)),
+        }
+        other = token(db, "other@example.org")
+    assert set(things) == set(Owned)
+    callers = {role: {"Authorization": f"Bearer {sessions[role]}"} for role in Role} | {"other": other}
+    for caller, headers in callers.items():
+        may = caller in (Role.editor, Role.admin)
+        for kind, (method, path, thing_id) in things.items():
+            query = {"kind": kind, "id": [thing_id, str(uuid4())]}
+            answer = api.get(f"{PREFIX}/changeable", params=query, headers=headers)
+            assert answer.json() == ([thing_id] if may else []), (caller, kind)
+            if kind in (Owned.prediction, Owned.view):
+                continue  # The one would be deleted, the other is not found by others.
+            # A label, which all others refuse as an unknown field: who may change the thing is told so.
+            status = api.request(
+                method, PREFIX + path.format(thing_id), json={"label": "b"}, headers=headers
+            ).status_code
+            assert (status not in (401, 403)) == may, (caller, kind, status)

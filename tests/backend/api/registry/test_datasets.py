@@ -209,8 +209,10 @@ def test_an_upload_has_a_limit_of_its_own(api, settings, tokens) -> None:
 
 
 def test_a_name_is_taken_once(as_admin) -> None:
-    assert upload(as_admin, GOOD).status_code == 201
-    assert upload(as_admin, GOOD).status_code == 409
+    first = upload(as_admin, GOOD)
+    assert first.status_code == 201
+    assert upload(as_admin, GOOD).json()["id"] == first.json()["id"], "the same upload, sent again"
+    assert upload(as_admin, archive({"set/cat/1.jpg": picture(1)})).status_code == 409
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 """How much one request may launch, how long that takes, and how much one user may have."""
 
 import time
+from collections.abc import Iterator
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event, func, select, text
 
 from backend.api.app import PREFIX, create_app
+from backend.store.registry.tables import UploadReservation
 from backend.store.runs.tables import Outbox, Run, RunEvent
 from backend.store.serving.tables import Prediction
+from tests.serving import serving
 from vise_client.schemas.accounts import Role
 
 SAMPLE = {"stage": "ingest", "spec": {"source": {"kind": "sample"}}}
@@ -140,6 +144,40 @@ def test_a_user_has_a_quota_of_uploaded_bytes(bounded, tokens) -> None:
     refused = bounded.post(f"{PREFIX}/datasets/upload", params=query, content=body, headers=headers)
     assert refused.status_code == 413
     assert "VISE_MAX_USER_UPLOAD_BYTES" in refused.json()["detail"]
+
+
+def test_uploads_that_run_at_once_do_not_pass_the_quota_together(settings, tokens) -> None:
+    """Each of them alone would fit; the first has sent its bytes, but has not ended, when the second begins."""
+    headers = {"Authorization": f"Bearer {tokens[Role.admin]}"}
+    archive = b"PK\x03\x04" + bytes(600)
+    refused: list[httpx.Response] = []
+
+    def body() -> Iterator[bytes]:
+        yield archive
+        while not reserved():
+            time.sleep(0.02)
+        refused.append(upload("second", archive))
+        yield b"\0"
+
+    def reserved() -> int:
+        with app.state.sessions() as db:
+            return db.scalar(select(func.count()).select_from(UploadReservation)) or 0
+
+    # Not the test client, which reads a body before it sends it.
+    app = create_app(settings.model_copy(update={"max_user_upload_bytes": 1024}))
+    with serving(app) as url, httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+
+        def upload(name: str, content: bytes | Iterator[bytes]) -> httpx.Response:
+            query = {"name": name, "filename": f"{name}.zip"}
+            return client.post(f"{PREFIX}/datasets/upload", params=query, content=content)
+
+        first = upload("first", body())
+        assert first.status_code == 201, first.text
+        assert refused[0].status_code == 413, refused[0].text
+        # What was reserved beyond its size is free again.
+        small = upload("small", archive[:300])
+        assert small.status_code == 201, small.text
+        assert reserved() == 0
 
 
 def test_only_admins_bring_data_in_by_whichever_route(editor, tokens) -> None:

@@ -3,6 +3,7 @@
 from sqlalchemy import text
 
 from backend.store.runs import workers
+from backend.store.schema import program_version, revisions
 
 
 def test_only_workers_that_beat_and_hear_count(db) -> None:
@@ -27,6 +28,19 @@ def test_a_worker_that_starts_again_under_its_name_has_a_new_start(db) -> None:
     assert db.scalar(text("SELECT started_at < now() FROM workers"))
     workers.beat(db, "w", ["cpu"], "cpu", None, started=True)
     assert db.scalar(text("SELECT started_at = now() FROM workers"))
+
+
+def test_a_worker_of_another_version_is_marked(db) -> None:
+    workers.beat(db, "same", ["cpu"], "cpu", None)
+    workers.beat(db, "older", ["cpu"], "cpu", None)
+    workers.beat(db, "other tables", ["cpu"], "cpu", None)
+    db.execute(text("UPDATE workers SET version = '0.0.9' WHERE name = 'older'"))
+    db.execute(text("UPDATE workers SET revision = '0001' WHERE name = 'other tables'"))
+    views = {view.name: view for view in workers.list_workers(db)}
+    assert (views["same"].version, views["same"].revision) == (program_version(), revisions()[0])
+    assert views["same"].differs is None
+    assert "it runs version 0.0.9, the API" in str(views["older"].differs)
+    assert "it knows revision 0001 of the tables" in str(views["other tables"].differs)
 
 
 def test_one_dispatcher_that_beats_and_reaches_the_broker_is_enough(db) -> None:

@@ -1,0 +1,168 @@
+"""Do the removals of posts that admins have requested: in one process at a time, killed and repeated at any moment.
+
+What was applied is also kept in the storage (``removals_kept.py``): after a restore of an older backup it is done again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import Engine, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from backend.store.database import Sessions, session_factory
+from backend.store.errors import in_words, is_transient
+from backend.store.registry.storage import Storage
+from backend.store.registry.storage_away import away
+from vise_client.schemas.removals import RemovalState
+from vise_core.errors import ViseError
+
+from . import forget, removals
+from .removals_kept import keep, kept
+from .tables import Removal
+
+log = logging.getLogger("vise.removals")
+LOCK = 8_447_304
+"""PostgreSQL advisory lock of the process that works on removals; it ends with the process."""
+TELL_SECONDS = 1.0
+
+
+class Discarded(ViseError):
+    """The removal was deleted, or changed by another process, while a worker worked on it."""
+
+
+def work(
+    sessions: Sessions,
+    storage: Storage,
+    data_root: Path | None,
+    ends: Callable[[], bool] = lambda: False,
+) -> None:
+    """Do what is due of all removals, oldest first; nothing while another process does it, or once ``ends`` is true.
+
+    Raises errors of a database or a storage that do not respond; others fail the removal.
+    """
+    with _alone(sessions) as allowed:
+        done: set[UUID] = set()
+        while allowed and not ends():
+            with sessions() as db:
+                removal = removals.next_due(db, done)
+            if removal is None:
+                return
+            done.add(removal.id)
+            try:
+                _work_on(sessions, storage, data_root, removal, ends)
+            except Discarded:
+                log.info("removal %s: deleted meanwhile", removal.id)
+            except Exception as error:
+                if is_transient(error) or away(error) is not None:
+                    raise
+                if not isinstance(error, ViseError):
+                    log.exception("removal %s", removal.id)
+                _write(sessions, removal, state=RemovalState.failed.value, error=in_words(error))
+
+
+def _work_on(
+    sessions: Sessions,
+    storage: Storage,
+    data_root: Path | None,
+    removal: Removal,
+    ends: Callable[[], bool],
+) -> None:
+    told = 0.0
+
+    def tell(what: str) -> None:
+        nonlocal told
+        if ends():
+            raise Discarded("this process ends")
+        if time.monotonic() - told > TELL_SECONDS:
+            _write(sessions, removal, progress=what)
+            told = time.monotonic()
+
+    ids = removal.posts
+    if removal.state == RemovalState.removing.value:
+        keep(storage, removal)
+    findings = forget.find(sessions, storage, data_root, ids, tell)
+    # What an earlier try, which was killed, has found and removed stays in the list.
+    found = [{"action": finding.action, "what": finding.what} for finding in findings]
+    found = [*removal.findings, *(entry for entry in found if entry not in removal.findings)]
+    if removal.state == RemovalState.listing.value:
+        _write(sessions, removal, state=RemovalState.listed.value, findings=found, progress="")
+        return
+    _write(sessions, removal, findings=found)
+    forget.forget(sessions, storage, findings, ids, tell)
+    left = forget.remaining(sessions, storage, data_root, ids, tell)
+    _write(
+        sessions,
+        removal,
+        state=RemovalState.removed.value,
+        left=left,
+        progress="",
+        finished_at=func.now(),
+    )
+    log.info("removal %s: %d posts removed, %d places still hold one", removal.id, len(ids), len(left))
+
+
+def _write(sessions: Sessions, removal: Removal, **values: object) -> None:
+    """Write values of a removal. Raises Discarded if it is no longer in the state that the work began in."""
+    same = (Removal.id == removal.id, Removal.state == removal.state)
+    with sessions.begin() as db:
+        if db.execute(update(Removal).where(*same).values(**values).returning(Removal.id)).first() is None:
+            raise Discarded(f"there is no removal {removal.id} in this state any more")
+
+
+@contextmanager
+def _alone(sessions: Sessions) -> Iterator[bool]:
+    """Hold the lock; the value is False while another process has it."""
+    engine: Engine = sessions.kw["bind"]
+    with session_factory(engine.execution_options(isolation_level="AUTOCOMMIT"))() as lock:
+        held = lock.scalar(select(func.pg_try_advisory_lock(LOCK)))
+        try:
+            yield bool(held)
+        finally:
+            if held:
+                lock.execute(select(func.pg_advisory_unlock(LOCK)))
+
+
+def take_up(sessions: Sessions, storage: Storage) -> int:
+    """Have the removals done again that the storage keeps and the database does not know as done; return how many.
+
+    The database is that of an older backup, or new: the posts may be back. Those of the database are kept in the
+    storage, where they may be missing after a restore into another one.
+    """
+    known = {removal.id for removal in kept(storage)}
+    with sessions() as db:
+        rows = {row.id: row for row in db.scalars(select(Removal).where(Removal.applied_at.is_not(None)))}
+    for row in rows.values():
+        if row.id not in known:
+            keep(storage, row)
+    again = [removal for removal in kept(storage) if removal.id not in rows]
+    with sessions.begin() as db:
+        for removal in again:
+            values = {"applied_at": removal.applied_at, "posts": removal.posts, "state": "removing"}
+            statement = insert(Removal).values(id=removal.id, **values)
+            # Requested before the backup, applied after it.
+            db.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["id"], set_=values, where=text("removals.applied_at IS NULL")
+                )
+            )
+    return len(again)
+
+
+def remove_again(sessions: Sessions, storage: Storage, data_root: Path | None) -> list[str]:
+    """Do the removals again that a restored backup has undone; return sentences about what still holds a post."""
+    take_up(sessions, storage)
+    work(sessions, storage, data_root)
+    with sessions() as db:
+        rows = db.scalars(select(Removal).where(Removal.applied_at.is_not(None)).order_by(Removal.id)).all()
+    problems = []
+    for row in rows:
+        problems += [f"still holds a removed post: {what}" for what in row.left]
+        if row.state != RemovalState.removed.value:
+            problems.append(f"the removal {row.id} of posts is not done: {row.error or row.progress}")
+    return problems

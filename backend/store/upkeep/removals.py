@@ -1,0 +1,116 @@
+"""Removals of posts as rows: requested by an admin, done by a worker (``removal_work.py``)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from backend.store.cursors import newest_first
+from backend.store.errors import Conflict
+from backend.store.rows import get_row
+from backend.store.runs.tables import Worker
+from backend.store.runs.workers import ALIVE
+from vise_client.schemas.removals import RemovalState, RemovalView
+from vise_client.schemas.wire import Page
+
+from .tables import ClearedCache, Removal
+
+WORKING = [state.value for state in RemovalState if state.working]
+
+
+def create(db: Session, posts: Collection[str], user: UUID | None) -> Removal:
+    """Have a worker list what holds these posts."""
+    removal = Removal(posts=sorted(set(posts)), state=RemovalState.listing.value, created_by=user)
+    db.add(removal)
+    db.flush()
+    db.refresh(removal)
+    return removal
+
+
+def get(db: Session, removal_id: UUID) -> Removal:
+    """Return a removal. Raises NotFound if there is none with this id."""
+    return get_row(db, Removal, removal_id, "removal")
+
+
+def page(db: Session, *, cursor: UUID | None, limit: int) -> Page[RemovalView]:
+    """Return a page of the removals, newest first."""
+    rows, following = newest_first(db, select(Removal), Removal.id, cursor, limit)
+    return Page[RemovalView](items=[view(db, row) for (row,) in rows], next_cursor=following)
+
+
+def apply(db: Session, removal_id: UUID) -> Removal:
+    """Have a worker remove the posts. Raises NotFound, and Conflict before the list is complete or if nothing is left."""
+    get(db, removal_id)
+    removal = db.get_one(Removal, removal_id, with_for_update=True)
+    state = RemovalState(removal.state)
+    if state is RemovalState.listing:
+        raise Conflict("a worker still lists what holds the posts: wait until the removal is listed")
+    if state is RemovalState.removed and not removal.left:
+        raise Conflict("the posts have been removed already")
+    if state is not RemovalState.removing:
+        removal.state = RemovalState.removing.value
+        removal.applied_at = func.now()
+        removal.finished_at = None
+        removal.error = removal.progress = ""
+        db.flush()
+        db.refresh(removal)
+    return removal
+
+
+def discard(db: Session, removal_id: UUID) -> None:
+    """Delete a removal that was only listed. Raises NotFound, and Conflict once it was applied.
+
+    An applied one stays, since a backup that is restored later may hold its posts.
+    """
+    get(db, removal_id)
+    removal = db.get_one(Removal, removal_id, with_for_update=True)
+    if removal.applied_at is not None:
+        raise Conflict(
+            "the removal was applied: its entry stays, so that no restored backup brings the posts back"
+        )
+    db.delete(removal)
+
+
+def view(db: Session, removal: Removal) -> RemovalView:
+    """Return a removal with the workers whose caches were cleared since, and those whose caches may hold the posts."""
+    cleared: Sequence[str] = ()
+    waiting: list[str] = []
+    if removal.state == RemovalState.removed.value:
+        cleared = cleared_by(db, removal)
+        living = select(Worker.name).where(Worker.heartbeat_at > func.now() - ALIVE).order_by(Worker.name)
+        waiting = [name for name in db.scalars(living) if name not in cleared]
+    return RemovalView.of(removal, caches_cleared=cleared, caches_waiting=waiting)
+
+
+def cleared_by(db: Session, removal: Removal) -> Sequence[str]:
+    """Return the workers that have cleared their caches since a removal was done."""
+    since = (ClearedCache.removal_id == removal.id, ClearedCache.at >= removal.finished_at)
+    return db.scalars(select(ClearedCache.worker).where(*since).order_by(ClearedCache.worker)).all()
+
+
+def done(db: Session) -> dict[UUID, datetime]:
+    """Return id → end of the removals that were done, after which caches are cleared."""
+    rows = select(Removal.id, Removal.finished_at).where(Removal.state == RemovalState.removed.value)
+    return {removal_id: finished_at for removal_id, finished_at in db.execute(rows) if finished_at}
+
+
+def note_cleared(db: Session, worker: str, removals: Collection[UUID]) -> None:
+    """Write that a worker has cleared its caches since these removals."""
+    rows = [{"removal_id": removal_id, "worker": worker} for removal_id in removals]
+    statement = insert(ClearedCache).values(rows)
+    db.execute(
+        statement.on_conflict_do_update(
+            index_elements=["removal_id", "worker"], set_={"at": func.clock_timestamp()}
+        )
+    )
+
+
+def next_due(db: Session, after: Collection[UUID]) -> Removal | None:
+    """Return the oldest removal for which a worker has something to do, but for those of ``after``; None without."""
+    due = select(Removal).where(Removal.state.in_(WORKING), Removal.id.not_in(after))
+    return db.scalar(due.order_by(Removal.id).limit(1))

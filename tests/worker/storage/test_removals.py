@@ -1,0 +1,252 @@
+"""Removals of posts by the API: listed, applied by a worker that may be killed, proven, and not undone by a restore."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select, text
+from typer.testing import CliRunner
+
+from backend.api.app import create_app
+from backend.store.accounts import users
+from backend.store.accounts.tables import Audit
+from backend.store.database import connect, session_factory
+from backend.store.registry import artifacts
+from backend.store.registry.storage import Storage
+from backend.store.registry.tables import Artifact
+from backend.store.runs.tables import Run, RunLog
+from backend.store.serving.tables import Feedback, Prediction
+from backend.store.upkeep import forget, removal_work
+from backend.store.upkeep.backup import back_up, restore
+from tests.faults.cluster import Cluster, cluster_over
+from tests.serving import serving
+from tests.worker.storage.lab import GONE, STAYS, Lab
+from vise_client.cli import app
+from vise_client.client import ViseClient
+from vise_client.errors import ApiError
+from vise_client.schemas.accounts import Role
+from vise_client.schemas.removals import RemovalCreate, RemovalState
+from vise_core.errors import BadInput
+from vise_core.formats.posts import ShardIndex
+from worker.sweep import CacheClearing, follow_removals
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A worker's cache folder with something of data and something that is not."""
+    folder = tmp_path / "cache"
+    for name in ("features", "weights"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "file").write_text(name)
+    monkeypatch.setenv("VISE_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def vise(lab: Lab) -> Iterator[ViseClient]:
+    """The API over the lab, asked by an admin."""
+    settings = lab.place.settings.model_copy(update={"data_root": lab.data_root})
+    with lab.place.sessions.begin() as db:
+        admin = users.create_user(db, "admin@example.org", None, Role.admin)
+        token, _ = users.issue_token(db, admin, "api", lifetime=timedelta(days=1))
+    with serving(create_app(settings)) as url, ViseClient(url, token) as client:
+        client.token = token
+        yield client
+
+
+def work(lab: Lab) -> None:
+    removal_work.work(lab.place.sessions, lab.place.storage, lab.data_root)
+
+
+def test_the_command_lists_removes_and_proves(
+    lab: Lab, vise: ViseClient, cache: Path, monkeypatch, tmp_path: Path
+) -> None:
+    place = lab.place
+    monkeypatch.setenv("VISE_API_URL", vise.url)
+    monkeypatch.setenv("VISE_TOKEN", vise.token)
+    stop = threading.Event()
+    context = place.context
+    monkeypatch.setattr("worker.sweep.POLL_SECONDS", 0.05)
+    object.__setattr__(context.settings, "data_root", lab.data_root)
+    thread = threading.Thread(
+        target=follow_removals, args=(context, CacheClearing(context), stop), kwargs={"works": True}
+    )
+    thread.start()
+    try:
+        before = {sha256 for sha256, _ in place.storage.objects()}
+        listed = CliRunner().invoke(app, ["forget", GONE])
+        assert listed.exit_code == 0, (listed.output, listed.exception)
+        for line in (
+            "rewrite   artifact posts of the run 'ingest'",
+            "rewrite   artifact labels of the run 'label'",
+            "remove    artifact explorer of the run 'explore'",
+            "remove    uploaded archive archive.zip",
+            "rewrite   1 results of runs",
+            "rewrite   1 log lines",
+            "rewrite   1 predictions for a post's image",
+            "rewrite   1 labels given to a post's image",
+            "mark      the run 'pretrain'",
+            "mark      the model 'm'",
+        ):
+            assert line in listed.output
+        assert {sha256 for sha256, _ in place.storage.objects()} == before
+        assert vise.removals().items == []
+        assert (cache / "features").exists()
+
+        done = CliRunner().invoke(app, ["forget", GONE, "--apply"])
+        assert done.exit_code == 0, (done.output, done.exception)
+        assert "no object, row, folder or cache holds the posts" in done.output
+    finally:
+        stop.set()
+        thread.join()
+    with place.sessions() as db:
+        row = artifacts.of_run(db, lab.ingest, "posts")
+        artifacts.materialise(place.storage, row.manifest, True, tmp_path / "out")
+        assert [r.post.id for r in ShardIndex.open(tmp_path / "out").iterate()] == [STAYS]
+        assert (row.sha256, row.files) == (artifacts.describe(tmp_path / "out")[1], 2)
+        assert db.get_one(Run, lab.ingest).result == {
+            "rejected": [{"post": "[removed]", "why": "[removed]: too long"}],
+            "posts": 2,
+        }
+        explorers = set(db.scalars(select(Artifact.run_id).where(Artifact.name == "explorer")))
+        assert explorers == {lab.other}
+        assert db.scalars(select(func.count()).select_from(Prediction)).all() == [1]
+        assert db.scalars(select(func.count()).select_from(Feedback)).all() == [1]
+        notes = set(db.scalars(select(RunLog.message).where(RunLog.run_id == lab.pretrain)))
+        assert any("have been removed since" in note for note in notes)
+        logged = {(row.action, row.kind) for row in db.scalars(select(Audit))}
+        assert logged >= {(action, "removal of posts") for action in ("created", "changed", "deleted")}
+    assert {path.name for path in cache.iterdir()} == {"weights", "cleared.json"}
+    # A worker that starts later has no reason to clear again.
+    (cache / "features").mkdir()
+    CacheClearing(context).follow()
+    assert (cache / "features").exists()
+
+
+def test_what_is_applied_and_what_is_not(lab: Lab, vise: ViseClient) -> None:
+    removal = vise.create_removal(RemovalCreate(posts=[GONE, GONE]))
+    assert (removal.state, removal.posts) == (RemovalState.listing, [GONE])
+    with pytest.raises(ApiError, match="still lists"):
+        vise.apply_removal(removal.id)
+    work(lab)
+    assert vise.removal(removal.id).state is RemovalState.listed
+    lab.place.change(lab.label, state="running")
+    vise.apply_removal(removal.id)
+    work(lab)
+    failed = vise.removal(removal.id)
+    assert failed.state is RemovalState.failed
+    assert "the unfinished run 'label'" in failed.error
+    with pytest.raises(ApiError, match="no restored backup"):
+        vise.delete_removal(removal.id)
+    lab.place.change(lab.label, state="succeeded")
+    raw = lab.data_root / "raw" / "more.txt"
+    raw.write_text(GONE)
+    vise.apply_removal(removal.id)
+    work(lab)
+    done = vise.removal(removal.id)
+    assert (done.state, done.error) == (RemovalState.removed, "")
+    assert done.left == ["raw/more.txt of the data set 'raw'"]
+    # The folder is the user's own: once it is clean, the proof is repeated.
+    raw.unlink()
+    vise.apply_removal(removal.id)
+    work(lab)
+    assert vise.removal(removal.id).left == []
+    with pytest.raises(ApiError, match="removed already"):
+        vise.apply_removal(removal.id)
+
+
+@pytest.mark.parametrize("where", ["forget", "remaining"])
+def test_work_that_is_killed_goes_on(lab: Lab, vise: ViseClient, monkeypatch, where: str) -> None:
+    removal = vise.create_removal(RemovalCreate(posts=[GONE]))
+    work(lab)
+    listed = vise.removal(removal.id).findings
+    vise.apply_removal(removal.id)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(forget, where, killed)
+        with pytest.raises(KeyboardInterrupt):
+            work(lab)
+    assert vise.removal(removal.id).state is RemovalState.removing
+    work(lab)
+    done = vise.removal(removal.id)
+    assert (done.state, done.left) == (RemovalState.removed, [])
+    assert done.findings == listed
+
+
+def test_a_worker_is_killed_in_the_middle_and_the_next_one_goes_on(
+    lab: Lab, vise: ViseClient, cache: Path, broker_url: str, tmp_path: Path
+) -> None:
+    place = lab.place
+    folder = tmp_path / "workers"
+    folder.mkdir()
+    with cluster_over(place.settings.database_url, broker_url, folder) as cluster:
+        cluster.environment |= {"VISE_STORAGE_URL": place.settings.storage_url, "VISE_PRELOAD": "false"}
+        removal = vise.create_removal(RemovalCreate(posts=[GONE]))
+        first = cluster.worker("first")
+        wait_for(lambda: vise.removal(removal.id).state is RemovalState.listed)
+        with place.sessions.begin() as lock:
+            lock.execute(select(Artifact).where(Artifact.run_id == lab.label).with_for_update())
+            vise.apply_removal(removal.id)
+            wait_for(lambda: waits_for_a_lock(cluster))
+            first.kill()
+            first.wait()
+        assert vise.removal(removal.id).state is RemovalState.removing
+        cluster.worker("second")
+        wait_for(lambda: "second" in vise.removal(removal.id).caches_cleared)
+        done = vise.removal(removal.id)
+        assert (done.state, done.left) == (RemovalState.removed, [])
+        assert not (cache / "features").exists()
+        assert (cache / "weights" / "file").exists()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not so after {seconds:g} s"
+        time.sleep(0.05)
+
+
+def waits_for_a_lock(cluster: Cluster) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with cluster.sessions() as db:
+        return bool(db.scalar(text(query)))
+
+
+def test_a_restored_backup_does_not_bring_a_removed_post_back(
+    lab: Lab, vise: ViseClient, new_database, tmp_path: Path
+) -> None:
+    place = lab.place
+    back_up(place.settings.database_url, place.storage, tmp_path / "backup")
+    removal = vise.create_removal(RemovalCreate(posts=[GONE]))
+    work(lab)
+    vise.apply_removal(removal.id)
+    work(lab)
+    assert vise.removal(removal.id).left == []
+    kept = Path(place.storage.root, "removals")
+    with new_database() as empty:
+        there = Storage(f"file://{tmp_path / 'there'}")
+        with pytest.raises(BadInput, match="name the folder removals"):
+            restore(tmp_path / "backup", empty, there, tmp_path)
+        restore(tmp_path / "backup", empty, there, kept)
+        engine = connect(empty)
+        sessions = session_factory(engine)
+        assert forget.remaining(sessions, there, None, [GONE]) != []
+        # What `vise restore` does last, and a worker that starts on a restored server first.
+        assert removal_work.remove_again(sessions, there, None) == []
+        assert forget.remaining(sessions, there, None, [GONE]) == []
+        with sessions() as db:
+            assert stays(db, there, lab.ingest, tmp_path / "out") == [STAYS]
+        assert removal_work.take_up(sessions, there) == 0
+        engine.dispose()
+
+
+def stays(db, storage: Storage, run_id: UUID, folder: Path) -> list[str]:
+    artifacts.materialise(storage, artifacts.of_run(db, run_id, "posts").manifest, True, folder)
+    return [record.post.id for record in ShardIndex.open(folder).iterate()]
