@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit, urlunsplit
@@ -127,6 +128,10 @@ async def _sign_in(request: Request, request_token: Callable[[ViseClient], str],
 def create_app() -> ASGIApp:
     """Return the ASGI app: Streamlit's app and four more routes, behind the protection."""
     os.chdir(FOLDER)  # Streamlit reads .streamlit/config.toml in the working folder.
+    # Plotly takes pandas from the loaded modules, also while the thread of another page still loads it: the first pages
+    # after a start would fail.
+    import_module("pandas")
+
     from streamlit.starlette import App
 
     from frontend.session import script_error

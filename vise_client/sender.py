@@ -21,8 +21,12 @@ T = TypeVar("T")
 CHUNK = 2**20  # bytes of an upload that are read at a time
 # Connecting again is always safe: nothing was sent yet.
 CONNECT_RETRIES = 2
+KEEP_SECONDS = 2.0
+"""Idle connections are used again for so long. Servers close theirs later (uvicorn after 5 s): a request that is sent on
+a connection just as the server closes it fails."""
 PATIENCE = 90.0
 """Seconds that a request waits in all when the server asks for fewer requests; the limits count by the minute."""
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEEP_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class SyncSender:
         patience: float = PATIENCE,
     ) -> None:
         self.url, self.patience = url.rstrip("/"), patience
-        transport = httpx.HTTPTransport(retries=CONNECT_RETRIES)
+        transport = httpx.HTTPTransport(retries=CONNECT_RETRIES, limits=_LIMITS)
         self._http = httpx.Client(
             **_settings(self.url, token, forwarded_for), timeout=timeout, transport=transport
         )
@@ -167,7 +171,7 @@ class AsyncSender:
         patience: float = PATIENCE,
     ) -> None:
         self.url, self.patience = url.rstrip("/"), patience
-        transport = httpx.AsyncHTTPTransport(retries=CONNECT_RETRIES)
+        transport = httpx.AsyncHTTPTransport(retries=CONNECT_RETRIES, limits=_LIMITS)
         self._http = httpx.AsyncClient(
             **_settings(self.url, token, forwarded_for), timeout=timeout, transport=transport
         )

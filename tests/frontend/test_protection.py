@@ -1,6 +1,8 @@
 """What the pages' server sends to browsers, and which of their requests it refuses."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -120,3 +122,9 @@ def test_the_api_is_told_the_address_of_the_browser_and_not_what_the_browser_cla
         "/auth/password", data={"email": "a@b", "password": "x"}, headers={"X-Forwarded-For": "1.1.1.1"}
     )
     assert made == [{"forwarded_for": "testclient"}]
+
+
+def test_pandas_is_loaded_before_the_first_page() -> None:
+    """Plotly fails with a pandas that another page's thread has loaded in part."""
+    code = "import sys; from frontend.serve import create_app; create_app(); sys.exit('pandas' not in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)

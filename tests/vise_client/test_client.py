@@ -13,8 +13,9 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import uvicorn
 
-from vise_client import operation
+from vise_client import operation, sender
 from vise_client.client import AsyncViseClient, ViseClient
 from vise_client.errors import ApiError, ClientError, NotSignedIn, Unreachable
 from vise_client.schemas.launch import RunCreate
@@ -256,6 +257,17 @@ def _run(state: RunState) -> dict[str, Any]:
     known |= {"state": state.value, "status": {"label": state.value, "sentence": ""}}
     known |= {"created_at": datetime.now(UTC).isoformat()}
     return dict.fromkeys([*nothing, "progress", "group_key", "result", "error"]) | empty | known
+
+
+def test_connections_are_dropped_before_a_server_drops_them() -> None:
+    """A request fails that is sent on a kept connection just as the server closes it."""
+    closed_after = inspect.signature(uvicorn.Config).parameters["timeout_keep_alive"].default
+    assert closed_after / 2 >= sender.KEEP_SECONDS
+    asynchronous = AsyncViseClient("http://server/")
+    with ViseClient("http://server/") as synchronous:
+        for client in (synchronous, asynchronous):
+            assert client._http._transport._pool._keepalive_expiry == sender.KEEP_SECONDS
+    asyncio.run(asynchronous.aclose())
 
 
 @pytest.fixture

@@ -47,7 +47,8 @@ TEXTS = Identity._fields[:6]
 
 
 # Cached, as the identity of a succeeded run never changes, and reading 10,000 results takes seconds.
-_identities: dict[UUID, Identity] = {}
+# None: its result cannot be read.
+_identities: dict[UUID, Identity | None] = {}
 
 
 def results(
@@ -94,7 +95,7 @@ def _carries(tag: str) -> ColumnElement[bool]:
 
 
 def _all(db: Session, tag: str | None) -> list[tuple[UUID, Identity]]:
-    """Return (run id, identity) of every succeeded evaluation, newest first."""
+    """Return (run id, identity) of every succeeded evaluation whose result can be read, newest first."""
     statement = select(Run.id).where(Run.stage == "evaluate", Run.state == RunState.succeeded)
     if tag is not None:
         statement = statement.where(_carries(tag))
@@ -105,20 +106,24 @@ def _all(db: Session, tag: str | None) -> list[tuple[UUID, Identity]]:
             _identities.clear()
             unknown = list(ids)
         _identities.update(_read_identities(db, unknown))
-    return [(run, _identities[run]) for run in ids if run in _identities]
+    return [(run, identity) for run in ids if (identity := _identities.get(run)) is not None]
 
 
-def _read_identities(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, Identity]:
-    """Read the identities of runs from their results."""
+def _read_identities(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, Identity | None]:
+    """Read the identities of runs from their results; None for a result of another version, without readable data."""
     texts = [Run.result[name].as_string() for name in TEXTS]
     data = Run.result["data"].as_json()
     rows = db.execute(
         select(Run.id, Run.result["synthetic"].as_boolean(), data, *texts).where(Run.id.in_(run_ids))
     ).all()
-    identities = {}
+    identities: dict[UUID, Identity | None] = {}
     for run, flag, measured, *texts_read in rows:
         method, backbone, task, protocol, setup, metric = (str(fact or "") for fact in texts_read)
-        key = data_key(EvaluationData.model_validate(measured))
+        try:
+            key = data_key(EvaluationData.model_validate(measured))
+        except ValidationError:
+            identities[run] = None
+            continue
         identities[run] = Identity(method, backbone, task, protocol, setup, metric, bool(flag), key)
     return identities
 
@@ -126,12 +131,18 @@ def _read_identities(db: Session, run_ids: Sequence[UUID]) -> dict[UUID, Identit
 def result(db: Session, run_id: UUID, field: str) -> EvaluateResult:
     """Return the result of one run.
 
-    Raises NotFound if no run has this id, and Invalid, with ``field``, if it is not a succeeded evaluation.
+    Raises NotFound if no run has this id, and Invalid, with ``field``, if it is not a succeeded evaluation, or one whose
+    result today's schema cannot read.
     """
     run = get_run(db, run_id)
     if run.stage != "evaluate" or run.result is None:
         raise Invalid(field, f"the run {run_id} is not a succeeded evaluation")
-    return EvaluateResult.model_validate(run.result)
+    try:
+        return EvaluateResult.model_validate(run.result)
+    except ValidationError as error:
+        raise Invalid(
+            field, f"the result of the run {run_id} was written by another version; run it again"
+        ) from error
 
 
 MAX_COMPARISONS = 200

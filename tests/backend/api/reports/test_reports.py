@@ -61,6 +61,27 @@ def test_a_table_has_our_numbers_and_the_paper_s_only_when_asked(editor: TestCli
     assert latex.text.count(r"\toprule") == 1
 
 
+def test_a_result_of_another_version_is_left_out_and_the_others_are_read(
+    editor: TestClient, add, settings
+) -> None:
+    add("IN-Sup", [12.5, 13.5])
+    other = add("Random Init", [1.0, 2.0])
+    engine = connect(settings.database_url)
+    with session_factory(engine).begin() as db:
+        run = db.get(Run, other)
+        run.result = {name: value for name, value in run.result.items() if name != "data"}
+    engine.dispose()
+    for path in (*(f"{R}/{entry['name']}/data" for entry in editor.get(R).json()), f"{R}/results/data"):
+        assert editor.get(path).status_code == 200, path
+    table = editor.get(f"{R}/table6").text
+    assert "13.00 ± 0.71" in table
+    assert "1.50 ± 0.71" not in table
+    assert editor.get(f"{R}/choices").json()["methods"] == ["IN-Sup"]
+    paired = editor.get(f"{R}/paired", params={"a": other, "b": other})
+    assert paired.status_code == 422
+    assert "another version" in paired.text
+
+
 def test_figures_come_as_pictures_and_as_data(editor: TestClient, add) -> None:
     run = add("VisE-1.2M", [40.0, 44.0])
     png = editor.get(f"{R}/figure3")
