@@ -56,18 +56,18 @@ class Shell:
         assert done.returncode == rc, done.stdout + done.stderr
         return done.stdout if rc == 0 else done.stderr
 
-    def states(self) -> dict[str, str]:
-        """Run id → state, of every run."""
-        lines = self("runs", "--all").splitlines()
-        found = (
-            re.match(r"\s*([0-9a-f-]{36}).*?\b(queued|running|succeeded|failed|cancelled)\b", x)
-            for x in lines
-        )
-        return {m[1]: m[2] for m in found if m}
+    def states(self) -> dict[str, RunState]:
+        """Run id → state, of every run that ``vise runs`` lists. Its labels also say why a run is not starting yet."""
+        listed = re.findall(r"^\s*([0-9a-f-]{36})\s", self("runs", "--all"), re.MULTILINE)
+        with self.client() as client:
+            return {run_id: client.run(run_id).state for run_id in listed}
+
+    def client(self) -> ViseClient:
+        return ViseClient(**json.loads((self.home / "local.json").read_text()))
 
     def wait(self, run_id: str, state: RunState, seconds: float) -> None:
         """Ask the API, also while it cannot answer: a command would take a second of a core each time."""
-        with ViseClient(**json.loads((self.home / "local.json").read_text())) as client:
+        with self.client() as client:
             until = time.monotonic() + seconds
             while True:
                 try:
