@@ -45,8 +45,18 @@ def get_db(request: Request) -> Iterator[Session]:
         audit.write(db, getattr(request.state, "who", None))
 
 
+def get_reading(request: Request) -> Iterator[Session]:
+    """Yield a session for a route that only reads. Call ``db.close()`` before long work such as drawing.
+
+    It gives the connection back: an idle transaction is ended by the server, and a kept connection is missing elsewhere.
+    """
+    with request.app.state.sessions() as db:
+        yield db
+
+
 # scope="function": the transaction is committed before the response is sent.
 Db = Annotated[Session, Depends(get_db, scope="function")]
+ReadDb = Annotated[Session, Depends(get_reading, scope="function")]
 Config = Annotated[Settings, Depends(get_settings)]
 Store = Annotated[Storage, Depends(get_storage)]
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 
 from backend.api import needs
-from backend.api.dependencies import Db, Store
+from backend.api.dependencies import ReadDb, Store
 from backend.api.documented import problems
 from backend.store.errors import Invalid, NotFound
 from backend.store.reports import evaluations
@@ -73,14 +73,18 @@ def list_reports() -> list[ReportEntry]:
 
 
 @router.get("/choices", response_model=Choices, dependencies=[needs.read])
-def choices(db: Db) -> Choices:
+def choices(db: ReadDb) -> Choices:
     """List the tasks, protocols, backbones, methods and tags by which reports can be filtered."""
     return evaluations.choices(db)
 
 
 @router.get("/results", response_class=Response, dependencies=[needs.read], responses=problems(404))
 def results(
-    db: Db, selection: Filter, format: ReportFormat = "markdown", tag: Tag = None, synthetic: Synthetic = None
+    db: ReadDb,
+    selection: Filter,
+    format: ReportFormat = "markdown",
+    tag: Tag = None,
+    synthetic: Synthetic = None,
 ) -> Response:
     """Return all evaluations as one table: a row per method, task and protocol, a column per data set and splits.
 
@@ -95,18 +99,21 @@ def results(
 @router.get(
     "/results/data", response_model=EvaluationTable, dependencies=[needs.read], responses=problems(404)
 )
-def results_data(db: Db, selection: Filter, tag: Tag = None, synthetic: Synthetic = None) -> EvaluationTable:
+def results_data(
+    db: ReadDb, selection: Filter, tag: Tag = None, synthetic: Synthetic = None
+) -> EvaluationTable:
     """Return the table of all evaluations as JSON, with the run behind each number."""
     return evaluation_table(_newest(db, selection, tag, synthetic))
 
 
 def _newest(
-    db: Db, selection: Selection, tag: str | None, synthetic: bool | None
+    db: ReadDb, selection: Selection, tag: str | None, synthetic: bool | None
 ) -> list[tuple[str, EvaluateResult]]:
     """Return the newest evaluation of each table cell as (run id, result), oldest first; real before generated data."""
     newest: dict[tuple[str, ...], tuple[str, EvaluateResult]] = {}
     filters = {name: value for name, value in selection.model_dump().items() if value is not None}
     stored = evaluations.results(db, tag=tag, synthetic=synthetic)
+    db.close()
     for run, result in sorted(stored, key=lambda pair: pair[1].synthetic):
         cell = (
             result.method,
@@ -125,7 +132,7 @@ def _newest(
 
 
 @router.get("/paired", response_model=PairedTest, dependencies=[needs.read], responses=problems(404))
-def paired(db: Db, a: UUID, b: UUID) -> PairedTest:
+def paired(db: ReadDb, a: UUID, b: UUID) -> PairedTest:
     """Compare two evaluations over their splits: difference a − b, p-value and effect size.
 
     Status 422 if they cannot be compared.
@@ -139,7 +146,7 @@ def paired(db: Db, a: UUID, b: UUID) -> PairedTest:
 @router.get("/{name}", response_class=Response, dependencies=[needs.read], responses=problems(410))
 def read(
     name: Name,
-    db: Db,
+    db: ReadDb,
     storage: Store,
     selection: Filter,
     format: ReportFormat | None = None,
@@ -160,16 +167,20 @@ def read(
     if chosen not in formats(name):
         raise Invalid("format", f"{name} comes as {', '.join(formats(name))}")
     if name in QUALITATIVE:
+        comparisons = evaluations.comparisons(db, tag=tag, synthetic=synthetic, run=run)
+        db.close()
         content = report(
             name,
             (),
             chosen,
             with_published=published,
-            comparisons=evaluations.comparisons(db, tag=tag, synthetic=synthetic, run=run),
+            comparisons=comparisons,
             pictures=evaluations.pictures(db, storage),
         )
     else:
-        observations = observe_all(evaluations.results(db, tag=tag, synthetic=synthetic))
+        stored = evaluations.results(db, tag=tag, synthetic=synthetic)
+        db.close()
+        observations = observe_all(stored)
         content = report(
             name,
             observations,
@@ -185,13 +196,15 @@ def read(
     "/{name}/data", response_model=ReproducedTable | OurFigure | QualitativeFigure, dependencies=[needs.read]
 )
 def data(
-    name: Name, db: Db, selection: Filter, tag: Tag = None, synthetic: Synthetic = None
+    name: Name, db: ReadDb, selection: Filter, tag: Tag = None, synthetic: Synthetic = None
 ) -> ReproducedTable | OurFigure | QualitativeFigure:
     """Return the numbers of a table or figure as JSON, ours and the published, with the runs behind ours."""
     _check_name(name)
     if name in QUALITATIVE:
         return qualitative(name, evaluations.comparisons(db, tag=tag, synthetic=synthetic))
-    observations = observe_all(evaluations.results(db, tag=tag, synthetic=synthetic))
+    stored = evaluations.results(db, tag=tag, synthetic=synthetic)
+    db.close()
+    observations = observe_all(stored)
     if name in FIGURES:
         return select_figure(figure(name, observations), selection)
     return select_table(reproduce(name, observations), selection)

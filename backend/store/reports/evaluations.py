@@ -171,10 +171,15 @@ def comparisons(
 
 
 def pictures(db: Session, storage: Storage) -> Pictures:
-    """Return a function that reads a picture of a comparison by run id and file name."""
+    """Return a function that reads a picture of a comparison by run id and file name.
+
+    It leaves no transaction open while the storage is read and the figure is drawn.
+    """
 
     def read(run: str, file: str) -> bytes:
         artifact = artifacts.of_run(db, UUID(run), "comparison")
-        return b"".join(storage.stream(artifacts.file_digest(artifact, file)[1]))
+        digest = artifacts.file_digest(artifact, file)[1]
+        db.close()
+        return b"".join(storage.stream(digest))
 
     return read

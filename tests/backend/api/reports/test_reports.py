@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from fastapi.testclient import TestClient
 
+from backend.api.reports import tables_and_figures
 from backend.store.database import connect, session_factory
 from backend.store.runs.tables import Run
 from vise_client.schemas.launch import RunCreate
@@ -231,3 +232,20 @@ def test_a_figure_of_predictions_that_nobody_made_says_so(editor: TestClient) ->
     assert not any(column["run"] for column in data["columns"])
     assert editor.get(f"{R}/figure7").content.startswith(b"\x89PNG")
     assert "not run" in editor.get(f"{R}/figure8", params={"format": "svg"}).text
+
+
+@pytest.mark.parametrize("path", ["table6", "figure3", "figure7", "figure3/data", "results", "results/data"])
+def test_nothing_is_drawn_inside_a_transaction(editor: TestClient, add, monkeypatch, path: str) -> None:
+    """The server ends an idle transaction after 15 s; drawing takes longer on a busy machine."""
+    add("IN-Sup", [12.5, 13.5])
+    seen = []
+    for name in ("report", "figure", "render_table", "evaluation_table"):
+        original = getattr(tables_and_figures, name)
+
+        def watched(*args, original=original, **kwargs):
+            seen.append(editor.app.state.engine.pool.checkedout())
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(tables_and_figures, name, watched)
+    assert editor.get(f"{R}/{path}").status_code == 200
+    assert seen == [0]
