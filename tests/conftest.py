@@ -35,6 +35,7 @@ from backend.store.runs.states.lease import claim_run
 # processes that tests start inherit it.
 os.environ.setdefault("VISE_RUN_NICENESS", "1")
 
+MAIN = sys.modules["__main__"]
 STACK_FIXTURES = {"postgres_server", "broker_url", "start_stack", "bucket"}
 LONG = {"stack", "processes", "slow"}
 BROWSER_TESTS = Path(__file__).parent / "browser"
@@ -123,6 +124,16 @@ def _reaches_processes(function: Callable[..., object]) -> bool:
             if isinstance(value, FunctionType) and value.__globals__ is names and value not in seen:
                 functions.append(value)
     return False
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """Streamlit's AppTest puts its script in the place of ``__main__``, which later tests start processes from.
+
+    Fixtures of a module or a session do so before this one is set up: what is put back is what was there at the start.
+    """
+    yield
+    sys.modules["__main__"] = MAIN
 
 
 @pytest.fixture(scope="session")

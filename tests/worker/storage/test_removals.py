@@ -100,6 +100,11 @@ def test_the_command_lists_removes_and_proves(
         done = CliRunner().invoke(app, ["forget", GONE, "--apply"])
         assert done.exit_code == 0, (done.output, done.exception)
         assert "no object, row, folder or cache holds the posts" in done.output
+        # This worker has no row, so the command does not wait for its cache.
+        until = time.monotonic() + 60
+        while not (cache / "cleared.json").exists():
+            assert time.monotonic() < until
+            time.sleep(0.02)
     finally:
         stop.set()
         thread.join()
