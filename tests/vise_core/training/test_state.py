@@ -61,7 +61,7 @@ def test_a_save_that_is_cut_off_leaves_the_state_before(
         def cut_off(*_args: object, **_options: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(torch, "save", cut_off) if at == "values" else patch.setattr(json, "dump", cut_off)
+        patch.setattr(torch, "save", cut_off) if at == "values" else patch.setattr(json, "dumps", cut_off)
         with pytest.raises(KeyboardInterrupt):
             state.save({"epoch": 2}, values={"a": {"n": 2}})
     again = opened(tmp_path)
