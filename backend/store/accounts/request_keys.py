@@ -14,7 +14,7 @@ from backend.store.errors import Invalid
 
 
 def once(db: Session, user_id: UUID, key: UUID, request: str, create: Callable[[], UUID]) -> UUID:
-    """Call ``create`` and return the id of what it has created; of a request with a known key, return the id of then.
+    """Call ``create`` and return the id of what it has created; for a known key, return that id again.
 
     ``request`` is a digest of the request. While another transaction uses the key, this one waits for its end. Raises
     Invalid if the key belongs to another request.

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import streamlit as st
 
+from frontend.components.confirm import confirm_or_keep
 from frontend.formatting import plain
 from frontend.session import client, show_errors
 from frontend.views.data.runs import states, use_row
@@ -39,10 +40,9 @@ def _dialog(data_set_id: UUID, name: str) -> None:
         unfinished = any(n and not RunState(state).final for state, n in usage.states.items())
         if unfinished:
             st.warning("Unfinished runs need this data set. Cancel them, or wait until they end.")
-        with st.container(horizontal=True):
-            if st.button("Remove data set", type="primary", icon=":material/delete:", disabled=unfinished):
-                client().delete_dataset(data_set_id)
-                st.query_params.clear()
-                st.rerun()
-            if st.button("Keep"):
-                st.rerun()
+
+        def remove() -> None:
+            client().delete_dataset(data_set_id)
+            st.query_params.clear()
+
+        confirm_or_keep("Remove data set", remove, disabled=unfinished)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from frontend.components.confirm import confirm_or_keep
 from frontend.components.layout import empty
 from frontend.components.paging import cursor_buttons
 from frontend.components.table import show_rows
@@ -110,9 +111,7 @@ def _dialog(removal: RemovalView) -> None:
         f"This removes {len(removal.posts)} posts with all that shows them. It cannot be undone, also not from a backup "
         "that `vise restore` restores."
     )
-    with show_errors(), st.container(horizontal=True):
-        if st.button("Remove for good", type="primary", icon=":material/delete_forever:"):
-            client().apply_removal(removal.id)
-            st.rerun()
-        if st.button("Keep"):
-            st.rerun()
+    with show_errors():
+        confirm_or_keep(
+            "Remove for good", lambda: client().apply_removal(removal.id), icon=":material/delete_forever:"
+        )

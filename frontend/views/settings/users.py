@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from frontend.components.confirm import confirm_or_keep
 from frontend.components.paging import paged_list
 from frontend.formatting import plain
 from frontend.session import client, current_user, last_shown, show_errors
@@ -62,12 +63,8 @@ def _delete_dialog(user: UserView) -> None:
         f"This deletes **{plain(user.email)}** for good, with tokens, saved views, predictions and feedback. Runs, models "
         "and data sets stay, and belong to the admins."
     )
-    with show_errors(), st.container(horizontal=True):
-        if st.button("Delete user", type="primary", icon=":material/delete:"):
-            client().delete_user(user.id)
-            st.rerun()
-        if st.button("Keep"):
-            st.rerun()
+    with show_errors():
+        confirm_or_keep("Delete user", lambda: client().delete_user(user.id))
 
 
 def _role_form(user: UserView, shown: dict[str, str]) -> None:

@@ -1,18 +1,25 @@
 """A database and a storage for tests of upkeep."""
 
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func, update
 
+from backend.api.app import create_app
 from backend.settings import Settings
+from backend.store.accounts import users
 from backend.store.database import connect, session_factory
 from backend.store.registry.storage import Storage
 from backend.store.runs.delete import delete_run
 from backend.store.runs.tables import Run
+from tests.serving import serving
 from tests.worker.held_run import hold_run
 from tests.worker.storage.lab import Lab
+from vise_client.client import ViseClient
+from vise_client.schemas.accounts import Role
 from worker.context import Context
 from worker.reporter import StoreReporter
 
@@ -73,3 +80,15 @@ def place(database_url: str, tmp_path: Path):
 @pytest.fixture
 def lab(place: Place, tmp_path: Path) -> Lab:
     return Lab(place, tmp_path)
+
+
+@pytest.fixture
+def vise(lab: Lab) -> Iterator[ViseClient]:
+    """The API over the lab, asked by an admin."""
+    settings = lab.place.settings.model_copy(update={"data_root": lab.data_root})
+    with lab.place.sessions.begin() as db:
+        admin = users.create_user(db, "admin@example.org", None, Role.admin)
+        token, _ = users.issue_token(db, admin, "session", lifetime=timedelta(days=1))
+    with serving(create_app(settings)) as url, ViseClient(url, token) as client:
+        client.token = token
+        yield client

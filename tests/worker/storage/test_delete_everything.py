@@ -2,16 +2,11 @@
 
 import io
 import zipfile
-from collections.abc import Iterator
-from datetime import timedelta
 from uuid import UUID
 
-import pytest
 from PIL import Image
 from sqlalchemy import func, select
 
-from backend.api.app import create_app
-from backend.store.accounts import users
 from backend.store.database import Sessions
 from backend.store.registry.tables import Artifact, Model
 from backend.store.reports.tables import Ablation
@@ -20,10 +15,9 @@ from backend.store.serving.tables import Engagement
 from backend.store.tables import Base
 from backend.store.upkeep import gc, removal_work
 from tests.pictures import encoded
-from tests.serving import serving
 from tests.worker.storage.lab import GONE, Lab
 from vise_client.client import ViseClient
-from vise_client.schemas.accounts import Role, UserCreate
+from vise_client.schemas.accounts import UserCreate
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.removals import RemovalCreate
 from vise_client.schemas.run_lists import RunListState, SavedViewCreate
@@ -32,17 +26,6 @@ from vise_client.schemas.runs import BulkRequest
 IMAGE = encoded(Image.new("RGB", (8, 8), "red"), "PNG")
 STAY = {"users", "tokens", "audit", "login_attempts", "garbage", "request_keys"}
 """Accounts and their log; what the storage had and has no more; keys of requests, which expire."""
-
-
-@pytest.fixture
-def vise(lab: Lab) -> Iterator[ViseClient]:
-    """The API over the lab, asked by an admin."""
-    settings = lab.place.settings.model_copy(update={"data_root": lab.data_root})
-    with lab.place.sessions.begin() as db:
-        admin = users.create_user(db, "admin@example.org", None, Role.admin)
-        token, _ = users.issue_token(db, admin, "session", lifetime=timedelta(days=1))
-    with serving(create_app(settings)) as url, ViseClient(url, token) as client:
-        yield client
 
 
 def rows(sessions: Sessions) -> dict[str, int]:

@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -11,8 +10,6 @@ import pytest
 from sqlalchemy import func, select, text
 from typer.testing import CliRunner
 
-from backend.api.app import create_app
-from backend.store.accounts import users
 from backend.store.accounts.tables import Audit
 from backend.store.database import connect, session_factory
 from backend.store.registry import artifacts
@@ -23,12 +20,10 @@ from backend.store.serving.tables import Feedback, Prediction
 from backend.store.upkeep import forget, removal_work
 from backend.store.upkeep.backup import back_up, restore
 from tests.faults.cluster import Cluster, cluster_over
-from tests.serving import serving
 from tests.worker.storage.lab import GONE, STAYS, Lab
 from vise_client.cli import app
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError
-from vise_client.schemas.accounts import Role
 from vise_client.schemas.removals import RemovalCreate, RemovalState
 from vise_core.errors import BadInput
 from vise_core.formats.posts import ShardIndex
@@ -44,18 +39,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name / "file").write_text(name)
     monkeypatch.setenv("VISE_CACHE", str(folder))
     return folder
-
-
-@pytest.fixture
-def vise(lab: Lab) -> Iterator[ViseClient]:
-    """The API over the lab, asked by an admin."""
-    settings = lab.place.settings.model_copy(update={"data_root": lab.data_root})
-    with lab.place.sessions.begin() as db:
-        admin = users.create_user(db, "admin@example.org", None, Role.admin)
-        token, _ = users.issue_token(db, admin, "api", lifetime=timedelta(days=1))
-    with serving(create_app(settings)) as url, ViseClient(url, token) as client:
-        client.token = token
-        yield client
 
 
 def work(lab: Lab) -> None:
