@@ -1,6 +1,7 @@
 """Real workers: processes of their own, over a real database and a real broker."""
 
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 from sqlalchemy import delete
 
 from backend.api.app import create_app
@@ -17,6 +19,7 @@ from backend.store.accounts.tables import User
 from backend.store.serving.tables import Engagement, Feedback, Prediction
 from tests.faults.cluster import Cluster, cluster_over
 from tests.faults.model import add_model
+from tests.pictures import encoded
 from vise_client.schemas.accounts import Role
 from vise_core.specs.stages import STAGES
 
@@ -102,14 +105,15 @@ class Service:
     cluster: Cluster
     token: str
 
-    def start(self) -> None:
-        """A dispatcher and a prediction worker, if the last test has not left both running."""
+    def start(self) -> bool:
+        """Start a dispatcher and a prediction worker; return whether the last test has not left both running."""
         del self.cluster.processes[2:]
         if [process.poll() for process in self.cluster.processes] == [None, None]:
-            return
+            return False
         self.cluster.stop()
         self.cluster.start("dispatch", name="dispatch")
         self.cluster.start("run", "--queues", "predict", name="predict")
+        return True
 
     def forget(self) -> None:
         """Delete what a test has asked, and the users it has made."""
@@ -137,7 +141,7 @@ def service(
 def api(service: Service, broker_url: str) -> Iterator[TestClient]:
     """The API beside a dispatcher and a prediction worker, with an untrained model, asked by an editor."""
     service.forget()
-    service.start()
+    started = service.start()
     settings = Settings(
         database_url=service.cluster.environment["VISE_DATABASE_URL"],
         broker_url=broker_url,
@@ -147,4 +151,18 @@ def api(service: Service, broker_url: str) -> Iterator[TestClient]:
     )
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         client.headers["Authorization"] = f"Bearer {service.token}"
+        if started:
+            _ask_once(client)
+            service.forget()
         yield client
+
+
+def _ask_once(client: TestClient) -> None:
+    """Wait for a worker's first answer: it loads torch for it, longer than a test's request waits on a busy machine."""
+    image = encoded(Image.new("RGB", (32, 32)), "PNG")
+    answer = client.post(f"{PREFIX}/predictions", files={"image": ("x", image)}, data={"wait": "30"})
+    end = time.monotonic() + 300
+    while answer.json()["state"] != "succeeded":
+        assert time.monotonic() < end, answer.text
+        time.sleep(0.1)
+        answer = client.get(f"{PREFIX}/predictions/{answer.json()['id']}")
