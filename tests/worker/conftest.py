@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from sqlalchemy import delete
 
-from backend.api.app import create_app
+from backend.api.app import PREFIX, create_app
 from backend.settings import Settings
 from backend.store.accounts import users
 from backend.store.accounts.tables import User

@@ -46,6 +46,10 @@ def run(
         typer.Option("--fresh", help="With --local: remove the run in the out folder, and start over."),
     ] = False,
     title: Annotated[str, typer.Option("--name", help="Name of the run.")] = "",
+    max_hours: Annotated[
+        float | None,
+        typer.Option(help="Stop a run whose attempt takes longer. Without: the server's limit."),
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Wait until the run is over. Exits with 1 unless it succeeded.")
     ] = False,
@@ -55,6 +59,8 @@ def run(
 
     request = read_request(name, spec, changes or [])
     if local:
+        if max_hours is not None:
+            raise typer.BadParameter("only runs on a server have a time limit", param_hint="--max-hours")
         _run_locally(request, dict(_pair(item) for item in inputs or []), out, fresh=fresh)
         return
     if fresh:
@@ -66,6 +72,8 @@ def run(
     with connect() as vise:
         references = parse_inputs(inputs or [], lambda dataset: find(vise, dataset).id)
         warn_of_changes(vise, references)
+        if max_hours is not None:
+            request = request.model_copy(update={"max_hours": max_hours})
         created = _create(vise, request, references, title)
         say(f"{created.id}  {created.name}  {created.state}")
         if follow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -16,6 +16,17 @@ from vise_core.specs.recipes.sweep import SweepSpec
 from .run_states import RunState
 from .wire import RequestBody, ResponseBody
 
+MaxHours = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        le=10_000,
+        description="A run is stopped and fails when an attempt takes longer; it can be retried from its saved state. "
+        "None: the server's limit.",
+    ),
+]
+"""The time limit of a request's runs."""
+
 
 class RunCreate(RequestBody):
     """A run of one stage with this spec on these inputs."""
@@ -25,13 +36,7 @@ class RunCreate(RequestBody):
     spec: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[Name, InputRef] = Field(default_factory=dict)
     tags: list[Tag] = Field(default_factory=list, max_length=50)
-    max_hours: float | None = Field(
-        None,
-        gt=0,
-        le=10_000,
-        description="The run is stopped and fails when an attempt takes longer; it can be retried from its saved state. "
-        "None: the server's limit.",
-    )
+    max_hours: MaxHours = None
 
 
 class RecipeCreate(RequestBody):
@@ -42,6 +47,7 @@ class RecipeCreate(RequestBody):
     inputs: dict[Name, InputRef] = Field(default_factory=dict, description="The recipe's inputs by role.")
     name: str = Field("", max_length=200)
     tags: list[Tag] = Field(default_factory=list, max_length=50)
+    max_hours: MaxHours = None
 
 
 class SweepCreate(RequestBody):
@@ -50,6 +56,7 @@ class SweepCreate(RequestBody):
     spec: SweepSpec
     name: str = Field("", max_length=200)
     tags: list[Tag] = Field(default_factory=list, max_length=50)
+    max_hours: MaxHours = None
 
 
 class StageDraft(RequestBody):

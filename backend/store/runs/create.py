@@ -85,9 +85,7 @@ def create_recipe(
     _check_number("spec.steps", "steps", len(steps), allowance)
     _check_stages([step.stage for step in steps.values()], allowance)
     check_open_runs(db, user, len(steps), allowance)
-    parent = _parent(
-        db, "recipe", request.name or spec.title, spec.model_dump(mode="json"), request.tags, user
-    )
+    parent = _parent(db, "recipe", request.name or spec.title, spec.model_dump(mode="json"), request, user)
     parent.synthetic = spec.synthetic
     recipe_inputs = {
         name: with_artifact(db, ref, recipe_input_artifacts(spec, name), f"inputs.{name}", preferred=name)
@@ -109,7 +107,7 @@ def create_recipe(
         }
         child = _stage_run(db, step.stage, spec.specs[name], inputs, f"spec.steps.{name}.inputs", user, new)
         child.id, child.name, child.step = ids[position], step.title or name, name
-        child.parent_id, child.position = parent.id, position
+        child.parent_id, child.position, child.max_hours = parent.id, position, request.max_hours
         child.synthetic |= spec.synthetic
         children[name] = new[child.id] = child
     write_runs(db, list(children.values()))
@@ -129,7 +127,7 @@ def create_sweep(
     _check_stages([sweep.stage], allowance)
     check_open_runs(db, user, len(sweep.specs), allowance)
     name = request.name or f"Sweep over {', '.join([*sweep.cases, *sweep.grid])}"
-    parent = _parent(db, "sweep", name, sweep.model_dump(mode="json"), request.tags, user)
+    parent = _parent(db, "sweep", name, sweep.model_dump(mode="json"), request, user)
     children = []
     ids = new_ids(db, len(sweep.specs))
     for position, (point, spec) in enumerate(zip(sweep.points(), sweep.specs, strict=True)):
@@ -137,6 +135,7 @@ def create_sweep(
         varied = [f"{path.split('.')[-1]} {value_at(child.spec, path)}" for path in sweep.grid]
         child.name = child.step = ", ".join([*point.cases, *varied])
         child.id, child.parent_id, child.position = ids[position], parent.id, position
+        child.max_hours = request.max_hours
         parent.synthetic = parent.synthetic or child.synthetic
         children.append(child)
     write_runs(db, children)
@@ -155,25 +154,15 @@ def clone_run(
     name = request.name or f"{run.name} (copy)"
     spec = run.spec if request.spec is None else request.spec
     inputs = request.inputs or {role: InputRef.model_validate(ref) for role, ref in run.inputs.items()}
+    kept = {"name": name, "tags": run.tags, "max_hours": run.max_hours}
     if run.kind == "stage":
-        return create_run(
-            db,
-            RunCreate(
-                stage=run.stage or "",
-                name=name,
-                spec=spec,
-                inputs=inputs,
-                tags=run.tags,
-                max_hours=run.max_hours,
-            ),
-            user,
-            allowance,
-        )
+        copy = RunCreate(stage=run.stage or "", spec=spec, inputs=inputs, **kept)
+        return create_run(db, copy, user, allowance)
     try:
         if run.kind == "recipe":
             recipe = RecipeSpec.model_validate(spec)
-            return create_recipe(db, RecipeCreate(spec=recipe, name=name, inputs=inputs), user, allowance)
-        return create_sweep(db, SweepCreate.model_validate({"spec": spec, "name": name}), user, allowance)
+            return create_recipe(db, RecipeCreate(spec=recipe, inputs=inputs, **kept), user, allowance)
+        return create_sweep(db, SweepCreate.model_validate({"spec": spec, **kept}), user, allowance)
     except ValidationError as error:
         raise invalid_from(error, "spec") from error
 
@@ -238,14 +227,20 @@ def _stage_run(
 
 
 def _parent(
-    db: Session, kind: str, name: str, spec: dict[str, Any], tags: list[str], user: UUID | None
+    db: Session,
+    kind: str,
+    name: str,
+    spec: dict[str, Any],
+    request: RecipeCreate | SweepCreate,
+    user: UUID | None,
 ) -> Run:
     parent = Run(
         kind=kind,
         name=name,
         state=RunState.queued.value,
         spec=spec,
-        tags=tags,
+        tags=request.tags,
+        max_hours=request.max_hours,
         queue=queue_of(None),
         created_by=user,
     )

@@ -36,6 +36,7 @@ class Draft:
     inputs: dict[str, str] = field(default_factory=dict)
     grid: Grid = field(default_factory=dict)
     name: str = ""
+    max_hours: float | None = None
     first_spec: Spec | None = None
 
 
@@ -49,10 +50,11 @@ def load_draft(stage: StageView, preset: str) -> Draft:
     draft = Draft(identity, last.generation + 1 if last else 1)
     spec = stage.presets.get(preset, {})
     if (source := clone_source()) is not None and source.stage == stage.name:
-        spec, draft.name = source.spec, f"{source.name} (copy)"
+        spec, draft.name, draft.max_hours = source.spec, f"{source.name} (copy)", source.max_hours
         draft.inputs = {role: ref_text(ref) for role, ref in source.inputs.items()}
     elif source is not None and source.kind == "sweep" and source.spec.get("stage") == stage.name:
         spec, draft.name = source.spec.get("base", {}), f"{source.name} (copy)"
+        draft.max_hours = source.max_hours
         draft.grid = source.spec.get("grid", {})
     draft.values = merged(stage.defaults, _json(params.get("spec"), spec))
     draft.grid = _json(params.get("grid"), draft.grid)

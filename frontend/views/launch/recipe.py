@@ -16,6 +16,7 @@ from frontend.views.launch.estimate import ask_for
 from frontend.views.launch.inputs import folder_warning, input_select
 from frontend.views.launch.spec_yaml import yaml_error
 from frontend.views.launch.stage import started
+from frontend.views.launch.time_limit import time_limit
 from vise_client.schemas.launch import RecipeCreate
 from vise_client.schemas.runs import RunView
 from vise_core.specs.recipes.recipe import RecipeSpec, possible_steps, recipe_input_artifacts
@@ -45,6 +46,7 @@ def launch_recipe() -> None:
             _steps(spec, selected)
     with right, st.container(border=True):
         title = st.text_input("Name", placeholder=spec.title, key=f"recipe.name.{name}")
+        max_hours = time_limit(source.max_hours if source else None, f"recipe.hours.{name}")
         st.header("Before you launch", anchor=False)
         missing = [role for role, given in spec.given.items() if given.required and role not in selected]
         ask_for(missing)
@@ -58,7 +60,9 @@ def launch_recipe() -> None:
         ):
             inputs = {role: ref for role, text in selected.items() if (ref := parse_ref(text)) is not None}
             recipe = {"recipe": name} if recipes.get(name) == spec else {"spec": spec}
-            body = RecipeCreate.model_validate({**recipe, "inputs": inputs, "name": title})
+            body = RecipeCreate.model_validate(
+                {**recipe, "inputs": inputs, "name": title, "max_hours": max_hours}
+            )
             started(client().create_recipe(body))
 
 

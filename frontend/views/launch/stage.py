@@ -19,6 +19,7 @@ from frontend.views.launch.spec_schema import completed, without_defaults
 from frontend.views.launch.spec_yaml import yaml_editor
 from frontend.views.launch.stage_inputs import stage_inputs
 from frontend.views.launch.sweep import sweep_form
+from frontend.views.launch.time_limit import time_limit
 from vise_client.schemas.launch import LaunchCheck, RunCreate, StageDraft, StageView, SweepCreate
 from vise_client.schemas.runs import RunView
 from vise_core.specs.recipes.sweep import SweepSpec
@@ -53,6 +54,7 @@ def launch_stage(stage: StageView) -> None:
     with right, st.container(border=True):
         name = st.text_input("Name", draft.name, key=f"{key}.name", placeholder=stage.title)
         tags = st.text_input("Tags", key=f"{key}.tags", placeholder="separated by commas")
+        max_hours = time_limit(draft.max_hours, f"{key}.hours")
         check = client().validate(stage.name, StageDraft(spec=spec, inputs=inputs, grid=grid))
         st.header("Before you launch", anchor=False)
         show_check(check)
@@ -63,6 +65,7 @@ def launch_stage(stage: StageView) -> None:
             spec=spec,
             inputs=inputs,
             tags=[tag.strip() for tag in tags.split(",") if tag.strip()],
+            max_hours=max_hours,
         )
         _launch_button(stage, body, grid, check)
     places.show_warnings(check.warnings)
@@ -98,6 +101,7 @@ def _launch_button(stage: StageView, body: RunCreate, grid: Grid, check: LaunchC
     if grid:
         values = {path: tuple(column) for path, column in grid.items()}
         sweep = SweepSpec(stage=stage.name, base=body.spec, grid=values, inputs=body.inputs)
-        started(client().create_sweep(SweepCreate(spec=sweep, name=body.name, tags=body.tags)))
+        given = body.model_dump(include={"name", "tags", "max_hours"})
+        started(client().create_sweep(SweepCreate(spec=sweep, **given)))
     else:
         started(client().create_run(body))

@@ -33,6 +33,8 @@ def run_header(before: RunView) -> None:
                 icon=":material/pause_circle:",
             )
         progress_bar(run)
+        if run.max_hours is not None:
+            st.caption(f"Time limit of an attempt: {number(run.max_hours)} h")
         if can_edit():
             run_actions(run)
         run_notes(run)

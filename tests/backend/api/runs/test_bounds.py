@@ -216,3 +216,24 @@ PNG = (
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63606060000000040001f61738550000"
     "000049454e44ae426082"
 )
+
+
+@pytest.mark.parametrize("route", ["runs", "recipes/runs", "sweeps"])
+def test_a_time_limit_and_tags_are_of_each_run_and_of_a_copy(editor, route) -> None:
+    body = {
+        "runs": SAMPLE,
+        "recipes/runs": chain(3),
+        "sweeps": {"spec": {"stage": "ingest", "base": SAMPLE["spec"], "grid": {"source.posts": [30, 40]}}},
+    }[route]
+    for wrong in (0, -1, 10_001):
+        refused = editor.post(f"{PREFIX}/{route}", json={**body, "max_hours": wrong})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "max_hours")
+    made = editor.post(f"{PREFIX}/{route}", json={**body, "max_hours": 1.5, "tags": ["kept"]}).json()
+    copy = editor.post(f"{PREFIX}/runs/{made['id']}/clone", json={}).json()
+    for run in (made, copy):
+        assert (run["max_hours"], run["tags"]) == (1.5, ["kept"])
+        children = [editor.get(f"{PREFIX}/runs/{child['id']}").json() for child in run["children"]]
+        assert [child["max_hours"] for child in children] == [1.5] * len(children)
+    assert (
+        len(copy["children"]) == len(made["children"]) == {"runs": 0, "recipes/runs": 3, "sweeps": 2}[route]
+    )
