@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from backend.api import needs
-from backend.api.dependencies import Db, Store
+from backend.api.dependencies import Db, ReadDb, Store
 from backend.api.documented import problems
 from backend.store.registry import artifacts
 from vise_client.schemas.artifacts import ArtifactFile, ArtifactView
@@ -43,7 +43,7 @@ def list_files(artifact_id: UUID, db: Db) -> list[ArtifactFile]:
 def content(
     artifact_id: UUID,
     request: Request,
-    db: Db,
+    db: ReadDb,
     storage: Store,
     file: Annotated[
         str | None,
@@ -55,6 +55,7 @@ def content(
 ) -> Response:
     """Download an artifact, or one of its files. The ``ETag`` is the SHA-256. Status 404 if no artifact has this id."""
     artifact = artifacts.get(db, artifact_id)
+    db.close()
     if file is None and artifact.folder:
         sha256, name, kind = artifact.sha256, f"{artifact.name}.tar", "application/x-tar"
         size, body = None, artifacts.as_tar(storage, artifact)
