@@ -127,7 +127,7 @@ def test_a_response_before_the_end_of_the_body_closes_the_connection(
     echo: FastAPI, path: str, head: str, status: int
 ) -> None:
     """A client that drips would keep its socket for ever."""
-    with serving(echo) as address, connected(address) as client:
+    with serving(echo, timeout_keep_alive=300) as address, connected(address) as client:
         client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
         if "chunked" in head:
             client.sendall(b"1\r\na\r\n")
@@ -135,7 +135,7 @@ def test_a_response_before_the_end_of_the_body_closes_the_connection(
 
 
 def test_a_body_that_grows_too_large_closes_the_connection(echo: FastAPI) -> None:
-    with serving(echo) as address, connected(address) as client:
+    with serving(echo, timeout_keep_alive=300) as address, connected(address) as client:
         client.sendall(b"POST /size HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         chunk = b"%x\r\n%s\r\n" % (LONGEST_JSON + 1, b"a" * (LONGEST_JSON + 1))
         client.sendall(chunk)
@@ -143,7 +143,7 @@ def test_a_body_that_grows_too_large_closes_the_connection(echo: FastAPI) -> Non
 
 
 def test_a_connection_stays_open_after_a_whole_body(echo: FastAPI) -> None:
-    with serving(echo) as address, connected(address) as client:
+    with serving(echo, timeout_keep_alive=300) as address, connected(address) as client:
         for _ in range(2):
             client.sendall(b"POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na")
             assert client.recv(2**16).startswith(b"HTTP/1.1 200")
