@@ -55,7 +55,6 @@ def content(
 ) -> Response:
     """Download an artifact, or one of its files. The ``ETag`` is the SHA-256. Status 404 if no artifact has this id."""
     artifact = artifacts.get(db, artifact_id)
-    db.close()
     if file is None and artifact.folder:
         sha256, name, kind = artifact.sha256, f"{artifact.name}.tar", "application/x-tar"
         size, body = None, artifacts.as_tar(storage, artifact)
@@ -64,6 +63,7 @@ def content(
         name = path.rpartition("/")[2]
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         body = storage.stream(sha256)
+        db.close()
         storage.open(sha256).close()
     headers = {"ETag": f'"{sha256}"', "Cache-Control": "private, max-age=31536000, immutable"}
     if request.headers.get("if-none-match") == headers["ETag"]:

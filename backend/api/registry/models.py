@@ -67,9 +67,10 @@ def download(model_id: UUID, db: ReadDb, storage: Store) -> StreamingResponse:
     """
     card = model_cards.card(db, model_id)
     artifact = artifacts.get(db, models.get(db, model_id).artifact_id)
+    first = artifact.manifest[0]["sha256"]
     db.close()
     # Missing bytes must give an error response, not a download that breaks off.
-    storage.open(artifact.manifest[0]["sha256"]).close()
+    storage.open(first).close()
     body = model_cards.as_tar(storage, artifact, card.facts.name, card.markdown)
     name = f"{model_cards.slug(card.facts.name)}.tar"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Security-Policy": "sandbox"}
