@@ -64,6 +64,8 @@ def update_user(user_id: UUID, body: UserUpdate, who: Who, db: Db) -> UserView:
 def delete_user(user_id: UUID, who: Who, db: Db) -> Response:
     """Delete a user for good, with tokens, saved views, predictions and feedback; runs, models and data sets stay.
 
+    Labels that others gave to the user's predictions are deleted too, and the audit log says "deleted user".
+
     Status 404 if no user has this id, 409 for your own account, so one admin always remains.
     """
     if user_id == who.user_id:

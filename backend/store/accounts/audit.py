@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import event, inspect, select
 from sqlalchemy.orm import Session
 
-from backend.store.accounts.tables import Audit, Token, User
+from backend.store.accounts.tables import DELETED_USER, Audit, Token, User
 from backend.store.cursors import newest_first
 from backend.store.database import Sessions
 from backend.store.errors import Invalid
@@ -159,6 +159,8 @@ def _notice_new(db: Session, *_: object) -> None:
 
 def _note(db: Session, action: str, kind: str, row: Any, detail: dict[str, Any]) -> None:
     name = getattr(row, "name", None) or getattr(row, "email", "") or ""
+    if isinstance(row, User) and action == "deleted":
+        name = DELETED_USER  # the address goes with the user
     user_id = row.user_id if isinstance(row, Token) else None
     db.info.setdefault("changes", []).append(_Change(action, kind, row.id, name, user_id, detail))
 

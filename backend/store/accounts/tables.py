@@ -19,6 +19,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.store.base import Base, Record, insert_time, primary_key
 
+DELETED_USER = "deleted user"
+"""What the audit log says in the place of a deleted user's address."""
+
 
 class User(Record):
     """A user, with address, password hash and role."""

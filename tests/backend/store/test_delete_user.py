@@ -1,5 +1,7 @@
 """A deleted user leaves nothing personal; the lab's runs and its log stay."""
 
+from uuid import UUID
+
 import pytest
 from sqlalchemy import func, select
 from typer.testing import CliRunner
@@ -11,7 +13,8 @@ from backend.store.accounts.deletion import delete_user
 from backend.store.accounts.tables import Audit, LoginAttempt, Token, User
 from backend.store.errors import Conflict, NotFound
 from backend.store.runs.tables import Run
-from backend.store.serving.tables import Feedback
+from backend.store.serving.tables import Feedback, Prediction
+from tests.belongings import belongings
 from vise_client.schemas.accounts import Role
 
 ANN, BOB = "ann@example.org", "bob@example.org"
@@ -27,6 +30,10 @@ def test_a_user_goes_with_what_is_personal_and_the_runs_stay(held, database_url:
         given = {"task": "t", "label": "a", "predicted": "a", "model": "m", "sha256": "0" * 64}
         for user in (ann, bob):
             db.add(Feedback(picture=b"x", synthetic=True, created_by=user.id, **given))
+        # Bob has labelled a picture of Ann's, and she one of his.
+        of_ann, of_bob = (UUID(belongings(db, email)["prediction_id"]) for email in (ANN, BOB))
+        for user, asked in ((bob, of_ann), (ann, of_bob)):
+            db.add(Feedback(picture=b"x", synthetic=True, created_by=user.id, prediction_id=asked, **given))
         db.add(Audit(user_id=ann.id, email=ANN, action="create", kind="run", target="r"))
         db.add(LoginAttempt(email=ANN, address="127.0.0.1"))
     for name, value in (
@@ -41,8 +48,8 @@ def test_a_user_goes_with_what_is_personal_and_the_runs_stay(held, database_url:
     with sessions() as db:
         assert db.scalars(select(User.email)).all() == [BOB]
         assert db.get_one(Run, run_id).created_by is None
-        owners = db.scalars(select(Feedback.created_by)).all()
-        assert owners == [bob.id]
+        assert db.execute(select(Feedback.created_by, Feedback.prediction_id)).all() == [(bob.id, None)]
+        assert db.scalars(select(Prediction.id)).all() == [of_bob]
         assert [db.scalar(select(func.count()).select_from(t)) for t in (Token, LoginAttempt)] == [0, 0]
         assert ANN not in {*db.scalars(select(Audit.email)), *db.scalars(select(Audit.target))}
 

@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 
 from backend.store.accounts.tables import Audit
 from backend.store.database import connect, session_factory
+from backend.store.errors import Conflict
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact
 from backend.store.runs.tables import Run, RunLog
 from backend.store.serving.tables import Feedback, Prediction
-from backend.store.upkeep import forget, removal_work
+from backend.store.upkeep import forget, removal_work, removals
 from backend.store.upkeep.backup import back_up, restore
 from tests.faults.cluster import Cluster, cluster_over
 from tests.worker.storage.lab import GONE, STAYS, Lab
@@ -145,6 +146,23 @@ def test_what_is_applied_and_what_is_not(lab: Lab, vise: ViseClient) -> None:
     assert vise.removal(removal.id).left == []
     with pytest.raises(ApiError, match="removed already"):
         vise.apply_removal(removal.id)
+
+
+@pytest.mark.parametrize("change", [removals.apply, removals.discard])
+def test_a_removal_is_judged_by_its_locked_row(lab: Lab, change: Callable) -> None:
+    sessions = lab.place.sessions
+    with sessions.begin() as db:
+        removal_id = removals.create(db, [GONE], None).id
+    work(lab)
+    with sessions() as db:
+        # An object of the session, as it was before the other admin's request.
+        row = removals.get(db, removal_id)
+        with sessions.begin() as other:
+            removals.apply(other, removal_id)
+        work(lab)
+        assert row.state == RemovalState.listed.value
+        with pytest.raises(Conflict):
+            change(db, removal_id)
 
 
 @pytest.mark.parametrize("where", ["forget", "remaining"])

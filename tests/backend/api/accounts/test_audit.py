@@ -112,6 +112,24 @@ def test_only_an_admin_reads_the_log(api, tokens, role: Role) -> None:
     assert api.get(f"{PREFIX}/audit", headers=headers(tokens[role])).status_code == 403
 
 
+def test_the_log_does_not_hold_the_address_of_a_deleted_user(editor, tokens) -> None:
+    editor.post(f"{PREFIX}/runs", json=SAMPLE)
+    admin = headers(tokens[Role.admin])
+    users = {user["email"]: user["id"] for user in editor.get(f"{PREFIX}/users", headers=admin).json()}
+    user = f"{PREFIX}/users/{users['editor@example.org']}"
+    editor.patch(user, json={"role": "viewer"}, headers=admin)
+    assert "editor@example.org" in editor.get(f"{PREFIX}/audit", headers=admin).text
+    assert editor.delete(user, headers=admin).status_code == 204
+    assert "editor@example.org" not in editor.get(f"{PREFIX}/audit", headers=admin).text
+    deleted, *before = editor.get(f"{PREFIX}/audit", params={"kind": "user"}, headers=admin).json()["items"]
+    assert (deleted["action"], deleted["target"], deleted["target_id"]) == (
+        "deleted",
+        "deleted user",
+        users["editor@example.org"],
+    )
+    assert {entry["target"] for entry in before} == {"deleted user"}
+
+
 def test_a_new_password_needs_the_old_one_and_ends_other_sessions(api, tokens) -> None:
     login = {"email": "viewer@example.org", "password": PASSWORD}
     one, other = (api.post(f"{PREFIX}/auth/login", json=login).json()["token"] for _ in range(2))
