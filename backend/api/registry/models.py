@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from backend.api import needs, owners
-from backend.api.dependencies import Db, ReadDb, Store
+from backend.api.dependencies import Db, ReadDb, Store, Who
 from backend.api.documented import problems
 from backend.store.changes import check_expected
 from backend.store.registry import artifacts, model_cards, models
@@ -32,9 +32,12 @@ def list_models(
 
 
 @router.post("", response_model=ModelView, status_code=201, dependencies=[needs.run])
-def register(body: ModelCreate, db: Db) -> ModelView:
-    """Register the model of a succeeded evaluate run. Status 409 if the name is taken, 422 for any other run."""
-    model = models.register(db, body)
+def register(body: ModelCreate, db: Db, who: Who) -> ModelView:
+    """Register the model of a succeeded evaluate run of one's own; admins that of any.
+
+    Another user's default model is replaced by admins only. Status 409 if the name is taken, 422 for any other run.
+    """
+    model = models.register(db, body, who)
     db.refresh(model)
     return models.view(model)
 
@@ -78,14 +81,17 @@ def download(model_id: UUID, db: ReadDb, storage: Store) -> StreamingResponse:
 
 
 @router.patch("/{model_id}", response_model=ModelView, dependencies=[needs.run, owners.of_model])
-def update(model_id: UUID, body: ModelUpdate, db: Db) -> ModelView:
-    """Rename a model, or make it the default. Status 404 if no model has this id, 409 if the name is taken."""
+def update(model_id: UUID, body: ModelUpdate, db: Db, who: Who) -> ModelView:
+    """Rename a model, or make it the default; another user's default model is replaced by admins only.
+
+    Status 404 if no model has this id, 409 if the name is taken.
+    """
     model = models.get(db, model_id)
     check_expected(db, model, body)
     if body.name is not None:
         models.rename(db, model_id, body.name)
     if body.default:
-        models.set_default(db, model_id)
+        models.set_default(db, model_id, who)
     db.flush()
     db.refresh(model)
     return models.view(model)
