@@ -22,18 +22,23 @@ from backend.store.registry.storage_away import away
 from vise_client.schemas.removals import RemovalState
 from vise_core.errors import ViseError
 
-from . import forget, removals
+from . import forget, forget_runs, removals
 from .removals_kept import keep, kept
 from .tables import Removal
 
 log = logging.getLogger("vise.removals")
 LOCK = 8_447_304
 """PostgreSQL advisory lock of the process that works on removals; it ends with the process."""
-TELL_SECONDS = 1.0
+PROGRESS_SECONDS = 1.0
+"""Seconds between two writes of the progress."""
 
 
 class Discarded(ViseError):
     """The removal was deleted, or changed by another process, while a worker worked on it."""
+
+
+class Stopped(ViseError):
+    """This process ends in the middle of a removal, which another one continues."""
 
 
 def work(
@@ -57,7 +62,10 @@ def work(
             try:
                 _work_on(sessions, storage, data_root, removal, ends)
             except Discarded:
-                log.info("removal %s: deleted meanwhile", removal.id)
+                log.info("removal %s: deleted or changed meanwhile", removal.id)
+            except Stopped:
+                log.info("removal %s: goes on when a worker runs", removal.id)
+                return
             except Exception as error:
                 if is_transient(error) or away(error) is not None:
                     raise
@@ -73,38 +81,58 @@ def _work_on(
     removal: Removal,
     ends: Callable[[], bool],
 ) -> None:
-    told = 0.0
+    last_report = 0.0
 
-    def tell(what: str) -> None:
-        nonlocal told
+    def report_progress(what: str) -> None:
+        nonlocal last_report
         if ends():
-            raise Discarded("this process ends")
-        if time.monotonic() - told > TELL_SECONDS:
+            raise Stopped("this process ends")
+        if time.monotonic() - last_report > PROGRESS_SECONDS:
             _write(sessions, removal, progress=what)
-            told = time.monotonic()
+            last_report = time.monotonic()
 
     ids = removal.posts
     if removal.state == RemovalState.removing.value:
         keep(storage, removal)
-    findings = forget.find(sessions, storage, data_root, ids, tell)
-    # What an earlier try, which was killed, has found and removed stays in the list.
-    found = [{"action": finding.action, "what": finding.what} for finding in findings]
-    found = [*removal.findings, *(entry for entry in found if entry not in removal.findings)]
+    sources = {UUID(entry["run"]) for entry in removal.findings if "run" in entry}
+    findings = forget.find(sessions, storage, data_root, ids, report_progress, sources)
+    listed = _entries(removal.findings, findings)
     if removal.state == RemovalState.listing.value:
-        _write(sessions, removal, state=RemovalState.listed.value, findings=found, progress="")
+        _write(sessions, removal, state=RemovalState.listed.value, findings=listed, progress="")
         return
-    _write(sessions, removal, findings=found)
-    forget.forget(sessions, storage, findings, ids, tell)
-    left = forget.remaining(sessions, storage, data_root, ids, tell)
+    # With the runs: another try, if this one is killed, may no longer find them by what they hold.
+    _write(sessions, removal, findings=_entries(removal.findings, findings, with_runs=True))
+    gone_at = forget.forget(sessions, storage, findings, ids, report_progress)
+    left = forget.remaining(sessions, storage, data_root, ids, report_progress)
+    assert removal.applied_at is not None
+    with sessions() as db:
+        late = forget_runs.late_readers(db, findings.sources, removal.applied_at, gone_at)
+    what = "the run {!r} may have read the posts before they were removed"
+    left += [f"{what.format(name)}: cancel it or wait until it ends, then remove again" for _, name in late]
+    listed += [{"action": "mark", "what": what.format(name), "run": str(run_id)} for run_id, name in late]
     _write(
         sessions,
         removal,
         state=RemovalState.removed.value,
+        findings=listed,
         left=left,
         progress="",
         finished_at=func.now(),
     )
     log.info("removal %s: %d posts removed, %d places still hold one", removal.id, len(ids), len(left))
+
+
+def _entries(
+    earlier: list[dict[str, str]], findings: forget.Findings, *, with_runs: bool = False
+) -> list[dict[str, str]]:
+    """Return what is stored of the findings, after what an earlier try, which was killed, has found and removed."""
+    entries = {(entry["action"], entry["what"]): entry for entry in earlier}
+    for finding in findings:
+        entry = {"action": finding.action, "what": finding.what}
+        runs = {"run": str(finding.run_id)} if finding.run_id else {}
+        entries[finding.action, finding.what] = entry | runs
+    kept = ("action", "what", "run") if with_runs else ("action", "what")
+    return [{key: entry[key] for key in kept if key in entry} for entry in entries.values()]
 
 
 def _write(sessions: Sessions, removal: Removal, **values: object) -> None:

@@ -148,6 +148,42 @@ def test_what_is_applied_and_what_is_not(lab: Lab, vise: ViseClient) -> None:
         vise.apply_removal(removal.id)
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_run_that_starts_while_posts_are_removed_is_left(lab: Lab, vise, monkeypatch, killed: bool) -> None:
+    place = lab.place
+    removal = vise.create_removal(RemovalCreate(posts=[GONE]))
+    work(lab)
+    vise.apply_removal(removal.id)
+    late: list[UUID] = []
+    rewrite = forget._rewrite
+
+    def launch(*args) -> None:
+        if not late:
+            late.append(place.held()[0])
+            place.change(late[0], name="late", depends_on=[lab.ingest], started_at=func.now())
+        rewrite(*args)
+
+    monkeypatch.setattr(forget, "_rewrite", launch)
+    if killed:
+
+        def kill(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(forget, "remaining", kill)
+            with pytest.raises(KeyboardInterrupt):
+                work(lab)
+        place.change(late[0], state="succeeded", finished_at=func.now(), lease_until=None)
+    work(lab)
+    done = vise.removal(removal.id)
+    assert done.state is RemovalState.removed
+    assert [what for what in done.left if "the run 'late' may have read" in what]
+    place.change(late[0], state="succeeded", finished_at=func.now(), lease_until=None)
+    vise.apply_removal(removal.id)
+    work(lab)
+    assert vise.removal(removal.id).left == []
+
+
 @pytest.mark.parametrize("change", [removals.apply, removals.discard])
 def test_a_removal_is_judged_by_its_locked_row(lab: Lab, change: Callable) -> None:
     sessions = lab.place.sessions
