@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from backend.api import needs, owners
-from backend.api.dependencies import Db, Store, Who
+from backend.api.dependencies import Db, ReadDb, Store, Who
 from backend.api.documented import problems
 from backend.store.changes import check_expected
 from backend.store.registry import artifacts, model_cards, models
@@ -63,15 +63,17 @@ def card(model_id: UUID, db: Db) -> ModelCardView:
     dependencies=[needs.read],
     responses=problems(410),
 )
-def download(model_id: UUID, db: Db, storage: Store) -> StreamingResponse:
+def download(model_id: UUID, db: ReadDb, storage: Store) -> StreamingResponse:
     """Download a model as a tar: weights as safetensors, predictor.json, and the card as README.md.
 
     Status 404 if no model has this id.
     """
     card = model_cards.card(db, model_id)
     artifact = artifacts.get(db, models.get(db, model_id).artifact_id)
+    first = artifact.manifest[0]["sha256"]
+    db.close()
     # Missing bytes must give an error response, not a download that breaks off.
-    storage.open(artifact.manifest[0]["sha256"]).close()
+    storage.open(first).close()
     body = model_cards.as_tar(storage, artifact, card.facts.name, card.markdown)
     name = f"{model_cards.slug(card.facts.name)}.tar"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Security-Policy": "sandbox"}
