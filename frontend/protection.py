@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import streamlit
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vise_client.bodies import BoundedBody, Pace
+
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+SUBMIT = "document.forms[0].submit()"
+"""The script that submits the form of a one-time link, where a browser opened it by itself."""
+UPLOADS = "/upload_file/"
+"""In the path of Streamlit's route for files, which it holds in memory."""
+LONGEST_UPLOAD = 65 * 2**20
+"""Bytes of an upload's body: a little more than a file may have (``maxUploadSize``)."""
+LONGEST_FORM = 64 * 2**10
+"""Bytes of any other body."""
 
 
 def security_headers() -> dict[str, str]:
@@ -49,11 +62,18 @@ class Protection:
     """Adds the headers, and refuses web sockets and requests that change something from pages of other origins.
 
     A browser says which origin a page is of. Another port of the same host is another origin, though it is sent the
-    same cookies. Programs send no origin.
+    same cookies. Programs send no origin. Files are taken from users only, for whom ``has_session`` returns True; bodies
+    have a longest size and a slowest ``pace``.
     """
 
-    def __init__(self, app: ASGIApp, public_url: str) -> None:
-        self._app = app
+    def __init__(
+        self,
+        app: ASGIApp,
+        public_url: str,
+        has_session: Callable[[Request], Awaitable[bool]],
+        pace: Pace | None = None,
+    ) -> None:
+        self._app, self._has_session, self._pace = app, has_session, pace or Pace()
         self._own = urlsplit(public_url).netloc
         self._headers = security_headers()
 
@@ -70,10 +90,26 @@ class Protection:
                 MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
+        if scope["type"] != "http":
+            await self._app(scope, receive, send_protected)
+            return
+        uploads = UPLOADS in scope["path"]
+        body = BoundedBody(
+            scope["headers"],
+            receive,
+            send_protected,
+            limit=LONGEST_UPLOAD if uploads else LONGEST_FORM,
+            pace=self._pace,
+            refusal=HTTPException,
+        )
         app = self._app
-        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and self._is_foreign(scope):
+        if body.too_large is not None:
+            app = PlainTextResponse(body.too_large, 413)
+        elif scope["method"] not in SAFE_METHODS and self._is_foreign(scope):
             app = PlainTextResponse("This request comes from a page of another origin.", 403)
-        await app(scope, receive, send_protected)
+        elif uploads and scope["method"] not in SAFE_METHODS and not await self._has_session(Request(scope)):
+            app = PlainTextResponse("Sign in to upload files.", 403)
+        await app(scope, body.receive, body.send)
 
     def _is_foreign(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)
@@ -85,5 +121,6 @@ def _inline_scripts() -> list[str]:
     """Return the hashes of the scripts that stand in the text of a page: Streamlit's own, and ours."""
     index = (Path(streamlit.__file__).parent / "static" / "index.html").read_text()
     scripts = re.findall(r"<script>(.*?)</script>", index, re.DOTALL)
+    scripts.append(SUBMIT)
     scripts.append((Path(__file__).parent / "frame.js").read_text())
     return [f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts]

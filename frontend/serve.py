@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from html import escape
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -16,12 +17,13 @@ from uuid import UUID
 import httpx
 import uvicorn
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from frontend.protection import Protection
+from frontend.protection import LONGEST_FORM, SUBMIT, Protection
 from frontend.settings import api_url, public_url, secure_cookies, session_cookie, trusted_proxies
 from vise_client.addresses import client_address, trusted_networks
 from vise_client.client import ViseClient
@@ -30,20 +32,42 @@ from vise_client.schemas.accounts import Login, LoginCode
 from vise_core.ending import end_in_time
 
 FOLDER = Path(__file__).parent
+LINK_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in · VisE Studio</title>
+<style>
+:root {{ color-scheme: light dark; font: 1rem system-ui, sans-serif; }}
+body {{ display: grid; place-content: center; min-height: 80vh; text-align: center; }}
+button {{ font: inherit; padding: .5rem 1.5rem; border: 0; border-radius: .5rem; color: #fff; background: #9b2c5a; }}
+</style>
+<p>This link signs this browser in to VisE Studio, once.</p>
+<form action="/auth/login" method="post"><input type="hidden" name="code" value="{code}"><button>Sign in</button></form>
+{script}
+</html>
+"""
+
+
+async def link_page(request: Request) -> Response:
+    """Show the page of a one-time link, whose form sends the code.
+
+    To look at a link must not use it up, as scanners of mails do. The form submits itself only where no other site has
+    led to it: a stranger's link must not sign a browser in as the stranger.
+    """
+    code = escape(request.query_params.get("code", "")[:200], quote=True)
+    own = request.headers.get("sec-fetch-site") in ("none", "same-origin")
+    script = f"<script>{SUBMIT}</script>" if own else ""
+    return HTMLResponse(LINK_PAGE.format(code=code, script=script), headers={"Cache-Control": "no-store"})
 
 
 async def login_with_code(request: Request) -> Response:
-    """Sign in by the one-time link of ``vise up``."""
-    return await _sign_in(
-        request,
-        lambda vise: vise.redeem_code(LoginCode(code=request.query_params.get("code", "")[:200])).token,
-        "/",
-    )
+    """Sign in by the code of a one-time link."""
+    code = str((await _form(request)).get("code", ""))[:200]
+    return await _sign_in(request, lambda vise: vise.redeem_code(LoginCode(code=code)).token, "/")
 
 
 async def login_with_password(request: Request) -> Response:
     """Sign in by the form of the login page."""
-    form = await request.form()
+    form = await _form(request)
     email, password = str(form.get("email", ""))[:254], str(form.get("password", ""))[:1024]
     page = own_page(str(form.get("page", "/"))[:8000])
     return await _sign_in(request, lambda vise: vise.login(Login(email=email, password=password)).token, page)
@@ -98,6 +122,27 @@ async def download_model(request: Request) -> Response:
     return StreamingResponse(chunks(response), media_type="application/x-tar", headers=headers)
 
 
+async def _form(request: Request) -> FormData:
+    return await request.form(max_files=0, max_fields=10, max_part_size=LONGEST_FORM // 4)
+
+
+async def has_session(request: Request) -> bool:
+    """Return whether the API knows the session of the browser."""
+    token = request.cookies.get(session_cookie())
+    if not token:
+        return False
+
+    def check() -> None:
+        with ViseClient(api_url(), token, patience=0) as vise:
+            vise.me()
+
+    try:
+        await run_in_threadpool(check)
+    except ClientError:
+        return False
+    return True
+
+
 async def _sign_in(request: Request, request_token: Callable[[ViseClient], str], page: str) -> Response:
     """Set the cookie and show the page; with the parameter ``login`` where the sign-in failed."""
     peer = request.client.host if request.client else ""
@@ -126,7 +171,7 @@ async def _sign_in(request: Request, request_token: Callable[[ViseClient], str],
 
 
 def create_app() -> ASGIApp:
-    """Return the ASGI app: Streamlit's app and four more routes, behind the protection."""
+    """Return the ASGI app: Streamlit's app and our routes, behind the protection."""
     os.chdir(FOLDER)  # Streamlit reads .streamlit/config.toml in the working folder.
     # Plotly takes pandas from the loaded modules, also while the thread of another page still loads it: the first pages
     # after a start would fail.
@@ -140,13 +185,14 @@ def create_app() -> ASGIApp:
         FOLDER / "app.py",
         on_script_error=script_error,
         routes=[
-            Route("/auth/login", login_with_code),
+            Route("/auth/login", link_page),
+            Route("/auth/login", login_with_code, methods=["POST"]),
             Route("/auth/password", login_with_password, methods=["POST"]),
             Route("/auth/logout", logout, methods=["POST"]),
             Route("/download/models/{model_id}", download_model),
         ],
     )
-    return Protection(app, public_url())
+    return Protection(app, public_url(), has_session)
 
 
 class PageServer(uvicorn.Server):

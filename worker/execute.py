@@ -24,7 +24,7 @@ from backend.store.errors import StaleToken, in_words
 from backend.store.registry import artifacts, dataset_versions, datasets, folders
 from backend.store.registry.storage import MissingBucket, StorageError
 from backend.store.registry.storage_away import StorageAway, away
-from backend.store.registry.tables import Upload
+from backend.store.registry.tables import Artifact, Upload
 from backend.store.runs import logs
 from backend.store.runs.states.attempts import Failure, retry_or_fail
 from backend.store.runs.states.cancel import stop_run
@@ -249,34 +249,41 @@ def _prepare(context: Context, claim: Claim, workspace: Path) -> ChildTask:
     workspace.mkdir(parents=True)
     inputs, hashes, names = {}, {}, {}
     for role, raw in claim.inputs.items():
-        ref = InputRef.model_validate(raw)
+        ref, folder = InputRef.model_validate(raw), workspace / "inputs" / role
+        # Files are copied and listed after the transaction: the database ends one that is idle for some seconds.
         with context.sessions() as db:
-            made_by, name = ref.run, ref.artifact
-            if ref.upload is not None:
-                upload = db.get(Upload, ref.upload)
-                if upload is None:
-                    raise StorageError("the uploaded archive has been removed, as its copy is unpacked")
-                inputs[role] = workspace / "inputs" / role / upload.name
-                context.storage.get(upload.sha256, inputs[role])
-                hashes[role] = upload.sha256
-                continue
-            if ref.dataset is not None:
-                dataset = datasets.get(db, ref.dataset)
-                names[role] = dataset.name
-                if dataset.folder is not None:
-                    inputs[role] = folders.resolve(context.settings.data_root, dataset.folder)
-                    if claim.stage == dataset_versions.SURVEY:
-                        _list(context, claim, inputs[role])
-                    continue
-                made_by, name = dataset.run_id, dataset_versions.DATA
-            names.setdefault(role, str(name))
-            artifact = artifacts.of_run(db, UUID(str(made_by)), str(name))
-            manifest = artifact.manifest
-        folder = workspace / "inputs" / role
-        inputs[role] = artifacts.materialise(context.storage, manifest, artifact.folder, folder)
-        hashes[role] = artifact.sha256
+            source, name = _find_input(db, ref)
+        if name is not None:
+            names[role] = name
+        match source:
+            case Upload():
+                inputs[role] = folder / source.name
+                context.storage.get(source.sha256, inputs[role])
+                hashes[role] = source.sha256
+            case Artifact():
+                inputs[role] = artifacts.materialise(context.storage, source.manifest, source.folder, folder)
+                hashes[role] = source.sha256
+            case str():
+                inputs[role] = folders.resolve(context.settings.data_root, source)
+                if claim.stage == dataset_versions.SURVEY:
+                    _list(context, claim, inputs[role])
     _load_state(context, claim, workspace / "state")
     return ChildTask(claim.run_id, claim.token, claim.stage, claim.spec, inputs, hashes, names, workspace)
+
+
+def _find_input(db: Session, ref: InputRef) -> tuple[Upload | Artifact | str, str | None]:
+    """Return an upload, an artifact or a data set's folder, and the name to show. Raises ViseError if it is gone."""
+    if ref.upload is not None:
+        upload = db.get(Upload, ref.upload)
+        if upload is None:
+            raise StorageError("the uploaded archive has been removed, as its copy is unpacked")
+        return upload, None
+    if ref.dataset is None:
+        return artifacts.of_run(db, UUID(str(ref.run)), str(ref.artifact)), str(ref.artifact)
+    dataset = datasets.get(db, ref.dataset)
+    if dataset.folder is not None:
+        return dataset.folder, dataset.name
+    return artifacts.of_run(db, UUID(str(dataset.run_id)), dataset_versions.DATA), dataset.name
 
 
 def _load_state(context: Context, claim: Claim, folder: Path) -> None:

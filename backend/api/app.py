@@ -28,6 +28,7 @@ from backend.store.accounts import audit
 from backend.store.database import connect, reading, session_factory
 from backend.store.registry.storage import Storage
 from backend.store.schema import program_version
+from vise_client.bodies import Pace
 from vise_core.ending import end_in_time_after_signals
 
 from . import errors, health, needs
@@ -109,9 +110,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(
         RequestLimits,
         max_body=settings.max_upload_bytes + 2**20,
-        stalled_seconds=settings.stalled_upload_seconds,
-        total_seconds=settings.upload_seconds,
-        slowest=settings.upload_bytes_per_second,
+        pace=Pace(
+            stalled_seconds=settings.stalled_upload_seconds,
+            total_seconds=settings.upload_seconds,
+            slowest=settings.upload_bytes_per_second,
+        ),
         larger={f"{PREFIX}/datasets/upload": settings.max_dataset_bytes},
     )
 

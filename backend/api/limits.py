@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 from collections.abc import Mapping
 from uuid import uuid4
 
@@ -12,58 +10,27 @@ from fastapi import HTTPException
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vise_client.bodies import BoundedBody, Pace, header_values
+
 LONGEST_JSON = 8 * 2**20
-"""Bytes of a JSON body: it is held and checked in memory as objects many times as large."""
+"""Bytes of a body that is no form: it is held and checked in memory as objects many times as large."""
 
 
 class RequestLimits:
     """Middleware that refuses bodies over ``max_body`` bytes, and adds a request id and security headers.
 
-    ``larger`` maps paths to a higher limit in bytes. A body is given up of which nothing arrives for ``stalled_seconds``,
-    or which has not arrived after ``total_seconds`` and as long as what has arrived takes at ``slowest`` bytes a second.
+    ``larger`` maps paths to a higher limit in bytes.
     """
 
     def __init__(
-        self,
-        app: ASGIApp,
-        max_body: int,
-        stalled_seconds: float,
-        total_seconds: float,
-        slowest: float,
-        larger: Mapping[str, int] | None = None,
+        self, app: ASGIApp, max_body: int, pace: Pace, larger: Mapping[str, int] | None = None
     ) -> None:
-        self.app, self.max_body, self.larger = app, max_body, larger or {}
-        self.stalled_seconds, self.total_seconds, self.slowest = stalled_seconds, total_seconds, slowest
+        self.app, self.max_body, self.pace, self.larger = app, max_body, pace, larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        received, complete, began = 0, False, time.monotonic()
-        headers = dict(scope["headers"])
-        limit = self.larger.get(scope["path"], self.max_body)
-        if b"json" in headers.get(b"content-type", b""):
-            limit = min(limit, LONGEST_JSON)
-
-        async def receive_limited() -> Message:
-            nonlocal received, complete
-            # After the body a route may wait for the client to leave, for as long as it likes.
-            left = began + self.total_seconds + received / self.slowest - time.monotonic()
-            try:
-                async with asyncio.timeout(None if complete else min(self.stalled_seconds, left)):
-                    message = await receive()
-            except TimeoutError:
-                stalled = f"no part of the body arrived for {self.stalled_seconds:g} s"
-                slow = (
-                    f"the body arrives too slowly: {received:,} bytes in {time.monotonic() - began:.3g} s; after "
-                    f"{self.total_seconds:g} s at least {self.slowest:,g} bytes a second are needed"
-                )
-                raise HTTPException(408, slow if left < self.stalled_seconds else stalled) from None
-            complete = not message.get("more_body", False)
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise HTTPException(413, _too_large(limit))
-            return message
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -74,24 +41,29 @@ class RequestLimits:
                 headers["X-Frame-Options"] = "DENY"
             await send(message)
 
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > limit:
-            await self._refuse(scope["path"], limit, send_with_headers)
+        body = BoundedBody(
+            scope["headers"],
+            receive,
+            send_with_headers,
+            limit=self._limit(scope),
+            pace=self.pace,
+            refusal=HTTPException,
+        )
+        if body.too_large is not None:
+            await _refuse(scope["path"], body.too_large, body.send)
         else:
-            await self.app(scope, receive_limited, send_with_headers)
+            await self.app(scope, body.receive, body.send)
 
-    async def _refuse(self, path: str, limit: int, send: Send) -> None:
-        problem = {
-            "type": "about:blank",
-            "title": "Too large",
-            "status": 413,
-            "detail": _too_large(limit),
-            "instance": path,
-        }
-        headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": json.dumps(problem | {"errors": []}).encode()})
+    def _limit(self, scope: Scope) -> int:
+        if (limit := self.larger.get(scope["path"])) is not None:
+            return limit
+        kinds = header_values(scope["headers"], b"content-type")
+        form = bool(kinds) and all(kind.startswith(b"multipart/form-data") for kind in kinds)
+        return self.max_body if form else min(self.max_body, LONGEST_JSON)
 
 
-def _too_large(limit: int) -> str:
-    return f"the body is larger than {limit // 2**20} MiB; send a smaller one"
+async def _refuse(path: str, detail: str, send: Send) -> None:
+    problem = {"type": "about:blank", "title": "Too large", "status": 413, "detail": detail, "instance": path}
+    headers = [(b"content-type", b"application/problem+json")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(problem | {"errors": []}).encode()})

@@ -47,8 +47,11 @@ class Need:
         return f"this needs a token with the scope {scopes}; create one on the page Settings"
 
 
-def anyone() -> None:
-    """Dependency of the routes that need no token."""
+async def anyone() -> None:
+    """Dependency of the routes that need no token.
+
+    Asynchronous, so that ``/live`` and ``/health`` never wait for a free thread behind requests that hang.
+    """
 
 
 public = Depends(anyone)

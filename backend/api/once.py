@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from backend.store.accounts import request_keys
-from backend.store.errors import Invalid
 
 from .dependencies import Db, Who
 
@@ -37,13 +36,19 @@ class CreateOnce:
         return request_keys.once(self.db, self.user_id, self.key, digest, create)
 
 
-def get_create_once(request: Request, db: Db, who: Who) -> CreateOnce:
-    """Return the creator for a request. Raises Invalid for a key that is no UUID."""
-    text = request.headers.get(HEADER)
-    try:
-        key = None if text is None else UUID(text)
-    except ValueError as error:
-        raise Invalid(HEADER, "send a UUID, a new one with each new request") from error
+def get_create_once(
+    request: Request,
+    db: Db,
+    who: Who,
+    key: Annotated[
+        UUID | None,
+        Header(
+            alias=HEADER,
+            description="A new UUID with each new request; sent again with its key, a request creates nothing twice.",
+        ),
+    ] = None,
+) -> CreateOnce:
+    """Return the creator for a request."""
     return CreateOnce(db, who.user_id, request.url.path, key)
 
 

@@ -24,6 +24,7 @@ from backend.store.runs import saved_views
 from backend.store.runs.read import get_run
 from backend.store.runs.tables import Run
 from backend.store.serving import feedback, predictions
+from backend.store.serving.tables import Prediction
 from vise_client.schemas.accounts import Owned
 
 
@@ -53,7 +54,12 @@ def _label(prediction_id: UUID, db: Db, who: Who) -> None:
 
 
 def _feedback(feedback_id: UUID, db: Db, who: Who) -> None:
-    require_owner(who, "label", feedback.get_feedback(db, feedback_id).created_by)
+    """The same label by its own id; it outlives its prediction."""
+    label = feedback.get_feedback(db, feedback_id)
+    prediction = db.get(Prediction, label.prediction_id) if label.prediction_id is not None else None
+    require_owner(
+        who, "label", label.created_by, *([prediction.created_by] if prediction is not None else ())
+    )
 
 
 def _view(view_id: UUID, db: Db, who: Who) -> None:

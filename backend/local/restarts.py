@@ -33,7 +33,7 @@ class Restarts:
 
     def postpone(self, now: float) -> None:
         """Plan the next start: it has ended, or could not be started."""
-        self.due_at = now + min(LONGEST_PAUSE, 2.0**self.failures)
+        self.due_at = now + min(LONGEST_PAUSE, 2.0 ** min(self.failures, 5))  # bounded: 2.0**1024 overflows
         self.failures += 1
 
     def due(self, now: float) -> bool:

@@ -1,18 +1,34 @@
 """What the pages' server sends to browsers, and which of their requests it refuses."""
 
 import re
+import socket
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
+from hashlib import sha256
+from types import SimpleNamespace
+from typing import ClassVar, Self
+from urllib.parse import urlsplit
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from streamlit.runtime import Runtime
 
 from frontend import serve, settings
+from frontend.protection import LONGEST_FORM, Protection
 from frontend.serve import create_app
+from tests.serving import serving
+from vise_client.bodies import Pace
 from vise_client.client import ViseClient
+from vise_client.errors import NotSignedIn
+from vise_client.schemas.accounts import LoginCode
+from vise_client.schemas.wire import Problem
 
 ADDRESS = "http://127.0.0.1:9000"
 PATHS = (
@@ -122,6 +138,116 @@ def test_the_api_is_told_the_address_of_the_browser_and_not_what_the_browser_cla
         "/auth/password", data={"email": "a@b", "password": "x"}, headers={"X-Forwarded-For": "1.1.1.1"}
     )
     assert made == [{"forwarded_for": "testclient"}]
+
+
+class Api:
+    """An API that knows one session and one code, and notes what it is asked."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __init__(self, url: str, token: str = "", **options: object) -> None:
+        self.token = token
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def redeem_code(self, body: LoginCode) -> SimpleNamespace:
+        self.asked.append(body.code)
+        return SimpleNamespace(token="secret")
+
+    def me(self) -> None:
+        self.asked.append(self.token)
+        if self.token != "valid":
+            raise NotSignedIn(Problem(title="Not signed in", status=401, detail=""))
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(serve, "ViseClient", Api)
+    monkeypatch.setattr(Api, "asked", [])
+    return Api.asked
+
+
+def test_to_look_at_a_link_leaves_it_valid_and_to_post_its_code_signs_in(
+    pages: TestClient, asked: list[str]
+) -> None:
+    """Scanners of mails look at every link."""
+    for method in ("GET", "HEAD"):
+        page = pages.request(method, "/auth/login?code=abc")
+        assert (page.status_code, "set-cookie" in page.headers, asked) == (200, False, [])
+        assert page.headers["cache-control"] == "no-store"
+    answer = pages.post("/auth/login", data={"code": "abc"}, headers={"Origin": ADDRESS})
+    assert (answer.status_code, answer.headers["location"], asked) == (303, "/", ["abc"])
+    assert answer.headers["set-cookie"].startswith(f"{settings.session_cookie()}=secret; HttpOnly")
+    foreign = pages.post("/auth/login", data={"code": "abc"}, headers={"Origin": "https://evil.example"})
+    assert (foreign.status_code, asked) == (403, ["abc"])
+
+
+@pytest.mark.parametrize(("site", "by_itself"), [("none", True), ("cross-site", False), (None, False)])
+def test_a_link_signs_in_by_itself_only_where_no_other_site_led_to_it(
+    pages: TestClient, site: str | None, by_itself: bool
+) -> None:
+    """Else a stranger's link would sign a browser in as the stranger."""
+    headers = {"Sec-Fetch-Site": site} if site else {}
+    page = pages.get('/auth/login?code="><script>alert(1)</script>', headers=headers)
+    scripts = re.findall("<script>(.*?)</script>", page.text)
+    assert len(scripts) == by_itself
+    for script in scripts:
+        digest = b64encode(sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("token", "passed", "known"), [("", False, []), ("stolen", False, ["stolen"]), ("valid", True, ["valid"])]
+)
+def test_files_are_taken_from_users_only(
+    pages: TestClient, asked: list[str], token: str, passed: bool, known: list[str]
+) -> None:
+    """An open web socket, which needs no sign-in, is enough for Streamlit."""
+    answer = pages.put(
+        "/_stcore/upload_file/a/b",
+        files={"file": ("x", b"x")},
+        headers={"Cookie": f"{settings.session_cookie()}={token}"},
+    )
+    # Streamlit then misses its own token, against requests of other origins.
+    assert (answer.status_code, "Sign in" not in answer.text, asked) == (403, passed, known)
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize("path", ["/auth/password", "/auth/login"])
+def test_forms_are_small(pages: TestClient, asked: list[str], path: str) -> None:
+    large = "a" * (LONGEST_FORM + 1)
+    assert pages.post(path, data={"code": large}).status_code == 413
+    assert pages.post(path, content=iter([large.encode()]), headers=FORM).status_code == 413
+    files: dict[str, tuple[None, str]] = {f"field{number}": (None, "a") for number in range(11)}
+    assert pages.post(path, files=files).status_code == 400
+    assert pages.post(path, files={"code": (None, "a" * (LONGEST_FORM // 2))}).status_code == 400
+    assert pages.post(path, files={"code": ("file", "a")}).status_code == 400
+    assert asked == []
+
+
+def test_a_body_that_stalls_is_given_up_and_its_connection_closed() -> None:
+    async def read(request: Request) -> Response:
+        await request.body()
+        return Response()
+
+    async def nobody(request: Request) -> bool:
+        return False
+
+    app = Starlette(routes=[Route("/", read, methods=["POST"])])
+    protected = Protection(app, ADDRESS, nobody, Pace(stalled_seconds=0.1))
+    with (
+        serving(protected, timeout_keep_alive=300) as address,
+        socket.create_connection(("127.0.0.1", urlsplit(address).port or 0), timeout=30) as client,
+    ):
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\na")
+        received = b"".join(iter(lambda: client.recv(2**16), b""))
+    assert received.startswith(b"HTTP/1.1 408")
 
 
 def test_pandas_is_loaded_before_the_first_page() -> None:

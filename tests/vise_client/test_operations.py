@@ -140,6 +140,8 @@ def _parameters_of(
     empty = inspect.Parameter.empty
     found = {}
     for parameter in route.get("parameters", []):
+        if parameter["name"] == "Idempotency-Key":  # The client makes one for each call.
+            continue
         schema, required = parameter["schema"], parameter.get("required", False)
         default = empty if required else schema.get("default")
         found[parameter["name"]] = (required, _plain(schema, document), default)

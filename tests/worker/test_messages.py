@@ -36,7 +36,9 @@ def write(cluster) -> UUID:
     with cluster.sessions.begin() as db:
         model = models.get(db, None)
         asked = predictions.RequestInfo()
-        return predictions.create(db, cluster.storage, picture(), model, PredictOptions(), None, asked).id
+        return predictions.create(
+            db, uploads.put(cluster.storage, picture()), model, PredictOptions(), None, asked
+        ).id
 
 
 def wait_answered(api: TestClient, asked: object) -> None:

@@ -76,13 +76,15 @@ class Questions:
         """(id, key of the upload) of what is queued."""
         asked = predictions.RequestInfo()
         with self.sessions.begin() as db:
-            row = predictions.create(db, storage, data, self.model, PredictOptions(), None, asked)
+            row = predictions.create(
+                db, uploads.put(storage, data), self.model, PredictOptions(), None, asked
+            )
             assert row.upload is not None
             return row.id, row.upload
 
     def engage(self, storage: Storage, data: bytes = b"x") -> tuple[UUID, str]:
         with self.sessions.begin() as db:
-            row = engagement.create(db, storage, data, None, EngagementOptions(), None)
+            row = engagement.create(db, uploads.put(storage, data), None, EngagementOptions(), None)
             assert row.upload is not None
             return row.id, row.upload
 

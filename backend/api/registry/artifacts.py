@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from backend.api import needs
-from backend.api.dependencies import Db, Store
+from backend.api.dependencies import Db, ReadDb, Store
 from backend.api.documented import problems
 from backend.store.registry import artifacts
 from vise_client.schemas.artifacts import ArtifactFile, ArtifactView
@@ -43,7 +43,7 @@ def list_files(artifact_id: UUID, db: Db) -> list[ArtifactFile]:
 def content(
     artifact_id: UUID,
     request: Request,
-    db: Db,
+    db: ReadDb,
     storage: Store,
     file: Annotated[
         str | None,
@@ -63,6 +63,7 @@ def content(
         name = path.rpartition("/")[2]
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         body = storage.stream(sha256)
+        db.close()
         storage.open(sha256).close()
     headers = {"ETag": f'"{sha256}"', "Cache-Control": "private, max-age=31536000, immutable"}
     if request.headers.get("if-none-match") == headers["ETag"]:

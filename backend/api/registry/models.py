@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from backend.api import needs, owners
-from backend.api.dependencies import Db, Store
+from backend.api.dependencies import Db, ReadDb, Store, Who
 from backend.api.documented import problems
 from backend.store.changes import check_expected
 from backend.store.registry import artifacts, model_cards, models
@@ -32,9 +32,12 @@ def list_models(
 
 
 @router.post("", response_model=ModelView, status_code=201, dependencies=[needs.run])
-def register(body: ModelCreate, db: Db) -> ModelView:
-    """Register the model of a succeeded evaluate run. Status 409 if the name is taken, 422 for any other run."""
-    model = models.register(db, body)
+def register(body: ModelCreate, db: Db, who: Who) -> ModelView:
+    """Register the model of a succeeded evaluate run of one's own; admins that of any.
+
+    Another user's default model is replaced by admins only. Status 409 if the name is taken, 422 for any other run.
+    """
+    model = models.register(db, body, who)
     db.refresh(model)
     return models.view(model)
 
@@ -60,15 +63,17 @@ def card(model_id: UUID, db: Db) -> ModelCardView:
     dependencies=[needs.read],
     responses=problems(410),
 )
-def download(model_id: UUID, db: Db, storage: Store) -> StreamingResponse:
+def download(model_id: UUID, db: ReadDb, storage: Store) -> StreamingResponse:
     """Download a model as a tar: weights as safetensors, predictor.json, and the card as README.md.
 
     Status 404 if no model has this id.
     """
     card = model_cards.card(db, model_id)
     artifact = artifacts.get(db, models.get(db, model_id).artifact_id)
+    first = artifact.manifest[0]["sha256"]
+    db.close()
     # Missing bytes must give an error response, not a download that breaks off.
-    storage.open(artifact.manifest[0]["sha256"]).close()
+    storage.open(first).close()
     body = model_cards.as_tar(storage, artifact, card.facts.name, card.markdown)
     name = f"{model_cards.slug(card.facts.name)}.tar"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Security-Policy": "sandbox"}
@@ -76,14 +81,17 @@ def download(model_id: UUID, db: Db, storage: Store) -> StreamingResponse:
 
 
 @router.patch("/{model_id}", response_model=ModelView, dependencies=[needs.run, owners.of_model])
-def update(model_id: UUID, body: ModelUpdate, db: Db) -> ModelView:
-    """Rename a model, or make it the default. Status 404 if no model has this id, 409 if the name is taken."""
+def update(model_id: UUID, body: ModelUpdate, db: Db, who: Who) -> ModelView:
+    """Rename a model, or make it the default; another user's default model is replaced by admins only.
+
+    Status 404 if no model has this id, 409 if the name is taken.
+    """
     model = models.get(db, model_id)
     check_expected(db, model, body)
     if body.name is not None:
         models.rename(db, model_id, body.name)
     if body.default:
-        models.set_default(db, model_id)
+        models.set_default(db, model_id, who)
     db.flush()
     db.refresh(model)
     return models.view(model)

@@ -50,14 +50,20 @@ async def ask(
     """
     data = await read_image(image, settings.max_upload_bytes)
 
-    def create(db: Session) -> Engagement:
+    def check(db: Session) -> None:
         quotas.check_predictions(db, who.user_id, settings.max_predictions_per_minute)
-        return engagement.create(db, storage, data, run_id, EngagementOptions(top=top), who.user_id)
+        engagement.find_model(db, run_id)
+
+    def create(db: Session, upload: str) -> Engagement:
+        return engagement.create(db, upload, run_id, EngagementOptions(top=top), who.user_id)
 
     return await queue_and_wait(
         request,
         response,
         wait,
+        image=data,
+        storage=storage,
+        check=check,
         create=create,
         state=engagement.state,
         view=engagement.view,

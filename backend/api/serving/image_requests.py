@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 
 from backend.api.errors import ApiProblem
 from backend.store.database import Sessions
+from backend.store.registry.storage import Storage
+from backend.store.serving import uploads
 from backend.store.serving.tables import Engagement, Prediction
 from vise_client.schemas.engagement import EngagementView
 from vise_client.schemas.predictions import PredictionView
@@ -55,7 +57,10 @@ async def queue_and_wait(
     response: Response,
     wait: float,
     *,
-    create: Callable[[Session], Prediction | Engagement],
+    image: bytes,
+    storage: Storage,
+    check: Callable[[Session], Prediction | Engagement | None],
+    create: Callable[[Session, str], Prediction | Engagement],
     state: Callable[[Session, UUID], str | None],
     view: Callable[[Session, UUID], View],
     failure: str,
@@ -63,6 +68,8 @@ async def queue_and_wait(
 ) -> View:
     """Create the row of a prediction and wait at most ``wait`` seconds for a worker to finish it.
 
+    ``check`` raises what is wrong with the request, or returns a row that needs no upload. Otherwise ``create`` makes one
+    with the key of the upload, which is written between the two transactions: a storage that hangs holds no connection.
     ``publish`` sends the committed id to the broker; without it, ``create`` has left that to the outbox. If the worker
     takes longer, the response is 202 with the Location of the row. Raises ApiProblem (422), titled ``failure``, if the
     worker could not use the image.
@@ -72,7 +79,12 @@ async def queue_and_wait(
 
     def create_row() -> tuple[UUID, str]:
         with sessions.begin() as db:
-            row = create(db)
+            row = check(db)
+            if row is not None:
+                return row.id, row.state
+        upload = uploads.put(storage, image)
+        with sessions.begin() as db:
+            row = create(db, upload)
             return row.id, row.state
 
     def read_state() -> str | None:

@@ -82,22 +82,28 @@ async def predict(
     cache: PredictionCache = request.app.state.prediction_cache
     broker: Broker = request.app.state.broker
 
-    def create(db: Session) -> Prediction:
+    def check(db: Session) -> Prediction | None:
         quotas.check_predictions(db, who.user_id, settings.max_predictions_per_minute)
         model, weights = models.with_weights(db, model_id)
-        key = request_key(data, weights, options, keep)
-        if (cached_id := cache.get(key)) is not None:
-            copy = predictions.create_from_cache(db, cached_id, model, options, who.user_id, info)
-            if copy is not None:
-                return copy
-        queued = predictions.create(db, storage, data, model, options, who.user_id, info)
-        cache.put(key, queued.id)
+        predictions.check_class(model, options)
+        cached_id = cache.get(request_key(data, weights, options, keep))
+        if cached_id is None:
+            return None
+        return predictions.create_from_cache(db, cached_id, model, options, who.user_id, info)
+
+    def create(db: Session, upload: str) -> Prediction:
+        model, weights = models.with_weights(db, model_id)
+        queued = predictions.create(db, upload, model, options, who.user_id, info)
+        cache.put(request_key(data, weights, options, keep), queued.id)
         return queued
 
     return await queue_and_wait(
         request,
         response,
         wait,
+        image=data,
+        storage=storage,
+        check=check,
         create=create,
         state=predictions.state,
         view=predictions.view,

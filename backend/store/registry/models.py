@@ -9,10 +9,14 @@ from uuid import UUID
 from sqlalchemy import func, or_, select, text
 from sqlalchemy.orm import Session
 
+from backend.store.accounts.ownership import require_owner
+from backend.store.accounts.tables import User
+from backend.store.accounts.users import Identity
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry.tables import Artifact, Model
 from backend.store.rows import unique
 from backend.store.runs.tables import Run
+from vise_client.schemas.accounts import Role
 from vise_client.schemas.models import ModelCreate, ModelView
 from vise_client.schemas.run_states import RunState
 from vise_core.report.comparable import data_difference, measured_on, split_differences
@@ -20,12 +24,15 @@ from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.recipes.recipe import RecipeSpec
 
 
-def register(db: Session, request: ModelCreate) -> Model:
-    """Register the model of a succeeded evaluate run.
+def register(db: Session, request: ModelCreate, who: Identity | None = None) -> Model:
+    """Register the model of a succeeded evaluate run, for a user, or without checks of ownership for None.
 
-    Raises Invalid if the run is no succeeded evaluation of images with a predictor, and Conflict if the name is taken.
+    Raises NotAllowed if the run, or the default model to replace, is another user's, Invalid if the run is no succeeded
+    evaluation of images with a predictor, and Conflict if the name is taken.
     """
     run = db.get(Run, request.run_id)
+    if run is not None and who is not None:
+        require_owner(who, "run", run.created_by)
     if run is None or run.stage != "evaluate" or run.state != RunState.succeeded.value or run.result is None:
         raise Invalid("run_id", "give a succeeded evaluate run")
     setup = run.result.get("setup", "image")
@@ -53,12 +60,15 @@ def register(db: Session, request: ModelCreate) -> Model:
     with unique(db, f"a model named {request.name!r}"):
         db.add(model)
     if request.default:
-        set_default(db, model.id)
+        set_default(db, model.id, who)
     return model
 
 
 def register_best(db: Session, parent: Run, children: Sequence[Run]) -> None:
-    """If the recipe requests it, register its evaluation with the best val score as the default model."""
+    """If the recipe requests it, register its evaluation with the best val score.
+
+    It becomes the default model, unless that is another user's and the recipe's user is no admin.
+    """
     if parent.kind != "recipe":
         return
     request = RecipeSpec.model_validate(parent.spec).register_best
@@ -80,7 +90,12 @@ def register_best(db: Session, parent: Run, children: Sequence[Run]) -> None:
     while name in names:
         number += 1
         name = f"{request.name} {number}"
-    register(db, ModelCreate(run_id=best.id, name=name, default=True))
+    user = db.get(User, parent.created_by) if parent.created_by is not None else None
+    default = _default_owner(db)
+    may_replace = (
+        default is None or default[0] == parent.created_by or (user is not None and user.role == Role.admin)
+    )
+    register(db, ModelCreate(run_id=best.id, name=name, default=may_replace))
 
 
 def _require_comparable(runs: Sequence[Run]) -> None:
@@ -105,16 +120,29 @@ def _require_comparable(runs: Sequence[Run]) -> None:
         )
 
 
-def set_default(db: Session, model_id: UUID) -> None:
-    """Make a model the default, which is used when a request names none. Raises NotFound if no model has this id."""
+def set_default(db: Session, model_id: UUID, who: Identity | None = None) -> None:
+    """Make a model the default, which is used when a request names none.
+
+    Raises NotFound if no model has this id, and NotAllowed if the default so far is another user's and ``who`` no admin.
+    """
     # Locked, as two requests at once must not both clear and both set.
     _lock_registry(db)
+    if who is not None and (owner := _default_owner(db)) is not None:
+        require_owner(who, "default model", *owner)
     for previous in db.scalars(select(Model).where(Model.default, Model.id != model_id)):
         previous.default = False
     # The previous default must be cleared first: a unique index allows only one.
     db.flush()
     get(db, model_id).default = True
     db.flush()
+
+
+def _default_owner(db: Session) -> tuple[UUID | None] | None:
+    """Return the owner of the default model, which is None for a deleted user; None alone if there is no default."""
+    row = db.execute(
+        select(Run.created_by).join(Model, Model.run_id == Run.id).where(Model.default)
+    ).one_or_none()
+    return None if row is None else (row[0],)
 
 
 def get(db: Session, model_id: UUID | None) -> Model:

@@ -11,7 +11,6 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session, undefer
 
 from backend.store.errors import Conflict, Invalid, NotFound
-from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact
 from backend.store.runs.queues import PREDICT_QUEUE
 from backend.store.runs.states import outbox
@@ -22,7 +21,6 @@ from vise_client.schemas.run_states import RunState
 from vise_core.specs.models.predict import EngagementOptions
 from vise_core.specs.recipes.inputs import InputRef
 
-from . import uploads
 from .predictions import DONE_CHANNEL, PICTURE_LIFETIME, Lost, republish_unclaimed, unclaimed
 
 TASK = "worker.engagement"
@@ -66,15 +64,8 @@ def list_models(db: Session, *, search: str | None = None, limit: int = 50) -> l
     ]
 
 
-def create(
-    db: Session,
-    storage: Storage,
-    image: bytes,
-    run_id: UUID | None,
-    options: EngagementOptions,
-    user: UUID | None,
-) -> Engagement:
-    """Store the image and queue a prediction with its message; return its row. Without a run: of the newest model.
+def find_model(db: Session, run_id: UUID | None) -> tuple[Run, Artifact]:
+    """Return a pretrain run that has heads for engagement, and its checkpoint; without an id: the newest.
 
     Raises Invalid for a run without a model, and Conflict if there is no model at all.
     """
@@ -86,7 +77,17 @@ def create(
         raise Invalid("run_id", "give a succeeded pretrain run with the objective vise")
     if row is None:
         raise Conflict("there is no pretrained model yet: run the sample recipe, or pretrain one")
-    run, checkpoint = row
+    return row[0], row[1]
+
+
+def create(
+    db: Session, upload: str, run_id: UUID | None, options: EngagementOptions, user: UUID | None
+) -> Engagement:
+    """Queue a prediction of an upload (``uploads.put``) with its message; return its row.
+
+    Takes the same runs and raises the same errors as ``find_model``.
+    """
+    run, checkpoint = find_model(db, run_id)
     inspection = _inspection(db, run)
     queued = Engagement(
         checkpoint_id=checkpoint.id,
@@ -94,7 +95,7 @@ def create(
         created_by=user,
         state="queued",
         options=options.model_dump(),
-        upload=uploads.put(storage, image),
+        upload=upload,
     )
     db.add(queued)
     db.flush()

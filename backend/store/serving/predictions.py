@@ -20,7 +20,6 @@ from backend.store.accounts.tables import User
 from backend.store.cursors import newest_first
 from backend.store.errors import Invalid, NotFound
 from backend.store.registry import models
-from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact, Model
 from backend.store.rows import get_row
 from backend.store.runs.queues import PREDICT_QUEUE
@@ -31,8 +30,6 @@ from backend.store.serving.tables import Engagement, Feedback, Prediction
 from vise_client.schemas.predictions import PredictionSummary, PredictionView
 from vise_client.schemas.wire import Page
 from vise_core.specs.models.predict import PredictOptions
-
-from . import uploads
 
 TASK = "worker.predict"
 PICTURE_LIFETIME = timedelta(hours=1)
@@ -86,27 +83,27 @@ class PredictionResult:
     sha256: str | None = None
 
 
+def check_class(model: Model, options: PredictOptions) -> None:
+    """Raise Invalid for a class that the model does not have."""
+    if options.target_class is not None and options.target_class not in model.classes:
+        raise Invalid("target_class", f"{model.name!r} has the classes {', '.join(model.classes)}")
+
+
 def create(
     db: Session,
-    storage: Storage,
-    image: bytes,
+    upload: str,
     model: Model,
     options: PredictOptions,
     user: UUID | None,
     info: RequestInfo,
 ) -> Prediction:
-    """Store the image and queue a prediction; return its row. Publish it once it is committed.
-
-    Raises Invalid for a class that the model does not have.
-    """
-    if options.target_class is not None and options.target_class not in model.classes:
-        raise Invalid("target_class", f"{model.name!r} has the classes {', '.join(model.classes)}")
+    """Queue a prediction of an upload (``uploads.put``); return its row. Publish it once it is committed."""
     written = insert(Prediction).values(
         model_id=model.id,
         created_by=user,
         state="queued",
         options=options.model_dump(),
-        upload=uploads.put(storage, image),
+        upload=upload,
         **vars(info),
     )
     prediction: Prediction = db.execute(written.returning(Prediction)).scalar_one()

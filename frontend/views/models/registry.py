@@ -7,9 +7,10 @@ import streamlit as st
 from frontend.components.layout import empty, link_to
 from frontend.components.paging import paged_list
 from frontend.formatting import headline, minute, plain
-from frontend.session import can_edit, client
+from frontend.session import can_edit, changeable, client
 from frontend.style import synthetic_badge
 from frontend.views.models.comparison import MOST_COMPARED
+from vise_client.schemas.accounts import Owned
 from vise_client.schemas.models import ModelCreate, ModelView
 
 DEFAULT_BADGE = ":green-badge[:material/check: default]"
@@ -61,7 +62,8 @@ def _compare_link() -> None:
 def _register() -> None:
     st.header("Register a model", anchor=False)
     st.write(
-        "Every succeeded evaluation can be registered as a model, which classifies images on the page Predict."
+        "Every succeeded evaluation of yours can be registered as a model, which classifies images on the page "
+        "Predict."
     )
     search = st.text_input(
         "Search evaluations", key="models.evaluations", placeholder="Search by name or tag", live=True
@@ -71,6 +73,11 @@ def _register() -> None:
         st.caption(
             "No succeeded evaluation matches the search." if search else "No evaluation has succeeded yet."
         )
+        return
+    own = changeable(Owned.run, [run.id for run in runs])
+    runs = [run for run in runs if str(run.id) in own]
+    if not runs:
+        st.caption("The evaluations found belong to other users; their owners and admins can register them.")
         return
     names = {run.id: f"{run.name} · {headline(run.headline)} · {minute(run.created_at)}" for run in runs}
     with st.form("register"):

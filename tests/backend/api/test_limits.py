@@ -1,7 +1,10 @@
 """Bodies that stall or are too large, and exceptions by kind."""
 
 import asyncio
+import contextlib
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from fastapi import FastAPI, Request
@@ -12,6 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from backend.api import errors
 from backend.api.app import PREFIX
 from backend.api.limits import LONGEST_JSON, RequestLimits
+from tests.serving import serving
+from vise_client.bodies import Pace
 from vise_core.errors import BadInput
 
 
@@ -22,9 +27,7 @@ def echoing(stalled_seconds: float, total_seconds: float) -> FastAPI:
     app.add_middleware(
         RequestLimits,
         max_body=2 * LONGEST_JSON,
-        stalled_seconds=stalled_seconds,
-        total_seconds=total_seconds,
-        slowest=100,
+        pace=Pace(stalled_seconds, total_seconds, slowest=100),
     )
 
     @app.post("/size")
@@ -86,12 +89,80 @@ def test_an_upload_that_drips_is_given_up() -> None:
     assert post(app, *parts, {"body": b""}, pause=0.02) == (200, b"10000")
 
 
-def test_a_json_body_has_a_limit_of_its_own(echo: FastAPI) -> None:
+JSON = ("Content-Type", "application/json")
+FORM = ("Content-Type", "multipart/form-data; boundary=x")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [JSON],
+        [("Content-Type", "application/JSON")],
+        [("Content-Type", "Application/vnd.x+Json")],
+        [("Content-Type", "text/plain"), JSON],
+        [JSON, FORM],
+        [FORM, JSON],
+        [],
+    ],
+)
+def test_only_a_form_may_be_larger_than_json(echo: FastAPI, headers: list[tuple[str, str]]) -> None:
+    body = b"[" + b" " * LONGEST_JSON + b"]"
     with TestClient(echo) as client:
-        body = b"[" + b" " * LONGEST_JSON + b"]"
-        assert client.post("/size", content=body).json() == len(body)
-        json_body = client.post("/size", content=body, headers={"Content-Type": "application/json"})
-        assert json_body.status_code == 413
+        assert client.post("/size", content=body, headers=[FORM]).json() == len(body)
+        assert client.post("/size", content=body, headers=headers).status_code == 413
+        chunked = client.post("/size", content=iter([body]), headers=headers)
+        assert chunked.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "head", "status"),
+    [
+        ("/size", "Content-Length: 1000", 408),
+        ("/size", "Transfer-Encoding: chunked", 408),
+        ("/size", f"Content-Length: {3 * LONGEST_JSON}", 413),
+        ("/none", "Content-Length: 1000", 404),
+    ],
+)
+def test_a_response_before_the_end_of_the_body_closes_the_connection(
+    echo: FastAPI, path: str, head: str, status: int
+) -> None:
+    """A client that drips would keep its socket for ever."""
+    with serving(echo, timeout_keep_alive=300) as address, connected(address) as client:
+        client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
+        if "chunked" in head:
+            client.sendall(b"1\r\na\r\n")
+        assert until_closed(client).startswith(f"HTTP/1.1 {status}".encode())
+
+
+def test_a_body_that_grows_too_large_closes_the_connection(echo: FastAPI) -> None:
+    with serving(echo, timeout_keep_alive=300) as address, connected(address) as client:
+        client.sendall(b"POST /size HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunk = b"%x\r\n%s\r\n" % (LONGEST_JSON + 1, b"a" * (LONGEST_JSON + 1))
+        client.sendall(chunk)
+        assert until_closed(client).startswith(b"HTTP/1.1 413")
+
+
+def test_a_connection_stays_open_after_a_whole_body(echo: FastAPI) -> None:
+    with serving(echo, timeout_keep_alive=300) as address, connected(address) as client:
+        for _ in range(2):
+            client.sendall(b"POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na")
+            assert client.recv(2**16).startswith(b"HTTP/1.1 200")
+
+
+def connected(address: str) -> socket.socket:
+    """A bare connection to a server."""
+    port = urlsplit(address).port
+    assert port is not None
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+def until_closed(client: socket.socket) -> bytes:
+    """All that the server sends until it closes the connection. Raises TimeoutError if it does not."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := client.recv(2**16):
+            received += part
+    return received
 
 
 @pytest.mark.parametrize(

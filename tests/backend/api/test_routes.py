@@ -121,13 +121,16 @@ class Walk:
         **raw: Any,
     ):
         """Send an example with ``text`` at one place; ``raw`` are arguments of the request that replace it."""
-        path, query, headers = operation.path, {}, {"Authorization": f"Bearer {token}"} if token else {}
+        path, query = operation.path, {}
+        headers: dict[str, Any] = {"Authorization": f"Bearer {token}"} if token else {}
         for parameter in operation.described.get("parameters", ()):
             name, here = parameter["name"], where == parameter["in"] and place == (parameter["name"],)
             if parameter["in"] == "path":
                 known = self.ids.get(name) or self.example(parameter["schema"])
                 value = text if here else str(uuid4()) if operation.method == "DELETE" else known
                 path = path.replace(f"{{{name}}}", quote(str(value), safe="", errors="surrogatepass"))
+            elif parameter["in"] == "header":
+                headers |= {name: text.encode(errors="surrogatepass")} if here else {}
             elif here or parameter.get("required"):
                 query[name] = text if here else self.example(parameter["schema"])
         asked = "&".join(
@@ -231,7 +234,8 @@ def test_no_text_anywhere_is_an_internal_error(walk: Walk, sessions: dict[Role, 
                 named = {
                     part for error in response.json().get("errors", ()) for part in error["field"].split(".")
                 }
-                if response.status_code != 422 or not named & {place[0], "path", "body", place[0] + "[]"}:
+                names = {place[0], place[0].lower(), "path", "body", place[0] + "[]"}
+                if response.status_code != 422 or not named & names:
                     walk.faults.append(
                         f"{operation.method} {operation.path} {where} {place} {text!r}: {response.text}"
                     )

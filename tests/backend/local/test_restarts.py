@@ -33,3 +33,10 @@ def test_what_cannot_be_started_is_tried_again_later() -> None:
     assert restarts.ended(5.0)
     restarts.postpone(6.0)
     assert restarts.due_at == 8.0
+
+
+def test_the_pause_is_bounded_however_often_something_ends() -> None:
+    restarts = Restarts()
+    for _ in range(2000):
+        restarts.postpone(0.0)
+    assert restarts.due_at == LONGEST_PAUSE

@@ -21,7 +21,7 @@ from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact, Dataset, Model, Upload
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.tables import Run, RunEvent, RunLog
-from backend.store.serving import predictions
+from backend.store.serving import predictions, uploads
 from backend.store.serving.tables import Prediction
 from tests.proxy import Proxy, before
 from tests.serving import serving
@@ -141,7 +141,9 @@ def test_the_result_of_a_prediction(place: Place, tmp_path: Path) -> None:
         db.add(model)
         db.flush()
         info = predictions.RequestInfo()
-        row = predictions.create(db, place.context.storage, b"x", model, PredictOptions(), None, info)
+        row = predictions.create(
+            db, uploads.put(place.context.storage, b"x"), model, PredictOptions(), None, info
+        )
         prediction_id: UUID = row.id
     result = predictions.PredictionResult("a", "a", {"a": 1.0}, b"", b"", [0, 0, 1, 1], b"", 1.0)
     claims: list[object] = []
@@ -186,7 +188,9 @@ def test_a_key_belongs_to_one_request_of_one_user(place: Place) -> None:
         assert (changed.status_code, changed.json()["errors"][0]["field"]) == (422, "Idempotency-Key")
         assert create(api, other, key, "a").json()["id"] != first.json()["id"], "keys are each user's own"
         assert create(api, editor, str(uuid4()), "a").json()["id"] != first.json()["id"]
-        assert "send a UUID" in create(api, editor, "x", "a").json()["detail"]
+        assert (
+            "Idempotency-Key: Input should be a valid UUID" in create(api, editor, "x", "a").json()["detail"]
+        )
 
 
 def test_an_upload(place: Place, archive: Callable[[], bytes]) -> None:

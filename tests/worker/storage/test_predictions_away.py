@@ -12,7 +12,7 @@ from PIL import Image
 
 from backend.settings import Settings
 from backend.store.registry import models
-from backend.store.serving import predictions
+from backend.store.serving import predictions, uploads
 from tests.pictures import encoded
 from vise_core.specs.models.predict import PredictOptions
 from worker import predict
@@ -29,7 +29,9 @@ class Question:
         info, options = predictions.RequestInfo(), PredictOptions()
         with context.sessions.begin() as db:
             model = models.get(db, None)
-            self.id: UUID = predictions.create(db, context.storage, picture, model, options, None, info).id
+            self.id: UUID = predictions.create(
+                db, uploads.put(context.storage, picture), model, options, None, info
+            ).id
         self.thread = threading.Thread(target=lambda: predict.predict(self.id, self.stopping))
 
     def state(self) -> str | None:

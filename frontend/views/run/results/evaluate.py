@@ -10,7 +10,8 @@ from frontend.charts.grid import grid_figure
 from frontend.components.figure import show_figure
 from frontend.components.table import show_rows
 from frontend.formatting import plain
-from frontend.session import can_edit, client, show_errors
+from frontend.session import client, may_change, show_errors
+from vise_client.schemas.accounts import Owned
 from vise_client.schemas.models import ModelCreate
 from vise_client.schemas.runs import RunView
 from vise_core.specs.evaluation.setups import SETUPS
@@ -130,7 +131,7 @@ def _grid(values: dict[str, Any]) -> None:
 
 
 def _register(run: RunView, result: dict[str, Any]) -> None:
-    if not can_edit() or not any(a.name == "predictor" for a in run.artifacts):
+    if not any(a.name == "predictor" for a in run.artifacts) or not may_change(Owned.run, run.id):
         return
     with st.form("register", border=True):
         st.write("Register the classifier as a model, to classify images on the page Predict.")

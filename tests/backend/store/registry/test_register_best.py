@@ -7,11 +7,13 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.store.accounts import users
 from backend.store.errors import Invalid
 from backend.store.registry.models import register_best
 from backend.store.registry.tables import Artifact, Model
 from backend.store.runs.tables import Run
 from tests.backend.run_rows import add_run
+from vise_client.schemas.accounts import Role
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "vise_core" / "report"))
 from results import evaluation
@@ -54,6 +56,31 @@ def test_no_model_is_the_best_of_what_cannot_be_compared(
 
 
 def test_of_what_can_be_compared_the_highest_on_val_is_registered(db: Session) -> None:
+    children = evaluations(db)
+    register_best(db, Run(kind="recipe", name="two", spec=RECIPE), children)
+    (model,) = db.scalars(select(Model))
+    assert (model.run_id, model.name, model.default) == (children[1].id, "best", True)
+
+
+@pytest.mark.parametrize(("role", "default"), [(Role.editor, False), (Role.admin, True)])
+def test_the_default_model_of_another_user_stays_unless_an_admin_ran_the_recipe(
+    db: Session, role: Role, default: bool
+) -> None:
+    first, second = (users.create_user(db, f"{name}@example.org", None, role) for name in "ab")
+    db.flush()
+    for user in (first, second):
+        children = evaluations(db)
+        for child in children:
+            child.created_by = user.id
+        register_best(db, Run(kind="recipe", name="two", spec=RECIPE, created_by=user.id), children)
+    assert {model.name: model.default for model in db.scalars(select(Model))} == {
+        "best": not default,
+        "best 2": default,
+    }
+
+
+def evaluations(db: Session) -> list[Run]:
+    """Two evaluations with a predictor, the second the better."""
     children = []
     for step, values in (("one", [50.0, 52.0]), ("two", [60.0, 62.0])):
         run = add_run(db, name=step, step=step)
@@ -65,6 +92,4 @@ def test_of_what_can_be_compared_the_highest_on_val_is_registered(db: Session) -
         )
         children.append(run)
     db.flush()
-    register_best(db, Run(kind="recipe", name="two", spec=RECIPE), children)
-    (model,) = db.scalars(select(Model))
-    assert (model.run_id, model.name, model.default) == (children[1].id, "best", True)
+    return children
