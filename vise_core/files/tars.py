@@ -150,13 +150,22 @@ def open_tar(path: Path, *, most: int | None = None, encoding: str = "utf-8") ->
         file.seek(0)
         unpack = next((kind for mark, kind in _COMPRESSED if start.startswith(mark)), None)
         unpacked = file if unpack is None else cast(IO[bytes], unpack(file))
-        stream = _Bounded(unpacked, None if most is None else most + 2 * MAX_HEADERS)
-        stream.headers = MAX_HEADERS
-        with tarfile.open(
-            fileobj=cast(IO[bytes], stream), mode="r:", encoding=encoding, errors="surrogateescape"
-        ) as tar:
-            stream.headers = None
-            yield Tar(tar, stream)
+        with open_tar_stream(unpacked, most=most, encoding=encoding) as tar:
+            yield tar
+
+
+@contextmanager
+def open_tar_stream(
+    unpacked: IO[bytes], *, most: int | None = None, encoding: str = "utf-8"
+) -> Iterator[Tar]:
+    """Open the stream of an unpacked tar, which can go forwards at least; see ``open_tar``."""
+    stream = _Bounded(unpacked, None if most is None else most + 2 * MAX_HEADERS)
+    stream.headers = MAX_HEADERS
+    with tarfile.open(
+        fileobj=cast(IO[bytes], stream), mode="r:", encoding=encoding, errors="surrogateescape"
+    ) as tar:
+        stream.headers = None
+        yield Tar(tar, stream)
 
 
 def is_tar(path: Path) -> bool:
