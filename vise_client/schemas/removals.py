@@ -59,7 +59,7 @@ class RemovalView(ResponseBody):
     progress: str = Field(description="What the worker does now.")
     findings: list[RemovalFinding] = Field(description="What holds the posts or was derived from them.")
     left: list[str] = Field(
-        description="After the removal: what still holds a post. Empty proves that nothing does."
+        description="After the removal: what still holds a post, or may. Empty proves that nothing does."
     )
     error: str = ""
     caches_cleared: list[str] = Field(description="Workers that have cleared their caches since.")

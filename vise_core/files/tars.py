@@ -50,7 +50,7 @@ def tar_member(name: str, size: int, content: Iterable[bytes], *, mtime: int = 0
 class _Bounded(io.RawIOBase):
     """The unpacked bytes of a tar. Also bytes that tarfile skips are counted."""
 
-    def __init__(self, file: IO[bytes], most: int) -> None:
+    def __init__(self, file: IO[bytes], most: int | None) -> None:
         self.most = most
         self.headers: int | None = None
         self._file = file
@@ -88,7 +88,7 @@ class _Bounded(io.RawIOBase):
 
     def _count(self, position: int) -> None:
         self._unpacked = max(self._unpacked, position)
-        if self._unpacked > self.most:
+        if self.most is not None and self._unpacked > self.most:
             raise too_large(self.most)
 
 
@@ -117,7 +117,8 @@ class Tar:
             if sum(len(key) + len(value) for key, value in self.tar.pax_headers.items()) > MAX_HEADERS:
                 raise TooLarge(f"headers of more than {MAX_HEADERS:,} bytes for the whole archive")
             before = member.offset
-            self._stream.most += OVERHEAD
+            if self._stream.most is not None:
+                self._stream.most += OVERHEAD
             yield member
 
     def has_end(self) -> bool:
@@ -145,13 +146,24 @@ def open_tar(path: Path, *, most: int | None = None, encoding: str = "utf-8") ->
         file.seek(0)
         unpack = next((kind for mark, kind in _COMPRESSED if start.startswith(mark)), None)
         unpacked = file if unpack is None else cast(IO[bytes], unpack(file))
-        stream = _Bounded(unpacked, (most_unpacked(path) if most is None else most) + 2 * MAX_HEADERS)
-        stream.headers = MAX_HEADERS
-        with tarfile.open(
-            fileobj=cast(IO[bytes], stream), mode="r:", encoding=encoding, errors="surrogateescape"
+        with open_tar_stream(
+            unpacked, most=most_unpacked(path) if most is None else most, encoding=encoding
         ) as tar:
-            stream.headers = None
-            yield Tar(tar, stream)
+            yield tar
+
+
+@contextmanager
+def open_tar_stream(
+    unpacked: IO[bytes], *, most: int | None = None, encoding: str = "utf-8"
+) -> Iterator[Tar]:
+    """Open the stream of an unpacked tar, which can go forwards at least; see ``open_tar``."""
+    stream = _Bounded(unpacked, None if most is None else most + 2 * MAX_HEADERS)
+    stream.headers = MAX_HEADERS
+    with tarfile.open(
+        fileobj=cast(IO[bytes], stream), mode="r:", encoding=encoding, errors="surrogateescape"
+    ) as tar:
+        stream.headers = None
+        yield Tar(tar, stream)
 
 
 def is_tar(path: Path) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from backend.store.database import Sessions
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
-from backend.store.registry.tables import Artifact, Model, Upload
+from backend.store.registry.tables import Artifact, Dataset, Model, Upload
 from backend.store.runs.tables import Run, RunLog
 from backend.store.serving.tables import Feedback, Prediction
 from vise_core.formats.holding import Wanted
@@ -31,7 +31,7 @@ from vise_core.formats.removal import REWRITTEN, remove_posts
 
 from . import forget_rows, marks, sweep
 from .forget_runs import reading, require_finished, with_derived
-from .forget_scan import Report, no_report, scan_files, scan_folders, scan_objects
+from .forget_scan import Report, no_report, scan_files, scan_folders, scan_objects, unsearched
 from .tables import Garbage
 
 Action = Literal["rewrite", "remove", "mark", "by hand"]
@@ -62,12 +62,12 @@ class Findings:
     states: tuple[Finding, ...]
     rows: tuple[Finding, ...]
     derived: tuple[Finding, ...]
-    folders: tuple[Finding, ...]
+    by_hand: tuple[Finding, ...]
     sources: frozenset[UUID]
     images: frozenset[str]
 
     def __iter__(self) -> Iterator[Finding]:
-        yield from (*self.artifacts, *self.uploads, *self.states, *self.rows, *self.derived, *self.folders)
+        yield from (*self.artifacts, *self.uploads, *self.states, *self.rows, *self.derived, *self.by_hand)
 
 
 def find(
@@ -83,13 +83,15 @@ def find(
     ``sources``: runs of which an earlier try has found that they held or read the posts; they are not listed again.
     """
     wanted = Wanted(ids)
-    held = scan_objects(storage, wanted, report)
+    scan = scan_objects(storage, wanted, report)
     with sessions() as db:
         folders = scan_folders(db, data_root, wanted)
-        holding = _holding(db, held, wanted)
+        holding = _holding(db, scan.held, wanted)
         makers = {row.run_id for row, _ in holding}
-        uploads = db.scalars(select(Upload).where(Upload.sha256.in_(held)).order_by(Upload.id)).all()
-        readers = reading(db, {dataset.id for dataset, _ in folders}, "dataset")
+        uploads = db.scalars(
+            select(Upload).where(Upload.sha256.in_({*scan.held, *scan.problems})).order_by(Upload.id)
+        ).all()
+        readers = reading(db, {dataset.id for dataset, _, problem in folders if not problem}, "dataset")
         readers |= reading(db, {upload.id for upload in uploads}, "upload")
         all_sources = makers | readers | set(sources)
         family = with_derived(db, all_sources)
@@ -124,15 +126,30 @@ def find(
         derived += [Finding("mark", f"the model {name!r} learned from posts") for name in models]
         return Findings(
             artifacts=tuple(found),
-            uploads=tuple(Finding("remove", f"uploaded archive {row.name}", row.id) for row in uploads),
+            # One that cannot be searched goes too: what was read of it is kept unpacked.
+            uploads=tuple(
+                Finding(
+                    "remove",
+                    f"uploaded archive {row.name}"
+                    + ("" if row.sha256 in scan.held else unsearched(scan.problems[row.sha256])),
+                    row.id,
+                )
+                for row in uploads
+            ),
             states=tuple(_states(storage, wanted, report)),
             rows=tuple(
                 Finding("rewrite", what) for what in (*forget_rows.find(db, wanted), *_pictures(db, images))
             ),
             derived=tuple(derived),
-            folders=tuple(
-                Finding("by hand", f"{path} of the data set {dataset.name!r}: remove the post there")
-                for dataset, path in folders
+            by_hand=(
+                *[
+                    Finding("by hand", what if problem else f"{what}: remove the post there")
+                    for what, problem in _folder_sentences(folders)
+                ],
+                *[
+                    Finding("by hand", f"{what}. Delete the run if it may have the post")
+                    for what in _unsearched_artifacts(db, scan.problems)
+                ],
             ),
             sources=frozenset(all_sources & names.keys()),
             images=frozenset(images),
@@ -179,9 +196,10 @@ def forget(
             marks.mark(db, [upload.sha256])
             db.delete(upload)
         gone_at: datetime = db.scalars(select(func.clock_timestamp())).one()
-    held = scan_objects(storage, Wanted(ids), report)
+    scan = scan_objects(storage, Wanted(ids), report)
+    searched = {*scan.held, *scan.problems}
     with sessions.begin() as db:
-        orphans = held.keys() - sweep.named_objects(db, held.keys())
+        orphans = searched - sweep.named_objects(db, searched)
         marks.mark(db, orphans)
         # Also those that only wait for the grace time.
         db.execute(update(Garbage).where(Garbage.sha256.in_(orphans)).values(due_at=func.now()))
@@ -196,23 +214,44 @@ def remaining(
     ids: Collection[str],
     report: Report = no_report,
 ) -> list[str]:
-    """Read everything again and return what still holds a post; empty proves that nothing does."""
+    """Read everything again and return what still holds a post, or may; empty proves that nothing does."""
     wanted = Wanted(ids)
-    objects = [f"the object {sha256}" for sha256 in scan_objects(storage, wanted, report)]
+    scan = scan_objects(storage, wanted, report)
     with sessions() as db:
-        folders = [
-            f"{path} of the data set {dataset.name!r}"
-            for dataset, path in scan_folders(db, data_root, wanted)
-        ]
+        others = scan.problems.keys() - sweep.named_objects(db, scan.problems.keys())
         return [
-            *objects,
+            *(f"the object {sha256}" for sha256 in sorted(scan.held)),
+            *_unsearched_artifacts(db, scan.problems),
+            *(f"the object {sha256}{unsearched(scan.problems[sha256])}" for sha256 in sorted(others)),
             *(f.what for f in _states(storage, wanted, report)),
             *forget_rows.find(db, wanted),
-            *folders,
+            *(what for what, _ in _folder_sentences(scan_folders(db, data_root, wanted))),
         ]
 
 
-def _holding(db: Session, held: dict[str, set[str]], wanted: Wanted) -> list[tuple[Artifact, list[str]]]:
+def _folder_sentences(folders: Iterable[tuple[Dataset, str, str]]) -> list[tuple[str, str]]:
+    return [
+        (f"{path} of the data set {dataset.name!r}{unsearched(problem)}", problem)
+        for dataset, path, problem in folders
+    ]
+
+
+def _unsearched_artifacts(db: Session, problems: Mapping[str, str]) -> list[str]:
+    """Return a sentence about each file of an artifact that could not be searched as a whole."""
+    if not problems:
+        return []
+    rows = select(Artifact.name, Artifact.manifest, Run.name.label("run")).join(
+        Run, Run.id == Artifact.run_id
+    )
+    return [
+        f"{entry['path']} in the artifact {row.name} of the run {row.run!r}{unsearched(problems[entry['sha256']])}"
+        for row in db.execute(rows.order_by(Artifact.id))
+        for entry in row.manifest
+        if entry["sha256"] in problems
+    ]
+
+
+def _holding(db: Session, held: Collection[str], wanted: Wanted) -> list[tuple[Artifact, list[str]]]:
     """Return the artifacts with a file that holds a post, or is named after one, and the paths of these files."""
     holding = []
     for row_id in db.scalars(select(Artifact.id).order_by(Artifact.id)).all():
@@ -234,16 +273,18 @@ def _showing(db: Session, runs: Collection[UUID]) -> list[Artifact]:
 
 def _states(storage: Storage, wanted: Wanted, report: Report) -> list[Finding]:
     """Return the runs whose saved states hold a post, with the paths of all their states."""
-    hits = scan_files(storage, "checkpoints", wanted, report)
-    runs = sorted({path.split("/")[1] for path, _ in hits})
+    runs: dict[str, str] = {}
+    for path, searched in scan_files(storage, "checkpoints", wanted, report):
+        run_id = path.split("/")[1]
+        runs[run_id] = "" if searched.posts else runs.get(run_id, searched.problem)
     return [
         Finding(
             "remove",
-            f"saved states of the run {run_id}",
+            f"saved states of the run {run_id}{unsearched(problem)}",
             run_id=UUID(run_id),
             paths=tuple(path for path, _ in storage.files(f"checkpoints/{run_id}")),
         )
-        for run_id in runs
+        for run_id, problem in sorted(runs.items())
     ]
 
 

@@ -190,7 +190,7 @@ def remove_again(sessions: Sessions, storage: Storage, data_root: Path | None) -
         rows = db.scalars(select(Removal).where(Removal.applied_at.is_not(None)).order_by(Removal.id)).all()
     problems = []
     for row in rows:
-        problems += [f"still holds a removed post: {what}" for what in row.left]
+        problems += [f"a removed post is left: {what}" for what in row.left]
         if row.state != RemovalState.removed.value:
             problems.append(f"the removal {row.id} of posts is not done: {row.error or row.progress}")
     return problems

@@ -84,7 +84,7 @@ def _details(removal: RemovalView) -> None:
 
 def _proof(removal: RemovalView) -> None:
     if removal.left:
-        st.warning("Still holds a post:  \n" + "  \n".join(plain(what) for what in removal.left))
+        st.warning("Not removed, or not proven:  \n" + "  \n".join(plain(what) for what in removal.left))
     else:
         st.success("Everything was read again: no object, row or folder holds the posts.")
     if removal.caches_waiting:

@@ -1,11 +1,14 @@
 """A post is removed from everything that holds it or shows it, others stay, and a scan proves it."""
 
+import gzip
 import json
+import random
 
 import pytest
 from sqlalchemy import func, select
 
 from backend.store.errors import Conflict
+from backend.store.registry import artifacts
 from backend.store.registry.tables import Artifact, Dataset, Upload
 from backend.store.runs.tables import Run
 from backend.store.serving.tables import Prediction
@@ -21,7 +24,7 @@ def test_what_is_the_users_own_is_named_and_left_alone(lab: Lab) -> None:
         raw_id = db.scalar(select(Dataset.id))
         db.get_one(Run, lab.other).inputs = {"posts": {"dataset": str(raw_id)}}
     findings = forget.find(place.sessions, place.storage, lab.data_root, [GONE])
-    assert [finding.what for finding in findings.folders] == [
+    assert [finding.what for finding in findings.by_hand] == [
         "raw/posts.jsonl of the data set 'raw': remove the post there"
     ]
     assert lab.other in {finding.id for finding in findings.derived}
@@ -117,3 +120,23 @@ def test_saved_states_that_hold_the_post_go(lab: Lab) -> None:
     assert list(place.storage.files("checkpoints")) == []
     with place.sessions() as db:
         assert db.get_one(Run, run_id).checkpoint is None
+
+
+def test_what_cannot_be_searched_is_named_and_such_an_archive_goes(lab: Lab) -> None:
+    place = lab.place
+    cut = gzip.compress(random.Random(0).randbytes(2**16))[:-100]
+    folder = place.files("other")
+    (folder / "cut.gz").write_bytes(cut)
+    lab.run("fetch", "data", folder)
+    (lab.folder / "rejected.zip").write_bytes(b"PK\x03\x04" + cut)
+    _, sha256 = artifacts.upload(place.storage, lab.folder / "rejected.zip")
+    with place.sessions.begin() as db:
+        db.add(Upload(name="rejected.zip", sha256=sha256, size=1))
+    findings = forget.find(place.sessions, place.storage, None, [GONE])
+    assert "uploaded archive rejected.zip may hold a post" in " ".join(f.what for f in findings.uploads)
+    where = "cut.gz in the artifact data of the run 'fetch' may hold a post"
+    assert [where in finding.what for finding in findings.by_hand] == [True]
+    forget.forget(place.sessions, place.storage, findings, [GONE])
+    assert sha256 not in {digest for digest, _ in place.storage.objects()}
+    left = forget.remaining(place.sessions, place.storage, None, [GONE])
+    assert [where in what for what in left] == [True]
