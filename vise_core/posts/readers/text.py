@@ -117,7 +117,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _bounded(file: IO[bytes], path: Path) -> IO[bytes]:
-    return io.BufferedReader(BoundedReader(file, most_unpacked(path)), 2**20)
+    return io.BufferedReader(BoundedReader(file, most_unpacked(path)), 2**20)  # type: ignore[type-var]
 
 
 def encoding_of(path: Path, declared: str | None, notes: Notes, *, guess: bool) -> str:
