@@ -55,7 +55,7 @@ def test_a_file_of_zeros_stops_early_and_says_so(tmp_path: Path, name: str) -> N
     file, source, build = FILES[name]
     build_: Callable[[int], bytes] = build
     (tmp_path / file).write_bytes(build_(64 * ALWAYS))
-    with pytest.raises(BadInput, match=rf"{file}: unpacks to more than [\d,]+ bytes.*unpack it"):
+    with pytest.raises(BadInput, match=rf"{file}: .*unpacks to more than [\d,]+ bytes.*unpack it"):
         for _ in READERS[source.kind](tmp_path, source, Notes()):
             pass
 

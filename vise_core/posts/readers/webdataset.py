@@ -60,7 +60,9 @@ def read_webdataset(folder: Path, source: WebDatasetSource, notes: Notes) -> Ite
                         f"{name} has no end mark: it may break off. Compare its size with the original's."
                     )
         except TooLarge as error:
-            raise BadInput(f"{name}: {error}. If the tar is as it should be, unpack it") from error
+            raise BadInput(
+                f"{name}: cannot be read as tar ({error}). If it is as it should be, unpack it"
+            ) from error
         except DAMAGED as error:
             raise BadInput(f"{name}: cannot be read as tar ({error})") from error
 
