@@ -23,9 +23,9 @@ from vise_core.specs.recipes.registry import RECIPES
 from vise_core.specs.stages import STAGES, validate_spec
 
 from .inputs import NONE, read_inputs, with_artifact, with_artifacts
-from .launchable import check_stages
 from .queues import queue_of
 from .read import get_run
+from .states.launchable import check_stages
 from .states.transition import LIVE
 from .write import new_ids, write_runs
 

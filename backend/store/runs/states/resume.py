@@ -9,11 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict
-from backend.store.runs.launchable import check_stages
 from backend.store.runs.read import get_run
 from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 
+from .launchable import check_stages
 from .transition import change_state, children_of, lock_children, lock_inputs, wait_or_queue
 
 
