@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from vise_core.files.compressed import TooLarge
 from vise_core.files.names import LONGEST_PATH, printable_name
-from vise_core.files.tars import DAMAGED, TooLarge, is_damage, is_tar, open_tar
+from vise_core.files.tars import DAMAGED, is_damage, is_tar, open_tar
 from vise_core.specs.fetch import UnpackLimits
 
 from .member_names import UTF8_FLAG, BadArchive, MemberName, StrangeName, member_name, zip_names
