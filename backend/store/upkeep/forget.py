@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from backend.store.database import Sessions
+from backend.store.errors import Conflict
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact, Dataset, Model, Upload
@@ -84,8 +85,9 @@ def find(
     """
     wanted = Wanted(ids)
     scan = scan_objects(storage, wanted, report)
+    folders = scan_folders(sessions, data_root, wanted, report)
+    # No transaction lasts while files are read: a process that is frozen there would keep it open.
     with sessions() as db:
-        folders = scan_folders(db, data_root, wanted)
         holding = _holding(db, scan.held, wanted)
         makers = {row.run_id for row, _ in holding}
         uploads = db.scalars(
@@ -96,7 +98,6 @@ def find(
         all_sources = makers | readers | set(sources)
         family = with_derived(db, all_sources)
         names = {row.id: row.name for row in db.execute(select(Run.id, Run.name).where(Run.id.in_(family)))}
-        images = _images(storage, [row for row, _ in holding if row.name == "posts" and row.folder], ids)
         found = [
             Finding(
                 "rewrite" if row.name in REWRITTEN and row.folder else "remove",
@@ -124,36 +125,39 @@ def find(
             for run_id in marked
         ]
         derived += [Finding("mark", f"the model {name!r} learned from posts") for name in models]
-        return Findings(
-            artifacts=tuple(found),
-            # One that cannot be searched goes too: what was read of it is kept unpacked.
-            uploads=tuple(
-                Finding(
-                    "remove",
-                    f"uploaded archive {row.name}"
-                    + ("" if row.sha256 in scan.held else unsearched(scan.problems[row.sha256])),
-                    row.id,
-                )
-                for row in uploads
-            ),
-            states=tuple(_states(storage, wanted, report)),
-            rows=tuple(
-                Finding("rewrite", what) for what in (*forget_rows.find(db, wanted), *_pictures(db, images))
-            ),
-            derived=tuple(derived),
-            by_hand=(
-                *[
-                    Finding("by hand", what if problem else f"{what}: remove the post there")
-                    for what, problem in _folder_sentences(folders)
-                ],
-                *[
-                    Finding("by hand", f"{what}. Delete the run if it may have the post")
-                    for what in _unsearched_artifacts(db, scan.problems)
-                ],
-            ),
-            sources=frozenset(all_sources & names.keys()),
-            images=frozenset(images),
-        )
+        unsearched_artifacts = _unsearched_artifacts(db, scan.problems)
+    states = _states(storage, wanted, report)
+    images = _images(storage, [row for row, _ in holding if row.name == "posts" and row.folder], ids)
+    with sessions() as db:
+        rows = [*forget_rows.find(db, wanted), *_pictures(db, images)]
+    return Findings(
+        artifacts=tuple(found),
+        # One that cannot be searched goes too: what was read of it is kept unpacked.
+        uploads=tuple(
+            Finding(
+                "remove",
+                f"uploaded archive {row.name}"
+                + ("" if row.sha256 in scan.held else unsearched(scan.problems[row.sha256])),
+                row.id,
+            )
+            for row in uploads
+        ),
+        states=tuple(states),
+        rows=tuple(Finding("rewrite", what) for what in rows),
+        derived=tuple(derived),
+        by_hand=(
+            *[
+                Finding("by hand", what if problem else f"{what}: remove the post there")
+                for what, problem in _folder_sentences(folders)
+            ],
+            *[
+                Finding("by hand", f"{what}. Delete the run if it may have the post")
+                for what in unsearched_artifacts
+            ],
+        ),
+        sources=frozenset(all_sources & names.keys()),
+        images=frozenset(images),
+    )
 
 
 def forget(
@@ -217,15 +221,17 @@ def remaining(
     """Read everything again and return what still holds a post, or may; empty proves that nothing does."""
     wanted = Wanted(ids)
     scan = scan_objects(storage, wanted, report)
+    states = _states(storage, wanted, report)
+    folders = scan_folders(sessions, data_root, wanted, report)
     with sessions() as db:
         others = scan.problems.keys() - sweep.named_objects(db, scan.problems.keys())
         return [
             *(f"the object {sha256}" for sha256 in sorted(scan.held)),
             *_unsearched_artifacts(db, scan.problems),
             *(f"the object {sha256}{unsearched(scan.problems[sha256])}" for sha256 in sorted(others)),
-            *(f.what for f in _states(storage, wanted, report)),
+            *(finding.what for finding in states),
             *forget_rows.find(db, wanted),
-            *(what for what, _ in _folder_sentences(scan_folders(db, data_root, wanted))),
+            *(what for what, _ in _folder_sentences(folders)),
         ]
 
 
@@ -327,7 +333,7 @@ def _rewrite(sessions: Sessions, storage: Storage, artifact_id: UUID, ids: Colle
         row = db.get(Artifact, artifact_id)
         if row is None:
             return
-        name, manifest = row.name, row.manifest
+        name, manifest, before = row.name, row.manifest, row.sha256
     with tempfile.TemporaryDirectory() as folder:
         path = artifacts.materialise(storage, manifest, True, Path(folder))
         if not remove_posts(name, path, ids):
@@ -342,6 +348,8 @@ def _rewrite(sessions: Sessions, storage: Storage, artifact_id: UUID, ids: Colle
 
         def write(db: Session, row: Artifact) -> None:
             marks.require(db, {entry["sha256"] for entry in changed})
+            if row.sha256 != before:
+                raise Conflict("another process has rewritten the artifact meanwhile")
             for key, value in values.items():
                 setattr(row, key, value)
 

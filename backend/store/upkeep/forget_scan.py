@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
+from backend.store.database import Sessions
 from backend.store.errors import Invalid
 from backend.store.registry import folders
 from backend.store.registry.storage import Storage, StorageError
@@ -87,7 +87,9 @@ def _copy(storage: Storage, path: str) -> Iterator[Path]:
         yield Path(file.name)
 
 
-def scan_folders(db: Session, data_root: Path | None, wanted: Wanted) -> list[tuple[Dataset, str, str]]:
+def scan_folders(
+    sessions: Sessions, data_root: Path | None, wanted: Wanted, report: Report
+) -> list[tuple[Dataset, str, str]]:
     """Return (data set, path below the data root, problem) of the files of registered folders that hold a post.
 
     ``problem``: why the file could not be searched as a whole, so that it may hold a post; else empty.
@@ -96,7 +98,8 @@ def scan_folders(db: Session, data_root: Path | None, wanted: Wanted) -> list[tu
     reads them.
     """
     holding = []
-    rows = db.scalars(select(Dataset).where(Dataset.folder.is_not(None)).order_by(Dataset.name)).all()
+    with sessions() as db:
+        rows = db.scalars(select(Dataset).where(Dataset.folder.is_not(None)).order_by(Dataset.name)).all()
     with Searcher(wanted.ids) as searcher:
         for dataset in rows:
             try:
@@ -107,6 +110,7 @@ def scan_folders(db: Session, data_root: Path | None, wanted: Wanted) -> list[tu
             for path in sorted(folder.rglob("*")):
                 if not _is_inside(data_root, path) or not path.is_file():
                     continue
+                report(f"reading the folder of the data set {dataset.name!r}")
                 searched = searcher.search(path)
                 if path.stem in wanted.of_name or searched.posts or searched.problem:
                     sure = path.stem in wanted.of_name or searched.posts

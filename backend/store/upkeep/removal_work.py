@@ -6,6 +6,7 @@ What was applied is also kept in the storage (``removals_kept.py``): after a res
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,9 @@ from .tables import Removal
 
 log = logging.getLogger("vise.removals")
 LOCK = 8_447_304
-"""PostgreSQL advisory lock of the process that works on removals; it ends with the process."""
+"""PostgreSQL advisory lock of the process that works on removals; it ends with the process, or its lease."""
+LEASE_SECONDS = 15.0
+"""Silence after which the process counts as frozen and loses the lock."""
 PROGRESS_SECONDS = 1.0
 """Seconds between two writes of the progress."""
 
@@ -51,16 +54,16 @@ def work(
 
     Raises errors of a database or a storage that do not respond; others fail the removal.
     """
-    with _alone(sessions) as allowed:
+    with _alone(sessions) as lost:
         done: set[UUID] = set()
-        while allowed and not ends():
+        while lost is not None and not lost.is_set() and not ends():
             with sessions() as db:
                 removal = removals.next_due(db, done)
             if removal is None:
                 return
             done.add(removal.id)
             try:
-                _work_on(sessions, storage, data_root, removal, ends)
+                _work_on(sessions, storage, data_root, removal, lambda: ends() or lost.is_set())
             except Discarded:
                 log.info("removal %s: deleted or changed meanwhile", removal.id)
             except Stopped:
@@ -86,7 +89,7 @@ def _work_on(
     def report_progress(what: str) -> None:
         nonlocal last_report
         if ends():
-            raise Stopped("this process ends")
+            raise Stopped("this process ends, or has lost the lock")
         if time.monotonic() - last_report > PROGRESS_SECONDS:
             _write(sessions, removal, progress=what)
             last_report = time.monotonic()
@@ -144,19 +147,44 @@ def _write(sessions: Sessions, removal: Removal, **values: object) -> None:
 
 
 @contextmanager
-def _alone(sessions: Sessions) -> Iterator[bool]:
-    """Hold the lock; the value is False while another process has it."""
+def _alone(sessions: Sessions) -> Iterator[threading.Event | None]:
+    """Hold the lock; the value is None while another process has it, else an event that is set when it is lost.
+
+    The database ends a session that is silent for ``LEASE_SECONDS``, and with it the lock: a thread keeps it alive,
+    which stops when the process is frozen.
+    """
     engine: Engine = sessions.kw["bind"]
     with session_factory(engine.execution_options(isolation_level="AUTOCOMMIT"))() as lock:
-        held = lock.scalar(select(func.pg_try_advisory_lock(LOCK)))
+        if not lock.scalar(select(func.pg_try_advisory_lock(LOCK))):
+            yield None
+            return
+        lock.execute(text(f"SET idle_session_timeout = {round(1000 * LEASE_SECONDS)}"))
+        ended, lost = threading.Event(), threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(LEASE_SECONDS / 5):
+                try:
+                    lock.execute(select(1))
+                except Exception as error:
+                    log.warning("another worker may go on with the removals of posts: %s", in_words(error))
+                    lost.set()
+                    return
+
+        thread = threading.Thread(target=renew, name="removals-lease", daemon=True)
+        thread.start()
         try:
-            yield bool(held)
+            yield lost
         finally:
-            if held:
+            ended.set()
+            thread.join()
+            if lost.is_set():
+                lock.invalidate()
+            else:
+                lock.execute(text("RESET idle_session_timeout"))
                 lock.execute(select(func.pg_advisory_unlock(LOCK)))
 
 
-def take_up(sessions: Sessions, storage: Storage) -> int:
+def restore_kept(sessions: Sessions, storage: Storage) -> int:
     """Have the removals done again that the storage keeps and the database does not know as done; return how many.
 
     The database is that of an older backup, or new: the posts may be back. Those of the database are kept in the
@@ -184,7 +212,7 @@ def take_up(sessions: Sessions, storage: Storage) -> int:
 
 def remove_again(sessions: Sessions, storage: Storage, data_root: Path | None) -> list[str]:
     """Do the removals again that a restored backup has undone; return sentences about what still holds a post."""
-    take_up(sessions, storage)
+    restore_kept(sessions, storage)
     work(sessions, storage, data_root)
     with sessions() as db:
         rows = db.scalars(select(Removal).where(Removal.applied_at.is_not(None)).order_by(Removal.id)).all()

@@ -1,9 +1,11 @@
 """Removals of posts by the API: listed, applied by a worker that may be killed, proven, and not undone by a restore."""
 
+import signal
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import ANY
 from uuid import UUID
 
 import pytest
@@ -222,8 +224,9 @@ def test_work_that_is_killed_goes_on(lab: Lab, vise: ViseClient, monkeypatch, wh
     assert done.findings == listed
 
 
-def test_a_worker_is_killed_in_the_middle_and_the_next_one_goes_on(
-    lab: Lab, vise: ViseClient, cache: Path, broker_url: str, tmp_path: Path
+@pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
+def test_a_worker_is_killed_or_frozen_in_the_middle_and_the_next_one_goes_on(
+    lab: Lab, vise: ViseClient, cache: Path, broker_url: str, tmp_path: Path, frozen: bool
 ) -> None:
     place = lab.place
     folder = tmp_path / "workers"
@@ -237,15 +240,53 @@ def test_a_worker_is_killed_in_the_middle_and_the_next_one_goes_on(
             lock.execute(select(Artifact).where(Artifact.run_id == lab.label).with_for_update())
             vise.apply_removal(removal.id)
             wait_for(lambda: waits_for_a_lock(cluster))
-            first.kill()
-            first.wait()
+            if frozen:
+                # The transaction then gets the lock that it waits for, and keeps it until it has been idle for long.
+                first.send_signal(signal.SIGSTOP)
+            else:
+                first.kill()
+                first.wait()
         assert vise.removal(removal.id).state is RemovalState.removing
         cluster.worker("second")
         wait_for(lambda: "second" in vise.removal(removal.id).caches_cleared)
         done = vise.removal(removal.id)
         assert (done.state, done.left) == (RemovalState.removed, [])
+        if frozen:
+            first.send_signal(signal.SIGCONT)
+            wait_for(lambda: "first" in vise.removal(removal.id).caches_cleared)
+            assert vise.removal(removal.id) == done.model_copy(
+                update={"caches_cleared": ANY, "caches_waiting": []}
+            )
         assert not (cache / "features").exists()
         assert (cache / "weights" / "file").exists()
+
+
+def test_a_cache_that_cannot_be_cleared_does_not_hold_up_removals(
+    lab: Lab, vise: ViseClient, cache: Path, monkeypatch, caplog
+) -> None:
+    def fail() -> None:
+        raise PermissionError(f"{cache} cannot be written")
+
+    monkeypatch.setattr("worker.sweep.clear_cache", fail)
+    monkeypatch.setattr("worker.sweep.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("worker.sweep.PAUSE_SECONDS", 0.02)
+    context, stop = lab.place.context, threading.Event()
+    removal = vise.create_removal(RemovalCreate(posts=[GONE]))
+    clears = CacheClearing(context)
+    thread = threading.Thread(target=follow_removals, args=(context, clears, stop), kwargs={"works": True})
+    thread.start()
+    try:
+        wait_for(lambda: vise.removal(removal.id).state is RemovalState.listed)
+        vise.apply_removal(removal.id)
+        wait_for(lambda: vise.removal(removal.id).state is RemovalState.removed)
+        second = vise.create_removal(RemovalCreate(posts=[STAYS]))
+        wait_for(lambda: vise.removal(second.id).state is RemovalState.listed)
+        wait_for(lambda: "cannot be written" in caplog.text)
+    finally:
+        stop.set()
+        thread.join()
+    assert caplog.text.count("cannot be written") == 1
+    assert vise.removal(removal.id).caches_cleared == []
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
@@ -285,7 +326,7 @@ def test_a_restored_backup_does_not_bring_a_removed_post_back(
         assert forget.remaining(sessions, there, None, [GONE]) == []
         with sessions() as db:
             assert stays(db, there, lab.ingest, tmp_path / "out") == [STAYS]
-        assert removal_work.take_up(sessions, there) == 0
+        assert removal_work.restore_kept(sessions, there) == 0
         engine.dispose()
 
 
