@@ -28,9 +28,11 @@ def unchanged():
 
 
 def test_memory() -> None:
-    with pytest.raises(BadInput, match=r"a\.zip: reading it takes more than 64 MB of memory"):
-        with limited("a.zip", **ROOM | {"memory": 64 * 2**20}):
-            bytearray(256 * 2**20)
+    with (
+        pytest.raises(BadInput, match=r"a\.zip: reading it takes more than 64 MB of memory"),
+        limited("a.zip", **ROOM | {"memory": 64 * 2**20}),
+    ):
+        bytearray(256 * 2**20)
     bytearray(256 * 2**20)
 
 
@@ -42,15 +44,19 @@ def test_processor_time() -> None:
             except Exception:
                 raise AssertionError from None
 
-    with pytest.raises(BadInput, match=r"a\.zip: reading it takes more than 0 s of processor time"):
-        with limited("a.zip", **ROOM | {"seconds": 0.0}):
-            read()
+    with (
+        pytest.raises(BadInput, match=r"a\.zip: reading it takes more than 0 s of processor time"),
+        limited("a.zip", **ROOM | {"seconds": 0.0}),
+    ):
+        read()
 
 
 def test_size_of_a_file(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="more than 1,000 bytes of one file"):
-        with limited("a.zip", **ROOM | {"file_bytes": 1000}):
-            (tmp_path / "a").write_bytes(bytes(2000))
+    with (
+        pytest.raises(BadInput, match="more than 1,000 bytes of one file"),
+        limited("a.zip", **ROOM | {"file_bytes": 1000}),
+    ):
+        (tmp_path / "a").write_bytes(bytes(2000))
     (tmp_path / "a").write_bytes(bytes(2000))
 
 
