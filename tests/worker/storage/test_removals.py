@@ -4,12 +4,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from unittest.mock import ANY
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text, update
 from typer.testing import CliRunner
 
 from backend.store.accounts.tables import Audit
@@ -18,10 +19,11 @@ from backend.store.errors import Conflict
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact
-from backend.store.runs.tables import Run, RunLog
+from backend.store.runs.tables import Run, RunLog, Worker
 from backend.store.serving.tables import Feedback, Prediction
-from backend.store.upkeep import forget, removal_work, removals
+from backend.store.upkeep import forget, removal_work, removals, removals_kept
 from backend.store.upkeep.backup import back_up, restore
+from backend.store.upkeep.tables import ClearedCache, Removal
 from tests.faults.cluster import Cluster, cluster_over
 from tests.worker.storage.lab import GONE, STAYS, Lab
 from vise_client.cli import app
@@ -259,6 +261,63 @@ def test_a_worker_is_killed_or_frozen_in_the_middle_and_the_next_one_goes_on(
             )
         assert not (cache / "features").exists()
         assert (cache / "weights" / "file").exists()
+
+
+def test_a_list_that_failed_is_made_again_before_anything_is_removed(
+    lab: Lab, vise: ViseClient, monkeypatch
+) -> None:
+    removal = vise.create_removal(RemovalCreate(posts=[GONE]))
+
+    def fail(*_: object) -> None:
+        raise BadInput("posts: damaged")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(forget, "find", fail)
+        work(lab)
+    assert vise.removal(removal.id).state is RemovalState.failed
+    listing = vise.apply_removal(removal.id)
+    assert (listing.state, listing.error, listing.applied_at) == (RemovalState.listing, "", None)
+    work(lab)
+    listed = vise.removal(removal.id)
+    assert (listed.state, bool(listed.findings)) == (RemovalState.listed, True)
+
+
+def test_other_files_among_the_kept_removals_are_skipped_and_damaged_ones_logged(lab: Lab, caplog) -> None:
+    place = lab.place
+    with place.sessions.begin() as db:
+        removal_id = removals.create(db, [GONE], None).id
+    work(lab)
+    with place.sessions.begin() as db:
+        removals.apply(db, removal_id)
+    work(lab)
+    folder = Path(place.storage.root, "removals")
+    (folder / ".DS_Store").write_text("x")
+    (folder / "damaged.json").write_text("{")
+    assert [removal.id for removal in removals_kept.kept(place.storage)] == [removal_id]
+    assert "damaged.json" in caplog.text
+    assert "DS_Store" not in caplog.text
+
+
+def test_a_page_of_removals_takes_as_many_statements_as_one_and_rows_of_gone_workers_go(lab: Lab) -> None:
+    sessions, statements = lab.place.sessions, []
+    with sessions.begin() as db:
+        for _ in range(3):
+            db.add(Removal(posts=[GONE], state="removed", applied_at=func.now(), finished_at=func.now()))
+        db.add(Worker(name="alive", queues=[], device="cpu"))
+        db.flush()
+        ids = db.scalars(select(Removal.id)).all()
+        removals.note_cleared(db, "alive", ids)
+        removals.note_cleared(db, "gone", ids)
+    with sessions.begin() as db:
+        db.execute(update(ClearedCache).values(at=func.now() - timedelta(days=30)))
+        removals.note_cleared(db, "alive", ids[:1])
+        db.execute(update(Removal).values(finished_at=func.now() - timedelta(days=60)))
+        assert set(db.scalars(select(ClearedCache.worker))) == {"alive"}
+    event.listen(lab.place.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    with sessions() as db:
+        page = removals.page(db, cursor=None, limit=10)
+    assert [view.caches_cleared for view in page.items] == [["alive"]] * 3
+    assert len(statements) <= 4
 
 
 def test_a_cache_that_cannot_be_cleared_does_not_hold_up_removals(
