@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import streamlit as st
+from pydantic import ValidationError
 
 from frontend.formatting import plain
 from frontend.settings import api_url, session_cookie
@@ -17,8 +18,9 @@ from vise_client.operation import Id
 from vise_client.schemas.accounts import Owned, Role, UserView
 from vise_client.schemas.launch import StageView
 
-MOST_ASKED = 200
+MAX_IDS = 200
 """Ids in one request to the API."""
+SHOWN_ERRORS = 5
 BROKEN = "page-broken"
 """Key of the box in place of a page that raised an exception; the browser tests look for it."""
 
@@ -52,7 +54,7 @@ def may_change(kind: Owned, thing_id: Id) -> bool:
 
 def changeable(kind: Owned, ids: Sequence[Id]) -> set[str]:
     """Return the ids of those of these things that the user may change."""
-    parts = (ids[start : start + MOST_ASKED] for start in range(0, len(ids), MOST_ASKED))
+    parts = (ids[start : start + MAX_IDS] for start in range(0, len(ids), MAX_IDS))
     return {str(thing_id) for part in parts for thing_id in client().changeable(kind, part)}
 
 
@@ -97,10 +99,10 @@ def last_shown(key: str, values: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def show_errors() -> Iterator[None]:
-    """Show errors of the API as messages on the page, instead of a traceback."""
+    """Show errors of the API, and inputs that no request can hold, as messages on the page instead of a traceback."""
     try:
         yield
-    except ClientError as error:
+    except (ClientError, ValidationError) as error:
         _show(error)
 
 
@@ -118,9 +120,12 @@ def script_error(error: Exception) -> bool:
     return True
 
 
-def _show(error: ClientError) -> None:
+def _show(error: ClientError | ValidationError) -> None:
     if isinstance(error, NotSignedIn):
         st.warning("Your session has ended. Reload the page to sign in.")
+    elif isinstance(error, ValidationError):
+        problems = [(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()[:SHOWN_ERRORS]]
+        st.error("  \n".join(f"**{plain(field)}**: {plain(message)}" for field, message in problems))
     else:
         st.error(_message(error) if isinstance(error, ApiError) else plain(str(error)))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from asyncio import sleep as sleep_async
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeAlias, TypeVar
 from uuid import UUID
@@ -116,7 +117,7 @@ class SyncSender:
             step = next(steps)
             while True:
                 if isinstance(step, Pause):
-                    time.sleep(step.seconds)
+                    sleep(step.seconds)
                     step = next(steps)
                     continue
                 try:
@@ -151,7 +152,7 @@ class SyncSender:
                             raise api_error(response)
                         yield response
                         return
-                time.sleep(pause)
+                sleep(pause)
                 opened = False
                 repeats.rewind()
         except httpx.TransportError as error:
@@ -194,7 +195,7 @@ class AsyncSender:
             step = next(steps)
             while True:
                 if isinstance(step, Pause):
-                    await asyncio.sleep(step.seconds)
+                    await sleep_async(step.seconds)
                     step = next(steps)
                     continue
                 try:
@@ -229,7 +230,7 @@ class AsyncSender:
                             raise api_error(response)
                         yield response
                         return
-                await asyncio.sleep(pause)
+                await sleep_async(pause)
                 opened = False
                 repeats.rewind()
         except httpx.TransportError as error:
@@ -244,7 +245,7 @@ class _Repeats:
         self._content = content
         self._start = content.tell() if content is not None and content.seekable() else 0
         self._able = not request.path.startswith("/auth/") and (content is None or content.seekable())
-        self._ends_at = time.monotonic() + patience
+        self._ends_at = monotonic() + patience
 
     def pause(self, response: httpx.Response) -> float | None:
         """Return the seconds after which to send the request again; None if this is the response to return."""
@@ -252,7 +253,7 @@ class _Repeats:
         if response.status_code != 429 or not after.isdecimal() or not self._able:
             return None
         seconds = float(after)
-        return seconds if time.monotonic() + seconds <= self._ends_at else None
+        return seconds if monotonic() + seconds <= self._ends_at else None
 
     def rewind(self) -> None:
         """Have the content read again from where it began."""

@@ -9,10 +9,12 @@ import json
 import logging
 import threading
 import time
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from backend.store.database import UNLIMITED, connect, session_factory
+from backend.store.database import SHORT, connect, session_factory
 from backend.store.errors import in_words
 from backend.store.serving import uploads
 from backend.store.upkeep import gc, removals, sweep, workspaces
@@ -60,25 +62,35 @@ def sweep_workspaces(context: Context, stop: threading.Event) -> None:
 
 def follow_removals(context: Context, clears: CacheClearing, stop: threading.Event, *, works: bool) -> None:
     """Clear this worker's caches after each removal; with ``works`` also do what is due of the removals."""
-    # Its transactions may last: reading all files of a data set takes long.
-    engine = connect(context.settings.database_url, pool_size=2, limits=UNLIMITED)
-    sessions, to_take_up = session_factory(engine), works
-    while not stop.is_set():
-        pause = POLL_SECONDS
-        try:
-            clears.follow()
-            if works:
-                from backend.store.upkeep import removal_work
+    # A statement may last, since it looks through all rows; a transaction that is left open may not.
+    engine = connect(context.settings.database_url, pool_size=2, limits=replace(SHORT, statement=0, lock=30))
+    sessions, unrestored = session_factory(engine), works
+    warned: set[str] = set()
 
-                if to_take_up and (again := removal_work.take_up(sessions, context.storage)):
-                    log.warning("%d removals of posts are done again after a restore", again)
-                to_take_up = False
-                removal_work.work(sessions, context.storage, context.settings.data_root, stop.is_set)
-        # Of the database, the system, fsspec or the bucket's client: there are many.
-        except Exception as error:
-            log.warning("removals of posts go on later: %s", in_words(error))
-            pause = PAUSE_SECONDS
-        stop.wait(pause)
+    def work() -> None:
+        from backend.store.upkeep import removal_work
+
+        nonlocal unrestored
+        if unrestored and (again := removal_work.restore_kept(sessions, context.storage)):
+            log.warning("%d removals of posts are done again after a restore", again)
+        unrestored = False
+        removal_work.work(sessions, context.storage, context.settings.data_root, stop.is_set)
+
+    while not stop.is_set():
+        failed = False
+        # A cache that cannot be cleared is no reason not to remove.
+        for do in (work, clears.follow) if works else (clears.follow,):
+            try:
+                do()
+            # Of the database, the system, fsspec or the bucket's client: there are many.
+            except Exception as error:
+                failed, reason = True, in_words(error)
+                if reason not in warned:
+                    warned.add(reason)
+                    log.warning("removals of posts go on later: %s", reason)
+        if not failed:
+            warned.clear()
+        stop.wait(PAUSE_SECONDS if failed else POLL_SECONDS)
     engine.dispose()
 
 
@@ -116,6 +128,8 @@ def _clear_folder(removed: set[str]) -> None:
         return
     clear_cache()
     part = marker.with_name(f"{CLEARED}.{uuid4().hex}")
-    part.write_text(json.dumps(sorted(known | removed)))
-    part.replace(marker)
+    # The folder may be another account's, with nothing to clear: each worker then looks for itself.
+    with suppress(PermissionError):
+        part.write_text(json.dumps(sorted(known | removed)))
+        part.replace(marker)
     log.info("the cache folder is cleared, as posts were removed")

@@ -272,14 +272,14 @@ def test_connections_are_dropped_before_a_server_drops_them() -> None:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that the client makes; no time passes."""
+    """The pauses that the client makes; no time passes for it, but for the other threads of this process."""
     made: list[float] = []
 
     async def pause(seconds: float) -> None:
         made.append(seconds)
 
-    monkeypatch.setattr("vise_client.sender.time.sleep", made.append)
-    monkeypatch.setattr("vise_client.sender.asyncio.sleep", pause)
+    monkeypatch.setattr("vise_client.sender.sleep", made.append)
+    monkeypatch.setattr("vise_client.sender.sleep_async", pause)
     return made
 
 
@@ -322,9 +322,9 @@ def test_the_waits_of_a_request_are_bounded_together(ask: Call, monkeypatch: pyt
     def advance(seconds: float) -> None:
         clock[0] += seconds
 
-    monkeypatch.setattr("vise_client.sender.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("vise_client.sender.time.sleep", advance)
-    monkeypatch.setattr("vise_client.sender.asyncio.sleep", pause)
+    monkeypatch.setattr("vise_client.sender.monotonic", lambda: clock[0])
+    monkeypatch.setattr("vise_client.sender.sleep", advance)
+    monkeypatch.setattr("vise_client.sender.sleep_async", pause)
     handler, bodies = refusing(99, "40")
     with pytest.raises(ApiError):
         ask(handler, lambda vise: vise.workers())

@@ -25,7 +25,7 @@ def forget(
     """List what holds posts and what was derived from them; remove them for good with --apply, and prove it.
 
     Needs an admin, and a worker, which does it; the command may be interrupted. Exits with 3 if anything still holds a
-    post.
+    post, or may.
     """
     from vise_client.login import connect
     from vise_client.schemas.removals import RemovalCreate
@@ -44,7 +44,7 @@ def forget(
             time.sleep(POLL_SECONDS)
             removal = vise.removal(removal.id)
     for what in removal.left:
-        say(f"still holds a post: {what}", err=True)
+        say(f"not removed: {what}", err=True)
     for worker in removal.caches_waiting:
         say(f"has not cleared its caches yet: the worker {worker}", err=True)
     if removal.left or removal.caches_waiting:
@@ -56,11 +56,11 @@ def _follow(vise: ViseClient, removal: RemovalView) -> RemovalView:
     """Wait until the worker is done, and say what it does. Raises ClientError where it failed."""
     from vise_client.errors import ClientError
 
-    said = ""
+    last_progress = ""
     while removal.state.working:
-        if removal.progress not in ("", said):
-            said = removal.progress
-            say(said, err=True)
+        if removal.progress not in ("", last_progress):
+            last_progress = removal.progress
+            say(last_progress, err=True)
         time.sleep(POLL_SECONDS)
         removal = vise.removal(removal.id)
     if removal.error:

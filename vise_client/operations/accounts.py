@@ -99,7 +99,7 @@ class AccountOperations:
         """Return one page of the audit log, newest first.
 
         Args:
-            kind: what was changed: run, model, data set, user or token.
+            kind: what was changed: run, model, data set, upload, user, token, ablation or removal of posts.
             who: a part of the e-mail address of the user who made the change.
             search: a part of the name of what was changed, or its id.
         """

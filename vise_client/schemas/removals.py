@@ -11,7 +11,9 @@ from pydantic import Field, StringConstraints
 
 from .wire import RequestBody, ResponseBody
 
-PostId = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+MAX_POSTS = 1000
+MAX_ID_LENGTH = 200
+PostId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH, strip_whitespace=True)]
 
 
 class RemovalState(StrEnum):
@@ -19,7 +21,7 @@ class RemovalState(StrEnum):
 
     ``listing``: a worker looks for what holds the posts. ``listed``: nothing is changed until it is applied.
     ``removing``: a worker removes the posts. ``removed``: they are gone, apart from what ``left`` names. ``failed``:
-    ``error`` says why; it can be applied again.
+    ``error`` says why; it can be applied again, and is listed again if it was only being listed.
     """
 
     listing = "listing"
@@ -37,7 +39,7 @@ class RemovalState(StrEnum):
 class RemovalCreate(RequestBody):
     """Posts to remove, by their ids as in their source."""
 
-    posts: list[PostId] = Field(min_length=1, max_length=1000)
+    posts: list[PostId] = Field(min_length=1, max_length=MAX_POSTS)
 
 
 class RemovalFinding(ResponseBody):
@@ -59,7 +61,7 @@ class RemovalView(ResponseBody):
     progress: str = Field(description="What the worker does now.")
     findings: list[RemovalFinding] = Field(description="What holds the posts or was derived from them.")
     left: list[str] = Field(
-        description="After the removal: what still holds a post. Empty proves that nothing does."
+        description="After the removal: what still holds a post, or may. Empty proves that nothing does."
     )
     error: str = ""
     caches_cleared: list[str] = Field(description="Workers that have cleared their caches since.")

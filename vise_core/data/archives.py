@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from vise_core.files.compressed import TooLarge
 from vise_core.files.names import LONGEST_PATH, printable_name
-from vise_core.files.tars import DAMAGED, TooLarge, is_damage, is_tar, open_tar
+from vise_core.files.tars import DAMAGED, is_damage, is_tar, open_tar
 from vise_core.specs.fetch import UnpackLimits
 
 from .member_names import UTF8_FLAG, BadArchive, MemberName, StrangeName, member_name, zip_names
@@ -129,6 +130,11 @@ def _is_zip(path: Path) -> bool:
         return True
 
 
+def most_of_archive(packed: int, limits: UnpackLimits) -> int:
+    """Return how many bytes an archive of ``packed`` bytes may unpack to."""
+    return min(limits.bytes, max(int(packed * limits.ratio), 16 * 2**20))
+
+
 def unpack(
     archive: Path, target: Path, limits: UnpackLimits, on_progress: Callable[[int], None] | None = None
 ) -> Unpacked:
@@ -141,7 +147,7 @@ def unpack(
     a limit is exceeded; the caller deletes the files unpacked so far.
     """
     packed = max(1, archive.stat().st_size)
-    most = min(limits.bytes, max(int(packed * limits.ratio), 16 * 2**20))
+    most = most_of_archive(packed, limits)
     done = Unpacked()
     total = 0
     try:

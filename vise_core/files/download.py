@@ -140,7 +140,7 @@ def _receive(
 
 
 def _no_room(folder: Path, room: int) -> str:
-    return f"the disk of {folder} has room for {room:,} more: free some, or use another disk"
+    return f"the disk of {folder} has room for {room:,} more bytes: free some, or use another disk"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, cast
 
-from vise_core.errors import BadInput
+from .compressed import TooLarge, most_unpacked, too_large
 
 MAX_HEADERS: Final = 2**20
 """Bytes of the headers of one member: long names and PAX records. tarfile reads each of them at once."""
@@ -45,10 +45,6 @@ def tar_member(name: str, size: int, content: Iterable[bytes], *, mtime: int = 0
     yield info.tobuf(tarfile.PAX_FORMAT)
     yield from content
     yield b"\0" * (-size % tarfile.BLOCKSIZE)
-
-
-class TooLarge(BadInput):
-    """A tar unpacks to more than it may, or one of its headers is larger than it may be."""
 
 
 class _Bounded(io.RawIOBase):
@@ -93,7 +89,7 @@ class _Bounded(io.RawIOBase):
     def _count(self, position: int) -> None:
         self._unpacked = max(self._unpacked, position)
         if self.most is not None and self._unpacked > self.most:
-            raise TooLarge(f"unpacks to more than {self.most:,} bytes")
+            raise too_large(self.most)
 
 
 class Tar:
@@ -142,21 +138,32 @@ class Tar:
 def open_tar(path: Path, *, most: int | None = None, encoding: str = "utf-8") -> Iterator[Tar]:
     """Open a tar, plain or compressed with gzip, bzip2 or xz. Names that are not UTF-8 hold surrogates.
 
-    ``most``: bytes that the content of all members may unpack to. Raises TooLarge where it is more, and one of
-    ``DAMAGED`` where the tar is damaged.
+    ``most``: bytes that the content of all members may unpack to; without, as many as ``most_unpacked`` says. Raises
+    TooLarge where it is more, and one of ``DAMAGED`` where the tar is damaged.
     """
     with path.open("rb") as file:
         start = file.read(6)
         file.seek(0)
         unpack = next((kind for mark, kind in _COMPRESSED if start.startswith(mark)), None)
         unpacked = file if unpack is None else cast(IO[bytes], unpack(file))
-        stream = _Bounded(unpacked, None if most is None else most + 2 * MAX_HEADERS)
-        stream.headers = MAX_HEADERS
-        with tarfile.open(
-            fileobj=cast(IO[bytes], stream), mode="r:", encoding=encoding, errors="surrogateescape"
+        with open_tar_stream(
+            unpacked, most=most_unpacked(path) if most is None else most, encoding=encoding
         ) as tar:
-            stream.headers = None
-            yield Tar(tar, stream)
+            yield tar
+
+
+@contextmanager
+def open_tar_stream(
+    unpacked: IO[bytes], *, most: int | None = None, encoding: str = "utf-8"
+) -> Iterator[Tar]:
+    """Open the stream of an unpacked tar, which can go forwards at least; see ``open_tar``."""
+    stream = _Bounded(unpacked, None if most is None else most + 2 * MAX_HEADERS)
+    stream.headers = MAX_HEADERS
+    with tarfile.open(
+        fileobj=cast(IO[bytes], stream), mode="r:", encoding=encoding, errors="surrogateescape"
+    ) as tar:
+        stream.headers = None
+        yield Tar(tar, stream)
 
 
 def is_tar(path: Path) -> bool:

@@ -23,7 +23,7 @@ router = APIRouter(tags=["accounts"])
 def read_audit(
     db: Db,
     kind: Annotated[
-        str | None, Query(max_length=32, description="run, model, data set, user, token.")
+        str | None, Query(max_length=32, description=f"{', '.join(audit.KINDS.values())}.")
     ] = None,
     who: Annotated[str | None, Query(max_length=254, description="Part of the address.")] = None,
     search: Annotated[

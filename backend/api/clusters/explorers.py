@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query
 
 from backend.api import needs
-from backend.api.dependencies import Db, Store
+from backend.api.dependencies import ReadDb, Store
 from backend.api.documented import problems
 from backend.store.clusters import explorers
 from vise_client.schemas.clusters import ClusterDetail, ClusterKind, ClusterPage, ClusterPoints, ExplorerView
@@ -23,14 +23,14 @@ Search = Annotated[
 
 @router.get("", response_model=list[ExplorerView], dependencies=[needs.read])
 def list_explorers(
-    db: Db, storage: Store, limit: Annotated[int, Query(ge=1, le=50)] = 20
+    db: ReadDb, storage: Store, limit: Annotated[int, Query(ge=1, le=50)] = 20
 ) -> list[ExplorerView]:
     """List the succeeded runs of the stage explore, newest first."""
     return [explorers.view(db, storage, artifact) for artifact in explorers.list_explorers(db, limit=limit)]
 
 
 @router.get("/{artifact_id}", response_model=ExplorerView, dependencies=[needs.read])
-def read(artifact_id: UUID, db: Db, storage: Store) -> ExplorerView:
+def read(artifact_id: UUID, db: ReadDb, storage: Store) -> ExplorerView:
     """Return an explorer: how labels spread over clusters, and how comment and reaction clusters agree.
 
     Status 404 if no artifact has this id.
@@ -42,7 +42,7 @@ def read(artifact_id: UUID, db: Db, storage: Store) -> ExplorerView:
 def list_clusters(
     artifact_id: UUID,
     kind: ClusterKind,
-    db: Db,
+    db: ReadDb,
     storage: Store,
     search: Search = "",
     sort: Annotated[
@@ -66,7 +66,7 @@ def list_clusters(
 
 @router.get("/{artifact_id}/{kind}/map", response_model=ClusterPoints, dependencies=[needs.read])
 def read_map(
-    artifact_id: UUID, kind: ClusterKind, db: Db, storage: Store, search: Search = ""
+    artifact_id: UUID, kind: ClusterKind, db: ReadDb, storage: Store, search: Search = ""
 ) -> ClusterPoints:
     """Return the centroids, projected onto their first two principal components. Status 404 if no artifact has this id."""
     return explorers.points(explorers.load(db, storage, artifact_id), kind, search=search)
@@ -74,7 +74,7 @@ def read_map(
 
 @router.get("/{artifact_id}/{kind}/{cluster}", response_model=ClusterDetail, dependencies=[needs.read])
 def read_cluster(
-    artifact_id: UUID, kind: ClusterKind, cluster: Annotated[int, Path(ge=0)], db: Db, storage: Store
+    artifact_id: UUID, kind: ClusterKind, cluster: Annotated[int, Path(ge=0)], db: ReadDb, storage: Store
 ) -> ClusterDetail:
     """Return one cluster with its strongest pairs of the other kind. Status 404 if no artifact has this id."""
     return explorers.detail(explorers.load(db, storage, artifact_id), storage, kind, cluster)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 import tempfile
 from collections.abc import Callable
@@ -13,14 +14,15 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.exc import SQLAlchemyError
 
 from backend.api import needs
 from backend.api.dependencies import Config, Db, Store, Who
 from backend.api.documented import problems
 from backend.api.errors import ApiProblem
-from backend.settings import Settings
 from backend.store.accounts import audit, quotas
 from backend.store.database import Sessions
+from backend.store.errors import in_words
 from backend.store.registry import dataset_usage, dataset_versions, datasets, folders
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Upload
@@ -43,6 +45,10 @@ router = APIRouter(prefix="/datasets", tags=["datasets"])
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 HEAD = 512
+RESERVED_SECONDS = 120.0
+"""How long the bytes of an upload stay reserved after its process was killed."""
+
+log = logging.getLogger("vise.api")
 
 
 @router.get("", response_model=list[DatasetView], dependencies=[needs.read])
@@ -109,8 +115,8 @@ async def upload(
 ) -> DatasetView:
     """Upload an archive (zip or tar), sent as the request body, as a data set; a worker unpacks it.
 
-    Status 400 if the body is empty, 409 if the name is taken. An upload that is sent again, by the same user, returns
-    the data set of the first.
+    Status 400 if the body is empty, 409 if the name is taken. An upload that is sent again, by the same user with the
+    same options, returns the data set of the first, unless its import has failed or was cancelled.
     """
     incoming = settings.home / "incoming"
     incoming.mkdir(parents=True, exist_ok=True)
@@ -120,7 +126,7 @@ async def upload(
     def reserve(size: int) -> int:
         with sessions.begin() as db:
             reserved, free = quotas.reserve_upload(
-                db, upload_id, who.user_id, size, settings.max_user_upload_bytes, _longest(settings)
+                db, upload_id, who.user_id, size, settings.max_user_upload_bytes, RESERVED_SECONDS
             )
         if reserved:
             return reserved
@@ -134,10 +140,10 @@ async def upload(
     def create(sha256: str, size: int) -> DatasetView:
         with sessions.begin() as db:
             marks.require(db, [sha256])
-            # The response to the same upload may have been lost.
-            if (known := datasets.uploaded(db, name, sha256, who.user_id)) is not None:
-                return datasets.view(db, known)
             archive = Upload(name=safe_name(filename), sha256=sha256, size=size, created_by=who.user_id)
+            # The response to the same upload may have been lost.
+            if (known := datasets.uploaded(db, name, kind, description, archive)) is not None:
+                return datasets.view(db, known)
             db.add(archive)
             db.flush()
             dataset = datasets.bring_in(
@@ -149,6 +155,7 @@ async def upload(
             audit.write(db, who)
             return view
 
+    renewing = asyncio.create_task(_keep_reserved(sessions, upload_id))
     try:
         with tempfile.NamedTemporaryFile(dir=incoming) as file:
             sha256, size = await _receive(request, file, kind, reserve)
@@ -158,6 +165,7 @@ async def upload(
         detail = "an equal archive was deleted in the meantime; send it again"
         raise ApiProblem(503, "The archive was removed", detail) from error
     finally:
+        renewing.cancel()
         # After the row is written, which counts too: for a moment both do. Also where the client has left.
         await asyncio.shield(run_in_threadpool(_release, sessions, upload_id))
 
@@ -273,14 +281,28 @@ async def _receive(
     return digest.hexdigest(), size
 
 
-def _longest(settings: Settings) -> float:
-    """Return the seconds that an upload may take."""
-    return settings.upload_seconds + settings.max_dataset_bytes / settings.upload_bytes_per_second
+async def _keep_reserved(sessions: Sessions, upload_id: UUID) -> None:
+    """Renew the reservation of an upload until cancelled; that of a killed process ends soon by itself."""
+
+    def renew() -> None:
+        with sessions.begin() as db:
+            quotas.renew_upload(db, upload_id, RESERVED_SECONDS)
+
+    while True:
+        await asyncio.sleep(RESERVED_SECONDS / 4)
+        try:
+            await run_in_threadpool(renew)
+        except SQLAlchemyError as error:
+            log.warning("the reservation of an upload could not be renewed: %s", in_words(error))
 
 
 def _release(sessions: Sessions, upload_id: UUID) -> None:
-    with sessions.begin() as db:
-        quotas.release_upload(db, upload_id)
+    """End the reservation of an upload. An error is logged only: the reservation also ends by itself."""
+    try:
+        with sessions.begin() as db:
+            quotas.release_upload(db, upload_id)
+    except SQLAlchemyError as error:
+        log.warning("the reservation of an upload could not be released: %s", in_words(error))
 
 
 def _store(sessions: Sessions, storage: Storage, file: Path, sha256: str) -> None:

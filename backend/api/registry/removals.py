@@ -20,7 +20,7 @@ router = APIRouter(prefix="/removals", tags=["removals"])
 def list_removals(
     db: Db,
     cursor: UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    limit: Annotated[int, Query(ge=1, le=50, description="Each comes with its whole list.")] = 20,
 ) -> Page[RemovalView]:
     """List the removals of posts, newest first; page with ``next_cursor``."""
     return removals.page(db, cursor=cursor, limit=limit)
@@ -41,6 +41,8 @@ def read(removal_id: UUID, db: Db) -> RemovalView:
 @router.post("/{removal_id}/apply", response_model=RemovalView, status_code=202, dependencies=[needs.admin])
 def apply(removal_id: UUID, db: Db) -> RemovalView:
     """Remove the posts for good; a worker does it, then reads everything again as a proof.
+
+    If the list failed, it is made again, and nothing is removed until the removal is applied once more.
 
     Status 404 if no removal has this id, 409 while it is being listed, and if the posts have been removed already.
     """

@@ -41,12 +41,12 @@ def pause(run_id: UUID, db: Db) -> RunView:
 
 
 @router.post("/resume", response_model=RunView, dependencies=[needs.run, owners.of_run])
-def resume(run_id: UUID, db: Db) -> RunView:
+def resume(run_id: UUID, db: Db, allowance: Launch) -> RunView:
     """Queue a paused run again; it continues from its last checkpoint.
 
     Status 404 if no run has this id, 409 if it is not paused.
     """
-    resume_run(db, run_id)
+    resume_run(db, run_id, admin=allowance.admin)
     return view_run(db, run_id)
 
 
@@ -56,6 +56,6 @@ def retry(run_id: UUID, db: Db, allowance: Launch) -> RunView:
 
     Status 404 if no run has this id, 409 unless it failed or was cancelled, and over the quota of unfinished runs.
     """
-    run = retry_run(db, run_id)
+    run = retry_run(db, run_id, admin=allowance.admin)
     check_open_runs(db, run.created_by, 0, allowance)
     return view_run(db, run_id)

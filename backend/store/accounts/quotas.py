@@ -6,7 +6,7 @@ import math
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, select, text
+from sqlalchemy import delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -48,8 +48,8 @@ def reserve_upload(
     """Reserve ``size`` bytes for an upload under way, and some more if there are; return (reserved, free for it).
 
     Uploads of a user that run at once can so never have more than ``most`` bytes together with those that are kept.
-    Nothing is reserved if fewer bytes than ``size`` are free. A reservation ends with ``release_upload``, or after
-    ``seconds``, for one whose process was killed.
+    Nothing is reserved if fewer bytes than ``size`` are free. A reservation ends with ``release_upload``, or
+    ``seconds`` after its last ``renew_upload``, for one whose process was killed.
     """
     # Uploads of one user reserve one after the other.
     db.execute(select(User.id).where(User.id == user).with_for_update(key_share=True))
@@ -70,6 +70,12 @@ def reserve_upload(
         statement.on_conflict_do_update(index_elements=["id"], set_={"size": reserved, "until": until})
     )
     return reserved, free
+
+
+def renew_upload(db: Session, upload_id: UUID, seconds: float) -> None:
+    """Make the reservation of an upload under way last ``seconds`` from now."""
+    until = func.now() + timedelta(seconds=seconds)
+    db.execute(update(UploadReservation).where(UploadReservation.id == upload_id).values(until=until))
 
 
 def release_upload(db: Session, upload_id: UUID) -> None:

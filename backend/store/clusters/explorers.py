@@ -83,14 +83,25 @@ def list_explorers(db: Session, *, limit: int = 20) -> list[UUID]:
 
 
 def load(db: Session, storage: Storage, artifact_id: UUID) -> Explorer:
-    """Return an explorer, cached by its digest. Raises NotFound if no artifact of this id is an explorer."""
+    """Return an explorer, cached by its digest. Raises NotFound if no artifact of this id is an explorer.
+
+    Ends the session's transaction: no connection is kept while the storage is read.
+    """
     artifact = db.get(Artifact, artifact_id)
     if artifact is None or artifact.name != ARTIFACT:
         raise NotFound(f"there is no explorer {artifact_id}")
     with _lock:
-        if artifact.sha256 not in _cache:
-            _cache[artifact.sha256] = _parse(storage, artifact)
-        return _cache[artifact.sha256]
+        cached = set(_cache)
+    stored = set(db.scalars(select(Artifact.sha256).where(Artifact.sha256.in_(cached))))
+    sha256, digests = artifact.sha256, {row["path"]: row["sha256"] for row in artifact.manifest}
+    db.close()
+    with _lock:
+        # What was removed, or written anew without removed posts, does not stay in memory.
+        for removed in cached - stored:
+            _cache.pop(removed, None)
+        if sha256 not in _cache:
+            _cache[sha256] = _parse(storage, digests, f"explorer {artifact_id}")
+        return _cache[sha256]
 
 
 def view(db: Session, storage: Storage, artifact_id: UUID) -> ExplorerView:
@@ -185,14 +196,11 @@ def points(explorer: Explorer, kind: ClusterKind, *, search: str = "") -> Cluste
     )
 
 
-def _parse(storage: Storage, artifact: Artifact) -> Explorer:
+def _parse(storage: Storage, digests: dict[str, str], name: str) -> Explorer:
     # Imports pyarrow, which slows the start of the API.
     from vise_core.formats.explorer import parse_explorer
 
-    digests = {row["path"]: row["sha256"] for row in artifact.manifest}
-    contents = parse_explorer(
-        lambda path: b"".join(storage.stream(digests[path])), digests, f"explorer {artifact.id}"
-    )
+    contents = parse_explorer(lambda path: b"".join(storage.stream(digests[path])), digests, name)
     return Explorer(contents.summary, contents.tables, digests)
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from backend.store.errors import NotFound
 from backend.store.registry.tables import Artifact
@@ -87,8 +87,9 @@ def get(db: Session, artifact_id: UUID) -> Artifact:
 
 
 def of_run(db: Session, run_id: UUID, name: str) -> Artifact:
-    """Return a run's artifact by name. Raises NotFound if the run has none of this name."""
-    artifact = db.scalar(select(Artifact).where(Artifact.run_id == run_id, Artifact.name == name))
+    """Return a run's artifact by name, with its manifest. Raises NotFound if the run has none of this name."""
+    found = select(Artifact).where(Artifact.run_id == run_id, Artifact.name == name)
+    artifact = db.scalar(found.options(undefer(Artifact.manifest)))
     if artifact is None:
         raise NotFound(f"the run {run_id} has no artifact named {name!r}")
     return artifact

@@ -99,13 +99,20 @@ def _surveys(dataset_id: UUID) -> Select[Run]:
     )
 
 
-def uploaded(db: Session, name: str, sha256: str, user: UUID | None) -> Dataset | None:
-    """Return the data set of this name if this user has made it by an upload of the same archive, which is not unpacked."""
-    dataset = db.scalar(select(Dataset).where(Dataset.name == name))
+def uploaded(db: Session, name: str, kind: DataKind, description: str, upload: Upload) -> Dataset | None:
+    """Return the data set that the same upload made before; its archive is not unpacked again.
+
+    Name, options, file name, archive and user must be the same, and the import neither failed nor cancelled.
+    """
+    asked = (Dataset.kind == kind, Dataset.description == description, Dataset.source == upload.name)
+    dataset = db.scalar(select(Dataset).where(Dataset.name == name, *asked))
     run = db.get(Run, dataset.run_id) if dataset is not None and dataset.run_id is not None else None
     upload_id = run.inputs.get("archive", {}).get("upload") if run is not None else None
-    upload = db.get(Upload, UUID(upload_id)) if upload_id else None
-    same = upload is not None and (upload.sha256, upload.created_by) == (sha256, user)
+    ended = {RunState.failed.value, RunState.cancelling.value, RunState.cancelled.value}
+    if run is None or upload_id is None or run.state in ended:
+        return None
+    first = db.get(Upload, UUID(upload_id))
+    same = first is not None and (first.sha256, first.created_by) == (upload.sha256, upload.created_by)
     return dataset if same else None
 
 
@@ -125,7 +132,7 @@ def bring_in(
     Raises Conflict if the name is taken, Invalid for an invalid URL.
     """
     if db.scalar(select(Dataset.id).where(Dataset.name == name)) is not None:
-        raise Conflict(f"there is a data set named {name!r} already")
+        raise Conflict(f"there is a data set named {name!r} already; delete it or choose another name")
     try:
         spec = FetchSpec(kind=kind, url=url, sha256=sha256)
     except ValidationError as error:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy import func, or_, select, text
 from sqlalchemy.orm import Session
 
@@ -42,6 +43,8 @@ def register(db: Session, request: ModelCreate, who: Identity | None = None) -> 
             f"this evaluation reads texts (setup {setup}), but models predict from images alone; give one with "
             "setup image",
         )
+    if not {"method", "task", "backbone", "classes"} <= run.result.keys():
+        raise Invalid("run_id", "the result of this run was written by another version; run it again")
     artifact = db.scalar(select(Artifact).where(Artifact.run_id == run.id, Artifact.name == "predictor"))
     if artifact is None:
         raise Invalid("run_id", "this run has no artifact named predictor")
@@ -102,7 +105,12 @@ def _require_comparable(runs: Sequence[Run]) -> None:
     """Raise Invalid if the runs' val scores are not of one metric and equal data and splits."""
     if len(runs) < 2:
         return
-    results = [EvaluateResult.model_validate(run.result) for run in runs]
+    try:
+        results = [EvaluateResult.model_validate(run.result) for run in runs]
+    except ValidationError as error:
+        raise Invalid(
+            "register_best.among", "the result of a step was written by another version; run it again"
+        ) from error
     first = results[0]
     for run, result in zip(runs[1:], results[1:], strict=True):
         own, other = measured_on(result), measured_on(first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -197,7 +198,10 @@ def _not_comparable(run: Run, baseline: EvaluateResult) -> str:
     """Return why a run's result cannot be compared with the baseline's; empty if it can, or has no result yet."""
     if run.state != RunState.succeeded.value:
         return ""
-    result = EvaluateResult.model_validate(run.result)
+    try:
+        result = EvaluateResult.model_validate(run.result)
+    except ValidationError:
+        return f"the result of its run {run.name!r} was written by another version; run it again"
     mine, theirs = measured_on(result), measured_on(baseline)
     if difference := data_difference(mine, theirs):
         return f"its run {run.name!r} was measured on {difference} than the baseline"

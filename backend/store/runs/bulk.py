@@ -36,7 +36,7 @@ def _one(db: Session, run_id: UUID, request: BulkRequest, who: Identity, allowan
             run = get_run(db, run_id)
             name = run.name
             require_owner(who, "run", run.created_by)
-            _do(db, run, request.action, request.tags)
+            _do(db, run, request.action, request.tags, admin=allowance.admin)
             db.flush()
             if request.action == "retry":
                 check_open_runs(db, run.created_by, 0, allowance)
@@ -45,7 +45,7 @@ def _one(db: Session, run_id: UUID, request: BulkRequest, who: Identity, allowan
     return BulkOutcome(id=run_id, name=name, done=True, message="")
 
 
-def _do(db: Session, run: Run, action: str, tags: list[str]) -> None:
+def _do(db: Session, run: Run, action: str, tags: list[str], *, admin: bool) -> None:
     match action:
         case "tag":
             run.tags = list(dict.fromkeys([*run.tags, *tags]))
@@ -62,6 +62,6 @@ def _do(db: Session, run: Run, action: str, tags: list[str]) -> None:
         case "pause":
             request_pause(db, run.id)
         case "resume":
-            resume_run(db, run.id)
+            resume_run(db, run.id, admin=admin)
         case "retry":
-            retry_run(db, run.id)
+            retry_run(db, run.id, admin=admin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from backend.store.errors import Conflict, Invalid, NotAllowed, invalid_from
+from backend.store.errors import Conflict, Invalid, invalid_from
 from backend.store.runs.tables import Run, RunEvent
 from vise_client.schemas.launch import RecipeCreate, RunClone, RunCreate, SweepCreate
 from vise_client.schemas.run_states import RunState
@@ -25,6 +25,7 @@ from vise_core.specs.stages import STAGES, validate_spec
 from .inputs import NONE, read_inputs, with_artifact, with_artifacts
 from .queues import queue_of
 from .read import get_run
+from .states.launchable import check_stages
 from .states.transition import LIVE
 from .write import new_ids, write_runs
 
@@ -53,7 +54,7 @@ def create_run(db: Session, request: RunCreate, user: UUID | None, allowance: Al
         spec = validate_spec(request.stage, request.spec)
     except ValidationError as error:
         raise invalid_from(error, "spec") from error
-    _check_stages([request.stage], allowance)
+    check_stages([request.stage], admin=allowance.admin)
     check_open_runs(db, user, 1, allowance)
     run = _stage_run(db, request.stage, spec, request.inputs, "inputs", user)
     [run.id] = new_ids(db, 1)
@@ -83,7 +84,7 @@ def create_recipe(
     except ValueError as error:
         raise Invalid("inputs", str(error)) from error
     _check_number("spec.steps", "steps", len(steps), allowance)
-    _check_stages([step.stage for step in steps.values()], allowance)
+    check_stages([step.stage for step in steps.values()], admin=allowance.admin)
     check_open_runs(db, user, len(steps), allowance)
     parent = _parent(db, "recipe", request.name or spec.title, spec.model_dump(mode="json"), request, user)
     parent.synthetic = spec.synthetic
@@ -124,7 +125,7 @@ def create_sweep(
     """
     sweep = request.spec
     _check_number("spec", "points", len(sweep.specs), allowance)
-    _check_stages([sweep.stage], allowance)
+    check_stages([sweep.stage], admin=allowance.admin)
     check_open_runs(db, user, len(sweep.specs), allowance)
     name = request.name or f"Sweep over {', '.join([*sweep.cases, *sweep.grid])}"
     parent = _parent(db, "sweep", name, sweep.model_dump(mode="json"), request, user)
@@ -188,13 +189,6 @@ def _check_number(field: str, things: str, number: int, allowance: Allowance) ->
             field,
             f"has {number:,} {things}; at most {allowance.children:,} (VISE_MAX_CHILDREN): launch it in parts",
         )
-
-
-def _check_stages(stages: Iterable[str], allowance: Allowance) -> None:
-    """Raise NotAllowed for a stage that only admins launch."""
-    for stage in stages:
-        if STAGES[stage].for_admins and not allowance.admin:
-            raise NotAllowed(f"only admins launch {stage!r}, which brings data in from outside; ask an admin")
 
 
 def _stage_run(

@@ -92,7 +92,7 @@ def restore(source: Path, database_url: str, storage: Storage, removals: Path | 
     """Check a backup, and restore it into an empty database and storage; then check what is there.
 
     The storage may keep removals of posts, and ``removals`` is a folder with those of a lost one: workers apply all
-    that are newer than the backup (``removal_work.take_up``). A restore that was killed can be repeated. Raises BackupError if the backup is damaged or of a newer version, or if
+    that are newer than the backup (``removal_work.restore_kept``). A restore that was killed can be repeated. Raises BackupError if the backup is damaged or of a newer version, or if
     the database or the storage is not empty, and UnknownRevision for a database of a version that is not known.
     """
     manifest = read_manifest(source)

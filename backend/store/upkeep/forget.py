@@ -2,17 +2,16 @@
 
 ``find`` reads every object and lists what holds the posts and what was derived from them; ``forget`` rewrites or
 removes each and marks runs that learned from them; ``remaining`` reads everything again. All may be killed and
-repeated.
+repeated: what finds the others, the posts in their shards, is removed last.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
@@ -23,125 +22,175 @@ from sqlalchemy.orm import Session
 from backend.store.database import Sessions
 from backend.store.errors import Conflict
 from backend.store.registry import artifacts
-from backend.store.registry.storage import Storage, StorageError
+from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact, Dataset, Model, Upload
-from backend.store.runs.states.transition import LIVE
 from backend.store.runs.tables import Run, RunLog
 from backend.store.serving.tables import Feedback, Prediction
-from vise_core.formats.holding import Wanted, held_posts
+from vise_core.formats.holding import Wanted
 from vise_core.formats.posts import ShardIndex
 from vise_core.formats.removal import REWRITTEN, remove_posts
 
 from . import forget_rows, marks, sweep
+from .forget_runs import reading, require_finished, with_derived
+from .forget_scan import Report, no_report, scan_files, scan_folders, scan_objects, unsearched
 from .tables import Garbage
 
 Action = Literal["rewrite", "remove", "mark", "by hand"]
 SHOWING = ("inspection", "explorer", "pairs", "survey")
 """Artifacts with comments or pictures of single posts, without their ids."""
-THREADS = 4
-Tell = Callable[[str], object]
-"""Is told now and then what is being done; may raise to end it."""
-
-
-def _nobody(_: str) -> None:
-    pass
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that holds the posts, or was derived from them, and what is done with it."""
+    """One thing that holds the posts, or was derived from them, and what is done with it.
+
+    ``id``: of the artifact, upload or run. ``run_id``: the run that made it, or read the posts.
+    """
 
     action: Action
     what: str
     id: UUID | None = None
+    run_id: UUID | None = None
     paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All of them; ``images``: digests of the posts' images."""
+    """All of them. ``sources``: runs that held or read the posts; ``images``: digests of the posts' images."""
 
     artifacts: tuple[Finding, ...]
     uploads: tuple[Finding, ...]
     states: tuple[Finding, ...]
     rows: tuple[Finding, ...]
     derived: tuple[Finding, ...]
-    folders: tuple[Finding, ...]
+    by_hand: tuple[Finding, ...]
+    sources: frozenset[UUID]
     images: frozenset[str]
 
     def __iter__(self) -> Iterator[Finding]:
-        yield from (*self.artifacts, *self.uploads, *self.states, *self.rows, *self.derived, *self.folders)
+        yield from (*self.artifacts, *self.uploads, *self.states, *self.rows, *self.derived, *self.by_hand)
 
 
 def find(
-    sessions: Sessions, storage: Storage, data_root: Path | None, ids: Collection[str], tell: Tell = _nobody
+    sessions: Sessions,
+    storage: Storage,
+    data_root: Path | None,
+    ids: Collection[str],
+    report: Report = no_report,
+    sources: Collection[UUID] = (),
 ) -> Findings:
-    """List what holds the posts and what was derived from them; change nothing. Reads every object."""
+    """List what holds the posts and what was derived from them; change nothing. Reads every object.
+
+    ``sources``: runs of which an earlier try has found that they held or read the posts; they are not listed again.
+    """
     wanted = Wanted(ids)
-    held = _scan(storage, wanted, tell)
+    scan = scan_objects(storage, wanted, report)
+    folders = scan_folders(sessions, data_root, wanted, report)
+    # No transaction lasts while files are read: a process that is frozen there would keep it open.
     with sessions() as db:
-        folders = _folders(db, data_root, wanted)
-        holding = _holding(db, held, wanted)
-        sources = {row.run_id for row, _ in holding}
-        family = _derived(db, sources, {dataset.id for dataset, _ in folders})
-        runs = select(Run.id, Run.name).where(Run.id.in_(family | sources))
-        names = {row.id: row.name for row in db.execute(runs)}
-        images = _images(storage, [row for row, _ in holding if row.name == "posts" and row.folder], ids)
+        holding = _holding(db, scan.held, wanted)
+        makers = {row.run_id for row, _ in holding}
+        uploads = db.scalars(
+            select(Upload).where(Upload.sha256.in_({*scan.held, *scan.problems})).order_by(Upload.id)
+        ).all()
+        readers = reading(db, {dataset.id for dataset, _, problem in folders if not problem}, "dataset")
+        readers |= reading(db, {upload.id for upload in uploads}, "upload")
+        all_sources = makers | readers | set(sources)
+        family = with_derived(db, all_sources)
+        names = {row.id: row.name for row in db.execute(select(Run.id, Run.name).where(Run.id.in_(family)))}
         found = [
             Finding(
                 "rewrite" if row.name in REWRITTEN and row.folder else "remove",
                 f"artifact {row.name} of the run {names[row.run_id]!r}: {len(files)} files hold a post",
                 row.id,
+                row.run_id,
             )
             for row, files in holding
         ]
         known = {finding.id for finding in found}
-        shown = select(Artifact).where(Artifact.run_id.in_(family | sources), Artifact.name.in_(SHOWING))
         found += [
             Finding(
-                "remove", f"artifact {row.name} of the run {names[row.run_id]!r}: shows single posts", row.id
+                "remove",
+                f"artifact {row.name} of the run {names[row.run_id]!r}: shows single posts",
+                row.id,
+                row.run_id,
             )
-            for row in db.scalars(shown.order_by(Artifact.id))
+            for row in _showing(db, family)
             if row.id not in known
         ]
-        uploads = db.scalars(select(Upload).where(Upload.sha256.in_(held)).order_by(Upload.id))
-        models = db.execute(select(Model.name, Model.run_id).where(Model.run_id.in_(family)))
+        marked = sorted(names.keys() - makers - set(sources))
+        models = db.scalars(select(Model.name).where(Model.run_id.in_(marked)).order_by(Model.name))
         derived = [
-            Finding("mark", f"the run {names[run_id]!r} was computed from posts", run_id) for run_id in family
+            Finding("mark", f"the run {names[run_id]!r} was computed from posts", run_id, run_id)
+            for run_id in marked
         ]
-        derived += [Finding("mark", f"the model {name!r} learned from posts") for name, _ in models]
-        return Findings(
-            artifacts=tuple(found),
-            uploads=tuple(Finding("remove", f"uploaded archive {row.name}", row.id) for row in uploads),
-            states=tuple(_states(storage, wanted, tell)),
-            rows=tuple(
-                Finding("rewrite", what) for what in (*forget_rows.find(db, wanted), *_pictures(db, images))
-            ),
-            derived=tuple(derived),
-            folders=tuple(
-                Finding("by hand", f"{path} of the data set {dataset.name!r}: remove the post there")
-                for dataset, path in folders
-            ),
-            images=frozenset(images),
-        )
+        derived += [Finding("mark", f"the model {name!r} learned from posts") for name in models]
+        unsearched_artifacts = _unsearched_artifacts(db, scan.problems)
+    states = _states(storage, wanted, report)
+    images = _images(storage, [row for row, _ in holding if row.name == "posts" and row.folder], ids)
+    with sessions() as db:
+        rows = [*forget_rows.find(db, wanted), *_pictures(db, images)]
+    return Findings(
+        artifacts=tuple(found),
+        # One that cannot be searched goes too: what was read of it is kept unpacked.
+        uploads=tuple(
+            Finding(
+                "remove",
+                f"uploaded archive {row.name}"
+                + ("" if row.sha256 in scan.held else unsearched(scan.problems[row.sha256])),
+                row.id,
+            )
+            for row in uploads
+        ),
+        states=tuple(states),
+        rows=tuple(Finding("rewrite", what) for what in rows),
+        derived=tuple(derived),
+        by_hand=(
+            *[
+                Finding("by hand", what if problem else f"{what}: remove the post there")
+                for what, problem in _folder_sentences(folders)
+            ],
+            *[
+                Finding("by hand", f"{what}. Delete the run if it may have the post")
+                for what in unsearched_artifacts
+            ],
+        ),
+        sources=frozenset(all_sources & names.keys()),
+        images=frozenset(images),
+    )
 
 
 def forget(
-    sessions: Sessions, storage: Storage, findings: Findings, ids: Collection[str], tell: Tell = _nobody
-) -> None:
-    """Do what was found. Raises Conflict, and changes nothing, while an unfinished run reads the posts."""
-    runs = [finding.id for finding in findings.derived if finding.id]
-    with sessions() as db:
-        makers = select(Artifact.run_id).where(Artifact.id.in_([f.id for f in findings.artifacts]))
-        involved = or_(Run.id.in_(runs), Run.id.in_(makers), Run.id.in_([f.id for f in findings.states]))
-        live = (involved, Run.state.in_([state.value for state in LIVE]))
-        if (name := db.scalar(select(Run.name).where(*live).limit(1))) is not None:
-            raise Conflict(
-                f"the unfinished run {name!r} reads or holds the posts: cancel it or wait until it ends"
-            )
-    for finding in findings.artifacts:
+    sessions: Sessions,
+    storage: Storage,
+    findings: Findings,
+    ids: Collection[str],
+    report: Report = no_report,
+) -> datetime:
+    """Do what was found; return the time from which no run that starts can read the posts.
+
+    Raises Conflict, and changes nothing, while an unfinished run reads the posts.
+    """
+    with sessions.begin() as db:
+        # Runs may have been launched, and have ended, since the posts were found.
+        family = with_derived(db, findings.sources)
+        require_finished(db, family | {f.run_id for f in findings.states if f.run_id})
+        showing = [row.id for row in _showing(db, family)]
+        derived = {finding.run_id for finding in findings.derived if finding.run_id}
+        for run_id in sorted(family - {f.run_id for f in findings.artifacts} | derived):
+            _note(db, run_id, f"{len(ids)} posts that this run was computed from have been removed since.")
+        forget_rows.forget(db, Wanted(ids))
+        _drop_pictures(db, findings.images)
+        for finding in findings.states:
+            no_states: dict[str, object] = {"checkpoint": None, "earlier_checkpoints": []}
+            db.execute(update(Run).where(Run.id == finding.run_id).values(**no_states))
+    storage.remove_files([path for finding in findings.states for path in finding.paths])
+    report("removing what shows single posts")
+    for artifact_id in showing:
+        _change(sessions, lambda db, row: db.delete(row), artifact_id)
+    for finding in sorted(findings.artifacts, key=lambda finding: finding.action == "rewrite"):
         assert finding.id is not None
-        tell(f"removing the posts from {finding.what}")
+        report(f"removing the posts from {finding.what}")
         if finding.action == "rewrite":
             _rewrite(sessions, storage, finding.id, ids)
         else:
@@ -150,76 +199,65 @@ def forget(
         for upload in db.scalars(select(Upload).where(Upload.id.in_([f.id for f in findings.uploads]))):
             marks.mark(db, [upload.sha256])
             db.delete(upload)
-        forget_rows.forget(db, Wanted(ids))
-        _drop_pictures(db, findings.images)
-        for finding in findings.states:
-            no_states: dict[str, object] = {"checkpoint": None, "earlier_checkpoints": []}
-            db.execute(update(Run).where(Run.id == finding.id).values(**no_states))
-        for run_id in runs:
-            _note(db, run_id, f"{len(ids)} posts that this run was computed from have been removed since.")
-    storage.remove_files([path for finding in findings.states for path in finding.paths])
-    held = _scan(storage, Wanted(ids), tell)
+        gone_at: datetime = db.scalars(select(func.clock_timestamp())).one()
+    scan = scan_objects(storage, Wanted(ids), report)
+    searched = {*scan.held, *scan.problems}
     with sessions.begin() as db:
-        orphans = held.keys() - sweep.named_objects(db, held.keys())
+        orphans = searched - sweep.named_objects(db, searched)
         marks.mark(db, orphans)
         # Also those that only wait for the grace time.
         db.execute(update(Garbage).where(Garbage.sha256.in_(orphans)).values(due_at=func.now()))
     sweep.remove_due(sessions, storage)
+    return gone_at
 
 
 def remaining(
-    sessions: Sessions, storage: Storage, data_root: Path | None, ids: Collection[str], tell: Tell = _nobody
+    sessions: Sessions,
+    storage: Storage,
+    data_root: Path | None,
+    ids: Collection[str],
+    report: Report = no_report,
 ) -> list[str]:
-    """Read everything again and return what still holds a post; empty proves that nothing does."""
+    """Read everything again and return what still holds a post, or may; empty proves that nothing does."""
     wanted = Wanted(ids)
-    objects = [f"the object {sha256}" for sha256 in _scan(storage, wanted, tell)]
+    scan = scan_objects(storage, wanted, report)
+    states = _states(storage, wanted, report)
+    folders = scan_folders(sessions, data_root, wanted, report)
     with sessions() as db:
-        folders = [
-            f"{path} of the data set {dataset.name!r}" for dataset, path in _folders(db, data_root, wanted)
-        ]
+        others = scan.problems.keys() - sweep.named_objects(db, scan.problems.keys())
         return [
-            *objects,
-            *(f.what for f in _states(storage, wanted, tell)),
+            *(f"the object {sha256}" for sha256 in sorted(scan.held)),
+            *_unsearched_artifacts(db, scan.problems),
+            *(f"the object {sha256}{unsearched(scan.problems[sha256])}" for sha256 in sorted(others)),
+            *(finding.what for finding in states),
             *forget_rows.find(db, wanted),
-            *folders,
+            *(what for what, _ in _folder_sentences(folders)),
         ]
 
 
-def _scan(storage: Storage, wanted: Wanted, tell: Tell) -> dict[str, set[str]]:
-    """Return digest → ids of the posts that an object holds, of all objects that hold any."""
-    return {path.rpartition("/")[2]: ids for path, ids in _scan_files(storage, "objects", wanted, tell)}
+def _folder_sentences(folders: Iterable[tuple[Dataset, str, str]]) -> list[tuple[str, str]]:
+    return [
+        (f"{path} of the data set {dataset.name!r}{unsearched(problem)}", problem)
+        for dataset, path, problem in folders
+    ]
 
 
-def _scan_files(storage: Storage, folder: str, wanted: Wanted, tell: Tell) -> Iterator[tuple[str, set[str]]]:
-    def scan(path: str) -> tuple[str, set[str]]:
-        try:
-            with _copy(storage, path) as file:
-                return path, held_posts(file, wanted)
-        except StorageError:
-            return path, set()  # removed since it was listed
-
-    paths = [path for path, _ in storage.files(folder)]
-    with ThreadPoolExecutor(THREADS, "scan") as threads:
-        try:
-            for number, hit in enumerate(threads.map(scan, paths), 1):
-                tell(f"read {number:,} of {len(paths):,} files in {folder}/")
-                if hit[1]:
-                    yield hit
-        finally:
-            threads.shutdown(cancel_futures=True)
+def _unsearched_artifacts(db: Session, problems: Mapping[str, str]) -> list[str]:
+    """Return a sentence about each file of an artifact that could not be searched as a whole."""
+    if not problems:
+        return []
+    rows = select(Artifact.name, Artifact.manifest, Run.name.label("run")).join(
+        Run, Run.id == Artifact.run_id
+    )
+    return [
+        f"{entry['path']} in the artifact {row.name} of the run {row.run!r}{unsearched(problems[entry['sha256']])}"
+        for row in db.execute(rows.order_by(Artifact.id))
+        for entry in row.manifest
+        if entry["sha256"] in problems
+    ]
 
 
-@contextmanager
-def _copy(storage: Storage, path: str) -> Iterator[Path]:
-    if storage.local:
-        yield Path(storage.root, path)
-        return
-    with tempfile.NamedTemporaryFile() as file:
-        storage.fetch(path, Path(file.name))
-        yield Path(file.name)
-
-
-def _holding(db: Session, held: dict[str, set[str]], wanted: Wanted) -> list[tuple[Artifact, list[str]]]:
+def _holding(db: Session, held: Collection[str], wanted: Wanted) -> list[tuple[Artifact, list[str]]]:
     """Return the artifacts with a file that holds a post, or is named after one, and the paths of these files."""
     holding = []
     for row_id in db.scalars(select(Artifact.id).order_by(Artifact.id)).all():
@@ -234,44 +272,25 @@ def _holding(db: Session, held: dict[str, set[str]], wanted: Wanted) -> list[tup
     return holding
 
 
-def _derived(db: Session, sources: Iterable[UUID], folders: Collection[UUID]) -> set[UUID]:
-    """Return the runs that read from these runs or data sets, directly or not."""
-    rows = db.execute(select(Run.id, Run.depends_on, Run.inputs)).all()
-    reached = set(sources)
-    for row in rows:
-        if {str(ref.get("dataset")) for ref in row.inputs.values()} & set(map(str, folders)):
-            reached.add(row.id)
-    derived = reached - set(sources)
-    while new := {row.id for row in rows if reached & set(row.depends_on)} - reached:
-        reached |= new
-        derived |= new
-    return derived
+def _showing(db: Session, runs: Collection[UUID]) -> list[Artifact]:
+    shown = select(Artifact).where(Artifact.run_id.in_(runs), Artifact.name.in_(SHOWING))
+    return list(db.scalars(shown.order_by(Artifact.id)))
 
 
-def _folders(db: Session, data_root: Path | None, wanted: Wanted) -> list[tuple[Dataset, str]]:
-    """Return the files of registered folders that hold a post; they are the user's own."""
-    if data_root is None:
-        return []
-    holding = []
-    for dataset in db.scalars(select(Dataset).where(Dataset.folder.is_not(None)).order_by(Dataset.name)):
-        for path in sorted((data_root / str(dataset.folder)).rglob("*")):
-            if path.is_file() and (path.stem in wanted.of_name or held_posts(path, wanted)):
-                holding.append((dataset, str(path.relative_to(data_root))))
-    return holding
-
-
-def _states(storage: Storage, wanted: Wanted, tell: Tell) -> list[Finding]:
+def _states(storage: Storage, wanted: Wanted, report: Report) -> list[Finding]:
     """Return the runs whose saved states hold a post, with the paths of all their states."""
-    hits = _scan_files(storage, "checkpoints", wanted, tell)
-    runs = sorted({path.split("/")[1] for path, _ in hits})
+    runs: dict[str, str] = {}
+    for path, searched in scan_files(storage, "checkpoints", wanted, report):
+        run_id = path.split("/")[1]
+        runs[run_id] = "" if searched.posts else runs.get(run_id, searched.problem)
     return [
         Finding(
             "remove",
-            f"saved states of the run {run_id}",
-            UUID(run_id),
-            tuple(path for path, _ in storage.files(f"checkpoints/{run_id}")),
+            f"saved states of the run {run_id}{unsearched(problem)}",
+            run_id=UUID(run_id),
+            paths=tuple(path for path, _ in storage.files(f"checkpoints/{run_id}")),
         )
-        for run_id in runs
+        for run_id, problem in sorted(runs.items())
     ]
 
 
@@ -304,8 +323,8 @@ def _drop_pictures(db: Session, images: Collection[str]) -> None:
 
 
 def _feedback_on(images: Collection[str]) -> ColumnElement[bool]:
-    asked = select(Prediction.id).where(Prediction.sha256.in_(images))
-    return or_(Feedback.sha256.in_(images), Feedback.prediction_id.in_(asked))
+    predictions = select(Prediction.id).where(Prediction.sha256.in_(images))
+    return or_(Feedback.sha256.in_(images), Feedback.prediction_id.in_(predictions))
 
 
 def _rewrite(sessions: Sessions, storage: Storage, artifact_id: UUID, ids: Collection[str]) -> None:
@@ -314,7 +333,7 @@ def _rewrite(sessions: Sessions, storage: Storage, artifact_id: UUID, ids: Colle
         row = db.get(Artifact, artifact_id)
         if row is None:
             return
-        name, manifest = row.name, row.manifest
+        name, manifest, before = row.name, row.manifest, row.sha256
     with tempfile.TemporaryDirectory() as folder:
         path = artifacts.materialise(storage, manifest, True, Path(folder))
         if not remove_posts(name, path, ids):
@@ -329,6 +348,8 @@ def _rewrite(sessions: Sessions, storage: Storage, artifact_id: UUID, ids: Colle
 
         def write(db: Session, row: Artifact) -> None:
             marks.require(db, {entry["sha256"] for entry in changed})
+            if row.sha256 != before:
+                raise Conflict("another process has rewritten the artifact meanwhile")
             for key, value in values.items():
                 setattr(row, key, value)
 

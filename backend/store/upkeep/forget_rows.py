@@ -1,4 +1,4 @@
-"""Ids of posts in rows: results of runs and surveys, log lines and error messages."""
+"""Ids of posts in the rows of all tables: results, surveys, log lines, error messages, notes, names, the audit log."""
 
 from __future__ import annotations
 
@@ -6,63 +6,116 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Text, cast, or_, select, update
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import JSON, Column, Table, Text, cast, func, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
 
-from backend.store.registry.tables import DatasetVersion
-from backend.store.runs.tables import Run, RunLog
+from backend.store.tables import Base
 from vise_core.formats.holding import Wanted
 
 REMOVED = "[removed]"
-_DOCUMENTS: tuple[tuple[Any, InstrumentedAttribute[Any], str], ...] = (
-    (Run.id, Run.result, "results of runs"),
-    (Run.id, Run.progress, "progress of runs"),
-    (DatasetVersion.id, DatasetVersion.survey, "surveys of data sets"),
-)
-_TEXTS: tuple[tuple[Any, InstrumentedAttribute[Any], str], ...] = (
-    (RunLog.id, RunLog.message, "log lines"),
-    (Run.id, Run.reason, "reasons of runs"),
-    (Run.id, Run.error, "error messages of runs"),
-    (Run.id, Run.notes, "notes of runs"),
-)
+UNSEARCHED = {
+    "removals": "the request itself, which keeps a restored backup from bringing the posts back",
+    "cleared_caches": "names of workers",
+    "garbage": "digests of objects",
+    "users": "addresses of users",
+    "tokens": "names that users gave to their tokens, and digests",
+    "login_attempts": "addresses of users and hosts",
+    "request_keys": "digests of requests",
+    "workers": "names of processes, devices and queues",
+    "dispatchers": "names of processes",
+    "outbox": "names of tasks",
+    "artifacts.manifest": "paths of files: the artifact itself is rewritten or removed",
+    "datasets.folder": "the path of a user's own folder",
+}
+"""Tables and columns that are not searched, and why. Primary keys are not searched either: others refer to them."""
+_KINDS = {
+    "runs.result": "results of runs",
+    "runs.progress": "progress of runs",
+    "runs.reason": "reasons of runs",
+    "runs.error": "error messages of runs",
+    "runs.notes": "notes of runs",
+    "run_logs.message": "log lines",
+    "dataset_versions.found": "surveys of data sets",
+}
+_OF_POSTS = {"runs.result", "runs.progress", "dataset_versions.found", "run_logs.message", "runs.error"}
+"""Here a whole value that is equal to an id is the id, however short. Elsewhere, ``17`` may be a number of layers."""
+
+
+def searched_columns() -> list[Column[Any]]:
+    """Return the columns of text and JSON that are searched."""
+    return [
+        column
+        for table in Base.metadata.sorted_tables
+        for column in table.columns
+        if table.name not in UNSEARCHED
+        and str(column) not in UNSEARCHED
+        and not column.primary_key
+        and _holds_text(column)
+    ]
+
+
+def _holds_text(column: Column[Any]) -> bool:
+    kind = column.type.item_type if isinstance(column.type, ARRAY) else column.type
+    # String with a length is for words of ours, such as states.
+    return isinstance(kind, Text | JSON)
 
 
 def find(db: Session, wanted: Wanted) -> list[str]:
     """Return how many rows of each kind name a post."""
     counts: dict[str, int] = {}
-    for _, _, _, kind in _changes(db, wanted):
-        counts[kind] = counts.get(kind, 0) + 1
+    for _, _, changes in _changes(db, wanted):
+        for column in changes:
+            kind = _KINDS.get(str(column), f"rows of {column.table.name} in {column.name}")
+            counts[kind] = counts.get(kind, 0) + 1
     return [f"{count} {kind}" for kind, count in counts.items()]
 
 
 def forget(db: Session, wanted: Wanted) -> None:
     """Replace the ids by ``REMOVED``."""
-    for key, row_id, changes, _ in list(_changes(db, wanted)):
-        db.execute(update(key.class_).where(key == row_id).values(changes))
+    for table, key, changes in list(_changes(db, wanted)):
+        db.execute(update(table).where(tuple_(*table.primary_key.columns) == key).values(changes))
 
 
-def _changes(db: Session, wanted: Wanted) -> Iterator[tuple[Any, Any, dict[Any, Any], str]]:
-    """Yield (key column, key, new values, kind) of each row that names a post."""
-    for key, column, kind in (*_DOCUMENTS, *_TEXTS):
-        text = cast(column, Text)
-        contains = or_(*(text.contains(s, autoescape=True) for s in _spellings(wanted)))
-        for row_id, value in db.execute(select(key, column).where(column.is_not(None), contains)):
-            changed = _without(value, wanted)
-            if changed != value:
-                yield key, row_id, {column: changed}, kind
+def _changes(db: Session, wanted: Wanted) -> Iterator[tuple[Table, Any, dict[Column[Any], Any]]]:
+    """Yield (table, key, new values) of each row that names a post."""
+    patterns = cast([f"%{_escaped(spelling)}%" for spelling in sorted(_spellings(wanted))], ARRAY(Text))
+    tables: dict[Table, list[Column[Any]]] = {}
+    for column in searched_columns():
+        tables.setdefault(column.table, []).append(column)
+    for table, columns in tables.items():
+        keys = list(table.primary_key.columns)
+        contains = or_(*(cast(column, Text).op("LIKE")(func.any(patterns)) for column in columns))
+        for row in db.execute(select(*keys, *columns).where(contains)):
+            key, values = row[: len(keys)], row[len(keys) :]
+            changes: dict[Column[Any], Any] = {}
+            for column, value in zip(columns, values, strict=True):
+                removed = f"[removed {str(key[0])[-12:]}]" if column.unique else REMOVED
+                changed = _without(value, wanted, removed, whole=str(column) in _OF_POSTS)
+                if changed != value:
+                    changes[column] = changed
+            if changes:
+                yield table, tuple_(*key), changes
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _spellings(wanted: Wanted) -> set[str]:
     return {spelling for name in wanted.of_name for spelling in (name, json.dumps(name)[1:-1])}
 
 
-def _without(value: Any, wanted: Wanted) -> Any:
+def _without(value: Any, wanted: Wanted, removed: str, *, whole: bool) -> Any:
     if isinstance(value, dict):
-        return {_without(key, wanted): _without(inner, wanted) for key, inner in value.items()}
+        return {
+            _without(key, wanted, removed, whole=whole): _without(inner, wanted, removed, whole=whole)
+            for key, inner in value.items()
+        }
     if isinstance(value, list):
-        return [_without(inner, wanted) for inner in value]
+        return [_without(inner, wanted, removed, whole=whole) for inner in value]
     if not isinstance(value, str):
         return value
-    if value in wanted.of_name:
-        return REMOVED
-    return wanted.pattern.sub(REMOVED.encode(), value.encode()).decode()
+    if whole and value in wanted.of_name:
+        return removed
+    return wanted.pattern.sub(removed.encode(), value.encode()).decode()

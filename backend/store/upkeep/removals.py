@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -48,18 +48,25 @@ def _locked(db: Session, removal_id: UUID) -> Removal:
 def page(db: Session, *, cursor: UUID | None, limit: int) -> Page[RemovalView]:
     """Return a page of the removals, newest first."""
     rows, following = newest_first(db, select(Removal), Removal.id, cursor, limit)
-    return Page[RemovalView](items=[view(db, row) for (row,) in rows], next_cursor=following)
+    return Page[RemovalView](items=_views(db, [row for (row,) in rows]), next_cursor=following)
 
 
 def apply(db: Session, removal_id: UUID) -> Removal:
-    """Have a worker remove the posts. Raises NotFound, and Conflict before the list is complete or if nothing is left."""
+    """Have a worker remove the posts, or list again what holds them if listing failed: nobody has seen what would go.
+
+    Raises NotFound, and Conflict before the list is complete or if nothing is left.
+    """
     removal = _locked(db, removal_id)
     state = RemovalState(removal.state)
     if state is RemovalState.listing:
         raise Conflict("a worker still lists what holds the posts: wait until the removal is listed")
     if state is RemovalState.removed and not removal.left:
         raise Conflict("the posts have been removed already")
-    if state is not RemovalState.removing:
+    if state is RemovalState.failed and removal.applied_at is None:
+        removal.state = RemovalState.listing.value
+        removal.error = removal.progress = ""
+        db.flush()
+    elif state is not RemovalState.removing:
         removal.state = RemovalState.removing.value
         removal.applied_at = func.now()
         removal.finished_at = None
@@ -84,19 +91,29 @@ def discard(db: Session, removal_id: UUID) -> None:
 
 def view(db: Session, removal: Removal) -> RemovalView:
     """Return a removal with the workers whose caches were cleared since, and those whose caches may hold the posts."""
-    cleared: Sequence[str] = ()
-    waiting: list[str] = []
-    if removal.state == RemovalState.removed.value:
-        cleared = cleared_by(db, removal)
-        living = select(Worker.name).where(Worker.heartbeat_at > func.now() - ALIVE).order_by(Worker.name)
-        waiting = [name for name in db.scalars(living) if name not in cleared]
-    return RemovalView.of(removal, caches_cleared=cleared, caches_waiting=waiting)
+    return _views(db, [removal])[0]
 
 
-def cleared_by(db: Session, removal: Removal) -> Sequence[str]:
-    """Return the workers that have cleared their caches since a removal was done."""
-    since = (ClearedCache.removal_id == removal.id, ClearedCache.at >= removal.finished_at)
-    return db.scalars(select(ClearedCache.worker).where(*since).order_by(ClearedCache.worker)).all()
+def _views(db: Session, removals: Sequence[Removal]) -> list[RemovalView]:
+    done = [removal.id for removal in removals if removal.state == RemovalState.removed.value]
+    cleared: dict[UUID, list[str]] = {}
+    living: Sequence[str] = ()
+    if done:
+        rows = (
+            select(ClearedCache.removal_id, ClearedCache.worker)
+            .join(Removal, Removal.id == ClearedCache.removal_id)
+            .where(Removal.id.in_(done), ClearedCache.at >= Removal.finished_at)
+        )
+        for removal_id, worker in db.execute(rows.order_by(ClearedCache.worker)):
+            cleared.setdefault(removal_id, []).append(worker)
+        alive = Worker.heartbeat_at > func.now() - ALIVE
+        living = db.scalars(select(Worker.name).where(alive).order_by(Worker.name)).all()
+    views = []
+    for removal in removals:
+        workers = cleared.get(removal.id, [])
+        waiting = [name for name in living if name not in workers] if removal.id in done else []
+        views.append(RemovalView.of(removal, caches_cleared=workers, caches_waiting=waiting))
+    return views
 
 
 def done(db: Session) -> dict[UUID, datetime]:
@@ -106,7 +123,11 @@ def done(db: Session) -> dict[UUID, datetime]:
 
 
 def note_cleared(db: Session, worker: str, removals: Collection[UUID]) -> None:
-    """Write that a worker has cleared its caches since these removals."""
+    """Write that a worker has cleared its caches since these removals; delete what workers wrote that are gone."""
+    gone = ~exists().where(
+        Worker.name == ClearedCache.worker, Worker.heartbeat_at > func.now() - timedelta(days=7)
+    )
+    db.execute(delete(ClearedCache).where(gone, ClearedCache.at < func.now() - timedelta(days=7)))
     rows = [{"removal_id": removal_id, "worker": worker} for removal_id in removals]
     statement = insert(ClearedCache).values(rows)
     db.execute(

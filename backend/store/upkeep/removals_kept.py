@@ -5,6 +5,7 @@ They outlive the database: an older backup that is restored beside them, or with
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -12,12 +13,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from backend.store.registry.storage import Storage
+from backend.store.registry.storage import Storage, StorageError
 from vise_core.errors import BadInput
 from vise_core.files.hashing import file_sha256
 
 from .tables import Removal
 
+log = logging.getLogger("vise.removals")
 FOLDER = "removals"
 
 
@@ -42,14 +44,19 @@ def keep(storage: Storage, removal: Removal) -> None:
 
 
 def kept(storage: Storage) -> list[KeptRemoval]:
-    """Return the removals that the storage keeps. Raises BadInput for a file that is damaged."""
-    found = []
+    """Return the removals that the storage keeps. Other files are skipped, and a damaged one is logged."""
+    removals = []
     with tempfile.TemporaryDirectory() as folder:
         for path, _ in sorted(storage.files(FOLDER)):
+            if not path.endswith(".json"):
+                continue
             copy = Path(folder, path.rpartition("/")[2])
-            storage.fetch(path, copy)
-            found.append(_read(copy))
-    return found
+            try:
+                storage.fetch(path, copy)
+                removals.append(_read(copy))
+            except (BadInput, StorageError, FileNotFoundError) as error:
+                log.warning("the removal %s in the storage is not done again: %s", path, error)
+    return removals
 
 
 def add_removals(storage: Storage, folder: Path | None) -> None:

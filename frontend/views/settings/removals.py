@@ -10,7 +10,7 @@ from frontend.components.paging import cursor_buttons
 from frontend.components.table import show_rows
 from frontend.formatting import minute, plain
 from frontend.session import client, show_errors
-from vise_client.schemas.removals import RemovalCreate, RemovalState, RemovalView
+from vise_client.schemas.removals import MAX_ID_LENGTH, MAX_POSTS, RemovalCreate, RemovalState, RemovalView
 
 PAGE = 5
 REFRESH_SECONDS = 2
@@ -22,17 +22,28 @@ def removals() -> None:
         "For requests for privacy. A worker first lists what holds the posts and what was derived from them; nothing is "
         "removed until you confirm."
     )
-    with st.form("removal", clear_on_submit=True):
+    # A new key empties the field, once the request was accepted: ids that were not are still there to correct.
+    requests = st.session_state.setdefault("removal_requests", 0)
+    with st.form("removal"):
         text = st.text_area(
-            "Ids of the posts", help="As in their source, one a line.", placeholder="one id a line"
+            "Ids of the posts",
+            key=f"removal-posts-{requests}",
+            help=f"As in their source, one a line, at most {MAX_POSTS:,}.",
+            placeholder="one id a line",
         )
         if st.form_submit_button("List what holds these posts", type="primary"):
             posts = [line.strip() for line in text.splitlines() if line.strip()]
-            if posts:
+            if not posts:
+                st.error("Enter at least one id.")
+            elif len(posts) > MAX_POSTS:
+                st.error(f"{len(posts):,} ids: enter at most {MAX_POSTS:,} at a time.")
+            elif long := [post for post in posts if len(post) > MAX_ID_LENGTH]:
+                st.error(f"{plain(long[0][:50])} …: an id has at most {MAX_ID_LENGTH} characters.")
+            else:
                 with show_errors():
                     client().create_removal(RemovalCreate(posts=posts))
-            else:
-                st.error("Enter at least one id.")
+                    st.session_state["removal_requests"] += 1
+                    st.rerun()
     page = client().removals(cursor=st.query_params.get("cursor"), limit=PAGE)
     if not page.items:
         empty("No posts have been removed", "Enter the ids of posts above.", icon=":material/delete_forever:")
@@ -84,7 +95,7 @@ def _details(removal: RemovalView) -> None:
 
 def _proof(removal: RemovalView) -> None:
     if removal.left:
-        st.warning("Still holds a post:  \n" + "  \n".join(plain(what) for what in removal.left))
+        st.warning("Not removed, or not proven:  \n" + "  \n".join(plain(what) for what in removal.left))
     else:
         st.success("Everything was read again: no object, row or folder holds the posts.")
     if removal.caches_waiting:
@@ -92,8 +103,13 @@ def _proof(removal: RemovalView) -> None:
 
 
 def _buttons(removal: RemovalView) -> None:
-    again = bool(removal.left) or removal.state is RemovalState.failed
+    unlisted = removal.state is RemovalState.failed and removal.applied_at is None
+    again = (bool(removal.left) or removal.state is RemovalState.failed) and not unlisted
     with st.container(horizontal=True):
+        if unlisted and st.button("List again", key=f"list-{removal.id}", icon=":material/refresh:"):
+            with show_errors():
+                client().apply_removal(removal.id)
+                st.rerun()
         if (again or removal.state is RemovalState.listed) and st.button(
             "Remove again" if again else "Remove the posts",
             key=f"apply-{removal.id}",
@@ -101,15 +117,16 @@ def _buttons(removal: RemovalView) -> None:
         ):
             _dialog(removal)
         if removal.applied_at is None and st.button("Discard the list", key=f"discard-{removal.id}"):
-            client().delete_removal(removal.id)
-            st.rerun()
+            with show_errors():
+                client().delete_removal(removal.id)
+                st.rerun()
 
 
 @st.dialog("Remove these posts for good?")
 def _dialog(removal: RemovalView) -> None:
     st.write(
-        f"This removes {len(removal.posts)} posts with all that shows them. It cannot be undone, also not from a backup "
-        "that `vise restore` restores."
+        f"This removes {len(removal.posts)} posts with all that shows them. This cannot be undone. `vise restore` "
+        "removes the posts again."
     )
     with show_errors():
         confirm_or_keep(

@@ -189,7 +189,7 @@ def test_a_download_leaves_room_on_the_disk(
         lambda _: usage._replace(free=KEPT_FREE + len(CONTENT) - 1),
     )
     server.has_length = length
-    with pytest.raises(DownloadFailed, match=r"the disk of .* has room for [0-9,]+ more"):
+    with pytest.raises(DownloadFailed, match=r"the disk of .* has room for [0-9,]+ more bytes"):
         download(server.url, tmp_path / "file", sha256=None)
     monkeypatch.undo()
     assert download(server.url, tmp_path / "file", sha256=None) == SHA256

@@ -14,7 +14,8 @@ import pytest
 
 from vise_core.data.archives import BadArchive, is_archive, unpack
 from vise_core.errors import BadInput
-from vise_core.files.tars import MAX_HEADERS, TooLarge, is_tar, open_tar
+from vise_core.files.compressed import TooLarge
+from vise_core.files.tars import MAX_HEADERS, is_tar, open_tar
 from vise_core.posts.readers import Notes
 from vise_core.posts.readers.webdataset import read_webdataset
 from vise_core.specs.fetch import UnpackLimits

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vise_core.formats.holding import Wanted, held_posts
+from vise_core.formats.holding import Searched, Wanted, search_file
 from vise_core.formats.labels import (
     LabelFacts,
     read_label_facts,
@@ -88,13 +88,13 @@ FREE = {
 def test_a_post_is_found(kind: str, tmp_path: Path) -> None:
     content, ids = HOLDING[kind]
     (tmp_path / "object").write_bytes(content)
-    assert held_posts(tmp_path / "object", WANTED) == ids
+    assert search_file(tmp_path / "object", WANTED).posts == ids
 
 
 @pytest.mark.parametrize("kind", FREE)
 def test_no_post_is_found_by_chance(kind: str, tmp_path: Path) -> None:
     (tmp_path / "object").write_bytes(FREE[kind])
-    assert held_posts(tmp_path / "object", WANTED) == set()
+    assert search_file(tmp_path / "object", WANTED) == Searched(frozenset())
 
 
 def test_posts_are_removed_from_shards_and_labels_and_the_others_stay(tmp_path: Path) -> None:
@@ -136,6 +136,6 @@ def test_posts_are_removed_from_shards_and_labels_and_the_others_stay(tmp_path: 
     ]
     assert left == [record.post.id for record in index.iterate()]
     wanted = Wanted(gone)
-    assert not any(held_posts(path, wanted) for folder in (posts, labels) for path in folder.iterdir())
+    assert not any(search_file(path, wanted).posts for folder in (posts, labels) for path in folder.iterdir())
     assert remove_posts("posts", posts, gone) == []
     assert remove_posts("labels", labels, gone) == []

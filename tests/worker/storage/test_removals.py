@@ -1,13 +1,16 @@
 """Removals of posts by the API: listed, applied by a worker that may be killed, proven, and not undone by a restore."""
 
+import signal
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from unittest.mock import ANY
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text, update
 from typer.testing import CliRunner
 
 from backend.store.accounts.tables import Audit
@@ -16,10 +19,11 @@ from backend.store.errors import Conflict
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact
-from backend.store.runs.tables import Run, RunLog
+from backend.store.runs.tables import Run, RunLog, Worker
 from backend.store.serving.tables import Feedback, Prediction
-from backend.store.upkeep import forget, removal_work, removals
+from backend.store.upkeep import forget, removal_work, removals, removals_kept
 from backend.store.upkeep.backup import back_up, restore
+from backend.store.upkeep.tables import ClearedCache, Removal
 from tests.faults.cluster import Cluster, cluster_over
 from tests.worker.storage.lab import GONE, STAYS, Lab
 from vise_client.cli import app
@@ -148,6 +152,42 @@ def test_what_is_applied_and_what_is_not(lab: Lab, vise: ViseClient) -> None:
         vise.apply_removal(removal.id)
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_run_that_starts_while_posts_are_removed_is_left(lab: Lab, vise, monkeypatch, killed: bool) -> None:
+    place = lab.place
+    removal = vise.create_removal(RemovalCreate(posts=[GONE]))
+    work(lab)
+    vise.apply_removal(removal.id)
+    late: list[UUID] = []
+    rewrite = forget._rewrite
+
+    def launch(*args) -> None:
+        if not late:
+            late.append(place.held()[0])
+            place.change(late[0], name="late", depends_on=[lab.ingest], started_at=func.now())
+        rewrite(*args)
+
+    monkeypatch.setattr(forget, "_rewrite", launch)
+    if killed:
+
+        def kill(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(forget, "remaining", kill)
+            with pytest.raises(KeyboardInterrupt):
+                work(lab)
+        place.change(late[0], state="succeeded", finished_at=func.now(), lease_until=None)
+    work(lab)
+    done = vise.removal(removal.id)
+    assert done.state is RemovalState.removed
+    assert [what for what in done.left if "the run 'late' may have read" in what]
+    place.change(late[0], state="succeeded", finished_at=func.now(), lease_until=None)
+    vise.apply_removal(removal.id)
+    work(lab)
+    assert vise.removal(removal.id).left == []
+
+
 @pytest.mark.parametrize("change", [removals.apply, removals.discard])
 def test_a_removal_is_judged_by_its_locked_row(lab: Lab, change: Callable) -> None:
     sessions = lab.place.sessions
@@ -186,8 +226,9 @@ def test_work_that_is_killed_goes_on(lab: Lab, vise: ViseClient, monkeypatch, wh
     assert done.findings == listed
 
 
-def test_a_worker_is_killed_in_the_middle_and_the_next_one_goes_on(
-    lab: Lab, vise: ViseClient, cache: Path, broker_url: str, tmp_path: Path
+@pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
+def test_a_worker_is_killed_or_frozen_in_the_middle_and_the_next_one_goes_on(
+    lab: Lab, vise: ViseClient, cache: Path, broker_url: str, tmp_path: Path, frozen: bool
 ) -> None:
     place = lab.place
     folder = tmp_path / "workers"
@@ -201,15 +242,110 @@ def test_a_worker_is_killed_in_the_middle_and_the_next_one_goes_on(
             lock.execute(select(Artifact).where(Artifact.run_id == lab.label).with_for_update())
             vise.apply_removal(removal.id)
             wait_for(lambda: waits_for_a_lock(cluster))
-            first.kill()
-            first.wait()
+            if frozen:
+                # The transaction then gets the lock that it waits for, and keeps it until it has been idle for long.
+                first.send_signal(signal.SIGSTOP)
+            else:
+                first.kill()
+                first.wait()
         assert vise.removal(removal.id).state is RemovalState.removing
         cluster.worker("second")
         wait_for(lambda: "second" in vise.removal(removal.id).caches_cleared)
         done = vise.removal(removal.id)
         assert (done.state, done.left) == (RemovalState.removed, [])
+        if frozen:
+            first.send_signal(signal.SIGCONT)
+            wait_for(lambda: "first" in vise.removal(removal.id).caches_cleared)
+            assert vise.removal(removal.id) == done.model_copy(
+                update={"caches_cleared": ANY, "caches_waiting": []}
+            )
         assert not (cache / "features").exists()
         assert (cache / "weights" / "file").exists()
+
+
+def test_a_list_that_failed_is_made_again_before_anything_is_removed(
+    lab: Lab, vise: ViseClient, monkeypatch
+) -> None:
+    removal = vise.create_removal(RemovalCreate(posts=[GONE]))
+
+    def fail(*_: object) -> None:
+        raise BadInput("posts: damaged")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(forget, "find", fail)
+        work(lab)
+    assert vise.removal(removal.id).state is RemovalState.failed
+    listing = vise.apply_removal(removal.id)
+    assert (listing.state, listing.error, listing.applied_at) == (RemovalState.listing, "", None)
+    work(lab)
+    listed = vise.removal(removal.id)
+    assert (listed.state, bool(listed.findings)) == (RemovalState.listed, True)
+
+
+def test_other_files_among_the_kept_removals_are_skipped_and_damaged_ones_logged(lab: Lab, caplog) -> None:
+    place = lab.place
+    with place.sessions.begin() as db:
+        removal_id = removals.create(db, [GONE], None).id
+    work(lab)
+    with place.sessions.begin() as db:
+        removals.apply(db, removal_id)
+    work(lab)
+    folder = Path(place.storage.root, "removals")
+    (folder / ".DS_Store").write_text("x")
+    (folder / "damaged.json").write_text("{")
+    assert [removal.id for removal in removals_kept.kept(place.storage)] == [removal_id]
+    assert "damaged.json" in caplog.text
+    assert "DS_Store" not in caplog.text
+
+
+def test_a_page_of_removals_takes_as_many_statements_as_one_and_rows_of_gone_workers_go(lab: Lab) -> None:
+    sessions, statements = lab.place.sessions, []
+    with sessions.begin() as db:
+        for _ in range(3):
+            db.add(Removal(posts=[GONE], state="removed", applied_at=func.now(), finished_at=func.now()))
+        db.add(Worker(name="alive", queues=[], device="cpu"))
+        db.flush()
+        ids = db.scalars(select(Removal.id)).all()
+        removals.note_cleared(db, "alive", ids)
+        removals.note_cleared(db, "gone", ids)
+    with sessions.begin() as db:
+        db.execute(update(ClearedCache).values(at=func.now() - timedelta(days=30)))
+        removals.note_cleared(db, "alive", ids[:1])
+        db.execute(update(Removal).values(finished_at=func.now() - timedelta(days=60)))
+        assert set(db.scalars(select(ClearedCache.worker))) == {"alive"}
+    event.listen(lab.place.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    with sessions() as db:
+        page = removals.page(db, cursor=None, limit=10)
+    assert [view.caches_cleared for view in page.items] == [["alive"]] * 3
+    assert len(statements) <= 4
+
+
+def test_a_cache_that_cannot_be_cleared_does_not_hold_up_removals(
+    lab: Lab, vise: ViseClient, cache: Path, monkeypatch, caplog
+) -> None:
+    def fail() -> None:
+        raise PermissionError(f"{cache} cannot be written")
+
+    monkeypatch.setattr("worker.sweep.clear_cache", fail)
+    monkeypatch.setattr("worker.sweep.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("worker.sweep.PAUSE_SECONDS", 0.02)
+    context, stop = lab.place.context, threading.Event()
+    removal = vise.create_removal(RemovalCreate(posts=[GONE]))
+    clears = CacheClearing(context)
+    thread = threading.Thread(target=follow_removals, args=(context, clears, stop), kwargs={"works": True})
+    thread.start()
+    try:
+        wait_for(lambda: vise.removal(removal.id).state is RemovalState.listed)
+        vise.apply_removal(removal.id)
+        wait_for(lambda: vise.removal(removal.id).state is RemovalState.removed)
+        second = vise.create_removal(RemovalCreate(posts=[STAYS]))
+        wait_for(lambda: vise.removal(second.id).state is RemovalState.listed)
+        wait_for(lambda: "cannot be written" in caplog.text)
+    finally:
+        stop.set()
+        thread.join()
+    assert caplog.text.count("cannot be written") == 1
+    assert vise.removal(removal.id).caches_cleared == []
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
@@ -249,7 +385,7 @@ def test_a_restored_backup_does_not_bring_a_removed_post_back(
         assert forget.remaining(sessions, there, None, [GONE]) == []
         with sessions() as db:
             assert stays(db, there, lab.ingest, tmp_path / "out") == [STAYS]
-        assert removal_work.take_up(sessions, there) == 0
+        assert removal_work.restore_kept(sessions, there) == 0
         engine.dispose()
 
 

@@ -8,9 +8,10 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from vise_core.errors import BadInput
+from vise_core.files.compressed import BoundedReader, TooLarge, most_unpacked
 from vise_core.files.names import contained, is_file, printable_name
 
 from ..paths import is_system_file
@@ -76,12 +77,19 @@ def shown(folder: Path, path: Path) -> str:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open the file's bytes; .gz and .zst are decompressed. Raises BadInput if it ends early or is damaged."""
+    """Open the file's bytes; .gz and .zst are decompressed.
+
+    Raises BadInput if it ends early, is damaged or unpacks to more than ``most_unpacked``.
+    """
     import zlib
 
     try:
         with _open(path) as file:
             yield file
+    except TooLarge as error:
+        raise BadInput(
+            f"{printable_name(path.name)}: {error}. If the file is as it should be, unpack it"
+        ) from error
     except UnicodeError as error:
         raise BadInput(
             f"{printable_name(path.name)}: is not of its encoding ({error}); set source.encoding"
@@ -100,12 +108,16 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 def _open(path: Path) -> IO[bytes]:
     if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]
+        return _bounded(cast(IO[bytes], gzip.open(path, "rb")), path)
     if path.suffix.lower() == ".zst":
         import pyarrow as pa
 
-        return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"), 2**20)  # type: ignore[type-var, return-value]
+        return _bounded(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"), path)
     return path.open("rb")
+
+
+def _bounded(file: IO[bytes], path: Path) -> IO[bytes]:
+    return io.BufferedReader(BoundedReader(file, most_unpacked(path)), 2**20)  # type: ignore[type-var]
 
 
 def encoding_of(path: Path, declared: str | None, notes: Notes, *, guess: bool) -> str:

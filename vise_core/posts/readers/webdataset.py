@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from vise_core.errors import BadInput
+from vise_core.files.compressed import TooLarge
 from vise_core.files.names import printable_name
-from vise_core.files.tars import DAMAGED, Tar, TooLarge, open_tar
+from vise_core.files.tars import DAMAGED, Tar, open_tar
 from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.posts.images import is_image_name
 from vise_core.specs.posts.sources import WebDatasetSource
@@ -41,7 +42,7 @@ def read_webdataset(folder: Path, source: WebDatasetSource, notes: Notes) -> Ite
     """Yield a raw post for each sample of ``<key>.json`` (or ``.txt``) and ``<key>.jpg``, tars sorted by name.
 
     The key includes folders and ends at the first dot of the file name, as in WebDataset. Raises BadInput if a tar is
-    damaged or ends early.
+    damaged, ends early or unpacks to more than ``most_unpacked``.
     """
     files = (
         [path for pattern in PATTERNS for path in matching(folder, pattern)] if folder.is_dir() else [folder]
@@ -58,7 +59,11 @@ def read_webdataset(folder: Path, source: WebDatasetSource, notes: Notes) -> Ite
                     notes.warn(
                         f"{name} has no end mark: it may break off. Compare its size with the original's."
                     )
-        except (TooLarge, *DAMAGED) as error:
+        except TooLarge as error:
+            raise BadInput(
+                f"{name}: cannot be read as tar ({error}). If it is as it should be, unpack it"
+            ) from error
+        except DAMAGED as error:
             raise BadInput(f"{name}: cannot be read as tar ({error})") from error
 
 

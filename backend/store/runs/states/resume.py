@@ -13,13 +13,15 @@ from backend.store.runs.read import get_run
 from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 
+from .launchable import check_stages
 from .transition import change_state, children_of, lock_children, lock_inputs, wait_or_queue
 
 
-def resume_run(db: Session, run_id: UUID) -> Run:
+def resume_run(db: Session, run_id: UUID, *, admin: bool = True) -> Run:
     """Queue a paused run again from its last checkpoint; for a parent, its paused children.
 
-    Raises NotFound if no run has this id, and Conflict if it is not paused or waits for an input that has failed.
+    Raises NotFound if no run has this id, and Conflict if it is not paused or waits for an input that has failed;
+    NotAllowed for a stage that only admins launch, unless ``admin``.
     """
     run = get_run(db, run_id)
     family = run_id if run.kind != "stage" else run.parent_id
@@ -35,6 +37,8 @@ def resume_run(db: Session, run_id: UUID) -> Run:
         raise Conflict(f"the run is {run.state}; only a paused run can be resumed")
     if family is not None:
         change_state(db, family, [RunState.paused], RunState.running, "resumed", values={"reason": None})
+    # The user may have been an admin when the run was launched.
+    check_stages((each.stage for each in again), admin=admin)
     _require_live_inputs(db, again)
     for each in again:
         lock_inputs(db, each)
@@ -43,11 +47,11 @@ def resume_run(db: Session, run_id: UUID) -> Run:
     return run
 
 
-def retry_run(db: Session, run_id: UUID) -> Run:
+def retry_run(db: Session, run_id: UUID, *, admin: bool = True) -> Run:
     """Queue a failed or cancelled run again from its last checkpoint; for a parent, its failed or cancelled children.
 
     Raises NotFound if no run has this id, and Conflict if it has not failed and was not cancelled, or waits for an
-    input that has failed.
+    input that has failed; NotAllowed for a stage that only admins launch, unless ``admin``.
     """
     run = get_run(db, run_id)
     over = (RunState.failed, RunState.cancelled)
@@ -66,6 +70,8 @@ def retry_run(db: Session, run_id: UUID) -> Run:
         change_state(db, family, over, RunState.running, "retried", values=reopened)
     else:
         db.refresh(run, with_for_update=True)
+    # The user may have been an admin when the run was launched.
+    check_stages((each.stage for each in again), admin=admin)
     _require_live_inputs(db, again)
     for each in again:
         lock_inputs(db, each)

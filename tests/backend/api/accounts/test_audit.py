@@ -3,6 +3,8 @@
 import pytest
 
 from backend.api.app import PREFIX
+from backend.store.accounts.audit import KINDS
+from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
 
 PASSWORD = "correct horse battery"
@@ -157,3 +159,7 @@ def test_queues_tell_who_waits_for_nobody(editor) -> None:
     assert (queues["cpu"]["waiting"], queues["cpu"]["workers"]) == (1, 0)
     assert queues["cpu"]["oldest_at"] is not None
     assert (queues["gpu"]["waiting"], queues["gpu"]["oldest_at"]) == (0, None)
+
+
+def test_the_client_names_every_kind_of_the_log() -> None:
+    assert all(kind in str(ViseClient.audit.__doc__) for kind in KINDS.values())

@@ -6,15 +6,18 @@ import random
 import tarfile
 import time
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
 from backend.api.app import PREFIX
+from backend.store.clusters import explorers
 from backend.store.database import connect, session_factory
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
+from backend.store.registry.tables import Artifact
 from backend.store.runs.create import create_run
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.states.lease import claim_run
@@ -230,3 +233,33 @@ def test_the_whole_folder_comes_as_a_tar(editor: TestClient, explorer) -> None:
     listed = editor.get(f"{PREFIX}/artifacts/{artifact}/files").json()
     assert names == [f"explorer/{file['path']}" for file in listed]
     assert "explorer/comments.parquet" in names
+
+
+def test_no_connection_is_kept_while_the_storage_is_read(
+    editor: TestClient, explorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, _ = explorer
+    explorers._cache.clear()
+    stream, kept = Storage.stream, []
+
+    def streaming(storage: Storage, sha256: str):
+        kept.append(editor.app.state.engine.pool.checkedout())
+        return stream(storage, sha256)
+
+    monkeypatch.setattr(Storage, "stream", streaming)
+    for path in (f"{PREFIX}/explorers", address, f"{address}/comments", f"{address}/comments/3"):
+        explorers._cache.clear()
+        kept.clear()
+        assert editor.get(path).status_code == 200
+        assert kept, path
+        assert set(kept) == {0}, path
+
+
+def test_an_explorer_that_is_removed_leaves_the_memory_of_the_api(editor: TestClient, explorer) -> None:
+    address, _ = explorer
+    with editor.app.state.sessions.begin() as db:
+        artifact = db.get_one(Artifact, UUID(address.rpartition("/")[2]))
+        old, artifact.sha256 = artifact.sha256, "1" * 64
+    assert old in explorers._cache
+    assert editor.get(address).status_code == 200
+    assert set(explorers._cache) == {"1" * 64}

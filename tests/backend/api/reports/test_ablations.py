@@ -140,6 +140,19 @@ def test_a_run_on_other_data_or_splits_fills_no_point_and_says_why(
     assert (now["state"], now["note"]) == ("waiting", "")
 
 
+def test_a_result_of_another_version_fills_no_point_and_says_why(editor: TestClient, lab: Lab) -> None:
+    steps = lab.recipe("sample-data-size")
+    one, small = (
+        steps[STEP.format(method=method, protocol="fine-tuned")] for method in ("VisE-1.2M", "VisE-123k")
+    )
+    lab.succeed(one, small)
+    with lab.sessions.begin() as db:
+        db.get_one(Run, small).result = {"method": "VisE", "of": "another version"}
+    first = create(editor, one).json()["points"][0]
+    assert first["run"] is None
+    assert "was written by another version" in first["note"]
+
+
 def test_a_missing_point_is_launched_on_the_runs_that_stay_the_same(
     editor: TestClient, lab: Lab, steps: dict[str, UUID], baseline: UUID
 ) -> None:

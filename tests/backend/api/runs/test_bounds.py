@@ -9,11 +9,14 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event, func, select, text
 
 from backend.api.app import PREFIX, create_app
+from backend.store.accounts import users
 from backend.store.registry.tables import UploadReservation
+from backend.store.runs.create import Allowance, create_run
 from backend.store.runs.tables import Outbox, Run, RunEvent
 from backend.store.serving.tables import Prediction
 from tests.serving import serving
 from vise_client.schemas.accounts import Role
+from vise_client.schemas.launch import RunCreate
 
 SAMPLE = {"stage": "ingest", "spec": {"source": {"kind": "sample"}}}
 STEPS = 1000
@@ -195,6 +198,24 @@ def test_only_admins_bring_data_in_by_whichever_route(editor, tokens) -> None:
         assert editor.post(f"{PREFIX}/{path}", json=body, headers=admin).status_code == 201, path
     run = editor.post(f"{PREFIX}/runs", json=step, headers=admin).json()
     assert editor.post(f"{PREFIX}/runs/{run['id']}/clone", json={}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("action", "state"), [("retry", "failed"), ("retry", "cancelled"), ("resume", "paused")]
+)
+def test_who_is_no_admin_any_more_does_not_start_a_fetch_again(editor, action: str, state: str) -> None:
+    with editor.app.state.sessions.begin() as db:
+        user = users.find_user(db, "editor@example.org")
+        spec = {"url": "https://example.org/a.zip"}
+        run = create_run(db, RunCreate(stage="fetch", spec=spec), user.id, Allowance(admin=True))
+        run.state = state
+        run_id = str(run.id)
+    refused = editor.post(f"{PREFIX}/runs/{run_id}/{action}")
+    assert refused.status_code == 403
+    assert "only admins launch 'fetch'" in refused.json()["detail"]
+    (outcome,) = editor.post(f"{PREFIX}/runs/bulk", json={"action": action, "ids": [run_id]}).json()
+    assert (outcome["done"], "only admins" in outcome["message"]) == (False, True)
+    assert editor.get(f"{PREFIX}/runs/{run_id}").json()["state"] == state
 
 
 @pytest.mark.parametrize(

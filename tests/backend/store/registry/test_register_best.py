@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 
 from backend.store.accounts import users
 from backend.store.errors import Invalid
-from backend.store.registry.models import register_best
+from backend.store.registry.models import register, register_best
 from backend.store.registry.tables import Artifact, Model
 from backend.store.runs.tables import Run
 from tests.backend.run_rows import add_run
 from vise_client.schemas.accounts import Role
+from vise_client.schemas.models import ModelCreate
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "vise_core" / "report"))
 from results import evaluation
@@ -53,6 +54,16 @@ def test_no_model_is_the_best_of_what_cannot_be_compared(
     parent = Run(kind="recipe", name="two", spec=RECIPE)
     with pytest.raises(Invalid, match=f"the runs cannot be compared: {why}"):
         register_best(db, parent, [child("one"), child("two", **facts)])
+
+
+def test_no_model_is_the_best_of_results_of_another_version(db: Session) -> None:
+    children = evaluations(db)
+    children[1].result = {"method": "VisE"}
+    with pytest.raises(Invalid, match="was written by another version"):
+        register_best(db, Run(kind="recipe", name="two", spec=RECIPE), children)
+    request = ModelCreate(run_id=children[1].id, name="m")
+    with pytest.raises(Invalid, match="was written by another version"):
+        register(db, request)
 
 
 def test_of_what_can_be_compared_the_highest_on_val_is_registered(db: Session) -> None:
