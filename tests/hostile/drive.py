@@ -28,6 +28,9 @@ HELPER_BYTES = MEMORY_BYTES + 200 * 2**20
 RUN_BYTES = 2 * 2**30
 """A run's process with torch, which takes half of it."""
 
+FILE_SECONDS = 240.0
+"""Processor time of unpacking and reading one small archive or checkpoint, and of all else that the stack does meanwhile."""
+
 
 @dataclass
 class Outcome:
@@ -79,6 +82,8 @@ def drive(site: Site, case: Case) -> Outcome:
     decoding = site.watch.seconds(helpers=True) - decoded_before
     if case.kind == "picture" and decoding > SECONDS + 1:
         faults.append(f"took {decoding:.1f} s of processor time")
+    if case.kind in ("archive", "checkpoint") and outcome.seconds > FILE_SECONDS:
+        faults.append(f"took {outcome.seconds:.0f} s of processor time")
     return outcome
 
 

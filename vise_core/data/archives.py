@@ -130,6 +130,11 @@ def _is_zip(path: Path) -> bool:
         return True
 
 
+def most_of_archive(packed: int, limits: UnpackLimits) -> int:
+    """Return how many bytes an archive of ``packed`` bytes may unpack to."""
+    return min(limits.bytes, max(int(packed * limits.ratio), 16 * 2**20))
+
+
 def unpack(
     archive: Path, target: Path, limits: UnpackLimits, on_progress: Callable[[int], None] | None = None
 ) -> Unpacked:
@@ -142,7 +147,7 @@ def unpack(
     a limit is exceeded; the caller deletes the files unpacked so far.
     """
     packed = max(1, archive.stat().st_size)
-    most = min(limits.bytes, max(int(packed * limits.ratio), 16 * 2**20))
+    most = most_of_archive(packed, limits)
     done = Unpacked()
     total = 0
     try:

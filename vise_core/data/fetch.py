@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from vise_core.errors import BadInput
 from vise_core.files.download import download
+from vise_core.limits import limited
 from vise_core.reporter import Reporter
 from vise_core.specs.fetch import FetchSpec
 from vise_core.specs.survey import SurveyResult
 
-from .archives import Unpacked, is_archive, unpack
+from .archives import Unpacked, is_archive, most_of_archive, unpack
 from .layout import unwrapped
 from .public_addresses import allowed_networks, public_connect
 from .survey import survey
+
+MEMORY_BYTES = 2**30
+SECONDS = 60.0
+BYTES_PER_SECOND = 5_000_000
+"""What unpacking may take of memory and processor time; see docs/security.md."""
 
 
 def run(spec: FetchSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> SurveyResult:
@@ -40,7 +47,8 @@ def run(spec: FetchSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
         def progress(done: int) -> None:
             reporter.progress(done, None, "files", phase="unpacking")
 
-        unpacked = unpack(packed, folder, spec.limits, progress)
+        with _limited(packed, spec):
+            unpacked = unpack(packed, folder, spec.limits, progress)
         reporter.log(f"{unpacked.files:,} files unpacked.")
     elif spec.kind == "weights":
         shutil.copyfile(packed, folder / packed.name)
@@ -50,6 +58,18 @@ def run(spec: FetchSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     result = survey(data, spec.kind, spec.samples, True, workspace, reporter, unpacked)
     reporter.artifact("data", data)
     return result
+
+
+def _limited(packed: Path, spec: FetchSpec) -> AbstractContextManager[None]:
+    size = packed.stat().st_size
+    most = most_of_archive(size, spec.limits)
+    return limited(
+        packed.name,
+        # Each file of the list of a zip takes up to 1 KiB; a zip with wrongly marked names is copied.
+        memory=MEMORY_BYTES + 1024 * spec.limits.files + size,
+        seconds=SECONDS + most / BYTES_PER_SECOND,
+        file_bytes=most,
+    )
 
 
 def _download(spec: FetchSpec, target: Path, reporter: Reporter) -> None:

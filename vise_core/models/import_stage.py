@@ -9,12 +9,18 @@ import torch
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
 from vise_core.files.names import contained
 from vise_core.formats.checkpoint import CARD_FILE
+from vise_core.limits import limited
 from vise_core.reporter import Reporter
 from vise_core.specs.import_weights import ImportResult, ImportSpec
 
 from .backbones import Backbone
 from .checkpoint import save_checkpoint
 from .checkpoint_formats import Published, read_published
+
+MEMORY_BYTES = 2 * 2**30
+SECONDS = 120.0
+BYTES_PER_SECOND = 2_000_000
+"""What reading a checkpoint may take of memory and processor time; see docs/security.md."""
 
 
 def run(spec: ImportSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> ImportResult:
@@ -27,10 +33,17 @@ def run(spec: ImportSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
         raise Stopped("stopped on request; nothing was read yet")
     path = chosen_file(inputs["file"], spec.file)
     reporter.log(f"reading {path.name}; tensors only, nothing in it is run")
-    published = read_published(
-        path, format=spec.format, row=spec.row, network=spec.network, sha256=spec.sha256
-    )
-    check_features(published.backbone)
+    size = path.stat().st_size
+    with limited(
+        path.name,
+        memory=MEMORY_BYTES + 6 * size,
+        seconds=SECONDS + size / BYTES_PER_SECOND,
+        file_bytes=2**20 + size,
+    ):
+        published = read_published(
+            path, format=spec.format, row=spec.row, network=spec.network, sha256=spec.sha256
+        )
+        check_features(published.backbone)
     _log_published(published, reporter)
     folder = workspace / "checkpoint"
     save_checkpoint(
