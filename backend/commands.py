@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from vise_client.commands.app import command_group
+from vise_client.commands.output import say
+from vise_core.escaping import terminal_escape
 
 admin = command_group(help="Admins of a server, made directly in its database.", no_args_is_help=True)
 
@@ -25,7 +27,7 @@ def up(
     from backend.local.up import up as run_up
     from vise_client.login import home as default_home
 
-    run_up(home=home or default_home(), port=port, api_port=api_port, browser=browser, tell=typer.echo)
+    run_up(home=home or default_home(), port=port, api_port=api_port, browser=browser, tell=say)
 
 
 def migrate() -> None:
@@ -52,13 +54,13 @@ def gc(
         engine = connect(settings.database_url)
         sessions, storage = session_factory(engine), Storage(settings.storage_url)
         for found in gc.find_removable(sessions, storage, settings):
-            typer.echo(f"{len(found.things):>8,} {sum(found.things.values()):>18,} bytes  {found.kind}")
+            say(f"{len(found.things):>8,} {sum(found.things.values()):>18,} bytes  {found.kind}")
             for name, size in found.things.items() if names else ():
-                typer.echo(f"{'':8} {size:>18,} bytes  {name}")
+                say(f"{'':8} {size:>18,} bytes  {name}")
         if apply:
             gc.remove(sessions, storage, settings)
         engine.dispose()
-    typer.echo("removed" if apply else "nothing was removed; `vise gc --apply` removes it")
+    say("removed" if apply else "nothing was removed; `vise gc --apply` removes it")
 
 
 def backup(folder: Annotated[Path, typer.Argument(help="A new folder for the backup.")]) -> None:
@@ -73,13 +75,11 @@ def backup(folder: Annotated[Path, typer.Argument(help="A new folder for the bac
     with server_settings() as settings:
         manifest = back_up(settings.database_url, Storage(settings.storage_url), folder)
     rows = sum(table.rows for table in manifest.tables)
-    typer.echo(f"{rows:,} rows and {len(manifest.files):,} files, {manifest.size:,} bytes, are in {folder}")
+    say(f"{rows:,} rows and {len(manifest.files):,} files, {manifest.size:,} bytes, are in {folder}")
     if manifest.missing:
-        typer.echo(
-            f"{len(manifest.missing):,} files were missing or damaged in the storage, and are not in it:"
-        )
+        say(f"{len(manifest.missing):,} files were missing or damaged in the storage, and are not in it:")
         for path in manifest.missing:
-            typer.echo(f"  {path}")
+            say(f"  {path}")
         raise typer.Exit(3)
 
 
@@ -99,7 +99,7 @@ def restore(
     from backend.local.offline import server_settings
     from backend.store.database import UNLIMITED, connect, session_factory
     from backend.store.registry.storage import Storage
-    from backend.store.upkeep import removal_work
+    from backend.store.upkeep import removal_work, removals_kept
     from backend.store.upkeep.backup import restore
 
     with server_settings(create=True) as settings:
@@ -108,12 +108,19 @@ def restore(
         engine = connect(settings.database_url, limits=UNLIMITED)
         problems = removal_work.remove_again(session_factory(engine), storage, settings.data_root)
         engine.dispose()
+        known = removals_kept.kept(storage)
+    if not known:
+        typer.echo(
+            "no removals of posts are known: if posts were removed since the backup, they are back. Restore again with "
+            "--removals and the folder removals of the lost storage",
+            err=True,
+        )
     rows = sum(table.rows for table in manifest.tables)
-    typer.echo(
+    say(
         f"restored and compared: {rows:,} rows, {len(manifest.files):,} files of {manifest.created_at:%Y-%m-%d %H:%M} UTC"
     )
     for problem in problems:
-        typer.echo(problem, err=True)
+        say(problem, err=True)
     if problems:
         raise typer.Exit(3)
 
@@ -139,7 +146,34 @@ def create_admin(
     body = UserCreate(email=email, password=password, role=Role.admin)
     with session_factory(connect(settings().database_url)).begin() as db:
         users.create_user(db, body.email, body.password, body.role)
-    typer.echo(f"{body.email} is an admin now")
+    say(f"{body.email} is an admin now")
+
+
+@admin.command("password")
+def set_password(email: Annotated[str, typer.Argument(help="E-mail address of the user.")]) -> None:
+    """Set the password of a user, and end all sessions and sign-in links of the user. API tokens stay valid.
+
+    The password is taken from $VISE_ADMIN_PASSWORD, or asked for.
+    """
+    from backend.local.offline import server_settings
+    from backend.store.accounts import users
+    from backend.store.database import connect, session_factory
+    from vise_client.schemas.accounts import PasswordChange
+    from vise_core.errors import BadInput
+
+    with server_settings() as settings:
+        password = settings.admin_password or typer.prompt(
+            "Password", hide_input=True, confirmation_prompt=True
+        )
+        body = PasswordChange(current="", new=password)
+        engine = connect(settings.database_url)
+        with session_factory(engine).begin() as db:
+            user = users.find_user(db, email)
+            if user is None:
+                raise BadInput(f"there is no user {email}")
+            users.set_password(db, user, body.new)
+        engine.dispose()
+    say(f"{email} has a new password")
 
 
 @admin.command("delete")
@@ -153,10 +187,10 @@ def delete_user(
     from backend.store.database import connect, session_factory
 
     if not yes:
-        typer.confirm(f"Delete {email} for good?", abort=True)
+        typer.confirm(terminal_escape(f"Delete {email} for good?", one_line=True), abort=True)
     with server_settings() as settings:
         engine = connect(settings.database_url)
         with session_factory(engine).begin() as db:
             delete(db, email)
         engine.dispose()
-    typer.echo(f"{email} is deleted")
+    say(f"{email} is deleted")

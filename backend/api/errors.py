@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from backend.store.errors import Conflict, Invalid, NotAllowed, NotFound, TooMany, in_words, status_of
 from backend.store.registry.storage import StorageError
-from backend.store.registry.storage_away import StorageAway
+from backend.store.registry.storage_away import StorageAway, away
 from vise_client.schemas.wire import Problem
 from vise_core.errors import BadInput
 
@@ -95,6 +95,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, OSError):
+            # FastAPI reports whatever fails while it receives a form, which it writes to a file, as a bad request.
+            return _system(request, error.__cause__)
         title, headers = HTTPStatus(error.status_code).phrase, dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             # Starlette names the methods of the first matching route only.
@@ -111,6 +114,19 @@ def install(app: FastAPI) -> None:
             "Unavailable",
             f"{detail}; try again in a moment",
             headers={"Retry-After": "5"},
+        )
+
+    @app.exception_handler(OSError)
+    def _system(request: Request, error: OSError) -> JSONResponse:
+        passes = away(error)
+        if passes is None:
+            return _unexpected(request, error)
+        log.error("the server's own disk: %s", error)
+        detail = (
+            "the disk of the server is full" if passes.full else "the disk of the server does not respond"
+        )
+        return problem_response(
+            request, 503, "Unavailable", f"{detail}; try again later", headers={"Retry-After": "60"}
         )
 
     @app.exception_handler(StorageError)

@@ -27,6 +27,10 @@ from .passwords import check_password
 
 SESSION = timedelta(days=14)
 LINK = timedelta(minutes=10)
+FIRST_PASSWORD = (
+    f"your first password can be set within {users.FRESH.seconds // 60} minutes of a sign-in by the link that `vise up` "
+    "prints at its start, not by one that a session made; start it again, or run `vise admin password` on the server"
+)
 
 public = APIRouter(prefix="/auth", tags=["accounts"])
 router = APIRouter(tags=["accounts"])
@@ -54,7 +58,7 @@ def redeem(body: LoginCode, db: Db) -> Session:
     code = users.redeem_code(db, body.code)
     if code is None:
         raise ApiProblem(401, "Not signed in", "this link was already used or has expired; request a new one")
-    return _session(db, code.user, role=code.role, no_later_than=code.session_ends_at)
+    return _session(db, code.user, role=code.role, ends_at=code.session_ends_at)
 
 
 @router.get("/auth/me", response_model=UserView, dependencies=[needs.signed_in])
@@ -96,19 +100,21 @@ def logout(who: Who, db: Db) -> Response:
 def change_password(request: Request, body: PasswordChange, who: Who, db: Db) -> Response:
     """Change your password. Your other sessions end; API tokens stay valid.
 
-    Status 403 for an API token, 422 if ``current`` is not the password, 429 as for the sign-in.
+    The first password is set in a session that a link of the server has just begun. Status 403 in another one and for an
+    API token, 422 if ``current`` is not the password, 429 as for the sign-in.
     """
     user = users.get_user(db, who.user_id)
-    if user.password_hash is not None and check_password(request, db, user.email, body.current) is None:
+    if user.password_hash is None:
+        if not users.may_set_first_password(db, who.token_id):
+            raise ApiProblem(403, "Not allowed", FIRST_PASSWORD)
+    elif check_password(request, db, user.email, body.current) is None:
         raise Invalid("current", "is not your password")
     users.set_password(db, user, body.new, keep=who.token_id)
     return Response(status_code=204)
 
 
-def _session(
-    db: Db, user: User, *, role: Role | None = None, no_later_than: datetime | None = None
-) -> Session:
+def _session(db: Db, user: User, *, role: Role | None = None, ends_at: datetime | None = None) -> Session:
     secret, token = users.issue_token(
-        db, user, "session", lifetime=SESSION, role=role, no_later_than=no_later_than
+        db, user, "session", lifetime=SESSION, role=role, no_later_than=ends_at, session_ends_at=ends_at
     )
     return Session(token=secret, expires_at=token.expires_at, user=UserView.model_validate(user))

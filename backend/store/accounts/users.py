@@ -23,6 +23,8 @@ from vise_client.schemas.accounts import ROLE_SCOPES, Role, Scope
 
 TokenKind = Literal["session", "api", "login-code"]
 RANK = {Role.viewer: 0, Role.editor: 1, Role.admin: 2}
+FRESH = timedelta(minutes=15)
+"""Age of a session in which the first password may be set."""
 _HASHER = PasswordHasher()
 
 
@@ -75,10 +77,22 @@ def list_users(db: Session, *, search: str = "", offset: int = 0, limit: int = 1
     return list(db.scalars(statement))
 
 
-def set_password(db: Session, user: User, password: str, *, keep: UUID) -> None:
-    """Set the password of a user, and end all sessions of the user but ``keep``."""
+def set_password(db: Session, user: User, password: str, *, keep: UUID | None = None) -> None:
+    """Set the password of a user, and end all sessions and sign-in links of the user but the session ``keep``."""
     user.password_hash = _HASHER.hash(password)
-    db.execute(delete(Token).where(Token.user_id == user.id, Token.kind == "session", Token.id != keep))
+    ended = (Token.user_id == user.id, Token.kind.in_(("session", "login-code")))
+    db.execute(delete(Token).where(*ended, Token.id.is_distinct_from(keep)))
+
+
+def may_set_first_password(db: Session, session_id: UUID) -> bool:
+    """Return whether a session may give its user a password where there is none yet.
+
+    Only one that was begun a short time ago by a link that the server printed: with a password, who has stolen a
+    session would keep access for ever, also by a link made in that session.
+    """
+    since = func.now() - FRESH
+    fresh = (Token.id == session_id, Token.created_at > since, Token.session_ends_at.is_(None))
+    return db.scalar(select(Token.id).where(*fresh)) is not None
 
 
 def verify_password(db: Session, email: str, password: str) -> User | None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import io
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,12 +13,15 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.datastructures import UploadFile
 
 from backend.api import errors
 from backend.api.app import PREFIX
 from backend.api.limits import LONGEST_JSON, RequestLimits
+from backend.api.registry import datasets
 from tests.serving import serving
 from vise_client.bodies import Pace
+from vise_client.schemas.accounts import Role
 from vise_core.errors import BadInput
 
 
@@ -174,6 +179,9 @@ def until_closed(client: socket.socket) -> bytes:
         (InterfaceError("SELECT 1", {}, Exception("the connection is closed")), 503),
         (BadInput("table3 has nothing with the task 'x'"), 422),
         (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), 422),
+        (OSError(errno.ENOSPC, "No space left on device"), 503),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 503),
+        (PermissionError(errno.EACCES, "Permission denied"), 500),
         (RuntimeError("a fault"), 500),
     ],
 )
@@ -187,6 +195,29 @@ def test_an_exception_has_a_status_by_its_kind(echo: FastAPI, error: Exception, 
     assert response.status_code == status
     assert response.json()["status"] == status
     assert ("retry-after" in response.headers) == (status == 503)
+
+
+FULL = "the disk of the server is full; try again later"
+
+
+def test_an_archive_for_which_there_is_no_room(
+    api: TestClient, sessions: dict[Role, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = io.BufferedWriter(io.FileIO("/dev/full", "w"))
+    monkeypatch.setattr(datasets.tempfile, "NamedTemporaryFile", lambda dir: full)
+    api.headers["Authorization"] = f"Bearer {sessions[Role.admin]}"
+    query = {"name": "a", "filename": "a.zip"}
+    response = api.post(f"{PREFIX}/datasets/upload", params=query, content=b"PK\x03\x04" + b"\0" * 2**16)
+    assert (response.status_code, response.json()["detail"]) == (503, FULL)
+
+
+def test_an_image_for_which_there_is_no_room(editor: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def write(self: UploadFile, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(UploadFile, "write", write)
+    response = editor.post(f"{PREFIX}/predictions", files={"image": ("x", b"\xff\xd8\xff")})
+    assert (response.status_code, response.json()["detail"]) == (503, FULL)
 
 
 def test_the_application_has_these_limits(api: TestClient) -> None:
