@@ -99,7 +99,7 @@ def restore(
     from backend.local.offline import server_settings
     from backend.store.database import UNLIMITED, connect, session_factory
     from backend.store.registry.storage import Storage
-    from backend.store.upkeep import removal_work
+    from backend.store.upkeep import removal_work, removals_kept
     from backend.store.upkeep.backup import restore
 
     with server_settings(create=True) as settings:
@@ -108,6 +108,13 @@ def restore(
         engine = connect(settings.database_url, limits=UNLIMITED)
         problems = removal_work.remove_again(session_factory(engine), storage, settings.data_root)
         engine.dispose()
+        known = removals_kept.kept(storage)
+    if not known:
+        typer.echo(
+            "no removals of posts are known: if posts were removed since the backup, they are back. Restore again with "
+            "--removals and the folder removals of the lost storage",
+            err=True,
+        )
     rows = sum(table.rows for table in manifest.tables)
     say(
         f"restored and compared: {rows:,} rows, {len(manifest.files):,} files of {manifest.created_at:%Y-%m-%d %H:%M} UTC"

@@ -31,7 +31,7 @@ from vise_core.formats.posts import ShardIndex
 from vise_core.formats.removal import REWRITTEN, remove_posts
 
 from . import forget_rows, marks, sweep
-from .forget_runs import reading, require_finished, with_derived
+from .forget_runs import cancel_unfinished, reading, require_finished, with_derived
 from .forget_scan import Report, no_report, scan_files, scan_folders, scan_objects, unsearched
 from .tables import Garbage
 
@@ -166,15 +166,21 @@ def forget(
     findings: Findings,
     ids: Collection[str],
     report: Report = no_report,
+    *,
+    restored: bool = False,
 ) -> datetime:
     """Do what was found; return the time from which no run that starts can read the posts.
 
-    Raises Conflict, and changes nothing, while an unfinished run reads the posts.
+    Raises Conflict, and changes nothing, while an unfinished run reads the posts; of a ``restored`` database, for which
+    no worker runs, it is cancelled.
     """
     with sessions.begin() as db:
         # Runs may have been launched, and have ended, since the posts were found.
         family = with_derived(db, findings.sources)
-        require_finished(db, family | {f.run_id for f in findings.states if f.run_id})
+        involved = family | {f.run_id for f in findings.states if f.run_id}
+        if restored:
+            cancel_unfinished(db, involved)
+        require_finished(db, involved)
         showing = [row.id for row in _showing(db, family)]
         derived = {finding.run_id for finding in findings.derived if finding.run_id}
         for run_id in sorted(family - {f.run_id for f in findings.artifacts} | derived):

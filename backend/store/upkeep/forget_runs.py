@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.store.errors import Conflict
-from backend.store.runs.states.transition import LIVE
+from backend.store.runs.states.transition import LIVE, change_state
 from backend.store.runs.tables import Run
+from vise_client.schemas.run_states import RunState
 
 _UNFINISHED = Run.state.in_([state.value for state in LIVE])
 
@@ -41,6 +42,15 @@ def require_finished(db: Session, runs: Collection[UUID]) -> None:
         raise Conflict(
             f"the unfinished run {name!r} reads or holds the posts: cancel it or wait until it ends"
         )
+
+
+def cancel_unfinished(db: Session, runs: Collection[UUID]) -> None:
+    """Cancel those of these runs that are unfinished, of a restored database, for which no worker runs."""
+    reason = "cancelled, since posts that it reads or holds were removed"
+    ended = {"reason": reason, "finished_at": func.now(), "lease_until": None}
+    stages = select(Run.id).where(Run.id.in_(runs), _UNFINISHED, Run.kind == "stage").order_by(Run.id)
+    for run_id in db.scalars(stages).all():
+        change_state(db, run_id, LIVE, RunState.cancelled, reason, values=ended)
 
 
 def late_readers(

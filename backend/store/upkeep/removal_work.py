@@ -49,8 +49,12 @@ def work(
     storage: Storage,
     data_root: Path | None,
     ends: Callable[[], bool] = lambda: False,
+    *,
+    restored: bool = False,
 ) -> None:
     """Do what is due of all removals, oldest first; nothing while another process does it, or once ``ends`` is true.
+
+    ``restored``: no worker runs, and unfinished runs that read the posts are cancelled.
 
     Raises errors of a database or a storage that do not respond; others fail the removal.
     """
@@ -63,7 +67,9 @@ def work(
                 return
             done.add(removal.id)
             try:
-                _work_on(sessions, storage, data_root, removal, lambda: ends() or lost.is_set())
+                _work_on(
+                    sessions, storage, data_root, removal, lambda: ends() or lost.is_set(), restored=restored
+                )
             except Discarded:
                 log.info("removal %s: deleted or changed meanwhile", removal.id)
             except Stopped:
@@ -83,6 +89,8 @@ def _work_on(
     data_root: Path | None,
     removal: Removal,
     ends: Callable[[], bool],
+    *,
+    restored: bool,
 ) -> None:
     last_report = 0.0
 
@@ -105,11 +113,12 @@ def _work_on(
         return
     # With the runs: another try, if this one is killed, may no longer find them by what they hold.
     _write(sessions, removal, findings=_entries(removal.findings, findings, with_runs=True))
-    gone_at = forget.forget(sessions, storage, findings, ids, report_progress)
+    gone_at = forget.forget(sessions, storage, findings, ids, report_progress, restored=restored)
     left = forget.remaining(sessions, storage, data_root, ids, report_progress)
     assert removal.applied_at is not None
     with sessions() as db:
-        late = forget_runs.late_readers(db, findings.sources, removal.applied_at, gone_at)
+        readers = () if restored else findings.sources
+        late = forget_runs.late_readers(db, readers, removal.applied_at, gone_at)
     what = "the run {!r} may have read the posts before they were removed"
     left += [f"{what.format(name)}: cancel it or wait until it ends, then remove again" for _, name in late]
     listed += [{"action": "mark", "what": what.format(name), "run": str(run_id)} for run_id, name in late]
@@ -211,9 +220,12 @@ def restore_kept(sessions: Sessions, storage: Storage) -> int:
 
 
 def remove_again(sessions: Sessions, storage: Storage, data_root: Path | None) -> list[str]:
-    """Do the removals again that a restored backup has undone; return sentences about what still holds a post."""
+    """Do the removals again that a restored backup has undone; return sentences about what still holds a post.
+
+    No worker may run: unfinished runs that read the posts are cancelled.
+    """
     restore_kept(sessions, storage)
-    work(sessions, storage, data_root)
+    work(sessions, storage, data_root, restored=True)
     with sessions() as db:
         rows = db.scalars(select(Removal).where(Removal.applied_at.is_not(None)).order_by(Removal.id)).all()
     problems = []

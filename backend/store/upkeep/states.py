@@ -19,6 +19,8 @@ from backend.store.registry.storage import FileFacts, Storage, StorageError
 from backend.store.runs.states.transition import HELD
 from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
+from vise_core.errors import BadInput
+from vise_core.files.names import contained
 
 from .marks import backup_runs
 
@@ -122,7 +124,11 @@ def state_files(storage: Storage, run_id: UUID, name: str) -> list[str]:
 def read_state(states: Storage, key: str, folder: Path) -> None:
     """Place the files of a state in a folder, writable. Raises StorageError if one is missing or damaged."""
     for row in _list(states, key):
-        states.get(row["sha256"], folder / row["path"], link=False)
+        try:
+            path = contained(folder, row["path"])
+        except BadInput as error:
+            raise StorageError(f"the list of files {key} is damaged: {error}") from error
+        states.get(row["sha256"], path, link=False)
 
 
 def _list(states: Storage, key: str) -> list[dict[str, str]]:

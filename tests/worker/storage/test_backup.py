@@ -232,6 +232,7 @@ def test_the_commands_back_up_a_server_and_restore_it_in_a_home(
     monkeypatch.setenv("VISE_HOME", str(home))
     said = CliRunner().invoke(app, ["restore", str(tmp_path / "backup")])
     assert said.exit_code == 0, (said.output, said.exception)
+    assert "no removals of posts are known" in said.output
     with server_settings() as found:
         engine = connect(found.database_url)
         with session_factory(engine)() as db:

@@ -379,11 +379,14 @@ def test_a_restored_backup_does_not_bring_a_removed_post_back(
         restore(tmp_path / "backup", empty, there, kept)
         engine = connect(empty)
         sessions = session_factory(engine)
+        with sessions.begin() as db:  # as if it had run when the backup was made
+            db.get_one(Run, lab.pretrain).state = "running"
         assert forget.remaining(sessions, there, None, [GONE]) != []
         # What `vise restore` does last, and a worker that starts on a restored server first.
         assert removal_work.remove_again(sessions, there, None) == []
         assert forget.remaining(sessions, there, None, [GONE]) == []
         with sessions() as db:
+            assert db.get_one(Run, lab.pretrain).state == "cancelled"
             assert stays(db, there, lab.ingest, tmp_path / "out") == [STAYS]
         assert removal_work.restore_kept(sessions, there) == 0
         engine.dispose()
