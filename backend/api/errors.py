@@ -20,6 +20,7 @@ from vise_client.schemas.wire import Problem
 from vise_core.errors import BadInput
 
 from .documented import allowed_methods
+from .monitor import Monitor
 
 log = logging.getLogger("vise.api")
 
@@ -151,6 +152,11 @@ def install(app: FastAPI) -> None:
             return problem_response(request, 409, "Not possible now", detail)
         if status == 503:
             return _unavailable(request, error)
+        monitor: Monitor | None = getattr(request.app.state, "monitor", None)
+        schema = monitor.schema_problem() if monitor is not None else None
+        if schema is not None:
+            log.error("the database's tables do not fit: %s", schema)
+            return problem_response(request, 503, "Unavailable", schema, headers={"Retry-After": "60"})
         return _unexpected(request, error)
 
     @app.exception_handler(PoolTimeout)

@@ -84,6 +84,14 @@ class Monitor:
         """Return whether the newest check of the storage has no response yet, although it is overdue."""
         return self._storage_probe.overdue()
 
+    def schema_problem(self) -> str | None:
+        """Return what is wrong with the database's tables now; None if they fit, or cannot be checked."""
+        try:
+            with self._sessions() as db:
+                return schema_problem(db.connection())
+        except SQLAlchemyError:
+            return None
+
     def close(self) -> None:
         """Close the connections to the database."""
         self._engine.dispose()

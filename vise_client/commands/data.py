@@ -143,7 +143,7 @@ def runs(
 def remove(
     name: Name, yes: Annotated[bool, typer.Option("--yes", help="Remove without confirmation.")] = False
 ) -> None:
-    """List the runs that read a data set, ask, and remove its entry. Files and runs stay."""
+    """List the runs that read a data set, ask, and remove it. A registered folder stays; the files of an upload or download are deleted."""
     from vise_client.login import connect
 
     with connect() as vise:
@@ -154,7 +154,7 @@ def remove(
         for use in usage.items:
             say(f"  {use.run_id}  {use.name}  {use.state}")
         if yes or typer.confirm(
-            terminal_escape(f"Remove the entry {dataset.name}? Files and runs stay.", one_line=True)
+            terminal_escape(f"Remove {dataset.name}? {dataset.what_removal_does}", one_line=True)
         ):
             vise.delete_dataset(dataset.id)
 

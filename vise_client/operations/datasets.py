@@ -59,7 +59,7 @@ class DatasetOperations:
 
     @delete("/datasets/{dataset_id}")
     def delete_dataset(self, dataset_id: Id) -> None:
-        """Remove a data set's entry. Files and runs stay."""
+        """Remove a data set, and the files of an upload or download; a registered folder and runs stay."""
 
     @post("/datasets/{dataset_id}/rescan")
     def rescan_dataset(self, dataset_id: Id) -> RunView:

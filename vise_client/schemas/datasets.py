@@ -159,3 +159,10 @@ class DatasetView(ResponseBody):
         None,
         description="Result of the newest evaluation or integrity run on the newest version; of one data set only, not in lists.",
     )
+
+    @property
+    def what_removal_does(self) -> str:
+        """Sentence on what becomes of its files and runs when it is removed."""
+        if self.folder is not None:
+            return "Its folder on the server and the runs stay."
+        return "Its files on the server are deleted for good; the runs stay."

@@ -106,6 +106,10 @@ def is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
 
 
+MOST_FOLDERS = 10_000
+"""Folders of which a ``FileFinder`` remembers that no link leads out."""
+
+
 class FileFinder:
     """Finds the files that a data file names, below one folder.
 
@@ -117,6 +121,7 @@ class FileFinder:
         self.root = root
         self._top = root.resolve()
         self._entries: dict[str, dict[str, list[str]]] = {}
+        self._inside: dict[str, bool] = {}
 
     def find(self, name: str, bases: Sequence[str] = ("",)) -> str | None:
         """Return the file's path relative to the root, with forward slashes; None if there is no such file.
@@ -164,12 +169,27 @@ class FileFinder:
 
     def _is_file(self, relative: str) -> bool:
         """Return True for a file. Raises OutsideFolder if links lead out."""
+        # Resolving links costs much, and a table may name a million files that are missing.
+        if not os.path.lexists(f"{self._top}/{relative}") and self._is_inside(os.path.dirname(relative)):  # noqa: PTH120
+            return False
         try:
             return is_file(contained(self._top, relative))
         except OutsideFolder:
             raise
         except BadInput:  # a name too long, half a character, a loop of links
             return False
+
+    def _is_inside(self, folder: str) -> bool:
+        """Return whether no link on the way to a folder leads out; remembered, so that many names share it."""
+        if folder not in self._inside:
+            if len(self._inside) >= MOST_FOLDERS:
+                self._inside.clear()
+            try:
+                contained(self._top, folder or ".")
+                self._inside[folder] = True
+            except BadInput:
+                self._inside[folder] = False
+        return self._inside[folder]
 
     def _spelled(self, relative: str) -> str | None:
         """Return the path in the spelling of its folders, by NFC; None if a part is missing or ambiguous."""

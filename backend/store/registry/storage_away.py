@@ -14,8 +14,12 @@ AWAY = {
     *(errno.ENETUNREACH, errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE, errno.EBUSY),
     *(errno.EAGAIN, errno.EINTR),
 }
-CLIENT = {"ConnectionError", "HTTPClientError", "ClientConnectionError"}
-"""Names of the base classes of a bucket client's errors without a response; importing the client takes half a second."""
+CLIENT = {
+    *("ConnectionError", "HTTPClientError", "ClientConnectionError"),
+    # Where a host's credentials come from may be away too.
+    *("NoCredentialsError", "CredentialRetrievalError", "TokenRetrievalError", "MetadataRetrievalError"),
+}
+"""Names of the classes of a bucket client's errors without a response; importing the client takes half a second."""
 
 
 class StorageAway(ViseError):

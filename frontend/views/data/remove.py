@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import streamlit as st
 
 from frontend.components.confirm import confirm_or_keep
@@ -20,16 +18,16 @@ SHOWN = 5
 def remove_button(data_set: DatasetView) -> None:
     """Draw the button that removes a data set, after a confirmation."""
     if st.button("Remove", icon=":material/delete:", key="remove"):
-        _dialog(data_set.id, data_set.name)
+        _dialog(data_set)
 
 
 @st.dialog("Remove this data set?")
-def _dialog(data_set_id: UUID, name: str) -> None:
+def _dialog(data_set: DatasetView) -> None:
     with show_errors():
-        usage = client().dataset_runs(data_set_id, limit=SHOWN)
+        usage = client().dataset_runs(data_set.id, limit=SHOWN)
         st.write(
-            f"This removes the entry **{plain(name)}** and its list of versions. Files and runs are kept, and each run "
-            "keeps the name and the version of the data that it read."
+            f"This removes the entry **{plain(data_set.name)}** and its list of versions. {data_set.what_removal_does} "
+            "Each run keeps the name and the version of the data that it read."
         )
         if usage.states:
             st.write(f"**{plain(states(usage))}** read this data set. The newest:")
@@ -42,7 +40,7 @@ def _dialog(data_set_id: UUID, name: str) -> None:
             st.warning("Unfinished runs need this data set. Cancel them, or wait until they end.")
 
         def remove() -> None:
-            client().delete_dataset(data_set_id)
+            client().delete_dataset(data_set.id)
             st.query_params.clear()
 
         confirm_or_keep("Remove data set", remove, disabled=unfinished)

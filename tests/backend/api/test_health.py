@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import NoCredentialsError
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from backend.api.app import PREFIX, create_app
 from backend.settings import Settings
 from backend.store.database import connect, session_factory
+from backend.store.registry.storage_away import StorageAway, responding
 from backend.store.runs import workers
 from tests.proxy import before
 
@@ -120,3 +122,26 @@ def test_each_part_that_a_run_needs_is_named(settings: Settings, tmp_path: Path)
     with api_of(settings) as api:
         assert "cannot be written" in ask(api, "ready")[1]["storage"]
     engine.dispose()
+
+
+@pytest.mark.parametrize("error", [PermissionError("Forbidden"), NoCredentialsError()])
+def test_a_bucket_that_lets_nobody_in_is_not_ready(
+    settings: Settings, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3's status 403 is a PermissionError of the file system."""
+    beat(settings.database_url)
+
+    def refuse(path: str, data: bytes) -> None:
+        raise error
+
+    app = create_app(settings.model_copy(update={"storage_url": "memory://closed"}))
+    monkeypatch.setattr(app.state.storage.fs, "pipe_file", refuse)
+    with TestClient(app) as api:
+        status, problems = ask(api, "ready")
+    assert (status, problems) == (503, {"storage": "the storage cannot be written and read"})
+
+
+def test_storage_without_credentials_counts_as_away() -> None:
+    """A run then waits for it, as for a storage that does not respond."""
+    with pytest.raises(StorageAway, match="credentials"), responding():
+        raise NoCredentialsError

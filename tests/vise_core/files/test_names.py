@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vise_core.files import names
 from vise_core.files.names import FileFinder, OutsideFolder, lookalikes, printable_name, printable_text
 
 BYTES = st.binary(min_size=1, max_size=8).map(os.fsdecode)
@@ -134,3 +135,22 @@ def test_every_spelling_of_a_listed_name_is_found_or_missing(tmp_path_factory, n
         other = unicodedata.normalize("NFD", name)
         if len(same) == 1 and len(other.encode()) < 200:
             assert finder.find(other) == name
+
+
+def test_many_missing_files_cost_no_resolving_of_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / "images").mkdir(parents=True)
+    outside.mkdir()
+    (root / "link").symlink_to(outside)
+    finder, resolved = FileFinder(root), []
+    contained = names.contained
+    monkeypatch.setattr(names, "contained", lambda *a: (resolved.append(a), contained(*a))[1])
+    assert [finder.find(f"images/{n}.png") for n in range(1000)] == [None] * 1000
+    assert len(resolved) == 1
+    for name in ("link/missing.png", "link/also.png"):
+        with pytest.raises(OutsideFolder):
+            finder.find(name)
+    (root / "images" / "5.png").write_bytes(b"x")
+    assert finder.find("images/5.png") == "images/5.png"
