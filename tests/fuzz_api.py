@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,20 +36,26 @@ CHECKS = (
     "unsupported_method",
     "allow_header_conformance",
 )
-# They end the session that the requests are sent with, or wait for workers that are not there.
-EXCLUDED = ("/auth/logout", "/auth/password", "/ready", "/health")
+ENDING = ("/auth/logout", "/auth/password")
+"""They end the session that a request is sent with: each request has a session of its own."""
+WITHOUT_WORKERS = ("/ready", "/health")
+"""Their status is 503 while there is no worker, as here."""
+SESSIONS = 300
 
 
 @contextmanager
-def running_api(home: Path) -> Iterator[tuple[str, dict[Role, str]]]:
-    """Start the API on an empty database; yield its address and a session's token for each role."""
+def running_api(home: Path) -> Iterator[tuple[str, dict[Role, list[str]]]]:
+    """Start the API on an empty database; yield its address and tokens of ``SESSIONS`` sessions for each role."""
     postgres, valkey = start_postgres(home / "postgres"), start_valkey(home / "valkey")
     migrate(postgres.url)
-    engine, tokens = connect(postgres.url), {}
+    engine, tokens = connect(postgres.url), dict[Role, list[str]]()
     with session_factory(engine).begin() as db:
         for role in Role:
             user = users.create_user(db, f"{role}@example.org", "correct horse battery", role)
-            tokens[role], _ = users.issue_token(db, user, "session", lifetime=timedelta(days=1))
+            lifetime = timedelta(days=1)
+            tokens[role] = [
+                users.issue_token(db, user, "session", lifetime=lifetime)[0] for _ in range(SESSIONS)
+            ]
     engine.dispose()
     (home / "data" / "folder").mkdir(parents=True)
     environment = {
@@ -76,11 +83,31 @@ def running_api(home: Path) -> Iterator[tuple[str, dict[Role, str]]]:
         print((home / "api.log").read_text(errors="replace")[-20_000:])
 
 
+def run(command: list[str], home: Path, tokens: Path | None = None) -> tuple[int, int]:
+    """Run Schemathesis; return the number of its cases and its exit code. ``tokens``: of sessions, one a request."""
+    environment = dict(os.environ)
+    if tokens is not None:
+        environment |= {
+            "SCHEMATHESIS_HOOKS": "tests.fuzz_sessions",
+            "VISE_FUZZ_TOKENS": str(tokens),
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        }
+    with subprocess.Popen(command, cwd=home, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        cases = 0
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            if found := re.search(r"([\d,]+) generated", line):
+                cases = int(found[1].replace(",", ""))
+    return cases, process.returncode
+
+
 def main() -> int:
     """Run each role; return the number of roles with failures."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--roles", nargs="*", default=list(Role), type=Role)
     arguments.add_argument("--examples", type=int, default=16, help="most random cases of an operation")
+    arguments.add_argument("--least", type=int, default=5000, help="fewer cases of a role are a failure")
     arguments.add_argument("--seed", default="0")
     arguments.add_argument("--schemathesis", default=str(Path(sys.executable).with_name("schemathesis")))
     chosen = arguments.parse_args()
@@ -90,15 +117,25 @@ def main() -> int:
             for role in chosen.roles:
                 command = [
                     *(chosen.schemathesis, "run", f"{url}/openapi.json"),
-                    *("--header", f"Authorization: Bearer {tokens[role]}"),
-                    *("--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing"),
-                    *("--max-examples", str(chosen.examples), "--workers", "2", "--no-shrink"),
-                    *("--continue-on-failure", "--no-color", "--seed", chosen.seed),
+                    *("--phases", "examples,coverage,fuzzing", "--max-examples", str(chosen.examples)),
+                    *("--workers", "2", "--no-shrink", "--continue-on-failure", "--no-color"),
+                    *("--seed", chosen.seed),
                 ]
-                for path in EXCLUDED:
-                    command += ["--exclude-path", f"{PREFIX}{path}"]
+                checks = ["--checks", ",".join(CHECKS)]
+                header = ["--header", f"Authorization: Bearer {tokens[role][0]}"]
                 print(f"--- as {role}", flush=True)
-                failed += subprocess.run(command, cwd=home).returncode != 0
+                special = [*ENDING, *WITHOUT_WORKERS]
+                left_out = [part for path in special for part in ("--exclude-path", PREFIX + path)]
+                cases, code = run([*command, *checks, *header, *left_out], home)
+                if cases < chosen.least:
+                    print(f"{cases:,} cases are fewer than {chosen.least:,}: raise --examples", flush=True)
+                (home / "tokens").write_text("\n".join(tokens[role][1:]))
+                ending = [part for path in ENDING for part in ("--include-path", PREFIX + path)]
+                _, of_ending = run([*command, *checks, *ending], home, home / "tokens")
+                health = [part for path in WITHOUT_WORKERS for part in ("--include-path", PREFIX + path)]
+                of_status = ["--checks", ",".join(CHECKS[1:])]
+                _, of_health = run([*command, *of_status, *header, *health], home)
+                failed += bool(code or of_ending or of_health or cases < chosen.least)
     finally:
         shutil.rmtree(home, ignore_errors=True)
     return failed
