@@ -110,7 +110,7 @@ def restore(
         engine.dispose()
         known = removals_kept.kept(storage)
     if not known:
-        typer.echo(
+        say(
             "no removals of posts are known: if posts were removed since the backup, they are back. Restore again with "
             "--removals and the folder removals of the lost storage",
             err=True,

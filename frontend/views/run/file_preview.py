@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 import warnings
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-import pyarrow.parquet as pq
 from PIL import Image
 
 from frontend.components.image_preview import image_preview
@@ -19,9 +21,10 @@ MOST_BYTES = 8 * 2**20
 """Largest file that is read as a whole: images, Parquet, JSON."""
 TEXT_BYTES = 64 * 2**10
 MOST_PIXELS = 50_000_000
-MOST_ROWS, MOST_COLUMNS, MOST_CELL = 50, 60, 500
 MOST_UNPACKED = 256 * 2**20
-"""Largest first row group of a Parquet file, in bytes, by its footer."""
+"""Largest first row group of a Parquet file, in bytes."""
+PARQUET_SECONDS = 30
+ROOT = Path(__file__).parents[3]
 
 IMAGES = {
     **dict.fromkeys((".png", ".apng"), "PNG"),
@@ -109,30 +112,20 @@ def _image(data: bytes, expected: str) -> FilePreview:
 
 
 def _parquet(data: bytes) -> FilePreview:
+    """Read in another process: what the rows take when unpacked is known only afterwards."""
+    command = [sys.executable, "-m", "frontend.views.run.parquet_rows", str(MOST_UNPACKED)]
+    # This pool takes memory as it is needed, so that its limit can be low.
+    environment = os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system", "PYTHONPATH": str(ROOT)}
     try:
-        with pq.ParquetFile(io.BytesIO(data)) as file:
-            facts = file.metadata
-            names = file.schema_arrow.names[:MOST_COLUMNS]
-            if facts.num_row_groups and facts.row_group(0).total_byte_size > MOST_UNPACKED:
-                return FilePreview(
-                    "none", "its rows are too large when unpacked: download the artifact to see it"
-                )
-            batch = (
-                next(file.iter_batches(MOST_ROWS, row_groups=[0], columns=names), None)
-                if facts.num_row_groups
-                else None
-            )
-            rows = (
-                [{k: _cell(v) for k, v in row.items()} for row in batch.to_pylist()]
-                if batch is not None
-                else []
-            )
-            note = f"{len(rows)} of {facts.num_rows:,} rows"
-            if len(names) < facts.num_columns:
-                note += f", {len(names)} of {facts.num_columns} columns"
-            return FilePreview("table", note, rows=rows)
-    except Exception as error:
-        return FilePreview("none", f"it cannot be read as Parquet: {str(error)[:200]}")
+        done = subprocess.run(
+            command, input=data, capture_output=True, env=environment, timeout=PARQUET_SECONDS, check=True
+        )
+        found = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError):
+        return FilePreview("none", "it cannot be read as Parquet: reading it took too much time or memory")
+    if found["rows"] is None:
+        return FilePreview("none", found["note"])
+    return FilePreview("table", found["note"], rows=found["rows"])
 
 
 def _json(data: bytes) -> FilePreview:
@@ -146,14 +139,6 @@ def _json(data: bytes) -> FilePreview:
             "text", "" if len(text) <= TEXT_BYTES else "the first part", text=text[:TEXT_BYTES]
         )
     return FilePreview("json", value=value)
-
-
-def _cell(value: Any) -> Any:
-    """Numbers unchanged; other values as text of limited length."""
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    text = str(value[:MOST_CELL] if isinstance(value, (str, bytes, list)) else value)
-    return text if len(text) <= MOST_CELL else text[:MOST_CELL] + "…"
 
 
 def _without_images(text: str) -> str:

@@ -96,6 +96,27 @@ def test_a_parquet_file_that_unpacks_to_gigabytes_is_not_unpacked(monkeypatch: p
     assert "too large when unpacked" in shown_of("bomb.parquet", data).note
 
 
+def test_a_parquet_file_whose_footer_lies_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_UNPACKED", 2**20)
+    table = pa.table({"zeros": ["0" * 2**22] * 80})
+    data = parquet(table, compression="zstd", use_dictionary=False)
+    size = pq.ParquetFile(io.BytesIO(data)).metadata.row_group(0).total_byte_size
+    assert size > 300 * 2**20
+    data = data.replace(varint(2 * size), varint(2 * 1000, len(varint(2 * size))))
+    assert pq.ParquetFile(io.BytesIO(data)).metadata.row_group(0).total_byte_size == 1000
+    shown = shown_of("bomb.parquet", data)
+    assert (shown.kind, "too large when unpacked" in shown.note) == ("none", True), shown.note
+
+
+def varint(number: int, length: int = 1) -> bytes:
+    """A number as Thrift's compact protocol writes it; with leading zeros up to this length."""
+    digits = []
+    while number or len(digits) < length:
+        digits.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*digits[:-1], digits[-1] & 127])
+
+
 def test_long_cells_and_many_columns_are_cut() -> None:
     table = pa.table({f"c{n}": ["y" * 10_000] for n in range(200)})
     shown = shown_of("wide.parquet", parquet(table))
