@@ -108,7 +108,7 @@ def show_errors() -> Iterator[None]:
 
 def script_error(error: Exception) -> bool:
     """Show an exception that no page has caught; Streamlit has logged its traceback."""
-    if isinstance(error, ClientError):
+    if isinstance(error, ClientError | ValidationError):
         _show(error)
     else:
         with st.container(key=BROKEN):

@@ -212,7 +212,7 @@ def test_work_that_is_killed_goes_on(lab: Lab, vise: ViseClient, monkeypatch, wh
     listed = vise.removal(removal.id).findings
     vise.apply_removal(removal.id)
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

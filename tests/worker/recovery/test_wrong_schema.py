@@ -1,0 +1,45 @@
+"""Workers and dispatchers of another version than the database's tables end, and say which of the two to change."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from backend.store.database import connect
+
+
+@pytest.mark.parametrize("command", [("dispatch",), ("run", "--queues", "cpu")])
+@pytest.mark.parametrize(
+    ("revision", "sentence"), [("9999", "another version has migrated it"), ("0001", "run `vise migrate`")]
+)
+def test_a_process_ends_with_the_sentence(
+    database_url: str,
+    broker_url: str,
+    tmp_path: Path,
+    command: tuple[str, ...],
+    revision: str,
+    sentence: str,
+) -> None:
+    engine = connect(database_url)
+    with engine.begin() as db:
+        db.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+    engine.dispose()
+    environment = os.environ | {
+        "VISE_DATABASE_URL": database_url,
+        "VISE_BROKER_URL": broker_url,
+        "VISE_STORAGE_URL": f"file://{tmp_path}",
+        "VISE_HOME": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "worker", *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert sentence in done.stderr
