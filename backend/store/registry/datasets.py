@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import Select, select
+from sqlalchemy import Select, insert, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
@@ -18,7 +18,8 @@ from backend.store.rows import get_row, unique
 from backend.store.runs.create import Allowance, create_run
 from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.transition import LIVE
-from backend.store.runs.tables import Run
+from backend.store.runs.tables import Run, RunLog
+from backend.store.upkeep.forget_runs import with_derived
 from backend.store.upkeep.marks import mark_artifacts
 from vise_client.schemas.datasets import DatasetCreate, DatasetUpdate, DatasetVersionView, DatasetView
 from vise_client.schemas.launch import RunCreate
@@ -194,7 +195,8 @@ def view(db: Session, dataset: Dataset) -> DatasetView:
 def delete(db: Session, dataset_id: UUID) -> None:
     """Remove a data set; its runs stay, and keep the name and version of what they read.
 
-    A registered folder stays as it is. Uploaded or downloaded files are removed, with the artifact that held them.
+    A registered folder stays as it is. Uploaded or downloaded files are removed, with the artifact that held them. The
+    logs of the runs that read it, directly or not, say so.
     Raises NotFound if no data set has this id, and Conflict if an unfinished run reads it.
     """
     dataset = get(db, dataset_id)
@@ -219,6 +221,11 @@ def delete(db: Session, dataset_id: UUID) -> None:
                 Artifact.run_id == dataset.run_id, Artifact.name == dataset_versions.DATA
             )
         )
+    readers = db.scalars(select(DatasetRead.run_id).where(DatasetRead.dataset_id == dataset_id)).all()
+    message = f"The data set {dataset.name!r}, which this run or a run before it read, has been removed."
+    notes = [{"run_id": run, "level": "warning", "message": message} for run in with_derived(db, readers)]
+    if notes:
+        db.execute(insert(RunLog), notes)
     db.delete(dataset)
 
 

@@ -66,6 +66,11 @@ def test_removing_a_data_set_leaves_its_runs_readable(lab: Lab) -> None:
     assert lab.api.delete(f"{D}/{lab.id}").status_code == 204
     assert lab.api.get(f"{D}/{lab.id}").status_code == 404
     assert lab.uses(version=1)[1] == (run["id"], 1), "the list of runs outlives the data set"
+    for reader in (run, queued):
+        lines = lab.api.get(
+            f"{PREFIX}/runs/{reader['id']}/logs", params={"search": "has been removed"}
+        ).json()
+        assert ["data set 'crawl'" in line["message"] for line in lines] == [True]
 
     read = lab.run(run)["datasets"]["source"]
     assert (read["name"], read["version"], read["removed"]) == ("crawl", 1, True)
