@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,43 @@ def test_a_process_ends_with_the_sentence(
     )
     assert done.returncode == 1, done.stderr
     assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "count"),
+    [
+        (("dispatch",), "SELECT count(*) FROM dispatchers"),
+        (("run", "--queues", "cpu"), "SELECT count(*) FROM workers"),
+    ],
+)
+def test_a_process_that_beats_ends_once_another_version_migrates_the_database(
+    database_url: str, broker_url: str, tmp_path: Path, command: tuple[str, ...], count: str
+) -> None:
+    environment = os.environ | {
+        "VISE_DATABASE_URL": database_url,
+        "VISE_BROKER_URL": broker_url,
+        "VISE_STORAGE_URL": f"file://{tmp_path}",
+        "VISE_HOME": str(tmp_path),
+    }
+    engine = connect(database_url)
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker", *command], env=environment, stdout=log, stderr=log
+        )
+    try:
+        until = time.monotonic() + 120
+        while True:
+            with engine.begin() as db:
+                if db.scalar(text(count)):
+                    break
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        with engine.begin() as db:
+            db.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        process.wait(120)
+    finally:
+        process.kill()
+        process.wait()
+        engine.dispose()
+    assert "another version has migrated it" in (tmp_path / "log").read_text()
