@@ -84,6 +84,9 @@ def run_child(task: ChildTask) -> int:
     except Stopped as error:
         outcome, code = {"reason": str(error)}, STOPPED
     except ViseError as error:
+        if error.__cause__ is not None and _is_full(error.__cause__):
+            _close(reporter, f"the disk of this worker is full: {error}", "error")
+            return DISK
         outcome, code = {"reason": str(error)}, FAILED
     except Exception as error:
         reason = in_words(error)
@@ -113,7 +116,7 @@ def _close(reporter: StoreReporter, message: str, level: str) -> None:
         log.error("the end of the log could not be written: %s", in_words(error))
 
 
-def _is_full(error: Exception) -> bool:
+def _is_full(error: BaseException) -> bool:
     """Return whether a disk is full; libraries in native code say so only in words."""
     passes = away(error)
     return (passes is not None and passes.full) or os.strerror(errno.ENOSPC) in str(error)

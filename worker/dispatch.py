@@ -136,8 +136,12 @@ def _in_broker() -> set[UUID] | None:
 
 
 def _broker_errors() -> tuple[type[BaseException], ...]:
-    """Return the exceptions that the broker's client may raise."""
-    return (KombuError, OSError, *app.connection_for_write().connection_errors)
+    """Return the exceptions that the broker's client may raise.
+
+    Those of a channel too: Valkey refuses even a ping (MISCONF) while its disk is full.
+    """
+    connection = app.connection_for_write()
+    return (KombuError, OSError, *connection.connection_errors, *connection.channel_errors)
 
 
 def _reconcile(context: Context, watch: Watch) -> None:

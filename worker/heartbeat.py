@@ -103,7 +103,12 @@ def _device() -> str:
     """Return the GPU's name, or the number of cores, without importing torch."""
     if shutil.which("nvidia-smi"):
         command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        except (OSError, subprocess.SubprocessError) as error:
+            # A GPU's driver can hang; the worker still beats.
+            log.warning("the name of the GPU is not known: %s", error)
+            return "GPU"
         if done.returncode == 0 and done.stdout.strip():
             return done.stdout.strip().splitlines()[0]
     return f"cpu, {os.cpu_count()} cores"

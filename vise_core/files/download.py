@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -114,9 +116,10 @@ def _receive(
         total = done + int(length) if length.isdecimal() else None
         if total is not None and total > max_bytes:
             raise DownloadFailed(f"the file has {total:,} bytes; at most {max_bytes:,} are fetched")
-        room = max(0, shutil.disk_usage(part.parent).free - KEPT_FREE)
+        # A part that is not resumed is overwritten.
+        room = max(0, shutil.disk_usage(part.parent).free + (have - done) - KEPT_FREE)
         if total is not None and total - done > room:
-            raise DownloadFailed(f"the file has {total:,} bytes; {_no_room(part.parent, room)}")
+            raise _no_room(f"the file has {total:,} bytes", part.parent, room)
         digest = hashlib.sha256()
         if resumed:
             with part.open("rb") as file:
@@ -129,7 +132,7 @@ def _receive(
                     raise DownloadFailed(f"the file has more than the {max_bytes:,} bytes that are fetched")
                 room -= len(chunk)
                 if room < 0:
-                    raise DownloadFailed(f"after {done:,} bytes, {_no_room(part.parent, 0)}")
+                    raise _no_room(f"it has more than {done:,} bytes", part.parent, 0)
                 file.write(chunk)
                 digest.update(chunk)
                 if progress is not None:
@@ -139,8 +142,13 @@ def _receive(
     return digest.hexdigest()
 
 
-def _no_room(folder: Path, room: int) -> str:
-    return f"the disk of {folder} has room for {room:,} more bytes: free some, or use another disk"
+def _no_room(what: str, folder: Path, room: int) -> DownloadFailed:
+    """Return the error of a file that the disk has no room for; its cause says so, as that of a full disk does."""
+    error = DownloadFailed(
+        f"{what}; the disk of {folder} has room for {room:,} more bytes: free some, or use another disk"
+    )
+    error.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return error
 
 
 @contextmanager

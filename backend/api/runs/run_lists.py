@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 
 from backend.api import needs
 from backend.api.dependencies import Db, Launch, Who
@@ -105,12 +105,12 @@ def read_vocabulary(db: Db) -> Vocabulary:
 
 
 @router.post("/runs/bulk", response_model=list[BulkOutcome], dependencies=[needs.run])
-def bulk_action(body: BulkRequest, db: Db, who: Who, allowance: Launch) -> list[BulkOutcome]:
+def bulk_action(request: Request, body: BulkRequest, who: Who, allowance: Launch) -> list[BulkOutcome]:
     """Tag, star, archive, delete, cancel, pause, resume or retry many runs; returns one outcome for each.
 
     Runs of other users are left as they are, except by admins.
     """
-    return bulk.apply(db, body, who, allowance)
+    return bulk.apply(request.app.state.sessions, body, who, allowance)
 
 
 @router.post("/runs/compare", response_model=Comparison, dependencies=[needs.read])

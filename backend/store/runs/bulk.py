@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from backend.store.accounts import audit
 from backend.store.accounts.ownership import require_owner
 from backend.store.accounts.users import Identity
+from backend.store.database import Sessions
 from backend.store.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.store.runs.create import Allowance, check_open_runs
 from backend.store.runs.delete import delete_run
@@ -18,15 +21,29 @@ from backend.store.runs.states.resume import resume_run, retry_run
 from backend.store.runs.tables import Run
 from vise_client.schemas.runs import BulkOutcome, BulkRequest
 
+TRANSACTION_SECONDS = 0.5
+"""Time after which a transaction takes no more runs: the workers of runs that it has locked wait to renew their leases."""
 
-def apply(db: Session, request: BulkRequest, who: Identity, allowance: Allowance) -> list[BulkOutcome]:
+
+def apply(sessions: Sessions, request: BulkRequest, who: Identity, allowance: Allowance) -> list[BulkOutcome]:
     """Apply the action to the runs, newest first, so that a run is deleted before those that it reads.
 
-    An error of one run does not affect the others. Raises Invalid if no tags are given to (un)tag.
+    An error of one run does not affect the others. Several transactions follow one another, since each locks the runs
+    that it has changed until its end. Raises Invalid if no tags are given to (un)tag.
     """
     if request.action in ("tag", "untag") and not request.tags:
         raise Invalid("tags", "give at least one tag")
-    return [_one(db, run_id, request, who, allowance) for run_id in sorted(set(request.ids), reverse=True)]
+    left = sorted(set(request.ids))
+    outcomes: list[BulkOutcome] = []
+    while left:
+        with sessions.begin() as db:
+            until = time.monotonic() + TRANSACTION_SECONDS
+            while True:
+                outcomes.append(_one(db, left.pop(), request, who, allowance))
+                if not left or time.monotonic() > until:
+                    break
+            audit.write(db, who)
+    return outcomes
 
 
 def _one(db: Session, run_id: UUID, request: BulkRequest, who: Identity, allowance: Allowance) -> BulkOutcome:

@@ -161,6 +161,7 @@ def clone_run(
         return create_run(db, copy, user, allowance)
     try:
         if run.kind == "recipe":
+            check_steps(spec, allowance)
             recipe = RecipeSpec.model_validate(spec)
             return create_recipe(db, RecipeCreate(spec=recipe, inputs=inputs, **kept), user, allowance)
         return create_sweep(db, SweepCreate.model_validate({"spec": spec, **kept}), user, allowance)
@@ -181,6 +182,13 @@ def check_open_runs(db: Session, user: UUID | None, more: int, allowance: Allowa
             f"that would be {number + more:,} unfinished runs of one user; the limit is {allowance.open_runs:,} "
             "(VISE_MAX_OPEN_RUNS): wait until some have finished, or cancel some"
         )
+
+
+def check_steps(recipe: Any, allowance: Allowance) -> None:
+    """Raise Invalid for the values of a recipe with too many steps; to validate thousands of specs takes seconds."""
+    steps = recipe.get("steps") if isinstance(recipe, dict) else None
+    if isinstance(steps, dict):
+        _check_number("spec.steps", "steps", len(steps), allowance)
 
 
 def _check_number(field: str, things: str, number: int, allowance: Allowance) -> None:

@@ -1,5 +1,6 @@
 """Downloads against a real HTTP server: whole, resumed, corrupted, refused, unreachable."""
 
+import errno
 import hashlib
 import shutil
 import threading
@@ -189,7 +190,10 @@ def test_a_download_leaves_room_on_the_disk(
         lambda _: usage._replace(free=KEPT_FREE + len(CONTENT) - 1),
     )
     server.has_length = length
-    with pytest.raises(DownloadFailed, match=r"the disk of .* has room for [0-9,]+ more bytes"):
+    with pytest.raises(DownloadFailed, match=r"the disk of .* has room for [0-9,]+ more bytes") as caught:
         download(server.url, tmp_path / "file", sha256=None)
+    # A worker tells by it that the run may go on elsewhere.
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == errno.ENOSPC
     monkeypatch.undo()
     assert download(server.url, tmp_path / "file", sha256=None) == SHA256

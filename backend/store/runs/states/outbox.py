@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from backend.store.runs.tables import Outbox, Run
@@ -28,8 +28,13 @@ would publish the same messages again and again."""
 
 def add(db: Session, messages: Iterable[tuple[str, UUID]], queue: str, delay: float = 0) -> None:
     """Write (task, argument) messages for a queue, due after ``delay`` seconds, and wake the dispatcher at commit."""
-    due = func.now() + timedelta(seconds=delay)
-    db.add_all(Outbox(task=task, argument=argument, queue=queue, due_at=due) for task, argument in messages)
+    # Read first: SQLAlchemy writes rows with an expression one by one.
+    due = db.execute(select(func.now() + timedelta(seconds=delay))).scalar_one()
+    rows = [
+        {"task": task, "argument": argument, "queue": queue, "due_at": due} for task, argument in messages
+    ]
+    if rows:
+        db.execute(insert(Outbox), rows)
     db.execute(text(f"NOTIFY {CHANNEL}"))
 
 

@@ -11,7 +11,7 @@ from backend.store.runs.read import get_run
 from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 
-from .transition import PAUSED, change_state, children_of, lock_children
+from .transition import PAUSED, change_state, lock_children, move, update_parent
 
 
 def request_pause(db: Session, run_id: UUID) -> Run:
@@ -25,18 +25,16 @@ def request_pause(db: Session, run_id: UUID) -> Run:
     if RunState(run.state) not in (RunState.waiting, RunState.queued, RunState.running):
         raise Conflict(f"the run is {run.state}; only one that waits or runs can be paused")
     # Waiting runs are paused too, else they would start as soon as their inputs are there.
-    family = [run] if run.kind == "stage" else children_of(db, run_id)
-    if run.kind != "stage":
+    idle, why = (RunState.waiting, RunState.queued), {"reason": PAUSED}
+    if run.kind == "stage":
+        if not change_state(db, run_id, idle, RunState.paused, PAUSED, values=why):
+            change_state(db, run_id, [RunState.running], RunState.pausing, PAUSED)
+    else:
         change_state(db, run_id, (RunState.queued, RunState.running), RunState.pausing, PAUSED)
-    for each in family:
-        if not change_state(
-            db,
-            each.id,
-            (RunState.waiting, RunState.queued),
-            RunState.paused,
-            PAUSED,
-            values={"reason": PAUSED},
-        ):
-            change_state(db, each.id, [RunState.running], RunState.pausing, PAUSED)
+        children = Run.parent_id == run_id
+        paused = move(db, children, idle, RunState.paused, PAUSED, why)
+        move(db, children, [RunState.running], RunState.pausing, PAUSED)
+        if paused:
+            update_parent(db, run_id)
     db.refresh(run)
     return run

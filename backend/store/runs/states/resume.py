@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -14,7 +15,7 @@ from backend.store.runs.tables import Run
 from vise_client.schemas.run_states import RunState
 
 from .launchable import check_stages
-from .transition import change_state, children_of, lock_children, lock_inputs, wait_or_queue
+from .transition import Dependant, change_state, lock_children, lock_inputs, wait_or_queue
 
 
 def resume_run(db: Session, run_id: UUID, *, admin: bool = True) -> Run:
@@ -25,11 +26,11 @@ def resume_run(db: Session, run_id: UUID, *, admin: bool = True) -> Run:
     """
     run = get_run(db, run_id)
     family = run_id if run.kind != "stage" else run.parent_id
-    again = [run]
+    again: Sequence[Dependant] = [run]
     if family is not None:
         lock_children(db, family)
         if family == run_id:
-            again = [c for c in children_of(db, family) if c.state == RunState.paused.value]
+            again = _children(db, family, [RunState.paused])
     db.refresh(run, with_for_update=True)
     if run.state == RunState.pausing.value:
         raise Conflict("the run is still saving its state; resume it once it is paused")
@@ -40,9 +41,8 @@ def resume_run(db: Session, run_id: UUID, *, admin: bool = True) -> Run:
     # The user may have been an admin when the run was launched.
     check_stages((each.stage for each in again), admin=admin)
     _require_live_inputs(db, again)
-    for each in again:
-        lock_inputs(db, each)
-        wait_or_queue(db, each, [RunState.paused], "resumed", {"attempt": 0})
+    lock_inputs(db, again)
+    wait_or_queue(db, again, [RunState.paused], "resumed", {"attempt": 0})
     db.refresh(run)
     return run
 
@@ -60,11 +60,10 @@ def retry_run(db: Session, run_id: UUID, *, admin: bool = True) -> Run:
     fresh = {"attempt": 0, "finished_at": None, "reason": None, "error": None, "progress": None}
     reopened = {"finished_at": None, "reason": None}
     family = run_id if run.kind != "stage" else run.parent_id
-    again = [run]
+    again: Sequence[Dependant] = [run]
     if family is not None:
         lock_children(db, family)
-        children = children_of(db, family)
-        again = [c for c in children if RunState(c.state) in over]
+        again = _children(db, family, over)
         if family != run_id:
             again = _with_dependants(run, again)
         change_state(db, family, over, RunState.running, "retried", values=reopened)
@@ -73,23 +72,29 @@ def retry_run(db: Session, run_id: UUID, *, admin: bool = True) -> Run:
     # The user may have been an admin when the run was launched.
     check_stages((each.stage for each in again), admin=admin)
     _require_live_inputs(db, again)
-    for each in again:
-        lock_inputs(db, each)
-        wait_or_queue(db, each, over, "retried", fresh)
+    lock_inputs(db, again)
+    wait_or_queue(db, again, over, "retried", fresh)
     db.refresh(run)
     return run
 
 
-def _with_dependants(run: Run, ended: Sequence[Run]) -> list[Run]:
+def _children(db: Session, parent_id: UUID, states: Sequence[RunState]) -> Sequence[Any]:
+    """Return id, state, stage and ``depends_on`` of the children in these states, in order of position."""
+    columns = select(Run.id, Run.state, Run.stage, Run.depends_on)
+    of_parent = (Run.parent_id == parent_id, Run.state.in_([state.value for state in states]))
+    return db.execute(columns.where(*of_parent).order_by(Run.position)).all()
+
+
+def _with_dependants(run: Run, ended: Sequence[Any]) -> list[Dependant]:
     """Return the run and the siblings that were cancelled because it, directly or not, did not succeed."""
-    again = {run.id: run}
+    again: dict[UUID, Dependant] = {run.id: run}
     for sibling in ended:  # In order of position: a step comes after the steps that it reads from.
-        if sibling.state == RunState.cancelled.value and again.keys() & set(sibling.depends_on):
+        if sibling.state == RunState.cancelled.value and not again.keys().isdisjoint(sibling.depends_on):
             again[sibling.id] = sibling
     return list(again.values())
 
 
-def _require_live_inputs(db: Session, again: Sequence[Run]) -> None:
+def _require_live_inputs(db: Session, again: Sequence[Dependant]) -> None:
     """Raise Conflict if a run would wait for ever for an input that has failed or was cancelled."""
     ids = {run.id for run in again}
     needed = {source for run in again for source in run.depends_on} - ids

@@ -8,10 +8,11 @@ and its parent's state follows the states of the children.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, Text, Uuid, cast, func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.orm import Session
 
 from backend.store.registry import models as registry
@@ -20,7 +21,7 @@ from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import Progress
 from vise_core.errors import ViseError
 
-from .outbox import enqueue
+from . import outbox
 
 HELD = (RunState.running, RunState.cancelling, RunState.pausing)
 """States in which a worker holds the lease."""
@@ -37,6 +38,19 @@ CANCELLED = "cancelled on request"
 
 
 PAUSED = "paused on request"
+
+
+class Dependant(Protocol):
+    """A run, or a row of it: its id, its stage, and the ids of the runs that it reads from."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def stage(self) -> str | None: ...
+
+    @property
+    def depends_on(self) -> Sequence[UUID]: ...
 
 
 def change_state(
@@ -88,30 +102,48 @@ def queue_run(
 
     None if it was in no such state.
     """
-    cleared = {"worker": None, "lease_until": None, "queued_at": func.now(), "reason": None} | values
-    run = change_state(db, run_id, from_states, RunState.queued, detail, values=cleared)
+    run = change_state(db, run_id, from_states, RunState.queued, detail, values=_queued(values))
     if run is not None and run.kind == "stage":
-        enqueue(db, run, delay)
+        outbox.enqueue(db, run, delay)
     return run
 
 
+def _queued(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns that are set when a run is queued, with those of ``values``."""
+    return {"worker": None, "lease_until": None, "queued_at": func.now(), "reason": None} | values
+
+
 def wait_or_queue(
-    db: Session, run: Run, from_states: Sequence[RunState], detail: str, values: dict[str, Any]
+    db: Session,
+    runs: Sequence[Dependant],
+    from_states: Sequence[RunState],
+    detail: str,
+    values: dict[str, Any],
 ) -> None:
-    """Queue a run whose inputs are all there; else let it wait, with the names of the open inputs as reason."""
-    open_inputs = db.scalars(
-        select(Run.name).where(Run.id.in_(run.depends_on), Run.state != RunState.succeeded.value)
-    ).all()
-    if open_inputs:
-        reason = f"waits for {', '.join(open_inputs)}"
-        change_state(db, run.id, from_states, RunState.waiting, detail, values=values | {"reason": reason})
-    else:
-        queue_run(db, run.id, from_states, detail, values | {"reason": None})
+    """Queue the runs whose inputs are all there; let the others wait, with the names of the open inputs as reason."""
+    needed = {source for run in runs for source in run.depends_on}
+    named = select(Run.id, Run.name).where(Run.id.in_(needed), Run.state != RunState.succeeded.value)
+    names = {row.id: row.name for row in db.execute(named)}
+    open_inputs = {run.id: [names[source] for source in run.depends_on if source in names] for run in runs}
+    reasons = {id_: f"waits for {', '.join(of)}" for id_, of in open_inputs.items() if of}
+    if reasons:
+        move(db, Run.id.in_(reasons), from_states, RunState.waiting, detail, values, reasons)
+    ready = [id_ for id_, of in open_inputs.items() if not of]
+    moved = (
+        move(db, Run.id.in_(ready), from_states, RunState.queued, detail, _queued(values)) if ready else {}
+    )
+    queued = select(Run.id, Run.queue).where(Run.id.in_(moved), Run.kind == "stage").order_by(Run.id)
+    by_queue: dict[str, list[UUID]] = {}
+    for row in db.execute(queued) if moved else ():
+        by_queue.setdefault(row.queue, []).append(row.id)
+    for queue, ids in by_queue.items():
+        outbox.add(db, [(outbox.RUN_TASK, id_) for id_ in ids], queue)
 
 
-def lock_inputs(db: Session, run: Run) -> None:
-    """Lock the runs in ``depends_on``, so that none ends between reading their states and the commit."""
-    db.execute(select(Run.id).where(Run.id.in_(run.depends_on)).order_by(Run.id).with_for_update(read=True))
+def lock_inputs(db: Session, runs: Iterable[Dependant]) -> None:
+    """Lock the runs that these read from, so that none ends between reading their states and the commit."""
+    needed = {source for run in runs for source in run.depends_on}
+    db.execute(select(Run.id).where(Run.id.in_(needed)).order_by(Run.id).with_for_update(read=True))
 
 
 def move(
@@ -121,51 +153,77 @@ def move(
     to: RunState,
     detail: str,
     values: dict[str, Any] | None = None,
+    reasons: Mapping[UUID, str] | None = None,
 ) -> dict[UUID, str]:
     """Move all runs that meet a condition to ``to``, with one statement for each table; return {id: name}.
 
-    For states that change nothing else of these runs; their dependants and parents are the caller's.
+    ``reasons`` are those of each run, by id; they are also the details of the events unless there is a ``detail``. For
+    states that change nothing else of these runs; their dependants and parents are the caller's.
     """
     chosen = select(Run.id, Run.name, Run.state, Run.parent_id)
     chosen = chosen.where(condition, Run.state.in_([state.value for state in from_states]))
     rows = db.execute(chosen.order_by(Run.id).with_for_update()).all()
     if rows:
         ids = [row.id for row in rows]
-        db.execute(update(Run).where(Run.id.in_(ids)).values(state=to.value, **(values or {})))
-        common = {"to_state": to.value, "detail": detail}
-        steps = [{"run_id": row.id, "from_state": row.state, **common} for row in rows if row.parent_id]
+        changed = update(Run).where(Run.id.in_(ids)).values(state=to.value, **(values or {}))
+        if reasons is not None:
+            own = [reasons[id_] for id_ in ids]
+            each = func.unnest(cast(ids, ARRAY(Uuid)), cast(own, ARRAY(Text)))
+            table = each.table_valued("id", "reason", name="reasons").render_derived()
+            changed = changed.where(Run.id == table.c.id).values(reason=table.c.reason)
+        db.execute(changed)
+        events = [
+            {
+                "run_id": row.id,
+                "from_state": row.state,
+                "to_state": to.value,
+                "detail": detail or (reasons or {}).get(row.id, ""),
+            }
+            for row in rows
+        ]
+        steps = [step for step, row in zip(events, rows, strict=True) if row.parent_id]
         if steps:
             db.execute(insert(RunEvent), steps)
         # The audit log sees objects; it has no entries of steps.
-        top = [row for row in rows if row.parent_id is None]
-        db.add_all(RunEvent(run_id=row.id, from_state=row.state, **common) for row in top)
+        db.add_all(RunEvent(**top) for top, row in zip(events, rows, strict=True) if row.parent_id is None)
     return {row.id: row.name for row in rows}
 
 
 def cancel_dependants(db: Session, ended: Mapping[UUID, str], how: str) -> set[UUID]:
     """Cancel what waits for these runs (id → name), and what waits for that; return the parents of all of it."""
     parents: set[UUID] = set()
+    names, why = dict(ended), dict.fromkeys(ended, how)
     while ended:
-        reads = Run.depends_on.overlap(list(ended))
-        idle = Run.state.in_([RunState.waiting.value, RunState.paused.value])
-        rows = db.execute(
-            select(Run.id, Run.parent_id, Run.depends_on)
-            .where(reads, idle)
-            .order_by(Run.id)
-            .with_for_update()
-        ).all()
-        parents |= {row.parent_id for row in rows if row.parent_id is not None}
-        by_reason: dict[str, list[UUID]] = {}
-        for row in rows:
-            name = next(ended[source] for source in row.depends_on if source in ended)
-            by_reason.setdefault(f"{name!r}, which it reads from, {how}", []).append(row.id)
-        cancelled: dict[UUID, str] = {}
-        for reason, ids in by_reason.items():
-            over = {"reason": reason, "finished_at": func.now()}
-            from_states = (RunState.waiting, RunState.paused)
-            cancelled |= move(db, Run.id.in_(ids), from_states, RunState.cancelled, reason, over)
-        ended, how = cancelled, "was cancelled"
+        rows = _idle_below(db, ended)
+        reasons: dict[UUID, str] = {}
+        left = rows
+        # In order of id a run comes after those that it reads from, unless the database's clock has been set back.
+        while ready := [row for row in left if not names.keys().isdisjoint(row.depends_on)]:
+            for row in ready:
+                source = next(source for source in row.depends_on if source in names)
+                reasons[row.id] = f"{names[source]!r}, which it reads from, {why[source]}"
+                names[row.id], why[row.id] = row.name, "was cancelled"
+            left = [row for row in left if row.id not in reasons]
+        over = {"finished_at": func.now()}
+        idle = (RunState.waiting, RunState.paused)
+        # Again below these: one may have been read by a run that was committed while this waited for its lock.
+        ended = move(db, Run.id.in_(reasons), idle, RunState.cancelled, "", over, reasons) if reasons else {}
+        parents |= {row.parent_id for row in rows if row.id in ended and row.parent_id is not None}
     return parents
+
+
+def _idle_below(db: Session, ended: Iterable[UUID]) -> Sequence[Any]:
+    """Lock what waits, or is paused, and reads from these runs, directly or by way of others; return it by id.
+
+    With one statement: a chain of a thousand steps has as many levels.
+    """
+    idle = Run.state.in_([RunState.waiting.value, RunState.paused.value])
+    below = select(Run.id).where(Run.depends_on.overlap(list(ended)), idle).cte("below", recursive=True)
+    reads = Run.depends_on.overlap(array([below.c.id], type_=Uuid))
+    below = below.union(select(Run.id).join(below, reads).where(idle))
+    found = select(Run.id, Run.name, Run.parent_id, Run.depends_on)
+    found = found.where(Run.id.in_(select(below.c.id)), idle).order_by(Run.id)
+    return db.execute(found.with_for_update()).all()
 
 
 def _update_relatives(db: Session, run: Run) -> None:
@@ -173,8 +231,10 @@ def _update_relatives(db: Session, run: Run) -> None:
     parents = {run.parent_id} if run.parent_id is not None else set()
     if run.state == RunState.succeeded.value:
         waiting = (Run.depends_on.contains([run.id]), Run.state == RunState.waiting.value)
-        for dependant in db.scalars(select(Run).where(*waiting).order_by(Run.id).with_for_update()).all():
-            wait_or_queue(db, dependant, [RunState.waiting], f"{run.name} has succeeded", {})
+        reading = select(Run.id, Run.stage, Run.depends_on).where(*waiting).order_by(Run.id).with_for_update()
+        dependants = db.execute(reading).all()
+        if dependants:
+            wait_or_queue(db, dependants, [RunState.waiting], f"{run.name} has succeeded", {})
     else:
         how = "was cancelled" if run.state == RunState.cancelled.value else "has failed"
         parents |= cancel_dependants(db, {run.id: run.name}, how)

@@ -2,21 +2,29 @@
 
 import time
 from collections.abc import Iterator
+from uuid import UUID
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event, func, select, text
+from sqlalchemy.orm import Session
 
 from backend.api.app import PREFIX, create_app
 from backend.store.accounts import users
+from backend.store.accounts.tables import Audit
 from backend.store.registry.tables import UploadReservation
+from backend.store.runs import bulk
 from backend.store.runs.create import Allowance, create_run
+from backend.store.runs.states.finish import finish_run
+from backend.store.runs.states.lease import claim_run
 from backend.store.runs.tables import Outbox, Run, RunEvent
 from backend.store.serving.tables import Prediction
 from tests.serving import serving
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RunCreate
+from vise_client.schemas.run_states import RunState
+from vise_core.specs.recipes import recipe
 
 SAMPLE = {"stage": "ingest", "spec": {"source": {"kind": "sample"}}}
 STEPS = 1000
@@ -61,6 +69,17 @@ def test_a_recipe_with_too_many_steps_is_refused_with_the_limit(bounded) -> None
     assert "at most 3" in refused.text
 
 
+def test_the_steps_are_counted_before_their_specs_are_validated(bounded, monkeypatch) -> None:
+    run = bounded.post(f"{PREFIX}/recipes/runs", json=chain(2)).json()
+    validated: list[str] = []
+    monkeypatch.setattr(recipe, "validate_spec", lambda stage, _: validated.append(stage))
+    for path, spec in ((f"runs/{run['id']}/clone", chain(4)), ("recipes/runs", chain(4))):
+        refused = bounded.post(f"{PREFIX}/{path}", json=spec)
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["message"].startswith("has 4 steps; at most 3")
+    assert validated == []
+
+
 def test_a_user_has_a_quota_of_unfinished_runs(bounded) -> None:
     parent = bounded.post(f"{PREFIX}/recipes/runs", json=chain(3)).json()
     assert bounded.post(f"{PREFIX}/runs", json=SAMPLE).status_code == 201
@@ -79,25 +98,92 @@ def test_a_user_has_a_quota_of_unfinished_runs(bounded) -> None:
     assert bounded.get(f"{PREFIX}/runs/{parent['id']}").json()["state"] == "cancelled"
 
 
-def test_a_thousand_steps_take_a_bounded_number_of_statements_to_create_and_to_cancel(editor) -> None:
-    statements: list[str] = []
-    event.listen(editor.app.state.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
-    counts = []
-    for number in (10, STEPS):
+@pytest.fixture
+def statements(editor) -> Iterator[list[str]]:
+    """The statements that the API sends, of which SQLAlchemy writes a thousand rows each."""
+    sent: list[str] = []
+
+    def note(*given: object) -> None:
+        sent.append(str(given[2]))
+
+    event.listen(editor.app.state.engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(editor.app.state.engine, "before_cursor_execute", note)
+
+
+def test_a_thousand_steps_take_a_bounded_number_of_statements(editor, statements) -> None:
+    """Each of them while all steps are locked, and their workers wait to renew their leases."""
+    counts: list[dict[str, int]] = []
+
+    def act(parent: str, action: str, state: str, *, in_bulk: bool = False) -> None:
         before = len(statements)
-        parent = editor.post(f"{PREFIX}/recipes/runs", json=chain(number)).json()
-        created = len(statements)
-        assert editor.post(f"{PREFIX}/runs/{parent['id']}/cancel").json()["state"] == "cancelled"
-        counts.append((created - before, len(statements) - created))
-    (few_created, few_cancelled), (many_created, many_cancelled) = counts
-    # SQLAlchemy writes a thousand rows a statement.
-    assert many_created - few_created <= 5
-    assert many_cancelled - few_cancelled <= 2
+        if in_bulk:
+            response = editor.post(f"{PREFIX}/runs/bulk", json={"action": action, "ids": [parent]})
+            assert response.json()[0]["done"], response.text
+            counts[-1][f"{action} in bulk"] = len(statements) - before
+        else:
+            response = editor.post(f"{PREFIX}/runs/{parent}/{action}")
+            assert response.status_code == 200, response.text
+            counts[-1][action] = len(statements) - before
+        assert editor.get(f"{PREFIX}/runs/{parent}").json()["state"] == state
+
+    def end_first(parent: str, state: RunState) -> None:
+        """The worker of the first step, which all others read, writes its end."""
+        with editor.app.state.sessions.begin() as db:
+            first = db.scalars(select(Run.id).where(Run.parent_id == parent).order_by(Run.position)).first()
+            claim = claim_run(db, first, "w", 60)
+            before = len(statements)
+            finish_run(db, first, claim.token, state, result={}, headline={})
+            counts[-1][f"first step {state}"] = len(statements) - before
+
+    for number in (10, STEPS):
+        counts.append({})
+        before = len(statements)
+        parent = editor.post(f"{PREFIX}/recipes/runs", json=chain(number)).json()["id"]
+        counts[-1]["create"] = len(statements) - before
+        act(parent, "pause", "paused")
+        act(parent, "resume", "running")
+        act(parent, "pause", "paused", in_bulk=True)
+        act(parent, "resume", "running", in_bulk=True)
+        end_first(parent, RunState.failed)
+        act(parent, "retry", "running")
+        act(parent, "cancel", "cancelled", in_bulk=True)
+        act(parent, "retry", "running", in_bulk=True)
+        end_first(parent, RunState.succeeded)
+        act(parent, "cancel", "cancelled")
+        grid = {"posts_per_shard": [*range(1, number)]}
+        sweep = {"stage": "ingest", "base": SAMPLE["spec"], "grid": grid}
+        before = len(statements)
+        assert editor.post(f"{PREFIX}/sweeps", json={"spec": sweep}).status_code == 201
+        counts[-1]["sweep"] = len(statements) - before
+    few, many = counts
+    more = {action: many[action] - few[action] for action in few}
+    assert {action: number for action, number in more.items() if number > 5} == {}
     with editor.app.state.sessions() as db:
         states = dict(db.execute(select(Run.state, func.count()).group_by(Run.state)).all())
-        events = db.scalar(select(func.count()).select_from(RunEvent).where(RunEvent.to_state == "cancelled"))
-    assert states == {"cancelled": STEPS + 10 + 2}
-    assert events == STEPS + 10 + 2
+        ends = select(func.count()).select_from(RunEvent).where(RunEvent.to_state == "paused")
+        assert db.scalar(ends) == 2 * (STEPS + 10 + 2)
+    assert states == {"cancelled": STEPS + 10, "succeeded": 2, "queued": STEPS + 10}
+
+
+def test_a_bulk_action_commits_in_between(editor, monkeypatch) -> None:
+    """Another session sees the runs that are done, and none of them is locked."""
+    ids = [editor.post(f"{PREFIX}/runs", json=SAMPLE).json()["id"] for _ in range(3)]
+    seen: list[int] = []
+    cancel = bulk.request_cancel
+
+    def cancel_and_count(db: Session, run_id: UUID) -> None:
+        with editor.app.state.sessions() as other:
+            free = select(Run.id).where(Run.state == "cancelled").with_for_update(skip_locked=True)
+            seen.append(len(other.scalars(free).all()))
+        cancel(db, run_id)
+
+    monkeypatch.setattr(bulk, "request_cancel", cancel_and_count)
+    monkeypatch.setattr(bulk, "TRANSACTION_SECONDS", 0)
+    outcomes = editor.post(f"{PREFIX}/runs/bulk", json={"action": "cancel", "ids": ids}).json()
+    assert ([outcome["done"] for outcome in outcomes], seen) == ([True] * 3, [0, 1, 2])
+    with editor.app.state.sessions() as db:
+        assert db.scalar(select(func.count()).select_from(Audit).where(Audit.action == "cancelled")) == 3
 
 
 def test_a_thousand_steps_are_created_and_cancelled_within_seconds(editor) -> None:
