@@ -8,12 +8,21 @@ import redis
 from celery import Celery
 from redis.exceptions import ResponseError
 
-from worker import dispatch, heartbeat
+
+@pytest.fixture
+def settings(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Environment in which the worker's modules can be imported; nothing is reached through it but the broker."""
+    monkeypatch.setenv("VISE_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
+    monkeypatch.setenv("VISE_BROKER_URL", broker_url)
+    monkeypatch.setenv("VISE_STORAGE_URL", "file:///nowhere")
 
 
+@pytest.mark.usefixtures("settings")
 def test_a_broker_that_refuses_because_its_disk_is_full_is_away(
     broker_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    from worker import dispatch
+
     monkeypatch.setattr(dispatch, "app", Celery(broker=broker_url))
     assert dispatch._broker_responds()
 
@@ -27,7 +36,10 @@ def test_a_broker_that_refuses_because_its_disk_is_full_is_away(
     assert dispatch._in_broker() is None
 
 
+@pytest.mark.usefixtures("settings")
 def test_a_gpu_whose_driver_hangs_stops_no_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    from worker import heartbeat
+
     def hang(command: list[str], **_: object) -> None:
         raise subprocess.TimeoutExpired(command, 20)
 
