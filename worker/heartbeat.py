@@ -82,6 +82,9 @@ class Heartbeat:
             except SQLAlchemyError as error:
                 problem = None
                 log.warning("the database does not respond; retrying: %s", in_words(error))
+            except Exception:  # a worker without a heartbeat would count as dead
+                problem = None
+                log.exception("the heartbeat failed; retrying")
             if problem is not None:
                 log.error("%s. This worker ends.", problem)
                 os.kill(os.getpid(), signal.SIGTERM)

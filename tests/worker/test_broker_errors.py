@@ -1,4 +1,4 @@
-"""What the dispatcher and the heartbeat make of a broker that refuses and of a GPU that hangs."""
+"""What the dispatcher makes of a broker that refuses, and the heartbeat of errors and of a GPU that hangs."""
 
 import shutil
 import subprocess
@@ -46,3 +46,25 @@ def test_a_gpu_whose_driver_hangs_stops_no_heartbeat(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/nvidia-smi")
     monkeypatch.setattr(subprocess, "run", hang)
     assert heartbeat._device() == "GPU"
+
+
+@pytest.mark.usefixtures("settings")
+def test_an_error_that_nobody_foresaw_stops_no_heartbeat(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from worker import heartbeat
+
+    beating = heartbeat.Heartbeat()
+    tries: list[int] = []
+
+    def fail() -> None:
+        tries.append(1)
+        if len(tries) == 3:
+            beating._done.set()
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "get_context", fail)
+    beating._beat((), lambda: False)
+    assert len(tries) == 3
+    assert "unforeseen" in caplog.text
