@@ -246,7 +246,16 @@ CASES = [
 ]
 each_format = pytest.mark.parametrize("case", CASES, ids=lambda case: case.module)
 REMEDIES = r"(ingest|label|cluster|explore|pretrain|import|evaluate|copy)( \w+)* (again|whole)"
-NO_FORMAT = {"json_file", "parquet_file", "network_card", "post", "data_card", "holding", "removal"}
+NO_FORMAT = {
+    "json_file",
+    "parquet_file",
+    "network_card",
+    "post",
+    "data_card",
+    "holding",
+    "holding_process",
+    "removal",
+}
 """Modules that formats share, and dataset.json, which people write too and which has no version."""
 
 
