@@ -50,6 +50,11 @@ class Content:
         """Return the query that a route needs; None where the stack has nothing to name in it."""
         if path == "/inputs":
             return {"artifact": "predictor"}
+        if path == "/changeable":
+            return {"kind": "run", "id": str(self.ids["run"][0])} if self.ids["run"] else None
+        if path == "/reports/results/data":
+            # 404 where nothing has been evaluated.
+            return {} if self.ids.get("evaluation") else None
         if path == "/reports/paired":
             pair = self.ids.get("evaluation", [])[:2]
             return dict(zip("ab", map(str, pair), strict=True)) if len(pair) == 2 else None

@@ -39,13 +39,18 @@ def test_every_list_and_detail_of_the_api_is_read(paths) -> None:
     assert {route.path for route in read} == lists - DOWNLOADS
     for route in read:
         assert "{" not in route.request(random.Random(0)).path
+        parameters = paths[route.path]["get"].get("parameters", [])
+        needed = {each["name"] for each in parameters if each["in"] == "query" and each["required"]}
+        assert needed <= route.query.keys(), route.path
 
 
 def test_what_the_stack_does_not_hold_is_not_read(paths) -> None:
     held = Content({name: [] for name in FULL.ids} | {"run": SOME}, [])
     read = {route.path for route in routes(paths, held)}
     assert {"/runs", "/runs/{run_id}", "/models"} <= read
-    assert read.isdisjoint({"/models/{model_id}", "/explorers/{artifact_id}", "/reports/paired"})
+    assert read.isdisjoint(
+        {"/models/{model_id}", "/explorers/{artifact_id}", "/reports/paired", "/reports/results/data"}
+    )
 
 
 @pytest.mark.parametrize("clients", [5, 10, 50, 200])
