@@ -16,11 +16,13 @@ from vise_core.specs.recipes.sweep import SweepSpec
 from .run_states import RunState
 from .wire import RequestBody, ResponseBody
 
+MAX_HOURS = 10_000.0
+"""Longest time limit that a request may set."""
 MaxHours = Annotated[
     float | None,
     Field(
         gt=0,
-        le=10_000,
+        le=MAX_HOURS,
         description="A run is stopped and fails when an attempt takes longer; it can be retried from its saved state. "
         "None: the server's limit.",
     ),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from vise_client.schemas.launch import MAX_HOURS
+
 LEAST_HOURS = 0.01
-MOST_HOURS = 10_000.0
 
 
 def time_limit(initial: float | None, key: str) -> float | None:
@@ -16,7 +17,7 @@ def time_limit(initial: float | None, key: str) -> float | None:
         "Time limit (hours)",
         # A run to clone may have less: the API takes any positive number.
         min_value=min(LEAST_HOURS, initial or LEAST_HOURS),
-        max_value=MOST_HOURS,
+        max_value=MAX_HOURS,
         value=None,
         step=1.0,
         format="%g",
