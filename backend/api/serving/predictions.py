@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Annotated
 from uuid import UUID
 
@@ -79,14 +80,19 @@ async def predict(
         overlay=overlay,
     )
     info = predictions.RequestInfo(batch=batch, position=position, keep=keep, synthetic=synthetic)
-    cache: PredictionCache = request.app.state.prediction_cache
+    cached: PredictionCache = request.app.state.prediction_cache
     broker: Broker = request.app.state.broker
+
+    @cache
+    def key(weights: str) -> str:
+        """The image is hashed once for both transactions."""
+        return request_key(data, weights, options, keep)
 
     def check(db: Session) -> Prediction | None:
         quotas.check_predictions(db, who.user_id, settings.max_predictions_per_minute)
         model, weights = models.with_weights(db, model_id)
         predictions.check_class(model, options)
-        cached_id = cache.get(request_key(data, weights, options, keep))
+        cached_id = cached.get(key(weights))
         if cached_id is None:
             return None
         return predictions.create_from_cache(db, cached_id, model, options, who.user_id, info)
@@ -94,7 +100,7 @@ async def predict(
     def create(db: Session, upload: str) -> Prediction:
         model, weights = models.with_weights(db, model_id)
         queued = predictions.create(db, upload, model, options, who.user_id, info)
-        cache.put(request_key(data, weights, options, keep), queued.id)
+        cached.put(key(weights), queued.id)
         return queued
 
     return await queue_and_wait(
