@@ -16,9 +16,9 @@ from backend.store.errors import Conflict, NotFound
 Row = TypeVar("Row", bound=Base)
 
 
-def get_row(db: Session, table: type[Row], row_id: UUID, thing: str) -> Row:
-    """Return the row with this id. Raises NotFound, which names ``thing``, if there is none."""
-    row = db.get(table, row_id)
+def get_row(db: Session, table: type[Row], row_id: UUID, thing: str, *, lock: bool = False) -> Row:
+    """Return the row with this id; with ``lock`` as it is now, locked. Raises NotFound, which names ``thing``."""
+    row = db.get(table, row_id, with_for_update=True if lock else None, populate_existing=lock)
     if row is None:
         raise NotFound(f"there is no {thing} {row_id}")
     return row

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from backend.store.cursors import newest_first
-from backend.store.errors import Conflict, NotFound
+from backend.store.errors import Conflict
 from backend.store.rows import get_row
 from backend.store.runs.tables import Worker
 from backend.store.runs.workers import ALIVE
@@ -37,14 +37,6 @@ def get(db: Session, removal_id: UUID) -> Removal:
     return get_row(db, Removal, removal_id, "removal")
 
 
-def _locked(db: Session, removal_id: UUID) -> Removal:
-    """Return a removal as it is now, locked. Raises NotFound if there is none with this id."""
-    removal = db.get(Removal, removal_id, with_for_update=True, populate_existing=True)
-    if removal is None:
-        raise NotFound(f"there is no removal {removal_id}")
-    return removal
-
-
 def page(db: Session, *, cursor: UUID | None, limit: int) -> Page[RemovalView]:
     """Return a page of the removals, newest first."""
     rows, following = newest_first(db, select(Removal), Removal.id, cursor, limit)
@@ -56,7 +48,7 @@ def apply(db: Session, removal_id: UUID) -> Removal:
 
     Raises NotFound, and Conflict before the list is complete or if nothing is left.
     """
-    removal = _locked(db, removal_id)
+    removal = get_row(db, Removal, removal_id, "removal", lock=True)
     state = RemovalState(removal.state)
     if state is RemovalState.listing:
         raise Conflict("a worker still lists what holds the posts: wait until the removal is listed")
@@ -81,7 +73,7 @@ def discard(db: Session, removal_id: UUID) -> None:
 
     An applied one stays, since a backup that is restored later may hold its posts.
     """
-    removal = _locked(db, removal_id)
+    removal = get_row(db, Removal, removal_id, "removal", lock=True)
     if removal.applied_at is not None:
         raise Conflict(
             "the removal was applied: its entry stays, so that no restored backup brings the posts back"
