@@ -143,7 +143,7 @@ class _Counted(io.RawIOBase):
     def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
         before = self._stream.tell()
         after = self._stream.seek(position, whence)
-        # A compressed stream reads what it skips, and begins anew to go back.
+        # A compressed stream reads what it skips, and begins again to go back.
         self._search.count(after - before if after >= before else after)
         return after
 

@@ -96,7 +96,7 @@ def load(db: Session, storage: Storage, artifact_id: UUID) -> Explorer:
     sha256, digests = artifact.sha256, {row["path"]: row["sha256"] for row in artifact.manifest}
     db.close()
     with _lock:
-        # What was removed, or written anew without removed posts, does not stay in memory.
+        # What was removed, or written again without removed posts, does not stay in memory.
         for removed in cached - stored:
             _cache.pop(removed, None)
         if sha256 not in _cache:
