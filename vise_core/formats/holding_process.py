@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import threading
-import time
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
+
+from vise_core.helper_process import HelperProcess, begin_serving
 
 from .holding import Searched, Wanted, search_file
 
@@ -67,25 +64,14 @@ class Searcher:
         return searched
 
 
-class _Process:
+class _Process(HelperProcess):
     def __init__(self, ids: list[str]) -> None:
-        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({os.getpid()})"
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={
-                "TMPDIR": tempfile.gettempdir(),
-                "OMP_NUM_THREADS": "1",
-                "ARROW_DEFAULT_MEMORY_POOL": "system",
-            },
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._write: IO[bytes] = self._process.stdin
-        self._read: IO[bytes] = self._process.stdout
+        environment = {
+            "TMPDIR": tempfile.gettempdir(),
+            "OMP_NUM_THREADS": "1",
+            "ARROW_DEFAULT_MEMORY_POOL": "system",
+        }
+        super().__init__(__name__, environment)
         self._ids: list[str] | None = ids
         self.late = False
 
@@ -117,24 +103,10 @@ class _Process:
         self.late = True
         self._process.kill()
 
-    def end(self) -> int:
-        """Close the pipes, kill the process if it does not end, and return its exit code."""
-        for pipe in (self._write, self._read):
-            with suppress(OSError):
-                pipe.close()
-        try:
-            return self._process.wait(1)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
-
 
 def serve(parent: int) -> None:
     """Search the files whose paths come on standard input, until it ends. The main function of a process."""
-    read, write = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # What a library prints does not reach the responses.
-    _limit()
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    read, write = begin_serving(parent, MEMORY_BYTES)
     wanted = Wanted(json.loads(read.readline()))
     for line in read:
         path = json.loads(line)
@@ -145,20 +117,3 @@ def serve(parent: int) -> None:
             response = {"error": path}
         write.write(json.dumps(response).encode() + b"\n")
         write.flush()
-
-
-def _limit() -> None:
-    import resource
-
-    if sys.platform == "linux":
-        Path("/proc/self/oom_score_adj").write_text("1000")
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _end_with(parent: int) -> None:
-    """End this process once its parent is gone, also in the midst of a file."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(0)

@@ -11,17 +11,13 @@ import json
 import os
 import select
 import signal
-import subprocess
-import sys
 import threading
-import time
-from contextlib import suppress
-from pathlib import Path
 from typing import IO, Final
 
 from PIL import Image
 
 from vise_core.errors import BadImage
+from vise_core.helper_process import HelperProcess, begin_serving
 from vise_core.priority import lower_priority
 
 from .pixels import Decoded, decode_pixels
@@ -84,21 +80,10 @@ class _Ended(Exception):
         self.code = code
 
 
-class _Helper:
+class _Helper(HelperProcess):
     def __init__(self) -> None:
-        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({os.getpid()}, {IDLE_SECONDS})"
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._write: IO[bytes] = self._process.stdin
-        self._read: IO[bytes] = self._process.stdout
+        environment = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+        super().__init__(__name__, environment, IDLE_SECONDS)
 
     def decode(self, data: bytes, max_pixels: int) -> Decoded:
         timer = threading.Timer(PATIENCE_SECONDS, self._process.kill)
@@ -131,21 +116,6 @@ class _Helper:
             raise EOFError
         return data
 
-    def end(self) -> int:
-        """Close the pipes, kill the process if it does not end, and return its exit code."""
-        self.forget()
-        try:
-            return self._process.wait(1)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
-
-    def forget(self) -> None:
-        """Close the pipes."""
-        for pipe in (self._write, self._read):
-            with suppress(OSError):
-                pipe.close()
-
 
 def _after_fork() -> None:
     """A fork has helpers of its own; those of its parent end with their pipes."""
@@ -166,10 +136,8 @@ def _end_unused() -> None:
 
 def serve(parent: int, idle: float) -> None:
     """Decode the images that come on standard input, until it ends. The main function of a helper."""
-    read, write = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # Whatever a library prints does not reach the answers.
     _limit()
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    read, write = begin_serving(parent, MEMORY_BYTES)
     while select.select([read], [], [], idle)[0] and len(header := read.read(16)) == 16:
         size, max_pixels = int.from_bytes(header[:8], "big"), int.from_bytes(header[8:], "big")
         # The default action of its signal ends the process.
@@ -203,7 +171,7 @@ def _strip_rows(width: int) -> int:
 
 
 def _limit() -> None:
-    """Bound the memory; use one thread; be the first to be killed and the last to get the processor."""
+    """Use one thread, write no file, and be the last to get the processor."""
     import resource
 
     import pillow_heif
@@ -212,16 +180,4 @@ def _limit() -> None:
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     pillow_heif.options.DECODE_THREADS = 1
     lower_priority(NICENESS)
-    if sys.platform == "linux":
-        Path("/proc/self/oom_score_adj").write_text("1000")
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _end_with(parent: int) -> None:
-    """End this process once its parent is gone, also in the midst of an image."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(0)
