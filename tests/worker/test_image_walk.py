@@ -20,6 +20,7 @@ from tests.pictures import encoded
 from vise_core.predict import Prediction
 from vise_core.predict.predictor import PreparedImage
 from worker import predict
+from worker.batches import Batcher
 from worker.context import Context
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +89,8 @@ def test_an_uploaded_image_crosses_at_most_five_rooms(service, broker_url, monke
     )
     context = Context(settings, cluster.sessions, cluster.storage, "test")
     monkeypatch.setattr(predict, "get_context", lambda: context)
+    # Only threads that start later are profiled, and another test may have started the thread of the batches.
+    monkeypatch.setattr(predict, "_batcher", Batcher(predict.BATCH))
     headers = {"Authorization": f"Bearer {service.token}"}
     files, form = {"image": ("x", upload)}, {"wait": "0", "overlay": overlay}
     with walks(upload) as to_row, TestClient(create_app(settings), headers=headers) as api:
