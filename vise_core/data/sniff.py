@@ -28,7 +28,7 @@ LISTS = (".csv", ".tsv", ".txt", ".tab")
 DELIMITERS = (",", "\t", ";", "|", " ")
 PREFIX = 256 * 1024
 ROWS, CHECKED = 500, 40
-MOST_LISTS, MOST_FOLDERS = 20, 20
+MOST_LISTS, MOST_FOLDERS, MOST_COLUMNS = 20, 20, 1000
 FALLBACKS = ("cp1252", "cp932", "gb18030", "cp1251", "mac_roman", "latin-1")
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
@@ -275,7 +275,7 @@ def _path_column(
     """Return (column, base folder, rows with a file, rows checked) of the column that names the most files."""
     best: tuple[int, str, int, int] | None = None
     bases = list(dict.fromkeys(["", "" if parent == "." else parent, *folders]))
-    for number in range(len(table.first)):
+    for number in range(min(MOST_COLUMNS, len(table.first))):
         values = table.column(number) or [table.first[number]]
         step = max(1, len(values) // CHECKED)
         checked = values[::step][:CHECKED]

@@ -41,6 +41,9 @@ def test_numbers_are_ids_and_nothing_excludes_nothing(tmp_path: Path) -> None:
     [
         ("ids.csv", b"name,why\na,b\n", "ids.csv: no column named id or post_id; it has name, why"),
         ("ids.csv", b"id,why\n,b\n", "ids.csv, line 2: no id"),
+        ("ids.csv", b"id," + b"y" * 200_000 + b"\n", "ids.csv, line 1: field larger"),
+        ("ids.csv", b"id,why\np," + b"y" * 200_000 + b"\n", "ids.csv, line 1: field larger"),
+        ("ids.json", b"[" * 200_000, "ids.json: not JSON"),
         ("ids.jsonl", b'"a"\n{"x": 1}\n', "ids.jsonl, line 2: no post id"),
         ("ids.jsonl", b'"a"\n{\n', "ids.jsonl, line 2: not JSON"),
         ("ids.json", b'{"task": "a"}', "run integrity again, with the input posts"),
