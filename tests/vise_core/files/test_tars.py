@@ -78,6 +78,14 @@ ATTACKS: dict[str, Callable[[Path], Path]] = {
     "many records for all members": lambda path: packed_zeros(
         path, b"".join(member("g", pax_global(number), tarfile.XGLTYPE) for number in range(300)), 2**20
     ),
+    "records for all members between members": lambda path: packed_zeros(
+        path,
+        b"".join(
+            member("g", pax_global(number), tarfile.XGLTYPE) + member(f"{number}.json", b"{}")
+            for number in range(300)
+        ),
+        2**20,
+    ),
     "a chain of long names": lambda path: packed_zeros(
         path, member("././@LongLink", b"x" * 300, tarfile.GNUTYPE_LONGNAME) * 20_000, 0, GOOD
     ),
