@@ -105,8 +105,8 @@ def views(db: Session, run_ids: Iterable[UUID]) -> dict[UUID, dict[str, DatasetR
 
 _DELETED_INPUTS = text("""
     WITH RECURSIVE own AS (
-        SELECT id AS root, id FROM runs WHERE id = ANY(:runs)
-        UNION SELECT parent_id, id FROM runs WHERE parent_id = ANY(:runs)
+        SELECT id AS root, id FROM runs WHERE id = ANY(CAST(:runs AS uuid[]))
+        UNION SELECT parent_id, id FROM runs WHERE parent_id = ANY(CAST(:runs AS uuid[]))
     ), read_from AS (
         SELECT root, id FROM own UNION
         SELECT read_from.root, source FROM read_from JOIN runs USING (id), unnest(runs.depends_on) source

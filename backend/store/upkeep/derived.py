@@ -35,7 +35,7 @@ _ARTIFACTS = """
 SELECT {action}, 'artifact', a.id, a.name || ' of ' || r.name, r.created_by, a.size
 FROM artifacts a JOIN runs r ON r.id = a.run_id WHERE r.id IN (SELECT id FROM {runs})"""
 _STATES = """
-SELECT {action}, 'saved state', NULL::uuid, r.name, r.created_by, NULL::bigint
+SELECT {action}, 'saved state', NULL, r.name, r.created_by, NULL
 FROM runs r WHERE r.checkpoint IS NOT NULL AND r.id IN (SELECT id FROM {runs})"""
 _ENGAGEMENT = """
 SELECT {action}, 'engagement prediction', e.id, e.state, e.created_by, NULL FROM engagement e
@@ -178,6 +178,8 @@ _STATEMENTS: dict[Thing, tuple[str, ...]] = {
     "model": _OF_MODEL,
     "user": _OF_USER,
 }
+# PostgreSQL takes the types of a union from its first part, and a bare NULL for a text.
+_TYPES = "SELECT ''::text, ''::text, NULL::uuid, ''::text, NULL::uuid, NULL::bigint WHERE false"
 _COUNTS = """
 SELECT action, kind, count(*) AS number, sum(bytes)::bigint AS bytes FROM listed GROUP BY action, kind
 ORDER BY array_position(ARRAY['blocks', 'deleted', 'kept, marked', 'kept'], action), kind"""
@@ -198,7 +200,7 @@ def derived(
     named, *parts = _STATEMENTS[thing]
     # A recursive statement must begin with WITH RECURSIVE, which the first part may hold.
     start = f"{named},\n" if named else "WITH "
-    union = "\nUNION ALL".join(parts)
+    union = "\nUNION ALL".join([_TYPES, *parts])
     listed = f"{start}listed (action, kind, id, name, owner, bytes) AS ({union})"
     values: dict[str, Any] = {"id": thing_id}
     counted = db.execute(text(listed + _COUNTS), values).all()

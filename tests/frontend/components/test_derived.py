@@ -1,0 +1,68 @@
+"""The dialogs that delete show first what hangs on the thing, and what blocks it."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from vise_client.schemas.derived import Derived, DerivedCount, DerivedItem, Fate
+
+COUNTS = {
+    Fate.deleted: ("artifact", 2, 2048),
+    Fate.marked: ("run", 1, None),
+    Fate.kept: ("label", 30, None),
+}
+
+
+def listed(*, blocked: bool = False) -> Derived:
+    counts = [
+        DerivedCount(action=fate, kind=kind, count=count, bytes=size)
+        for fate, (kind, count, size) in COUNTS.items()
+    ]
+    items = [DerivedItem(action=Fate.deleted, kind="artifact", id=None, name="posts", owner=None, bytes=2048)]
+    if blocked:
+        counts.insert(0, DerivedCount(action=Fate.blocks, kind="run", count=1, bytes=None))
+        items.insert(
+            0, DerivedItem(action=Fate.blocks, kind="run", id=None, name="l", owner=None, bytes=None)
+        )
+    return Derived(total=33 + blocked, counts=counts, items=items)
+
+
+def dialog(thing: str, blocked: bool) -> None:
+    from types import SimpleNamespace
+
+    from frontend.views.data import remove
+    from frontend.views.models import model
+    from frontend.views.run import actions
+    from frontend.views.settings import users
+    from tests.frontend.components.test_derived import listed
+
+    dialogs = {
+        "run": (actions, actions._delete_dialog),
+        "model": (model, model._delete_dialog),
+        "user": (users, users._delete_dialog),
+        "dataset": (remove, remove._dialog),
+    }
+    module, draw = dialogs[thing]
+    api = SimpleNamespace(**{f"{thing}_derived": lambda _, limit: listed(blocked=blocked)})
+    module.client = lambda: api  # type: ignore[attr-defined]
+    draw(SimpleNamespace(id="1", name="n", email="e", what_removal_does=""))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("thing", ["run", "model", "user", "dataset"])
+@pytest.mark.parametrize("blocked", [False, True])
+def test_a_dialog_lists_before_the_click_that_deletes(
+    thing: str, blocked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for page in ("data.remove", "models.model", "run.actions", "settings.users"):
+        monkeypatch.setattr(f"frontend.views.{page}.client", None)  # the original comes back after the test
+    page = AppTest.from_function(dialog, args=(thing, blocked)).run()
+    assert not page.exception
+    shown = [text.value for text in page.markdown]
+    assert "**Deleted with it:** 2 artifacts (2.0 KiB)" in shown
+    assert "**Kept, and marked:** 1 run" in shown
+    assert "**Kept:** 30 labels" in shown
+    assert [warning.value.startswith("**Nothing can be deleted yet.**") for warning in page.warning] == (
+        [True] if blocked else []
+    )
+    (button,) = [button for button in page.button if button.label != "Keep"]
+    assert button.disabled == blocked
+    assert list(page.dataframe[0].value["name"])[-1] == "posts"
