@@ -26,8 +26,8 @@ _TABLES: dict[Thing, type[Run] | type[Dataset] | type[Model] | type[User]] = {
     "model": Model,
     "user": User,
 }
-_PRIVATE = ("prediction", "engagement prediction", "label")
-"""Others find these only by their ids, which admins see."""
+_PRIVATE = ("prediction", "engagement prediction", "label", "audit log entry")
+"""Only admins and their owners may find these, and read who made them."""
 
 # Each part selects (action, kind, id, name, owner, bytes). `family`: the run and its children; `below`: the runs that
 # read from them, directly or not.
