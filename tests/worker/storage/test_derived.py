@@ -97,7 +97,7 @@ class Filled:
 
     def rows(self) -> set[tuple[type[Base], UUID]]:
         with self.place.sessions() as db:
-            return {(table, row) for table in set(KINDS.values()) for row in db.scalars(select(table.id))}  # type: ignore[attr-defined]
+            return {(table, row) for table in {User, *KINDS.values()} for row in db.scalars(select(table.id))}  # type: ignore[attr-defined]
 
     def objects_of(self, items: Derived) -> set[str]:
         """Digests of the files of all artifacts and archives that are listed as deleted."""
