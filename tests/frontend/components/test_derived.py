@@ -1,8 +1,11 @@
 """The dialogs that delete show first what hangs on the thing, and what blocks it."""
 
+from uuid import UUID, uuid4
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from frontend.components.derived import merged
 from vise_client.schemas.derived import Derived, DerivedCount, DerivedItem, Fate
 
 COUNTS = {
@@ -60,9 +63,35 @@ def test_a_dialog_lists_before_the_click_that_deletes(
     assert "**Deleted with it:** 2 artifacts (2.0 KiB)" in shown
     assert "**Kept, and marked:** 1 run" in shown
     assert "**Kept:** 30 labels" in shown
-    assert [warning.value.startswith("**Nothing can be deleted yet.**") for warning in page.warning] == (
+    assert [warning.value.startswith("**In the way:** 1 run.") for warning in page.warning] == (
         [True] if blocked else []
     )
     (button,) = [button for button in page.button if button.label != "Keep"]
     assert button.disabled == blocked
     assert list(page.dataframe[0].value["name"])[-1] == "posts"
+
+
+def test_runs_that_are_deleted_together_do_not_block_each_other() -> None:
+    first, second, third = uuid4(), uuid4(), uuid4()
+
+    def of(*blocking: UUID) -> Derived:
+        items = [
+            DerivedItem(action=Fate.blocks, kind="run", id=i, name="r", owner=None, bytes=None)
+            for i in blocking
+        ]
+        counts = [DerivedCount(action=Fate.deleted, kind="artifact", count=1, bytes=3)]
+        if blocking:
+            counts.append(DerivedCount(action=Fate.blocks, kind="run", count=len(blocking), bytes=None))
+        return Derived(total=1 + len(blocking), counts=counts, items=items)
+
+    free = merged([of(second), of()], [str(first), str(second)])
+    assert (free.blocked, free.total, free.counts[0].what, free.counts[0].bytes) == (
+        False,
+        2,
+        "2 artifacts",
+        6,
+    )
+    # The third reads from both, and is counted once.
+    held = merged([of(second, third), of(third)], [str(first), str(second)])
+    assert [(count.action, count.count) for count in held.counts] == [(Fate.deleted, 2), (Fate.blocks, 1)]
+    assert [item.id for item in held.items] == [third]
