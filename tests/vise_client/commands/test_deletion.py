@@ -37,9 +37,12 @@ def test_a_run_is_deleted(vise: ViseClient, run_id: str, options: list[str], say
         vise.run(run_id)
 
 
-def test_what_is_in_the_way_is_named(vise: ViseClient, run_id: str) -> None:
+def test_what_is_in_the_way_is_named(vise: ViseClient) -> None:
+    first = RunCreate(stage="ingest", spec={"source": {"kind": "sample"}}, name="first")
+    run_id = str(vise.create_run(first).id)
     inputs = {"posts": {"run": run_id, "artifact": "posts"}}
     vise.create_run(RunCreate.model_validate({"stage": "cluster", "name": "second", "inputs": inputs}))
+    vise.cancel(run_id)
     done = CliRunner().invoke(app, ["delete", run_id, "--yes"])
     assert "in the way" in done.output
     assert "second" in done.output
