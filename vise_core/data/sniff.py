@@ -225,10 +225,10 @@ def _table(text: str, delimiter: str, *, whole: bool) -> _Table | None:
     if not rows or len(rows[0]) < 2:
         return None
     width = len(rows[0])
-    alike = [row for row in rows[1:] if len(row) == width]
+    alike = [row[:MOST_COLUMNS] for row in rows[1:] if len(row) == width]
     if len(alike) < 0.9 * (len(rows) - 1):
         return None
-    return _Table([value.strip() for value in rows[0]], alike)
+    return _Table([value.strip() for value in rows[0][:MOST_COLUMNS]], alike)
 
 
 def _columns(
@@ -275,7 +275,7 @@ def _path_column(
     """Return (column, base folder, rows with a file, rows checked) of the column that names the most files."""
     best: tuple[int, str, int, int] | None = None
     bases = list(dict.fromkeys(["", "" if parent == "." else parent, *folders]))
-    for number in range(min(MOST_COLUMNS, len(table.first))):
+    for number in range(len(table.first)):
         values = table.column(number) or [table.first[number]]
         step = max(1, len(values) // CHECKED)
         checked = values[::step][:CHECKED]
