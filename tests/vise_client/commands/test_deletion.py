@@ -1,4 +1,4 @@
-"""``vise delete``: what hangs on a run is printed, then the command asks."""
+"""``vise delete``: what depends on a run is printed, then the command asks."""
 
 import pytest
 from typer.testing import CliRunner
@@ -44,7 +44,7 @@ def test_what_is_in_the_way_is_named(vise: ViseClient) -> None:
     vise.create_run(RunCreate.model_validate({"stage": "cluster", "name": "second", "inputs": inputs}))
     vise.cancel(run_id)
     done = CliRunner().invoke(app, ["delete", run_id, "--yes"])
-    assert "in the way" in done.output
+    assert "delete first  1 run" in done.output
     assert "second" in done.output
-    assert "delete first what is in the way" in str(done.exception)
+    assert "delete the things marked" in str(done.exception)
     assert vise.run(run_id).name == "first"
