@@ -34,8 +34,7 @@ class DerivedCount(ResponseBody):
     @property
     def label(self) -> str:
         """Return ``3 artifacts``."""
-        plural = self.kind if self.kind.endswith("s") else f"{self.kind}s"
-        plural = f"{self.kind[:-1]}ies" if self.kind.endswith("y") else plural
+        plural = f"{self.kind[:-1]}ies" if self.kind.endswith("y") else f"{self.kind}s"
         return f"{self.count:,} {self.kind if self.count == 1 else plural}"
 
 

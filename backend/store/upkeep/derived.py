@@ -77,7 +77,7 @@ SELECT 'deleted', 'run', r.id, r.name, r.created_by, NULL FROM runs r WHERE r.pa
     _STATES.format(effect="'deleted'", runs="family"),
     _UPLOADS.format(runs="family"),
     """
-SELECT 'deleted', 'log with metrics and events', NULL, r.name, r.created_by, NULL
+SELECT 'deleted', 'log', NULL, r.name, r.created_by, NULL
 FROM runs r WHERE r.id IN (SELECT id FROM family)""",
     _ENGAGEMENT.format(effect="'deleted'", runs="family"),
     """
@@ -164,7 +164,7 @@ SELECT 'kept, marked', 'ablation', b.id, b.name, b.created_by, NULL FROM ablatio
 SELECT 'kept, marked', 'uploaded archive', u.id, u.name, u.created_by, u.size
 FROM uploads u WHERE u.created_by = :id""",
     """
-SELECT 'kept, marked', 'removal of posts', m.id, m.state, m.created_by, NULL
+SELECT 'kept, marked', 'removal', m.id, m.state, m.created_by, NULL
 FROM removals m WHERE m.created_by = :id""",
     # The address goes from them.
     """

@@ -39,7 +39,7 @@ KINDS: dict[str, type[Base]] = {
     "api token": Token,
     "session token": Token,
     "sign-in attempt": LoginAttempt,
-    "removal of posts": Removal,
+    "removal": Removal,
     "audit log entry": Audit,
 }
 ANN = "ann@example.org"
@@ -148,7 +148,7 @@ def test_a_run_goes_as_listed(filled: Filled, vise: ViseClient) -> None:
         (DeletionEffect.deleted, "1 artifact"),
         (DeletionEffect.deleted, "1 ablation"),
         (DeletionEffect.deleted, "1 engagement prediction"),
-        (DeletionEffect.deleted, "1 log with metrics and events"),
+        (DeletionEffect.deleted, "1 log"),
         (DeletionEffect.kept, "1 audit log entry"),
     }
     assert next(item for item in listed.items if item.kind == "artifact").owner == ANN
@@ -232,7 +232,7 @@ def test_a_user_goes_as_listed(filled: Filled, vise: ViseClient) -> None:
         "sign-in attempt",
     }
     marked = {item.kind for item in listed.items if item.effect is DeletionEffect.marked}
-    assert marked == {"run", "ablation", "uploaded archive", "removal of posts", "audit log entry"}
+    assert marked == {"run", "ablation", "uploaded archive", "removal", "audit log entry"}
     owned = [
         (KINDS[i.kind], i.id)
         for i in listed.items
