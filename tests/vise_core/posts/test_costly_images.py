@@ -123,7 +123,8 @@ def test_a_helper_gives_the_same_pixels(kind: str) -> None:
 
 
 def test_a_helper_writes_no_file(tmp_path: Path) -> None:
-    code = f"from vise_core.posts.images.helper import _limit; _limit(); open({str(tmp_path / 'a')!r}, 'wb').write(b'x')"
+    write = f"import os; os.write(os.open({str(tmp_path / 'a')!r}, os.O_CREAT | os.O_WRONLY), b'x')"
+    code = f"from vise_core.posts.images.helper import _limit; _limit(); {write}"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "File too large" in ended.stderr
     assert (tmp_path / "a").read_bytes() == b""
