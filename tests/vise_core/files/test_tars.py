@@ -98,6 +98,7 @@ ATTACKS["numbers of 200 digits"] = lambda path: packed_zeros(
 )
 DAMAGED: dict[str, bytes] = {
     "a negative size": pax(size="-5000") + GOOD,
+    "a size that leads back to its own header": pax(size="-1536") + GOOD,
     "a size that is no number": pax(size="many") + GOOD,
     "an end in a header": GOOD + header("2.json", 10)[:100],
     "an end in a member": GOOD + header("2.json", 9000) + b"x",
