@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.registry.storage import Storage, StorageError
 from backend.store.registry.tables import Artifact
-from backend.store.runs.tables import Outbox, Run, RunEvent
+from backend.store.runs.tables import Outbox, Run, RunEvent, RunLog
 from backend.store.serving.tables import Prediction
 from backend.store.upkeep.states import FOLDER, read_state, state_storage
 
@@ -40,6 +41,13 @@ class Point(NamedTuple):
     key: str
     step: int
     value: float
+
+
+class Line(NamedTuple):
+    """A line of a run's log."""
+
+    at: datetime
+    message: str
 
 
 class Chunk(NamedTuple):
@@ -81,6 +89,7 @@ class RunRecord:
     points: list[Point] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
     files: list[StoredFile] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
 
 
 class ProcessRecord(NamedTuple):
@@ -101,9 +110,11 @@ class Response(NamedTuple):
 
 @dataclass
 class Accepted:
-    """What the API has acknowledged."""
+    """What users have requested, and what the API has acknowledged."""
 
     runs: set[UUID] = field(default_factory=set)
+    created: dict[str, set[UUID]] = field(default_factory=dict)
+    """Name of each run that was requested, once or again with the same key → ids that were returned."""
     predictions: set[UUID] = field(default_factory=set)
     deleted: set[UUID] = field(default_factory=set)
     perhaps_deleted: set[UUID] = field(default_factory=set)
@@ -191,6 +202,8 @@ def _run(db: Session, storage: Storage, run: Run) -> RunRecord:
     if run.kind != "stage":
         return record
     parameters = {"run": run.id}
+    lines = select(RunLog.at, RunLog.message).where(RunLog.run_id == run.id).order_by(RunLog.id)
+    record.lines = [Line(*row) for row in db.execute(lines)]
     record.total = run.spec["steps"] * run.spec["each"]
     record.saved = _saved_steps(storage, run) * run.spec["each"]
     # Not the curves of the machine.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from uuid import UUID
@@ -32,6 +33,8 @@ PARENTS = {
 }
 CURVES = {"count": 1, "square": 2}
 """Curve of the stage ``count`` → the power of the step that is its value."""
+LINE = re.compile(r"line (\d+) of ([\d-]+)(, the last)?")
+"""A line that the stage ``count`` logs: its number and the process that logged it."""
 EXPECTED_STATUSES = {404, 409, 429, 503}
 """What users may be told beside success: the run is gone, in another state, or a part is away."""
 
@@ -122,6 +125,24 @@ def _points_once(history: History) -> Iterator[str]:
             yield f"{run.name}: points of {unknown}"
 
 
+def _lines_once(history: History) -> Iterator[str]:
+    """No log line is there twice; of each process those up to some line are there, of one that succeeded all."""
+    for run in history.runs.values():
+        for line, count in Counter(run.lines).items():
+            if count > 1:
+                yield f"{run.name}: {count} times the log line {line.message!r} of {line.at}"
+        numbers: dict[str, list[int]] = defaultdict(list)
+        whole = False
+        for match in filter(None, (LINE.fullmatch(line.message) for line in run.lines)):
+            numbers[match[2]].append(int(match[1]))
+            whole = whole or match[3] is not None
+        for process, logged in numbers.items():
+            if logged != list(range(len(logged))):
+                yield f"{run.name}: the process {process} logged the lines {logged}"
+        if run.kind == "stage" and run.state == "succeeded" and not whole:
+            yield f"{run.name} has succeeded without its last log line"
+
+
 def _chunks_equal_points(history: History) -> Iterator[str]:
     """Chunks are what follows from the points, however and whenever they were written."""
     for run in history.runs.values():
@@ -190,6 +211,20 @@ def _accepted_is_kept(history: History) -> Iterator[str]:
         yield f"the run {run_id} was deleted and is still there"
 
 
+def _created_once(history: History) -> Iterator[str]:
+    """Each request creates one run at most, also if it is sent again with its key; and nothing else creates any."""
+    created = history.accepted.created
+    runs = Counter(run.name for run in history.runs.values() if run.parent is None)
+    for name, count in runs.items():
+        if name not in created:
+            yield f"nobody has requested the run {name}"
+        elif count > 1:
+            yield f"{count} runs were created for one request: {name}"
+    for name, returned in created.items():
+        if len(returned) > 1:
+            yield f"the request of the run {name} returned the ids {sorted(map(str, returned))}"
+
+
 def _responses_expected(history: History) -> Iterator[str]:
     """Users get what they ask for, or hear why not; never that the server has failed."""
     for response in history.responses:
@@ -214,6 +249,7 @@ INVARIANTS: dict[str, Callable[[History], Iterator[str]]] = {
     "no run fails": _none_fails,
     "parents follow children": _parents_follow_children,
     "each point once": _points_once,
+    "each log line once": _lines_once,
     "chunks equal points": _chunks_equal_points,
     "artifacts equal their digest": _artifacts_equal_digest,
     "no process left": _no_process_left,
@@ -221,6 +257,7 @@ INVARIANTS: dict[str, Callable[[History], Iterator[str]]] = {
     "messages sent": _messages_sent,
     "predictions end": _predictions_end,
     "accepted is kept": _accepted_is_kept,
+    "created once": _created_once,
     "responses expected": _responses_expected,
     "recovery bounded": _recovery_bounded,
 }

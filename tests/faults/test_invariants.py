@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from tests.faults.history import (
     Accepted,
     Event,
     History,
+    Line,
     Point,
     ProcessRecord,
     Response,
@@ -22,6 +24,7 @@ from tests.faults.invariants import CURVES, INVARIANTS, chunks_of, violations
 SINGLE, RECIPE, FIRST, SECOND, STOPPED, DELETED, PREDICTION = (UUID(int=n) for n in range(7))
 POINTS = 70
 """Of each curve: one whole chunk, and some points beyond it."""
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def stage_run(id_: UUID, name: str, state: str, *, points: int = POINTS, **others: object) -> RunRecord:
@@ -31,6 +34,10 @@ def stage_run(id_: UUID, name: str, state: str, *, points: int = POINTS, **other
     if state == "succeeded":
         digest = hashlib.sha256(b"70").hexdigest()
         run.files = [StoredFile("counted", digest, 2, b"70")]
+    # Of two processes: the first one was killed.
+    messages = ["counting from 0", "line 0 of 1-1", "line 1 of 1-1", "counting from 0", "line 0 of 2-2"]
+    messages += ["line 1 of 2-2, the last"] if state == "succeeded" else []
+    run.lines = [Line(START + timedelta(seconds=n), message) for n, message in enumerate(messages)]
     return run
 
 
@@ -72,7 +79,16 @@ def good_history() -> History:
             Response("pause", None, "timed out"),
         ],
         accepted=Accepted(
-            runs={SINGLE, RECIPE, STOPPED, DELETED}, predictions={PREDICTION}, deleted={DELETED}
+            runs={SINGLE, RECIPE, STOPPED, DELETED},
+            created={
+                "single": {SINGLE},
+                "recipe": {RECIPE},
+                "stopped": {STOPPED},
+                "deleted": {DELETED},
+                "no response": set(),
+            },
+            predictions={PREDICTION},
+            deleted={DELETED},
         ),
         recovery=12.0,
     )
@@ -152,6 +168,22 @@ def a_point_of_no_curve(history: History) -> None:
     history.runs[SINGLE].points.append(Point("cubes", 0, 0.0))
 
 
+def a_log_line_twice(history: History) -> None:
+    history.runs[SINGLE].lines.append(history.runs[SINGLE].lines[0])
+
+
+def a_log_line_twice_at_two_times(history: History) -> None:
+    history.runs[STOPPED].lines.append(Line(START + timedelta(hours=1), "line 1 of 1-1"))
+
+
+def a_log_line_lost_in_the_middle(history: History) -> None:
+    del history.runs[STOPPED].lines[1]
+
+
+def a_log_line_lost_at_the_end(history: History) -> None:
+    history.runs[SINGLE].lines.pop()
+
+
 def a_chunk_unlike_its_points(history: History) -> None:
     chunks = history.runs[SINGLE].chunks
     chunks[0] = chunks[0]._replace(high_step=62)
@@ -210,6 +242,20 @@ def a_deleted_run_that_stays(history: History) -> None:
     history.accepted.deleted.add(SINGLE)
 
 
+def a_run_created_twice(history: History) -> None:
+    twin = UUID(int=100)
+    history.runs[twin] = stage_run(twin, "single", "succeeded")
+    history.events += course(twin, "waiting", "queued", "running", "succeeded")
+
+
+def a_run_returned_with_two_ids(history: History) -> None:
+    history.accepted.created["deleted"].add(UUID(int=100))
+
+
+def a_run_that_nobody_requested(history: History) -> None:
+    del history.accepted.created["stopped"]
+
+
 def an_internal_error(history: History) -> None:
     history.responses.append(Response("create", 500, "unexpected error"))
 
@@ -234,6 +280,10 @@ BROKEN: dict[Callable[[History], None], str] = {
     a_point_lost_in_the_middle: "each point once",
     a_point_with_another_value: "each point once",
     a_point_of_no_curve: "each point once",
+    a_log_line_twice: "each log line once",
+    a_log_line_twice_at_two_times: "each log line once",
+    a_log_line_lost_in_the_middle: "each log line once",
+    a_log_line_lost_at_the_end: "each log line once",
     a_chunk_unlike_its_points: "chunks equal points",
     a_chunk_lost: "chunks equal points",
     an_artifact_unlike_its_digest: "artifacts equal their digest",
@@ -248,6 +298,9 @@ BROKEN: dict[Callable[[History], None], str] = {
     an_accepted_run_lost: "accepted is kept",
     an_accepted_prediction_lost: "accepted is kept",
     a_deleted_run_that_stays: "accepted is kept",
+    a_run_created_twice: "created once",
+    a_run_returned_with_two_ids: "created once",
+    a_run_that_nobody_requested: "created once",
     an_internal_error: "responses expected",
     slow_recovery: "recovery bounded",
 }

@@ -7,16 +7,18 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from PIL import Image
 
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError, Unreachable
 from vise_client.schemas.launch import RecipeCreate, RunCreate
+from vise_client.schemas.runs import RunView
+from vise_client.sender import Request, Steps
 from vise_core.specs.recipes.recipe import RecipeSpec
 
 from .history import Accepted, Response
@@ -32,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Action:
-    """What a user does at a time; ``target`` is the number of the run to which it happens."""
+    """What a user does at a time; ``target`` is the number of the run to which it happens, or that it creates."""
 
     at: float
     user: str
@@ -40,7 +42,13 @@ class Action:
     target: int
 
     def __str__(self) -> str:
-        run = f" run {self.target}" if self.kind in CHANGES else ""
+        run = (
+            f" run {self.target}"
+            if self.kind in CHANGES
+            else f" {self.target}"
+            if "create" in self.kind
+            else ""
+        )
         return f"{self.at:.1f} s {self.user}: {self.kind}{run}"
 
 
@@ -69,13 +77,13 @@ class Users:
     def plan(self, seconds: float) -> list[Action]:
         """Return what users do within this time; some of it two do to the same run at the same time."""
         actions = []
-        for _ in range(self.random.randint(3, 6)):
+        for number in range(self.random.randint(3, 6)):
             at = self.random.uniform(0, seconds)
-            kind = self.random.choice([*CHANGES, "create", "predict"])
+            kind = self.random.choice([*CHANGES, "create", "create twice", "predict"])
             # Of a recipe only the whole is deleted: what its steps were decides how it has ended.
             target = self.random.randrange(3 if kind == "delete" else 5)
             owner = EDITORS[target] if target < len(EDITORS) else ADMIN
-            actions.append(Action(at, owner, kind, target))
+            actions.append(Action(at, owner, kind, number if kind.startswith("create") else target))
             if self.random.random() < 0.4:
                 actions.append(Action(at, ADMIN, self.random.choice(CHANGES[:-1]), target))
         return sorted(actions, key=lambda action: action.at)
@@ -112,8 +120,11 @@ class Users:
                 self._act(action)
 
     def _act(self, action: Action) -> None:
-        if action.kind == "create":
-            self._create_run(action.user, f"{self.title}, {action}", _spec(Random(str(action))))
+        if action.kind.startswith("create"):
+            spec = _spec(Random(str(action)))
+            self._create_run(
+                action.user, f"{self.title}, {action}", spec, again=action.kind == "create twice"
+            )
         elif action.kind == "predict":
             self._predict(action.user, "olive")
         elif action.kind == "delete":
@@ -122,10 +133,20 @@ class Users:
             run_id = self.targets[action.target]
             self._ask(action.user, action.kind, lambda vise: getattr(vise, action.kind)(run_id))
 
-    def _create_run(self, user: str, name: str, spec: dict[str, object]) -> UUID:
+    def _create_run(self, user: str, name: str, spec: dict[str, object], *, again: bool = False) -> UUID:
+        """Create a run; with ``again`` the request is sent twice with the same key, as after a lost response."""
+        returned = self.accepted.created.setdefault(name, set())
         body = RunCreate(stage="count", name=name, spec=spec)
-        run_id = self._ask(user, "create", lambda vise: vise.create_run(body)).id
-        self.accepted.runs.add(run_id)
+        if not again:
+            run_id = self._ask(user, "create", lambda vise: vise.create_run(body)).id
+            returned.add(run_id)
+        else:
+            request = replace(ViseClient.create_run.request(body), key=uuid4())
+            with suppress(ClientError):
+                returned.add(self._ask(user, "create", lambda vise: vise.follow(_send(request))).id)
+            run_id = self._ask(user, "create again", lambda vise: vise.follow(_send(request))).id
+            returned.add(run_id)
+        self.accepted.runs |= returned
         return run_id
 
     def _create_recipe(self, first: dict[str, object], second: dict[str, object]) -> list[UUID]:
@@ -134,8 +155,11 @@ class Users:
             "a": {"stage": "count", "spec": first},
             "b": {"stage": "count", "spec": second, "inputs": reads},
         }
-        spec = RecipeSpec.model_validate({"title": f"{self.title}, recipe", "steps": steps})
+        title = f"{self.title}, recipe"
+        returned = self.accepted.created.setdefault(title, set())
+        spec = RecipeSpec.model_validate({"title": title, "steps": steps})
         run = self._ask(ADMIN, "create", lambda vise: vise.create_recipe(RecipeCreate(spec=spec)))
+        returned.add(run.id)
         self.accepted.runs.add(run.id)
         return [run.id, *(child.id for child in run.children)]
 
@@ -169,5 +193,10 @@ class Users:
         return result
 
 
+def _send(request: Request) -> Steps[RunView]:
+    """Send a request that creates a run once; the client's own operation sends it again by itself, with its key."""
+    return ViseClient.create_run.result((yield request))
+
+
 def _spec(random: Random) -> dict[str, object]:
-    return {"steps": random.randint(8, 16), "pause": 0.1, "each": random.randint(1, 16)}
+    return {"steps": random.randint(8, 16), "pause": 0.1, "each": random.randint(1, 16), "lines": True}

@@ -27,6 +27,7 @@ class CountSpec(Spec):
     steps: int = Field(20, ge=1)
     pause: float = 0.05
     each: int = Field(1, ge=1, description="Points of each curve in a step.")
+    lines: bool = Field(False, description="Log a numbered line in each step, and one at the end.")
     end: Literal["well", "bad input", "crash", "kill", "long name", "huge step", "disk full"] = "well"
 
 
@@ -44,10 +45,13 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     state = workspace / "state"
     first = json.loads((state / "step.json").read_text()) if state.exists() else 0
     reporter.log(f"counting from {first}")
+    attempt = f"{os.getpid()}-{time.monotonic_ns()}"
     for step in range(first, spec.steps):
         time.sleep(spec.pause)
         for point in range(step * spec.each, (step + 1) * spec.each):
             reporter.metrics(point, {"count": float(point), "square": float(point * point)})
+        if spec.lines:
+            reporter.log(f"line {step - first} of {attempt}")
         reporter.progress(step + 1, spec.steps, "steps")
         stop = reporter.should_stop()
         if stop or step % 5 == 4:
@@ -74,6 +78,8 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
         raise ZeroDivisionError("a bug")
     if spec.end == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if spec.lines:
+        reporter.log(f"line {spec.steps - first} of {attempt}, the last")
     (workspace / "counted.txt").write_text(str(spec.steps))
     reporter.artifact("counted", workspace / "counted.txt")
     return CountResult(counted=spec.steps, started_at_step=first)
