@@ -111,8 +111,9 @@ def at_process(world: World, random: Random) -> Fault:
     name = random.choice(list(world.processes))
     if kind == "freeze":
         return _freeze(name, lambda: _processes(world.processes[name].pid))
-    number = signal.SIGKILL if kind == "kill" else signal.SIGTERM
-    return Fault(f"{kind} {name}", lambda: world.processes[name].send_signal(number), world.start_missing)
+    if kind == "kill":
+        return Fault(f"kill {name}", lambda: world.processes[name].kill(), world.start_missing)
+    return Fault(f"stop {name}", lambda: world.terminate(world.processes[name]), world.start_missing)
 
 
 def at_stage(world: World, random: Random) -> Fault:
@@ -129,6 +130,18 @@ def at_server(world: World, random: Random) -> Fault:
     if random.random() < 0.5:
         return Fault(f"kill {name}", lambda: world.kill(getattr(world, name)), world.start_missing)
     return _freeze(name, lambda: world.server_processes(getattr(world, name)))
+
+
+def at_save(world: World, random: Random) -> Fault:
+    """Stop or kill the worker whose stage saves its state next, in the midst of that."""
+    kind = random.choice(["stop", "stop", "kill"])
+    number = signal.SIGTERM if kind == "stop" else signal.SIGKILL
+
+    def heal() -> None:
+        world.at_save.unlink(missing_ok=True)
+        world.start_missing()
+
+    return Fault(f"{kind} a worker at a save", lambda: world.signal_at_save(number), heal)
 
 
 def at_queue(world: World, random: Random) -> Fault:
@@ -160,7 +173,7 @@ def at_disk(world: World, random: Random) -> Fault:
 FAULTS = (
     *(at_link, at_link, at_link),
     *(at_statement, at_statement),
-    *(at_process, at_process),
+    *(at_process, at_process, at_save, at_save),
     *(at_stage, at_server, at_queue, at_queue, at_disk),
 )
 

@@ -37,6 +37,9 @@ class Sleepers:
     def start_missing(self) -> None:
         """Leave this to the test."""
 
+    def terminate(self, process: subprocess.Popen[bytes]) -> None:
+        process.terminate()
+
 
 @pytest.fixture
 def sleepers() -> Iterator[Sleepers]:

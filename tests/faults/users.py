@@ -1,13 +1,16 @@
-"""Users who create, cancel, pause, resume, retry, delete and predict through the API, several at once."""
+"""Users who create, cancel, pause, resume, retry, delete, upload, remove and predict through the API at once."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from operator import methodcaller
 from random import Random
 from typing import TypeVar
 from uuid import UUID, uuid4
@@ -16,7 +19,9 @@ from PIL import Image
 
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError, Unreachable
+from vise_client.schemas.datasets import DatasetView
 from vise_client.schemas.launch import RecipeCreate, RunCreate
+from vise_client.schemas.removals import RemovalCreate, RemovalState
 from vise_client.schemas.runs import RunView
 from vise_client.sender import Request, Steps
 from vise_core.specs.recipes.recipe import RecipeSpec
@@ -29,6 +34,8 @@ REQUEST_SECONDS = 5.0
 READY_SECONDS = 20.0
 """Time after the last fault within which the API accepts requests again."""
 CHANGES = ("cancel", "cancel", "pause", "pause", "resume", "resume", "retry", "delete")
+ENDED = 5
+"""Number of the run that has ended when the others are under way."""
 T = TypeVar("T")
 
 
@@ -62,15 +69,27 @@ class Users:
     accepted: Accepted = field(default_factory=Accepted)
     responses: list[Response] = field(default_factory=list)
     targets: list[UUID] = field(default_factory=list)
-    """The editors' runs, the recipe, and its two steps."""
+    """The editors' runs, the recipe, its two steps, and a short run."""
+    post: str = ""
+    """A post to remove; empty: none."""
 
     def begin(self) -> None:
         """Create what the schedule's faults are to hit, while nothing is wrong. Raises ClientError."""
         specs = [_spec(self.random) for _ in range(4)]
+        # Only one: starting its process takes a third of a second of a core.
+        specs[2]["loader_workers"] = 1
         for editor, spec in zip(EDITORS, specs, strict=False):
             self.targets.append(self._create_run(editor, f"{self.title}, {editor}", spec))
         recipe = self._create_recipe(specs[2], specs[3])
         self.targets += recipe
+        short = _spec(self.random) | {"steps": 2, "label": f" {self.title}"}
+        self.targets.append(self._create_run(EDITORS[0], f"{self.title}, short", short))
+        self.accepted.contents[self.targets[ENDED]] = f"2 {self.title}"
+        if self.post:
+            removal = self._ask(
+                ADMIN, "remove", lambda vise: vise.create_removal(RemovalCreate(posts=[self.post]))
+            )
+            self.accepted.removals.add(removal.id)
         for editor in EDITORS:
             self._predict(editor, self.random.choice(["teal", "navy"]))
 
@@ -86,6 +105,16 @@ class Users:
             actions.append(Action(at, owner, kind, number if kind.startswith("create") else target))
             if self.random.random() < 0.4:
                 actions.append(Action(at, ADMIN, self.random.choice(CHANGES[:-1]), target))
+        if self.random.random() < 0.7:
+            at = self.random.uniform(0.4 * seconds, seconds)
+            actions.append(Action(at, EDITORS[0], "delete", ENDED))
+        if self.random.random() < 0.5:
+            at = self.random.uniform(0, 0.7 * seconds)
+            actions.append(Action(at, ADMIN, "upload", 0))
+            if self.random.random() < 0.5:
+                actions.append(Action(self.random.uniform(at, seconds), ADMIN, "delete the upload", 0))
+        if self.post:
+            actions.append(Action(self.random.uniform(0.5 * seconds, seconds), ADMIN, "apply the removal", 0))
         return sorted(actions, key=lambda action: action.at)
 
     def start(self, actions: list[Action], began: float) -> list[threading.Thread]:
@@ -128,7 +157,15 @@ class Users:
         elif action.kind == "predict":
             self._predict(action.user, "olive")
         elif action.kind == "delete":
-            self._delete(action.user, self.targets[action.target])
+            run_id = self.targets[action.target]
+            self._delete(action.user, run_id, methodcaller("delete_run", run_id))
+        elif action.kind == "upload":
+            self._upload()
+        elif action.kind == "delete the upload":
+            for dataset_id in list(self.accepted.uploads):
+                self._delete(ADMIN, dataset_id, methodcaller("delete_dataset", dataset_id))
+        elif action.kind == "apply the removal":
+            self.apply_removals()
         else:
             run_id = self.targets[action.target]
             self._ask(action.user, action.kind, lambda vise: getattr(vise, action.kind)(run_id))
@@ -169,14 +206,41 @@ class Users:
         view = self._ask(user, "predict", lambda vise: vise.predict(buffer.getvalue(), wait=0))
         self.accepted.predictions.add(view.id)
 
-    def _delete(self, user: str, run_id: UUID) -> None:
+    def _delete(self, user: str, what: UUID, request: Callable[[ViseClient], object]) -> None:
         try:
-            self._ask(user, "delete", lambda vise: vise.delete_run(run_id))
+            self._ask(user, "delete", request)
         except ClientError as error:
             if isinstance(error, Unreachable) or (isinstance(error, ApiError) and error.status == 503):
-                self.accepted.perhaps_deleted.add(run_id)
+                self.accepted.perhaps_deleted.add(what)
             raise
-        self.accepted.deleted.add(run_id)
+        self.accepted.deleted.add(what)
+
+    def _upload(self) -> None:
+        """Upload an archive as a data set; where no response comes, send it again."""
+        name, content = f"{self.title}, data", f'{{"id": "{self.title}", "comments": ["nice"]}}\n'.encode()
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("posts.jsonl", content)
+        returned = self.accepted.created.setdefault(f"Import {name}", set())
+
+        def send(vise: ViseClient) -> DatasetView:
+            archive.seek(0)
+            return vise.upload_dataset(name, "posts.zip", archive, kind="posts")
+
+        try:
+            dataset = self._ask(ADMIN, "upload", send)
+        except Unreachable:
+            dataset = self._ask(ADMIN, "upload again", send)
+        if dataset.run_id is not None:
+            returned.add(dataset.run_id)
+        self.accepted.uploads[dataset.id] = hashlib.sha256(content).hexdigest()
+
+    def apply_removals(self) -> None:
+        """Apply the removals that are listed."""
+        for removal_id in self.accepted.removals:
+            removal = self._ask(ADMIN, "look at the removal", methodcaller("removal", removal_id))
+            if removal.state is RemovalState.listed:
+                self._ask(ADMIN, "apply the removal", methodcaller("apply_removal", removal_id))
 
     def _ask(self, user: str, what: str, request: Callable[[ViseClient], T]) -> T:
         """Send a request and note the response. Raises ClientError."""

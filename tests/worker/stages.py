@@ -6,13 +6,17 @@ Worker processes know them by the entry points of ``stages-0.dist-info`` beside 
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import signal
 import time
+from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
+from loader import counting
 from pydantic import Field
 
 from vise_core.errors import BadInput, Stopped
@@ -27,7 +31,11 @@ class CountSpec(Spec):
     steps: int = Field(20, ge=1)
     pause: float = 0.05
     each: int = Field(1, ge=1, description="Points of each curve in a step.")
-    lines: bool = Field(False, description="Log a numbered line in each step, and one at the end.")
+    label: str = Field("", description="Stored after the number.")
+    lines: bool = Field(
+        False, description="Log a numbered line in each step, after each save and at the end."
+    )
+    loader_workers: int = Field(0, ge=0, le=1, description="Processes that count for this one.")
     end: Literal["well", "bad input", "crash", "kill", "long name", "huge step", "disk full"] = "well"
 
 
@@ -46,12 +54,24 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     first = json.loads((state / "step.json").read_text()) if state.exists() else 0
     reporter.log(f"counting from {first}")
     attempt = f"{os.getpid()}-{time.monotonic_ns()}"
-    for step in range(first, spec.steps):
+    with counting(first) if spec.loader_workers else nullcontext(itertools.count(first)) as numbers:
+        _count(spec, itertools.islice(numbers, spec.steps - first), attempt, workspace, reporter)
+    _end(spec, reporter)
+    if spec.lines:
+        reporter.log(f"end of {attempt}")
+    (workspace / "counted.txt").write_text(f"{spec.steps}{spec.label}")
+    reporter.artifact("counted", workspace / "counted.txt")
+    return CountResult(counted=spec.steps, started_at_step=first)
+
+
+def _count(spec: CountSpec, steps: Iterable[int], attempt: str, workspace: Path, reporter: Reporter) -> None:
+    state = workspace / "state"
+    for number, step in enumerate(steps):
         time.sleep(spec.pause)
         for point in range(step * spec.each, (step + 1) * spec.each):
             reporter.metrics(point, {"count": float(point), "square": float(point * point)})
         if spec.lines:
-            reporter.log(f"line {step - first} of {attempt}")
+            reporter.log(f"line {number} of {attempt}")
         reporter.progress(step + 1, spec.steps, "steps")
         stop = reporter.should_stop()
         if stop or step % 5 == 4:
@@ -63,8 +83,13 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
                 state.rmdir()
             part.rename(state)
             reporter.checkpoint(state)
+            if spec.lines:
+                reporter.log(f"saved {step + 1}")
         if stop:
             raise Stopped(f"stopped at {step + 1}")
+
+
+def _end(spec: CountSpec, reporter: Reporter) -> None:
     if spec.end == "bad input":
         raise BadInput("row 3: the field id is missing")
     if spec.end == "long name":
@@ -78,11 +103,6 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
         raise ZeroDivisionError("a bug")
     if spec.end == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    if spec.lines:
-        reporter.log(f"line {spec.steps - first} of {attempt}, the last")
-    (workspace / "counted.txt").write_text(str(spec.steps))
-    reporter.artifact("counted", workspace / "counted.txt")
-    return CountResult(counted=spec.steps, started_at_step=first)
 
 
 COUNT = Stage(
