@@ -11,12 +11,11 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal
 
-from loader import counting
 from pydantic import Field
 
 from vise_core.errors import BadInput, Stopped
@@ -54,7 +53,7 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     first = json.loads((state / "step.json").read_text()) if state.exists() else 0
     reporter.log(f"counting from {first}")
     attempt = f"{os.getpid()}-{time.monotonic_ns()}"
-    with counting(first) if spec.loader_workers else nullcontext(itertools.count(first)) as numbers:
+    with _loader(first) if spec.loader_workers else nullcontext(itertools.count(first)) as numbers:
         _count(spec, itertools.islice(numbers, spec.steps - first), attempt, workspace, reporter)
     _end(spec, reporter)
     if spec.lines:
@@ -62,6 +61,13 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     (workspace / "counted.txt").write_text(f"{spec.steps}{spec.label}")
     reporter.artifact("counted", workspace / "counted.txt")
     return CountResult(counted=spec.steps, started_at_step=first)
+
+
+def _loader(first: int) -> AbstractContextManager[Iterator[int]]:
+    # Of tests/faults/injection, which only the processes of fault schedules know.
+    from loader import counting
+
+    return counting(first)
 
 
 def _count(spec: CountSpec, steps: Iterable[int], attempt: str, workspace: Path, reporter: Reporter) -> None:
