@@ -29,10 +29,12 @@ def faulty_fsync(file: int) -> None:
 
 def _signal_worker() -> None:
     claimed = AT_SAVE.with_suffix(f".{os.getpid()}")
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, ProcessLookupError):
         AT_SAVE.rename(claimed)
-        # Stage → guardian → fork server → worker.
+        # Stage → guardian → fork server → worker. If one of them has just been killed, another process has their place.
         worker = _parent(_parent(os.getppid()))
+        if b"\0worker\0run\0" not in Path(f"/proc/{worker}/cmdline").read_bytes():
+            return
         number = int(claimed.read_text())
         claimed.rename(AT_SAVE.with_suffix(f".{worker}.sent"))
         os.kill(worker, number)
