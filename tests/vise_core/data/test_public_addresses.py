@@ -1,6 +1,7 @@
 """Addresses inside the network are not asked, whatever way they are written or reached."""
 
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -111,11 +112,27 @@ def test_only_https_is_spoken_with_the_world(url: str) -> None:
         checked_request(url, [])
 
 
-def test_the_connection_goes_to_the_checked_address_under_the_names_certificate() -> None:
-    address, headers, extensions = checked_request("https://8.8.8.8:8443/a/b?c=d", [])
-    assert str(address) == "https://8.8.8.8:8443/a/b?c=d"
-    assert headers["Host"] == "8.8.8.8:8443"
-    assert extensions == {"sni_hostname": "8.8.8.8"}
+@pytest.mark.parametrize(
+    ("answer", "shown"), [("93.184.216.34", "93.184.216.34"), ("2606:4700::1111", "[2606:4700::1111]")]
+)
+def test_the_connection_goes_to_the_checked_address_under_the_names_certificate(
+    monkeypatch: pytest.MonkeyPatch, answer: str, shown: str
+) -> None:
+    """Whatever the name's server answers the next time: it may name a host inside the network then."""
+    family = socket.AF_INET6 if ":" in answer else socket.AF_INET
+    answers = [[(family, socket.SOCK_STREAM, 6, "", (answer, 8443))]]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers.pop())
+    address, headers, extensions = checked_request("https://files.example.org:8443/a/b?c=d", [])
+    assert str(address) == f"https://{shown}:8443/a/b?c=d"
+    assert headers["Host"] == "files.example.org:8443"
+    assert extensions == {"sni_hostname": "files.example.org"}
+
+
+def test_each_address_of_a_name_must_be_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, 443)) for a in ("93.184.216.34", "10.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: entries)
+    with pytest.raises(RefusedAddress, match=r"10\.0\.0\.1, which is not a public address"):
+        checked_request("https://files.example.org/a", [])
 
 
 def test_a_redirect_into_the_network_is_refused_too(server: str, tmp_path: Path) -> None:
