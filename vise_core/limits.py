@@ -15,6 +15,7 @@ from types import FrameType
 from vise_core.errors import BadInput
 
 DATA_MEMORY_BYTES = 2 * 2**30
+DATA_FILE_BYTES = 4096
 DATA_SECONDS = 120.0
 DATA_BYTES_PER_SECOND = 20_000
 """What reading a data set may take of memory and processor time; see docs/security.md. Images that are large but
@@ -79,8 +80,8 @@ def limited_data(files: Iterable[Path]) -> AbstractContextManager[None]:
     sizes = [path.lstat().st_size for path in files]
     return limited(
         "the data set",
-        # A row group of Parquet, at most the file, is in memory at once.
-        memory=DATA_MEMORY_BYTES + max(sizes, default=0),
+        # A row group of Parquet, at most the file, is in memory at once, and the paths and labels of all images.
+        memory=DATA_MEMORY_BYTES + max(sizes, default=0) + DATA_FILE_BYTES * len(sizes),
         seconds=DATA_SECONDS + sum(sizes) / DATA_BYTES_PER_SECOND,
     )
 

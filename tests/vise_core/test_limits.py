@@ -120,6 +120,16 @@ def test_surveys_and_ingest_read_within_limits(
         survey.run(SurveySpec(kind="images"), {"dataset": folder}, tmp_path / "w", NullReporter())
 
 
+def test_large_sets_may_take_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    granted: dict[str, float] = {}
+    monkeypatch.setattr(limits, "limited", lambda _, **bounds: granted.update(bounds))
+    with (tmp_path / "a").open("wb") as file:
+        file.truncate(2**30)
+    limits.limited_data([tmp_path / "a"] * 1_000)
+    assert granted["memory"] == 2 * 2**30 + 2**30 + 4096 * 1_000
+    assert granted["seconds"] == pytest.approx(120 + 1_000 * 2**30 / 20_000)
+
+
 @pytest.mark.parametrize(
     ("packed", "minutes"), [(10_000, 1), (10_000_000, 2.5), (250_000_000, 35), (20 * 2**30, 107)]
 )
