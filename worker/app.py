@@ -84,7 +84,7 @@ def help_run(run_id: str) -> None:
 @app.task(name=PREDICT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def predict(prediction_id: str) -> None:
     """Finish a queued prediction."""
-    from .predict import predict
+    from .serving.predict import predict
 
     predict(UUID(prediction_id), stopping)
 
@@ -92,7 +92,7 @@ def predict(prediction_id: str) -> None:
 @app.task(name=ENGAGEMENT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def engagement(engagement_id: str) -> None:
     """Finish a queued prediction of engagement."""
-    from .predict import predict_engagement
+    from .serving.predict import predict_engagement
 
     predict_engagement(UUID(engagement_id), stopping)
 
@@ -136,7 +136,7 @@ def _start_heartbeat(instance: Any, **_: object) -> None:
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _stop_run(**_: object) -> None:
     stopping.set()
-    end_in_time(lambda: heartbeat.stage_runs)
+    end_in_time(heartbeat.has_run)
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]

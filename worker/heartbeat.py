@@ -32,12 +32,14 @@ log = logging.getLogger("vise.worker")
 class Heartbeat:
     """Updates the worker's row in a thread until stopped.
 
-    ``run_id`` is the run that the worker executes, ``stage_runs`` whether the process of its stage runs.
+    ``run_id`` is the run that the worker executes, ``stage_runs`` whether the process of its stage runs, and
+    ``record_until`` until when its end may be recorded.
     """
 
     def __init__(self) -> None:
         self.run_id: UUID | None = None
         self.stage_runs = False
+        self.record_until = 0.0
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
         self._heard_at = time.monotonic()
@@ -48,6 +50,10 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, args=(queues, busy), name="heartbeat", daemon=True)
         self._thread.start()
         threading.Thread(target=self._talk, args=(send, busy), name="talk", daemon=True).start()
+
+    def has_run(self) -> bool:
+        """Return whether the stage of a run has yet to end, or to have its end recorded."""
+        return self.stage_runs or time.monotonic() < self.record_until
 
     def hear(self) -> None:
         """Note that a message from this worker has come back."""
