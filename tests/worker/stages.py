@@ -9,6 +9,8 @@ import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Literal
@@ -20,6 +22,12 @@ from vise_core.reporter import Reporter
 from vise_core.specs.base import Result, Spec
 from vise_core.specs.stage import InputRole, Stage
 
+LOADER = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+time.sleep(600)
+"""
+
 
 class CountSpec(Spec):
     """Count to ``steps``."""
@@ -27,6 +35,7 @@ class CountSpec(Spec):
     steps: int = Field(20, ge=1)
     pause: float = 0.05
     each: int = Field(1, ge=1, description="Points of each curve in a step.")
+    loaders: int = Field(0, description="Processes that it starts, each with one of its own.")
     end: Literal["well", "bad input", "crash", "kill", "long name", "huge step", "disk full"] = "well"
 
 
@@ -43,6 +52,8 @@ class CountResult(Result):
 def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> CountResult:
     state = workspace / "state"
     first = json.loads((state / "step.json").read_text()) if state.exists() else 0
+    for _ in range(spec.loaders):
+        subprocess.Popen([sys.executable, "-c", LOADER])
     reporter.log(f"counting from {first}")
     for step in range(first, spec.steps):
         time.sleep(spec.pause)

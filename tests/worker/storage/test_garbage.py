@@ -25,7 +25,7 @@ from backend.store.upkeep import archives, gc, marks, states, sweep, workspaces
 from backend.store.upkeep.tables import Garbage
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
-from worker.execute import _load_state
+from worker.inputs import _load_state
 from worker.reporter import StoreReporter
 
 RULES: archives.Rules = {"grace_seconds": 0, "retry_days": 1, "keep": False}
