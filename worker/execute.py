@@ -229,7 +229,7 @@ def _watch_over(
             suspended = not suspended
             log.warning("run %s is %s", claim.run_id, "suspended" if suspended else "resumed")
             os.kill(int(child.pid or 0), SUSPEND if suspended else RESUME)
-            limits.note_activity()
+            (limits.suspend if suspended else limits.resume)()
         if not suspended:
             exceeded = exceeded or limits.exceeded()
         if stopped_at is None and (stopping.is_set() or lease.requested is not None or exceeded):
