@@ -12,7 +12,7 @@ from backend.local import up
 SAVES = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(3), sys.exit())); print(flush=True); time.sleep(600)"
 
 
-@pytest.mark.parametrize("grace, saved", [(4.0, True), (1.0, False)])
+@pytest.mark.parametrize(("grace", "saved"), [(4.0, True), (1.0, False)])
 def test_a_worker_is_killed_only_after_the_grace_time_of_its_run(
     monkeypatch: pytest.MonkeyPatch, grace: float, saved: bool
 ) -> None:
