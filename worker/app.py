@@ -21,6 +21,7 @@ from vise_core.ending import end_in_time
 
 from .context import get_context
 from .heartbeat import Heartbeat
+from .serving.predict import clear_copies
 from .sweep import CacheClearing, follow_removals, sweep_workspaces
 
 QUEUE_SECONDS = 60
@@ -117,7 +118,8 @@ def _start_heartbeat(instance: Any, **_: object) -> None:
     def busy() -> bool:
         return len(state.reserved_requests) >= int(instance.concurrency)
 
-    # Before the first message is fetched: nothing is computed from what should be gone.
+    # Before the first message is fetched: nothing is computed from what should be gone, or is incomplete.
+    clear_copies(get_context())
     clearing = CacheClearing(get_context())
     try:
         clearing.follow()
