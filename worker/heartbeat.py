@@ -26,6 +26,8 @@ from .context import get_context
 BEAT_SECONDS = 3.0
 DEAF_SECONDS = 10.0
 """Time without a message from itself after which a worker that could fetch messages counts as deaf."""
+JOIN_SECONDS = 2.0
+"""Time for which a worker that ends waits for a heartbeat that is under way."""
 log = logging.getLogger("vise.worker")
 
 
@@ -62,6 +64,9 @@ class Heartbeat:
     def stop(self) -> None:
         """Stop the threads, and delete the worker's row."""
         self._done.set()
+        if self._thread is not None:
+            # Else a heartbeat that is under way could write the row again.
+            self._thread.join(JOIN_SECONDS)
         try:
             with get_context().sessions.begin() as db:
                 workers.leave(db, get_context().name)
