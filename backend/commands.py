@@ -9,7 +9,6 @@ import typer
 
 from vise_client.commands.app import command_group
 from vise_client.commands.output import say
-from vise_core.escaping import terminal_escape
 
 admin = command_group(help="Admins of a server, made directly in its database.", no_args_is_help=True)
 
@@ -181,16 +180,26 @@ def delete_user(
     email: Annotated[str, typer.Argument(help="E-mail address of the user.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a user with tokens, predictions and feedback. Runs, models and data sets stay, without an owner."""
+    """List what a user has made, ask, and delete the user with tokens, predictions and feedback. Runs, models and data sets stay, without an owner."""
     from backend.local.offline import server_settings
+    from backend.store.accounts import users
     from backend.store.accounts.deletion import delete_user as delete
     from backend.store.database import connect, session_factory
+    from backend.store.upkeep.derived import derived
+    from vise_client.commands.deletion import NAMED, confirm
+    from vise_core.errors import BadInput
 
-    if not yes:
-        typer.confirm(terminal_escape(f"Delete {email} for good?", one_line=True), abort=True)
     with server_settings() as settings:
         engine = connect(settings.database_url)
-        with session_factory(engine).begin() as db:
-            delete(db, email)
+        sessions = session_factory(engine)
+        with sessions() as db:
+            user = users.find_user(db, email)
+            if user is None:
+                raise BadInput(f"there is no user {email}")
+            address, listed = user.email, derived(db, "user", user.id, None, limit=NAMED)
+        # No transaction is open while the question waits.
+        confirm(f"Delete {address} for good?", listed, yes=yes)
+        with sessions.begin() as db:
+            delete(db, address)
         engine.dispose()
-    say(f"{email} is deleted")
+    say(f"{address} is deleted")

@@ -136,8 +136,10 @@ def machine() -> str:
         model = match.group(1)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    # Without the name of the build, which differs from one virtual machine of a host to the next.
+    kernel = platform.release().partition("-")[0]
     return (
-        f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB; {platform.system()} {platform.release()}; "
+        f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB; {platform.system()} {kernel}; "
         f"Python {platform.python_version()}, {packages}."
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
 
-from frontend.formatting import duration
+from frontend.formatting import duration, plain
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunSummary
 
@@ -43,6 +44,13 @@ def badge(state: RunState) -> str:
 def synthetic_badge(synthetic: bool) -> str:
     """Return the Markdown of the badge for everything made from generated data; empty otherwise."""
     return " :violet-badge[:material/science: synthetic data]" if synthetic else ""
+
+
+def deleted_inputs_badge(names: Sequence[str]) -> str:
+    """Return the Markdown of the badge for what was made from deleted data sets; empty without any."""
+    if not names:
+        return ""
+    return f" :orange-badge[:material/delete: input deleted: {plain(', '.join(names))}]"
 
 
 _TONES = {

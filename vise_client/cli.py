@@ -9,6 +9,7 @@ from vise_core.escaping import terminal_escape
 from .commands.account import login, login_link, token_app
 from .commands.app import command_group
 from .commands.data import data_app
+from .commands.deletion import delete
 from .commands.models import models_app
 from .commands.output import say
 from .commands.plugins import PluginGroup
@@ -26,7 +27,7 @@ app = command_group(
     help="Learn image representations from visual engagement, and evaluate them on subjective vision tasks.",
     no_args_is_help=True,
 )
-for command in (run, runs, show, logs, cancel, retry):
+for command in (run, runs, show, logs, cancel, retry, delete):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(recipes_app, name="recipes")

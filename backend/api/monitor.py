@@ -12,9 +12,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend.settings import Settings
@@ -118,6 +115,11 @@ class Monitor:
         return parts
 
     def _check_broker(self) -> list[PartHealth]:
+        # Imported here: the client takes a thirtieth of the API's start, and this check has a thread of its own.
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
         try:
             client = redis.Redis.from_url(
                 self._settings.broker_url,

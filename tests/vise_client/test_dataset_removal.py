@@ -8,7 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from frontend.views.data import remove
 from vise_client.commands import data
-from vise_client.schemas.datasets import DatasetUsage, DatasetView
+from vise_client.schemas.datasets import DatasetView
+from vise_client.schemas.derived import Derived
 
 KINDS = [
     ("faces", "Its folder on the server and the runs stay."),
@@ -43,15 +44,23 @@ class Api:
     def datasets(self, search: str) -> list[DatasetView]:
         return [self.data_set]
 
-    def dataset_runs(self, dataset_id: object, limit: int) -> DatasetUsage:
-        return DatasetUsage.model_construct(items=[], states={}, next_cursor=None)
+    def dataset_derived(self, dataset_id: object, limit: int) -> Derived:
+        return Derived(total=0, counts=[], items=[])
+
+    def delete_dataset(self, dataset_id: object) -> None:
+        pass
 
 
 @pytest.mark.parametrize(("folder", "sentence"), KINDS)
 def test_the_command_says_it(folder: str | None, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
+
+    def agree(question: str) -> bool:
+        asked.append(question)
+        return True
+
     monkeypatch.setattr("vise_client.login.connect", lambda: Api(folder))
-    monkeypatch.setattr(data.typer, "confirm", asked.append)
+    monkeypatch.setattr(data.typer, "confirm", agree)
     data.remove("faces")
     assert asked == [f"Remove faces? {sentence}"]
 

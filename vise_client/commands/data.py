@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vise_core.escaping import terminal_escape
-
 from .app import command_group
 from .output import say, show_table
 
@@ -141,22 +139,19 @@ def runs(
 
 @data_app.command()
 def remove(
-    name: Name, yes: Annotated[bool, typer.Option("--yes", help="Remove without confirmation.")] = False
+    name: Name, yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False
 ) -> None:
-    """List the runs that read a data set, ask, and remove it. A registered folder stays; the files of an upload or download are deleted."""
+    """List what was made from a data set, ask, and remove it. A registered folder stays; the files of an upload or download are deleted."""
     from vise_client.login import connect
+
+    from .deletion import NAMED, confirm
 
     with connect() as vise:
         dataset = find(vise, name)
-        usage = vise.dataset_runs(dataset.id, limit=10)
-        counts = ", ".join(f"{count:,} {state}" for state, count in sorted(usage.states.items()))
-        say(f"Runs that read {dataset.name}: {counts or 'none'}")
-        for use in usage.items:
-            say(f"  {use.run_id}  {use.name}  {use.state}")
-        if yes or typer.confirm(
-            terminal_escape(f"Remove {dataset.name}? {dataset.what_removal_does}", one_line=True)
-        ):
-            vise.delete_dataset(dataset.id)
+        derived = vise.dataset_derived(dataset.id, limit=NAMED)
+        confirm(f"Remove {dataset.name}? {dataset.what_removal_does}", derived, yes=yes)
+        vise.delete_dataset(dataset.id)
+    say(f"removed {dataset.name}")
 
 
 def find(vise: ViseClient, name: str) -> DatasetView:

@@ -70,6 +70,28 @@ def list_formats() -> None:
 
 
 @models_app.command()
+def delete(
+    name: Annotated[str, typer.Argument(help="Name or id of a model.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without a question.")] = False,
+) -> None:
+    """List what hangs on a model, ask, and delete it with its predictions; the run that it was made from stays."""
+    from vise_client.login import connect
+    from vise_core.errors import BadInput
+
+    from .deletion import NAMED, confirm
+
+    with connect() as vise:
+        named = {model.name: model for model in vise.models(search=name)}
+        named |= {str(model.id): model for model in vise.models()} if name not in named else {}
+        if name not in named:
+            raise BadInput(f"no model named {name!r}: see vise models")
+        model = named[name]
+        confirm(f"Delete the model {model.name}?", vise.model_derived(model.id, limit=NAMED), yes=yes)
+        vise.delete_model(model.id)
+    say(f"deleted {model.name}")
+
+
+@models_app.command()
 def add(
     file: Annotated[
         Path,

@@ -22,6 +22,7 @@ from ..schemas.accounts import (
     UserUpdate,
     UserView,
 )
+from ..schemas.derived import Derived
 from ..schemas.wire import Page
 
 
@@ -75,6 +76,10 @@ class AccountOperations:
     @patch("/users/{user_id}")
     def update_user(self, user_id: Id, body: UserUpdate) -> UserView:
         """Change a user's role, or deactivate the user."""
+
+    @get("/users/{user_id}/derived")
+    def user_derived(self, user_id: Id, *, offset: int = 0, limit: int = 100) -> Derived:
+        """Return what a user has made, and what becomes of each when the user is deleted."""
 
     @delete("/users/{user_id}")
     def delete_user(self, user_id: Id) -> None:

@@ -16,6 +16,7 @@ from ..schemas.datasets import (
     DatasetView,
     FolderChanges,
 )
+from ..schemas.derived import Derived
 from ..schemas.run_states import RunState
 from ..schemas.runs import RunView
 
@@ -56,6 +57,10 @@ class DatasetOperations:
     @patch("/datasets/{dataset_id}")
     def update_dataset(self, dataset_id: Id, body: DatasetUpdate) -> DatasetView:
         """Rename or describe a data set."""
+
+    @get("/datasets/{dataset_id}/derived")
+    def dataset_derived(self, dataset_id: Id, *, offset: int = 0, limit: int = 100) -> Derived:
+        """Return what was made from a data set, and what becomes of each when it is deleted."""
 
     @delete("/datasets/{dataset_id}")
     def delete_dataset(self, dataset_id: Id) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..operation import Id, delete, get, patch, post
+from ..schemas.derived import Derived
 from ..schemas.models import ModelCardView, ModelCreate, ModelUpdate, ModelView
 
 
@@ -34,6 +35,10 @@ class ModelOperations:
     @patch("/models/{model_id}")
     def update_model(self, model_id: Id, body: ModelUpdate) -> ModelView:
         """Rename a model, or make it the default."""
+
+    @get("/models/{model_id}/derived")
+    def model_derived(self, model_id: Id, *, offset: int = 0, limit: int = 100) -> Derived:
+        """Return what hangs on a model, and what becomes of each when it is deleted."""
 
     @delete("/models/{model_id}")
     def delete_model(self, model_id: Id) -> None:

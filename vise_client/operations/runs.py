@@ -9,6 +9,7 @@ from ..errors import ClientError
 from ..operation import Id, conversation, delete, get, patch, post
 from ..schemas.artifacts import ArtifactView
 from ..schemas.comparison import CompareQuery, Comparison
+from ..schemas.derived import Derived
 from ..schemas.lineage import Lineage
 from ..schemas.metrics import Curve, MetricQuery
 from ..schemas.run_states import RunKind, RunState
@@ -68,6 +69,10 @@ class RunOperations:
     @patch("/runs/{run_id}")
     def update_run(self, run_id: Id, body: RunUpdate) -> RunView:
         """Change a run's name, tags or notes; star or archive it."""
+
+    @get("/runs/{run_id}/derived")
+    def run_derived(self, run_id: Id, *, offset: int = 0, limit: int = 100) -> Derived:
+        """Return what hangs on a run, and what becomes of each when it is deleted."""
 
     @delete("/runs/{run_id}")
     def delete_run(self, run_id: Id) -> None:

@@ -42,6 +42,10 @@ class ModelView(ResponseBody):
     synthetic: bool
     default: bool
     created_at: datetime
+    deleted_inputs: list[str] = Field(
+        default_factory=list,
+        description="Names of deleted data sets that the model was made from.",
+    )
 
 
 class ModelCardView(ResponseBody):

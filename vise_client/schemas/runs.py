@@ -158,6 +158,10 @@ class RunView(RunSummary):
         default_factory=dict,
         description="Input role → the data set and version that the run reads.",
     )
+    deleted_inputs: list[str] = Field(
+        default_factory=list,
+        description="Names of deleted data sets that the run, or a run that it reads from, has read.",
+    )
     max_hours: float | None = Field(None, description="Time limit of an attempt; None: the server's.")
     result: dict[str, Any] | None
     error: str | None = Field(description="End of the traceback of a failed run.")

@@ -12,12 +12,14 @@ from backend.api.dependencies import Db, Who
 from backend.store.accounts import deletion, users
 from backend.store.changes import check_expected
 from backend.store.errors import Conflict
+from backend.store.upkeep.derived import derived
 from vise_client.schemas.accounts import (
     Role,
     UserCreate,
     UserUpdate,
     UserView,
 )
+from vise_client.schemas.derived import Derived
 
 router = APIRouter(tags=["accounts"])
 
@@ -58,6 +60,18 @@ def update_user(user_id: UUID, body: UserUpdate, who: Who, db: Db) -> UserView:
         user.active = body.active
     db.flush()
     return UserView.model_validate(user)
+
+
+@router.get("/users/{user_id}/derived", response_model=Derived, dependencies=[needs.admin])
+def read_derived(
+    user_id: UUID,
+    db: Db,
+    who: Who,
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Derived:
+    """List what a user has made, and what becomes of each when the user is deleted. Status 404 if no user has this id."""
+    return derived(db, "user", user_id, who, offset=offset, limit=limit)
 
 
 @router.delete("/users/{user_id}", status_code=204, dependencies=[needs.admin])

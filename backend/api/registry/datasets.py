@@ -28,6 +28,7 @@ from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Upload
 from backend.store.runs.read import view_run
 from backend.store.upkeep import marks
+from backend.store.upkeep.derived import derived
 from vise_client.schemas.datasets import (
     DatasetCreate,
     DatasetFromUrl,
@@ -37,6 +38,7 @@ from vise_client.schemas.datasets import (
     DatasetView,
     FolderChanges,
 )
+from vise_client.schemas.derived import Derived
 from vise_client.schemas.run_states import RunState
 from vise_client.schemas.runs import RunView
 from vise_core.specs.survey import DataKind
@@ -243,6 +245,21 @@ def usage(
         cursor=cursor,
         limit=limit,
     )
+
+
+@router.get("/{dataset_id}/derived", response_model=Derived, dependencies=[needs.admin])
+def read_derived(
+    dataset_id: UUID,
+    db: Db,
+    who: Who,
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Derived:
+    """List what was made from a data set, and what becomes of each when the data set is deleted.
+
+    Status 404 if no data set has this id.
+    """
+    return derived(db, "data set", dataset_id, who, offset=offset, limit=limit)
 
 
 @router.delete("/{dataset_id}", status_code=204, dependencies=[needs.admin])

@@ -13,6 +13,8 @@ from backend.api.dependencies import Db, ReadDb, Store, Who
 from backend.api.documented import problems
 from backend.store.changes import check_expected
 from backend.store.registry import artifacts, model_cards, models
+from backend.store.upkeep.derived import derived
+from vise_client.schemas.derived import Derived
 from vise_client.schemas.models import ModelCardView, ModelCreate, ModelUpdate, ModelView
 
 router = APIRouter(prefix="/models", tags=["models"])
@@ -28,7 +30,7 @@ def list_models(
 ) -> list[ModelView]:
     """List the models, the default model first, then newest first."""
     rows = models.list_models(db, search=search, task=task, offset=offset, limit=limit)
-    return [models.view(model) for model in rows]
+    return models.views(db, rows)
 
 
 @router.post("", response_model=ModelView, status_code=201, dependencies=[needs.run])
@@ -45,7 +47,8 @@ def register(body: ModelCreate, db: Db, who: Who) -> ModelView:
 @router.get("/{model_id}", response_model=ModelView, dependencies=[needs.read])
 def read(model_id: UUID, db: Db) -> ModelView:
     """Return a model. Status 404 if no model has this id."""
-    return models.view(models.get(db, model_id))
+    (view,) = models.views(db, [models.get(db, model_id)])
+    return view
 
 
 @router.get("/{model_id}/card", response_model=ModelCardView, dependencies=[needs.read])
@@ -95,6 +98,18 @@ def update(model_id: UUID, body: ModelUpdate, db: Db, who: Who) -> ModelView:
     db.flush()
     db.refresh(model)
     return models.view(model)
+
+
+@router.get("/{model_id}/derived", response_model=Derived, dependencies=[needs.admin])
+def read_derived(
+    model_id: UUID,
+    db: Db,
+    who: Who,
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Derived:
+    """List what hangs on a model, and what becomes of each when the model is deleted. Status 404 if no model has this id."""
+    return derived(db, "model", model_id, who, offset=offset, limit=limit)
 
 
 @router.delete("/{model_id}", status_code=204, dependencies=[needs.admin])

@@ -9,12 +9,14 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from backend.api import needs, owners
-from backend.api.dependencies import Db
+from backend.api.dependencies import Db, Who
 from backend.store.changes import check_expected
 from backend.store.runs import delete, logs
 from backend.store.runs.lineage import lineage
 from backend.store.runs.read import get_run, list_events, view_run
+from backend.store.upkeep.derived import derived
 from vise_client.schemas.artifacts import ArtifactView
+from vise_client.schemas.derived import Derived
 from vise_client.schemas.lineage import Lineage
 from vise_client.schemas.runs import (
     EventView,
@@ -52,6 +54,21 @@ def delete_run(run_id: UUID, db: Db) -> Response:
     """
     delete.delete_run(db, run_id)
     return Response(status_code=204)
+
+
+@router.get("/runs/{run_id}/derived", response_model=Derived, dependencies=[needs.run, owners.of_run])
+def read_derived(
+    run_id: UUID,
+    db: Db,
+    who: Who,
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Derived:
+    """List what hangs on a run, and what becomes of each when the run is deleted; for those who may delete it.
+
+    Status 404 if no run has this id.
+    """
+    return derived(db, "run", run_id, who, offset=offset, limit=limit)
 
 
 @router.get("/runs/{run_id}/events", response_model=list[EventView], dependencies=[needs.read])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
@@ -101,6 +101,27 @@ def views(db: Session, run_ids: Iterable[UUID]) -> dict[UUID, dict[str, DatasetR
             latest=version.number if version else None,
         )
     return views
+
+
+_DELETED_INPUTS = text("""
+    WITH RECURSIVE own AS (
+        SELECT id AS root, id FROM runs WHERE id = ANY(CAST(:runs AS uuid[]))
+        UNION SELECT parent_id, id FROM runs WHERE parent_id = ANY(CAST(:runs AS uuid[]))
+    ), read_from AS (
+        SELECT root, id FROM own UNION
+        SELECT read_from.root, source FROM read_from JOIN runs USING (id), unnest(runs.depends_on) source
+    )
+    SELECT DISTINCT root, name FROM read_from JOIN dataset_reads ON run_id = id
+    WHERE NOT EXISTS (SELECT FROM datasets WHERE datasets.id = dataset_id) ORDER BY root, name
+""")
+
+
+def deleted_inputs(db: Session, run_ids: Iterable[UUID]) -> dict[UUID, list[str]]:
+    """Return {run: names of deleted data sets that it, a child of it or a run that it reads from has read}."""
+    names: dict[UUID, list[str]] = {}
+    for row in db.execute(_DELETED_INPUTS, {"runs": list(run_ids)}):
+        names.setdefault(row.root, []).append(row.name)
+    return names
 
 
 def _names(db: Session, dataset_ids: Iterable[UUID]) -> dict[UUID, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Select, insert, select, text
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
@@ -20,7 +20,7 @@ from backend.store.runs.states.cancel import request_cancel
 from backend.store.runs.states.transition import LIVE
 from backend.store.runs.tables import Run, RunLog
 from backend.store.upkeep.forget_runs import with_derived
-from backend.store.upkeep.marks import mark_artifacts
+from backend.store.upkeep.marks import mark, mark_artifacts
 from vise_client.schemas.datasets import DatasetCreate, DatasetUpdate, DatasetVersionView, DatasetView
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
@@ -34,6 +34,13 @@ from vise_core.specs.survey import DataKind
 from . import dataset_versions, folders
 from .dataset_reads import newest_versions
 from .dataset_versions import SURVEY
+
+_ARCHIVES = text(
+    "SELECT uploads.id FROM runs, jsonb_each(inputs) input JOIN uploads ON uploads.id::text = input.value->>'upload' "
+    "WHERE runs.id = :run AND NOT EXISTS (SELECT FROM runs other, jsonb_each(other.inputs) input "
+    "WHERE other.id <> :run AND input.value->>'upload' = uploads.id::text)"
+)
+"""The uploaded archives that a run names, and no other run."""
 
 
 def register(db: Session, root: Path | None, request: DatasetCreate, user: UUID | None = None) -> Dataset:
@@ -195,8 +202,8 @@ def view(db: Session, dataset: Dataset) -> DatasetView:
 def delete(db: Session, dataset_id: UUID) -> None:
     """Remove a data set; its runs stay, and keep the name and version of what they read.
 
-    A registered folder stays as it is. Uploaded or downloaded files are removed, with the artifact that held them. The
-    logs of the runs that read it, directly or not, say so.
+    A registered folder stays as it is. Uploaded or downloaded files are removed, with the artifact that held them and the
+    archive, and an unfinished import is cancelled. The logs of the runs that read it, directly or not, say so.
     Raises NotFound if no data set has this id, and Conflict if an unfinished run reads it.
     """
     dataset = get(db, dataset_id)
@@ -215,18 +222,29 @@ def delete(db: Session, dataset_id: UUID) -> None:
             f"the unfinished run {reader!r} reads this data set; cancel that run or wait until it ends"
         )
     if dataset.run_id is not None:
+        if RunState(db.get_one(Run, dataset.run_id).state) in LIVE:
+            request_cancel(db, dataset.run_id)
         mark_artifacts(db, [dataset.run_id], dataset_versions.DATA)
         db.execute(
             sql_delete(Artifact).where(
                 Artifact.run_id == dataset.run_id, Artifact.name == dataset_versions.DATA
             )
         )
+        _delete_archives(db, dataset.run_id)
     readers = db.scalars(select(DatasetRead.run_id).where(DatasetRead.dataset_id == dataset_id)).all()
     message = f"The data set {dataset.name!r}, which this run or a run before it read, has been removed."
     notes = [{"run_id": run, "level": "warning", "message": message} for run in with_derived(db, readers)]
     if notes:
         db.execute(insert(RunLog), notes)
     db.delete(dataset)
+
+
+def _delete_archives(db: Session, run_id: UUID) -> None:
+    """Delete the uploaded archives that this run alone names, and mark their objects."""
+    ids = db.scalars(_ARCHIVES, {"run": run_id}).all()
+    for upload in db.scalars(select(Upload).where(Upload.id.in_(ids))):
+        mark(db, [upload.sha256])
+        db.delete(upload)
 
 
 def _add(db: Session, dataset: Dataset) -> Dataset:

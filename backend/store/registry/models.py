@@ -24,6 +24,8 @@ from vise_core.report.comparable import data_difference, measured_on, split_diff
 from vise_core.specs.evaluate import EvaluateResult
 from vise_core.specs.recipes.recipe import RecipeSpec
 
+from .dataset_reads import deleted_inputs
+
 
 def register(db: Session, request: ModelCreate, who: Identity | None = None) -> Model:
     """Register the model of a succeeded evaluate run, for a user, or without checks of ownership for None.
@@ -219,6 +221,12 @@ def _lock_registry(db: Session) -> None:
     db.execute(text("SELECT pg_advisory_xact_lock(8447302)"))
 
 
+def views(db: Session, models: Sequence[Model]) -> list[ModelView]:
+    """Return models as the API shows them, with the deleted data sets that they were made from, by one query."""
+    deleted = deleted_inputs(db, {model.run_id for model in models})
+    return [ModelView.of(model, deleted_inputs=deleted.get(model.run_id, [])) for model in models]
+
+
 def view(model: Model) -> ModelView:
-    """Return a model as the API shows it."""
-    return ModelView.model_validate(model)
+    """Return a model as a part of what the API shows."""
+    return ModelView.of(model, deleted_inputs=[])

@@ -50,6 +50,7 @@ def view_run(db: Session, run_id: UUID) -> RunView:
         spec=run.spec,
         inputs={role: InputRef.model_validate(ref) for role, ref in run.inputs.items()},
         datasets=dataset_reads.views(db, [run_id]).get(run_id, {}),
+        deleted_inputs=dataset_reads.deleted_inputs(db, [run_id]).get(run_id, []),
         max_hours=run.max_hours,
         result=run.result,
         error=run.error,

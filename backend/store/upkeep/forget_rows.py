@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from backend.store.tables import Base
+from vise_core.files import listing
 from vise_core.formats.holding import Wanted
 
 REMOVED = "[removed]"
@@ -37,7 +39,13 @@ _KINDS = {
     "runs.notes": "notes of runs",
     "run_logs.message": "log lines",
     "dataset_versions.found": "surveys of data sets",
+    "dataset_versions.listing": "listings of folders",
+    "dataset_reads.listing": "listings of folders",
 }
+_LISTINGS: tuple[Column[Any], ...] = tuple(
+    Base.metadata.tables[table].c.listing for table in ("dataset_versions", "dataset_reads")
+)
+"""Packed columns (``vise_core.files.listing``) with the paths of files, which may be named after posts."""
 _OF_POSTS = {"runs.result", "runs.progress", "dataset_versions.found", "run_logs.message", "runs.error"}
 """Here a whole value that is equal to an id is the id, however short. Elsewhere, ``17`` may be a number of layers."""
 
@@ -96,6 +104,23 @@ def _changes(db: Session, wanted: Wanted) -> Iterator[tuple[Table, Any, dict[Col
                     changes[column] = changed
             if changes:
                 yield table, tuple_(*key), changes
+    for column in _LISTINGS:
+        keys = list(column.table.primary_key.columns)
+        for key in db.execute(select(*keys).where(column.is_not(None))).all():
+            packed = db.scalar(select(column).where(tuple_(*keys) == key))
+            rows = listing.unpack(packed) if packed is not None else {}
+            renamed = {_without_name(path, wanted): mark for path, mark in rows.items()}
+            if renamed.keys() != rows.keys():
+                yield column.table, tuple_(*key), {column: listing.pack(renamed.items())}
+
+
+def _without_name(path: bytes, wanted: Wanted) -> bytes:
+    """Return the path of a file without the id that it is named after; a removed name differs from the folder's."""
+    folder, slash, name = path.rpartition(b"/")
+    stem, dot, suffix = name.partition(b".")
+    if os.fsdecode(stem) in wanted.of_name:
+        path = folder + slash + REMOVED.encode() + dot + suffix
+    return wanted.pattern.sub(REMOVED.encode(), path)
 
 
 def _escaped(text: str) -> str:

@@ -1,18 +1,14 @@
-"""The button that removes a data set, after a dialog with the runs that read it."""
+"""The button that removes a data set, after a dialog with what was made from it."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from frontend.components.confirm import confirm_or_keep
+from frontend.components.derived import NAMED, derived_list
 from frontend.formatting import plain
 from frontend.session import client, show_errors
-from frontend.views.data.runs import states, use_row
 from vise_client.schemas.datasets import DatasetView
-from vise_client.schemas.run_states import RunState
-
-SHOWN = 5
-"""Runs that the dialog names."""
 
 
 def remove_button(data_set: DatasetView) -> None:
@@ -21,26 +17,18 @@ def remove_button(data_set: DatasetView) -> None:
         _dialog(data_set)
 
 
-@st.dialog("Remove this data set?")
+@st.dialog("Remove this data set?", width="large")
 def _dialog(data_set: DatasetView) -> None:
     with show_errors():
-        usage = client().dataset_runs(data_set.id, limit=SHOWN)
+        derived = client().dataset_derived(data_set.id, limit=NAMED)
         st.write(
             f"This removes the entry **{plain(data_set.name)}** and its list of versions. {data_set.what_removal_does} "
             "Each run keeps the name and the version of the data that it read."
         )
-        if usage.states:
-            st.write(f"**{plain(states(usage))}** read this data set. The newest:")
-            for use in usage.items:
-                use_row(use)
-        else:
-            st.write("No run has read this data set.")
-        unfinished = any(n and not RunState(state).final for state, n in usage.states.items())
-        if unfinished:
-            st.warning("Unfinished runs need this data set. Cancel them, or wait until they end.")
+        derived_list(derived)
 
         def remove() -> None:
             client().delete_dataset(data_set.id)
             st.query_params.clear()
 
-        confirm_or_keep("Remove data set", remove, disabled=unfinished)
+        confirm_or_keep("Remove data set", remove, disabled=derived.blocked)

@@ -33,21 +33,21 @@ def data_set_runs(data_set: DatasetView) -> None:
             st.query_params.pop("cursor", None)
             st.rerun()
     if usage.items:
-        st.caption(plain(states(usage)))
+        st.caption(plain(_states(usage)))
     else:
         empty("No runs yet", "Runs that read this data set appear here, with the version that they read.")
     for use in usage.items:
-        use_row(use)
+        _use_row(use)
     cursor_buttons(usage.next_cursor, things="runs")
 
 
-def states(usage: DatasetUsage) -> str:
+def _states(usage: DatasetUsage) -> str:
     """Return the number of runs by state: ``12 runs: 10 succeeded, 2 failed``."""
     parts = ", ".join(f"{n:,} {state}" for state, n in sorted(usage.states.items()))
     return f"{count(sum(usage.states.values()), 'run')}: {parts}"
 
 
-def use_row(use: DatasetUse) -> None:
+def _use_row(use: DatasetUse) -> None:
     """Draw a run: link, state, the version that it read, stage and time."""
     with st.container(horizontal=True, vertical_alignment="center"):
         query = {"run": str(use.run_id)}

@@ -6,11 +6,13 @@ from uuid import UUID
 
 import streamlit as st
 
+from frontend.components.confirm import confirm_or_keep
+from frontend.components.derived import NAMED, derived_list
 from frontend.components.layout import link_to
 from frontend.components.run_rows import run_link
 from frontend.formatting import plain, size, user_markdown
-from frontend.session import client, is_admin, last_shown, may_change
-from frontend.style import synthetic_badge
+from frontend.session import client, is_admin, last_shown, may_change, show_errors
+from frontend.style import deleted_inputs_badge, synthetic_badge
 from frontend.views.models.registry import DEFAULT_BADGE
 from vise_client.schemas.accounts import Owned
 from vise_client.schemas.models import ModelCardView, ModelUpdate, ModelView
@@ -24,7 +26,7 @@ def model_card(model_id: UUID) -> None:
     link_to("models", "All models", icon=":material/arrow_back:")
     st.header(plain(facts.name), anchor=False)
     st.markdown(
-        f"{DEFAULT_BADGE + ' ' if model.default else ''}{synthetic_badge(facts.synthetic)} {plain(facts.method)} on "
+        f"{DEFAULT_BADGE + ' ' if model.default else ''}{synthetic_badge(facts.synthetic)}{deleted_inputs_badge(model.deleted_inputs)} {plain(facts.method)} on "
         f"{plain(facts.task)}, {plain(facts.backbone)}, {plain(facts.protocol)}, {plain(facts.features)} features, "
         f"{len(facts.classes)} classes"
     )
@@ -71,10 +73,21 @@ def _actions(model: ModelView, card: ModelCardView) -> None:
             ):
                 client().update_model(model.id, change)
                 st.rerun()
-        if is_admin():
-            with st.popover("Delete", icon=":material/delete:"):
-                st.write("This deletes the model and its predictions. The run that it was made from is kept.")
-                if st.button("Delete model", type="primary"):
-                    client().delete_model(model.id)
-                    st.query_params.clear()
-                    st.rerun()
+        if is_admin() and st.button("Delete", icon=":material/delete:"):
+            _delete_dialog(model)
+
+
+@st.dialog("Delete this model?", width="large")
+def _delete_dialog(model: ModelView) -> None:
+    with show_errors():
+        derived = client().model_derived(model.id, limit=NAMED)
+        st.write(
+            f"This deletes **{plain(model.name)}** and its predictions. The run that it was made from is kept."
+        )
+        derived_list(derived)
+
+        def delete() -> None:
+            client().delete_model(model.id)
+            st.query_params.clear()
+
+        confirm_or_keep("Delete model", delete, disabled=derived.blocked)

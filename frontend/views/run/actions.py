@@ -1,11 +1,14 @@
-"""The actions on a run: pause, resume, cancel, retry, run again, clone, compare."""
+"""The actions on a run: pause, resume, cancel, retry, delete, run again, clone, compare."""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from frontend.components.confirm import confirm_or_keep
+from frontend.components.derived import NAMED, derived_list
 from frontend.components.layout import link_to
-from frontend.session import can_edit, client, may_change
+from frontend.formatting import plain
+from frontend.session import can_edit, client, may_change, show_errors
 from vise_client.schemas.accounts import Owned
 from vise_client.schemas.launch import RunClone
 from vise_client.schemas.run_states import RunState
@@ -58,3 +61,19 @@ def _state_actions(run: RunView) -> None:
     ):
         vise.retry(run.id)
         st.rerun()
+    if state.final and st.button("Delete", icon=":material/delete:"):
+        _delete_dialog(run)
+
+
+@st.dialog("Delete this run?", width="large")
+def _delete_dialog(run: RunView) -> None:
+    with show_errors():
+        derived = client().run_derived(run.id, limit=NAMED)
+        st.write(f"This deletes **{plain(run.name)}** for good, with its artifacts, curves and log.")
+        derived_list(derived)
+
+        def delete() -> None:
+            client().delete_run(run.id)
+            st.query_params.clear()
+
+        confirm_or_keep("Delete run", delete, disabled=derived.blocked)

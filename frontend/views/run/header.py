@@ -8,7 +8,7 @@ from frontend.components.layout import link_to, page_title
 from frontend.components.run_rows import progress_bar, run_rows
 from frontend.formatting import number, plain
 from frontend.session import can_edit, client, show_errors
-from frontend.style import status_badge, status_sentence, synthetic_badge
+from frontend.style import deleted_inputs_badge, status_badge, status_sentence, synthetic_badge
 from frontend.views.run.actions import run_actions
 from frontend.views.run.datasets import run_datasets
 from frontend.views.run.notes import run_notes
@@ -51,7 +51,7 @@ def _title(run: RunView) -> None:
     if run.state is RunState.failed and run.reason:
         # The box below shows the reason.
         sentence = sentence.removesuffix(run.reason).rstrip("; ")
-    badges = f"{status_badge(run)}{synthetic_badge(run.synthetic)}"
+    badges = f"{status_badge(run)}{synthetic_badge(run.synthetic)}{deleted_inputs_badge(run.deleted_inputs)}"
     page_title(plain(run.name), f":gray[{run.stage or run.kind}] {plain(sentence)}", badges=badges)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from frontend.components.derived import derived_list, merged
 from frontend.components.layout import link_to
 from frontend.formatting import count, plain
 from frontend.session import changeable, client, show_errors
@@ -24,6 +25,7 @@ ICONS = {
 """Action → icon of its button."""
 MOST = 1000
 MOST_COMPARED = 100
+MOST_LISTED = 10
 OUTCOME = "bulk-outcome"
 
 
@@ -41,7 +43,7 @@ def bulk_bar(selected: Sequence[str]) -> bool:
                 link_to("compare", "Compare", {"run": ids[:MOST_COMPARED]})
             own = changeable(Owned.run, ids)
             if own:
-                action, tags = _action(len(own))
+                action, tags = _action([i for i in ids if i in own])
             if st.button("Clear selection", key="bulk-clear"):
                 return True
         if len(own) < len(ids):
@@ -78,7 +80,7 @@ def bulk_outcome() -> None:
         st.rerun()
 
 
-def _action(n_runs: int) -> tuple[str | None, list[str]]:
+def _action(own: Sequence[str]) -> tuple[str | None, list[str]]:
     """The buttons; returns the action whose button was pressed, and the tags to add or remove."""
     action = None
     for name, icon in ICONS.items():
@@ -91,12 +93,24 @@ def _action(n_runs: int) -> tuple[str | None, list[str]]:
             action = "tag"
         if st.button("Remove tags", key="bulk-untag", disabled=not tags):
             action = "untag"
-    with st.popover("Delete", icon=":material/delete:"):
-        runs = count(n_runs, "run")
+    box = st.popover("Delete", icon=":material/delete:", on_change="rerun", key="bulk-delete-open")
+    with box:
+        runs = count(len(own), "run")
         st.write(f"Delete {runs} permanently, with curves and logs?")
+        if box.open:
+            _derived(own)
         if st.button(f"Delete {runs}", key="bulk-delete", type="primary"):
             action = "delete"
     return action, tags if action in ("tag", "untag") else []
+
+
+def _derived(own: Sequence[str]) -> None:
+    """Draw what hangs on the first of these runs; one that reads from another of them is deleted before it."""
+    with show_errors():
+        derived = [client().run_derived(run_id) for run_id in own[:MOST_LISTED]]
+        derived_list(merged(derived, own))
+        if len(own) > MOST_LISTED:
+            st.caption(f"Of the first {MOST_LISTED} of {len(own)} runs.")
 
 
 def _run_ids(selected: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.components.confirm import confirm_or_keep
+from frontend.components.derived import NAMED, derived_list
 from frontend.components.paging import paged_list
 from frontend.formatting import plain
 from frontend.session import client, current_user, last_shown, show_errors
@@ -57,14 +58,16 @@ def _row(user: UserView) -> None:
             _delete_dialog(user)
 
 
-@st.dialog("Delete this user?")
+@st.dialog("Delete this user?", width="large")
 def _delete_dialog(user: UserView) -> None:
     st.write(
         f"This deletes **{plain(user.email)}** for good, with tokens, saved views, predictions and feedback. Runs, models "
         "and data sets stay, and belong to the admins."
     )
     with show_errors():
-        confirm_or_keep("Delete user", lambda: client().delete_user(user.id))
+        derived = client().user_derived(user.id, limit=NAMED)
+        derived_list(derived)
+        confirm_or_keep("Delete user", lambda: client().delete_user(user.id), disabled=derived.blocked)
 
 
 def _role_form(user: UserView, shown: dict[str, str]) -> None:

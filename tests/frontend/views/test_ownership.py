@@ -75,6 +75,15 @@ def run_actions(ids: dict[str, str]) -> None:
     actions.run_actions(client().run(ids["run_id"]))
 
 
+def finished_run_actions(ids: dict[str, str]) -> None:
+    from frontend.session import client
+    from frontend.views.run import actions
+    from vise_client.schemas.run_states import RunState
+
+    run = client().run(ids["run_id"])
+    actions.run_actions(run.model_copy(update={"state": RunState.succeeded}))
+
+
 def run_notes(ids: dict[str, str]) -> None:
     from frontend.session import client
     from frontend.views.run import notes
@@ -116,6 +125,7 @@ def label(ids: dict[str, str]) -> None:
 
 PARTS: dict[Part, set[str]] = {
     run_actions: {"Pause", "Cancel"},
+    finished_run_actions: {"Delete"},
     run_notes: {"Save"},
     model_actions: {"Make default", "Save name"},
     saved_views: {"Replace", "Delete"},

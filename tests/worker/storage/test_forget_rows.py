@@ -1,12 +1,15 @@
 """Ids of posts are removed from every column of text or JSON, apart from those that are named with a reason."""
 
+import pytest
 from sqlalchemy import ARRAY, JSON, func, select, text, tuple_, update
 
+from backend.store.registry.tables import Dataset, DatasetRead, DatasetVersion
 from backend.store.tables import Base
 from backend.store.upkeep import forget_rows
 from tests.worker.storage.lab import GONE, STAYS, Lab
 from tests.worker.storage.test_delete_everything import fill
 from vise_client.client import ViseClient
+from vise_core.files import listing
 from vise_core.formats.holding import Wanted
 
 
@@ -51,6 +54,30 @@ def test_a_short_id_is_not_taken_for_another_value(lab: Lab) -> None:
         runs = Base.metadata.tables["runs"]
         row = db.execute(select(runs.c.spec, runs.c.tags, runs.c.result).where(runs.c.id == lab.ingest)).one()
     assert row == ({"layers": "7"}, ["7"], {"rejected": [{"post": "[removed]"}], "n": 7})
+
+
+@pytest.mark.parametrize("post", [GONE, "7"])
+def test_an_id_is_removed_from_packed_listings_of_folders(lab: Lab, post: str) -> None:
+    names = [f"images/{post}.jpg", f"{post}/comments.json", "images/17.jpg", f"images/{STAYS}.tar.gz"]
+    packed = listing.pack((name.encode(), b"mark") for name in names)
+    wanted = Wanted([post])
+    with lab.place.sessions.begin() as db:
+        dataset = db.scalars(select(Dataset.id)).one()
+        db.add(DatasetVersion(dataset_id=dataset, number=1, sha256="1", files=4, size=4, listing=packed))
+        db.add(DatasetRead(run_id=lab.ingest, role="r", dataset_id=dataset, name="raw", listing=packed))
+        db.flush()
+        assert "2 listings of folders" in forget_rows.find(db, wanted)
+        forget_rows.forget(db, wanted)
+    with lab.place.sessions() as db:
+        assert "2 listings of folders" not in forget_rows.find(db, wanted)
+        for column in (DatasetVersion.listing, DatasetRead.listing):
+            left = listing.unpack(db.scalars(select(column)).one())
+            folder = "[removed]" if post == GONE else "7"
+            assert set(left) == {
+                *(b"images/[removed].jpg", b"images/17.jpg"),
+                *(f"{folder}/comments.json".encode(), f"images/{STAYS}.tar.gz".encode()),
+            }
+            assert set(left.values()) == {b"mark"}
 
 
 def test_what_is_not_searched_exists() -> None:

@@ -76,7 +76,9 @@ def test_it_is_renamed_and_removed_with_the_list_of_its_runs_first(vise, folder:
     )
     assert "version" in vise("runs", "faces")[1]
     code, said = vise("remove", "faces", says="n\n")
-    assert (code, "Runs that read faces: none" in said) == (0, True)
+    assert (code, "kept          1 registered folder" in said) == (0, True), said
+    code, said = vise("remove", "faces")
+    assert (code, "add --yes" in said) == (1, True)
     assert "faces" in vise("list")[1]
     assert vise("remove", "faces", "--yes")[0] == 0
     code, said = vise("show", "faces")

@@ -6,15 +6,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vise_core.errors import BadInput
 
 from ..cells import ILLEGIBLE, read_number, read_words
 from ..records import Facts, PublishedCell, PublishedColumn, PublishedRow, PublishedTable
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""PyYAML's compiled loader where it is installed: the API reads these files when it starts."""
 
 TABLES = tuple(f"table{number}" for number in range(1, 17))
 """Names of the paper's tables; 1 and 8 are facts about methods and data sets, the others results."""
@@ -35,7 +30,11 @@ def published(table: str) -> PublishedTable:
 
 def read_yaml(path: Path) -> Any:
     """Return the content of a YAML data file of this package."""
-    return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    # Imported here: the API imports this module, and reads the files only for a report.
+    import yaml
+
+    # PyYAML's compiled loader where it is installed.
+    return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _row(content: dict[str, Any], everywhere: Facts) -> PublishedRow:
