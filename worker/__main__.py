@@ -28,7 +28,7 @@ def main() -> None:
 
     from .app import app, stopping
     from .context import get_context, require_schema
-    from .serving.predict import CONCURRENCY
+    from .predict import CONCURRENCY
 
     require_schema(get_context(), stopping)
 

@@ -21,7 +21,7 @@ from vise_core.ending import end_in_time
 
 from .context import get_context
 from .heartbeat import Heartbeat
-from .serving.predict import clear_copies
+from .predict import clear_copies
 from .sweep import CacheClearing, follow_removals, sweep_workspaces
 
 QUEUE_SECONDS = 60
@@ -77,7 +77,7 @@ def execute_run(run_id: str) -> None:
 @app.task(name=HELP_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def help_run(run_id: str) -> None:
     """Help the worker that holds a run."""
-    from .helpers import help_run
+    from .helping.helpers import help_run
 
     help_run(UUID(run_id), stopping, heartbeat)
 
@@ -85,7 +85,7 @@ def help_run(run_id: str) -> None:
 @app.task(name=PREDICT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def predict(prediction_id: str) -> None:
     """Finish a queued prediction."""
-    from .serving.predict import predict
+    from .predict import predict
 
     predict(UUID(prediction_id), stopping)
 
@@ -93,7 +93,7 @@ def predict(prediction_id: str) -> None:
 @app.task(name=ENGAGEMENT_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def engagement(engagement_id: str) -> None:
     """Finish a queued prediction of engagement."""
-    from .serving.predict import predict_engagement
+    from .predict import predict_engagement
 
     predict_engagement(UUID(engagement_id), stopping)
 

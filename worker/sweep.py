@@ -108,7 +108,7 @@ class CacheClearing:
         new = done.items() - self._noted.items()
         if not new:
             return
-        from .serving.predict import clear_models
+        from .predict import clear_models
 
         clear_models(self._context)
         _clear_folder({f"{removal_id} {end.isoformat()}" for removal_id, end in new})

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.serving.batches import Batcher
+from worker.batches import Batcher
 
 
 class Network:

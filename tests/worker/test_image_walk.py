@@ -19,14 +19,14 @@ from backend.settings import Settings
 from tests.pictures import encoded
 from vise_core.predict import Prediction
 from vise_core.predict.predictor import PreparedImage
+from worker import predict
+from worker.batches import Batcher
 from worker.context import Context
-from worker.serving import predict
-from worker.serving.batches import Batcher
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"backend", "worker", "vise_core", "vise_client", "frontend"}
 API = ["backend/api/serving", "backend/store/serving"]
-WORKER = ["worker/serving", "vise_core/predict"]
+WORKER = ["worker", "vise_core/predict"]
 Walks = set[tuple[str, ...]]
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.serving.model_cache import ModelCache
+from worker.model_cache import ModelCache
 
 
 @dataclass

@@ -26,8 +26,8 @@ from backend.store.serving import engagement, predictions, uploads
 from backend.store.serving.tables import Engagement, Prediction
 from tests.pictures import encoded
 from vise_core.specs.models.predict import EngagementOptions, PredictOptions
+from worker import predict
 from worker.context import Context
-from worker.serving import predict
 
 if TYPE_CHECKING:
     from bucket import Bucket

@@ -15,8 +15,8 @@ from backend.store.registry import models
 from backend.store.serving import predictions, uploads
 from tests.pictures import encoded
 from vise_core.specs.models.predict import PredictOptions
+from worker import predict
 from worker.context import Context
-from worker.serving import predict
 
 
 class Question:

@@ -26,9 +26,9 @@ from backend.store.serving import engagement, predictions, uploads
 from backend.store.upkeep.workspaces import COPIES
 from vise_client.schemas.engagement import EngagementResult
 from vise_core.errors import BadInput
-from worker.context import Context, get_context
 
 from .batches import Batcher
+from .context import Context, get_context
 from .model_cache import ModelCache, Sized
 
 if TYPE_CHECKING:
