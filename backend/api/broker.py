@@ -34,6 +34,7 @@ class Broker:
         celery = Celery("vise", broker=self._url, set_as_current=False)
         # One try: by default kombu tries for 6 s, and each request would wait for that.
         retries = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
-        timeouts = {"socket_connect_timeout": 2, "socket_timeout": 5, "socket_keepalive": True}
+        # The request waits for two such times at most; a lost message is published again by the dispatcher.
+        timeouts = {"socket_connect_timeout": 1, "socket_timeout": 1, "socket_keepalive": True}
         celery.conf.broker_transport_options = retries | timeouts
         return celery

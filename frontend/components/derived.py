@@ -1,4 +1,4 @@
-"""What hangs on a thing that is to be deleted, as a short list in the dialog that asks."""
+"""What depends on a thing that is to be deleted, as a short list in the dialog that asks."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import streamlit as st
 
 from frontend.components.table import show_rows
 from frontend.formatting import plain, size
-from vise_client.schemas.derived import Derived, DerivedCount, DerivedItem, Fate
+from vise_client.schemas.derived import DeletionEffect, Derived, DerivedCount, DerivedItem
 
 NAMED = 20
 """Things that the dialog names; all are counted."""
 _LABELS = {
-    Fate.deleted: "Deleted with it",
-    Fate.marked: "Kept, and marked",
-    Fate.kept: "Kept",
+    DeletionEffect.deleted: "Deleted with it",
+    DeletionEffect.marked: "Kept, and marked",
+    DeletionEffect.kept: "Kept",
 }
 
 
 def derived_list(derived: Derived) -> None:
     """Draw how many things of each kind are deleted, marked or kept, and the first of them by name."""
-    blocking = [count for count in derived.counts if count.action is Fate.blocks]
+    blocking = [count for count in derived.counts if count.effect is DeletionEffect.blocks]
     if blocking:
-        names = ", ".join(plain(item.name) for item in derived.items[:NAMED] if item.action is Fate.blocks)
-        st.warning(
-            f"**In the way:** {_counts(blocking)}. Delete them first, or wait until they end: {names}."
+        names = ", ".join(
+            plain(item.name) for item in derived.items[:NAMED] if item.effect is DeletionEffect.blocks
         )
-    for fate, label in _LABELS.items():
-        counts = [count for count in derived.counts if count.action is fate]
+        st.warning(f"**Delete first**, or wait until they end: {_counts(blocking)}: {names}.")
+    for effect, label in _LABELS.items():
+        counts = [count for count in derived.counts if count.effect is effect]
         if counts:
             st.markdown(f"**{label}:** {_counts(counts)}")
     if not derived.items:
@@ -42,7 +42,9 @@ def derived_list(derived: Derived) -> None:
                     "name": item.name,
                     "owner": item.owner,
                     "size": size(item.bytes) if item.bytes else None,
-                    "deletion": "in the way" if item.action is Fate.blocks else item.action.value,
+                    "on deletion": "delete first"
+                    if item.effect is DeletionEffect.blocks
+                    else item.effect.value,
                 }
                 for item in derived.items[:NAMED]
             ],
@@ -51,18 +53,18 @@ def derived_list(derived: Derived) -> None:
 
 
 def merged(several: Sequence[Derived], ids: Sequence[str]) -> Derived:
-    """Return what hangs on several things with these ids, which are deleted together: one does not block another."""
-    counts: Counter[tuple[Fate, str]] = Counter()
-    sizes: Counter[tuple[Fate, str]] = Counter()
+    """Return what depends on several things with these ids, which are deleted together: one does not block another."""
+    counts: Counter[tuple[DeletionEffect, str]] = Counter()
+    sizes: Counter[tuple[DeletionEffect, str]] = Counter()
     items: dict[tuple[str, object], DerivedItem] = {}
     for derived in several:
         for count in derived.counts:
-            counts[count.action, count.kind] += count.count
-            sizes[count.action, count.kind] += count.bytes or 0
+            counts[count.effect, count.kind] += count.count
+            sizes[count.effect, count.kind] += count.bytes or 0
         for item in derived.items:
             key = (item.kind, item.id)
-            if item.action is Fate.blocks and (str(item.id) in ids or key in items):
-                counts[item.action, item.kind] -= 1
+            if item.effect is DeletionEffect.blocks and (str(item.id) in ids or key in items):
+                counts[item.effect, item.kind] -= 1
             elif item.id is None:
                 items[item.kind, len(items)] = item
             else:
@@ -70,13 +72,15 @@ def merged(several: Sequence[Derived], ids: Sequence[str]) -> Derived:
     return Derived(
         total=counts.total(),
         counts=[
-            DerivedCount(action=action, kind=kind, count=number, bytes=sizes[action, kind])
-            for (action, kind), number in counts.items()
+            DerivedCount(effect=effect, kind=kind, count=number, bytes=sizes[effect, kind])
+            for (effect, kind), number in counts.items()
             if number > 0
         ],
-        items=sorted(items.values(), key=lambda item: list(Fate).index(item.action)),
+        items=sorted(items.values(), key=lambda item: list(DeletionEffect).index(item.effect)),
     )
 
 
 def _counts(counts: list[DerivedCount]) -> str:
-    return ", ".join(f"{count.what} ({size(count.bytes)})" if count.bytes else count.what for count in counts)
+    return ", ".join(
+        f"{count.label} ({size(count.bytes)})" if count.bytes else count.label for count in counts
+    )

@@ -12,6 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from docs.screenshots import settle
+from vise_client.errors import ApiError
 from vise_client.schemas.datasets import DatasetCreate
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
@@ -107,6 +108,29 @@ def test_a_run_is_watched_paused_resumed_and_cancelled(
     finally:
         if not vise.run(run.id).state.final:
             vise.cancel(run.id)
+
+
+def test_a_run_is_deleted_after_a_look_at_what_depends_on_it(
+    sample, vise, page: Page, visit: Callable, pictures: Path
+) -> None:
+    visit(page, f"run?run={sample.ids['posts']}")
+    page.get_by_role("button", name="Delete", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("Delete first")).to_be_visible(timeout=SOON)
+    expect(dialog.get_by_role("button", name="Delete run")).to_be_disabled()
+    page.screenshot(path=pictures / "run-delete-first.png")
+    dialog.get_by_role("button", name="Keep").click()
+    run = vise.create_run(RunCreate(stage="ingest", spec=SAMPLE, name="To delete"))
+    vise.cancel(run.id)
+    assert vise.wait_for(run.id, timeout=120).state == "cancelled"
+    visit(page, f"run?run={run.id}")
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(dialog.get_by_text("Deleted with it:")).to_be_visible(timeout=SOON)
+    page.screenshot(path=pictures / "run-delete.png")
+    dialog.get_by_role("button", name="Delete run").click()
+    expect(page.get_by_text("No run selected")).to_be_visible(timeout=SOON)
+    with pytest.raises(ApiError, match="no run"):
+        vise.run(run.id)
 
 
 def test_tags_and_notes_are_written_on_the_run_s_page(sample, vise, page: Page, visit: Callable) -> None:

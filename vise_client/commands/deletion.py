@@ -1,4 +1,4 @@
-"""Deletions: what hangs on a thing is listed, then the command asks. ``vise delete`` deletes a run."""
+"""Deletions: what depends on a thing is listed, then the command asks. ``vise delete`` deletes a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMED = 20
 
 
 def delete(run_id: RunId, yes: Yes = False) -> None:
-    """List what hangs on a run, ask, and delete it with its artifacts, metrics and log."""
+    """List what depends on a run, ask, and delete it with its artifacts, metrics and log."""
     from vise_client.login import connect
 
     with connect() as vise:
@@ -31,7 +31,7 @@ def delete(run_id: RunId, yes: Yes = False) -> None:
 
 
 def confirm(question: str, derived: Derived, *, yes: bool) -> None:
-    """Print what hangs on a thing and ask, unless ``yes``.
+    """Print what depends on a thing and ask, unless ``yes``.
 
     Raises Exit (0) for a no; ClientError without an answer, or if something blocks the deletion.
     """
@@ -39,17 +39,19 @@ def confirm(question: str, derived: Derived, *, yes: bool) -> None:
 
     for count in derived.counts:
         size = f", {count.bytes:,} bytes" if count.bytes else ""
-        say(f"{'in the way' if count.action == 'blocks' else count.action:12}  {count.what}{size}")
+        say(f"{_words(count.effect):12}  {count.label}{size}")
     if derived.items:
         rows = [
-            (item.kind, item.name, item.owner or "", str(item.id or ""), item.action)
+            (item.kind, item.name, item.owner or "", str(item.id or ""), _words(item.effect))
             for item in derived.items[:NAMED]
         ]
-        show_table(("kind", "name", "owner", "id", "deletion"), rows)
+        show_table(("kind", "name", "owner", "id", "on deletion"), rows)
     if derived.total > NAMED:
         say(f"{NAMED} of {derived.total:,} by name")
     if derived.blocked:
-        raise ClientError("nothing was deleted: delete first what is in the way, or wait until it ends")
+        raise ClientError(
+            "nothing was deleted: delete the things marked “delete first”, or wait until they end"
+        )
     if yes:
         return
     try:
@@ -58,3 +60,7 @@ def confirm(question: str, derived: Derived, *, yes: bool) -> None:
         raise ClientError("nothing was deleted: answer the question with y, or add --yes") from None
     if not agreed:
         raise typer.Exit(0)
+
+
+def _words(effect: str) -> str:
+    return "delete first" if effect == "blocks" else effect

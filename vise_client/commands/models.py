@@ -74,7 +74,7 @@ def delete(
     name: Annotated[str, typer.Argument(help="Name or id of a model.")],
     yes: Annotated[bool, typer.Option("--yes", help="Delete without a question.")] = False,
 ) -> None:
-    """List what hangs on a model, ask, and delete it with its predictions; the run that it was made from stays."""
+    """List what depends on a model, ask, and delete it with its predictions; the run that it was made from stays."""
     from vise_client.login import connect
     from vise_core.errors import BadInput
 

@@ -38,7 +38,7 @@ class ModelOperations:
 
     @get("/models/{model_id}/derived")
     def model_derived(self, model_id: Id, *, offset: int = 0, limit: int = 100) -> Derived:
-        """Return what hangs on a model, and what becomes of each when it is deleted."""
+        """Return what depends on a model, and what becomes of each when it is deleted."""
 
     @delete("/models/{model_id}")
     def delete_model(self, model_id: Id) -> None:

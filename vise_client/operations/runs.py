@@ -72,7 +72,7 @@ class RunOperations:
 
     @get("/runs/{run_id}/derived")
     def run_derived(self, run_id: Id, *, offset: int = 0, limit: int = 100) -> Derived:
-        """Return what hangs on a run, and what becomes of each when it is deleted."""
+        """Return what depends on a run, and what becomes of each when it is deleted."""
 
     @delete("/runs/{run_id}")
     def delete_run(self, run_id: Id) -> None:

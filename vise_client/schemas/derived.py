@@ -1,4 +1,4 @@
-"""What hangs on a run, data set, model or user, and what its deletion does with each."""
+"""What depends on a run, data set, model or user, and what its deletion does with each."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pydantic import Field
 from .wire import ResponseBody
 
 
-class Fate(StrEnum):
-    """What a deletion does with something that hangs on the deleted thing.
+class DeletionEffect(StrEnum):
+    """What a deletion does with something that depends on the deleted thing.
 
     ``blocks``: nothing is deleted before this is deleted, or has ended. ``deleted``: it goes, with its files. ``marked``:
     it stays, and shows that its input or owner was deleted. ``kept``: it stays as it is.
@@ -24,25 +24,24 @@ class Fate(StrEnum):
 
 
 class DerivedCount(ResponseBody):
-    """How many things of one kind have the same fate."""
+    """How many things of one kind have the same effect."""
 
-    action: Fate
+    effect: DeletionEffect
     kind: str = Field(description="Such as artifact, run, model or prediction.")
     count: int
     bytes: int | None = Field(description="Of those whose size the database has; null if it has none.")
 
     @property
-    def what(self) -> str:
+    def label(self) -> str:
         """Return ``3 artifacts``."""
-        plural = self.kind if self.kind.endswith("s") else f"{self.kind}s"
-        plural = f"{self.kind[:-1]}ies" if self.kind.endswith("y") else plural
+        plural = f"{self.kind[:-1]}ies" if self.kind.endswith("y") else f"{self.kind}s"
         return f"{self.count:,} {self.kind if self.count == 1 else plural}"
 
 
 class DerivedItem(ResponseBody):
-    """One thing that hangs on the thing to delete."""
+    """One thing that depends on the thing to delete."""
 
-    action: Fate
+    effect: DeletionEffect
     kind: str
     id: UUID | None = Field(description="Null where it has none, or belongs to another user alone.")
     name: str
@@ -51,7 +50,7 @@ class DerivedItem(ResponseBody):
 
 
 class Derived(ResponseBody):
-    """What hangs on a thing: all of it as counts, and a page of it by name, what blocks the deletion first."""
+    """What depends on a thing: all of it as counts, and a page of it by name, what blocks the deletion first."""
 
     total: int
     counts: list[DerivedCount]
@@ -61,4 +60,4 @@ class Derived(ResponseBody):
     @property
     def blocked(self) -> bool:
         """Return whether something must be deleted, or end, before."""
-        return any(count.action is Fate.blocks for count in self.counts)
+        return any(count.effect is DeletionEffect.blocks for count in self.counts)

@@ -108,7 +108,7 @@ def read_derived(
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Derived:
-    """List what hangs on a model, and what becomes of each when the model is deleted. Status 404 if no model has this id."""
+    """List what depends on a model, and what becomes of each when the model is deleted. Status 404 if no model has this id."""
     return derived(db, "model", model_id, who, offset=offset, limit=limit)
 
 

@@ -64,7 +64,7 @@ def read_derived(
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Derived:
-    """List what hangs on a run, and what becomes of each when the run is deleted; for those who may delete it.
+    """List what depends on a run, and what becomes of each when the run is deleted; for those who may delete it.
 
     Status 404 if no run has this id.
     """

@@ -1,4 +1,4 @@
-"""What hangs on a run, data set, model or user, and what its deletion does with each: one statement lists all of it.
+"""What depends on a run, data set, model or user, and what its deletion does with each: one statement lists all of it.
 
 The deletions themselves: ``runs/delete.py``, ``registry/datasets.py``, ``registry/models.py``, ``accounts/deletion.py``
 and the foreign keys of the tables. What they do is listed here by table, so a change there is a change here.
@@ -17,7 +17,7 @@ from backend.store.accounts.users import Identity
 from backend.store.registry.tables import Dataset, Model
 from backend.store.rows import get_row
 from backend.store.runs.tables import Run
-from vise_client.schemas.derived import Derived, DerivedCount, DerivedItem, Fate
+from vise_client.schemas.derived import DeletionEffect, Derived, DerivedCount, DerivedItem
 
 Thing = Literal["run", "data set", "model", "user"]
 _TABLES: dict[Thing, type[Run] | type[Dataset] | type[Model] | type[User]] = {
@@ -29,27 +29,27 @@ _TABLES: dict[Thing, type[Run] | type[Dataset] | type[Model] | type[User]] = {
 _PRIVATE = ("prediction", "engagement prediction", "label", "audit log entry")
 """Only admins and their owners may find these, and read who made them."""
 
-# Each part selects (action, kind, id, name, owner, bytes). `family`: the run and its children; `below`: the runs that
+# Each part selects (effect, kind, id, name, owner, bytes). `family`: the run and its children; `below`: the runs that
 # read from them, directly or not.
 _ARTIFACTS = """
-SELECT {action}, 'artifact', a.id, a.name || ' of ' || r.name, r.created_by, a.size
+SELECT {effect}, 'artifact', a.id, a.name || ' of ' || r.name, r.created_by, a.size
 FROM artifacts a JOIN runs r ON r.id = a.run_id WHERE r.id IN (SELECT id FROM {runs})"""
 _STATES = """
-SELECT {action}, 'saved state', NULL, r.name, r.created_by, NULL
+SELECT {effect}, 'saved state', NULL, r.name, r.created_by, NULL
 FROM runs r WHERE r.checkpoint IS NOT NULL AND r.id IN (SELECT id FROM {runs})"""
 _ENGAGEMENT = """
-SELECT {action}, 'engagement prediction', e.id, e.state, e.created_by, NULL FROM engagement e
+SELECT {effect}, 'engagement prediction', e.id, e.state, e.created_by, NULL FROM engagement e
 WHERE EXISTS (SELECT FROM artifacts a WHERE a.id IN (e.checkpoint_id, e.inspection_id) AND a.run_id IN (SELECT id FROM {runs}))"""
 _MODELS = """
-SELECT {action}, 'model', m.id, m.name, r.created_by, NULL
+SELECT {effect}, 'model', m.id, m.name, r.created_by, NULL
 FROM models m JOIN runs r ON r.id = m.run_id WHERE r.id IN (SELECT id FROM {runs})"""
 _PREDICTIONS = """
-SELECT {action}, 'prediction', p.id, coalesce(p.predicted, p.state), p.created_by,
+SELECT {effect}, 'prediction', p.id, coalesce(p.predicted, p.state), p.created_by,
   coalesce(octet_length(p.overlay), 0) + coalesce(octet_length(p.heat), 0) + coalesce(octet_length(p.picture), 0)
   + coalesce(octet_length(p.thumbnail), 0)
 FROM predictions p WHERE {which}"""
 _LABELS = """
-SELECT {action}, 'label', f.id, f.label, f.created_by, octet_length(f.picture) FROM feedback f WHERE {which}"""
+SELECT {effect}, 'label', f.id, f.label, f.created_by, octet_length(f.picture) FROM feedback f WHERE {which}"""
 # An archive that another run names too stays for that run.
 _UPLOADS = """
 SELECT CASE WHEN EXISTS (
@@ -59,7 +59,7 @@ SELECT CASE WHEN EXISTS (
 FROM uploads u WHERE u.id::text IN (
   SELECT i.value->>'upload' FROM runs r, jsonb_each(r.inputs) i WHERE r.id IN (SELECT id FROM {runs}))"""
 _AUDIT = """
-SELECT {action}, 'audit log entry', a.id, a.action || ' ' || a.kind, a.user_id, NULL FROM audit a WHERE {which}"""
+SELECT {effect}, 'audit log entry', a.id, a.action || ' ' || a.kind, a.user_id, NULL FROM audit a WHERE {which}"""
 
 _OF_RUN = (
     """
@@ -68,18 +68,18 @@ reached AS (SELECT id FROM family UNION SELECT r.id FROM reached JOIN runs r ON 
 below AS (SELECT id FROM reached EXCEPT SELECT id FROM family)""",
     """
 SELECT 'blocks', 'run', r.id, r.name, r.created_by, NULL FROM runs r WHERE r.id IN (SELECT id FROM below)""",
-    _MODELS.format(action="'blocks'", runs="reached"),
+    _MODELS.format(effect="'blocks'", runs="reached"),
     """
 SELECT 'blocks', 'data set', d.id, d.name, NULL, NULL FROM datasets d WHERE d.run_id IN (SELECT id FROM reached)""",
     """
 SELECT 'deleted', 'run', r.id, r.name, r.created_by, NULL FROM runs r WHERE r.parent_id = :id""",
-    _ARTIFACTS.format(action="'deleted'", runs="family"),
-    _STATES.format(action="'deleted'", runs="family"),
+    _ARTIFACTS.format(effect="'deleted'", runs="family"),
+    _STATES.format(effect="'deleted'", runs="family"),
     _UPLOADS.format(runs="family"),
     """
-SELECT 'deleted', 'log with metrics and events', NULL, r.name, r.created_by, NULL
+SELECT 'deleted', 'log', NULL, r.name, r.created_by, NULL
 FROM runs r WHERE r.id IN (SELECT id FROM family)""",
-    _ENGAGEMENT.format(action="'deleted'", runs="family"),
+    _ENGAGEMENT.format(effect="'deleted'", runs="family"),
     """
 SELECT 'deleted', 'ablation', b.id, b.name, b.created_by, NULL
 FROM ablations b WHERE b.baseline_id IN (SELECT id FROM family)""",
@@ -87,7 +87,7 @@ FROM ablations b WHERE b.baseline_id IN (SELECT id FROM family)""",
 SELECT 'kept', 'data set version', v.id, d.name || ', version ' || v.number, NULL, NULL
 FROM dataset_versions v JOIN datasets d ON d.id = v.dataset_id
 WHERE v.run_id IN (SELECT id FROM family) OR v.survey_id IN (SELECT id FROM family)""",
-    _AUDIT.format(action="'kept'", which="a.target_id IN (SELECT id FROM family)"),
+    _AUDIT.format(effect="'kept'", which="a.target_id IN (SELECT id FROM family)"),
 )
 _OF_DATASET = (
     """
@@ -108,13 +108,13 @@ FROM dataset_versions v WHERE v.dataset_id = :id""",
 SELECT 'deleted', 'artifact', a.id, a.name || ' of ' || r.name, r.created_by, a.size
 FROM artifacts a JOIN runs r ON r.id = a.run_id WHERE r.id IN (SELECT id FROM maker) AND a.name = 'data'""",
     _UPLOADS.format(runs="maker"),
-    _MODELS.format(action="'kept, marked'", runs="below"),
-    _ARTIFACTS.format(action="'kept'", runs="below"),
-    _STATES.format(action="'kept'", runs="below"),
-    _ENGAGEMENT.format(action="'kept'", runs="below"),
-    _PREDICTIONS.format(action="'kept'", which="p.model_id IN (SELECT id FROM derived_models)"),
+    _MODELS.format(effect="'kept, marked'", runs="below"),
+    _ARTIFACTS.format(effect="'kept'", runs="below"),
+    _STATES.format(effect="'kept'", runs="below"),
+    _ENGAGEMENT.format(effect="'kept'", runs="below"),
+    _PREDICTIONS.format(effect="'kept'", which="p.model_id IN (SELECT id FROM derived_models)"),
     _LABELS.format(
-        action="'kept'",
+        effect="'kept'",
         which="f.prediction_id IN (SELECT id FROM predictions WHERE model_id IN (SELECT id FROM derived_models))",
     ),
     """
@@ -122,20 +122,20 @@ SELECT 'kept', 'run', r.id, r.name, r.created_by, NULL FROM runs r WHERE r.id IN
     """
 SELECT 'kept', 'registered folder', NULL, d.folder, NULL, NULL
 FROM datasets d WHERE d.id = :id AND d.folder IS NOT NULL""",
-    _AUDIT.format(action="'kept'", which="a.target_id = :id"),
+    _AUDIT.format(effect="'kept'", which="a.target_id = :id"),
 )
 _OF_MODEL = (
     "",
-    _PREDICTIONS.format(action="'deleted'", which="p.model_id = :id"),
+    _PREDICTIONS.format(effect="'deleted'", which="p.model_id = :id"),
     _LABELS.format(
-        action="'kept'", which="f.prediction_id IN (SELECT id FROM predictions WHERE model_id = :id)"
+        effect="'kept'", which="f.prediction_id IN (SELECT id FROM predictions WHERE model_id = :id)"
     ),
     """
 SELECT 'kept', 'run', r.id, r.name, r.created_by, NULL FROM models m JOIN runs r ON r.id = m.run_id WHERE m.id = :id""",
     """
 SELECT 'kept', 'artifact', a.id, a.name, NULL, a.size
 FROM models m JOIN artifacts a ON a.id = m.artifact_id WHERE m.id = :id""",
-    _AUDIT.format(action="'kept'", which="a.target_id = :id"),
+    _AUDIT.format(effect="'kept'", which="a.target_id = :id"),
 )
 _OF_USER = (
     "WITH own AS (SELECT id, email FROM users WHERE id = :id), runs_of AS (SELECT id FROM runs WHERE created_by = :id)",
@@ -143,10 +143,10 @@ _OF_USER = (
 SELECT 'deleted', t.kind || ' token', t.id, t.name, t.user_id, NULL FROM tokens t WHERE t.user_id = :id""",
     """
 SELECT 'deleted', 'saved view', v.id, v.name, v.owner_id, NULL FROM saved_views v WHERE v.owner_id = :id""",
-    _PREDICTIONS.format(action="'deleted'", which="p.created_by = :id"),
+    _PREDICTIONS.format(effect="'deleted'", which="p.created_by = :id"),
     # Also those that others gave to the user's predictions: each keeps the picture.
     _LABELS.format(
-        action="'deleted'",
+        effect="'deleted'",
         which="f.created_by = :id OR f.prediction_id IN (SELECT id FROM predictions WHERE created_by = :id)",
     ),
     """
@@ -157,14 +157,14 @@ SELECT 'deleted', 'sign-in attempt', l.id, l.address, NULL, NULL
 FROM login_attempts l JOIN own ON own.email = l.email""",
     """
 SELECT 'kept, marked', 'run', r.id, r.name, r.created_by, NULL FROM runs r WHERE r.created_by = :id""",
-    _MODELS.format(action="'kept, marked'", runs="runs_of"),
+    _MODELS.format(effect="'kept, marked'", runs="runs_of"),
     """
 SELECT 'kept, marked', 'ablation', b.id, b.name, b.created_by, NULL FROM ablations b WHERE b.created_by = :id""",
     """
 SELECT 'kept, marked', 'uploaded archive', u.id, u.name, u.created_by, u.size
 FROM uploads u WHERE u.created_by = :id""",
     """
-SELECT 'kept, marked', 'removal of posts', m.id, m.state, m.created_by, NULL
+SELECT 'kept, marked', 'removal', m.id, m.state, m.created_by, NULL
 FROM removals m WHERE m.created_by = :id""",
     # The address goes from them.
     """
@@ -181,18 +181,18 @@ _STATEMENTS: dict[Thing, tuple[str, ...]] = {
 # PostgreSQL takes the types of a union from its first part, and a bare NULL for a text.
 _TYPES = "SELECT ''::text, ''::text, NULL::uuid, ''::text, NULL::uuid, NULL::bigint WHERE false"
 _COUNTS = """
-SELECT action, kind, count(*) AS number, sum(bytes)::bigint AS bytes FROM listed GROUP BY action, kind
-ORDER BY array_position(ARRAY['blocks', 'deleted', 'kept, marked', 'kept'], action), kind"""
+SELECT effect, kind, count(*) AS number, sum(bytes)::bigint AS bytes FROM listed GROUP BY effect, kind
+ORDER BY array_position(ARRAY['blocks', 'deleted', 'kept, marked', 'kept'], effect), kind"""
 _PAGE = """
 SELECT listed.*, email FROM listed LEFT JOIN users ON users.id = owner
-ORDER BY array_position(ARRAY['blocks', 'deleted', 'kept, marked', 'kept'], action), kind, listed.id, name
+ORDER BY array_position(ARRAY['blocks', 'deleted', 'kept, marked', 'kept'], effect), kind, listed.id, name
 LIMIT :limit OFFSET :offset"""
 
 
 def derived(
     db: Session, thing: Thing, thing_id: UUID, who: Identity | None, *, offset: int = 0, limit: int = 100
 ) -> Derived:
-    """Return what hangs on a thing, by two statements, as this user may see it; None: an admin on the server itself.
+    """Return what depends on a thing, by two statements, as this user may see it; None: an admin on the server itself.
 
     Raises NotFound if there is no such thing.
     """
@@ -201,7 +201,7 @@ def derived(
     # A recursive statement must begin with WITH RECURSIVE, which the first part may hold.
     start = f"{named},\n" if named else "WITH "
     union = "\nUNION ALL".join([_TYPES, *parts])
-    listed = f"{start}listed (action, kind, id, name, owner, bytes) AS ({union})"
+    listed = f"{start}listed (effect, kind, id, name, owner, bytes) AS ({union})"
     values: dict[str, Any] = {"id": thing_id}
     counted = db.execute(text(listed + _COUNTS), values).all()
     page = db.execute(text(listed + _PAGE), values | {"limit": limit, "offset": offset}).all()
@@ -209,7 +209,7 @@ def derived(
     return Derived(
         total=total,
         counts=[
-            DerivedCount(action=Fate(row.action), kind=row.kind, count=row.number, bytes=row.bytes)
+            DerivedCount(effect=DeletionEffect(row.effect), kind=row.kind, count=row.number, bytes=row.bytes)
             for row in counted
         ],
         items=[_item(row, who) for row in page],
@@ -220,7 +220,7 @@ def derived(
 def _item(row: Any, who: Identity | None) -> DerivedItem:
     hidden = row.kind in _PRIVATE and who is not None and not who.is_admin and row.owner != who.user_id
     return DerivedItem(
-        action=Fate(row.action),
+        effect=DeletionEffect(row.effect),
         kind=row.kind,
         id=None if hidden else row.id,
         name=row.name,

@@ -105,7 +105,7 @@ def _action(own: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _derived(own: Sequence[str]) -> None:
-    """Draw what hangs on the first of these runs; one that reads from another of them is deleted before it."""
+    """Draw what depends on the first of these runs; one that reads from another of them is deleted before it."""
     with show_errors():
         derived = [client().run_derived(run_id) for run_id in own[:MOST_LISTED]]
         derived_list(merged(derived, own))

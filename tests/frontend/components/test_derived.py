@@ -1,4 +1,4 @@
-"""The dialogs that delete show first what hangs on the thing, and what blocks it."""
+"""The dialogs that delete show first what depends on the thing, and what blocks it."""
 
 from uuid import UUID, uuid4
 
@@ -6,25 +6,30 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from frontend.components.derived import merged
-from vise_client.schemas.derived import Derived, DerivedCount, DerivedItem, Fate
+from vise_client.schemas.derived import DeletionEffect, Derived, DerivedCount, DerivedItem
 
 COUNTS = {
-    Fate.deleted: ("artifact", 2, 2048),
-    Fate.marked: ("run", 1, None),
-    Fate.kept: ("label", 30, None),
+    DeletionEffect.deleted: ("artifact", 2, 2048),
+    DeletionEffect.marked: ("run", 1, None),
+    DeletionEffect.kept: ("label", 30, None),
 }
 
 
 def listed(*, blocked: bool = False) -> Derived:
     counts = [
-        DerivedCount(action=fate, kind=kind, count=count, bytes=size)
-        for fate, (kind, count, size) in COUNTS.items()
+        DerivedCount(effect=effect, kind=kind, count=count, bytes=size)
+        for effect, (kind, count, size) in COUNTS.items()
     ]
-    items = [DerivedItem(action=Fate.deleted, kind="artifact", id=None, name="posts", owner=None, bytes=2048)]
+    items = [
+        DerivedItem(
+            effect=DeletionEffect.deleted, kind="artifact", id=None, name="posts", owner=None, bytes=2048
+        )
+    ]
     if blocked:
-        counts.insert(0, DerivedCount(action=Fate.blocks, kind="run", count=1, bytes=None))
+        counts.insert(0, DerivedCount(effect=DeletionEffect.blocks, kind="run", count=1, bytes=None))
         items.insert(
-            0, DerivedItem(action=Fate.blocks, kind="run", id=None, name="l", owner=None, bytes=None)
+            0,
+            DerivedItem(effect=DeletionEffect.blocks, kind="run", id=None, name="l", owner=None, bytes=None),
         )
     return Derived(total=33 + blocked, counts=counts, items=items)
 
@@ -63,9 +68,10 @@ def test_a_dialog_lists_before_the_click_that_deletes(
     assert "**Deleted with it:** 2 artifacts (2.0 KiB)" in shown
     assert "**Kept, and marked:** 1 run" in shown
     assert "**Kept:** 30 labels" in shown
-    assert [warning.value.startswith("**In the way:** 1 run.") for warning in page.warning] == (
-        [True] if blocked else []
-    )
+    assert [
+        warning.value.startswith("**Delete first**, or wait until they end: 1 run: l.")
+        for warning in page.warning
+    ] == ([True] if blocked else [])
     (button,) = [button for button in page.button if button.label != "Keep"]
     assert button.disabled == blocked
     assert list(page.dataframe[0].value["name"])[-1] == "posts"
@@ -76,16 +82,18 @@ def test_runs_that_are_deleted_together_do_not_block_each_other() -> None:
 
     def of(*blocking: UUID) -> Derived:
         items = [
-            DerivedItem(action=Fate.blocks, kind="run", id=i, name="r", owner=None, bytes=None)
+            DerivedItem(effect=DeletionEffect.blocks, kind="run", id=i, name="r", owner=None, bytes=None)
             for i in blocking
         ]
-        counts = [DerivedCount(action=Fate.deleted, kind="artifact", count=1, bytes=3)]
+        counts = [DerivedCount(effect=DeletionEffect.deleted, kind="artifact", count=1, bytes=3)]
         if blocking:
-            counts.append(DerivedCount(action=Fate.blocks, kind="run", count=len(blocking), bytes=None))
+            counts.append(
+                DerivedCount(effect=DeletionEffect.blocks, kind="run", count=len(blocking), bytes=None)
+            )
         return Derived(total=1 + len(blocking), counts=counts, items=items)
 
     free = merged([of(second), of()], [str(first), str(second)])
-    assert (free.blocked, free.total, free.counts[0].what, free.counts[0].bytes) == (
+    assert (free.blocked, free.total, free.counts[0].label, free.counts[0].bytes) == (
         False,
         2,
         "2 artifacts",
@@ -93,5 +101,8 @@ def test_runs_that_are_deleted_together_do_not_block_each_other() -> None:
     )
     # The third reads from both, and is counted once.
     held = merged([of(second, third), of(third)], [str(first), str(second)])
-    assert [(count.action, count.count) for count in held.counts] == [(Fate.deleted, 2), (Fate.blocks, 1)]
+    assert [(count.effect, count.count) for count in held.counts] == [
+        (DeletionEffect.deleted, 2),
+        (DeletionEffect.blocks, 1),
+    ]
     assert [item.id for item in held.items] == [third]

@@ -1,14 +1,19 @@
-"""What the dispatcher makes of a broker that refuses, and the heartbeat of errors and of a GPU that hangs."""
+"""The API and the dispatcher beside a broker that is away, and the heartbeat beside errors and a GPU that hangs."""
 
 import shutil
 import subprocess
 import threading
+import time
 from unittest.mock import MagicMock
+from uuid import uuid4
 
 import pytest
 import redis
 from celery import Celery
 from redis.exceptions import ResponseError
+
+from backend.api.broker import Broker
+from tests.proxy import Mode, before
 
 
 @pytest.fixture
@@ -36,6 +41,29 @@ def test_a_broker_that_refuses_because_its_disk_is_full_is_away(
     assert "MISCONF" in caplog.text
     monkeypatch.setattr(redis.Redis, "lrange", refuse)
     assert dispatch._in_broker() is None
+
+
+@pytest.mark.parametrize("connected", [True, False])
+@pytest.mark.parametrize("mode", ["refuse", "stall", "half-open"])
+def test_a_request_waits_at_most_2_seconds_for_a_broker_that_is_away(
+    broker_url: str, mode: Mode, connected: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with before(broker_url) as (through, proxy):
+        broker = Broker(through)
+        if connected:
+            broker.publish("worker.none", uuid4(), "test-away")
+            assert not caplog.records
+        else:
+            _ = broker._celery  # Its import takes a second.
+        proxy.set(mode)
+        began = time.monotonic()
+        broker.publish("worker.none", uuid4(), "test-away")
+        assert time.monotonic() - began < 3
+        assert "waits for the dispatcher" in caplog.text
+        proxy.heal()
+        caplog.clear()
+        broker.publish("worker.none", uuid4(), "test-away")
+        assert not caplog.records
 
 
 @pytest.mark.usefixtures("settings")

@@ -1,4 +1,4 @@
-"""What hangs on a thing is listed before it is deleted; the deletion does with each what the list says."""
+"""What depends on a thing is listed before it is deleted; the deletion does with each what the list says."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -21,7 +21,7 @@ from tests.worker.storage.lab import Lab
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError
 from vise_client.schemas.accounts import Role
-from vise_client.schemas.derived import Derived, Fate
+from vise_client.schemas.derived import DeletionEffect, Derived
 
 KINDS: dict[str, type[Base]] = {
     "run": Run,
@@ -39,7 +39,7 @@ KINDS: dict[str, type[Base]] = {
     "api token": Token,
     "session token": Token,
     "sign-in attempt": LoginAttempt,
-    "removal of posts": Removal,
+    "removal": Removal,
     "audit log entry": Audit,
 }
 ANN = "ann@example.org"
@@ -101,7 +101,7 @@ class Filled:
 
     def objects_of(self, items: Derived) -> set[str]:
         """Digests of the files of all artifacts and archives that are listed as deleted."""
-        ids = [item.id for item in items.items if item.action is Fate.deleted]
+        ids = [item.id for item in items.items if item.effect is DeletionEffect.deleted]
         with self.place.sessions() as db:
             manifests = db.scalars(select(Artifact.manifest).where(Artifact.id.in_(ids))).all()
             archives = db.scalars(select(Upload.sha256).where(Upload.id.in_(ids))).all()
@@ -119,8 +119,8 @@ def filled(lab: Lab) -> Filled:
     return Filled(lab)
 
 
-def ids(listed: Derived, *actions: Fate) -> set[tuple[type[Base], UUID]]:
-    return {(KINDS[item.kind], item.id) for item in listed.items if item.action in actions and item.id}
+def ids(listed: Derived, *effects: DeletionEffect) -> set[tuple[type[Base], UUID]]:
+    return {(KINDS[item.kind], item.id) for item in listed.items if item.effect in effects and item.id}
 
 
 def check(filled: Filled, listed: Derived, thing: tuple[type[Base], UUID], delete) -> None:
@@ -133,8 +133,8 @@ def check(filled: Filled, listed: Derived, thing: tuple[type[Base], UUID], delet
     assert gone <= {sha256 for sha256, _ in filled.place.storage.objects()}
     delete()
     after = filled.rows()
-    assert before - after == ids(listed, Fate.deleted) | {thing}
-    assert ids(listed, Fate.kept, Fate.marked) <= after
+    assert before - after == ids(listed, DeletionEffect.deleted) | {thing}
+    assert ids(listed, DeletionEffect.kept, DeletionEffect.marked) <= after
     assert gone & filled.stored() == set()
 
 
@@ -144,12 +144,12 @@ def test_a_run_goes_as_listed(filled: Filled, vise: ViseClient) -> None:
         artifact = db.scalars(select(Artifact.id).where(Artifact.run_id == run)).one()
         db.add(Engagement(checkpoint_id=artifact, state="queued", options={}))
     listed = vise.run_derived(run)
-    assert {(count.action, count.what) for count in listed.counts} == {
-        (Fate.deleted, "1 artifact"),
-        (Fate.deleted, "1 ablation"),
-        (Fate.deleted, "1 engagement prediction"),
-        (Fate.deleted, "1 log with metrics and events"),
-        (Fate.kept, "1 audit log entry"),
+    assert {(count.effect, count.label) for count in listed.counts} == {
+        (DeletionEffect.deleted, "1 artifact"),
+        (DeletionEffect.deleted, "1 ablation"),
+        (DeletionEffect.deleted, "1 engagement prediction"),
+        (DeletionEffect.deleted, "1 log"),
+        (DeletionEffect.kept, "1 audit log entry"),
     }
     assert next(item for item in listed.items if item.kind == "artifact").owner == ANN
     check(filled, listed, (Run, run), lambda: vise.delete_run(run))
@@ -160,7 +160,7 @@ def test_what_reads_from_a_run_blocks_its_deletion(filled: Filled, vise: ViseCli
     listed = vise.run_derived(lab.ingest)
     assert listed.blocked
     runs = {lab.label, lab.explore, lab.pretrain, lab.evaluate}
-    assert ids(listed, Fate.blocks) == {*((Run, run) for run in runs), (Model, filled.model)}
+    assert ids(listed, DeletionEffect.blocks) == {*((Run, run) for run in runs), (Model, filled.model)}
     assert vise.run_derived(filled.fetch).items[0].kind == "data set"
     with pytest.raises(ApiError, match="reads from this run"):
         vise.delete_run(lab.ingest)
@@ -170,11 +170,13 @@ def test_a_data_set_goes_as_listed_and_what_read_it_is_marked(filled: Filled, vi
     lab = filled.lab
     listed = vise.dataset_derived(filled.dataset)
     chain = {lab.ingest, lab.label, lab.explore, lab.pretrain, lab.evaluate}
-    assert ids(listed, Fate.marked) == {*((Run, run) for run in chain), (Model, filled.model)}
-    kept = {item.name for item in listed.items if (item.action, item.kind) == (Fate.kept, "artifact")}
+    assert ids(listed, DeletionEffect.marked) == {*((Run, run) for run in chain), (Model, filled.model)}
+    kept = {
+        item.name for item in listed.items if (item.effect, item.kind) == (DeletionEffect.kept, "artifact")
+    }
     assert kept == {"posts of ingest", "labels of label", "explorer of explore", "checkpoint of pretrain",
                     "predictor of evaluate"}  # fmt: skip
-    assert {item.name for item in listed.items if item.action is Fate.deleted} == {
+    assert {item.name for item in listed.items if item.effect is DeletionEffect.deleted} == {
         "version 1", "up.zip", "data of fetch",
     }  # fmt: skip
     assert vise.run(lab.evaluate).deleted_inputs == vise.model(filled.model).deleted_inputs == []
@@ -191,12 +193,12 @@ def test_an_unfinished_reader_blocks_and_a_shared_archive_stays(filled: Filled, 
         db.get_one(Run, filled.lab.ingest).state = "running"
         db.get_one(Run, filled.copy).inputs = db.get_one(Run, filled.fetch).inputs
     listed = vise.dataset_derived(filled.dataset)
-    assert ids(listed, Fate.blocks) == {(Run, filled.lab.ingest)}
+    assert ids(listed, DeletionEffect.blocks) == {(Run, filled.lab.ingest)}
     with pytest.raises(ApiError, match="unfinished run 'ingest'"):
         vise.delete_dataset(filled.dataset)
     filled.place.change(filled.lab.ingest, state="failed")
     listed = vise.dataset_derived(filled.dataset)
-    assert next(i.action for i in listed.items if i.kind == "uploaded archive") is Fate.kept
+    assert next(i.effect for i in listed.items if i.kind == "uploaded archive") is DeletionEffect.kept
     check(filled, listed, (Dataset, filled.dataset), lambda: vise.delete_dataset(filled.dataset))
 
 
@@ -208,19 +210,19 @@ def test_the_import_of_a_deleted_data_set_is_cancelled(filled: Filled, vise: Vis
 
 def test_a_model_goes_as_listed(filled: Filled, vise: ViseClient) -> None:
     listed = vise.model_derived(filled.model)
-    assert {(count.action, count.what) for count in listed.counts} == {
-        (Fate.deleted, "3 predictions"),
-        (Fate.kept, "3 labels"),
-        (Fate.kept, "1 run"),
-        (Fate.kept, "1 artifact"),
-        (Fate.kept, "1 audit log entry"),
+    assert {(count.effect, count.label) for count in listed.counts} == {
+        (DeletionEffect.deleted, "3 predictions"),
+        (DeletionEffect.kept, "3 labels"),
+        (DeletionEffect.kept, "1 run"),
+        (DeletionEffect.kept, "1 artifact"),
+        (DeletionEffect.kept, "1 audit log entry"),
     }
     check(filled, listed, (Model, filled.model), lambda: vise.delete_model(filled.model))
 
 
 def test_a_user_goes_as_listed(filled: Filled, vise: ViseClient) -> None:
     listed = vise.user_derived(filled.user_id)
-    deleted = {item.kind for item in listed.items if item.action is Fate.deleted}
+    deleted = {item.kind for item in listed.items if item.effect is DeletionEffect.deleted}
     assert deleted == {
         "api token",
         "saved view",
@@ -229,10 +231,12 @@ def test_a_user_goes_as_listed(filled: Filled, vise: ViseClient) -> None:
         "label",
         "sign-in attempt",
     }
-    marked = {item.kind for item in listed.items if item.action is Fate.marked}
-    assert marked == {"run", "ablation", "uploaded archive", "removal of posts", "audit log entry"}
+    marked = {item.kind for item in listed.items if item.effect is DeletionEffect.marked}
+    assert marked == {"run", "ablation", "uploaded archive", "removal", "audit log entry"}
     owned = [
-        (KINDS[i.kind], i.id) for i in listed.items if i.action is Fate.marked and i.kind != "audit log entry"
+        (KINDS[i.kind], i.id)
+        for i in listed.items
+        if i.effect is DeletionEffect.marked and i.kind != "audit log entry"
     ]
     entries = [i.id for i in listed.items if i.kind == "audit log entry"]
     check(filled, listed, (User, filled.user_id), lambda: vise.delete_user(filled.user_id))
