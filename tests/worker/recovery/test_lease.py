@@ -73,7 +73,7 @@ def test_a_stage_is_suspended_while_its_lease_cannot_be_renewed_and_goes_on_afte
     dispatcher = cluster.start("dispatch", name="dispatch")
     with cluster.proxies() as (addresses, proxies):
         worker = cluster.start("run", "--queues", "cpu", name="first", **addresses)
-        run_id = cluster.create(spec={**LONG, "loaders": 1})
+        run_id = cluster.create(spec={**LONG, "idle_processes": 1})
         cluster.wait(run_id, counts)
         # Nobody takes the run back.
         dispatcher.terminate()
@@ -111,7 +111,7 @@ def test_a_stage_is_suspended_before_another_worker_runs_it_and_then_killed(clus
 def test_no_process_of_a_stage_outlives_a_killed_worker(cluster: Cluster) -> None:
     dispatcher = cluster.start("dispatch", name="dispatch")
     worker = cluster.start("run", "--queues", "cpu", name="first", VISE_LEASE_SECONDS="600")
-    cluster.wait(cluster.create(spec={"steps": 1000, "pause": 0.1, "loaders": 2}), counts)
+    cluster.wait(cluster.create(spec={"steps": 1000, "pause": 0.1, "idle_processes": 2}), counts)
     # Nobody takes the run back, so that its stage has no other reason to end.
     dispatcher.terminate()
     dispatcher.wait(20)
